@@ -1,0 +1,80 @@
+# Everything a newcomer runs. Only python3 (3.11 or later), pip and make are assumed: each target makes
+# its own environment in .venv from the lock files. A stamp marks each finished step, so the next run is quick.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test lint types layers check format docs bench lock clean
+
+help:
+	@echo "make demo    a real logistic regression: the iterations, the summary, a report and a plot in build/demo"
+	@echo "make test    all tests, doctests and documentation pages"
+	@echo "make check   lint, types and layers"
+	@echo "make format  let ruff rewrite the layout and what it can mend"
+	@echo "make docs    run every code block of the pages in docs/"
+	@echo "make bench   speed, beside other packages"
+	@echo "make lock    resolve the lock files anew"
+	@echo "make clean   remove the environment and what was built"
+
+demo: $(VENV)/.run
+	$(BIN)/raphson demo --out build/demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types layers
+
+lint: $(VENV)/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+layers: $(VENV)/.check
+	$(BIN)/lint-imports
+
+format: $(VENV)/.check
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.test
+	$(BIN)/python -m pytest tests/docs $(ARGS)
+
+# The peers live in an environment of their own, so that none of them can become a need of the package.
+bench: .venv-bench/.bench
+	.venv-bench/bin/python -m benchmarks $(ARGS)
+
+lock: $(VENV)/.lock
+	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/update
+
+clean:
+	rm -rf $(VENV) .venv-bench build dist src/*.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.run: requirements/run.lock pyproject.toml requirements/venv
+	sh requirements/venv $(PYTHON) $(VENV)
+	$(PIP) --requirement requirements/run.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
+	@touch $@
+
+$(VENV)/.test: requirements/test.lock $(VENV)/.run
+	$(PIP) --requirement requirements/test.lock
+	@touch $@
+
+$(VENV)/.check: requirements/check.lock $(VENV)/.test
+	$(PIP) --requirement requirements/check.lock
+	@touch $@
+
+$(VENV)/.lock: $(VENV)/.run
+	$(PIP) uv
+	@touch $@
+
+.venv-bench/.bench: requirements/bench.lock pyproject.toml requirements/venv
+	sh requirements/venv $(PYTHON) .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet --requirement requirements/bench.lock
+	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	@.venv-bench/bin/python -m compileall -q src
+	@touch $@

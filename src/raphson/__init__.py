@@ -1,0 +1,68 @@
+"""Raphson fits statistical models by maximum likelihood, with exact derivatives, and says how sure the fit is.
+
+Everything is imported when it is first used, so that ``import raphson`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from raphson.errors import (
+    ConvergenceError,
+    ConvergenceWarning,
+    DataError,
+    FormulaError,
+    MissingDataWarning,
+    ModelError,
+    RankWarning,
+    RaphsonError,
+    SeparationWarning,
+)
+
+if TYPE_CHECKING:
+    from raphson import datasets, execute
+    from raphson.api import glm
+    from raphson.fit import Fit, load
+    from raphson.model import families
+
+_WHERE = {
+    "glm": ("raphson.api", "glm"),
+    "Fit": ("raphson.fit", "Fit"),
+    "load": ("raphson.fit", "load"),
+    "families": ("raphson.model.families", None),
+    "execute": ("raphson.execute", None),
+    "datasets": ("raphson.datasets", None),
+}
+
+__all__ = [
+    "ConvergenceError",
+    "ConvergenceWarning",
+    "DataError",
+    "Fit",
+    "FormulaError",
+    "MissingDataWarning",
+    "ModelError",
+    "RankWarning",
+    "RaphsonError",
+    "SeparationWarning",
+    "datasets",
+    "execute",
+    "families",
+    "glm",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'raphson' has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    loaded = import_module(module)
+    value = loaded if attribute is None else getattr(loaded, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

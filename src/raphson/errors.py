@@ -1,0 +1,42 @@
+"""What can go wrong, under one root: every error Raphson raises on purpose is a :class:`RaphsonError`."""
+
+from __future__ import annotations
+
+
+class RaphsonError(Exception):
+    """Root of all errors raised by Raphson.
+
+    Each message names the argument, what was expected, what came, and the remedy.
+    """
+
+
+class DataError(RaphsonError, ValueError):
+    """The data cannot be used as they are: a missing column, a wrong type, a value outside the support."""
+
+
+class FormulaError(RaphsonError, ValueError):
+    """A formula or model expression is malformed or names something that is not allowed."""
+
+
+class ModelError(RaphsonError, ValueError):
+    """The model was specified inconsistently: an unknown family, link, method or option."""
+
+
+class ConvergenceError(RaphsonError, RuntimeError):
+    """The iteration cannot go on: for example, the log-likelihood is not finite at the start."""
+
+
+class ConvergenceWarning(UserWarning):
+    """The iteration ended without reaching the maximum; the Fit's ``message`` says why."""
+
+
+class SeparationWarning(ConvergenceWarning):
+    """Some covariates separate the responses: their estimates are infinite."""
+
+
+class RankWarning(UserWarning):
+    """Some columns of the design are linear combinations of earlier ones; their estimates are NaN."""
+
+
+class MissingDataWarning(UserWarning):
+    """Rows with missing values were dropped."""

@@ -1,0 +1,124 @@
+"""Sums of any function over blocks: in this thread, or in a pool. Knows no model.
+
+An executor maps a function over blocks and adds what comes back with ``+``, by a tree whose shape
+depends on the number of blocks alone. So the sum is the same to the last bit on one thread or many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from raphson.errors import ModelError
+from raphson.numeric import one_blas_thread
+
+B = TypeVar("B")
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Where the sums over blocks run."""
+
+    def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
+        """``[function(block) for block in blocks]``, in block order."""
+        ...
+
+
+def tree_sum(terms: Sequence[Any]) -> Any:
+    """Add neighbours, then neighbouring sums, until one is left.
+
+    Examples
+    --------
+    >>> tree_sum(["a", "b", "c", "d", "e"])
+    'abcde'
+    """
+    while len(terms) > 1:
+        pairs = [terms[i] + terms[i + 1] for i in range(0, len(terms) - 1, 2)]
+        terms = [*pairs, terms[-1]] if len(terms) % 2 else pairs
+    return terms[0]
+
+
+def sum_blocks(executor: Executor, function: Callable[[B], Any], blocks: Sequence[B]) -> Any:
+    """Sum of ``function(block)`` over the blocks, by a fixed tree in block order."""
+    return tree_sum(executor.map(function, blocks))
+
+
+@dataclass(frozen=True)
+class Serial:
+    """One block after another, in the calling thread."""
+
+    def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
+        if len(blocks) == 1:
+            # BLAS is left as it is: limiting its threads costs more than a small block.
+            return [function(blocks[0])]
+        with one_blas_thread():
+            return [function(block) for block in blocks]
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="raphson")
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Contiguous runs of blocks, one run per thread; BLAS keeps to one thread inside each."""
+
+    workers: int
+
+    def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
+        if len(blocks) < 2 or self.workers < 2:
+            return Serial().map(function, blocks)
+        # Twice as many runs as workers, so that a thread held up by something else is not waited for long.
+        n_runs = min(len(blocks), 2 * self.workers)
+        edges = [len(blocks) * i // n_runs for i in range(n_runs + 1)]
+
+        def run(i: int) -> list[T]:
+            return [function(block) for block in blocks[edges[i] : edges[i + 1]]]
+
+        # Each worker computes in the caller's context, so that NumPy's error state holds there too.
+        contexts = [copy_context() for _ in range(n_runs)]
+        with one_blas_thread():
+            parts = _pool(self.workers).map(lambda i: contexts[i].run(run, i), range(n_runs))
+            return [result for part in parts for result in part]
+
+
+def serial() -> Executor:
+    """Run everything in the calling thread.
+
+    Examples
+    --------
+    >>> serial().map(abs, [-1, 2])
+    [1, 2]
+    """
+    return Serial()
+
+
+@cache
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(workers: int | None = None) -> Executor:
+    """Run on a pool of threads; as many as the process may use cores unless said otherwise.
+
+    Raises
+    ------
+    ModelError
+        If `workers` is not a positive whole number.
+
+    Examples
+    --------
+    >>> threads(2).map(abs, [-1, 2, -3])
+    [1, 2, 3]
+    """
+    if workers is None:
+        workers = _cores()
+    if not isinstance(workers, int) or workers < 1:
+        raise ModelError(f"workers: expected a whole number of threads, at least 1; got {workers!r}")
+    return Threads(workers)
