@@ -1,0 +1,15 @@
+"""From tables, files and arrays to one model's data: a response, a design, and what goes with the rows.
+
+:func:`from_formula` and :func:`from_arrays` give a :class:`ModelData`; its :class:`Schema` rebuilds
+the design for new data. Nothing here knows families or links.
+"""
+
+from __future__ import annotations
+
+from raphson.data.arrays import from_arrays
+from raphson.data.frames import from_formula
+from raphson.data.model_data import ModelData, NewData, Response
+from raphson.data.readers import read_table
+from raphson.data.schema import Schema
+
+__all__ = ["ModelData", "NewData", "Response", "Schema", "from_arrays", "from_formula", "read_table"]

@@ -1,0 +1,111 @@
+"""Equal-sized blocks of rows: what every sum over the data runs over.
+
+A derivative is compiled for a block's number of rows, so only four sizes are ever used. The last block
+is padded with copies of one of its own rows at weight 0: a copy is always inside the support, where a
+row of zeros may not be (the Gamma density at y = 0 is not finite, and 0 times NaN is NaN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+BLOCK_ROWS = (256, 1_024, 4_096, 16_384)
+"""The numbers of rows that derivatives are compiled for."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of the data.
+
+    Attributes
+    ----------
+    designs : the distinct design matrices, each (rows, p_d), dense or tabmat; not padded.
+    y : (size,) response, padded.
+    weight : (size,) how much each row counts, 0 in the padding.
+    offset : (K, rows) or None, what is added to the linear predictors; not padded.
+    rows : how many rows are real.
+    start : number of the first row in the whole data.
+    fill : the row whose values fill the padding.
+    """
+
+    designs: tuple[Any, ...]
+    y: np.ndarray
+    weight: np.ndarray
+    offset: np.ndarray | None
+    rows: int
+    start: int
+    fill: int
+
+
+def block_rows(n: int) -> int:
+    """Rows of the blocks that `n` rows are cut into.
+
+    Examples
+    --------
+    >>> block_rows(200), block_rows(5_000), block_rows(1_000_000)
+    (256, 16384, 16384)
+    """
+    return next((size for size in BLOCK_ROWS if n <= size), BLOCK_ROWS[-1])
+
+
+def padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
+    """`values` followed by copies of its element number `fill`, up to `size` elements."""
+    if len(values) == size:
+        return values
+    out = np.empty(size)
+    out[: len(values)] = values
+    out[len(values) :] = values[fill]
+    return out
+
+
+def make_blocks(
+    designs: Sequence[Any],
+    y: np.ndarray,
+    weight: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
+) -> list[Block]:
+    """Cut arrays into blocks of one of the four sizes; whole blocks are views, not copies.
+
+    Parameters
+    ----------
+    designs : matrices of n rows, dense or tabmat.
+    y : (n,) response.
+    weight : (n,) or None for ones.
+    offset : (K, n) or None.
+    """
+    n = len(y)
+    size = block_rows(n)
+    ones = np.ones(size) if weight is None else None
+    blocks = []
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        rows = stop - start
+        cut = slice(start, stop)
+        if weight is None:
+            block_weight, fill = ones, 0
+            if rows < size:
+                block_weight = np.zeros(size)
+                block_weight[:rows] = 1.0
+        else:
+            fill = int(np.argmax(weight[cut] > 0))
+            block_weight = weight[cut]
+            if rows < size:
+                block_weight = np.zeros(size)
+                block_weight[:rows] = weight[cut]
+        assert block_weight is not None
+        blocks.append(
+            Block(
+                designs=tuple(design if rows == n else design[cut] for design in designs),
+                y=padded(y[cut], size, fill),
+                weight=block_weight,
+                offset=None if offset is None else offset[:, cut],
+                rows=rows,
+                start=start,
+                fill=fill,
+            )
+        )
+    return blocks

@@ -1,0 +1,133 @@
+"""Code factors into columns, and keep the columns of different terms from spanning the same space.
+
+The rule is the one of patsy and formulaic (patsy's documentation, "Technical details"): a factor
+``a`` spans the constant and its own contrasts, ``a = 1 + a-``, and an interaction spans the
+products. A term needs only those products that no earlier term has spanned; ``b- + a-:b-`` is put
+together again as ``a:b-`` where that is the same space.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import DataError
+
+Scoped = tuple[tuple[int, bool], ...]
+"""A product of factors: for each its number, and whether it is coded with one column less."""
+
+
+@dataclass(frozen=True)
+class FactorInfo:
+    """What a fit remembers of one variable of the formula, enough to code it again.
+
+    Attributes
+    ----------
+    text : str
+        As in the design's column names.
+    categorical : bool
+    labels : tuple of str or None
+        The levels; or the names of a transform's columns, None where it has just one.
+    spans_intercept : bool
+    contrasts : object or None
+        formulaic's coding; None for treatment contrasts against the first level.
+    """
+
+    text: str
+    categorical: bool
+    labels: tuple[str, ...] | None
+    spans_intercept: bool
+    contrasts: Any = None
+
+    @cached_property
+    def _coding(self) -> Any:
+        from formulaic.transforms.contrasts import TreatmentContrasts
+
+        return TreatmentContrasts() if self.contrasts is None else self.contrasts
+
+    def matrix(self, reduced: bool) -> np.ndarray:
+        """Give the rows that stand for the levels, shape (L, k)."""
+        assert self.labels is not None
+        if self.contrasts is None:
+            return np.eye(len(self.labels))[:, int(reduced) :]
+        try:
+            coded = self._coding.get_coding_matrix(list(self.labels), reduced_rank=reduced)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"formula: {self.text!r} cannot be coded: {reason}") from error
+        return np.asarray(coded, dtype=np.float64)
+
+    def column_names(self, reduced: bool) -> list[str]:
+        """Name the columns."""
+        if not self.categorical:
+            if self.labels is None:
+                return [self.text]
+            return [f"{self.text}[{label}]" for label in self.labels[int(reduced) :]]
+        assert self.labels is not None
+        levels = list(self.labels)
+        self._check_levels(reduced)
+        try:
+            form = self._coding.get_factor_format(levels, reduced_rank=reduced)
+            fields = self._coding.get_coding_column_names(levels, reduced_rank=reduced)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"formula: {self.text!r} cannot be coded: {reason}") from error
+        return [form.format(name=self.text, field=field) for field in fields]
+
+    def _check_levels(self, reduced: bool) -> None:
+        if reduced and self.labels is not None and len(self.labels) < 2:
+            level = ", ".join(map(repr, self.labels))
+            raise DataError(
+                f"formula: the factor {self.text!r} has one level only ({level}), "
+                "so it cannot be told from the intercept; leave it out"
+            )
+
+
+def scope_terms(
+    terms: Sequence[tuple[int, ...]], factors: Sequence[FactorInfo]
+) -> tuple[list[list[Scoped]], bool]:
+    """Say how the factors of each term are coded.
+
+    Returns
+    -------
+    scoped : list of list
+        For each term the products whose columns it contributes.
+    has_intercept : bool
+        Whether the terms together span the constant.
+    """
+    spanned: set[Scoped] = set()
+    result = []
+    for term in terms:
+        # x spans x; a spans 1 and a-. The product of these sets is what the term spans.
+        choices: list[tuple[tuple[int, bool] | None, ...]] = [
+            ((number, True), None) if factors[number].spans_intercept else ((number, False),)
+            for number in term
+        ]
+        products = itertools.product(*choices)
+        spans = [tuple(part for part in product if part is not None) for product in products]
+        result.append(_simplify([span for span in spans if span not in spanned]))
+        spanned.update(spans)
+    return result, () in spanned
+
+
+def _simplify(products: Iterable[Scoped]) -> list[Scoped]:
+    """Join products that differ by one reduced factor: (rest) + a-:(rest) is a:(rest)."""
+    kept: list[Scoped] = []
+    for product in sorted(products, key=len):
+        for other in kept:
+            extra = set(product) - set(other)
+            if len(product) - 1 != len(other) or len(extra) != 1:
+                continue
+            number, reduced = next(iter(extra))
+            if reduced:
+                joined = tuple((n, False) if (n, r) == (number, reduced) else (n, r) for n, r in product)
+                kept = _simplify([*(one for one in kept if one != other), joined])
+                break
+        else:
+            kept.append(product)
+    return kept

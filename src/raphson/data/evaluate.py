@@ -1,0 +1,409 @@
+"""Evaluate checked expressions over the columns of a table, by walking the tree."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from raphson.data.expressions import Expression, written
+from raphson.data.functions import (
+    CONSTANTS,
+    ELEMENTWISE,
+    FUNCTIONS,
+    STATE_KEYS,
+    contrast_class,
+    function_name,
+    stateful_transform,
+)
+from raphson.data.messages import listing
+from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, label_of
+from raphson.errors import DataError, FormulaError
+
+States = dict[str, dict[str, Any]]
+"""What the stateful transforms remember, by the text of their call: a mean, knots."""
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_STATE_TYPES = {"alpha": dict, "norms2": dict, "knots": list}
+_LARGEST_COUNT = 1000
+_EXACT = 2.0**53
+
+
+class Evaluator:
+    """Evaluates expressions over one table.
+
+    Parameters
+    ----------
+    table : Table
+    states : dict
+        Filled by stateful transforms at the fit; read by them for new data.
+    what : str
+        Names the source in messages.
+    new : bool
+        Whether these are new data, which need not have every level that the formula names.
+    """
+
+    def __init__(self, table: Table, states: States, what: str = "formula", new: bool = False) -> None:
+        self.table = table
+        self.states = states
+        self.what = what
+        self.new = new
+
+    def variable(self, expression: Expression) -> Variable:
+        """Evaluate to a variable over the table's rows.
+
+        Raises
+        ------
+        DataError
+            If a column has the wrong type for what is done with it.
+        FormulaError
+            If the expression cannot be evaluated, or has no column in it.
+        """
+        if not expression.columns:
+            raise FormulaError(f"{self.what}: there is no column in {expression.text!r}")
+        with np.errstate(all="ignore"):
+            value = self.value(expression.tree)
+        if not isinstance(value, (Numbers, Levels)):
+            raise FormulaError(f"{self.what}: {expression.text!r} is not a variable")
+        return value
+
+    def numbers(self, expression: Expression) -> Numbers:
+        """Evaluate to one number per row; text is a DataError."""
+        value = self.variable(expression)
+        if isinstance(value, Levels):
+            value = self._to_numbers(value, expression.tree)
+        if value.values.ndim != 1:
+            raise DataError(f"{self.what}: {expression.text!r} gives several columns where one is due")
+        return value
+
+    def value(self, node: ast.expr) -> Any:
+        """Evaluate a node: a variable, or a constant."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.UnaryOp):
+            operand = self._operand(node.operand)
+            sign = -1 if isinstance(node.op, ast.USub) else 1
+            return Numbers(sign * operand.values) if isinstance(operand, Numbers) else sign * operand
+        if isinstance(node, ast.BinOp):
+            return self._binary(node)
+        if isinstance(node, ast.Compare):
+            return self._compare(node)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [self.value(element) for element in node.elts]
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        raise FormulaError(f"{self.what}: {ast.unparse(node)!r} is not allowed")
+
+    def origin_of(self, node: ast.expr, rows: np.ndarray) -> str:
+        """Find the smallest part of an expression that is not finite on some of the rows."""
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.Call, ast.BinOp, ast.UnaryOp)):
+                with np.errstate(all="ignore"):
+                    value = self.value(child)
+                bad = value.bad() if isinstance(value, (Numbers, Levels)) else None
+                if bad is not None and bool((bad & rows).any()):
+                    return self.origin_of(child, rows)
+        return written(node)
+
+    def _name(self, name: str) -> Any:
+        if name in self.table.known:
+            return self.table.column(name)
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        return contrast_class(name)()
+
+    def _operand(self, node: ast.expr) -> Numbers | float | int:
+        """Evaluate a node that must be a number or numbers."""
+        value = self.value(node)
+        if isinstance(value, Levels):
+            return self._to_numbers(value, node)
+        if isinstance(value, Numbers):
+            if value.values.ndim != 1:
+                raise FormulaError(f"{self.what}: {written(node)!r} has several columns, so it is no number")
+            return value
+        if isinstance(value, (bool, int, float)):
+            return value
+        raise FormulaError(f"{self.what}: {written(node)!r} is not a number")
+
+    def _to_numbers(self, value: Levels, node: ast.expr) -> Numbers:
+        # TRUE counts as 1, as in R; the levels of text have no numbers.
+        if value.origin == "boolean":
+            truth = np.array([float(label == "True") for label in value.labels] or [np.nan])
+            return Numbers(np.where(value.codes >= 0, truth[value.codes], np.nan))
+        kind = "text" if value.origin == "text" else "a factor"
+        some = listing(map(repr, value.labels), 3)
+        raise DataError(
+            f"{self.what}: {written(node)!r} is {kind} (such as {some}) where numbers are due; "
+            "correct the entries that are not numbers, or use the column as a factor by itself"
+        )
+
+    def _binary(self, node: ast.BinOp) -> Any:
+        left, right = self._operand(node.left), self._operand(node.right)
+        if not isinstance(left, Numbers) and not isinstance(right, Numbers):
+            return self._constant(node, left, right)
+        a = left.values if isinstance(left, Numbers) else left
+        b = right.values if isinstance(right, Numbers) else right
+        if isinstance(node.op, ast.Pow):
+            return Numbers(_power(a, b))
+        return Numbers(np.asarray(_BINARY[type(node.op)](a, b), dtype=np.float64))
+
+    def _constant(self, node: ast.BinOp, a: float | int, b: float | int) -> float | int:
+        try:
+            # Powers in doubles, which overflow, where whole numbers would grow without end.
+            power = isinstance(node.op, ast.Pow)
+            value = float(a) ** float(b) if power else _BINARY[type(node.op)](a, b)
+            if isinstance(value, complex) or not np.isfinite(float(value)):
+                raise OverflowError("not a finite real number")
+        except (OverflowError, ZeroDivisionError) as error:
+            raise FormulaError(f"{self.what}: cannot compute {written(node)!r}: {error}") from error
+        whole = isinstance(a, int) and isinstance(b, int) and float(value).is_integer()
+        return int(value) if whole and abs(value) < _EXACT and not isinstance(node.op, ast.Div) else value
+
+    def _compare(self, node: ast.Compare) -> Numbers:
+        left, right = self.value(node.left), self.value(node.comparators[0])
+        compare = _COMPARE[type(node.ops[0])]
+        labelled = [isinstance(one, Levels) and one.origin != "boolean" for one in (left, right)]
+        if all(labelled):
+            return self._compare_levels(node, left, right)
+        for one, other, is_factor in zip((left, right), (right, left), labelled, strict=True):
+            if is_factor and not isinstance(other, (Numbers, Levels)):
+                return self._compare_level(node, one, other)
+        a, b = self._operand(node.left), self._operand(node.comparators[0])
+        x = a.values if isinstance(a, Numbers) else a
+        y = b.values if isinstance(b, Numbers) else b
+        if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
+            raise FormulaError(f"{self.what}: there is no column in {written(node)!r}")
+        # A missing value is neither larger nor smaller: the comparison is missing too.
+        truth = np.asarray(compare(x, y), dtype=np.float64)
+        return Numbers(np.where(np.isnan(x) | np.isnan(y), np.nan, truth), boolean=True)
+
+    def _compare_level(self, node: ast.Compare, factor: Levels, other: object) -> Numbers:
+        if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)) or isinstance(other, list):
+            raise DataError(
+                f"{self.what}: {written(node)!r} compares text; only == and != with a level can be"
+            )
+        label = label_of(other)
+        if label not in factor.labels and self.new:
+            same = np.zeros(len(factor.codes), dtype=bool)
+        elif label in factor.labels:
+            same = factor.codes == factor.labels.index(label)
+        else:
+            raise DataError(
+                f"{self.what}: {written(node)!r}: there is no level {label!r}; "
+                f"the levels are {listing(map(repr, factor.labels))}"
+            )
+        truth = same if isinstance(node.ops[0], ast.Eq) else ~same
+        return Numbers(np.where(factor.codes < 0, np.nan, truth), boolean=True)
+
+    def _compare_levels(self, node: ast.Compare, a: Levels, b: Levels) -> Numbers:
+        if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            raise DataError(f"{self.what}: {written(node)!r} compares text; only == and != can be")
+        position = {label: code for code, label in enumerate(a.labels)}
+        into_a = np.array([position.get(label, len(position)) for label in b.labels] or [-1])
+        same = a.codes == into_a[b.codes]
+        truth = same if isinstance(node.ops[0], ast.Eq) else ~same
+        return Numbers(np.where((a.codes < 0) | (b.codes < 0), np.nan, truth), boolean=True)
+
+    def _call(self, node: ast.Call) -> Any:
+        assert isinstance(node.func, ast.Name)
+        name = function_name(node.func.id)
+        if name is None:
+            raise FormulaError(f"{self.what}: {node.func.id!r} is not allowed")
+        kind = FUNCTIONS[name].kind
+        if kind == "elementwise":
+            argument = self._operand(node.args[0])
+            if isinstance(argument, Numbers):
+                return Numbers(np.asarray(ELEMENTWISE[name](argument.values), dtype=np.float64))
+            value = float(ELEMENTWISE[name](np.array([argument]))[0])
+            if not np.isfinite(value):
+                raise FormulaError(f"{self.what}: {written(node)!r} is not a finite number")
+            return value
+        if kind == "identity":
+            return self.value(node.args[0])
+        if kind == "list":
+            return [self.value(argument) for argument in node.args]
+        if kind == "contrast":
+            return self._contrast(name, node)
+        if kind == "factor":
+            return self._factor(name, node)
+        if kind == "stateful":
+            return self._stateful(name, node)
+        raise FormulaError(
+            f"{self.what}: {name}() belongs on the {'left' if name == 'cbind' else 'right'} of the formula "
+            f"by itself, not inside {written(node)!r}"
+        )
+
+    def _options(self, name: str, node: ast.Call, skip: int) -> dict[str, Any]:
+        """Gather the arguments after the first ``skip`` by their names."""
+        options = dict(zip(FUNCTIONS[name].options, (self.value(a) for a in node.args[skip:]), strict=False))
+        options.update({str(option.arg): self.value(option.value) for option in node.keywords})
+        for option, value in options.items():
+            if isinstance(value, (Numbers, Levels)):
+                raise FormulaError(
+                    f"{self.what}: the option {option} of {name}() must be a constant, not a column"
+                )
+        return options
+
+    def _contrast(self, name: str, node: ast.Call) -> Any:
+        options = self._options(name, node, skip=0)
+        if "reference" in options:
+            options["base"] = options.pop("reference")
+        if "base" in options:
+            options["base"] = label_of(options["base"])
+        return contrast_class(name)(**options)
+
+    def _factor(self, name: str, node: ast.Call) -> Levels:
+        argument = self.value(node.args[0])
+        if not isinstance(argument, (Numbers, Levels)):
+            raise FormulaError(f"{self.what}: {written(node)!r} needs a column")
+        factor = as_levels(argument)
+        options = self._options(name, node, skip=1)
+        if name == "relevel":
+            first = label_of(options.get("ref"))
+            options["levels"] = [first, *(label for label in factor.labels if label != first)]
+            if first not in factor.labels and not self.new:
+                raise DataError(
+                    f"{self.what}: {written(node)!r}: there is no level {first!r}; "
+                    f"the levels are {listing(map(repr, factor.labels))}"
+                )
+        if options.get("levels") is not None:
+            factor = self._declared(factor, options["levels"], node)
+        contrasts = options.get("contrasts", factor.contrasts)
+        if contrasts is not None and not hasattr(contrasts, "get_coding_matrix"):
+            raise FormulaError(f"{self.what}: the contrasts in {written(node)!r} must be a contr.* coding")
+        origin = "category" if factor.origin == "text" else factor.origin
+        return Levels(factor.codes, factor.labels, origin, contrasts)
+
+    def _declared(self, factor: Levels, levels: Any, node: ast.Call) -> Levels:
+        labels = tuple(label_of(level) for level in levels) if isinstance(levels, list) else ()
+        if not labels or len(set(labels)) != len(labels):
+            raise FormulaError(f"{self.what}: levels= in {written(node)!r} must list different levels")
+        counts = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.labels))
+        occurring = [label for label, count in zip(factor.labels, counts, strict=True) if count]
+        left_out = [repr(label) for label in occurring if label not in labels]
+        if left_out:
+            raise DataError(
+                f"{self.what}: the levels in {written(node)!r} leave out {listing(left_out)}; add them"
+            )
+        position = {label: code for code, label in enumerate(labels)}
+        new_code = np.array([position.get(label, -1) for label in factor.labels] or [-1], dtype=np.intp)
+        codes = np.where(factor.codes >= 0, new_code[factor.codes], -1)
+        return Levels(codes, labels, factor.origin, factor.contrasts)
+
+    def _stateful(self, name: str, node: ast.Call) -> Numbers:
+        argument = self._operand(node.args[0])
+        if not isinstance(argument, Numbers):
+            raise FormulaError(f"{self.what}: {written(node)!r} needs a column")
+        options = self._options(name, node, skip=1)
+        for option, value in options.items():
+            if option in ("df", "degree") and isinstance(value, (int, float)) and value > _LARGEST_COUNT:
+                raise FormulaError(f"{self.what}: {option}={value} in {written(node)!r} is too large")
+        text = written(node)
+        values = argument.values
+        # What the transform remembers comes from every row where its own argument is there, as in R.
+        finite = np.isfinite(values)
+        everywhere = bool(finite.all())
+        degree = options.get("degree", 1)
+        if name == "poly" and not options.get("raw") and text not in self.states:
+            distinct = len(np.unique(values[finite]))
+            if degree >= distinct:
+                raise DataError(
+                    f"{self.what}: {text!r} needs more than {degree} different values; got {distinct}"
+                )
+        state = self.states.setdefault(text, {})
+        if not finite.any():
+            raise DataError(f"{self.what}: {text!r} has no row with a finite value")
+        try:
+            usable = values if everywhere else values[finite]
+            result = stateful_transform(name)(usable, _state=state, **options)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            remedy = ""
+            if "extrapolation" in reason or "lower bound" in reason or "upper bound" in reason:
+                reason = "some values lie outside the knots' range"
+                remedy = '; fit with extrapolation="extend" or "clip", or leave those rows out'
+            raise DataError(f"{self.what}: {text!r} cannot be evaluated: {reason}{remedy}") from error
+        return self._columns(result, None if everywhere else finite)
+
+    def _columns(self, result: Any, finite: np.ndarray | None) -> Numbers:
+        metadata = getattr(result, "__formulaic_metadata__", None)
+        raw = getattr(result, "__wrapped__", result)
+        labels: tuple[str, ...] | None = None
+        if isinstance(raw, dict):
+            labels = tuple(str(key) for key in raw)
+            values = np.column_stack([np.asarray(column, dtype=np.float64) for column in raw.values()])
+        else:
+            values = np.asarray(raw, dtype=np.float64)
+            if values.ndim == 2:
+                named = getattr(metadata, "column_names", None) or range(values.shape[1])
+                labels = tuple(str(label) for label in named)
+        if finite is not None:
+            spread = np.full((len(finite), *values.shape[1:]), np.nan)
+            spread[finite] = values
+            values = spread
+        spans = labels is not None and bool(getattr(metadata, "spans_intercept", False))
+        return Numbers(values, labels, spans)
+
+
+def constant_contrasts(expression: Expression) -> Any:
+    """Give the contrast coding that an expression such as ``C(x, contr.sum)`` asks for, without data."""
+    tree = expression.tree
+    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "C"):
+        return None
+    asked = [*tree.args[1:2], *(option.value for option in tree.keywords if option.arg == "contrasts")]
+    return _NO_DATA.value(asked[0]) if asked else None
+
+
+def check_states(expressions: Iterable[Expression], states: States) -> None:
+    """See that every stateful transform has what it remembers, or it would learn from new data."""
+    for expression in expressions:
+        for node in ast.walk(expression.tree):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            needed = STATE_KEYS.get(node.func.id, frozenset())
+            raw = len(node.args) > 2 or any(option.arg == "raw" for option in node.keywords)
+            if node.func.id == "poly" and raw and not states.get(written(node)):
+                continue
+            state = states.get(written(node), {})
+            fitted = needed <= state.keys() and all(
+                isinstance(state[key], kind) for key, kind in _STATE_TYPES.items() if key in needed
+            )
+            if not fitted:
+                raise DataError(f"what {written(node)!r} remembers of the fit's data is not there")
+
+
+class _NoTable:
+    known: tuple[str, ...] = ()
+
+
+_NO_DATA = Evaluator(_NoTable(), {})  # type: ignore[arg-type]
+
+
+def _power(a: Any, b: Any) -> np.ndarray:
+    # Powers of whole numbers are taken in whole numbers while these are exact as doubles: a fast
+    # floating-point power may be off by one unit in the last place.
+    if isinstance(b, (int, float)) and float(b).is_integer() and 2 < b < 64 and isinstance(a, np.ndarray):
+        largest = np.abs(a).max(initial=0.0)
+        if largest ** float(b) < _EXACT and bool((a == np.floor(a)).all()):
+            return (a.astype(np.int64) ** int(b)).astype(np.float64)
+    return np.asarray(np.power(a, b), dtype=np.float64)

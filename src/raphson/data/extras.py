@@ -1,0 +1,129 @@
+"""What goes with the rows besides response and covariates: weights, offset, trials, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from raphson.data.evaluate import Evaluator, States
+from raphson.data.expressions import Expression, column_expression, parse_expression
+from raphson.data.messages import listing
+from raphson.data.rows import Rows
+from raphson.data.values import Levels, Table, read_series
+from raphson.errors import DataError
+
+
+def parse_argument(value: Any, names: Collection[str], what: str) -> Expression | None:
+    """Parse the argument if it is text: a column's name, or an expression over columns."""
+    if not isinstance(value, str):
+        return None
+    if value in names:
+        return column_expression(value)
+    return parse_expression(value, names, what)
+
+
+def per_row(
+    value: Any, expression: Expression | None, table: Table, states: States, rows: Rows, what: str
+) -> np.ndarray | None:
+    """Evaluate the argument to one number per row of the data, and note the unusable rows."""
+    if value is None:
+        return None
+    if expression is None:
+        return array_argument(value, table.n_rows, rows, what)
+    evaluator = Evaluator(table, states, what)
+    numbers = evaluator.numbers(expression)
+    rows.note_expression(expression, numbers, evaluator)
+    return numbers.values
+
+
+def array_argument(value: Any, n_rows: int, rows: Rows | None, what: str) -> np.ndarray:
+    """Check an array with one number per row, shape (n,)."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        array = _numeric(value, array, what)
+    array = array.astype(np.float64, copy=False)
+    if array.ndim == 2 and 1 in array.shape and array.size == n_rows:
+        array = array.ravel()
+    if array.shape != (n_rows,):
+        raise DataError(
+            f"{what}: expected {n_rows} numbers, one for each row of the data; got shape {array.shape}"
+        )
+    if rows is not None:
+        rows.note_numbers(array, what)
+    return array
+
+
+def _numeric(value: Any, array: np.ndarray, what: str) -> np.ndarray:
+    if array.dtype.kind == "O":
+        # Numbers with None among them, or a pandas column of a nullable type.
+        try:
+            return np.array([np.nan if v is None or v != v else float(v) for v in array.ravel()]).reshape(
+                array.shape
+            )
+        except (TypeError, ValueError):
+            pass
+    kind = "complex numbers" if array.dtype.kind == "c" else "text or objects"
+    raise DataError(f"{what}: expected numbers; got {kind} ({type(value).__name__} of {array.dtype})")
+
+
+def group_codes(
+    value: Any, expression: Expression | None, table: Table | None, rows: Rows
+) -> np.ndarray | None:
+    """Number the groups 0, 1, ... by row; -1 where the group is missing."""
+    if value is None:
+        return None
+    if expression is not None and table is not None:
+        evaluator = Evaluator(table, {}, "groups")
+        variable = evaluator.variable(expression)
+        rows.note_expression(expression, variable, evaluator)
+        return variable.codes if isinstance(variable, Levels) else _number(variable.values)
+    array = np.asarray(value)
+    if array.shape != (rows.n_rows,):
+        raise DataError(
+            f"groups: expected {rows.n_rows} labels, one for each row of the data; got shape {array.shape}"
+        )
+    if array.dtype.kind in "fiub":
+        codes = _number(array.astype(np.float64))
+    else:
+        import pandas as pd
+
+        variable = read_series(pd.Series(array), "groups")
+        codes = variable.codes if isinstance(variable, Levels) else _number(variable.values)
+    rows.note(codes < 0 if (codes < 0).any() else None, "missing values", "groups")
+    return codes
+
+
+def _number(values: np.ndarray) -> np.ndarray:
+    codes = np.full(len(values), -1, dtype=np.int64)
+    there = np.isfinite(values)
+    codes[there] = np.unique(values[there], return_inverse=True)[1]
+    return codes
+
+
+def take(array: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
+    """Give the kept rows of an array."""
+    return array if array is None or kept is None else array[kept]
+
+
+def renumber(codes: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
+    """Give the kept rows' groups, numbered anew without gaps."""
+    if codes is None:
+        return None
+    return np.unique(codes if kept is None else codes[kept], return_inverse=True)[1].astype(np.int64)
+
+
+def check_nonnegative(values: np.ndarray | None, what: str, kept: np.ndarray | None) -> None:
+    """Refuse negative entries and, for weights, only zeros."""
+    if values is None:
+        return
+    if values.min(initial=0.0) < 0:
+        where = np.flatnonzero(values < 0)
+        places = where if kept is None else kept[where]
+        raise DataError(
+            f"{what}: must not be negative; {len(where)} {'is' if len(where) == 1 else 'are'}, "
+            f"in row{'s' if len(where) > 1 else ''} {listing(places, 5)} (counted from 0)"
+        )
+    if what == "weights" and not values.any():
+        raise DataError("weights: all are zero, so that no row counts; give some rows a positive weight")

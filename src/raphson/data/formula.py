@@ -1,0 +1,306 @@
+"""Read a formula: its response, the terms of its right side, and its offsets.
+
+formulaic expands the algebra (``a*b``, ``(a + b)^2``, ``- 1``), but sees only place holders: every
+column, call and dot is taken out first, so that no part of the formula can reach what evaluates.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from raphson.data.expressions import (
+    Expression,
+    Token,
+    column_expression,
+    not_allowed,
+    parse_expression,
+    tokenize,
+    written,
+)
+from raphson.data.functions import FUNCTIONS, function_name
+from raphson.data.messages import short, unknown_column
+from raphson.errors import DataError, FormulaError
+
+_MOST_TERMS = 20_000
+_ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "%in%", "(", ")"])
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A parsed formula.
+
+    Attributes
+    ----------
+    text : str
+        As it was written.
+    response : tuple of Expression
+        One, or the two of ``cbind(successes, failures)``; empty if there is no left side.
+    response_name : str
+    factors : tuple of Expression
+        The distinct variables of the right side.
+    terms : tuple of tuple of int
+        Each term as numbers of its factors, main effects first; ``()`` is the intercept.
+    offsets : tuple of Expression
+    dot : tuple of str
+        The columns that ``.`` stood for.
+    """
+
+    text: str
+    response: tuple[Expression, ...]
+    response_name: str
+    factors: tuple[Expression, ...]
+    terms: tuple[tuple[int, ...], ...]
+    offsets: tuple[Expression, ...]
+    dot: tuple[str, ...]
+
+    def term_name(self, term: tuple[int, ...]) -> str:
+        """Write a term as the formula would."""
+        return ":".join(self.factors[number].text for number in term) or "Intercept"
+
+
+def parse_formula(
+    text: str, names: Sequence[str], exclude: Collection[str] = (), dot: Sequence[str] | None = None
+) -> Formula:
+    """Parse a formula against the columns there are.
+
+    Parameters
+    ----------
+    text : str
+        ``response ~ terms`` in R's syntax.
+    names : sequence of str
+        The columns.
+    exclude : collection of str
+        Columns that ``.`` does not stand for (weights, say), besides the response's and one
+        without a name, where R keeps its row names.
+    dot : sequence of str, optional
+        What ``.`` stands for, if that is settled (the formula of a saved model).
+
+    Raises
+    ------
+    FormulaError
+        If it is malformed or holds anything that is not allowed.
+    DataError
+        If it names a column that is not there.
+
+    Examples
+    --------
+    >>> formula = parse_formula("low ~ age * log(lwt) - 1", ["low", "age", "lwt"])
+    >>> [formula.term_name(term) for term in formula.terms]
+    ['age', 'log(lwt)', 'age:log(lwt)']
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"formula: expected text such as 'y ~ x'; got {type(text).__name__}")
+    tokens = tokenize(text, "formula")
+    tildes = [token for token in tokens if token.text == "~" and token.kind == "operator"]
+    if len(tildes) != 1:
+        raise FormulaError(f"formula: {short(text)} needs one '~', as in 'y ~ x'; it has {len(tildes)}")
+    left, right = text[: tildes[0].start], text[tildes[0].end :]
+    known = dict.fromkeys(names)
+    response, response_name = _response(left, known)
+    in_response = {column for part in response for column in part.columns}
+    if dot is None:
+        dot = [name for name in names if name and name not in in_response and name not in exclude]
+    reader = _RightSide(right, known, dot)
+    skeleton = reader.read()
+    terms = _expand(skeleton, text)
+    offsets, kept = [], []
+    for term in terms:
+        which = [name for name in term if name.startswith("offset_")]
+        if not which:
+            kept.append(tuple(int(name.removeprefix("factor_")) for name in term))
+        elif len(term) == 1:
+            offsets.append(reader.offsets[int(which[0].removeprefix("offset_"))])
+        else:
+            raise FormulaError(f"formula: an offset cannot be part of an interaction, in {short(text)}")
+    # As R orders them: by degree, in the order of writing within one degree.
+    kept.sort(key=len)
+    # A variable that was only taken away (". - y") is not used at all.
+    used = sorted({number for term in kept for number in term})
+    place = {number: at for at, number in enumerate(used)}
+    factors = list(reader.factors.values())
+    return Formula(
+        text.strip(),
+        response,
+        response_name,
+        tuple(factors[number] for number in used),
+        tuple(tuple(place[number] for number in term) for term in kept),
+        tuple(offsets),
+        tuple(dot) if reader.has_dot else (),
+    )
+
+
+def _response(left: str, known: Collection[str]) -> tuple[tuple[Expression, ...], str]:
+    if not left.strip():
+        return (), ""
+    expression = parse_expression(left, known, "formula")
+    tree = expression.tree
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "cbind":
+        if len(tree.args) != 2:
+            raise FormulaError(f"formula: cbind(successes, failures) has two columns; got {expression.text}")
+        parts = (parse_expression(written(part), known, "formula") for part in tree.args)
+        return tuple(parts), expression.text
+    return (expression,), expression.text
+
+
+class _RightSide:
+    """Takes the columns, calls and dots out of the right side and leaves the algebra."""
+
+    def __init__(self, source: str, known: Collection[str], dot: Sequence[str]) -> None:
+        self.source = source
+        self.known = known
+        self.dot = dot
+        self.has_dot = False
+        self.factors: dict[str, Expression] = {}
+        self.offsets: list[Expression] = []
+        self._numbers: dict[str, int] = {}
+
+    def read(self) -> str:
+        tokens = tokenize(self.source, "formula")
+        pieces: list[str] = []
+        at = 0
+        while at < len(tokens):
+            token = tokens[at]
+            if token.kind in ("name", "quoted"):
+                stop = _end_of_call(tokens, at)
+                pieces.append(
+                    self._variable(token) if stop == at + 1 else self._call(token, tokens[stop - 1])
+                )
+                at = stop
+                continue
+            pieces.append(self._other(token, pieces))
+            at += 1
+        if not pieces:
+            raise FormulaError(
+                "formula: there is nothing on the right of '~'; write 'y ~ 1' for an intercept only"
+            )
+        return " ".join(pieces)
+
+    def _factor(self, expression: Expression) -> str:
+        number = self._numbers.setdefault(expression.text, len(self._numbers))
+        self.factors.setdefault(expression.text, expression)
+        return f"factor_{number}"
+
+    def _variable(self, token: Token) -> str:
+        name = token.text[1:-1] if token.kind == "quoted" else token.text
+        if name not in self.known:
+            # The expression's check says what is the matter; a constant passes it, but is no term.
+            if token.kind == "name":
+                parse_expression(name, self.known, "formula")
+                raise FormulaError(f"formula: {name!r} is not a column; a term needs one")
+            raise unknown_column(name, self.known, "formula")
+        return self._factor(column_expression(name))
+
+    def _call(self, first: Token, last: Token) -> str:
+        text = self.source[first.start : last.end]
+        expression = parse_expression(text, self.known, "formula")
+        tree = expression.tree
+        assert isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)
+        if FUNCTIONS[str(function_name(tree.func.id))].kind in ("contrast", "list"):
+            raise FormulaError(f"formula: {text!r} is not a term")
+        if not expression.columns:
+            raise FormulaError(f"formula: there is no column in {text!r}")
+        if tree.func.id != "offset":
+            return self._factor(expression)
+        self.offsets.append(parse_expression(written(tree.args[0]), self.known, "offset"))
+        return f"offset_{len(self.offsets) - 1}"
+
+    def _other(self, token: Token, before: list[str]) -> str:
+        if token.kind == "dot":
+            self.has_dot = True
+            if not self.dot:
+                raise FormulaError("formula: '.' stands for the other columns, and there are none")
+            return "(" + " + ".join(self._factor(column_expression(name)) for name in self.dot) + ")"
+        if token.kind == "number":
+            power = bool(before) and before[-1] in ("^", "**")
+            if token.text in ("0", "1") or (power and token.text.isdigit() and int(token.text) > 0):
+                return token.text
+            raise FormulaError(
+                f"formula: the number {token.text!r} is not a term; "
+                f"write I({token.text}*x) for a multiple of x"
+            )
+        if token.text in _ALGEBRA:
+            return token.text
+        hint = (
+            "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""
+        )
+        raise FormulaError(str(not_allowed(token.text, self.source, "formula")) + hint)
+
+
+def _end_of_call(tokens: list[Token], at: int) -> int:
+    """Give the place after the name at ``at``, with the brackets that follow it."""
+    if tokens[at].kind != "name" or at + 1 == len(tokens) or tokens[at + 1].text != "(":
+        return at + 1
+    depth, stop = 1, at + 2
+    while depth:
+        depth += {"(": 1, ")": -1}.get(tokens[stop].text, 0) if tokens[stop].kind == "operator" else 0
+        stop += 1
+    return stop
+
+
+@cache
+def _parser() -> Any:
+    from formulaic.parser import DefaultFormulaParser, DefaultOperatorResolver
+    from formulaic.parser.types import Operator
+
+    def limited(symbol: str, expand: Callable[..., Any]) -> Callable[..., Any]:
+        # Products are expanded in full, and a power of a long sum would take for ever.
+        def to_terms(left: Any, right: Any) -> Any:
+            size = len(left) * len(right)
+            if symbol in ("^", "**"):
+                power = int(next(iter(right)).factors[0].expr) if len(right) == 1 else 1
+                size = len(left) ** min(power, 64)
+            if size > _MOST_TERMS:
+                raise OverflowError
+            return expand(left, right)
+
+        return to_terms
+
+    class Resolver(DefaultOperatorResolver):
+        @property
+        def operators(self) -> list[Operator]:
+            return [
+                Operator(
+                    one.symbol,
+                    arity=one.arity,
+                    precedence=one.precedence,
+                    associativity=one.associativity,
+                    fixity=one.fixity,
+                    accepts_context=one.accepts_context,
+                    to_terms=limited(one.symbol, one.to_terms),
+                )
+                if one.symbol in ("*", "/", ":", "in", "^", "**")
+                else one
+                for one in super().operators
+            ]
+
+    return DefaultFormulaParser(
+        operator_resolver=Resolver(), feature_flags=DefaultFormulaParser.FeatureFlags.NONE
+    )
+
+
+def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
+    """Expand the algebra to terms, each the names of its factors; the intercept is ``()``."""
+    try:
+        terms = _parser().get_terms(skeleton)
+        terms = list(getattr(terms, "root", terms))
+    except OverflowError as error:
+        raise FormulaError(f"formula: {short(text)} expands to more than {_MOST_TERMS} terms") from error
+    except (DataError, FormulaError):
+        raise
+    except Exception as error:
+        raise FormulaError(
+            f"formula: cannot read {short(text)}; "
+            "look for a missing operator, name or bracket, as in 'y ~ a + b*x'"
+        ) from error
+    expanded = []
+    for term in terms:
+        literals = [factor.expr for factor in term.factors if factor.expr in ("0", "1")]
+        named = tuple(factor.expr for factor in term.factors if factor.expr not in ("0", "1"))
+        if len(named) + len(literals) != len(term.factors) or (literals and named):
+            raise FormulaError(f"formula: a number cannot be part of an interaction, in {short(text)}")
+        expanded.append(named)
+    return expanded

@@ -1,0 +1,214 @@
+"""From a formula and a data frame to a response and a design."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import numpy as np
+
+from raphson.data.coding import FactorInfo
+from raphson.data.design import Plan
+from raphson.data.evaluate import Evaluator, States
+from raphson.data.expressions import Expression
+from raphson.data.extras import check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.formula import Formula, parse_formula
+from raphson.data.messages import check_missing, listing
+from raphson.data.model_data import ModelData, Response
+from raphson.data.readers import is_pandas, read_table
+from raphson.data.rows import Rows
+from raphson.data.schema import FormulaSchema
+from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, drop_unused
+from raphson.errors import DataError, FormulaError
+
+_ID_LIKE = 50
+
+
+def from_formula(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    trials: Any = None,
+    groups: Any = None,
+    missing: str = "drop",
+) -> ModelData:
+    """Read a formula over a table.
+
+    Parameters
+    ----------
+    formula : str
+        In R's syntax: ``low ~ age * smoke + C(race, contr.sum) + offset(log(t))``. Text,
+        categorical and boolean columns are factors, with treatment contrasts unless ``C``
+        says otherwise; column names with dots may stand bare, others in backticks. ``.`` is
+        every column but those of the response, of the other arguments, and one without a name.
+    data : data frame, mapping, path or open file
+        What :func:`read_table` reads; n rows.
+    weights, offset, trials : str or array_like, shape (n,), optional
+        A column, an expression over columns such as ``"log(Holders)"``, or numbers. An
+        offset adds to the formula's ``offset()`` terms.
+    groups : str or array_like, shape (n,), optional
+        Labels of any type.
+    missing : {"drop", "raise"}
+        What becomes of rows with missing or infinite values in anything that is used, or
+        where a transform has no finite value.
+
+    Returns
+    -------
+    ModelData
+
+    Raises
+    ------
+    FormulaError
+        If the formula is malformed, or holds anything but columns, constants and the listed
+        functions; nothing of it is evaluated then.
+    DataError
+        If a column is missing or of the wrong type, no row is left, or an argument does not fit.
+
+    Warns
+    -----
+    MissingDataWarning
+        If rows are dropped.
+
+    Notes
+    -----
+    Levels are those of the kept rows, in sorted order or in the order that a categorical
+    column or ``C(x, levels=[...])`` declares, as R's ``glm`` has them
+    (``drop.unused.levels``). What a transform remembers (means, knots) comes from all rows
+    where its own argument is there, as in R's ``model.frame``.
+
+    Examples
+    --------
+    >>> from raphson.data import from_formula
+    >>> table = {"y": [1, 3, 2, 5], "x": [0.5, 1, 2, 4], "group": ["a", "b", "b", "a"]}
+    >>> model = from_formula("y ~ log(x) + group", table)
+    >>> model.names
+    ('Intercept', 'log(x)', 'group[T.b]')
+    >>> model.X.shape, model.response.name
+    ((4, 3), 'y')
+    """
+    check_missing(missing)
+    table = Table(read_table(data))
+    arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups}
+    expressions = {what: parse_argument(value, table.known, what) for what, value in arguments.items()}
+    claimed = {column for one in expressions.values() if one is not None for column in one.columns}
+    parsed = parse_formula(formula, table.names, exclude=claimed)
+    if not parsed.response:
+        raise FormulaError(f"formula: {parsed.text!r} has no response on the left of '~'")
+
+    states: States = {}
+    rows = Rows(table.n_rows)
+    evaluator = Evaluator(table, states)
+    responses = _evaluate(parsed.response, evaluator, rows)
+    variables = _evaluate(parsed.factors, evaluator, rows)
+    extra = {
+        what: per_row(arguments[what], expressions[what], table, states, rows, what)
+        for what in ("weights", "offset", "trials")
+    }
+    offsets = [per_row(one.text, one, table, states, rows, "offset") for one in parsed.offsets]
+    codes = group_codes(groups, expressions["groups"], table, rows)
+
+    kept = rows.settle(missing)
+    n_rows = table.n_rows if kept is None else len(kept)
+    variables = [_settle_levels(one, kept) for one in variables]
+    for expression, variable in zip(parsed.factors, variables, strict=True):
+        _refuse_identifier(expression, variable, n_rows)
+    infos = [describe(one, variable) for one, variable in zip(parsed.factors, variables, strict=True)]
+    plan = make_plan(parsed, infos)
+    response = _response(parsed, responses, kept, n_rows, evaluator)
+    weight, trial = take(extra["weights"], kept), take(extra["trials"], kept)
+    check_nonnegative(weight, "weights", kept)
+    check_nonnegative(trial, "trials", kept)
+    parts = [part for part in (*offsets, extra["offset"]) if part is not None]
+    return ModelData(
+        X=plan.build(variables, kept, n_rows),
+        names=plan.names,
+        response=response,
+        weights=weight,
+        offset=take(np.sum(parts, axis=0), kept) if parts else None,
+        trials=trial,
+        groups=renumber(codes, kept),
+        index=kept,
+        n_dropped=table.n_rows - n_rows,
+        labels=table.frame.index if is_pandas(data) else None,
+        schema=FormulaSchema(
+            parsed,
+            plan,
+            states,
+            offset=expressions["offset"],
+            offset_given=offset is not None and not isinstance(offset, str),
+        ),
+        has_intercept=plan.has_intercept,
+        terms=plan.terms,
+    )
+
+
+def describe(expression: Expression, variable: Variable) -> FactorInfo:
+    """Note what a fit needs to remember of a variable."""
+    if isinstance(variable, Levels):
+        return FactorInfo(expression.text, True, variable.labels, True, variable.contrasts)
+    return FactorInfo(expression.text, False, variable.labels, variable.spans_intercept)
+
+
+def make_plan(formula: Formula, infos: list[FactorInfo]) -> Plan:
+    """Lay out the design of a formula."""
+    return Plan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
+
+
+def _evaluate(expressions: tuple[Expression, ...], evaluator: Evaluator, rows: Rows) -> list[Variable]:
+    variables = []
+    for expression in expressions:
+        variable = evaluator.variable(expression)
+        rows.note_expression(expression, variable, evaluator)
+        # A truth is a factor with the levels False and True, as in R.
+        boolean = isinstance(variable, Numbers) and variable.boolean
+        variables.append(as_levels(variable) if boolean else variable)
+    return variables
+
+
+def _settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
+    if not isinstance(variable, Levels):
+        return variable
+    if kept is None:
+        return drop_unused(variable)
+    codes = np.full(len(variable.codes), -1, dtype=np.intp)
+    codes[kept] = variable.codes[kept]
+    return drop_unused(Levels(codes, variable.labels, variable.origin, variable.contrasts))
+
+
+def _refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -> None:
+    """A text column that never repeats is a mistake in all likelihood: it would fit every row."""
+    if (
+        isinstance(variable, Levels)
+        and variable.origin == "text"
+        and isinstance(expression.tree, ast.Name)
+        and len(variable.labels) == n_rows > _ID_LIKE
+    ):
+        raise DataError(
+            f"column {expression.tree.id!r} is text with {n_rows} different values in {n_rows} rows (such as "
+            f"{listing(map(repr, variable.labels), 3)}); is it an identifier, or numbers stored as text? "
+            "Leave it out, or turn it into numbers"
+        )
+
+
+def _response(
+    formula: Formula, variables: list[Variable], kept: np.ndarray | None, n_rows: int, evaluator: Evaluator
+) -> Response:
+    name = formula.response_name
+    if len(variables) == 2:
+        pair = [evaluator.numbers(expression).values for expression in formula.response]
+        both = np.column_stack(pair)
+        return Response(name, both if kept is None else both[kept])
+    variable = variables[0]
+    if isinstance(variable, Levels):
+        _refuse_identifier(formula.response[0], variable, n_rows)
+        if variable.origin != "boolean":
+            variable = _settle_levels(variable, kept)
+        assert isinstance(variable, Levels)
+        codes = variable.codes if kept is None else variable.codes[kept]
+        return Response(name, codes.astype(np.float64), variable.labels)
+    if variable.values.ndim != 1:
+        raise DataError(f"response: {name!r} has several columns; one is due, or cbind(successes, failures)")
+    values = variable.values if kept is None else variable.values[kept]
+    return Response(name, values)

@@ -1,0 +1,161 @@
+"""The functions a formula may call, and nothing else: this list is the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Function(NamedTuple):
+    """What a formula's function takes.
+
+    Attributes
+    ----------
+    kind : str
+        ``"elementwise"``, ``"stateful"`` (it remembers something about the fit's data: a
+        mean, knots), ``"factor"``, ``"contrast"``, ``"identity"``, ``"list"`` or
+        ``"structure"`` (which only the formula itself can carry out).
+    options : tuple of str
+        The names of its keyword arguments, in the order in which they may be given by place
+        after the first.
+    most : int or None
+        How many arguments it takes by place; None for any number.
+    """
+
+    kind: str
+    options: tuple[str, ...] = ()
+    most: int | None = 1
+
+    @property
+    def takes_data(self) -> bool:
+        """Whether its first argument is a column or an expression over columns."""
+        return self.kind not in ("contrast", "list")
+
+
+ELEMENTWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "log": np.log,
+    "log10": np.log10,
+    "log2": np.log2,
+    "log1p": np.log1p,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+"""Functions of one number, applied to each."""
+
+CONSTANTS = {
+    "TRUE": True,
+    "FALSE": False,
+    "True": True,
+    "False": False,
+    "pi": float(np.pi),
+    "np.pi": float(np.pi),
+}
+"""Names with a fixed value; a column of the same name goes before them."""
+
+_SPLINE = ("df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation")
+_CONTRASTS: dict[str, tuple[str, ...]] = {
+    "contr.treatment": ("base",),
+    "contr.SAS": ("base",),
+    "contr.sum": (),
+    "contr.helmert": ("reverse", "scale"),
+    "contr.diff": ("backward",),
+    "contr.poly": ("scores",),
+    "Treatment": ("reference",),
+    "Sum": (),
+    "Helmert": ("reverse", "scale"),
+    "Diff": ("backward",),
+    "Poly": ("scores",),
+}
+
+FUNCTIONS: dict[str, Function] = {
+    **{name: Function("elementwise") for name in ELEMENTWISE},
+    "I": Function("identity"),
+    "C": Function("factor", ("contrasts", "levels"), 2),
+    "factor": Function("factor", ("levels",), 1),
+    "as.factor": Function("factor"),
+    "relevel": Function("factor", ("ref",), 2),
+    "center": Function("stateful"),
+    "scale": Function("stateful", ("center", "scale", "ddof"), 4),
+    "standardize": Function("stateful", ("center", "rescale", "ddof"), 4),
+    "poly": Function("stateful", ("degree", "raw"), 3),
+    "bs": Function(
+        "stateful",
+        ("df", "knots", "degree", "include_intercept", "lower_bound", "upper_bound", "extrapolation"),
+        8,
+    ),
+    "cr": Function("stateful", _SPLINE, 7),
+    "cs": Function("stateful", _SPLINE, 7),
+    "cc": Function("stateful", _SPLINE, 7),
+    **{name: Function("contrast", options, len(options)) for name, options in _CONTRASTS.items()},
+    "c": Function("list", (), None),
+    "offset": Function("structure"),
+    "cbind": Function("structure", (), 2),
+}
+"""Every function by the name it has in a formula."""
+
+_KNOTS = frozenset(["lower_bound", "upper_bound", "knots"])
+_SCALING = frozenset(["ddof", "center", "scale"])
+STATE_KEYS: dict[str, frozenset[str]] = {
+    "center": _SCALING,
+    "scale": _SCALING,
+    "standardize": _SCALING,
+    "poly": frozenset(["alpha", "norms2"]),
+    "bs": _KNOTS,
+    "cr": _KNOTS | {"constraints", "cyclic"},
+    "cs": _KNOTS | {"constraints", "cyclic"},
+    "cc": _KNOTS | {"constraints", "cyclic"},
+}
+"""What each stateful function remembers of the fit's data (``poly`` with raw powers: nothing)."""
+
+FORMULAIC_NAMES = {"bs": "basis_spline", "cr": "natural_cubic_spline", "cs": "natural_cubic_spline",
+                   "cc": "cyclic_cubic_spline"}  # fmt: skip
+"""Where formulaic.transforms calls a stateful function otherwise than formulas do."""
+
+
+def function_name(name: str) -> str | None:
+    """Give the listed name of a function: ``np.log`` is ``log``; None if it is not listed."""
+    short = name.removeprefix("np.") if name.removeprefix("np.") in ELEMENTWISE else name
+    return short if short in FUNCTIONS else None
+
+
+@cache
+def allowed() -> str:
+    """Put the list of what a formula may hold into words."""
+    called = [name for name, function in FUNCTIONS.items() if function.kind not in ("contrast", "structure")]
+    return (
+        "columns of the data (in backticks where the name is not plain), numbers, strings, lists of them, "
+        f"+ - * / ^ ** // %, comparisons, and the functions {', '.join(called)}, offset, cbind and contr.*"
+    )
+
+
+@cache
+def contrast_class(name: str) -> Any:
+    """Give formulaic's class for a contrast coding's name in a formula."""
+    from formulaic.transforms import contrasts
+
+    return {
+        "treatment": contrasts.TreatmentContrasts,
+        "sas": contrasts.SASContrasts,
+        "sum": contrasts.SumContrasts,
+        "helmert": contrasts.HelmertContrasts,
+        "diff": contrasts.DiffContrasts,
+        "poly": contrasts.PolyContrasts,
+    }[name.removeprefix("contr.").lower()]
+
+
+def stateful_transform(name: str) -> Callable[..., Any]:
+    """Give formulaic's implementation of a function that remembers the fit's data."""
+    from formulaic import transforms
+    from formulaic.transforms.patsy_compat import standardize
+
+    return standardize if name == "standardize" else getattr(transforms, FORMULAIC_NAMES.get(name, name))

@@ -1,0 +1,86 @@
+"""The few products of a design matrix that fitting needs, dense (NumPy, BLAS) or sparse (tabmat) alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_CACHE_ROWS = 131_072
+"""Doubles of a scaled slice that stay in a core's second-level cache: 1 MiB."""
+
+
+_SMALL = 4_096
+"""Doubles of a matrix so small that the plain product is faster than looking for a better one."""
+
+
+def is_dense(X: Any) -> bool:
+    """Whether the matrix is a NumPy array."""
+    return isinstance(X, np.ndarray)
+
+
+def dense(X: Any) -> np.ndarray:
+    """The matrix as a NumPy array."""
+    return X if is_dense(X) else X.toarray()
+
+
+def matvec(X: Any, v: np.ndarray) -> np.ndarray:
+    """X v."""
+    return X @ v if is_dense(X) else X.matvec(v)
+
+
+def transpose_matvec(X: Any, u: np.ndarray) -> np.ndarray:
+    """Xᵀ u."""
+    return u @ X if is_dense(X) else X.transpose_matvec(u)
+
+
+def sandwich(X: Any, w: np.ndarray) -> np.ndarray:
+    """Xᵀ diag(w) X, (p, p) symmetric.
+
+    With w ≥ 0 it is AᵀA for A = √w X, which BLAS's syrk makes in half the products. The rows are scaled
+    in slices that stay in cache, so that X is read from memory once.
+    """
+    if not is_dense(X):
+        return X.sandwich(w)
+    n, p = X.shape
+    if n * p <= _SMALL:
+        return X.T @ (X * w[:, None])
+    rows = max(256, _CACHE_ROWS // max(p, 1))
+    positive = w.min() >= 0
+    if n <= rows:
+        return _sandwich(X, w, positive)
+    total = np.zeros((p, p))
+    for start in range(0, n, rows):
+        total += _sandwich(X[start : start + rows], w[start : start + rows], positive)
+    return total
+
+
+def _sandwich(X: np.ndarray, w: np.ndarray, positive: bool) -> np.ndarray:
+    if positive:
+        A = X * np.sqrt(w)[:, None]
+        return A.T @ A
+    product = X.T @ (X * w[:, None])
+    return 0.5 * (product + product.T)
+
+
+def cross_sandwich(X: Any, w: np.ndarray, Z: Any) -> np.ndarray:
+    """Xᵀ diag(w) Z, (p, q)."""
+    if X is Z:
+        return sandwich(X, w)
+    if is_dense(X) and is_dense(Z):
+        return X.T @ (Z * w[:, None])
+    if is_dense(X):
+        return cross_sandwich(Z, w, X).T
+    return np.column_stack([X.transpose_matvec(w * column) for column in dense(Z).T])
+
+
+def columns(X: Any, kept: np.ndarray) -> Any:
+    """The columns at which the mask `kept` is true."""
+    return np.ascontiguousarray(X[:, kept]) if is_dense(X) else X[:, np.flatnonzero(kept)]
+
+
+def weighted_squares(X: Any, w: np.ndarray) -> np.ndarray:
+    """Σ_i w_i x_ij², (p,): the diagonal of Xᵀ diag(w) X."""
+    if is_dense(X):
+        return np.einsum("i,ij,ij->j", w, X, X, optimize=False)
+    return np.asarray(X.tocsr().multiply(X.tocsr()).T @ w) if hasattr(X, "tocsr") else np.diag(X.sandwich(w)).copy()

@@ -1,0 +1,60 @@
+"""Shared wording of the data floor: nearest names, shortened lists, and who is to be warned."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Collection, Iterable
+
+from raphson.errors import DataError, MissingDataWarning
+
+
+def listing(items: Iterable[object], limit: int = 8) -> str:
+    """Join the first items by commas and count the rest."""
+    every = [str(item) for item in items]
+    if len(every) <= limit:
+        return ", ".join(every)
+    return ", ".join(every[:limit]) + f" and {len(every) - limit} more"
+
+
+def short(text: str, limit: int = 80) -> str:
+    """Quote a piece of the user's text, cut to a length that fits in a message."""
+    text = " ".join(text.split())
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Find the known name that is spelt most like ``name``."""
+    import difflib
+
+    folded: dict[str, str] = {}
+    for other in known:
+        folded.setdefault(other.casefold(), other)
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def unknown_column(name: str, known: Collection[str], where: str) -> DataError:
+    """Say that a column is not there, and which one may have been meant."""
+    guess = nearest(name, known)
+    remedy = (
+        f"did you mean {guess!r}?" if guess is not None else f"its columns are {listing(filter(None, known))}"
+    )
+    return DataError(f"{where}: column {name!r} is not in the data; {remedy}")
+
+
+def check_missing(missing: object, choices: tuple[str, ...] = ("drop", "raise")) -> str:
+    """Check the argument ``missing=``."""
+    if missing not in choices:
+        raise DataError(
+            f"missing= must be {' or '.join(repr(choice) for choice in choices)}; got {missing!r}"
+        )
+    return str(missing)
+
+
+def warn_missing(message: str) -> None:
+    """Warn at the line of the user's code that called into Raphson."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith("raphson."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, MissingDataWarning, stacklevel=level)

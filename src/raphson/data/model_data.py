@@ -1,0 +1,96 @@
+"""What the data floor hands upwards: a response, a design, and the rows they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas
+    import tabmat
+
+    from raphson.data.schema import Schema
+
+    Matrix: TypeAlias = np.ndarray | tabmat.MatrixBase
+else:
+    Matrix: TypeAlias = Any
+
+
+def take_rows(X: Matrix, rows: np.ndarray) -> Matrix:
+    """Give some rows of a design, dense or sparse."""
+    return cast("Matrix", X[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response as it stands in the data, before any family has looked at it.
+
+    Attributes
+    ----------
+    name : str
+        How it is written in the formula; for arrays the Series' name, or ``"y"``.
+    values : ndarray of float64, shape (n,) or (n, 2)
+        The numbers; the codes 0..L-1 of a categorical response; two columns
+        (successes, failures) for ``cbind``.
+    levels : tuple of str or None
+        The labels of the codes when the response is text, categorical or boolean.
+    """
+
+    name: str
+    values: np.ndarray
+    levels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelData:
+    """One model's data: n rows without missing values, p design columns.
+
+    Attributes
+    ----------
+    X : ndarray of float64, shape (n, p), C order, or a tabmat matrix
+        The design. It may share memory with the user's array, and is never written to.
+    names : tuple of str
+        The p column names.
+    response : Response
+    weights, offset, trials : ndarray of float64, shape (n,), or None
+    groups : ndarray of int64, shape (n,), or None
+        Cluster numbers 0..G-1.
+    index : ndarray of int, shape (n,), or None
+        Positions of the kept rows in the original data; None if every row was kept.
+    n_dropped : int
+    labels : pandas.Index or None
+        The index of *all* rows of a pandas frame, for aligning what comes back per row.
+    schema : Schema
+        Rebuilds the design for new data.
+    has_intercept : bool
+        Whether the constant lies in the columns' span by declaration.
+    terms : dict
+        Term of the formula -> numbers of its columns.
+    """
+
+    X: Matrix
+    names: tuple[str, ...]
+    response: Response
+    weights: np.ndarray | None
+    offset: np.ndarray | None
+    trials: np.ndarray | None
+    groups: np.ndarray | None
+    index: np.ndarray | None
+    n_dropped: int
+    labels: pandas.Index | None
+    schema: Schema
+    has_intercept: bool
+    terms: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewData:
+    """The design of new data, made as the fit's was; see :class:`ModelData` for the attributes."""
+
+    X: Matrix
+    offset: np.ndarray | None
+    index: np.ndarray | None
+    n_dropped: int
+    labels: pandas.Index | None

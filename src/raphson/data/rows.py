@@ -1,0 +1,107 @@
+"""Which rows can be used, and for what reason the others cannot."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+
+from raphson.data.evaluate import Evaluator
+from raphson.data.expressions import Expression
+from raphson.data.messages import listing, warn_missing
+from raphson.data.values import Numbers, Table, Variable
+from raphson.errors import DataError
+
+
+class Rows:
+    """Collects the rows with missing, infinite or undefined values, and the columns these are in.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the data.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.n_rows = n_rows
+        self.bad: np.ndarray | None = None
+        self._reasons: dict[str, dict[str, None]] = {}
+
+    def note(self, mask: np.ndarray | None, reason: str, name: str) -> None:
+        """Mark rows as unusable because of something called ``name``."""
+        if mask is None:
+            return
+        self._reasons.setdefault(reason, {}).setdefault(name)
+        self.bad = mask.copy() if self.bad is None else self.bad | mask
+
+    def note_numbers(self, values: np.ndarray, name: str) -> None:
+        """Mark the rows where an array is missing or infinite."""
+        variable = Numbers(values)
+        mask = variable.bad()
+        if mask is not None:
+            if np.isnan(values).any():
+                self.note(mask, "missing values", name)
+            if np.isinf(values).any():
+                self.note(mask, "infinite values", name)
+
+    def note_expression(self, expression: Expression, variable: Variable, evaluator: Evaluator) -> None:
+        """Mark the rows where a column of the expression, or what is made of it, is not usable."""
+        raw = self._note_columns(expression, evaluator.table)
+        mask = variable.bad()
+        if mask is None or isinstance(expression.tree, ast.Name):
+            return
+        # A row that no column explains was spoilt by a function, such as the log of a negative number.
+        made = mask if raw is None else mask & ~raw
+        if made.any():
+            self.note(made, "values that are not finite", evaluator.origin_of(expression.tree, made))
+
+    def _note_columns(self, expression: Expression, table: Table) -> np.ndarray | None:
+        together: np.ndarray | None = None
+        for name in expression.columns:
+            mask = table.bad(name)
+            if mask is None:
+                continue
+            column = table.column(name)
+            values = column.values if isinstance(column, Numbers) else None
+            if values is None or np.isnan(values).any():
+                self.note(mask, "missing values", name)
+            if values is not None and np.isinf(values).any():
+                self.note(mask, "infinite values", name)
+            together = mask if together is None else together | mask
+        return together
+
+    def reasons(self) -> str:
+        """Put the reasons into words: ``missing values in Ozone, Solar.R``."""
+        return "; ".join(f"{reason} in {listing(names)}" for reason, names in self._reasons.items())
+
+    def settle(self, missing: str) -> np.ndarray | None:
+        """Decide which rows to use.
+
+        Parameters
+        ----------
+        missing : {"drop", "raise", "nan"}
+            ``"drop"`` warns and leaves the rows out; ``"nan"`` leaves it to the caller.
+
+        Returns
+        -------
+        ndarray of int or None
+            The positions of the usable rows; None if all are.
+
+        Raises
+        ------
+        DataError
+            With ``"raise"`` if a row is unusable; with ``"drop"`` if none is left.
+        """
+        if self.bad is None:
+            return None
+        count = int(self.bad.sum())
+        if missing == "raise":
+            raise DataError(
+                f"data: {self.reasons()}, in {count} of {self.n_rows} rows; "
+                'fill them in, or leave those rows out by missing="drop"'
+            )
+        if missing == "drop":
+            if count == self.n_rows:
+                raise DataError(f"data: no row is left, for {self.reasons()} in all {self.n_rows} rows")
+            warn_missing(f"{count} of {self.n_rows} rows dropped for {self.reasons()}")
+        return np.flatnonzero(~self.bad)

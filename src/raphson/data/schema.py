@@ -1,0 +1,404 @@
+"""What a fit remembers of its data, so that new data get the very same columns; kept as plain JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from raphson.data.coding import FactorInfo
+from raphson.data.design import Plan
+from raphson.data.evaluate import Evaluator, States, check_states, constant_contrasts
+from raphson.data.expressions import Expression
+from raphson.data.extras import array_argument, parse_argument
+from raphson.data.formula import Formula, parse_formula
+from raphson.data.messages import check_missing, listing, unknown_column
+from raphson.data.model_data import NewData, take_rows
+from raphson.data.readers import is_pandas, read_table
+from raphson.data.rows import Rows
+from raphson.data.values import Levels, Table, Variable, as_levels, recode
+from raphson.errors import DataError, RaphsonError
+
+_MISSING = ("drop", "raise", "nan")
+
+
+class Schema:
+    """Rebuilds a fit's design for new data.
+
+    :class:`FormulaSchema` and :class:`ArraySchema` are its two kinds. Both give
+
+    * ``names``: the design's column names;
+    * ``design(new, missing="drop", offset=None)``: a :class:`NewData`;
+    * ``to_dict()``: numbers, text and lists, safe for JSON.
+    """
+
+    names: tuple[str, ...]
+    needs_offset: bool
+    """Whether the fit had an offset given as an array: new data need one too."""
+
+    def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
+        """Build the design of new data; see the two kinds."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write down what is remembered, safe for JSON."""
+        raise NotImplementedError
+
+    @staticmethod
+    def from_dict(saved: Any) -> Schema:
+        """Read what :meth:`to_dict` wrote.
+
+        Everything is checked, the formula as one that a user typed; nothing is executed.
+
+        Raises
+        ------
+        DataError
+            If the dict is not one that :meth:`to_dict` wrote.
+        """
+        try:
+            _expect(isinstance(saved, dict), "a dict")
+            if saved.get("kind") == "arrays":
+                return ArraySchema._from_dict(saved)
+            _expect(saved.get("kind") == "formula", "the kind 'formula' or 'arrays'")
+            return FormulaSchema._from_dict(saved)
+        except (RaphsonError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            raise DataError(f"saved model: its description of the data is damaged: {reason}") from error
+
+
+class FormulaSchema(Schema):
+    """The schema of a formula.
+
+    Parameters
+    ----------
+    formula : Formula
+    plan : Plan
+    states : dict
+        What the stateful transforms remember.
+    offset : Expression or None
+        The expression that was given as ``offset=``.
+    offset_given : bool
+        Whether an array was.
+    """
+
+    def __init__(
+        self, formula: Formula, plan: Plan, states: States, offset: Expression | None, offset_given: bool
+    ) -> None:
+        self.formula = formula
+        self.names = plan.names
+        self.needs_offset = offset_given
+        self._plan = plan
+        self._states = states
+        self._offset = offset
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that new data must have."""
+        expressions = [*self.formula.factors, *self.formula.offsets]
+        return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
+
+    def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
+        """Build the design of new data.
+
+        Parameters
+        ----------
+        new : data frame, mapping, path or open file
+            What :func:`raphson.data.read_table` reads; m rows. The response is not needed.
+        missing : {"drop", "raise", "nan"}
+            ``"nan"`` keeps every row and makes those that cannot be used NaN.
+        offset : str, number or array_like, shape (m,), optional
+            In place of what was given as ``offset=`` at the fit; the formula's own offsets
+            are evaluated in any case.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or has another type, or a factor has a level that the fit
+            never saw.
+        """
+        check_missing(missing, _MISSING)
+        frame = read_table(_as_columns(new))
+        table = Table(frame)
+        for name in self.columns:
+            if name not in table.known:
+                raise unknown_column(name, table.names, "new data")
+        rows = Rows(table.n_rows)
+        evaluator = Evaluator(table, self._states, "new data", new=True)
+        variables = [self._variable(number, evaluator, rows) for number in range(len(self.formula.factors))]
+        total = self._total_offset(offset, evaluator, rows)
+        kept = rows.settle(missing)
+        n_rows = table.n_rows
+        if missing != "nan" and kept is not None:
+            n_rows = len(kept)
+        X = self._plan.build(variables, None if missing == "nan" else kept, n_rows)
+        if missing == "nan" and rows.bad is not None:
+            X = _spoil(X, rows.bad)
+            total = None if total is None else np.where(rows.bad, np.nan, total)
+            kept = None
+        elif total is not None and kept is not None:
+            total = total[kept]
+        labels = frame.index if is_pandas(new) else None
+        return NewData(X, total, kept, table.n_rows - n_rows, labels)
+
+    def _variable(self, number: int, evaluator: Evaluator, rows: Rows) -> Variable:
+        expression, info = self.formula.factors[number], self._plan.factors[number]
+        variable = evaluator.variable(expression)
+        rows.note_expression(expression, variable, evaluator)
+        if info.categorical:
+            assert info.labels is not None
+            return recode(as_levels(variable), info.labels, f"new data: {info.text}")
+        if isinstance(variable, Levels):
+            variable = evaluator.numbers(expression)
+        if variable.labels != info.labels:
+            raise DataError(f"new data: {info.text!r} gives other columns than at the fit")
+        return variable
+
+    def _total_offset(self, offset: Any, evaluator: Evaluator, rows: Rows) -> np.ndarray | None:
+        parts = []
+        expressions = list(self.formula.offsets)
+        given = offset
+        if given is None and self._offset is not None:
+            expressions.append(self._offset)
+            for name in self._offset.columns:
+                if name not in evaluator.table.known:
+                    raise unknown_column(name, evaluator.table.names, "new data")
+        if given is None and self.needs_offset:
+            raise DataError(
+                "offset: the fit had one given as an array, so new data need theirs: "
+                "give offset= with one number for each new row"
+            )
+        if isinstance(given, str):
+            named = parse_argument(given, evaluator.table.known, "offset")
+            expressions += [] if named is None else [named]
+        elif given is not None:
+            if np.ndim(given) == 0:
+                given = np.full(evaluator.table.n_rows, given)
+            parts.append(array_argument(given, evaluator.table.n_rows, rows, "offset"))
+        for expression in expressions:
+            numbers = evaluator.numbers(expression)
+            rows.note_expression(expression, numbers, evaluator)
+            parts.append(numbers.values)
+        return np.sum(parts, axis=0) if parts else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the schema down as numbers, text and lists, safe for JSON."""
+        formula = self.formula
+        used = [*formula.response, *formula.factors, *formula.offsets]
+        if self._offset is not None:
+            used.append(self._offset)
+        columns = dict.fromkeys(column for one in used for column in one.columns)
+        return {
+            "kind": "formula",
+            "formula": formula.text,
+            "columns": [*columns, *(name for name in formula.dot if name not in columns)],
+            "dot": list(formula.dot),
+            "factors": [
+                {
+                    "text": info.text,
+                    "categorical": info.categorical,
+                    "labels": None if info.labels is None else list(info.labels),
+                    "spans_intercept": info.spans_intercept,
+                }
+                for info in self._plan.factors
+            ],
+            "names": list(self.names),
+            "states": {text: _encode(state) for text, state in self._states.items()},
+            "offset": None if self._offset is None else self._offset.text,
+            "offset_given": self.needs_offset,
+        }
+
+    @staticmethod
+    def _from_dict(saved: dict[str, Any]) -> FormulaSchema:
+        columns, dot = _texts(saved["columns"], "columns"), _texts(saved["dot"], "dot")
+        offset = None
+        if saved["offset"] is not None:
+            _expect(isinstance(saved["offset"], str), "an offset that is text or null")
+            offset = parse_argument(saved["offset"], columns, "offset")
+        _expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
+        formula = parse_formula(saved["formula"], list(columns), dot=list(dot))
+        factors = saved["factors"]
+        _expect(
+            isinstance(factors, list) and len(factors) == len(formula.factors), "the factors of the formula"
+        )
+        infos = []
+        for expression, one in zip(formula.factors, factors, strict=True):
+            _expect(one["text"] == expression.text, f"the factor {expression.text!r}")
+            _expect(
+                isinstance(one["categorical"], bool) and isinstance(one["spans_intercept"], bool),
+                f"the kind of {expression.text!r}",
+            )
+            labels = None if one["labels"] is None else _texts(one["labels"], "labels")
+            _expect(not one["categorical"] or bool(labels), f"the levels of {expression.text!r}")
+            contrasts = constant_contrasts(expression) if one["categorical"] else None
+            spans = one["spans_intercept"] or one["categorical"]
+            infos.append(FactorInfo(expression.text, one["categorical"], labels, spans, contrasts))
+        plan = Plan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
+        _expect(list(plan.names) == saved["names"], "the column names of its formula")
+        _expect(isinstance(saved["states"], dict), "the states of its transforms")
+        states = {str(text): _decode_state(state) for text, state in saved["states"].items()}
+        used = [*formula.factors, *formula.offsets, *([] if offset is None else [offset])]
+        check_states(used, states)
+        return FormulaSchema(formula, plan, states, offset, saved["offset_given"])
+
+
+class ArraySchema(Schema):
+    """The schema of a design given as an array.
+
+    Parameters
+    ----------
+    names : tuple of str
+    offset_given : bool
+    """
+
+    def __init__(self, names: tuple[str, ...], offset_given: bool) -> None:
+        self.names = names
+        self.needs_offset = offset_given
+
+    def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
+        """Check a new design of p columns.
+
+        Parameters
+        ----------
+        new : array_like, shape (m, p), or data frame
+            A frame that has all the names is read by name, whatever the order of its columns.
+        missing : {"drop", "raise", "nan"}
+        offset : number or array_like, shape (m,), optional
+
+        Raises
+        ------
+        DataError
+            If the number of columns differs, or something is not a number.
+        """
+        from raphson.data.arrays import note_design, read_design
+
+        check_missing(missing, _MISSING)
+        new, labels = self._by_name(new)
+        X, _ = read_design(new, None, "new data")
+        if X.shape[1] != len(self.names):
+            # One row may be given flat, as in predict([1, 0.5]).
+            if isinstance(X, np.ndarray) and X.shape == (len(self.names), 1):
+                X = np.ascontiguousarray(X.T)
+            else:
+                raise DataError(
+                    f"new data: expected the fit's {len(self.names)} columns ({listing(self.names)}); "
+                    f"got {X.shape[1]}"
+                )
+        n_rows = X.shape[0]
+        rows = Rows(n_rows)
+        note_design(X, self.names, rows)
+        total = None
+        if offset is None and self.needs_offset:
+            raise DataError("offset: the fit had one, so new data need theirs; give offset= for each new row")
+        if offset is not None:
+            offset = np.full(n_rows, offset) if np.ndim(offset) == 0 else offset
+            total = array_argument(offset, n_rows, rows, "offset")
+        kept = rows.settle(missing)
+        if missing == "nan":
+            return NewData(X, total, None, 0, labels)
+        if kept is not None:
+            X, total = take_rows(X, kept), None if total is None else total[kept]
+        return NewData(X, total, kept, n_rows - X.shape[0], labels)
+
+    def _by_name(self, new: Any) -> tuple[Any, Any]:
+        if isinstance(new, (np.ndarray, list, tuple)) or hasattr(new, "tocsc") or hasattr(new, "sandwich"):
+            return new, None
+        frame = read_table(_as_columns(new))
+        labels = frame.index if is_pandas(new) else None
+        if set(self.names) <= set(frame.columns):
+            return frame[list(self.names)], labels
+        if frame.shape[1] == len(self.names) and all(
+            name == f"x{i + 1}" for i, name in enumerate(self.names)
+        ):
+            return frame, labels
+        absent = [name for name in self.names if name not in set(frame.columns)]
+        raise unknown_column(absent[0], list(frame.columns), "new data")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the schema down, safe for JSON."""
+        return {"kind": "arrays", "names": list(self.names), "offset_given": self.needs_offset}
+
+    @staticmethod
+    def _from_dict(saved: dict[str, Any]) -> ArraySchema:
+        _expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
+        names = _texts(saved["names"], "names")
+        _expect(bool(names), "column names")
+        return ArraySchema(names, saved["offset_given"])
+
+
+def _as_columns(new: Any) -> Any:
+    """Let a dict of single values stand for one row."""
+    if isinstance(new, dict) and new and all(np.ndim(value) == 0 for value in new.values()):
+        return {name: [value] for name, value in new.items()}
+    return new
+
+
+def _spoil(X: Any, bad: np.ndarray) -> Any:
+    """Make the bad rows NaN, so that whatever is computed from them is."""
+    if isinstance(X, np.ndarray):
+        X[bad] = np.nan
+        return X
+    import tabmat
+
+    # NaN in the dense part, such as the intercept, is enough for X @ b, and keeps the rest sparse.
+    for number, part in enumerate(X.matrices):
+        if isinstance(part, tabmat.DenseMatrix):
+            values = part.unpack().copy()
+            values[bad] = np.nan
+            parts = [*X.matrices]
+            parts[number] = tabmat.DenseMatrix(values)
+            return tabmat.SplitMatrix(parts, X.indices)
+    dense = X.toarray()
+    dense[bad] = np.nan
+    return dense
+
+
+def _expect(condition: bool, what: str) -> None:
+    if not condition:
+        raise DataError(f"expected {what}")
+
+
+def _texts(value: Any, what: str) -> tuple[str, ...]:
+    _expect(
+        isinstance(value, list) and all(isinstance(one, str) for one in value), f"{what} to be a list of text"
+    )
+    _expect(len(set(value)) == len(value), f"{what} without repetition")
+    return tuple(value)
+
+
+def _encode(value: Any) -> Any:
+    """Write a transform's state: arrays as {"array": lists}, dicts by number as {"items": pairs}."""
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: _encode(one) for key, one in value.items()}
+        return {"items": [[int(key), _encode(one)] for key, one in value.items()]}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist()}
+    if isinstance(value, (list, tuple)):
+        return [_encode(one) for one in value]
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    return float(value)
+
+
+def _decode_state(saved: Any) -> dict[str, Any]:
+    _expect(isinstance(saved, dict), "a transform's state to be a dict")
+    return {str(key): _decode(value, 0) for key, value in saved.items()}
+
+
+def _decode(saved: Any, depth: int) -> Any:
+    _expect(depth < 8, "a state that is not nested so deep")
+    if isinstance(saved, dict):
+        if set(saved) == {"array"}:
+            array = np.array(saved["array"], dtype=np.float64)
+            _expect(bool(np.isfinite(array).all()), "finite numbers")
+            return array
+        _expect(set(saved) == {"items"}, "an array or items")
+        return {int(key): _decode(value, depth + 1) for key, value in saved["items"]}
+    if isinstance(saved, list):
+        return [_decode(value, depth + 1) for value in saved]
+    _expect(saved is None or isinstance(saved, (bool, int, float)), "numbers in a transform's state")
+    _expect(not isinstance(saved, float) or math.isfinite(saved), "finite numbers")
+    return saved

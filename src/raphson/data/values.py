@@ -1,0 +1,218 @@
+"""The two kinds of variable a formula knows: numbers, and factors with levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from raphson.data.messages import listing
+from raphson.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass
+class Numbers:
+    """A numeric variable; NaN where it is missing.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,) or (n, k)
+    labels : tuple of str or None
+        Names of the k columns of a transform with several (``poly``, ``bs``).
+    spans_intercept : bool
+        Whether the k columns add up to the constant (a B-spline basis with its intercept).
+    boolean : bool
+        Whether the numbers are the truth of a comparison (0 or 1).
+    """
+
+    values: np.ndarray
+    labels: tuple[str, ...] | None = None
+    spans_intercept: bool = False
+    boolean: bool = False
+
+    def bad(self) -> np.ndarray | None:
+        """Mask the rows that are not finite; None when there are none."""
+        # One sum reads the column once and is finite unless an entry is not (or the sum overflows,
+        # in which case the mask below is all False).
+        with np.errstate(all="ignore"):
+            if np.isfinite(self.values.sum()):
+                return None
+        mask = np.asarray(~np.isfinite(self.values))
+        mask = mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
+        return mask if mask.any() else None
+
+
+@dataclass
+class Levels:
+    """A factor: codes into labels, -1 where it is missing.
+
+    Attributes
+    ----------
+    codes : ndarray of int, shape (n,)
+    labels : tuple of str
+        In their order: sorted, or as declared.
+    origin : str
+        ``"text"``, ``"category"``, ``"boolean"`` or ``"number"``: what the column was.
+    contrasts : object or None
+        A contrast coding of formulaic's; None for treatment contrasts.
+    """
+
+    codes: np.ndarray
+    labels: tuple[str, ...]
+    origin: str
+    contrasts: Any = None
+
+    def bad(self) -> np.ndarray | None:
+        """Mask the rows without a level; None when there are none."""
+        mask = self.codes < 0
+        return mask if mask.any() else None
+
+
+Variable = Numbers | Levels
+
+
+def label_of(value: object) -> str:
+    """Write a level as text: 6.0 and 6 are both the level ``6``."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
+    return str(value)
+
+
+def as_levels(variable: Variable) -> Levels:
+    """Turn a variable into a factor; the levels of numbers are their distinct values, in order."""
+    if isinstance(variable, Levels):
+        return variable
+    if variable.values.ndim != 1:
+        raise DataError("a transform with several columns cannot be a factor")
+    if variable.boolean:
+        codes = np.where(np.isnan(variable.values), -1, variable.values == 1).astype(np.intp)
+        return Levels(codes, ("False", "True"), "boolean")
+    finite = np.isfinite(variable.values)
+    distinct, inverse = np.unique(variable.values[finite], return_inverse=True)
+    codes = np.full(variable.values.shape, -1, dtype=np.intp)
+    codes[finite] = inverse
+    return Levels(codes, tuple(label_of(value) for value in distinct), "number")
+
+
+def drop_unused(variable: Levels) -> Levels:
+    """Keep only the levels that occur, in their order (R's drop.unused.levels)."""
+    counts = np.bincount(variable.codes[variable.codes >= 0], minlength=len(variable.labels))
+    if (counts > 0).all():
+        return variable
+    new_code = np.where(counts > 0, np.cumsum(counts > 0) - 1, -1)
+    codes = np.where(variable.codes >= 0, new_code[variable.codes], -1)
+    labels = tuple(label for label, count in zip(variable.labels, counts, strict=True) if count)
+    return Levels(codes, labels, variable.origin, variable.contrasts)
+
+
+def recode(variable: Levels, labels: tuple[str, ...], what: str) -> Levels:
+    """Express the factor in the given labels; a level that is none of them is a DataError."""
+    if variable.labels == labels:
+        return variable
+    position = {label: code for code, label in enumerate(labels)}
+    new_code = np.array([position.get(label, -1) for label in variable.labels] or [-1], dtype=np.intp)
+    codes = np.where(variable.codes >= 0, new_code[variable.codes], -1)
+    lost = np.unique(variable.codes[(variable.codes >= 0) & (codes < 0)])
+    if lost.size:
+        unseen = [repr(variable.labels[code]) for code in lost]
+        raise DataError(
+            f"{what}: level{'s' if len(unseen) > 1 else ''} {listing(unseen)} not among the known levels "
+            f"{listing(repr(label) for label in labels)}; drop those rows or correct their labels"
+        )
+    return Levels(codes, labels, variable.origin, variable.contrasts)
+
+
+class Table:
+    """The columns of a frame as variables, converted when first asked for.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        With unique text column names, as :func:`raphson.data.read_table` gives it.
+    """
+
+    def __init__(self, frame: pandas.DataFrame) -> None:
+        self.frame = frame
+        self.n_rows = len(frame)
+        self.names = tuple(frame.columns)
+        self._variables: dict[str, Variable] = {}
+        self._bad: dict[str, np.ndarray | None] = {}
+
+    @cached_property
+    def known(self) -> dict[str, None]:
+        """The column names, in order and quick to look up."""
+        return dict.fromkeys(self.names)
+
+    def column(self, name: str) -> Variable:
+        """Give a column as numbers or as a factor."""
+        if name not in self._variables:
+            self._variables[name] = read_series(cast("pandas.Series", self.frame[name]), name)
+        return self._variables[name]
+
+    def bad(self, name: str) -> np.ndarray | None:
+        """Mask the rows where the column is missing or infinite; None when there are none."""
+        if name not in self._bad:
+            self._bad[name] = self.column(name).bad()
+        return self._bad[name]
+
+
+def read_series(series: pandas.Series, name: str) -> Variable:
+    """Read a pandas column as numbers or as a factor; what is neither is a DataError."""
+    import pandas as pd
+
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        labels = tuple(label_of(value) for value in dtype.categories)
+        if len(set(labels)) != len(labels):
+            raise DataError(f"column {name!r}: two of its categories read alike ({listing(labels)})")
+        return Levels(np.asarray(series.cat.codes, dtype=np.intp), labels, "category")
+    if isinstance(dtype, pd.SparseDtype):
+        return read_series(series.sparse.to_dense(), name)
+    if pd.api.types.is_complex_dtype(dtype):
+        raise DataError(
+            f"column {name!r} holds complex numbers; give real numbers, such as its absolute value"
+        )
+    if pd.api.types.is_bool_dtype(dtype):
+        return as_levels(Numbers(_floats(series), boolean=True))
+    if pd.api.types.is_numeric_dtype(dtype):
+        return Numbers(_floats(series))
+    if dtype.kind == "O" or isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
+        return _read_objects(series, name)
+    raise DataError(
+        f"column {name!r} has type {dtype}, which is neither numbers nor a factor; "
+        "turn dates and times into numbers first, such as days since a start"
+    )
+
+
+def _floats(series: pandas.Series) -> np.ndarray:
+    if isinstance(series.dtype, np.dtype):
+        return series.to_numpy().astype(np.float64, copy=False)
+    return series.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _read_objects(series: pandas.Series, name: str) -> Variable:
+    import pandas as pd
+
+    kind = pd.api.types.infer_dtype(series, skipna=True)
+    if kind == "string":
+        codes, distinct = pd.factorize(series, sort=True)
+        return Levels(codes.astype(np.intp, copy=False), tuple(str(value) for value in distinct), "text")
+    if kind == "empty":
+        return Numbers(np.full(len(series), np.nan))
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return Numbers(np.array([np.nan if pd.isna(v) else float(v) for v in series], dtype=np.float64))
+    if kind == "boolean":
+        numbers = [np.nan if pd.isna(v) else float(v) for v in series]
+        return as_levels(Numbers(np.array(numbers), boolean=True))
+    some = listing(repr(value) for value in series.dropna()[:3])
+    raise DataError(f"column {name!r} mixes types ({kind}), such as {some}; make it all numbers or all text")

@@ -1,0 +1,174 @@
+"""Any table comes in as it is, and a broken one gets one clear message."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+
+from raphson.data import read_table
+from raphson.errors import DataError
+
+FRAME = pd.DataFrame({"x": [0.1, 1 / 3, 2e-300], "k": [1, 2, 3], "g": ["a", None, "b"]})
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.arrow", "t.feather", "t.ipc", "T.CSV"])
+def test_files_by_their_ending(tmp_path, name):
+    path = tmp_path / name
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv"):
+        FRAME.to_csv(path, index=False, sep="," if ending == ".csv" else "\t")
+    elif ending == ".parquet":
+        FRAME.to_parquet(path)
+    else:
+        feather.write_feather(pa.Table.from_pandas(FRAME), str(path))
+    read = read_table(str(path))
+    assert list(read.columns) == ["x", "k", "g"]
+    # Every digit of a double survives, and so does the order of the rows.
+    np.testing.assert_array_equal(read["x"].to_numpy(), FRAME["x"].to_numpy())
+    assert read["g"].isna().tolist() == [False, True, False]
+
+
+def test_arrow_stream(tmp_path):
+    path, table = tmp_path / "stream.arrow", pa.Table.from_pandas(FRAME)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    assert read_table(path)["k"].tolist() == [1, 2, 3]
+
+
+def test_frames_of_other_libraries():
+    polars = pytest.importorskip("polars")
+    columns = {"x": [1.0, None, 3.0], "g": ["a", "b", None]}
+    for frame in (polars.DataFrame(columns), polars.LazyFrame(columns), pa.table(columns), columns):
+        read = read_table(frame)
+        assert read["x"].isna().tolist() == [False, True, False]
+        assert read["g"].isna().tolist() == [False, False, True]
+
+
+def test_pandas_is_not_copied():
+    assert read_table(FRAME) is FRAME
+
+
+def test_an_open_text_stream_is_csv():
+    assert read_table(io.StringIO("x,g\n1.5,a\n")).iloc[0].tolist() == [1.5, "a"]
+    assert read_table(io.BytesIO(b"x,g\n1.5,a\n")).iloc[0].tolist() == [1.5, "a"]
+
+
+def test_quoted_numbers_are_text_where_others_are_bare(tmp_path):
+    read = read_table(write(tmp_path / "r.csv", '"","cyl","x"\n"1","4",2.5\n"2","6",NA\n'))
+    assert read["cyl"].tolist() == ["4", "6"] and read[""].tolist() == ["1", "2"]
+    assert read["x"].dtype == np.float64 and np.isnan(read["x"][1])
+
+
+def test_types_are_inferred_where_everything_is_quoted(tmp_path):
+    read = read_table(write(tmp_path / "q.csv", '"k","x"\n"4","2.5"\n"6",""\n'))
+    assert read["k"].dtype.kind == "i" and np.isnan(read["x"][1])
+
+
+def test_quotes_around_a_separator_are_no_sign_of_text(tmp_path):
+    read = read_table(write(tmp_path / "m.csv", 'x,g\n1,"a, b"\n2,c\n'))
+    assert read["g"].tolist() == ["a, b", "c"] and read["x"].dtype.kind == "i"
+
+
+@pytest.mark.parametrize("mark", ["", "NA", "NaN", "null"])
+def test_marks_of_missing_values(tmp_path, mark):
+    read = read_table(write(tmp_path / "n.csv", f"x,g\n1,a\n{mark},{mark}\n3,b\n"))
+    assert read["x"].isna().tolist() == [False, True, False] == read["g"].isna().tolist()
+
+
+def test_integers_then_fractions_far_down(tmp_path):
+    lines = ["x", *["1"] * 300_000, "0.1"]
+    read = read_table(write(tmp_path / "long.csv", "\n".join(lines)))
+    assert read["x"].iloc[-1] == 0.1 and len(read) == 300_001
+
+
+def test_dates_stay_as_written(tmp_path):
+    assert read_table(write(tmp_path / "d.csv", "d,x\n2020-01-02,1\n"))["d"].tolist() == ["2020-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("e.csv", "", "the file is empty"),
+        ("e.csv", "\n\n", "the file is empty"),
+        ("h.csv", "a,b\n", "has no rows"),
+        ("d.csv", "a,b,a\n1,2,3\n", "more than one column is called 'a'"),
+        ("r.csv", "a,b\n1,2\n3\n", "cannot be read as CSV.*Expected 2 columns, got 1"),
+        ("r.tsv", "a\tb\n1\t2\n3\n", "cannot be read as TSV"),
+        ("q.csv", 'a,b\n1,"x\n2,y\n', "quotation mark is never closed; is the file cut short"),
+        ("s.csv", "a;b\n1;2\n", "separated by ';'"),
+        ("x.xlsx", "a", r"known endings are \.csv, \.tsv, \.parquet, \.arrow, \.feather, \.ipc"),
+        ("noending", "a", "cannot tell the format"),
+    ],
+)
+def test_broken_text_files(tmp_path, name, text, message):
+    with pytest.raises(DataError, match=message):
+        read_table(write(tmp_path / name, text))
+
+
+def test_a_quotation_mark_inside_a_bare_field_is_fine(tmp_path):
+    assert read_table(write(tmp_path / "i.csv", 'x,g\n1,5" pipe\n2,b\n'))["g"].tolist() == ['5" pipe', "b"]
+
+
+def test_files_that_are_not_there_or_not_files(tmp_path):
+    with pytest.raises(DataError, match="there is no such file"):
+        read_table(tmp_path / "absent.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match="not a file"):
+        read_table(tmp_path / "folder.csv")
+
+
+def test_other_encodings(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("x,g\n1,caf\xe9\n".encode("latin-1"))
+    with pytest.raises(DataError, match="column 'g' is not UTF-8"):
+        read_table(path)
+    path.write_bytes("x,\xe9\n1,2\n".encode("latin-1"))
+    with pytest.raises(DataError, match="UTF-8"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_binary_files_cut_short(tmp_path, name, share):
+    path = tmp_path / name
+    big = pa.table({"x": np.random.default_rng(0).normal(size=10_000)})
+    if path.suffix == ".parquet":
+        pq.write_table(big, path)
+    else:
+        feather.write_feather(big, str(path), compression="uncompressed")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataError, match=r"cut short|the file is empty"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (pd.DataFrame({"x": []}), "the table has no rows"),
+        (pd.DataFrame(), "the table has no columns"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column is called 'a'"),
+        (pd.DataFrame([[1, 2]], columns=[1, "1"]), "more than one column is called '1'"),
+        ({"x": [1, 2], "y": [1]}, "do not make a table"),
+        (42, "expected a data frame .* got int"),
+        (None, "got NoneType"),
+    ],
+)
+def test_sources_that_are_no_table(source, message):
+    with pytest.raises(DataError, match=message):
+        read_table(source)
+
+
+def test_column_names_become_text():
+    assert list(read_table(pd.DataFrame([[1, 2]])).columns) == ["0", "1"]
