@@ -73,9 +73,7 @@ def test_responses(y, values, levels):
 
 def test_missing_values_are_dropped_everywhere():
     matrix = np.array([[1, 0.5], [1, NAN], [1, 3], [1, INF]])
-    with pytest.warns(
-        MissingDataWarning, match="2 of 4 rows dropped for missing values in b; infinite values in b"
-    ):
+    with pytest.warns(MissingDataWarning, match="2 of 4 rows dropped for missing values in b; infinite values in b"):
         model = from_arrays(Y, matrix, names=["a", "b"], weights=[1, 2, 3, 4], groups=list("ppqq"))
     assert model.index.tolist() == [0, 2] and model.X.tolist() == [[1, 0.5], [1, 3]]
     assert model.weights.tolist() == [1, 3] and model.groups.tolist() == [0, 1] and model.n_dropped == 2

@@ -153,9 +153,7 @@ def test_columns_arrays_and_expressions_go_with_the_rows():
 
 
 def test_arrays_are_as_long_as_the_data_before_dropping():
-    model = quietly(
-        "y ~ x", table(x=[1, NAN, 3, 4, 5]), weights=pd.Series([1, 2, 3, 4, 5]), groups=list("uvvww")
-    )
+    model = quietly("y ~ x", table(x=[1, NAN, 3, 4, 5]), weights=pd.Series([1, 2, 3, 4, 5]), groups=list("uvvww"))
     assert model.weights.tolist() == [1, 3, 4, 5] and model.groups.tolist() == [0, 1, 2, 2]
 
 

@@ -7,7 +7,6 @@ import tabmat
 
 from raphson.data import matrix
 from raphson.data.matrix import (
-    columns,
     cross_sandwich,
     dense,
     is_dense,
@@ -51,7 +50,7 @@ def test_sandwich(form, kind):
     w = WEIGHTS[kind]
     found = sandwich(form, w)
     np.testing.assert_allclose(found, X.T @ np.diag(w) @ X, rtol=1e-12, atol=1e-11)
-    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found, found.T, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", WEIGHTS)
@@ -80,19 +79,12 @@ def test_cross_sandwich(form, other):
 
 def test_weighted_squares_are_the_diagonal(form):
     for w in WEIGHTS.values():
-        np.testing.assert_allclose(
-            weighted_squares(form, w), np.diag(X.T @ np.diag(w) @ X), rtol=1e-12, atol=1e-12
-        )
+        np.testing.assert_allclose(weighted_squares(form, w), np.diag(X.T @ np.diag(w) @ X), rtol=1e-12, atol=1e-12)
 
 
 def test_weighted_squares_of_a_categorical_matrix():
     C = tabmat.CategoricalMatrix(CODES)
     w = WEIGHTS["signed"]
-    expected = [w[CODES == level].sum() for level in range(3)]
+    expected = [w[level == CODES].sum() for level in range(3)]
     np.testing.assert_allclose(weighted_squares(C, w), expected, rtol=1e-12)
     np.testing.assert_allclose(np.diag(sandwich(C, w)), expected, rtol=1e-12)
-
-
-def test_columns(form):
-    kept = np.array([True, False, True, True, False])
-    np.testing.assert_array_equal(dense(columns(form, kept)), X[:, kept])

@@ -94,9 +94,7 @@ def test_hostile_formulas_are_refused_in_one_line(tmp_path, formula):
 
 
 def test_the_message_names_the_piece_and_lists_what_is_allowed():
-    with pytest.raises(
-        FormulaError, match=r"'lambda: x' in 'I\(lambda: x\)' is not allowed; allowed are columns"
-    ):
+    with pytest.raises(FormulaError, match=r"'lambda: x' in 'I\(lambda: x\)' is not allowed; allowed are columns"):
         from_formula("y ~ I(lambda: x)", TABLE)
     with pytest.raises(FormulaError, match=r"the functions log, .*poly, bs, .*offset"):
         from_formula("y ~ os.system(x)", TABLE)

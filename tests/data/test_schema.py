@@ -89,16 +89,10 @@ def test_missing_in_new_data():
         dropped = model.schema.design(new)
     np.testing.assert_array_equal(dropped.X, model.X[[0, 2]])
     np.testing.assert_array_equal(dropped.offset, model.offset[[0, 2]])
-    assert (
-        dropped.index.tolist() == [0, 2]
-        and dropped.n_dropped == 2
-        and dropped.labels.tolist() == list("pqrs")
-    )
+    assert dropped.index.tolist() == [0, 2] and dropped.n_dropped == 2 and dropped.labels.tolist() == list("pqrs")
     kept = model.schema.design(new, missing="nan")
     assert kept.index is None and kept.n_dropped == 0 and len(kept.X) == 4
-    assert (
-        np.isnan(kept.X).all(axis=1).tolist() == [False, True, False, True] == np.isnan(kept.offset).tolist()
-    )
+    assert np.isnan(kept.X).all(axis=1).tolist() == [False, True, False, True] == np.isnan(kept.offset).tolist()
     with pytest.raises(DataError, match="in 2 of 4 rows"):
         model.schema.design(new, missing="raise")
     with pytest.raises(DataError, match="missing= must be 'drop' or 'raise' or 'nan'"):
@@ -147,9 +141,7 @@ def test_new_data_that_do_not_fit(right, change, message):
 
 def test_a_column_that_new_data_lack():
     model = from_formula("y ~ x + log(Solar.R)", FRAME)
-    with pytest.raises(
-        DataError, match=r"new data: column 'Solar\.R' is not in the data; did you mean 'solar'"
-    ):
+    with pytest.raises(DataError, match=r"new data: column 'Solar\.R' is not in the data; did you mean 'solar'"):
         model.schema.design({"x": [1.0], "solar": [1.0]})
 
 

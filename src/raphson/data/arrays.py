@@ -234,8 +234,7 @@ def _unpack_frame(X: Any, what: str) -> tuple[np.ndarray, Sequence[str]]:
 def _not_numbers(names: Sequence[str], what: str) -> DataError:
     which = f"column {names[0]!r} holds" if len(names) == 1 else f"columns {listing(map(repr, names))} hold"
     return DataError(
-        f"{what}: the {which} text or categories where numbers are due; "
-        "use a formula, which makes factors of them"
+        f"{what}: the {which} text or categories where numbers are due; use a formula, which makes factors of them"
     )
 
 

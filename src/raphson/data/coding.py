@@ -88,9 +88,7 @@ class FactorInfo:
             )
 
 
-def scope_terms(
-    terms: Sequence[tuple[int, ...]], factors: Sequence[FactorInfo]
-) -> tuple[list[list[Scoped]], bool]:
+def scope_terms(terms: Sequence[tuple[int, ...]], factors: Sequence[FactorInfo]) -> tuple[list[list[Scoped]], bool]:
     """Say how the factors of each term are coded.
 
     Returns
@@ -105,8 +103,7 @@ def scope_terms(
     for term in terms:
         # x spans x; a spans 1 and a-. The product of these sets is what the term spans.
         choices: list[tuple[tuple[int, bool] | None, ...]] = [
-            ((number, True), None) if factors[number].spans_intercept else ((number, False),)
-            for number in term
+            ((number, True), None) if factors[number].spans_intercept else ((number, False),) for number in term
         ]
         products = itertools.product(*choices)
         spans = [tuple(part for part in product if part is not None) for product in products]

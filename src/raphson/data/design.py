@@ -97,9 +97,7 @@ class Plan:
             raise FormulaError("formula: it leaves no columns; keep the intercept or a term")
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise FormulaError(
-                f"formula: two design columns are called {twice[0]!r}; rename a column of the data"
-            )
+            raise FormulaError(f"formula: two design columns are called {twice[0]!r}; rename a column of the data")
         self.names = tuple(names)
         self.sparse = len(names) > _SPARSE_COLUMNS and filled < _SPARSE_DENSITY * len(names)
 
@@ -226,8 +224,6 @@ def _sparse_parts(product: Product, columns: Sequence[np.ndarray], places: list[
         place = order[tuple(slice(None) if is_level else next(picks) for is_level, _ in layout)]
         places.append(place.ravel(order="F"))
         parts.append(
-            tabmat.SparseMatrix(
-                scipy.sparse.csc_matrix((weight, (inside, cell[inside])), shape=(len(cell), size))
-            )
+            tabmat.SparseMatrix(scipy.sparse.csc_matrix((weight, (inside, cell[inside])), shape=(len(cell), size)))
         )
     return parts

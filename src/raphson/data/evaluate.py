@@ -199,9 +199,7 @@ class Evaluator:
 
     def _compare_level(self, node: ast.Compare, factor: Levels, other: object) -> Numbers:
         if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)) or isinstance(other, list):
-            raise DataError(
-                f"{self.what}: {written(node)!r} compares text; only == and != with a level can be"
-            )
+            raise DataError(f"{self.what}: {written(node)!r} compares text; only == and != with a level can be")
         label = label_of(other)
         if label not in factor.labels and self.new:
             same = np.zeros(len(factor.codes), dtype=bool)
@@ -259,9 +257,7 @@ class Evaluator:
         options.update({str(option.arg): self.value(option.value) for option in node.keywords})
         for option, value in options.items():
             if isinstance(value, (Numbers, Levels)):
-                raise FormulaError(
-                    f"{self.what}: the option {option} of {name}() must be a constant, not a column"
-                )
+                raise FormulaError(f"{self.what}: the option {option} of {name}() must be a constant, not a column")
         return options
 
     def _contrast(self, name: str, node: ast.Call) -> Any:
@@ -302,9 +298,7 @@ class Evaluator:
         occurring = [label for label, count in zip(factor.labels, counts, strict=True) if count]
         left_out = [repr(label) for label in occurring if label not in labels]
         if left_out:
-            raise DataError(
-                f"{self.what}: the levels in {written(node)!r} leave out {listing(left_out)}; add them"
-            )
+            raise DataError(f"{self.what}: the levels in {written(node)!r} leave out {listing(left_out)}; add them")
         position = {label: code for code, label in enumerate(labels)}
         new_code = np.array([position.get(label, -1) for label in factor.labels] or [-1], dtype=np.intp)
         codes = np.where(factor.codes >= 0, new_code[factor.codes], -1)
@@ -327,9 +321,7 @@ class Evaluator:
         if name == "poly" and not options.get("raw") and text not in self.states:
             distinct = len(np.unique(values[finite]))
             if degree >= distinct:
-                raise DataError(
-                    f"{self.what}: {text!r} needs more than {degree} different values; got {distinct}"
-                )
+                raise DataError(f"{self.what}: {text!r} needs more than {degree} different values; got {distinct}")
         state = self.states.setdefault(text, {})
         if not finite.any():
             raise DataError(f"{self.what}: {text!r} has no row with a finite value")

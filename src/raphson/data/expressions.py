@@ -172,15 +172,9 @@ def _to_python(source: str, names: Collection[str], what: str) -> tuple[str, dic
     previous = None
     for token in tokenize(source, what):
         text = token.text
-        if (
-            previous is not None
-            and previous.end == token.start
-            and {previous.kind, token.kind} == {"name", "string"}
-        ):
+        if previous is not None and previous.end == token.start and {previous.kind, token.kind} == {"name", "string"}:
             raise not_allowed(previous.text + text, source, what)
-        if token.kind == "quoted" or (
-            token.kind == "name" and (text in names or not keyword.iskeyword(text))
-        ):
+        if token.kind == "quoted" or (token.kind == "name" and (text in names or not keyword.iskeyword(text))):
             alias = f"name_{len(aliases)}"
             aliases[alias] = text[1:-1] if token.kind == "quoted" else text
             pieces.append(alias)
@@ -220,9 +214,7 @@ def _check(node: ast.AST, names: Collection[str], source: str, what: str, column
         if not isinstance(node.value, (bool, int, float, str)):
             raise refuse(node)
         if isinstance(node.value, int) and abs(node.value) > 2**63:
-            raise FormulaError(
-                f"{what}: the number {str(node.value)[:20]}... in {short(source)} is too large"
-            )
+            raise FormulaError(f"{what}: the number {str(node.value)[:20]}... in {short(source)} is too large")
     elif isinstance(node, ast.Name):
         if node.id in names:
             columns.setdefault(node.id)
@@ -247,9 +239,7 @@ def _check(node: ast.AST, names: Collection[str], source: str, what: str, column
         raise refuse(node)
 
 
-def _check_call(
-    node: ast.Call, names: Collection[str], source: str, what: str, columns: dict[str, None]
-) -> None:
+def _check_call(node: ast.Call, names: Collection[str], source: str, what: str, columns: dict[str, None]) -> None:
     if not isinstance(node.func, ast.Name):
         raise not_allowed(ast.unparse(node.func), source, what)
     called = function_name(node.func.id)
@@ -274,9 +264,7 @@ def _check_call(
             listed = ", ".join(known.options) or "none"
             raise FormulaError(f"{what}: {called}() has no option {given!r}; its options are {listed}")
         if any(True for _ in _columns_in(option.value, names)):
-            raise FormulaError(
-                f"{what}: the option {option.arg} of {called}() must be a constant, not a column"
-            )
+            raise FormulaError(f"{what}: the option {option.arg} of {called}() must be a constant, not a column")
         _check(option.value, names, source, what, columns)
 
 

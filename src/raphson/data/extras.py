@@ -47,9 +47,7 @@ def array_argument(value: Any, n_rows: int, rows: Rows | None, what: str) -> np.
     if array.ndim == 2 and 1 in array.shape and array.size == n_rows:
         array = array.ravel()
     if array.shape != (n_rows,):
-        raise DataError(
-            f"{what}: expected {n_rows} numbers, one for each row of the data; got shape {array.shape}"
-        )
+        raise DataError(f"{what}: expected {n_rows} numbers, one for each row of the data; got shape {array.shape}")
     if rows is not None:
         rows.note_numbers(array, what)
     return array
@@ -59,18 +57,14 @@ def _numeric(value: Any, array: np.ndarray, what: str) -> np.ndarray:
     if array.dtype.kind == "O":
         # Numbers with None among them, or a pandas column of a nullable type.
         try:
-            return np.array([np.nan if v is None or v != v else float(v) for v in array.ravel()]).reshape(
-                array.shape
-            )
+            return np.array([np.nan if v is None or v != v else float(v) for v in array.ravel()]).reshape(array.shape)
         except (TypeError, ValueError):
             pass
     kind = "complex numbers" if array.dtype.kind == "c" else "text or objects"
     raise DataError(f"{what}: expected numbers; got {kind} ({type(value).__name__} of {array.dtype})")
 
 
-def group_codes(
-    value: Any, expression: Expression | None, table: Table | None, rows: Rows
-) -> np.ndarray | None:
+def group_codes(value: Any, expression: Expression | None, table: Table | None, rows: Rows) -> np.ndarray | None:
     """Number the groups 0, 1, ... by row; -1 where the group is missing."""
     if value is None:
         return None
@@ -81,9 +75,7 @@ def group_codes(
         return variable.codes if isinstance(variable, Levels) else _number(variable.values)
     array = np.asarray(value)
     if array.shape != (rows.n_rows,):
-        raise DataError(
-            f"groups: expected {rows.n_rows} labels, one for each row of the data; got shape {array.shape}"
-        )
+        raise DataError(f"groups: expected {rows.n_rows} labels, one for each row of the data; got shape {array.shape}")
     if array.dtype.kind in "fiub":
         codes = _number(array.astype(np.float64))
     else:

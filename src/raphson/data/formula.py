@@ -166,17 +166,13 @@ class _RightSide:
             token = tokens[at]
             if token.kind in ("name", "quoted"):
                 stop = _end_of_call(tokens, at)
-                pieces.append(
-                    self._variable(token) if stop == at + 1 else self._call(token, tokens[stop - 1])
-                )
+                pieces.append(self._variable(token) if stop == at + 1 else self._call(token, tokens[stop - 1]))
                 at = stop
                 continue
             pieces.append(self._other(token, pieces))
             at += 1
         if not pieces:
-            raise FormulaError(
-                "formula: there is nothing on the right of '~'; write 'y ~ 1' for an intercept only"
-            )
+            raise FormulaError("formula: there is nothing on the right of '~'; write 'y ~ 1' for an intercept only")
         return " ".join(pieces)
 
     def _factor(self, expression: Expression) -> str:
@@ -219,14 +215,11 @@ class _RightSide:
             if token.text in ("0", "1") or (power and token.text.isdigit() and int(token.text) > 0):
                 return token.text
             raise FormulaError(
-                f"formula: the number {token.text!r} is not a term; "
-                f"write I({token.text}*x) for a multiple of x"
+                f"formula: the number {token.text!r} is not a term; write I({token.text}*x) for a multiple of x"
             )
         if token.text in _ALGEBRA:
             return token.text
-        hint = (
-            "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""
-        )
+        hint = "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""
         raise FormulaError(str(not_allowed(token.text, self.source, "formula")) + hint)
 
 
@@ -277,9 +270,7 @@ def _parser() -> Any:
                 for one in super().operators
             ]
 
-    return DefaultFormulaParser(
-        operator_resolver=Resolver(), feature_flags=DefaultFormulaParser.FeatureFlags.NONE
-    )
+    return DefaultFormulaParser(operator_resolver=Resolver(), feature_flags=DefaultFormulaParser.FeatureFlags.NONE)
 
 
 def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
@@ -293,8 +284,7 @@ def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
         raise
     except Exception as error:
         raise FormulaError(
-            f"formula: cannot read {short(text)}; "
-            "look for a missing operator, name or bracket, as in 'y ~ a + b*x'"
+            f"formula: cannot read {short(text)}; look for a missing operator, name or bracket, as in 'y ~ a + b*x'"
         ) from error
     expanded = []
     for term in terms:

@@ -31,7 +31,12 @@ def matvec(X: Any, v: np.ndarray) -> np.ndarray:
 
 def transpose_matvec(X: Any, u: np.ndarray) -> np.ndarray:
     """Xᵀ u."""
-    return u @ X if is_dense(X) else X.transpose_matvec(u)
+    return u @ X if is_dense(X) else X.transpose_matvec(_writable(u))
+
+
+def _writable(w: np.ndarray) -> np.ndarray:
+    """The same numbers where tabmat's compiled code takes them: it refuses read-only arrays, which JAX's are."""
+    return w if w.flags.writeable else w.copy()
 
 
 def sandwich(X: Any, w: np.ndarray) -> np.ndarray:
@@ -41,7 +46,8 @@ def sandwich(X: Any, w: np.ndarray) -> np.ndarray:
     in slices that stay in cache, so that X is read from memory once.
     """
     if not is_dense(X):
-        return X.sandwich(w)
+        product = X.sandwich(_writable(w))  # of a single categorical column: diagonal, and sparse
+        return product if is_dense(product) else product.toarray()
     n, p = X.shape
     if n * p <= _SMALL:
         return X.T @ (X * w[:, None])
@@ -72,11 +78,6 @@ def cross_sandwich(X: Any, w: np.ndarray, Z: Any) -> np.ndarray:
     if is_dense(X):
         return cross_sandwich(Z, w, X).T
     return np.column_stack([X.transpose_matvec(w * column) for column in dense(Z).T])
-
-
-def columns(X: Any, kept: np.ndarray) -> Any:
-    """The columns at which the mask `kept` is true."""
-    return np.ascontiguousarray(X[:, kept]) if is_dense(X) else X[:, np.flatnonzero(kept)]
 
 
 def weighted_squares(X: Any, w: np.ndarray) -> np.ndarray:

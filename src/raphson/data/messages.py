@@ -37,18 +37,14 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 def unknown_column(name: str, known: Collection[str], where: str) -> DataError:
     """Say that a column is not there, and which one may have been meant."""
     guess = nearest(name, known)
-    remedy = (
-        f"did you mean {guess!r}?" if guess is not None else f"its columns are {listing(filter(None, known))}"
-    )
+    remedy = f"did you mean {guess!r}?" if guess is not None else f"its columns are {listing(filter(None, known))}"
     return DataError(f"{where}: column {name!r} is not in the data; {remedy}")
 
 
 def check_missing(missing: object, choices: tuple[str, ...] = ("drop", "raise")) -> str:
     """Check the argument ``missing=``."""
     if missing not in choices:
-        raise DataError(
-            f"missing= must be {' or '.join(repr(choice) for choice in choices)}; got {missing!r}"
-        )
+        raise DataError(f"missing= must be {' or '.join(repr(choice) for choice in choices)}; got {missing!r}")
     return str(missing)
 
 

@@ -97,9 +97,7 @@ def _read_frame(source: Any) -> pandas.DataFrame:
         try:
             return pd.DataFrame(source)
         except (ValueError, TypeError) as error:
-            raise DataError(
-                f"data: the columns of the dict do not make a table: {_one_line(error)}"
-            ) from error
+            raise DataError(f"data: the columns of the dict do not make a table: {_one_line(error)}") from error
     import narwhals as nw
 
     try:
@@ -223,9 +221,7 @@ def _quote_is_open(content: bytes, separator: str) -> bool:
     import io
 
     try:
-        for _ in csv.reader(
-            io.StringIO(content.decode("utf-8", "replace")), delimiter=separator, strict=True
-        ):
+        for _ in csv.reader(io.StringIO(content.decode("utf-8", "replace")), delimiter=separator, strict=True):
             pass
     except csv.Error as error:
         return "unexpected end of data" in str(error)

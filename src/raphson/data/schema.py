@@ -218,9 +218,7 @@ class FormulaSchema(Schema):
         _expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
         formula = parse_formula(saved["formula"], list(columns), dot=list(dot))
         factors = saved["factors"]
-        _expect(
-            isinstance(factors, list) and len(factors) == len(formula.factors), "the factors of the formula"
-        )
+        _expect(isinstance(factors, list) and len(factors) == len(formula.factors), "the factors of the formula")
         infos = []
         for expression, one in zip(formula.factors, factors, strict=True):
             _expect(one["text"] == expression.text, f"the factor {expression.text!r}")
@@ -281,8 +279,7 @@ class ArraySchema(Schema):
                 X = np.ascontiguousarray(X.T)
             else:
                 raise DataError(
-                    f"new data: expected the fit's {len(self.names)} columns ({listing(self.names)}); "
-                    f"got {X.shape[1]}"
+                    f"new data: expected the fit's {len(self.names)} columns ({listing(self.names)}); got {X.shape[1]}"
                 )
         n_rows = X.shape[0]
         rows = Rows(n_rows)
@@ -307,9 +304,7 @@ class ArraySchema(Schema):
         labels = frame.index if is_pandas(new) else None
         if set(self.names) <= set(frame.columns):
             return frame[list(self.names)], labels
-        if frame.shape[1] == len(self.names) and all(
-            name == f"x{i + 1}" for i, name in enumerate(self.names)
-        ):
+        if frame.shape[1] == len(self.names) and all(name == f"x{i + 1}" for i, name in enumerate(self.names)):
             return frame, labels
         absent = [name for name in self.names if name not in set(frame.columns)]
         raise unknown_column(absent[0], list(frame.columns), "new data")
@@ -359,9 +354,7 @@ def _expect(condition: bool, what: str) -> None:
 
 
 def _texts(value: Any, what: str) -> tuple[str, ...]:
-    _expect(
-        isinstance(value, list) and all(isinstance(one, str) for one in value), f"{what} to be a list of text"
-    )
+    _expect(isinstance(value, list) and all(isinstance(one, str) for one in value), f"{what} to be a list of text")
     _expect(len(set(value)) == len(value), f"{what} without repetition")
     return tuple(value)
 

@@ -179,9 +179,7 @@ def read_series(series: pandas.Series, name: str) -> Variable:
     if isinstance(dtype, pd.SparseDtype):
         return read_series(series.sparse.to_dense(), name)
     if pd.api.types.is_complex_dtype(dtype):
-        raise DataError(
-            f"column {name!r} holds complex numbers; give real numbers, such as its absolute value"
-        )
+        raise DataError(f"column {name!r} holds complex numbers; give real numbers, such as its absolute value")
     if pd.api.types.is_bool_dtype(dtype):
         return as_levels(Numbers(_floats(series), boolean=True))
     if pd.api.types.is_numeric_dtype(dtype):
