@@ -1,0 +1,112 @@
+"""The constraints on a direction at infinity, one per row of data, or one per row and class.
+
+They are read in blocks or by number, from a dense or tabmat design, and never held all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+BLOCK_ENTRIES = 2**18
+
+ABSENT, EQUATION, INEQUALITY = -1, 0, 1
+
+
+class Rows(Protocol):
+    """Constraints b_i on the scaled parameters, as numbers into a flat list."""
+
+    scale: np.ndarray  # (p,): parameter j is multiplied by it in scaled coordinates
+    kind: np.ndarray  # per constraint: ABSENT, EQUATION or INEQUALITY
+    strata: np.ndarray  # per constraint: label of the group from which the first sample draws evenly
+
+    def dense(self, which: np.ndarray) -> np.ndarray:
+        """The constraints as rows (m, p), in scaled coordinates."""
+        ...
+
+    def products(self, space: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Blocks (constraints, b_iᵀN, Σ_j |b_ij N_j|), the last two (m, q); |N| as in ``_sizes``."""
+        ...
+
+
+class SignedRows:
+    """b_i = d_i x_i; an equation x_i where d_i = 0."""
+
+    def __init__(self, X: Any, direction: np.ndarray, counted: np.ndarray) -> None:
+        self.X = X
+        self.sign = np.where(direction == 0, 1.0, direction)
+        self.kind = np.where(counted, np.abs(direction), ABSENT)
+        self.strata = direction
+        self.scale = _column_scale(X)
+
+    def dense(self, which: np.ndarray) -> np.ndarray:
+        return _dense(self.X, which) / self.scale * self.sign[which, None]
+
+    def products(self, space: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        unscaled, size = space / self.scale[:, None], _sizes(space) / self.scale[:, None]
+        for rows, block in _blocks(self.X):
+            yield rows, (block @ unscaled) * self.sign[rows, None], np.abs(block) @ size
+
+
+class ClassRows:
+    """b_ik = (e_{y_i} - e_k) ⊗ x_i, numbered i L + k, with e_0 = 0: η of the observed class against class k."""
+
+    def __init__(self, X: Any, y: np.ndarray, n_levels: int, counted: np.ndarray) -> None:
+        self.X, self.y, self.L = X, y, n_levels
+        classes = np.arange(n_levels)
+        other = y[:, None] != classes
+        self.kind = np.where(other & counted[:, None], INEQUALITY, ABSENT).astype(np.int8).ravel()
+        self.strata = (y[:, None] * n_levels + classes).ravel()
+        self.scale = np.tile(_column_scale(X), n_levels - 1)
+
+    def dense(self, which: np.ndarray) -> np.ndarray:
+        row, against = np.divmod(which, self.L)
+        p = self.X.shape[1]
+        x = _dense(self.X, row) / self.scale[:p]
+        out = np.zeros((len(which), self.L, p))
+        here = np.arange(len(which))
+        out[here, self.y[row]] = x
+        out[here, against] -= x
+        return out[:, 1:].reshape(len(which), -1)
+
+    def products(self, space: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        p, q = self.X.shape[1], space.shape[1]
+        unscaled, sizes = np.zeros((2, self.L, p, q))
+        unscaled[1:] = (space / self.scale[:, None]).reshape(self.L - 1, p, q)
+        sizes[1:] = (_sizes(space) / self.scale[:, None]).reshape(self.L - 1, p, q)
+        for rows, block in _blocks(self.X, self.L):
+            eta = np.einsum("mp,lpq->mlq", block, unscaled, optimize=True)
+            size = np.einsum("mp,lpq->mlq", np.abs(block), sizes, optimize=True)
+            mine = self.y[rows][:, None, None]
+            value = np.take_along_axis(eta, mine, axis=1) - eta
+            bound = np.take_along_axis(size, mine, axis=1) + size
+            yield slice(rows.start * self.L, rows.stop * self.L), value.reshape(-1, q), bound.reshape(-1, q)
+
+
+def _sizes(space: np.ndarray) -> np.ndarray:
+    # |δ_j|, but not below a hundredth of the largest: a component that ought to be 0 is rounding of the others,
+    # so a row that meets no other must not be judged by it.
+    size = np.abs(space)
+    return np.maximum(size, 0.01 * size.max(axis=0, initial=0.0))
+
+
+def _column_scale(X: Any) -> np.ndarray:
+    # Only to make the columns comparable, so that a few rows will do for tabmat's designs.
+    n = X.shape[0]
+    sample = np.unique(np.linspace(0, n - 1, min(n, 1000)).astype(int)) if n else np.zeros(0, dtype=int)
+    scale = np.abs(_dense(X, sample)).max(axis=0, initial=0.0)
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _dense(X: Any, rows: np.ndarray | slice) -> np.ndarray:
+    return X[rows] if isinstance(X, np.ndarray) else np.asarray(X[rows].toarray(), dtype=float)
+
+
+def _blocks(X: Any, copies: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
+    n, p = X.shape
+    step = max(64, BLOCK_ENTRIES // max(p * copies, 1))
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        yield rows, _dense(X, rows)

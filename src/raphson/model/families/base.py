@@ -1,0 +1,410 @@
+"""What every family offers: rows of score and information, traced; support and deviance, on the host."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.errors import DataError, ModelError
+from raphson.model import links
+from raphson.model.links import Link
+
+if TYPE_CHECKING:
+    from raphson.data import Response
+
+Array = Any
+"""A traced array in the traced methods."""
+
+ROWS_NAMED = 5
+"""So many rows are named in a message about the data."""
+
+
+class Rows(NamedTuple):
+    """What one block of rows says about its linear predictors.
+
+    Of m rows with K linear predictors and C components of the mean. ``value`` is the log density at
+    unit dispersion, up to terms free of eta; it is to be maximised.
+    """
+
+    value: Array
+    """(m,) log density; -inf where eta leaves the domain."""
+    score: Array
+    """(K, m) derivative of the value by eta."""
+    observed: Array
+    """(K, K, m) minus the second derivative."""
+    expected: Array
+    """(K, K, m) its mean over the response."""
+    mean: Array
+    """(C, m) mean of the response; for a multinomial response the probability of each level."""
+    slope: Array
+    """(C, K, m) derivative of the mean by eta."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """A response as its family counts it."""
+
+    y: np.ndarray
+    """(n,) numbers inside the support: proportions for a binomial response, codes for a multinomial one."""
+    size: np.ndarray | None
+    """(n,) numbers of trials, which multiply the weights, or None."""
+    levels: tuple[str, ...] | None
+    """Levels of a categorical response, or None."""
+    family: Family
+    """The family, which now knows its levels."""
+
+
+class Family:
+    """A distribution of the response given its linear predictors.
+
+    Subclasses are frozen dataclasses and pytrees: numeric parameters are leaves, so that another value
+    compiles nothing; the link and all structure are static.
+
+    Attributes
+    ----------
+    name : str
+    link : Link
+    n_predictors : int
+        K: the number of linear predictors of a row.
+    dispersion_fixed : bool
+        Whether the dispersion is known to be 1.
+    quasi : bool
+        Whether only mean and variance are specified, and the log-likelihood is NaN.
+    auxiliary : tuple of str
+        Predictors beyond the mean's, each with an intercept only.
+    levels : tuple of str or None
+        Levels of a categorical response.
+    """
+
+    name: ClassVar[str]
+    dispersion_fixed: ClassVar[bool] = False
+    quasi: ClassVar[bool] = False
+    default_link: ClassVar[str]
+    link: Link
+    levels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        # JAX makes copies with tracers in the fields; anything but a name is left alone.
+        if not isinstance(self.link, Link):
+            object.__setattr__(self, "link", links.resolve(self.link or self.default_link))
+
+    @property
+    def n_predictors(self) -> int:
+        return 1
+
+    @property
+    def auxiliary(self) -> tuple[str, ...]:
+        return ()
+
+    canonical_link: ClassVar[str] = ""
+    """The link with which the score is affine in y, so that observed and expected information are one."""
+
+    support: ClassVar[str | None] = None
+    """For prediction intervals: "real", "count", "proportion", "nonnegative", or None where there are none."""
+
+    @property
+    def canonical(self) -> bool:
+        """Whether the link is the canonical one."""
+        return self.link.name == self.canonical_link
+
+    @property
+    def predictor_labels(self) -> tuple[str, ...] | None:
+        """What each predictor is called where a response has several, or None."""
+        return None
+
+    def settled(self, auxiliary: np.ndarray) -> Family:
+        """The family with its auxiliary parameters fixed at their estimates."""
+        return self
+
+    def limit(self, auxiliary: np.ndarray, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> Family | None:
+        """The simpler family that the likelihood tends to as an auxiliary parameter runs to infinity, if it does."""
+        return None
+
+    # --- traced ---------------------------------------------------------------------------------
+
+    def inside(self, eta: Array) -> Array:
+        """Mask (m,) of the rows whose mean lies in the family's space of means; eta is (K, m)."""
+        raise NotImplementedError
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        """The log density (m,) at unit dispersion up to terms free of eta, where ``inside``.
+
+        Parameters
+        ----------
+        y : (m,) array
+        eta : (K, m) array
+        """
+        raise NotImplementedError
+
+    def mean(self, eta: Array) -> Array:
+        """The mean (C, m) at the linear predictors (K, m)."""
+        return self.link.mean(eta[0])[None]
+
+    def expected(self, eta: Array) -> Array:
+        """The expected information (K, K, m) at the linear predictors (K, m)."""
+        raise NotImplementedError
+
+    def rows(self, y: Array, eta: Array) -> Rows:
+        """Value, score and information of a block of rows, by autodiff of :meth:`log_density`.
+
+        Parameters
+        ----------
+        y : (m,) array, float64
+        eta : (K, m) array, float64
+
+        Returns
+        -------
+        Rows
+        """
+
+        # Rows do not speak to one another, so a derivative in the direction of all ones is the
+        # derivative of every row by its own eta; forward over forward gives the second.
+        def first(x: Array) -> tuple[Array, Array]:
+            return derivative(lambda v: self.log_density(y, v[None]), x)
+
+        (value, score), (_, second) = derivative(first, eta[0])
+        mean, slope = derivative(lambda v: self.mean(v[None]), eta[0])
+        value = jnp.where(self.inside(eta), value, -jnp.inf)
+        return Rows(value, score[None], -second[None, None], self.expected(eta), mean, slope[:, None])
+
+    # --- on the host ------------------------------------------------------------------------------
+
+    def prepare(self, response: Response, trials: np.ndarray | None = None) -> Observations:
+        """Check a response against the support.
+
+        Parameters
+        ----------
+        response : Response
+            As read from the data.
+        trials : (n,) array, optional
+            Numbers of trials, for a binomial response only.
+
+        Returns
+        -------
+        Observations
+
+        Raises
+        ------
+        DataError
+            If values lie outside the support; the message says which rows, how many, and what to do.
+        """
+        y = self.plain_numbers(response, trials)
+        self.check_support(response.name, y)
+        return Observations(y, None, None, self)
+
+    def plain_numbers(self, response: Response, trials: np.ndarray | None) -> np.ndarray:
+        """One finite number per row, or a DataError."""
+        if trials is not None:
+            raise DataError(
+                f"trials: only the binomial families count trials, and this family is {self.name}. "
+                'Use family="binomial", or leave trials= out.'
+            )
+        if response.levels is not None:
+            raise DataError(
+                f"response {response.name!r}: the {self.name} family expects numbers, got the levels "
+                f"{some_of(response.levels)}. "
+                + (
+                    'Use family="binomial" for two levels.'
+                    if len(response.levels) == 2
+                    else 'Use family="multinomial" for categories, or convert the column to numbers.'
+                )
+            )
+        y = np.asarray(response.values, dtype=np.float64)
+        if y.ndim != 1:
+            raise DataError(
+                f"response {response.name!r}: the {self.name} family expects one column, got "
+                f'{y.shape[1]}. cbind(successes, failures) goes with family="binomial".'
+            )
+        return refuse(response.name, y, ~np.isfinite(y), "finite numbers", "Drop or mend those rows.")
+
+    def check_support(self, name: str, y: np.ndarray) -> None:
+        """Raise a DataError where y is outside the support; may warn."""
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Means (C, n) inside the domain from which to start, near the responses.
+
+        ``weight`` counts trials too: weight times size.
+        """
+        raise NotImplementedError
+
+    def start_eta(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Finite linear predictors (K, n) at :meth:`start_mean`."""
+        return self.link.link(self.start_mean(y, weight)[0])[None]
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        """Var(y) at unit dispersion and unit weight, as a function of the mean."""
+        raise NotImplementedError
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Twice the log density lost against a perfect fit, per row at unit weight: (n,), never negative.
+
+        Parameters
+        ----------
+        y, mean : (n,) arrays
+            Responses and fitted means; a multinomial mean is (C, n).
+        value : (n,) array
+            The rows' ``value`` at the fit, which keeps its digits where the mean is rounded to 0 or 1.
+        """
+        raise NotImplementedError
+
+    def log_normalizer(
+        self,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        size: np.ndarray | None,
+        dispersion: float,
+        weights_kind: str = "precision",
+    ) -> np.ndarray:
+        """What the rows' values lack of the full log density.
+
+        The log-likelihood is ``sum(weight * size * value / dispersion + log_normalizer)``.
+
+        Parameters
+        ----------
+        y : (n,) array
+        weight : (n,) array or None
+            None stands for ones. Rows of weight 0 get 0.
+        size : (n,) array or None
+            Numbers of trials.
+        dispersion : float
+            Of the log-likelihood: that of :meth:`ml_dispersion`.
+        weights_kind : {"precision", "frequency", "sampling"}
+            Precision weights divide the dispersion of their row, inside the density. The others
+            count copies of a row: they multiply.
+
+        Returns
+        -------
+        (n,) array
+            NaN for quasi families.
+        """
+        y = np.asarray(y, dtype=np.float64)
+        if self.quasi:
+            return np.full(y.shape, np.nan)
+        if weight is None:
+            weight = np.ones_like(y)
+        # A row of weight 0 is not there; 1 in its place keeps the logarithms quiet.
+        present = weight > 0
+        if weights_kind == "precision":
+            inner, outer = np.where(present, weight, 1.0), 1.0
+        else:
+            inner, outer = np.ones_like(y), weight
+        return np.where(present, outer * self.log_base(y, inner, size, dispersion), 0.0)
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        """:meth:`log_normalizer` of precision weights, all positive."""
+        raise NotImplementedError
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        """The dispersion that maximises the log-likelihood at fixed means; 1 where it is fixed."""
+        return 1.0
+
+    def cdf(
+        self,
+        y: np.ndarray,
+        mean: np.ndarray,
+        dispersion: float | np.ndarray,
+        size: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """P(Y < y) and P(Y <= y): equal for a continuous response; for randomised quantile residuals.
+
+        ``dispersion`` may be one number or one per row (dispersion over precision weight).
+        """
+        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals.")
+
+    def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
+        """The direction of eta in which the log density only rises: (n,) of +1, -1 and 0 (none).
+
+        The log density, as a function of the mean, rises up to mean = y and falls after it. So it
+        rises for ever exactly where the mean at one end of eta's range is y itself or stops short of
+        it (a success under the logit link, a zero count under the log link).
+        """
+        low, high = self.link.limits
+        y = np.asarray(y)
+        direction = np.zeros(y.shape, dtype=np.int8)
+        if low is not None and np.isfinite(low):
+            direction[y <= low] = -1
+        if high is not None and np.isfinite(high):
+            # a decreasing link (the inverse) reaches its lower end of means as eta grows
+            direction[(y <= high) if low is None else (y >= high)] = 1
+        return direction
+
+    def to_dict(self) -> dict[str, Any]:
+        """The family as plain JSON values; :func:`raphson.model.families.from_dict` reads them."""
+        fields: dict[str, Any] = {"name": self.name, "link": self.link.name}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.name == "link":
+                continue
+            value = getattr(self, field.name)
+            if value is not None:
+                fields[field.name] = list(value) if isinstance(value, tuple) else float(value)
+        return fields
+
+
+_F = TypeVar("_F", bound=type)
+
+
+def register(data: tuple[str, ...] = ()) -> Any:
+    """Class decorator: a frozen dataclass and pytree with the leaves ``data``, all else static."""
+
+    def decorate(cls: _F) -> _F:
+        made = dataclass(frozen=True)(cls)
+        meta = [f.name for f in dataclasses.fields(made) if f.name not in data]
+        return jax.tree_util.register_dataclass(made, data_fields=list(data), meta_fields=meta)
+
+    return decorate
+
+
+def derivative(function: Any, x: Array) -> tuple[Any, Any]:
+    """The function at x and its elementwise derivative."""
+    return jax.jvp(function, (x,), (jnp.ones_like(x),))
+
+
+def parameter(owner: object, name: str, value: Any, allowed: Any, expected: str) -> None:
+    """Store a numeric parameter as float64 after checking it; leave JAX's own values alone."""
+    if isinstance(value, str | bool | list | tuple | dict):
+        raise ModelError(f"{name}: expected {expected}, got {value!r}.")
+    if isinstance(value, int | float | np.number):
+        number = np.float64(value)
+        if not (np.isfinite(number) and allowed(number)):
+            raise ModelError(f"{name}: expected {expected}, got {value!r}.")
+        object.__setattr__(owner, name, number)
+
+
+def some_of(levels: tuple[str, ...]) -> str:
+    """The first few levels, for a message."""
+    shown = ", ".join(repr(level) for level in levels[:ROWS_NAMED])
+    return shown + (f", ... ({len(levels)} in all)" if len(levels) > ROWS_NAMED else "")
+
+
+def refuse(name: str, y: np.ndarray, bad: np.ndarray, expected: str, remedy: str) -> np.ndarray:
+    """Return y, or raise a DataError that says which rows are bad, how many, and what to do."""
+    if bad.any():
+        where = np.flatnonzero(bad)
+        shown = ", ".join(str(i) for i in where[:ROWS_NAMED]) + (", ..." if where.size > ROWS_NAMED else "")
+        first = y[where[0]]
+        raise DataError(
+            f"response {name!r}: expected {expected}, got {first:g} in row {where[0]} "
+            f"({where.size} of {y.shape[0]} rows: {shown}, counted from 0). {remedy}"
+        )
+    return y
+
+
+def clip_to(mean: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
+    """Means moved inside an open interval: a little inside an end that they touch or pass."""
+    low, high = interval
+    if np.isfinite(low) and np.isfinite(high):
+        margin = 0.01 * (high - low)
+        return np.clip(mean, low + margin, high - margin)
+    if np.isfinite(low):
+        # a tenth of the average above the lower end, as a scale
+        above = np.mean(np.maximum(mean - low, 0.0))
+        floor = 0.1 * above if above > 0 else 1.0
+        return np.where(mean > low, mean, low + floor)
+    return mean

@@ -1,0 +1,237 @@
+"""The binomial families: the response is the proportion of successes, and the trials multiply the weight."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.errors import DataError
+from raphson.model.families.base import (
+    Array,
+    Family,
+    Observations,
+    Rows,
+    clip_to,
+    derivative,
+    refuse,
+    register,
+    some_of,
+)
+from raphson.model.families.exponential import poisson_excess
+from raphson.model.links import Link, Logit
+from raphson.model.special import log1p_unit, times
+
+if TYPE_CHECKING:
+    from raphson.data import Response
+
+
+@register()
+class Binomial(Family):
+    """Successes in a number of trials: Var(y) = mean (1 - mean) / trials.
+
+    Parameters
+    ----------
+    link : str or Link
+        "logit" by default.
+
+    Examples
+    --------
+    >>> from raphson.model import families
+    >>> families.resolve("binomial") == families.Binomial(link="logit")
+    True
+    """
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "binomial"
+    default_link: ClassVar[str] = "logit"
+    canonical_link: ClassVar[str] = "logit"
+    support: ClassVar[str | None] = "proportion"
+    dispersion_fixed: ClassVar[bool] = True
+
+    def inside(self, eta: Array) -> Array:
+        return self.link.proper(eta[0])
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        # Each term is left out where its factor is 0: far out the other logarithm is infinite.
+        return times(y, self.link.log_mean(eta[0])) + times(1.0 - y, self.link.log_complement(eta[0]))
+
+    def expected(self, eta: Array) -> Array:
+        # The sum over y = 1 and 0 of p(y) u(y)^2, each score multiplied by sqrt(p) before it is squared:
+        # mu'^2 / (mu (1 - mu)) would underflow in mu' from |eta| = 27 on under the probit link.
+        total = jnp.zeros_like(eta[0])
+        for log_probability in (self.link.log_mean, self.link.log_complement):
+            log_p, score = derivative(log_probability, eta[0])
+            root = jnp.exp(0.5 * log_p)
+            total = total + jnp.where(root > 0, root * score, 0.0) ** 2
+        return total[None, None]
+
+    def rows(self, y: Array, eta: Array) -> Rows:
+        if not isinstance(self.link, Logit):
+            return super().rows(y, eta)
+        # The canonical link in closed form: one exponential, one logarithm, one division; observed and
+        # expected information agree. log mu = -max(-eta, 0) - l and log(1 - mu) = -max(eta, 0) - l.
+        x = eta[0]
+        e = jnp.exp(-jnp.abs(x))
+        share = 1.0 / (1.0 + e)
+        other = e * share
+        mean = jnp.where(x >= 0, share, other)
+        complement = jnp.where(x >= 0, other, share)
+        value = -(y * jnp.maximum(-x, 0.0) + (1.0 - y) * jnp.maximum(x, 0.0)) - log1p_unit(e)
+        value = jnp.where(self.inside(eta), value, -jnp.inf)
+        slope = share * other
+        information = slope[None, None]
+        score = y * complement - (1.0 - y) * mean
+        return Rows(value, score[None], information, information, mean[None], information)
+
+    def prepare(self, response: Response, trials: np.ndarray | None = None) -> Observations:
+        name, levels = response.name, response.levels
+        values = np.asarray(response.values, dtype=np.float64)
+        if values.ndim == 2:
+            if trials is not None:
+                raise DataError(
+                    "trials: the response is cbind(successes, failures) and has its trials already. Leave trials= out."
+                )
+            return self._from_counts(name, values)
+        if levels is not None:
+            if trials is not None:
+                raise DataError(
+                    f"trials: with trials the response is a number of successes, and {name!r} has the levels "
+                    f"{some_of(levels)}. Leave trials= out, or give the successes as numbers."
+                )
+            if len(levels) != 2:
+                raise DataError(
+                    f"response {name!r}: the {self.name} family expects two levels, got {len(levels)}: "
+                    f"{some_of(levels)}. "
+                    + (
+                        'Use family="multinomial".'
+                        if len(levels) > 2
+                        else "A response with one level has nothing to explain."
+                    )
+                )
+            return Observations(values, None, levels, self)
+        if values.ndim != 1:
+            raise DataError(f"response {name!r}: expected one column, got the shape {values.shape}.")
+        refuse(name, values, ~np.isfinite(values), "finite numbers", "Drop or mend those rows.")
+        if trials is not None:
+            return self._from_trials(name, values, np.asarray(trials, dtype=np.float64))
+        refuse(
+            name,
+            values,
+            (values < 0) | (values > 1),
+            f"0 or 1, or proportions between them (the {self.name} family)",
+            "For numbers of successes, give the group sizes as trials= or use cbind(successes, failures).",
+        )
+        fractional = int(np.count_nonzero((values > 0) & (values < 1)))
+        if fractional and not self.quasi:
+            warnings.warn(
+                f"response {name!r}: {fractional} of {values.size} values are proportions, and no trials are "
+                "given. The fit goes on with one trial per row; give the group sizes as trials= with the "
+                'numbers of successes as the response, or use family="quasibinomial".',
+                UserWarning,
+                stacklevel=3,
+            )
+        return Observations(values, None, None, self)
+
+    def _from_counts(self, name: str, counts: np.ndarray) -> Observations:
+        if counts.shape[1] != 2:
+            raise DataError(
+                f"response {name!r}: expected the two columns cbind(successes, failures), "
+                f"got {counts.shape[1]}. Write both counts, in this order."
+            )
+        bad = ~np.isfinite(counts) | (counts < 0)
+        worst = np.where(bad[:, 0], counts[:, 0], counts[:, 1])
+        refuse(name, worst, np.any(bad, axis=1), "counts of 0 or more in both columns", "Mend those rows.")
+        size = counts.sum(axis=1)
+        refuse(name, size, size <= 0, "at least one trial in each row", "Drop the rows without trials.")
+        self._warn_if_fractional(name, counts)
+        return Observations(counts[:, 0] / size, size, None, self)
+
+    def _from_trials(self, name: str, successes: np.ndarray, trials: np.ndarray) -> Observations:
+        if trials.shape != successes.shape:
+            raise DataError(
+                f"trials: expected one number per row ({successes.shape[0]}), got the shape {trials.shape}."
+            )
+        bad = ~np.isfinite(trials) | (trials <= 0)
+        refuse("trials", trials, bad, "positive numbers of trials", "Drop the rows without trials.")
+        refuse(name, successes, successes < 0, "numbers of successes of 0 or more", "Mend those rows.")
+        refuse(
+            name,
+            successes,
+            successes > trials,
+            "no more successes than trials",
+            "With trials= the response is the number of successes, not the proportion; mend those rows.",
+        )
+        self._warn_if_fractional(name, successes)
+        return Observations(successes / trials, trials, None, self)
+
+    def _warn_if_fractional(self, name: str, counts: np.ndarray) -> None:
+        count = int(np.count_nonzero(counts != np.floor(counts)))
+        if count and not self.quasi:
+            warnings.warn(
+                f"response {name!r}: {count} numbers of successes or failures are not whole. The fit goes "
+                "on; if the response is a proportion, multiply it by the trials.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        # (w y + 1/2) / (w + 1), as in R
+        mean = (weight * y + 0.5) / (weight + 1.0)
+        low, high = self.link.interval
+        return clip_to(mean, (max(low, 0.0), min(high, 1.0)))[None]
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean) * (1.0 - np.asarray(mean))
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        # For y = 0 or 1 the perfect fit has log density 0. Else the two terms' linear parts cancel:
+        # y log(y/mu) + (1 - y) log((1 - y)/(1 - mu)), each with its excess. Where the mean is rounded
+        # to 0 or 1 the value still has its logarithm.
+        from scipy.special import xlog1py, xlogy
+
+        y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            close = poisson_excess(y, mean) + poisson_excess(1.0 - y, 1.0 - mean)
+        far = xlogy(y, y) + xlog1py(1.0 - y, -y) - value
+        inner = (y > 0) & (y < 1) & (mean > 0) & (mean < 1)
+        return 2.0 * np.where(inner, close, far)
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        # log of the binomial coefficient. Without trials a precision weight is a number of trials (the
+        # variance is mu (1 - mu)/weight, as in R); with trials it multiplies.
+        from scipy.special import gammaln
+
+        m = weight if size is None else size
+        coefficient = gammaln(m + 1.0) - gammaln(m * y + 1.0) - gammaln(m * (1.0 - y) + 1.0)
+        return coefficient if size is None else weight * coefficient
+
+    def cdf(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.special import bdtr
+
+        m = np.ones(np.shape(y)) if size is None else np.round(size)
+        k = m * np.asarray(y)
+        k = np.where(np.abs(k - np.round(k)) < 1e-6, np.round(k), k)
+        below = np.ceil(k) - 1.0
+        trials = m.astype(np.int64)
+        lower = np.where(below < 0, 0.0, bdtr(np.maximum(below, 0.0), trials, mean))
+        return lower, bdtr(np.floor(k), trials, mean)
+
+
+@register()
+class QuasiBinomial(Binomial):
+    """Binomial mean and score, Var(y) = dispersion x mean (1 - mean) / trials; its log-likelihood is NaN."""
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "quasibinomial"
+    dispersion_fixed: ClassVar[bool] = False
+    quasi: ClassVar[bool] = True
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        return float("nan")

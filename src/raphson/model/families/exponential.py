@@ -1,0 +1,407 @@
+"""Gaussian, Poisson, gamma and inverse Gaussian: exponential families whose variance is a power of the mean.
+
+Every log density has its responses' affine term in one place, so that the expected information is
+(du/dy)^2 Var(y) with u the score; written with d log mu / d eta it has no 0 times infinity.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, register
+from raphson.model.gamma_functions import log_minus_digamma, stirling_remainder
+from raphson.model.links import Inverse, InverseSquared, Link
+from raphson.model.special import log1p_gap, log1p_gap_ratio, times, with_derivatives
+
+_LOG_2PI = 1.8378770664093453
+
+
+class PositiveMean(Family):
+    """A family whose mean is positive."""
+
+    def inside(self, eta: Array) -> Array:
+        return self.link.positive(eta[0])
+
+    def log_mean_slope(self, eta: Array) -> tuple[Array, Array]:
+        """log mu and d log mu / d eta, each (m,)."""
+        return derivative(self.link.log_mean, eta[0])
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        low, high = self.link.interval
+        return clip_to(np.asarray(y, dtype=np.float64), (max(low, 0.0), high))[None]
+
+
+def chain_over_log_mean(link: Link, eta: Array, by_mean: Array, by_mean2: Array) -> tuple[Array, Array]:
+    """Score and observed information (m,) by eta from the first two derivatives by log mu.
+
+    A curvature of log mu that is 0 far out leaves its product with an infinite derivative out.
+    """
+    (_, m1), (_, m2) = derivative(lambda x: derivative(link.log_mean, x), eta)
+    return by_mean * m1, -(by_mean2 * m1 * m1 + times(m2, by_mean))
+
+
+@register()
+class Gaussian(Family):
+    """The normal distribution: Var(y) = dispersion.
+
+    Parameters
+    ----------
+    link : str or Link
+        "identity" by default.
+
+    Examples
+    --------
+    >>> from raphson.model import families
+    >>> families.Gaussian(link="log").link.name
+    'log'
+    """
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "gaussian"
+    default_link: ClassVar[str] = "identity"
+    canonical_link: ClassVar[str] = "identity"
+    support: ClassVar[str | None] = "real"
+
+    def inside(self, eta: Array) -> Array:
+        return self.link.valid(eta[0])
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        # halved before it is squared, which keeps the last power of 2 below overflow
+        residual = y - self.link.mean(eta[0])
+        return -0.5 * residual * residual
+
+    def expected(self, eta: Array) -> Array:
+        _, slope = derivative(self.link.mean, eta[0])
+        return (slope * slope)[None, None]
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        mean = clip_to(np.asarray(y, dtype=np.float64), self.link.interval)
+        if isinstance(self.link, Inverse):
+            scale = float(np.mean(np.abs(mean))) or 1.0
+            mean = np.where(np.abs(mean) > 1e-3 * scale, mean, 0.1 * scale * np.where(mean < 0, -1.0, 1.0))
+        return mean[None]
+
+    def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
+        # 1/eta passes from minus to plus infinity at 0: no direction leads to mean 0 from everywhere.
+        if isinstance(self.link, Inverse):
+            return np.zeros(np.shape(y), dtype=np.int8)
+        return super().recession(y, size)
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.ones_like(mean)
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        return (y - mean) ** 2
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return 0.5 * (np.log(weight) - np.log(dispersion) - _LOG_2PI)
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        return mean_deviance(self, y, mean, weight, weights_kind)
+
+    def cdf(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.special import ndtr
+
+        p = ndtr((y - mean) / np.sqrt(dispersion))
+        return p, p
+
+
+@register()
+class Poisson(PositiveMean):
+    """The Poisson distribution: Var(y) = mean.
+
+    Parameters
+    ----------
+    link : str or Link
+        "log" by default.
+    """
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "poisson"
+    default_link: ClassVar[str] = "log"
+    canonical_link: ClassVar[str] = "log"
+    support: ClassVar[str | None] = "count"
+    dispersion_fixed: ClassVar[bool] = True
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        return times(y, self.link.log_mean(eta[0])) - self.link.mean(eta[0])
+
+    def expected(self, eta: Array) -> Array:
+        # du/dy = d log mu, Var(y) = mu: mu (d log mu)^2, squared last so that a tiny mu lasts longer
+        log_mean, slope = self.log_mean_slope(eta)
+        return ((jnp.exp(0.5 * log_mean) * slope) ** 2)[None, None]
+
+    def check_support(self, name: str, y: np.ndarray) -> None:
+        refuse(
+            name,
+            y,
+            y < 0,
+            f"counts of 0 or more (the {self.name} family)",
+            'Mend those rows, or choose a family for such responses, such as "gaussian".',
+        )
+        warn_if_fractional(self, name, y)
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        low, high = self.link.interval
+        return clip_to(np.asarray(y, dtype=np.float64) + 0.1, (max(low, 0.0), high))[None]
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean)
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        # A mean that is rounded to 0 has left its logarithm in the value.
+        y = np.asarray(y, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            from scipy.special import xlogy
+
+            return np.where(mean > 0, 2.0 * poisson_excess(y, mean), 2.0 * (xlogy(y, y) - y - value))
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        from scipy.special import gammaln
+
+        return -weight * gammaln(y + 1.0)
+
+    def cdf(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.special import pdtr
+
+        y = np.asarray(y, dtype=np.float64)
+        below = np.ceil(y) - 1.0
+        return np.where(below < 0, 0.0, pdtr(np.maximum(below, 0.0), mean)), pdtr(np.floor(y), mean)
+
+
+@register()
+class QuasiPoisson(Poisson):
+    """Poisson mean and score with Var(y) = dispersion x mean; its log-likelihood is NaN."""
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "quasipoisson"
+    dispersion_fixed: ClassVar[bool] = False
+    quasi: ClassVar[bool] = True
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        return float("nan")
+
+
+@with_derivatives(lambda t: t / (1.0 + t))
+def _near_gap(t: Array) -> Array:
+    return t * t * log1p_gap_ratio(t)
+
+
+@register()
+class Gamma(PositiveMean):
+    """The gamma distribution: Var(y) = dispersion x mean^2, shape 1/dispersion.
+
+    Parameters
+    ----------
+    link : str or Link
+        "inverse" by default.
+    """
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "gamma"
+    default_link: ClassVar[str] = "inverse"
+    canonical_link: ClassVar[str] = "inverse"
+    support: ClassVar[str | None] = "nonnegative"
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        # -y/mu - log mu, with 1 + log y added so that it is minus half the unit deviance,
+        # -(t - log(1 + t)) with t = y/mu - 1: a shape of 1e8 multiplies no rounding error then.
+        t = y * self.link.reciprocal(eta[0]) - 1.0
+        near = jnp.abs(t) < 0.2
+        far = t - (jnp.log(y) - self.link.log_mean(eta[0]))
+        return -jnp.where(near, _near_gap(jnp.where(near, t, 0.0)), far)
+
+    def expected(self, eta: Array) -> Array:
+        # du/dy = d log mu / mu, Var(y) = mu^2
+        _, slope = self.log_mean_slope(eta)
+        return (slope * slope)[None, None]
+
+    def check_support(self, name: str, y: np.ndarray) -> None:
+        require_positive(self, name, y)
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean) ** 2
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        return -2.0 * np.asarray(value)
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        # With shape a: a log a - a - lgamma(a) - log y, the first three by Stirling's series
+        with np.errstate(divide="ignore"):
+            a = weight / dispersion
+            return 0.5 * (np.log(a) - _LOG_2PI) - stirling_remainder(a) - np.log(y)
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        y = np.asarray(y, dtype=np.float64)
+        weight = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
+        deviance = 2.0 * log1p_gap((y - mean) / mean)
+        deviance, weight = deviance[weight > 0], weight[weight > 0]
+        target = 0.5 * float(np.sum(weight * deviance))
+        scale = weight if weights_kind == "precision" else np.ones_like(weight)
+        total = float(np.sum(weight))
+        if target <= 0:
+            return 0.0
+        # sum w [log(w a) - psi(w a)] = D/2 for the shape a at unit weight. The left side falls like
+        # 1/(2a) and its logarithm is nearly straight in log a, where Newton's steps are taken; it is
+        # evaluated without cancellation, so the root is good to the last digits at any shape.
+        log_shape = np.log(0.5 * weight.size / target)
+        if weights_kind != "precision":
+            log_shape = np.log(0.5 * total / target)
+        from scipy.special import polygamma
+
+        for _ in range(50):
+            a = scale * np.exp(log_shape)
+            left = float(np.sum(weight * log_minus_digamma(a)))
+            # a d/da [log a - psi(a)] = 1 - a psi'(a), -1/(2a) in the end
+            with np.errstate(over="ignore"):
+                exact = 1.0 - a * polygamma(1, np.minimum(a, 1e4))
+                slope = np.where(a < 1e4, exact, -0.5 / a - 1 / (6 * a * a))
+            step = (np.log(left) - np.log(target)) * left / float(np.sum(weight * slope))
+            log_shape -= step
+            if abs(step) < 1e-15 * max(1.0, abs(log_shape)):
+                break
+        return float(np.exp(-log_shape))
+
+    def cdf(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.special import gammainc
+
+        shape = 1.0 / np.asarray(dispersion)
+        p = gammainc(shape, shape * y / mean)
+        return p, p
+
+
+@with_derivatives(None, lambda y, x: -0.5 * (y - 1.0 / jnp.sqrt(x)))
+def _canonical_inverse_gaussian(y: Array, x: Array) -> Array:
+    root = jnp.sqrt(x)
+    return -0.5 * (y * root - 1.0) * (root - 1.0 / y)
+
+
+@register()
+class InverseGaussian(PositiveMean):
+    """The inverse Gaussian distribution: Var(y) = dispersion x mean^3.
+
+    Parameters
+    ----------
+    link : str or Link
+        "inverse_squared" by default.
+    """
+
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "inverse_gaussian"
+    default_link: ClassVar[str] = "inverse_squared"
+    canonical_link: ClassVar[str] = "inverse_squared"
+    support: ClassVar[str | None] = "nonnegative"
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        # -y/(2 mu^2) + 1/mu - 1/(2y): minus half the unit deviance. The canonical link makes the first
+        # term linear, and its second derivative should be 0 rather than a rounding error times y.
+        if isinstance(self.link, InverseSquared):
+            return _canonical_inverse_gaussian(y, eta[0])
+        reciprocal = self.link.reciprocal(eta[0])
+        return -0.5 * (y * reciprocal - 1.0) * (reciprocal - 1.0 / y)
+
+    def expected(self, eta: Array) -> Array:
+        # du/dy = d log mu / mu^2, Var(y) = mu^3
+        log_mean, slope = self.log_mean_slope(eta)
+        return ((jnp.exp(-0.5 * log_mean) * slope) ** 2)[None, None]
+
+    def check_support(self, name: str, y: np.ndarray) -> None:
+        require_positive(self, name, y)
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean) ** 3
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        return -2.0 * np.asarray(value)
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return 0.5 * (np.log(weight) - np.log(dispersion) - _LOG_2PI) - 1.5 * np.log(y)
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        return mean_deviance(self, y, mean, weight, weights_kind, ((y - mean) / mean) ** 2 / y)
+
+    def cdf(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        # Shuster (1968, JASA 63, 1514): Phi(r (y/mu - 1)) + exp(2/(phi mu)) Phi(-r (y/mu + 1)) with
+        # r = 1/sqrt(phi y), the second term in logarithms because its factors over- and underflow.
+        from scipy.special import log_ndtr, ndtr
+
+        root = 1.0 / np.sqrt(dispersion * y)
+        upper = np.exp(2.0 / (dispersion * mean) + log_ndtr(-root * (y / mean + 1.0)))
+        p = ndtr(root * (y / mean - 1.0)) + upper
+        return p, p
+
+
+def mean_deviance(
+    family: Family,
+    y: np.ndarray,
+    mean: np.ndarray,
+    weight: np.ndarray | None,
+    weights_kind: str,
+    deviance: np.ndarray | None = None,
+) -> float:
+    """D / n with precision weights (n rows of positive weight), D / sum(w) with weights that count."""
+    deviance = (y - mean) ** 2 if deviance is None else deviance
+    if weight is None:
+        return float(np.mean(deviance))
+    present = weight > 0
+    total = np.sum(weight[present] * deviance[present])
+    return float(total / (np.sum(present) if weights_kind == "precision" else np.sum(weight)))
+
+
+def poisson_excess(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """x log(x/mean) - x + mean for x >= 0, mean > 0, without the cancellation at x near the mean.
+
+    Loader's ``bd0`` (2000, "Fast and accurate computation of binomial probabilities").
+    """
+    x, mean = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(mean, dtype=np.float64))
+    positive = np.where(x > 0, x, 1.0)
+    # x [d - log(1 + d)] with 1 + d = mean/x
+    return np.where(x > 0, positive * log1p_gap((mean - positive) / positive), mean)
+
+
+def require_positive(family: Family, name: str, y: np.ndarray) -> None:
+    """Raise a DataError unless every response is above 0."""
+    refuse(
+        name,
+        y,
+        y <= 0,
+        f"positive numbers (the {family.name} family)",
+        'Drop those rows, or use a family that allows zeros, such as "tweedie(1.5)".',
+    )
+
+
+def warn_if_fractional(family: Family, name: str, y: np.ndarray) -> None:
+    """Warn about responses that are no counts; the fit goes on."""
+    if family.quasi:
+        return
+    count = int(np.count_nonzero(y != np.floor(y)))
+    if count:
+        warnings.warn(
+            f"response {name!r}: {count} of {y.size} values are not whole numbers, and the {family.name} "
+            "family describes counts. The fit goes on; its log-likelihood uses the gamma function. "
+            'Consider family="quasipoisson", or an offset for rates.',
+            UserWarning,
+            stacklevel=5,
+        )

@@ -1,0 +1,234 @@
+"""The negative binomial: counts with variance mu + mu^2/theta, theta known or estimated."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.model import gamma_functions
+from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, register
+from raphson.model.families.exponential import (
+    Poisson,
+    PositiveMean,
+    chain_over_log_mean,
+    poisson_excess,
+    warn_if_fractional,
+)
+from raphson.model.gamma_functions import log_parallel, theta_log1p
+from raphson.model.links import Link
+from raphson.model.special import sigmoid, with_derivatives
+
+
+@with_derivatives(lambda mean, theta: 1.0 / (1.0 + mean / theta), None)
+def _theta_log1p_of_mean(mean: Array, theta: Array) -> Array:
+    return theta * jnp.log1p(mean / theta)
+
+
+@register(data=("theta",))
+class NegativeBinomial(PositiveMean):
+    """The negative binomial distribution: Var(y) = mean + mean^2 / theta.
+
+    Parameters
+    ----------
+    theta : float, optional
+        Known positive value. Without it theta is estimated: the family then has a second linear
+        predictor, log theta, with an intercept only.
+    link : str or Link
+        Of the mean; "log" by default.
+
+    Examples
+    --------
+    >>> from raphson.model import families
+    >>> families.NegativeBinomial().auxiliary
+    ('log_theta',)
+    >>> families.NegativeBinomial(theta=2.0).n_predictors
+    1
+    """
+
+    theta: np.float64 | None = None
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "negative_binomial"
+    default_link: ClassVar[str] = "log"
+    dispersion_fixed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parameter(self, "theta", self.theta, lambda v: v > 0, "a positive number, or None to estimate it")
+
+    @property
+    def n_predictors(self) -> int:
+        return 2 if self.theta is None else 1
+
+    @property
+    def auxiliary(self) -> tuple[str, ...]:
+        return ("log_theta",) if self.theta is None else ()
+
+    support: ClassVar[str | None] = "count"
+
+    def settled(self, auxiliary: np.ndarray) -> Family:
+        return self if self.theta is not None else self.at(float(np.exp(auxiliary[0])))
+
+    def limit(self, auxiliary: np.ndarray, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> Family | None:
+        """Poisson, if theta has grown past every mean and the responses vary no more than Poisson ones.
+
+        At alpha = 1/theta = 0 the derivative of the log-likelihood by alpha is sum w ((y - mu)^2 - y)/2 (Cameron and
+        Trivedi 1998, Regression Analysis of Count Data, equation 3.39): where it isn't positive, the maximum lies there.
+        """
+        if self.theta is not None or np.exp(-auxiliary[0]) * np.max(mean) > 1e-4:
+            return None
+        slope = np.sum(weight * ((y - mean) ** 2 - y))
+        return Poisson(link=self.link) if slope <= 0 else None
+
+    def at(self, theta: float) -> NegativeBinomial:
+        """The family with theta fixed at a value, as after its estimation."""
+        return NegativeBinomial(theta=np.float64(theta), link=self.link)
+
+    def _known(self) -> np.float64:
+        if self.theta is None:
+            raise ModelError("NegativeBinomial: theta is not known yet; use the family at its estimate, .at(theta).")
+        return self.theta
+
+    # --- traced ---------------------------------------------------------------------------------
+
+    def inside(self, eta: Array) -> Array:
+        inside = self.link.positive(eta[0])
+        return inside if self.theta is not None else inside & jnp.isfinite(eta[1])
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        if self.theta is None:
+            return gamma_functions.negative_binomial_log_density(y, self.link.log_mean(eta[0]), eta[1])
+        # y log mu - (y + theta) log(1 + mu/theta), the logarithm joined to log mu so that neither
+        # overflows: log mu - log(1 + mu/theta) = log(mu theta/(mu + theta))
+        m, a = self.link.log_mean(eta[0]), jnp.log(self.theta)
+        # Below theta the second logarithm is taken of the mean itself: where mu is linear in eta its
+        # second derivative is -1/theta and no difference of terms of size 1.
+        mean = self.link.mean(eta[0])
+        near = mean < self.theta
+        small = _theta_log1p_of_mean(jnp.where(near, mean, 0.0), self.theta)
+        return y * log_parallel(m, a) - jnp.where(near, small, theta_log1p(m, a))
+
+    def expected(self, eta: Array) -> Array:
+        # du/dy = (1 - s) d log mu and Var(y) = mu/(1 - s), s = mu/(mu + theta): the product is
+        # mu theta/(mu + theta) (d log mu)^2
+        m, slope = self.log_mean_slope(eta)
+        a = eta[1] if self.theta is None else jnp.broadcast_to(jnp.log(self.theta), m.shape)
+        of_mean = (jnp.exp(0.5 * log_parallel(m, a)) * slope) ** 2
+        if self.theta is not None:
+            return of_mean[None, None]
+        # l_ma = s l_m has mean 0: the two predictors are orthogonal.
+        zero = jnp.zeros_like(m)
+        return jnp.stack([jnp.stack([of_mean, zero]), jnp.stack([zero, _theta_information(m, a)])])
+
+    def rows(self, y: Array, eta: Array) -> Rows:
+        if self.theta is not None:
+            return super().rows(y, eta)
+        # The chain rule over (log mu, log theta), whose derivatives gamma_functions has.
+        a = eta[1]
+
+        m, m1 = derivative(self.link.log_mean, eta[0])
+        value = gamma_functions.negative_binomial_log_density(y, m, a)
+        by_mean, by_mean2 = derivative(lambda v: gamma_functions.negative_binomial_mean_score(y, v, a), m)
+        by_theta, by_theta2 = derivative(lambda v: gamma_functions.negative_binomial_theta_score(y, m, v), a)
+        _, cross = derivative(lambda v: gamma_functions.negative_binomial_mean_score(y, m, v), a)
+        first, observed = chain_over_log_mean(self.link, eta[0], by_mean, by_mean2)
+        score = jnp.stack([first, by_theta])
+        mixed = -cross * m1
+        observed = jnp.stack([jnp.stack([observed, mixed]), jnp.stack([mixed, -by_theta2])])
+        mean, slope = derivative(self.link.mean, eta[0])
+        value = jnp.where(self.inside(eta), value, -jnp.inf)
+        slopes = jnp.stack([slope, jnp.zeros_like(slope)])[None]
+        return Rows(value, score, observed, self.expected(eta), mean[None], slopes)
+
+    # --- on the host ------------------------------------------------------------------------------
+
+    def check_support(self, name: str, y: np.ndarray) -> None:
+        refuse(
+            name,
+            y,
+            y < 0,
+            "counts of 0 or more (the negative_binomial family)",
+            'Mend those rows, or choose a family for such responses, such as "gaussian".',
+        )
+        warn_if_fractional(self, name, y)
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        # y + (y == 0)/6, as in R's MASS
+        low, high = self.link.interval
+        return clip_to(np.where(y == 0, 1 / 6, y), (max(low, 0.0), high))[None]
+
+    def start_eta(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        eta = super().start_eta(y, weight)
+        if self.theta is not None:
+            return eta
+        # theta by moments of the response alone, mean^2/(variance - mean): too small, since the
+        # variance includes what the covariates explain, and kept between 0.1 and 100
+        total = float(np.sum(weight))
+        mean = float(np.sum(weight * y)) / total
+        excess = float(np.sum(weight * (y - mean) ** 2)) / total - mean
+        theta = np.clip(mean * mean / excess, 0.1, 100.0) if excess > 0 else 100.0
+        return np.concatenate([eta, np.full_like(eta, np.log(theta))])
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean) * (1.0 + np.asarray(mean) / self._known())
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        # 2 {y log(y/mu) - (y + theta) log[(y + theta)/(mu + theta)]}: the linear parts of the two
+        # excesses are the same and cancel.
+        theta = self._known()
+        y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 2.0 * (poisson_excess(y, mean) - poisson_excess(y + theta, mean + theta))
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        from scipy.special import gammaln
+
+        # An estimated theta's terms are all in the value.
+        known = 0.0 if self.theta is None else gamma_functions.lgamma_difference(y, self.theta)
+        return weight * (known - gammaln(y + 1.0))
+
+    def cdf(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from scipy.special import betainc
+
+        # P(Y <= k) = I_p(theta, k + 1) with p = theta/(theta + mu); 0 for k = -1
+        theta = self._known()
+        p = theta / (theta + np.asarray(mean))
+        below = np.ceil(y) - 1.0
+        lower = np.where(below < 0, 0.0, betainc(theta, np.maximum(below, 0.0) + 1.0, p))
+        return lower, betainc(theta, np.floor(y) + 1.0, p)
+
+
+# Nodes t = e^(0.8 k), from 0.0017 to 1,339, of the trapezoidal rule in log t
+_NODES = np.exp(0.8 * np.arange(-8, 10))
+
+
+def _theta_information(log_mean: Array, log_theta: Array) -> Array:
+    # The expected information in log theta, to a few per cent. It scales a step and need not be exact:
+    # standard errors of theta come from the observed information, which is.
+    #
+    # With psi'(x) = int_0^inf t e^(-x t)/(1 - e^-t) dt and the generating function
+    # E e^(-tY) = [1 + mu (1 - e^-t)/theta]^-theta, the mean of theta^2 [psi'(theta) - psi'(theta + Y)] is
+    # an integral of smooth functions over t, from which theta mu/(theta + mu) is taken off. The
+    # trapezoidal rule in log t serves 0.01 < theta < 3. Above, where the difference cancels, its expansion
+    # p^2/2 / [1 + (1 - 4p/3)/theta] with p = mu/(mu + theta) does, and below, P(Y > 0)/1.2: the score
+    # is then near 1 for any positive count.
+    inner = jnp.clip(log_theta, -4.6, 1.1)
+    theta = jnp.exp(inner)
+    mu = jnp.exp(jnp.clip(log_mean, -300.0, 300.0))
+    total = jnp.zeros_like(mu)
+    for t in _NODES.tolist():
+        e = -np.expm1(-t)
+        missing = 1.0 - jnp.exp(-theta * jnp.log1p(mu * (e / theta)))
+        total = total + (0.8 * t * t / e) * jnp.exp(-theta * t) * missing
+    integral = theta * theta * total - jnp.exp(log_parallel(jnp.log(mu), inner))
+    p = sigmoid(log_mean - log_theta)
+    expansion = 0.5 * p * p / (1.0 + (1.0 - p * 4.0 / 3.0) * jnp.exp(-jnp.maximum(log_theta, 1.0)))
+    positive = -jnp.expm1(-theta_log1p(log_mean, log_theta)) / 1.2
+    # As mu falls the integral cancels as well; its limit is then p^2/2 / (1 + 1/theta) for every theta.
+    least = 0.5 * p * p * theta / (1.0 + theta)
+    middle = jnp.where(p < 0.02, least, jnp.maximum(integral, least))
+    return jnp.where(log_theta > 1.1, expansion, jnp.where(log_theta < -4.6, positive, middle))

@@ -1,0 +1,249 @@
+"""The Tweedie family: the variance is a given power of the mean."""
+
+# pyright: reportGeneralTypeIssues=false
+# (a function's derivative speaks of the function itself, in the decorator's argument)
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, register
+from raphson.model.families.exponential import (
+    Gamma,
+    Gaussian,
+    InverseGaussian,
+    Poisson,
+    PositiveMean,
+    chain_over_log_mean,
+    require_positive,
+    warn_if_fractional,
+)
+from raphson.model.links import Link
+from raphson.model.special import with_derivatives
+
+
+@with_derivatives(None, None, None, lambda c1, c2, p, m: two_powers((1.0 - p) * c1, (2.0 - p) * c2, p, m))
+def two_powers(c1: Array, c2: Array, p: Array, m: Array) -> Array:
+    """c1 exp((1 - p) m) - c2 exp((2 - p) m), where at most one of the powers is infinite in truth."""
+    # The larger of exp(m) and 1 is taken out, so that no infinity is subtracted from another.
+    above = jnp.exp((2.0 - p) * m) * (c1 * jnp.exp(-jnp.maximum(m, 0.0)) - c2)
+    below = jnp.exp((1.0 - p) * m) * (c1 - c2 * jnp.exp(jnp.minimum(m, 0.0)))
+    alone = jnp.where(c2 == 0, 0.0, -c2 * jnp.exp((2.0 - p) * m))
+    both = jnp.where(c2 == 0, c1 * jnp.exp((1.0 - p) * m), jnp.where(m > 0, above, below))
+    return jnp.where(c1 == 0, alone, both)
+
+
+def _power_change(q: Array, x: Array, m: Array, at_y: Array, factor: Array) -> Array:
+    # factor times the integral of t^(q-1) from y to mu = e^m, with x = log(mu/y) and at_y = factor y^q:
+    # at_y (e^(q x) - 1)/q while q x is small, else from the power of mu itself, because at_y times an
+    # overflow might have been finite. at_y x at q = 0.
+    safe = jnp.where(q == 0, 1.0, q)
+    near = at_y * jnp.expm1(jnp.clip(safe * x, -1.0, 1.0)) / safe
+    far = (factor * jnp.exp(safe * m) - at_y) / safe
+    return jnp.where(q == 0, at_y * x, jnp.where(jnp.abs(safe * x) < 1.0, near, far))
+
+
+@with_derivatives(None, None, lambda y, p, m: two_powers(y, 1.0, p, m))
+def minus_half_deviance(y: Array, p: Array, m: Array) -> Array:
+    """Minus half the unit deviance at the mean exp(m): the integral of (y - t)/t^p from y to the mean."""
+    # y > 0: y int t^-p dt - int t^(1-p) dt from y to mu, which is right in the limits p = 1 and 2 as well.
+    # y <= 0: y mu^(1-p)/(1-p) - mu^(2-p)/(2-p); for y < 0 (only where p <= 0) the perfect fit's part is
+    # no function of eta and is left out.
+    positive = jnp.where(y > 0, y, 1.0)
+    log_y = jnp.log(positive)
+    x = m - log_y
+    q1, q2 = 1.0 - p, 2.0 - p
+    scale = jnp.exp(q2 * log_y)
+    first = _power_change(q1, x, m, scale, positive)
+    second = _power_change(q2, x, m, scale, jnp.ones_like(m))
+    # The first power leads below y and the second above: an infinity of the other sign is not subtracted.
+    leading = jnp.where(x < 0, first, -second)
+    change = jnp.where(jnp.isinf(leading), leading, first - second)
+    safe1, safe2 = jnp.where(q1 == 0, 1.0, q1), jnp.where(q2 == 0, 1.0, q2)
+    return jnp.where(y > 0, change, two_powers(y / safe1, 1.0 / safe2, p, m))
+
+
+@register(data=("power",))
+class Tweedie(PositiveMean):
+    """A Tweedie distribution: Var(y) = dispersion x mean^power.
+
+    Powers between 1 and 2 allow responses of exactly 0 among positive ones. Powers 0, 1, 2 and 3 are the
+    Gaussian, Poisson, gamma and inverse Gaussian families.
+
+    Parameters
+    ----------
+    power : float
+        Not between 0 and 1, where no such distribution exists.
+    link : str or Link
+        "log" by default.
+
+    Examples
+    --------
+    >>> from raphson.model import families
+    >>> families.resolve("tweedie(1.5)") == families.Tweedie(power=1.5)
+    True
+    """
+
+    power: np.float64
+    link: Link = None  # type: ignore[assignment]
+    name: ClassVar[str] = "tweedie"
+    default_link: ClassVar[str] = "log"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.power is None:
+            raise ModelError('power: the tweedie family needs its power, as in "tweedie(1.5)".')
+        parameter(self, "power", self.power, lambda p: p <= 0 or p >= 1, "a number outside (0, 1)")
+
+    def _named(self) -> Family | None:
+        named = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0: InverseGaussian}.get(float(self.power))
+        return None if named is None else named(link=self.link)
+
+    # --- traced ---------------------------------------------------------------------------------
+
+    def inside(self, eta: Array) -> Array:
+        return jnp.where(self.power == 0, self.link.valid(eta[0]), self.link.positive(eta[0]))
+
+    def log_density(self, y: Array, eta: Array) -> Array:
+        # Power 0 is the normal distribution, whose mean may be negative and has no logarithm then.
+        p = jnp.asarray(self.power)
+        residual = y - self.link.mean(eta[0])
+        normal = -0.5 * residual * residual
+        return jnp.where(p == 0, normal, minus_half_deviance(y, p, self.link.log_mean(eta[0])))
+
+    def rows(self, y: Array, eta: Array) -> Rows:
+        # By the chain rule over log mu, so that an infinite derivative meets a second derivative of 0 in
+        # one product, which is left out.
+        p = jnp.asarray(self.power)
+        by_mean, by_mean2 = derivative(lambda m: two_powers(y, 1.0, p, m), self.link.log_mean(eta[0]))
+        score, observed = chain_over_log_mean(self.link, eta[0], by_mean, by_mean2)
+        (mean, slope), (_, bend) = derivative(lambda x: derivative(self.link.mean, x), eta[0])
+        residual = y - mean
+        score = jnp.where(p == 0, residual * slope, score)
+        observed = jnp.where(p == 0, slope * slope - residual * bend, observed)
+        value = jnp.where(self.inside(eta), self.log_density(y, eta), -jnp.inf)
+        expected = self.expected(eta)
+        return Rows(value, score[None], observed[None, None], expected, mean[None], slope[None, None])
+
+    def expected(self, eta: Array) -> Array:
+        # du/dy = mu^(1-p) d log mu, Var(y) = mu^p
+        log_mean, slope = self.log_mean_slope(eta)
+        _, mean_slope = derivative(self.link.mean, eta[0])
+        power = (jnp.exp(0.5 * (2.0 - self.power) * log_mean) * slope) ** 2
+        return jnp.where(self.power == 0, mean_slope * mean_slope, power)[None, None]
+
+    # --- on the host ------------------------------------------------------------------------------
+
+    def check_support(self, name: str, y: np.ndarray) -> None:
+        p = float(self.power)
+        if p == 1:
+            warn_if_fractional(self, name, y)
+        if 1 <= p < 2:
+            expected = f"numbers of 0 or more (tweedie with power {p:g})"
+            refuse(name, y, y < 0, expected, "Mend or drop those rows.")
+        elif p >= 2:
+            require_positive(self, name, y)
+
+    def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        low, high = self.link.interval
+        y = np.asarray(y, dtype=np.float64)
+        return clip_to(np.where(y == 0, 0.1, y), (max(low, 0.0), high))[None]
+
+    def variance(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean) ** self.power
+
+    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        return -2.0 * np.asarray(value)
+
+    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
+        # The log density at mean = y, where the unit deviance is 0.
+        p = float(self.power)
+        named = self._named()
+        if named is not None:
+            base = named.log_base(y, weight, size, dispersion)
+            if p == 1:
+                from scipy.special import xlogy
+
+                base = base + weight * (xlogy(y, y) - y)
+            return base
+        if not 1 < p < 2:
+            # Stable distributions: their series alternate and cancel, so no density is offered.
+            return np.full(np.shape(y), np.nan)
+        return _series_at_mean(np.asarray(y, dtype=np.float64), p, dispersion / weight)
+
+    def ml_dispersion(
+        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
+    ) -> float:
+        p = float(self.power)
+        named = self._named()
+        if named is not None:
+            return named.ml_dispersion(y, mean, weight, weights_kind)
+        if not 1 < p < 2:
+            return float("nan")
+        from scipy.optimize import minimize_scalar
+
+        y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
+        weight = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
+        value = _host_value(y, mean, p)
+        pearson = float(np.sum(weight * (y - mean) ** 2 / mean**p) / np.sum(weight > 0))
+        if pearson <= 0:
+            return 0.0
+
+        def loss(log_dispersion: float) -> float:
+            phi = float(np.exp(log_dispersion))
+            base = self.log_normalizer(y, weight, None, phi, weights_kind)
+            return -float(np.sum(weight * value) / phi + np.sum(base))
+
+        centre = float(np.log(pearson))
+        found = minimize_scalar(loss, bracket=(centre - 0.5, centre + 0.5), method="brent", tol=1e-10)
+        return float(np.exp(found.x))
+
+
+def _host_value(y: np.ndarray, mean: np.ndarray, p: float) -> np.ndarray:
+    # minus_half_deviance for 1 < p < 2 in NumPy
+    x = np.log(mean) - np.log(np.where(y > 0, y, 1.0))
+    scale = np.where(y > 0, y, 1.0) ** (2 - p)
+    inner = scale * (np.expm1((1 - p) * x) / (1 - p) - np.expm1((2 - p) * x) / (2 - p))
+    return np.where(y > 0, inner, -(mean ** (2 - p)) / (2 - p))
+
+
+def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarray:
+    # The log density of a compound Poisson-gamma response at mean = y, by the series of Dunn & Smyth
+    # (2005, Statistics and Computing 15, eq. 16-17): log f = log sum_j W_j - log y
+    # + y^(2-p)/dispersion [1/(1-p) - 1/(2-p)] for y > 0, with alpha = (2-p)/(p-1) and
+    # log W_j = j log z - lgamma(j + 1) - lgamma(alpha j),
+    # z = y^alpha (p-1)^-alpha / (dispersion^(1+alpha) (2-p)).
+    # W_j peaks near j = y^(2-p)/(dispersion (2-p)) and falls on both sides like a normal density of
+    # variance j/(1 + alpha): terms further than 12 standard deviations (and 40 more) are below 1e-17.
+    from scipy.special import gammaln, logsumexp
+
+    y, dispersion = np.broadcast_arrays(y, dispersion)
+    result = np.zeros(y.shape)
+    positive = np.flatnonzero(y > 0)
+    if positive.size == 0:
+        return result
+    alpha = (2 - p) / (p - 1)
+    y, phi = y[positive], dispersion[positive]
+    log_z = alpha * (np.log(y) - np.log(p - 1)) - (1 + alpha) * np.log(phi) - np.log(2 - p)
+    peak = y ** (2 - p) / (phi * (2 - p))
+    reach = 12.0 * np.sqrt(peak) + 40.0
+    first = np.maximum(1.0, np.floor(peak - reach))
+    count = np.ceil(peak + reach) - first
+    linear = y ** (2 - p) / phi * (1 / (1 - p) - 1 / (2 - p)) - np.log(y)
+    # Rows with similar numbers of terms are summed together, so that no table holds more than a million.
+    order = np.argsort(count)
+    at = 0
+    while at < order.size:
+        stop = at + 1
+        while stop < order.size and (stop + 1 - at) * count[order[stop]] < 1e6:
+            stop += 1
+        rows = order[at:stop]
+        j = first[rows, None] + np.arange(int(count[rows[-1]]))
+        log_w = j * log_z[rows, None] - gammaln(j + 1) - gammaln(alpha * j)
+        result[positive[rows]] = logsumexp(log_w, axis=1) + linear[rows]
+        at = stop
+    return result

@@ -1,0 +1,372 @@
+"""A generalised linear model with its data: a family, linear predictors, and what the Fit reads of them.
+
+Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135, 370; McCullagh and Nelder (1989), chapter 2.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data import ModelData
+from raphson.data.blocks import Block, make_blocks
+from raphson.data.matrix import matvec
+from raphson.errors import DataError, ModelError
+from raphson.execute import Executor, serial
+from raphson.model.families import resolve
+from raphson.model.limits import Limit
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.penalty import penalty_matrix
+from raphson.model.predictor import LinearPredictor
+from raphson.model.rows import block_rows
+from raphson.model.separation import separated, separated_multinomial
+from raphson.model.start import start_from
+
+CERTAIN = 1e-7
+"""A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation."""
+
+FAR = 1e4
+"""η at infinity: every mean there is at its limit in double precision."""
+
+NO_MOVE = 1e-9
+"""Rows that a direction moves by less than this share of the largest move stay where they are."""
+
+WEIGHTS_KINDS = ("precision", "frequency", "sampling")
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Row quantities of a whole data set at one θ.
+
+    Attributes
+    ----------
+    value : (n,) unit-dispersion log density, up to terms without η, unweighted.
+    score : (K, n) weighted row scores w u.
+    observed, expected : (K, K, n) weighted row information.
+    mean : (C, n).
+    slope : (C, K, n) ∂mean/∂η.
+    eta : (K, n) linear predictors, offset included.
+    """
+
+    value: np.ndarray
+    score: np.ndarray
+    observed: np.ndarray
+    expected: np.ndarray
+    mean: np.ndarray
+    slope: np.ndarray
+    eta: np.ndarray
+
+
+def row_table(family: Any, predictor: LinearPredictor, blocks: list[Block], theta: np.ndarray) -> RowTable:
+    """Evaluate every row at θ."""
+    parts = []
+    for block in blocks:
+        with np.errstate(all="ignore"):
+            eta = predictor.eta(block, theta)
+            rows = block_rows(family, block, eta)
+            eta = eta[:, : block.rows]
+            parts.append((rows.value, rows.score, rows.observed, rows.expected, rows.mean, rows.slope, eta))
+    return RowTable(*(np.concatenate(pieces, axis=-1) for pieces in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class GeneralisedLinearModel:
+    """Family, design and response of a GLM.
+
+    Attributes
+    ----------
+    family : with levels and parameters filled in.
+    data : design, names, index.
+    y : (n,) response as the family sees it.
+    weight : (n,) or None; times the number of trials.
+    size : (n,) trials, or None.
+    weights_kind : "precision", "frequency" or "sampling".
+    penalty : (p, p) or None.
+    executor : where sums over blocks run.
+    shift : (K, n) added to the linear predictors besides the offset: where a limit holds some rows at infinity.
+    """
+
+    family: Any
+    data: ModelData
+    y: np.ndarray
+    weight: np.ndarray | None
+    size: np.ndarray | None
+    weights_kind: str
+    penalty: np.ndarray | None = None
+    executor: Executor = field(default_factory=serial)
+    shift: np.ndarray | None = None
+
+    @staticmethod
+    def of(data: ModelData, family: Any, weights_kind: str, penalty: Any, executor: Executor) -> GeneralisedLinearModel:
+        """Check a response against a family and put the model together.
+
+        Raises
+        ------
+        DataError
+            If the response is outside the family's support.
+        ModelError
+            If the family or the kind of weights is unknown, or the penalty does not fit.
+        """
+        if weights_kind not in WEIGHTS_KINDS:
+            raise ModelError(f"weights_kind: expected one of {', '.join(WEIGHTS_KINDS)}; got {weights_kind!r}")
+        observations = resolve(family).prepare(data.response, data.trials)
+        weight = data.weights
+        if observations.size is not None:
+            weight = observations.size if weight is None else weight * observations.size
+        model = GeneralisedLinearModel(
+            observations.family, data, observations.y, weight, observations.size, weights_kind, None, executor
+        )
+        if penalty is not None:
+            model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
+        model._check()
+        return model
+
+    def _check(self) -> None:
+        n = int(np.sum(self.row_weight > 0)) if self.weight is not None else len(self.y)
+        p = self.predictor.n_params
+        if n < p and self.penalty is None:
+            raise DataError(
+                f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients. "
+                "Drop terms, bring more data, or pass penalty="
+            )
+        if n and self.y.min() == self.y.max():
+            warnings.warn(
+                f"response: all {n} values are equal ({self.y[0]:g}); there is nothing for covariates to explain",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def predictor(self) -> LinearPredictor:
+        """One predictor for each that the family has; the auxiliary ones are a single constant each."""
+        n_auxiliary = len(self.family.auxiliary)
+        n_main = self.family.n_predictors - n_auxiliary
+        p = len(self.data.names)
+        return LinearPredictor((p,) * n_main + (1,) * n_auxiliary, (0,) * n_main + (1,) * n_auxiliary)
+
+    @cached_property
+    def n_coefficients(self) -> int:
+        """Coefficients that the user sees: all but the family's auxiliary parameters, which come last."""
+        return self.predictor.n_params - len(self.family.auxiliary)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coefficients; ``level:term`` where there are several predictors."""
+        terms = self.data.names
+        levels = self.family.predictor_labels
+        return tuple(terms) if levels is None else tuple(f"{level}:{term}" for level in levels for term in terms)
+
+    @cached_property
+    def _intercepts(self) -> np.ndarray:
+        one = np.array([name in ("Intercept", "(Intercept)") for name in self.data.names], dtype=bool)
+        n_main = self.family.n_predictors - len(self.family.auxiliary)
+        return np.concatenate([np.tile(one, n_main), np.ones(len(self.family.auxiliary), dtype=bool)])
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        designs: tuple[Any, ...] = (self.data.X,)
+        if self.family.auxiliary:
+            designs += (np.ones((len(self.y), 1)),)
+        offset = self.shift
+        if self.data.offset is not None:
+            offset = np.zeros((self.family.n_predictors, len(self.y))) if offset is None else offset.copy()
+            offset[: self.family.n_predictors - len(self.family.auxiliary)] += self.data.offset
+        return make_blocks(designs, self.y, self.weight, offset)
+
+    @cached_property
+    def row_weight(self) -> np.ndarray:
+        """(n,) weights, trials included."""
+        return np.ones(len(self.y)) if self.weight is None else self.weight
+
+    @property
+    def copies(self) -> np.ndarray | None:
+        """(n,) how many copies each row stands for; None if one each. A row of weight 0 counts as none."""
+        w = self.data.weights
+        if w is None:
+            return None
+        if self.weights_kind == "frequency":
+            return w
+        return None if (w > 0).all() else (w > 0).astype(float)
+
+    @cached_property
+    def nobs(self) -> float:
+        """Rows with positive weight, or the sum of frequency weights."""
+        w = self.data.weights
+        if w is None:
+            return float(len(self.y))
+        return float(w.sum()) if self.weights_kind == "frequency" else float(np.count_nonzero(w))
+
+    @cached_property
+    def objective(self) -> Objective:
+        return Objective(
+            self.family,
+            self.predictor,
+            self.blocks,
+            self.penalty,
+            self.executor,
+            self.data.weights if self.weights_kind == "frequency" else None,
+            None if self.family.dispersion_fixed else max(self.nobs - self.predictor.n_params, 1.0),
+        )
+
+    # -- the iteration -----------------------------------------------------------------------------------------
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The objective at starting values inside the domain; those of a constant mean if `plain`."""
+        weight = self.row_weight
+        eta = np.asarray(self.family.start_eta(self.y, weight))
+        constant = eta @ weight / weight.sum()
+        return start_from(self.objective, eta, constant, need, plain)
+
+    def thinned(self, every: int) -> GeneralisedLinearModel:
+        """The same model on every `every`-th row: where a large data set's iteration begins."""
+        return self.subset(slice(None, None, every))
+
+    # -- what the Fit reads ------------------------------------------------------------------------------------
+
+    def rows(self, theta: np.ndarray) -> RowTable:
+        """Row quantities at θ."""
+        return row_table(self.family, self.predictor, self.blocks, theta)
+
+    def deviance(self, rows: RowTable) -> float:
+        """Σ w d(y, μ̂) (McCullagh and Nelder 1989, section 2.3)."""
+        return self._weighted_sum(self.family.unit_deviance(self.y, rows.mean[0], rows.value))
+
+    def pearson(self, rows: RowTable) -> float:
+        """Σ w (y − μ̂)²/V(μ̂)."""
+        residual = self.y - rows.mean[0]
+        return self._weighted_sum(residual * residual / self.family.variance(rows.mean[0]))
+
+    def _weighted_sum(self, values: np.ndarray) -> float:
+        w = self.row_weight
+        return float(np.sum(np.where(w > 0, w * values, 0.0)))
+
+    def ml_dispersion(self, rows: RowTable) -> float:
+        """The φ that maximises the likelihood at the fitted means."""
+        return float(self.family.ml_dispersion(self.y, rows.mean[0], self.row_weight, self.weights_kind))
+
+    def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
+        """Σ w log f(y; μ̂, φ), every constant included."""
+        w = self.row_weight
+        base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
+        normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
+        total = np.where(w > 0, w * rows.value / dispersion + normalizer, 0.0)
+        return float(np.sum(total))
+
+    @property
+    def _main_penalty(self) -> np.ndarray | None:
+        n = self.n_coefficients
+        return None if self.penalty is None else self.penalty[:n, :n]
+
+    def settled(self, theta: np.ndarray) -> GeneralisedLinearModel:
+        """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
+        if not self.family.auxiliary:
+            return self
+        family = self.family.settled(theta[self.n_coefficients :])
+        shift = None if self.shift is None else self.shift[: family.n_predictors]
+        return replace(self, family=family, penalty=self._main_penalty, shift=shift)
+
+    def null_model(self, family: Any) -> GeneralisedLinearModel:
+        """The model with only the intercept (if it has one) and the offset, its family's parameters settled."""
+        X = np.ones((len(self.y), 1 if self.data.has_intercept else 0))
+        data = replace(self.data, X=X, names=("Intercept",)[: X.shape[1]])
+        return replace(self, family=family, data=data, penalty=None)
+
+    def sum_of_squares(self, rows: RowTable) -> float:
+        """Σ w (y − μ̂)²."""
+        residual = self.y - rows.mean[0]
+        return self._weighted_sum(residual * residual)
+
+    @property
+    def designs(self) -> list[Any]:
+        """The design matrix of each predictor."""
+        ones = np.ones((len(self.y), 1))
+        return [(self.data.X, ones)[d] for d in self.predictor.design]
+
+    def subset(self, rows: slice) -> GeneralisedLinearModel:
+        """The same model on some of its rows."""
+
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        X = self.data.X[rows]
+        data = replace(
+            self.data,
+            X=np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X,
+            offset=cut(self.data.offset),
+            weights=cut(self.data.weights),
+        )
+        return replace(self, data=data, y=self.y[rows].copy(), weight=cut(self.weight), size=cut(self.size))
+
+    # -- maxima at infinity ------------------------------------------------------------------------------------
+
+    def suspects_infinity(self, evaluation: Evaluation) -> bool:
+        """Whether some response is fitted with such certainty that separation should be looked for."""
+        return evaluation.highest > -CERTAIN and self._may_separate
+
+    @cached_property
+    def _may_separate(self) -> bool:
+        if self.shift is not None or self.penalty is not None:
+            return False
+        return self.family.predictor_labels is not None or bool(self.family.recession(self.y, self.size).any())
+
+    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
+        """The model that the likelihood tends to, if its maximum lies at infinity.
+
+        Parameters
+        ----------
+        theta : (p,) where the iteration ended.
+        evaluation : of the objective there.
+        converged : whether the iteration claims a maximum.
+        """
+        if self.family.auxiliary:
+            mean = self.rows(theta).mean[0]
+            simpler = self.family.limit(theta[self.n_coefficients :], self.y, mean, self.row_weight)
+            if simpler is not None:
+                signs = np.zeros(len(theta))
+                signs[self.n_coefficients :] = 1.0
+                model = replace(self, family=simpler, penalty=self._main_penalty)
+                note = f"{', '.join(self.family.auxiliary)} runs to infinity: what is left is the {simpler.name} model"
+                return Limit("boundary", model, signs, None, note)
+        suspicious = self._may_separate and (
+            self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
+        )
+        return self._separation() if suspicious else None
+
+    def _rules_out_a_level(self, theta: np.ndarray) -> bool:
+        """Whether some row has a level of probability 0: with three or more no row need be fitted with certainty."""
+        if self.family.predictor_labels is None:
+            return False
+        return bool(self.rows(theta).mean[:, self.row_weight > 0].min() < CERTAIN)
+
+    def _separation(self) -> Limit | None:
+        """Hold the separated rows at infinity, where their log density is at its supremum, and keep the rest.
+
+        There a row has neither score nor information left, so what is maximised is the likelihood of the others.
+        """
+        K = self.family.n_predictors - len(self.family.auxiliary)
+        if self.family.predictor_labels is not None:
+            found = separated_multinomial(self.data.X, self.y.astype(int), K + 1, weight=self.weight)
+        else:
+            direction = self.family.recession(self.y, self.size)
+            found = separated(self.data.X, direction, weight=self.weight)
+        if found is None:
+            return None
+        delta = np.zeros(self.predictor.n_params)
+        delta[: self.n_coefficients] = found.direction
+        signs = np.zeros(self.predictor.n_params)
+        signs[: self.n_coefficients] = found.signs
+        moves = np.stack([matvec(self.data.X, part) for part in found.direction.reshape(K, -1)])
+        # Between two classes it is the difference of their predictors that goes to infinity.
+        gaps = moves if K == 1 else np.concatenate([moves, (moves[:, None] - moves[None]).reshape(K * K, -1)])
+        sizes = np.abs(gaps)
+        real = sizes > NO_MOVE * sizes.max()
+        far = FAR / float(sizes[real].min())
+        shift = np.zeros((self.family.n_predictors, len(self.y)))
+        shift[:K] = np.where(np.abs(moves) > NO_MOVE * sizes.max(), far * moves, 0.0)
+        return Limit("separated", replace(self, shift=shift), signs, far * delta)

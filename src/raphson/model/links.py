@@ -1,0 +1,374 @@
+"""Link functions: how the mean of a response hangs on its linear predictor.
+
+A link offers the mean, its logarithm, the logarithm of its complement and its reciprocal as functions
+of eta, each safe in value and in derivative from -800 to 800 (see :mod:`raphson.model.special`); a
+family puts its log density together from those it needs. No derivative is written here that autodiff
+could not take from them.
+"""
+
+from __future__ import annotations
+
+import math
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.model import special
+
+Array = Any
+
+
+class Link:
+    """A link function g with eta = g(mean); subclasses say which.
+
+    Links have no parameters: two links of one class are equal, and hash alike, so that a compiled
+    function is found again.
+
+    Attributes
+    ----------
+    name : str
+        As users write it.
+    limits : tuple of (float or None)
+        The mean as eta tends to minus infinity and to infinity; None where the domain ends before.
+    interval : tuple of float
+        The open interval of the means that the link can express.
+
+    Examples
+    --------
+    >>> from raphson.model import links
+    >>> links.resolve("logit").link(0.75).round(4).item()
+    1.0986
+    """
+
+    name: ClassVar[str]
+    limits: ClassVar[tuple[float | None, float | None]]
+    interval: ClassVar[tuple[float, float]]
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self).__qualname__)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    # Traced: eta is (m,) float64, and so is what comes back.
+
+    def valid(self, eta: Array) -> Array:
+        """Where eta lies in the link's domain."""
+        return jnp.isfinite(eta)
+
+    def positive(self, eta: Array) -> Array:
+        """Where the mean is above 0."""
+        return self.valid(eta)
+
+    def proper(self, eta: Array) -> Array:
+        """Where the mean lies between 0 and 1, both excluded."""
+        return self.valid(eta)
+
+    def mean(self, eta: Array) -> Array:
+        """The mean."""
+        raise NotImplementedError
+
+    def log_mean(self, eta: Array) -> Array:
+        """log(mean), where the mean is positive."""
+        return jnp.log(self.mean(eta))
+
+    def log_complement(self, eta: Array) -> Array:
+        """log(1 - mean), where the mean is below 1."""
+        return jnp.log1p(-self.mean(eta))
+
+    def reciprocal(self, eta: Array) -> Array:
+        """1 / mean."""
+        return jnp.exp(-self.log_mean(eta))
+
+    # On the host, in NumPy.
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        """g(mean), for means inside ``interval``."""
+        raise NotImplementedError
+
+
+class Identity(Link):
+    """eta = mean."""
+
+    name = "identity"
+    limits = (-math.inf, math.inf)
+    interval = (-math.inf, math.inf)
+
+    def positive(self, eta: Array) -> Array:
+        return eta > 0
+
+    def proper(self, eta: Array) -> Array:
+        return (eta > 0) & (eta < 1)
+
+    def mean(self, eta: Array) -> Array:
+        return eta
+
+    def reciprocal(self, eta: Array) -> Array:
+        return 1.0 / eta
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean, dtype=np.float64)
+
+
+class Log(Link):
+    """eta = log(mean)."""
+
+    name = "log"
+    limits = (0.0, math.inf)
+    interval = (0.0, math.inf)
+
+    def proper(self, eta: Array) -> Array:
+        return eta < 0
+
+    def mean(self, eta: Array) -> Array:
+        return jnp.exp(eta)
+
+    def log_mean(self, eta: Array) -> Array:
+        return eta
+
+    def log_complement(self, eta: Array) -> Array:
+        return special.log1m_exp(eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return np.log(mean)
+
+
+class Logit(Link):
+    """eta = log(mean / (1 - mean))."""
+
+    name = "logit"
+    limits = (0.0, 1.0)
+    interval = (0.0, 1.0)
+
+    def mean(self, eta: Array) -> Array:
+        return special.sigmoid(eta)
+
+    def log_mean(self, eta: Array) -> Array:
+        return -special.softplus(-eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return -special.softplus(eta)
+
+    def reciprocal(self, eta: Array) -> Array:
+        return 1.0 + jnp.exp(-eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        from scipy.special import logit
+
+        return logit(mean)
+
+
+class Probit(Link):
+    """eta = Phi^-1(mean), Phi the normal distribution function."""
+
+    name = "probit"
+    limits = (0.0, 1.0)
+    interval = (0.0, 1.0)
+
+    def mean(self, eta: Array) -> Array:
+        return special.ndtr(eta)
+
+    def log_mean(self, eta: Array) -> Array:
+        return special.log_ndtr(eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return special.log_ndtr(-eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        from scipy.special import ndtri
+
+        return ndtri(mean)
+
+
+class CLogLog(Link):
+    """eta = log(-log(1 - mean)), the complementary log-log link."""
+
+    name = "cloglog"
+    limits = (0.0, 1.0)
+    interval = (0.0, 1.0)
+
+    def mean(self, eta: Array) -> Array:
+        return special.gumbel_distribution(eta)
+
+    def log_mean(self, eta: Array) -> Array:
+        return special.log_gumbel(eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return -jnp.exp(eta)
+
+    def reciprocal(self, eta: Array) -> Array:
+        return special.gumbel_reciprocal(eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return np.log(-np.log1p(-np.asarray(mean)))
+
+
+class Cauchit(Link):
+    """eta = tan(pi (mean - 1/2)), the quantile function of the Cauchy distribution."""
+
+    name = "cauchit"
+    limits = (0.0, 1.0)
+    interval = (0.0, 1.0)
+
+    def mean(self, eta: Array) -> Array:
+        return special.cauchy_distribution(eta)
+
+    def log_mean(self, eta: Array) -> Array:
+        return special.log_cauchy(eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return special.log_cauchy(-eta)
+
+    def reciprocal(self, eta: Array) -> Array:
+        return special.cauchy_reciprocal(eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return np.tan(np.pi * (np.asarray(mean) - 0.5))
+
+
+class Inverse(Link):
+    """eta = 1 / mean; eta may be negative where the family's mean may."""
+
+    name = "inverse"
+    limits = (None, 0.0)
+    interval = (-math.inf, math.inf)
+
+    def valid(self, eta: Array) -> Array:
+        return jnp.isfinite(eta) & (eta != 0)
+
+    def positive(self, eta: Array) -> Array:
+        return eta > 0
+
+    def proper(self, eta: Array) -> Array:
+        return eta > 1
+
+    def mean(self, eta: Array) -> Array:
+        return 1.0 / eta
+
+    def log_mean(self, eta: Array) -> Array:
+        return -jnp.log(eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return special.log1m_reciprocal(eta)
+
+    def reciprocal(self, eta: Array) -> Array:
+        return eta
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return 1.0 / np.asarray(mean, dtype=np.float64)
+
+
+class InverseSquared(Link):
+    """eta = 1 / mean^2, for positive eta."""
+
+    name = "inverse_squared"
+    limits = (None, 0.0)
+    interval = (0.0, math.inf)
+
+    def valid(self, eta: Array) -> Array:
+        return jnp.isfinite(eta) & (eta > 0)
+
+    def proper(self, eta: Array) -> Array:
+        return eta > 1
+
+    def mean(self, eta: Array) -> Array:
+        return 1.0 / jnp.sqrt(eta)
+
+    def log_mean(self, eta: Array) -> Array:
+        return -0.5 * jnp.log(eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return special.log1m_reciprocal_root(eta)
+
+    def reciprocal(self, eta: Array) -> Array:
+        return jnp.sqrt(eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return np.asarray(mean, dtype=np.float64) ** -2.0
+
+
+class Sqrt(Link):
+    """eta = sqrt(mean), for positive eta."""
+
+    name = "sqrt"
+    limits = (None, math.inf)
+    interval = (0.0, math.inf)
+
+    def valid(self, eta: Array) -> Array:
+        return jnp.isfinite(eta) & (eta > 0)
+
+    def proper(self, eta: Array) -> Array:
+        return (eta > 0) & (eta < 1)
+
+    def mean(self, eta: Array) -> Array:
+        return eta * eta
+
+    def log_mean(self, eta: Array) -> Array:
+        return 2.0 * jnp.log(eta)
+
+    def log_complement(self, eta: Array) -> Array:
+        return special.log1m_square(eta)
+
+    def reciprocal(self, eta: Array) -> Array:
+        return 1.0 / (eta * eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        return np.sqrt(mean)
+
+
+LINKS: dict[str, type[Link]] = {
+    link.name: link for link in (Identity, Log, Logit, Probit, CLogLog, Cauchit, Inverse, InverseSquared, Sqrt)
+}
+"""The links by name."""
+
+_ALIASES = {
+    "1/mu^2": "inverse_squared",
+    "1/mu": "inverse",
+    "inverse_square": "inverse_squared",
+    "root": "sqrt",
+}
+
+
+def resolve(link: str | Link) -> Link:
+    """Return the link that is meant by a name.
+
+    Parameters
+    ----------
+    link : str or Link
+        A name, in either case and with '-', '.' or a space for '_'; or a link, returned as it is.
+
+    Returns
+    -------
+    Link
+
+    Raises
+    ------
+    ModelError
+        For a name that no link has.
+
+    Examples
+    --------
+    >>> from raphson.model import links
+    >>> links.resolve("inverse-squared")
+    InverseSquared()
+    """
+    if isinstance(link, Link):
+        return link
+    if isinstance(link, type) and issubclass(link, Link):
+        return link()
+    known = ", ".join(LINKS)
+    if not isinstance(link, str):
+        raise ModelError(f"link: expected a name ({known}) or a Link, got {type(link).__name__}.")
+    name = link.strip().lower().replace("-", "_").replace(".", "_").replace(" ", "_")
+    name = _ALIASES.get(name, name)
+    if name not in LINKS:
+        near = get_close_matches(name, LINKS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ModelError(f"link: there is no link named {link!r}.{hint} The links are {known}.")
+    return LINKS[name]()

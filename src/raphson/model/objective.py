@@ -1,0 +1,326 @@
+"""Log-likelihood, score and information of a model, summed over blocks: all that the iteration sees.
+
+    ℓ(θ) = Σ w_i log f(y_i | η_i) − ½ θᵀPθ        at unit dispersion
+    ∇ℓ   = Σ J_iᵀ w_i u_i − Pθ
+    M    = Σ J_iᵀ w_i W_i J_i + P                  W: observed, expected or u uᵀ
+
+M comes in two forms. The *gram* form is the p × p matrix itself. The *root* form is the triangle R of a QR
+decomposition of the tall matrix A with AᵀA = M, together with Qᵀz where Aᵀz = ∇ℓ: it keeps the digits that
+forming AᵀA would square away, and is combined over blocks by decomposing stacked triangles (TSQR; Demmel,
+Grigori, Hoemmen and Langou 2012, SIAM J. Sci. Comput. 34, A206).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from raphson.data.blocks import Block
+from raphson.execute import Executor, serial, sum_blocks
+from raphson.model.predictor import LinearPredictor
+from raphson.model.rows import block_rows
+
+Kind = Literal["observed", "expected", "opg"]
+
+
+@dataclass(frozen=True)
+class Gram:
+    """M itself."""
+
+    matrix: np.ndarray
+
+    def __add__(self, other: Gram) -> Gram:
+        return Gram(self.matrix + other.matrix)
+
+
+@dataclass(frozen=True)
+class Root:
+    """[R, Qᵀz; 0, ρ]: the triangle of the QR decomposition of [A, z], AᵀA = M and Aᵀz = ∇ℓ."""
+
+    triangle: np.ndarray
+
+    def __add__(self, other: Root) -> Root:
+        return Root.of(np.concatenate([self.triangle, other.triangle]))
+
+    @staticmethod
+    def of(rows: np.ndarray) -> Root:
+        """Decompose the tall matrix [A, z]."""
+        return Root(np.asarray(np.linalg.qr(rows, mode="r")))
+
+
+@dataclass(frozen=True)
+class Need:
+    """What an evaluation is asked for besides value and score.
+
+    Attributes
+    ----------
+    kinds : the matrices M wanted.
+    root : whether in root form (a matrix that is not positive semidefinite comes in gram form all the same).
+    weights : whether each block's W (of the first kind) is kept, for products with vectors.
+    """
+
+    kinds: tuple[Kind, ...] = ()
+    root: bool = False
+    weights: bool = False
+
+
+@dataclass
+class Sums:
+    """What blocks add up to."""
+
+    value: float
+    score: np.ndarray
+    pearson: float
+    highest: float
+    information: dict[str, Gram | Root]
+    weights: list[np.ndarray] = field(default_factory=list)
+
+    def __add__(self, other: Sums) -> Sums:
+        information: dict[str, Any] = {}
+        for kind, mine in self.information.items():
+            yours = other.information[kind]
+            if isinstance(mine, Root) and isinstance(yours, Root):
+                information[kind] = mine + yours
+            else:
+                information[kind] = _gram(mine) + _gram(yours)
+        return Sums(
+            self.value + other.value,
+            self.score + other.score,
+            self.pearson + other.pearson,
+            max(self.highest, other.highest),
+            information,
+            self.weights + other.weights,
+        )
+
+
+def _gram(part: Gram | Root) -> Gram:
+    if isinstance(part, Gram):
+        return part
+    R = part.triangle[:, :-1]
+    return Gram(R.T @ R)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The objective at one θ.
+
+    Attributes
+    ----------
+    theta : (p,).
+    value : ℓ(θ), penalised, at unit dispersion and up to terms without θ.
+    score : (p,) its gradient.
+    information : the matrices asked for, penalised, by kind.
+    dispersion : φ̂ at this θ, 1 where the family fixes it.
+    highest : largest log density of any row with response 0 or 1; near 0, some response is fitted with certainty.
+    weights : (blocks) of (K, K, rows), when asked for.
+    rows : how many rows were read.
+    """
+
+    theta: np.ndarray
+    value: float
+    score: np.ndarray
+    information: dict[str, Gram | Root]
+    dispersion: float
+    highest: float
+    weights: list[np.ndarray]
+    rows: int
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.value) and math.isfinite(float(self.score @ self.score))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A model and its data.
+
+    Attributes
+    ----------
+    family : the family; its parameters are those of the traced density.
+    predictor : from θ to η.
+    blocks : the data.
+    penalty : (p, p) or None.
+    executor : where sums over blocks run.
+    copies : (n,) how many copies each row stands for, where weights are counts: such a row scores w times, not
+        once w times as much. None if every row is one.
+    residual_df : divisor of Pearson's statistic for φ̂; None where the family fixes φ = 1.
+    """
+
+    family: Any
+    predictor: LinearPredictor
+    blocks: Sequence[Block]
+    penalty: np.ndarray | None = None
+    executor: Executor = field(default_factory=serial)
+    copies: np.ndarray | None = None
+    residual_df: float | None = None
+
+    @property
+    def n_params(self) -> int:
+        return self.predictor.n_params
+
+    @cached_property
+    def n_rows(self) -> int:
+        return sum(block.rows for block in self.blocks)
+
+    def same(self, kind: Kind) -> Kind:
+        """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one."""
+        return "expected" if kind == "observed" and self.family.canonical else kind
+
+    def evaluate(self, theta: np.ndarray, need: Need = Need()) -> Evaluation:
+        """Value, score and the information asked for, at θ (p,)."""
+        if self.family.canonical and "observed" in need.kinds:
+            need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
+
+        def one(block: Block) -> Sums:
+            return self._block(block, self.predictor.eta(block, theta), need)
+
+        return self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
+
+    def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
+        """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
+
+        Around η the log-likelihood of a row is u δ − ½ δᵀWδ + const in δ = Jθ + offset − η, so its gradient at
+        θ = 0 is Jᵀ(u + W(η − offset)) and its information JᵀWJ: this is the first step of iteratively
+        reweighted least squares, from R's `mustart` (McCullagh and Nelder 1989, section 2.5). With `project` the
+        score u is left out: the problem of the θ whose Jθ + offset comes nearest to η itself.
+        """
+
+        def one(block: Block) -> Sums:
+            here = np.empty((len(eta), len(block.y)))
+            here[:, : block.rows] = eta[:, block.start : block.start + block.rows]
+            here[:, block.rows :] = here[:, block.fill, None]
+            target = here[:, : block.rows]
+            if block.offset is not None:
+                target = target - block.offset
+            return self._block(block, here, need, target, project)
+
+        zero = np.zeros(self.n_params)
+        return self._penalised(zero, sum_blocks(self.executor, one, self.blocks))
+
+    def information_product(self, weights: list[np.ndarray], v: np.ndarray) -> np.ndarray:
+        """(Σ JᵀWJ + P) v, one reading of the data and no p × p matrix."""
+        pairs = list(zip(self.blocks, weights, strict=True))
+        product = sum_blocks(self.executor, lambda pair: self.predictor.information_product(pair[0], pair[1], v), pairs)
+        return product if self.penalty is None else product + self.penalty @ v
+
+    def information_diagonal(self, weights: list[np.ndarray]) -> np.ndarray:
+        """Diagonal of Σ JᵀWJ + P."""
+        pairs = list(zip(self.blocks, weights, strict=True))
+        diagonal = sum_blocks(self.executor, lambda pair: self.predictor.information_diagonal(pair[0], pair[1]), pairs)
+        return diagonal if self.penalty is None else diagonal + np.diag(self.penalty)
+
+    def _block(
+        self, block: Block, eta: np.ndarray, need: Need, target: np.ndarray | None = None, project: bool = False
+    ) -> Sums:
+        rows = block_rows(self.family, block, eta)
+        m, predictor = block.rows, self.predictor
+        if not math.isfinite(rows.total):
+            # Outside the domain nothing else has a meaning; the search steps back.
+            return Sums(rows.total, np.zeros(self.n_params), 0.0, 0.0, {})
+        score = rows.score
+        if target is not None:
+            working = np.einsum("klm,lm->km", rows.expected, target)
+            score = working if project else score + working
+        information: dict[str, Gram | Root] = {}
+        weights: list[np.ndarray] = []
+        for kind in need.kinds:
+            W = self._row_information(kind, rows, block, score)
+            if need.weights and not weights:
+                weights.append(W)
+            if need.root:
+                roots = row_roots(W, score)
+                if roots is not None:
+                    A = predictor.scaled_rows(block, roots[0])
+                    information[kind] = Root.of(np.column_stack([A, roots[1].reshape(-1)]))
+                    continue
+            if not need.weights:
+                information[kind] = Gram(predictor.information(block, W))
+        pearson = 0.0
+        if self.residual_df is not None:
+            mean = rows.mean[0]
+            residual = block.y[:m] - mean
+            w = block.weight[:m]
+            pearson = float(np.sum(np.where(w > 0, w * residual * residual / self.family.variance(mean), 0.0)))
+        return Sums(rows.total, predictor.transpose_product(block, score), pearson, rows.highest, information, weights)
+
+    def _row_information(self, kind: Kind, rows: Any, block: Block, score: np.ndarray) -> np.ndarray:
+        if kind == "opg":
+            W = score[:, None] * score[None]
+            if self.copies is not None:
+                # `score` is c u; c copies of the row give c u uᵀ, and (c u)(c u)ᵀ is c times that.
+                copies = self.copies[block.start : block.start + block.rows]
+                W = W / np.where(copies > 0, copies, 1.0)
+            return W
+        return rows.observed if kind == "observed" else rows.expected
+
+    def _penalised(self, theta: np.ndarray, sums: Sums) -> Evaluation:
+        value, score, information = sums.value, sums.score, sums.information
+        dispersion = 1.0
+        if self.residual_df is not None and self.residual_df > 0 and math.isfinite(value) and sums.pearson > 0:
+            dispersion = sums.pearson / self.residual_df
+        if dispersion != 1.0 and "opg" in information:
+            # The score at dispersion φ is u/φ, so the outer product of scores is (Σ u uᵀ)/φ²; as every
+            # matrix here stands for φM, it is (Σ u uᵀ)/φ.
+            information["opg"] = scaled(information["opg"], 1.0 / dispersion)
+        if self.penalty is not None:
+            value = value - 0.5 * float(theta @ self.penalty @ theta)
+            score = score - self.penalty @ theta
+            for kind, part in information.items():
+                information[kind] = penalised(part, self.penalty, theta)
+        if "expected" in information and self.same("observed") == "expected":
+            information["observed"] = information["expected"]
+        return Evaluation(theta, value, score, information, dispersion, sums.highest, sums.weights, self.n_rows)
+
+
+def penalised(part: Gram | Root, penalty: np.ndarray, theta: np.ndarray) -> Gram | Root:
+    """M + P; in root form the rows B with BᵀB = P and right-hand side −Bθ are added: Bᵀ(−Bθ) = −Pθ."""
+    if isinstance(part, Gram):
+        return Gram(part.matrix + penalty)
+    values, vectors = np.linalg.eigh(penalty)
+    B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    return Root.of(np.concatenate([part.triangle, np.column_stack([B, -B @ theta])]))
+
+
+def scaled(part: Gram | Root, factor: float) -> Gram | Root:
+    """factor · M; the right-hand side z grows by 1/√factor so that Aᵀz stays the score."""
+    if isinstance(part, Gram):
+        return Gram(part.matrix * factor)
+    triangle = part.triangle * np.sqrt(factor)
+    triangle[:, -1] /= factor
+    return Root(triangle)
+
+
+def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Per row, a square root of the information and the right-hand side that goes with it.
+
+    Parameters
+    ----------
+    W : (K, K, m) row information.
+    score : (K, m) row scores.
+
+    Returns
+    -------
+    (roots (K, K, m), z (K, m)) with Σ_r a_r a_rᵀ = W and Σ_r a_r z_r = u for the rows a_r of roots, or None if
+    some W is not positive semidefinite. For K = 1, a = √W and z = u/√W: the working residual.
+    """
+    if len(W) == 1:
+        w = W[0, 0]
+        if w.size and w.min() < 0:
+            return None
+        a = np.sqrt(w)
+        z = np.divide(score[0], a, out=np.zeros_like(a), where=a > 0)
+        return a[None, None], z[None]
+    values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)
+    largest = np.maximum(values[:, -1:], 0.0)
+    if (values < -1e-13 * largest).any():
+        return None
+    kept = values > 1e-300
+    a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
+    projected = np.einsum("mkr,km->mr", vectors, score)
+    z = np.divide(projected, a, out=np.zeros_like(a), where=kept)
+    return np.transpose(vectors * a[:, None, :], (2, 1, 0)), z.T

@@ -1,0 +1,313 @@
+r"""The linear programme behind separation: a recession direction of largest support, on as few rows as will do.
+
+Find δ in a space N with b_iᵀδ >= 0 for all constraints i, and > 0 for as many as possible. With every b_i of unit
+length this is
+
+    maximise Σ t_i   subject to   t_i <= b_iᵀδ,  0 <= t_i <= 1.
+
+δ may grow, so at the optimum each t_i is 0 or 1, and t_i = 1 for just those constraints that some admissible δ
+makes positive (add up the δ of each). Its dual has multipliers λ >= 0 with Σ λ_i b_i = 0, and λ_i >= 1 where t_i = 0.
+
+**Why a part of the rows is enough.** Let δ be admissible for all rows. It is so for a part S too. If the programme
+on S gives t_i = 0 for the rows Z of S, with multipliers λ > 0 on Z, then 0 = Σ_Z λ_i b_iᵀδ, a sum of terms that are
+all >= 0: so b_iᵀδ = 0 on Z. Rows in Z are therefore *equations* for every admissible δ of the whole problem, and N may
+shrink to their null space; S proves that there is no separation only when nothing of N is left. (A part S
+without separation but with rank below p does not prove it: that is the trap.) What is left of N is then tried on all
+rows: those violated, or 0 but not 0 on all of N, join S. It ends when there is none.
+
+**Floating point.** HiGHS works to about 1e-7, so its answer is only a proposal (S⁺, Z). It is accepted if both
+sides verify: δ, projected on the null space of Z, is positive on S⁺; and the multipliers, corrected within the row
+space of Z to give Σ λ_i b_i = 0 to rounding, stay positive. Otherwise the two parts hang together by less than
+the programme can see (nearly separated rows): the coordinates are stretched until Z is isotropic, which turns small
+angles into large ones, and the programme is solved again. What stays undecided is never called separated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.special import expit, log_expit
+
+from raphson.model.constraints import EQUATION, INEQUALITY, Rows
+
+TIE = 1e-11
+"""Relative to Σ|x_ij δ_j|: a product below this is zero up to the rounding of the data."""
+ROUNDS = 200
+ZOOMS = 4
+CLIMB = 40
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A recession direction of largest support, in scaled coordinates, and the space of all that do as much."""
+
+    direction: np.ndarray  # (p,)
+    space: np.ndarray  # (p, q), orthonormal: null space of all constraints that are not strict
+    strict: np.ndarray  # per constraint: b_iᵀδ > 0
+    pull: np.ndarray  # (p,): Σ b_i over some strict constraints, projected on the space
+
+
+def maximal_direction(rows: Rows, space: np.ndarray) -> Direction | None:
+    """A recession direction of largest support within ``space``, or None if there is none (or none provable).
+
+    Parameters
+    ----------
+    rows : Rows
+    space : ndarray, (p, q)
+        Orthonormal basis, in scaled coordinates, of the directions open to the parameters.
+    """
+    rng = np.random.default_rng(0)
+    inequality = rows.kind == INEQUALITY
+    space = _solve(rows, space, rows.kind == EQUATION, rng)
+    if not space.shape[1] or not inequality.any():
+        return None
+    width = space.shape[1]
+    working = _stratified(rows, inequality, max(300, 10 * width), rng)
+    for _ in range(ROUNDS):
+        B = rows.dense(working)
+        split = split_rows(B @ space, np.linalg.norm(B, axis=1))
+        if split is None:
+            return None
+        gamma, zero, nothing_left = split
+        if nothing_left:
+            return None
+        direction = space @ gamma
+        if zero.any():
+            space = null_within(space, B[zero])
+            if not space.shape[1]:
+                return None
+            direction = space @ (space.T @ direction)
+        value, bound = _evaluate(rows, direction)
+        strict = inequality & (value > TIE * bound)
+        violated = inequality & (value < -TIE * bound)
+        if violated.any():
+            candidates = np.flatnonzero(violated)
+            depth = value[candidates] / bound[candidates]
+            most = 20 * width
+            worst = candidates[np.argsort(depth, kind="stable")[:most]]
+            joining = np.union1d(worst, _some(candidates, most, rng))
+        else:
+            moving = _moves(rows, space) & inequality & ~strict
+            if not moving.any():
+                if not strict.any():
+                    return None
+                direction, space = _without_aliases(direction, space, _solve(rows, space, strict, rng))
+                pulling = rows.dense(_some(np.flatnonzero(strict), 1000, rng)).sum(axis=0)
+                return Direction(direction, space, strict, space @ (space.T @ pulling))
+            joining = _some(np.flatnonzero(moving), 20 * width, rng)
+        grown = np.union1d(working, joining)
+        if len(grown) == len(working):
+            return None
+        working = grown
+    return None
+
+
+def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool] | None:
+    """Solve the programme for the rows of B, and verify the answer on both sides.
+
+    Parameters
+    ----------
+    B : ndarray, (m, q)
+        Constraints in the coordinates of the space.
+    size : ndarray, (m,)
+        Their lengths before they were projected on the space: what is small against it is rounding.
+
+    Returns
+    -------
+    gamma : ndarray, (q,)
+        BΓ > 0 on the rows that are not in ``zero``, up to those that are zero on the whole space.
+    zero : ndarray of bool, (m,)
+        Rows that are 0 for every admissible direction.
+    nothing_left : bool
+        No direction is 0 on all of those: there is no separation.
+
+    None if no split could be verified.
+    """
+    m, q = B.shape
+    length = np.linalg.norm(B, axis=1)
+    live = np.flatnonzero(length > TIE * size)
+    zero = np.zeros(m, dtype=bool)
+    if not len(live):
+        return np.zeros(q), zero, False
+    unit, first, inverse = np.unique(B[live] / length[live, None], axis=0, return_index=True, return_inverse=True)
+    # Rounding of the unit rows: they were cut out of vectors of length `size`.
+    noise = 1e-15 * (size[live][first] / length[live][first]).max()
+    stretched_on = unit
+    for zoom in range(ZOOMS):
+        s, V = _singular(stretched_on)
+        seen = s > max(TIE, 100 * noise) * s[0]
+        T = V.T / np.where(seen, s, 1.0)
+        if zoom == 0:
+            T = T[:, seen]
+        C = unit @ T
+        C /= np.linalg.norm(C, axis=1)[:, None]
+        tolerance = max(TIE, 100 * noise / s[seen].min())
+        strict = np.zeros(len(C), dtype=bool)
+        for propose in (_climb, _programme) if zoom == 0 else (_programme,):
+            proposal = propose(C)
+            if proposal is None:
+                continue
+            g, strict, multiplier = proposal
+            kernel = _certified_kernel(C[~strict], multiplier[~strict], tolerance)
+            if kernel is not None:
+                # δ has to be *exactly* zero on the equations, not only to the tolerance of the proposal.
+                h = kernel @ (kernel.T @ g)
+                if np.all(C[strict] @ h > 0.25):
+                    zero[live] = ~strict[inverse.ravel()]
+                    return T @ h, zero, T.shape[1] == q and kernel.shape[1] == 0
+        if strict.all():
+            return None
+        stretched_on = unit[~strict]
+    return None
+
+
+def null_within(space: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Orthonormal basis (p, q') of the part of ``space`` (p, q) that the rows of B (m, p) don't see."""
+    length = np.linalg.norm(B, axis=1)
+    C = B[length > 0] / length[length > 0, None] @ space
+    if not len(C):
+        return space
+    return space @ _kernel(C, TIE)
+
+
+def _kernel(C: np.ndarray, tolerance: float) -> np.ndarray:
+    s, V = _singular(C)
+    return V[np.sum(s > tolerance * np.sqrt(len(C))) :].T
+
+
+def _singular(C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # All q singular values of C (m, q) and the right singular vectors as rows. R of a QR has the same, and at
+    # most q rows: the SVD is then small.
+    R = np.linalg.qr(C, mode="r") if len(C) > C.shape[1] else C
+    s, V = np.linalg.svd(R, full_matrices=True)[1:]
+    return np.concatenate([s, np.zeros(len(V) - len(s))]), V
+
+
+def _certified_kernel(Z: np.ndarray, multiplier: np.ndarray, tolerance: float) -> np.ndarray | None:
+    # The kernel of the rows Z if the multipliers λ prove that they are equations, else None. With Λ = diag(λ) and
+    # a = (ZᵀΛZ)⁺ Zᵀλ the corrected multipliers λ_i (1 - z_iᵀa) have Zᵀ(λ - ΛZa) = 0: they prove it if no z_iᵀa comes
+    # near 1. a is the solution of the least squares problem √Λ Z a ≈ √λ.
+    if not len(Z):
+        return np.eye(Z.shape[1])
+    if np.any(multiplier <= 0.0):
+        return None
+    s, V = _singular(Z)
+    rank = int(np.sum(s > tolerance * np.sqrt(len(Z))))
+    root = np.sqrt(multiplier / multiplier.max())
+    inside = Z @ V[:rank].T
+    Q, R = np.linalg.qr(root[:, None] * inside)
+    try:
+        correction = inside @ np.linalg.solve(R, Q.T @ root)
+    except np.linalg.LinAlgError:
+        return None
+    return V[rank:].T if np.all(np.abs(correction) < 0.5) else None
+
+
+def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    # A proposal without the programme, many times faster: climb Σ log expit(C g), whose maximum is at infinity just
+    # where the rows separate. Its row scores λ = expit(-Cg) are the multipliers: Zᵀλ -> 0 as Newton converges on the
+    # rows Z with a finite limit. On the others every Newton step goes on moving C g by about 1.
+    m, q = C.shape
+    g, before = np.zeros(q), None
+    for _ in range(CLIMB):
+        value = C @ g
+        multiplier, weight = expit(-value), expit(value) * expit(-value)
+        if value.min() > 1e-8 * value.max():
+            return g / value.min(), np.ones(m, dtype=bool), multiplier
+        try:
+            step = cho_solve(cho_factor((C.T * weight) @ C), C.T @ multiplier)
+        except LinAlgError:
+            return None
+        change = C @ step
+        if np.all(np.abs(change) < 1e-3):
+            return np.zeros(q), np.zeros(m, dtype=bool), multiplier
+        strict = change > 0.25
+        settled = before is not None and strict.any() and np.array_equal(strict, before)
+        if settled and np.abs(change[~strict]).max(initial=0.0) < 0.02 and value[strict].min() > 2.0:
+            return g / value[strict].min(), strict, multiplier
+        before = strict
+        # Newton's full step where it climbs. Else log(1+d)/d of it, d = max |change|, which always does, since the
+        # Hessian changes by less than exp(|change|) on the way (Bach, 2010, Electronic J. Statistics 4, section 2.2).
+        d = np.abs(change).max()
+        climbs = log_expit(value + change).sum() > log_expit(value).sum()
+        g = g + step * (1.0 if climbs else np.log1p(d) / d)
+    return None
+
+
+def _programme(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    # linprog minimises: variables (g, t), g free; rows t - C g <= 0. The multipliers come with a minus sign.
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array, eye_array, hstack
+
+    m, q = C.shape
+    answer = linprog(
+        np.concatenate([np.zeros(q), -np.ones(m)]),
+        A_ub=hstack([csr_array(-C), eye_array(m)], format="csr"),
+        b_ub=np.zeros(m),
+        bounds=[(None, None)] * q + [(0.0, 1.0)] * m,
+        method="highs",
+    )
+    if answer.status != 0:
+        return None
+    g = answer.x[:q]
+    return g, C @ g > 0.5, -answer.ineqlin.marginals
+
+
+def _solve(rows: Rows, space: np.ndarray, zero: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    # The part of the space on which the constraints in the mask `zero` are 0. A few of full rank settle it; the
+    # others are looked at only while something is left.
+    left = np.flatnonzero(zero)
+    while len(left) and space.shape[1]:
+        smaller = null_within(space, rows.dense(_some(left, 10 * space.shape[1] + 100, rng)))
+        if smaller.shape[1] == space.shape[1]:
+            break
+        space = smaller
+        if space.shape[1]:
+            left = np.flatnonzero(zero & _moves(rows, space))
+    return space
+
+
+def _without_aliases(direction: np.ndarray, space: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # What no constraint at all sees, N₀ = null(X), is not at infinity but aliased. Of aliased columns the later goes:
+    # column j is a combination of earlier ones if some vector of N₀ ends there. Eliminating from below finds these j;
+    # subtracting N₀ c then makes δ_j = 0 without changing any x_iᵀδ.
+    if not unseen.shape[1]:
+        return direction, space
+    rest, aliased = unseen.copy(), []
+    for j in reversed(range(len(rest))):
+        k = int(np.argmax(np.abs(rest[j]))) if rest.shape[1] else 0
+        if rest.shape[1] and abs(rest[j, k]) > 1e-8 * np.abs(rest).max():
+            aliased.append(j)
+            rest = np.delete(rest - np.outer(rest[:, k], rest[j] / rest[j, k]), k, axis=1)
+    direction = direction - unseen @ np.linalg.solve(unseen[aliased], direction[aliased])
+    direction[aliased] = 0.0
+    return direction, null_within(space, np.eye(len(rest))[aliased])
+
+
+def _evaluate(rows: Rows, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    value, bound = np.empty(len(rows.kind)), np.empty(len(rows.kind))
+    for where, v, b in rows.products(direction[:, None]):
+        value[where], bound[where] = v[:, 0], b[:, 0]
+    return value, bound
+
+
+def _moves(rows: Rows, space: np.ndarray) -> np.ndarray:
+    # Which constraints change along some direction of the space.
+    moves = np.empty(len(rows.kind), dtype=bool)
+    for where, v, b in rows.products(space):
+        moves[where] = np.any(np.abs(v) > TIE * b.max(axis=1, keepdims=True), axis=1)
+    return moves
+
+
+def _some(which: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    return which if len(which) <= count else rng.choice(which, count, replace=False)
+
+
+def _stratified(rows: Rows, inequality: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    # As many from each stratum: a handful of successes among a million failures must all be there.
+    labels = np.unique(rows.strata[inequality])
+    each = -(-count // len(labels))
+    parts = [_some(np.flatnonzero(inequality & (rows.strata == label)), each, rng) for label in labels]
+    return np.unique(np.concatenate(parts))

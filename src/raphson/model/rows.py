@@ -1,0 +1,118 @@
+"""The compiled step of every model: from a block's η to its rows' log densities, scores and information.
+
+It sees η and y, never X. One function serves all families: JAX compiles it once for each family structure
+and number of rows, and a family's parameters (θ, the power) are arguments of the compiled code, so another
+value compiles nothing.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import Block, make_blocks
+from raphson.numeric import anchor, x64
+
+
+class BlockRows:
+    """What the compiled step returns of one block, as NumPy arrays over its real rows.
+
+    Two arrays come back from the compiled code, since each costs microseconds to hand over; the rest are views.
+
+    Parameters
+    ----------
+    summary : [Σ w_i log f(y_i | η_i), the largest log f(y_i | η_i) of a row that counts and
+        whose response is 0 or 1].
+    table : (R, size) the row quantities, stacked.
+    n_predictors, n_means, rows : K, C and the number of real rows.
+    """
+
+    __slots__ = ("_C", "_K", "_table", "highest", "total")
+
+    def __init__(self, summary: Any, table: Any, n_predictors: int, rows: int) -> None:
+        self.total, self.highest = np.asarray(summary).tolist()
+        self._table = np.asarray(table)[:, :rows]
+        self._K = n_predictors
+        self._C = (len(self._table) - 1 - n_predictors - 2 * n_predictors**2) // (1 + n_predictors)
+
+    @property
+    def value(self) -> np.ndarray:
+        """(m,) log f(y_i | η_i) at unit dispersion, up to terms without η; unweighted."""
+        return self._table[0]
+
+    @property
+    def score(self) -> np.ndarray:
+        """(K, m) w_i u_i, zero where w_i = 0."""
+        return self._table[1 : 1 + self._K]
+
+    @property
+    def observed(self) -> np.ndarray:
+        """(K, K, m) w_i W_i, zero where w_i = 0."""
+        return self._part(1 + self._K, self._K, self._K)
+
+    @property
+    def expected(self) -> np.ndarray:
+        """(K, K, m) w_i E[W_i], zero where w_i = 0."""
+        return self._part(1 + self._K + self._K**2, self._K, self._K)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(C, m) means."""
+        start = 1 + self._K + 2 * self._K**2
+        return self._table[start : start + self._C]
+
+    @property
+    def slope(self) -> np.ndarray:
+        """(C, K, m) their derivatives with respect to η."""
+        return self._part(1 + self._K + 2 * self._K**2 + self._C, self._C, self._K)
+
+    def _part(self, start: int, a: int, b: int) -> np.ndarray:
+        return self._table[start : start + a * b].reshape(a, b, -1)
+
+
+@cache
+def _compiled() -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    def weighted_rows(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> tuple[Any, Any]:
+        del anchor
+        rows = family.rows(y, eta)
+        counts = weight > 0
+        size = y.shape[0]
+
+        def weigh(quantity: Any) -> Any:
+            # `where`, not a product: a row that does not count may have an infinite density.
+            return jnp.where(counts, weight * quantity, 0.0).reshape(-1, size)
+
+        total = jnp.sum(weigh(rows.value))
+        # Only a response of 0 or 1 can be certain. The value of another lacks terms in y and may be 0 anywhere.
+        highest = jnp.max(jnp.where(counts & ((y == 0) | (y == 1)), rows.value, -jnp.inf))
+        table = jnp.concatenate(
+            [
+                rows.value[None],
+                weigh(rows.score),
+                weigh(rows.observed),
+                weigh(rows.expected),
+                rows.mean,
+                rows.slope.reshape(-1, size),
+            ]
+        )
+        return jnp.stack([total, highest]), table
+
+    return jax.jit(weighted_rows, keep_unused=True)
+
+
+def block_rows(family: Any, block: Block, eta: np.ndarray) -> BlockRows:
+    """Evaluate a family on one block at linear predictors eta (K, size)."""
+    with x64():
+        summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
+        return BlockRows(summary, table, len(eta), block.rows)
+
+
+def compile_ahead(family: Any) -> None:
+    """Compile a family's rows for the smallest block, so that another thread can do it while the data are read."""
+    block = make_blocks([np.ones((1, 1))], np.ones(1))[0]
+    block_rows(family, block, np.zeros((family.n_predictors, len(block.y))))

@@ -1,0 +1,82 @@
+"""Where the iteration begins: inside the model's domain, and near enough that Newton's step makes sense.
+
+The family proposes a mean for each row (R's `mustart`: the response, pulled off the edge of the support). One
+weighted least squares fit of the linearised model turns it into coefficients. Where that leaves the domain of
+the link (an inverse link whose η turns negative, say), the coefficients are drawn back towards those of a
+constant mean, which is always inside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.lapack import dposv  # type: ignore[attr-defined]
+
+from raphson.errors import ConvergenceError
+from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
+
+
+def least_squares(part: Gram | Root, score: np.ndarray) -> np.ndarray:
+    """Solution of M θ = ∇ℓ, that of minimum norm where columns are aliased."""
+    M = part.matrix if isinstance(part, Gram) else part.triangle[:, :-1].T @ part.triangle[:, :-1]
+    scale = np.sqrt(np.maximum(M.diagonal(), 0.0))
+    scale[scale == 0] = 1.0
+    scaled = M / scale / scale[:, None]
+    solution, failed = dposv(scaled, score / scale)[1:]
+    if failed:
+        solution = np.linalg.lstsq(scaled, score / scale, rcond=1e-10)[0]
+    return np.asarray(solution / scale)
+
+
+def start_from(
+    objective: Objective, eta: np.ndarray, constant: np.ndarray, need: Need, plain: bool = False
+) -> Evaluation:
+    """The objective at coefficients where the log-likelihood is finite.
+
+    Parameters
+    ----------
+    objective : the model.
+    eta : (K, n) the family's proposal, row by row.
+    constant : (K,) linear predictors of a constant mean.
+    need : what the first step will need of the evaluation.
+    plain : whether to begin at the constant mean: a first-order method that began at the least squares fit would
+        have had its first step made by a second-order one.
+
+    Raises
+    ------
+    ConvergenceError
+        If no such coefficients are found.
+    """
+    linear = _fit(objective, eta)
+    here = None if plain else _evaluate(objective, linear, need)
+    if here is not None:
+        return here
+    inside = _fit(objective, np.broadcast_to(constant[:, None], eta.shape), project=True)
+    for candidate in (inside, np.zeros_like(inside)):
+        here = _evaluate(objective, candidate, need)
+        if here is None:
+            continue
+        if plain:
+            return here
+        for halving in range(1, 11):
+            nearer = _evaluate(objective, candidate + 0.5**halving * (linear - candidate), need)
+            if nearer is not None:
+                return nearer
+        return here
+    raise ConvergenceError(
+        "start: no starting values inside the link's domain were found; pass start= with coefficients at which "
+        "every mean is possible, or use a link without a bounded domain such as 'log' or 'logit'"
+    )
+
+
+def _evaluate(objective: Objective, theta: np.ndarray, need: Need) -> Evaluation | None:
+    if not np.isfinite(theta).all():
+        return None
+    evaluation = objective.evaluate(theta, need)
+    return evaluation if evaluation.finite else None
+
+
+def _fit(objective: Objective, eta: np.ndarray, project: bool = False) -> np.ndarray:
+    evaluation = objective.linearised(eta, Need(kinds=("expected",)), project)
+    if not evaluation.finite or "expected" not in evaluation.information:
+        return np.full(objective.n_params, np.nan)
+    return least_squares(evaluation.information["expected"], evaluation.score)

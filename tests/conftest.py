@@ -1,0 +1,101 @@
+"""What several test modules share: reference cases, a measure of agreement, small data sets and their fits."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from raphson.model import families
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+@pytest.fixture(scope="session")
+def correct_digits() -> Callable[[Any, Any], float]:
+    """The number of significant digits in which the worst element agrees with the truth (17 if all are equal)."""
+
+    def measure(values: Any, truth: Any) -> float:
+        values, truth = np.asarray(values, dtype=float), np.asarray(truth, dtype=float)
+        assert values.shape == truth.shape, (values.shape, truth.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            digits = np.where(values == truth, 17.0, -np.log10(np.abs(values - truth) / np.abs(truth)))
+        return float(np.min(np.nan_to_num(digits, nan=0.0)))
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def glm_case() -> Callable[[str], SimpleNamespace]:
+    """A reference case by name: its raw data as R has them, its formula, its family and the reference numbers."""
+
+    def load(name: str) -> SimpleNamespace:
+        reference = json.loads((REFERENCE / "glm" / f"{name}.json").read_text())
+        frame = pd.read_csv(REFERENCE / "glm" / f"{name}.csv")
+        for column, levels in reference.get("factor_levels", {}).items():
+            frame[column] = pd.Categorical(frame[column].astype(str), levels)
+        kind = {
+            "gaussian": families.Gaussian,
+            "binomial": families.Binomial,
+            "quasibinomial": families.QuasiBinomial,
+            "poisson": families.Poisson,
+            "Gamma": families.Gamma,
+            "inverse.gaussian": families.InverseGaussian,
+            "nb": families.NegativeBinomial,
+        }[reference["family"]]
+        return SimpleNamespace(
+            name=name,
+            frame=frame,
+            formula=reference["formula"],
+            family=kind(link=reference["link"]),
+            reference=reference,
+            truth=reference["mp"],
+        )
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def sample() -> SimpleNamespace:
+    """Sixty rows with an intercept, two covariates and a response for every family."""
+    rng = np.random.default_rng(20240229)
+    n = 60
+    x, z = rng.normal(size=n), rng.normal(size=n)
+    eta = 0.3 + 0.8 * x - 0.5 * z
+    mean = np.exp(eta)
+    return SimpleNamespace(
+        n=n,
+        X=np.column_stack([np.ones(n), x, z]),
+        x=x,
+        z=z,
+        eta=eta,
+        offset=0.2 * rng.normal(size=n),
+        weights=rng.integers(1, 4, n).astype(float),
+        binary=(rng.random(n) < 1.0 / (1.0 + np.exp(-eta))).astype(float),
+        count=rng.poisson(mean).astype(float),
+        spread=rng.negative_binomial(1.5, 1.5 / (1.5 + mean)).astype(float),
+        positive=rng.gamma(3.0, mean / 3.0),
+        normal=eta + rng.normal(size=n),
+        category=rng.integers(0, 3, n).astype(float),
+        group=np.arange(n) % 7,
+    )
+
+
+@pytest.fixture
+def caught() -> Callable[[Callable[[], Any]], tuple[Any, list[warnings.WarningMessage]]]:
+    """Call something and give back what it returned together with its warnings."""
+
+    def call(function: Callable[[], Any]) -> tuple[Any, list[warnings.WarningMessage]]:
+        with warnings.catch_warnings(record=True) as messages:
+            warnings.simplefilter("always")
+            result = function()
+        return result, messages
+
+    return call

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from raphson.errors import ModelError
+from raphson.execute import Serial, Threads, serial, sum_blocks, threads, tree_sum
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 13])
+def test_tree_sum_keeps_the_order_and_loses_nothing(n):
+    letters = [chr(97 + i) for i in range(n)]
+    assert tree_sum(letters) == "".join(letters)
+
+
+def test_tree_sum_is_a_tree():
+    # Neighbours first: in ((1 + ε) + …) each ε would be lost, in a tree they meet before they meet the 1.
+    tiny = 2.0**-53
+    assert tree_sum([1.0, 0.0, tiny, tiny]) == 1.0 + 2 * tiny
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 50])
+@pytest.mark.parametrize("executor", [Serial(), Threads(1), Threads(2), Threads(5)])
+def test_map_gives_results_in_block_order(executor, n):
+    def slow_at_first(i):
+        time.sleep(0.002 * (i == 0))
+        return i * i
+
+    assert executor.map(slow_at_first, list(range(n))) == [i * i for i in range(n)]
+
+
+def test_the_sum_is_the_same_to_the_last_bit_however_it_is_shared_out():
+    rng = np.random.default_rng(1)
+    blocks = [rng.normal(size=100) * 10.0 ** rng.integers(-8, 8) for _ in range(37)]
+    sums = {sum_blocks(executor, np.sum, blocks) for executor in (Serial(), Threads(2), Threads(3), Threads(16))}
+    assert len(sums) == 1
+
+
+def test_threads_share_the_work():
+    barrier = threading.Barrier(2, timeout=10)
+    # Both workers must be inside at once, or the barrier breaks.
+    assert Threads(2).map(lambda _: barrier.wait() >= 0, [0, 1]) == [True, True]
+
+
+def test_blas_keeps_to_one_thread_inside_blocks():
+    from threadpoolctl import threadpool_info
+
+    def pools(_):
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    for executor in (Serial(), Threads(2)):
+        assert executor.map(pools, [0, 1]) == [{1}, {1}]
+
+
+def test_numpy_error_state_goes_along_into_the_workers():
+    with np.errstate(divide="raise"):
+        for executor in (Serial(), Threads(2)):
+            with pytest.raises(FloatingPointError):
+                executor.map(lambda x: np.ones(1) / x, [np.zeros(1), np.zeros(1)])
+
+
+def test_an_error_in_a_block_reaches_the_caller():
+    def fail(i):
+        if i == 3:
+            raise KeyError(i)
+
+    for executor in (Serial(), Threads(2)):
+        with pytest.raises(KeyError):
+            executor.map(fail, range(5))
+        # and the pool is fit for use afterwards
+        assert executor.map(abs, [-1, -2, -3]) == [1, 2, 3]
+
+
+def test_makers():
+    assert serial() == Serial() and threads(3) == Threads(3) and threads().workers >= 1
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "2"])
+def test_a_number_of_workers_that_is_none(workers):
+    with pytest.raises(ModelError, match="workers: expected a whole number"):
+        threads(workers)
