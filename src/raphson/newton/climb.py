@@ -1,0 +1,371 @@
+"""The state of an iteration, and what one turn of the loop does with it.
+
+Only accepted points replace the present one, so a trial that fails leaves nothing behind.
+
+Where the data are many blocks, M need not be renewed at every step. A step by the M of an earlier point shrinks the
+distance to the maximum, not to its square, but by a constant factor: about that distance, at which M was taken,
+over √n. So with many rows one M serves several steps that read the data for the score alone, at a third of the cost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from raphson.errors import ConvergenceError
+from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
+from raphson.newton.convergence import Measured, rounding_floor
+from raphson.newton.methods import Method
+from raphson.newton.path import Path, Step
+from raphson.newton.search import Accepted
+from raphson.newton.solve import (
+    ILL_CONDITIONED,
+    Direction,
+    Factor,
+    conjugate_gradients,
+    direction,
+    factorise,
+)
+
+NEAR = 1e-2
+"""Distance, in standard errors, from which on the observed information is evaluated to measure it."""
+
+QUADRATIC = 1e-6
+"""A full Newton step from within this distance leaves no more than its square, about: it is the last one needed."""
+
+FINAL = 3e-10
+"""An information matrix taken within this distance × √n gives ten digits of the standard errors: it changes by about
+the distance over √n."""
+
+MANY_BLOCKS = 4
+"""Blocks beyond which keeping M for several steps pays."""
+
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
+
+
+class Climb:
+    """An iteration under way.
+
+    Parameters
+    ----------
+    objective, method : what is maximised, and how.
+    start : (p,) parameters, or the objective evaluated there with what the method needs.
+    free : (p,) mask of the parameters that move.
+    damping : τ of the first step; each accepted step divides it by ten.
+    learning_rate : first trial step size; by default 1, or one that follows the last step where M is the identity.
+    tolerance : distance to the maximum at which to stop.
+    warm : factor of the information near the maximum, if one is known from a part of the data.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        method: Method,
+        start: np.ndarray | Evaluation,
+        free: np.ndarray,
+        damping: float,
+        learning_rate: float | None,
+        tolerance: float,
+        warm: Factor | None,
+    ) -> None:
+        self.objective, self.method = objective, method
+        self.free, self.tolerance = free, tolerance
+        self.damping = damping
+        self.first, self.size = learning_rate or 1.0, math.nan
+        self.spectral = method.curvature is None and learning_rate is None
+        """Whether trial step sizes follow the last step, for want of a matrix that would scale it."""
+        self.root = method.solver == "qr"
+        self.many = len(objective.blocks) > MANY_BLOCKS and method.solver == "cholesky"
+        self.path = Path()
+        self.rows_read = 0
+        self.near = self.polished = False
+        self.blocked = False
+        """Whether the last search ran into the edge of the model's domain."""
+        self.distance = self.previous = self.floor = math.inf
+        self.found: Direction | None = None
+        """The method's own direction at the present point."""
+        self.newton: Direction | None = None
+        """The full step by the observed information (the expected one where that is indefinite)."""
+        self.factor = warm if self.many else None
+        """Factor of the last M."""
+        self.factor_distance = math.inf
+        """Distance of the point where it was taken."""
+        self.shrinks = 0.1
+        """By what a step with `factor` is expected to shrink the distance."""
+        self.fresh = self.factor is None
+        """Whether M was evaluated at the present point."""
+        if isinstance(start, Evaluation):
+            self.here = start
+            self.rows_read = start.rows
+        else:
+            self.here = self._evaluate(start, self._need() if self.fresh else Need())
+        if not self.here.finite:
+            raise ConvergenceError(
+                "start: expected parameters at which the log-likelihood is finite; it is "
+                f"{self.here.value} there. Pass start= inside the model's domain"
+            )
+        self.last_good: tuple[Evaluation, float] | None = None
+
+    # -- evaluation --------------------------------------------------------------------------------------------
+
+    def _need(self) -> Need:
+        return self.method.need(self.root, self.near)
+
+    def _evaluate(self, theta: np.ndarray, need: Need) -> Evaluation:
+        evaluation = self.objective.evaluate(theta, need)
+        self.rows_read += evaluation.rows
+        return evaluation
+
+    def _renew(self) -> None:
+        """Evaluate M at the present point."""
+        self.here = self._evaluate(self.here.theta, self._need())
+        self.fresh = True
+
+    @property
+    def _part(self) -> Gram | Root:
+        assert self.method.curvature is not None
+        return self.here.information[self.method.curvature]
+
+    # -- one turn ----------------------------------------------------------------------------------------------
+
+    def solve(self) -> bool:
+        """Find the direction: (M + τD) d = ∇ℓ. False if no damping makes M positive definite."""
+        if not self.fresh and self._solve_with_kept_factor():
+            return True
+        if not self.fresh:
+            self._renew()
+        solver = self.method.solver
+        if not len(self.path) and solver in ("cg", "none"):
+            self._drop_aliased()
+        if solver == "none":
+            step = np.where(self.free, self.here.score, 0.0)
+            self.found = Direction(step, float(np.linalg.norm(step)), None)
+        elif solver == "cg":
+            self.found = self._solve_by_products()
+        else:
+            self.found = self._solve_by_factor()
+        return self.found is not None
+
+    def _solve_with_kept_factor(self) -> bool:
+        """Step by the M of an earlier point, unless it no longer serves or the end is reached."""
+        assert self.factor is not None
+        half = self.factor.half_solve(self.here.score)
+        decrement = math.sqrt(half @ half)
+        distance = decrement / math.sqrt(self.here.dispersion)
+        if not self.polished and (distance <= self.tolerance or distance > 0.5 * self.distance):
+            return False
+        self.found = Direction(self.factor.expand(self.factor.back_solve(half)), decrement, self.factor)
+        return True
+
+    def _drop_aliased(self) -> None:
+        """Hold the columns that earlier ones explain: a method that never factors M would not see them."""
+        for root in (False, True):
+            part = self._evaluate(self.here.theta, Need(kinds=("expected",), root=root)).information["expected"]
+            factor = factorise(part, self.free)
+            if factor is not None and (root or factor.smallest_pivot**2 >= ILL_CONDITIONED):
+                self._hold(factor, part)
+                return
+
+    def _hold(self, factor: Factor, part: Gram | Root) -> bool:
+        """Hold the columns that `factor` leaves out at 0; True if that has changed θ.
+
+        Let θ be h on these and X_h = X_k C: their share C h, which solves M_kk C h = M_kh h, goes to the columns
+        that explain them, so that η stays where it is.
+        """
+        held = np.where(self.free & ~factor.kept, self.here.theta, 0.0)
+        self.free = factor.kept
+        if not held.any():
+            return False
+        if isinstance(part, Gram):
+            share = part.matrix @ held
+        else:
+            R = part.triangle[:, :-1]
+            share = R.T @ (R @ held)
+        self.here = self._evaluate(self.here.theta - held + factor.solve(share), self._need())
+        return True
+
+    def _solve_by_products(self) -> Direction:
+        weights = self.here.weights
+        return conjugate_gradients(
+            lambda v: self.objective.information_product(weights, v),
+            self.objective.information_diagonal(weights),
+            self.here.score,
+            self.free,
+            tolerance=1e-12 if self.near else 1e-2,
+        )
+
+    def _solve_by_factor(self) -> Direction | None:
+        found = direction(self._part, self.here.score, self.free, self.damping)
+        if not self.root and (found is None or found.ill_conditioned):
+            # Cholesky fails or would lose digits: decompose the tall matrix itself.
+            self.root = True
+            self._renew()
+            found = direction(self._part, self.here.score, self.free, self.damping)
+        while found is None and self.damping < LARGEST_DAMPING:
+            self.damping = max(10.0 * self.damping, 1e-3)
+            found = direction(self._part, self.here.score, self.free, self.damping)
+        if found is None or found.factor is None:
+            return None
+        # Only at the start, where the weights are moderate, does a vanishing pivot speak of the design alone.
+        if not len(self.path) and self._hold(found.factor, self._part):
+            return self._solve_by_factor()
+        if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:
+            self.root = self.method.solver == "qr"
+        self.factor = found.factor
+        return found
+
+    def measure(self) -> Measured:
+        """How far the maximum is, in standard errors, by the observed information once it is near."""
+        assert self.found is not None
+        self.previous = self.distance
+        scale = math.sqrt(self.here.dispersion)
+        own = self.found.decrement / scale
+        self.newton = self.found
+        if not self.fresh:
+            self.distance, self.floor = own, 0.0
+        else:
+            self._look_closer(own)
+            self._newton_direction()
+            self.distance = self.newton.decrement / scale
+            self.floor = self._floor() if self.near or self.distance > 0.5 * self.previous else 0.0
+        if self.last_good is not None and self.distance > self.last_good[1]:
+            # The last full step moved by less than the score is rounded: the point before it was as good.
+            information = self.here.information or self.last_good[0].information
+            self.here, self.distance = replace(self.last_good[0], information=information), self.last_good[1]
+        full = self.size == 1.0 and not self.damping and self.fresh
+        self._record()
+        if self.fresh:
+            self.factor_distance = self.distance
+            self.shrinks = min(0.5, self.distance / math.sqrt(self.here.rows))
+        elif not self.polished and 0 < self.previous < math.inf:
+            self.shrinks = min(0.5, self.distance / self.previous)
+        return Measured(self.distance, self.previous, self.floor, self.polished, full)
+
+    def _look_closer(self, own: float) -> None:
+        """Near the maximum, have the observed information evaluated too."""
+        if own > 100.0 * NEAR and self.method.curvature is not None:
+            self.near = False
+        elif not self.near and (own <= NEAR or self.method.curvature is None):
+            self.near = True
+            if self.method.solver == "cg":
+                self.found = self._solve_by_products()
+            elif "observed" not in self.here.information:
+                self._renew()
+
+    def _newton_direction(self) -> None:
+        assert self.found is not None
+        self.newton = self.found
+        if self.method.solver == "cg" or "observed" not in self.here.information:
+            return
+        if self.method.curvature == self.objective.same("observed") and not self.damping:
+            return
+        for kind in ("observed", "expected"):
+            # Far away, or at a saddle, the observed information may be indefinite: then the expected one serves.
+            part = self.here.information.get(kind)
+            measured = None if part is None else direction(part, self.here.score, self.free)
+            if measured is not None:
+                self.newton = measured
+                return
+
+    def _floor(self) -> float:
+        theta = np.where(self.free, self.here.theta, 0.0)
+        return rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows)
+
+    def _diagonal(self) -> np.ndarray:
+        factor = self.newton.factor if self.newton is not None else None
+        if factor is not None:
+            return factor.expand(factor.diagonal)
+        if self.here.weights:
+            return self.objective.information_diagonal(self.here.weights)
+        return np.zeros_like(self.here.theta)
+
+    def advance(self, polish: bool) -> bool:
+        """Take a step: the method's own, searched for, or the full Newton step to polish. False if none is found."""
+        if polish and self._reverted:
+            return False
+        accepted = self._polish() if polish else self._search()
+        if accepted is None and not polish and self.near and not self._reverted:
+            # So near the maximum that the search sees only rounding: the observed information knows the way.
+            polish = True
+            accepted = self._polish()
+        if accepted is None:
+            return False
+        self.last_good = (self.here, self.distance) if polish else None
+        self.polished = polish or self._was_newton(accepted.size)
+        if self.spectral:
+            self.first = self._spectral_size(accepted.evaluation) or accepted.size
+        self.here, self.size = accepted.evaluation, accepted.size
+        self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
+        return True
+
+    def _spectral_size(self, there: Evaluation) -> float | None:
+        """Step size of Barzilai and Borwein (1988, IMA J. Numer. Anal. 8, equation 5): Δθᵀ Δθ / −Δθᵀ Δ∇ℓ.
+
+        It makes α I the multiple of the identity that comes nearest to M⁻¹ along the last step.
+        """
+        moved = there.theta - self.here.theta
+        bent = float(moved @ (self.here.score - there.score))
+        return float(moved @ moved) / bent if bent > 0 else None
+
+    def _was_newton(self, size: float) -> bool:
+        """Whether the step just taken was a full Newton step from so near that it serves as the last one."""
+        exact = self.newton is self.found and self.factor_distance == self.distance and not self.damping
+        return exact and size == 1.0 and self.distance <= QUADRATIC and self.method.solver == "cholesky"
+
+    @property
+    def _reverted(self) -> bool:
+        return self.last_good is not None and self.here.theta is self.last_good[0].theta
+
+    def _search(self) -> Accepted | None:
+        assert self.found is not None
+        slope = float(self.here.score @ self.found.step)
+        if not slope > 0:
+            return None
+        self.fresh = not (self.many and not self.root) or self._wants_renewal()
+        need = self._need() if self.fresh else Need()
+        self.blocked = False
+
+        def trial(theta: np.ndarray) -> Evaluation:
+            evaluation = self._evaluate(theta, need)
+            self.blocked = self.blocked or not evaluation.finite
+            return evaluation
+
+        return self.method.search(trial, self.here, self.found.step, slope, self.first)
+
+    def _wants_renewal(self) -> bool:
+        """Whether M should be evaluated at the next point: at the end, or where that more than pays for itself."""
+        if not len(self.path) or self.factor is None:
+            return True
+        if self.factor_distance <= FINAL * math.sqrt(self.here.rows):
+            return False
+        ahead = self.distance * self.shrinks
+        return ahead <= FINAL * math.sqrt(self.here.rows) or ahead / math.sqrt(self.here.rows) < self.shrinks**2
+
+    def _polish(self) -> Accepted | None:
+        assert self.newton is not None
+        self.fresh = not (self.many and not self.root)
+        trial = self._evaluate(self.here.theta + self.newton.step, self._need() if self.fresh else Need())
+        if not trial.information:
+            trial = replace(trial, information=self.here.information)
+        return Accepted(trial, 1.0) if trial.finite else None
+
+    def _record(self) -> None:
+        assert self.found is not None
+        solver = "qr" if self.root and self.method.solver == "cholesky" else self.method.solver
+        self.path.append(
+            Step(
+                iteration=len(self.path),
+                llf=self.here.value,
+                score_norm=math.sqrt(sum(s * s for s in self.here.score[self.free].tolist())),
+                decrement=self.found.decrement / math.sqrt(self.here.dispersion),
+                distance=self.distance,
+                step=self.size,
+                damping=self.damping,
+                condition=math.nan if self.found.factor is None else self.found.factor.condition,
+                rows=self.rows_read,
+                solver=solver if self.fresh else f"{solver} (kept)",
+            )
+        )
+        self.rows_read = 0

@@ -1,0 +1,151 @@
+"""From a model to its estimate: start, climb, and look beyond the edge where the maximum lies at infinity.
+
+Works for anything that offers an objective, starting values and limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import RaphsonError
+from raphson.model.objective import Evaluation
+from raphson.newton.climb import MANY_BLOCKS
+from raphson.newton.maximize import Result, maximize
+from raphson.newton.methods import Method
+from raphson.newton.path import Path, Step
+from raphson.newton.status import Status
+
+THINNED_ROWS = 50_000
+"""Rows of the part that a large data set's iteration begins with."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may say about the iteration.
+
+    Attributes
+    ----------
+    method : curvature, solver and search.
+    tol : distance to the maximum in standard errors.
+    max_iter : steps, or None for the method's own number.
+    damping : τ of the first step.
+    learning_rate : first trial step size, or None.
+    watch : called with every step.
+    """
+
+    method: Method
+    tol: float = 1e-8
+    max_iter: int | None = None
+    damping: float = 0.0
+    learning_rate: float | None = None
+    watch: Callable[[Step], None] | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """As :func:`maximize` takes them."""
+        return {
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "damping": self.damping,
+            "learning_rate": self.learning_rate,
+            "watch": self.watch,
+        }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fitted model.
+
+    Attributes
+    ----------
+    model : the model whose maximum `result` is: the one asked for, or its limit.
+    result : the iteration's end.
+    status : how it ended; says "separated" or "boundary" where the result is that of a limit.
+    infinite : (p,) sign of each parameter that is infinite, 0 for the others.
+    direction : (p,) along which the likelihood rises for ever, or None.
+    note : what a limit means, in words.
+    """
+
+    model: Any
+    result: Result
+    status: Status
+    infinite: np.ndarray
+    direction: np.ndarray | None = None
+    note: str = ""
+
+
+def estimate(model: Any, options: Options, start: np.ndarray | None = None) -> Estimate:
+    """Maximise a model's likelihood.
+
+    Parameters
+    ----------
+    model : offers ``objective``, ``start(need)``, ``thinned(every)``,
+        ``suspects_infinity(evaluation)`` and ``limit(theta, evaluation, converged)``.
+    options : method and limits of the iteration.
+    start : (p,) where to begin; the model's own starting values by default.
+    """
+    with np.errstate(all="ignore"):
+        # Trials may leave the domain: what is not finite there is looked at, not warned of.
+        return _estimate(model, options, start)
+
+
+def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimate:
+    result = _climb(model, options, start, model.suspects_infinity)
+    limit = model.limit(result.theta, result.evaluation, result.status.converged)
+    if limit is not None:
+        inner = _resumed(limit.model, options, result)
+        status = Status(limit.status) if inner.status.converged else inner.status
+        return Estimate(limit.model, inner, status, limit.infinite, limit.direction, limit.note)
+    if result.status is Status.SEPARATED:
+        result = _resumed(model, options, result)
+    return Estimate(model, result, result.status, np.zeros(model.objective.n_params))
+
+
+def _resumed(model: Any, options: Options, before: Result) -> Result:
+    """Go on from where an iteration stopped, on another model of the same parameters or fewer."""
+    theta = before.theta[: model.objective.n_params]
+    result = maximize(model.objective, theta, options.method, **options.keywords())
+    return replace(result, path=before.path.then(result.path))
+
+
+def _climb(
+    model: Any, options: Options, start: np.ndarray | None, suspect: Callable[[Evaluation], bool] | None
+) -> Result:
+    method, objective = options.method, model.objective
+    if start is not None:
+        return maximize(objective, start, method, suspect=suspect, **options.keywords())
+    if len(objective.blocks) > MANY_BLOCKS and method.curvature is not None:
+        return _climb_from_a_part(model, options, suspect)
+    return maximize(
+        objective,
+        model.start(method.need(method.solver == "qr", near=False), plain=method.curvature is None),
+        method,
+        suspect=suspect,
+        **options.keywords(),
+    )
+
+
+def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
+    """Begin with the maximum over a part of the rows, spread evenly.
+
+    It lies some √(p·every) standard errors from that over all rows, and its information, times `every`, estimates
+    that of all rows to about √(p/part): near enough for the first full step to read the data for the score alone.
+    """
+    objective, method = model.objective, options.method
+    every = max(2, objective.n_rows // THINNED_ROWS)
+    try:
+        first = _climb(model.thinned(every), replace(options, tol=1e-4, watch=None), None, suspect)
+        usable = first.status.converged and bool(first.free.all())
+    except RaphsonError:
+        # The part may be degenerate where the whole is not.
+        usable = False
+    if not usable:
+        start = model.start(method.need(method.solver == "qr", near=False))
+        return maximize(objective, start, method, suspect=suspect, **options.keywords())
+    factor = first.factor
+    warm = None if factor is None else replace(factor, scale=factor.scale * np.sqrt(every))
+    result = maximize(objective, first.theta, method, warm=warm, suspect=suspect, **options.keywords())
+    return replace(result, path=first.path.then(Path([result.path.steps[0], *result.path.steps])))

@@ -1,0 +1,135 @@
+"""The one loop: θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), whatever M is.
+
+Each turn solves for the direction, measures the distance to the maximum, asks whether to stop, and searches along
+the direction. What M is, how the system is solved and how α is found are the method's three parts
+(:mod:`raphson.newton.methods`); what a turn does in detail is in :mod:`raphson.newton.climb`. With the expected
+information and QR of √W X this is iteratively reweighted least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from raphson.model.objective import Evaluation, Objective
+from raphson.newton.climb import Climb
+from raphson.newton.convergence import Verdict, judge
+from raphson.newton.methods import Method
+from raphson.newton.path import Path, Step
+from raphson.newton.solve import Factor
+from raphson.newton.status import Status
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where the iteration ended.
+
+    Attributes
+    ----------
+    evaluation : the objective at the last accepted point, with the information measured there or one step before.
+    status : how it ended.
+    path : what happened.
+    free : (p,) mask of the parameters that were estimated; the others were aliased or held.
+    aliased : (p,) mask of the parameters found to be linear combinations of earlier ones.
+    distance : to the maximum in standard errors, as measured at the last point.
+    floor : the part of it that rounding may make up.
+    root : whether the tall matrix was decomposed (QR) rather than its square (Cholesky).
+    factor : of the last M, for another iteration to begin with; None where M was never formed.
+    """
+
+    evaluation: Evaluation
+    status: Status
+    path: Path
+    free: np.ndarray
+    aliased: np.ndarray
+    distance: float
+    floor: float
+    root: bool
+    factor: Factor | None
+
+    @property
+    def theta(self) -> np.ndarray:
+        return self.evaluation.theta
+
+    @property
+    def n_iter(self) -> int:
+        """Steps taken."""
+        return max(len(self.path) - 1, 0)
+
+
+def maximize(
+    objective: Objective,
+    start: np.ndarray | Evaluation,
+    method: Method,
+    *,
+    free: np.ndarray | None = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    warm: Factor | None = None,
+    suspect: Callable[[Evaluation], bool] | None = None,
+    watch: Callable[[Step], None] | None = None,
+) -> Result:
+    """Climb from `start` to the maximum of an objective.
+
+    Parameters
+    ----------
+    objective : what is maximised.
+    start : (p,) where to begin; the objective must be finite there. An evaluation made with
+        ``method.need(root, near=False)`` saves making it again.
+    method : curvature, solver and search.
+    free : (p,) mask of the parameters to estimate; all by default.
+    tol : distance to the maximum, in standard errors, at which one last full step is taken.
+    max_iter : steps allowed; the method's own number by default.
+    damping : τ, added to M as τ diag(M) in the first step and a tenth of it after each accepted one. Of the
+        iteration only: the maximum stays where it is.
+    learning_rate : first trial step size α; by default 1, or one that follows the last step where M is the identity.
+    warm : factor of the information as a part of the data estimates it, when `start` comes from that part.
+    suspect : whether an accepted point looks as if the maximum lay at infinity; then the climb stops there with the
+        status "separated", for the caller to decide on the design whether it does.
+    watch : called with every step as it is recorded.
+
+    Raises
+    ------
+    ConvergenceError
+        If the objective is not finite at `start`.
+    """
+    limit = method.max_iter if max_iter is None else max_iter
+    wanted = np.ones(objective.n_params, dtype=bool) if free is None else free
+    climb = Climb(objective, method, start, wanted, damping, learning_rate, tol, warm)
+
+    def ended(status: Status) -> Result:
+        aliased = wanted & ~climb.free
+        return Result(
+            climb.here,
+            status,
+            climb.path,
+            climb.free,
+            aliased,
+            climb.distance,
+            climb.floor,
+            climb.root,
+            climb.factor,
+        )
+
+    while True:
+        if not climb.solve():
+            return ended(Status.SINGULAR)
+        verdict = judge(climb.measure(), tol)
+        if watch is not None:
+            watch(climb.path.steps[-1])
+        if verdict is Verdict.CONVERGED:
+            return ended(Status.CONVERGED)
+        if verdict is Verdict.ROUNDING_FLOOR:
+            return ended(Status.ROUNDING_FLOOR)
+        if suspect is not None and suspect(climb.here):
+            return ended(Status.SEPARATED)
+        if len(climb.path) > limit:
+            return ended(Status.BOUNDARY if climb.blocked else Status.STEP_LIMIT)
+        if not climb.advance(polish=verdict is Verdict.POLISH):
+            if verdict is Verdict.POLISH:
+                return ended(Status.CONVERGED)
+            return ended(Status.BOUNDARY if climb.blocked else Status.SEARCH_FAILED)

@@ -1,0 +1,83 @@
+"""The methods: each θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), a curvature M, a linear solver and a search for α.
+
+A new method is a new line in the table at the end.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from raphson.errors import ModelError
+from raphson.model.objective import Kind, Need
+from raphson.newton.search import Accepted, backtracking, wolfe
+
+
+@dataclass(frozen=True)
+class Method:
+    """Three parts.
+
+    Attributes
+    ----------
+    name : as users type it.
+    curvature : which information M is; None for the identity.
+    solver : "cholesky" (changes over to QR by itself where that is needed), "qr" (weighted least squares on the
+        tall matrix), "cg" (products M v only) or "none".
+    search : how α is found.
+    max_iter : steps allowed unless the user says otherwise.
+    """
+
+    name: str
+    curvature: Kind | None
+    solver: Literal["cholesky", "qr", "cg", "none"]
+    search: Callable[..., Accepted | None]
+    max_iter: int = 100
+
+    def need(self, root: bool, near: bool) -> Need:
+        """What to ask of an evaluation.
+
+        Convergence is measured with the observed information whatever M the method steps with; it is asked
+        for once the method's own measure says that the maximum is near.
+        """
+        if self.solver == "cg":
+            return Need(kinds=("observed",), weights=True)
+        kinds: tuple[Kind, ...] = () if self.curvature is None else (self.curvature,)
+        if near or self.curvature is None:
+            kinds = (*kinds, "observed")
+        return Need(kinds=tuple(dict.fromkeys(kinds)), root=root)
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("newton", "observed", "cholesky", backtracking),
+        Method("fisher-scoring", "expected", "cholesky", backtracking),
+        Method("irls", "expected", "qr", backtracking),
+        Method("bhhh", "opg", "cholesky", wolfe, max_iter=500),
+        Method("newton-cg", "observed", "cg", backtracking),
+        Method("gradient-descent", None, "none", backtracking, max_iter=10_000),
+    )
+}
+
+
+def resolve_method(name: str, allowed: tuple[str, ...] = tuple(METHODS)) -> Method:
+    """The method of that name.
+
+    Raises
+    ------
+    ModelError
+        If there is none; the message suggests the nearest.
+
+    Examples
+    --------
+    >>> resolve_method("irls").solver
+    'qr'
+    """
+    key = str(name).lower().replace("_", "-")
+    if key in METHODS and key in allowed:
+        return METHODS[key]
+    near = difflib.get_close_matches(key, allowed, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ModelError(f"method: expected one of {', '.join(allowed)}; got {name!r}{hint}")

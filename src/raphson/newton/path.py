@@ -1,0 +1,73 @@
+"""What happened on the way: one line for every iteration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration.
+
+    Attributes
+    ----------
+    iteration : 0 at the start.
+    llf : log-likelihood there, at unit dispersion and up to terms without the parameters.
+    score_norm : length of its gradient.
+    decrement : √(∇ℓᵀM⁻¹∇ℓ/φ̂) with the matrix M of the method.
+    distance : the same with the observed information: distance to the maximum in standard errors.
+    step : step size α that led here (NaN at the start).
+    damping : τ of M + τD.
+    condition : condition number of the scaled M (NaN where none was formed).
+    rows : rows of data read for this iteration.
+    solver : "cholesky", "qr", "cg" or "none"; "(kept)" when M is that of an earlier iteration.
+    """
+
+    iteration: int
+    llf: float
+    score_norm: float
+    decrement: float
+    distance: float
+    step: float
+    damping: float
+    condition: float
+    rows: int
+    solver: str
+
+
+@dataclass
+class Path:
+    """The iterations, in order.
+
+    Examples
+    --------
+    >>> path = Path()
+    >>> path.append(Step(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr"))
+    >>> len(path), path.columns()["llf"]
+    (1, [-3.0])
+    """
+
+    steps: list[Step] = field(default_factory=list)
+
+    def then(self, other: Path) -> Path:
+        """This path and one that went on from its end, numbered through."""
+        steps = self.steps + other.steps[1:]
+        return Path([replace(step, iteration=i) for i, step in enumerate(steps)])
+
+    def append(self, step: Step) -> None:
+        self.steps.append(step)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The table, a list for each column."""
+        rows = [asdict(step) for step in self.steps]
+        return {f.name: [row[f.name] for row in rows] for f in fields(Step)}
+
+    @staticmethod
+    def from_columns(columns: dict[str, list[Any]]) -> Path:
+        """The reverse of :meth:`columns`."""
+        names = [f.name for f in fields(Step)]
+        return Path([Step(*values) for values in zip(*(columns[name] for name in names), strict=True)])

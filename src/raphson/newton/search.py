@@ -1,0 +1,91 @@
+"""How far to go along a direction: θ + α d.
+
+A trial is judged by the rise of ℓ (Armijo) as long as that can be seen; once ℓ changes by no more than it is
+rounded, by the slope ∇ℓᵀd (the approximate Wolfe condition of Hager and Zhang 2005, SIAM J. Optim. 16, 170,
+equation 27): near a maximum the value carries half the digits of its argument, the slope all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from raphson.model.objective import Evaluation
+from raphson.numeric import EPSILON
+
+ARMIJO = 1e-4
+SHORTEST = 2.0**-40
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A point that the search accepted, and the step size that led there."""
+
+    evaluation: Evaluation
+    size: float
+
+
+Evaluate = Callable[[np.ndarray], Evaluation]
+
+
+def value_noise(evaluation: Evaluation) -> float:
+    """How much of ℓ may be rounding: a few ε times what was added up."""
+    return 8.0 * EPSILON * max(abs(evaluation.value), float(evaluation.rows))
+
+
+def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, step: np.ndarray) -> bool:
+    """Whether a trial point is good enough, given slope = ∇ℓᵀd > 0 at the start of the step."""
+    if not trial.finite:
+        return False
+    rise = trial.value - here.value
+    noise = value_noise(here)
+    if abs(rise) <= noise:
+        return abs(float(trial.score @ step)) <= (1.0 - 2.0 * ARMIJO) * slope + 1e-300
+    return rise >= ARMIJO * size * slope
+
+
+def backtracking(
+    evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0
+) -> Accepted | None:
+    """The first of α, α/2, α/4, … that is acceptable; None if none is."""
+    size = first
+    while size >= SHORTEST:
+        trial = evaluate(here.theta + size * step)
+        if acceptable(here, trial, size, slope, step):
+            return Accepted(trial, size)
+        size *= 0.5
+    return None
+
+
+def wolfe(evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0) -> Accepted | None:
+    """A point near the maximum along d: the slope there is at most half of that at the start.
+
+    The root of the slope is bracketed and approached by secants. For a matrix M that is a poor guess of the
+    information, such as the outer product of scores far from the maximum, this mends the step's length.
+    """
+    low, low_slope, high = 0.0, slope, np.inf
+    size, best = first, None
+    for _ in range(40):
+        trial = evaluate(here.theta + size * step)
+        if acceptable(here, trial, size, slope, step):
+            trial_slope = float(trial.score @ step)
+            if best is None or trial.value >= best.evaluation.value - value_noise(here):
+                best = Accepted(trial, size)
+            if abs(trial_slope) <= 0.5 * slope:
+                return best
+            if trial_slope > 0:
+                secant = size + (size - low) * trial_slope / max(low_slope - trial_slope, 1e-300)
+                low, low_slope = size, trial_slope
+                size = min(max(secant, 1.1 * size), 4.0 * size) if np.isinf(high) else 0.5 * (low + high)
+                continue
+            high = size
+            secant = low + (size - low) * low_slope / (low_slope - trial_slope)
+            size = secant if low < secant < high else 0.5 * (low + high)
+        else:
+            high = size
+            size = 0.5 * (low + high)
+        if high - low < SHORTEST:
+            break
+    return best

@@ -1,0 +1,261 @@
+"""Solving M d = ∇ℓ, never inverting: Cholesky of the scaled matrix, or QR of the tall one, or conjugate gradients.
+
+Columns are scaled to M_jj = 1 first, so that units of measurement do not count as ill-conditioning. In the
+scaled matrix the square of the j-th pivot is 1 − R²_j, the share of column j that no earlier column explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dtrcon, dtrtrs  # type: ignore[attr-defined]
+
+from raphson.model.objective import Gram, Root
+
+ALIASED = 1e-12
+"""A column whose part orthogonal to the earlier ones is shorter than this (the column having length 1) is aliased."""
+
+ILL_CONDITIONED = 1e-5
+"""Below this squared pivot Cholesky may lose the tenth digit (its error is about ε/pivot²): QR takes over."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Triangular factor of a positive definite matrix: M = D RᵀR D on the kept columns.
+
+    Attributes
+    ----------
+    root : (r, r) upper triangular R.
+    scale : (r,) diagonal of D.
+    kept : (p,) mask of the columns that take part; the others are aliased or held.
+
+    Examples
+    --------
+    >>> factor = factorise(Gram(np.array([[4.0, 2.0], [2.0, 3.0]])))
+    >>> factor.solve(np.array([1.0, 0.0])).round(3)
+    array([ 0.375, -0.25 ])
+    """
+
+    root: np.ndarray
+    scale: np.ndarray
+    kept: np.ndarray
+
+    @property
+    def whole(self) -> bool:
+        """Whether every column takes part."""
+        return len(self.scale) == len(self.kept)
+
+    def solve(self, v: np.ndarray) -> np.ndarray:
+        """M⁻¹ v for v (p,) or (p, k); 0 in the columns that do not take part."""
+        return self.expand(self.back_solve(self.half_solve(v)))
+
+    def half_solve(self, v: np.ndarray) -> np.ndarray:
+        """R⁻ᵀ D⁻¹ v, (r,) or (r, k): its squared length is vᵀM⁻¹v."""
+        inner = v if self.whole else v[self.kept]
+        inner = inner / (self.scale if inner.ndim == 1 else self.scale[:, None])
+        if not len(inner):
+            return inner
+        return dtrtrs(self.root, inner, trans=1)[0]
+
+    def back_solve(self, h: np.ndarray) -> np.ndarray:
+        """D⁻¹ R⁻¹ h on the kept columns."""
+        if not len(h):
+            return h
+        out = dtrtrs(self.root, h)[0]
+        return out / (self.scale if out.ndim == 1 else self.scale[:, None])
+
+    def expand(self, v: np.ndarray) -> np.ndarray:
+        """Put values of the kept columns among all, 0 elsewhere."""
+        if self.whole:
+            return v
+        out = np.zeros((len(self.kept), *v.shape[1:]))
+        out[self.kept] = v
+        return out
+
+    def inverse(self) -> np.ndarray:
+        """M⁻¹ (p, p); 0 in the rows and columns that do not take part."""
+        half = self.back_solve(np.eye(len(self.scale)))
+        inner = half @ half.T
+        return self._expand_square(inner)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """M (p, p); 0 in the rows and columns that do not take part."""
+        return self._expand_square(self.root.T @ self.root * self.scale * self.scale[:, None])
+
+    def _expand_square(self, inner: np.ndarray) -> np.ndarray:
+        if self.whole:
+            return inner
+        out = np.zeros((len(self.kept), len(self.kept)))
+        out[np.ix_(self.kept, self.kept)] = inner
+        return out
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """The diagonal of M on the kept columns, (r,)."""
+        return self.scale**2 * np.einsum("ij,ij->j", self.root, self.root)
+
+    @cached_property
+    def smallest_pivot(self) -> float:
+        """Smallest diagonal element of R in size, at most 1."""
+        return min((abs(pivot) for pivot in self.root.diagonal().tolist()), default=1.0)
+
+    @property
+    def condition(self) -> float:
+        """Estimated condition number (1-norm) of R: the square root of that of the scaled M."""
+        if not len(self.root):
+            return 1.0
+        reciprocal = dtrcon(self.root)[0]
+        return float(1.0 / reciprocal) if reciprocal > 0 else float("inf")
+
+
+def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | None:
+    """Factor M on its free columns; None if it is not positive definite there.
+
+    Parameters
+    ----------
+    part : M in gram form (Cholesky) or in root form (QR, which drops aliased columns).
+    free : (p,) mask of the columns that take part; all by default.
+    """
+    if isinstance(part, Gram):
+        p = len(part.matrix)
+        free = np.ones(p, dtype=bool) if free is None else free
+        return _cholesky(part.matrix, free)
+    p = part.triangle.shape[1] - 1
+    free = np.ones(p, dtype=bool) if free is None else free
+    return _triangle(part.triangle, free)[0]
+
+
+def _cholesky(M: np.ndarray, free: np.ndarray) -> Factor | None:
+    if not free.all():
+        M = M[np.ix_(free, free)]
+    diagonal = M.diagonal()
+    if not all(element > 0 for element in diagonal.tolist()):
+        return None
+    scale = np.sqrt(diagonal)
+    R, info = dpotrf(M / scale / scale[:, None], clean=1)
+    return None if info else Factor(R, scale, free)
+
+
+def _triangle(triangle: np.ndarray, free: np.ndarray) -> tuple[Factor | None, np.ndarray]:
+    """The factor from a triangle [R, Qᵀz], and Qᵀz on the columns that are kept.
+
+    A column with a tiny pivot is dropped before the later ones are judged: its row of R points in a direction
+    that rounding chose, and would take a share of theirs.
+    """
+    kept = free.copy()
+    lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
+    if not np.isfinite(lengths[kept]).all():
+        return None, np.zeros(0)
+    kept &= lengths > 0
+    while True:
+        indices = np.flatnonzero(kept)
+        T = triangle
+        if not kept.all() or triangle.shape[0] < triangle.shape[1] - 1:
+            T = _triangularised(triangle[:, np.append(indices, triangle.shape[1] - 1)])
+        r = len(indices)
+        pivots = np.zeros(r)
+        diagonal = np.abs(T.diagonal()[:r])
+        pivots[: len(diagonal)] = diagonal
+        small = np.flatnonzero(pivots < ALIASED * lengths[indices])
+        if not len(small):
+            break
+        kept[indices[small[0]]] = False
+    scale = lengths[indices]
+    return Factor(np.asfortranarray(T[:r, :r] / scale), scale, kept), T[:r, -1]
+
+
+def _triangularised(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.qr(rows, mode="r"))
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A step and how long it is.
+
+    Attributes
+    ----------
+    step : (p,) M⁻¹∇ℓ.
+    decrement : √(∇ℓᵀ M⁻¹ ∇ℓ), Newton's decrement: with M the information, the distance to the maximum of
+        the local quadratic in standard errors (Boyd and Vandenberghe 2004, equation 9.29).
+    factor : of M; None where M was never formed.
+    """
+
+    step: np.ndarray
+    decrement: float
+    factor: Factor | None
+
+    @property
+    def ill_conditioned(self) -> bool:
+        """Whether a Cholesky factor has lost too many digits."""
+        return self.factor is not None and self.factor.smallest_pivot**2 < ILL_CONDITIONED
+
+
+def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: float = 0.0) -> Direction | None:
+    """Solve (M + τ diag M) d = ∇ℓ on the free columns; None if the matrix is not positive definite.
+
+    In root form d solves the least squares problem min |A d − z|, so that no squared condition number enters;
+    damping adds the rows √τ·diag(M)^½ with right-hand side 0 (Marquardt 1963).
+    """
+    if isinstance(part, Gram):
+        M = part.matrix
+        if damping:
+            M = M + damping * np.diag(np.abs(M.diagonal()))
+        factor = _cholesky(M, free)
+        if factor is None:
+            return None
+        half = factor.half_solve(score)
+    else:
+        triangle = part.triangle
+        if damping:
+            lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
+            rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
+            triangle = _triangularised(np.concatenate([triangle, rows]))
+        factor, half = _triangle(triangle, free)
+        if factor is None:
+            return None
+    step = factor.expand(factor.back_solve(half))
+    return Direction(step, sqrt(half @ half), factor)
+
+
+def conjugate_gradients(
+    product: Callable[[np.ndarray], np.ndarray],
+    diagonal: np.ndarray,
+    score: np.ndarray,
+    free: np.ndarray,
+    tolerance: float,
+) -> Direction:
+    """Solve M d = ∇ℓ from products M v alone, until the residual has shrunk by `tolerance`.
+
+    Preconditioned by the diagonal. Stops at a direction of negative curvature with the best step so far
+    (Nocedal and Wright 2006, algorithm 7.1).
+    """
+    if not free.any():
+        return Direction(np.zeros_like(score), 0.0, None)
+    inverse = np.where(free & (diagonal > 0), 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
+    d = np.zeros_like(score)
+    r = np.where(free, score, 0.0)
+    y = inverse * r
+    q = y.copy()
+    ry = float(r @ y)
+    stop = tolerance**2 * ry
+    for _ in range(10 * int(free.sum()) + 10):
+        if ry <= stop or ry == 0.0:
+            break
+        Mq = np.where(free, product(q), 0.0)
+        curvature = float(q @ Mq)
+        if curvature <= 0:
+            if not d.any():
+                d = q
+            break
+        step = ry / curvature
+        d = d + step * q
+        r = r - step * Mq
+        y = inverse * r
+        ry, last = float(r @ y), ry
+        q = y + (ry / last) * q
+    return Direction(d, float(np.sqrt(max(score @ d, 0.0))), None)

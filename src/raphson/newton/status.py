@@ -1,0 +1,56 @@
+"""How an iteration can end."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Status(Enum):
+    """How an iteration ended; ``status.converged`` says whether the result is a maximum.
+
+    Examples
+    --------
+    >>> Status.STEP_LIMIT.value, Status.STEP_LIMIT.converged
+    ('step limit', False)
+    """
+
+    CONVERGED = "converged"
+    ROUNDING_FLOOR = "rounding floor"
+    STEP_LIMIT = "step limit"
+    SEARCH_FAILED = "search failed"
+    SINGULAR = "singular"
+    NOT_FINITE = "not finite"
+    SEPARATED = "separated"
+    BOUNDARY = "boundary"
+
+    @property
+    def converged(self) -> bool:
+        """True at a maximum: within tolerance, or as near as rounding lets the score tell."""
+        return self in (Status.CONVERGED, Status.ROUNDING_FLOOR)
+
+    @property
+    def advice(self) -> str:
+        """What the status means and what to do about it."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Status.CONVERGED: "the estimate is at the maximum, within the tolerance",
+    Status.ROUNDING_FLOOR: (
+        "the estimate is as near the maximum as the rounding of the score lets one see; "
+        "`digits` says how many digits of each estimate are safe"
+    ),
+    Status.STEP_LIMIT: "the iteration ran out of steps; raise max_iter, try another method, or start= nearer",
+    Status.SEARCH_FAILED: (
+        "no step along the last direction raised the log-likelihood; try method='newton', damping=, or another start="
+    ),
+    Status.SINGULAR: "the information is singular: the data do not determine all parameters; simplify the model",
+    Status.NOT_FINITE: "the log-likelihood stopped being finite; try another start= or check the data for extremes",
+    Status.SEPARATED: (
+        "some covariates separate the responses: their maximum likelihood estimates are infinite; drop them, "
+        "merge levels, or add penalty="
+    ),
+    Status.BOUNDARY: (
+        "the likelihood rises all the way to the edge of the parameter space; choose a link or family without that edge"
+    ),
+}

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raphson.model.objective import Evaluation, Gram, Need, Root
+
+NOTHING = Need()
+
+
+class Toy:
+    """An objective without data: a value, its score and its observed information as functions of θ.
+
+    `expected` defaults to the observed information, `opg` to the identity; `tall`, where given, is a matrix A with
+    AᵀA = M, which has digits that M has lost. What is asked for is counted.
+    """
+
+    def __init__(
+        self,
+        value: Callable[[np.ndarray], float],
+        score: Callable[[np.ndarray], np.ndarray],
+        observed: Callable[[np.ndarray], np.ndarray],
+        n_params: int,
+        expected: Callable[[np.ndarray], np.ndarray] | None = None,
+        dispersion: float = 1.0,
+        rows: int = 100,
+        blocks: Sequence[Any] = (None,),
+        tall: np.ndarray | None = None,
+    ) -> None:
+        self.tall = tall
+        self.functions = {
+            "observed": observed,
+            "expected": expected or observed,
+            "opg": lambda theta: np.eye(n_params),
+        }
+        self.value, self.score, self.n_params = value, score, n_params
+        self.dispersion, self.n_rows, self.blocks = dispersion, rows, blocks
+        self.asked: list[tuple[np.ndarray, Need]] = []
+
+    def same(self, kind: str) -> str:
+        return kind
+
+    def evaluate(self, theta: np.ndarray, need: Need = NOTHING) -> Evaluation:
+        theta = np.asarray(theta, dtype=float)
+        self.asked.append((theta, need))
+        value, score = float(self.value(theta)), np.asarray(self.score(theta), dtype=float)
+        information: dict[str, Gram | Root] = {}
+        for kind in need.kinds if np.isfinite(value) else ():
+            M = np.asarray(self.functions[kind](theta), dtype=float)
+            values, vectors = np.linalg.eigh(M)
+            if need.root and (values[0] >= 0 or self.tall is not None):
+                A = (vectors * np.sqrt(np.maximum(values, 0.0))).T if self.tall is None else self.tall
+                z = np.linalg.lstsq(A.T, score, rcond=None)[0]
+                information[kind] = Root.of(np.column_stack([A, z]))
+            elif not need.weights:
+                information[kind] = Gram(M)
+        weights = [np.asarray(self.functions["observed"](theta))] if need.weights else []
+        return Evaluation(theta, value, score, information, self.dispersion, -1.0, weights, self.n_rows)
+
+    def information_product(self, weights: list[np.ndarray], v: np.ndarray) -> np.ndarray:
+        return weights[0] @ v
+
+    def information_diagonal(self, weights: list[np.ndarray]) -> np.ndarray:
+        return np.diag(weights[0]).copy()
+
+
+@pytest.fixture
+def toy() -> type[Toy]:
+    return Toy
+
+
+@pytest.fixture
+def poisson() -> Callable[..., Toy]:
+    """Σ (y η − e^η) with η = Xθ, whose maximum Newton reaches in a few steps."""
+
+    def make(**changes: Any) -> Toy:
+        rng = np.random.default_rng(0)
+        X = np.column_stack([np.ones(40), rng.normal(size=(40, 2))])
+        y = rng.poisson(np.exp(X @ [0.5, 0.8, -0.4]))
+        return Toy(
+            lambda t: y @ (X @ t) - np.exp(X @ t).sum(),
+            lambda t: X.T @ (y - np.exp(X @ t)),
+            lambda t: (X.T * np.exp(X @ t)) @ X,
+            3,
+            **{"rows": 40, **changes},
+        )
+
+    return make
+
+
+@pytest.fixture
+def quadratic() -> Callable[..., Toy]:
+    """−½ (θ − 1)ᵀ M (θ − 1)."""
+
+    def make(M: Any, **changes: Any) -> Toy:
+        M = np.asarray(M, dtype=float)
+        return Toy(lambda t: -0.5 * (t - 1) @ M @ (t - 1), lambda t: M @ (1 - t), lambda t: M, len(M), **changes)
+
+    return make

@@ -1,0 +1,109 @@
+"""The finer points of a turn of the loop; what it all comes to is tested with maximize."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from raphson.model.objective import Need
+from raphson.newton.climb import MANY_BLOCKS, Climb
+from raphson.newton.maximize import maximize
+from raphson.newton.methods import METHODS
+from raphson.newton.solve import factorise
+from raphson.newton.status import Status
+
+
+def climb(objective, method="newton", start=None, **changes):
+    p = objective.n_params
+    keywords = {"free": np.ones(p, dtype=bool), "damping": 0.0, "learning_rate": None, "tolerance": 1e-8, "warm": None}
+    return Climb(objective, METHODS[method], np.zeros(p) if start is None else start, **{**keywords, **changes})
+
+
+def test_one_turn_by_hand(quadratic):
+    state = climb(quadratic(np.diag([4.0, 1.0])))
+    assert state.solve()
+    np.testing.assert_allclose(state.found.step, [1.0, 1.0])
+    measured = state.measure()
+    assert measured.distance == pytest.approx(np.sqrt(5.0)) and measured.previous == np.inf
+    assert state.advance(polish=False)
+    np.testing.assert_allclose(state.here.theta, [1.0, 1.0])
+    assert state.size == 1.0 and not state.polished
+
+
+def test_a_failed_search_leaves_the_point_where_it_was(toy):
+    objective = toy(lambda t: -abs(float(t[0])), lambda t: np.ones(1), lambda t: np.eye(1), 1)
+    state = climb(objective)
+    before = state.here
+    assert state.solve() and state.measure() and not state.advance(polish=False)
+    assert state.here is before
+
+
+def test_a_polishing_step_that_brings_nothing_is_taken_back(poisson):
+    state = climb(poisson(), start=maximize(poisson(), np.zeros(3), METHODS["newton"]).theta)
+    best = state.here.theta.copy()
+    state.solve(), state.measure()
+    # Make the way there look much better than anything that rounding can reach.
+    state.distance = 0.0
+    assert state.advance(polish=True)
+    state.solve(), state.measure()
+    np.testing.assert_array_equal(state.here.theta, best)
+    assert not state.advance(polish=True)
+
+
+@pytest.mark.parametrize("method", ["fisher-scoring", "bhhh"])
+def test_the_observed_information_is_asked_for_only_when_near(poisson, method):
+    exact = poisson().functions["observed"]
+    objective = poisson(expected=lambda t: 1.2 * exact(t))
+    maximize(objective, np.zeros(3), METHODS[method])
+    kinds = ["observed" in need.kinds for _, need in objective.asked]
+    assert not kinds[0] and kinds[-1]
+
+
+def test_far_away_with_an_indefinite_observed_information_the_expected_one_measures(toy):
+    objective = toy(lambda t: -0.5 * float(t @ t), lambda t: -t, lambda t: -np.eye(2), 2, expected=lambda t: np.eye(2))
+    state = climb(objective, "fisher-scoring", start=np.array([1e-3, 0.0]))
+    state.solve()
+    assert state.measure().distance == pytest.approx(1e-3)
+
+
+# -- many blocks: one matrix serves several steps --------------------------------------------------------------
+
+
+@pytest.fixture
+def large(poisson):
+    """The same objective, looking as if its data were many blocks and many rows."""
+    return lambda **changes: poisson(blocks=(None,) * (MANY_BLOCKS + 1), **{"rows": 40, **changes})
+
+
+def test_a_kept_matrix_leads_to_the_same_maximum(large, poisson):
+    small = maximize(poisson(), np.zeros(3), METHODS["newton"])
+    for method in ("newton", "fisher-scoring"):
+        result = maximize(large(), np.zeros(3), METHODS[method])
+        assert result.status is Status.CONVERGED
+        np.testing.assert_allclose(result.theta, small.theta, rtol=1e-12)
+
+
+def test_a_warm_factor_spares_the_first_matrix(large, poisson):
+    near = maximize(poisson(), np.zeros(3), METHODS["newton"]).theta + 1e-4
+    # The factor that a part of the data gave, a little off
+    warm = factorise(poisson().evaluate(near, Need(("observed",))).information["observed"])
+    warm = replace(warm, scale=1.001 * warm.scale)
+    objective = large(rows=10**6)
+    result = maximize(objective, near, METHODS["newton"], warm=warm)
+    assert result.status is Status.CONVERGED
+    assert objective.asked[0][1] == Need()
+    kept = [step.solver for step in result.path.steps]
+    assert any("kept" in solver for solver in kept)
+    exact = maximize(poisson(), np.zeros(3), METHODS["newton"]).theta
+    np.testing.assert_allclose(result.theta, exact, rtol=1e-10)
+
+
+def test_a_bad_warm_factor_is_given_up(large, poisson):
+    warm = factorise(poisson().evaluate(np.zeros(3), Need(("observed",))).information["observed"])
+    warm = replace(warm, scale=30.0 * warm.scale)
+    result = maximize(large(), np.zeros(3), METHODS["newton"], warm=warm)
+    exact = maximize(poisson(), np.zeros(3), METHODS["newton"]).theta
+    assert result.status is Status.CONVERGED and result.n_iter < 40
+    np.testing.assert_allclose(result.theta, exact, rtol=1e-10)

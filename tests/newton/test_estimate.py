@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raphson.data import blocks, from_arrays
+from raphson.errors import ConvergenceError
+from raphson.execute import serial
+from raphson.model import families
+from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.limits import Limit
+from raphson.newton.estimate import Options, estimate
+from raphson.newton.methods import METHODS
+from raphson.newton.status import Status
+
+NEWTON = Options(METHODS["newton"])
+
+
+@dataclass
+class Model:
+    """An objective with a start, and a limit that it gives when asked."""
+
+    objective: Any
+    found: Limit | None = None
+    suspicious: bool = False
+    asked: int = 0
+
+    def start(self, need, plain=False):
+        return self.objective.evaluate(np.zeros(self.objective.n_params), need)
+
+    def suspects_infinity(self, evaluation):
+        return self.suspicious
+
+    def limit(self, theta, evaluation, converged):
+        self.asked += 1
+        return self.found
+
+
+def test_an_ordinary_maximum(poisson):
+    model = Model(poisson())
+    found = estimate(model, NEWTON)
+    assert found.status is Status.CONVERGED and found.model is model and found.direction is None
+    assert not found.infinite.any() and model.asked == 1
+
+
+def test_a_limit_is_maximised_in_place_of_the_model(poisson, quadratic):
+    inner = Model(quadratic(np.eye(3)))
+    limit = Limit("separated", inner, np.array([0.0, 1, -1]), np.array([0.0, 9, -9]), "far")
+    found = estimate(Model(poisson(), limit), NEWTON)
+    assert found.status is Status.SEPARATED and found.model is inner
+    np.testing.assert_allclose(found.result.theta, 1.0)
+    np.testing.assert_array_equal(found.infinite, [0, 1, -1])
+    assert found.note == "far" and found.direction is limit.direction
+    # The path tells both parts, numbered through.
+    iterations = [step.iteration for step in found.result.path.steps]
+    assert iterations == list(range(len(iterations)))
+
+
+def test_a_limit_that_is_not_reached_is_not_called_one(poisson):
+    limit = Limit("separated", Model(poisson()), np.ones(3), np.ones(3))
+    found = estimate(Model(poisson(), limit), Options(METHODS["newton"], max_iter=1))
+    assert found.status is Status.STEP_LIMIT
+
+
+def test_an_unfounded_suspicion_only_interrupts(poisson):
+    model = Model(poisson(), None, suspicious=True)
+    found = estimate(model, NEWTON)
+    assert found.status is Status.CONVERGED and found.result.distance < 1e-8
+
+
+def test_a_limit_with_fewer_parameters(poisson, quadratic):
+    limit = Limit("boundary", Model(quadratic(np.eye(2))), np.array([0.0, 0, 1]), None)
+    found = estimate(Model(poisson(), limit), NEWTON)
+    assert found.status is Status.BOUNDARY and len(found.result.theta) == 2
+
+
+def test_a_start_of_the_users_own(poisson):
+    start = np.array([0.4, 0.7, -0.3])
+    objective = poisson()
+    found = estimate(Model(objective), NEWTON, start)
+    np.testing.assert_array_equal(objective.asked[0][0], start)
+    assert found.status is Status.CONVERGED
+    bad = poisson()
+    bad.value = lambda theta: np.nan
+    with pytest.raises(ConvergenceError, match="start"):
+        estimate(Model(bad), NEWTON, start)
+
+
+# -- many rows: begin with a part of them ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """A logistic model in eight blocks of 256 rows."""
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", (256,))
+    rng = np.random.default_rng(4)
+    X = np.column_stack([np.ones(2000), rng.normal(size=(2000, 2))])
+    y = (rng.random(2000) < 1 / (1 + np.exp(-X @ [0.2, 1.0, -0.5]))).astype(float)
+    return y, X
+
+
+def glm(y, X):
+    return GeneralisedLinearModel.of(from_arrays(y, X), families.Binomial(), "precision", None, serial())
+
+
+def exact(y, X):
+    """The maximum by plain Newton."""
+    theta = np.zeros(X.shape[1])
+    for _ in range(30):
+        mu = 1 / (1 + np.exp(-X @ theta))
+        theta = theta + np.linalg.solve((X.T * (mu * (1 - mu))) @ X, X.T @ (y - mu))
+    return theta
+
+
+@pytest.mark.parametrize("method", ["newton", "fisher-scoring", "bhhh", "irls", "newton-cg"])
+def test_a_part_first_leads_to_the_maximum_of_the_whole(many, method):
+    found = estimate(glm(*many), Options(METHODS[method]))
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.result.theta, exact(*many), rtol=1e-10)
+    # The first steps read the part, the later ones all rows.
+    rows = [step.rows for step in found.result.path.steps]
+    assert rows[-1] >= 2000 and rows[0] <= 2000
+    assert rows[0] == 1000 or method == "newton-cg"  # which looks for aliased columns first
+
+
+def test_a_degenerate_part_does_not_spoil_the_whole(many):
+    # A covariate that is constant on every other row: the part cannot tell it from the intercept.
+    y, X = many
+    X = X.copy()
+    X[::2, 2] = 1.0
+    found = estimate(glm(y, X), NEWTON)
+    assert found.status is Status.CONVERGED and found.result.free.all()
+    np.testing.assert_allclose(found.result.theta, exact(y, X), rtol=1e-10)
+
+
+def test_a_separated_part_does_not_spoil_the_whole(many):
+    y, X = many
+    y = y.copy()
+    y[::2] = (X[::2, 1] > 0).astype(float)
+    found = estimate(glm(y, X), NEWTON)
+    assert found.status is Status.CONVERGED
+    np.testing.assert_allclose(found.result.theta, exact(y, X), rtol=1e-10)

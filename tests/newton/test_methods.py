@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from raphson.errors import ModelError
+from raphson.model.objective import Need
+from raphson.newton.methods import METHODS, resolve_method
+from raphson.newton.search import backtracking, wolfe
+
+
+def test_the_table():
+    assert list(METHODS) == ["newton", "fisher-scoring", "irls", "bhhh", "newton-cg", "gradient-descent"]
+    assert all(method.name == name for name, method in METHODS.items())
+    parts = {name: (m.curvature, m.solver, m.search) for name, m in METHODS.items()}
+    assert parts["newton"] == ("observed", "cholesky", backtracking)
+    assert parts["irls"] == ("expected", "qr", backtracking)
+    assert parts["bhhh"] == ("opg", "cholesky", wolfe)
+    assert parts["newton-cg"][:2] == ("observed", "cg") and parts["gradient-descent"][:2] == (None, "none")
+
+
+@pytest.mark.parametrize("name", ["irls", "IRLS", "Irls"])
+def test_names_in_either_case(name):
+    assert resolve_method(name).name == "irls"
+
+
+def test_underscores():
+    assert resolve_method("fisher_scoring") is METHODS["fisher-scoring"]
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("newtn", "newton"), ("fisher", "fisher-scoring"), ("bhh", "bhhh")])
+def test_an_unknown_name_gets_the_nearest(name, nearest):
+    with pytest.raises(ModelError, match=f"method: .*got '{name}'; did you mean '{nearest}'"):
+        resolve_method(name)
+
+
+@pytest.mark.parametrize("name", ["", None, 3, "levenberg"])
+def test_nonsense(name):
+    with pytest.raises(ModelError, match="method: expected one of newton, fisher-scoring"):
+        resolve_method(name)
+
+
+def test_a_method_that_is_not_allowed_here():
+    with pytest.raises(ModelError, match="method"):
+        resolve_method("bhhh", allowed=("newton",))
+
+
+def test_what_methods_ask_for():
+    assert METHODS["newton"].need(False, False) == Need(("observed",))
+    assert METHODS["newton"].need(True, True) == Need(("observed",), root=True)
+    # The distance is measured by the observed information, asked for when the maximum is near.
+    assert METHODS["fisher-scoring"].need(False, False) == Need(("expected",))
+    assert METHODS["fisher-scoring"].need(False, True) == Need(("expected", "observed"))
+    assert METHODS["bhhh"].need(False, True) == Need(("opg", "observed"))
+    assert METHODS["gradient-descent"].need(False, False) == Need(("observed",))
+    assert METHODS["newton-cg"].need(False, True) == Need(("observed",), weights=True)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from raphson.newton.path import Path, Step
+
+
+def step(i):
+    return Step(i, -float(i), 1.0, 0.5, 0.5, math.inf if i == 0 else 1.0, 0.0, 3.0, 10, "qr")
+
+
+def test_columns_and_back():
+    path = Path([step(0), step(1)])
+    columns = path.columns()
+    assert list(columns) == [
+        *("iteration", "llf", "score_norm", "decrement", "distance", "step", "damping", "condition", "rows", "solver")
+    ]
+    assert columns["llf"] == [0.0, -1.0] and columns["solver"] == ["qr", "qr"]
+    assert Path.from_columns(columns) == path
+
+
+def test_a_path_goes_on_from_the_end_of_another():
+    joined = Path([step(0), step(1)]).then(Path([step(0), step(1), step(2)]))
+    # The point where the second began is the one where the first ended.
+    assert [s.iteration for s in joined.steps] == [0, 1, 2, 3]
+    assert [s.llf for s in joined.steps] == [0.0, -1.0, -1.0, -2.0]
+
+
+def test_columns_of_different_lengths_are_refused():
+    columns = Path([step(0), step(1)]).columns()
+    columns["llf"].pop()
+    with pytest.raises(ValueError, match="zip"):
+        Path.from_columns(columns)
