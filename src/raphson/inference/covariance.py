@@ -1,0 +1,335 @@
+r"""Covariances of the estimates: from the model, with a penalty, and the sandwich.
+
+Model-based: φ M⁻¹, with M the information at unit dispersion, or φ (F+P)⁻¹ F (F+P)⁻¹ with a penalty P.
+Sandwich: M⁻¹ (Σ J_iᵀ u_i u_iᵀ J_i) M⁻¹ without a dispersion: φ cancels between the bread and the scores, so
+both are taken at φ = 1.
+
+**Weights.** ``scores`` are those of the weighted log-likelihood: a precision or sampling weight is
+multiplied in (w_i u_i) and enters the middle squared. A frequency weight f is kept apart, in ``frequency``:
+the row stands for f copies, each with the score u_i, so that the middle gets f_i u_i u_iᵀ, exactly as if the
+rows were there. The information behind the factor holds both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raphson.errors import DataError, ModelError
+from raphson.inference.influence import correct_for_leverage
+from raphson.inference.whitening import Factor, Matrix, dense_rows, slices, split_columns, whitened, whitener
+
+ROBUST_KINDS = ("HC0", "HC1", "HC2", "HC3", "cluster")
+
+
+def model_covariance(factor: Factor, dispersion: float = 1.0, information: np.ndarray | None = None) -> np.ndarray:
+    """Covariance φ M⁻¹, or φ (F+P)⁻¹ F (F+P)⁻¹ of a penalised fit.
+
+    Parameters
+    ----------
+    factor : Factor
+        Of the information at unit dispersion; of F + P for a penalised fit.
+    dispersion : float
+        φ.
+    information : ndarray, (p, p), optional
+        F, the information without the penalty P. Give it when there is a penalty.
+
+    Returns
+    -------
+    ndarray, (p, p)
+        NaN in the rows and columns of parameters which the factor left out.
+
+    Notes
+    -----
+    The penalised form is the variance of the score, φF, carried through θ̂ - θ ≈ (F+P)⁻¹ s: Gray (1992), JASA
+    87, equation 2.7.
+    """
+    kept = np.asarray(factor.kept, dtype=bool)
+    if information is None:
+        return _with_gaps(dispersion * np.asarray(factor.inverse()), kept)
+    T = whitener(factor)
+    # (F+P)⁻¹ = TᵀT, so the product is Tᵀ (T F Tᵀ) T, symmetric as it stands.
+    return _with_gaps(dispersion * (T.T @ _congruence(T, information) @ T), kept)
+
+
+def effective_df(factor: Factor, information: np.ndarray) -> float:
+    """Effective number of parameters tr((F+P)⁻¹F); without a penalty the number of kept parameters.
+
+    Parameters
+    ----------
+    factor : Factor
+        Of F + P.
+    information : ndarray, (p, p)
+        F.
+    """
+    return float(np.trace(_congruence(whitener(factor), information)))
+
+
+def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None) -> np.ndarray:
+    """Outer product of the row scores Σ f_i J_iᵀ u_i u_iᵀ J_i, adding up over blocks of rows.
+
+    Parameters
+    ----------
+    designs : sequence of K matrices (n, p_k)
+    scores : ndarray, (K, n)
+        ∂ℓ_i/∂η_k.
+    frequency : ndarray, (n,), optional
+
+    Returns
+    -------
+    ndarray, (p, p)
+        With p = Σ p_k. For one predictor it is Xᵀ diag(f u²) X: the n x p matrix of row scores is never made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1.0, 0.0], [1.0, 2.0]])
+    >>> outer_product([X], np.array([[1.0, -3.0]]))
+    array([[10., 18.],
+           [18., 36.]])
+    """
+    n = scores.shape[1]
+    count = np.ones(n) if frequency is None else frequency
+    widths = [X.shape[1] for X in designs]
+    ends = np.cumsum([0, *widths])
+    total = np.zeros((ends[-1], ends[-1]))
+    if all(isinstance(X, np.ndarray) for X in designs):
+        for rows in slices(n):
+            G = _row_scores(designs, scores, rows) * np.sqrt(count[rows])[:, None]
+            total += G.T @ G
+        return total
+    for k, X in enumerate(designs):
+        here = slice(ends[k], ends[k + 1])
+        total[here, here] = _gram(X, count * scores[k] ** 2)
+        for j in range(k):
+            there = slice(ends[j], ends[j + 1])
+            cross = _cross(X, designs[j], count * scores[k] * scores[j])
+            total[here, there] = cross
+            total[there, here] = cross.T
+    return total
+
+
+def whitened_middle(
+    factor: Factor, designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None
+) -> np.ndarray:
+    """Middle of the sandwich in the factor's coordinates, S = R⁻ᵀ (Σ f_i J_iᵀ u_i u_iᵀ J_i) R⁻¹.
+
+    Adds up over blocks of rows. Dense rows are whitened one by one, so that the digits lost follow the
+    condition number of R. A tabmat design keeps its structure and is whitened after summing.
+
+    Returns
+    -------
+    ndarray, (r, r)
+    """
+    T = whitener(factor)
+    if not all(isinstance(X, np.ndarray) for X in designs):
+        return _congruence(T, outer_product(designs, scores, frequency))
+    total = np.zeros((len(T), len(T)))
+    parts = split_columns(T, designs)
+    for rows in slices(scores.shape[1]):
+        Z = _whitened_scores(designs, parts, scores, rows)
+        if frequency is not None:
+            Z = Z * np.sqrt(frequency[rows])[:, None]
+        total += Z.T @ Z
+    return total
+
+
+def group_scores(
+    factor: Factor,
+    designs: Sequence[Matrix],
+    scores: np.ndarray,
+    groups: np.ndarray,
+    n_groups: int,
+    frequency: np.ndarray | None = None,
+) -> np.ndarray:
+    """Whitened scores summed within groups, one row per group; adds up over blocks of rows.
+
+    Parameters
+    ----------
+    groups : ndarray of int, (n,)
+        Codes 0 .. n_groups - 1.
+
+    Returns
+    -------
+    ndarray, (n_groups, r)
+        Σ over the group of f_i R⁻ᵀ J_iᵀ u_i.
+    """
+    T = whitener(factor)
+    parts = split_columns(T, designs)
+    total = np.zeros((n_groups, len(T)))
+    for rows in slices(scores.shape[1]):
+        Z = _whitened_scores(designs, parts, scores, rows)
+        if frequency is not None:
+            Z = Z * frequency[rows][:, None]
+        # Sorting the block by group lets one reduceat add whole runs: np.add.at is many times slower.
+        order = np.argsort(groups[rows], kind="stable")
+        codes = groups[rows][order]
+        starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+        total[codes[starts]] += np.add.reduceat(Z[order], starts, axis=0)
+    return total
+
+
+def sandwich(factor: Factor, middle: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Covariance R⁻¹ S R⁻ᵀ from the whitened middle S, times ``scale``: (p, p), NaN where not kept."""
+    T = whitener(factor)
+    return _with_gaps(scale * (T.T @ middle @ T), np.asarray(factor.kept, dtype=bool))
+
+
+def robust_covariance(
+    factor: Factor,
+    designs: Sequence[Matrix],
+    scores: np.ndarray,
+    kind: str = "HC0",
+    *,
+    information: np.ndarray | None = None,
+    frequency: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    n_params: int | None = None,
+) -> np.ndarray:
+    """Sandwich covariance of all rows at once.
+
+    Parameters
+    ----------
+    factor : Factor
+        Of the information at unit dispersion: the bread, expected or observed.
+    designs : sequence of K matrices (n, p_k)
+    scores : ndarray, (K, n)
+        Row scores at unit dispersion, precision and sampling weights multiplied in. A row with weight zero
+        has score zero.
+    kind : {"HC0", "HC1", "HC2", "HC3", "cluster"}
+    information : ndarray, (K, K, n), optional
+        -∂²ℓ_i/∂η² with the weights of ``scores`` multiplied in (not the frequency): HC2 and HC3 need it for
+        the leverages.
+    frequency : ndarray, (n,), optional
+        How many copies the row stands for. All rows count once without it; give 0 for rows that don't count.
+    groups : ndarray, (n,), optional
+        Cluster labels, of any type that sorts.
+    n_params : int, optional
+        The p of HC1 and of the cluster correction; by default the number of kept parameters.
+
+    Returns
+    -------
+    ndarray, (p, p)
+        NaN in the rows and columns of parameters which the factor left out.
+
+    Raises
+    ------
+    ModelError
+        For an unknown kind, missing groups or information, fewer than two clusters, n <= p, or (HC2, HC3) a
+        row whose leverage is 1.
+
+    Notes
+    -----
+    With n = Σf rows, p parameters and G clusters: HC1 is n/(n-p) times HC0 (MacKinnon and White, 1985, J.
+    Econometrics 29); HC2 and HC3 divide the score by (1-h)^½ and 1-h; cluster sums the scores within each
+    cluster first and multiplies by G/(G-1) · (n-1)/(n-p). For K > 1 predictors, 1-h is the K x K matrix
+    I - W_i J_i M⁻¹ J_iᵀ.
+
+    Examples
+    --------
+    White's covariance of a mean, Σ(y-ȳ)²/n², by hand (2/9):
+
+    >>> import numpy as np
+    >>> class One:
+    ...     kept = np.array([True])
+    ...     def half_solve(self, v): return v / np.sqrt(3.0)
+    >>> y = np.array([1.0, 2.0, 3.0])
+    >>> float(robust_covariance(One(), [np.ones((3, 1))], (y - 2.0)[None])[0, 0].round(6))
+    0.222222
+    """
+    if kind not in ROBUST_KINDS:
+        raise ModelError(f"cov must be 'model' or one of {', '.join(ROBUST_KINDS)}; got {kind!r}.")
+    scores = np.asarray(scores, dtype=float)
+    n = float(scores.shape[1] if frequency is None else frequency.sum())
+    p = int(np.sum(factor.kept)) if n_params is None else n_params
+    if kind in ("HC1", "cluster") and n <= p:
+        raise ModelError(f"cov={kind!r} divides by n - p, but n = {n:g} and p = {p}: use cov='HC0', or more data.")
+    if kind == "cluster":
+        if groups is None:
+            raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to.")
+        codes, n_groups = _codes(groups, scores.shape[1], frequency)
+        if n_groups < 2:
+            raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'.")
+        Z = group_scores(factor, designs, scores, codes, n_groups, frequency)
+        return sandwich(factor, Z.T @ Z, n_groups / (n_groups - 1) * (n - 1) / (n - p))
+    if kind in ("HC2", "HC3"):
+        if information is None:
+            raise ModelError(f"cov={kind!r} needs the information of each row for its leverages.")
+        power = 0.5 if kind == "HC2" else 1.0
+        scores, full = correct_for_leverage(factor, designs, scores, information, power)
+        if frequency is not None:
+            full &= frequency > 0
+        if full.any():
+            some = ", ".join(str(i) for i in np.flatnonzero(full)[:5])
+            raise ModelError(
+                f"cov={kind!r} divides by 1 - leverage, which is 0 for {int(full.sum())} row(s) (first: {some}), each "
+                "fitted by a parameter of its own: use cov='HC1', or leave these rows and parameters out."
+            )
+    scale = n / (n - p) if kind == "HC1" else 1.0
+    return sandwich(factor, whitened_middle(factor, designs, scores, frequency), scale)
+
+
+def standard_errors(covariance: np.ndarray) -> np.ndarray:
+    """Square roots of the diagonal, (p,); NaN stays NaN."""
+    return np.sqrt(np.diag(covariance))
+
+
+def _with_gaps(covariance: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    covariance = (covariance + covariance.T) / 2
+    covariance[~kept] = np.nan
+    covariance[:, ~kept] = np.nan
+    return covariance
+
+
+def _congruence(T: np.ndarray, A: np.ndarray) -> np.ndarray:
+    # T A Tᵀ. T has zero columns where a parameter was left out; A may hold NaN there.
+    used = T.any(axis=0)
+    return T[:, used] @ A[np.ix_(used, used)] @ T[:, used].T
+
+
+def _row_scores(designs: Sequence[Matrix], scores: np.ndarray, rows: slice) -> np.ndarray:
+    # J_iᵀ u_i for a few rows: the predictors' columns side by side, each times its score.
+    return np.hstack([dense_rows(X, rows) * u[rows, None] for X, u in zip(designs, scores, strict=True)])
+
+
+def _whitened_scores(
+    designs: Sequence[Matrix], parts: Sequence[np.ndarray], scores: np.ndarray, rows: slice
+) -> np.ndarray:
+    # R⁻ᵀ J_iᵀ u_i = Σ_k u_ik R⁻ᵀ x_ik: (m, r).
+    return np.einsum("kmr,km->mr", whitened(designs, parts, rows), scores[:, rows])
+
+
+def _gram(X: Matrix, weight: np.ndarray) -> np.ndarray:
+    if not isinstance(X, np.ndarray):
+        return np.asarray(X.sandwich(weight))
+    return _cross(X, X, weight)
+
+
+def _cross(X: Matrix, Y: Matrix, weight: np.ndarray) -> np.ndarray:
+    # Xᵀ diag(weight) Y, the weight of either sign. Y is the one read row by row; X keeps its structure.
+    if X is Y and not isinstance(X, np.ndarray):
+        return np.asarray(X.sandwich(weight))
+    if isinstance(X, np.ndarray) and not isinstance(Y, np.ndarray):
+        return _cross(Y, X, weight).T
+    if not isinstance(X, np.ndarray):
+        columns = Y if isinstance(Y, np.ndarray) else Y.toarray()
+        return np.column_stack([X.transpose_matvec(weight * column) for column in columns.T])
+    total = np.zeros((X.shape[1], Y.shape[1]))
+    for rows in slices(len(weight)):
+        total += (X[rows] * weight[rows, None]).T @ Y[rows]
+    return total
+
+
+def _codes(groups: np.ndarray, n: int, frequency: np.ndarray | None) -> tuple[np.ndarray, int]:
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise DataError(f"groups must have one label per row, shape ({n},); got shape {groups.shape}.")
+    _, codes = np.unique(groups, return_inverse=True)
+    if frequency is not None:
+        # A cluster whose rows all count zero times isn't there: it must not enter G.
+        present = np.unique(codes[frequency > 0])
+        renumber = np.zeros(codes.max() + 1, dtype=int)
+        renumber[present] = np.arange(len(present))
+        return renumber[codes], len(present)
+    return codes, int(codes.max()) + 1

@@ -1,0 +1,292 @@
+r"""The delta method for linear predictors and means; confidence and prediction intervals of rows.
+
+A covariance enters as its *root*, a matrix Q with C = QᵀQ: the variance of xᵀθ̂ is then |Q x|², never
+negative, and the n x n matrix X C Xᵀ is never made. ``factor_root`` takes it from the information (best:
+nothing is squared), ``covariance_root`` from any covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import special
+
+from raphson.errors import ModelError
+from raphson.inference.whitening import Factor, Matrix, slices, split_columns, whitened, whitener
+
+
+def factor_root(factor: Factor, dispersion: float = 1.0) -> np.ndarray:
+    """Root of the model-based covariance φ M⁻¹: √φ R⁻ᵀ, (r, p), zero columns where not kept."""
+    return np.sqrt(dispersion) * whitener(factor)
+
+
+def covariance_root(covariance: np.ndarray) -> np.ndarray:
+    """Root Q of a covariance, C = QᵀQ.
+
+    Parameters
+    ----------
+    covariance : ndarray, (p, p)
+        Symmetric, positive semi-definite up to rounding; a NaN row and column means that the parameter takes
+        no part, as an aliased one, and gives a zero column.
+
+    Returns
+    -------
+    ndarray, (r, p)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Q = covariance_root(np.array([[4.0, 2.0], [2.0, 3.0]]))
+    >>> (Q.T @ Q).round(12).tolist()
+    [[4.0, 2.0], [2.0, 3.0]]
+    """
+    covariance = np.asarray(covariance, dtype=float)
+    scale = np.sqrt(np.diag(covariance))
+    used = np.isfinite(scale) & (scale > 0)
+    if not used.any():
+        return np.zeros((0, len(scale)))
+    # By eigenvectors of the correlations: a sandwich may be singular, where Cholesky would fail, and the
+    # scaling keeps a coefficient with a tiny standard error from being lost next to one with a large one.
+    correlation = covariance[np.ix_(used, used)] / np.outer(scale[used], scale[used])
+    value, vector = np.linalg.eigh((correlation + correlation.T) / 2)
+    root = np.zeros((len(value), len(scale)))
+    root[:, used] = np.sqrt(np.maximum(value, 0.0))[:, None] * vector.T * scale[used]
+    return root
+
+
+def predictor_se(designs: Sequence[Matrix], root: np.ndarray) -> np.ndarray:
+    """Standard errors of the linear predictors, √(x_ikᵀ C x_ik).
+
+    Parameters
+    ----------
+    designs : sequence of K matrices (n, p_k)
+    root : ndarray, (r, p)
+        From :func:`factor_root` or :func:`covariance_root`, p = Σ p_k.
+
+    Returns
+    -------
+    ndarray, (K, n)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> root = covariance_root(np.array([[1.0, 0.0], [0.0, 4.0]]))
+    >>> predictor_se([np.array([[1.0, 0.0], [0.0, 1.0]])], root)
+    array([[1., 2.]])
+    """
+    parts = split_columns(root, designs)
+    n = designs[0].shape[0]
+    se = np.empty((len(designs), n))
+    for rows in slices(n):
+        Z = whitened(designs, parts, rows)
+        se[:, rows] = np.sqrt(np.einsum("kmr,kmr->km", Z, Z))
+    return se
+
+
+def mean_se(designs: Sequence[Matrix], root: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Standard errors of the means by the delta method, |Σ_k (∂μ_c/∂η_k) Q x_ik|.
+
+    Parameters
+    ----------
+    designs : sequence of K matrices (n, p_k)
+    root : ndarray, (r, p)
+    slope : ndarray, (C, K, n)
+        ∂μ_c/∂η_k of each row.
+
+    Returns
+    -------
+    ndarray, (C, n)
+    """
+    parts = split_columns(root, designs)
+    n = designs[0].shape[0]
+    se = np.empty((slope.shape[0], n))
+    for rows in slices(n):
+        G = np.einsum("ckm,kmr->cmr", slope[..., rows], whitened(designs, parts, rows), optimize=True)
+        se[:, rows] = np.sqrt(np.einsum("cmr,cmr->cm", G, G))
+    return se
+
+
+def mean_interval(
+    eta: np.ndarray, se: np.ndarray, inverse_link: Callable[[np.ndarray], np.ndarray], reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence interval of the mean: the ends of η ∓ reach · se, carried through the inverse link.
+
+    Parameters
+    ----------
+    eta, se : ndarray, (n,)
+        Linear predictor and its standard error (one predictor).
+    inverse_link : callable
+        Monotone, μ = g⁻¹(η). For a decreasing one (the inverse link) the ends are put in order. An end
+        outside the link's domain has no image: NaN, or one on the wrong side of the mean, gives NaN for that
+        end alone.
+    reach : float
+        Quantile of the reference distribution.
+
+    Returns
+    -------
+    lower, upper : ndarray, (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> lower, upper = mean_interval(np.array([0.0]), np.array([1.0]), np.exp, 2.0)
+    >>> lower.round(3).tolist(), upper.round(3).tolist()
+    ([0.135], [7.389])
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        centre = inverse_link(eta)
+        one, other = inverse_link(eta - reach * se), inverse_link(eta + reach * se)
+        # Which end is which is read off the end that is inside the domain; 1/η jumps to the far side at η = 0.
+        falling = np.where(np.isnan(other), one > centre, other < centre)
+        lower, upper = np.where(falling, other, one), np.where(falling, one, other)
+        return np.where(lower <= centre, lower, np.nan), np.where(upper >= centre, upper, np.nan)
+
+
+def probability_interval(mean: np.ndarray, se: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence interval of probabilities without a link of their own (multinomial), on the logit scale.
+
+    The standard error of log(p/(1-p)) is se/(p(1-p)); its interval is carried back, so it stays in (0, 1).
+
+    Parameters
+    ----------
+    mean, se : ndarray
+        Probabilities and their standard errors, of any shape.
+    reach : float
+
+    Returns
+    -------
+    lower, upper : ndarray
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = special.logit(mean)
+        half = reach * se / (mean * (1.0 - mean))
+        lower, upper = special.expit(centre - half), special.expit(centre + half)
+    # At a probability of exactly 0 or 1 the logit is infinite and the interval is that point.
+    point = (mean == 0.0) | (mean == 1.0)
+    return np.where(point, mean, lower), np.where(point, mean, upper)
+
+
+def gaussian_prediction_interval(
+    mean: np.ndarray,
+    se: np.ndarray,
+    dispersion: float,
+    reach: float,
+    weight: np.ndarray | float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval for a new observation, μ̂ ∓ reach √(se² + φ/w): exact for a linear gaussian model.
+
+    Parameters
+    ----------
+    mean, se : ndarray, (n,)
+        Mean and its standard error.
+    dispersion : float
+        φ, the residual variance.
+    reach : float
+        Quantile of t on the residual degrees of freedom.
+    weight : ndarray or float
+        Precision weight of the new observation.
+
+    Returns
+    -------
+    lower, upper : ndarray, (n,)
+    """
+    half = reach * np.sqrt(se**2 + dispersion / weight)
+    return mean - half, mean + half
+
+
+def plug_in_prediction_interval(
+    cdf: Callable[[np.ndarray], np.ndarray],
+    support: str,
+    mean: np.ndarray,
+    level: float = 0.95,
+    size: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval for a new observation between two quantiles of the *fitted* distribution.
+
+    The estimates are taken for the truth ("plug-in"), so the interval doesn't account for their uncertainty
+    and covers a little less than ``level`` in small samples. For a discrete response it covers at least
+    ``level`` of the fitted distribution.
+
+    Parameters
+    ----------
+    cdf : callable
+        y (n,) -> P(Y <= y) (n,) at the fit.
+    support : {"count", "proportion", "nonnegative"}
+        0, 1, 2, ...; 0, 1/size, ..., 1; or the half line, with or without an atom at 0.
+    mean : ndarray, (n,)
+        Fitted means, where the search starts.
+    level : float
+    size : ndarray, (n,), optional
+        Number of trials, for proportions; 1 by default.
+
+    Returns
+    -------
+    lower, upper : ndarray, (n,)
+
+    Raises
+    ------
+    ModelError
+        For another support.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import special
+    >>> mean = np.array([3.0])
+    >>> plug_in_prediction_interval(lambda y: special.pdtr(y, mean), "count", mean)
+    (array([0.]), array([7.]))
+    """
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"level must be a number strictly between 0 and 1, such as 0.95; got {level!r}.")
+    mean = np.asarray(mean, dtype=float)
+    tail = (1.0 - level) / 2.0
+    if support == "count":
+        ends = [_whole_quantile(cdf, p, mean, None) for p in (tail, 1.0 - tail)]
+    elif support == "proportion":
+        most = np.ones_like(mean) if size is None else np.asarray(size, dtype=float)
+        ends = [_whole_quantile(lambda k: cdf(k / most), p, mean, most) / most for p in (tail, 1.0 - tail)]
+    elif support == "nonnegative":
+        ends = [_positive_quantile(cdf, p, mean) for p in (tail, 1.0 - tail)]
+    else:
+        raise ModelError(
+            "interval='prediction' is available for gaussian, count, proportion and positive responses, "
+            f"not for {support!r}: use interval='confidence'."
+        )
+    return ends[0], ends[1]
+
+
+def _whole_quantile(
+    cdf: Callable[[np.ndarray], np.ndarray], probability: float, mean: np.ndarray, most: np.ndarray | None
+) -> np.ndarray:
+    # The smallest whole k with P(Y <= k) >= probability, by doubling and halving, all rows at once.
+    # Invariant: cdf(low) < probability <= cdf(high), with low = -1 at first.
+    low = np.full_like(mean, -1.0)
+    high = np.ceil(np.where(np.isfinite(mean), mean, 0.0)) + 1.0 if most is None else most.copy()
+    while most is None and (short := (cdf(high) < probability) & (high < 2.0**52)).any():
+        low = np.where(short, high, low)
+        high = np.where(short, 2.0 * high, high)
+    while (open_ := high - low > 1.0).any():
+        middle = np.where(open_, np.floor((low + high) / 2.0), high)
+        enough = cdf(middle) >= probability
+        high = np.where(open_ & enough, middle, high)
+        low = np.where(open_ & ~enough, middle, low)
+    return np.where(np.isnan(mean), np.nan, high)
+
+
+def _positive_quantile(cdf: Callable[[np.ndarray], np.ndarray], probability: float, mean: np.ndarray) -> np.ndarray:
+    # cdf(y) = probability by bisection of log y, which gives relative accuracy for heavy and light tails.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at_zero = np.nan_to_num(cdf(np.zeros_like(mean))) >= probability
+        low, high = np.log(mean) - 1.0, np.log(mean) + 1.0
+        step = 1.0
+        while (out := (cdf(np.exp(low)) > probability) & (low > -700.0) & ~at_zero).any():
+            low, step = np.where(out, low - step, low), 2.0 * step
+        step = 1.0
+        while (out := (cdf(np.exp(high)) < probability) & (high < 700.0)).any():
+            high, step = np.where(out, high + step, high), 2.0 * step
+        for _ in range(64):
+            middle = (low + high) / 2.0
+            below = cdf(np.exp(middle)) < probability
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.where(at_zero, 0.0, np.exp(high))

@@ -1,0 +1,141 @@
+r"""Quantiles, p-values and Wald intervals of the normal and Student's t, from ``scipy.special`` alone.
+
+``scipy.stats`` has all of them, and takes longer to import than the rest of Raphson.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from raphson.errors import ModelError
+
+
+def quantile(level: float, df: float | None = None) -> float:
+    """Upper quantile q with P(|T| <= q) = level.
+
+    Parameters
+    ----------
+    level : float
+        Between 0 and 1, such as 0.95.
+    df : float, optional
+        Degrees of freedom of t; ``None`` or infinity for the standard normal.
+
+    Returns
+    -------
+    float
+        NaN for df <= 0: a saturated model leaves nothing to estimate the dispersion from.
+
+    Raises
+    ------
+    ModelError
+        If ``level`` isn't strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> round(quantile(0.95), 6), round(quantile(0.95, 10), 6)
+    (1.959964, 2.228139)
+    """
+    try:
+        inside = 0.0 < float(level) < 1.0
+    except (TypeError, ValueError):
+        inside = False
+    if not inside:
+        hint = f" Did you mean level={level / 100:g}?" if _is_percentage(level) else ""
+        raise ModelError(f"level must be a number strictly between 0 and 1, such as 0.95; got {level!r}.{hint}")
+    # From the lower tail: (1 + level)/2 would round the tail away for levels near 1.
+    tail = (1.0 - float(level)) / 2.0
+    if _is_normal(df):
+        return float(-special.ndtri(tail))
+    return float(-special.stdtrit(df, tail)) if df is not None and df > 0 else float("nan")
+
+
+def p_values(statistics: np.ndarray, df: float | None = None) -> np.ndarray:
+    r"""Two-sided p-values P(\|T\| >= \|t\|), with all their digits however far out.
+
+    Parameters
+    ----------
+    statistics : ndarray
+        z or t statistics; NaN gives NaN.
+    df : float, optional
+        Degrees of freedom of t; ``None`` or infinity for the standard normal.
+
+    Returns
+    -------
+    ndarray
+        Of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p_values(np.array([1.959963984540054, 30.0])).round(12).tolist()
+    [0.05, 0.0]
+    >>> float(p_values(30.0)) < 1e-190
+    True
+    """
+    t = np.abs(np.asarray(statistics, dtype=float))
+    if _is_normal(df):
+        return np.asarray(2.0 * special.ndtr(-t))
+    if df is None or not df > 0:
+        return np.full(t.shape, np.nan)
+    # P(|T| >= t) = I_x(df/2, 1/2), x = df/(df+t²). For t² < df, x is close to 1 and 1-x is the part with the
+    # digits (with df = 1e10, an error of eps in x is one of 1e-6 in the power x^(df/2)): so the complement.
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = t * t
+        far = np.where(np.isinf(square), 0.0, df / (df + square))
+        near = np.where(np.isinf(square), 1.0, square / (df + square))
+    p = np.where(square > df, special.betainc(df / 2, 0.5, far), special.betaincc(0.5, df / 2, near))
+    return np.where(np.isnan(t), np.nan, p)
+
+
+def conf_int(
+    params: np.ndarray,
+    bse: np.ndarray,
+    level: float = 0.95,
+    df: float | None = None,
+    kind: str = "wald",
+) -> np.ndarray:
+    """Confidence intervals of the estimates.
+
+    Parameters
+    ----------
+    params, bse : ndarray, (p,)
+        Estimates and standard errors; NaN where aliased, held or separated.
+    level : float
+    df : float, optional
+        As in :func:`quantile`.
+    kind : {"wald", "profile"}
+        Estimate ∓ quantile · standard error, or (not yet) the profile likelihood.
+
+    Returns
+    -------
+    ndarray, (p, 2)
+        Lower and upper ends.
+
+    Raises
+    ------
+    ModelError
+        For another ``kind``, or a level outside (0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conf_int(np.array([1.0]), np.array([0.5])).round(4).tolist()
+    [[0.02, 1.98]]
+    """
+    if kind == "profile":
+        # Profile intervals belong here: they need refits with one parameter held, hence the whole model.
+        raise ModelError("kind='profile' is not available yet: use kind='wald'.")
+    if kind != "wald":
+        raise ModelError(f"kind must be 'wald' or 'profile'; got {kind!r}.")
+    reach = quantile(level, df) * np.asarray(bse, dtype=float)
+    with np.errstate(invalid="ignore"):
+        return np.column_stack([params - reach, params + reach])
+
+
+def _is_normal(df: float | None) -> bool:
+    return df is None or df == np.inf
+
+
+def _is_percentage(level: object) -> bool:
+    return isinstance(level, (int, float)) and 1 < level < 100

@@ -1,0 +1,93 @@
+r"""The one coordinate change behind covariances, leverages and standard errors: z = R⁻ᵀ Jᵀ.
+
+The information M = RᵀR is never inverted. In the coordinates z_i = R⁻ᵀ J_iᵀ u_i it is the identity, so that
+
+    leverage of row i       w_i |R⁻ᵀ x_i|²
+    sandwich                R⁻¹ (Σ z_i z_iᵀ) R⁻ᵀ
+    Cook's distance         |z_i|² / (φ p), after correction for the leverage
+    variance of x'θ̂         φ |R⁻ᵀ x|²
+
+are all sums of squares: none can come out negative by rounding, and each loses digits like the condition
+number of R, not like that of M, which is its square.
+
+A *design* is a dense array or a tabmat matrix with one row per observation. K linear predictors have K
+designs, and the parameters are the K coefficient vectors one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+Matrix = Any
+"""A dense (n, p) array, or a ``tabmat.MatrixBase`` of that shape."""
+
+BLOCK_ROWS = 8192
+"""Rows handled at a time, so that a dense block of a few dozen columns stays in the cache."""
+
+
+class Factor(Protocol):
+    """A factor R of a positive definite matrix M = RᵀR, of which only the ``kept`` columns count.
+
+    ``solve(v)`` is M⁻¹v, ``half_solve(v)`` is R⁻ᵀv (so that |half_solve(v)|² = vᵀM⁻¹v), both for v of shape
+    (p,) or (p, k); ``inverse()`` is M⁻¹. Columns that are not kept take no part.
+    """
+
+    @property
+    def kept(self) -> np.ndarray: ...
+
+    def solve(self, v: np.ndarray, /) -> np.ndarray: ...
+
+    def half_solve(self, v: np.ndarray, /) -> np.ndarray: ...
+
+    def inverse(self) -> np.ndarray: ...
+
+
+def whitener(factor: Factor) -> np.ndarray:
+    """T = R⁻ᵀ as a matrix, (r, p), with zero columns for the parameters that are not kept.
+
+    A triangular matrix may be inverted without losing more than a solve would (Higham, *Accuracy and
+    Stability of Numerical Algorithms*, 2002, section 14.2); M itself may not.
+
+    Parameters
+    ----------
+    factor : Factor
+        Of the p x p information.
+
+    Returns
+    -------
+    ndarray, (r, p)
+        T with TᵀT = M⁻¹ on the kept parameters.
+    """
+    kept = np.asarray(factor.kept, dtype=bool)
+    T = np.array(factor.half_solve(np.diag(kept.astype(float))))
+    T[:, ~kept] = 0.0
+    return T
+
+
+def slices(n: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
+    """Consecutive slices that cover ``range(n)``."""
+    for start in range(0, n, rows):
+        yield slice(start, min(start + rows, n))
+
+
+def dense_rows(X: Matrix, rows: slice | np.ndarray) -> np.ndarray:
+    """Some rows of a dense or tabmat design as a dense array."""
+    if isinstance(X, np.ndarray):
+        return X[rows]
+    return np.asarray(X[rows].toarray(), dtype=float)
+
+
+def split_columns(T: np.ndarray, designs: Sequence[Matrix]) -> list[np.ndarray]:
+    """Cut the columns of T (or of any matrix with a column per parameter) by linear predictor."""
+    ends = np.cumsum([X.shape[1] for X in designs])
+    if ends[-1] != T.shape[-1]:
+        raise AssertionError(f"the designs have {ends[-1]} columns, the factor {T.shape[-1]} parameters")
+    return np.split(T, ends[:-1], axis=-1)
+
+
+def whitened(designs: Sequence[Matrix], parts: Sequence[np.ndarray], rows: slice) -> np.ndarray:
+    """R⁻ᵀ x_ik for each row i of the slice and each predictor k: (K, m, r)."""
+    return np.stack([dense_rows(X, rows) @ part.T for X, part in zip(designs, parts, strict=True)])
