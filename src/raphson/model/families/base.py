@@ -355,8 +355,23 @@ def register(data: tuple[str, ...] = ()) -> Any:
 
     def decorate(cls: _F) -> _F:
         made = dataclass(frozen=True)(cls)
-        meta = [f.name for f in dataclasses.fields(made) if f.name not in data]
-        return jax.tree_util.register_dataclass(made, data_fields=list(data), meta_fields=meta)
+        meta = tuple(f.name for f in dataclasses.fields(made) if f.name not in data)
+
+        # Not jax.tree_util.register_dataclass: under it (JAX 0.10.2) the structures of two classes with
+        # the same static fields compare equal and only their hashes differ, so that a jitted function
+        # now and then ran one family's compiled code for another. Here the class is part of what is compared.
+        def flatten(family: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+            return tuple(getattr(family, f) for f in data), (made, *(getattr(family, f) for f in meta))
+
+        def unflatten(static: tuple[Any, ...], leaves: Any) -> Any:
+            # without __post_init__: the fields were checked before, and the leaves may be anything of JAX's
+            family = object.__new__(made)
+            for name, value in (*zip(meta, static[1:], strict=True), *zip(data, leaves, strict=True)):
+                object.__setattr__(family, name, value)
+            return family
+
+        jax.tree_util.register_pytree_node(made, flatten, unflatten)
+        return made
 
     return decorate
 

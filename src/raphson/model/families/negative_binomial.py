@@ -75,7 +75,8 @@ class NegativeBinomial(PositiveMean):
         """Poisson, if theta has grown past every mean and the responses vary no more than Poisson ones.
 
         At alpha = 1/theta = 0 the derivative of the log-likelihood by alpha is sum w ((y - mu)^2 - y)/2 (Cameron and
-        Trivedi 1998, Regression Analysis of Count Data, equation 3.39): where it isn't positive, the maximum lies there.
+        Trivedi 1998, Regression Analysis of Count Data, equation 3.39): where it is not positive, the maximum is
+        there.
         """
         if self.theta is not None or np.exp(-auxiliary[0]) * np.max(mean) > 1e-4:
             return None

@@ -1,0 +1,162 @@
+"""What a report says, as plain rows that the text, the HTML page and the JSON document all write out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from raphson.report import numbers
+
+
+class Coefficient(NamedTuple):
+    """One line of the coefficient table."""
+
+    name: str
+    estimate: float
+    std_error: float
+    statistic: float
+    p_value: float
+    lower: float
+    upper: float
+    digits: float
+    """How many digits of the estimate are correct."""
+
+    @property
+    def note(self) -> str:
+        """Why there is no finite estimate, or an empty text."""
+        if math.isnan(self.estimate):
+            return "aliased"
+        return "separated" if math.isinf(self.estimate) else ""
+
+    def places(self) -> int | None:
+        """Decimals of the estimate, its standard error and its interval; None where decimals do not suit.
+
+        The standard error says which decimals matter: it is given five digits, the others as many decimals.
+        Of the estimate only correct digits are shown, but never less than two.
+        """
+        if not (math.isfinite(self.estimate) and math.isfinite(self.std_error) and self.std_error > 0):
+            return None
+        places = 4 - math.floor(math.log10(self.std_error))
+        if self.estimate != 0 and not math.isnan(self.digits):
+            places = min(places, self._known - 1 - math.floor(math.log10(abs(self.estimate))))
+        # Numbers too large or too small for a table are written by exponent instead.
+        return max(places, 0) if -4 <= places <= 10 and abs(self.estimate) < 1e9 else None
+
+    def text(self, value: float) -> str:
+        """One of the row's numbers with the decimals that suit the row."""
+        places = self.places()
+        if places is not None and math.isfinite(value):
+            return f"{value:.{places}f}"
+        return numbers.significant(value, min(self._known, 5))
+
+    @property
+    def _known(self) -> int:
+        return 5 if math.isnan(self.digits) else max(math.floor(self.digits), 2)
+
+
+NOTES = {
+    "aliased": "a linear combination of earlier columns, left out of the fit",
+    "separated": "it separates the responses: the likelihood rises for ever in this direction",
+}
+"""What each :attr:`Coefficient.note` means."""
+
+
+def coefficients(fit: Any, level: float = 0.95) -> list[Coefficient]:
+    """Rows of the coefficient table.
+
+    Parameters
+    ----------
+    fit : Fit
+    level : float
+        Coverage of the intervals.
+    """
+    interval = fit.conf_int(level)
+    columns = (
+        fit.params,
+        fit.bse,
+        fit.tvalues,
+        fit.pvalues,
+        interval["lower"],
+        interval["upper"],
+        fit.digits,
+    )
+    rows = zip(fit.params.index, *(column.to_numpy(dtype=float).tolist() for column in columns), strict=True)
+    return [Coefficient(str(name), *values) for name, *values in rows]
+
+
+def statistic_name(fit: Any) -> str:
+    """``t`` where the dispersion was estimated, else ``z``."""
+    return "t" if fit.use_t else "z"
+
+
+def interval_names(level: float) -> tuple[str, str]:
+    """Headings of an interval's two ends.
+
+    Examples
+    --------
+    >>> interval_names(0.95)
+    ('2.5%', '97.5%')
+    """
+    tail = 50 * (1 - level)
+    return f"{tail:.4g}%", f"{100 - tail:.4g}%"
+
+
+def objective_name(fit: Any) -> str:
+    """What the path's ``llf`` is: the log-likelihood, or one that lacks its dispersion and constants."""
+    climbed = [value for value in fit.path["llf"].tolist() if math.isfinite(value)]
+    same = bool(climbed) and math.isclose(climbed[-1], fit.llf, rel_tol=1e-6, abs_tol=1e-6)
+    return "log-likelihood" if same else "objective"
+
+
+def facts(fit: Any) -> list[tuple[str, str]]:
+    """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
+    count = numbers.significant
+    pairs = [
+        ("Family", f"{fit.family.name}, {fit.family.link.name} link"),
+        ("Method", str(fit.method)),
+        ("Information", str(fit.information_kind)),
+        ("Covariance", str(fit.cov_kind)),
+        ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
+        ("Residual df", f"{fit.df_resid:,.10g}"),
+        ("Model df", f"{fit.df_model:,.10g}"),
+        ("Dispersion", numbers.significant(fit.dispersion, 6) if fit.use_t else f"{fit.dispersion:g}"),
+        ("Log-likelihood", numbers.rounded(fit.llf)),
+        ("AIC", numbers.rounded(fit.aic)),
+        ("BIC", numbers.rounded(fit.bic)),
+        ("Deviance", numbers.rounded(fit.deviance)),
+        ("Null deviance", numbers.rounded(fit.null_deviance)),
+    ]
+    if getattr(fit, "theta", None) is not None:
+        error = "" if fit.theta_se is None else f" (std. error {count(fit.theta_se, 4)})"
+        pairs.append(("Theta", count(fit.theta, 6) + error))
+    return pairs
+
+
+def verdict(fit: Any) -> str:
+    """How the iteration ended, in one line.
+
+    It ends with the distance to the maximum in standard errors: the certificate of the estimate.
+    """
+    steps = f"{fit.n_iter} iteration" + ("" if fit.n_iter == 1 else "s")
+    line = f"{_status(fit)} after {steps}"
+    if math.isfinite(fit.distance) and (fit.converged or fit.distance > 0):
+        line += f", {numbers.short(fit.distance)} standard errors from the maximum"
+    return line
+
+
+def warning(fit: Any) -> str:
+    """What the user must know before using the numbers, or an empty text."""
+    remark = str(fit.message or "").strip()
+    unusual = any(row.note for row in coefficients(fit)) or _status(fit) not in (
+        "converged",
+        "rounding floor",
+    )
+    if fit.converged and not unusual:
+        return ""
+    if not remark:
+        return "The iteration did not reach the maximum: do not use these estimates."
+    return remark[0].upper() + remark[1:] + ("" if remark.endswith(".") else ".")
+
+
+def _status(fit: Any) -> str:
+    return str(getattr(fit.status, "value", fit.status))

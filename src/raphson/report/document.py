@@ -1,0 +1,75 @@
+"""A fit as one JSON document: for ``raphson fit --json`` and anything else that reads JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from raphson.report import content
+
+
+def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
+    """What a summary says, as plain Python values at full precision.
+
+    Parameters
+    ----------
+    fit : Fit
+    level : float
+        Coverage of the intervals.
+    """
+    return {
+        "formula": fit.formula,
+        "family": fit.family.name,
+        "link": fit.family.link.name,
+        "method": fit.method,
+        "information": fit.information_kind,
+        "cov": fit.cov_kind,
+        "status": str(getattr(fit.status, "value", fit.status)),
+        "converged": bool(fit.converged),
+        "message": fit.message,
+        "n_iter": int(fit.n_iter),
+        "distance": fit.distance,
+        "nobs": fit.nobs,
+        "n_dropped": int(fit.n_dropped),
+        "df_model": fit.df_model,
+        "df_resid": fit.df_resid,
+        "llf": fit.llf,
+        "aic": fit.aic,
+        "bic": fit.bic,
+        "deviance": fit.deviance,
+        "null_deviance": fit.null_deviance,
+        "dispersion": fit.dispersion,
+        "theta": fit.theta,
+        "theta_se": fit.theta_se,
+        "level": level,
+        "statistic": content.statistic_name(fit),
+        "coefficients": [row._asdict() for row in content.coefficients(fit, level)],
+        "path": fit.path.to_dict(orient="records"),
+    }
+
+
+def to_json(value: Any) -> str:
+    """Write valid JSON: NaN becomes null, and an infinity the text ``"inf"`` or ``"-inf"``.
+
+    Examples
+    --------
+    >>> print(to_json({"estimate": float("inf"), "std_error": float("nan")}))
+    {
+      "estimate": "inf",
+      "std_error": null
+    }
+    """
+    return json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # a NumPy scalar
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value

@@ -1,0 +1,129 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raphson.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; when the block ends well, rename it to ``path``.
+
+    Renaming within a folder is atomic, so a reader, or a run that is cut short, sees the old file or the
+    new one and never half of it. A device or a pipe, such as ``/dev/stdout``, is written directly.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Yields
+    ------
+    pathlib.Path
+        The file to write; its ending is that of ``path``.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or cannot be written, or ``path`` is a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with written_whole(Path(folder) / "note.txt") as draft:
+    ...         _ = draft.write_text("whole")
+    ...     (Path(folder) / "note.txt").read_text()
+    'whole'
+    """
+    target = Path(os.path.realpath(path))  # through a symbolic link, so that the link stays
+    check_writable(path)
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        draft.chmod(_mode(target))  # mkstemp's file is private
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise a DataError if ``path`` cannot be written: said before long work rather than after it.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or cannot be written, or ``path`` is a folder.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise DataError(f"{os.fspath(path)} is a folder: name a file to write.")
+    if not target.parent.is_dir():
+        raise DataError(f"{os.fspath(path)} cannot be written: there is no folder {target.parent}; make it first.")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise DataError(f"{os.fspath(path)} cannot be written: permission denied; choose another place.")
+
+
+def _mode(target: Path) -> int:
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    umask = os.umask(0)  # the only way to read it is to set it
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a data frame as CSV, TSV, Parquet or Arrow, by the ending of ``path``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The index is not written.
+    path : str or path
+
+    Raises
+    ------
+    DataError
+        If the ending is none of ``.csv .tsv .parquet .pq .arrow .feather``, or the file cannot be written.
+    """
+    check_table(path)
+    ending = Path(path).suffix.lower()
+    with written_whole(path) as draft:
+        if ending in _TEXT:
+            frame.to_csv(draft, sep=_TEXT[ending], index=False)
+        elif ending in _PARQUET:
+            frame.to_parquet(draft, index=False)
+        else:
+            import pyarrow as pa
+            import pyarrow.ipc
+
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            with pyarrow.ipc.new_file(draft, table.schema) as file:
+                file.write_table(table)
+
+
+def check_table(path: str | os.PathLike[str]) -> None:
+    """Raise a DataError unless :func:`write_table` knows the ending and the place can be written."""
+    known = (*_TEXT, *_PARQUET, *_ARROW)
+    if Path(path).suffix.lower() not in known:
+        raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(known)}.")
+    check_writable(path)
+
+
+_TEXT = {".csv": ",", ".tsv": "\t"}
+_PARQUET = (".parquet", ".pq")
+_ARROW = (".arrow", ".feather")

@@ -1,0 +1,92 @@
+"""Numbers as text: no more digits than are correct, and decimal points one below the other."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+
+def significant(value: float, digits: int = 6) -> str:
+    """Write a number with so many significant digits, trailing zeros kept.
+
+    Parameters
+    ----------
+    value : float
+    digits : int
+        Significant digits, at least 1.
+
+    Examples
+    --------
+    >>> significant(0.5), significant(-1234.5678, 3), significant(float("-inf"))
+    ('0.500000', '-1.23e+03', '-inf')
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    # '#' keeps trailing zeros, which say how many digits are known, but also a bare point after an integer.
+    mantissa, e, exponent = f"{value:#.{max(digits, 1)}g}".partition("e")
+    return mantissa.removesuffix(".") + e + exponent
+
+
+def rounded(value: float, decimals: int = 4) -> str:
+    """Write a number with so many decimals, as for a log-likelihood; very large or small ones by exponent.
+
+    Examples
+    --------
+    >>> rounded(-109.4312), rounded(1.0, 2), rounded(float("nan"))
+    ('-109.4312', '1.00', 'NaN')
+    """
+    if not math.isfinite(value):
+        return significant(value)
+    if value != 0 and not 10.0**-decimals <= abs(value) < 1e12:
+        return significant(value, decimals + 1)
+    return f"{value:.{decimals}f}"
+
+
+def p_value(value: float) -> str:
+    """Write a p value: four decimals, an exponent below 0.0001, and a bound where the digits have no meaning.
+
+    Examples
+    --------
+    >>> p_value(0.0312), p_value(3.21e-7), p_value(1e-40)
+    ('0.0312', '3.2e-07', '<1e-16')
+    """
+    if math.isnan(value):
+        return "NaN"
+    if value < 1e-16:
+        return "<1e-16"
+    return f"{value:.4f}" if value >= 1e-4 else f"{value:.1e}"
+
+
+def short(value: float) -> str:
+    """Write the size of something small or large in two digits, as a distance or a condition number.
+
+    Examples
+    --------
+    >>> short(3.14159e-12), short(0.0), short(2.0)
+    ('3.1e-12', '0', '2')
+    """
+    return f"{value:.2g}" if math.isfinite(value) else significant(value)
+
+
+def align(texts: Sequence[str]) -> list[str]:
+    """Pad texts to one width with their decimal points one below the other, and words to the right.
+
+    Examples
+    --------
+    >>> align(["0.46", "-12.5", "3e-05", "inf"])
+    ['  0.46 ', '-12.5  ', '  3e-05', '    inf']
+    """
+    parts = [_NUMBER.fullmatch(text) for text in texts]
+    before = max((len(part[1]) for part in parts if part), default=0)
+    after = max((len(part[2]) for part in parts if part), default=0)
+    width = max([before + after, *map(len, texts)])
+    lines = [
+        part[1].rjust(before) + part[2].ljust(after) if part else text for part, text in zip(parts, texts, strict=True)
+    ]
+    return [line.rjust(width) for line in lines]
+
+
+_NUMBER = re.compile(r"(-?\d+)((?:\.\d*)?(?:e.*)?)")  # what stands before the point, and the rest

@@ -1,0 +1,205 @@
+"""Figures of a fit: the path of the iteration, the coefficients, the residuals.
+
+Each function returns a Matplotlib figure that belongs to nobody: no window, no global state, no choice
+of backend, so it works in a script, a server and a notebook alike. ``figure.savefig(path)`` writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.report import content
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, ACCENT, FAINT = "#22303c", "#1f6f8b", "#c3ccd3"
+_POINTS = 2_000  # more than this in one picture only make it heavy
+
+
+def plot_path(fit: Any) -> Figure:
+    """Draw the iterations: how far the maximum is (log axis), above the log-likelihood.
+
+    The solid line is the distance in standard errors, measured with the observed information; it is known
+    once that has been formed. The dashed line is the decrement: the same with the matrix that the method
+    steps with.
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With two axes.
+    """
+    path = fit.path
+    iteration = path["iteration"].to_numpy(dtype=float)
+    llf = path["llf"].to_numpy(dtype=float)
+    marker = "o" if len(path) <= 50 else None
+
+    hollow = {"markersize": 9, "markerfacecolor": "none"}  # it stays in sight where the two measures agree
+
+    figure = _figure(6.4, 5.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    for name, style in (
+        ("decrement", {"color": INK, "linestyle": "--", "linewidth": 1, **hollow}),
+        ("distance", {"color": ACCENT, "markersize": 5}),
+    ):
+        if name not in path:
+            continue
+        measure = path[name].to_numpy(dtype=float)
+        # It may be exactly 0 or unknown at a step; neither has a place on a log axis.
+        good = np.isfinite(measure) & (measure > 0)
+        if good.any():
+            above.plot(iteration[good], measure[good], marker=marker, label=name, **style)
+            above.set_yscale("log")
+    if len(above.lines) > 1:
+        above.legend(frameon=False, fontsize=8.5)
+    above.set_ylabel("distance to the maximum\n(standard errors)")
+    above.set_title(f"{content.verdict(fit).capitalize()}", loc="left", fontsize=9.5, color=INK)
+    finite = np.isfinite(llf)
+    below.plot(iteration[finite], llf[finite], color=ACCENT, marker=marker, markersize=5)
+    below.set_ylabel(content.objective_name(fit))
+    below.set_xlabel(f"iteration ({fit.method})")
+    below.ticklabel_format(axis="y", useOffset=False)
+    below.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (above, below):
+        _tidy(axes)
+    return figure
+
+
+def plot_coefficients(fit: Any, level: float = 0.95) -> Figure:
+    """Draw estimates in standard errors, each with its interval.
+
+    Divided by their standard errors, coefficients of different units can share one axis: a bar that
+    stays clear of zero is a coefficient that differs from zero. The intercept is left out.
+
+    Parameters
+    ----------
+    fit : Fit
+    level : float
+        Coverage of the intervals.
+    """
+    rows = with_interval(content.coefficients(fit, level))[:40]
+    figure = _figure(6.4, 1.2 + 0.28 * max(len(rows), 1))
+    axes = figure.subplots()
+    for height, row in enumerate(reversed(rows)):
+        ends = np.array([row.lower, row.estimate, row.upper]) / row.std_error
+        axes.plot(ends[[0, 2]], [height, height], color=ACCENT, linewidth=2, solid_capstyle="round")
+        axes.plot(ends[1], height, "o", color=ACCENT, markersize=6)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [_cut(row.name) for row in reversed(rows)], parse_math=False)
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlabel(f"estimate and {100 * level:g}% interval, in standard errors")
+    _tidy(axes)
+    return figure
+
+
+def with_interval(rows: list[content.Coefficient]) -> list[content.Coefficient]:
+    """The rows that :func:`plot_coefficients` can draw: a finite estimate with an error, no intercept."""
+    return [
+        row
+        for row in rows
+        if math.isfinite(row.estimate) and 0 < row.std_error < math.inf and "Intercept" not in row.name
+    ]
+
+
+def plot_residuals(fit: Any) -> Figure:
+    """Draw the residuals: against the fitted values, and their quantiles against the normal ones.
+
+    The randomised quantile residuals (Dunn and Smyth 1996, *JCGS* 5, 236-244) are used: for every family
+    they are standard normal where the model is right, also for counts and yes-or-no responses, where
+    deviance residuals form bands. A quasi family has no distribution, hence no quantiles: there the deviance
+    residuals stand in.
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Raises
+    ------
+    ModelError
+        If a row has several fitted values (multinomial).
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With two axes. Of more than 2,000 rows, 2,000 spread over the data are drawn.
+    """
+    fitted = np.asarray(fit.fittedvalues, dtype=float)
+    if fitted.ndim > 1:
+        raise ModelError("a response of several levels has a fitted value for each, and no one residual")
+    kind, residual = _residuals(fit)
+    good = np.isfinite(fitted) & np.isfinite(residual)
+    fitted, residual = fitted[good], residual[good]
+    figure = _figure(6.4, 3.4)
+    left, right = figure.subplots(1, 2)
+    drawn = np.unique(np.linspace(0, residual.size - 1, min(residual.size, _POINTS)).astype(int))
+    style = {"linestyle": "none", "marker": "o", "markersize": 3, "alpha": 0.6, "markeredgewidth": 0}
+    left.plot(fitted[drawn], residual[drawn], color=ACCENT, **style)
+    left.axhline(0, color=INK, linewidth=0.8)
+    left.set_xlabel("fitted value")
+    left.set_ylabel(f"{kind} residual")
+    # Plotting positions (i - 1/2)/n.
+    ordered = np.sort(residual)[drawn]
+    normal = [NormalDist().inv_cdf((i + 0.5) / residual.size) for i in drawn.tolist()]
+    right.plot(normal, ordered, color=ACCENT, **style)
+    if normal:
+        right.axline((0, 0), slope=1, color=INK, linewidth=0.8)
+    right.set_xlabel("normal quantile")
+    right.set_ylabel(f"{kind} residual")
+    for axes in (left, right):
+        _tidy(axes)
+    return figure
+
+
+def _residuals(fit: Any) -> tuple[str, np.ndarray]:
+    try:
+        return "quantile", np.asarray(fit.residuals(kind="quantile"), dtype=float)
+    except ModelError:
+        return "deviance", np.asarray(fit.residuals(kind="deviance"), dtype=float)
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = _figure_class()(figsize=(width, height), layout="constrained")
+    figure.set_facecolor("white")
+    return figure
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    # A figure that pyplot does not manage is not shown by a notebook on its own: say how to draw it.
+    from io import BytesIO
+
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            image = BytesIO()
+            self.savefig(image, format="png", dpi=110)
+            return image.getvalue()
+
+    return NotebookFigure
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(which="both", colors=INK, labelsize=8.5)
+    axes.grid(True, color=FAINT, linewidth=0.4, alpha=0.7)
+    axes.set_axisbelow(True)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(INK)
+        label.set_fontsize(9)
+
+
+def _cut(name: str, length: int = 32) -> str:
+    return name if len(name) <= length else name[: length - 3] + "..."

@@ -1,0 +1,62 @@
+"""Tables of a fit as data frames, in broom's three shapes: coefficients, the fit as a whole, the rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def tidy(fit: Any, level: float = 0.95) -> pd.DataFrame:
+    """One row for each coefficient: term, estimate, std_error, statistic, p_value, conf_low, conf_high."""
+    import pandas as pd
+
+    interval = fit.conf_int(level)
+    return pd.DataFrame(
+        {
+            "term": list(fit.params.index),
+            "estimate": fit.params.to_numpy(),
+            "std_error": fit.bse.to_numpy(),
+            "statistic": fit.tvalues.to_numpy(),
+            "p_value": fit.pvalues.to_numpy(),
+            "conf_low": interval["lower"].to_numpy(),
+            "conf_high": interval["upper"].to_numpy(),
+        }
+    )
+
+
+GLANCE = (
+    *("null_deviance", "df_null", "llf", "aic", "bic", "deviance", "df_resid", "df_model", "nobs"),
+    *("dispersion", "converged", "distance", "n_iter"),
+)
+
+
+def glance(fit: Any) -> pd.DataFrame:
+    """One row for the fit as a whole, columns as in `GLANCE`."""
+    import pandas as pd
+
+    return pd.DataFrame({name: [getattr(fit, name)] for name in GLANCE})
+
+
+def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the data that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
+
+    A multinomial fit has a ``.fitted_LEVEL`` for each level instead.
+    """
+    import pandas as pd
+
+    from raphson.inference import influence
+
+    fitted = fit.fittedvalues
+    if isinstance(fitted, pd.DataFrame):
+        return frame.join(fitted.add_prefix(".fitted_"))
+    residuals, hat = fit.residuals("deviance"), fit.leverage
+    added = {
+        ".fitted": fitted,
+        ".resid": residuals,
+        ".std_resid": influence.standardised(residuals.to_numpy(), hat.to_numpy(), fit.dispersion),
+        ".hat": hat,
+        ".cooksd": fit.cooks_distance,
+    }
+    return frame.assign(**added)

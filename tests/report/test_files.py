@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from raphson.errors import DataError
+from raphson.report.files import write_table, written_whole
+
+
+def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "fit.json"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt), written_whole(target) as draft:
+        draft.write_text("half of the n")
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.json"]
+
+
+def test_success_replaces_and_keeps_the_mode(tmp_path: Path) -> None:
+    target = tmp_path / "fit.json"
+    target.write_text("old")
+    target.chmod(0o640)
+    with written_whole(target) as draft:
+        draft.write_text("new")
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_a_new_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a") as draft:
+        draft.write_text("")
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    with written_whole(tmp_path / "link.json") as draft:
+        draft.write_text("new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text() == "new"
+
+
+@pytest.mark.parametrize(("name", "says"), [("none/fit.json", "no folder"), ("", "is a folder")])
+def test_bad_places_are_named(tmp_path: Path, name: str, says: str) -> None:
+    with pytest.raises(DataError, match=says), written_whole(tmp_path / name):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("t.csv", pd.read_csv),
+        ("t.tsv", lambda path: pd.read_csv(path, sep="\t")),
+        ("t.parquet", pd.read_parquet),
+        ("t.arrow", pd.read_feather),
+    ],
+)
+def test_tables_come_back(tmp_path: Path, name: str, read) -> None:
+    frame = pd.DataFrame({"prediction": [0.1, 1 / 3], "lower": [0.0, float("nan")]})
+    write_table(frame, tmp_path / name)
+    pd.testing.assert_frame_equal(read(tmp_path / name), frame)
+
+
+def test_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\.csv \.tsv"):
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / "t.xlsx")

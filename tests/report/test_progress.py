@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+from raphson.report.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_silent_where_nobody_watches() -> None:
+    stream = io.StringIO()
+    with Progress("Fitting", stream=stream, delay=0.0) as progress:
+        progress(iteration=1, distance=0.5)
+        time.sleep(0.02)
+    assert stream.getvalue() == ""
+
+
+def test_quick_work_shows_nothing() -> None:
+    stream = Terminal()
+    with Progress("Fitting", stream=stream, delay=60.0) as progress:
+        progress(iteration=1)
+    assert stream.getvalue() == ""
+
+
+def test_long_work_is_shown_and_wiped() -> None:
+    stream = Terminal()
+    with Progress("Fitting", stream=stream, delay=0.0) as progress:
+        progress(iteration=7, distance=0.031)
+        deadline = time.monotonic() + 20
+        while "iteration 7, 0.031 standard errors" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "iteration 7, 0.031 standard errors" in stream.getvalue()
+    assert stream.getvalue().endswith("\x1b[2K")  # the line is erased
+    assert threading.active_count() < 10
