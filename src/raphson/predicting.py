@@ -1,0 +1,158 @@
+"""Predictions for rows: linear predictors and means, with standard errors and intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.data.blocks import make_blocks
+from raphson.data.matrix import matvec
+from raphson.errors import ModelError
+from raphson.inference import delta, intervals
+from raphson.model.glm import FAR, RowTable, row_table
+from raphson.model.predictor import LinearPredictor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("response", "link")
+INTERVALS = (None, "confidence", "prediction")
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What predicting needs of a fit.
+
+    Attributes
+    ----------
+    family, predictor : of the model.
+    theta : (p,) finite estimates.
+    direction : (p,) along which some estimates are infinite, or None.
+    covariance : (m, m) of the coefficients, NaN where there is none; m ≤ p, auxiliary parameters left out.
+    dispersion : φ̂.
+    df : residual degrees of freedom where t is the reference, else None.
+    """
+
+    family: Any
+    predictor: LinearPredictor
+    theta: np.ndarray
+    direction: np.ndarray | None
+    covariance: np.ndarray
+    dispersion: float
+    df: float | None
+
+    def predict(
+        self,
+        X: Any,
+        offset: np.ndarray | None,
+        labels: Any,
+        *,
+        se: bool,
+        interval: str | None,
+        level: float,
+        kind: str,
+    ) -> pd.Series | pd.DataFrame:
+        """See :meth:`raphson.fit.Fit.predict`; X (n, p) is the design of the rows, `labels` their index."""
+        import pandas as pd
+
+        if kind not in KINDS:
+            raise ModelError(f"kind: expected 'response' or 'link'; got {kind!r}")
+        if interval not in INTERVALS:
+            raise ModelError(f"interval: expected None, 'confidence' or 'prediction'; got {interval!r}")
+        reach = intervals.quantile(level, self.df)
+        rows = self._rows(X, offset)
+        link = kind == "link"
+        values = rows.eta[: self.family.n_predictors] if link else rows.mean
+        if not se and interval is None:
+            return self._table({"": values}, labels)
+        root = delta.covariance_root(self.covariance)
+        designs = [X] * self.family.n_predictors
+        errors = delta.predictor_se(designs, root)
+        if not link:
+            errors = delta.mean_se(designs, root, rows.slope[:, : self.family.n_predictors])
+        columns = {"fit": values}
+        if se:
+            columns["se"] = errors
+        if interval == "confidence":
+            columns["lower"], columns["upper"] = self._confidence(rows, designs, root, errors, reach, link)
+        elif interval == "prediction":
+            if link:
+                raise ModelError("interval: a new response has no linear predictor; use kind='response'")
+            columns["lower"], columns["upper"] = self._prediction(rows, errors, reach, level)
+        table = self._table(columns, labels)
+        return table if isinstance(table, pd.DataFrame) else table.to_frame()
+
+    def _rows(self, X: Any, offset: np.ndarray | None) -> RowTable:
+        n = X.shape[0]
+        shift = np.zeros((self.family.n_predictors, n))
+        if offset is not None:
+            shift[: self.family.n_predictors] += offset
+        if self.direction is not None:
+            # Rows that the direction moves are at infinity; a move by rounding is none.
+            parts = self.direction.reshape(self.family.n_predictors, -1)
+            moves = np.stack([matvec(X, part) for part in parts])
+            shift[: self.family.n_predictors] += np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)
+        # The means do not depend on the response: any number may stand for it.
+        blocks = make_blocks((X,), np.ones(n), None, shift)
+        return row_table(self.family, self.predictor, blocks, self.theta)
+
+    def _confidence(
+        self,
+        rows: RowTable,
+        designs: list[Any],
+        root: np.ndarray,
+        errors: np.ndarray,
+        reach: float,
+        link: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if link:
+            eta = rows.eta[: self.family.n_predictors]
+            return eta - reach * errors, eta + reach * errors
+        if self.family.n_predictors > 1:
+            return delta.probability_interval(rows.mean, errors, reach)
+        ends = delta.mean_interval(rows.eta[0], delta.predictor_se(designs, root)[0], self._mean, reach)
+        return ends[0][None], ends[1][None]
+
+    def _mean(self, eta: np.ndarray) -> np.ndarray:
+        """g⁻¹(η) by the compiled rows: an identity design makes η the coefficient."""
+        constant = LinearPredictor((1,) * self.family.n_predictors, (0,) * self.family.n_predictors)
+        shift = np.zeros((self.family.n_predictors, len(eta)))
+        shift[0] = eta
+        blocks = make_blocks((np.zeros((len(eta), 1)),), np.ones(len(eta)), None, shift)
+        table = row_table(self.family, constant, blocks, np.zeros(self.family.n_predictors))
+        return np.where(np.isfinite(table.mean[0]), table.mean[0], np.nan)
+
+    def _prediction(
+        self, rows: RowTable, errors: np.ndarray, reach: float, level: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        mean = rows.mean[0]
+        if self.family.support is None or self.family.quasi:
+            raise ModelError(
+                f"interval: prediction intervals are not available for the {self.family.name} family; "
+                "use interval='confidence'"
+            )
+        if self.family.support == "real":
+            lower, upper = delta.gaussian_prediction_interval(mean, errors[0], self.dispersion, reach)
+        else:
+            lower, upper = delta.plug_in_prediction_interval(
+                lambda y: self.family.cdf(y, mean, self.dispersion, None)[1], self.family.support, mean, level
+            )
+        return lower[None], upper[None]
+
+    def _table(self, columns: dict[str, np.ndarray], labels: Any) -> Any:
+        """A Series of one column; one column each otherwise; for several means, one for each level."""
+        import pandas as pd
+
+        levels = self.family.levels if self.family.n_predictors > 1 else None
+        data: dict[str, np.ndarray] = {}
+        for name, values in columns.items():
+            if levels is None:
+                data[name] = values[0]
+            else:
+                shown = levels if len(values) == len(levels) else levels[1:]
+                data |= {f"{name}_{level}".strip("_"): v for level, v in zip(shown, values, strict=True)}
+        if list(data) == [""]:
+            return pd.Series(data[""], index=labels, name="fit")
+        return pd.DataFrame(data, index=labels)

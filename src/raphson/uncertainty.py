@@ -1,0 +1,144 @@
+"""Information and covariance at an estimate: factors made once, and the covariances that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.inference import covariance
+from raphson.model.objective import Gram, Need, Root, scaled
+from raphson.newton.estimate import Estimate
+from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise
+
+Information = Literal["expected", "observed", "opg"]
+INFORMATION: tuple[Information, ...] = ("expected", "observed", "opg")
+COVARIANCES = ("model", *covariance.ROBUST_KINDS)
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What the curvature of the log-likelihood says about an estimate.
+
+    Matrices are over all parameters that the iteration moved, auxiliary ones last, at unit dispersion.
+
+    Attributes
+    ----------
+    estimate : the maximum.
+    settled : its model with the auxiliary parameters fixed at their estimates.
+    n : number of coefficients that the user sees.
+    """
+
+    estimate: Estimate
+    settled: Any
+    n: int
+    _factors: dict[str, Factor] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no parameter was left to move: all are infinite or aliased."""
+        return not self.estimate.result.free.any()
+
+    def factor(self, kind: Information, dispersion: float = 1.0) -> Factor:
+        """Factor of the penalised information.
+
+        The outer product of scores depends on the dispersion: its factor is that of φ̂ times the matrix, so that
+        every kind's covariance is φ̂ times the inverse.
+
+        Raises
+        ------
+        ModelError
+            If the matrix is not positive definite.
+        """
+        found = self._factors.get(kind)
+        if found is not None:
+            return found
+        result = self.estimate.result
+        part = None if kind == "opg" else result.evaluation.information.get(kind)
+        found = factorise(part or self._part(kind, dispersion, result.root), result.free)
+        if not result.root and (found is None or found.smallest_pivot**2 < ILL_CONDITIONED):
+            # As in the iteration: where Cholesky would lose digits, the tall matrix is decomposed.
+            found = factorise(self._part(kind, dispersion, root=True), result.free)
+        if found is None:
+            raise ModelError(
+                f"information: the {kind} information is not positive definite at the estimate "
+                f"({self.estimate.status.value}); use information='expected'"
+            )
+        self._factors[kind] = found
+        return found
+
+    def _part(self, kind: Information, dispersion: float, root: bool) -> Gram | Root:
+        """The information evaluated anew."""
+        objective = self.estimate.model.objective
+        evaluation = objective.evaluate(self.estimate.result.theta, Need(kinds=(kind,), root=root))
+        part = evaluation.information[kind]
+        if kind == "opg" and evaluation.dispersion != dispersion and dispersion > 0:
+            part = scaled(part, evaluation.dispersion / dispersion)
+        return part
+
+    @cached_property
+    def main_factor(self) -> Factor:
+        """Factor of the expected information of the coefficients alone."""
+        factor = self.factor("expected")
+        if self.settled is self.estimate.model:
+            return factor
+        found = factorise(Gram(factor.matrix[: self.n, : self.n]), factor.kept[: self.n])
+        assert found is not None
+        return found
+
+    @property
+    def effective_df(self) -> float:
+        """Degrees of freedom that the moved coefficients take: their number, or tr((F+P)⁻¹F) under a penalty."""
+        penalty = self.settled.penalty
+        if penalty is None or self.empty:
+            return float(np.count_nonzero(self.estimate.result.free[: self.n]))
+        return covariance.effective_df(self.main_factor, self.main_factor.matrix - penalty)
+
+    def information(self, kind: Information, dispersion: float) -> np.ndarray:
+        """Information of the coefficients, 1/φ̂ included, auxiliary parameters profiled out (n, n)."""
+        if self.empty:
+            return np.full((self.n, self.n), np.nan)
+        M, n = self.factor(kind, dispersion).matrix, self.n
+        if len(M) > n:
+            # Profiling the auxiliary parameters out leaves their Schur complement.
+            M = M[:n, :n] - M[:n, n:] @ np.linalg.solve(M[n:, n:], M[n:, :n])
+        M = np.array(M / dispersion)
+        held = ~self.estimate.result.free[:n]
+        M[held], M[:, held] = np.nan, np.nan
+        return M
+
+    def model_based(self, kind: Information, dispersion: float) -> np.ndarray:
+        """φ̂ M⁻¹, or φ̂ (F+P)⁻¹ F (F+P)⁻¹ under a penalty, of the coefficients (n, n); NaN where not moved."""
+        if self.empty:
+            return np.full((self.n, self.n), np.nan)
+        factor, penalty = self.factor(kind, dispersion), self.estimate.model.penalty
+        unpenalised = None if penalty is None else factor.matrix - penalty
+        return covariance.model_covariance(factor, dispersion, unpenalised)[: self.n, : self.n]
+
+    def robust(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
+        """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread."""
+        if self.empty:
+            return np.full((self.n, self.n), np.nan)
+        model = self.estimate.model
+        rows, copies = model.rows(self.estimate.result.theta), model.copies
+        score, information = rows.score, rows.observed if kind == "observed" else rows.expected
+        if copies is not None:
+            each = np.where(copies > 0, copies, 1.0)
+            score, information = score / each, information / each
+        V = covariance.robust_covariance(
+            self.factor(kind, dispersion),
+            model.designs,
+            score,
+            cov,
+            information=information,
+            frequency=copies,
+            groups=groups,
+        )
+        return V[: self.n, : self.n]
+
+    def auxiliary_se(self) -> np.ndarray:
+        """Standard errors of the auxiliary parameters, from the joint observed information."""
+        return np.sqrt(self.factor("observed").inverse().diagonal()[self.n :])
