@@ -1,0 +1,393 @@
+"""The command line: ``raphson fit``, ``raphson predict`` and ``raphson demo``.
+
+Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input (one line on standard
+error says what to do). Nothing that takes time is imported before the arguments have been understood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from raphson.errors import RaphsonError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONVERGED, NOT_CONVERGED, BAD_INPUT = 0, 1, 2
+_INTERRUPTED, _PIPE_CLOSED = 130, 141  # 128 + the signal, as shells count
+
+_GLM_OPTIONS = (
+    *("weights", "weights_kind", "offset", "trials", "penalty", "missing"),
+    *("information", "cov", "groups", "dispersion", "method", "tol", "max_iter"),
+)
+_DEMO_FORMULA = "low ~ age + lwt + race + smoke"
+_FAMILIES = (
+    "gaussian, binomial, poisson, gamma, inverse_gaussian, negative_binomial, tweedie(POWER), multinomial, "
+    "quasipoisson, quasibinomial"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process if not given.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+        with _one_line_warnings(), _collector_asleep():
+            code = options.run(options)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _complain("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`raphson predict ... | head`). Python would complain
+        # once more when it flushes standard output at its end: give it somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except RaphsonError as error:
+        return _complain(str(error), BAD_INPUT)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{place}{error.strerror or error}", BAD_INPUT)
+    except MemoryError:
+        return _complain("the data do not fit into memory: use fewer rows or columns", BAD_INPUT)
+    except Exception as error:
+        # A mistake of Raphson's own. Its traceback helps nobody but a developer, who can ask for it.
+        if os.environ.get("RAPHSON_TRACEBACK"):
+            raise
+        text = f"unexpected {type(error).__name__}: {error}; RAPHSON_TRACEBACK=1 shows where: please report it"
+        return _complain(text, BAD_INPUT)
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from raphson.report.files import check_writable
+
+    for place in (options.save, options.report):
+        if place is not None:
+            check_writable(place)  # before the work, not after it
+    fit = _fitted(options.formula, _table(options.data), _glm_arguments(options))
+    _print_fit(fit, options)
+    if options.save is not None:
+        _save(fit, options.save)
+    if options.report is not None:
+        _report(fit, options.report, options.level)
+    return CONVERGED if fit.converged else NOT_CONVERGED
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from raphson.report.files import check_table
+
+    if options.out is not None:
+        check_table(options.out)
+    from raphson.data import read_table
+    from raphson.fit import load
+    from raphson.report.progress import Progress
+
+    fit = load(options.model)
+    with Progress("Predicting"):
+        predicted = fit.predict(
+            read_table(_table(options.data)),
+            se=options.se,
+            interval=options.interval,
+            level=options.level,
+            kind=options.kind,
+            missing="nan",  # a row for every row of the data
+        )
+    _write_predictions(_as_frame(predicted), options)
+    return CONVERGED
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from raphson import datasets
+    from raphson.report import iterations
+    from raphson.report.files import written_whole
+    from raphson.report.summary import summary
+
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = datasets.path("births")
+    print("189 births at Springfield, Massachusetts, in 1986: which mothers had a child of less than 2.5 kg?")
+    print("(Hosmer and Lemeshow 1989, Applied Logistic Regression.) The same fit from the command line:\n")
+    print(f'    raphson fit "{_DEMO_FORMULA}" {data.name} --family binomial --method irls\n', flush=True)
+    fit = _fitted(_DEMO_FORMULA, data, {"family": "binomial", "method": "irls"})
+    print("The iterations, each a weighted least squares problem:\n")
+    print(iterations.as_text(fit))
+    print(f"\n{summary(fit)}\n")
+    _save(fit, folder / "fit.json")
+    _report(fit, folder / "report.html", 0.95)
+    with written_whole(folder / "path.png") as draft:
+        fit.plot_path().savefig(draft, dpi=150)
+    for name in ("fit.json", "report.html", "path.png"):
+        print(f"wrote {folder / name}")
+    return CONVERGED if fit.converged else NOT_CONVERGED
+
+
+def _fitted(formula: str, data: Any, arguments: dict[str, Any]) -> Any:
+    # Compiling keeps no one waiting while the libraries that read the data are loaded.
+    ahead = threading.Thread(target=_compile_ahead, args=(arguments["family"],))
+    ahead.start()
+    try:
+        import formulaic  # noqa: F401
+
+        from raphson.api import glm
+        from raphson.report.progress import Progress
+
+        with Progress("Fitting") as progress:
+
+            def step(**row: Any) -> None:
+                _wake_collector()
+                progress(**row)
+
+            return glm(formula, data, progress=step, **arguments)
+    finally:
+        ahead.join()  # a process that ends in the middle of compiling may not end well
+
+
+def _compile_ahead(family: Any) -> None:
+    with suppress(Exception):  # whatever is wrong with the family is reported where it is used
+        from raphson.model.families import resolve
+        from raphson.model.rows import compile_ahead
+
+        compile_ahead(resolve(family))
+
+
+def _glm_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    # Only what was given: the defaults live in one place, glm's own signature.
+    given = {name: value for name in _GLM_OPTIONS if (value := getattr(options, name)) is not None}
+    return {"family": _family(options), **given}
+
+
+def _family(options: argparse.Namespace) -> Any:
+    if options.link is None:
+        return options.family
+    from dataclasses import replace
+
+    from raphson.model import families
+
+    family: Any = families.resolve(options.family)  # every family is a dataclass
+    return replace(family, link=options.link)
+
+
+def _table(source: str) -> Any:
+    """Standard input for ``-``, else the path itself."""
+    return sys.stdin if source == "-" else source
+
+
+def _print_fit(fit: Any, options: argparse.Namespace) -> None:
+    if options.json:
+        from raphson.report.document import document, to_json
+
+        print(to_json(document(fit, options.level)))
+    else:
+        from raphson.report.summary import summary
+
+        print(summary(fit, options.level))
+
+
+def _save(fit: Any, place: str | os.PathLike[str]) -> None:
+    from raphson.report.files import written_whole
+
+    with written_whole(place) as draft:
+        fit.save(draft)
+
+
+def _report(fit: Any, place: str | os.PathLike[str], level: float) -> None:
+    from raphson.report.files import written_whole
+    from raphson.report.html import html_page
+
+    with written_whole(place) as draft:
+        draft.write_text(html_page(fit, level), encoding="utf-8")
+
+
+def _as_frame(predicted: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    return predicted if isinstance(predicted, pd.DataFrame) else predicted.to_frame("fit")
+
+
+def _write_predictions(frame: pd.DataFrame, options: argparse.Namespace) -> None:
+    if options.json:
+        from raphson.report.document import to_json
+
+        print(to_json({"predictions": frame.to_dict(orient="records")}))
+    if options.out is not None:
+        from raphson.report.files import write_table
+
+        write_table(frame, options.out)
+    elif not options.json:
+        frame.to_csv(sys.stdout, index=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="raphson",
+        description="Fit generalised linear models by maximum likelihood.",
+        epilog="Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_fit(commands)
+    _add_predict(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_fit(commands: Any) -> None:
+    fit = commands.add_parser("fit", help="fit a model to a data file", description="Fit a generalised linear model.")
+    fit.set_defaults(run=_fit)
+    fit.add_argument("formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"')
+    fit.add_argument("data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input")
+    model = fit.add_argument_group("the model")
+    model.add_argument("--family", default="gaussian", help=f"one of {_FAMILIES} (default gaussian)")
+    model.add_argument("--link", help="instead of the family's usual link")
+    model.add_argument("--weights", metavar="COLUMN")
+    model.add_argument("--weights-kind", choices=("frequency", "precision", "sampling"))
+    model.add_argument("--offset", metavar="COLUMN", help='a column or an expression such as "log(Holders)"')
+    model.add_argument("--trials", metavar="COLUMN", help="group sizes of a binomial count")
+    model.add_argument("--penalty", type=float, metavar="NUMBER", help="ridge penalty")
+    model.add_argument("--missing", choices=("drop", "raise"), help="what to do with missing values (default drop)")
+    spread = fit.add_argument_group("standard errors")
+    spread.add_argument("--information", choices=("expected", "observed", "opg"))
+    spread.add_argument("--cov", choices=("model", "HC0", "HC1", "HC2", "HC3", "cluster"))
+    spread.add_argument("--groups", metavar="COLUMN", help="clusters for --cov cluster")
+    spread.add_argument("--dispersion", type=_dispersion, help="pearson, deviance, ml or a number")
+    spread.add_argument("--level", type=_level, default=0.95, help="coverage of the intervals (default 0.95)")
+    iteration = fit.add_argument_group("the iteration")
+    iteration.add_argument(
+        "--method", help="fisher-scoring (default), irls, newton, bhhh, newton-cg or gradient-descent"
+    )
+    iteration.add_argument("--tol", type=float, help="distance to the maximum in standard errors at which to stop")
+    iteration.add_argument("--max-iter", type=int, metavar="STEPS")
+    output = fit.add_argument_group("the result")
+    output.add_argument("--save", metavar="FILE", help="write the fit, for `raphson predict`")
+    output.add_argument("--report", metavar="FILE", help="write one HTML page")
+    output.add_argument("--json", action="store_true", help="print JSON instead of the summary")
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser(
+        "predict", help="predict from a saved fit", description="Predict the mean response for new data."
+    )
+    predict.set_defaults(run=_predict)
+    predict.add_argument("model", metavar="MODEL", help="file written by `raphson fit --save`")
+    predict.add_argument(
+        "data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input"
+    )
+    predict.add_argument("--out", metavar="FILE", help="CSV, TSV, Parquet or Arrow by its ending (default: print CSV)")
+    predict.add_argument("--interval", choices=("confidence", "prediction"))
+    predict.add_argument("--se", action="store_true", help="add standard errors")
+    predict.add_argument("--kind", choices=("response", "link"), default="response")
+    predict.add_argument("--level", type=_level, default=0.95, help="coverage of the interval (default 0.95)")
+    predict.add_argument("--json", action="store_true", help="print JSON instead of CSV")
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="a real fit from shipped data",
+        description="Fit a logistic regression by IRLS, step by step.",
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--out", metavar="DIR", default="raphson-demo", help="where to write (default raphson-demo)")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a usage error, where argparse prints the whole usage before it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"raphson: error: {_one_line(message)} (see `{self.prog} --help`)\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"raphson {version('raphson')}")
+        parser.exit(0)
+
+
+def _level(text: str) -> float:
+    level = float(text)
+    if not 0 < level < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, such as 0.95; got {text}")
+    return level
+
+
+def _dispersion(text: str) -> str | float:
+    if text in ("pearson", "deviance", "ml"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected pearson, deviance, ml or a number; got {text}") from None
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = _one_line(str(message))
+        if line not in said:
+            said.add(line)
+            print(f"raphson: warning: {line}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        # What libraries have to say to programmers is no business of who runs a command.
+        for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", kind)
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def _collector_asleep() -> Iterator[None]:
+    """Collect no garbage until the iteration starts.
+
+    Imports and compilation make hundreds of thousands of objects that live as long as the process. Looking
+    through them for garbage, again and again, takes a sixth of the time of a small fit.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def _wake_collector() -> None:
+    if not gc.isenabled():
+        gc.freeze()  # what is there by now stays, and is not looked through any more
+        gc.enable()
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"raphson: error: {_one_line(message)}", file=sys.stderr)
+    return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import gc
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from raphson import cli, datasets
+
+FORMULA = "low ~ age + lwt + race + smoke"
+BIRTHS = str(datasets.path("births"))
+BINOMIAL = ["--family", "binomial"]
+
+
+def run(*arguments: str) -> int:
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as leaving:  # argparse leaves by itself
+        assert isinstance(leaving.code, int)
+        return leaving.code
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error; nothing may stand on standard output."""
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("raphson: error: ") and error.count("\n") == 1 and error.endswith("\n")
+    return error
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> str:
+    place = tmp_path_factory.mktemp("model") / "fit.json"
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--save", str(place)) == 0
+    return str(place)
+
+
+# What comes out
+
+
+def test_fit_prints_the_summary(capsys) -> None:
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL) == 0
+    out, error = capsys.readouterr()
+    assert FORMULA in out and "race[T.other]" in out and "Converged" in out
+    assert error == ""
+
+
+def test_json_is_one_valid_document(capsys) -> None:
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--json", "--level", "0.9") == 0
+    read = json.loads(capsys.readouterr().out)
+    assert read["converged"] is True and read["level"] == 0.9
+    by_name = {row["name"]: row for row in read["coefficients"]}
+    # Hosmer and Lemeshow's model without an interaction; R's glm gives the same.
+    assert by_name["lwt"]["estimate"] == pytest.approx(-0.0125, abs=5e-4)
+    assert by_name["lwt"]["lower"] < by_name["lwt"]["estimate"] < by_name["lwt"]["upper"]
+
+
+def test_standard_input_is_csv(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("fit", FORMULA, BIRTHS, *BINOMIAL, "--json")
+    expected = json.loads(capsys.readouterr().out)["coefficients"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path(BIRTHS).read_text()))
+    assert run("fit", FORMULA, "-", *BINOMIAL, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["coefficients"] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "value"),
+    [
+        (["--link", "probit"], "link", "probit"),
+        (["--method", "newton"], "method", "newton"),
+        (["--information", "observed"], "information", "observed"),
+        (["--cov", "HC1"], "cov", "HC1"),
+    ],
+)
+def test_options_reach_the_fit(capsys, options: list[str], key: str, value: str) -> None:
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--json", *options) == 0
+    assert json.loads(capsys.readouterr().out)[key] == value
+
+
+def test_not_converged_is_printed_and_exits_1(capsys) -> None:
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--max-iter", "1") == 1
+    out, error = capsys.readouterr()
+    assert "Step limit" in out and "race[T.other]" in out
+    assert error.startswith("raphson: warning: ") and error.count("\n") == 1
+
+
+def test_report_and_save_are_written(tmp_path: Path) -> None:
+    page, model = tmp_path / "fit.html", tmp_path / "fit.json"
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--report", str(page), "--save", str(model)) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert json.loads(model.read_text(encoding="utf-8"))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("p.csv", pd.read_csv), ("p.parquet", pd.read_parquet), ("p.arrow", pd.read_feather)]
+)
+def test_predictions_are_written(saved: str, tmp_path: Path, name: str, read) -> None:
+    out = str(tmp_path / name)
+    assert run("predict", saved, BIRTHS, "--interval", "confidence", "--out", out) == 0
+    table = read(out)
+    assert len(table) == 189
+    assert {"lower", "upper"} <= set(table.columns)
+    middle = table[table.columns[0]]
+    assert ((table["lower"] < middle) & (middle < table["upper"])).all()
+    # With an intercept and the canonical link the fitted probabilities add up to the cases.
+    assert middle.sum() == pytest.approx(59, abs=1e-9)
+
+
+def test_predictions_are_printed_as_csv(saved: str, capsys) -> None:
+    assert run("predict", saved, BIRTHS) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert table.shape == (189, 1)
+    assert table.iloc[:, 0].between(0, 1).all()
+
+
+def test_predictions_stay_beside_their_rows(saved: str, tmp_path: Path, capsys) -> None:
+    births = datasets.load("births").head(4)
+    births["lwt"] = births["lwt"].astype(float)
+    births.loc[1, "lwt"] = np.nan
+    births.to_csv(tmp_path / "new.csv", index=False)
+    assert run("predict", saved, str(tmp_path / "new.csv"), "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["predictions"]
+    assert [next(iter(row.values())) is None for row in rows] == [False, True, False, False]
+
+
+def test_demo_shows_the_iterations_and_writes_its_results(tmp_path: Path, capsys) -> None:
+    assert run("demo", "--out", str(tmp_path / "demo")) == 0
+    out = capsys.readouterr().out
+    assert "iteration" in out and "log-likelihood" in out and FORMULA in out
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == [
+        "fit.json",
+        "path.png",
+        "report.html",
+    ]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "COMMAND"),
+        (["fitt"], "fitt"),
+        (["fit", FORMULA], "DATA"),
+        (["fit", FORMULA, BIRTHS, "--level", "95"], "between 0 and 1"),
+        (["fit", FORMULA, BIRTHS, "--nonsense"], "--nonsense"),
+        (["fit", FORMULA, BIRTHS, "--family", "binomal"], "binomial"),
+        (["fit", FORMULA, BIRTHS, "--method", "irsl"], "irls"),
+        (["fit", FORMULA, BIRTHS, "--link", "logti"], "logit"),
+        (["fit", "low ~ agee", BIRTHS], "age"),
+        (["fit", "low ~ age +", BIRTHS], ""),
+        (["fit", "low ~ __import__('os').system('true')", BIRTHS], ""),
+        (["fit", FORMULA, "nowhere.csv"], "nowhere.csv"),
+        (["fit", FORMULA, BIRTHS, "--save", "no/such/folder/fit.json"], "folder"),
+        (["predict", "nowhere.json", BIRTHS], "nowhere.json"),
+        (["predict", BIRTHS, BIRTHS], ""),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_2(capsys, arguments: list[str], says: str) -> None:
+    assert run(*arguments) == 2
+    assert says in one_line(capsys)
+
+
+def test_predictions_need_a_known_ending(saved: str, tmp_path: Path, capsys) -> None:
+    assert run("predict", saved, BIRTHS, "--out", str(tmp_path / "p.xlsx")) == 2
+    assert ".parquet" in one_line(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_column_missing_at_prediction_is_named(saved: str, tmp_path: Path, capsys) -> None:
+    datasets.load("births").drop(columns="lwt").to_csv(tmp_path / "new.csv", index=False)
+    assert run("predict", saved, str(tmp_path / "new.csv"), "--out", str(tmp_path / "p.csv")) == 2
+    assert "lwt" in one_line(capsys)
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize("text", ["", "low,age\n", "\x00\x01\x02", "low,age\n1,2\n0,3,4,5\n"])
+def test_broken_files_get_one_line(tmp_path: Path, capsys, text: str) -> None:
+    (tmp_path / "bad.csv").write_text(text)
+    assert run("fit", "low ~ age", str(tmp_path / "bad.csv")) == 2
+    one_line(capsys)
+
+
+def test_a_file_that_is_no_parquet_gets_one_line(tmp_path: Path, capsys) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
+    assert run("fit", "low ~ age", str(tmp_path / "bad.parquet")) == 2
+    one_line(capsys)
+
+
+def test_a_mistake_of_ours_shows_no_traceback(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_fitted", lambda *_: 1 / 0)
+    assert run("fit", FORMULA, BIRTHS) == 2
+    assert "ZeroDivisionError" in one_line(capsys)
+
+
+def test_the_garbage_collector_is_left_as_it_was(capsys) -> None:
+    assert gc.isenabled()
+    run("fit", FORMULA, BIRTHS, *BINOMIAL)
+    run("fit", "low ~ agee", BIRTHS)
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+# The process
+
+
+def python(*arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"], ["fit"]])
+def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from raphson.cli import main
+try:
+    main({arguments!r})
+except SystemExit:
+    pass
+heavy = {{"jax", "numpy", "pandas", "scipy", "formulaic", "tabmat", "matplotlib", "rich"}} & set(sys.modules)
+sys.exit(f"imported {{heavy}}" if heavy else 0)
+"""
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(saved: str, tmp_path: Path) -> None:
+    # More than a pipe holds, so that the writer meets its closed end.
+    big = pd.concat([datasets.load("births")] * 50)
+    big.to_csv(tmp_path / "big.csv", index=False)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = subprocess.run(
+        [sys.executable, "-m", "raphson.cli", "predict", saved, str(tmp_path / "big.csv")],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(write_end)
+    assert result.stderr == ""
+    assert result.returncode == 141
