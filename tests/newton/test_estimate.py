@@ -12,6 +12,7 @@ from raphson.execute import serial
 from raphson.model import families
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.limits import Limit
+from raphson.model.objective import Need
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.methods import METHODS
 from raphson.newton.status import Status
@@ -143,3 +144,18 @@ def test_a_separated_part_does_not_spoil_the_whole(many):
     found = estimate(glm(y, X), NEWTON)
     assert found.status is Status.CONVERGED
     np.testing.assert_allclose(found.result.theta, exact(y, X), rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["newton", "newton-cg", "bhhh"])
+def test_theta_far_from_its_maximum(many, method):
+    # Where log θ begins, the log-likelihood is convex in it: it must be moved all the same.
+    rng = np.random.default_rng(5)
+    X = many[1]
+    y = rng.negative_binomial(2, 2 / (2 + np.exp(X @ [0.1, 0.4, -0.3]))).astype(float)
+    model = GeneralisedLinearModel.of(from_arrays(y, X), families.NegativeBinomial(), "precision", None, serial())
+    start = np.array([0.1, 0.4, -0.3, 4.0])
+    need = Need(("observed",))
+    assert model.objective.evaluate(start, need).information["observed"].matrix[3, 3] < 0
+    found = estimate(model, Options(METHODS[method]), start)
+    assert found.status is Status.CONVERGED and 1.5 < np.exp(found.result.theta[3]) < 3
+    assert np.abs(model.objective.evaluate(found.result.theta).score).max() < 1e-8

@@ -107,7 +107,8 @@ def test_aliased_parameters_are_zero_and_named(quadratic, method, start):
     np.testing.assert_allclose(B @ result.theta, B @ np.ones(3), rtol=1e-9)
 
 
-def test_an_indefinite_information_is_damped_until_it_serves(toy):
+@pytest.mark.parametrize("method", ["newton", "newton-cg"])
+def test_an_indefinite_information_does_not_keep_from_the_maximum(toy, method):
     # −log cosh with ripples: between them the curve is convex, and Newton's step would lead down.
     objective = toy(
         lambda t: float(-np.log(np.cosh(t)).sum() - 0.05 * np.cos(3 * t).sum()),
@@ -116,8 +117,10 @@ def test_an_indefinite_information_is_damped_until_it_serves(toy):
         2,
     )
     assert np.linalg.eigvalsh(objective.functions["observed"](np.array([1.9, 2.1])))[0] < 0
-    result = maximize(objective, np.array([1.9, 2.1]), METHODS["newton"])
+    result = maximize(objective, np.array([1.9, 2.1]), METHODS[method])
     assert result.status.converged and abs(objective.score(result.theta)).max() < 1e-9
+    if method == "newton-cg":
+        return
     tau = [step.damping for step in result.path.steps]
     assert max(tau) > 0 and tau[-1] < 1e-3 * max(tau)
 

@@ -143,3 +143,13 @@ def test_conjugate_gradients_stop_at_negative_curvature_with_an_ascent_direction
     score = np.array([1.0, 1.0, 1.0])
     found = conjugate_gradients(lambda v: N @ v, np.diag(N).copy(), score, np.ones(3, dtype=bool), 1e-10)
     assert found.step @ score > 0 and np.isfinite(found.step).all()
+
+
+@pytest.mark.parametrize("curvature", [-2.0, 0.0])
+def test_a_parameter_of_negative_curvature_is_not_taken_for_one_at_its_maximum(curvature):
+    # The other parameters are at theirs: all that is left of the score is this one's.
+    N = np.diag([1.0, curvature, 3.0])
+    found = conjugate_gradients(
+        lambda v: N @ v, np.diag(N).copy(), np.array([1e-9, 5.0, 1e-9]), np.ones(3, dtype=bool), 1e-10
+    )
+    assert found.step[1] > 0.5 and found.decrement > 1

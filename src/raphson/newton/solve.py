@@ -231,12 +231,13 @@ def conjugate_gradients(
 ) -> Direction:
     """Solve M d = ∇ℓ from products M v alone, until the residual has shrunk by `tolerance`.
 
-    Preconditioned by the diagonal. Stops at a direction of negative curvature with the best step so far
-    (Nocedal and Wright 2006, algorithm 7.1).
+    Preconditioned by the size of the diagonal. A direction of negative curvature is added to the step so far, and
+    ends it (as Nocedal and Wright 2006, algorithm 7.1, but for the addition: without it a score that only such
+    directions could answer would leave a short step, and pass for a maximum).
     """
     if not free.any():
         return Direction(np.zeros_like(score), 0.0, None)
-    inverse = np.where(free & (diagonal > 0), 1.0 / np.where(diagonal > 0, diagonal, 1.0), 0.0)
+    inverse = np.where(free, 1.0 / np.where(diagonal != 0, np.abs(diagonal), 1.0), 0.0)
     d = np.zeros_like(score)
     r = np.where(free, score, 0.0)
     y = inverse * r
@@ -249,8 +250,7 @@ def conjugate_gradients(
         Mq = np.where(free, product(q), 0.0)
         curvature = float(q @ Mq)
         if curvature <= 0:
-            if not d.any():
-                d = q
+            d = d + q
             break
         step = ry / curvature
         d = d + step * q

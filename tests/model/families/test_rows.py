@@ -160,6 +160,23 @@ def test_another_parameter_value_traces_nothing():
     assert len(traces) == 3
 
 
+def test_no_two_families_share_a_structure():
+    # Structures that compare equal share compiled code whenever their hashes meet in the cache: a Poisson model
+    # was then evaluated as a binomial one, in a few runs of a hundred.
+    for link in ("log", "logit"):
+        every = [
+            cls(power=1.5, link=link) if cls is families.Tweedie else cls(link=link)
+            for cls in families.FAMILIES.values()
+            if cls is not families.Multinomial
+        ]
+        every += [families.NegativeBinomial(theta=2.0, link=link)]
+        structures = [jax.tree.structure(family) for family in every]
+        for i, a in enumerate(structures):
+            assert [a == b for b in structures] == [i == j for j in range(len(structures))]
+    pair = [jax.tree.structure(families.Poisson(link=link)) for link in ("log", "logit")]
+    assert pair[0] != pair[1]
+
+
 def test_families_are_pytrees_with_their_parameters_as_leaves():
     family = families.NegativeBinomial(theta=2)
     assert jax.tree.leaves(family) == [2.0]

@@ -1,0 +1,14 @@
+"""`python -m benchmarks [NAME ...]`: all of them, or those named."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import cold_start, large_logistic, small_logistic
+
+ALL = {"small": small_logistic, "large": large_logistic, "cold": cold_start}
+
+for name in sys.argv[1:] or ALL:
+    if name not in ALL:
+        raise SystemExit(f"benchmark: expected one of {', '.join(ALL)}; got {name!r}")
+    ALL[name].run()

@@ -1,0 +1,88 @@
+"""Every example on every page runs, and gives what the page shows.
+
+A ``python`` block with ``>>>`` is a doctest; without, it must run. A ``console`` block holds commands such as
+``$ raphson fit ...``, each followed by what it prints. The blocks of a page share their names and an empty
+folder that holds the shipped data sets. Numbers may differ in their last digits, from one machine to another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import math
+import re
+import shlex
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+from raphson import cli, datasets
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]?\d+)?")
+
+
+class Checker(doctest.OutputChecker):
+    """Doctest's own check, but numbers need only agree to six digits, or be rounding noise both."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        wanted, found = NUMBER.findall(want), NUMBER.findall(got)
+        alike = len(wanted) == len(found) and all(
+            math.isclose(float(a), float(b), rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(wanted, found, strict=True)
+        )
+        if alike:
+            want, got = NUMBER.sub("#", want), NUMBER.sub("#", got)
+        return super().check_output(want, got, optionflags)
+
+
+def run_python(page: Path, line: int, code: str, names: dict) -> None:
+    if ">>>" not in code:
+        exec(compile("\n" * line + code, str(page), "exec"), names)
+        return
+    test = doctest.DocTestParser().get_doctest(code, names, page.name, str(page), line)
+    runner = doctest.DocTestRunner(Checker(), optionflags=FLAGS, verbose=False)
+    report: list[str] = []
+    runner.run(test, out=report.append, clear_globs=False)
+    names.update(test.globs)
+    assert runner.failures == 0, "".join(report)
+
+
+def run_console(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", code, re.MULTILINE):
+        program, *arguments = shlex.split(command, comments=True)
+        if program != "raphson":  # make, pip, head: not run here
+            continue
+        capsys.readouterr()
+        with contextlib.suppress(SystemExit):
+            cli.main(arguments)
+        got = "".join(capsys.readouterr())
+        assert not expected.strip() or Checker().check_output(expected, got, FLAGS), (
+            f"$ {command}\nexpected\n{expected}\ngot\n{got}"
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in datasets.names():
+        shutil.copy(datasets.path(name), tmp_path)
+    text = page.read_text(encoding="utf-8")
+    names: dict = {"__name__": "__main__"}
+    with warnings.catch_warnings():
+        for block in BLOCK.finditer(text):
+            kind, code = block.groups()
+            if kind == "python":
+                run_python(page, text[: block.start(2)].count("\n"), code, names)
+            else:
+                run_console(code, capsys)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), f"{page.name} links to {target}"
