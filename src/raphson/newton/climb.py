@@ -269,9 +269,15 @@ class Climb:
                 self.newton = measured
                 return
 
-    def _floor(self) -> float:
+    def _floor(self, condition: float = 1.0) -> float:
         theta = np.where(self.free, self.here.theta, 0.0)
-        return rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows)
+        return rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
+
+    @property
+    def resolution(self) -> float:
+        """The rounding floor at its worst, κ included: what the certificate allows for, and no reason to stop."""
+        factor = self.newton.factor if self.newton is not None else None
+        return self._floor(1.0 if factor is None else factor.condition)
 
     def _diagonal(self) -> np.ndarray:
         factor = self.newton.factor if self.newton is not None else None

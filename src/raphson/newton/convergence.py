@@ -66,12 +66,15 @@ def judge(measured: Measured, tolerance: float) -> Verdict:
     return Verdict.CONTINUE
 
 
-def rounding_floor(diagonal: np.ndarray, theta: np.ndarray, dispersion: float, rows: int) -> float:
+def rounding_floor(
+    diagonal: np.ndarray, theta: np.ndarray, dispersion: float, rows: int, condition: float = 1.0
+) -> float:
     """How far, in standard errors, rounding alone can move the score's zero.
 
     η_i is a sum of terms x_ij θ_j, each rounded: an error of about ε Σ_j |x_ij θ_j|. It moves the score by
     Σ_i x_i W_i ε_i, which measured by M⁻¹ is at most ε ‖√W |X| |θ|‖ ≤ ε Σ_j |θ_j| √M_jj. Adding up n row scores
-    of unit information rounds by about ε √n. `diagonal` holds the M_jj.
+    of unit information rounds each component by about ε √n √M_jj, which M⁻¹ may stretch by κ, the condition number
+    of R (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 20.1). `diagonal` holds the M_jj.
     """
     terms = float(np.abs(theta) @ np.sqrt(np.maximum(diagonal, 0.0))) / math.sqrt(dispersion)
-    return EPSILON * (terms + math.sqrt(rows))
+    return EPSILON * (terms + condition * math.sqrt(rows))

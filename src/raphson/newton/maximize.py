@@ -34,7 +34,7 @@ class Result:
     free : (p,) mask of the parameters that were estimated; the others were aliased or held.
     aliased : (p,) mask of the parameters found to be linear combinations of earlier ones.
     distance : to the maximum in standard errors, as measured at the last point.
-    floor : the part of it that rounding may make up.
+    floor : the part of it that rounding may make up, at its worst.
     root : whether the tall matrix was decomposed (QR) rather than its square (Cholesky).
     factor : of the last M, for another iteration to begin with; None where M was never formed.
     """
@@ -110,7 +110,7 @@ def maximize(
             climb.free,
             aliased,
             climb.distance,
-            climb.floor,
+            climb.resolution,
             climb.root,
             climb.factor,
         )
