@@ -101,7 +101,7 @@ class Fit:
     @cached_property
     def message(self) -> str:
         """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
-        parts = [self.status.advice, *([self._estimate.note] if self._estimate.note else [])]
+        parts = [self._estimate.note or self.status.advice]
         infinite = self._named(self._infinite[: self._n] != 0)
         if infinite:
             parts.append(f"infinite: {', '.join(infinite)}")
@@ -157,7 +157,7 @@ class Fit:
     @cached_property
     def bse(self) -> pd.Series:
         """Standard errors."""
-        return self._series(np.sqrt(np.diagonal(self._cov)))
+        return self._series(np.sqrt(np.maximum(np.diagonal(self._cov), 0.0)))
 
     @cached_property
     def tvalues(self) -> pd.Series:
@@ -194,9 +194,9 @@ class Fit:
     # -- information and covariance ----------------------------------------------------------------------------
 
     def information(self, kind: Information = "expected") -> pd.DataFrame:
-        """Fisher information at the estimate, 1/φ̂ included; ``cov_params()`` is its inverse.
+        """Fisher information at the estimate, 1/φ̂ included; its inverse is the model-based ``cov_params()``.
 
-        With a penalty it is that of the penalised objective; with a negative binomial whose θ was estimated, that
+        With a penalty P it is F + P, and the covariance φ̂ (F+P)⁻¹ F (F+P)⁻¹; with a negative binomial whose θ was estimated, that
         of the coefficients with θ profiled out.
         """
         import pandas as pd
@@ -231,19 +231,23 @@ class Fit:
         Parameters
         ----------
         cov : "model", "HC0" to "HC3" or "cluster".
-        groups : (n,) cluster of each row, for ``cov="cluster"``.
+        groups : (n,) cluster of each row, or the name of a column, for ``cov="cluster"``.
         """
         self._need_data("a robust covariance")
         if cov not in COVARIANCES:
             raise ModelError(f"cov: expected one of {', '.join(COVARIANCES)}; got {cov!r}")
         codes = None
         if groups is not None:
-            values = np.asarray(groups)
+            values = self._column(groups) if isinstance(groups, str) else np.asarray(groups)
             index = self._model.data.index
-            if index is not None and len(values) != len(self._model.y):
+            if (
+                index is not None
+                and values.ndim == 1
+                and len(values) == len(self._model.y) + self._model.data.n_dropped
+            ):
                 values = values[index]
-            if len(values) != len(self._model.y):
-                raise DataError(f"groups: expected one for each of {len(self._model.y)} rows; got {len(values)}")
+            if values.ndim != 1 or len(values) != len(self._model.y):
+                raise DataError(f"groups: expected one for each of {len(self._model.y)} rows; got shape {values.shape}")
             codes = np.unique(values, return_inverse=True)[1]
         elif cov == "cluster" and self._groups is None:
             raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
@@ -255,6 +259,12 @@ class Fit:
         if codes is not None:
             other._groups = codes
         return other
+
+    def _column(self, name: str) -> np.ndarray:
+        frame = self._frame
+        if name not in frame:
+            raise DataError(f"groups: column {name!r} is not in the data; the columns are {', '.join(map(str, frame))}")
+        return frame[name].to_numpy()
 
     # -- the certificate ---------------------------------------------------------------------------------------
 

@@ -62,16 +62,17 @@ class Predictor:
         if interval not in INTERVALS:
             raise ModelError(f"interval: expected None, 'confidence' or 'prediction'; got {interval!r}")
         reach = intervals.quantile(level, self.df)
-        rows = self._rows(X, offset)
+        moves = self._moves(X)
+        rows = self._rows(X, offset, moves)
         link = kind == "link"
-        values = rows.eta[: self.family.n_predictors] if link else rows.mean
+        values = np.where(moves == 0, rows.eta, np.copysign(np.inf, moves)) if link else rows.mean
         if not se and interval is None:
             return self._table({"": values}, labels)
         root = delta.covariance_root(self.covariance)
         designs = [X] * self.family.n_predictors
         errors = delta.predictor_se(designs, root)
         if not link:
-            errors = delta.mean_se(designs, root, rows.slope[:, : self.family.n_predictors])
+            errors = delta.mean_se(designs, root, rows.slope)
         columns = {"fit": values}
         if se:
             columns["se"] = errors
@@ -81,19 +82,24 @@ class Predictor:
             if link:
                 raise ModelError("interval: a new response has no linear predictor; use kind='response'")
             columns["lower"], columns["upper"] = self._prediction(rows, errors, reach, level)
+        # At infinity the Wald theory has nothing to say: neither a standard error nor an end of an interval.
+        beyond = (moves != 0).any(axis=0)
+        for name in columns.keys() - {"fit"}:
+            columns[name] = np.where(beyond, np.nan, columns[name])
         table = self._table(columns, labels)
         return table if isinstance(table, pd.DataFrame) else table.to_frame()
 
-    def _rows(self, X: Any, offset: np.ndarray | None) -> RowTable:
+    def _moves(self, X: Any) -> np.ndarray:
+        """(K, n) how far the direction of separation moves each row's linear predictors: 0, or to infinity."""
+        K = self.family.n_predictors
+        if self.direction is None:
+            return np.zeros((K, X.shape[0]))
+        moves = np.stack([matvec(X, part) for part in self.direction.reshape(K, -1)])
+        return np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)  # a move by rounding is none
+
+    def _rows(self, X: Any, offset: np.ndarray | None, moves: np.ndarray) -> RowTable:
         n = X.shape[0]
-        shift = np.zeros((self.family.n_predictors, n))
-        if offset is not None:
-            shift[: self.family.n_predictors] += offset
-        if self.direction is not None:
-            # Rows that the direction moves are at infinity; a move by rounding is none.
-            parts = self.direction.reshape(self.family.n_predictors, -1)
-            moves = np.stack([matvec(X, part) for part in parts])
-            shift[: self.family.n_predictors] += np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)
+        shift = moves if offset is None else moves + offset
         # The means do not depend on the response: any number may stand for it.
         blocks = make_blocks((X,), np.ones(n), None, shift)
         return row_table(self.family, self.predictor, blocks, self.theta)
@@ -108,7 +114,7 @@ class Predictor:
         link: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         if link:
-            eta = rows.eta[: self.family.n_predictors]
+            eta = rows.eta
             return eta - reach * errors, eta + reach * errors
         if self.family.n_predictors > 1:
             return delta.probability_interval(rows.mean, errors, reach)

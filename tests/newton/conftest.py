@@ -15,8 +15,11 @@ class Toy:
     """An objective without data: a value, its score and its observed information as functions of θ.
 
     `expected` defaults to the observed information, `opg` to the identity; `tall`, where given, is a matrix A with
-    AᵀA = M, which has digits that M has lost. What is asked for is counted.
+    AᵀA = M, which has digits that M has lost. What is asked for is counted. It has no design that could say why a
+    column is left out.
     """
+
+    at_limit = True
 
     def __init__(
         self,

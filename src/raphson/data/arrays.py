@@ -196,6 +196,11 @@ def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
         # A tabmat matrix. One of dense columns is an array after all.
         if type(X).__name__ == "DenseMatrix":
             return np.asarray(X.unpack()), None
+        if type(X).__name__ == "CategoricalMatrix":
+            # Alone it lacks some of what a matrix of several parts can do.
+            import tabmat
+
+            return tabmat.SplitMatrix([X]), None
         return X, None
     if hasattr(X, "columns") or hasattr(X, "column_names"):
         return _unpack_frame(X, what)

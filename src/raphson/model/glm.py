@@ -19,7 +19,7 @@ from raphson.errors import DataError, ModelError
 from raphson.execute import Executor, serial
 from raphson.model.families import resolve
 from raphson.model.limits import Limit
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.rows import block_rows
@@ -133,11 +133,18 @@ class GeneralisedLinearModel:
                 f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients. "
                 "Drop terms, bring more data, or pass penalty="
             )
+        low, high = self.family.link.interval
+        level = float(self.y @ self.row_weight / self.row_weight.sum())
+        if self.family.predictor_labels is None and not low <= level <= high:
+            raise ModelError(
+                f"link: the means of the {self.family.link.name} link lie between {low:g} and {high:g}, but the responses "
+                f"average {level:.4g}; choose another link for the {self.family.name} family"
+            )
         if n and self.y.min() == self.y.max():
             warnings.warn(
                 f"response: all {n} values are equal ({self.y[0]:g}); there is nothing for covariates to explain",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
     # -- structure ---------------------------------------------------------------------------------------------
@@ -212,6 +219,7 @@ class GeneralisedLinearModel:
             self.executor,
             self.data.weights if self.weights_kind == "frequency" else None,
             None if self.family.dispersion_fixed else max(self.nobs - self.predictor.n_params, 1.0),
+            at_limit=self.shift is not None,
         )
 
     # -- the iteration -----------------------------------------------------------------------------------------
@@ -239,8 +247,8 @@ class GeneralisedLinearModel:
 
     def pearson(self, rows: RowTable) -> float:
         """Σ w (y − μ̂)²/V(μ̂)."""
-        residual = self.y - rows.mean[0]
-        return self._weighted_sum(residual * residual / self.family.variance(rows.mean[0]))
+        mean = rows.mean[0]
+        return pearson_statistic(self.y, mean, self.family.variance(mean), self.row_weight)
 
     def _weighted_sum(self, values: np.ndarray) -> float:
         w = self.row_weight
@@ -248,7 +256,10 @@ class GeneralisedLinearModel:
 
     def ml_dispersion(self, rows: RowTable) -> float:
         """The φ that maximises the likelihood at the fitted means."""
-        return float(self.family.ml_dispersion(self.y, rows.mean[0], self.row_weight, self.weights_kind))
+        mean = rows.mean[0]
+        uncertain = (self.y != mean) | (self.family.variance(mean) > 0)  # the others say nothing of φ
+        y, mean, weight = self.y[uncertain], mean[uncertain], self.row_weight[uncertain]
+        return float(self.family.ml_dispersion(y, mean, weight, self.weights_kind))
 
     def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
         """Σ w log f(y; μ̂, φ), every constant included."""
@@ -331,7 +342,10 @@ class GeneralisedLinearModel:
                 signs = np.zeros(len(theta))
                 signs[self.n_coefficients :] = 1.0
                 model = replace(self, family=simpler, penalty=self._main_penalty)
-                note = f"{', '.join(self.family.auxiliary)} runs to infinity: what is left is the {simpler.name} model"
+                note = (
+                    f"the responses vary no more than {simpler.name} ones: {', '.join(self.family.auxiliary)} runs to "
+                    f"infinity, and the {simpler.name} fit, its limit, is shown"
+                )
                 return Limit("boundary", model, signs, None, note)
         suspicious = self._may_separate and (
             self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)

@@ -149,6 +149,7 @@ class Objective:
     copies : (n,) how many copies each row stands for, where weights are counts: such a row scores w times, not
         once w times as much. None if every row is one.
     residual_df : divisor of Pearson's statistic for φ̂; None where the family fixes φ = 1.
+    at_limit : whether some rows are held at infinity, so that columns only they determine are rightly left out.
     """
 
     family: Any
@@ -158,6 +159,7 @@ class Objective:
     executor: Executor = field(default_factory=serial)
     copies: np.ndarray | None = None
     residual_df: float | None = None
+    at_limit: bool = False
 
     @property
     def n_params(self) -> int:
@@ -202,6 +204,19 @@ class Objective:
         zero = np.zeros(self.n_params)
         return self._penalised(zero, sum_blocks(self.executor, one, self.blocks))
 
+    def design_root(self) -> Root:
+        """The rows J_i of positive weight as a triangle: what the design alone says about rank, whatever W is."""
+        K = self.predictor.n_predictors
+
+        def one(block: Block) -> Root:
+            counts = (block.weight[: block.rows] > 0).astype(float)
+            roots = np.eye(K)[:, :, None] * counts
+            A = self.predictor.scaled_rows(block, roots)
+            return Root.of(np.column_stack([A, np.zeros(len(A))]))
+
+        root = sum_blocks(self.executor, one, self.blocks)
+        return root if self.penalty is None else penalised(root, self.penalty, np.zeros(self.n_params))
+
     def information_product(self, weights: list[np.ndarray], v: np.ndarray) -> np.ndarray:
         """(Σ JᵀWJ + P) v, one reading of the data and no p × p matrix."""
         pairs = list(zip(self.blocks, weights, strict=True))
@@ -243,9 +258,7 @@ class Objective:
         pearson = 0.0
         if self.residual_df is not None:
             mean = rows.mean[0]
-            residual = block.y[:m] - mean
-            w = block.weight[:m]
-            pearson = float(np.sum(np.where(w > 0, w * residual * residual / self.family.variance(mean), 0.0)))
+            pearson = pearson_statistic(block.y[:m], mean, self.family.variance(mean), block.weight[:m])
         return Sums(rows.total, predictor.transpose_product(block, score), pearson, rows.highest, information, weights)
 
     def _row_information(self, kind: Kind, rows: Any, block: Block, score: np.ndarray) -> np.ndarray:
@@ -275,6 +288,14 @@ class Objective:
         if "expected" in information and self.same("observed") == "expected":
             information["observed"] = information["expected"]
         return Evaluation(theta, value, score, information, dispersion, sums.highest, sums.weights, self.n_rows)
+
+
+def pearson_statistic(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
+    """Σ w (y − μ)²/V(μ); a response that is certain and right (V = 0, y = μ) adds nothing."""
+    residual = y - mean
+    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))
 
 
 def penalised(part: Gram | Root, penalty: np.ndarray, theta: np.ndarray) -> Gram | Root:

@@ -48,9 +48,13 @@ def start_from(
     """
     linear = _fit(objective, eta)
     here = None if plain else _evaluate(objective, linear, need)
-    if here is not None:
+    if here is not None and objective.family.canonical:
         return here
     inside = _fit(objective, np.broadcast_to(constant[:, None], eta.shape), project=True)
+    if here is not None:
+        # Without concavity a start worse than a constant mean may lie beyond a ridge that leads to infinity.
+        level = _evaluate(objective, inside, need)
+        return here if level is None or here.value >= level.value else level
     for candidate in (inside, np.zeros_like(inside)):
         here = _evaluate(objective, candidate, need)
         if here is None:

@@ -168,6 +168,11 @@ class Climb:
                 self._hold(factor, part)
                 return
 
+    def _explained(self, kept: np.ndarray) -> bool:
+        """Whether the design alone says that the columns not kept are combinations of the others."""
+        factor = factorise(self.objective.design_root(), self.free)
+        return factor is not None and not (factor.kept & ~kept).any()
+
     def _hold(self, factor: Factor, part: Gram | Root) -> bool:
         """Hold the columns that `factor` leaves out at 0; True if that has changed θ.
 
@@ -208,7 +213,9 @@ class Climb:
             found = direction(self._part, self.here.score, self.free, self.damping)
         if found is None or found.factor is None:
             return None
-        # Only at the start, where the weights are moderate, does a vanishing pivot speak of the design alone.
+        if (found.factor.kept != self.free).any() and not self.objective.at_limit:
+            if len(self.path) or not self._explained(found.factor.kept):
+                return None  # not the design but the weights, all but zero here, make M singular
         if not len(self.path) and self._hold(found.factor, self._part):
             return self._solve_by_factor()
         if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:

@@ -16,7 +16,7 @@ from raphson.model.objective import Evaluation
 from raphson.numeric import EPSILON
 
 ARMIJO = 1e-4
-SHORTEST = 2.0**-40
+SHORTEST = 2.0**-70
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,17 @@ _ADVICE = {
     Status.SEARCH_FAILED: (
         "no step along the last direction raised the log-likelihood; try method='newton', damping=, or another start="
     ),
-    Status.SINGULAR: "the information is singular: the data do not determine all parameters; simplify the model",
+    Status.SINGULAR: (
+        "the information is singular where the iteration stands: begin nearer the maximum with start=, rescale extreme "
+        "values, or simplify the model"
+    ),
     Status.NOT_FINITE: "the log-likelihood stopped being finite; try another start= or check the data for extremes",
     Status.SEPARATED: (
         "some covariates separate the responses: their maximum likelihood estimates are infinite; drop them, "
         "merge levels, or add penalty="
     ),
     Status.BOUNDARY: (
-        "the likelihood rises all the way to the edge of the parameter space; choose a link or family without that edge"
+        "the iteration ran into the edge of the parameter space, beyond which some means are impossible; "
+        "choose a link or family without that edge"
     ),
 }

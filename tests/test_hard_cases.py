@@ -1,0 +1,81 @@
+"""Fits that look well and are not, unless somebody looks twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    n = 120
+    frame = pd.DataFrame({"x": rng.normal(size=n), "g": rng.choice(list("abc"), n), "cl": rng.integers(0, 9, n)})
+    frame["bin"] = (rng.uniform(size=n) < 1 / (1 + np.exp(-0.3 - 0.5 * frame.x))).astype(int)
+    frame["count"] = rng.poisson(np.exp(1 + 0.3 * frame.x))
+    frame["rain"] = [rng.gamma(2, 0.5, size=k).sum() for k in frame["count"]]
+    return frame
+
+
+@pytest.mark.parametrize("start", [[1000.0, 0.0], [1e10, 0.0]])
+def test_weights_that_vanish_are_no_aliased_columns(data, start):
+    # √W X is zero there; judged by it, every column would be aliased and the empty model "converged".
+    with pytest.warns(rp.ConvergenceWarning, match="singular"):
+        fit = rp.glm("bin ~ x", data, family="binomial", start=start)
+    assert not fit.converged
+    assert fit.params.notna().all()
+
+
+def test_a_start_far_out_is_climbed_back_from(data):
+    fit = rp.glm("bin ~ x", data, family="binomial", start=[37.0, 0.0])
+    usual = rp.glm("bin ~ x", data, family="binomial")
+    assert fit.converged
+    np.testing.assert_allclose(fit.params, usual.params, rtol=1e-10)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cauchit", "cloglog"])
+def test_a_link_that_cannot_reach_the_responses_is_refused(data, link):
+    with pytest.raises(rp.ModelError, match=f"link: the means of the {link} link lie between 0 and 1"):
+        rp.glm("count ~ x", data, family=rp.families.Poisson(link=link))
+
+
+def test_nothing_is_claimed_of_a_mean_at_infinity(data):
+    with pytest.warns(rp.SeparationWarning):
+        fit = rp.glm("y ~ g", data.assign(y=np.where(data.g == "a", 0, data["count"])), family="poisson")
+    new = {"g": ["a", "b"]}
+    link = fit.predict(new, kind="link", se=True, interval="confidence")
+    assert link["fit"][0] == -np.inf
+    assert link.loc[0, ["se", "lower", "upper"]].isna().all()
+    assert link.loc[1].notna().all()
+    mean = fit.predict(new, se=True, interval="confidence")
+    assert mean["fit"][0] == 0
+    assert mean.loc[0, ["se", "lower", "upper"]].isna().all()
+
+
+def test_a_separated_level_tells_nothing_of_the_dispersion(data):
+    zeros = data.assign(y=np.where(data.g == "a", 0, data.rain))
+    with pytest.warns(rp.SeparationWarning):
+        whole = rp.glm("y ~ g", zeros, family="tweedie(1.5)")
+    rest = rp.glm("y ~ g", zeros[zeros.g != "a"], family="tweedie(1.5)")
+    assert whole.llf == pytest.approx(rest.llf, rel=1e-10)
+    assert whole.deviance == pytest.approx(rest.deviance, rel=1e-10)
+
+
+def test_clusters_by_the_name_of_a_column(data):
+    fit = rp.glm("bin ~ x", data, family="binomial")
+    by_name, by_values = fit.robust("cluster", groups="cl"), fit.robust("cluster", groups=data.cl)
+    np.testing.assert_array_equal(by_name.bse, by_values.bse)
+    with pytest.raises(rp.DataError, match="groups: column 'nowhere' is not in the data"):
+        fit.robust("cluster", groups="nowhere")
+
+
+def test_counts_that_vary_too_little_are_poisson():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=100), "y": rng.binomial(10, 0.5, size=100)})
+    with pytest.warns(rp.ConvergenceWarning, match="the responses vary no more than poisson ones"):
+        fit = rp.glm("y ~ x", data, family="negative_binomial")
+    assert fit.theta == np.inf
+    np.testing.assert_allclose(fit.params, rp.glm("y ~ x", data, family="poisson").params, rtol=1e-10)
