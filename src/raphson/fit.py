@@ -196,8 +196,8 @@ class Fit:
     def information(self, kind: Information = "expected") -> pd.DataFrame:
         """Fisher information at the estimate, 1/φ̂ included; its inverse is the model-based ``cov_params()``.
 
-        With a penalty P it is F + P, and the covariance φ̂ (F+P)⁻¹ F (F+P)⁻¹; with a negative binomial whose θ was estimated, that
-        of the coefficients with θ profiled out.
+        With a penalty P it is F + P, and the covariance φ̂ (F+P)⁻¹ F (F+P)⁻¹; with a negative binomial whose θ was
+        estimated, that of the coefficients with θ profiled out.
         """
         import pandas as pd
 
@@ -240,11 +240,8 @@ class Fit:
         if groups is not None:
             values = self._column(groups) if isinstance(groups, str) else np.asarray(groups)
             index = self._model.data.index
-            if (
-                index is not None
-                and values.ndim == 1
-                and len(values) == len(self._model.y) + self._model.data.n_dropped
-            ):
+            whole = len(self._model.y) + self._model.data.n_dropped
+            if index is not None and values.shape == (whole,):
                 values = values[index]
             if values.ndim != 1 or len(values) != len(self._model.y):
                 raise DataError(f"groups: expected one for each of {len(self._model.y)} rows; got shape {values.shape}")

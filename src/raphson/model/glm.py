@@ -134,11 +134,11 @@ class GeneralisedLinearModel:
                 "Drop terms, bring more data, or pass penalty="
             )
         low, high = self.family.link.interval
-        level = float(self.y @ self.row_weight / self.row_weight.sum())
+        level = float(self.y.mean() if self.weight is None else self.y @ self.weight / self.weight.sum())
         if self.family.predictor_labels is None and not low <= level <= high:
             raise ModelError(
-                f"link: the means of the {self.family.link.name} link lie between {low:g} and {high:g}, but the responses "
-                f"average {level:.4g}; choose another link for the {self.family.name} family"
+                f"link: the means of the {self.family.link.name} link lie between {low:g} and {high:g}, but the "
+                f"responses average {level:.4g}; choose another link for the {self.family.name} family"
             )
         if n and self.y.min() == self.y.max():
             warnings.warn(

@@ -214,8 +214,12 @@ class Objective:
             A = self.predictor.scaled_rows(block, roots)
             return Root.of(np.column_stack([A, np.zeros(len(A))]))
 
-        root = sum_blocks(self.executor, one, self.blocks)
-        return root if self.penalty is None else penalised(root, self.penalty, np.zeros(self.n_params))
+        root: Root = sum_blocks(self.executor, one, self.blocks)
+        if self.penalty is None:
+            return root
+        ridge = penalised(root, self.penalty, np.zeros(self.n_params))
+        assert isinstance(ridge, Root)
+        return ridge
 
     def information_product(self, weights: list[np.ndarray], v: np.ndarray) -> np.ndarray:
         """(Σ JᵀWJ + P) v, one reading of the data and no p × p matrix."""

@@ -26,16 +26,19 @@ class BlockRows:
     summary : [Σ w_i log f(y_i | η_i), the largest log f(y_i | η_i) of a row that counts and
         whose response is 0 or 1].
     table : (R, size) the row quantities, stacked.
-    n_predictors, n_means, rows : K, C and the number of real rows.
+    n_predictors, rows : K and the number of real rows.
+    canonical : whether observed and expected information are one, and stored once.
     """
 
-    __slots__ = ("_C", "_K", "_table", "highest", "total")
+    __slots__ = ("_C", "_K", "_after", "_table", "highest", "total")
 
-    def __init__(self, summary: Any, table: Any, n_predictors: int, rows: int) -> None:
+    def __init__(self, summary: Any, table: Any, n_predictors: int, rows: int, canonical: bool) -> None:
         self.total, self.highest = np.asarray(summary).tolist()
         self._table = np.asarray(table)[:, :rows]
-        self._K = n_predictors
-        self._C = (len(self._table) - 1 - n_predictors - 2 * n_predictors**2) // (1 + n_predictors)
+        K = self._K = n_predictors
+        self._after = 1 + K + K * K * (1 if canonical else 2)
+        """Where the matrices end and the means begin."""
+        self._C = (len(self._table) - self._after) // (1 + K)
 
     @property
     def value(self) -> np.ndarray:
@@ -55,18 +58,17 @@ class BlockRows:
     @property
     def expected(self) -> np.ndarray:
         """(K, K, m) w_i E[W_i], zero where w_i = 0."""
-        return self._part(1 + self._K + self._K**2, self._K, self._K)
+        return self._part(self._after - self._K**2, self._K, self._K)
 
     @property
     def mean(self) -> np.ndarray:
         """(C, m) means."""
-        start = 1 + self._K + 2 * self._K**2
-        return self._table[start : start + self._C]
+        return self._table[self._after : self._after + self._C]
 
     @property
     def slope(self) -> np.ndarray:
         """(C, K, m) their derivatives with respect to η."""
-        return self._part(1 + self._K + 2 * self._K**2 + self._C, self._C, self._K)
+        return self._part(self._after + self._C, self._C, self._K)
 
     def _part(self, start: int, a: int, b: int) -> np.ndarray:
         return self._table[start : start + a * b].reshape(a, b, -1)
@@ -90,17 +92,10 @@ def _compiled() -> Any:
         total = jnp.sum(weigh(rows.value))
         # Only a response of 0 or 1 can be certain. The value of another lacks terms in y and may be 0 anywhere.
         highest = jnp.max(jnp.where(counts & ((y == 0) | (y == 1)), rows.value, -jnp.inf))
-        table = jnp.concatenate(
-            [
-                rows.value[None],
-                weigh(rows.score),
-                weigh(rows.observed),
-                weigh(rows.expected),
-                rows.mean,
-                rows.slope.reshape(-1, size),
-            ]
-        )
-        return jnp.stack([total, highest]), table
+        # What is written back to memory costs more than what is computed: a matrix that is twice the same goes once.
+        matrices = [rows.observed] if family.canonical else [rows.observed, rows.expected]
+        parts = [rows.value[None], weigh(rows.score), *map(weigh, matrices), rows.mean, rows.slope.reshape(-1, size)]
+        return jnp.stack([total, highest]), jnp.concatenate(parts)
 
     return jax.jit(weighted_rows, keep_unused=True)
 
@@ -109,7 +104,7 @@ def block_rows(family: Any, block: Block, eta: np.ndarray) -> BlockRows:
     """Evaluate a family on one block at linear predictors eta (K, size)."""
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
-        return BlockRows(summary, table, len(eta), block.rows)
+        return BlockRows(summary, table, len(eta), block.rows, family.canonical)
 
 
 def compile_ahead(family: Any) -> None:

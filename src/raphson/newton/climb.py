@@ -213,9 +213,9 @@ class Climb:
             found = direction(self._part, self.here.score, self.free, self.damping)
         if found is None or found.factor is None:
             return None
-        if (found.factor.kept != self.free).any() and not self.objective.at_limit:
-            if len(self.path) or not self._explained(found.factor.kept):
-                return None  # not the design but the weights, all but zero here, make M singular
+        dropped = (found.factor.kept != self.free).any() and not self.objective.at_limit
+        if dropped and (len(self.path) or not self._explained(found.factor.kept)):
+            return None  # not the design but the weights, all but zero here, make M singular
         if not len(self.path) and self._hold(found.factor, self._part):
             return self._solve_by_factor()
         if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:
@@ -309,7 +309,10 @@ class Climb:
         self.polished = polish or self._was_newton(accepted.size)
         if self.spectral:
             self.first = self._spectral_size(accepted.evaluation) or accepted.size
-        self.here, self.size = accepted.evaluation, accepted.size
+        there = accepted.evaluation
+        if not there.information and self.factor_distance <= FINAL * math.sqrt(there.rows):
+            there = replace(there, information=self.here.information)
+        self.here, self.size = there, accepted.size
         self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
         return True
 
@@ -360,8 +363,6 @@ class Climb:
         assert self.newton is not None
         self.fresh = not (self.many and not self.root)
         trial = self._evaluate(self.here.theta + self.newton.step, self._need() if self.fresh else Need())
-        if not trial.information:
-            trial = replace(trial, information=self.here.information)
         return Accepted(trial, 1.0) if trial.finite else None
 
     def _record(self) -> None:

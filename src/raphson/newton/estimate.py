@@ -19,6 +19,9 @@ from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
 from raphson.newton.status import Status
 
+PART_TOLERANCE = 0.5
+"""How near, in its own standard errors, the maximum over a part has to be found before one last step."""
+
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""
 
@@ -137,7 +140,7 @@ def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluati
     objective, method = model.objective, options.method
     every = max(2, objective.n_rows // THINNED_ROWS)
     try:
-        first = _climb(model.thinned(every), replace(options, tol=1e-4, watch=None), None, suspect)
+        first = _climb(model.thinned(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
         usable = first.status.converged and bool(first.free.all())
     except RaphsonError:
         # The part may be degenerate where the whole is not.
