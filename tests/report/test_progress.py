@@ -37,4 +37,6 @@ def test_long_work_is_shown_and_wiped() -> None:
             time.sleep(0.01)
     assert "iteration 7, 0.031 standard errors" in stream.getvalue()
     assert stream.getvalue().endswith("\x1b[2K")  # the line is erased
+    while not set(threading.enumerate()) <= before and time.monotonic() < deadline:
+        time.sleep(0.01)  # the display's thread takes a moment to end
     assert set(threading.enumerate()) <= before  # no thread is left behind
