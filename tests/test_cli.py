@@ -136,6 +136,7 @@ def test_demo_shows_the_iterations_and_writes_its_results(tmp_path: Path, capsys
     out = capsys.readouterr().out
     assert "iteration" in out and "log-likelihood" in out and FORMULA in out
     assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == [
+        "births.csv",
         "fit.json",
         "path.png",
         "report.html",
@@ -250,3 +251,16 @@ def test_a_reader_that_leaves_early_is_no_error(saved: str, tmp_path: Path) -> N
     os.close(write_end)
     assert result.stderr == ""
     assert result.returncode == 141
+
+
+def test_an_input_is_never_overwritten(tmp_path: Path, capsys) -> None:
+    table = tmp_path / "births.csv"
+    table.write_bytes(datasets.path("births").read_bytes())
+    before = table.read_bytes()
+    for option in ("--report", "--save"):
+        assert run("fit", "low ~ age", str(table), "--family", "binomial", option, str(table)) == 2
+        assert "ends in" in capsys.readouterr().err
+    assert run("fit", "low ~ age", str(table), "--family", "binomial", "--save", str(tmp_path / "fit.json")) == 0
+    assert run("predict", str(tmp_path / "fit.json"), str(table), "--out", str(table)) == 2
+    assert "would overwrite what is read" in capsys.readouterr().err
+    assert table.read_bytes() == before

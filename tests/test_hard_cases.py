@@ -79,3 +79,21 @@ def test_counts_that_vary_too_little_are_poisson():
         fit = rp.glm("y ~ x", data, family="negative_binomial")
     assert fit.theta == np.inf
     np.testing.assert_allclose(fit.params, rp.glm("y ~ x", data, family="poisson").params, rtol=1e-10)
+
+
+@pytest.mark.parametrize("argument", ["weights", "offset", "groups"])
+def test_rows_in_another_order_are_not_matched_by_position(data, argument):
+    shuffled = data["cl"].sample(frac=1, random_state=0)
+    with pytest.raises(rp.DataError, match=f"{argument}: its index differs"):
+        rp.glm("count ~ x", data, family="poisson", **{argument: shuffled})
+    rp.glm("count ~ x", data[data.x > 0], family="poisson", offset=pd.Series(np.zeros((data.x > 0).sum())))
+
+
+def test_a_response_in_another_order_is_refused(data):
+    with pytest.raises(rp.DataError, match="y: its index differs"):
+        rp.glm(data["count"], data[["x"]].sample(frac=1, random_state=0), family="poisson")
+
+
+def test_within_is_refused_rather_than_read_otherwise_than_in_r(data):
+    with pytest.raises(rp.FormulaError, match="%in% is not available; write a:b"):
+        rp.glm("count ~ x %in% g", data)

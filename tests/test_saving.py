@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -67,7 +68,8 @@ def same(one, two):
 def test_numbers_and_arrays(pair):
     fit, loaded = pair
     for name in saving.NUMBERS + saving.TEXTS:
-        same(getattr(loaded, name), getattr(fit, name))
+        several = name == "rss" and fit.family.predictor_labels is not None
+        same(getattr(loaded, name), None if several else getattr(fit, name))
     for name in saving.ARRAYS:
         # Auxiliary parameters are settled in the family, and not kept a second time.
         values = getattr(fit, name)
@@ -253,6 +255,115 @@ def test_content_that_was_made_up(saved, tmp_path, what, monkeypatch, sample):
     with pytest.raises(rp.RaphsonError) as caught:
         rp.load(path).predict(frame(sample))
     assert len(str(caught.value)) < 700
+
+
+MUTANTS = (
+    None,
+    -1,
+    0.5,
+    1e308,
+    -1e308,
+    10**400,
+    0,
+    True,
+    "zzz",
+    "",
+    [],
+    {},
+    [[]],
+    {"number": "NaN"},
+    {"number": "-Infinity"},
+)
+
+
+USES = (
+    lambda loaded, new: loaded.summary().text,
+    lambda loaded, new: loaded.predict(new, se=True, interval="confidence"),
+    lambda loaded, new: loaded.tidy(),
+    lambda loaded, new: loaded.conf_int(),
+)
+
+
+def _leaves(value):
+    """(holder, key) of everything in nested lists and dictionaries."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield value, key
+        if isinstance(item, dict | list):
+            yield from _leaves(item)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["theta", "levels", "spline", "gamma", "half separated"])
+def test_whatever_is_in_the_file_it_is_refused_or_works(sample, tmp_path, name):
+    fit = {**FITS, **ODD}[name](sample)
+    fit.save(tmp_path / "fit.json")
+    if fit.formula is None:
+        p = len(fit.names)
+        new = np.column_stack([np.ones(3), np.linspace(-1, 1, 3)[:, None] * np.ones((3, p - 1))])
+    else:
+        new = frame(sample).iloc[:3]
+    places = len(list(_leaves(json.loads((tmp_path / "fit.json").read_text())["fit"])))
+    choose = np.random.default_rng(7)
+    tried = [(int(choose.integers(places)), MUTANTS[choose.integers(len(MUTANTS))]) for _ in range(60)]
+    for place, value in tried:
+
+        def change(content, place=place, value=value):
+            holder, key = list(_leaves(content))[place]
+            holder[key] = value
+
+        path = rewritten(tmp_path / "fit.json", tmp_path / "mutant.json", change)
+        try:
+            loaded = rp.load(path)
+        except rp.DataError as error:
+            assert "mutant.json" in str(error) and "Save the fit again" in str(error)
+            continue
+        for use in USES:
+            with contextlib.suppress(rp.RaphsonError):
+                use(loaded, new)
+
+
+REFUSED = {
+    **{f"{name} is null": lambda fit, name=name: fit.update({name: None}) for name in ("nobs", "deviance", "distance")},
+    "a direction that is a number": lambda fit: fit.update(_direction=-1),
+    "a direction without numbers": lambda fit: fit.update(_direction=[]),
+    "a covariance with null": lambda fit: fit["_reduced_cov"][0].__setitem__(1, None),
+    "a covariance that is not symmetric": lambda fit: fit["_reduced_cov"][0].__setitem__(1, 1e3),
+    "a negative variance": lambda fit: fit["_reduced_cov"][0].__setitem__(0, -1e3),
+    "no design": lambda fit: fit.update(design=[]),
+    "text in the path": lambda fit: fit["path"]["llf"].__setitem__(0, "zzz"),
+    "an unknown method": lambda fit: fit.update(method="zzz"),
+    "no kind of covariance": lambda fit: fit.update(cov_kind=None),
+    "an unknown rule": lambda fit: fit.update(dispersion_rule="zzz"),
+    "a negative dispersion": lambda fit: fit.update(dispersion_rule=-1.0),
+    "a number too large": lambda fit: fit.update(llf=10**400),
+    "a name twice": lambda fit: fit.update(names=["x"] * len(fit["names"])),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused_when_loaded(saved, tmp_path, what):
+    path = rewritten(saved, tmp_path / "made.json", REFUSED[what])
+    with pytest.raises(rp.DataError, match=r"made\.json: .*Save the fit again"):
+        rp.load(path)
+
+
+@pytest.mark.parametrize("path", [None, 0, 1.5, b"fit.json"])
+def test_a_path_that_is_none(path):
+    with pytest.raises(rp.DataError, match="path: expected the name of a file"):
+        rp.load(path)
+
+
+def test_bare_nan_is_not_ours(saved, tmp_path):
+    (tmp_path / "nan.json").write_text(saved.read_text().replace('"llf": ', '"llf": NaN, "was": ', 1))
+    with pytest.raises(rp.DataError, match="was changed"):
+        rp.load(tmp_path / "nan.json")
+
+
+def test_residual_sd(sample, tmp_path):
+    fit = FITS["quasi"](sample)
+    fit.save(tmp_path / "fit.json")
+    loaded = rp.load(tmp_path / "fit.json")
+    assert loaded.rss == fit.rss and loaded.residual_sd == fit.residual_sd
 
 
 def test_saving_over_a_file_leaves_it_whole(saved, sample, tmp_path, monkeypatch):

@@ -73,11 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from raphson.report.files import check_writable
+    from raphson.report.files import check_output
 
-    for place in (options.save, options.report):
-        if place is not None:
-            check_writable(place)  # before the work, not after it
+    # Before the work, not after it.
+    if options.save is not None:
+        check_output(options.save, (".json",), "a saved fit", [options.data])
+    if options.report is not None:
+        check_output(options.report, (".html", ".htm"), "a report", [options.data])
     fit = _fitted(options.formula, _table(options.data), _glm_arguments(options))
     _print_fit(fit, options)
     if options.save is not None:
@@ -88,10 +90,11 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from raphson.report.files import check_table
+    from raphson.report.files import TABLES, check_output, check_table
 
     if options.out is not None:
         check_table(options.out)
+        check_output(options.out, TABLES, "a table", [options.data, options.model])
     from raphson.data import read_table
     from raphson.fit import load
     from raphson.report.progress import Progress
@@ -130,7 +133,9 @@ def _demo(options: argparse.Namespace) -> int:
     _report(fit, folder / "report.html", 0.95)
     with written_whole(folder / "path.png") as draft:
         fit.plot_path().savefig(draft, dpi=150)
-    for name in ("fit.json", "report.html", "path.png"):
+    with written_whole(folder / data.name) as draft:
+        draft.write_bytes(data.read_bytes())
+    for name in (data.name, "fit.json", "report.html", "path.png"):
         print(f"wrote {folder / name}")
     return CONVERGED if fit.converged else NOT_CONVERGED
 

@@ -380,11 +380,15 @@ class Fit:
     @cached_property
     def rss(self) -> float:
         """Weighted sum of squared residuals."""
-        return self._model.sum_of_squares(self._rows)
+        if self.family.predictor_labels is not None:
+            raise ModelError("rss: a multinomial response has no residuals to square; see fit.deviance")
+        return self._settled.sum_of_squares(self._rows)
 
     @property
     def residual_sd(self) -> float:
         """√(rss/df_resid)."""
+        if self.family.predictor_labels is not None:
+            raise ModelError("residual_sd: a multinomial response has no residuals; see fit.deviance")
         return math.sqrt(self.rss / self.df_resid) if self.df_resid > 0 else math.nan
 
     # -- data --------------------------------------------------------------------------------------------------
@@ -583,9 +587,10 @@ class Fit:
 
     def report(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page."""
-        from raphson.report.files import written_whole
+        from raphson.report.files import check_output, written_whole
         from raphson.report.html import html_page
 
+        check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
             draft.write_text(html_page(self, 0.95), encoding="utf-8")
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -22,14 +23,22 @@ VERSION = 1
 
 NUMBERS = (
     *("nobs", "df_model", "df_resid", "dispersion", "deviance", "null_deviance", "llf", "aic", "bic"),
-    *("theta", "theta_se", "distance", "_floor", "_effective"),
+    *("theta", "theta_se", "rss", "distance", "_floor", "_effective"),
 )
-"""What is stored of a Fit as one number or None."""
+"""What is stored of a Fit as one number."""
+
+ABSENT = ("theta", "theta_se", "rss")
+"""Which of them may be None."""
+
+NOT_NEGATIVE = ("nobs", "dispersion", "theta", "theta_se", "rss", "distance", "_floor")
+"""Which of them are 0 or more, or NaN."""
 
 ARRAYS = ("_theta", "_infinite", "_direction", "_reduced_cov", "_certifying")
 """What is stored as an array or None."""
 
 TEXTS = ("method", "information_kind", "cov_kind", "formula", "message")
+
+DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 def write(fit: Any, path: str | PathLike[str]) -> None:
@@ -37,7 +46,9 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
     from raphson.report.files import written_whole
 
     body: dict[str, Any] = {name: getattr(fit, name) for name in TEXTS}
-    body |= {name: getattr(fit, name) for name in NUMBERS}
+    body |= {name: getattr(fit, name) for name in NUMBERS if name != "rss"}
+    # A multinomial response has no single residual.
+    body["rss"] = None if fit.family.predictor_labels is not None else fit.rss
     # Auxiliary parameters, which come last, are settled in the family.
     n = len(fit.names)
     body |= {name: None if (values := getattr(fit, name)) is None else _listed(values[:n]) for name in ARRAYS}
@@ -63,15 +74,20 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
 
 def read(path: str | PathLike[str], kind: type[Any]) -> Any:
     """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data."""
+    if not isinstance(path, str | PathLike):
+        raise DataError(f"path: expected the name of a file that Fit.save wrote; got {path!r}")
     content = _checked(path)
     try:
         return _rebuilt(_decode(content), kind)
-    except RaphsonError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(
-            f"{path}: expected a saved fit; a part of it is missing or malformed ({error!r}). Save the fit again"
-        ) from None
+    except RaphsonError as error:
+        reason = str(error)
+    except KeyError as error:
+        reason = f"no {error}"
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        reason = str(error)
+    raise DataError(
+        f"{path}: expected a saved fit; a part of it is missing or malformed ({reason.rstrip('.')}). Save the fit again"
+    )
 
 
 def _checked(path: str | PathLike[str]) -> Any:
@@ -91,7 +107,11 @@ def _checked(path: str | PathLike[str]) -> Any:
             f"{path}: expected version {VERSION} of the format; got {document.get('version')!r}. Save the fit again"
         )
     content = document.get("fit")
-    if not isinstance(content, dict) or _digest(content) != document.get("sha256"):
+    try:
+        whole = isinstance(content, dict) and _digest(content) == document.get("sha256")
+    except (ValueError, RecursionError):  # a bare NaN or infinity, or lists without end: not ours
+        whole = False
+    if not whole:
         raise DataError(f"{path}: the saved fit was changed since it was written. Save the fit again")
     return content
 
@@ -102,39 +122,56 @@ def _rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.model.predictor import LinearPredictor
     from raphson.newton import path as steps
     from raphson.newton.status import Status
+    from raphson.uncertainty import INFORMATION
 
+    family = families.from_dict(body["family"])
+    schema = Schema.from_dict(body["schema"])
+    names, widths = body["names"], body["widths"]
+    _expect(_is_texts(names), "names: expected different texts")
+    levels = body["family"].get("levels")
+    _expect(levels is None or (_is_texts(levels) and len(levels) > 1), "levels: expected different texts")
+    K, n = family.n_predictors, len(names)
+    width = len(schema.names)
+    _expect(_is_list(widths, _is_count) and widths == [width] * K, f"widths: expected {K} times {width}")
+    _expect(K * width == n, f"names: expected {K * width}")
+    _expect(_is_list(body["design"], _is_count) and body["design"] == [0] * K, f"design: expected {K} times 0")
     fit = object.__new__(kind)
     state = fit.__dict__
-    for name in TEXTS:
-        _expect(body[name] is None or isinstance(body[name], str), name)
-        state[name] = body[name]
-    for name in NUMBERS:
-        _expect(body[name] is None or isinstance(body[name], int | float), name)
-        state[name] = body[name]
-    for name in ARRAYS:
-        state[name] = None if body[name] is None else np.array(body[name], dtype=float)
-    names = tuple(body["names"])
-    _expect(all(isinstance(name, str) for name in names), "names")
-    predictor = LinearPredictor(tuple(map(int, body["widths"])), tuple(map(int, body["design"])))
-    p, n = predictor.n_params, len(names)
-    _expect(state["_theta"].shape == (p,) and state["_infinite"].shape == (p,), "estimates")
-    _expect(
-        n <= p and state["_reduced_cov"].shape == (n, n) and state["_certifying"].shape == (n, n),
-        "covariance",
-    )
+    state |= _checked_texts(body)
+    state |= {name: _checked_number(body[name], name) for name in NUMBERS}
+    for name in ("_theta", "_infinite"):
+        state[name] = _array(body[name], (n,), name)
+    _expect(bool(np.isin(state["_infinite"], (-1, 0, 1)).all()), "_infinite: expected -1, 0 or 1")
+    state["_direction"] = None if body["_direction"] is None else _array(body["_direction"], (n,), "_direction")
+    for name in ("_reduced_cov", "_certifying"):
+        state[name] = _covariance(body[name], n, name)
+    for name in ("_free", "_aliased"):
+        flags = _array(body[name], (n,), name)
+        _expect(bool(np.isin(flags, (0, 1)).all()), f"{name}: expected 0 or 1")
+        state[name] = flags.astype(bool)
+    information = body["information"]
+    _expect(isinstance(information, dict) and set(information) == set(INFORMATION), "information: other kinds")
+    _expect(_is_count(body["n_dropped"]), "n_dropped: expected a count")
+    _expect(isinstance(body["has_intercept"], bool), "has_intercept: expected true or false")
+    rule = body["dispersion_rule"]
+    if isinstance(rule, str):
+        _expect(rule in DISPERSIONS, f"dispersion_rule: expected one of {', '.join(DISPERSIONS)}")
+    else:
+        _expect(_is_number(rule) and 0 < rule < math.inf, "dispersion_rule: expected a positive number")
+        rule = float(rule)
     state |= {
-        "names": names,
+        "names": tuple(names),
         "_n": n,
-        "_predictor": predictor,
+        "_predictor": LinearPredictor(tuple(widths), tuple(body["design"])),
         "status": Status(body["status"]),
-        "n_dropped": int(body["n_dropped"]),
-        "has_intercept": bool(body["has_intercept"]),
-        "_dispersion_rule": body["dispersion_rule"],
-        "family": families.from_dict(body["family"]),
-        "_schema": Schema.from_dict(body["schema"]),
-        "_steps": steps.Path.from_columns(body["path"]),
+        "n_dropped": body["n_dropped"],
+        "has_intercept": body["has_intercept"],
+        "_dispersion_rule": rule,
+        "family": family,
+        "_schema": schema,
+        "_steps": steps.Path.from_columns(_checked_columns(body["path"])),
         "_saved_information": {
-            k: None if v is None else np.array(v, dtype=float) for k, v in body["information"].items()
+            k: None if v is None else _array(v, (n, n), f"{k} information") for k, v in information.items()
         },
         "_model": None,
         "_estimate": None,
@@ -142,10 +179,79 @@ def _rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
         "_source": None,
         "_refit": None,
     }
-    for name in ("_free", "_aliased"):
-        state[name] = np.array(body[name], dtype=bool)
-        _expect(state[name].shape == (p,), name)
     return fit
+
+
+def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:
+    from raphson.newton.methods import METHODS
+    from raphson.uncertainty import COVARIANCES, INFORMATION
+
+    known = {"method": METHODS, "information_kind": INFORMATION, "cov_kind": COVARIANCES}
+    for name in TEXTS:
+        value = body[name]
+        _expect(isinstance(value, str) or (name == "formula" and value is None), f"{name}: expected text")
+        _expect(name not in known or value in known[name], f"{name}: {value!r} is not known")
+    return {name: body[name] for name in TEXTS}
+
+
+def _checked_number(value: Any, name: str) -> float | None:
+    if value is None and name in ABSENT:
+        return None
+    if not _is_number(value):
+        raise ValueError(f"{name}: expected a number")
+    _expect(name not in NOT_NEGATIVE or value >= 0 or math.isnan(value), f"{name}: expected 0 or more")
+    return value
+
+
+def _checked_columns(columns: Any) -> dict[str, list[Any]]:
+    """The path's columns: counts, numbers or text, as its steps have them."""
+    from dataclasses import fields
+
+    from raphson.newton.path import Step
+
+    tests = {"int": _is_count, "float": _is_number, "str": lambda value: isinstance(value, str)}
+    for field in fields(Step):
+        _expect(_is_list(columns[field.name], tests[str(field.type)]), f"path: the column {field.name}")
+    return columns
+
+
+def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    _expect(_has_shape(value, shape), f"{name}: expected numbers of shape {shape}")
+    return np.array(value, dtype=float).reshape(shape)
+
+
+def _covariance(value: Any, n: int, name: str) -> np.ndarray:
+    V = _array(value, (n, n), name)
+    known = np.isfinite(np.diagonal(V))
+    U = V[np.ix_(known, known)]  # NaN marks parameters that take no part
+    _expect(bool(np.isfinite(U).all()), f"{name}: expected finite numbers beside a finite variance")
+    rounding = 1e-6 * np.abs(U).max(initial=0.0)
+    _expect(bool((np.abs(U - U.T) <= rounding).all()), f"{name}: expected a symmetric matrix")
+    _expect(bool((np.diagonal(U) >= -rounding).all()), f"{name}: expected variances of 0 or more")
+    return V
+
+
+def _has_shape(value: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return _is_number(value)
+    return isinstance(value, list) and len(value) == shape[0] and all(_has_shape(one, shape[1:]) for one in value)
+
+
+def _is_list(value: Any, test: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(test(one) for one in value)
+
+
+def _is_texts(value: Any) -> bool:
+    return _is_list(value, lambda one: isinstance(one, str)) and len(set(value)) == len(value)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a number that a float can hold; NaN and infinity are."""
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _expect(condition: bool, what: str) -> None:

@@ -236,6 +236,27 @@ def test_a_state_that_lacks_something_is_refused(state):
         Schema.from_dict(saved).design(FRAME.iloc[:5])
 
 
+@pytest.mark.parametrize(
+    ("call", "key", "value"),
+    [
+        ("bs(x, df=4)", "knots", []),
+        ("bs(x, df=4)", "knots", [1.0, None]),
+        ("bs(x, df=4)", "lower_bound", None),
+        ("cr(x, df=4)", "constraints", {"array": 1.0}),
+        ("cr(x, df=4)", "cyclic", 3),
+        ("poly(x, 2)", "alpha", {"items": [[0, None], [1, 1.0]]}),
+        ("poly(x, 2)", "norms2", {"items": [[0, {"array": [10**400]}]]}),
+        ("scale(x)", "center", True),
+        ("scale(x)", "scale", {"array": [[1.0]]}),
+    ],
+)
+def test_a_state_of_other_values_is_refused(call, key, value):
+    saved = from_formula(f"y ~ {call}", FRAME).schema.to_dict()
+    saved["states"][call][key] = value
+    with pytest.raises(DataError, match="damaged"):
+        Schema.from_dict(saved)
+
+
 @pytest.mark.parametrize("saved", [None, [], "x", 3, {}, {"kind": "arrays"}, {"kind": "arrays", "names": [], "offset_given": False}])  # noqa: E501  # fmt: skip
 def test_what_is_no_saving_at_all(saved):
     with pytest.raises(DataError, match="damaged"):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from raphson.data.extras import array_argument, check_nonnegative, group_codes, renumber, take
+from raphson.data.extras import array_argument, check_index, check_nonnegative, group_codes, renumber, take
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
 from raphson.data.rows import Rows
@@ -71,6 +71,10 @@ def from_arrays(
     (('one', 'dose'), True)
     """
     check_missing(missing)
+    if y is None or isinstance(y, bytes):
+        raise DataError(f"formula: expected text such as 'y ~ x', or the response as an array; got {y!r}")
+    for what, value in (("y", y), ("weights", weights), ("offset", offset), ("trials", trials), ("groups", groups)):
+        check_index(X, value, what)
     matrix, column_names = read_design(X, names, "X")
     n_rows = matrix.shape[0]
     response, absent = _read_response(y, n_rows)

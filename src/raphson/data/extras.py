@@ -94,6 +94,24 @@ def _number(values: np.ndarray) -> np.ndarray:
     return codes
 
 
+def check_index(base: Any, value: Any, what: str) -> None:
+    """Raise a DataError where two pandas objects hold the same rows in another order, or other rows.
+
+    Values are matched by position. An index that only counts the rows says nothing, unless the other holds the very
+    same labels in another order.
+    """
+    here: Any = getattr(base, "index", None)
+    there: Any = getattr(value, "index", None)
+    if not hasattr(here, "equals") or not hasattr(there, "equals") or len(here) != len(there) or here.equals(there):
+        return
+    counting = type(there).__name__ == "RangeIndex" and there.start == 0 and there.step == 1
+    if not counting or here.sort_values().equals(there.sort_values()):
+        raise DataError(
+            f"{what}: its index differs from that of the data, and values are matched by position; put it in the same "
+            "order with .reindex(data.index), or pass .to_numpy() if the positions are right"
+        )
+
+
 def take(array: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
     """Give the kept rows of an array."""
     return array if array is None or kept is None else array[kept]

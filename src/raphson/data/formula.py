@@ -26,7 +26,7 @@ from raphson.data.messages import short, unknown_column
 from raphson.errors import DataError, FormulaError
 
 _MOST_TERMS = 20_000
-_ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "%in%", "(", ")"])
+_ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,8 @@ class _RightSide:
             raise FormulaError(
                 f"formula: the number {token.text!r} is not a term; write I({token.text}*x) for a multiple of x"
             )
+        if token.text == "%in%":
+            raise FormulaError("formula: %in% is not available; write a:b for a within b, with b as a term of its own")
         if token.text in _ALGEBRA:
             return token.text
         hint = "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""

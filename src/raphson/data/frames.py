@@ -11,7 +11,7 @@ from raphson.data.coding import FactorInfo
 from raphson.data.design import Plan
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
-from raphson.data.extras import check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
 from raphson.data.formula import Formula, parse_formula
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
@@ -91,6 +91,8 @@ def from_formula(
     check_missing(missing)
     table = Table(read_table(data))
     arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups}
+    for what, value in arguments.items():
+        check_index(data, value, what)
     expressions = {what: parse_argument(value, table.known, what) for what, value in arguments.items()}
     claimed = {column for one in expressions.values() if one is not None for column in one.columns}
     parsed = parse_formula(formula, table.names, exclude=claimed)

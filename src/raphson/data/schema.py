@@ -62,7 +62,7 @@ class Schema:
                 return ArraySchema._from_dict(saved)
             _expect(saved.get("kind") == "formula", "the kind 'formula' or 'arrays'")
             return FormulaSchema._from_dict(saved)
-        except (RaphsonError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (RaphsonError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
             raise DataError(f"saved model: its description of the data is damaged: {reason}") from error
 
@@ -378,7 +378,26 @@ def _encode(value: Any) -> Any:
 
 def _decode_state(saved: Any) -> dict[str, Any]:
     _expect(isinstance(saved, dict), "a transform's state to be a dict")
-    return {str(key): _decode(value, 0) for key, value in saved.items()}
+    state = {str(key): _decode(value, 0) for key, value in saved.items()}
+    for key, value in state.items():
+        if key == "knots":
+            good = isinstance(value, list) and len(value) > 1 and all(map(_is_number, value))
+        elif key in ("alpha", "norms2"):
+            good = isinstance(value, dict) and bool(value) and all(map(_is_number, value.values()))
+        elif key in ("center", "scale"):
+            good = value is None or _is_number(value) or (isinstance(value, np.ndarray) and value.ndim < 2)
+        elif key == "constraints":
+            good = value is None or (isinstance(value, np.ndarray) and value.ndim == 2)
+        elif key == "cyclic":
+            good = isinstance(value, bool)
+        else:
+            good = _is_number(value)
+        _expect(good, f"other values for {key!r} in a transform's state")
+    return state
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _decode(saved: Any, depth: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +78,30 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise DataError(f"{os.fspath(path)} cannot be written: permission denied; choose another place.")
 
 
+def check_output(
+    path: str | os.PathLike[str], endings: tuple[str, ...], what: str, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> None:
+    """Raise a DataError if `path` cannot be written, lacks the ending of what is written, or is one of the inputs.
+
+    Parameters
+    ----------
+    path : str or path
+        A device or a pipe, such as ``/dev/stdout``, may have any name.
+    endings : tuple of str
+        Such as ``(".html", ".htm")``.
+    what : str
+        What is written, for the message.
+    inputs : iterable of str or path
+        Files that must not be overwritten.
+    """
+    target = Path(os.path.realpath(path))
+    if target.suffix.lower() not in endings and (target.is_file() or not target.exists()):
+        raise DataError(f"{os.fspath(path)}: {what} goes to a file that ends in {' or '.join(endings)}; name one.")
+    if any(target == Path(os.path.realpath(place)) for place in inputs):
+        raise DataError(f"{os.fspath(path)}: {what} would overwrite what is read; name another file.")
+    check_writable(path)
+
+
 def _mode(target: Path) -> int:
     if target.exists():
         return target.stat().st_mode & 0o777
@@ -118,12 +142,13 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 
 def check_table(path: str | os.PathLike[str]) -> None:
     """Raise a DataError unless :func:`write_table` knows the ending and the place can be written."""
-    known = (*_TEXT, *_PARQUET, *_ARROW)
-    if Path(path).suffix.lower() not in known:
-        raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(known)}.")
+    if Path(path).suffix.lower() not in TABLES:
+        raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(TABLES)}.")
     check_writable(path)
 
 
 _TEXT = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
 _ARROW = (".arrow", ".feather")
+TABLES = (*_TEXT, *_PARQUET, *_ARROW)
+"""Endings of the tables that :func:`write_table` writes."""
