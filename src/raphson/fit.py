@@ -509,7 +509,7 @@ class Fit:
     def update(self, formula: str) -> Fit:
         """Fit again with another formula on the same data; ``.`` stands for what was there: ``". ~ . + age"``."""
         if self._refit is None or self.formula is None:
-            raise ModelError("update: only a fit made from a formula in this session can be updated; fit anew")
+            raise ModelError("update: only a fit made from a formula, and not loaded, can be updated; fit anew")
         left, right = (side.strip() for side in self.formula.split("~", 1))
         parts = formula.split("~", 1)
         dot = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
