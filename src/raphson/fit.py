@@ -284,6 +284,11 @@ class Fit:
         return self._settled.rows(self._theta[: self._settled.predictor.n_params])
 
     @cached_property
+    def _designs(self) -> list[Any]:
+        """The derivative of the predictors at the estimate."""
+        return self._settled.designs(self._theta[: self._settled.predictor.n_params])
+
+    @cached_property
     def nobs(self) -> float:
         """Observations: rows of positive weight, or the sum of frequency weights."""
         return self._model.nobs
@@ -436,14 +441,14 @@ class Fit:
     @cached_property
     def _hat(self) -> np.ndarray:
         self._need_data("leverage")
-        return influence.leverage(self._uncertainty.main_factor, self._settled.designs, self._rows.expected)
+        return influence.leverage(self._uncertainty.main_factor, self._designs, self._rows.expected)
 
     @cached_property
     def cooks_distance(self) -> pd.Series:
         """Cook's distance of each row, by one step (R's ``cooks.distance``)."""
         self._need_data("cooks_distance")
         values = influence.cooks_distance(
-            self._uncertainty.main_factor, self._settled.designs, self._rows.score, self._rows.expected, self.dispersion
+            self._uncertainty.main_factor, self._designs, self._rows.score, self._rows.expected, self.dispersion
         )
         return self._by_row(values[None])
 
@@ -454,7 +459,7 @@ class Fit:
 
         self._need_data("dfbetas")
         factor, rows = self._uncertainty.main_factor, self._rows
-        change = influence.dfbeta(factor, self._settled.designs, rows.score, rows.expected)
+        change = influence.dfbeta(factor, self._designs, rows.score, rows.expected)
         sigma: float | np.ndarray = 1.0
         if self.use_t:
             sigma = influence.deletion_sigma(self.residuals("deviance").to_numpy(), self._hat, self.df_resid)

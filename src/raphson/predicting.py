@@ -11,7 +11,8 @@ from raphson.data.blocks import make_blocks
 from raphson.data.matrix import matvec
 from raphson.errors import ModelError
 from raphson.inference import delta, intervals
-from raphson.model.glm import FAR, RowTable, row_table
+from raphson.model.base import RowTable, row_table
+from raphson.model.glm import FAR
 from raphson.model.predictor import LinearPredictor
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ class Uncertainty:
             score, information = score / each, information / each
         V = covariance.robust_covariance(
             self.factor(kind, dispersion),
-            model.designs,
+            model.designs(self.estimate.result.theta),
             score,
             cov,
             information=information,

@@ -30,7 +30,7 @@ def test_an_auxiliary_parameter_comes_last_and_has_no_name(sample):
     model = make(from_arrays(sample.spread, sample.X), "negative_binomial")
     assert model.n_coefficients == 3 and model.objective.n_params == 4 and len(model.names) == 3
     assert model.predictor.widths == (3, 1) and model.predictor.design == (0, 1)
-    np.testing.assert_array_equal(model.designs[1], np.ones((sample.n, 1)))
+    np.testing.assert_array_equal(model.designs(np.zeros(4))[1], np.ones((sample.n, 1)))
 
 
 def test_the_offset_shifts_the_mean_and_not_theta(sample):

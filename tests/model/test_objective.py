@@ -156,11 +156,11 @@ def test_products_without_the_matrix(sample):
     for name in ("gamma", "multinomial"):
         model = make(sample, name)
         theta = near(model)
-        evaluation = model.objective.evaluate(theta, Need(("observed",), weights=True))
+        evaluation = model.objective.evaluate(theta, Need(("observed",), products=True))
         M = model.objective.evaluate(theta, Need(("observed",))).information["observed"].matrix
         v = np.arange(1.0, len(theta) + 1)
-        np.testing.assert_allclose(model.objective.information_product(evaluation.weights, v), M @ v, rtol=1e-11)
-        np.testing.assert_allclose(model.objective.information_diagonal(evaluation.weights), np.diag(M), rtol=1e-11)
+        np.testing.assert_allclose(model.objective.information_product(evaluation.curvature, v), M @ v, rtol=1e-11)
+        np.testing.assert_allclose(model.objective.information_diagonal(evaluation.curvature), np.diag(M), rtol=1e-11)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import scipy.sparse
 import tabmat
 
 from raphson.data.blocks import make_blocks
-from raphson.model.predictor import LinearPredictor
+from raphson.model.predictor import Jacobian, LinearPredictor
 
 rng = np.random.default_rng(3)
 M = 50
@@ -38,7 +38,6 @@ def test_eta(case):
     eta = predictor.eta(block, theta)
     assert eta.shape == (predictor.n_predictors, 256)
     np.testing.assert_allclose(eta[:, :M], J @ theta + block.offset, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(predictor.eta(block, theta, shifted=False)[:, :M], J @ theta, rtol=1e-12, atol=1e-13)
     # The padding repeats the filling row, offset included.
     np.testing.assert_array_equal(eta[:, M:], np.repeat(eta[:, block.fill, None], 256 - M, axis=1))
 
@@ -50,17 +49,20 @@ def test_products_with_the_jacobian(case):
     W = rng.normal(size=(K, K, M))
     W = W + W.transpose(1, 0, 2)
     expected = np.einsum("kmp,klm,lmq->pq", J, W, J)
+    jacobian = predictor.at(block, v)[1]
     close = {"rtol": 1e-11, "atol": 1e-11}
-    np.testing.assert_allclose(predictor.transpose_product(block, u), np.einsum("kmp,km->p", J, u), **close)
-    np.testing.assert_allclose(predictor.information(block, W), expected, **close)
-    np.testing.assert_allclose(predictor.information_product(block, W, v), expected @ v, **close)
-    np.testing.assert_allclose(predictor.information_diagonal(block, W), np.diag(expected), **close)
+    np.testing.assert_allclose(jacobian.product(v), J @ v, **close)
+    assert jacobian.bend(u) is None
+    np.testing.assert_allclose(jacobian.transpose_product(u), np.einsum("kmp,km->p", J, u), **close)
+    np.testing.assert_allclose(jacobian.information(W), expected, **close)
+    np.testing.assert_allclose(jacobian.information_product(W, v), expected @ v, **close)
+    np.testing.assert_allclose(jacobian.information_diagonal(W), np.diag(expected), **close)
 
 
 def test_scaled_rows(case):
     predictor, block, J = case
     roots = rng.normal(size=(2, predictor.n_predictors, M))
-    A = predictor.scaled_rows(block, roots)
+    A = predictor.jacobian(block).scaled_rows(roots)
     assert A.shape == (2 * M, predictor.n_params)
     np.testing.assert_allclose(A, np.einsum("rkm,kmp->rmp", roots, J).reshape(2 * M, -1), rtol=1e-12, atol=1e-13)
 
@@ -68,3 +70,20 @@ def test_scaled_rows(case):
 def test_slices():
     predictor = LinearPredictor((3, 0, 2), (0, 1, 2))
     assert predictor.slices == [slice(0, 3), slice(3, 3), slice(3, 5)] and predictor.n_params == 5
+
+
+def test_predictors_that_share_their_parameters():
+    """Each part then is as wide as θ, and what they contribute to one parameter adds up."""
+    parts = [rng.normal(size=(M, 3)), rng.normal(size=(M, 3))]
+    jacobian = Jacobian(parts, [slice(0, 3)] * 2, 3)
+    J = np.stack(parts)
+    u, v, roots = rng.normal(size=(2, M)), rng.normal(size=3), rng.normal(size=(2, 2, M))
+    W = rng.normal(size=(2, 2, M))
+    W = W + W.transpose(1, 0, 2)
+    expected = np.einsum("kmp,klm,lmq->pq", J, W, J)
+    close = {"rtol": 1e-11, "atol": 1e-11}
+    np.testing.assert_allclose(jacobian.transpose_product(u), np.einsum("kmp,km->p", J, u), **close)
+    np.testing.assert_allclose(jacobian.information(W), expected, **close)
+    np.testing.assert_allclose(jacobian.information_product(W, v), expected @ v, **close)
+    np.testing.assert_allclose(jacobian.information_diagonal(W), np.diag(expected), **close)
+    np.testing.assert_allclose(jacobian.scaled_rows(roots), np.einsum("rkm,kmp->rmp", roots, J).reshape(2 * M, -1))

@@ -58,16 +58,16 @@ class Toy:
                 A = (vectors * np.sqrt(np.maximum(values, 0.0))).T if self.tall is None else self.tall
                 z = np.linalg.lstsq(A.T, score, rcond=None)[0]
                 information[kind] = Root.of(np.column_stack([A, z]))
-            elif not need.weights:
+            elif not need.products:
                 information[kind] = Gram(M)
-        weights = [np.asarray(self.functions["observed"](theta))] if need.weights else []
-        return Evaluation(theta, value, score, information, self.dispersion, -1.0, weights, self.n_rows)
+        curvature = [np.asarray(self.functions["observed"](theta))] if need.products else []
+        return Evaluation(theta, value, score, information, self.dispersion, -1.0, curvature, self.n_rows)
 
-    def information_product(self, weights: list[np.ndarray], v: np.ndarray) -> np.ndarray:
-        return weights[0] @ v
+    def information_product(self, curvature: list[np.ndarray], v: np.ndarray) -> np.ndarray:
+        return curvature[0] @ v
 
-    def information_diagonal(self, weights: list[np.ndarray]) -> np.ndarray:
-        return np.diag(weights[0]).copy()
+    def information_diagonal(self, curvature: list[np.ndarray]) -> np.ndarray:
+        return np.diag(curvature[0]).copy()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ class Model:
     found: Limit | None = None
     suspicious: bool = False
     asked: int = 0
+    free: Any = None
 
     def start(self, need, plain=False):
         return self.objective.evaluate(np.zeros(self.objective.n_params), need)

@@ -52,4 +52,4 @@ def test_what_methods_ask_for():
     assert METHODS["fisher-scoring"].need(False, True) == Need(("expected", "observed"))
     assert METHODS["bhhh"].need(False, True) == Need(("opg", "observed"))
     assert METHODS["gradient-descent"].need(False, False) == Need(("observed",))
-    assert METHODS["newton-cg"].need(False, True) == Need(("observed",), weights=True)
+    assert METHODS["newton-cg"].need(False, True) == Need(("observed",), products=True)

@@ -11,7 +11,8 @@ are all sums of squares: none can come out negative by rounding, and each loses 
 number of R, not like that of M, which is its square.
 
 A *design* is a dense array or a tabmat matrix with one row per observation. K linear predictors have K
-designs, and the parameters are the K coefficient vectors one after the other.
+designs, and the parameters are the K coefficient vectors one after the other. Predictors that are not linear share
+the parameters: the design of each is then its derivative by all of them.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ def dense_rows(X: Matrix, rows: slice | np.ndarray) -> np.ndarray:
 
 def split_columns(T: np.ndarray, designs: Sequence[Matrix]) -> list[np.ndarray]:
     """Cut the columns of T (or of any matrix with a column per parameter) by linear predictor."""
+    if all(X.shape[1] == T.shape[-1] for X in designs):
+        return [T] * len(designs)
     ends = np.cumsum([X.shape[1] for X in designs])
     if ends[-1] != T.shape[-1]:
         raise AssertionError(f"the designs have {ends[-1]} columns, the factor {T.shape[-1]} parameters")

@@ -6,7 +6,7 @@ Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135, 370; McCullagh and Neld
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,13 +16,13 @@ from raphson.data import ModelData
 from raphson.data.blocks import Block, make_blocks
 from raphson.data.matrix import matvec
 from raphson.errors import DataError, ModelError
-from raphson.execute import Executor, serial
+from raphson.execute import Executor
+from raphson.model.base import Model, check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.limits import Limit
-from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
+from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
-from raphson.model.rows import block_rows
 from raphson.model.separation import separated, separated_multinomial
 from raphson.model.start import start_from
 
@@ -35,69 +35,16 @@ FAR = 1e4
 NO_MOVE = 1e-9
 """Rows that a direction moves by less than this share of the largest move stay where they are."""
 
-WEIGHTS_KINDS = ("precision", "frequency", "sampling")
-
 
 @dataclass(frozen=True)
-class RowTable:
-    """Row quantities of a whole data set at one θ.
-
-    Attributes
-    ----------
-    value : (n,) unit-dispersion log density, up to terms without η, unweighted.
-    score : (K, n) weighted row scores w u.
-    observed, expected : (K, K, n) weighted row information.
-    mean : (C, n).
-    slope : (C, K, n) ∂mean/∂η.
-    eta : (K, n) linear predictors, offset included.
-    """
-
-    value: np.ndarray
-    score: np.ndarray
-    observed: np.ndarray
-    expected: np.ndarray
-    mean: np.ndarray
-    slope: np.ndarray
-    eta: np.ndarray
-
-
-def row_table(family: Any, predictor: LinearPredictor, blocks: list[Block], theta: np.ndarray) -> RowTable:
-    """Evaluate every row at θ."""
-    parts = []
-    for block in blocks:
-        with np.errstate(all="ignore"):
-            eta = predictor.eta(block, theta)
-            rows = block_rows(family, block, eta)
-            eta = eta[:, : block.rows]
-            parts.append((rows.value, rows.score, rows.observed, rows.expected, rows.mean, rows.slope, eta))
-    return RowTable(*(np.concatenate(pieces, axis=-1) for pieces in zip(*parts, strict=True)))
-
-
-@dataclass(frozen=True)
-class GeneralisedLinearModel:
+class GeneralisedLinearModel(Model):
     """Family, design and response of a GLM.
 
     Attributes
     ----------
-    family : with levels and parameters filled in.
-    data : design, names, index.
-    y : (n,) response as the family sees it.
-    weight : (n,) or None; times the number of trials.
-    size : (n,) trials, or None.
-    weights_kind : "precision", "frequency" or "sampling".
-    penalty : (p, p) or None.
-    executor : where sums over blocks run.
     shift : (K, n) added to the linear predictors besides the offset: where a limit holds some rows at infinity.
     """
 
-    family: Any
-    data: ModelData
-    y: np.ndarray
-    weight: np.ndarray | None
-    size: np.ndarray | None
-    weights_kind: str
-    penalty: np.ndarray | None = None
-    executor: Executor = field(default_factory=serial)
     shift: np.ndarray | None = None
 
     @staticmethod
@@ -111,8 +58,7 @@ class GeneralisedLinearModel:
         ModelError
             If the family or the kind of weights is unknown, or the penalty does not fit.
         """
-        if weights_kind not in WEIGHTS_KINDS:
-            raise ModelError(f"weights_kind: expected one of {', '.join(WEIGHTS_KINDS)}; got {weights_kind!r}")
+        check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
         weight = data.weights
         if observations.size is not None:
@@ -158,11 +104,6 @@ class GeneralisedLinearModel:
         return LinearPredictor((p,) * n_main + (1,) * n_auxiliary, (0,) * n_main + (1,) * n_auxiliary)
 
     @cached_property
-    def n_coefficients(self) -> int:
-        """Coefficients that the user sees: all but the family's auxiliary parameters, which come last."""
-        return self.predictor.n_params - len(self.family.auxiliary)
-
-    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the coefficients; ``level:term`` where there are several predictors."""
         terms = self.data.names
@@ -187,40 +128,8 @@ class GeneralisedLinearModel:
         return make_blocks(designs, self.y, self.weight, offset)
 
     @cached_property
-    def row_weight(self) -> np.ndarray:
-        """(n,) weights, trials included."""
-        return np.ones(len(self.y)) if self.weight is None else self.weight
-
-    @property
-    def copies(self) -> np.ndarray | None:
-        """(n,) how many copies each row stands for; None if one each. A row of weight 0 counts as none."""
-        w = self.data.weights
-        if w is None:
-            return None
-        if self.weights_kind == "frequency":
-            return w
-        return None if (w > 0).all() else (w > 0).astype(float)
-
-    @cached_property
-    def nobs(self) -> float:
-        """Rows with positive weight, or the sum of frequency weights."""
-        w = self.data.weights
-        if w is None:
-            return float(len(self.y))
-        return float(w.sum()) if self.weights_kind == "frequency" else float(np.count_nonzero(w))
-
-    @cached_property
     def objective(self) -> Objective:
-        return Objective(
-            self.family,
-            self.predictor,
-            self.blocks,
-            self.penalty,
-            self.executor,
-            self.data.weights if self.weights_kind == "frequency" else None,
-            None if self.family.dispersion_fixed else max(self.nobs - self.predictor.n_params, 1.0),
-            at_limit=self.shift is not None,
-        )
+        return replace(super().objective, at_limit=self.shift is not None)
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
@@ -230,44 +139,6 @@ class GeneralisedLinearModel:
         eta = np.asarray(self.family.start_eta(self.y, weight))
         constant = eta @ weight / weight.sum()
         return start_from(self.objective, eta, constant, need, plain)
-
-    def thinned(self, every: int) -> GeneralisedLinearModel:
-        """The same model on every `every`-th row: where a large data set's iteration begins."""
-        return self.subset(slice(None, None, every))
-
-    # -- what the Fit reads ------------------------------------------------------------------------------------
-
-    def rows(self, theta: np.ndarray) -> RowTable:
-        """Row quantities at θ."""
-        return row_table(self.family, self.predictor, self.blocks, theta)
-
-    def deviance(self, rows: RowTable) -> float:
-        """Σ w d(y, μ̂) (McCullagh and Nelder 1989, section 2.3)."""
-        return self._weighted_sum(self.family.unit_deviance(self.y, rows.mean[0], rows.value))
-
-    def pearson(self, rows: RowTable) -> float:
-        """Σ w (y − μ̂)²/V(μ̂)."""
-        mean = rows.mean[0]
-        return pearson_statistic(self.y, mean, self.family.variance(mean), self.row_weight)
-
-    def _weighted_sum(self, values: np.ndarray) -> float:
-        w = self.row_weight
-        return float(np.sum(np.where(w > 0, w * values, 0.0)))
-
-    def ml_dispersion(self, rows: RowTable) -> float:
-        """The φ that maximises the likelihood at the fitted means."""
-        mean = rows.mean[0]
-        uncertain = (self.y != mean) | (self.family.variance(mean) > 0)  # the others say nothing of φ
-        y, mean, weight = self.y[uncertain], mean[uncertain], self.row_weight[uncertain]
-        return float(self.family.ml_dispersion(y, mean, weight, self.weights_kind))
-
-    def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
-        """Σ w log f(y; μ̂, φ), every constant included."""
-        w = self.row_weight
-        base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
-        normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
-        total = np.where(w > 0, w * rows.value / dispersion + normalizer, 0.0)
-        return float(np.sum(total))
 
     @property
     def _main_penalty(self) -> np.ndarray | None:
@@ -288,14 +159,8 @@ class GeneralisedLinearModel:
         data = replace(self.data, X=X, names=("Intercept",)[: X.shape[1]])
         return replace(self, family=family, data=data, penalty=None)
 
-    def sum_of_squares(self, rows: RowTable) -> float:
-        """Σ w (y − μ̂)²."""
-        residual = self.y - rows.mean[0]
-        return self._weighted_sum(residual * residual)
-
-    @property
-    def designs(self) -> list[Any]:
-        """The design matrix of each predictor."""
+    def designs(self, theta: np.ndarray) -> list[Any]:
+        """The design matrix of each predictor, at any θ."""
         ones = np.ones((len(self.y), 1))
         return [(self.data.X, ones)[d] for d in self.predictor.design]
 

@@ -2,18 +2,20 @@
 
     ℓ(θ) = Σ w_i log f(y_i | η_i) − ½ θᵀPθ        at unit dispersion
     ∇ℓ   = Σ J_iᵀ w_i u_i − Pθ
-    M    = Σ J_iᵀ w_i W_i J_i + P                  W: observed, expected or u uᵀ
+    M    = Σ J_iᵀ w_i W_i J_i + B + P              W: observed, expected or u uᵀ
+
+where B = −Σ w_i u_i ∂²η_i/∂θ² enters the observed information of a predictor that is not linear in θ.
 
 M comes in two forms. The *gram* form is the p × p matrix itself. The *root* form is the triangle R of a QR
-decomposition of the tall matrix A with AᵀA = M, together with Qᵀz where Aᵀz = ∇ℓ: it keeps the digits that
-forming AᵀA would square away, and is combined over blocks by decomposing stacked triangles (TSQR; Demmel,
+decomposition of the tall matrix A with AᵀA = M − B, together with Qᵀz where Aᵀz = ∇ℓ, and B: it keeps the digits
+that forming AᵀA would square away, and is combined over blocks by decomposing stacked triangles (TSQR; Demmel,
 Grigori, Hoemmen and Langou 2012, SIAM J. Sci. Comput. 34, A206).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -22,7 +24,7 @@ import numpy as np
 
 from raphson.data.blocks import Block
 from raphson.execute import Executor, serial, sum_blocks
-from raphson.model.predictor import LinearPredictor
+from raphson.model.predictor import Jacobian, Predictor
 from raphson.model.rows import block_rows
 
 Kind = Literal["observed", "expected", "opg"]
@@ -40,17 +42,32 @@ class Gram:
 
 @dataclass(frozen=True)
 class Root:
-    """[R, Qᵀz; 0, ρ]: the triangle of the QR decomposition of [A, z], AᵀA = M and Aᵀz = ∇ℓ."""
+    """[R, Qᵀz; 0, ρ]: the triangle of the QR decomposition of [A, z], AᵀA = M − B and Aᵀz = ∇ℓ.
+
+    Attributes
+    ----------
+    triangle : (≤ p + 1, p + 1).
+    bend : B (p, p), or None where it is zero.
+    """
 
     triangle: np.ndarray
+    bend: np.ndarray | None = None
 
     def __add__(self, other: Root) -> Root:
-        return Root.of(np.concatenate([self.triangle, other.triangle]))
+        bends = [bend for bend in (self.bend, other.bend) if bend is not None]
+        bend = np.sum(bends, axis=0) if bends else None
+        return Root.of(np.concatenate([self.triangle, other.triangle]), bend)
 
     @staticmethod
-    def of(rows: np.ndarray) -> Root:
+    def of(rows: np.ndarray, bend: np.ndarray | None = None) -> Root:
         """Decompose the tall matrix [A, z]."""
-        return Root(np.asarray(np.linalg.qr(rows, mode="r")))
+        return Root(np.asarray(np.linalg.qr(rows, mode="r")), bend)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """M (p, p)."""
+        R = self.triangle[:, :-1]
+        return R.T @ R if self.bend is None else R.T @ R + self.bend
 
 
 @dataclass(frozen=True)
@@ -61,12 +78,38 @@ class Need:
     ----------
     kinds : the matrices M wanted.
     root : whether in root form (a matrix that is not positive semidefinite comes in gram form all the same).
-    weights : whether each block's W (of the first kind) is kept, for products with vectors.
+    products : whether instead of the first matrix each block keeps what multiplies it with a vector.
     """
 
     kinds: tuple[Kind, ...] = ()
     root: bool = False
-    weights: bool = False
+    products: bool = False
+
+
+@dataclass(frozen=True)
+class BlockCurvature:
+    """One block's share of M, as the parts it is made of.
+
+    Attributes
+    ----------
+    jacobian : J of the block's rows.
+    W : (K, K, rows) row information.
+    u : (K, rows) row scores that bend the predictor; None where M is without B.
+    """
+
+    jacobian: Jacobian
+    W: np.ndarray
+    u: np.ndarray | None
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """This share of M times v (p,)."""
+        out = self.jacobian.information_product(self.W, v)
+        bent = None if self.u is None else self.jacobian.bend_product(self.u, v)
+        return out if bent is None else out + bent
+
+    def diagonal(self) -> np.ndarray:
+        """Diagonal of Σ JᵀWJ, (p,)."""
+        return self.jacobian.information_diagonal(self.W)
 
 
 @dataclass
@@ -78,7 +121,7 @@ class Sums:
     pearson: float
     highest: float
     information: dict[str, Gram | Root]
-    weights: list[np.ndarray] = field(default_factory=list)
+    curvature: list[BlockCurvature] = field(default_factory=list)
 
     def __add__(self, other: Sums) -> Sums:
         information: dict[str, Any] = {}
@@ -87,22 +130,15 @@ class Sums:
             if isinstance(mine, Root) and isinstance(yours, Root):
                 information[kind] = mine + yours
             else:
-                information[kind] = _gram(mine) + _gram(yours)
+                information[kind] = Gram(mine.matrix + yours.matrix)
         return Sums(
             self.value + other.value,
             self.score + other.score,
             self.pearson + other.pearson,
             max(self.highest, other.highest),
             information,
-            self.weights + other.weights,
+            self.curvature + other.curvature,
         )
-
-
-def _gram(part: Gram | Root) -> Gram:
-    if isinstance(part, Gram):
-        return part
-    R = part.triangle[:, :-1]
-    return Gram(R.T @ R)
 
 
 @dataclass(frozen=True)
@@ -117,7 +153,7 @@ class Evaluation:
     information : the matrices asked for, penalised, by kind.
     dispersion : φ̂ at this θ, 1 where the family fixes it.
     highest : largest log density of any row with response 0 or 1; near 0, some response is fitted with certainty.
-    weights : (blocks) of (K, K, rows), when asked for.
+    curvature : what multiplies each block's share of M with a vector, when asked for.
     rows : how many rows were read.
     """
 
@@ -127,7 +163,7 @@ class Evaluation:
     information: dict[str, Gram | Root]
     dispersion: float
     highest: float
-    weights: list[np.ndarray]
+    curvature: list[BlockCurvature]
     rows: int
 
     @property
@@ -150,16 +186,21 @@ class Objective:
         once w times as much. None if every row is one.
     residual_df : divisor of Pearson's statistic for φ̂; None where the family fixes φ = 1.
     at_limit : whether some rows are held at infinity, so that columns only they determine are rightly left out.
+    bounds : (lower, upper), each (p,), the box that θ is kept in; None for none.
+    project : from a trial θ to the best one that shares its nonlinear parameters (variable projection); None where
+        there is nothing to project.
     """
 
     family: Any
-    predictor: LinearPredictor
+    predictor: Predictor
     blocks: Sequence[Block]
     penalty: np.ndarray | None = None
     executor: Executor = field(default_factory=serial)
     copies: np.ndarray | None = None
     residual_df: float | None = None
     at_limit: bool = False
+    bounds: tuple[np.ndarray, np.ndarray] | None = None
+    project: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def n_params(self) -> int:
@@ -170,16 +211,26 @@ class Objective:
         return sum(block.rows for block in self.blocks)
 
     def same(self, kind: Kind) -> Kind:
-        """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one."""
-        return "expected" if kind == "observed" and self.family.canonical else kind
+        """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one.
+
+        That is so for predictors linear in θ: the others bend the observed information.
+        """
+        return "expected" if kind == "observed" and self.family.canonical and self.predictor.linear else kind
+
+    def moved(self, theta: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """θ + step, put back into the box and projected."""
+        there = theta + step
+        if self.bounds is not None:
+            there = np.clip(there, *self.bounds)
+        return there if self.project is None else self.project(there)
 
     def evaluate(self, theta: np.ndarray, need: Need = Need()) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
-        if self.family.canonical and "observed" in need.kinds:
+        if "observed" in need.kinds:
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
 
         def one(block: Block) -> Sums:
-            return self._block(block, self.predictor.eta(block, theta), need)
+            return self._block(block, *self.predictor.at(block, theta), need)
 
         return self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
 
@@ -199,19 +250,19 @@ class Objective:
             target = here[:, : block.rows]
             if block.offset is not None:
                 target = target - block.offset
-            return self._block(block, here, need, target, project)
+            return self._block(block, here, self.predictor.at(block, zero)[1], need, target, project)
 
         zero = np.zeros(self.n_params)
         return self._penalised(zero, sum_blocks(self.executor, one, self.blocks))
 
-    def design_root(self) -> Root:
+    def design_root(self, theta: np.ndarray) -> Root:
         """The rows J_i of positive weight as a triangle: what the design alone says about rank, whatever W is."""
         K = self.predictor.n_predictors
 
         def one(block: Block) -> Root:
             counts = (block.weight[: block.rows] > 0).astype(float)
             roots = np.eye(K)[:, :, None] * counts
-            A = self.predictor.scaled_rows(block, roots)
+            A = self.predictor.at(block, theta)[1].scaled_rows(roots)
             return Root.of(np.column_stack([A, np.zeros(len(A))]))
 
         root: Root = sum_blocks(self.executor, one, self.blocks)
@@ -221,23 +272,27 @@ class Objective:
         assert isinstance(ridge, Root)
         return ridge
 
-    def information_product(self, weights: list[np.ndarray], v: np.ndarray) -> np.ndarray:
-        """(Σ JᵀWJ + P) v, one reading of the data and no p × p matrix."""
-        pairs = list(zip(self.blocks, weights, strict=True))
-        product = sum_blocks(self.executor, lambda pair: self.predictor.information_product(pair[0], pair[1], v), pairs)
+    def information_product(self, curvature: list[BlockCurvature], v: np.ndarray) -> np.ndarray:
+        """M v, one reading of the data and no p × p matrix."""
+        product = sum_blocks(self.executor, lambda part: part.product(v), curvature)
         return product if self.penalty is None else product + self.penalty @ v
 
-    def information_diagonal(self, weights: list[np.ndarray]) -> np.ndarray:
+    def information_diagonal(self, curvature: list[BlockCurvature]) -> np.ndarray:
         """Diagonal of Σ JᵀWJ + P."""
-        pairs = list(zip(self.blocks, weights, strict=True))
-        diagonal = sum_blocks(self.executor, lambda pair: self.predictor.information_diagonal(pair[0], pair[1]), pairs)
+        diagonal = sum_blocks(self.executor, lambda part: part.diagonal(), curvature)
         return diagonal if self.penalty is None else diagonal + np.diag(self.penalty)
 
     def _block(
-        self, block: Block, eta: np.ndarray, need: Need, target: np.ndarray | None = None, project: bool = False
+        self,
+        block: Block,
+        eta: np.ndarray,
+        jacobian: Jacobian,
+        need: Need,
+        target: np.ndarray | None = None,
+        project: bool = False,
     ) -> Sums:
         rows = block_rows(self.family, block, eta)
-        m, predictor = block.rows, self.predictor
+        m = block.rows
         if not math.isfinite(rows.total):
             # Outside the domain nothing else has a meaning; the search steps back.
             return Sums(rows.total, np.zeros(self.n_params), 0.0, 0.0, {})
@@ -246,24 +301,25 @@ class Objective:
             working = np.einsum("klm,lm->km", rows.expected, target)
             score = working if project else score + working
         information: dict[str, Gram | Root] = {}
-        weights: list[np.ndarray] = []
+        curvature: list[BlockCurvature] = []
         for kind in need.kinds:
             W = self._row_information(kind, rows, block, score)
-            if need.weights and not weights:
-                weights.append(W)
-            if need.root:
-                roots = row_roots(W, score)
-                if roots is not None:
-                    A = predictor.scaled_rows(block, roots[0])
-                    information[kind] = Root.of(np.column_stack([A, roots[1].reshape(-1)]))
-                    continue
-            if not need.weights:
-                information[kind] = Gram(predictor.information(block, W))
+            if need.products:
+                curvature.append(BlockCurvature(jacobian, W, score if kind == "observed" else None))
+                break
+            bend = jacobian.bend(score) if kind == "observed" else None
+            roots = row_roots(W, score) if need.root else None
+            if roots is not None:
+                A = jacobian.scaled_rows(roots[0])
+                information[kind] = Root.of(np.column_stack([A, roots[1].reshape(-1)]), bend)
+            else:
+                M = jacobian.information(W)
+                information[kind] = Gram(M if bend is None else M + bend)
         pearson = 0.0
         if self.residual_df is not None:
             mean = rows.mean[0]
             pearson = pearson_statistic(block.y[:m], mean, self.family.variance(mean), block.weight[:m])
-        return Sums(rows.total, predictor.transpose_product(block, score), pearson, rows.highest, information, weights)
+        return Sums(rows.total, jacobian.transpose_product(score), pearson, rows.highest, information, curvature)
 
     def _row_information(self, kind: Kind, rows: Any, block: Block, score: np.ndarray) -> np.ndarray:
         if kind == "opg":
@@ -291,7 +347,7 @@ class Objective:
                 information[kind] = penalised(part, self.penalty, theta)
         if "expected" in information and self.same("observed") == "expected":
             information["observed"] = information["expected"]
-        return Evaluation(theta, value, score, information, dispersion, sums.highest, sums.weights, self.n_rows)
+        return Evaluation(theta, value, score, information, dispersion, sums.highest, sums.curvature, self.n_rows)
 
 
 def pearson_statistic(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
@@ -308,7 +364,7 @@ def penalised(part: Gram | Root, penalty: np.ndarray, theta: np.ndarray) -> Gram
         return Gram(part.matrix + penalty)
     values, vectors = np.linalg.eigh(penalty)
     B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    return Root.of(np.concatenate([part.triangle, np.column_stack([B, -B @ theta])]))
+    return Root.of(np.concatenate([part.triangle, np.column_stack([B, -B @ theta])]), part.bend)
 
 
 def scaled(part: Gram | Root, factor: float) -> Gram | Root:
@@ -317,7 +373,7 @@ def scaled(part: Gram | Root, factor: float) -> Gram | Root:
         return Gram(part.matrix * factor)
     triangle = part.triangle * np.sqrt(factor)
     triangle[:, -1] /= factor
-    return Root(triangle)
+    return Root(triangle, None if part.bend is None else part.bend * factor)
 
 
 def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

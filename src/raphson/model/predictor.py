@@ -1,17 +1,22 @@
-"""Linear predictors: η_k = X_k θ_k + offset_k, one for each parameter of the family that has a formula.
+"""Predictors: from θ to η_i, and the derivative J_i = ∂η_i/∂θ with which the family's quantities are assembled.
 
-The derivative of η_k with respect to θ_k is X_k itself, so nothing here is differentiated: with the
-family's row scores u (K, n) and row information W (K, K, n),
+With the family's row scores u (K, n) and row information W (K, K, n),
 
-    score        Σ_i J_iᵀ u_i      has the parts   X_kᵀ u_k
-    information  Σ_i J_iᵀ W_i J_i  has the blocks  X_kᵀ diag(W_kl) X_l
+    score                 Σ_i J_iᵀ u_i
+    expected information  Σ_i J_iᵀ E[W_i] J_i
+    observed information  Σ_i J_iᵀ W_i J_i − Σ_i Σ_k u_ik ∂²η_ik/∂θ²
+
+The last sum, the *bend* of the predictor, vanishes where η is linear in θ: there J is the design X, and nothing is
+differentiated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -20,8 +25,121 @@ from raphson.data.matrix import cross_sandwich, dense, matvec, transpose_matvec,
 
 
 @dataclass(frozen=True)
+class Jacobian:
+    """The derivative of some rows' η: a change d of θ moves η_k by parts[k] · d[slices[k]].
+
+    Attributes
+    ----------
+    parts : K matrices of one row each per observation, dense or tabmat.
+    slices : the parameters that each acts on; they may overlap.
+    n_params : p.
+    """
+
+    parts: Sequence[Any]
+    slices: Sequence[slice]
+    n_params: int
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """J v, (K, rows), for v (p,)."""
+        return np.stack([matvec(X, v[part]) for X, part in zip(self.parts, self.slices, strict=True)])
+
+    def transpose_product(self, u: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ u_i, (p,), for u (K, rows)."""
+        if len(self.parts) == 1:
+            return transpose_matvec(self.parts[0], u[0])
+        out = np.zeros(self.n_params)
+        for k, (X, part) in enumerate(zip(self.parts, self.slices, strict=True)):
+            out[part] += transpose_matvec(X, u[k])
+        return out
+
+    def information(self, W: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ W_i J_i, (p, p), for W (K, K, rows)."""
+        if len(self.parts) == 1:
+            return cross_sandwich(self.parts[0], W[0, 0], self.parts[0])
+        M = np.zeros((self.n_params, self.n_params))
+        for k, X in enumerate(self.parts):
+            for j in range(k + 1):
+                part = cross_sandwich(X, W[k, j], self.parts[j])
+                M[self.slices[k], self.slices[j]] += part
+                if j < k:
+                    M[self.slices[j], self.slices[k]] += part.T
+        return M
+
+    def scaled_rows(self, root: np.ndarray) -> np.ndarray:
+        """Rows a_iᵀ J_i of a tall matrix A, for root (r, K, rows): AᵀA = Σ_i J_iᵀ (Σ_r a_ir a_irᵀ) J_i."""
+        n_roots, _, rows = root.shape
+        A = np.zeros((n_roots, rows, self.n_params))
+        for k, (X, part) in enumerate(zip(self.parts, self.slices, strict=True)):
+            A[:, :, part] += root[:, k, :, None] * dense(X)
+        return A.reshape(n_roots * rows, self.n_params)
+
+    def information_product(self, W: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """(Σ_i J_iᵀ W_i J_i) v without the matrix: J v first, then W, then Jᵀ."""
+        return self.transpose_product(np.einsum("klm,lm->km", W, self.product(v)))
+
+    def information_diagonal(self, W: np.ndarray) -> np.ndarray:
+        """Diagonal of Σ_i J_iᵀ W_i J_i, (p,), where no parameter enters two predictors or all of them do."""
+        out = np.zeros(self.n_params)
+        for k, (X, part) in enumerate(zip(self.parts, self.slices, strict=True)):
+            for j, (Z, other) in enumerate(zip(self.parts, self.slices, strict=True)):
+                if j == k:
+                    out[part] += weighted_squares(X, W[k, k])
+                elif part == other and X is not Z:
+                    out[part] += W[k, j] @ (dense(X) * dense(Z))
+        return out
+
+    def bend(self, u: np.ndarray) -> np.ndarray | None:
+        """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p); None where η is linear in θ."""
+        return None
+
+    def bend_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | None:
+        """The bend times v, without the matrix."""
+        bend = self.bend(u)
+        return None if bend is None else bend @ v
+
+
+class Predictor(Protocol):
+    """What a model's predictor offers.
+
+    Attributes
+    ----------
+    linear : whether η is linear in θ, so that J does not depend on it.
+    """
+
+    linear: ClassVar[bool]
+
+    @property
+    def n_params(self) -> int:
+        """p, the length of θ."""
+        ...
+
+    @property
+    def n_predictors(self) -> int:
+        """K, the length of η_i."""
+        ...
+
+    def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        """(K, size) predictors, offset included; the padding repeats the filling row."""
+        ...
+
+    def at(self, block: Block, theta: np.ndarray) -> tuple[np.ndarray, Jacobian]:
+        """η (K, size) and its derivative over the real rows."""
+        ...
+
+
+def filled(eta: np.ndarray, block: Block) -> np.ndarray:
+    """η with the offset added and its padding made copies of the filling row; changes `eta` (K, size) itself."""
+    rows = block.rows
+    if block.offset is not None:
+        eta[:, :rows] += block.offset
+    if rows < eta.shape[1]:
+        eta[:, rows:] = eta[:, block.fill, None]
+    return eta
+
+
+@dataclass(frozen=True)
 class LinearPredictor:
-    """K linear predictors over the distinct design matrices of a block.
+    """K linear predictors over the distinct design matrices of a block: η_k = X_k θ_k + offset_k.
 
     Attributes
     ----------
@@ -32,7 +150,9 @@ class LinearPredictor:
     widths: tuple[int, ...]
     design: tuple[int, ...]
 
-    @cached_property
+    linear: ClassVar[bool] = True
+
+    @property
     def n_params(self) -> int:
         return sum(self.widths)
 
@@ -45,51 +165,17 @@ class LinearPredictor:
         """Where each predictor's coefficients lie in θ."""
         return [slice(b - width, b) for b, width in zip(accumulate(self.widths), self.widths, strict=True)]
 
-    def eta(self, block: Block, theta: np.ndarray, shifted: bool = True) -> np.ndarray:
-        """(K, size) linear predictors, offset included if `shifted`; the padding repeats the filling row."""
+    def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        """(K, size) linear predictors."""
         out = np.empty((self.n_predictors, len(block.y)))
-        rows = block.rows
         for k, part in enumerate(self.slices):
-            out[k, :rows] = matvec(block.designs[self.design[k]], theta[part])
-        if shifted and block.offset is not None:
-            out[:, :rows] += block.offset
-        if rows < out.shape[1]:
-            out[:, rows:] = out[:, block.fill, None]
-        return out
+            out[k, : block.rows] = matvec(block.designs[self.design[k]], theta[part])
+        return filled(out, block)
 
-    def transpose_product(self, block: Block, u: np.ndarray) -> np.ndarray:
-        """Σ_i J_iᵀ u_i, (p,), for u (K, rows)."""
-        if self.n_predictors == 1:
-            return transpose_matvec(block.designs[0], u[0])
-        parts = [transpose_matvec(block.designs[d], u[k]) for k, d in enumerate(self.design)]
-        return np.concatenate(parts)
+    def jacobian(self, block: Block) -> Jacobian:
+        """J: the designs themselves, at every θ."""
+        return Jacobian([block.designs[d] for d in self.design], self.slices, self.n_params)
 
-    def information(self, block: Block, W: np.ndarray) -> np.ndarray:
-        """Σ_i J_iᵀ W_i J_i, (p, p), for W (K, K, rows)."""
-        if self.n_predictors == 1:
-            return cross_sandwich(block.designs[0], W[0, 0], block.designs[0])
-        M = np.empty((self.n_params, self.n_params))
-        slices = self.slices
-        for k, a in enumerate(self.design):
-            for j in range(k + 1):
-                part = cross_sandwich(block.designs[a], W[k, j], block.designs[self.design[j]])
-                M[slices[k], slices[j]] = part
-                M[slices[j], slices[k]] = part.T
-        return M
-
-    def scaled_rows(self, block: Block, root: np.ndarray) -> np.ndarray:
-        """Rows a_iᵀ J_i of a tall matrix A, for root (r, K, rows): AᵀA = Σ_i J_iᵀ (Σ_r a_ir a_irᵀ) J_i."""
-        n_roots = root.shape[0]
-        A = np.empty((n_roots, block.rows, self.n_params))
-        for k, part in enumerate(self.slices):
-            A[:, :, part] = root[:, k, :, None] * dense(block.designs[self.design[k]])
-        return A.reshape(n_roots * block.rows, self.n_params)
-
-    def information_product(self, block: Block, W: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """(Σ_i J_iᵀ W_i J_i) v without the matrix: J v first, then W, then Jᵀ."""
-        Jv = np.stack([matvec(block.designs[d], v[part]) for d, part in zip(self.design, self.slices, strict=True)])
-        return self.transpose_product(block, np.einsum("klm,lm->km", W, Jv))
-
-    def information_diagonal(self, block: Block, W: np.ndarray) -> np.ndarray:
-        """Diagonal of Σ_i J_iᵀ W_i J_i, (p,)."""
-        return np.concatenate([weighted_squares(block.designs[d], W[k, k]) for k, d in enumerate(self.design)])
+    def at(self, block: Block, theta: np.ndarray) -> tuple[np.ndarray, Jacobian]:
+        """η and J."""
+        return self.eta(block, theta), self.jacobian(block)

@@ -17,7 +17,7 @@ from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
 
 def least_squares(part: Gram | Root, score: np.ndarray) -> np.ndarray:
     """Solution of M θ = ∇ℓ, that of minimum norm where columns are aliased."""
-    M = part.matrix if isinstance(part, Gram) else part.triangle[:, :-1].T @ part.triangle[:, :-1]
+    M = part.matrix
     scale = np.sqrt(np.maximum(M.diagonal(), 0.0))
     scale[scale == 0] = 1.0
     scaled = M / scale / scale[:, None]

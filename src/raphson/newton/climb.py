@@ -170,7 +170,7 @@ class Climb:
 
     def _explained(self, kept: np.ndarray) -> bool:
         """Whether the design alone says that the columns not kept are combinations of the others."""
-        factor = factorise(self.objective.design_root(), self.free)
+        factor = factorise(self.objective.design_root(self.here.theta), self.free)
         return factor is not None and not (factor.kept & ~kept).any()
 
     def _hold(self, factor: Factor, part: Gram | Root) -> bool:
@@ -183,19 +183,14 @@ class Climb:
         self.free = factor.kept
         if not held.any():
             return False
-        if isinstance(part, Gram):
-            share = part.matrix @ held
-        else:
-            R = part.triangle[:, :-1]
-            share = R.T @ (R @ held)
-        self.here = self._evaluate(self.here.theta - held + factor.solve(share), self._need())
+        self.here = self._evaluate(self.here.theta - held + factor.solve(part.matrix @ held), self._need())
         return True
 
     def _solve_by_products(self) -> Direction:
-        weights = self.here.weights
+        curvature = self.here.curvature
         return conjugate_gradients(
-            lambda v: self.objective.information_product(weights, v),
-            self.objective.information_diagonal(weights),
+            lambda v: self.objective.information_product(curvature, v),
+            self.objective.information_diagonal(curvature),
             self.here.score,
             self.free,
             tolerance=1e-12 if self.near else 1e-2,
@@ -290,8 +285,8 @@ class Climb:
         factor = self.newton.factor if self.newton is not None else None
         if factor is not None:
             return factor.expand(factor.diagonal)
-        if self.here.weights:
-            return self.objective.information_diagonal(self.here.weights)
+        if self.here.curvature:
+            return self.objective.information_diagonal(self.here.curvature)
         return np.zeros_like(self.here.theta)
 
     def advance(self, polish: bool) -> bool:

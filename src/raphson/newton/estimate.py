@@ -110,7 +110,7 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
 def _resumed(model: Any, options: Options, before: Result) -> Result:
     """Go on from where an iteration stopped, on another model of the same parameters or fewer."""
     theta = before.theta[: model.objective.n_params]
-    result = maximize(model.objective, theta, options.method, **options.keywords())
+    result = maximize(model.objective, theta, options.method, free=model.free, **options.keywords())
     return replace(result, path=before.path.then(result.path))
 
 
@@ -119,13 +119,14 @@ def _climb(
 ) -> Result:
     method, objective = options.method, model.objective
     if start is not None:
-        return maximize(objective, start, method, suspect=suspect, **options.keywords())
+        return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
     if len(objective.blocks) > MANY_BLOCKS and method.curvature is not None:
         return _climb_from_a_part(model, options, suspect)
     return maximize(
         objective,
         model.start(method.need(method.solver == "qr", near=False), plain=method.curvature is None),
         method,
+        free=model.free,
         suspect=suspect,
         **options.keywords(),
     )
@@ -147,8 +148,8 @@ def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluati
         usable = False
     if not usable:
         start = model.start(method.need(method.solver == "qr", near=False))
-        return maximize(objective, start, method, suspect=suspect, **options.keywords())
+        return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
     factor = first.factor
     warm = None if factor is None else replace(factor, scale=factor.scale * np.sqrt(every))
-    result = maximize(objective, first.theta, method, warm=warm, suspect=suspect, **options.keywords())
+    result = maximize(objective, first.theta, method, free=model.free, warm=warm, suspect=suspect, **options.keywords())
     return replace(result, path=first.path.then(Path([result.path.steps[0], *result.path.steps])))

@@ -42,7 +42,7 @@ class Method:
         for once the method's own measure says that the maximum is near.
         """
         if self.solver == "cg":
-            return Need(kinds=("observed",), weights=True)
+            return Need(kinds=("observed",), products=True)
         kinds: tuple[Kind, ...] = () if self.curvature is None else (self.curvature,)
         if near or self.curvature is None:
             kinds = (*kinds, "observed")

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrcon, dtrtrs  # type: ignore[attr-defined]
 
 from raphson.model.objective import Gram, Root
+from raphson.numeric import EPSILON
 
 ALIASED = 1e-12
 """A column whose part orthogonal to the earlier ones is shorter than this (the column having length 1) is aliased."""
@@ -127,7 +128,7 @@ def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | Non
         return _cholesky(part.matrix, free)
     p = part.triangle.shape[1] - 1
     free = np.ones(p, dtype=bool) if free is None else free
-    return _triangle(part.triangle, free)[0]
+    return _triangle(part.triangle, free, part.bend)[0]
 
 
 def _cholesky(M: np.ndarray, free: np.ndarray) -> Factor | None:
@@ -141,8 +142,13 @@ def _cholesky(M: np.ndarray, free: np.ndarray) -> Factor | None:
     return None if info else Factor(R, scale, free)
 
 
-def _triangle(triangle: np.ndarray, free: np.ndarray) -> tuple[Factor | None, np.ndarray]:
+def _triangle(
+    triangle: np.ndarray, free: np.ndarray, bend: np.ndarray | None = None
+) -> tuple[Factor | None, np.ndarray]:
     """The factor from a triangle [R, Qᵀz], and Qᵀz on the columns that are kept.
+
+    With a bend B the matrix is RᵀR + B = Rᵀ (I + R⁻ᵀBR⁻¹) R: if CᵀC is the Cholesky decomposition of the bracket,
+    which is near I where the predictor bends little, its factor is CR, and no condition number has been squared.
 
     A column with a tiny pivot is dropped before the later ones are judged: its row of R points in a direction
     that rounding chose, and would take a share of theirs.
@@ -166,7 +172,16 @@ def _triangle(triangle: np.ndarray, free: np.ndarray) -> tuple[Factor | None, np
             break
         kept[indices[small[0]]] = False
     scale = lengths[indices]
-    return Factor(np.asfortranarray(T[:r, :r] / scale), scale, kept), T[:r, -1]
+    R, z = np.asfortranarray(T[:r, :r] / scale), T[:r, -1]
+    if bend is None or not r:
+        return Factor(R, scale, kept), z
+    B = bend[np.ix_(indices, indices)] / scale / scale[:, None]
+    half = dtrtrs(R, B, trans=1)[0]
+    bracket = np.eye(r) + dtrtrs(R, half.T, trans=1)[0]
+    C, failed = dpotrf(bracket, clean=1)
+    if failed:
+        return None, np.zeros(0)
+    return Factor(np.asfortranarray(C @ R), scale, kept), dtrtrs(C, z, trans=1)[0]
 
 
 def _triangularised(rows: np.ndarray) -> np.ndarray:
@@ -215,7 +230,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
             lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
             rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
             triangle = _triangularised(np.concatenate([triangle, rows]))
-        factor, half = _triangle(triangle, free)
+        factor, half = _triangle(triangle, free, part.bend)
         if factor is None:
             return None
     step = factor.expand(factor.back_solve(half))
@@ -237,7 +252,8 @@ def conjugate_gradients(
     """
     if not free.any():
         return Direction(np.zeros_like(score), 0.0, None)
-    inverse = np.where(free, 1.0 / np.where(diagonal != 0, np.abs(diagonal), 1.0), 0.0)
+    size = np.where(diagonal != 0, np.abs(diagonal), 1.0)
+    inverse = np.where(free, 1.0 / size, 0.0)
     d = np.zeros_like(score)
     r = np.where(free, score, 0.0)
     y = inverse * r
@@ -249,7 +265,7 @@ def conjugate_gradients(
             break
         Mq = np.where(free, product(q), 0.0)
         curvature = float(q @ Mq)
-        if curvature <= 0:
+        if curvature <= EPSILON * float(q @ (size * q)):  # negative, or rounding
             d = d + q
             break
         step = ry / curvature

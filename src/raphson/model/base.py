@@ -1,0 +1,242 @@
+"""A model with its data: a family, a predictor, a response, and what the iteration and the Fit read of them.
+
+Subclasses say what the predictor is and where to start: :mod:`raphson.model.glm` and its fellows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from raphson.data import ModelData
+from raphson.data.blocks import Block
+from raphson.errors import ModelError
+from raphson.execute import Executor, serial
+from raphson.model.limits import Limit
+from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
+from raphson.model.predictor import Predictor
+from raphson.model.rows import block_rows
+
+WEIGHTS_KINDS = ("precision", "frequency", "sampling")
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Row quantities of a whole data set at one θ.
+
+    Attributes
+    ----------
+    value : (n,) unit-dispersion log density, up to terms without η, unweighted.
+    score : (K, n) weighted row scores w u.
+    observed, expected : (K, K, n) weighted row information.
+    mean : (C, n).
+    slope : (C, K, n) ∂mean/∂η.
+    eta : (K, n) linear predictors, offset included.
+    """
+
+    value: np.ndarray
+    score: np.ndarray
+    observed: np.ndarray
+    expected: np.ndarray
+    mean: np.ndarray
+    slope: np.ndarray
+    eta: np.ndarray
+
+
+def row_table(family: Any, predictor: Predictor, blocks: Sequence[Block], theta: np.ndarray) -> RowTable:
+    """Evaluate every row at θ."""
+    parts = []
+    for block in blocks:
+        with np.errstate(all="ignore"):
+            eta = predictor.eta(block, theta)
+            rows = block_rows(family, block, eta)
+            eta = eta[:, : block.rows]
+            parts.append((rows.value, rows.score, rows.observed, rows.expected, rows.mean, rows.slope, eta))
+    return RowTable(*(np.concatenate(pieces, axis=-1) for pieces in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class Model:
+    """Family, predictor and response.
+
+    Attributes
+    ----------
+    family : with levels and parameters filled in.
+    data : covariates, index, schema.
+    y : (n,) response as the family sees it.
+    weight : (n,) or None; times the number of trials.
+    size : (n,) trials, or None.
+    weights_kind : "precision", "frequency" or "sampling".
+    penalty : (p, p) or None.
+    executor : where sums over blocks run.
+    """
+
+    family: Any
+    data: ModelData
+    y: np.ndarray
+    weight: np.ndarray | None
+    size: np.ndarray | None
+    weights_kind: str
+    penalty: np.ndarray | None = None
+    executor: Executor = field(default_factory=serial)
+
+    # -- structure: what a subclass says ---------------------------------------------------------------------
+
+    @property
+    def predictor(self) -> Predictor:
+        """From θ to η."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters that the user sees; auxiliary ones follow them in θ."""
+        raise NotImplementedError
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """The data."""
+        raise NotImplementedError
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The objective at starting values inside the domain; those of a constant mean if `plain`."""
+        raise NotImplementedError
+
+    def null_model(self, family: Any) -> Model | None:
+        """The model of a constant mean (and the offset), its family's parameters settled; None if there is none."""
+        raise NotImplementedError
+
+    def designs(self, theta: np.ndarray) -> list[Any]:
+        """The derivative of each predictor: K matrices (n, p_k), side by side, or each (n, p) where all share θ."""
+        raise NotImplementedError
+
+    def subset(self, rows: slice) -> Self:
+        """The same model on some of its rows."""
+        raise NotImplementedError
+
+    # -- structure: what follows -----------------------------------------------------------------------------
+
+    @property
+    def n_coefficients(self) -> int:
+        """Parameters that the user sees: all but the family's auxiliary ones, which come last."""
+        return self.predictor.n_params - len(self.family.auxiliary)
+
+    @property
+    def free(self) -> np.ndarray | None:
+        """(p,) mask of the parameters to estimate; None for all."""
+        return None
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(lower, upper), each (p,), the box that θ is kept in; None for none."""
+        return None
+
+    @cached_property
+    def row_weight(self) -> np.ndarray:
+        """(n,) weights, trials included."""
+        return np.ones(len(self.y)) if self.weight is None else self.weight
+
+    @property
+    def copies(self) -> np.ndarray | None:
+        """(n,) how many copies each row stands for; None if one each. A row of weight 0 counts as none."""
+        w = self.data.weights
+        if w is None:
+            return None
+        if self.weights_kind == "frequency":
+            return w
+        return None if (w > 0).all() else (w > 0).astype(float)
+
+    @cached_property
+    def nobs(self) -> float:
+        """Rows with positive weight, or the sum of frequency weights."""
+        w = self.data.weights
+        if w is None:
+            return float(len(self.y))
+        return float(w.sum()) if self.weights_kind == "frequency" else float(np.count_nonzero(w))
+
+    @cached_property
+    def objective(self) -> Objective:
+        n_free = self.predictor.n_params if self.free is None else int(np.count_nonzero(self.free))
+        return Objective(
+            self.family,
+            self.predictor,
+            self.blocks,
+            self.penalty,
+            self.executor,
+            self.data.weights if self.weights_kind == "frequency" else None,
+            None if self.family.dispersion_fixed else max(self.nobs - n_free, 1.0),
+            bounds=self.bounds,
+        )
+
+    # -- the iteration -----------------------------------------------------------------------------------------
+
+    def thinned(self, every: int) -> Self:
+        """The same model on every `every`-th row: where a large data set's iteration begins."""
+        return self.subset(slice(None, None, every))
+
+    def suspects_infinity(self, evaluation: Evaluation) -> bool:
+        """Whether the maximum looks as if it lay at infinity."""
+        return False
+
+    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
+        """The model that the likelihood tends to, if its maximum lies at infinity.
+
+        Parameters
+        ----------
+        theta : (p,) where the iteration ended.
+        evaluation : of the objective there.
+        converged : whether the iteration claims a maximum.
+        """
+        return None
+
+    def settled(self, theta: np.ndarray) -> Model:
+        """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
+        return self
+
+    # -- what the Fit reads ------------------------------------------------------------------------------------
+
+    def rows(self, theta: np.ndarray) -> RowTable:
+        """Row quantities at θ."""
+        return row_table(self.family, self.predictor, self.blocks, theta)
+
+    def deviance(self, rows: RowTable) -> float:
+        """Σ w d(y, μ̂) (McCullagh and Nelder 1989, section 2.3)."""
+        return self._weighted_sum(self.family.unit_deviance(self.y, rows.mean[0], rows.value))
+
+    def pearson(self, rows: RowTable) -> float:
+        """Σ w (y − μ̂)²/V(μ̂)."""
+        mean = rows.mean[0]
+        return pearson_statistic(self.y, mean, self.family.variance(mean), self.row_weight)
+
+    def _weighted_sum(self, values: np.ndarray) -> float:
+        w = self.row_weight
+        return float(np.sum(np.where(w > 0, w * values, 0.0)))
+
+    def ml_dispersion(self, rows: RowTable) -> float:
+        """The φ that maximises the likelihood at the fitted means."""
+        mean = rows.mean[0]
+        uncertain = (self.y != mean) | (self.family.variance(mean) > 0)  # the others say nothing of φ
+        y, mean, weight = self.y[uncertain], mean[uncertain], self.row_weight[uncertain]
+        return float(self.family.ml_dispersion(y, mean, weight, self.weights_kind))
+
+    def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
+        """Σ w log f(y; μ̂, φ), every constant included."""
+        w = self.row_weight
+        base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
+        normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
+        total = np.where(w > 0, w * rows.value / dispersion + normalizer, 0.0)
+        return float(np.sum(total))
+
+    def sum_of_squares(self, rows: RowTable) -> float:
+        """Σ w (y − μ̂)²."""
+        residual = self.y - rows.mean[0]
+        return self._weighted_sum(residual * residual)
+
+
+def check_weights_kind(kind: str) -> None:
+    """Refuse a kind of weights that is none."""
+    if kind not in WEIGHTS_KINDS:
+        raise ModelError(f"weights_kind: expected one of {', '.join(WEIGHTS_KINDS)}; got {kind!r}")
