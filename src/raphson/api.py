@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from raphson.arguments import (
+    check_choice,
+    covariance_kind,
+    dispersion_rule,
+    estimated,
+    executor_of,
+    start_vector,
+    warn_of,
+)
 from raphson.data import from_arrays, from_formula
-from raphson.errors import ConvergenceWarning, ModelError, RankWarning, SeparationWarning
-from raphson.execute import Executor, threads
+from raphson.errors import ModelError
+from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.model.glm import GeneralisedLinearModel
-from raphson.newton.estimate import Options, estimate
-from raphson.newton.methods import METHODS, resolve_method
-from raphson.newton.path import Step
-from raphson.newton.status import Status
-from raphson.uncertainty import COVARIANCES, INFORMATION
-
-DISPERSION = ("pearson", "deviance", "ml")
+from raphson.newton.methods import resolve_method
+from raphson.uncertainty import INFORMATION
 
 
 def glm(
@@ -112,8 +110,8 @@ def glm(
     (True, 5)
     """
     del seed
-    _check_choice("information", information, INFORMATION)
-    cov = _covariance_kind(cov, weights_kind, groups)
+    check_choice("information", information, INFORMATION)
+    cov = covariance_kind(cov, weights_kind, groups)
     extras = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "missing": missing}
     by_formula = isinstance(formula, str)
     if by_formula:
@@ -122,20 +120,18 @@ def glm(
         prepared = from_formula(formula, data, **extras)
     else:
         prepared = from_arrays(formula, data, names=names, **extras)
-    model = GeneralisedLinearModel.of(prepared, family, weights_kind, penalty, _executor(executor))
-    rule = _dispersion_rule(dispersion, model.family)
-    chosen = resolve_method(method, tuple(METHODS))
-    with _progress(progress) as show:
-        watch = None if show is None else _watch(show)
-        options = Options(
-            chosen,
-            _positive("tol", tol),
-            None if max_iter is None else _count("max_iter", max_iter),
-            _not_negative("damping", damping),
-            None if learning_rate is None else _positive("learning_rate", learning_rate),
-            watch,
-        )
-        found = estimate(model, options, _start(start, model.objective.n_params))
+    model = GeneralisedLinearModel.of(prepared, family, weights_kind, penalty, executor_of(executor))
+    rule = dispersion_rule(dispersion, model.family)
+    found = estimated(
+        model,
+        method,
+        start=start_vector(start, model.objective.n_params),
+        tol=tol,
+        max_iter=max_iter,
+        damping=damping,
+        learning_rate=learning_rate,
+        progress=progress,
+    )
     keywords: dict[str, Any] = extras | {
         "family": family,
         "method": method,
@@ -153,7 +149,7 @@ def glm(
     fit = Fit(
         found,
         model,
-        method=chosen.name,
+        method=resolve_method(method).name,
         information=information,  # type: ignore[arg-type]
         cov=cov,
         groups=prepared.groups,
@@ -162,100 +158,5 @@ def glm(
         source=data,
         refit=partial(glm, data=data, **keywords) if by_formula else None,
     )
-    _warn(fit)
+    warn_of(fit)
     return fit
-
-
-def _warn(fit: Fit) -> None:
-    """One warning for what the user must know before using the numbers."""
-    if fit.status is Status.SEPARATED:
-        warnings.warn(f"separation: {fit.message}", SeparationWarning, stacklevel=3)
-    elif not fit.converged:
-        warnings.warn(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning, stacklevel=3)
-    if fit.has_aliased:
-        warnings.warn(f"rank: {fit.message}", RankWarning, stacklevel=3)
-    elif fit.use_t and fit.df_resid <= 0:
-        warnings.warn(f"saturated: {fit.message}", RankWarning, stacklevel=3)
-
-
-def _watch(show: Callable[..., None]) -> Callable[[Step], None]:
-    return lambda step: show(iteration=step.iteration, distance=step.distance)
-
-
-def _progress(progress: bool | Callable[..., None]) -> Any:
-    if progress is True:
-        from raphson.report.progress import Progress
-
-        return Progress("Fitting")
-    if progress and not callable(progress):
-        raise ModelError(f"progress: expected True, False or a function; got {progress!r}")
-    return nullcontext(progress or None)
-
-
-def _executor(executor: Executor | None) -> Executor:
-    if executor is None:
-        return threads()
-    if not callable(getattr(executor, "map", None)):
-        raise ModelError(f"executor: expected rp.execute.threads(), rp.execute.serial() or None; got {executor!r}")
-    return executor
-
-
-def _covariance_kind(cov: str | None, weights_kind: str, groups: Any) -> str:
-    if cov is None:
-        return "cluster" if groups is not None else "HC0" if weights_kind == "sampling" else "model"
-    _check_choice("cov", cov, COVARIANCES)
-    if cov == "cluster" and groups is None:
-        raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
-    return cov
-
-
-def _dispersion_rule(dispersion: str | float | None, family: Any) -> str | float:
-    if isinstance(dispersion, numbers.Real) and not isinstance(dispersion, bool):
-        value = _positive("dispersion", float(dispersion))
-        if family.dispersion_fixed and value != 1.0:
-            raise ModelError(
-                f"dispersion: it is 1 by definition for the {family.name} family; got {value:g}. "
-                "Use family='quasipoisson' or 'quasibinomial' to have it estimated"
-            )
-        return value
-    if dispersion is None:
-        return "pearson"
-    _check_choice("dispersion", dispersion, DISPERSION)
-    return str(dispersion)
-
-
-def _start(start: Any, n_params: int) -> np.ndarray | None:
-    if start is None:
-        return None
-    try:
-        values = np.asarray(start, dtype=float)
-    except (TypeError, ValueError):
-        raise ModelError(f"start: expected {n_params} numbers; got {start!r}") from None
-    if values.shape != (n_params,) or not np.isfinite(values).all():
-        raise ModelError(
-            f"start: expected {n_params} finite numbers, one for each coefficient; got shape {values.shape}"
-        )
-    return values
-
-
-def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ModelError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
-
-
-def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
-        raise ModelError(f"{name}: expected a positive number; got {value!r}")
-    return float(value)
-
-
-def _not_negative(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
-        raise ModelError(f"{name}: expected a number, 0 or more; got {value!r}")
-    return float(value)
-
-
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise ModelError(f"{name}: expected a whole number, 0 or more; got {value!r}")
-    return int(value)
