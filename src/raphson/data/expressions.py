@@ -128,14 +128,8 @@ def parse_expression(source: str, names: Collection[str], what: str) -> Expressi
     DataError
         If it names a column that is not in the data.
     """
-    python, aliases = _to_python(source, names, what)
+    tree = parsed(source, names, what)
     try:
-        tree = ast.parse(f"({python}\n)", mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else "too long or too deep"
-        raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
-    try:
-        _restore_names(tree, aliases)
         columns: dict[str, None] = {}
         _check(tree, names, source, what, columns)
         return Expression(tree, written(tree), tuple(columns))
@@ -161,6 +155,18 @@ def written(tree: ast.AST) -> str:
 def not_allowed(piece: str, source: str, what: str) -> FormulaError:
     """Say what is not allowed in a formula, and what is."""
     return FormulaError(f"{what}: {short(piece)} in {short(source)} is not allowed; allowed are {allowed()}")
+
+
+def parsed(source: str, names: Collection[str], what: str) -> ast.expr:
+    """Parse an expression into a tree of Python's, whose names are the user's; nothing is checked yet."""
+    python, aliases = _to_python(source, names, what)
+    try:
+        tree = ast.parse(f"({python}\n)", mode="eval").body
+        _restore_names(tree, aliases)
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else "too long or too deep"
+        raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
+    return tree
 
 
 def _to_python(source: str, names: Collection[str], what: str) -> tuple[str, dict[str, str]]:

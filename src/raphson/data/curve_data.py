@@ -1,0 +1,302 @@
+"""From a curve and a table to a response, the columns that the curve reads, and what goes with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.data.arrays import from_arrays
+from raphson.data.curves import (
+    Curve,
+    columns_and_parameters,
+    numpy_function,
+    parse_curve,
+    split_curve,
+)
+from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.messages import check_missing, listing, nearest, unknown_column
+from raphson.data.model_data import ModelData, Response
+from raphson.data.readers import is_pandas, read_table
+from raphson.data.rows import Rows
+from raphson.data.schema import ArraySchema
+from raphson.data.values import Levels, Table
+from raphson.errors import DataError, FormulaError
+
+
+@dataclass(frozen=True)
+class CurveData:
+    """A curve with its data.
+
+    Attributes
+    ----------
+    curve : the right-hand side.
+    columns : names of the columns that it reads; ``data.X`` (n, d) holds them.
+    parameters : its other names.
+    response : the left-hand side.
+    data : response, covariates, weights, groups.
+    by : (n,) number of the group each row belongs to, or None.
+    labels : of these groups.
+    """
+
+    curve: Curve
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    response: Curve
+    data: ModelData
+    by: np.ndarray | None
+    labels: tuple[Any, ...]
+
+
+def from_curve(
+    formula: str,
+    data: Any,
+    parameters: Collection[str],
+    *,
+    weights: Any = None,
+    groups: Any = None,
+    by: str | None = None,
+    missing: str = "drop",
+) -> CurveData:
+    """Read ``response ~ curve`` over a table.
+
+    Parameters
+    ----------
+    formula : str
+        Such as ``"log(y) ~ b1 - b2*x"``. Names that are not columns of the data are parameters.
+    data : data frame, mapping, path or open file
+        What :func:`read_table` reads; n rows.
+    parameters : collection of str
+        Names that the user has called parameters, by giving them values or bounds.
+    weights, groups : as in :func:`from_formula`.
+    by : str, optional
+        Column whose values say which curve a row belongs to.
+    missing : {"drop", "raise"}
+
+    Raises
+    ------
+    FormulaError
+        If the formula is malformed, holds anything but arithmetic and listed functions, or a name is both a column
+        and a parameter.
+    DataError
+        If a column holds anything but numbers, or no row is left.
+
+    Examples
+    --------
+    >>> read = from_curve("y ~ top*(1 - exp(-rate*x))", {"x": [1, 2, 3], "y": [2, 3, 3.5]}, ["rate"])
+    >>> read.columns, read.parameters
+    (('x',), ('top', 'rate'))
+    """
+    check_missing(missing)
+    table = Table(read_table(data))
+    left, right = split_curve(formula)
+    known = {*table.known, *parameters}
+    curve = parse_curve(right, known, "formula")
+    columns, names = columns_and_parameters(curve, table.known, parameters)
+    response = _response(left, table, names, known)
+    _refuse_misspelt(names, parameters, table)
+    rows = Rows(table.n_rows)
+    values = {name: _numbers(table, name, rows) for name in dict.fromkeys([*response.names, *columns])}
+    y = _evaluated(response, values, rows)
+    arguments = {"weights": weights, "groups": groups, "by": by}
+    for what, value in arguments.items():
+        check_index(data, value, what)
+    expressions = {what: parse_argument(value, table.known, what) for what, value in arguments.items()}
+    weight = per_row(weights, expressions["weights"], table, {}, rows, "weights")
+    codes = group_codes(groups, expressions["groups"], table, rows)
+    curves = group_codes(by, expressions["by"], table, rows)
+    kept = rows.settle(missing)
+    weight = take(weight, kept)
+    check_nonnegative(weight, "weights", kept)
+    X = np.column_stack([values[name] for name in columns]) if columns else np.empty((table.n_rows, 0))
+    n_rows = table.n_rows if kept is None else len(kept)
+    model_data = ModelData(
+        X=X if kept is None else X[kept],
+        names=columns,
+        response=Response(response.text, y if kept is None else y[kept]),
+        weights=weight,
+        offset=None,
+        trials=None,
+        groups=renumber(codes, kept),
+        index=kept,
+        n_dropped=table.n_rows - n_rows,
+        labels=table.frame.index if is_pandas(data) else None,
+        schema=ArraySchema(columns, False),
+        has_intercept=False,
+        terms={},
+    )
+    labels: tuple[Any, ...] = ()
+    if curves is not None and by is not None:
+        column = table.frame[by] if kept is None else table.frame[by].iloc[kept]
+        curves = renumber(curves, kept)
+        assert curves is not None
+        first = np.unique(curves, return_index=True)[1]
+        labels = tuple(column.iloc[first].tolist())
+    return CurveData(curve, columns, names, response, model_data, curves, labels)
+
+
+def from_points(
+    x: Any, y: Any, *, weights: Any = None, groups: Any = None, missing: str = "drop"
+) -> tuple[Any, ModelData]:
+    """Read the arrays that a function of ``(params, x)`` is fitted to.
+
+    Parameters
+    ----------
+    x : whatever the function takes: an array whose first (or last) axis is the rows, a data frame, a dict of arrays.
+    y : array_like, (n,) or (n, m).
+
+    Returns
+    -------
+    (x with arrays of doubles inside, ModelData of the n·m responses, row after row)
+
+    Raises
+    ------
+    DataError
+        If there is something else than finite real numbers in them.
+    """
+    x = _as_arrays(x)
+    values = np.asarray(y)
+    if values.dtype.kind not in "fiub":
+        kind = "complex numbers" if values.dtype.kind == "c" else f"values of type {values.dtype}"
+        raise DataError(f"y: expected real numbers; got {kind}")
+    values = values.astype(float)
+    if values.ndim not in (1, 2) or not values.size:
+        raise DataError(f"y: expected numbers in one or two dimensions; got shape {values.shape}")
+    if missing == "drop" and (np.isnan(values).any() or _has_nan(x)):
+        x, values, kept = _without_missing(x, values)
+    else:
+        kept = None
+    _require_finite(x, "x")
+    _require_finite(values, "y")
+    dropped = len(y) - len(values)
+    design = np.ones((values.size, 1))
+    prepared = from_arrays(
+        values.ravel(), design, weights=_per_response(weights, values, kept), groups=_per_response(groups, values, kept)
+    )
+    from dataclasses import replace
+
+    labels = getattr(y, "index", None) if values.ndim == 1 else None
+    name = getattr(y, "name", None)
+    response = replace(prepared.response, name="y" if name is None else str(name))
+    data = replace(
+        prepared, response=response, has_intercept=False, index=kept, n_dropped=dropped, labels=labels, names=()
+    )
+    return x, data
+
+
+def _response(left: str, table: Table, names: Collection[str], known: Collection[str]) -> Curve:
+    response = parse_curve(left, known, "response")
+    for name in response.names:
+        if name in names:
+            raise FormulaError(
+                f"formula: {name!r} stands in the response and is a parameter; the response is data only"
+            )
+        if name not in table.known:
+            raise unknown_column(name, table.names, "response")
+    if not response.names:
+        raise FormulaError(f"formula: the response {left!r} names no column; its columns are {listing(table.names)}")
+    return response
+
+
+def _refuse_misspelt(names: Collection[str], parameters: Collection[str], table: Table) -> None:
+    """A name that is neither column nor declared parameter, but all but a column's, is one misspelt."""
+    for name in names:
+        guess = None if name in parameters else nearest(name, table.names)
+        if guess is not None and (name.casefold() == guess.casefold() or len(name) > 3):
+            raise unknown_column(name, table.names, "formula")
+
+
+def _numbers(table: Table, name: str, rows: Rows) -> np.ndarray:
+    variable = table.column(name)
+    if isinstance(variable, Levels):
+        raise DataError(
+            f"column {name!r} holds {variable.origin} ({listing(map(repr, variable.labels), 3)}), and a curve reads "
+            "numbers; turn it into numbers, or fit a curve for each value with by="
+        )
+    rows.note_numbers(variable.values, name)
+    return variable.values
+
+
+def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: Rows) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        y = np.broadcast_to(np.asarray(response.evaluate(values, numpy_function), dtype=float), (rows.n_rows,))
+    bad = ~np.isfinite(y)
+    if bad.any() and len(response.names):
+        rows.note(bad, "values that are not finite", response.text)
+    return np.array(y)
+
+
+def _as_arrays(x: Any) -> Any:
+    """The user's x with arrays of doubles for its leaves."""
+    if hasattr(x, "to_dict") and hasattr(x, "columns"):
+        return {str(name): _as_arrays(x[name]) for name in x.columns}
+    if isinstance(x, dict):
+        return {name: _as_arrays(value) for name, value in x.items()}
+    if isinstance(x, tuple) and not all(isinstance(one, int | float) for one in x):
+        return tuple(_as_arrays(one) for one in x)
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        kind = "complex numbers" if array.dtype.kind == "c" else f"values of type {array.dtype}"
+        raise DataError(f"x: expected real numbers; got {kind}")
+    return array.astype(float)
+
+
+def _leaves(x: Any) -> list[np.ndarray]:
+    if isinstance(x, dict):
+        return [leaf for value in x.values() for leaf in _leaves(value)]
+    if isinstance(x, tuple):
+        return [leaf for value in x for leaf in _leaves(value)]
+    return [x]
+
+
+def _has_nan(x: Any) -> bool:
+    return any(np.isnan(leaf).any() for leaf in _leaves(x))
+
+
+def _require_finite(x: Any, what: str) -> None:
+    for leaf in _leaves(x):
+        if not np.isfinite(leaf).all():
+            raise DataError(
+                f"{what}: expected finite numbers; {np.sum(~np.isfinite(leaf))} are missing or infinite. Drop them"
+            )
+
+
+def _without_missing(x: Any, y: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Drop the rows where x or y is missing, if it is clear which axis of x is the rows."""
+    n = len(y)
+    good = ~np.isnan(y).reshape(n, -1).any(axis=1)
+    for leaf in _leaves(x):
+        if np.isnan(leaf).any():
+            if leaf.ndim == 0 or len(leaf) != n:
+                raise DataError(
+                    f"x: expected {n} rows like y, to drop those with missing values; got shape {leaf.shape}"
+                )
+            good &= ~np.isnan(leaf).reshape(n, -1).any(axis=1)
+    if not good.any():
+        raise DataError("data: no row without missing values is left")
+    kept = np.flatnonzero(good)
+
+    def cut(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: cut(value) for name, value in part.items()}
+        if isinstance(part, tuple):
+            return tuple(cut(value) for value in part)
+        return part[kept] if part.ndim and len(part) == n else part
+
+    return cut(x), y[kept], kept
+
+
+def _per_response(values: Any, y: np.ndarray, kept: np.ndarray | None) -> Any:
+    """One value per response: given for each, or for each row of them."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if kept is not None and array.ndim and len(array) > len(y):
+        array = array[kept]
+    if array.shape == y.shape:
+        return array.ravel()
+    if y.ndim == 2 and array.shape == (len(y),):
+        return np.repeat(array, y.shape[1])
+    return array
