@@ -23,11 +23,13 @@ from raphson.errors import (
 if TYPE_CHECKING:
     from raphson import datasets, execute
     from raphson.api import glm
+    from raphson.api_nls import nls
     from raphson.fit import Fit, load
     from raphson.model import families
 
 _WHERE = {
     "glm": ("raphson.api", "glm"),
+    "nls": ("raphson.api_nls", "nls"),
     "Fit": ("raphson.fit", "Fit"),
     "load": ("raphson.fit", "load"),
     "families": ("raphson.model.families", None),
@@ -51,6 +53,7 @@ __all__ = [
     "families",
     "glm",
     "load",
+    "nls",
 ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from raphson.model.objective import Evaluation, Gram, Need, Root
+from raphson.model.predictor import LinearPredictor
 
 NOTHING = Need()
 
@@ -42,9 +43,17 @@ class Toy:
         self.value, self.score, self.n_params = value, score, n_params
         self.dispersion, self.n_rows, self.blocks = dispersion, rows, blocks
         self.asked: list[tuple[np.ndarray, Need]] = []
+        self.predictor = LinearPredictor((n_params,), (0,))
+        self.bounds = self.projected = None
 
     def same(self, kind: str) -> str:
         return kind
+
+    def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
+        return theta + step
+
+    def blocked(self, theta: np.ndarray, score: np.ndarray) -> None:
+        return None
 
     def evaluate(self, theta: np.ndarray, need: Need = NOTHING) -> Evaluation:
         theta = np.asarray(theta, dtype=float)

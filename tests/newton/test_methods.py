@@ -5,16 +5,19 @@ import pytest
 from raphson.errors import ModelError
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
-from raphson.newton.search import backtracking, wolfe
+from raphson.newton.search import backtracking, full_step, wolfe
 
 
 def test_the_table():
-    assert list(METHODS) == ["newton", "fisher-scoring", "irls", "bhhh", "newton-cg", "gradient-descent"]
+    assert list(METHODS)[:3] == ["newton", "fisher-scoring", "irls"] and len(METHODS) >= 9
     assert all(method.name == name for name, method in METHODS.items())
     parts = {name: (m.curvature, m.solver, m.search) for name, m in METHODS.items()}
     assert parts["newton"] == ("observed", "cholesky", backtracking)
     assert parts["irls"] == ("expected", "qr", backtracking)
     assert parts["bhhh"] == ("opg", "cholesky", wolfe)
+    assert parts["gauss-newton"] == ("expected", "qr", full_step)
+    assert parts["modified-gauss-newton"] == ("expected", "qr", backtracking)
+    assert parts["levenberg-marquardt"] == ("expected", "qr", None)
     assert parts["newton-cg"][:2] == ("observed", "cg") and parts["gradient-descent"][:2] == (None, "none")
 
 

@@ -385,4 +385,4 @@ def _hidden_folders() -> tuple[str, ...]:
 def _hidden(file: str) -> bool:
     if "site-packages" in file and not file.startswith(_hidden_folders()[:2]):
         return False  # another library's: nearer to the user than its caller's line
-    return file.startswith(_hidden_folders()) or file.startswith("<frozen")
+    return file.startswith((*_hidden_folders(), "<frozen"))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data import ModelData
-from raphson.data.blocks import Block, make_blocks
+from raphson.data.blocks import Block
 from raphson.data.matrix import matvec
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
@@ -125,7 +125,7 @@ class GeneralisedLinearModel(Model):
         if self.data.offset is not None:
             offset = np.zeros((self.family.n_predictors, len(self.y))) if offset is None else offset.copy()
             offset[: self.family.n_predictors - len(self.family.auxiliary)] += self.data.offset
-        return make_blocks(designs, self.y, self.weight, offset)
+        return self.predictor.blocks(designs, self.y, self.weight, offset)
 
     @cached_property
     def objective(self) -> Objective:

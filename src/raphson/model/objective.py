@@ -189,6 +189,7 @@ class Objective:
     bounds : (lower, upper), each (p,), the box that θ is kept in; None for none.
     project : from a trial θ to the best one that shares its nonlinear parameters (variable projection); None where
         there is nothing to project.
+    projected : (p,) mask of the parameters that `project` finds.
     """
 
     family: Any
@@ -201,6 +202,7 @@ class Objective:
     at_limit: bool = False
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     project: Callable[[np.ndarray], np.ndarray] | None = None
+    projected: np.ndarray | None = None
 
     @property
     def n_params(self) -> int:
@@ -217,12 +219,18 @@ class Objective:
         """
         return "expected" if kind == "observed" and self.family.canonical and self.predictor.linear else kind
 
-    def moved(self, theta: np.ndarray, step: np.ndarray) -> np.ndarray:
+    def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
         """θ + step, put back into the box and projected."""
         there = theta + step
         if self.bounds is not None:
             there = np.clip(there, *self.bounds)
-        return there if self.project is None else self.project(there)
+        return self.project(there) if project and self.project is not None else there
+
+    def blocked(self, theta: np.ndarray, score: np.ndarray) -> np.ndarray | None:
+        """(p,) mask of the parameters at a bound that ℓ would have them pass; None where there are no bounds."""
+        if self.bounds is None:
+            return None
+        return ((theta <= self.bounds[0]) & (score < 0)) | ((theta >= self.bounds[1]) & (score > 0))
 
     def evaluate(self, theta: np.ndarray, need: Need = Need()) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""

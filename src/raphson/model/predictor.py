@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from raphson.data.blocks import Block
+from raphson.data.blocks import Block, make_blocks
 from raphson.data.matrix import cross_sandwich, dense, matvec, transpose_matvec, weighted_squares
 
 
@@ -118,6 +118,19 @@ class Predictor(Protocol):
         """K, the length of η_i."""
         ...
 
+    def blocks(
+        self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
+    ) -> list[Block]:
+        """The rows as blocks that this predictor reads.
+
+        Parameters
+        ----------
+        designs : what stands for the covariates of n rows.
+        y, weight : (n,) response; weights, or None.
+        offset : (K, n) or None.
+        """
+        ...
+
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
         """(K, size) predictors, offset included; the padding repeats the filling row."""
         ...
@@ -164,6 +177,12 @@ class LinearPredictor:
     def slices(self) -> list[slice]:
         """Where each predictor's coefficients lie in θ."""
         return [slice(b - width, b) for b, width in zip(accumulate(self.widths), self.widths, strict=True)]
+
+    def blocks(
+        self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
+    ) -> list[Block]:
+        """Cut the rows into blocks."""
+        return make_blocks(designs, y, weight, offset)
 
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
         """(K, size) linear predictors."""

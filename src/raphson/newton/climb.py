@@ -19,7 +19,7 @@ from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
 from raphson.newton.convergence import Measured, rounding_floor
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
-from raphson.newton.search import Accepted
+from raphson.newton.search import Accepted, acceptable, value_noise
 from raphson.newton.solve import (
     ILL_CONDITIONED,
     Direction,
@@ -28,6 +28,7 @@ from raphson.newton.solve import (
     direction,
     factorise,
 )
+from raphson.newton.trust_region import Proposal, TrustRegion
 
 NEAR = 1e-2
 """Distance, in standard errors, from which on the observed information is evaluated to measure it."""
@@ -71,7 +72,11 @@ class Climb:
         warm: Factor | None,
     ) -> None:
         self.objective, self.method = objective, method
-        self.free, self.tolerance = free, tolerance
+        self.wanted, self.free, self.tolerance = free, free, tolerance
+        self.at_bound = np.zeros_like(free)
+        """Parameters held at a bound, beyond which ℓ rises."""
+        self.region = None if method.search is not None else TrustRegion(objective.projected)
+        self.proposal: Proposal | None = None
         self.damping = damping
         self.first, self.size = learning_rate or 1.0, math.nan
         self.spectral = method.curvature is None and learning_rate is None
@@ -130,8 +135,17 @@ class Climb:
 
     # -- one turn ----------------------------------------------------------------------------------------------
 
+    def _free_from_bounds(self) -> None:
+        """Let go of the parameters that ℓ no longer pushes against a bound, and hold those that it does."""
+        blocked = self.objective.blocked(self.here.theta, self.here.score)
+        if blocked is not None:
+            aliased = self.wanted & ~self.free & ~self.at_bound
+            self.at_bound = blocked & self.wanted & ~aliased
+            self.free = self.wanted & ~aliased & ~self.at_bound
+
     def solve(self) -> bool:
         """Find the direction: (M + τD) d = ∇ℓ. False if no damping makes M positive definite."""
+        self._free_from_bounds()
         if not self.fresh and self._solve_with_kept_factor():
             return True
         if not self.fresh:
@@ -144,6 +158,8 @@ class Climb:
             self.found = Direction(step, float(np.linalg.norm(step)), None)
         elif solver == "cg":
             self.found = self._solve_by_products()
+        elif self.region is not None:
+            self.found = self._solve_in_region(self.region)
         else:
             self.found = self._solve_by_factor()
         return self.found is not None
@@ -177,11 +193,11 @@ class Climb:
         """Hold the columns that `factor` leaves out at 0; True if that has changed θ.
 
         Let θ be h on these and X_h = X_k C: their share C h, which solves M_kk C h = M_kh h, goes to the columns
-        that explain them, so that η stays where it is.
+        that explain them, so that η stays where it is. Where η is not linear in θ they are held where they are.
         """
         held = np.where(self.free & ~factor.kept, self.here.theta, 0.0)
         self.free = factor.kept
-        if not held.any():
+        if not held.any() or not self.objective.predictor.linear:
             return False
         self.here = self._evaluate(self.here.theta - held + factor.solve(part.matrix @ held), self._need())
         return True
@@ -195,6 +211,35 @@ class Climb:
             self.free,
             tolerance=1e-12 if self.near else 1e-2,
         )
+
+    def _solve_in_region(self, region: TrustRegion) -> Direction | None:
+        """The step within the trust region; M need not have full rank."""
+        part = self._part
+        if not isinstance(part, Root) or not np.isfinite(part.triangle).all():
+            return None
+        self.proposal = region.propose(part.triangle, self.here.theta, self.free, self.objective.bounds)
+        self.damping = self.proposal.damping
+        whole = direction(part, self.here.score, self.free)
+        if whole is None:
+            return None
+        return Direction(self.proposal.step, whole.decrement, whole.factor)
+
+    def _search_region(self, region: TrustRegion, part: Root, need: Need) -> Accepted | None:
+        """Try the step, and shorter ones with ever more damping, until one is accepted."""
+        proposal = self.proposal
+        while proposal is not None and proposal.gain > 0:
+            trial = self._try(proposal.step, need)
+            slope = float(self.here.score @ proposal.step)
+            accepted = acceptable(self.here, trial, 1.0, slope, proposal.step)
+            rise = trial.value - self.here.value if trial.finite else -math.inf
+            region.learn(1.0 if accepted and abs(rise) <= value_noise(self.here) else rise / proposal.gain, proposal)
+            if accepted:
+                self.damping = proposal.damping
+                return Accepted(trial, 1.0)
+            if region.exhausted(self.here.theta):
+                return None
+            proposal = region.propose(part.triangle, self.here.theta, self.free, self.objective.bounds)
+        return None
 
     def _solve_by_factor(self) -> Direction | None:
         found = direction(self._part, self.here.score, self.free, self.damping)
@@ -308,7 +353,8 @@ class Climb:
         if not there.information and self.factor_distance <= FINAL * math.sqrt(there.rows):
             there = replace(there, information=self.here.information)
         self.here, self.size = there, accepted.size
-        self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
+        if self.region is None:
+            self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
         return True
 
     def _spectral_size(self, there: Evaluation) -> float | None:
@@ -337,13 +383,16 @@ class Climb:
         self.fresh = not (self.many and not self.root) or self._wants_renewal()
         need = self._need() if self.fresh else Need()
         self.blocked = False
+        if self.method.search is None:
+            assert self.region is not None and isinstance(self._part, Root)
+            return self._search_region(self.region, self._part, need)
+        return self.method.search(lambda step: self._try(step, need), self.here, self.found.step, slope, self.first)
 
-        def trial(theta: np.ndarray) -> Evaluation:
-            evaluation = self._evaluate(theta, need)
-            self.blocked = self.blocked or not evaluation.finite
-            return evaluation
-
-        return self.method.search(trial, self.here, self.found.step, slope, self.first)
+    def _try(self, step: np.ndarray, need: Need) -> Evaluation:
+        """The objective a step away."""
+        evaluation = self._evaluate(self.objective.moved(self.here.theta, step), need)
+        self.blocked = self.blocked or not evaluation.finite
+        return evaluation
 
     def _wants_renewal(self) -> bool:
         """Whether M should be evaluated at the next point: at the end, or where that more than pays for itself."""
@@ -357,7 +406,8 @@ class Climb:
     def _polish(self) -> Accepted | None:
         assert self.newton is not None
         self.fresh = not (self.many and not self.root)
-        trial = self._evaluate(self.here.theta + self.newton.step, self._need() if self.fresh else Need())
+        there = self.objective.moved(self.here.theta, self.newton.step, project=False)
+        trial = self._evaluate(there, self._need() if self.fresh else Need())
         return Accepted(trial, 1.0) if trial.finite else None
 
     def _record(self) -> None:

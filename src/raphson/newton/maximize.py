@@ -33,6 +33,7 @@ class Result:
     path : what happened.
     free : (p,) mask of the parameters that were estimated; the others were aliased or held.
     aliased : (p,) mask of the parameters found to be linear combinations of earlier ones.
+    at_bound : (p,) mask of the parameters held at a bound, beyond which ℓ would rise.
     distance : to the maximum in standard errors, as measured at the last point.
     floor : the part of it that rounding may make up, at its worst.
     root : whether the tall matrix was decomposed (QR) rather than its square (Cholesky).
@@ -44,6 +45,7 @@ class Result:
     path: Path
     free: np.ndarray
     aliased: np.ndarray
+    at_bound: np.ndarray
     distance: float
     floor: float
     root: bool
@@ -102,13 +104,14 @@ def maximize(
     climb = Climb(objective, method, start, wanted, damping, learning_rate, tol, warm)
 
     def ended(status: Status) -> Result:
-        aliased = wanted & ~climb.free
+        aliased = wanted & ~climb.free & ~climb.at_bound
         return Result(
             climb.here,
             status,
             climb.path,
             climb.free,
             aliased,
+            climb.at_bound,
             climb.distance,
             climb.resolution,
             climb.root,

@@ -12,7 +12,7 @@ from typing import Literal
 
 from raphson.errors import ModelError
 from raphson.model.objective import Kind, Need
-from raphson.newton.search import Accepted, backtracking, wolfe
+from raphson.newton.search import Accepted, backtracking, full_step, wolfe
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Method:
     curvature : which information M is; None for the identity.
     solver : "cholesky" (changes over to QR by itself where that is needed), "qr" (weighted least squares on the
         tall matrix), "cg" (products M v only) or "none".
-    search : how α is found.
+    search : how α is found; None for a trust region, which finds τ instead.
     max_iter : steps allowed unless the user says otherwise.
     """
 
     name: str
     curvature: Kind | None
     solver: Literal["cholesky", "qr", "cg", "none"]
-    search: Callable[..., Accepted | None]
+    search: Callable[..., Accepted | None] | None
     max_iter: int = 100
 
     def need(self, root: bool, near: bool) -> Need:
@@ -55,6 +55,9 @@ METHODS: dict[str, Method] = {
         Method("newton", "observed", "cholesky", backtracking),
         Method("fisher-scoring", "expected", "cholesky", backtracking),
         Method("irls", "expected", "qr", backtracking),
+        Method("gauss-newton", "expected", "qr", full_step),
+        Method("modified-gauss-newton", "expected", "qr", backtracking),
+        Method("levenberg-marquardt", "expected", "qr", None, max_iter=500),
         Method("bhhh", "opg", "cholesky", wolfe, max_iter=500),
         Method("newton-cg", "observed", "cg", backtracking),
         Method("gradient-descent", None, "none", backtracking, max_iter=10_000),

@@ -28,6 +28,7 @@ class Accepted:
 
 
 Evaluate = Callable[[np.ndarray], Evaluation]
+"""Evaluates the objective a step away from where the search begins."""
 
 
 def value_noise(evaluation: Evaluation) -> float:
@@ -46,13 +47,21 @@ def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, s
     return rise >= ARMIJO * size * slope
 
 
+def full_step(
+    evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0
+) -> Accepted | None:
+    """The whole step wherever it leads, as long as ℓ is finite there: the plain iteration, which may diverge."""
+    trial = evaluate(first * step)
+    return Accepted(trial, first) if trial.finite else None
+
+
 def backtracking(
     evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0
 ) -> Accepted | None:
     """The first of α, α/2, α/4, … that is acceptable; None if none is."""
     size = first
     while size >= SHORTEST:
-        trial = evaluate(here.theta + size * step)
+        trial = evaluate(size * step)
         if acceptable(here, trial, size, slope, step):
             return Accepted(trial, size)
         size *= 0.5
@@ -68,7 +77,7 @@ def wolfe(evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, 
     low, low_slope, high = 0.0, slope, np.inf
     size, best = first, None
     for _ in range(40):
-        trial = evaluate(here.theta + size * step)
+        trial = evaluate(size * step)
         if acceptable(here, trial, size, slope, step):
             trial_slope = float(trial.score @ step)
             if best is None or trial.value >= best.evaluation.value - value_noise(here):

@@ -1,0 +1,144 @@
+"""From a user's curve, an expression or a function, to the model of :mod:`raphson.model.least_squares`."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.autodiff.trace import trace
+from raphson.data.curves import Curve
+from raphson.data.messages import listing
+from raphson.errors import ModelError
+from raphson.model.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
+from raphson.model.nonlinear import Exact, jax_function
+from raphson.model.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What tracing a curve shows.
+
+    Attributes
+    ----------
+    linear : (p,) mask of the parameters that it is linear in together, the others held.
+    absent : (p,) mask of the parameters that it does not depend on.
+    """
+
+    linear: np.ndarray
+    absent: np.ndarray
+
+
+def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Structure:
+    """Trace an expression."""
+
+    def function(parts: list[Any], x: list[Any]) -> Any:
+        values = dict(zip(parameters, parts, strict=True)) | dict(zip(columns, x, strict=True))
+        return curve.evaluate(values, jax_function) * 1.0
+
+    traced = trace(function, [1.0] * len(parameters), [1.0] * len(columns), what="the curve")
+    return _structure(traced.jaxpr, Parameters.scalars(parameters), len(columns))
+
+
+def structure_of_function(
+    function: Callable[[Any, Any], Any], parameters: Parameters, theta: np.ndarray, x: Any
+) -> tuple[Structure, tuple[int, ...]]:
+    """Trace a function of (params, x); gives the shape of what it returns, too."""
+    import jax
+
+    def of_parts(parts: list[Any], x: Any) -> Any:
+        return function(parameters.build(parts), x)
+
+    traced = trace(of_parts, parameters.split(theta), x, what=_name(function))
+    outputs = traced.jaxpr.out_avals
+    if len(outputs) != 1:
+        raise ModelError(f"{_name(function)}: expected one array of predictions; got {len(outputs)} values")
+    n_data = len(traced.names) - len(parameters.shapes)
+    del jax
+    return _structure(traced.jaxpr, parameters, n_data), tuple(outputs[0].shape)
+
+
+def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> Structure:
+    parts = [Reach(frozenset([j]), frozenset()) for j in range(len(parameters.shapes))]
+    reach = curved_pairs(jaxpr, parts + [NOTHING] * n_data)
+    linear = largest_linear_set(reach.pairs, sorted(reach.on))
+
+    def spread(chosen: Any) -> np.ndarray:
+        return np.repeat([j in chosen for j in range(len(parameters.shapes))], parameters.sizes)
+
+    return Structure(spread(linear), ~spread(reach.on))
+
+
+def refuse_absent(structure: Structure, names: tuple[str, ...]) -> None:
+    """Refuse parameters that the model does not depend on."""
+    absent = [name for name, is_absent in zip(names, structure.absent, strict=True) if is_absent]
+    if absent:
+        raise ModelError(
+            f"start: the model does not depend on {listing(map(repr, absent))}; leave it out of start=, or use it in "
+            "the model"
+        )
+
+
+_KEPT: weakref.WeakKeyDictionary[Any, dict[Any, Exact]] = weakref.WeakKeyDictionary()
+
+
+def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> Exact:
+    """Derivatives of a user's function of (params, x) as one of (θ, x); kept as long as the function lives."""
+    try:
+        kept = _KEPT.setdefault(function, {})
+    except TypeError:  # not weakly referable, as some callables are not
+        kept = {}
+    if parameters not in kept:
+        # What is kept must not keep the function alive: it holds it weakly.
+        reference: Callable[[], Any] = weakref.ref(function) if function in _KEPT else lambda: function
+        kept[parameters] = Exact(
+            lambda theta, x: reference()(parameters.unflatten(theta), x).reshape(-1) * 1.0, _name(function)
+        )
+    return kept[parameters]
+
+
+def explanation(
+    curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...], X: np.ndarray, index: np.ndarray | None
+) -> Callable[[np.ndarray], str]:
+    """What to say where an expression is not finite: the step, the rows, the values."""
+
+    def explain(theta: np.ndarray) -> str:
+        values: dict[str, Any] = dict(zip(parameters, theta.tolist(), strict=True))
+        values |= {name: X[:, k] for k, name in enumerate(columns)}
+        found = curve.first_not_finite(values)
+        at = ", ".join(f"{name}={value:.6g}" for name, value in zip(parameters, theta.tolist(), strict=True))
+        if found is None:
+            return f"start: the curve is finite at {at}, but its squares are not; choose smaller starting values"
+        step, bad = found
+        rows = np.flatnonzero(np.broadcast_to(bad, len(X)))
+        shown = listing(rows if index is None else index[rows], 5)
+        return (
+            f"start: {step!r} is not finite in {len(rows)} of {len(X)} rows (row {shown}, counted from 0) at {at}; "
+            "choose other starting values"
+        )
+
+    return explain
+
+
+def explain_function(
+    function: Callable[[Any, Any], Any], parameters: Parameters, x: Any
+) -> Callable[[np.ndarray], str]:
+    """What to say where a function is not finite."""
+
+    def explain(theta: np.ndarray) -> str:
+        values = function_derivatives(function, parameters).value(theta, x)
+        rows = np.flatnonzero(~np.isfinite(values))
+        at = ", ".join(f"{name}={value:.6g}" for name, value in zip(parameters.names, theta.tolist(), strict=True))
+        return (
+            f"start: {_name(function)} is not finite in {len(rows)} of {values.size} values (number "
+            f"{listing(rows, 5)}, counted from 0) at {at}; choose other starting values"
+        )
+
+    return explain
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__name__", "the model")

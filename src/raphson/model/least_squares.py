@@ -1,0 +1,188 @@
+"""Nonlinear least squares: a gaussian family with a nonlinear predictor.
+
+    maximises  −½ Σ w_i (y_i − f(θ, x_i))² − ½ θᵀPθ
+
+Parameters that f is linear in (the others held) need no iteration: for given values of the others they are the
+solution of a linear least squares problem, and every trial point is moved there (variable projection; Golub and
+Pereyra 1973, SIAM J. Numer. Anal. 10, 413). The Gauss-Newton step from such a point is Kaufman's step for the reduced
+problem (Ruhe and Wedin 1980, SIAM Review 22, 318, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data import ModelData
+from raphson.data.blocks import Block
+from raphson.errors import ConvergenceError
+from raphson.model.base import Model
+from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.nonlinear import NonlinearPredictor
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.search import scales_of, wide_starts
+
+
+@dataclass(frozen=True)
+class NonlinearModel(Model):
+    """A curve with its data.
+
+    Attributes
+    ----------
+    curve : the predictor.
+    parameter_names : (p,).
+    initial : (p,) starting values; NaN where there is none.
+    movable : (p,) mask of the parameters that are estimated; the others are held at `initial`.
+    box : (lower, upper), each (p,).
+    conditionally_linear : (p,) mask of the parameters that f is linear in together, the others held.
+    explain : what is wrong at a point where f is not finite, in words.
+    """
+
+    curve: NonlinearPredictor = None  # type: ignore[assignment]
+    parameter_names: tuple[str, ...] = ()
+    initial: np.ndarray = None  # type: ignore[assignment]
+    movable: np.ndarray = None  # type: ignore[assignment]
+    box: tuple[np.ndarray, np.ndarray] | None = None
+    conditionally_linear: np.ndarray = None  # type: ignore[assignment]
+    explain: Any = None
+    seed: int = 0
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    @property
+    def predictor(self) -> NonlinearPredictor:
+        return self.curve
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.parameter_names
+
+    @property
+    def free(self) -> np.ndarray | None:
+        return None if self.movable.all() else self.movable
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return self.box
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        return self.curve.blocks((self.data.X,), self.y, self.weight, None)
+
+    @cached_property
+    def objective(self) -> Objective:
+        project = self.project if self.projected.any() else None
+        return replace(super().objective, project=project, projected=self.projected)
+
+    def designs(self, theta: np.ndarray) -> list[Any]:
+        parts = [self.curve.at(block, theta)[1].parts[0] for block in self.blocks]
+        return [parts[0] if len(parts) == 1 else np.concatenate(parts)]
+
+    def subset(self, rows: slice) -> NonlinearModel:
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        data = replace(self.data, X=self.data.X[rows], weights=cut(self.data.weights))
+        return replace(self, data=data, y=self.y[rows].copy(), weight=cut(self.weight))
+
+    def null_model(self, family: Any) -> GeneralisedLinearModel:
+        ones = np.ones((len(self.y), 1))
+        data: ModelData = replace(self.data, X=ones, names=("Intercept",), has_intercept=True)
+        return GeneralisedLinearModel(family, data, self.y, self.weight, None, self.weights_kind)
+
+    # -- conditionally linear parameters -----------------------------------------------------------------------
+
+    @cached_property
+    def projected(self) -> np.ndarray:
+        """(p,) mask of the parameters that are solved for: conditionally linear, estimated, and without bounds."""
+        mask = self.conditionally_linear & self.movable
+        if self.box is not None:
+            mask = mask & np.isinf(self.box[0]) & np.isinf(self.box[1])
+        return mask
+
+    def project(self, theta: np.ndarray) -> np.ndarray:
+        """θ with its conditionally linear parameters β at the best values for the others.
+
+        f is f₀ + Φβ with Φ = ∂f/∂β, so that β changes by the δ of min ‖√w (y − f − Φδ)‖² + (β + δ)ᵀP(β + δ) + …
+        """
+        linear = np.flatnonzero(self.projected)
+        rows, residuals = [], []
+        for block in self.blocks:
+            eta, jacobian = self.curve.at(block, theta)
+            root = np.sqrt(block.weight[: block.rows])
+            rows.append(root[:, None] * jacobian.parts[0][:, linear])
+            residuals.append(root * (block.y[: block.rows] - eta[0, : block.rows]))
+        A, r = np.concatenate(rows), np.concatenate(residuals)
+        if self.penalty is not None:
+            values, vectors = np.linalg.eigh(self.penalty)
+            B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+            A, r = np.concatenate([A, B[:, linear]]), np.concatenate([r, -B @ theta])
+        scale = np.sqrt(np.einsum("ij,ij->j", A, A))
+        if not (np.isfinite(scale).all() and np.isfinite(r).all()):
+            return theta
+        scale[scale == 0] = 1.0
+        delta = np.linalg.lstsq(A / scale, r, rcond=1e-13)[0] / scale
+        out = theta.copy()
+        out[linear] += delta
+        return out
+
+    # -- where to start ----------------------------------------------------------------------------------------
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The objective at the user's starting values, the missing ones found by a search over several scales.
+
+        Raises
+        ------
+        ConvergenceError
+            If the curve is not finite there.
+        """
+        del plain
+        theta = self._given
+        if not np.isnan(theta).any():
+            here = self.objective.evaluate(self.objective.moved(theta, np.zeros_like(theta)), need)
+            if not here.finite:
+                raise ConvergenceError(self.explain(theta))
+            return here
+        best = self._best_of(wide_starts(theta, self._scales, self.box, self.seed), 1)
+        if not best:
+            raise ConvergenceError(
+                "start: at none of the starting values tried was the curve finite in every row; pass start= with a "
+                "value for each parameter"
+            )
+        return self.objective.evaluate(best[0], need)
+
+    def candidates(self, count: int) -> list[np.ndarray]:
+        """Other places to start from, the most promising first."""
+        return self._best_of(wide_starts(self._given, self._scales, self.box, self.seed, around=True), count)
+
+    @cached_property
+    def _given(self) -> np.ndarray:
+        """The starting values; 1 for those that projection finds, NaN for those that nobody gave."""
+        return np.where(np.isnan(self.initial) & self.projected, 1.0, self.initial)
+
+    @property
+    def _scales(self) -> list[tuple[float, float]]:
+        return scales_of(self.data.X)
+
+    def _best_of(self, thetas: Iterator[np.ndarray], count: int) -> list[np.ndarray]:
+        """The best of many points after projection, at most `count` of them and none twice."""
+        found = []
+        zero = np.zeros_like(self._given)
+        with np.errstate(all="ignore"):
+            for theta in thetas:
+                there = self.objective.moved(np.where(self.movable, theta, self.initial), zero)
+                evaluation = self.objective.evaluate(there, Need())
+                if evaluation.finite:
+                    found.append((evaluation.value, there))
+        found.sort(key=lambda pair: -pair[0])
+        kept: list[tuple[float, np.ndarray]] = []
+        for value, theta in found:
+            if not any(abs(value - other) <= 1e-6 * abs(other) for other, _ in kept):
+                kept.append((value, theta))
+            if len(kept) == count:
+                break
+        return [theta for _, theta in kept]

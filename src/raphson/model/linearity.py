@@ -1,0 +1,109 @@
+"""Which parameters a function is linear in, as its traced steps tell.
+
+f is linear in a set L of parameters, the others held, where ∂²f/∂θ_j∂θ_k = 0 for all j, k in L. Each step of f is
+followed by the pairs (j, k) whose second derivative it can make other than zero: a sum makes none, a product those of
+a parameter of one factor with one of the other, anything else all pairs of what it depends on. This errs on the safe
+side: a pair may be named that cancels, but none is missed.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from raphson.autodiff.trace import walk
+
+Pairs = frozenset[tuple[int, int]]
+
+LINEAR = frozenset(
+    [
+        *("add", "add_any", "sub", "neg", "reduce_sum", "cumsum", "copy", "copy_p", "convert_element_type"),
+        *("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "rev", "slice", "concatenate", "pad"),
+        *("split", "stack", "real", "device_put"),
+    ]
+)
+"""Primitives linear in all their inputs together."""
+
+INDEXED = frozenset(["dynamic_slice", "gather", "select_n", "dynamic_update_slice"])
+"""Linear too, where what picks the elements does not depend on the parameters."""
+
+PRODUCTS = frozenset(["mul", "dot_general", "conv_general_dilated"])
+
+EXHAUSTIVE = 14
+"""Parameters up to which every set is tried for the largest one."""
+
+
+class Reach(NamedTuple):
+    """What a value depends on, and the pairs of parameters that its second derivatives may involve."""
+
+    on: frozenset[int]
+    pairs: Pairs
+
+
+NOTHING = Reach(frozenset(), frozenset())
+
+
+def _pairs(a: frozenset[int], b: frozenset[int]) -> Pairs:
+    return frozenset((min(j, k), max(j, k)) for j in a for k in b)
+
+
+def curved_pairs(jaxpr: Any, inputs: list[Reach]) -> Reach:
+    """What a traced function's output depends on, and the pairs (j ≤ k) whose second derivative may not vanish.
+
+    Parameters
+    ----------
+    jaxpr : closed jaxpr.
+    inputs : for each flat input, what it depends on: parameter number j is ``Reach(frozenset([j]), frozenset())``.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from raphson.autodiff.trace import trace
+    >>> traced = trace(lambda a, b: a * jnp.exp(b), 1.0, 2.0)
+    >>> sorted(curved_pairs(traced.jaxpr, [Reach(frozenset([j]), frozenset()) for j in range(2)]).pairs)
+    [(0, 1), (1, 1)]
+    """
+
+    def visit(equation: Any, given: list[Reach], site: Any) -> list[Reach]:
+        name, on = equation.primitive.name, frozenset().union(*(one.on for one in given))
+        pairs = frozenset().union(*(one.pairs for one in given))
+        if not on or name in LINEAR or (name in INDEXED and _picked_by_data(name, given)):
+            pass
+        elif name in PRODUCTS:
+            pairs |= _pairs(given[0].on, given[1].on)
+        elif name == "div":
+            pairs |= _pairs(given[0].on, given[1].on) | _pairs(given[1].on, given[1].on)
+        elif not (name == "integer_pow" and equation.params["y"] == 1):
+            pairs |= _pairs(on, on)
+        return [Reach(on, pairs)] * len(equation.outvars)
+
+    outputs = walk(jaxpr, inputs, visit, lift=lambda constant: NOTHING)
+    return Reach(frozenset().union(*(one.on for one in outputs)), frozenset().union(*(one.pairs for one in outputs)))
+
+
+def _picked_by_data(name: str, given: list[Reach]) -> bool:
+    indices = given[:1] if name == "select_n" else given[2:] if name == "dynamic_update_slice" else given[1:]
+    return not any(one.on for one in indices)
+
+
+def largest_linear_set(pairs: Pairs, candidates: list[int]) -> frozenset[int]:
+    """The largest set of candidates, none of whose pairs is among `pairs`; of equally large ones the first.
+
+    Examples
+    --------
+    >>> sorted(largest_linear_set(frozenset([(0, 1), (1, 1), (1, 2)]), [0, 1, 2]))
+    [0, 2]
+    """
+    able = [j for j in candidates if (j, j) not in pairs]
+    clashes = {(j, k) for j, k in pairs if j in able and k in able}
+    if len(able) <= EXHAUSTIVE:
+        for size in range(len(able), 0, -1):
+            for chosen in combinations(able, size):
+                if not any(j in chosen and k in chosen for j, k in clashes):
+                    return frozenset(chosen)
+        return frozenset()
+    kept: list[int] = []
+    for j in sorted(able, key=lambda j: sum(j in pair for pair in clashes)):
+        if not any((min(j, k), max(j, k)) in clashes for k in kept):
+            kept.append(j)
+    return frozenset(kept)

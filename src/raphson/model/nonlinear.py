@@ -1,0 +1,237 @@
+"""Nonlinear predictors: η_i = f(θ, x_i), with exact derivatives.
+
+A function of (θ, x) comes with J = ∂f/∂θ and the bend −Σ u_i ∂²f_i/∂θ². Both are made by forward-mode autodiff: p is
+small beside n, and a forward derivative passes through loops and differential equation solvers too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from raphson.autodiff.trace import readable_errors
+from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
+from raphson.data.curves import Curve
+from raphson.model.predictor import Jacobian, filled
+from raphson.numeric import anchor, x64
+
+
+class Derivatives(Protocol):
+    """A function f(θ, x) of many rows, and its derivatives by θ; x is a block's first design."""
+
+    def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        """f, (size,)."""
+        ...
+
+    def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        """f above its derivatives by each parameter, (1 + p, size)."""
+        ...
+
+    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+        """−Σ u_i ∂²f_i/∂θ², (p, p)."""
+        ...
+
+    def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        """∂²f/∂θ², (p, p, size)."""
+        ...
+
+
+class Exact:
+    """Derivatives by autodiff of a function of ``jax.numpy``, compiled when first asked for.
+
+    Parameters
+    ----------
+    function : f(theta (p,), x) -> (size,), traceable.
+    what : what the function is called in messages.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], what: str = "the model") -> None:
+        self.function, self.what = function, what
+        self._backward = False
+        """Whether f has no forward derivative (some library functions bring only the other kind)."""
+
+    def _run(self, compiled: Any, *arguments: Any) -> np.ndarray:
+        with x64(), readable_errors(self.what):
+            return np.asarray(compiled(*arguments, anchor()))
+
+    @cached_property
+    def _value(self) -> Any:
+        import jax
+
+        return jax.jit(lambda theta, x, anchor: self.function(theta, x), keep_unused=True)
+
+    @cached_property
+    def _tangents(self) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        def tangents(theta: Any, x: Any, anchor: Any) -> Any:
+            def along(direction: Any) -> tuple[Any, Any]:
+                return jax.jvp(lambda t: self.function(t, x), (theta,), (direction,))
+
+            value, J = jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
+            return jnp.concatenate([value[None], J])
+
+        def backwards(theta: Any, x: Any, anchor: Any) -> Any:
+            return jnp.concatenate([self.function(theta, x)[None], jax.jacrev(lambda t: self.function(t, x))(theta).T])
+
+        return jax.jit(backwards if self._backward else tangents, keep_unused=True)
+
+    @cached_property
+    def _second(self) -> Any:
+        import jax
+
+        first = jax.jacrev if self._backward else jax.jacfwd
+        outer = jax.jacrev if self._backward else jax.jacfwd
+
+        def second(theta: Any, x: Any, anchor: Any) -> Any:
+            return outer(first(lambda t: self.function(t, x)))(theta).transpose(1, 2, 0)
+
+        return jax.jit(second, keep_unused=True)
+
+    @cached_property
+    def _bend(self) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        first = jax.jacrev if self._backward else jax.jacfwd
+
+        def bend(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
+            return first(first(lambda t: -jnp.vdot(u, self.function(t, x))))(theta)
+
+        return jax.jit(bend, keep_unused=True)
+
+    def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        return self._run(self._value, theta, x)
+
+    def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        try:
+            return self._run(self._tangents, theta, x)
+        except ValueError as error:
+            if self._backward or "forward-mode" not in str(error):
+                raise
+        self._backward = True
+        del self._tangents
+        return self._run(self._tangents, theta, x)
+
+    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+        M = self._run(self._bend, theta, x, u)
+        return 0.5 * (M + M.T)
+
+    def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        return self._run(self._second, theta, x)
+
+
+def jax_function(name: str) -> Any:
+    import jax.numpy as jnp
+    from jax.scipy import special
+
+    return getattr(special, name.removeprefix("special.")) if name.startswith("special.") else getattr(jnp, name)
+
+
+@lru_cache(maxsize=256)
+def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Exact:
+    """The derivatives of a curve; x is (d, size), one row for each of the columns. The same ones for the same curve."""
+
+    def function(theta: Any, x: Any) -> Any:
+        import jax.numpy as jnp
+
+        values: dict[str, Any] = {name: theta[j] for j, name in enumerate(parameters)}
+        values |= {name: x[k] for k, name in enumerate(columns)}
+        return jnp.broadcast_to(curve.evaluate(values, jax_function) * 1.0, x.shape[1:])
+
+    return Exact(function, f"the curve {curve.text}")
+
+
+@dataclass(frozen=True)
+class CurvedJacobian(Jacobian):
+    """J of a nonlinear predictor: dense, with a bend.
+
+    Attributes
+    ----------
+    derivatives, theta, x : where it was taken.
+    size : rows with padding.
+    """
+
+    derivatives: Derivatives
+    theta: np.ndarray
+    x: Any
+    size: int
+
+    def bend(self, u: np.ndarray) -> np.ndarray:
+        padded = np.zeros(self.size)
+        padded[: u.shape[1]] = u[0]
+        return self.derivatives.bend(self.theta, self.x, padded)
+
+
+@dataclass(frozen=True)
+class NonlinearPredictor:
+    """One predictor, η_i = f(θ, x_i).
+
+    Attributes
+    ----------
+    derivatives : of f.
+    n_params : p.
+    by_row : whether x is (d, n), a column for each row, and f goes row by row; else x is the user's own, and goes to
+        f whole.
+    """
+
+    derivatives: Derivatives
+    n_params: int
+    by_row: bool
+
+    linear: ClassVar[bool] = False
+    n_predictors: ClassVar[int] = 1
+
+    def blocks(
+        self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
+    ) -> list[Block]:
+        """Cut the rows into blocks, with x as f takes it for their design."""
+        if self.by_row:
+            X = np.ascontiguousarray(designs[0])
+            blocks = make_blocks((X,), y, weight, offset)
+            return [_replace_design(block, _columns(block)) for block in blocks]
+        n = len(y)
+        size = next((rows for rows in BLOCK_ROWS if n <= rows), n)
+        w = np.zeros(size)
+        w[:n] = 1.0 if weight is None else weight
+        fill = int(np.argmax(w > 0))
+        padded = np.full(size, y[fill])
+        padded[:n] = y
+        return [Block((designs[0],), padded, w, offset, n, 0, fill)]
+
+    def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        return self._padded(self.derivatives.value(theta, block.designs[0])[None], block)
+
+    def at(self, block: Block, theta: np.ndarray) -> tuple[np.ndarray, Jacobian]:
+        x = block.designs[0]
+        table = self.derivatives.tangents(theta, x)
+        J = table[1:, : block.rows].T
+        jacobian = CurvedJacobian(
+            [J], [slice(0, self.n_params)], self.n_params, self.derivatives, theta, x, table.shape[1]
+        )
+        return self._padded(table[:1], block), jacobian
+
+    def _padded(self, values: np.ndarray, block: Block) -> np.ndarray:
+        eta = np.empty((1, len(block.y)))
+        eta[:, : values.shape[1]] = values
+        return filled(eta, block)
+
+
+def _columns(block: Block) -> np.ndarray:
+    """The block's rows of x as (d, size), padded like its response."""
+    X = block.designs[0]
+    out = np.empty((X.shape[1], len(block.y)))
+    out[:, : block.rows] = X.T
+    out[:, block.rows :] = X[block.fill, :, None]
+    return out
+
+
+def _replace_design(block: Block, x: Any) -> Block:
+    from dataclasses import replace
+
+    return replace(block, designs=(x,))

@@ -1,0 +1,145 @@
+"""The user's parameters, numbers or arrays by name, as one vector θ and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from raphson.data.messages import listing
+from raphson.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How the parts of θ are called and shaped.
+
+    Attributes
+    ----------
+    paths : of each part, the keys that lead to it: ``("beta",)``, or ``()`` where the user's parameters are one array.
+    shapes : of each part.
+
+    Examples
+    --------
+    >>> parameters, theta = Parameters.of({"beta": [1.0, 2.0], "rate": 0.5}, "start")
+    >>> parameters.names
+    ('beta[0]', 'beta[1]', 'rate')
+    >>> parameters.unflatten(theta)["beta"]
+    array([1., 2.])
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @staticmethod
+    def of(values: Any, what: str) -> tuple[Parameters, np.ndarray]:
+        """The structure of the user's values, and their vector.
+
+        Raises
+        ------
+        ModelError
+            If there is something else than real numbers in them.
+        """
+        paths: list[tuple[str, ...]] = []
+        parts: list[np.ndarray] = []
+
+        def visit(value: Any, path: tuple[str, ...]) -> None:
+            if isinstance(value, Mapping):
+                for key, inner in value.items():
+                    visit(inner, (*path, str(key)))
+                return
+            name = ".".join(path) or "the array"
+            try:
+                array = np.asarray(value, dtype=float)
+            except (TypeError, ValueError):
+                raise ModelError(f"{what}: expected numbers for {name}; got {value!r}") from None
+            if np.iscomplexobj(value):
+                raise ModelError(f"{what}: expected real numbers for {name}; got complex ones")
+            paths.append(path)
+            parts.append(array)
+
+        visit(values, ())
+        if not parts or not sum(part.size for part in parts):
+            raise ModelError(f"{what}: expected at least one parameter; got {values!r}")
+        theta = np.concatenate([part.ravel() for part in parts])
+        return Parameters(tuple(paths), tuple(part.shape for part in parts)), theta
+
+    @staticmethod
+    def scalars(names: Sequence[str]) -> Parameters:
+        """Single numbers by name."""
+        return Parameters(tuple((name,) for name in names), ((),) * len(names))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Elements of each part."""
+        return [prod(shape) for shape in self.shapes]
+
+    @property
+    def slices(self) -> list[slice]:
+        """Where each part lies in θ."""
+        return [slice(end - size, end) for end, size in zip(accumulate(self.sizes), self.sizes, strict=True)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each element of θ: ``rate``, ``beta[1]``, ``Sigma[0, 1]``."""
+        out: list[str] = []
+        for path, shape in zip(self.paths, self.shapes, strict=True):
+            label = ".".join(path)
+            if not shape:
+                out.append(label or "theta")
+                continue
+            for index in np.ndindex(*shape):
+                out.append(f"{label or 'theta'}[{', '.join(map(str, index))}]")
+        return tuple(out)
+
+    def split(self, theta: Any) -> list[Any]:
+        """θ cut into its parts, shaped; θ may be traced."""
+        return [theta[part].reshape(shape) for part, shape in zip(self.slices, self.shapes, strict=True)]
+
+    def build(self, parts: Sequence[Any]) -> Any:
+        """The parts in the structure that the user gave."""
+        if self.paths == ((),):
+            return parts[0]
+        out: dict[str, Any] = {}
+        for path, part in zip(self.paths, parts, strict=True):
+            inner = out
+            for key in path[:-1]:
+                inner = inner.setdefault(key, {})
+            inner[path[-1]] = part
+        return out
+
+    def unflatten(self, theta: Any) -> Any:
+        """θ in the structure that the user gave."""
+        return self.build(self.split(theta))
+
+    def per_element(self, values: Any, default: float, what: str) -> np.ndarray:
+        """A value for each element of θ, from a mapping of names (of parts or of elements) to values.
+
+        Raises
+        ------
+        ModelError
+            If a name is unknown, or a value does not fit.
+        """
+        out = np.full(sum(self.sizes), default)
+        if values is None:
+            return out
+        if not isinstance(values, Mapping):
+            array = np.asarray(values, dtype=float)
+            if array.shape != out.shape:
+                raise ModelError(f"{what}: expected {len(out)} numbers, or a dict by name; got shape {array.shape}")
+            return array.copy()
+        elements = {name: i for i, name in enumerate(self.names)}
+        parts = {".".join(path): part for path, part in zip(self.paths, self.slices, strict=True)}
+        for name, value in values.items():
+            where = elements.get(name, parts.get(name))
+            if where is None:
+                raise ModelError(f"{what}: {name!r} is no parameter; the parameters are {listing(self.names)}")
+            try:
+                out[where] = np.asarray(value, dtype=float).ravel() if np.ndim(value) else float(value)
+            except (TypeError, ValueError):
+                raise ModelError(f"{what}: expected a number for {name!r}; got {value!r}") from None
+        return out

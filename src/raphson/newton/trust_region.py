@@ -1,0 +1,158 @@
+"""Levenberg-Marquardt as a trust region: the longest step within which the quadratic model is believed.
+
+With A the tall matrix, AᵀA = M, and z the right-hand side, Aᵀz = ∇ℓ, the step is
+
+    min ‖A d − z‖²  subject to  ‖D d‖ ≤ Δ,        (AᵀA + τD²) d = Aᵀz for the τ ≥ 0 that keeps it
+
+(Moré 1978, Numerical Analysis, Lecture Notes in Mathematics 630, 105). D holds the largest length that each column of A
+has had, so that the units of the parameters do not matter; Δ follows how well the last step's gain was predicted. A
+Gauss-Newton step that fits into the region is taken whole: τ = 0, and so do the last steps of every fit.
+
+Parameters that are solved for at each trial point (variable projection) are left out of the region: the step of the
+others is that of the problem from which they have been eliminated, which one more triangularisation gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+FIRST_RADIUS = 1.0
+"""First radius, in units of the length of the scaled θ."""
+
+NEGLIGIBLE = 1e-13
+"""Singular values below this share of the largest are rounding."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A step within the region.
+
+    Attributes
+    ----------
+    step : (p,).
+    gain : rise of ℓ that the quadratic model predicts.
+    damping : τ.
+    length : ‖D d‖ of the parameters in the region.
+    """
+
+    step: np.ndarray
+    gain: float
+    damping: float
+    length: float
+
+
+class TrustRegion:
+    """The region and what it has learned.
+
+    Parameters
+    ----------
+    projected : (p,) mask of the parameters outside the region, or None.
+    """
+
+    def __init__(self, projected: np.ndarray | None) -> None:
+        self.projected = projected
+        self.radius = np.inf
+        self.scale: np.ndarray | None = None
+
+    def propose(
+        self,
+        triangle: np.ndarray,
+        theta: np.ndarray,
+        free: np.ndarray,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Proposal:
+        """The step by a triangle [R, Qᵀz] on the free parameters, inside the box."""
+        movable, fixed = free.copy(), np.zeros_like(theta)
+        while True:
+            proposal = self._solve(triangle, theta, movable, fixed)
+            if bounds is None:
+                return proposal
+            there = theta + proposal.step
+            outside = movable & ((there < bounds[0]) | (there > bounds[1]))
+            if not outside.any():
+                return proposal
+            # These go as far as the box lets them; the others are solved for again, knowing that.
+            fixed = np.where(outside, np.clip(there, *bounds) - theta, fixed)
+            movable = movable & ~outside
+
+    def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray) -> Proposal:
+        R, z = triangle[:, :-1], triangle[:, -1] - triangle[:, :-1] @ fixed
+        solved = np.zeros_like(free) if self.projected is None else self.projected & free
+        beta, alpha = np.flatnonzero(solved), np.flatnonzero(free & ~solved)
+        b, a = len(beta), len(alpha)
+        step = fixed.copy()
+        damping = length = 0.0
+        T = np.asarray(np.linalg.qr(np.column_stack([R[:, beta], R[:, alpha], z]), mode="r"))
+        if a:
+            inner = T[b : b + a, b : b + a]
+            lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
+            D = self._scales(alpha, lengths, len(theta))
+            if not np.isfinite(self.radius):
+                size = float(np.linalg.norm(D * theta[alpha]))
+                self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
+            U, s, V = np.linalg.svd(inner / D, full_matrices=False)
+            c = U.T @ T[b : b + len(inner), -1]
+            scaled, damping = _within(s, c, self.radius)
+            length = float(np.linalg.norm(scaled))
+            step[alpha] = V.T @ scaled / D
+        if b:
+            rest = T[:b, -1] - T[:b, b : b + a] @ step[alpha]
+            step[beta] = _triangular(T[:b, :b], rest)
+        moved = triangle[:, :-1] @ step
+        gain = float(triangle[:, -1] @ moved - 0.5 * moved @ moved)
+        return Proposal(step, gain, damping, length)
+
+    def _scales(self, alpha: np.ndarray, lengths: np.ndarray, p: int) -> np.ndarray:
+        if self.scale is None:
+            self.scale = np.zeros(p)
+        self.scale[alpha] = np.maximum(self.scale[alpha], lengths)
+        D = self.scale[alpha]
+        return np.where(D > 0, D, 1.0)
+
+    def learn(self, ratio: float, proposal: Proposal) -> None:
+        """Set the radius after a trial whose gain was `ratio` times the predicted one."""
+        if not ratio > 0.25:
+            self.radius = (0.5 if ratio > 0 else 0.25) * min(self.radius, proposal.length or self.radius)
+        elif ratio > 0.75 or proposal.damping == 0.0:
+            self.radius = max(self.radius, 2.0 * proposal.length)
+
+    def exhausted(self, theta: np.ndarray) -> bool:
+        """Whether the region has shrunk to where θ is rounded."""
+        size = 0.0 if self.scale is None else float(np.linalg.norm(self.scale * theta))
+        return bool(self.radius <= 1e-16 * max(size, 1e-300))
+
+
+def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
+    """min ‖diag(s) v − c‖ with ‖v‖ ≤ radius: v, and its τ (Hebden's iteration on 1/‖v(τ)‖)."""
+    whole = s > NEGLIGIBLE * max(float(s[0]), 1e-300)
+    v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
+    length = float(np.linalg.norm(v))
+    if length <= 1.1 * radius:
+        return v, 0.0
+    g = s * c
+    low, high = 0.0, float(np.linalg.norm(g)) / radius
+    tau = max(1e-3 * high, 1e-300)
+    for _ in range(30):
+        v = g / (s * s + tau)
+        length = float(np.linalg.norm(v))
+        if abs(length - radius) <= 0.1 * radius:
+            break
+        if length > radius:
+            low = tau
+        else:
+            high = tau
+        slope = float(np.sum(v * v / (s * s + tau))) / length
+        tau += (length / radius - 1.0) * length / slope
+        if not low < tau < high:
+            tau = max(0.001 * high, np.sqrt(low * high))
+    return v, tau
+
+
+def _triangular(R: np.ndarray, right: np.ndarray) -> np.ndarray:
+    diagonal = np.abs(R.diagonal())
+    if diagonal.min() > NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", R, R)).max():
+        return solve_triangular(R, right)
+    return np.linalg.lstsq(R, right, rcond=NEGLIGIBLE)[0]
