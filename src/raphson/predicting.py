@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.blocks import make_blocks
+from raphson.data.blocks import Block, make_blocks
 from raphson.data.matrix import matvec
 from raphson.errors import ModelError
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
 from raphson.model.glm import FAR
 from raphson.model.predictor import LinearPredictor
+from raphson.model.predictor import Predictor as ModelPredictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ class Predictor:
     """
 
     family: Any
-    predictor: LinearPredictor
+    predictor: ModelPredictor
     theta: np.ndarray
     direction: np.ndarray | None
     covariance: np.ndarray
@@ -64,13 +65,14 @@ class Predictor:
             raise ModelError(f"interval: expected None, 'confidence' or 'prediction'; got {interval!r}")
         reach = intervals.quantile(level, self.df)
         moves = self._moves(X)
-        rows = self._rows(X, offset, moves)
+        blocks = self._blocks(X, offset, moves)
+        rows = row_table(self.family, self.predictor, blocks, self.theta)
         link = kind == "link"
         values = np.where(moves == 0, rows.eta, np.copysign(np.inf, moves)) if link else rows.mean
         if not se and interval is None:
             return self._table({"": values}, labels)
         root = delta.covariance_root(self.covariance)
-        designs = [X] * self.family.n_predictors
+        designs = self.predictor.designs(X, blocks, self.theta)
         errors = delta.predictor_se(designs, root)
         if not link:
             errors = delta.mean_se(designs, root, rows.slope)
@@ -94,16 +96,14 @@ class Predictor:
         """(K, n) how far the direction of separation moves each row's linear predictors: 0, or to infinity."""
         K = self.family.n_predictors
         if self.direction is None:
-            return np.zeros((K, X.shape[0]))
+            return np.zeros((K, self.predictor.count(X, self.theta)))
         moves = np.stack([matvec(X, part) for part in self.direction.reshape(K, -1)])
         return np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)  # a move by rounding is none
 
-    def _rows(self, X: Any, offset: np.ndarray | None, moves: np.ndarray) -> RowTable:
-        n = X.shape[0]
+    def _blocks(self, X: Any, offset: np.ndarray | None, moves: np.ndarray) -> list[Block]:
         shift = moves if offset is None else moves + offset
         # The means do not depend on the response: any number may stand for it.
-        blocks = make_blocks((X,), np.ones(n), None, shift)
-        return row_table(self.family, self.predictor, blocks, self.theta)
+        return self.predictor.blocks((X,), np.ones(moves.shape[1]), None, shift)
 
     def _confidence(
         self,

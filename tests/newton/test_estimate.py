@@ -33,6 +33,9 @@ class Model:
     def start(self, need, plain=False):
         return self.objective.evaluate(np.zeros(self.objective.n_params), need)
 
+    def doubts(self, theta, converged):
+        return ""
+
     def suspects_infinity(self, evaluation):
         return self.suspicious
 

@@ -192,6 +192,14 @@ class Model:
         """
         return None
 
+    def doubts(self, theta: np.ndarray, converged: bool) -> str:
+        """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so."""
+        return ""
+
+    def candidates(self, count: int) -> list[np.ndarray]:
+        """Other places to start from, the most promising first."""
+        return []
+
     def settled(self, theta: np.ndarray) -> Model:
         """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
         return self

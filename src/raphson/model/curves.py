@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Structure:
     absent: np.ndarray
 
 
+@lru_cache(maxsize=256)
 def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Structure:
     """Trace an expression."""
 
@@ -93,7 +95,7 @@ def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parame
         kept = {}
     if parameters not in kept:
         # What is kept must not keep the function alive: it holds it weakly.
-        reference: Callable[[], Any] = weakref.ref(function) if function in _KEPT else lambda: function
+        reference: Any = weakref.ref(function) if function in _KEPT else lambda: function
         kept[parameters] = Exact(
             lambda theta, x: reference()(parameters.unflatten(theta), x).reshape(-1) * 1.0, _name(function)
         )

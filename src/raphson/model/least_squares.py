@@ -26,6 +26,15 @@ from raphson.model.nonlinear import NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.search import scales_of, wide_starts
 
+VISIBLE = 1e-3
+"""Share of the response's variation below which what a curve misses is not looked at."""
+
+SHORTEST = 6
+"""Rows below which residuals say nothing of a curve's shape."""
+
+FOLLOWING = 5.0
+"""Standard deviations, about, by which residuals must follow one another."""
+
 
 @dataclass(frozen=True)
 class NonlinearModel(Model):
@@ -79,8 +88,7 @@ class NonlinearModel(Model):
         return replace(super().objective, project=project, projected=self.projected)
 
     def designs(self, theta: np.ndarray) -> list[Any]:
-        parts = [self.curve.at(block, theta)[1].parts[0] for block in self.blocks]
-        return [parts[0] if len(parts) == 1 else np.concatenate(parts)]
+        return self.curve.designs(self.data.X, self.blocks, theta)
 
     def subset(self, rows: slice) -> NonlinearModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:
@@ -154,6 +162,38 @@ class NonlinearModel(Model):
                 "value for each parameter"
             )
         return self.objective.evaluate(best[0], need)
+
+    def doubts(self, theta: np.ndarray, converged: bool) -> str:
+        """Whether another start should be tried.
+
+        At a wrong minimum the curve misses the shape of the data: residuals in the order of x follow one another,
+        by von Neumann's ratio Σ(e_i − e_{i−1})²/Σe², which is 2 ± 2/√n where they do not.
+        """
+        if not converged:
+            return "from the given start no minimum was reached"
+        rows = self.rows(theta)
+        residual = np.sqrt(self.row_weight) * (self.y - rows.mean[0])
+        rss, n = float(residual @ residual), len(residual)
+        level = float(self.y @ self.row_weight / self.row_weight.sum())
+        total = self._weighted_sum((self.y - level) ** 2)
+        if rss <= VISIBLE * total or n < SHORTEST:
+            return ""
+        if rss >= total:
+            return "at the minimum reached first the curve is no better than a constant"
+        order = self._order
+        if order is None:
+            return ""
+        steps = np.diff(residual[order])
+        if float(steps @ steps) < (2.0 - FOLLOWING / np.sqrt(n)) * rss:
+            return "at the minimum reached first the residuals follow one another"
+        return ""
+
+    @property
+    def _order(self) -> np.ndarray | None:
+        X = self.data.X
+        if not isinstance(X, np.ndarray) or not X.size or len(X) != len(self.y):
+            return None
+        return np.argsort(X.reshape(len(X), -1)[:, 0], kind="stable")
 
     def candidates(self, count: int) -> list[np.ndarray]:
         """Other places to start from, the most promising first."""

@@ -7,7 +7,7 @@ small beside n, and a forward derivative passes through loops and differential e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Protocol
 
@@ -194,7 +194,7 @@ class NonlinearPredictor:
         if self.by_row:
             X = np.ascontiguousarray(designs[0])
             blocks = make_blocks((X,), y, weight, offset)
-            return [_replace_design(block, _columns(block)) for block in blocks]
+            return [replace(block, designs=(_columns(block),)) for block in blocks]
         n = len(y)
         size = next((rows for rows in BLOCK_ROWS if n <= rows), n)
         w = np.zeros(size)
@@ -203,6 +203,13 @@ class NonlinearPredictor:
         padded = np.full(size, y[fill])
         padded[:n] = y
         return [Block((designs[0],), padded, w, offset, n, 0, fill)]
+
+    def count(self, X: Any, theta: np.ndarray) -> int:
+        return len(X) if self.by_row else self.derivatives.value(theta, X).size
+
+    def designs(self, X: Any, blocks: Sequence[Block], theta: np.ndarray) -> list[Any]:
+        parts = [self.at(block, theta)[1].parts[0] for block in blocks]
+        return [parts[0] if len(parts) == 1 else np.concatenate(parts)]
 
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
         return self._padded(self.derivatives.value(theta, block.designs[0])[None], block)
@@ -229,9 +236,3 @@ def _columns(block: Block) -> np.ndarray:
     out[:, : block.rows] = X.T
     out[:, block.rows :] = X[block.fill, :, None]
     return out
-
-
-def _replace_design(block: Block, x: Any) -> Block:
-    from dataclasses import replace
-
-    return replace(block, designs=(x,))

@@ -131,6 +131,14 @@ class Predictor(Protocol):
         """
         ...
 
+    def count(self, X: Any, theta: np.ndarray) -> int:
+        """How many rows X stands for."""
+        ...
+
+    def designs(self, X: Any, blocks: Sequence[Block], theta: np.ndarray) -> list[Any]:
+        """The derivative of each predictor by θ over all rows of X, which `blocks` hold: K matrices."""
+        ...
+
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
         """(K, size) predictors, offset included; the padding repeats the filling row."""
         ...
@@ -183,6 +191,14 @@ class LinearPredictor:
     ) -> list[Block]:
         """Cut the rows into blocks."""
         return make_blocks(designs, y, weight, offset)
+
+    def count(self, X: Any, theta: np.ndarray) -> int:
+        """Rows of X."""
+        return int(X.shape[0])
+
+    def designs(self, X: Any, blocks: Sequence[Block], theta: np.ndarray) -> list[Any]:
+        """X itself for each predictor."""
+        return [X] * self.n_predictors
 
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
         """(K, size) linear predictors."""

@@ -18,9 +18,13 @@ from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
 from raphson.newton.status import Status
+from raphson.numeric import one_blas_thread
 
 PART_TOLERANCE = 0.5
 """How near, in its own standard errors, the maximum over a part has to be found before one last step."""
+
+TRIALS, TRIAL_STEPS = 8, 100
+"""Other starts that are climbed from where the first end is doubted, and the steps that each may take."""
 
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""
@@ -85,18 +89,19 @@ def estimate(model: Any, options: Options, start: np.ndarray | None = None) -> E
 
     Parameters
     ----------
-    model : offers ``objective``, ``start(need)``, ``thinned(every)``,
-        ``suspects_infinity(evaluation)`` and ``limit(theta, evaluation, converged)``.
+    model : a :class:`raphson.model.base.Model`.
     options : method and limits of the iteration.
     start : (p,) where to begin; the model's own starting values by default.
     """
-    with np.errstate(all="ignore"):
-        # Trials may leave the domain: what is not finite there is looked at, not warned of.
+    with np.errstate(all="ignore"), one_blas_thread():
+        # Trials may leave the domain: what is not finite there is looked at, not warned of. The p × p systems between
+        # the sums are small: the threads of NumPy's and SciPy's BLAS would wait for one another, for milliseconds.
         return _estimate(model, options, start)
 
 
 def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimate:
     result = _climb(model, options, start, model.suspects_infinity)
+    result, note = _elsewhere(model, options, result)
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
     if limit is not None:
         inner = _resumed(limit.model, options, result)
@@ -104,7 +109,36 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         return Estimate(limit.model, inner, status, limit.infinite, limit.direction, limit.note)
     if result.status is Status.SEPARATED:
         result = _resumed(model, options, result)
-    return Estimate(model, result, result.status, np.zeros(model.objective.n_params))
+    return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note)
+
+
+def _elsewhere(model: Any, options: Options, result: Result) -> tuple[Result, str]:
+    """Look for a better maximum where the model has reason to doubt the one found: the best, and what was done."""
+    doubt = model.doubts(result.theta, result.status.converged)
+    if not doubt:
+        return result, ""
+    before, tried = result, 0
+    quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
+    for theta in model.candidates(TRIALS):
+        try:
+            trial = maximize(model.objective, theta, options.method, free=model.free, **quick.keywords())
+        except RaphsonError:
+            continue
+        tried += 1
+        if _better(trial, result):
+            result = trial
+    if result is before:
+        return result, f"{result.status.advice}; {doubt}, and {tried} other starts led to nothing better"
+    result = replace(result, path=before.path.then(Path([before.path.steps[-1], *result.path.steps])))
+    return result, f"{result.status.advice}; {doubt}: the best of {tried} other starts is shown"
+
+
+def _better(trial: Result, best: Result) -> bool:
+    """Whether a maximum is higher; of two that are equally high the one that is converged."""
+    gap = trial.evaluation.value - best.evaluation.value
+    if abs(gap) <= 1e-9 * abs(best.evaluation.value):
+        return trial.status.converged and not best.status.converged
+    return bool(gap > 0)
 
 
 def _resumed(model: Any, options: Options, before: Result) -> Result:
