@@ -21,7 +21,7 @@ from raphson.errors import (
 )
 
 if TYPE_CHECKING:
-    from raphson import datasets, execute
+    from raphson import autodiff, datasets, execute
     from raphson.api import glm
     from raphson.api_nls import nls
     from raphson.fit import Fit, load
@@ -34,6 +34,7 @@ _WHERE = {
     "load": ("raphson.fit", "load"),
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
+    "autodiff": ("raphson.autodiff", None),
     "datasets": ("raphson.datasets", None),
 }
 
@@ -48,6 +49,7 @@ __all__ = [
     "RankWarning",
     "RaphsonError",
     "SeparationWarning",
+    "autodiff",
     "datasets",
     "execute",
     "families",

@@ -1,4 +1,4 @@
-"""The command line: ``raphson fit``, ``raphson predict`` and ``raphson demo``.
+"""The command line: ``raphson fit``, ``raphson predict``, ``raphson explain`` and ``raphson demo``.
 
 Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input (one line on standard
 error says what to do). Nothing that takes time is imported before the arguments have been understood.
@@ -110,6 +110,31 @@ def _predict(options: argparse.Namespace) -> int:
             missing="nan",  # a row for every row of the data
         )
     _write_predictions(_as_frame(predicted), options)
+    return CONVERGED
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from raphson.report.files import check_output
+
+    if options.html is not None:
+        check_output(options.html, (".html", ".htm"), "a page", [])
+    from raphson.model.explaining import explain
+
+    steps = explain(options.expression, options.at)
+    if options.json:
+        from raphson.report.document import to_json
+
+        print(to_json(steps.to_dict()))
+    else:
+        print(steps)
+        for finding in (steps.first_nonfinite(), steps.vanishing()):
+            if finding is not None:
+                print(f"\n{finding}")
+    if options.html is not None:
+        from raphson.report.files import written_whole
+
+        with written_whole(options.html) as draft:
+            draft.write_text(steps.to_html(), encoding="utf-8")
     return CONVERGED
 
 
@@ -246,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_fit(commands)
     _add_predict(commands)
+    _add_explain(commands)
     _add_demo(commands)
     return parser
 
@@ -299,6 +325,19 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--json", action="store_true", help="print JSON instead of CSV")
 
 
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="take a function apart into elementary steps",
+        description="Show the elementary steps of an expression: values, local partial derivatives and adjoints.",
+    )
+    explain.set_defaults(run=_explain)
+    explain.add_argument("expression", metavar="EXPRESSION", help='such as "log(1 + exp(-y*x))"')
+    explain.add_argument("--at", type=_numbers, required=True, metavar="NAME=NUMBER,...", help="such as y=1,x=0.3")
+    explain.add_argument("--html", metavar="FILE", help="write one HTML page with the table and the graph")
+    explain.add_argument("--json", action="store_true", help="print JSON instead of the table")
+
+
 def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
@@ -332,6 +371,21 @@ def _level(text: str) -> float:
     if not 0 < level < 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, such as 0.95; got {text}")
     return level
+
+
+def _numbers(text: str) -> dict[str, float]:
+    """Read ``b1=500,b2=1e-4``."""
+    numbers: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name or name in numbers:
+            raise argparse.ArgumentTypeError(f"expected names with a number each, such as y=1,x=0.3; got {text}")
+        numbers[name] = number
+    return numbers
 
 
 def _dispersion(text: str) -> str | float:

@@ -174,7 +174,9 @@ def walk(
     values: dict[Any, Any] = {}
 
     def read(atom: Any) -> Any:
-        return lift(atom.val) if isinstance(atom, Literal) else values[atom]
+        return (
+            lift(np.asarray(atom.val, getattr(atom.aval, "dtype", None))) if isinstance(atom, Literal) else values[atom]
+        )
 
     inside = jaxpr.jaxpr
     values.update(zip(inside.constvars, map(lift, jaxpr.consts), strict=True))
@@ -209,7 +211,7 @@ def operation_name(equation: Equation) -> str:
     """Name an equation's operation: the primitive's name, or that of the function with a derivative of its own."""
     name = equation.primitive.name
     if name in CUSTOM:
-        written = equation.params["call_jaxpr"].jaxpr.debug_info.func_name
+        written = equation.params["call_jaxpr"].jaxpr.debug_info.func_name.strip("_")
         return written if written.isidentifier() else name.removesuffix("_call")
     return name
 
@@ -372,14 +374,14 @@ def _is_library(body: Any) -> bool:
 
 @cache
 def _hidden_folders() -> tuple[str, ...]:
-    """Folders whose code is not the user's: JAX, this package's derivatives, Python's own library."""
+    """Folders whose code is not the user's: JAX, Raphson, Python's own library."""
     import contextlib
 
     import jax
     import jaxlib
 
     parts = [Path(module.__file__ or "").parent for module in (jax, jaxlib, contextlib)]
-    return tuple(str(folder) + os.sep for folder in [*parts, Path(__file__).parent])
+    return tuple(str(folder) + os.sep for folder in [*parts, Path(__file__).parents[1]])
 
 
 def _hidden(file: str) -> bool:

@@ -1,0 +1,424 @@
+r"""Derivatives by finite differences: for functions that JAX cannot trace, with an estimate of the error.
+
+A central difference of step h is off by two things: the truncation, c₁h² + c₂h⁴ + ..., and the function's own noise
+ε over h. Richardson's extrapolation from steps h, rh, r²h takes the first two terms of the truncation away, which
+leaves O(h⁶); what is left is smallest about h = L (ε/|f|)^(1/7), L being the length over which f bends. So the
+noise is measured first (Moré and Wild 2011), and L is found for each coordinate: the differences between
+extrapolations show the truncation, and h grows or shrinks until it balances the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from math import comb
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.numeric import EPSILON
+
+_RATIO = 1.9
+"""Of one step to the next. Not 2: if h is near a multiple of a period of f, so is 2h, and all agree on nonsense."""
+
+_LEVELS = 3
+"""Steps h, rh, r²h: the extrapolated central difference has an error of order h⁶."""
+
+_ONE_SIDED_LEVELS = 6
+"""h, rh, ..., r⁵h at a bound, where each extrapolation removes one order only."""
+
+_GOOD = 1e-11
+"""Relative error at which no better step is sought."""
+
+_MOST_TRIALS = 12
+_NOISE_POINTS = 8
+_CHANGE = 8.0
+"""Factor by which a step grows or shrinks between trials."""
+
+Function = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class FiniteDifference:
+    """A derivative by finite differences, with what is known of its error.
+
+    Attributes
+    ----------
+    value : ndarray
+        The derivative.
+    error : ndarray
+        Estimate of the absolute error of each element.
+    step : ndarray, (p,)
+        The smallest step taken in each coordinate.
+    noise : ndarray
+        Estimate of the noise of each of f's results.
+    evaluations : int
+        How often f was called.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    step: np.ndarray
+    noise: np.ndarray
+    evaluations: int
+
+
+class _Counted:
+    """f as a function of a vector with a vector of results, counting its calls."""
+
+    def __init__(self, f: Function) -> None:
+        self._f = f
+        self.calls = 0
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        with np.errstate(all="ignore"):
+            return np.asarray(self._f(x), dtype=float)
+
+
+def noise_level(f: Function, x: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """Estimate the noise of f's results near x: rounding, or what an iterative solver leaves.
+
+    Differences of order k of equally spaced values of a smooth function vanish as k grows; those of noise with
+    standard deviation σ have mean square σ² (2k)!/(k!)².
+
+    Parameters
+    ----------
+    f : callable
+        x (p,) -> results of any shape.
+    x : ndarray, (p,)
+    scale : ndarray, (p,), optional
+        Typical size of each coordinate; |x| (1 where x is 0) by default.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of f's results; never below a quarter of a rounding error.
+
+    References
+    ----------
+    Moré and Wild (2011), Estimating computational noise, SIAM J. Sci. Comput. 33, algorithm ECnoise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bool(noise_level(lambda x: np.exp(x[0]), np.array([1.0])) < 1e-14)
+    True
+    """
+    x = np.asarray(x, dtype=float)
+    size = _scale_of(x, scale)
+    here = np.asarray(f(x), dtype=float)
+    floor = EPSILON / 4 * np.abs(here)
+    # Not along an axis of any symmetry: each coordinate moves by its own multiple.
+    direction = size * (1.0 + 0.1 * np.arange(len(x)) / max(len(x), 1))
+
+    def measured(spacing: float) -> tuple[np.ndarray, float]:
+        points = [x + direction * spacing * (k - _NOISE_POINTS // 2) for k in range(_NOISE_POINTS)]
+        with np.errstate(all="ignore"):
+            values = np.stack([np.asarray(f(point), dtype=float) for point in points])
+            return _noise_of(values), _largest(np.abs(values))
+
+    best, largest = measured(1e-6)
+    if _largest(best) > 1e-4 * largest:  # a fast oscillation looks like noise: from nearer it looks smooth
+        nearer, _ = measured(1e-10)
+        best = np.where(nearer < 1e-3 * best, nearer, best)
+    for spacing in (1e-8, 1e-4, 1e-10):
+        if not np.isnan(best).any():
+            break
+        best = np.where(np.isnan(best), measured(spacing)[0], best)
+    return np.maximum(np.nan_to_num(best, nan=0.0), floor)
+
+
+def _noise_of(values: np.ndarray) -> np.ndarray:
+    """Noise by the difference table of equally spaced values (m, ...); NaN where the table doesn't show it."""
+    table, sigma, changes = values, [], []
+    factor = 1.0
+    for k in range(1, len(values) - 1):
+        table = np.diff(table, axis=0)
+        factor *= k / (2.0 * (2.0 * k - 1.0))  # (k!)²/(2k)!
+        sigma.append(np.sqrt(factor * np.mean(table**2, axis=0)))
+        changes.append((table.min(axis=0) < 0) & (table.max(axis=0) > 0))
+    result = np.full(values.shape[1:], np.nan)
+    flat = (values == values[:1]).all(axis=0)
+    for k in range(len(sigma) - 3, -1, -1):
+        three = np.stack(sigma[k : k + 3])
+        steady = (three.max(axis=0) <= 4.0 * three.min(axis=0)) & changes[k]
+        result = np.where(steady, sigma[k], result)  # the lowest order that is steady counts
+    return np.where(flat, 0.0, result)
+
+
+def jacobian(
+    f: Function,
+    x: Any,
+    *,
+    scale: Any = None,
+    bounds: tuple[Any, Any] | None = None,
+    noise: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Jacobian of a black-box function by extrapolated central differences.
+
+    Parameters
+    ----------
+    f : callable
+        x (p,) -> results of any shape (a number, (n,) residuals), evaluated on the host; the same input gives the
+        same result.
+    x : array-like, (p,)
+    scale : array-like, (p,), optional
+        Typical size of each coordinate, where |x| says little (x = 0); only the first trial depends on it.
+    bounds : pair of array-likes, optional
+        Lower and upper limits that x ± h must keep; at a limit the difference is one-sided.
+    noise : array-like, optional
+        Noise of f's results if known (:func:`noise_level`), which saves its estimation.
+
+    Returns
+    -------
+    J : ndarray, f's shape + (p,)
+        ∂f_i/∂x_j; NaN where f is not finite around x.
+    error : ndarray, likewise
+        Estimate of the absolute error of each.
+
+    References
+    ----------
+    Moré and Wild (2012), Estimating derivatives of noisy simulations, ACM TOMS 38; Ridders (1982), Adv. Eng.
+    Software 4, for the error of the extrapolation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> J, error = jacobian(lambda x: np.array([x[0] * x[1], np.sin(x[1])]), [2.0, 3.0])
+    >>> np.allclose(J, [[3.0, 2.0], [0.0, np.cos(3.0)]], atol=1e-12), bool((error < 1e-10).all())
+    (True, True)
+    """
+    found = differentiate(f, x, scale=scale, bounds=bounds, noise=noise)
+    return found.value, found.error
+
+
+def differentiate(
+    f: Function,
+    x: Any,
+    *,
+    order: int = 1,
+    scale: Any = None,
+    bounds: tuple[Any, Any] | None = None,
+    noise: Any = None,
+) -> FiniteDifference:
+    """Derivative tensor of a black-box function: the Jacobian (order 1), the Hessian (order 2), and higher.
+
+    Parameters
+    ----------
+    f, x, scale, bounds, noise
+        As in :func:`jacobian`; bounds are for order 1.
+    order : int
+        How often to differentiate, at least 1. Each order costs digits: about 13 are right of a first derivative
+        of a function without noise, 12 of a second, 10 of a fourth.
+
+    Returns
+    -------
+    FiniteDifference
+        Its value has f's shape + (p,) * order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = differentiate(lambda x: np.exp(x[0] * x[1]), [1.0, 0.0], order=2)
+    >>> np.allclose(found.value, [[0.0, 1.0], [1.0, 1.0]], atol=1e-9)
+    True
+    """
+    x = np.asarray(x, dtype=float)
+    counted = _Counted(f)
+    here = counted(x)
+    size = _scale_of(x, scale)
+    if not np.isfinite(here).all():
+        nothing = np.full((*here.shape, *(len(x),) * order), np.nan)
+        return FiniteDifference(nothing, nothing.copy(), np.full(len(x), np.nan), np.full(here.shape, np.nan), 1)
+    level = noise_level(counted, x, size) if noise is None else np.broadcast_to(np.asarray(noise, float), here.shape)
+    lower, upper = _limits(x, bounds)
+    columns = [_along(counted, x, j, here, level, size[j], lower[j], upper[j]) for j in range(len(x))]
+    step = np.array([column[2] for column in columns])
+    shape = (*here.shape, len(x))
+    if order == 1:
+        value = np.stack([column[0] for column in columns], axis=-1) if columns else np.zeros(shape)
+        error = np.stack([column[1] for column in columns], axis=-1) if columns else np.zeros(shape)
+        return FiniteDifference(value, error, step, level, counted.calls)
+    relative = _relative(level, here)
+    length = step / relative ** (1.0 / 7.0)
+    value, error, step = _tensor(counted, x, here, order, level, relative, length)
+    return FiniteDifference(value, error, step, level, counted.calls)
+
+
+def _along(
+    f: _Counted, x: np.ndarray, j: int, here: np.ndarray, level: np.ndarray, size: float, lower: float, upper: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Differentiate along one coordinate: derivative, error and step, after trials of several steps."""
+    room = min(x[j] - lower, upper - x[j])
+    relative = _relative(level, here)
+    h = size * relative ** (1.0 / 7.0)
+    side = 0
+    widest = _RATIO ** (_LEVELS - 1)
+    if room < h * widest / 64.0:
+        side, room = (1, upper - x[j]) if upper - x[j] >= x[j] - lower else (-1, x[j] - lower)
+        widest = _RATIO ** (_ONE_SIDED_LEVELS - 1)
+        h *= 0.25
+    if room <= 0.0:  # held between two equal bounds
+        return np.zeros(here.shape), np.zeros(here.shape), 0.0
+    best = error = None
+    taken = h
+    tried: set[float] = set()
+    for _ in range(_MOST_TRIALS):
+        h = min(h, room / widest)
+        if h in tried or x[j] + h == x[j]:
+            break
+        tried.add(h)
+        value, truncation = _extrapolate(f, x, j, here, h, side)
+        rounding = 3.0 * level / h
+        total = truncation + rounding
+        if best is None or error is None:
+            best, error, taken = value, total, h
+        else:
+            better = ~(total >= error)  # a NaN is replaced
+            best, error = np.where(better, value, best), np.where(better & ~np.isnan(total), total, error)
+            if np.nansum(total) <= np.nansum(error):
+                taken = h
+        # Aim at what is good for the results as a whole: relative to the largest derivative, or to f where
+        # the derivative is nil.
+        wanted = _GOOD * max(_largest(np.abs(value)), _largest(np.abs(here)) / max(size, 1.0))
+        worst_truncation, worst_rounding = _largest(truncation), _largest(rounding)
+        if not np.isfinite(value).all():
+            if side == 0 and not all(np.isfinite(f(moved(x, j, by))).all() for by in (1e-9 * size, -1e-9 * size)):
+                break  # x is at the edge of the domain
+            h /= _CHANGE
+        elif worst_truncation > 4.0 * worst_rounding and worst_truncation > wanted:
+            h /= _CHANGE
+        elif worst_rounding > wanted and h * _CHANGE < max(size, 1.0):
+            h *= _CHANGE
+        else:
+            break
+    if side == 0 and best is not None and error is not None and not np.isfinite(best).all():
+        return _from_one_side(f, x, j, here, level, size, lower, upper, (best, error, taken))
+    return np.asarray(best), np.asarray(error), taken
+
+
+def _from_one_side(
+    f: _Counted,
+    x: np.ndarray,
+    j: int,
+    here: np.ndarray,
+    level: np.ndarray,
+    size: float,
+    lower: float,
+    upper: float,
+    found: tuple[np.ndarray, np.ndarray, float],
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Where f is finite on one side of x only (the edge of its domain), differentiate from that side."""
+    for low, high in ((x[j], upper), (lower, x[j])):
+        if high > low and np.isfinite(f(moved(x, j, 1e-3 * size * (1 if high > x[j] else -1)))).all():
+            one_sided = _along(f, x, j, here, level, size, low, high)
+            if np.isfinite(one_sided[0]).all():
+                return one_sided
+    return found
+
+
+def _extrapolate(
+    f: _Counted, x: np.ndarray, j: int, here: np.ndarray, h: float, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Richardson's extrapolation of differences with steps h, rh, ...: value and estimate of the truncation."""
+    count = _LEVELS if side == 0 else _ONE_SIDED_LEVELS
+    row = []
+    for k in range(count):
+        step = h * _RATIO**k
+        if side == 0:
+            above, below = moved(x, j, step), moved(x, j, -step)
+            row.append((f(above) - f(below)) / (above[j] - below[j]))  # the step as it is in doubles
+        else:
+            there = moved(x, j, side * step)
+            row.append((f(there) - here) / (there[j] - x[j]))
+    return _richardson(row, 2 if side == 0 else 1)
+
+
+def _richardson(row: list[np.ndarray], power: int) -> tuple[np.ndarray, np.ndarray]:
+    """Extrapolate estimates at steps h, rh, r²h, ... to 0, their error being a series in h^power.
+
+    T_k ← T_k + (T_k − T_{k+1})/(r^(power·m) − 1) removes the term of order m; the last correction overestimates
+    the error that is left.
+    """
+    change = np.zeros_like(row[0])
+    with np.errstate(invalid="ignore", over="ignore"):
+        for m in range(1, len(row)):
+            weight = 1.0 / (_RATIO ** (power * m) - 1.0)
+            change = np.abs(row[0] - row[1]) * weight
+            row = [one + (one - wider) * weight for one, wider in pairwise(row)]
+    return row[0], change
+
+
+def _tensor(
+    f: _Counted,
+    x: np.ndarray,
+    here: np.ndarray,
+    order: int,
+    level: np.ndarray,
+    relative: float,
+    length: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All mixed derivatives of one order, each from a product of central differences, extrapolated."""
+    p = len(x)
+    h = length * relative ** (1.0 / (order + 6.0))
+    value = np.zeros((*here.shape, *(p,) * order))
+    error = np.zeros_like(value)
+    known: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}
+    for place in product(range(p), repeat=order):
+        key = tuple(sorted(place))  # mixed derivatives don't depend on the order
+        if key not in known:
+            times = [(j, key.count(j)) for j in sorted(set(key))]
+            row = [_mixed(f, x, times, h * _RATIO**k) for k in range(_LEVELS)]
+            found, truncation = _richardson(row, 2)
+            known[key] = (found, truncation + 2.0**order * level / np.prod(h[list(key)]))
+        value[(..., *place)], error[(..., *place)] = known[key]
+    return value, error, h
+
+
+def _mixed(f: _Counted, x: np.ndarray, times: Sequence[tuple[int, int]], h: np.ndarray) -> np.ndarray:
+    r"""∏ δ_j^{m_j} f / ∏ h_j^{m_j}, with δ^m f = Σ_i (−1)^i C(m, i) f(x + (m/2 − i) h)."""
+    total: Any = 0.0
+    for picks in product(*(range(m + 1) for _, m in times)):
+        point, weight = x.copy(), 1.0
+        for (j, m), i in zip(times, picks, strict=True):
+            point[j] += (m / 2.0 - i) * h[j]
+            weight *= (-1.0) ** i * comb(m, i)
+        total = total + weight * f(point)
+    return np.asarray(total / np.prod([h[j] ** m for j, m in times]))
+
+
+def moved(x: np.ndarray, j: int, by: float) -> np.ndarray:
+    """x with one coordinate moved."""
+    there = x.copy()
+    there[j] += by
+    return there
+
+
+def _relative(level: np.ndarray, here: np.ndarray) -> float:
+    """Noise relative to the largest result, between a rounding error and 1e-2."""
+    size = float(np.max(np.abs(here), initial=0.0))
+    noise = float(np.max(level, initial=0.0))
+    return float(np.clip(noise / size if size > 0 else EPSILON, EPSILON, 1e-2))
+
+
+def _scale_of(x: np.ndarray, scale: Any) -> np.ndarray:
+    given = np.abs(x) if scale is None else np.broadcast_to(np.abs(np.asarray(scale, dtype=float)), x.shape)
+    return np.where(given > 0, given, np.where(x != 0, np.abs(x), 1.0))
+
+
+def _limits(x: np.ndarray, bounds: tuple[Any, Any] | None) -> tuple[np.ndarray, np.ndarray]:
+    if bounds is None:
+        return np.full(len(x), -np.inf), np.full(len(x), np.inf)
+    lower, upper = (np.broadcast_to(np.asarray(one, dtype=float), x.shape) for one in bounds)
+    outside = (x < lower) | (x > upper)
+    if outside.any():
+        j = int(np.argmax(outside))
+        raise ModelError(f"x[{j}] = {x[j]:g} lies outside its bounds ({lower[j]:g}, {upper[j]:g}): start inside them.")
+    return lower, upper
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.max(np.nan_to_num(values, nan=0.0), initial=0.0))

@@ -1,0 +1,252 @@
+"""Raphson's own reverse sweep gives JAX's gradient, over the operations that likelihoods use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as jsp
+import numpy as np
+import pytest
+from jax import lax
+
+from raphson.autodiff import decompose
+from raphson.autodiff.sweeps import differentiating
+
+V = np.array([0.7, -1.3, 0.4, 2.1])  # any sign
+P = np.array([0.6, 1.7, 0.2, 3.1])  # positive
+U = np.array([0.3, 0.8, 0.45, 0.61])  # in (0, 1)
+M = np.array([[2.0, 0.3, -0.5], [0.1, 1.5, 0.4], [0.2, -0.7, 3.0]])
+S = M @ M.T + np.eye(3)
+X = np.array([[1.0, 0.2], [1.0, -1.1], [1.0, 0.7], [1.0, 2.0]])
+Y = np.array([0.0, 1.0, 1.0, 3.0])
+COUNTS = np.array([2.0, 0.0, 5.0, 1.0])
+
+
+@jax.custom_jvp
+def safe_sqrt(x: Any) -> Any:
+    return jnp.sqrt(jnp.maximum(x, 0.0))
+
+
+@safe_sqrt.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    root = safe_sqrt(primals[0])
+    return root, tangents[0] * jnp.where(root > 0, 0.5 / jnp.where(root > 0, root, 1.0), 7.0)
+
+
+@jax.custom_vjp
+def clipped(x: Any) -> Any:
+    return x**2
+
+
+clipped.defvjp(lambda x: (x**2, x), lambda x, adjoint: (jnp.clip(2.0 * x * adjoint, -1.0, 1.0),))
+
+
+@jax.jit
+def jitted(x: Any, shift: Any) -> Any:
+    return jnp.sin(x) + shift
+
+
+def weighted(values: Any) -> Any:
+    """One number of an array, which tells its elements apart."""
+    return jnp.sum(values * (1.0 + jnp.arange(values.size).reshape(values.shape) / 7.0))
+
+
+def logistic_regression(theta: Any) -> Any:
+    eta = X @ theta
+    return -jnp.sum((Y > 0) * eta - jnp.logaddexp(0.0, eta))
+
+
+def mixture(theta: dict[str, Any]) -> Any:
+    share = jax.nn.softmax(theta["logits"])
+    z = (V[:, None] - theta["mean"]) / jnp.exp(theta["log_sd"])
+    return jnp.sum(jsp.logsumexp(jnp.log(share) - 0.5 * z**2 - theta["log_sd"], axis=1))
+
+
+def ar1(theta: Any) -> Any:
+    def step(last: Any, y: Any) -> Any:
+        return y, -0.5 * (y - theta[0] * last) ** 2 * jnp.exp(-theta[1]) - 0.5 * theta[1]
+
+    return jnp.sum(lax.scan(step, 0.0, jnp.asarray(V))[1])
+
+
+def survival(theta: Any) -> Any:
+    z = (jnp.log(P) - X @ theta[:2]) * jnp.exp(-theta[2])
+    event = jnp.array([True, False, True, True])
+    return jnp.sum(jnp.where(event, z - theta[2], 0.0) - jnp.exp(z))
+
+
+def gaussian_process(theta: Any) -> Any:
+    distance = (V[:3, None] - V[None, :3]) ** 2
+    K = jnp.exp(theta[0] - distance * jnp.exp(theta[1])) + 0.5 * jnp.eye(3)
+    L = jnp.linalg.cholesky(K)
+    a = jax.scipy.linalg.solve_triangular(L, Y[:3], lower=True)
+    return 0.5 * a @ a + jnp.sum(jnp.log(jnp.diag(L)))
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "add, subtract, multiply, divide": (lambda x, y: (x + y) * (x - 2.0) / (y * y + 3.0), (0.7, -1.2)),
+    "powers": (lambda x: x**3 + x**-2 + x**0.5 + 2.0**x + x**x, (1.3,)),
+    "square, reciprocal": (lambda x: jnp.square(x) + jnp.reciprocal(x) + jnp.cbrt(x), (1.7,)),
+    "exp, log": (lambda x: jnp.exp(x) * jnp.log(x) + jnp.exp2(x) + jnp.log2(x) + jnp.log10(x), (1.3,)),
+    "log1p, expm1": (lambda x: jnp.log1p(x) * jnp.expm1(x), (0.4,)),
+    "sqrt, rsqrt": (lambda x: jnp.sqrt(x) + lax.rsqrt(x), (2.3,)),
+    "trigonometric": (lambda x: jnp.sin(x) * jnp.cos(x) + jnp.tan(x) + jnp.sinc(x), (0.6,)),
+    "inverse trigonometric": (lambda x: jnp.arcsin(x) + jnp.arccos(x) * jnp.arctan(x), (0.3,)),
+    "arctan2, hypot": (lambda x, y: jnp.arctan2(x, y) + jnp.hypot(x, y), (0.3, -0.8)),
+    "hyperbolic": (lambda x: jnp.sinh(x) + jnp.cosh(x) * jnp.tanh(x), (0.3,)),
+    "inverse hyperbolic": (lambda x: jnp.arcsinh(x) + jnp.arccosh(1.5 + x) + jnp.arctanh(x), (0.3,)),
+    "logaddexp": (lambda x, y: jnp.logaddexp(x, y) + jnp.logaddexp2(x, 3.0), (0.3, 0.9)),
+    "logistic, softplus": (lambda x: weighted(jax.nn.sigmoid(x) + jax.nn.softplus(x) + jax.nn.log_sigmoid(x)), (V,)),
+    "activations": (lambda x: weighted(jax.nn.relu(x) + jax.nn.gelu(x) + jax.nn.elu(x) + jax.nn.silu(x)), (V,)),
+    "softmax": (lambda x: weighted(jax.nn.softmax(x)) + weighted(jax.nn.log_softmax(x)), (V,)),
+    "logsumexp": (lambda x: jsp.logsumexp(x) + jsp.logsumexp(x, b=jnp.array([1.0, 2.0, 0.5, 1.0])), (V,)),
+    "erf, erfc": (lambda x: weighted(jsp.erf(x) + jsp.erfc(x)), (V,)),
+    "erf_inv, ndtri": (lambda x: weighted(jsp.erfinv(x) + jsp.ndtri(x)), (U,)),
+    "ndtr, log_ndtr": (lambda x: weighted(jsp.ndtr(x) + jsp.log_ndtr(x)), (V,)),
+    "lgamma, digamma": (lambda x: weighted(jsp.gammaln(x) + jsp.digamma(x)), (P,)),
+    "gamma, beta": (lambda x, y: jsp.gamma(x) + jsp.betaln(x, y), (2.4, 1.3)),
+    "polygamma, zeta": (lambda x: weighted(jsp.polygamma(1, x)) + jsp.zeta(2.5, x[0]), (P,)),
+    "igamma": (lambda a, x: jsp.gammainc(a, x) + jsp.gammaincc(a, x + 1.0), (2.4, 1.3)),
+    "betainc": (lambda x: jsp.betainc(2.0, 3.0, x), (0.3,)),
+    "bessel": (lambda x: jsp.i0e(x) + jsp.i1e(x) + jsp.i0(x), (0.8,)),
+    "xlogy, xlog1py, entr": (lambda x: weighted(jsp.xlogy(x, x) + jsp.xlog1py(x, 0.5) + jsp.entr(x)), (U,)),
+    "logit, expit": (lambda x: weighted(jsp.logit(x) + jsp.expit(x)), (U,)),
+    "abs, sign": (lambda x: weighted(jnp.abs(x) * jnp.sign(x) + jnp.abs(x)), (V,)),
+    "max, min": (lambda x: weighted(jnp.maximum(x, 0.5) + jnp.minimum(x, x[::-1])) + jnp.max(x) + jnp.min(x), (V,)),
+    "ties": (lambda x: jnp.max(x) + jnp.maximum(x[0], x[1]) + jnp.clip(x[2], 1.0, 2.0), (np.ones(3),)),
+    "clip, floor, round": (lambda x: weighted(jnp.clip(x, -1.0, 1.0) + jnp.floor(x) * x + jnp.round(x) + x % 0.3), (V,)),
+    "where": (lambda x: weighted(jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1.0)), x**2)), (V,)),
+    "sum, mean, var, std": (lambda x: jnp.mean(x) + jnp.var(x) + jnp.std(x, ddof=1) + jnp.sum(x**2), (V,)),
+    "prod": (lambda x: jnp.prod(x) + jnp.prod(x[:2]), (V,)),
+    "cumsum, cumprod": (lambda x: weighted(jnp.cumsum(x) * jnp.cumprod(x)), (V,)),
+    "cummax, cumlogsumexp": (lambda x: weighted(lax.cummax(x) + lax.cumlogsumexp(x)), (V,)),
+    "sort": (lambda x: weighted(jnp.sort(x)) + weighted(x[jnp.argsort(x)]) + jnp.median(x), (V,)),
+    "top_k, quantile": (lambda x: weighted(lax.top_k(x, 2)[0]) + jnp.quantile(x, 0.3), (V,)),
+    "indexing": (lambda x: x[0] * x[-1] + weighted(x[1:3]) + weighted(x[::2]), (V,)),
+    "gather": (lambda x: weighted(x[jnp.array([0, 2, 2, 1])] ** 2), (V,)),
+    "scatter": (lambda x: weighted(jnp.zeros(5).at[jnp.array([1, 1, 4, 0])].add(x).at[2].set(x[0]) ** 2), (V,)),
+    "dynamic_slice": (lambda x: weighted(lax.dynamic_slice(x, (1,), (2,)) ** 2), (V,)),
+    "take_along_axis, segment_sum": (
+        lambda x: weighted(jax.ops.segment_sum(x**2, jnp.array([0, 1, 0, 2]), 3)) + jnp.take(x, 2),
+        (V,),
+    ),
+    "concatenate, stack, split": (
+        lambda x, y: weighted(jnp.concatenate([x, y])) + weighted(jnp.stack(jnp.split(x * y, 2)) ** 2),
+        (V, P),
+    ),
+    "reshape, transpose, broadcast": (
+        lambda x: weighted((x.reshape(2, 2).T * x[:2]) ** 2) + weighted(jnp.broadcast_to(x, (3, 4)) ** 2),
+        (V,),
+    ),
+    "pad, flip, roll, tile, diff": (
+        lambda x: weighted(jnp.pad(x, 2) ** 2) + weighted(jnp.flip(x) * jnp.roll(x, 1)) + weighted(jnp.diff(x) ** 2),
+        (V,),
+    ),
+    "matrix product": (lambda A, x: weighted(A @ x) * (x @ A @ x), (M, P[:3])),
+    "einsum, tensordot, outer, trace": (
+        lambda A, x: jnp.einsum("ij,jk,ik->", A, A, A) + jnp.trace(A @ jnp.outer(x, x)) + jnp.vdot(x, A[0]),
+        (M, P[:3]),
+    ),
+    "norm": (lambda x: jnp.linalg.norm(x) + jnp.sum(jnp.linalg.norm(x.reshape(2, 2), axis=1)), (V,)),
+    "solve": (lambda A, x: weighted(jnp.linalg.solve(A, x) ** 2), (M, P[:3])),
+    "inverse": (lambda A: weighted(jnp.linalg.inv(A)), (M,)),
+    "determinant": (lambda A: jnp.linalg.det(A) + jnp.linalg.slogdet(A)[1], (M,)),
+    "determinant, 4 by 4": (lambda A: jnp.linalg.det(A), (np.diag(P) + 0.1 * np.outer(V, P),)),
+    "cholesky": (lambda A: weighted(jnp.linalg.cholesky(A)), (S,)),
+    "triangular solve": (
+        lambda A, x: weighted(jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(A), x, lower=True)),
+        (S, P[:3]),
+    ),
+    "cho_solve": (lambda A, x: x @ jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(A), True), x), (S, P[:3])),
+    "eigh": (lambda A: weighted(jnp.log(jnp.linalg.eigvalsh(A + A.T))), (S,)),
+    "eigenvectors": (lambda A: weighted(jnp.linalg.eigh((A + A.T) / 2.0)[1] ** 2), (S,)),
+    "svd": (lambda A: weighted(jnp.linalg.svd(A, compute_uv=False)), (M,)),
+    "qr": (lambda A: weighted(jnp.abs(jnp.linalg.qr(A)[1])), (M,)),
+    "lu": (lambda A: weighted(jax.scipy.linalg.lu(A)[2]), (M,)),
+    "expm": (lambda A: weighted(jax.scipy.linalg.expm(0.3 * A)), (M,)),
+    "convolution": (lambda x, k: weighted(jnp.convolve(x, k) ** 2), (V, P[:2])),
+    "fft": (lambda x: weighted(jnp.abs(jnp.fft.rfft(x)) ** 2), (V,)),
+    "interpolation": (lambda x: jnp.interp(x, jnp.array([0.0, 1.0, 2.0]), jnp.array([0.0, 2.0, 3.0])), (0.4,)),
+    "scan": (lambda x: weighted(lax.scan(lambda c, a: (jnp.sin(c) + a, c * a), 0.3, x)[1]), (V,)),
+    "scan, reversed": (lambda x: weighted(lax.scan(lambda c, a: (c * 0.5 + a, c**2), 0.3, x, reverse=True)[1]), (V,)),
+    "scan over matrices": (lambda A, x: jnp.sum(lax.scan(lambda c, row: (jnp.tanh(A @ c) + row, None), x, A)[0]), (M, P[:3])),
+    "fori_loop": (lambda x: lax.fori_loop(0, 5, lambda i, c: jnp.cos(c) * x + i, 0.2), (0.7,)),
+    "cond": (lambda x: lax.cond(x > 0, jnp.sin, jnp.exp, x) + lax.cond(x < 0, jnp.sin, jnp.exp, x), (0.7,)),
+    "switch": (lambda x: lax.switch(2, [jnp.sin, jnp.cos, lambda v: v**3], x), (0.7,)),
+    "map": (lambda x: weighted(lax.map(lambda v: jnp.exp(-v) * v, x)), (V,)),
+    "vmap": (lambda x: weighted(jax.vmap(lambda v: jnp.where(v > 0, v**2, jnp.exp(v)))(x)), (V,)),
+    "vmapped cond": (lambda x: weighted(jax.vmap(lambda v: lax.cond(v > 0, jnp.sin, jnp.exp, v))(x)), (V,)),
+    "associative_scan": (lambda x: weighted(lax.associative_scan(jnp.multiply, x)), (V,)),
+    "jit": (lambda x: jitted(x, 1.0) * jitted(2.0 * x, x), (0.7,)),
+    "checkpoint": (lambda x: jax.checkpoint(lambda v: jnp.sin(jnp.exp(v)))(x), (0.7,)),
+    "custom_jvp": (lambda x: weighted(safe_sqrt(x)), (np.array([0.0, 2.0]),)),
+    "custom_vjp": (lambda x: weighted(clipped(x)), (V,)),
+    "stop_gradient": (lambda x: x * lax.stop_gradient(x) ** 2, (0.7,)),
+    "inner gradient": (lambda x: jax.grad(lambda v: jnp.sin(v) ** 3)(x) * x, (0.7,)),
+    "polynomial": (lambda x: jnp.polyval(jnp.array([1.0, -2.0, 0.5]), x), (0.7,)),
+    "shared steps": (lambda x: sum((jnp.sin(k * x) for k in range(5)), x * x), (0.7,)),
+    "an argument not used": (lambda x, y: x**2, (0.7, V)),
+    "the argument itself": (lambda x: x, (0.7,)),
+    "a constant": (lambda x: 3.0, (0.7,)),
+    "a closed-over array": (lambda x: jnp.asarray(P) @ x, (V,)),
+    "complex inside": (lambda x: jnp.abs(jnp.exp(1j * x) + x) ** 2, (0.7,)),
+    "logistic regression": (logistic_regression, (np.array([0.2, -0.4]),)),
+    "poisson": (lambda b: jnp.sum(COUNTS * (X @ b) - jnp.exp(X @ b) - jsp.gammaln(COUNTS + 1.0)), (np.array([0.3, 0.2]),)),
+    "negative binomial": (
+        lambda b, log_theta: jnp.sum(
+            jsp.gammaln(COUNTS + jnp.exp(log_theta))
+            - jsp.gammaln(jnp.exp(log_theta))
+            - (COUNTS + jnp.exp(log_theta)) * jnp.log(jnp.exp(X @ b) + jnp.exp(log_theta))
+        ),
+        (np.array([0.3, 0.2]), 0.5),
+    ),
+    "mixture": (mixture, ({"logits": V[:2], "mean": V[:2], "log_sd": np.array([0.1, -0.3])},)),
+    "autoregression": (ar1, (np.array([0.4, 0.1]),)),
+    "censored survival": (survival, (np.array([0.1, 0.4, -0.2]),)),
+    "gaussian process": (gaussian_process, (np.array([0.3, -0.5]),)),
+    "normal cdf ratio": (lambda x: jax.scipy.stats.norm.logpdf(x) - jax.scipy.stats.norm.logcdf(x), (0.4,)),
+    "student t": (lambda nu: jnp.sum(jax.scipy.stats.t.logpdf(V, nu, 0.1, 1.3)), (4.5,)),
+}  # fmt: skip
+
+
+def flat(tree: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree_util.tree_leaves(tree)])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_gradient_equals_jax(name: str) -> None:
+    f, arguments = FUNCTIONS[name]
+    steps = decompose(f)(*arguments)
+    with differentiating():
+        asked = jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf, dtype=float), arguments)
+        value, expected = jax.value_and_grad(f, argnums=tuple(range(len(arguments))))(*asked)
+        value, expected = float(value), flat(expected)
+    own = flat(steps.gradient())
+    assert steps.value == pytest.approx(value, rel=1e-14, abs=1e-300)
+    assert np.linalg.norm(own - expected) <= 1e-14 * np.linalg.norm(expected)
+    assert np.isfinite(own).all() and steps.first_nonfinite() is None
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(FUNCTIONS) >= 60
+
+
+@pytest.mark.parametrize("start", [0.3, 4.0])
+def test_while_loops_are_differentiated(start: float) -> None:
+    # Heron's square root; jax.grad refuses it, its forward mode does not.
+    def root(a: Any) -> Any:
+        return lax.while_loop(lambda r: jnp.abs(r * r - a) > 1e-12, lambda r: 0.5 * (r + a / r), a)
+
+    steps = decompose(root)(start)
+    with differentiating():
+        expected = float(jax.jacfwd(root)(jnp.asarray(start)))
+    assert steps.gradient() == pytest.approx(expected, rel=1e-14)
+    assert steps.gradient() == pytest.approx(0.5 / np.sqrt(start), rel=1e-6)
+
+
+def test_an_unused_eigenvector_does_not_spoil_a_double_eigenvalue() -> None:
+    steps = decompose(lambda A: jnp.sum(jnp.linalg.eigh(A)[0]))(np.eye(3))
+    np.testing.assert_allclose(steps.gradient(), np.eye(3), atol=1e-15)
