@@ -3,47 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from raphson.arguments import check_choice, covariance_kind, dispersion_rule, estimated, executor_of, warn_of
-from raphson.data.curve_data import from_curve, from_points
-from raphson.data.messages import listing
-from raphson.data.model_data import ModelData
+from raphson.arguments import (
+    check_choice,
+    covariance_kind,
+    dispersion_rule,
+    estimated,
+    executor_of,
+    positive,
+    warn_of,
+)
+from raphson.curve_groups import fit_groups
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.fit import Fit
+from raphson.many import Fits
 from raphson.model.base import check_weights_kind
-from raphson.model.curves import (
-    Structure,
-    explain_function,
-    explanation,
-    function_derivatives,
-    refuse_absent,
-    structure_of_curve,
-    structure_of_function,
+from raphson.model.curve_model import (
+    ReadCurve,
+    nonlinear_model,
+    predicts_one_row,
+    read_curve,
+    read_curves,
+    read_function,
 )
-from raphson.model.families import Gaussian
+from raphson.model.families.robust import resolve_loss, robust_scale
 from raphson.model.least_squares import NonlinearModel
-from raphson.model.nonlinear import NonlinearPredictor, curve_derivatives
-from raphson.model.parameters import Parameters
-from raphson.model.penalty import penalty_matrix
+from raphson.newton.estimate import Estimate
 from raphson.newton.methods import resolve_method
 from raphson.uncertainty import INFORMATION
 
-
-@dataclass(frozen=True)
-class _Read:
-    """A curve of either form, read and traced."""
-
-    data: ModelData
-    predictor: NonlinearPredictor
-    parameters: Parameters
-    initial: np.ndarray
-    structure: Structure
-    explain: Callable[[np.ndarray], str]
+SCALE_ROUNDS = 30
+"""Times that the scale of a robust loss is estimated anew."""
 
 
 def nls(
@@ -53,11 +49,15 @@ def nls(
     start: Any = None,
     bounds: Any = None,
     fixed: Any = None,
+    by: str | None = None,
     method: str = "levenberg-marquardt",
+    loss: str = "squared",
+    scale: float | None = None,
+    derivatives: str = "exact",
     weights: Any = None,
     weights_kind: str = "precision",
     penalty: Any = None,
-    information: str = "expected",
+    information: str | None = None,
     cov: str | None = None,
     groups: Any = None,
     dispersion: str | float | None = None,
@@ -69,10 +69,58 @@ def nls(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
-) -> Fit:
+) -> Fit | Fits:
     """Fit a curve by nonlinear least squares.
 
-    Maximises −½ Σ w_i (y_i − f(θ, x_i))² − ½ θᵀPθ: a gaussian family with a nonlinear predictor.
+    Maximises −½ Σ w_i (y_i − f(θ, x_i))² − ½ θᵀPθ, a gaussian family with a nonlinear predictor, by
+    θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ) with M = JᵀWJ, J = ∂f/∂θ (Bates and Watts 1988, section 2.2).
+
+    Parameters that f is linear in, the others held, are found by tracing f and solved for exactly at every step
+    (Golub and Pereyra 1973): they need no starting values.
+
+    Parameters
+    ----------
+    model : an expression such as ``"y ~ top*(1 - exp(-rate*x))"``, whose names that are not columns are parameters and
+        whose response may be transformed (``log(y) ~ ...``); or a function ``f(params, x)`` in jax.numpy that returns
+        predictions in the shape of y.
+    data : with an expression a data frame, a dict of columns, or the path of a file; with a function the pair (x, y),
+        x being whatever the function takes. A y of two dimensions is a vector-valued response if f returns that
+        shape, and one curve in each row if f returns the shape of one.
+    start : starting values by name, numbers or arrays (with a function also one array). Those of conditionally
+        linear parameters may be left out; without any, several scales are tried for the others, as `message` says.
+    bounds : (lower, upper) by name, None for no bound.
+    fixed : values by name of parameters that are not estimated.
+    by : column whose values tell independent curves apart: all are fitted in one compiled call.
+    method : "levenberg-marquardt" (default: a trust region, whose last steps are pure Gauss-Newton), "gauss-newton",
+        "modified-gauss-newton" (backtracking), "newton" (full Hessian) or any other of :func:`raphson.glm`.
+    loss : "squared", "huber", "cauchy" or "tukey", by iteratively reweighted least squares.
+    scale : of a robust loss; by default the residuals' median absolute value over 0.6745, estimated with the curve.
+    derivatives : "exact" (autodiff) or "finite", for a function that JAX cannot trace.
+    weights : column name or array (n,), not negative.
+    weights_kind : "precision" (Var = φ/w), "frequency" (w copies of the row) or "sampling".
+    penalty : ridge P: a number, a vector (p,) or a matrix (p, p).
+    information : "expected" (Gauss-Newton, default), "observed" (full Hessian; default with a robust loss) or "opg".
+    cov : "model" (default; "HC0" with sampling weights or a robust loss), "HC0" to "HC3", or "cluster".
+    groups : cluster of each row, for ``cov="cluster"``.
+    dispersion : "pearson" (RSS over residual degrees of freedom), "ml", or a number: 1 where weights are 1/σ².
+    tol : distance to the minimum, in standard errors, at which one last full step is taken.
+    max_iter, damping, learning_rate : of the iteration.
+    missing : "drop" (counted and reported) or "raise".
+    seed : of the search for starting values.
+    progress, executor : as for :func:`raphson.glm`.
+
+    Returns
+    -------
+    Fit
+        Or :class:`raphson.many.Fits`, where there are many curves. Parameters at a bound have NaN standard errors. With
+        a transformed response llf is that of the transformed values; with a robust loss it is NaN.
+
+    Raises
+    ------
+    DataError, FormulaError, ModelError
+        If the data, the expression or an option cannot be used.
+    ConvergenceError
+        If the curve is not finite at the start; says where.
 
     Examples
     --------
@@ -80,30 +128,77 @@ def nls(
     >>> data = {"x": [0.0, 1.0, 2.0, 4.0, 8.0], "y": [0.1, 3.9, 6.4, 8.6, 9.9]}
     >>> fit = rp.nls("y ~ top*(1 - exp(-rate*x))", data, start={"rate": 1.0})
     >>> fit.params.round(4).to_dict()
-    {'top': 9.9852, 'rate': 0.5007}
+    {'top': 10.0612, 'rate': 0.4954}
     """
+    information = information or ("expected" if loss == "squared" else "observed")
     check_choice("information", information, INFORMATION)
+    check_choice("derivatives", derivatives, ("exact", "finite"))
     check_weights_kind(weights_kind)
-    cov = covariance_kind(cov, weights_kind, groups)
+    resolve_method(method)
+    cov = covariance_kind(cov or ("HC0" if loss != "squared" and groups is None else None), weights_kind, groups)
+    extras = {"weights": weights, "groups": groups, "missing": missing}
+    many = by is not None
     if isinstance(model, str):
-        read = _read_curve(model, data, start, fixed, bounds, weights=weights, groups=groups, missing=missing)
+        if derivatives == "finite":
+            raise ModelError("derivatives: an expression always has exact ones; leave derivatives= out")
+        read = read_curve(model, data, start, fixed, bounds, by=by, **extras)
     elif callable(model):
-        read = _read_function(model, data, start, fixed, weights=weights, groups=groups, missing=missing)
+        if many:
+            raise ModelError("by: a function takes its data as (x, y); give y two dimensions, one curve in each row")
+        many = derivatives == "exact" and _has_rows_of_curves(model, data, start)
+        read = (read_curves if many else partial(read_function, derivatives=derivatives))(
+            model, data, start, fixed, **extras
+        )
     else:
         raise ModelError(
             f"model: expected an expression such as 'y ~ b1*exp(-b2*x)' or a function f(params, x); got {model!r}"
         )
-    asked = _model(read, bounds, fixed, weights_kind, penalty, executor, seed)
-    found = estimated(
-        asked,
-        method,
-        start=None,
-        tol=tol,
-        max_iter=max_iter,
-        damping=damping,
-        learning_rate=learning_rate,
-        progress=progress,
+    iteration: dict[str, Any] = {
+        "tol": tol,
+        "max_iter": max_iter,
+        "damping": damping,
+        "learning_rate": learning_rate,
+        "progress": progress,
+    }
+    made = partial(
+        _fit,
+        method=method,
+        iteration=iteration,
+        loss=loss,
+        scale=None if scale is None else positive("scale", scale),
+        information=information,
+        cov=cov,
+        dispersion=dispersion,
+        formula=model if isinstance(model, str) else None,
+        source=data,
     )
+    options = (bounds, fixed, weights_kind, penalty, executor_of(executor), seed)
+    if many:
+        if loss != "squared" or cov != "model" or penalty is not None:
+            raise ModelError(
+                "by: many curves are fitted by least squares without penalty, with model-based covariances"
+            )
+        return fit_groups(read, options, made, method, iteration, information, dispersion)
+    return made(nonlinear_model(read, *options), read)
+
+
+def _fit(
+    asked: NonlinearModel,
+    read: ReadCurve,
+    *,
+    method: str,
+    iteration: dict[str, Any],
+    loss: str,
+    scale: float | None,
+    information: str,
+    cov: str,
+    dispersion: str | float | None,
+    formula: str | None,
+    source: Any,
+) -> Fit:
+    found = estimated(asked, method, start=None, **iteration)
+    if loss != "squared":
+        asked, found = _robust(asked, found, loss, scale, method, iteration)
     fit = Fit(
         found,
         asked,
@@ -112,140 +207,46 @@ def nls(
         cov=cov,
         groups=read.data.groups,
         dispersion=dispersion_rule(dispersion, asked.family),
-        formula=model if isinstance(model, str) else None,
-        source=data,
+        formula=formula,
+        source=source,
     )
     warn_of(fit)
     return fit
 
 
-def _read_curve(
-    formula: str, data: Any, start: Any, fixed: Any, bounds: Any, *, weights: Any, groups: Any, missing: str
-) -> _Read:
-    given = _values_by_name(start, "start") | _values_by_name(fixed, "fixed")
-    named = dict.fromkeys([*given, *_values_by_name(bounds, "bounds")])
-    read = from_curve(formula, data, named, weights=weights, groups=groups, missing=missing)
-    parameters = Parameters.scalars(read.parameters)
-    if not read.parameters:
-        raise ModelError(f"formula: {formula!r} has no parameters; every name in it is a column of the data")
-    structure = structure_of_curve(read.curve, read.columns, read.parameters)
-    initial = parameters.per_element(given, np.nan, "start")
-    unknown = np.isnan(initial) & ~structure.linear
-    if start is not None and unknown.any():
-        names = [name for name, missed in zip(read.parameters, unknown, strict=True) if missed]
-        raise ModelError(
-            f"start: {listing(map(repr, names))} is neither a column of the data nor given a starting value, and the "
-            f"curve is not linear in it; add it to start=, or correct its spelling (columns: "
-            f"{listing(read.data.names)})"
-        )
-    X = np.asarray(read.data.X)
-    return _Read(
-        read.data,
-        NonlinearPredictor(curve_derivatives(read.curve, read.columns, read.parameters), len(read.parameters), True),
-        parameters,
-        initial,
-        structure,
-        explanation(read.curve, read.columns, read.parameters, X, read.data.index),
-    )
+def _robust(
+    squared: NonlinearModel, found: Estimate, loss: str, scale: float | None, method: str, iteration: dict[str, Any]
+) -> tuple[NonlinearModel, Estimate]:
+    """M-estimate from the least squares one: scale and curve in turn, until neither moves.
 
-
-def _read_function(
-    function: Callable[[Any, Any], Any], data: Any, start: Any, fixed: Any, *, weights: Any, groups: Any, missing: str
-) -> _Read:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise DataError("data: a model that is a function f(params, x) takes data=(x, y)")
-    if start is None:
-        raise ModelError("start: a model that is a function needs start=, a dict or array of starting values")
-    x, prepared = from_points(data[0], data[1], weights=weights, groups=groups, missing=missing)
-    values = {**start, **fixed} if isinstance(start, dict) and isinstance(fixed, dict) else start
-    parameters, initial = Parameters.of(values, "start")
-    structure, shape = structure_of_function(function, parameters, initial, x)
-    y_shape = np.shape(data[1])
-    if int(np.prod(shape)) != len(prepared.response.values):
-        raise ModelError(f"model: expected predictions of the shape of y, {y_shape}; the function returns {shape}")
-    from dataclasses import replace
-
-    return _Read(
-        replace(prepared, X=x),
-        NonlinearPredictor(function_derivatives(function, parameters), len(initial), False),
-        parameters,
-        initial,
-        structure,
-        explain_function(function, parameters, x),
-    )
-
-
-def _model(
-    read: _Read,
-    bounds: Any,
-    fixed: Any,
-    weights_kind: str,
-    penalty: Any,
-    executor: Executor | None,
-    seed: int | None,
-) -> NonlinearModel:
-    parameters, names = read.parameters, read.parameters.names
-    refuse_absent(read.structure, names)
-    p = len(names)
-    movable = np.isnan(parameters.per_element(dict.fromkeys(fixed or (), 1.0), np.nan, "fixed"))
-    box = _box(bounds, parameters)
-    if box is not None:
-        low, high = box
-        outside = (read.initial < low) | (read.initial > high)
-        for j in np.flatnonzero(outside):
-            raise ModelError(
-                f"start: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); start "
-                "inside them"
+    A loss that gives distant points no weight at all begins at Huber's estimate, which no outlier can hide from.
+    """
+    model = squared
+    for name in dict.fromkeys(["huber", loss]):
+        size = scale
+        for _ in range(SCALE_ROUNDS if scale is None else 1):
+            residual = np.sqrt(model.row_weight) * (model.y - model.rows(found.result.theta).mean[0])
+            before, size = size, scale or robust_scale(residual[model.row_weight > 0])
+            if not size > 0:
+                raise DataError(
+                    "scale: more than half of the rows are fitted without any residual, so that their scale is 0; "
+                    "pass scale="
+                )
+            if before is not None and scale is None and abs(size - before) <= 1e-13 * size:
+                break
+            model = replace(
+                squared,
+                family=resolve_loss(name, size),
+                initial=found.result.theta,
+                conditionally_linear=np.zeros_like(squared.conditionally_linear),
+                searched=False,
             )
-    y = np.asarray(read.data.response.values, dtype=float)
-    n = len(y) if read.data.weights is None else int(np.count_nonzero(read.data.weights))
-    if n < np.count_nonzero(movable) and penalty is None:
-        raise DataError(
-            f"data: expected at least as many rows as parameters; got {n} rows and {np.count_nonzero(movable)} "
-            "parameters. Fix some with fixed=, bring more data, or pass penalty="
-        )
-    return NonlinearModel(
-        Gaussian(),
-        read.data,
-        y,
-        read.data.weights,
-        None,
-        weights_kind,
-        penalty_matrix(penalty, p, np.zeros(p, dtype=bool)),
-        executor_of(executor),
-        curve=read.predictor,
-        parameter_names=names,
-        initial=read.initial,
-        movable=movable,
-        box=box,
-        conditionally_linear=read.structure.linear,
-        explain=read.explain,
-        seed=0 if seed is None else seed,
-    )
+            found = estimated(model, method, start=None, **iteration)
+    return model, found
 
 
-def _values_by_name(values: Any, what: str) -> dict[str, Any]:
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ModelError(f"{what}: expected a dict of values by name, such as {{'b1': 1.0}}; got {values!r}")
-    return values
-
-
-def _box(bounds: Any, parameters: Parameters) -> tuple[np.ndarray, np.ndarray] | None:
-    """(lower, upper) from a dict of (lower, upper) by name; None stands for infinity."""
-    given = _values_by_name(bounds, "bounds")
-    if not given:
-        return None
-    for name, pair in given.items():
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ModelError(f"bounds: expected (lower, upper) for {name!r}, with None for no bound; got {pair!r}")
-    low = parameters.per_element({k: -np.inf if v[0] is None else v[0] for k, v in given.items()}, -np.inf, "bounds")
-    high = parameters.per_element({k: np.inf if v[1] is None else v[1] for k, v in given.items()}, np.inf, "bounds")
-    if not (low < high).all():
-        j = int(np.flatnonzero(~(low < high))[0])
-        raise ModelError(
-            f"bounds: expected lower < upper for {parameters.names[j]!r}; got ({low[j]:g}, {high[j]:g}). To hold a "
-            "parameter use fixed="
-        )
-    return low, high
+def _has_rows_of_curves(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:
+    """Whether y has two dimensions and the function predicts one row of it."""
+    if not isinstance(data, tuple | list) or len(data) != 2 or start is None or np.ndim(data[1]) != 2:
+        return False
+    return predicts_one_row(function, data, start)

@@ -156,7 +156,7 @@ def from_points(
     DataError
         If there is something else than finite real numbers in them.
     """
-    x = _as_arrays(x)
+    x = as_arrays(x)
     values = np.asarray(y)
     if values.dtype.kind not in "fiub":
         kind = "complex numbers" if values.dtype.kind == "c" else f"values of type {values.dtype}"
@@ -228,14 +228,14 @@ def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: Rows) -> np
     return np.array(y)
 
 
-def _as_arrays(x: Any) -> Any:
+def as_arrays(x: Any) -> Any:
     """The user's x with arrays of doubles for its leaves."""
     if hasattr(x, "to_dict") and hasattr(x, "columns"):
-        return {str(name): _as_arrays(x[name]) for name in x.columns}
+        return {str(name): as_arrays(x[name]) for name in x.columns}
     if isinstance(x, dict):
-        return {name: _as_arrays(value) for name, value in x.items()}
+        return {name: as_arrays(value) for name, value in x.items()}
     if isinstance(x, tuple) and not all(isinstance(one, int | float) for one in x):
-        return tuple(_as_arrays(one) for one in x)
+        return tuple(as_arrays(one) for one in x)
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         kind = "complex numbers" if array.dtype.kind == "c" else f"values of type {array.dtype}"

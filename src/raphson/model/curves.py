@@ -15,7 +15,7 @@ from raphson.data.curves import Curve
 from raphson.data.messages import listing
 from raphson.errors import ModelError
 from raphson.model.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
-from raphson.model.nonlinear import Exact, jax_function
+from raphson.model.nonlinear import Derivatives, Exact, jax_function
 from raphson.model.parameters import Parameters
 
 
@@ -125,17 +125,15 @@ def explanation(
     return explain
 
 
-def explain_function(
-    function: Callable[[Any, Any], Any], parameters: Parameters, x: Any
-) -> Callable[[np.ndarray], str]:
+def explain_function(derivatives: Derivatives, parameters: Parameters, x: Any) -> Callable[[np.ndarray], str]:
     """What to say where a function is not finite."""
 
     def explain(theta: np.ndarray) -> str:
-        values = function_derivatives(function, parameters).value(theta, x)
+        values = derivatives.value(theta, x)
         rows = np.flatnonzero(~np.isfinite(values))
         at = ", ".join(f"{name}={value:.6g}" for name, value in zip(parameters.names, theta.tolist(), strict=True))
         return (
-            f"start: {_name(function)} is not finite in {len(rows)} of {values.size} values (number "
+            f"start: the model is not finite in {len(rows)} of {values.size} values (number "
             f"{listing(rows, 5)}, counted from 0) at {at}; choose other starting values"
         )
 

@@ -49,6 +49,8 @@ class NonlinearModel(Model):
     box : (lower, upper), each (p,).
     conditionally_linear : (p,) mask of the parameters that f is linear in together, the others held.
     explain : what is wrong at a point where f is not finite, in words.
+    seed : of the search for starting values.
+    searched : whether a doubtful end makes other starts be tried.
     """
 
     curve: NonlinearPredictor = None  # type: ignore[assignment]
@@ -59,6 +61,7 @@ class NonlinearModel(Model):
     conditionally_linear: np.ndarray = None  # type: ignore[assignment]
     explain: Any = None
     seed: int = 0
+    searched: bool = True
 
     # -- structure ---------------------------------------------------------------------------------------------
 
@@ -169,6 +172,8 @@ class NonlinearModel(Model):
         At a wrong minimum the curve misses the shape of the data: residuals in the order of x follow one another,
         by von Neumann's ratio Σ(e_i − e_{i−1})²/Σe², which is 2 ± 2/√n where they do not.
         """
+        if not self.searched:
+            return ""
         if not converged:
             return "from the given start no minimum was reached"
         rows = self.rows(theta)

@@ -13,9 +13,12 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from raphson.autodiff.finite import differentiate, jacobian, noise_level
 from raphson.autodiff.trace import readable_errors
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.curves import Curve
+from raphson.errors import ModelError
+from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
 
@@ -124,6 +127,47 @@ class Exact:
 
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self._run(self._second, theta, x)
+
+
+class Finite:
+    """Derivatives of a function that JAX cannot trace, by differences whose steps suit its noise.
+
+    Parameters
+    ----------
+    function : f(params, x) of NumPy arrays; deterministic.
+    parameters : how θ becomes params.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], parameters: Parameters) -> None:
+        self.function, self.parameters = function, parameters
+        self._noise: Any = None
+
+    def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        try:
+            values = self.function(self.parameters.unflatten(theta), x)
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+            raise ModelError(
+                f"the model failed at {dict(zip(self.parameters.names, theta, strict=True))}: {error}"
+            ) from error
+        return np.asarray(values, dtype=float).ravel()
+
+    def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        value = self.value(theta, x)
+        if not np.isfinite(value).all():
+            return np.concatenate([value[None], np.full((len(theta), len(value)), np.nan)])
+        if self._noise is None:
+            self._noise = noise_level(lambda t: self.value(t, x), theta)
+        J, _ = jacobian(lambda t: self.value(t, x), theta, noise=self._noise)
+        return np.concatenate([value[None], J.T])
+
+    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+        count = len(self.value(theta, x))
+        M = np.asarray(differentiate(lambda t: -float(u[:count] @ self.value(t, x)), theta, order=2).value)
+        return 0.5 * (M + M.T)
+
+    def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        found = np.asarray(differentiate(lambda t: self.value(t, x), theta, order=2).value)
+        return np.moveaxis(found, 0, -1)
 
 
 def jax_function(name: str) -> Any:

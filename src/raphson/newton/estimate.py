@@ -23,7 +23,7 @@ from raphson.numeric import one_blas_thread
 PART_TOLERANCE = 0.5
 """How near, in its own standard errors, the maximum over a part has to be found before one last step."""
 
-TRIALS, TRIAL_STEPS = 8, 100
+TRIALS, TRIAL_STEPS = 6, 40
 """Other starts that are climbed from where the first end is doubted, and the steps that each may take."""
 
 THINNED_ROWS = 50_000
@@ -127,6 +127,9 @@ def _elsewhere(model: Any, options: Options, result: Result) -> tuple[Result, st
         tried += 1
         if _better(trial, result):
             result = trial
+    if result is not before and result.status is Status.STEP_LIMIT:
+        rest = maximize(model.objective, result.theta, options.method, free=model.free, **options.keywords())
+        result = replace(rest, path=result.path.then(rest.path))
     if result is before:
         return result, f"{result.status.advice}; {doubt}, and {tried} other starts led to nothing better"
     result = replace(result, path=before.path.then(Path([before.path.steps[-1], *result.path.steps])))

@@ -1,0 +1,165 @@
+"""Many curves of one form: each group of rows a least squares problem of its own, all in compiled batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from raphson.errors import ConvergenceWarning
+from raphson.fit import Fit
+from raphson.many import Fits
+from raphson.model.curve_model import ReadCurve, nonlinear_model, one_curve
+from raphson.model.least_squares import NonlinearModel
+from raphson.newton import batch
+from raphson.newton.batch import Solutions
+from raphson.newton.estimate import Options, estimate
+from raphson.newton.methods import resolve_method
+
+POOLED = 16
+"""Curves that are fitted together, as if they were one, to find where to start."""
+
+_PROBLEMS: WeakKeyDictionary[Any, Callable[..., Any]] = WeakKeyDictionary()
+
+
+def fit_groups(
+    read: ReadCurve,
+    options: tuple[Any, ...],
+    single: Callable[[NonlinearModel, ReadCurve], Fit],
+    method: str,
+    iteration: dict[str, Any],
+    information: str,
+    dispersion: str | float | None,
+) -> Fits:
+    """Fit every curve by itself.
+
+    Parameters
+    ----------
+    read : the curves' rows together.
+    options : as :func:`nonlinear_model` takes them.
+    single : makes the Fit of one curve.
+    method, iteration : for the pooled fit that gives the start.
+    information, dispersion : of the standard errors.
+    """
+    assert read.by is not None
+    count = len(read.labels)
+    asked = nonlinear_model(one_curve(read, 0) if not read.predictor.by_row else read, *options)
+    start = _start(read, options, method)
+    lower, upper = asked.bounds or (np.full(len(start), -np.inf), np.full(len(start), np.inf))
+    lower, upper = np.where(asked.movable, lower, start), np.where(asked.movable, upper, start)
+    max_iter = iteration["max_iter"] or 200
+    found = _solve(read, np.tile(start, (count, 1)), lower, upper, iteration["tol"], max_iter)
+    lost = ~found.converged
+    if lost.any() and not lost.all():
+        # What most curves are like is a better start than what all of them are together.
+        typical = np.median(found.theta[found.converged], axis=0)
+        starts = np.where(lost[:, None], typical, found.theta)
+        again = _solve(read, starts, lower, upper, iteration["tol"], max_iter, np.flatnonzero(lost))
+        found = _merged(found, again, np.flatnonzero(lost))
+    weight = np.ones(len(read.by)) if read.data.weights is None else read.data.weights
+    n_rows = np.bincount(read.by, weights=weight > 0, minlength=count).astype(int)
+
+    def one(number: int, theta: np.ndarray) -> Fit:
+        part = one_curve(read, number)
+        initial = theta if np.isfinite(theta).all() else part.initial
+        return single(nonlinear_model(replace(part, initial=initial), *options), part)
+
+    value = float(dispersion) if isinstance(dispersion, int | float) else None
+    fits = Fits(found, read.labels, asked.names, n_rows, asked.movable, information, value, one)
+    if fits.failures:
+        warnings.warn(f"not converged: {fits.failures}", ConvergenceWarning, stacklevel=3)
+    return fits
+
+
+def _start(read: ReadCurve, options: tuple[Any, ...], method: str) -> np.ndarray:
+    """The user's starting values, if there is one for each parameter; else the fit of some curves as if one."""
+    if not np.isnan(read.initial).any():
+        return read.initial
+    assert read.by is not None
+    chosen = np.linspace(0, len(read.labels) - 1, min(POOLED, len(read.labels))).astype(int)
+    rows = np.flatnonzero(np.isin(read.by, chosen))
+    data = read.data
+    if not read.predictor.by_row:
+        pooled = one_curve(read, 0)
+        y = data.response.values.reshape(len(read.labels), -1)[chosen].mean(axis=0)
+        pooled = replace(pooled, data=replace(pooled.data, response=replace(pooled.data.response, values=y)))
+    else:
+        response = replace(data.response, values=data.response.values[rows])
+        weights = None if data.weights is None else data.weights[rows]
+        part = replace(data, X=data.X[rows], response=response, weights=weights, index=None)
+        pooled = replace(read, data=part, by=None)
+    model = nonlinear_model(pooled, *options)
+    return estimate(model, Options(resolve_method(method), max_iter=100)).result.theta
+
+
+def _solve(
+    read: ReadCurve,
+    start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    tol: float,
+    max_iter: int,
+    only: np.ndarray | None = None,
+) -> Solutions:
+    assert read.by is not None
+    problem = batch.least_squares(_curve(read))
+    y = np.asarray(read.data.response.values, dtype=float)
+    weights = np.ones(len(y)) if read.data.weights is None else read.data.weights
+    keywords: dict[str, Any] = {"lower": lower, "upper": upper, "tol": tol, "max_iter": max_iter}
+    if not read.predictor.by_row:
+        shape = (len(read.labels), -1)
+        data = {"y": y.reshape(shape), "weight": weights.reshape(shape)}
+        if only is not None:
+            data, start = {name: values[only] for name, values in data.items()}, start[only]
+        return batch.solve(problem, start, data, {"x": read.data.X}, **keywords)
+    codes, X = read.by, np.asarray(read.data.X)
+    if only is not None:
+        kept = np.isin(codes, only)
+        codes, X, y, weights = np.searchsorted(only, codes[kept]), X[kept], y[kept], weights[kept]
+        start = start[only]
+    columns = {f"x{k}": column for k, column in enumerate(X.T)} | {"y": y, "weight": weights}
+    parts: list[tuple[np.ndarray, Solutions]] = []
+    for groups, padded in batch.stacked(codes, columns):
+        x = np.stack([padded.pop(f"x{k}") for k in range(X.shape[1])], axis=1) if X.shape[1] else None
+        shared = None
+        parts.append((groups, batch.solve(problem, start[groups], padded | {"x": x}, shared, **keywords)))
+    whole = parts[0][1]
+    if len(parts) == 1:
+        return whole
+    count = len(start)
+    together = {}
+    for field in fields(Solutions):
+        pieces = [getattr(part, field.name) for _, part in parts]
+        out = np.empty((count, *pieces[0].shape[1:]), dtype=pieces[0].dtype)
+        for (groups, _), piece in zip(parts, pieces, strict=True):
+            out[groups] = piece
+        together[field.name] = out
+    return Solutions(**together)
+
+
+def _merged(found: Solutions, again: Solutions, places: np.ndarray) -> Solutions:
+    """The second solutions in place of the first where they are better."""
+    better = again.converged | (again.value > found.value[places])
+    out = {}
+    for field in fields(Solutions):
+        values = getattr(found, field.name).copy()
+        values[places[better]] = getattr(again, field.name)[better]
+        out[field.name] = values
+    return Solutions(**out)
+
+
+def _curve(read: ReadCurve) -> Callable[..., Any]:
+    """The curve as a function of one problem; the same one for the same curve, so that it compiles once."""
+    derivatives = read.predictor.derivatives
+    if derivatives not in _PROBLEMS:
+        function = derivatives.function  # type: ignore[attr-defined]
+
+        def curve(theta: Any, data: Any, shared: Any) -> Any:
+            return function(theta, shared["x"] if shared is not None else data["x"])
+
+        _PROBLEMS[derivatives] = curve
+    return _PROBLEMS[derivatives]

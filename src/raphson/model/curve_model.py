@@ -1,0 +1,284 @@
+"""From what a user gives :func:`raphson.nls` to a nonlinear model: read, traced and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raphson.data.curve_data import as_arrays, from_curve, from_points
+from raphson.data.messages import listing
+from raphson.data.model_data import ModelData
+from raphson.errors import DataError, ModelError
+from raphson.execute import Executor
+from raphson.model.curves import (
+    Structure,
+    explain_function,
+    explanation,
+    function_derivatives,
+    refuse_absent,
+    structure_of_curve,
+    structure_of_function,
+)
+from raphson.model.families import Gaussian
+from raphson.model.least_squares import NonlinearModel
+from raphson.model.nonlinear import Finite, NonlinearPredictor, curve_derivatives
+from raphson.model.parameters import Parameters
+from raphson.model.penalty import penalty_matrix
+
+
+@dataclass(frozen=True)
+class ReadCurve:
+    """A curve of either form, read and traced.
+
+    Attributes
+    ----------
+    data, predictor, parameters : what the model is made of.
+    initial : (p,) starting values, NaN where there is none.
+    structure : what tracing showed.
+    explain : says what is wrong where the curve is not finite.
+    response : how the response is written.
+    by, labels : (n,) the curve that each row belongs to, where there are many, and what they are called.
+    """
+
+    data: ModelData
+    predictor: NonlinearPredictor
+    parameters: Parameters
+    initial: np.ndarray
+    structure: Structure
+    explain: Callable[[np.ndarray], str]
+    response: str
+    by: np.ndarray | None = None
+    labels: tuple[Any, ...] = ()
+
+
+def read_curve(
+    formula: str,
+    data: Any,
+    start: Any,
+    fixed: Any,
+    bounds: Any,
+    *,
+    weights: Any,
+    groups: Any,
+    missing: str,
+    by: str | None = None,
+) -> ReadCurve:
+    """Read an expression over a table, and trace it.
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError
+        If the expression, the data or the starting values cannot be used.
+    """
+    given = values_by_name(start, "start") | values_by_name(fixed, "fixed")
+    named = dict.fromkeys([*given, *values_by_name(bounds, "bounds")])
+    read = from_curve(formula, data, named, weights=weights, groups=groups, by=by, missing=missing)
+    parameters = Parameters.scalars(read.parameters)
+    if not read.parameters:
+        raise ModelError(f"formula: {formula!r} has no parameters; every name in it is a column of the data")
+    structure = structure_of_curve(read.curve, read.columns, read.parameters)
+    initial = parameters.per_element(given, np.nan, "start")
+    unknown = np.isnan(initial) & ~structure.linear
+    if start is not None and unknown.any():
+        names = [name for name, missed in zip(read.parameters, unknown, strict=True) if missed]
+        raise ModelError(
+            f"start: {listing(map(repr, names))} is neither a column of the data nor given a starting value, and the "
+            f"curve is not linear in it; add it to start=, or correct its spelling (columns: "
+            f"{listing(read.data.names)})"
+        )
+    X = np.asarray(read.data.X)
+    return ReadCurve(
+        read.data,
+        NonlinearPredictor(curve_derivatives(read.curve, read.columns, read.parameters), len(read.parameters), True),
+        parameters,
+        initial,
+        structure,
+        explanation(read.curve, read.columns, read.parameters, X, read.data.index),
+        read.response.text,
+        read.by,
+        read.labels,
+    )
+
+
+def read_function(
+    function: Callable[[Any, Any], Any],
+    data: Any,
+    start: Any,
+    fixed: Any,
+    *,
+    weights: Any,
+    groups: Any,
+    missing: str,
+    derivatives: str = "exact",
+) -> ReadCurve:
+    """Check a function of (params, x) against its data, and trace it unless its derivatives are to be finite.
+
+    Raises
+    ------
+    DataError, ModelError
+        If the data, the function or the starting values cannot be used.
+    """
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise DataError("data: a model that is a function f(params, x) takes data=(x, y)")
+    if start is None:
+        raise ModelError("start: a model that is a function needs start=, a dict or array of starting values")
+    x, prepared = from_points(data[0], data[1], weights=weights, groups=groups, missing=missing)
+    values = {**start, **fixed} if isinstance(start, dict) and isinstance(fixed, dict) else start
+    parameters, initial = Parameters.of(values, "start")
+    if derivatives == "finite":
+        shape = np.shape(function(parameters.unflatten(initial), x))
+        nothing = np.zeros(len(initial), dtype=bool)
+        structure, made = Structure(nothing, nothing), Finite(function, parameters)
+    else:
+        structure, shape = structure_of_function(function, parameters, initial, x)
+        made = function_derivatives(function, parameters)
+    y_shape = np.shape(data[1])
+    if int(np.prod(shape)) != len(prepared.response.values):
+        raise ModelError(f"model: expected predictions of the shape of y, {y_shape}; the function returns {shape}")
+    return ReadCurve(
+        replace(prepared, X=x),
+        NonlinearPredictor(made, len(initial), False),
+        parameters,
+        initial,
+        structure,
+        explain_function(made, parameters, x),
+        "y",
+    )
+
+
+def predicts_one_row(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:
+    """Whether a function of (params, x) gives predictions for one row of a two-dimensional y."""
+    parameters, initial = Parameters.of(start, "start")
+    shape = structure_of_function(function, parameters, initial, as_arrays(data[0]))[1]
+    return shape == np.shape(data[1])[1:]
+
+
+def read_curves(
+    function: Callable[[Any, Any], Any], data: Any, start: Any, fixed: Any, *, weights: Any, groups: Any, missing: str
+) -> ReadCurve:
+    """Read a function that predicts one row of y: each row is a curve of its own, over the same x.
+
+    Raises
+    ------
+    DataError, ModelError
+        If the data or the starting values cannot be used.
+    """
+    x, y = as_arrays(data[0]), np.asarray(data[1], dtype=float)
+    if not np.isfinite(y).all():
+        raise DataError("y: curves in the rows of one array need every value; with missing ones give long data and by=")
+    if weights is not None and np.shape(weights) not in (y.shape, y.shape[1:]):
+        raise DataError(f"weights: expected the shape of y, {y.shape}, or of one row; got {np.shape(weights)}")
+    w = None if weights is None else np.broadcast_to(np.asarray(weights, dtype=float), y.shape)
+    first = read_function(
+        function, (x, y[0]), start, fixed, weights=None if w is None else w[0], groups=groups, missing=missing
+    )
+    labels = getattr(data[1], "index", None)
+    prepared = from_points(np.arange(y.size), y.ravel(), weights=None if w is None else w.ravel())[1]
+    return replace(
+        first,
+        data=replace(prepared, X=x, labels=None),
+        by=np.repeat(np.arange(len(y)), y.shape[1]),
+        labels=tuple(range(len(y))) if labels is None else tuple(labels),
+    )
+
+
+def one_curve(read: ReadCurve, number: int) -> ReadCurve:
+    """The rows of one of many curves."""
+    assert read.by is not None
+    rows = np.flatnonzero(read.by == number)
+    data = read.data
+    index = rows if data.index is None else data.index[rows]
+    X = data.X[rows] if read.predictor.by_row else data.X
+    weights = None if data.weights is None else data.weights[rows]
+    response = replace(data.response, values=data.response.values[rows])
+    kept = replace(data, X=X, response=response, weights=weights, index=index if read.predictor.by_row else None)
+    return replace(read, data=kept, by=None, labels=())
+
+
+def nonlinear_model(
+    read: ReadCurve,
+    bounds: Any,
+    fixed: Any,
+    weights_kind: str,
+    penalty: Any,
+    executor: Executor,
+    seed: int | None,
+) -> NonlinearModel:
+    """Put the model together.
+
+    Raises
+    ------
+    ModelError
+        If the model does not depend on a parameter, a start lies outside its bounds, or bounds or penalty do not fit.
+    DataError
+        If there are fewer rows than parameters.
+    """
+    parameters, names = read.parameters, read.parameters.names
+    refuse_absent(read.structure, names)
+    p = len(names)
+    movable = np.isnan(parameters.per_element(dict.fromkeys(fixed or (), 1.0), np.nan, "fixed"))
+    box = _box(bounds, parameters)
+    if box is not None:
+        low, high = box
+        outside = (read.initial < low) | (read.initial > high)
+        for j in np.flatnonzero(outside):
+            raise ModelError(
+                f"start: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); start "
+                "inside them"
+            )
+    y = np.asarray(read.data.response.values, dtype=float)
+    n = len(y) if read.data.weights is None else int(np.count_nonzero(read.data.weights))
+    if n < np.count_nonzero(movable) and penalty is None:
+        raise DataError(
+            f"data: expected at least as many rows as parameters; got {n} rows and {np.count_nonzero(movable)} "
+            "parameters. Fix some with fixed=, bring more data, or pass penalty="
+        )
+    return NonlinearModel(
+        Gaussian(),
+        read.data,
+        y,
+        read.data.weights,
+        None,
+        weights_kind,
+        penalty_matrix(penalty, p, np.zeros(p, dtype=bool)),
+        executor,
+        curve=read.predictor,
+        parameter_names=names,
+        initial=read.initial,
+        movable=movable,
+        box=box,
+        conditionally_linear=read.structure.linear,
+        explain=read.explain,
+        seed=0 if seed is None else seed,
+    )
+
+
+def values_by_name(values: Any, what: str) -> dict[str, Any]:
+    """The user's dict of values by name; an empty one for None."""
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ModelError(f"{what}: expected a dict of values by name, such as {{'b1': 1.0}}; got {values!r}")
+    return values
+
+
+def _box(bounds: Any, parameters: Parameters) -> tuple[np.ndarray, np.ndarray] | None:
+    """(lower, upper) from a dict of (lower, upper) by name; None stands for infinity."""
+    given = values_by_name(bounds, "bounds")
+    if not given:
+        return None
+    for name, pair in given.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ModelError(f"bounds: expected (lower, upper) for {name!r}, with None for no bound; got {pair!r}")
+    low = parameters.per_element({k: -np.inf if v[0] is None else v[0] for k, v in given.items()}, -np.inf, "bounds")
+    high = parameters.per_element({k: np.inf if v[1] is None else v[1] for k, v in given.items()}, np.inf, "bounds")
+    if not (low < high).all():
+        j = int(np.flatnonzero(~(low < high))[0])
+        raise ModelError(
+            f"bounds: expected lower < upper for {parameters.names[j]!r}; got ({low[j]:g}, {high[j]:g}). To hold a "
+            "parameter use fixed="
+        )
+    return low, high

@@ -1,0 +1,584 @@
+"""Thousands of small independent problems, each maximised by itself, in a few compiled calls.
+
+The iteration is that of the one loop, θ ← θ + (M + τD)⁻¹ ∇ℓ(θ), written for one problem and mapped over many:
+
+1. *Climb.* Levenberg-Marquardt: D is the running maximum of diag M (Marquardt 1963; Moré 1978, equation 7.1), and
+   τ falls to a tenth where the quadratic model foretold the gain well, and rises where it did not, by factors that
+   double (Nielsen 1999, IMM-REP-1999-05). M is what the problem steps with: JᵀJ for least squares.
+2. *Finish.* From :data:`NEAR` on, the same with the exact observed information, undamped unless a step fails, until
+   the distance to the maximum is below the tolerance in standard errors: convergence is then quadratic and the last
+   digits are there, whatever the size of the residuals.
+
+Problems are worked on in chunks of equal size, so that a kind of problem compiles once and memory stays bounded;
+chunks are shared out over threads. A problem that has ended keeps its state while the others in its chunk go on, and
+after every few steps the unfinished ones are gathered into fewer chunks, so that the slow ones do not hold up the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.execute import Executor, threads
+from raphson.newton.status import Status
+from raphson.numeric import EPSILON, anchor, x64
+
+CHUNK_PROBLEMS = (8, 64, 512)
+"""How many problems a compiled call works on; the numbers that code is compiled for."""
+
+CHUNK_NUMBERS = 2**22
+"""So many numbers (32 MB) may the Jacobians of a chunk take."""
+
+ROUND = 6
+"""Steps between gatherings of the unfinished problems."""
+
+NEAR = 1e-2
+"""Distance to the maximum, in standard errors, from which on the exact observed information takes over."""
+
+FIRST_DAMPING, SMALLEST_DAMPING, LARGEST_DAMPING = 1e-3, 1e-13, 1e14
+"""τ at the start; where it is as good as 0 (valleys of ill-conditioned problems need small ones); where to give up."""
+
+SINGULAR_PIVOT = 1e-13
+"""Squared pivot of the scaled matrix below which a parameter is not determined by its data."""
+
+SHORTEST = 8
+"""Groups of rows are padded to at least this length."""
+
+_ACTIVE, _NEAR, _CONVERGED, _FLOOR, _FAILED, _NOT_FINITE = range(6)
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """One kind of small problem, written in ``jax.numpy`` for a single problem.
+
+    Compiled code belongs to the object: keep it, and use it again, to compile once.
+
+    Attributes
+    ----------
+    evaluate : ``(theta (p,), data, shared) -> (value, score (p,), M (p, p))``. `data` is a tree of arrays of this
+        problem alone, `shared` one that all problems have in common. The value is maximised; the score is its
+        gradient; M is symmetric and stands for minus its second derivative.
+    observed : ``(theta, data, shared) -> (p, p)``, minus the exact second derivative of the value, where M is not.
+    dispersion : ``(value, p, data, shared) -> φ̂``, by which distances in standard errors are measured; 1 without it.
+    """
+
+    evaluate: Callable[..., Any]
+    observed: Callable[..., Any] | None = None
+    dispersion: Callable[..., Any] | None = None
+
+    @cached_property
+    def steps(self) -> Any:
+        """The compiled steps."""
+        return _compiled(self)
+
+    @cached_property
+    def seen(self) -> set[Any]:
+        """Shapes that the steps were compiled for."""
+        return set()
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """Where the problems ended.
+
+    Attributes
+    ----------
+    theta : (B, p) estimates.
+    value : (B,).
+    score : (B, p).
+    information : (B, p, p) the M of the problem at the estimate.
+    observed : (B, p, p) minus the second derivative of the value there (M where the problem has no other).
+    dispersion : (B,).
+    distance : (B,) to the maximum in standard errors, over the parameters that are not held.
+    held : (B, p) mask of the parameters at a bound that their score pushes against.
+    n_iter : (B,) steps tried.
+    status : (B,) of :class:`Status`.
+    """
+
+    theta: np.ndarray
+    value: np.ndarray
+    score: np.ndarray
+    information: np.ndarray
+    observed: np.ndarray
+    dispersion: np.ndarray
+    distance: np.ndarray
+    held: np.ndarray
+    n_iter: np.ndarray
+    status: np.ndarray
+
+    @cached_property
+    def converged(self) -> np.ndarray:
+        """(B,) mask of the problems at their maximum."""
+        return np.array([status.converged for status in self.status], dtype=bool)
+
+    def counts(self) -> dict[str, int]:
+        """How many problems ended in which way."""
+        found: dict[str, int] = {}
+        for status in self.status:
+            found[status.value] = found.get(status.value, 0) + 1
+        return found
+
+    def covariance(self, kind: str = "expected") -> np.ndarray:
+        """(B, p, p) φ̂ M⁻¹ over the free parameters, by the problem's M or ("observed") by the exact one; else NaN."""
+        M = self.observed if kind == "observed" else self.information
+        return inverses(M, ~self.held) * self.dispersion[:, None, None]
+
+
+class _State(NamedTuple):
+    """One problem's state; with a leading axis that of a chunk."""
+
+    theta: Any
+    step: Any
+    sound: Any
+    value: Any
+    score: Any
+    M: Any
+    H: Any
+    scale: Any
+    damping: Any
+    growth: Any
+    distance: Any
+    dispersion: Any
+    held: Any
+    steps: Any
+    status: Any
+
+
+def solve(
+    problem: Traced,
+    start: np.ndarray,
+    data: Any = None,
+    shared: Any = None,
+    *,
+    lower: np.ndarray | None = None,
+    upper: np.ndarray | None = None,
+    tol: float = 1e-8,
+    max_iter: int = 200,
+    executor: Executor | None = None,
+) -> Solutions:
+    """Maximise many problems of one kind, each from its own start.
+
+    Parameters
+    ----------
+    problem : the kind.
+    start : (B, p) where to begin; (p,) for one start for all.
+    data : tree of arrays whose first axis, of length B, counts the problems; None if they differ in their start only.
+    shared : tree of arrays that all problems have in common.
+    lower, upper : (p,) or (B, p) bounds; equal ones hold a parameter where it is.
+    tol : distance to the maximum in standard errors.
+    max_iter : steps tried for each problem.
+    executor : where the chunks run; all cores by default.
+
+    Returns
+    -------
+    Solutions
+        In the order of the problems. It is the same for any executor, and whatever problems are solved beside.
+
+    Raises
+    ------
+    ModelError
+        If the numbers of problems do not agree.
+
+    Examples
+    --------
+    Two means, by least squares:
+
+    >>> mean = least_squares(lambda theta, data, shared: theta[0] + 0.0 * data["y"])
+    >>> found = solve(mean, np.zeros(1), {"y": np.array([[1.0, 3.0], [5.0, 6.0]])})
+    >>> found.theta.round(6).tolist(), found.counts()
+    ([[2.0], [5.5]], {'converged': 2})
+    """
+    import jax
+
+    leaves = jax.tree.leaves(data)
+    start = np.asarray(start, dtype=np.float64)
+    count = leaves[0].shape[0] if leaves else len(np.atleast_2d(start))
+    if start.ndim == 1:
+        start = np.tile(start, (count, 1))
+    if start.ndim != 2 or len(start) != count or any(leaf.shape[0] != count for leaf in leaves):
+        sizes = ", ".join(str(leaf.shape) for leaf in leaves)
+        raise ModelError(f"start: expected one row for each of {count} problems; got {start.shape} and data {sizes}")
+    p = start.shape[1]
+    limits = _limits(lower, -np.inf, count, p), _limits(upper, np.inf, count, p)
+    numbers = sum(int(np.prod(leaf.shape[1:])) for leaf in leaves) or _size(jax.tree.leaves(shared))
+    chunk = _chunk_size(count, numbers * (p + 2))
+    state = _begin(np.clip(start, *limits))
+    shapes = (chunk, p, *(leaf.shape[1:] for leaf in leaves), None, *map(np.shape, jax.tree.leaves(shared)))
+    run = _Run(problem, data, shared, limits, chunk, shapes, executor or threads())
+    if problem.observed is not None:
+        # Half of the steps with M; where it leads too slowly the observed information has to.
+        _rounds(run, state, False, NEAR, (max_iter + 1) // 2)
+        state.damping[state.status == _NEAR] = 0.0
+        state.status[state.status == _NEAR] = _ACTIVE
+        again = state.status == _ACTIVE
+        state.value[again], state.step[again] = -np.inf, 0.0  # evaluated anew, with H
+    _rounds(run, state, True, tol, max_iter)
+    return _solutions(state)
+
+
+class _Run(NamedTuple):
+    """What stays the same throughout."""
+
+    problem: Traced
+    data: Any
+    shared: Any
+    limits: tuple[np.ndarray, np.ndarray]
+    chunk: int
+    shapes: Any
+    executor: Executor
+
+
+def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) -> None:
+    """Step until every problem has ended, gathering the unfinished ones after each round; `state` is written to."""
+    import jax
+
+    while True:
+        active = np.flatnonzero((state.status == _ACTIVE) & (state.steps < max_iter))
+        if not len(active):
+            return
+        chunks = [active[i : i + run.chunk] for i in range(0, len(active), run.chunk)]
+
+        def advance(which: np.ndarray) -> tuple[np.ndarray, _State]:
+            # The last chunk is filled up with copies of a problem, marked as finished.
+            filled = np.concatenate([which, np.repeat(which[:1], run.chunk - len(which))])
+            part = _State(*(values[filled] for values in state))
+            part.status[len(which) :] = _CONVERGED
+            mine = jax.tree.map(lambda leaf: np.asarray(leaf)[filled], run.data)
+            limits = tuple(limit[filled] for limit in run.limits)
+            with x64():
+                after = run.problem.steps(part, mine, run.shared, limits, exact, tol, min(ROUND, max_iter), anchor())
+                return which, _State(*(np.asarray(values)[: len(which)] for values in after))
+
+        # The first call compiles: two threads would do it twice.
+        new = () if run.shapes in run.problem.seen else (advance(chunks.pop(0)),)
+        run.problem.seen.add(run.shapes)
+        for which, after in (*new, *(run.executor.map(advance, chunks) if chunks else ())):
+            for mine, new in zip(state, after, strict=True):
+                mine[which] = new
+
+
+def _begin(theta: np.ndarray) -> _State:
+    """States at which no problem has been evaluated: a step of length 0 from value −∞ does it."""
+    count, p = theta.shape
+    eye = np.tile(np.eye(p), (count, 1, 1))
+    return _State(
+        theta=theta,
+        step=np.zeros((count, p)),
+        sound=np.ones(count, dtype=bool),
+        value=np.full(count, -np.inf),
+        score=np.zeros((count, p)),
+        M=eye,
+        H=eye.copy(),
+        scale=np.zeros((count, p)),
+        damping=np.full(count, FIRST_DAMPING),
+        growth=np.full(count, 2.0),
+        distance=np.full(count, np.inf),
+        dispersion=np.ones(count),
+        held=np.zeros((count, p), dtype=bool),
+        steps=np.full(count, -1),
+        status=np.zeros(count, dtype=np.int64),
+    )
+
+
+def _compiled(problem: Traced) -> Any:
+    """The steps of a chunk: until all of its problems have ended, or a number of times."""
+    import jax
+    import jax.numpy as jnp
+
+    def advance(
+        state: _State, data: Any, shared: Any, limits: Any, exact: Any, tol: Any, steps: Any, anchor: Any
+    ) -> _State:
+        del anchor
+        turn = jax.vmap(lambda mine, own, low, high: _turn(problem, exact, mine, own, shared, low, high, tol))
+
+        def unfinished(carry: tuple[Any, _State]) -> Any:
+            return (carry[0] < steps) & jnp.any(carry[1].status == _ACTIVE)
+
+        def once(carry: tuple[Any, _State]) -> tuple[Any, _State]:
+            before = carry[1]
+            after = turn(before, data, *limits)
+            active = before.status == _ACTIVE
+
+            def keep(new: Any, old: Any) -> Any:
+                return jnp.where(active.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+            return carry[0] + 1, _State(*map(keep, after, before))
+
+        return jax.lax.while_loop(unfinished, once, (0, state))[1]
+
+    return jax.jit(advance, keep_unused=True)
+
+
+def _turn(problem: Traced, exact: Any, here: _State, data: Any, shared: Any, low: Any, high: Any, tol: Any) -> _State:
+    """One step of one problem, traced: a trial is evaluated, and accepted or not."""
+    import jax
+    import jax.numpy as jnp
+
+    p = here.theta.shape[0]
+    first = here.value == -jnp.inf
+    matrix = jnp.where(exact, here.H, here.M)
+    # 1. The step solves (M + τD) d = ∇ℓ on the free parameters.
+    trial = jnp.clip(here.theta + here.step, low, high)
+    d = trial - here.theta
+    slope = here.score @ d
+    foretold = slope - 0.5 * d @ matrix @ d
+    # 2. The trial. Near the maximum the value has only half the digits of θ: there the slope judges.
+    value, score, M = problem.evaluate(trial, data, shared)
+    H = M
+    if problem.observed is not None:
+        observed = problem.observed
+        # `exact` is the same for all problems: the branch not taken costs nothing.
+        H = jax.lax.cond(exact, lambda t: observed(t, data, shared), lambda _: M, trial)
+    finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(score)) & jnp.all(jnp.isfinite(M)) & jnp.all(jnp.isfinite(H))
+    gain = value - here.value
+    # Rounding moves η by ε Σ |θ_j J_j|, and the value by that along the residuals, of length √(2 |value|).
+    terms = jnp.abs(here.theta) @ jnp.sqrt(jnp.abs(jnp.diagonal(here.M)))
+    noise = EPSILON * (64 * jnp.abs(here.value) + 4 * terms * jnp.sqrt(2 * jnp.abs(here.value)))
+    flat = (jnp.abs(gain) <= noise) & (jnp.abs(score @ d) <= 0.9 * slope)
+    accepted = finite & (first | (here.sound & ((gain > 1e-4 * foretold) & (foretold > 0) | flat)))
+    # 3. The damping.
+    agreement = jnp.where(flat | first, 1.0, gain / foretold)
+    eased = jnp.where(agreement > 0.75, 0.1, jnp.where(agreement > 0.25, 1.0, 3.0)) * here.damping
+    eased = jnp.where(first, here.damping, jnp.where(eased < SMALLEST_DAMPING, 0.0, eased))
+    raised = jnp.maximum(here.damping, SMALLEST_DAMPING) * here.growth
+    damping = jnp.where(accepted, eased, raised)
+    growth = jnp.where(accepted, 2.0, 2.0 * here.growth)
+
+    def chosen(new: Any, old: Any) -> Any:
+        return jnp.where(accepted, new, old)
+
+    theta, score, M, H = (chosen(a, b) for a, b in ((trial, here.theta), (score, here.score), (M, here.M), (H, here.H)))
+    value = chosen(value, here.value)
+    matrix = jnp.where(exact, H, M)
+    scale = jnp.maximum(here.scale, jnp.abs(jnp.diagonal(M)))
+    # 4. How far the maximum is.
+    held = ((theta <= low) & (score <= 0)) | ((theta >= high) & (score >= 0))
+    dispersion = jnp.ones(()) if problem.dispersion is None else problem.dispersion(value, p, data, shared)
+    # The next step, damped, and Newton's own, by which the distance is measured.
+    ridges = jnp.stack([damping * scale, jnp.zeros(p)])
+    (step, _), (_, square), (sound, definite) = jax.vmap(lambda r: _solve(matrix, r, score, ~held))(ridges)
+    step = jnp.where(sound, step, 0.0)
+    spread = jnp.sqrt(jnp.maximum(dispersion, 0.0))
+    distance = jnp.where(definite, jnp.where(square > 0, jnp.sqrt(square) / spread, 0.0), jnp.inf)
+    # Rounding of θ's terms, each by ε: see convergence.rounding_floor.
+    diagonal = jnp.where(held, 0.0, jnp.abs(jnp.diagonal(M)))
+    floor = EPSILON * (jnp.abs(theta) @ jnp.sqrt(diagonal) / spread + 10.0)
+    # 5. Whether to stop: after a full step, or where nothing is left but rounding.
+    full = accepted & ~first & (here.damping == 0.0)
+    stalled = (full | ~accepted) & (distance >= 0.5 * here.distance) & (distance <= 100 * floor)
+    near = tol >= NEAR
+    # Below the tolerance one last full step squares what is left, unless the step before has done so already.
+    last = full & ((here.distance <= tol) | (distance <= 1e-3 * tol))
+    done = (distance <= tol) & (near | last | (distance <= floor))
+    hopeless = (damping > LARGEST_DAMPING) | (here.sound & jnp.all(trial == here.theta))
+    status = jnp.where(done, jnp.where(near, _NEAR, _CONVERGED), _ACTIVE)
+    at_floor = jnp.where(near, _NEAR, jnp.where(distance <= tol, _CONVERGED, _FLOOR))
+    status = jnp.where((status == _ACTIVE) & ((distance <= floor) | stalled), at_floor, status)
+    give_up = jnp.where(distance <= tol, jnp.where(near, _NEAR, _CONVERGED), _FAILED)
+    status = jnp.where((status == _ACTIVE) & hopeless & ~first, give_up, status)
+    status = jnp.where(first & ~finite, _NOT_FINITE, status)
+    return _State(
+        theta=theta,
+        step=step,
+        sound=sound,
+        value=value,
+        score=score,
+        M=M,
+        H=H,
+        scale=scale,
+        damping=damping,
+        growth=growth,
+        distance=distance,
+        dispersion=dispersion,
+        held=held,
+        steps=here.steps + 1,
+        status=status,
+    )
+
+
+def _solve(M: Any, ridge: Any, v: Any, free: Any) -> tuple[Any, Any, Any]:
+    """(M + diag(ridge))⁻¹ v on the free parameters, vᵀ (M + diag(ridge))⁻¹ v, and whether that is positive definite.
+
+    Gauss-Jordan on the matrix scaled to a unit diagonal, without exchanges, as befits a positive definite one: the
+    pivots are those of its LDLᵀ. Written as one loop over columns it is vectorised over the problems and costs
+    little to compile, whatever p; LAPACK would be called for each problem.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    p = v.shape[0]
+    diagonal = jnp.diagonal(M) + ridge
+    positive = diagonal > 0
+    s = jnp.where(free & positive, 1.0 / jnp.sqrt(jnp.where(positive, diagonal, 1.0)), 0.0)
+    A = jnp.where(jnp.eye(p, dtype=bool), 1.0, M * s[:, None] * s[None, :])
+    table = jnp.concatenate([A, (v * s)[:, None]], axis=1)
+
+    def eliminate(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        table, smallest = carry
+        row = jax.lax.dynamic_index_in_dim(table, k, 0, keepdims=False)
+        column = jax.lax.dynamic_index_in_dim(table, k, 1, keepdims=False)
+        pivot = jax.lax.dynamic_index_in_dim(row, k, keepdims=False)
+        safe = jnp.where(pivot > SINGULAR_PIVOT, pivot, 1.0)
+        mine = (jnp.arange(p) == k)[:, None]
+        table = jnp.where(mine, row[None] / safe, table - column[:, None] * (row / safe)[None])
+        return table, jnp.minimum(smallest, pivot)
+
+    table, smallest = jax.lax.fori_loop(0, p, eliminate, (table, jnp.ones(())))
+    x = table[:, p]
+    definite = (smallest > SINGULAR_PIVOT) & jnp.all(positive | ~free)
+    return x * s, jnp.maximum(x @ (v * s), 0.0), definite
+
+
+def _solutions(state: _State) -> Solutions:
+    names = {
+        _ACTIVE: Status.STEP_LIMIT,
+        _NEAR: Status.STEP_LIMIT,
+        _CONVERGED: Status.CONVERGED,
+        _FLOOR: Status.ROUNDING_FLOOR,
+        _FAILED: Status.SEARCH_FAILED,
+        _NOT_FINITE: Status.NOT_FINITE,
+    }
+    status = np.array([names[code] for code in state.status.tolist()], dtype=object)
+    status[(state.status == _FAILED) & ~np.isfinite(state.distance)] = Status.SINGULAR
+    return Solutions(
+        theta=state.theta,
+        value=state.value,
+        score=state.score,
+        information=state.M,
+        observed=state.H,
+        dispersion=state.dispersion,
+        distance=state.distance,
+        held=state.held,
+        n_iter=np.maximum(state.steps, 0),
+        status=status,
+    )
+
+
+def _limits(bound: np.ndarray | None, default: float, count: int, p: int) -> np.ndarray:
+    return np.array(np.broadcast_to(default if bound is None else np.asarray(bound, dtype=np.float64), (count, p)))
+
+
+def _size(leaves: list[Any]) -> int:
+    return sum(int(np.size(leaf)) for leaf in leaves)
+
+
+def _chunk_size(count: int, numbers: int) -> int:
+    """The largest chunk that the problems fill and whose Jacobians fit."""
+    fitting = [size for size in CHUNK_PROBLEMS if size * numbers <= CHUNK_NUMBERS] or [CHUNK_PROBLEMS[0]]
+    return next((size for size in fitting if size >= count), fitting[-1])
+
+
+def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Inverses (B, p, p) of symmetric positive definite matrices on their free (B, p) parameters; NaN elsewhere.
+
+    Examples
+    --------
+    >>> M = np.array([[[4.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    >>> free = np.array([[True, False], [True, True]])
+    >>> inverses(M, free).tolist()
+    [[[0.25, nan], [nan, nan]], [[nan, nan], [nan, nan]]]
+    """
+    both = free[:, :, None] & free[:, None, :]
+    diagonal = np.einsum("bii->bi", M)
+    s = np.where(free & (diagonal > 0), 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 1.0)
+    A = np.where(both, M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
+    A = np.where(np.isfinite(A).all(axis=(1, 2))[:, None, None], A, 0.0)
+    # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
+    good = np.asarray(np.linalg.eigvalsh(A)[:, 0] > SINGULAR_PIVOT if M.shape[1] > 1 else A[:, 0, 0] > 0)
+    V = np.linalg.inv(np.where(good[:, None, None], A, np.eye(M.shape[1])))
+    return np.where(both & good[:, None, None], V * s[:, :, None] * s[:, None, :], np.nan)
+
+
+def stacked(codes: np.ndarray, columns: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Rows of groups, side by side: one problem for each group, padded to few lengths.
+
+    Parameters
+    ----------
+    codes : (n,) group of each row, 0 .. G − 1.
+    columns : arrays (n,) by name; "weight" may be among them.
+
+    Yields
+    ------
+    (groups (g,), columns (g, m)), the groups of one padded length m, a power of 2. The padding repeats each group's
+    first row, at weight 0: it is always somewhere the curve is finite.
+
+    Examples
+    --------
+    >>> for groups, columns in stacked(np.array([1, 0, 1]), {"y": np.array([1.0, 2.0, 3.0])}):
+    ...     print(groups, columns["y"][:, :3].tolist(), columns["weight"].sum(axis=1))
+    [0 1] [[2.0, 2.0, 2.0], [1.0, 3.0, 1.0]] [1. 2.]
+    """
+    codes = np.asarray(codes)
+    order = np.argsort(codes, kind="stable")
+    groups, first, sizes = np.unique(codes[order], return_index=True, return_counts=True)
+    lengths = np.maximum(2 ** np.ceil(np.log2(sizes)).astype(int), SHORTEST)
+    weight = np.asarray(columns.get("weight", np.ones(len(codes))), dtype=np.float64)
+    for length in np.unique(lengths):
+        these = lengths == length
+        place = np.arange(length)
+        real = place < sizes[these, None]
+        rows = order[np.where(real, first[these, None] + place, first[these, None])]
+        found = {name: np.asarray(values)[rows] for name, values in columns.items()}
+        yield groups[these], found | {"weight": np.where(real, weight[rows], 0.0)}
+
+
+_KIND = "_raphson_least_squares"
+"""The attribute of a curve that its problem is kept in: compiled code goes when the function goes."""
+
+
+def least_squares(curve: Callable[..., Any]) -> Traced:
+    """The problem of fitting a curve by weighted least squares: −½ Σ w_i (y_i − f_i(θ))² is maximised.
+
+    Parameters
+    ----------
+    curve : ``(theta (p,), data, shared) -> (m,)`` predictions of one problem. Its responses are ``data["y"]``, or
+        ``shared["y"]`` where all problems have the same, its weights ``"weight"`` beside them, if there are any; a row
+        of weight 0 is not there, whatever it holds. The same function gives the same, already compiled, problem.
+
+    Returns
+    -------
+    Traced
+        With M = JᵀWJ, the observed information JᵀWJ − Σ w r ∂²f, and φ̂ = RSS/(n − p).
+    """
+    made = getattr(curve, _KIND, None)
+    if made is not None:
+        return made
+    import jax
+    import jax.numpy as jnp
+
+    def weighted(data: Any, shared: Any) -> tuple[Any, Any]:
+        home = data if isinstance(data, dict) and "y" in data else shared
+        weight = home.get("weight")
+        return home["y"], jnp.ones_like(home["y"]) if weight is None else weight
+
+    def residuals(theta: Any, data: Any, shared: Any) -> Any:
+        y, weight = weighted(data, shared)
+        return jnp.where(weight > 0, jnp.sqrt(weight) * (y - curve(theta, data, shared)), 0.0)
+
+    def evaluate(theta: Any, data: Any, shared: Any) -> tuple[Any, Any, Any]:
+        p = theta.shape[0]
+        r, push = jax.linearize(lambda t: residuals(t, data, shared), theta)
+        J = jax.vmap(push)(jnp.eye(p))  # −√W J, transposed
+        return -0.5 * (r @ r), -(J @ r), J @ J.T
+
+    def observed(theta: Any, data: Any, shared: Any) -> Any:
+        def value(t: Any) -> Any:
+            r = residuals(t, data, shared)
+            return 0.5 * (r @ r)
+
+        return jax.hessian(value)(theta)
+
+    def dispersion(value: Any, p: int, data: Any, shared: Any) -> Any:
+        n = jnp.sum(weighted(data, shared)[1] > 0)
+        return -2.0 * value / jnp.maximum(n - p, 1)
+
+    made = Traced(evaluate, observed, dispersion)
+    with suppress(AttributeError):  # a bound method takes no attributes, and is compiled each time
+        setattr(curve, _KIND, made)
+    return made
