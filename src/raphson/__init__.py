@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from raphson import autodiff, datasets, execute
     from raphson.api import glm
     from raphson.api_nls import nls
+    from raphson.comparing import anova
     from raphson.fit import Fit, load
     from raphson.model import families
 
@@ -31,6 +32,7 @@ _WHERE = {
     "glm": ("raphson.api", "glm"),
     "nls": ("raphson.api_nls", "nls"),
     "Fit": ("raphson.fit", "Fit"),
+    "anova": ("raphson.comparing", "anova"),
     "load": ("raphson.fit", "load"),
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
@@ -49,6 +51,7 @@ __all__ = [
     "RankWarning",
     "RaphsonError",
     "SeparationWarning",
+    "anova",
     "autodiff",
     "datasets",
     "execute",

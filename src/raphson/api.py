@@ -36,6 +36,7 @@ def glm(
     weights: Any = None,
     weights_kind: str = "precision",
     penalty: Any = None,
+    bias: str | None = None,
     information: str = "expected",
     cov: str | None = None,
     groups: Any = None,
@@ -68,6 +69,8 @@ def glm(
     weights : column name or array (n,), not negative.
     weights_kind : "precision" (Var = φ V(μ)/w), "frequency" (w copies of the row) or "sampling" (pseudo-likelihood).
     penalty : ridge P: a number (spares the intercept), a vector (p,) or a matrix (p, p).
+    bias : "firth" adds ½ log det I(θ) to the log-likelihood: less bias, and finite estimates under separation (Firth
+        1993). For families without a dispersion.
     information : which Fisher information the covariance uses: "expected", "observed" or "opg".
     cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
@@ -120,7 +123,7 @@ def glm(
         prepared = from_formula(formula, data, **extras)
     else:
         prepared = from_arrays(formula, data, names=names, **extras)
-    model = GeneralisedLinearModel.of(prepared, family, weights_kind, penalty, executor_of(executor))
+    model = GeneralisedLinearModel.of(prepared, family, weights_kind, penalty, executor_of(executor), bias)
     rule = dispersion_rule(dispersion, model.family)
     found = estimated(
         model,
@@ -137,6 +140,7 @@ def glm(
         "method": method,
         "weights_kind": weights_kind,
         "penalty": penalty,
+        "bias": bias,
         "information": information,
         "cov": cov,
         "dispersion": dispersion,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from functools import cached_property
@@ -12,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import saving
+from raphson.diagnosing import Diagnosing
 from raphson.errors import DataError, ModelError
-from raphson.inference import certificate, influence, intervals, residuals
-from raphson.newton.estimate import Estimate, Options, estimate
-from raphson.newton.methods import METHODS
+from raphson.goodness import Goodness
+from raphson.inference import certificate, intervals
+from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
 from raphson.newton.status import Status
 from raphson.predicting import Predictor
+from raphson.profiling import Profiling
+from raphson.state import kept_labels
+from raphson.terms import Terms
 from raphson.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Fit:
+class Fit(Goodness, Diagnosing, Terms, Profiling):
     """A fitted model.
 
     Front doors such as :func:`raphson.glm` make it; :func:`raphson.load` reads a saved one, which has everything
@@ -69,6 +72,7 @@ class Fit:
         self.formula = formula
         self.status: Status = found.status
         self._auxiliary: tuple[str, ...] = asked.family.auxiliary
+        self.bias: str | None = asked.bias
         self._settled = found.model.settled(found.result.theta)
         self._uncertainty = Uncertainty(found, self._settled, asked.n_coefficients)
         self.family = self._settled.family
@@ -171,10 +175,19 @@ class Fit:
         return self._series(intervals.p_values(self.tvalues.to_numpy(), self._reference_df))
 
     def conf_int(self, level: float = 0.95, kind: str = "wald") -> pd.DataFrame:
-        """Confidence intervals, columns ``lower`` and ``upper``."""
+        """Confidence intervals, columns ``lower`` and ``upper``.
+
+        Parameters
+        ----------
+        level : coverage.
+        kind : "wald" (estimate ∓ quantile times standard error) or "profile" (see :meth:`profile`).
+        """
         import pandas as pd
 
-        ends = intervals.conf_int(self._estimates, self.bse.to_numpy(), level, self._reference_df, kind)
+        if kind == "profile":
+            ends = self._profile_intervals(level)
+        else:
+            ends = intervals.conf_int(self._estimates, self.bse.to_numpy(), level, self._reference_df, kind)
         return pd.DataFrame(ends, index=list(self.names), columns=["lower", "upper"])
 
     @property
@@ -276,196 +289,6 @@ class Fit:
     def _certifying(self) -> np.ndarray:
         return self._finite(self._uncertainty.model_based("expected", self.dispersion))
 
-    # -- fit ---------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _rows(self) -> Any:
-        """Row quantities at the estimate, of the model whose maximum it is."""
-        return self._settled.rows(self._theta[: self._settled.predictor.n_params])
-
-    @cached_property
-    def _designs(self) -> list[Any]:
-        """The derivative of the predictors at the estimate."""
-        return self._settled.designs(self._theta[: self._settled.predictor.n_params])
-
-    @cached_property
-    def nobs(self) -> float:
-        """Observations: rows of positive weight, or the sum of frequency weights."""
-        return self._model.nobs
-
-    @cached_property
-    def _effective(self) -> float:
-        """Degrees of freedom that the coefficients take: their number, or tr((F+P)⁻¹F) under a penalty."""
-        unmoved = (self._infinite[: self._n] != 0) & ~self._free[: self._n]
-        return self._uncertainty.effective_df + float(np.count_nonzero(unmoved))
-
-    @cached_property
-    def df_model(self) -> float:
-        """Degrees of freedom of the model, without the intercepts."""
-        return self._effective - (self.family.n_predictors if self.has_intercept else 0)
-
-    @cached_property
-    def df_resid(self) -> float:
-        """Residual degrees of freedom."""
-        return self.nobs - self._effective
-
-    @cached_property
-    def dispersion(self) -> float:
-        """φ̂, by the rule asked for; 1 where the family fixes it."""
-        rule = self._dispersion_rule
-        if isinstance(rule, float):
-            return rule
-        if self.family.dispersion_fixed:
-            return 1.0
-        if rule == "ml":
-            return self._ml_dispersion
-        if self.df_resid <= 0:
-            return math.nan
-        total = self._settled.pearson(self._rows) if rule == "pearson" else self.deviance
-        return total / self.df_resid
-
-    @cached_property
-    def _ml_dispersion(self) -> float:
-        return self._settled.ml_dispersion(self._rows)
-
-    @cached_property
-    def deviance(self) -> float:
-        """Twice the gap to the saturated log-likelihood, at unit dispersion."""
-        return self._settled.deviance(self._rows)
-
-    @cached_property
-    def null_deviance(self) -> float:
-        """Deviance of the model with only the intercept, if there is one, and the offset."""
-        return null_deviance(self._model.null_model(self.family))
-
-    @cached_property
-    def llf(self) -> float:
-        """Log-likelihood at the estimate, every constant included, at the maximum likelihood dispersion."""
-        if self.family.quasi:
-            return math.nan
-        phi = self._dispersion_rule
-        if self.family.dispersion_fixed:
-            phi = 1.0
-        elif not isinstance(phi, float):
-            phi = self._ml_dispersion
-        if phi == 0.0:
-            return math.inf  # a perfect fit: the density of a point
-        return self._settled.log_likelihood(self._rows, phi)
-
-    @property
-    def _n_estimated(self) -> float:
-        return self._effective + len(self._auxiliary) + float(self.use_t)
-
-    @cached_property
-    def aic(self) -> float:
-        """−2 llf + 2 × the number of parameters, an estimated dispersion or θ counted."""
-        return -2.0 * self.llf + 2.0 * self._n_estimated
-
-    @cached_property
-    def bic(self) -> float:
-        """−2 llf + log(nobs) × the number of parameters."""
-        return -2.0 * self.llf + math.log(self.nobs) * self._n_estimated
-
-    @cached_property
-    def theta(self) -> float | None:
-        """The negative binomial's θ (Var = μ + μ²/θ), None for other families."""
-        value = getattr(self.family, "theta", None)
-        if value is None:
-            return math.inf if self._auxiliary else None
-        return float(value)
-
-    @cached_property
-    def theta_se(self) -> float | None:
-        """Standard error of θ̂ from the joint observed information; None where θ was not estimated."""
-        if not self._auxiliary or self.theta == math.inf:
-            return None
-        # θ = exp(log θ): by the delta method its standard error is θ times that of log θ.
-        return float(np.exp(self._theta[self._n]) * self._uncertainty.auxiliary_se()[0])
-
-    @cached_property
-    def rss(self) -> float:
-        """Weighted sum of squared residuals."""
-        if self.family.predictor_labels is not None:
-            raise ModelError("rss: a multinomial response has no residuals to square; see fit.deviance")
-        return self._settled.sum_of_squares(self._rows)
-
-    @property
-    def residual_sd(self) -> float:
-        """√(rss/df_resid)."""
-        if self.family.predictor_labels is not None:
-            raise ModelError("residual_sd: a multinomial response has no residuals; see fit.deviance")
-        return math.sqrt(self.rss / self.df_resid) if self.df_resid > 0 else math.nan
-
-    # -- data --------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def fittedvalues(self) -> pd.Series | pd.DataFrame:
-        """Fitted means, by the index of the data."""
-        self._need_data("fitted values")
-        return self._by_row(self._rows.mean)
-
-    def residuals(self, kind: str = "deviance", seed: int = 0) -> pd.Series:
-        """Residuals by the index of the data.
-
-        Parameters
-        ----------
-        kind : "deviance", "pearson", "response", "working" or "quantile" (randomised; Dunn and Smyth 1996).
-        seed : of the randomisation.
-        """
-        model, rows = self._need_data("residuals"), self._rows
-        if self.family.predictor_labels is not None:
-            raise ModelError("residuals: a multinomial response has no single residual; compare fittedvalues")
-        y, mean, w = model.y, rows.mean[0], model.row_weight
-        if kind == "deviance":
-            values = residuals.deviance(y, mean, self.family.unit_deviance(y, mean, rows.value), w)
-        elif kind == "pearson":
-            values = residuals.pearson(y, mean, self.family.variance(mean), w)
-        elif kind == "response":
-            values = residuals.response(y, mean)
-        elif kind == "working":
-            values = residuals.working(y, mean, rows.slope[0, 0])
-        elif kind == "quantile":
-            scale = self.dispersion if model.size is not None else self.dispersion / np.where(w > 0, w, 1.0)
-            lower, upper = self.family.cdf(y, mean, scale, model.size)
-            values = residuals.randomised_quantile(lower, upper, seed)
-        else:
-            known = "deviance, pearson, response, working, quantile"
-            raise ModelError(f"kind: expected one of {known}; got {kind!r}")
-        return self._by_row(values[None])
-
-    @cached_property
-    def leverage(self) -> pd.Series:
-        """Diagonal of the hat matrix of the weighted least squares problem at the estimate."""
-        return self._by_row(self._hat[None])
-
-    @cached_property
-    def _hat(self) -> np.ndarray:
-        self._need_data("leverage")
-        return influence.leverage(self._uncertainty.main_factor, self._designs, self._rows.expected)
-
-    @cached_property
-    def cooks_distance(self) -> pd.Series:
-        """Cook's distance of each row, by one step (R's ``cooks.distance``)."""
-        self._need_data("cooks_distance")
-        values = influence.cooks_distance(
-            self._uncertainty.main_factor, self._designs, self._rows.score, self._rows.expected, self.dispersion
-        )
-        return self._by_row(values[None])
-
-    @cached_property
-    def dfbetas(self) -> pd.DataFrame:
-        """Change of each estimate in standard errors when a row is left out, by one step."""
-        import pandas as pd
-
-        self._need_data("dfbetas")
-        factor, rows = self._uncertainty.main_factor, self._rows
-        change = influence.dfbeta(factor, self._designs, rows.score, rows.expected)
-        sigma: float | np.ndarray = 1.0
-        if self.use_t:
-            sigma = influence.deletion_sigma(self.residuals("deviance").to_numpy(), self._hat, self.df_resid)
-        values = influence.dfbetas(change, factor, sigma)
-        return pd.DataFrame(values[:, : self._n], index=self._row_labels, columns=list(self.names))
-
     def predict(
         self,
         new: Any = None,
@@ -499,7 +322,7 @@ class Fit:
         else:
             prepared = self._schema.design(new, missing=missing, offset=offset)
             X, shift = prepared.X, prepared.offset
-            labels = _labels(prepared.labels, prepared.index, X.shape[0] + prepared.n_dropped)
+            labels = kept_labels(prepared.labels, prepared.index, X.shape[0] + prepared.n_dropped)
         predictor = Predictor(
             self.family,
             self._predictor,
@@ -601,52 +424,10 @@ class Fit:
 
     # -- helpers -----------------------------------------------------------------------------------------------
 
-    def _series(self, values: np.ndarray) -> pd.Series:
-        import pandas as pd
-
-        return pd.Series(np.asarray(values, dtype=float), index=list(self.names))
-
-    def _named(self, mask: np.ndarray) -> list[str]:
-        return [name for name, chosen in zip(self.names, mask, strict=True) if chosen]
-
     @property
     def has_aliased(self) -> bool:
         """Whether some columns are linear combinations of earlier ones."""
         return bool((self._aliased[: self._n] & (self._infinite[: self._n] == 0)).any())
-
-    def _need_data(self, what: str) -> Any:
-        if self._model is None:
-            raise DataError(f"{what}: a loaded fit does not carry its data; fit again to get them")
-        return self._model
-
-    @cached_property
-    def _row_labels(self) -> Any:
-        data = self._need_data("row labels").data
-        return _labels(data.labels, data.index, len(self._model.y) + data.n_dropped)
-
-    def _by_row(self, values: np.ndarray) -> Any:
-        """Rows of (C, n) as a Series, or as a frame with a column for each level."""
-        import pandas as pd
-
-        if len(values) == 1:
-            return pd.Series(values[0], index=self._row_labels)
-        return pd.DataFrame(values.T, index=self._row_labels, columns=list(self.family.levels))
-
-
-def _labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
-    """The index of the rows that were kept, of n in all."""
-    import pandas as pd
-
-    labels = pd.RangeIndex(n) if labels is None else labels
-    return labels if index is None else labels[index]
-
-
-def null_deviance(null: Any) -> float:
-    """Deviance of a null model at its maximum."""
-    if null.objective.n_params == 0:
-        return float(null.deviance(null.rows(np.zeros(0))))
-    found = estimate(null, Options(METHODS["fisher-scoring"]))
-    return float(found.model.deviance(found.model.rows(found.result.theta)))
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:

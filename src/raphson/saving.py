@@ -36,7 +36,10 @@ NOT_NEGATIVE = ("nobs", "dispersion", "theta", "theta_se", "rss", "distance", "_
 ARRAYS = ("_theta", "_infinite", "_direction", "_reduced_cov", "_certifying")
 """What is stored as an array or None."""
 
-TEXTS = ("method", "information_kind", "cov_kind", "formula", "message")
+TEXTS = ("method", "information_kind", "cov_kind", "formula", "bias", "message")
+
+MAY_LACK = ("formula", "bias")
+"""Which texts may be None."""
 
 DISPERSIONS = ("pearson", "deviance", "ml")
 
@@ -183,13 +186,14 @@ def _rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
 
 
 def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:
+    from raphson.model.bias import BIAS
     from raphson.newton.methods import METHODS
     from raphson.uncertainty import COVARIANCES, INFORMATION
 
-    known = {"method": METHODS, "information_kind": INFORMATION, "cov_kind": COVARIANCES}
+    known = {"method": METHODS, "information_kind": INFORMATION, "cov_kind": COVARIANCES, "bias": BIAS}
     for name in TEXTS:
         value = body[name]
-        _expect(isinstance(value, str) or (name == "formula" and value is None), f"{name}: expected text")
+        _expect(isinstance(value, str) or (name in MAY_LACK and value is None), f"{name}: expected text")
         _expect(name not in known or value in known[name], f"{name}: {value!r} is not known")
     return {name: body[name] for name in TEXTS}
 

@@ -16,7 +16,7 @@ from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise
 
 Information = Literal["expected", "observed", "opg"]
 INFORMATION: tuple[Information, ...] = ("expected", "observed", "opg")
-COVARIANCES = ("model", *covariance.ROBUST_KINDS)
+COVARIANCES = ("model", *covariance.ROBUST_KINDS, "jackknife")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Uncertainty:
         if found is not None:
             return found
         result = self.estimate.result
-        part = None if kind == "opg" else result.evaluation.information.get(kind)
+        own = self.estimate.model.objective.likelihood is self.estimate.model.objective
+        part = result.evaluation.information.get(kind) if own and kind != "opg" else None
         found = factorise(part or self._part(kind, dispersion, result.root), result.free)
         if not result.root and (found is None or found.smallest_pivot**2 < ILL_CONDITIONED):
             # As in the iteration: where Cholesky would lose digits, the tall matrix is decomposed.
@@ -72,7 +73,7 @@ class Uncertainty:
 
     def _part(self, kind: Information, dispersion: float, root: bool) -> Gram | Root:
         """The information evaluated anew."""
-        objective = self.estimate.model.objective
+        objective = self.estimate.model.objective.likelihood
         evaluation = objective.evaluate(self.estimate.result.theta, Need(kinds=(kind,), root=root))
         part = evaluation.information[kind]
         if kind == "opg" and evaluation.dispersion != dispersion and dispersion > 0:
@@ -118,16 +119,25 @@ class Uncertainty:
         unpenalised = None if penalty is None else factor.matrix - penalty
         return covariance.model_covariance(factor, dispersion, unpenalised)[: self.n, : self.n]
 
+    @cached_property
+    def rows(self) -> Any:
+        """Row quantities at the estimate."""
+        return self.estimate.model.rows(self.estimate.result.theta)
+
     def robust(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
-        """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread."""
+        """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread.
+
+        "jackknife" is the infinitesimal jackknife, the sum of squares of the estimates' derivatives by the rows'
+        weights (Jaeckel 1972): the sandwich with the observed information, summed within clusters if there are groups.
+        """
+        if cov == "jackknife":
+            kind, cov = "observed", "HC0" if groups is None else "cluster"
         if self.empty:
             return np.full((self.n, self.n), np.nan)
         model = self.estimate.model
-        rows, copies = model.rows(self.estimate.result.theta), model.copies
-        score, information = rows.score, rows.observed if kind == "observed" else rows.expected
-        if copies is not None:
-            each = np.where(copies > 0, copies, 1.0)
-            score, information = score / each, information / each
+        rows, copies = self.rows, model.copies
+        score = per_copy(rows.score, copies)
+        information = per_copy(rows.observed if kind == "observed" else rows.expected, copies)
         V = covariance.robust_covariance(
             self.factor(kind, dispersion),
             model.designs(self.estimate.result.theta),
@@ -142,3 +152,8 @@ class Uncertainty:
     def auxiliary_se(self) -> np.ndarray:
         """Standard errors of the auxiliary parameters, from the joint observed information."""
         return np.sqrt(self.factor("observed").inverse().diagonal()[self.n :])
+
+
+def per_copy(values: np.ndarray, copies: np.ndarray | None) -> np.ndarray:
+    """Row quantities (..., n) of one copy each, where rows stand for several."""
+    return values if copies is None else values / np.where(copies > 0, copies, 1.0)

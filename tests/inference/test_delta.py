@@ -9,15 +9,16 @@ from scipy import special
 
 from raphson.errors import ModelError
 from raphson.inference import delta
+from raphson.inference.whitening import whitener
 
 
 def test_predictor_se_is_the_root_of_the_diagonal(softmax: SimpleNamespace) -> None:
     C = np.linalg.inv(softmax.M)
     brute = np.sqrt(np.einsum("ikp,pq,ikq->ki", softmax.J, C, softmax.J))
     designs = [softmax.designs[0], tabmat.DenseMatrix(softmax.designs[1])]
-    assert delta.predictor_se(designs, delta.factor_root(softmax.factor)) == pytest.approx(brute, rel=1e-11)
+    assert delta.predictor_se(designs, whitener(softmax.factor)) == pytest.approx(brute, rel=1e-11)
     assert delta.predictor_se(designs, delta.covariance_root(C)) == pytest.approx(brute, rel=1e-11)
-    assert delta.predictor_se(designs, delta.factor_root(softmax.factor, 4.0)) == pytest.approx(2 * brute, rel=1e-11)
+    assert delta.predictor_se(designs, 2.0 * whitener(softmax.factor)) == pytest.approx(2 * brute, rel=1e-11)
 
 
 def test_mean_se_against_finite_differences_of_the_means(softmax: SimpleNamespace) -> None:
@@ -34,7 +35,7 @@ def test_mean_se_against_finite_differences_of_the_means(softmax: SimpleNamespac
     brute = np.sqrt(np.einsum("cip,pq,ciq->ci", gradient, C, gradient))
     p = means(theta)
     slope = np.array([[p[c] * ((c == k) - p[k]) for k in (1, 2)] for c in range(3)])
-    se = delta.mean_se(softmax.designs, delta.factor_root(softmax.factor), slope)
+    se = delta.mean_se(softmax.designs, whitener(softmax.factor), slope)
     assert se == pytest.approx(brute, rel=1e-8)
 
 

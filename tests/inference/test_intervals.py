@@ -50,7 +50,7 @@ def test_known_intervals() -> None:
 
 
 def test_errors_say_what_to_do() -> None:
-    with pytest.raises(ModelError, match="use kind='wald'"):
+    with pytest.raises(ModelError, match="'wald' or 'profile'"):
         intervals.conf_int(np.ones(1), np.ones(1), kind="profile")
     with pytest.raises(ModelError, match="'wald' or 'profile'"):
         intervals.conf_int(np.ones(1), np.ones(1), kind="bayes")

@@ -270,11 +270,6 @@ def robust_covariance(
     return sandwich(factor, whitened_middle(factor, designs, scores, frequency), scale)
 
 
-def standard_errors(covariance: np.ndarray) -> np.ndarray:
-    """Square roots of the diagonal, (p,); NaN stays NaN."""
-    return np.sqrt(np.diag(covariance))
-
-
 def _with_gaps(covariance: np.ndarray, kept: np.ndarray) -> np.ndarray:
     covariance = (covariance + covariance.T) / 2
     covariance[~kept] = np.nan

@@ -1,24 +1,21 @@
-r"""The delta method for linear predictors and means; confidence and prediction intervals of rows.
+r"""The delta method: for linear predictors and means, with intervals of rows, and for any function of θ.
 
 A covariance enters as its *root*, a matrix Q with C = QᵀQ: the variance of xᵀθ̂ is then |Q x|², never
-negative, and the n x n matrix X C Xᵀ is never made. ``factor_root`` takes it from the information (best:
-nothing is squared), ``covariance_root`` from any covariance.
+negative, and the n x n matrix X C Xᵀ is never made. ``covariance_root`` takes it from any covariance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from raphson.errors import ModelError
-from raphson.inference.whitening import Factor, Matrix, slices, split_columns, whitened, whitener
-
-
-def factor_root(factor: Factor, dispersion: float = 1.0) -> np.ndarray:
-    """Root of the model-based covariance φ M⁻¹: √φ R⁻ᵀ, (r, p), zero columns where not kept."""
-    return np.sqrt(dispersion) * whitener(factor)
+from raphson.inference import intervals
+from raphson.inference.whitening import Matrix, slices, split_columns, whitened
 
 
 def covariance_root(covariance: np.ndarray) -> np.ndarray:
@@ -62,7 +59,7 @@ def predictor_se(designs: Sequence[Matrix], root: np.ndarray) -> np.ndarray:
     ----------
     designs : sequence of K matrices (n, p_k)
     root : ndarray, (r, p)
-        From :func:`factor_root` or :func:`covariance_root`, p = Σ p_k.
+        From :func:`covariance_root`, p = Σ p_k.
 
     Returns
     -------
@@ -290,3 +287,77 @@ def _positive_quantile(cdf: Callable[[np.ndarray], np.ndarray], probability: flo
             below = cdf(np.exp(middle)) < probability
             low, high = np.where(below, middle, low), np.where(below, high, middle)
     return np.where(at_zero, 0.0, np.exp(high))
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A function of the parameters, estimated.
+
+    Attributes
+    ----------
+    estimate : float, or a Series for several functions.
+    se : its standard error, alike.
+    interval : (lower, upper) of one function; a DataFrame with columns ``lower`` and ``upper`` of several.
+    cov : (m, m) covariance of the m functions.
+    """
+
+    estimate: Any
+    se: Any
+    interval: Any
+    cov: np.ndarray
+
+    def __repr__(self) -> str:
+        if isinstance(self.estimate, float):
+            lower, upper = self.interval
+            return f"{self.estimate:.6g} (std. error {self.se:.4g}), interval [{lower:.6g}, {upper:.6g}]"
+        table = self.interval.assign(estimate=self.estimate, se=self.se)
+        return table[["estimate", "se", "lower", "upper"]].to_string()
+
+
+def delta_method(
+    value: np.ndarray,
+    J: np.ndarray,
+    covariance: np.ndarray,
+    level: float = 0.95,
+    df: float | None = None,
+    H: np.ndarray | None = None,
+    labels: Sequence[str] | None = None,
+    scalar: bool = False,
+) -> Delta:
+    """Estimates, standard errors and intervals of m functions g of the parameters.
+
+    To first order g(θ̂) − g(θ) ≈ J(θ̂ − θ), with covariance J V Jᵀ. To second order, for normal θ̂, the mean of g_k(θ̂) is
+    g_k(θ) + ½ tr(H_k V), which is taken off, and the covariance of g_k and g_l gains ½ tr(H_k V H_l V).
+
+    Parameters
+    ----------
+    value : (m,) g(θ̂).
+    J : (m, p) ∂g/∂θ.
+    covariance : (p, p) V, NaN where a parameter has none and takes no part.
+    level, df : of the interval; see :func:`raphson.inference.intervals.quantile`.
+    H : (m, p, p) second derivatives, for the second-order correction.
+    labels : (m,) names.
+    scalar : whether g is one number, not a vector of one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> delta_method(np.array([2.0]), np.array([[3.0]]), np.array([[0.25]]), scalar=True).se
+    1.5
+    """
+    import pandas as pd
+
+    root = covariance_root(covariance)
+    half = root @ np.where(np.isfinite(J), J, 0.0).T
+    C = half.T @ half
+    if H is not None:
+        bent = np.einsum("ri,kij,sj->krs", root, H, root, optimize=True)
+        value = value - 0.5 * np.einsum("krr->k", bent)
+        C = C + 0.5 * np.einsum("krs,lsr->kl", bent, bent)
+    errors = np.sqrt(np.diagonal(C))
+    ends = intervals.conf_int(value, errors, level, df)
+    if scalar:
+        return Delta(float(value[0]), float(errors[0]), (float(ends[0, 0]), float(ends[0, 1])), C)
+    index = list(labels) if labels is not None else list(range(len(value)))
+    table = pd.DataFrame(ends, index=index, columns=["lower", "upper"])
+    return Delta(pd.Series(value, index=index), pd.Series(errors, index=index), table, C)

@@ -123,9 +123,6 @@ def conf_int(
     >>> conf_int(np.array([1.0]), np.array([0.5])).round(4).tolist()
     [[0.02, 1.98]]
     """
-    if kind == "profile":
-        # Profile intervals belong here: they need refits with one parameter held, hence the whole model.
-        raise ModelError("kind='profile' is not available yet: use kind='wald'.")
     if kind != "wald":
         raise ModelError(f"kind must be 'wald' or 'profile'; got {kind!r}.")
     reach = quantile(level, df) * np.asarray(bse, dtype=float)

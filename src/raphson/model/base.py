@@ -16,6 +16,7 @@ from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
 from raphson.execute import Executor, serial
+from raphson.model.bias import BiasReduced
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
 from raphson.model.predictor import Predictor
@@ -73,6 +74,7 @@ class Model:
     weights_kind : "precision", "frequency" or "sampling".
     penalty : (p, p) or None.
     executor : where sums over blocks run.
+    bias : "firth" for Firth's bias reduction, or None.
     """
 
     family: Any
@@ -83,6 +85,7 @@ class Model:
     weights_kind: str
     penalty: np.ndarray | None = None
     executor: Executor = field(default_factory=serial)
+    bias: str | None = None
 
     # -- structure: what a subclass says ---------------------------------------------------------------------
 
@@ -116,6 +119,11 @@ class Model:
     def subset(self, rows: slice) -> Self:
         """The same model on some of its rows."""
         raise NotImplementedError
+
+    @property
+    def terms(self) -> dict[str, list[int]]:
+        """The coefficients of each term of the formula, without the intercept; empty where the model has no terms."""
+        return {}
 
     # -- structure: what follows -----------------------------------------------------------------------------
 
@@ -158,7 +166,13 @@ class Model:
         return float(w.sum()) if self.weights_kind == "frequency" else float(np.count_nonzero(w))
 
     @cached_property
-    def objective(self) -> Objective:
+    def objective(self) -> Any:
+        """What is maximised: the likelihood, its bias reduced if asked for."""
+        return self.likelihood if self.bias is None else BiasReduced(self.likelihood)
+
+    @cached_property
+    def likelihood(self) -> Objective:
+        """The log-likelihood, penalised."""
         n_free = self.predictor.n_params if self.free is None else int(np.count_nonzero(self.free))
         return Objective(
             self.family,
@@ -232,11 +246,24 @@ class Model:
 
     def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
         """Σ w log f(y; μ̂, φ), every constant included."""
+        return float(np.sum(self.log_density(rows.value, dispersion)))
+
+    def log_density(self, value: np.ndarray, dispersion: float) -> np.ndarray:
+        """(n,) w log f(y; μ, φ), every constant included, from the rows' unit-dispersion `value` (n,)."""
         w = self.row_weight
         base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
         normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
-        total = np.where(w > 0, w * rows.value / dispersion + normalizer, 0.0)
-        return float(np.sum(total))
+        return np.where(w > 0, w * value / dispersion + normalizer, 0.0)
+
+    def values_at(self, eta: np.ndarray) -> np.ndarray:
+        """(n,) unit-dispersion log densities where the predictors are eta (K, n), whatever θ that would take."""
+        parts = []
+        for block in self.blocks:
+            here = np.empty((len(eta), len(block.y)))
+            here[:, : block.rows] = eta[:, block.start : block.start + block.rows]
+            here[:, block.rows :] = here[:, block.fill, None]
+            parts.append(block_rows(self.family, block, here).value)
+        return np.concatenate(parts)
 
     def sum_of_squares(self, rows: RowTable) -> float:
         """Σ w (y − μ̂)²."""

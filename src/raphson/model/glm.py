@@ -14,10 +14,11 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block
-from raphson.data.matrix import matvec
+from raphson.data.matrix import dense, matvec
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
+from raphson.model.bias import check_bias
 from raphson.model.families import resolve
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
@@ -35,6 +36,9 @@ FAR = 1e4
 NO_MOVE = 1e-9
 """Rows that a direction moves by less than this share of the largest move stay where they are."""
 
+INTERCEPTS = ("Intercept", "(Intercept)")
+"""What an intercept is called."""
+
 
 @dataclass(frozen=True)
 class GeneralisedLinearModel(Model):
@@ -48,7 +52,9 @@ class GeneralisedLinearModel(Model):
     shift: np.ndarray | None = None
 
     @staticmethod
-    def of(data: ModelData, family: Any, weights_kind: str, penalty: Any, executor: Executor) -> GeneralisedLinearModel:
+    def of(
+        data: ModelData, family: Any, weights_kind: str, penalty: Any, executor: Executor, bias: str | None = None
+    ) -> GeneralisedLinearModel:
         """Check a response against a family and put the model together.
 
         Raises
@@ -66,6 +72,9 @@ class GeneralisedLinearModel(Model):
         model = GeneralisedLinearModel(
             observations.family, data, observations.y, weight, observations.size, weights_kind, None, executor
         )
+        check_bias(bias, model.family, penalty)
+        if bias is not None:
+            model = replace(model, bias=bias)
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
         model._check()
@@ -111,8 +120,22 @@ class GeneralisedLinearModel(Model):
         return tuple(terms) if levels is None else tuple(f"{level}:{term}" for level in levels for term in terms)
 
     @cached_property
+    def terms(self) -> dict[str, list[int]]:
+        width = len(self.data.names)
+        starts = range(0, self.n_coefficients, width)
+        constant = {j for j, name in enumerate(self.data.names) if name in INTERCEPTS}
+        if not constant and self.data.has_intercept and set(self.data.terms) == set(self.data.names):
+            X = dense(self.data.X)  # a matrix, whose columns may be called anything
+            constant = {j for j in range(width) if np.ptp(X[:, j]) == 0.0}
+        return {
+            term: [start + j for start in starts for j in columns]
+            for term, columns in self.data.terms.items()
+            if columns and not constant.issuperset(columns)
+        }
+
+    @cached_property
     def _intercepts(self) -> np.ndarray:
-        one = np.array([name in ("Intercept", "(Intercept)") for name in self.data.names], dtype=bool)
+        one = np.array([name in INTERCEPTS for name in self.data.names], dtype=bool)
         n_main = self.family.n_predictors - len(self.family.auxiliary)
         return np.concatenate([np.tile(one, n_main), np.ones(len(self.family.auxiliary), dtype=bool)])
 
@@ -128,8 +151,8 @@ class GeneralisedLinearModel(Model):
         return self.predictor.blocks(designs, self.y, self.weight, offset)
 
     @cached_property
-    def objective(self) -> Objective:
-        return replace(super().objective, at_limit=self.shift is not None)
+    def likelihood(self) -> Objective:
+        return replace(super().likelihood, at_limit=self.shift is not None)
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
@@ -157,7 +180,7 @@ class GeneralisedLinearModel(Model):
         """The model with only the intercept (if it has one) and the offset, its family's parameters settled."""
         X = np.ones((len(self.y), 1 if self.data.has_intercept else 0))
         data = replace(self.data, X=X, names=("Intercept",)[: X.shape[1]])
-        return replace(self, family=family, data=data, penalty=None)
+        return replace(self, family=family, data=data, penalty=None, bias=None)
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         """The design matrix of each predictor, at any θ."""
@@ -187,7 +210,7 @@ class GeneralisedLinearModel(Model):
 
     @cached_property
     def _may_separate(self) -> bool:
-        if self.shift is not None or self.penalty is not None:
+        if self.shift is not None or self.penalty is not None or self.bias is not None:
             return False
         return self.family.predictor_labels is not None or bool(self.family.recession(self.y, self.size).any())
 

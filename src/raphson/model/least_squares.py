@@ -86,9 +86,9 @@ class NonlinearModel(Model):
         return self.curve.blocks((self.data.X,), self.y, self.weight, None)
 
     @cached_property
-    def objective(self) -> Objective:
+    def likelihood(self) -> Objective:
         project = self.project if self.projected.any() else None
-        return replace(super().objective, project=project, projected=self.projected)
+        return replace(super().likelihood, project=project, projected=self.projected)
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return self.curve.designs(self.data.X, self.blocks, theta)

@@ -208,6 +208,11 @@ class Objective:
     def n_params(self) -> int:
         return self.predictor.n_params
 
+    @property
+    def likelihood(self) -> Objective:
+        """The objective whose information covariances come from: this one."""
+        return self
+
     @cached_property
     def n_rows(self) -> int:
         return sum(block.rows for block in self.blocks)

@@ -490,7 +490,8 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
     A = np.where(both, M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
     A = np.where(np.isfinite(A).all(axis=(1, 2))[:, None, None], A, 0.0)
     # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
-    good = np.asarray(np.linalg.eigvalsh(A)[:, 0] > SINGULAR_PIVOT if M.shape[1] > 1 else A[:, 0, 0] > 0)
+    smallest = SINGULAR_PIVOT if M.shape[1] > 1 else 0.0
+    good: np.ndarray = np.greater(np.linalg.eigvalsh(A)[:, 0], smallest)
     V = np.linalg.inv(np.where(good[:, None, None], A, np.eye(M.shape[1])))
     return np.where(both & good[:, None, None], V * s[:, :, None] * s[:, None, :], np.nan)
 

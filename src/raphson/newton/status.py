@@ -51,7 +51,7 @@ _ADVICE = {
     Status.NOT_FINITE: "the log-likelihood stopped being finite; try another start= or check the data for extremes",
     Status.SEPARATED: (
         "some covariates separate the responses: their maximum likelihood estimates are infinite; drop them, "
-        "merge levels, or add penalty="
+        "merge levels, or pass bias='firth' or penalty="
     ),
     Status.BOUNDARY: (
         "the iteration ran into the edge of the parameter space, beyond which some means are impossible; "

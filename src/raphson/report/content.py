@@ -126,6 +126,8 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Deviance", numbers.rounded(fit.deviance)),
         ("Null deviance", numbers.rounded(fit.null_deviance)),
     ]
+    if getattr(fit, "bias", None) is not None:
+        pairs.append(("Bias reduction", str(fit.bias).capitalize()))
     if getattr(fit, "theta", None) is not None:
         error = "" if fit.theta_se is None else f" (std. error {count(fit.theta_se, 4)})"
         pairs.append(("Theta", count(fit.theta, 6) + error))

@@ -1,4 +1,4 @@
-"""Figures of a fit: the path of the iteration, the coefficients, the residuals.
+"""Figures of a fit: the path of the iteration, the coefficients, the residuals, a profile.
 
 Each function returns a Matplotlib figure that belongs to nobody: no window, no global state, no choice
 of backend, so it works in a script, a server and a notebook alike. ``figure.savefig(path)`` writes it.
@@ -158,6 +158,38 @@ def plot_residuals(fit: Any) -> Figure:
     right.set_ylabel(f"{kind} residual")
     for axes in (left, right):
         _tidy(axes)
+    return figure
+
+
+def plot_profile(profile: Any, level: float = 0.95) -> Figure:
+    """Draw the signed root ζ of a profile likelihood, with the interval of a level.
+
+    The dashed line is the Wald interval's ζ, (value − estimate)/se: where the two part, it misleads.
+
+    Parameters
+    ----------
+    profile : Profile
+    level : float
+        Coverage of the interval.
+    """
+    trace = profile.trace
+    value, zeta = trace["value"].to_numpy(), trace["zeta"].to_numpy()
+    lower, upper = profile.interval(level)
+    figure = _figure(6.4, 4.0)
+    axes = figure.subplots()
+    axes.plot(value, zeta, color=ACCENT, marker="o", markersize=4, label="profile")
+    if len(value) and math.isfinite(profile.estimate) and math.isfinite(profile.se):
+        wald = (value - profile.estimate) / profile.se
+        axes.plot(value, wald, color=INK, linestyle="--", linewidth=1, label="Wald")
+        axes.legend(frameon=False, fontsize=8.5)
+    for end in (lower, upper):
+        if math.isfinite(end):
+            axes.axvline(end, color=INK, linewidth=0.8, linestyle=":")
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set_title(f"{100 * level:g}% interval: {lower:.5g} to {upper:.5g}", loc="left", fontsize=9.5, color=INK)
+    axes.set_xlabel(_cut(profile.name), parse_math=False)
+    axes.set_ylabel("signed root of the likelihood ratio")
+    _tidy(axes)
     return figure
 
 

@@ -1,0 +1,248 @@
+r"""Linear restrictions Rθ = r, in words, as a matrix, or as a mapping of names to coefficients.
+
+Words are read into a tree and evaluated as affine functions of the parameters, nothing else: what is not a sum of
+numbers times parameters is refused. Parameter names may hold anything, ``C(race)[T.2]`` and ``b:x`` included:
+they are recognised first, the longest name at each place.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import ModelError, RaphsonError
+
+DEPENDENT = 1e-10
+"""Below this share of its length the part of an equation that no other explains counts as rounding."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The restriction Rθ = r.
+
+    Attributes
+    ----------
+    matrix : (q, p) R.
+    value : (q,) r.
+    texts : what each equation says.
+    """
+
+    matrix: np.ndarray
+    value: np.ndarray
+    texts: tuple[str, ...]
+
+
+def linear(constraint: Any, names: Sequence[str], what: str = "constraint") -> Linear:
+    """Read linear restrictions of the parameters `names`.
+
+    Parameters
+    ----------
+    constraint : text such as ``"age = 0, 2*lwt + smoke = 1"`` (without ``=``, a combination that is 0); a list of
+        such texts; a mapping of names to coefficients; a matrix (q, p) or a row (p,); or a pair (matrix, values) of
+        a matrix and the right-hand sides (q,).
+    names : the p parameters.
+    what : names the argument in messages.
+
+    Raises
+    ------
+    ModelError
+        If it names no parameter, is not linear, or does not fit the parameters.
+
+    Examples
+    --------
+    >>> found = linear("b1 = b2, 2*b1 + 1 = 3", ["b1", "b2"])
+    >>> found.matrix.tolist(), found.value.tolist()
+    ([[1.0, -1.0], [2.0, 0.0]], [0.0, 2.0])
+    """
+    if isinstance(constraint, str):
+        return _from_words([constraint], names, what)
+    if isinstance(constraint, Mapping):
+        row = np.zeros(len(names))
+        for name, coefficient in constraint.items():
+            row[_number_of(str(name), names, what)] = _number(coefficient, what)
+        return _checked(row[None], np.zeros(1), names, what)
+    if isinstance(constraint, list | tuple) and constraint and all(isinstance(one, str) for one in constraint):
+        return _from_words(list(constraint), names, what)
+    value: Any = None
+    if isinstance(constraint, tuple) and len(constraint) == 2 and np.ndim(constraint[0]) > 0:
+        constraint, value = constraint
+    try:
+        R = np.atleast_2d(np.asarray(constraint, dtype=float))
+        r = np.zeros(len(R)) if value is None else np.atleast_1d(np.asarray(value, dtype=float))
+    except (TypeError, ValueError):
+        raise ModelError(
+            f"{what}: expected text such as '{names[0]} = 0', a matrix, a (matrix, values) pair or a function of the "
+            f"parameters; got {type(constraint).__name__}"
+        ) from None
+    if R.ndim != 2 or R.shape[1] != len(names) or not len(R) or r.shape != (len(R),):
+        raise ModelError(
+            f"{what}: expected a matrix of q rows and {len(names)} columns, one for each of {_listed(names)}, with q "
+            f"right-hand sides; got shapes {R.shape} and {r.shape}"
+        )
+    return _checked(R, r, names, what)
+
+
+def _checked(R: np.ndarray, r: np.ndarray, names: Sequence[str], what: str) -> Linear:
+    if not (np.isfinite(R).all() and np.isfinite(r).all()):
+        raise ModelError(f"{what}: expected finite numbers; got NaN or infinity")
+    texts = tuple(_written(row, value, names) for row, value in zip(R, r, strict=True))
+    return Linear(R, r, texts)
+
+
+def independent(J: np.ndarray, what: str = "constraint") -> None:
+    """Check that the equations, rows of J (q, p), do not follow from one another.
+
+    Raises
+    ------
+    ModelError
+        If they do, or one says nothing of any parameter.
+    """
+    lengths = np.linalg.norm(J, axis=1)
+    scaled = J / np.where(lengths > 0, lengths, 1.0)[:, None]
+    if len(J) > J.shape[1] or (len(J) and np.linalg.svd(scaled, compute_uv=False)[-1] < DEPENDENT):
+        raise ModelError(
+            f"{what}: expected independent equations, each about some parameter that was estimated; got {len(J)} that "
+            "say no more than fewer of them: leave out the redundant ones"
+        )
+
+
+def _from_words(texts: Sequence[str], names: Sequence[str], what: str) -> Linear:
+    rows, values, kept = [], [], []
+    for text in texts:
+        masked, aliases = _masked(text, names)
+        for equation in masked.split(","):
+            shown = _unmasked(equation.strip(), aliases, names)
+            if not equation.strip():
+                raise ModelError(f"{what}: expected equations such as '{names[0]} = 0'; got an empty one in {text!r}")
+            sides = [_affine(side, aliases, len(names), names, text, what) for side in equation.split("=")]
+            if len(sides) == 1:
+                sides.append(np.zeros(len(names) + 1))
+            for left, right in itertools.pairwise(sides):
+                difference = left - right
+                if not difference[:-1].any():
+                    raise ModelError(
+                        f"{what}: expected an equation about a parameter; {shown!r} names none. The parameters are "
+                        f"{_listed(names)}"
+                    )
+                rows.append(difference[:-1])
+                values.append(0.0 - difference[-1])
+                kept.append(shown if "=" in shown else f"{shown} = 0")
+    return Linear(np.array(rows), np.array(values), tuple(kept))
+
+
+def _masked(text: str, names: Sequence[str]) -> tuple[str, dict[str, int]]:
+    """The text with every parameter's name replaced by an identifier that cannot be mistaken."""
+    aliases = {f"parameter_{i}_": i for i in range(len(names))}
+    written: dict[str, int] = {}
+    for i, name in enumerate(names):
+        written[name] = i
+        written.setdefault(f"`{name}`", i)
+    pieces = []
+    for name in sorted(written, key=len, reverse=True):
+        before = r"(?<![\w.])" if re.match(r"[\w.]", name) else ""
+        after = r"(?![\w.]*[\w(\[:])" if re.search(r"\w$", name) else ""
+        pieces.append(before + re.escape(name) + after)
+    pattern = re.compile("|".join(pieces))
+    return pattern.sub(lambda match: f"parameter_{written[match.group()]}_", text), aliases
+
+
+def _unmasked(text: str, aliases: Mapping[str, int], names: Sequence[str]) -> str:
+    return re.sub(r"parameter_(\d+)_", lambda match: names[aliases[match.group()]], text)
+
+
+def _affine(side: str, aliases: Mapping[str, int], p: int, names: Sequence[str], text: str, what: str) -> np.ndarray:
+    """An affine function as its p coefficients and its constant, (p + 1,)."""
+    try:
+        tree = ast.parse(side.strip(), mode="eval").body
+        return _walk(tree, aliases, p, names, text, what)
+    except RaphsonError:
+        raise
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        unknown = re.sub(r"parameter_\d+_", " ", side)
+        odd = re.search(r"[A-Za-z_][\w.:()\[\]]*", unknown)
+        if odd is not None:
+            raise _no_parameter(odd.group(), names, text, what) from None
+        raise ModelError(
+            f"{what}: cannot read {text!r}; expected equations such as '{names[0]} = 0' or '2*{names[0]} + "
+            f"{names[-1]} = 1', separated by commas"
+        ) from None
+
+
+def _walk(node: ast.AST, aliases: Mapping[str, int], p: int, names: Sequence[str], text: str, what: str) -> np.ndarray:
+    def inner(part: ast.AST) -> np.ndarray:
+        return _walk(part, aliases, p, names, text, what)
+
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        constant = np.zeros(p + 1)
+        constant[-1] = float(node.value)
+        return constant
+    if isinstance(node, ast.Name):
+        if node.id not in aliases:
+            raise _no_parameter(node.id, names, text, what)
+        one = np.zeros(p + 1)
+        one[aliases[node.id]] = 1.0
+        return one
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+        value = inner(node.operand)
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.BinOp):
+        left, right = inner(node.left), inner(node.right)
+        if isinstance(node.op, ast.Add):
+            return left + right
+        if isinstance(node.op, ast.Sub):
+            return left - right
+        if isinstance(node.op, ast.Mult) and not left[:-1].any():
+            return left[-1] * right
+        if isinstance(node.op, ast.Mult) and not right[:-1].any():
+            return right[-1] * left
+        if isinstance(node.op, ast.Div) and not right[:-1].any() and right[-1] != 0:
+            return left / right[-1]
+        raise ModelError(
+            f"{what}: {text!r} is not linear in the parameters; pass a function instead, such as "
+            "lambda params: params['a'] * params['b'] - 1"
+        )
+    if isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+        raise _no_parameter(ast.unparse(node), names, text, what)
+    raise SyntaxError
+
+
+def _no_parameter(name: str, names: Sequence[str], text: str, what: str) -> ModelError:
+    name = re.sub(r"parameter_(\d+)_", lambda match: names[int(match.group(1))], name)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return ModelError(f"{what}: {name!r} in {text!r} is no parameter; the parameters are {_listed(names)}{hint}")
+
+
+def _number_of(name: str, names: Sequence[str], what: str) -> int:
+    if name not in names:
+        raise _no_parameter(name, names, name, what)
+    return list(names).index(name)
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ModelError(f"{what}: expected a number for each parameter named; got {value!r}") from None
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _written(row: np.ndarray, value: float, names: Sequence[str]) -> str:
+    terms = []
+    for coefficient, name in zip(row.tolist(), names, strict=True):
+        if coefficient:
+            size = "" if abs(coefficient) == 1 else f"{abs(coefficient):g}*"
+            sign = "-" if coefficient < 0 else "+"
+            terms.append((f"{sign} " if terms else "-" * (coefficient < 0)) + size + name)
+    return f"{' '.join(terms) or '0'} = {value:g}"

@@ -1,0 +1,333 @@
+r"""Maxima under restrictions: on a plane Rθ = r by reparametrising, on a curve h(θ) = 0 by Newton on the Lagrangian.
+
+Both see an objective only: its value, score and information. On the plane θ = θ₀ + Nγ with RN = 0, so that the score
+and the information of γ are Nᵀ∇ℓ and NᵀMN, and the one loop maximises over γ. On a curve the multipliers λ join the
+unknowns: ∇ℓ = Hᵀλ, h = 0 with H = ∂h/∂θ (Nocedal and Wright 2006, section 18.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import ConvergenceError
+from raphson.model.objective import Evaluation, Gram, Kind, Need, Root
+from raphson.newton.maximize import maximize
+from raphson.newton.methods import METHODS
+
+CLOSE = 1e-4
+"""A restricted maximum this near, in standard errors, has its likelihood right to nine digits."""
+
+MOST_STEPS = 50
+
+LONGEST = 20.0
+"""Standard errors beyond which a step on the way to a curve is cut: what the quadratic says there means nothing."""
+
+VALUE = Need()
+"""Value and score alone."""
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """An objective on the plane θ = origin + basis γ, as a function of γ (r,).
+
+    Attributes
+    ----------
+    inner : the objective of θ (p,).
+    origin : (p,) a point of the plane.
+    basis : (p, r) columns that span it.
+    """
+
+    inner: Any
+    origin: np.ndarray
+    basis: np.ndarray
+
+    @property
+    def n_params(self) -> int:
+        return self.basis.shape[1]
+
+    @property
+    def n_rows(self) -> int:
+        return self.inner.n_rows
+
+    @property
+    def blocks(self) -> Sequence[Any]:
+        return self.inner.blocks
+
+    @property
+    def at_limit(self) -> bool:
+        return self.inner.at_limit
+
+    def same(self, kind: Kind) -> Kind:
+        """See :meth:`Objective.same`."""
+        return self.inner.same(kind)
+
+    def theta(self, gamma: np.ndarray) -> np.ndarray:
+        """(p,) the point of the plane."""
+        return self.origin + self.basis @ gamma
+
+    def evaluate(self, gamma: np.ndarray, need: Need = VALUE) -> Evaluation:
+        """Value, score Nᵀ∇ℓ and information NᵀMN at γ."""
+        full = evaluate_inside(self.inner, self.theta(gamma), need)
+        score = self.basis.T @ full.score
+        parts = {kind: self._projected(part) for kind, part in full.information.items()}
+        return replace(full, theta=gamma, score=score, information=parts)
+
+    @property
+    def predictor(self) -> Any:
+        return self.inner.predictor
+
+    @property
+    def projected(self) -> None:
+        """No parameter is solved for: those of θ are no longer free to move alone."""
+        return None
+
+    @property
+    def bounds(self) -> None:
+        """A box of θ is no box of γ: beyond it the objective is −∞ instead."""
+        return None
+
+    def moved(self, gamma: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
+        """γ + step."""
+        return gamma + step
+
+    def blocked(self, gamma: np.ndarray, score: np.ndarray) -> None:
+        """See :meth:`Objective.blocked`: there are no bounds."""
+
+    def design_root(self, gamma: np.ndarray) -> Root:
+        """See :meth:`Objective.design_root`."""
+        root = self._projected(self.inner.design_root(self.theta(gamma)))
+        assert isinstance(root, Root)
+        return root
+
+    def _projected(self, part: Gram | Root) -> Gram | Root:
+        N = self.basis
+        if isinstance(part, Gram):
+            return Gram(N.T @ part.matrix @ N)
+        bend = None if part.bend is None else N.T @ part.bend @ N
+        return Root.of(np.column_stack([part.triangle[:, :-1] @ N, part.triangle[:, -1]]), bend)
+
+
+def evaluate_inside(objective: Any, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
+    """The objective, −∞ outside its bounds."""
+    bounds = objective.bounds
+    if bounds is not None and ((theta < bounds[0]) | (theta > bounds[1])).any():
+        return Evaluation(theta, -math.inf, np.zeros_like(theta), {}, 1.0, 0.0, [], objective.n_rows)
+    return objective.evaluate(theta, need)
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """A maximum under a restriction.
+
+    Attributes
+    ----------
+    theta : (p,).
+    value : ℓ there, at unit dispersion.
+    score : (p,) its gradient, orthogonal to the restriction.
+    converged : whether it was reached.
+    """
+
+    theta: np.ndarray
+    value: float
+    score: np.ndarray
+    converged: bool
+
+
+def maximum_on_plane(
+    objective: Any, R: np.ndarray, r: np.ndarray, start: np.ndarray, free: np.ndarray, metric: np.ndarray | None = None
+) -> Maximum:
+    """Maximise under Rθ = r.
+
+    Parameters
+    ----------
+    objective : of θ (p,).
+    R, r : (q, p) of full rank, and (q,).
+    start : (p,) near which to begin, such as the unrestricted estimate.
+    free : (p,) mask of the parameters that move; the others stay at `start`.
+    metric : (p, p) information near `start`: the search begins at the point of the plane nearest to `start` in it,
+        which is one Newton step away from the maximum. Where it is not positive definite a plain distance serves.
+
+    Raises
+    ------
+    ConvergenceError
+        If the log-likelihood is finite at no point of the plane that was tried.
+    """
+    r = r - R[:, ~free] @ start[~free]
+    R = R[:, free]
+    scale = _scale(metric, free, start)
+    Q = np.linalg.qr((R / scale).T, mode="complete")[0]
+    basis = np.zeros((len(start), R.shape[1] - len(R)))
+    basis[free] = Q[:, len(R) :] / scale[:, None]
+    for origin in _origins(R, r, start, free, scale, metric):
+        plane = Restricted(objective, origin, basis)
+        here = evaluate_inside(objective, origin)
+        if not here.finite:
+            continue
+        if not basis.shape[1]:
+            return Maximum(origin, here.value, here.score, True)
+        found = None
+        for method in ("newton", "fisher-scoring"):
+            with np.errstate(all="ignore"):
+                result = maximize(plane, np.zeros(plane.n_params), METHODS[method])  # type: ignore[arg-type]
+            if found is None or result.evaluation.value > found.evaluation.value:
+                found = result
+            if result.status.converged:
+                break
+        assert found is not None
+        theta = plane.theta(found.theta)
+        there = objective.evaluate(theta)
+        converged = found.status.converged or found.distance < CLOSE
+        return Maximum(theta, there.value, there.score, converged)
+    raise ConvergenceError(
+        "constraint: no parameters that satisfy it were found at which the log-likelihood is finite; check that it "
+        "leaves the model possible"
+    )
+
+
+def _scale(metric: np.ndarray | None, free: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """(r,) one over the unit of each free parameter: the root of its information, where that is known."""
+    if metric is None:
+        return 1.0 / np.maximum(np.abs(start[free]), 1.0)
+    diagonal = np.abs(np.diagonal(metric)[free])
+    return np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+
+
+def _origins(
+    R: np.ndarray, r: np.ndarray, start: np.ndarray, free: np.ndarray, scale: np.ndarray, metric: np.ndarray | None
+) -> list[np.ndarray]:
+    """Points of the plane: the nearest to `start` in the metric, the nearest by plain distance, that nearest to 0."""
+    origins = []
+    inner = start[free]
+    if metric is not None:
+        M = metric[np.ix_(free, free)] / scale / scale[:, None]
+        try:
+            half = np.linalg.solve(np.linalg.cholesky(M), (R / scale).T)
+            MR = np.linalg.solve(np.linalg.cholesky(M).T, half)
+            origins.append(inner - MR @ np.linalg.solve(half.T @ half, R @ inner - r) / scale)
+        except np.linalg.LinAlgError:
+            pass
+    for point in (inner, np.zeros_like(inner)):
+        origins.append(point - np.linalg.lstsq(R / scale, R @ point - r, rcond=None)[0] / scale)
+    out = []
+    for origin in origins:
+        # Once more, so that the restriction holds to rounding.
+        origin = origin - np.linalg.lstsq(R / scale, R @ origin - r, rcond=None)[0] / scale
+        theta = start.copy()
+        theta[free] = origin
+        out.append(theta)
+    return out
+
+
+def maximum_on_curve(objective: Any, function: Any, value: np.ndarray, start: np.ndarray, free: np.ndarray) -> Maximum:
+    """Maximise under h(θ) = value, by Newton's method on the Lagrangian with a merit function.
+
+    A step solves, with B = M + Σ λ_k ∂²h_k the curvature of ℓ − λᵀ(h − value),
+
+        [B  Hᵀ] [δ]   [    ∇ℓ   ]
+        [H  0 ] [λ] = [value − h]
+
+    (Nocedal and Wright 2006, equation 18.6). B is damped until it is positive definite along the curve, and the step
+    shortened until −ℓ + μ Σ|h_k − value_k| falls (their equation 18.26).
+
+    Parameters
+    ----------
+    objective : of θ (p,).
+    function : h, with ``value`` (q,), ``jacobian`` (q, p) and ``hessian`` (q, p, p) at θ.
+    value : (q,).
+    start : (p,) where the log-likelihood is finite; it need not satisfy the restriction.
+    free : (p,) mask of the parameters that move.
+
+    Raises
+    ------
+    ConvergenceError
+        If the log-likelihood is not finite at `start`, or no step helps far from a solution.
+    """
+    theta = start.copy()
+    here = objective.evaluate(theta, Need(kinds=("observed",)))
+    if not here.finite:
+        raise ConvergenceError("constraint: the log-likelihood is not finite where the search begins")
+    multipliers = np.zeros(len(value))
+    penalty, converged = 0.0, False
+    for _ in range(MOST_STEPS):
+        gap = function.value(theta) - value
+        H = function.jacobian(theta)[:, free]
+        M_full = here.information["observed"].matrix
+        M = M_full[np.ix_(free, free)]
+        bent = np.einsum("k,kij->ij", multipliers, function.hessian(theta))[np.ix_(free, free)]
+        step, multipliers, length = _lagrangian_step(M, bent, H, here.score[free], gap)
+        move = np.zeros_like(theta)
+        move[free] = step
+        length /= math.sqrt(here.dispersion)
+        # Powell's rule lets the penalty follow multipliers down that were large far away.
+        largest = 1.5 * float(np.abs(multipliers).max(initial=0.0))
+        penalty = max(largest, 0.5 * (penalty + largest))
+        size, there = min(1.0, LONGEST / length if length > 0 else 1.0), None
+        falls = float(here.score @ move) + penalty * float(np.abs(gap).sum())
+        while size > 1e-12:
+            there = evaluate_inside(objective, theta + size * move, Need(kinds=("observed",)))
+            # Near the solution a full step is right, and the merit function sees only rounding.
+            if there.finite and (length < 1e-4 or _gains(here, there, function, value, gap, penalty, size * falls)):
+                break
+            if size == 1.0 and there.finite:  # not a step cut short
+                # The curve bends away from its tangent: a step back to it lets a good step be seen as one (Maratos).
+                bent_back = np.zeros_like(theta)
+                scale = _scale(M_full, free, theta)
+                missed = function.value(there.theta) - value
+                bent_back[free] = -np.linalg.lstsq(H / scale, missed, rcond=None)[0] / scale
+                nearer = evaluate_inside(objective, there.theta + bent_back, Need(kinds=("observed",)))
+                if nearer.finite and _gains(here, nearer, function, value, gap, penalty, falls):
+                    there, move = nearer, move + bent_back
+                    break
+            size /= 2.0
+        else:
+            break
+        assert there is not None
+        theta, here = theta + size * move, there
+        if length < 1e-7:
+            converged = True
+            break
+    return Maximum(theta, here.value, here.score, converged)
+
+
+def _gains(
+    here: Evaluation, there: Evaluation, function: Any, value: np.ndarray, gap: np.ndarray, penalty: float, falls: float
+) -> bool:
+    rise = (
+        there.value
+        - here.value
+        - penalty * float(np.abs(function.value(there.theta) - value).sum() - np.abs(gap).sum())
+    )
+    return rise >= 1e-4 * max(falls, 0.0)
+
+
+def _lagrangian_step(
+    M: np.ndarray, bent: np.ndarray, H: np.ndarray, score: np.ndarray, gap: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The step (r,), the multipliers (q,) and the step's length in units of the information's diagonal."""
+    diagonal = np.abs(np.diagonal(M))
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    q = len(H)
+    Hs, s = H / scale, score / scale
+    Q, T = np.linalg.qr(Hs.T, mode="complete")
+    along, across, T = Q[:, q:], Q[:, :q], T[:q]
+    normal = across @ np.linalg.solve(T.T, -gap)
+    B = (M + bent) / scale / scale[:, None]
+    damping, inner = 0.0, np.zeros(along.shape[1])
+    while along.shape[1]:
+        C = along.T @ B @ along + damping * np.eye(along.shape[1])
+        try:
+            np.linalg.cholesky(C)
+        except np.linalg.LinAlgError:
+            damping = max(10.0 * damping, 1e-3)
+            if damping < 1e8:
+                continue
+        inner = np.linalg.solve(C, along.T @ (s - B @ normal))
+        break
+    step = normal + along @ inner
+    multipliers = np.linalg.solve(T, across.T @ (s - B @ step))
+    return step / scale, multipliers, float(np.linalg.norm(step))

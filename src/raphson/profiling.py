@@ -1,0 +1,267 @@
+"""Functions of the parameters: their profile likelihood as a user holds it, and the delta method."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError
+from raphson.inference import constraints, delta, intervals
+from raphson.inference.functions import Combinations, Function
+from raphson.inference.profile import Padded, Profiler
+from raphson.state import State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRACE_LEVEL = 0.99
+"""Level of the interval that a trace spans."""
+
+POINTS = 8
+"""Points of a trace on each side of the estimate."""
+
+
+class Profiling(State):
+    """The part of a Fit that estimates functions of its parameters."""
+
+    def delta(self, function: Any, level: float = 0.95, order: int = 1) -> delta.Delta:
+        """Estimate of any function of the parameters, with its standard error and interval by the delta method.
+
+        Parameters
+        ----------
+        function : of the parameters by name, in ``jax.numpy``: ``lambda p: p["a"] / p["b"]``; it returns a number, an
+            array, or a dict of numbers. Or words for a linear combination: ``"age - lwt"``.
+        level : coverage of the interval.
+        order : 1, or 2 for the second-order correction: the estimate less its bias ½ tr(HV), and the variance
+            gᵀVg + ½ tr(HVHV) of a normal θ̂, with H the function's Hessian (Kendall and Stuart, section 10.6).
+
+        Returns
+        -------
+        Delta
+            ``estimate``, ``se`` and ``interval``.
+
+        Examples
+        --------
+        >>> import jax.numpy as jnp
+        >>> import raphson as rp
+        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+        >>> odds_ratio = fit.delta(lambda p: jnp.exp(p["smoke"]))
+        >>> round(odds_ratio.estimate, 4), round(odds_ratio.se, 4)
+        (1.9673, 0.6388)
+        """
+        if order not in (1, 2):
+            raise ModelError(f"order: expected 1 or 2; got {order!r}")
+        made = self._scalar_or_vector(function)
+        theta = self._estimates
+        value, J = made.value(theta), made.jacobian(theta)
+        self._check_finite(J)
+        H = made.hessian(theta) if order == 2 else None
+        return delta.delta_method(value, J, self._cov, level, self._reference_df, H, made.labels, made.scalar)
+
+    def profile(self, name: Any) -> Profile:
+        """Profile likelihood of a parameter, or of any function of the parameters.
+
+        Parameters
+        ----------
+        name : a parameter; a linear combination in words, ``"age - lwt"``; or a function of the parameters in
+            ``jax.numpy``, ``lambda p: p["a"] / p["b"]``, that returns one number.
+
+        Returns
+        -------
+        Profile
+            With ``interval(level)``, whose ends are exact roots, ``trace``, ``plot()`` and ``better``.
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+        >>> fit.profile("smoke").interval().round(6).tolist()
+        [0.040874, 1.317346]
+        """
+        self._need_data("a profile")
+        if isinstance(name, str) and name in self.names:
+            row = np.zeros((1, self._n))
+            row[0, self.names.index(name)] = 1.0
+            function: Any = Combinations(row, np.zeros(1), (name,))
+        else:
+            function = self._scalar_or_vector(name)
+        return profile_of(self, function)
+
+    def _scalar_or_vector(self, function: Any) -> Any:
+        if callable(function):
+            return Function(function, self.names)
+        found = constraints.linear(function, self.names, "function")
+        labels = [text.removesuffix(" = 0") for text in found.texts]
+        return Combinations(found.matrix, -found.value, labels)
+
+    def _profile_intervals(self, level: float) -> np.ndarray:
+        ends = np.full((self._n, 2), np.nan)
+        for j, name in enumerate(self.names):
+            if self._free[j] or self._infinite[j]:
+                ends[j] = self.profile(name).interval(level)
+        return ends
+
+
+class Profile:
+    """The profile likelihood of one function of the parameters.
+
+    Attributes
+    ----------
+    name : what is profiled.
+    estimate : its value at the maximum, ±inf where that lies at infinity.
+    se : its standard error; NaN where it has none.
+    """
+
+    def __init__(self, name: str, se: float, profiler: Profiler, names: tuple[str, ...], df: float | None) -> None:
+        self.name, self.se = name, se
+        self.estimate = profiler.estimate
+        self._profiler, self._names, self._df = profiler, names, df
+
+    def interval(self, level: float = 0.95) -> np.ndarray:
+        """Lower and upper end, (2,), where the signed root of the likelihood ratio reaches ∓ its quantile.
+
+        The quantile is that of t where the dispersion is estimated, else of the normal. An end is infinite where the
+        likelihood never falls so far, and NaN where the profile of a nonlinear function could not be followed to it.
+        """
+        reach = intervals.quantile(level, self._df)
+        ends = np.array([self._profiler.end(side, reach)[0] for side in (-1, 1)])
+        self._tell()
+        return ends
+
+    @cached_property
+    def trace(self) -> pd.DataFrame:
+        """The profile: value, zeta (the signed root), llf_drop (ℓ̂ − ℓ) and the parameters at each point."""
+        import pandas as pd
+
+        lines = []
+        profiler = self._profiler
+        centre = profiler.estimate if math.isfinite(profiler.estimate) else float("nan")
+        if math.isfinite(centre):
+            lines.append((centre, 0.0, 0.0, *profiler.theta[: len(self._names)]))
+        reach = intervals.quantile(TRACE_LEVEL, self._df)
+        ends = [profiler.end(side, reach)[0] for side in (-1, 1)]
+        for side, end in zip((-1, 1), ends, strict=True):
+            theta = None
+            for value in self._grid(centre, end, side):
+                try:
+                    found = profiler.at(value, theta)
+                except ConvergenceError:
+                    break
+                theta = found.theta
+                zeta = profiler.root(found, value)
+                lines.append((value, zeta, 0.5 * zeta * zeta, *found.theta[: len(self._names)]))
+        self._tell()
+        table = pd.DataFrame(lines, columns=["value", "zeta", "llf_drop", *self._names])
+        return table.sort_values("value", ignore_index=True)
+
+    def _grid(self, centre: float, end: float, side: int) -> np.ndarray:
+        if math.isfinite(centre) and math.isfinite(end):
+            return centre + (end - centre) * np.arange(1, POINTS + 1) / POINTS
+        width = self._profiler.scale * 3.0
+        if math.isfinite(centre):
+            return centre + side * width * np.arange(1, POINTS + 1) / POINTS
+        # The maximum is at infinity: from the finite end towards it.
+        if math.isfinite(end):
+            return end - side * width * np.arange(POINTS + 1) / POINTS
+        return np.zeros(0)
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values of the trace."""
+        return self.trace["value"].to_numpy()
+
+    @property
+    def zeta(self) -> np.ndarray:
+        """Signed roots √(2(ℓ̂ − ℓ_p)/φ̂) of the trace: a straight line where the Wald interval is right."""
+        return self.trace["zeta"].to_numpy()
+
+    @property
+    def better(self) -> pd.Series | None:
+        """Parameters with a higher likelihood than the fit's, if the profile met any: pass them as start= to refit."""
+        import pandas as pd
+
+        found = self._profiler.better
+        return None if found is None else pd.Series(found[1][: len(self._names)], index=list(self._names))
+
+    def plot(self, level: float = 0.95) -> Any:
+        """Draw the signed root against the value, with the interval; returns the matplotlib Figure."""
+        from raphson.report.plots import plot_profile
+
+        return plot_profile(self, level)
+
+    def __repr__(self) -> str:
+        lower, upper = self.interval()
+        return f"Profile of {self.name}: {self.estimate:.6g}, 95% interval [{lower:.6g}, {upper:.6g}]"
+
+    def _tell(self) -> None:
+        found = self._profiler.better
+        if found is not None:
+            gain = found[0] - self._profiler.top
+            warnings.warn(
+                f"profile: a better maximum than the fit's was found (by {gain:.3g} in the log-likelihood); fit "
+                "again with start=profile.better",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+
+def profile_of(fit: Any, function: Any) -> Profile:
+    """The profile of a scalar function of a fit's coefficients.
+
+    Raises
+    ------
+    ModelError
+        If it is no scalar, or depends on a parameter that was not estimated.
+    """
+    ground, n = fit._ground, fit._n
+    if fit._model.weights_kind == "sampling":
+        raise ModelError("profile: with sampling weights there is no likelihood to profile; use kind='wald'")
+    theta = ground.theta[:n]
+    J = function.jacobian(theta)
+    if len(J) != 1:
+        raise ModelError(f"name: expected one parameter or a function that returns one number; got {len(J)}")
+    if not J[:, ground.free[:n]].any():
+        raise ModelError("name: expected something that depends on an estimated parameter; it is held or aliased")
+    label = function.labels[0] if function.labels else "function"
+    wrapped = Padded(function, n, len(ground.theta))
+    linear = not function.hessian(theta).any() and hasattr(function, "matrix")
+    with np.errstate(all="ignore"):
+        estimate = _at_maximum(fit, function, J, linear)
+        root = delta.covariance_root(fit._certifying)
+        se = float(np.linalg.norm(root @ J[0]))
+    known = math.isfinite(se) and se > 0
+    scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), 1e-300)
+    profiler = Profiler(
+        ground.objective,
+        ground.theta,
+        ground.top,
+        ground.free,
+        wrapped,
+        linear,
+        estimate,
+        scale,
+        fit.dispersion,
+        ground.interior,
+    )
+    return Profile(label, se if known else math.nan, profiler, fit.names, fit._reference_df)
+
+
+def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool) -> float:
+    """The function at the maximum: infinite where the likelihood rises for ever in a direction that moves it."""
+    if fit._direction is None or fit._ground.interior:
+        return float(function.value(fit._ground.theta[: fit._n])[0])
+    values = fit._theta[: fit._n]
+    if not linear:
+        raise ModelError(
+            "name: some estimates are infinite; only single parameters and linear combinations have a profile"
+        )
+    direction = fit._direction[: fit._n]
+    terms = J[0] * direction
+    move = float(terms.sum())
+    if abs(move) > 1e-9 * float(np.abs(terms).sum()):
+        return math.copysign(math.inf, move)
+    return float(function.value(values)[0])

@@ -1,0 +1,190 @@
+"""What a Fit consists of, and the small things that all its parts use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.errors import DataError, ModelError
+from raphson.model.objective import Need
+from raphson.newton.estimate import Estimate
+from raphson.newton.path import Path
+from raphson.newton.status import Status
+from raphson.uncertainty import Information, Uncertainty
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class State:
+    """The attributes that :class:`raphson.fit.Fit` sets, for the classes it is made of.
+
+    Attributes
+    ----------
+    names : of the n coefficients.
+    family : settled, auxiliary parameters filled in.
+    status : how the iteration ended.
+    information_kind, cov_kind : which information and which covariance.
+    """
+
+    names: tuple[str, ...]
+    family: Any
+    status: Status
+    information_kind: Information
+    cov_kind: str
+    formula: str | None
+    method: str
+    bias: str | None
+    distance: float
+
+    # What only a fit with its data has.
+    _estimate: Estimate
+    _uncertainty: Uncertainty
+    _settled: Any
+    _groups: np.ndarray | None
+    _source: Any
+
+    _model: Any
+    """The model asked for; None in a loaded fit."""
+    _n: int
+    """How many coefficients the user sees."""
+    _theta: np.ndarray
+    """All parameters, auxiliary ones behind the coefficients, finite."""
+    _free: np.ndarray
+    _aliased: np.ndarray
+    _infinite: np.ndarray
+    _direction: np.ndarray | None
+    _auxiliary: tuple[str, ...]
+    _dispersion_rule: str | float
+    _predictor: Any
+    _schema: Any
+    _steps: Path
+    _floor: float
+
+    if TYPE_CHECKING:
+        # What the parts read of one another.
+        @property
+        def params(self) -> pd.Series: ...
+        @property
+        def bse(self) -> pd.Series: ...
+        @property
+        def use_t(self) -> bool: ...
+        @property
+        def dispersion(self) -> float: ...
+        @property
+        def df_resid(self) -> float: ...
+        @property
+        def deviance(self) -> float: ...
+        @property
+        def llf(self) -> float: ...
+        @property
+        def aic(self) -> float: ...
+        @property
+        def nobs(self) -> float: ...
+        @property
+        def has_intercept(self) -> bool: ...
+        @property
+        def _reference_df(self) -> float | None: ...
+        @property
+        def _estimates(self) -> np.ndarray: ...
+        @property
+        def _cov(self) -> np.ndarray: ...
+        @property
+        def _certifying(self) -> np.ndarray: ...
+        @property
+        def _effective(self) -> float: ...
+        @property
+        def _n_estimated(self) -> float: ...
+        def _llf_of(self, settled: Any, rows: Any) -> float: ...
+        @property
+        def _rows(self) -> Any: ...
+        @property
+        def _designs(self) -> list[Any]: ...
+
+    def _series(self, values: np.ndarray) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(np.asarray(values, dtype=float), index=list(self.names))
+
+    def _named(self, mask: np.ndarray) -> list[str]:
+        return [name for name, chosen in zip(self.names, mask, strict=True) if chosen]
+
+    def _need_data(self, what: str) -> Any:
+        if self._model is None:
+            raise DataError(f"{what}: a loaded fit does not carry its data; fit again to get them")
+        return self._model
+
+    @cached_property
+    def _row_labels(self) -> Any:
+        data = self._need_data("row labels").data
+        return kept_labels(data.labels, data.index, len(self._model.y) + data.n_dropped)
+
+    def _by_row(self, values: np.ndarray) -> Any:
+        """Rows of (C, n) as a Series, or as a frame with a column for each level."""
+        import pandas as pd
+
+        if len(values) == 1:
+            return pd.Series(values[0], index=self._row_labels)
+        return pd.DataFrame(values.T, index=self._row_labels, columns=list(self.family.levels))
+
+    def _check_finite(self, J: np.ndarray) -> None:
+        """Refuse what concerns a parameter without a standard error."""
+        known = np.isfinite(np.diagonal(self._cov))
+        without = self._named(J.any(axis=0) & ~known)
+        if without or not np.isfinite(J).all():
+            who = ", ".join(without) or "a parameter"
+            raise ModelError(
+                f"constraint: {who} has no finite estimate with a standard error (aliased, infinite or at a bound); "
+                "leave it out, or use lr_test if it is infinite"
+            )
+
+    @property
+    def _ground(self) -> Ground:
+        """Where restricted maxima are looked for."""
+        return Ground.of(self._estimate, self._need_data("a restricted maximum"))
+
+
+def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
+    """The index of the rows that were kept, of n in all."""
+    import pandas as pd
+
+    labels = pd.RangeIndex(n) if labels is None else labels
+    return labels if index is None else labels[index]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where restricted maxima are looked for: the model asked for, and its maximum.
+
+    Attributes
+    ----------
+    model : the model.
+    objective : what is maximised.
+    theta : (p,) the maximum; where it lies at infinity, finite parameters to begin at.
+    free : (p,) mask of the parameters that move.
+    top : ℓ at the maximum, or its supremum.
+    interior : whether `theta` is the maximum.
+    """
+
+    model: Any
+    objective: Any
+    theta: np.ndarray
+    free: np.ndarray
+    top: float
+    interior: bool
+
+    @staticmethod
+    def of(found: Estimate, asked: Any) -> Ground:
+        """The ground of an estimate of the model `asked`."""
+        result = found.result
+        top = result.evaluation.value
+        if found.status is not Status.SEPARATED:
+            model = found.model
+            return Ground(model, model.objective, result.theta, result.free, top, True)
+        # The limit's likelihood is the supremum of that of the model asked for, whose finite parameters are wanted.
+        start = asked.start(Need()).theta
+        free = result.free | (found.infinite != 0)
+        return Ground(asked, asked.objective, np.where(free, start, 0.0), free, top, False)

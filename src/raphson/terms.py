@@ -1,0 +1,130 @@
+"""The terms of a fit: what leaving one out does, and how collinear they are."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.inference.restricted import maximum_on_plane
+from raphson.model.objective import Need
+from raphson.testing import Testing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Terms(Testing):
+    """The part of a Fit that looks at whole terms of its formula."""
+
+    def drop1(self) -> pd.DataFrame:
+        """Test each term by leaving it out: likelihood-ratio tests, as R's ``drop1``.
+
+        Only terms that no other term contains are left out: with ``a:b`` in the model, neither ``a`` nor ``b`` is.
+        Each smaller model is maximised anew, from this one's estimates.
+
+        Returns
+        -------
+        DataFrame
+            First ``<none>``, then a row for each term: df, deviance, aic, statistic, p_value. The statistic is F where
+            the dispersion is estimated (the aic then is R's, at the ML dispersion), else χ².
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> fit = rp.glm("low ~ age + race", rp.datasets.load("births"), family="binomial")
+        >>> fit.drop1()[["df", "statistic", "p_value"]].round(4)
+                df  statistic  p_value
+        <none>   0        NaN      NaN
+        age      1     1.5341   0.2155
+        race     2     3.7845   0.1507
+        """
+        import pandas as pd
+
+        self._check_likelihood("drop1")
+        ground = self._ground
+        lines: dict[str, tuple[Any, ...]] = {"<none>": (0, self.deviance, self.aic, math.nan, math.nan)}
+        terms = ground.model.terms
+        for term, columns in terms.items():
+            if any(_contains(other, term) for other in terms if other != term):
+                continue
+            moved = [j for j in columns if ground.free[j]]
+            if not moved:
+                lines[term] = (0, self.deviance, self.aic, math.nan, math.nan)
+                continue
+            R = np.zeros((len(moved), len(ground.theta)))
+            R[np.arange(len(moved)), moved] = 1.0
+            metric = ground.objective.evaluate(ground.theta, Need(kinds=("expected",))).information["expected"].matrix
+            found = maximum_on_plane(ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, metric)
+            test = self._lr(term, 2.0 * (ground.top - found.value) / self.dispersion, len(moved))
+            settled = ground.model.settled(found.theta)
+            rows = settled.rows(found.theta[: settled.predictor.n_params])
+            aic = -2.0 * self._llf_of(settled, rows) + 2.0 * (self._n_estimated - len(moved))
+            lines[term] = (len(moved), settled.deviance(rows), aic, test.statistic, test.p_value)
+        if len(lines) == 1:
+            raise ModelError("drop1: the model has no term that could be left out")
+        table = pd.DataFrame.from_dict(lines, orient="index", columns=["df", "deviance", "aic", "statistic", "p_value"])
+        return table.astype({"df": int})
+
+    def vif(self) -> pd.DataFrame:
+        """Variance inflation of each term: how much its collinearity with the others widens its confidence region.
+
+        Returns
+        -------
+        DataFrame
+            ``vif``, the generalised factor of Fox and Monette (1992, JASA 87, equation 10), from the correlations of
+            the estimates (as R's ``car::vif``); ``df``, how many coefficients the term has; and ``scaled``,
+            vif^(1/(2 df)), the factor of a standard error.
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> fit = rp.glm("low ~ age + lwt", rp.datasets.load("births"), family="binomial")
+        >>> fit.vif()["vif"].round(4).to_dict()
+        {'age': 1.0223, 'lwt': 1.0223}
+        """
+        import pandas as pd
+
+        terms = self._need_data("vif").terms or {name: [j] for j, name in enumerate(self.names)}
+        V = self._certifying
+        used = [j for j in range(self._n) if np.isfinite(V[j, j]) and any(j in own for own in terms.values())]
+        C = V[np.ix_(used, used)]
+        scale = np.sqrt(np.diagonal(C))
+        C = C / scale / scale[:, None]
+        lines = {}
+        for term, columns in terms.items():
+            own = np.isin(used, columns)
+            if own.any():
+                logs = [np.linalg.slogdet(part)[1] for part in (C[np.ix_(own, own)], C[np.ix_(~own, ~own)], C)]
+                factor, df = math.exp(logs[0] + logs[1] - logs[2]), int(own.sum())
+                lines[term] = (factor, df, factor ** (0.5 / df))
+        if len(lines) < 2:
+            raise ModelError("vif: expected at least two terms beside the intercept; one cannot inflate another")
+        return pd.DataFrame.from_dict(lines, orient="index", columns=["vif", "df", "scaled"])
+
+
+def _factors(term: str) -> frozenset[str]:
+    """The factors of a term: its parts between colons that stand outside brackets and quotes.
+
+    >>> sorted(_factors("C(a, levels=['x:y']):b"))
+    ["C(a, levels=['x:y'])", 'b']
+    """
+    parts, depth, quote = [""], 0, ""
+    for letter in term:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"`":
+            quote = letter
+        depth += (letter in "([") - (letter in ")]") if not quote else 0
+        if letter == ":" and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return frozenset(re.sub(r"\s+", " ", part.strip()) for part in parts)
+
+
+def _contains(larger: str, term: str) -> bool:
+    return _factors(term) < _factors(larger)
