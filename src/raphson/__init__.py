@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from raphson.comparing import anova
     from raphson.fit import Fit, load
     from raphson.model import families
+    from raphson.simulation import simulate_coverage
 
 _WHERE = {
     "glm": ("raphson.api", "glm"),
@@ -34,6 +35,8 @@ _WHERE = {
     "Fit": ("raphson.fit", "Fit"),
     "anova": ("raphson.comparing", "anova"),
     "load": ("raphson.fit", "load"),
+    "sklearn": ("raphson.sklearn", None),
+    "simulate_coverage": ("raphson.simulation", "simulate_coverage"),
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
     "autodiff": ("raphson.autodiff", None),
@@ -59,6 +62,8 @@ __all__ = [
     "glm",
     "load",
     "nls",
+    "simulate_coverage",
+    "sklearn",
 ]
 
 

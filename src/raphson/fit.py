@@ -27,6 +27,8 @@ from raphson.uncertainty import COVARIANCES, INFORMATION, Information, Uncertain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from raphson.resampling import Bootstrap
+
 
 class Fit(Goodness, Diagnosing, Terms, Profiling):
     """A fitted model.
@@ -333,6 +335,44 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
             self._reference_df,
         )
         return predictor.predict(X, shift, labels, se=se, interval=interval, level=level, kind=kind)
+
+    def bootstrap(
+        self,
+        n: int = 1000,
+        seed: int | None = None,
+        kind: str = "nonparametric",
+        simulate: Callable[..., np.ndarray] | None = None,
+    ) -> Bootstrap:
+        """Refit the model to resampled data: standard errors, bias and intervals that do not lean on asymptotics.
+
+        Parameters
+        ----------
+        n : replicates.
+        seed : of the randomisation; the same seed gives the same replicates.
+        kind : "nonparametric" (rows are drawn with replacement), "cluster" (the clusters of ``groups=`` are) or
+            "parametric" (responses are drawn from the fitted model).
+        simulate : for "parametric" where the family cannot be drawn from: ``simulate(rng, eta (K, n)) -> (n,)``.
+
+        Returns
+        -------
+        Bootstrap
+            With ``estimates`` (n, p), ``se``, ``bias``, ``conf_int(level, kind)``, ``statuses``, ``plot()``.
+
+        Notes
+        -----
+        Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 6.3 and 7.2.
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> births = rp.datasets.load("births")
+        >>> fit = rp.glm("low ~ lwt + smoke", births, family="binomial")
+        >>> fit.bootstrap(200, seed=1).se.round(2).to_dict()
+        {'Intercept': 0.79, 'lwt': 0.01, 'smoke': 0.34}
+        """
+        from raphson.resampling import bootstrap
+
+        return bootstrap(self, n, seed, kind, simulate)
 
     def update(self, formula: str) -> Fit:
         """Fit again with another formula on the same data; ``.`` stands for what was there: ``". ~ . + age"``."""

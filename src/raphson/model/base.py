@@ -6,7 +6,7 @@ Subclasses say what the predictor is and where to start: :mod:`raphson.model.glm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from raphson.model.bias import BiasReduced
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
 from raphson.model.predictor import Predictor
+from raphson.model.replicates import Replicates
 from raphson.model.rows import block_rows
 
 WEIGHTS_KINDS = ("precision", "frequency", "sampling")
@@ -142,6 +143,11 @@ class Model:
         """(lower, upper), each (p,), the box that θ is kept in; None for none."""
         return None
 
+    @property
+    def replicates(self) -> Replicates | None:
+        """The model as many replicates share it; None where each has to be fitted by itself."""
+        return None
+
     @cached_property
     def row_weight(self) -> np.ndarray:
         """(n,) weights, trials included."""
@@ -217,6 +223,12 @@ class Model:
     def settled(self, theta: np.ndarray) -> Model:
         """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
         return self
+
+    def replica(self, y: np.ndarray, counts: np.ndarray) -> Self:
+        """The same model with other responses (n,), and each row counting so many times, (n,)."""
+        weights = counts if self.data.weights is None else self.data.weights * counts
+        weight = counts if self.weight is None else self.weight * counts
+        return replace(self, y=y, weight=weight, data=replace(self.data, weights=weights))
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 

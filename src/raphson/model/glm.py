@@ -24,11 +24,15 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
+from raphson.model.replicates import Replicates
 from raphson.model.separation import separated, separated_multinomial
 from raphson.model.start import start_from
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation."""
+
+MOST_DENSE = 2**27
+"""Larger designs (1 GB) are not made dense for the sake of fitting many replicates together."""
 
 FAR = 1e4
 """η at infinity: every mean there is at its limit in double precision."""
@@ -186,6 +190,18 @@ class GeneralisedLinearModel(Model):
         """The design matrix of each predictor, at any θ."""
         ones = np.ones((len(self.y), 1))
         return [(self.data.X, ones)[d] for d in self.predictor.design]
+
+    @cached_property
+    def replicates(self) -> Replicates | None:
+        n, p = self.data.X.shape
+        if n * p > MOST_DENSE:
+            return None
+        X, ones = np.ascontiguousarray(dense(self.data.X)), np.ones((n, 1))
+        offset = None
+        if any(block.offset is not None for block in self.blocks):
+            offset = np.concatenate([block.offset for block in self.blocks], axis=1)
+        designs = [(X, ones)[d] for d in self.predictor.design]
+        return Replicates(self.family, designs, self.predictor.slices, offset)
 
     def subset(self, rows: slice) -> GeneralisedLinearModel:
         """The same model on some of its rows."""

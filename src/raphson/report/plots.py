@@ -193,6 +193,73 @@ def plot_profile(profile: Any, level: float = 0.95) -> Figure:
     return figure
 
 
+def plot_replicates(bootstrap: Any, level: float = 0.95) -> Figure:
+    """Draw the bootstrap replicates of each parameter: their histogram, the estimate, and the BCa interval.
+
+    Parameters
+    ----------
+    bootstrap : Bootstrap
+    level : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With an axes for each of the first twelve parameters.
+    """
+    names = list(bootstrap.params.index)[:12]
+    ends = bootstrap.conf_int(level)
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = _figure(2.6 * columns + 0.4, 2.0 * rows + 0.3)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, name in zip(grid.flat, names, strict=False):
+        values = bootstrap.estimates[name].to_numpy()
+        axes.hist(values[np.isfinite(values)], bins=40, color=FAINT)
+        axes.axvspan(*ends.loc[name], color=ACCENT, alpha=0.15, linewidth=0)
+        axes.axvline(bootstrap.params[name], color=ACCENT, linewidth=1.5)
+        axes.set_title(_cut(name), fontsize=9, color=INK, parse_math=False)
+        axes.set_yticks([])
+        _tidy(axes)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def plot_coverage(coverage: Any) -> Figure:
+    """Draw the coverage of each interval, and how the standard errors compare with the spread of the estimates.
+
+    Parameters
+    ----------
+    coverage : Coverage
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With two axes. The band is what Monte Carlo error alone allows, two standard errors either way.
+    """
+    table = coverage.table.iloc[:40]
+    figure = _figure(7.2, 1.4 + 0.28 * max(len(table), 2))
+    left, right = figure.subplots(1, 2, sharey=True)
+    heights = np.arange(len(table))[::-1]
+    for name, color, shift in (("wald", INK, 0.12), ("profile", ACCENT, -0.12)):
+        if name in table:
+            left.plot(100 * table[name], heights + shift, "o", color=color, markersize=6, label=name)
+    promised, error = 100 * coverage.level, 100 * coverage.error
+    left.axvline(promised, color=INK, linewidth=0.8)
+    left.axvspan(promised - 2 * error, promised + 2 * error, color=FAINT, alpha=0.5, linewidth=0)
+    left.set_xlabel(f"coverage of {promised:g}% intervals (%)")
+    left.set_yticks(heights, [_cut(name) for name in table.index], parse_math=False)
+    left.set_ylim(-0.7, len(table) - 0.3)
+    left.legend(frameon=False, fontsize=8.5)
+    right.plot(table["se_ratio"], heights, "o", color=ACCENT, markersize=6)
+    right.axvline(1, color=INK, linewidth=0.8)
+    right.set_xlabel("mean standard error / actual spread")
+    for axes in (left, right):
+        _tidy(axes)
+    return figure
+
+
 def _residuals(fit: Any) -> tuple[str, np.ndarray]:
     try:
         return "quantile", np.asarray(fit.residuals(kind="quantile"), dtype=float)

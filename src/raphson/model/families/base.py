@@ -318,6 +318,33 @@ class Family:
         """
         raise ModelError(f"The {self.name} family has no distribution function for quantile residuals.")
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        """Draw responses (count, n).
+
+        Parameters
+        ----------
+        rng : source of randomness.
+        eta : (K, n) linear predictors.
+        mean : (C, n) means.
+        scale : (n,) dispersion over precision weight.
+        size : (n,) numbers of trials, or None.
+        count : responses of each row.
+
+        Raises
+        ------
+        ModelError
+            If the family has no distribution to draw from.
+        """
+        raise ModelError(f"simulate: the {self.name} family has no distribution to draw from; pass simulate=")
+
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
         """The direction of eta in which the log density only rises: (n,) of +1, -1 and 0 (none).
 

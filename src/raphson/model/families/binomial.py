@@ -208,6 +208,18 @@ class Binomial(Family):
         coefficient = gammaln(m + 1.0) - gammaln(m * y + 1.0) - gammaln(m * (1.0 - y) + 1.0)
         return coefficient if size is None else weight * coefficient
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        trials = np.ones(mean.shape[1]) if size is None else np.round(size)
+        return rng.binomial(trials.astype(np.int64), mean[0], (count, mean.shape[1])) / trials
+
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -230,6 +242,17 @@ class QuasiBinomial(Binomial):
     name: ClassVar[str] = "quasibinomial"
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True
+
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        return Family.sample(self, rng, eta, mean, scale, size, count)
 
     def ml_dispersion(
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"

@@ -106,6 +106,17 @@ class Gaussian(Family):
     ) -> float:
         return mean_deviance(self, y, mean, weight, weights_kind)
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        return mean[0] + np.sqrt(scale) * rng.standard_normal((count, mean.shape[1]))
+
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +181,17 @@ class Poisson(PositiveMean):
 
         return -weight * gammaln(y + 1.0)
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        return rng.poisson(mean[0], (count, mean.shape[1])).astype(np.float64)
+
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -188,6 +210,17 @@ class QuasiPoisson(Poisson):
     name: ClassVar[str] = "quasipoisson"
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True
+
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        return Family.sample(self, rng, eta, mean, scale, size, count)
 
     def ml_dispersion(
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
@@ -277,6 +310,18 @@ class Gamma(PositiveMean):
                 break
         return float(np.exp(-log_shape))
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        shape = 1.0 / scale
+        return mean[0] * scale * rng.standard_gamma(np.broadcast_to(shape, (count, mean.shape[1])))
+
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -339,6 +384,17 @@ class InverseGaussian(PositiveMean):
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
     ) -> float:
         return mean_deviance(self, y, mean, weight, weights_kind, ((y - mean) / mean) ** 2 / y)
+
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        return rng.wald(mean[0], 1.0 / scale, (count, mean.shape[1]))
 
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None

@@ -157,6 +157,19 @@ class Multinomial(Family):
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         return np.zeros(np.shape(y))
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        # One uniform number a row against the cumulated probabilities.
+        u = rng.random((count, mean.shape[1]))
+        return np.sum(u[:, None] > np.cumsum(mean, axis=0)[:-1], axis=1).astype(np.float64)
+
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
         """All 0: a direction of K predictors is no sign; the caller handles categories."""
         return np.zeros(np.shape(y), dtype=np.int8)

@@ -190,6 +190,18 @@ class NegativeBinomial(PositiveMean):
         known = 0.0 if self.theta is None else gamma_functions.lgamma_difference(y, self.theta)
         return weight * (known - gammaln(y + 1.0))
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        theta = self._known()
+        return rng.negative_binomial(theta, theta / (theta + mean[0]), (count, mean.shape[1])).astype(np.float64)
+
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -175,6 +175,25 @@ class Tweedie(PositiveMean):
             return np.full(np.shape(y), np.nan)
         return _series_at_mean(np.asarray(y, dtype=np.float64), p, dispersion / weight)
 
+    def sample(
+        self,
+        rng: np.random.Generator,
+        eta: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        size: np.ndarray | None,
+        count: int,
+    ) -> np.ndarray:
+        named, p = self._named(), float(self.power)
+        if named is not None:
+            return named.sample(rng, eta, mean, scale, size, count)
+        if not 1 < p < 2:
+            return super().sample(rng, eta, mean, scale, size, count)
+        # A Poisson number of gamma variables (Jorgensen 1987, J. R. Statist. Soc. B 49, section 4.2).
+        m = mean[0]
+        jumps = rng.poisson(m ** (2 - p) / (scale * (2 - p)), (count, len(m)))
+        return scale * (p - 1) * m ** (p - 1) * rng.standard_gamma(jumps * ((2 - p) / (p - 1)))
+
     def ml_dispersion(
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
     ) -> float:

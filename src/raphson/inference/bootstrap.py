@@ -1,0 +1,109 @@
+"""Intervals from bootstrap replicates: functions of the replicates' estimates alone.
+
+Davison and Hinkley (1997), Bootstrap Methods and their Application, chapter 5; Efron and Tibshirani (1993), An
+Introduction to the Bootstrap, chapters 13 and 14.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from raphson.errors import ModelError
+from raphson.inference.intervals import quantile
+
+KINDS = ("percentile", "basic", "bca", "studentised")
+
+
+def intervals(
+    replicates: np.ndarray,
+    estimate: np.ndarray,
+    kind: str = "bca",
+    level: float = 0.95,
+    *,
+    acceleration: np.ndarray | None = None,
+    errors: np.ndarray | None = None,
+    error: np.ndarray | None = None,
+) -> np.ndarray:
+    """Bootstrap intervals, (p, 2).
+
+    Parameters
+    ----------
+    replicates : (B, p) estimates of the replicates; rows with a NaN must have been left out.
+    estimate : (p,).
+    kind : "percentile", "basic", "bca" or "studentised".
+    level : coverage.
+    acceleration : (p,) for "bca": :func:`acceleration`.
+    errors, error : (B, p) standard errors of the replicates and (p,) that of the estimate, for "studentised".
+
+    Raises
+    ------
+    ModelError
+        For another kind, a level outside (0, 1), or missing standard errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draws = np.random.default_rng(0).normal(size=(100_000, 1))
+    >>> intervals(draws, np.zeros(1), "percentile").round(1).tolist()
+    [[-2.0, 2.0]]
+    """
+    quantile(level)  # checks it
+    if kind not in KINDS:
+        raise ModelError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+    alpha = 0.5 * (1.0 - level)
+    if len(replicates) < 2:
+        return np.full((len(estimate), 2), np.nan)
+    if kind == "percentile":
+        return _quantiles(replicates, np.full((len(estimate), 2), [alpha, 1 - alpha]))
+    if kind == "basic":
+        # θ̂* − θ̂ stands for θ̂ − θ (Davison and Hinkley 1997, equation 5.6).
+        ends = _quantiles(replicates, np.full((len(estimate), 2), [alpha, 1 - alpha]))
+        return 2 * estimate[:, None] - ends[:, ::-1]
+    if kind == "bca":
+        a = np.zeros(len(estimate)) if acceleration is None else acceleration
+        return _quantiles(replicates, bca_levels(replicates, estimate, a, level))
+    if errors is None or error is None:
+        raise ModelError("kind: 'studentised' needs the standard errors of every replicate; use kind='bca'")
+    t = (replicates - estimate) / errors
+    ends = _quantiles(t, np.full((len(estimate), 2), [alpha, 1 - alpha]))
+    return estimate[:, None] - error[:, None] * ends[:, ::-1]
+
+
+def bca_levels(replicates: np.ndarray, estimate: np.ndarray, a: np.ndarray, level: float) -> np.ndarray:
+    """Which quantiles of the replicates the ends of the BCa interval are, (p, 2).
+
+    Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) with z₀ = Φ⁻¹(share of replicates below the estimate), a the acceleration
+    (Efron 1987, JASA 82, equation 2.3).
+    """
+    below = np.mean(replicates < estimate, axis=0) + 0.5 * np.mean(replicates == estimate, axis=0)
+    B = len(replicates)
+    z0 = special.ndtri(np.clip(below, 0.5 / B, 1 - 0.5 / B))
+    z = special.ndtri(0.5 * (1.0 - level)) * np.array([1.0, -1.0])
+    shifted = z0[:, None] + z
+    return special.ndtr(z0[:, None] + shifted / (1 - a[:, None] * shifted))
+
+
+def acceleration(influence: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+    """Acceleration of the BCa interval, Σ l³/(6 (Σ l²)^{3/2}), from the influence l of each row or cluster.
+
+    Parameters
+    ----------
+    influence : (m, p) how each row moves the estimates, up to a common factor.
+    counts : (m,) how many units each row stands for.
+
+    Notes
+    -----
+    Efron and Tibshirani (1993), equation 14.15, with the infinitesimal jackknife.
+    """
+    count = np.ones(len(influence)) if counts is None else counts
+    square = count @ influence**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(square > 0, count @ influence**3 / (6.0 * square**1.5), 0.0)
+
+
+def _quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantile levels[j] of column j, (p, 2), at positions (B + 1)·level (Davison and Hinkley 1997, section 5.2.1)."""
+    return np.stack(
+        [np.quantile(column, level, method="weibull") for column, level in zip(values.T, levels, strict=True)]
+    )

@@ -1,0 +1,216 @@
+"""The likelihood of many replicates of one data set at once: the same design, other weights or other responses.
+
+A bootstrap resamples rows by giving them counts, and a simulation draws new responses; in both the design X stays.
+For R replicates with coefficients Θ (R, p) everything is a matrix product,
+
+    η       = Θ Xᵀ                               (R, n)
+    scores  = U X,   U (R, n) weighted row scores   (R, p)
+    M       = W Z,   Z (n, p(p+1)/2) the products x_ij x_ik, W (R, n) weighted row information
+
+and the row quantities are those of the compiled step that a single fit uses, over R·n rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import BLOCK_ROWS, Block, padded
+from raphson.model.rows import block_rows as evaluate_rows
+from raphson.numeric import anchor, x64
+
+SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1])
+"""Rows that are evaluated together; as replicates end the rows become fewer, and every size compiles anew."""
+
+CHUNK_ROWS = 4 * BLOCK_ROWS[-1]
+"""Rows of the replicates that are worked on together."""
+
+MOST_PRODUCTS = 2**24
+"""Above so many numbers the products x_ij x_ik are not kept, and M is formed replicate by replicate."""
+
+
+@dataclass(frozen=True)
+class ReplicateRows:
+    """Row quantities of R replicates.
+
+    Attributes
+    ----------
+    value : (R, n) unweighted log densities, up to terms without η; None where they were not asked for.
+    score : (R, K, n) weighted.
+    observed, expected : (R, K, K, n) weighted.
+    mean : (R, C, n).
+    """
+
+    value: np.ndarray | None
+    score: np.ndarray
+    observed: np.ndarray
+    expected: np.ndarray
+    mean: np.ndarray
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """A family and linear predictors over rows that all replicates share.
+
+    Attributes
+    ----------
+    family : of the responses.
+    designs : the design of each of the K predictors, dense (n, p_k).
+    slices : where the coefficients of each lie in θ.
+    offset : (K, n) or None.
+    """
+
+    family: Any
+    designs: Sequence[np.ndarray]
+    slices: Sequence[slice]
+    offset: np.ndarray | None
+
+    @property
+    def n_rows(self) -> int:
+        return self.designs[0].shape[0]
+
+    @cached_property
+    def n_params(self) -> int:
+        return max(part.stop for part in self.slices)
+
+    @property
+    def chunk(self) -> int:
+        """How many replicates are worked on together."""
+        return max(1, CHUNK_ROWS // self.n_rows)
+
+    def eta(self, theta: np.ndarray) -> np.ndarray:
+        """(K, R, n) linear predictors at Θ (R, p)."""
+        eta = np.stack([theta[:, part] @ X.T for X, part in zip(self.designs, self.slices, strict=True)])
+        return eta if self.offset is None else eta + self.offset[:, None]
+
+    def rows(self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool = True) -> ReplicateRows:
+        """Row quantities at Θ (R, p) with responses (R, n) and weights (R, n), or (n,) of each for all.
+
+        Without `values`, whose logarithms take half of the time, the log densities are left out.
+        """
+        R, n = len(theta), self.n_rows
+        eta = self.eta(theta).reshape(len(self.designs), R * n)
+        y = np.broadcast_to(y, (R, n)).reshape(-1)
+        weight = np.broadcast_to(weight, (R, n)).reshape(-1)
+        size = SIZES[0] if R * n <= SIZES[0] else SIZES[1]
+        # Without a closed form the value comes with its derivatives, and nothing is saved by leaving it out.
+        evaluate = self._derivatives if self.family.canonical and not values else self._all
+        parts = []
+        for start in range(0, R * n, size):
+            cut = slice(start, min(start + size, R * n))
+            parts.append(evaluate(_block(y[cut], weight[cut], size), _padded_eta(eta[:, cut], weight[cut], size)))
+
+        def joined(k: int) -> Any:
+            pieces = [part[k] for part in parts]
+            if pieces[0] is None:
+                return None
+            table = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=-1)
+            return np.moveaxis(table.reshape(*table.shape[:-1], R, n), -2, 0)
+
+        value, score, observed = joined(0), joined(1), joined(2)
+        expected = observed if self.family.canonical else joined(3)
+        return ReplicateRows(value, score, observed, expected, joined(4))
+
+    def _all(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
+        found = evaluate_rows(self.family, block, eta)
+        return found.value, found.score, found.observed, found.expected, found.mean
+
+    def _derivatives(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
+        with x64():
+            found = _compiled()(self.family, block.y, eta, block.weight, anchor())
+            score, information, mean = (np.asarray(table)[..., : block.rows] for table in found)
+            return None, score, information, information, mean
+
+    def score(self, u: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ u_i, (R, p), for u (R, K, n)."""
+        out = np.zeros((len(u), self.n_params))
+        for k, (X, part) in enumerate(zip(self.designs, self.slices, strict=True)):
+            out[:, part] += u[:, k] @ X
+        return out
+
+    def information(self, W: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ W_i J_i, (R, p, p), for W (R, K, K, n)."""
+        M = np.zeros((len(W), self.n_params, self.n_params))
+        for k, (X, part) in enumerate(zip(self.designs, self.slices, strict=True)):
+            for j in range(k + 1):
+                block = self._weighted_products(k, j, X, self.designs[j], W[:, k, j])
+                M[:, part, self.slices[j]] += block
+                if j < k:
+                    M[:, self.slices[j], part] += np.swapaxes(block, 1, 2)
+        return M
+
+    def _weighted_products(self, k: int, j: int, X: np.ndarray, Y: np.ndarray, w: np.ndarray) -> np.ndarray:
+        a, b = X.shape[1], Y.shape[1]
+        products = self._products(k, j)
+        if products is None:
+            return np.stack([(X * row[:, None]).T @ Y for row in w])
+        flat = w @ products
+        if X is not Y:
+            return flat.reshape(-1, a, b)
+        return flat[:, _symmetric(a)]
+
+    @cached_property
+    def _kept_products(self) -> dict[tuple[int, int], np.ndarray | None]:
+        return {}
+
+    def _products(self, k: int, j: int) -> np.ndarray | None:
+        """Z, the products of the columns of two designs, (n, a b), or (n, a (a + 1)/2) where they are one."""
+        X, Y = self.designs[k], self.designs[j]
+        key = (id(X), id(Y))
+        if key not in self._kept_products:
+            same = X is Y
+            a, b = X.shape[1], Y.shape[1]
+            count = a * (a + 1) // 2 if same else a * b
+            if self.n_rows * count > MOST_PRODUCTS:
+                self._kept_products[key] = None
+            elif same:
+                rows, columns = np.tril_indices(a)
+                self._kept_products[key] = X[:, rows] * X[:, columns]
+            else:
+                self._kept_products[key] = (X[:, :, None] * Y[:, None, :]).reshape(self.n_rows, count)
+        return self._kept_products[key]
+
+
+@cache
+def _compiled() -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    def derivatives(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> tuple[Any, ...]:
+        del anchor
+        rows = family.rows(y, eta)
+
+        def weigh(quantity: Any) -> Any:
+            return jnp.where(weight > 0, weight * quantity, 0.0)
+
+        # Of a canonical family, whose two informations are one. Where φ is known the mean is not needed either.
+        mean = jnp.zeros((1, *y.shape)) if family.dispersion_fixed else rows.mean
+        return weigh(rows.score), weigh(rows.observed), mean
+
+    return jax.jit(derivatives, keep_unused=True)
+
+
+def _block(y: np.ndarray, weight: np.ndarray, size: int) -> Block:
+    rows = len(y)
+    fill = int(np.argmax(weight > 0))
+    if rows < size:
+        weight = np.concatenate([weight, np.zeros(size - rows)])
+    return Block((), padded(y, size, fill), weight, None, rows, 0, fill)
+
+
+def _padded_eta(eta: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
+    if eta.shape[1] == size:
+        return eta
+    fill = int(np.argmax(weight > 0))
+    return np.concatenate([eta, np.repeat(eta[:, fill, None], size - eta.shape[1], axis=1)], axis=1)
+
+
+def _symmetric(p: int) -> np.ndarray:
+    """(p, p) positions in the list of the lower triangle's elements, row by row."""
+    row, column = np.indices((p, p))
+    high, low = np.maximum(row, column), np.minimum(row, column)
+    return high * (high + 1) // 2 + low

@@ -1,0 +1,471 @@
+"""The bootstrap: a fit's sampling distribution, from refits to resampled rows, clusters or simulated responses.
+
+Models with linear predictors are refitted in batches, by matrix products over all replicates of a chunk
+(:mod:`raphson.newton.replicates`); any other model one replicate after another, from the estimate. Replicates that
+the batch cannot fit are fitted alone, which tells why: separated and failed ones are counted, and left out of the
+summaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.errors import ModelError, RaphsonError
+from raphson.execute import Executor
+from raphson.inference import bootstrap as bootstrap_intervals
+from raphson.inference.influence import dfbeta
+from raphson.model.base import Model, RowTable
+from raphson.newton import replicates
+from raphson.newton.batch import inverses
+from raphson.newton.estimate import Estimate, Options, estimate
+from raphson.newton.methods import METHODS, resolve_method
+from raphson.newton.status import Status
+from raphson.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("nonparametric", "parametric", "cluster")
+
+Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+"""``simulate(rng, eta (K, n)) -> (n,)`` responses."""
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """Replicates of a model, refitted.
+
+    Attributes
+    ----------
+    theta : (B, p) estimates, auxiliary parameters last; the last iterate where there is no finite maximum.
+    variance : (B, p) variances by the model, the dispersion included; NaN where not known.
+    dispersion : (B,).
+    score : (B, p) scores at the start, dispersion included; NaN where not known.
+    status : (B,) of :class:`Status`.
+    """
+
+    theta: np.ndarray
+    variance: np.ndarray
+    dispersion: np.ndarray
+    score: np.ndarray
+    status: np.ndarray
+
+    @cached_property
+    def finite(self) -> np.ndarray:
+        """(B,) mask of the replicates that have a finite maximum."""
+        return np.array([status.converged for status in self.status], dtype=bool)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many ended in which way, the most frequent first."""
+        found: dict[str, int] = {}
+        for status in self.status:
+            found[status.value] = found.get(status.value, 0) + 1
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    @staticmethod
+    def joined(parts: Sequence[Refitted]) -> Refitted:
+        names = Refitted.__dataclass_fields__
+        return Refitted(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Bootstrap replicates of a fit, and what they say about it.
+
+    Attributes
+    ----------
+    kind : "nonparametric", "parametric" or "cluster".
+    params : the fit's estimates.
+    estimates : a frame (B, p): the estimates of each replicate, NaN where it has none.
+    statuses : how many replicates ended in which way.
+    """
+
+    kind: str
+    params: pd.Series
+    estimates: pd.DataFrame
+    statuses: dict[str, int]
+    _errors: np.ndarray = field(repr=False)
+    _error: np.ndarray = field(repr=False)
+    _acceleration: np.ndarray | None = field(repr=False)
+
+    @cached_property
+    def _used(self) -> np.ndarray:
+        return np.isfinite(self.estimates.to_numpy()).all(axis=1)
+
+    @cached_property
+    def _values(self) -> np.ndarray:
+        return self.estimates.to_numpy()[self._used]
+
+    @property
+    def n(self) -> int:
+        """Replicates drawn."""
+        return len(self.estimates)
+
+    @property
+    def n_used(self) -> int:
+        """Replicates with a finite estimate, which the summaries rest on."""
+        return int(self._used.sum())
+
+    @cached_property
+    def se(self) -> pd.Series:
+        """Standard deviations of the replicates."""
+        return self._series(self._values.std(axis=0, ddof=1) if self.n_used > 1 else np.nan)
+
+    @cached_property
+    def bias(self) -> pd.Series:
+        """Mean of the replicates minus the estimate."""
+        return self._series(self._values.mean(axis=0) - self.params.to_numpy() if self.n_used else np.nan)
+
+    @cached_property
+    def cov(self) -> pd.DataFrame:
+        """Covariance matrix of the replicates."""
+        import pandas as pd
+
+        V = np.atleast_2d(np.cov(self._values, rowvar=False))
+        return pd.DataFrame(V, index=self.params.index, columns=self.params.index)
+
+    def conf_int(self, level: float = 0.95, kind: str = "bca") -> pd.DataFrame:
+        """Confidence intervals, columns ``lower`` and ``upper``.
+
+        Parameters
+        ----------
+        level : coverage.
+        kind : "percentile", "basic", "bca" (bias-corrected and accelerated) or "studentised" (by each replicate's own
+            model-based standard errors).
+
+        Notes
+        -----
+        Davison and Hinkley (1997), sections 5.2 and 5.3. Replicates without a finite estimate are left out; where
+        there are many (``statuses``), the intervals say less than they seem to.
+        """
+        import pandas as pd
+
+        errors = self._errors[self._used]
+        usable = np.isfinite(errors).all() and np.isfinite(self._error).all() and (errors > 0).all()
+        ends = bootstrap_intervals.intervals(
+            self._values,
+            self.params.to_numpy(),
+            kind,
+            level,
+            acceleration=self._acceleration,
+            errors=errors if usable else None,
+            error=self._error if usable else None,
+        )
+        return pd.DataFrame(ends, index=self.params.index, columns=["lower", "upper"])
+
+    def summary(self, level: float = 0.95) -> pd.DataFrame:
+        """One row for each parameter: estimate, bias, standard errors by bootstrap and by model, BCa interval."""
+        interval = self.conf_int(level)
+        frame = interval.rename(columns={"lower": "conf_low", "upper": "conf_high"})
+        frame.insert(0, "estimate", self.params)
+        frame.insert(1, "bias", self.bias)
+        frame.insert(2, "std_error", self.se)
+        frame.insert(3, "model_std_error", self._series(self._error))
+        return frame
+
+    def plot(self, level: float = 0.95) -> Any:
+        """Histogram of the replicates of each parameter, with the estimate and the BCa interval; a Figure."""
+        from raphson.report.plots import plot_replicates
+
+        return plot_replicates(self, level)
+
+    def _series(self, values: Any) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(values, index=self.params.index, dtype=float)
+
+    def __repr__(self) -> str:
+        ended = ", ".join(f"{count} {name}" for name, count in self.statuses.items())
+        return (
+            f"{self.kind} bootstrap of {self.n} replicates ({ended})\n{self.summary().to_string(float_format='%.4g')}"
+        )
+
+
+def bootstrap(
+    fit: Any, n: int = 1000, seed: int | None = None, kind: str = "nonparametric", simulate: Simulator | None = None
+) -> Bootstrap:
+    """Refit a fit's model to `n` resampled data sets; see :meth:`raphson.Fit.bootstrap`."""
+    if kind not in KINDS:
+        raise ModelError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ModelError(f"n: expected a whole number of replicates, at least 1; got {n!r}")
+    model: Model = fit._need_data("a bootstrap")
+    if not fit.converged:
+        raise ModelError(
+            f"bootstrap: the fit has no finite maximum to start from ({fit.status.value}: {fit.message}); mend the "
+            "model first"
+        )
+    groups = fit._groups
+    if kind == "cluster" and groups is None:
+        raise ModelError(
+            "groups: kind='cluster' resamples clusters; fit with groups=, or fit.robust('cluster', groups=)"
+        )
+    draws = _Draws(model, kind, groups, simulator(fit, simulate) if kind == "parametric" else None)
+    refitting = Refitting.of(fit)
+
+    def work(rng: np.random.Generator, count: int) -> Refitted:
+        return refitting.refit(*draws.draw(rng, count), count)
+
+    found = Refitted.joined(in_chunks(work, int(n), refitting.chunk, seed, model.executor))
+    return _summarised(fit, found, kind, groups)
+
+
+def simulator(fit: Any, simulate: Simulator | None) -> Work:
+    """A function that draws (count, n) responses from the fitted model."""
+    return drawing(fit._settled, fit._rows, fit.dispersion, simulate)
+
+
+def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator | None) -> Work:
+    """A function that draws (count, n) responses of a model whose rows are those at the true parameters."""
+    n = len(model.y)
+    if simulate is None:
+        scale = row_scale(model, dispersion)
+        return lambda rng, count: model.family.sample(rng, rows.eta, rows.mean, scale, model.size, count)
+
+    def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
+        y = [np.asarray(simulate(rng, rows.eta), dtype=float) for _ in range(count)]
+        if y[0].shape != (n,):
+            raise ModelError(
+                f"simulate: expected a function that returns {n} responses; it returned shape {y[0].shape}"
+            )
+        return np.stack(y)
+
+    return drawn
+
+
+def row_scale(model: Model, dispersion: float) -> np.ndarray:
+    """(n,) dispersion over precision weight; a row of weight 0 gets the dispersion itself."""
+    w = model.data.weights
+    scale = np.full(len(model.y), float(dispersion))
+    if w is None or model.weights_kind != "precision":
+        return scale
+    return np.where(w > 0, scale / np.where(w > 0, w, 1.0), scale)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Draws replicates: how often each row counts, or new responses."""
+
+    model: Model
+    kind: str
+    groups: np.ndarray | None
+    simulate: Callable[[np.random.Generator, int], np.ndarray] | None
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Responses (count, n) or (n,), and how often each row counts, (count, n) or (n,)."""
+        n = len(self.model.y)
+        if self.simulate is not None:
+            return self.simulate(rng, count), np.ones(n)
+        if self.kind == "cluster":
+            assert self.groups is not None
+            return self.model.y, resampled(rng, int(self.groups.max()) + 1, count)[:, self.groups]
+        copies = self.model.data.weights if self.model.weights_kind == "frequency" else None
+        if copies is None:
+            return self.model.y, resampled(rng, n, count)
+        # A row that stands for c copies is drawn as often as they are: relative to c, which multiplies again.
+        total = round(float(copies.sum()))
+        drawn = rng.multinomial(total, copies / copies.sum(), size=count)
+        return self.model.y, np.divide(drawn, copies, out=np.zeros(drawn.shape), where=copies > 0)
+
+
+def resampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
+    """How often each of `n` units is drawn in `n` draws with replacement, (count, n)."""
+    drawn = rng.integers(0, n, (count, n))
+    drawn += n * np.arange(count)[:, None]
+    return np.bincount(drawn.reshape(-1), minlength=count * n).reshape(count, n).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Refitting:
+    """How the replicates of a model are fitted.
+
+    Attributes
+    ----------
+    model : what is fitted.
+    start : (p,) where refits begin.
+    free : (p,) mask of the parameters to estimate; the others stay at `start`.
+    method : name of the method, for replicates that are fitted alone.
+    information : which information the variances come from.
+    dispersion : None where it is estimated (by Pearson's statistic over the degrees of freedom), else its value.
+    """
+
+    model: Model
+    start: np.ndarray
+    free: np.ndarray
+    method: str
+    information: str
+    dispersion: float | None
+
+    @staticmethod
+    def of(fit: Any) -> Refitting:
+        """As the fit was fitted, from its estimates."""
+        rule = fit._dispersion_rule
+        known = 1.0 if fit.family.dispersion_fixed else rule if isinstance(rule, float) else None
+        kind = "observed" if fit.information_kind == "observed" else "expected"
+        return Refitting(fit._model, fit._theta, fit._free, fit.method, kind, known)
+
+    @property
+    def chunk(self) -> int:
+        """How many replicates are drawn and fitted together."""
+        batch = self.model.replicates
+        return 16 if batch is None else batch.chunk
+
+    @cached_property
+    def _common(self) -> Any:
+        """Rows at the start, of weight 1: where only weights differ, all replicates have them in common."""
+        batch = self.model.replicates
+        return None if batch is None else batch.rows(self.start[None], self.model.y, np.ones(len(self.model.y)))
+
+    @cached_property
+    def base_weight(self) -> np.ndarray:
+        """(n,) weights of the rows, trials included."""
+        return self.model.row_weight
+
+    def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
+        """Fit replicates with responses (B, n), or (n,) for all, whose rows count (B, n) or (n,) times."""
+        if self.model.replicates is None:
+            return self._one_by_one(y, counts, B)
+        found = self.in_batch(y, counts, B)
+        theta, status, phi = found.theta, found.status, self._dispersions(found, counts, B)
+        free = self.free
+        variance = np.full(theta.shape, np.nan)
+        variance[:, free] = _inverse_diagonals(found.information[:, free][:, :, free]) * phi[:, None]
+        # A maximum that took long to find, or was not found, may lie at infinity: fitted alone it says so.
+        for i in np.flatnonzero((found.n_iter > SLOW) | (status != Status.CONVERGED)):
+            alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts)
+            status[i] = Status.NOT_FINITE if alone is None else alone.status
+            if alone is not None and alone.status.converged:
+                theta[i, : len(alone.result.theta)] = alone.result.theta
+        return Refitted(theta, variance, phi, found.score / phi[:, None], status)
+
+    def in_batch(self, y: np.ndarray, counts: np.ndarray, B: int, free: np.ndarray | None = None) -> replicates.Refits:
+        """The batch alone, with other parameters free if asked."""
+        batch = self.model.replicates
+        assert batch is not None
+        return replicates.refit(
+            batch,
+            self.start,
+            y,
+            np.broadcast_to(counts * self.base_weight, (B, len(self.base_weight))),
+            penalty=self.model.penalty,
+            free=self.free if free is None else free,
+            residual_df=self.residual_df(counts, B) if self.dispersion is None else None,
+            kind=self.information,
+            common=self._common if y.ndim == 1 else None,
+        )
+
+    def residual_df(self, counts: np.ndarray, B: int) -> np.ndarray:
+        """(B,) observations minus parameters, as the weights of each replicate count them."""
+        w, n = self.model.data.weights, len(self.model.y)
+        frequency = self.model.weights_kind == "frequency"
+        present = np.ones(n) if w is None else w if frequency else (w > 0).astype(float)
+        total = np.broadcast_to(counts @ present, (B,))
+        return np.maximum(total - np.count_nonzero(self.free), 1.0)
+
+    def _dispersions(self, found: replicates.Refits, counts: np.ndarray, B: int) -> np.ndarray:
+        if self.dispersion is not None:
+            return np.full(B, self.dispersion)
+        return found.pearson / self.residual_df(counts, B)
+
+    def _alone(self, y: np.ndarray, counts: np.ndarray) -> Estimate | None:
+        try:
+            options = Options(resolve_method(self.method, tuple(METHODS)))
+            return estimate(self.model.replica(y, counts), options, self.start)
+        except RaphsonError:
+            return None
+
+    def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
+        p = len(self.start)
+        theta, variance, score = (np.full((B, p), np.nan) for _ in range(3))
+        phi, status = np.full(B, np.nan), np.full(B, Status.NOT_FINITE, dtype=object)
+        for i in range(B):
+            found = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts)
+            if found is None:
+                continue
+            status[i] = found.status
+            theta[i, : len(found.result.theta)] = found.result.theta
+            if found.status.converged:
+                phi[i], variance[i] = self._spread(found)
+        return Refitted(theta, variance, phi, score, status)
+
+    def _spread(self, found: Estimate) -> tuple[float, np.ndarray]:
+        """Dispersion and variances (p,) of a replicate fitted alone."""
+        model = found.model
+        settled = model.settled(found.result.theta)
+        phi = self.dispersion
+        if phi is None:
+            rows = settled.rows(found.result.theta[: settled.predictor.n_params])
+            df = model.nobs - np.count_nonzero(found.result.free)
+            phi = settled.pearson(rows) / df if df > 0 else np.nan
+        variance = np.full(len(self.start), np.nan)
+        try:
+            V = Uncertainty(found, settled, model.n_coefficients).model_based(self.information, phi)  # type: ignore[arg-type]
+            variance[: len(V)] = np.diagonal(V)
+        except RaphsonError:
+            pass  # no variance where the information is not positive definite
+        return phi, variance
+
+
+SLOW = 9
+"""A replicate that takes more steps than this may be separated: its likelihood rises for ever."""
+
+Work = Callable[[np.random.Generator, int], Any]
+
+
+def in_chunks(work: Work, n: int, size: int, seed: int | None, executor: Executor) -> list[Any]:
+    """``work(rng, count)`` for `n` replicates in all, `size` at a time, shared out over threads.
+
+    Each chunk has a random stream of its own, so that the result does not depend on where it ran.
+    """
+    counts = [min(size, n - start) for start in range(0, n, size)]
+    streams = np.random.SeedSequence(seed).spawn(len(counts))
+
+    def one(job: tuple[int, np.random.SeedSequence]) -> Any:
+        return work(np.random.default_rng(job[1]), job[0])
+
+    return executor.map(one, list(zip(counts, streams, strict=True)))
+
+
+def _inverse_diagonals(M: np.ndarray) -> np.ndarray:
+    return np.einsum("bii->bi", inverses(M, np.ones(M.shape[:2], dtype=bool)))
+
+
+def _summarised(fit: Any, found: Refitted, kind: str, groups: np.ndarray | None) -> Bootstrap:
+    import pandas as pd
+
+    p = fit._n
+    values = np.where(found.finite[:, None], found.theta[:, :p], np.nan)
+    kept = fit._free[:p]
+    names = [name for name, keep in zip(fit.names, kept, strict=True) if keep]
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(found.variance[:, :p][:, kept])
+        error = np.sqrt(np.diagonal(fit._uncertainty.model_based(fit.information_kind, fit.dispersion))[kept])
+    return Bootstrap(
+        kind=kind,
+        params=fit.params[names],
+        estimates=pd.DataFrame(values[:, kept], columns=names),
+        statuses=found.counts,
+        _errors=errors,
+        _error=error,
+        _acceleration=_acceleration(fit, groups if kind == "cluster" else None)[kept],
+    )
+
+
+def _acceleration(fit: Any, groups: np.ndarray | None) -> np.ndarray:
+    """From the influence M⁻¹ J_iᵀ u_i of each row or cluster."""
+    rows, factor = fit._rows, fit._uncertainty.main_factor
+    change = dfbeta(factor, fit._designs, rows.score, np.zeros_like(rows.expected))
+    if groups is not None:
+        summed = np.zeros((int(groups.max()) + 1, change.shape[1]))
+        np.add.at(summed, groups, change)
+        return bootstrap_intervals.acceleration(summed)
+    copies = fit._model.copies
+    if copies is None:
+        return bootstrap_intervals.acceleration(change)
+    return bootstrap_intervals.acceleration(change / np.where(copies > 0, copies, 1.0)[:, None], copies)

@@ -1,0 +1,260 @@
+"""Asymptotics made visible: simulate from a model whose truth is known, refit, and count what the intervals cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.data.messages import listing
+from raphson.errors import ModelError
+from raphson.fit import Fit
+from raphson.inference.intervals import quantile
+from raphson.model.base import Model
+from raphson.newton.status import Status
+from raphson.resampling import Refitted, Refitting, Simulator, Work, drawing, in_chunks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INTERVALS = ("wald", "profile")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What became of a model's estimates and intervals over simulated data sets.
+
+    Attributes
+    ----------
+    table : a row for each parameter: ``truth``; ``mean`` of the estimates; ``bias`` and its Monte Carlo standard error
+        ``bias_se``; ``sd``, the spread of the estimates; ``mean_se``, the average standard error reported;
+        ``se_ratio`` = mean_se / sd; ``wald`` and ``profile``, the shares of intervals that cover the truth; ``score``,
+        the average score at the truth in its standard errors, about N(0, 1) where the model is right.
+    level : what the intervals promise.
+    n, reps : rows of each data set, and data sets.
+    statuses : how many refits ended in which way.
+    estimates : (reps, p) frame, NaN where there is no finite estimate.
+    """
+
+    table: pd.DataFrame
+    level: float
+    n: int
+    reps: int
+    statuses: dict[str, int]
+    estimates: pd.DataFrame
+
+    @property
+    def error(self) -> float:
+        """Monte Carlo standard error of a coverage that is as promised, √(level (1 − level)/reps)."""
+        return math.sqrt(self.level * (1 - self.level) / self.reps)
+
+    def plot(self) -> Any:
+        """Coverages with their Monte Carlo error, and the spread of the estimates; a matplotlib Figure."""
+        from raphson.report.plots import plot_coverage
+
+        return plot_coverage(self)
+
+    def __repr__(self) -> str:
+        ended = ", ".join(f"{count} {name}" for name, count in self.statuses.items())
+        return (
+            f"{self.reps} data sets of {self.n} rows ({ended}); coverage of {100 * self.level:g}% intervals, "
+            f"Monte Carlo standard error {self.error:.4f}\n{self.table.to_string(float_format='%.4g')}"
+        )
+
+
+def simulate_coverage(
+    model: Fit,
+    truth: Any = None,
+    n: int | None = None,
+    reps: int = 1000,
+    seed: int | None = None,
+    *,
+    level: float = 0.95,
+    dispersion: float | None = None,
+    intervals: tuple[str, ...] = INTERVALS,
+    simulate: Simulator | None = None,
+) -> Coverage:
+    """Simulate from a model at a known truth, refit, and report bias, standard errors and coverage.
+
+    Parameters
+    ----------
+    model : a fit: its design, family and options are those of the simulation.
+    truth : the true parameters, by name or in order; the fit's estimates by default.
+    n : rows of each data set: the fit's own by default, else so many drawn from them with replacement, once.
+    reps : data sets.
+    seed : of the randomisation; the same seed gives the same result.
+    level : of the intervals.
+    dispersion : the true φ, where the family has one; the fit's by default.
+    intervals : "wald" (estimate ∓ quantile · standard error) and "profile" (the values of a parameter that the
+        likelihood-ratio test does not reject: it covers where that test, at the truth, does not).
+    simulate : ``simulate(rng, eta (K, n)) -> (n,)`` responses, for a model that cannot be drawn from, or to see what
+        happens where the data come from another one.
+
+    Returns
+    -------
+    Coverage
+
+    Raises
+    ------
+    ModelError
+        If the truth does not fit the parameters, or the model cannot be simulated from.
+
+    Notes
+    -----
+    A data set whose estimates are infinite (separation) has no Wald interval: it counts as not covering. Its profile
+    likelihood interval is infinite on one side, and covers or not like any other.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> fit = rp.glm("low ~ lwt + smoke", births, family="binomial")
+    >>> study = rp.simulate_coverage(fit, reps=400, seed=1)
+    >>> bool((study.table["wald"] - 0.95).abs().max() < 4 * study.error)
+    True
+    """
+    if not isinstance(model, Fit):
+        raise ModelError(
+            f"model: expected a fit, whose design and family are simulated from; got {type(model).__name__}"
+        )
+    for kind in intervals:
+        if kind not in INTERVALS:
+            raise ModelError(f"intervals: expected some of {', '.join(INTERVALS)}; got {kind!r}")
+    q = quantile(level)
+    asked: Model = model._need_data("a simulation")
+    rng = np.random.default_rng(seed)
+    if n is not None:
+        asked = asked.subset(rng.integers(0, len(asked.y), _whole("n", n)))  # type: ignore[arg-type]
+    theta = _truth(model, truth)
+    settled = asked.settled(theta)
+    phi = model.dispersion if dispersion is None else float(dispersion)
+    rows = settled.rows(theta[: settled.predictor.n_params])
+    draw = drawing(settled, rows, phi, simulate)
+    refitting = replace(Refitting.of(model), model=asked, start=theta)
+    if refitting.dispersion is None:
+        q = quantile(level, float(refitting.residual_df(np.ones(len(asked.y)), 1)[0]))
+    profiled = "profile" in intervals and asked.replicates is not None
+    study = _Study(refitting, draw, model._n, q, profiled)
+    parts = in_chunks(study.chunk, _whole("reps", reps), refitting.chunk, seed, asked.executor)
+    found = Refitted.joined([part for part, _ in parts])
+    covered = np.concatenate([part for _, part in parts])
+    return _reported(model, found, covered, theta, q, level, intervals if profiled else ("wald",), len(asked.y))
+
+
+@dataclass(frozen=True)
+class _Study:
+    """Draws data sets, refits them, and tests the truth of each parameter."""
+
+    refitting: Refitting
+    draw: Work
+    n_coefficients: int
+    q: float
+    profiled: bool
+
+    def chunk(self, rng: np.random.Generator, count: int) -> tuple[Refitted, np.ndarray]:
+        """Refits of some data sets, and whether the profile interval of each parameter covers, (count, p)."""
+        y = self.draw(rng, count)
+        ones = np.ones(len(self.refitting.model.y))
+        found = self.refitting.refit(y, ones, count)
+        covered = np.full((count, len(self.refitting.start)), np.nan)
+        if self.profiled:
+            top = self._value(found.theta, y)
+            for j in np.flatnonzero(self.refitting.free[: self.n_coefficients]):
+                free = self.refitting.free.copy()
+                free[j] = False
+                held = self.refitting.in_batch(y, ones, count, free)
+                ratio = 2.0 * (top - self._value(held.theta, y)) / found.dispersion
+                covered[:, j] = ratio <= self.q**2
+        return found, covered
+
+    def _value(self, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Penalised log-likelihoods (count,) at unit dispersion."""
+        batch, weight = self.refitting.model.replicates, self.refitting.base_weight
+        assert batch is not None
+        value = batch.rows(theta, y, weight).value
+        assert value is not None
+        total = np.where(weight > 0, value, 0.0) @ weight
+        penalty = self.refitting.model.penalty
+        return total if penalty is None else total - 0.5 * np.einsum("rp,pq,rq->r", theta, penalty, theta)
+
+
+def _reported(
+    fit: Fit,
+    found: Refitted,
+    covered: np.ndarray,
+    theta: np.ndarray,
+    q: float,
+    level: float,
+    intervals: tuple[str, ...],
+    n: int,
+) -> Coverage:
+    import pandas as pd
+
+    p, finite = fit._n, found.finite
+    kept = fit._free[:p]
+    names = [name for name, keep in zip(fit.names, kept, strict=True) if keep]
+    estimates = np.where(finite[:, None], found.theta[:, :p], np.nan)[:, kept]
+    true = theta[:p][kept]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.sqrt(found.variance[:, :p][:, kept])
+        scores = found.score[:, :p][:, kept]
+        wald = np.abs(estimates - true) <= q * errors
+        used = estimates[finite]
+        sd = used.std(axis=0, ddof=1) if len(used) > 1 else np.full(len(true), np.nan)
+        table = {
+            "truth": true,
+            "mean": used.mean(axis=0) if len(used) else np.full(len(true), np.nan),
+            "bias": used.mean(axis=0) - true if len(used) else np.full(len(true), np.nan),
+            "bias_se": sd / math.sqrt(max(len(used), 1)),
+            "sd": sd,
+            "mean_se": errors[finite].mean(axis=0) if len(used) else np.full(len(true), np.nan),
+        }
+        table["se_ratio"] = table["mean_se"] / sd
+        if "wald" in intervals:
+            table["wald"] = np.mean(wald & finite[:, None], axis=0)
+        if "profile" in intervals:
+            table["profile"] = np.mean(covered[:, :p][:, kept], axis=0)
+        if np.isfinite(scores).any():
+            table["score"] = np.nanmean(scores, axis=0) / (np.nanstd(scores, axis=0, ddof=1) / math.sqrt(len(scores)))
+    return Coverage(
+        pd.DataFrame(table, index=names),
+        level,
+        n,
+        len(finite),
+        found.counts,
+        pd.DataFrame(estimates, columns=names),
+    )
+
+
+def _truth(fit: Fit, truth: Any) -> np.ndarray:
+    """(p,) the true parameters; those not named, and auxiliary ones, are as estimated."""
+    theta = fit._theta.copy()
+    if truth is None:
+        if fit.status not in (Status.CONVERGED, Status.ROUNDING_FLOOR):
+            raise ModelError("truth: the fit's own estimates are not a finite maximum; pass truth= with finite ones")
+        return theta
+    if isinstance(truth, Mapping) or hasattr(truth, "to_dict"):
+        given = dict(truth.items())
+        unknown = [name for name in given if name not in fit.names]
+        if unknown:
+            known = listing(map(repr, fit.names))
+            raise ModelError(f"truth: {listing(map(repr, unknown))} is not among the parameters; they are {known}")
+        for name, value in given.items():
+            theta[fit.names.index(name)] = value
+    else:
+        values = np.asarray(truth, dtype=float)
+        if values.shape != (fit._n,):
+            raise ModelError(f"truth: expected {fit._n} numbers, one for each parameter; got shape {values.shape}")
+        theta[: fit._n] = values
+    if not np.isfinite(theta).all():
+        raise ModelError("truth: expected finite numbers")
+    return theta
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ModelError(f"{name}: expected a whole number, at least 1; got {value!r}")
+    return int(value)

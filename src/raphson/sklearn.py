@@ -1,0 +1,393 @@
+"""Estimators for scikit-learn: Raphson's models in pipelines, cross-validation and grid searches.
+
+They pass scikit-learn's own ``check_estimator``. Each holds the :class:`raphson.Fit` in ``fit_``, with everything
+that has no place in scikit-learn's interface: standard errors, tests, intervals, the summary.
+Needs scikit-learn: ``pip install "raphson[sklearn]"``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from raphson import api, api_nls
+from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
+from raphson.fit import Fit
+from raphson.model import families
+from raphson.model.parameters import Parameters
+from raphson.numeric import x64
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ImportError as error:
+    raise RaphsonError('sklearn: scikit-learn 1.6 or later is needed; pip install "raphson[sklearn]"') from error
+
+__all__ = ["GLMClassifier", "GLMRegressor", "NLSRegressor"]
+
+INTERCEPT = "Intercept"
+
+
+class _Estimator(BaseEstimator):
+    """What all have in common: checked data, weights, column names, and the Fit behind."""
+
+    fit_: Fit
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, numeric: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=numeric, ensure_min_samples=2)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            # Rows of weight 0 are not there: they neither count nor decide what is in the support.
+            X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
+        return np.ascontiguousarray(X), y, weight
+
+    def _new(self, X: Any) -> np.ndarray:
+        check_is_fitted(self, "coef_")
+        return np.ascontiguousarray(validate_data(self, X, dtype=np.float64, reset=False))
+
+    @property
+    def _names(self) -> list[str]:
+        known = getattr(self, "feature_names_in_", None)
+        return [f"x{j}" for j in range(self.n_features_in_)] if known is None else [str(name) for name in known]
+
+    @property
+    def n_iter_(self) -> int:
+        """Steps of the iteration."""
+        check_is_fitted(self, "coef_")
+        return max(self.fit_.n_iter, 1)
+
+
+class _Linear(_Estimator):
+    """A GLM's design: the features, and a column of ones."""
+
+    fit_intercept: bool
+    penalty: Any
+    method: str
+    tol: float
+    max_iter: int | None
+    n_columns_used_: int
+
+    def _design(self, X: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.ones(len(X)), X]) if self.fit_intercept else X
+
+    def _means(self, X: Any) -> np.ndarray:
+        design = self._design(self._new(X))
+        return self.fit_.predict(design[:, : self.n_columns_used_]).to_numpy()
+
+    @property
+    def _columns(self) -> list[str]:
+        names = self._names
+        if not self.fit_intercept:
+            return names
+        ones = INTERCEPT if INTERCEPT not in names else "(Intercept)"
+        return [ones, *names]
+
+    def _glm(self, X: np.ndarray, y: Any, weight: np.ndarray | None, family: Any) -> Fit:
+        with warnings.catch_warnings():
+            # Collinear and constant features are daily bread in a pipeline: the Fit says what was left out.
+            warnings.simplefilter("ignore", RankWarning)
+            warnings.filterwarnings("ignore", message="response: all")
+            design, names = self._design(X), self._columns
+            # Of columns that the rows cannot tell apart the later ones go; so do those beyond the number of rows.
+            used = self.n_columns_used_ = design.shape[1] if self.penalty is not None else min(design.shape)
+            return api.glm(
+                y,
+                np.ascontiguousarray(design[:, :used]),
+                family=family,
+                names=names[:used],
+                weights=weight,
+                missing="raise",
+                penalty=self.penalty,
+                method=self.method,
+                tol=self.tol,
+                max_iter=self.max_iter,
+            )
+
+    def _coefficients(self, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes (K, p) and intercepts (K,); 0 where a column was left out."""
+        found = fit.params.fillna(0.0).to_numpy().reshape(-1, self.n_columns_used_)
+        values = np.zeros((len(found), self.n_features_in_ + bool(self.fit_intercept)))
+        values[:, : self.n_columns_used_] = found
+        return (values[:, 1:], values[:, 0]) if self.fit_intercept else (values, np.zeros(len(values)))
+
+
+class GLMRegressor(RegressorMixin, _Linear):
+    """A generalised linear model of a numeric response.
+
+    Parameters
+    ----------
+    family : "gaussian", "poisson", "gamma", "inverse_gaussian", "negative_binomial", ... or an object.
+    penalty : ridge P: a number (spares the intercept), a vector or a matrix; None for none.
+    fit_intercept : whether to add a column of ones.
+    method, tol, max_iter : of the iteration, as in :func:`raphson.glm`.
+
+    Attributes
+    ----------
+    coef_ : (p,) slopes, 0 where a feature is a combination of earlier ones.
+    intercept_ : float.
+    fit_ : the :class:`raphson.Fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from raphson.sklearn import GLMRegressor
+    >>> X = np.arange(6.0)[:, None]
+    >>> model = GLMRegressor(family="poisson").fit(X, [1, 1, 3, 4, 9, 14])
+    >>> model.coef_.round(3).tolist(), model.predict([[6.0]]).round(1).tolist()
+    ([0.573], [25.6])
+    """
+
+    def __init__(
+        self,
+        family: Any = "gaussian",
+        *,
+        penalty: Any = None,
+        fit_intercept: bool = True,
+        method: str = "fisher-scoring",
+        tol: float = 1e-8,
+        max_iter: int | None = None,
+    ) -> None:
+        self.family = family
+        self.penalty = penalty
+        self.fit_intercept = fit_intercept
+        self.method = method
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GLMRegressor:
+        """Fit to X (n, p) and y (n,), with precision weights (n,)."""
+        X, y, weight = self._checked(X, y, sample_weight, numeric=True)
+        self.fit_ = self._glm(X, y, weight, self.family)
+        slopes, intercepts = self._coefficients(self.fit_)
+        self.coef_, self.intercept_ = slopes[0], float(intercepts[0])
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Means (n,)."""
+        return self._means(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        family = self.family if isinstance(self.family, str) else getattr(self.family, "name", "")
+        tags.target_tags.positive_only = family != "gaussian"
+        return tags
+
+
+class _Classifier(ClassifierMixin, _Estimator):
+    """Classes in and out; two of them are a binomial response, more a multinomial one."""
+
+    classes_: np.ndarray
+
+    def _classes(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        X, y, weight = self._checked(X, y, sample_weight, numeric=False)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError(
+                f"y: expected two classes or more; got one class, {self.classes_[0]!r}, in the rows of positive weight"
+            )
+        return X, codes.astype(np.float64), weight
+
+    @staticmethod
+    def _probabilities(found: np.ndarray) -> np.ndarray:
+        return found if found.ndim == 2 else np.column_stack([1.0 - found, found])
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, K) of the classes, in the order of ``classes_``."""
+        raise NotImplementedError
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Log odds (n,) of the second of two classes; of more, log probabilities (n, K)."""
+        with np.errstate(divide="ignore"):
+            log_p = np.log(np.maximum(self.predict_proba(X), np.finfo(float).tiny))
+        return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row, (n,)."""
+        chosen = np.argmax(self.predict_proba(X), axis=1)
+        return self.classes_[chosen]
+
+
+class GLMClassifier(_Classifier, _Linear):
+    """Logistic regression and its kin: binomial for two classes, multinomial for more.
+
+    Parameters
+    ----------
+    link : of two classes: "logit", "probit", "cloglog", "cauchit", ...; more have the logit.
+    penalty : ridge P of −½ βᵀPβ: a number (spares the intercept), a vector or a matrix. 1 by default, as the C = 1 of
+        scikit-learn's LogisticRegression; None for maximum likelihood, under which classes that can be separated have
+        infinite coefficients, and a warning says so.
+    fit_intercept : whether to add a column of ones.
+    method, tol, max_iter : of the iteration, as in :func:`raphson.glm`.
+
+    Attributes
+    ----------
+    classes_ : (K,) labels, sorted.
+    coef_, intercept_ : of two classes (1, p) and (1,); of more (K − 1, p) and (K − 1,), each class against the first.
+    fit_ : the :class:`raphson.Fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from raphson.sklearn import GLMClassifier
+    >>> X = np.arange(6.0)[:, None]
+    >>> model = GLMClassifier(penalty=None).fit(X, ["no", "no", "yes", "no", "yes", "yes"])
+    >>> model.predict_proba([[2.5]]).round(2).tolist(), model.predict([[4.0]]).tolist()
+    ([[0.5, 0.5]], ['yes'])
+    """
+
+    def __init__(
+        self,
+        link: str = "logit",
+        *,
+        penalty: Any = 1.0,
+        fit_intercept: bool = True,
+        method: str = "fisher-scoring",
+        tol: float = 1e-8,
+        max_iter: int | None = None,
+    ) -> None:
+        self.link = link
+        self.penalty = penalty
+        self.fit_intercept = fit_intercept
+        self.method = method
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GLMClassifier:
+        """Fit to X (n, p) and labels y (n,), with weights (n,) that count."""
+        X, codes, weight = self._classes(X, y, sample_weight)
+        two = len(self.classes_) == 2
+        if not two and self.link != "logit":
+            raise ModelError(
+                f"link: expected 'logit' for {len(self.classes_)} classes; got {self.link!r}. With it "
+                "Only binary classification is supported."
+            )
+        family: Any = families.Binomial if two else families.Multinomial
+        self.fit_ = self._glm(X, codes, weight, family(link=self.link))
+        self.coef_, self.intercept_ = self._coefficients(self.fit_)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        return self._probabilities(self._means(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = self.link == "logit"
+        return tags
+
+
+class NLSRegressor(RegressorMixin, _Estimator):
+    """Nonlinear least squares.
+
+    Parameters
+    ----------
+    curve : ``curve(params, X) -> (n,)`` in ``jax.numpy``, with X (n, p); or an expression in the features' names, such
+        as ``"top*(1 - exp(-rate*dose))"`` (x0, x1, ... where they have none). None for a straight line in the first
+        feature.
+    start : dict or array of starting values; a function needs them.
+    bounds, method, penalty, tol, max_iter : as in :func:`raphson.nls`.
+
+    Attributes
+    ----------
+    coef_ : (k,) estimates.
+    fit_ : the :class:`raphson.Fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from raphson.sklearn import NLSRegressor
+    >>> x = np.arange(8.0)[:, None]
+    >>> model = NLSRegressor("top*exp(-rate*x0)", start={"rate": 1.0}).fit(x, 3.0 * np.exp(-0.5 * x[:, 0]))
+    >>> model.coef_.round(6).tolist()
+    [3.0, 0.5]
+    """
+
+    def __init__(
+        self,
+        curve: str | Callable[[Any, Any], Any] | None = None,
+        start: Any = None,
+        *,
+        bounds: Any = None,
+        method: str = "levenberg-marquardt",
+        penalty: Any = None,
+        tol: float = 1e-8,
+        max_iter: int | None = None,
+    ) -> None:
+        self.curve = curve
+        self.start = start
+        self.bounds = bounds
+        self.method = method
+        self.penalty = penalty
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NLSRegressor:
+        """Fit to X (n, p) and y (n,), with precision weights (n,)."""
+        self._training = self._checked(X, y, sample_weight, numeric=True)
+        self._fit = self._fitted()
+        self.coef_ = self._fit.params.to_numpy()
+        return self
+
+    @property
+    def fit_(self) -> Fit:  # type: ignore[override]
+        """The Fit; one that comes out of a pickle is fitted again when it is asked for, as its code is not kept."""
+        check_is_fitted(self, "coef_")
+        if self._fit is None:
+            self._fit = self._fitted()
+        return self._fit
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return state | {"_fit": None} if "_fit" in state else state
+
+    def _fitted(self) -> Fit:
+        X, y, weight = self._training
+        options: dict[str, Any] = {
+            "bounds": self.bounds,
+            "method": self.method,
+            "penalty": self.penalty,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "weights": weight,
+        }
+        if not isinstance(self.curve, str):
+            return api_nls.nls(self._function, (X, y), start=self._begin, **options)
+        response = "response"
+        while response in self._names:
+            response += "_"
+        data = dict(zip(self._names, X.T, strict=True)) | {response: y}
+        return api_nls.nls(f"{response} ~ {self.curve}", data, start=self.start, **options)
+
+    @property
+    def _function(self) -> Callable[[Any, Any], Any]:
+        assert not isinstance(self.curve, str)
+        return _line if self.curve is None else self.curve
+
+    @property
+    def _begin(self) -> Any:
+        return np.zeros(2) if self.curve is None else self.start
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predictions (n,)."""
+        X = self._new(X)
+        if isinstance(self.curve, str):
+            return self.fit_.predict(dict(zip(self._names, X.T, strict=True))).to_numpy()
+        params = Parameters.of(self._begin, "start")[0].unflatten(self.coef_)
+        with x64():
+            return np.asarray(self._function(params, X), dtype=np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = self.curve is None
+        return tags
+
+
+def _line(params: Any, X: Any) -> Any:
+    return params[0] + params[1] * X[:, 0]

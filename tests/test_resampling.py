@@ -1,0 +1,184 @@
+"""The bootstrap: replicates are the fits of resampled data, failures are counted, and the seed decides."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.errors import ModelError
+
+
+def simulated(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n), "g": rng.integers(0, 30, n)})
+    eta = 0.3 + 0.8 * frame["x"] - 0.5 * frame["z"]
+    frame["y"] = (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(float)
+    frame["count"] = rng.poisson(np.exp(0.5 + 0.3 * frame["x"]))
+    frame["size"] = rng.gamma(3.0, np.exp(0.2 + 0.3 * frame["x"]) / 3.0)
+    return frame
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return simulated()
+
+
+@pytest.fixture(scope="module")
+def fit(frame):
+    return rp.glm("y ~ x + z", frame, family="binomial")
+
+
+@pytest.fixture(scope="module")
+def boot(fit):
+    return fit.bootstrap(400, seed=3)
+
+
+def first_draw(n, seed, chunk):
+    """The first replicate's counts, as the bootstrap draws them."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    return np.bincount(rng.integers(0, n, (chunk, n))[0], minlength=n).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("y ~ x + z", "binomial"),
+        ("y ~ x + z", rp.families.Binomial(link="probit")),
+        ("count ~ x", "poisson"),
+        ("size ~ x", rp.families.Gamma(link="log")),
+        ("z ~ x", "gaussian"),
+    ],
+    ids=str,
+)
+def test_a_replicate_is_the_fit_of_the_rows_drawn(frame, formula, family):
+    fit = rp.glm(formula, frame, family=family)
+    counts = first_draw(300, 5, 4)
+    frame = frame.assign(copies=counts)
+    alone = rp.glm(formula, frame, family=family, weights="copies", weights_kind="frequency")
+    found = fit.bootstrap(4, seed=5)
+    np.testing.assert_allclose(found.estimates.iloc[0], alone.params, atol=3e-7 * alone.bse.max())
+    np.testing.assert_allclose(found._errors[0], alone.bse, rtol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_replicates_on_any_threads(fit, frame, boot):
+    again = rp.glm("y ~ x + z", frame, family="binomial", executor=rp.execute.serial()).bootstrap(400, seed=3)
+    pd.testing.assert_frame_equal(again.estimates, boot.estimates)
+    assert not fit.bootstrap(4, seed=4).estimates.equals(boot.estimates[:4])
+
+
+def test_errors_and_intervals_are_near_the_models(fit, boot):
+    assert boot.n == boot.n_used == 400
+    assert boot.statuses == {"converged": 400}
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.2)
+    assert (boot.bias.abs() < 0.5 * boot.se).all()
+    for kind in ("percentile", "basic", "bca", "studentised"):
+        ends = boot.conf_int(kind=kind)
+        assert (ends["lower"] < fit.params).all()
+        assert (ends["upper"] > fit.params).all()
+        np.testing.assert_allclose(ends, fit.conf_int(), atol=0.6 * fit.bse.max())
+    np.testing.assert_allclose(np.sqrt(np.diag(boot.cov)), boot.se)
+    assert list(boot.summary().columns)[:3] == ["estimate", "bias", "std_error"]
+    assert "nonparametric bootstrap of 400" in repr(boot)
+
+
+def test_parametric_replicates_come_from_the_fitted_model(frame):
+    fit = rp.glm("z ~ x", frame)
+    boot = fit.bootstrap(600, seed=1, kind="parametric")
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.1)
+
+
+def test_the_cluster_bootstrap_draws_clusters():
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(50), 8)
+    frame = pd.DataFrame({"g": g, "x": rng.normal(size=50)[g]})
+    frame["y"] = frame["x"] + rng.normal(size=50)[g] + 0.3 * rng.normal(size=400)
+    fit = rp.glm("y ~ x", frame, groups="g", cov="cluster")
+    rows, clusters = fit.bootstrap(300, seed=1), fit.bootstrap(300, seed=1, kind="cluster")
+    np.testing.assert_allclose(clusters.se, fit.bse, rtol=0.25)
+    assert (clusters.se > 1.8 * rows.se).all()
+
+
+def test_frequency_weights_stand_for_rows():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": [0.0, 0.0, 1.0, 1.0], "y": [0.0, 1.0, 0.0, 1.0], "w": [40.0, 20.0, 25.0, 45.0]})
+    long = frame.loc[np.repeat(frame.index, frame["w"].astype(int))]
+    short = rp.glm("y ~ x", frame, family="binomial", weights="w", weights_kind="frequency").bootstrap(800, seed=1)
+    whole = rp.glm("y ~ x", long, family="binomial").bootstrap(800, seed=2)
+    np.testing.assert_allclose(short.se, whole.se, rtol=0.15)
+    del rng
+
+
+def test_separated_replicates_are_counted_and_left_out():
+    x = np.arange(12.0)
+    y = np.array([0, 0, 0, 0, 1, 0, 1, 0, 1, 1, 1, 1.0])
+    fit = rp.glm(y, np.column_stack([np.ones(12), x]), family="binomial", names=["one", "x"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        boot = fit.bootstrap(100, seed=1)
+    assert boot.statuses["separated"] > 3
+    assert boot.n_used == boot.n - sum(count for name, count in boot.statuses.items() if name != "converged")
+    assert boot.estimates.isna().all(axis=1).sum() == boot.n - boot.n_used
+    assert np.isfinite(boot.conf_int()).all().all()
+
+
+def test_an_estimated_theta_is_refitted_too():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=150)
+    y = rng.negative_binomial(2, 2 / (2 + np.exp(0.5 + 0.4 * x))).astype(float)
+    fit = rp.glm(y, np.column_stack([np.ones(150), x]), family="negative_binomial")
+    boot = fit.bootstrap(60, seed=1)
+    assert list(boot.estimates) == list(fit.names)
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)
+
+
+def test_a_curve_is_refitted_one_replicate_after_another():
+    rng = np.random.default_rng(0)
+    x = np.linspace(0, 4, 40)
+    frame = pd.DataFrame({"x": x, "y": 3 * np.exp(-x) + 0.1 * rng.normal(size=40)})
+    fit = rp.nls("y ~ top*exp(-rate*x)", frame, start={"top": 1.0, "rate": 0.5})
+    boot = fit.bootstrap(30, seed=1)
+    assert boot.statuses == {"converged": 30}
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)
+
+
+def test_aliased_columns_stay_out(frame):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = rp.glm("y ~ x + z + I(2*x)", frame, family="binomial")
+    assert "I(2*x)" not in fit.bootstrap(5, seed=1).estimates
+
+
+def test_a_users_simulator_is_asked(frame):
+    fit = rp.glm("count ~ x", frame, family="quasipoisson")
+    with pytest.raises(ModelError, match="simulate"):
+        fit.bootstrap(5, seed=1, kind="parametric")
+    boot = fit.bootstrap(50, seed=1, kind="parametric", simulate=lambda rng, eta: rng.poisson(np.exp(eta[0])))
+    assert boot.n_used == 50
+    with pytest.raises(ModelError, match="300 responses"):
+        fit.bootstrap(5, seed=1, kind="parametric", simulate=lambda rng, eta: np.zeros(3))
+
+
+def test_bad_requests_are_refused(fit):
+    with pytest.raises(ModelError, match="nonparametric, parametric, cluster"):
+        fit.bootstrap(10, kind="wild")
+    with pytest.raises(ModelError, match="n: expected a whole number"):
+        fit.bootstrap(0)
+    with pytest.raises(ModelError, match="groups"):
+        fit.bootstrap(10, kind="cluster")
+
+
+def test_a_separated_fit_has_nothing_to_start_from():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = rp.glm([0.0, 0, 0, 1, 1, 1], np.column_stack([np.ones(6), np.arange(6.0)]), family="binomial")
+    with pytest.raises(ModelError, match="finite maximum"):
+        fit.bootstrap(10)
+
+
+def test_it_plots(boot):
+    figure = boot.plot()
+    assert [axes.get_title() for axes in figure.axes][:3] == ["Intercept", "x", "z"]

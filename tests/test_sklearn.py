@@ -1,0 +1,143 @@
+"""scikit-learn's own checks, and that the numbers are those of the Fit behind."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import raphson as rp
+from raphson.sklearn import GLMClassifier, GLMRegressor, NLSRegressor
+
+# scikit-learn's data are small, clean and separable: what Raphson warns of there is right.
+pytestmark = pytest.mark.filterwarnings("ignore::raphson.ConvergenceWarning", "ignore::raphson.RankWarning")
+
+
+@parametrize_with_checks([GLMRegressor(), GLMClassifier(), GLMClassifier("probit"), NLSRegressor()])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(400, 3)), columns=["a", "b", "c"])
+    eta = 0.3 + X["a"] - 0.5 * X["b"]
+    return X, eta.to_numpy(), rng
+
+
+def test_least_squares_as_linear_regression(data):
+    X, eta, rng = data
+    y = eta + rng.normal(size=400)
+    weight = rng.random(400)
+    ours, peer = GLMRegressor().fit(X, y, weight), LinearRegression().fit(X, y, weight)
+    np.testing.assert_allclose(ours.coef_, peer.coef_, rtol=1e-10)
+    np.testing.assert_allclose(ours.intercept_, peer.intercept_, rtol=1e-10)
+    np.testing.assert_allclose(ours.predict(X), peer.predict(X), rtol=1e-9)
+    assert list(ours.fit_.names) == ["Intercept", "a", "b", "c"]
+
+
+def test_counts_as_poisson_regression(data):
+    X, eta, rng = data
+    y = rng.poisson(np.exp(eta))
+    ours = GLMRegressor("poisson").fit(X, y)
+    peer = PoissonRegressor(alpha=0, tol=1e-10, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, peer.coef_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classes_as_logistic_regression(data, classes):
+    X, eta, rng = data
+    labels = np.array(["ant", "bee", "cat"])[
+        (eta[:, None] + rng.logistic(size=(400, 1)) > [-0.7, 1.2][: classes - 1]).sum(1)
+    ]
+    ours = GLMClassifier(penalty=None).fit(X, labels)
+    peer = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(X, labels)
+    np.testing.assert_allclose(ours.predict_proba(X), peer.predict_proba(X), atol=1e-4)
+    assert (ours.predict(X) == peer.predict(X)).mean() > 0.99
+    assert ours.coef_.shape == (classes - 1, 3)
+
+
+def test_the_default_penalty_is_that_of_logistic_regression(data):
+    X, eta, rng = data
+    y = eta + rng.logistic(size=400) > 0
+    peer = LogisticRegression(tol=1e-10, max_iter=10_000).fit(X, y)
+    np.testing.assert_allclose(GLMClassifier().fit(X, y).coef_, peer.coef_, rtol=1e-4)
+
+
+def test_more_features_than_rows(data):
+    X, eta, _ = data
+    model = GLMRegressor().fit(X[:2], eta[:2])
+    np.testing.assert_allclose(model.predict(X[:2]), eta[:2])
+    assert model.coef_[1:].tolist() == [0.0, 0.0]
+
+
+def test_a_probit_and_no_intercept(data):
+    X, eta, rng = data
+    y = eta + rng.normal(size=400) > 0
+    model = GLMClassifier("probit", penalty=None, fit_intercept=False).fit(X, y)
+    fit = rp.glm(y.astype(float), X.to_numpy(), family=rp.families.Binomial(link="probit"))
+    np.testing.assert_allclose(model.coef_[0], fit.params, rtol=1e-8)
+    assert model.intercept_.tolist() == [0.0]
+
+
+def test_in_a_pipeline_and_cross_validation(data):
+    X, eta, rng = data
+    y = rng.poisson(np.exp(eta))
+    assert cross_val_score(make_pipeline(StandardScaler(), GLMRegressor("poisson")), X, y, cv=3).mean() > 0.3
+
+
+def test_it_is_pickled_with_its_fit(data):
+    X, eta, _ = data
+    model = pickle.loads(pickle.dumps(GLMRegressor().fit(X, eta)))  # noqa: S301
+    np.testing.assert_allclose(model.predict(X), eta)
+    assert model.fit_.converged
+
+
+def test_separated_classes_warn_and_still_predict():
+    X, y = np.arange(8.0)[:, None], np.repeat([0, 1], 4)
+    with pytest.warns(rp.SeparationWarning):
+        model = GLMClassifier(penalty=None).fit(X, y)
+    assert model.predict(X).tolist() == y.tolist()
+    assert np.isinf(model.coef_).all()
+
+
+def test_a_collinear_feature_gets_no_coefficient(data):
+    X, eta, _ = data
+    model = GLMRegressor().fit(X.assign(twice=2 * X["a"]), eta)
+    assert model.coef_[3] == 0
+    assert np.isnan(model.fit_.params["twice"])
+
+
+def test_curves_by_expression_and_by_function(data):
+    X = pd.DataFrame({"dose": np.linspace(0, 5, 40)})
+    y = 3 * np.exp(-0.7 * X["dose"]) + 0.01 * np.sin(9 * X["dose"])
+    named = NLSRegressor("top*exp(-rate*dose)", {"rate": 1.0}).fit(X, y)
+
+    def curve(params, X):
+        return params["top"] * jnp.exp(-params["rate"] * X[:, 0])
+
+    written = NLSRegressor(curve, {"top": 1.0, "rate": 1.0}).fit(X, y)
+    np.testing.assert_allclose(sorted(named.coef_), sorted(written.coef_), rtol=1e-9)
+    np.testing.assert_allclose(named.predict(X[:5]), written.predict(X[:5]), rtol=1e-9)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(rp.DataError, match="one class"):
+        GLMClassifier().fit(np.zeros((3, 1)), [1, 1, 1])
+
+
+def test_warnings_are_not_hidden_for_good(data):
+    X, eta, _ = data
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GLMRegressor().fit(X, eta + X["c"] ** 2)
