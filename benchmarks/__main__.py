@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cold_start, large_logistic, small_logistic
+from benchmarks import cold_start, large_logistic, small_logistic, zero_inflated
 
-ALL = {"small": small_logistic, "large": large_logistic, "cold": cold_start}
+ALL = {"small": small_logistic, "large": large_logistic, "cold": cold_start, "zip": zero_inflated}
 
 for name in sys.argv[1:] or ALL:
     if name not in ALL:

@@ -23,18 +23,22 @@ from raphson.errors import (
 if TYPE_CHECKING:
     from raphson import autodiff, datasets, execute
     from raphson.api import glm
+    from raphson.api_mle import mle
     from raphson.api_nls import nls
     from raphson.comparing import anova
-    from raphson.fit import Fit, load
-    from raphson.model import families
+    from raphson.fit import Fit
+    from raphson.likelihood_fit import load
+    from raphson.model import densities, families
     from raphson.simulation import simulate_coverage
 
 _WHERE = {
     "glm": ("raphson.api", "glm"),
+    "mle": ("raphson.api_mle", "mle"),
+    "densities": ("raphson.model.densities", None),
     "nls": ("raphson.api_nls", "nls"),
     "Fit": ("raphson.fit", "Fit"),
+    "load": ("raphson.likelihood_fit", "load"),
     "anova": ("raphson.comparing", "anova"),
-    "load": ("raphson.fit", "load"),
     "sklearn": ("raphson.sklearn", None),
     "simulate_coverage": ("raphson.simulation", "simulate_coverage"),
     "families": ("raphson.model.families", None),
@@ -57,10 +61,12 @@ __all__ = [
     "anova",
     "autodiff",
     "datasets",
+    "densities",
     "execute",
     "families",
     "glm",
     "load",
+    "mle",
     "nls",
     "simulate_coverage",
     "sklearn",

@@ -83,7 +83,10 @@ def check_nested(larger: Any, smaller: Any) -> int:
         raise DataError(
             "smaller: it has another response or other weights than this fit; models of the same are nested"
         )
-    family = [(f.family.name, f.family.link.name, f._auxiliary) for f in (larger, smaller)]
+    family = [
+        (f.family.name, getattr(getattr(f.family, "link", None), "name", "no link"), f._auxiliary)
+        for f in (larger, smaller)
+    ]
     if family[0] != family[1] or type(mine) is not type(other):
         raise ModelError(
             f"smaller: expected a model of the same family and link, {family[0][0]} with {family[0][1]}; got "

@@ -263,7 +263,7 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
             codes = np.unique(values, return_inverse=True)[1]
         elif cov == "cluster" and self._groups is None:
             raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
-        other = object.__new__(Fit)
+        other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         for name in ("_reduced_cov", "_cov", "bse", "tvalues", "pvalues", "digits"):
             other.__dict__.pop(name, None)

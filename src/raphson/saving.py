@@ -75,13 +75,17 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         draft.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
 
 
-def read(path: str | PathLike[str], kind: type[Any]) -> Any:
-    """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data."""
+def read(path: str | PathLike[str], kind: type[Any], likelihood: type[Any] | None = None) -> Any:
+    """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data; a likelihood's as its own class."""
     if not isinstance(path, str | PathLike):
         raise DataError(f"path: expected the name of a file that Fit.save wrote; got {path!r}")
     content = _checked(path)
+    from raphson.model.likelihood.saved import is_likelihood
+
     try:
-        return _rebuilt(_decode(content), kind)
+        body = _decode(content)
+        chosen = likelihood if likelihood is not None and is_likelihood(body.get("family")) else kind
+        return _rebuilt(body, chosen)
     except RaphsonError as error:
         reason = str(error)
     except KeyError as error:
@@ -122,22 +126,30 @@ def _checked(path: str | PathLike[str]) -> Any:
 def _rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.data import Schema
     from raphson.model import families
+    from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
     from raphson.model.predictor import LinearPredictor
     from raphson.newton import path as steps
     from raphson.newton.status import Status
     from raphson.uncertainty import INFORMATION
 
-    family = families.from_dict(body["family"])
-    schema = Schema.from_dict(body["schema"])
+    by_rows = is_likelihood(body["family"])
+    family = family_from_dict(body["family"]) if by_rows else families.from_dict(body["family"])
+    schema: Any = schema_from_dict(body["schema"]) if by_rows else Schema.from_dict(body["schema"])
     names, widths = body["names"], body["widths"]
     _expect(_is_texts(names), "names: expected different texts")
     levels = body["family"].get("levels")
     _expect(levels is None or (_is_texts(levels) and len(levels) > 1), "levels: expected different texts")
     K, n = family.n_predictors, len(names)
-    width = len(schema.names)
-    _expect(_is_list(widths, _is_count) and widths == [width] * K, f"widths: expected {K} times {width}")
-    _expect(K * width == n, f"names: expected {K * width}")
-    _expect(_is_list(body["design"], _is_count) and body["design"] == [0] * K, f"design: expected {K} times 0")
+    if by_rows:
+        parts = sum(len(part.names) for part in schema.parts.values()) if hasattr(schema, "parts") else 0
+        _expect(_is_list(widths, _is_count) and len(widths) == K, f"widths: expected {K}")
+        _expect(_is_list(body["design"], _is_count) and len(body["design"]) == K, f"design: expected {K}")
+        _expect(parts <= n, f"names: expected {parts} or more")
+    else:
+        width = len(schema.names)
+        _expect(_is_list(widths, _is_count) and widths == [width] * K, f"widths: expected {K} times {width}")
+        _expect(K * width == n, f"names: expected {K * width}")
+        _expect(_is_list(body["design"], _is_count) and body["design"] == [0] * K, f"design: expected {K} times 0")
     fit = object.__new__(kind)
     state = fit.__dict__
     state |= _checked_texts(body)

@@ -244,7 +244,8 @@ class Testing(State):
         constraints.independent(rows[:, ground.free[:n]])
         function = Padded(asked.function, n, len(theta))
         if asked.linear:
-            metric = ground.objective.evaluate(theta, Need(kinds=("expected",))).information["expected"].matrix
+            kind = ground.objective.main_kind
+            metric = ground.objective.evaluate(theta, Need(kinds=(kind,))).information[kind].matrix
             found = maximum_on_plane(
                 ground.objective, function.jacobian(theta), asked.value, theta, ground.free, metric
             )
@@ -302,7 +303,9 @@ class Testing(State):
             model.designs(result.theta), score / phi, information / phi, result.free, model.copies, more
         )
         errors = {kind: self._errors_by(kind) for kind in INFORMATION}
-        errors["sandwich"] = np.sqrt(np.diagonal(self._uncertainty.robust("expected", "HC0", phi, None)))
+        errors["sandwich"] = np.sqrt(
+            np.diagonal(self._uncertainty.robust(self.family.main_information, "HC0", phi, None))
+        )
         table = pd.DataFrame(errors, index=list(self.names))
         text = "equal informations"
         return hypotheses.verdict("Information matrix test", text, chi2, df, None, None, table)

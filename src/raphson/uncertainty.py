@@ -82,8 +82,8 @@ class Uncertainty:
 
     @cached_property
     def main_factor(self) -> Factor:
-        """Factor of the expected information of the coefficients alone."""
-        factor = self.factor("expected")
+        """Factor of the family's main information, the expected one if it has it, of the coefficients alone."""
+        factor = self.factor(self.settled.family.main_information)
         if self.settled is self.estimate.model:
             return factor
         found = factorise(Gram(factor.matrix[: self.n, : self.n]), factor.kept[: self.n])

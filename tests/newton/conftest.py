@@ -46,6 +46,8 @@ class Toy:
         self.predictor = LinearPredictor((n_params,), (0,))
         self.bounds = self.projected = None
 
+    main_kind = "expected"
+
     def same(self, kind: str) -> str:
         return kind
 

@@ -30,6 +30,7 @@ class Block:
     rows : how many rows are real.
     start : number of the first row in the whole data.
     fill : the row whose values fill the padding.
+    extra : what else a likelihood reads of its rows, each (size, ...), padded.
     """
 
     designs: tuple[Any, ...]
@@ -39,6 +40,7 @@ class Block:
     rows: int
     start: int
     fill: int
+    extra: tuple[np.ndarray, ...] = ()
 
 
 def block_rows(n: int) -> int:
@@ -56,7 +58,7 @@ def padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
     """`values` followed by copies of its element number `fill`, up to `size` elements."""
     if len(values) == size:
         return values
-    out = np.empty(size)
+    out = np.empty((size, *values.shape[1:]), dtype=values.dtype)
     out[: len(values)] = values
     out[len(values) :] = values[fill]
     return out
@@ -67,6 +69,8 @@ def make_blocks(
     y: np.ndarray,
     weight: np.ndarray | None = None,
     offset: np.ndarray | None = None,
+    extra: Sequence[np.ndarray] = (),
+    most_rows: int = BLOCK_ROWS[-1],
 ) -> list[Block]:
     """Cut arrays into blocks of one of the four sizes; whole blocks are views, not copies.
 
@@ -76,9 +80,11 @@ def make_blocks(
     y : (n,) response.
     weight : (n,) or None for ones.
     offset : (K, n) or None.
+    extra : arrays (n, ...).
+    most_rows : of one block: fewer than the usual where each row takes much memory.
     """
     n = len(y)
-    size = block_rows(n)
+    size = min(block_rows(n), most_rows)
     ones = np.ones(size) if weight is None else None
     blocks = []
     for start in range(0, n, size):
@@ -106,6 +112,7 @@ def make_blocks(
                 rows=rows,
                 start=start,
                 fill=fill,
+                extra=tuple(padded(values[cut], size, fill) for values in extra),
             )
         )
     return blocks

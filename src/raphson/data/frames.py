@@ -102,8 +102,8 @@ def from_formula(
     states: States = {}
     rows = Rows(table.n_rows)
     evaluator = Evaluator(table, states)
-    responses = _evaluate(parsed.response, evaluator, rows)
-    variables = _evaluate(parsed.factors, evaluator, rows)
+    responses = evaluate_all(parsed.response, evaluator, rows)
+    variables = evaluate_all(parsed.factors, evaluator, rows)
     extra = {
         what: per_row(arguments[what], expressions[what], table, states, rows, what)
         for what in ("weights", "offset", "trials")
@@ -113,12 +113,12 @@ def from_formula(
 
     kept = rows.settle(missing)
     n_rows = table.n_rows if kept is None else len(kept)
-    variables = [_settle_levels(one, kept) for one in variables]
+    variables = [settle_levels(one, kept) for one in variables]
     for expression, variable in zip(parsed.factors, variables, strict=True):
-        _refuse_identifier(expression, variable, n_rows)
+        refuse_identifier(expression, variable, n_rows)
     infos = [describe(one, variable) for one, variable in zip(parsed.factors, variables, strict=True)]
     plan = make_plan(parsed, infos)
-    response = _response(parsed, responses, kept, n_rows, evaluator)
+    response = read_response(parsed, responses, kept, n_rows, evaluator)
     weight, trial = take(extra["weights"], kept), take(extra["trials"], kept)
     check_nonnegative(weight, "weights", kept)
     check_nonnegative(trial, "trials", kept)
@@ -158,7 +158,7 @@ def make_plan(formula: Formula, infos: list[FactorInfo]) -> Plan:
     return Plan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
 
 
-def _evaluate(expressions: tuple[Expression, ...], evaluator: Evaluator, rows: Rows) -> list[Variable]:
+def evaluate_all(expressions: tuple[Expression, ...], evaluator: Evaluator, rows: Rows) -> list[Variable]:
     variables = []
     for expression in expressions:
         variable = evaluator.variable(expression)
@@ -169,7 +169,7 @@ def _evaluate(expressions: tuple[Expression, ...], evaluator: Evaluator, rows: R
     return variables
 
 
-def _settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
+def settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
     if not isinstance(variable, Levels):
         return variable
     if kept is None:
@@ -179,7 +179,7 @@ def _settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
     return drop_unused(Levels(codes, variable.labels, variable.origin, variable.contrasts))
 
 
-def _refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -> None:
+def refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -> None:
     """A text column that never repeats is a mistake in all likelihood: it would fit every row."""
     if (
         isinstance(variable, Levels)
@@ -194,7 +194,7 @@ def _refuse_identifier(expression: Expression, variable: Variable, n_rows: int) 
         )
 
 
-def _response(
+def read_response(
     formula: Formula, variables: list[Variable], kept: np.ndarray | None, n_rows: int, evaluator: Evaluator
 ) -> Response:
     name = formula.response_name
@@ -204,9 +204,9 @@ def _response(
         return Response(name, both if kept is None else both[kept])
     variable = variables[0]
     if isinstance(variable, Levels):
-        _refuse_identifier(formula.response[0], variable, n_rows)
+        refuse_identifier(formula.response[0], variable, n_rows)
         if variable.origin != "boolean":
-            variable = _settle_levels(variable, kept)
+            variable = settle_levels(variable, kept)
         assert isinstance(variable, Levels)
         codes = variable.codes if kept is None else variable.codes[kept]
         return Response(name, codes.astype(np.float64), variable.labels)

@@ -23,6 +23,11 @@ def take_rows(X: Matrix, rows: np.ndarray) -> Matrix:
     return cast("Matrix", X[rows])
 
 
+def take_columns(X: Matrix, columns: list[int]) -> Matrix:
+    """Give some columns of a design, dense or sparse."""
+    return cast("Matrix", X[:, columns])
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """The response as it stands in the data, before any family has looked at it.

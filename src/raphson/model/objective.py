@@ -217,6 +217,11 @@ class Objective:
     def n_rows(self) -> int:
         return sum(block.rows for block in self.blocks)
 
+    @property
+    def main_kind(self) -> Kind:
+        """The information that is always to be had: the expected one, where the family knows it."""
+        return self.family.main_information
+
     def same(self, kind: Kind) -> Kind:
         """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one.
 

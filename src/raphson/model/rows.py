@@ -100,8 +100,10 @@ def _compiled() -> Any:
     return jax.jit(weighted_rows, keep_unused=True)
 
 
-def block_rows(family: Any, block: Block, eta: np.ndarray) -> BlockRows:
+def block_rows(family: Any, block: Block, eta: np.ndarray) -> Any:
     """Evaluate a family on one block at linear predictors eta (K, size)."""
+    if family.own_rows is not None:
+        return family.own_rows(block, eta)
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
         return BlockRows(summary, table, len(eta), block.rows, family.canonical)

@@ -178,7 +178,8 @@ class Climb:
     def _drop_aliased(self) -> None:
         """Hold the columns that earlier ones explain: a method that never factors M would not see them."""
         for root in (False, True):
-            part = self._evaluate(self.here.theta, Need(kinds=("expected",), root=root)).information["expected"]
+            kind = self.objective.main_kind
+            part = self._evaluate(self.here.theta, Need(kinds=(kind,), root=root)).information[kind]
             factor = factorise(part, self.free)
             if factor is not None and (root or factor.smallest_pivot**2 >= ILL_CONDITIONED):
                 self._hold(factor, part)

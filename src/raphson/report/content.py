@@ -111,10 +111,11 @@ def objective_name(fit: Any) -> str:
 def facts(fit: Any) -> list[tuple[str, str]]:
     """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
     count = numbers.significant
+    link, assembly = getattr(fit.family, "link", None), getattr(fit, "assembly", "")
     pairs = [
-        ("Family", f"{fit.family.name}, {fit.family.link.name} link"),
+        ("Family", fit.family.name + (f", {link.name} link" if link is not None else "")),
         ("Method", str(fit.method)),
-        ("Information", str(fit.information_kind)),
+        ("Information", str(fit.information_kind) + (f", {assembly}" if assembly else "")),
         ("Covariance", str(fit.cov_kind)),
         ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
         ("Residual df", f"{fit.df_resid:,.10g}"),
@@ -126,6 +127,8 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Deviance", numbers.rounded(fit.deviance)),
         ("Null deviance", numbers.rounded(fit.null_deviance)),
     ]
+    if math.isnan(fit.deviance):  # a likelihood without a mean has none
+        del pairs[-2:]
     if getattr(fit, "bias", None) is not None:
         pairs.append(("Bias reduction", str(fit.bias).capitalize()))
     if getattr(fit, "theta", None) is not None:

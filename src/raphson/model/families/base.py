@@ -107,6 +107,12 @@ class Family:
     support: ClassVar[str | None] = None
     """For prediction intervals: "real", "count", "proportion", "nonnegative", or None where there are none."""
 
+    main_information: ClassVar[str] = "expected"
+    """The information that certificates, leverages and effective degrees of freedom are taken from."""
+
+    own_rows: ClassVar[Any] = None
+    """A function (block, eta) of its own in place of the compiled rows that all families share, or None."""
+
     @property
     def canonical(self) -> bool:
         """Whether the link is the canonical one."""

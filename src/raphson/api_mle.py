@@ -1,0 +1,254 @@
+"""The front door for any likelihood: a density with a formula for each parameter, or a likelihood of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from raphson.arguments import check_choice, covariance_kind, estimated, executor_of, start_vector, warn_of
+from raphson.data.several import SeveralData, from_formulas
+from raphson.errors import ConvergenceError, DataError, ModelError
+from raphson.execute import Executor
+from raphson.likelihood_fit import LikelihoodFit
+from raphson.likelihood_review import check_start, explained, reviewed
+from raphson.model.densities.ready import Ready, resolve
+from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
+from raphson.model.likelihood.general import general_model
+from raphson.uncertainty import INFORMATION
+
+DERIVATIVES = ("exact", "finite")
+
+
+def mle(
+    logpdf: Any,
+    formulas: Any = None,
+    data: Any = None,
+    *,
+    start: Any = None,
+    columns: Mapping[str, str] | None = None,
+    derivatives: str = "exact",
+    method: str = "newton",
+    weights: Any = None,
+    weights_kind: str = "precision",
+    penalty: Any = None,
+    information: str = "observed",
+    cov: str | None = None,
+    groups: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    missing: str = "drop",
+    seed: int | None = None,
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> LikelihoodFit:
+    """Fit any likelihood by maximum likelihood, with exact derivatives.
+
+    Maximises ℓ(θ) = Σ w_i log f_i − ½ θᵀPθ, where log f_i is what the function gives for row i. Two forms:
+
+    ``mle(logpdf, {"mu": "y ~ x", "log_sigma": "~ 1"}, data)``: ``logpdf(y, mu, log_sigma, *, column)`` is the log
+    density of one response given one linear predictor for each parameter, and, by keyword, columns of the data.
+
+    ``mle(loglik, data, start={"beta": np.zeros(3), "log_sigma": 0.0})``: ``loglik(params, row)`` is the
+    log-likelihood of one row, given the nested dict of parameters and the row's columns as ``row.column``.
+
+    Parameters
+    ----------
+    logpdf : a function in ``jax.numpy``, which sees one row at a time and returns one number; or the name of a ready
+        density (see :mod:`raphson.model.densities`), whose parameters without a formula are constants.
+    formulas : a formula for each parameter of the density; that with the response says what is modelled. In the
+        general form the data stand here.
+    data : data frame (pandas, polars, Arrow), dict of columns, or the path of a CSV, TSV, Parquet or Arrow file; in
+        the general form a dict may also hold matrices (n, d), each row of which ``row.name`` gives.
+    start : general form: the parameters, with starting values. Density form: a number for each coefficient; by
+        default they are looked for.
+    columns : what the density's keywords stand for where they are not columns themselves: a column's name or an
+        expression, as in ``{"event": "status == 2"}``.
+    derivatives : "exact" (automatic differentiation), or "finite" for a function that JAX cannot trace: by differences
+        of the log-likelihood itself, with plain numbers and arrays.
+    method : "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or "gradient-descent".
+    weights : column name or array (n,), not negative; a weight multiplies its row's log-likelihood.
+    weights_kind : "precision" (nobs counts the rows), "frequency" (w copies of the row) or "sampling".
+    penalty : ridge P: a number (spares the intercepts), a vector (p,) or a matrix (p, p).
+    information : which Fisher information the covariance uses: "observed" (default), "expected" or "opg".
+    cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
+    groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
+    tol : distance to the maximum, in standard errors, at which one last full step is taken.
+    max_iter : steps allowed.
+    damping : τ of the first step, a tenth after each accepted one; the maximum stays where it is.
+    learning_rate : first trial step size α.
+    missing : "drop" (counted and reported) or "raise"; of the columns that are used.
+    seed : accepted for symmetry with random methods; nothing here is random.
+    progress : True shows a line on a terminal for work longer than a second; a function is called with each step's
+        iteration and distance as keywords.
+    executor : where sums over blocks run; ``rp.execute.threads()`` by default.
+
+    Returns
+    -------
+    LikelihoodFit
+
+    Raises
+    ------
+    DataError, FormulaError, ModelError
+        If the data, a formula, the function or an option cannot be used; the message names it and says what to do.
+    ConvergenceError
+        If the log-likelihood is not finite at the start; the message says at which line, for which rows.
+
+    Warns
+    -----
+    ConvergenceWarning, RankWarning, MissingDataWarning
+        The Fit is still useful, and its ``message`` says how.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import raphson as rp
+    >>> def normal(y, mu, log_sigma):
+    ...     z = (y - mu) / jnp.exp(log_sigma)
+    ...     return -0.5 * z**2 - log_sigma - 0.5 * jnp.log(2 * jnp.pi)
+    >>> data = {"x": [1, 2, 3, 4, 5, 6], "y": [1.2, 1.9, 3.2, 3.8, 5.3, 5.8]}
+    >>> fit = rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, data)
+    >>> fit.params.round(4).to_dict()
+    {'mu:Intercept': 0.1533, 'mu:x': 0.9657, 'log_sigma:Intercept': -1.6247}
+    """
+    del seed
+    check_choice("information", information, INFORMATION)
+    check_choice("derivatives", derivatives, DERIVATIVES)
+    cov = covariance_kind(cov, weights_kind, groups)
+    shared = {"weights": weights, "groups": groups, "missing": missing}
+    where = executor_of(executor)
+    ready = resolve(logpdf) if isinstance(logpdf, str | Ready) or callable(logpdf) else None
+    if ready is None and not callable(logpdf):
+        resolve(logpdf)  # says what was expected
+    general = data is None and ready is None
+    formula = None
+    if general:
+        assert callable(logpdf)
+        if columns is not None:
+            raise ModelError("columns: loglik(params, row) reads its columns as row.name; leave columns= out")
+        model, theta = general_model(
+            logpdf, formulas, start, derivatives, weights_kind=weights_kind, penalty=penalty, executor=where, **shared
+        )
+        source, groups_read = formulas, model.data.groups
+    else:
+        if derivatives == "finite":
+            raise ModelError(
+                'derivatives: "finite" goes with the general form, mle(loglik, data, start=...); '
+                "write the likelihood as loglik(params, row)"
+            )
+        prepared, density, taken, formula = _read(ready, logpdf, formulas, data, columns, shared)
+        model = density_model(ready, density, prepared, taken.parameters, weights_kind, penalty, where)
+        theta = start_vector(_flat_start(start, model.labels), model.objective.n_params)
+        source, groups_read = data, prepared.groups
+    iteration = {
+        "tol": tol,
+        "max_iter": max_iter,
+        "damping": damping,
+        "learning_rate": learning_rate,
+        "progress": progress,
+    }
+    if theta is not None:
+        check_start(model, theta)
+    try:
+        found = estimated(model, method, start=theta, **iteration)
+    except ConvergenceError as error:
+        raise ConvergenceError(explained(model, theta, str(error))) from None
+    found = reviewed(model, found)
+    fit = LikelihoodFit(
+        found,
+        model,
+        method=method,
+        information=information,  # type: ignore[arg-type]
+        cov=cov,
+        groups=groups_read,
+        dispersion="pearson",
+        formula=formula,
+        source=source,
+        refit=None,
+    )
+    fit.assembly = model.assembly
+    fit._again = partial(
+        mle,
+        logpdf,
+        start=start if general else None,
+        derivatives=derivatives,
+        method=method,
+        weights_kind=weights_kind,
+        penalty=penalty,
+        information=information,
+        executor=executor,
+        columns=columns,
+        **iteration | {"progress": False},
+    )
+    warn_of(fit)
+    return fit
+
+
+def _read(
+    ready: Ready | None, logpdf: Any, formulas: Any, data: Any, columns: Any, shared: dict[str, Any]
+) -> tuple[SeveralData, Any, Signature, str]:
+    """The data of the density form, the density, its arguments, and the formulas in one line."""
+    if data is None:
+        raise ModelError("data: expected a data frame, a dict of columns or a path after the formulas; got None")
+    if ready is not None:
+        taken = Signature(ready.parameters, ready.columns, ready.optional)
+        density = ready.function
+    else:
+        taken, density = signature_of(logpdf), logpdf
+    texts = formulas_of(ready, taken, formulas)
+    asked = _columns(taken, columns, data)
+    without = ready.parameters[:1] if ready is not None and ready.cut_points else ()
+    prepared = from_formulas(texts, data, columns=asked, without_intercept=without, **shared)
+    return prepared, density, taken, "; ".join(f"{name}: {text}" for name, text in texts.items())
+
+
+def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
+    """Which column or expression each keyword of the density stands for."""
+    if columns is None:
+        columns = {}
+    if not isinstance(columns, Mapping):
+        raise ModelError(f"columns: expected a dict of keyword and column; got {columns!r}")
+    for name in columns:
+        if name not in taken.columns:
+            known = f"its keywords are {', '.join(taken.columns)}" if taken.columns else "it has no keywords"
+            raise ModelError(f"columns: the density takes no {name!r}; {known}")
+    from raphson.data import read_table
+
+    there = set(read_table(data).columns)
+    asked: dict[str, str] = {}
+    for name in taken.columns:
+        if name in columns:
+            asked[name] = columns[name]
+        elif name in there:
+            asked[name] = name
+        elif name not in taken.optional:
+            raise DataError(
+                f"data: the density reads a column {name!r} (an argument after *), and there is none; add it, or say "
+                f'what stands for it, as in columns={{"{name}": "..."}}'
+            )
+    return asked
+
+
+def _flat_start(start: Any, labels: tuple[str, ...]) -> Any:
+    """Starting values of the density form: a vector, or a dict by coefficient or by parameter."""
+    if not isinstance(start, Mapping):
+        return start
+    by_parameter: dict[str, list[str]] = {}
+    for label in labels:
+        by_parameter.setdefault(label.partition(":")[0], []).append(label)
+    values = dict.fromkeys(labels, 0.0)
+    for name, value in start.items():
+        if name in values:
+            values[name] = value
+        elif name in by_parameter and np.size(value) == len(by_parameter[name]):
+            values |= dict(zip(by_parameter[name], np.ravel(value), strict=True))
+        else:
+            raise ModelError(
+                f"start: expected a number for each of {', '.join(labels)}, or as many as a parameter has "
+                f"coefficients; got {name!r}: {value!r}"
+            )
+    return list(values.values())

@@ -1,0 +1,180 @@
+"""The columns that a likelihood reads by name, row by row: numbers, codes of text, and matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.messages import check_missing, unknown_column
+from raphson.data.model_data import Response
+from raphson.data.readers import is_pandas, read_table
+from raphson.data.rows import Rows
+from raphson.data.several import Column
+from raphson.data.values import Levels, Table, read_series
+from raphson.errors import DataError
+
+
+@dataclass
+class Columns:
+    """The columns of a table or a dict of arrays, read when they are first asked for.
+
+    Parameters
+    ----------
+    data : what :func:`raphson.data.read_table` reads, or a dict of arrays with n rows each, matrices among them.
+    """
+
+    data: Any
+    _read: dict[str, Column] = field(default_factory=dict)
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray] | None:
+        """The arrays of a dict that no table holds: one of them is a matrix."""
+        if not isinstance(self.data, Mapping):
+            return None
+        arrays = {str(name): value for name, value in self.data.items()}
+        if not any(np.ndim(value) > 1 for value in arrays.values()):
+            return None
+        found = {name: np.asarray(value) for name, value in arrays.items()}
+        lengths = {name: len(value) if value.ndim else 0 for name, value in found.items()}
+        if len(set(lengths.values())) != 1:
+            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise DataError(f"data: expected arrays of the same length; got {told}")
+        return found
+
+    @cached_property
+    def table(self) -> Table:
+        """The table, or that of the plain columns beside the matrices."""
+        if self._arrays is None:
+            return Table(read_table(self.data))
+        return Table(read_table({name: value for name, value in self._arrays.items() if value.ndim == 1}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._arrays) if self._arrays is not None else self.table.names
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows."""
+        return len(next(iter(self._arrays.values()))) if self._arrays is not None else self.table.n_rows
+
+    def __getitem__(self, name: str) -> Column:
+        """A column; whole numbers stay whole where nothing is missing.
+
+        Raises
+        ------
+        DataError
+            If there is none, or it holds neither numbers nor text.
+        """
+        if name not in self._read:
+            self._read[name] = self._column(name)
+        return self._read[name]
+
+    def _column(self, name: str) -> Column:
+        if name not in self.names:
+            raise unknown_column(name, self.names, "row")
+        if self._arrays is not None and self._arrays[name].ndim > 1:
+            array = self._arrays[name]
+            if array.dtype.kind not in "fiub":
+                raise DataError(f"data: expected numbers in the matrix {name!r}; got {array.dtype}")
+            return Column(_whole(array.astype(float), array.dtype.kind in "iub"))
+        series: Any = self.table.frame[name]
+        variable = read_series(series, name)
+        if isinstance(variable, Levels):
+            labels = None if variable.origin == "boolean" else variable.labels
+            return Column(_whole(np.where(variable.codes < 0, np.nan, variable.codes).astype(float), True), labels)
+        return Column(_whole(variable.values, series.dtype.kind in "iu"))
+
+
+def _whole(values: np.ndarray, whole: bool) -> np.ndarray:
+    return values.astype(np.int64) if whole and np.isfinite(values).all() else values
+
+
+@dataclass(frozen=True, slots=True)
+class RowSchema:
+    """What a fit of loglik(params, row) remembers of its data: the names of the columns it read."""
+
+    names: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Safe for JSON."""
+        return {"kind": "rows", "names": list(self.names)}
+
+    @staticmethod
+    def from_dict(saved: Any) -> RowSchema:
+        """Read what :meth:`to_dict` wrote."""
+        return RowSchema(tuple(map(str, saved["names"])))
+
+
+@dataclass(frozen=True, slots=True)
+class RowData:
+    """The rows of a likelihood: its columns, and what goes with them; see :class:`raphson.data.ModelData`."""
+
+    columns: dict[str, Column]
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+    index: np.ndarray | None
+    n_dropped: int
+    labels: Any
+    n_rows: int
+    response: Response
+
+
+def from_columns(
+    columns: Columns, used: Sequence[str], *, weights: Any = None, groups: Any = None, missing: str = "drop"
+) -> RowData:
+    """Take the used columns of the rows that lack none of them.
+
+    Examples
+    --------
+    >>> made = from_columns(Columns({"y": [1, 2, 3], "x": [[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]}), ["x"])
+    >>> made.columns["x"].values.shape, made.n_rows
+    ((3, 2), 3)
+    """
+    check_missing(missing)
+    data, n = columns.data, columns.n_rows
+    for what, value in (("weights", weights), ("groups", groups)):
+        check_index(data, value, what)
+    rows = Rows(n)
+    for name in used:
+        values = columns[name].values
+        if values.dtype.kind == "f":
+            flat = values.reshape(n, -1)
+            bad = ~np.isfinite(flat).all(axis=1)
+            reason = "missing values" if np.isnan(flat[bad]).any() else "infinite values"
+            rows.note(np.asarray(bad) if bad.any() else None, reason, name)
+    weight, codes = weights, None
+    if isinstance(weights, str) or isinstance(groups, str):
+        table = columns.table
+        expressions = {what: parse_argument(v, table.known, what) for what, v in (("w", weights), ("g", groups))}
+        weight = per_row(weights, expressions["w"], table, {}, rows, "weights")
+        codes = group_codes(groups, expressions["g"], table, rows)
+    else:
+        from raphson.data.extras import array_argument
+
+        weight = None if weights is None else array_argument(weights, n, rows, "weights")
+        codes = group_codes(groups, None, None, rows)
+    kept = rows.settle(missing)
+    weight = take(weight, kept)
+    check_nonnegative(weight, "weights", kept)
+
+    def whole_again(column: Column) -> Column:
+        values = column.values if kept is None else column.values[kept]
+        return Column(_whole(values, column.labels is not None), column.labels)
+
+    n_rows = n if kept is None else len(kept)
+    return RowData(
+        columns={name: whole_again(columns[name]) for name in used},
+        weights=weight,
+        groups=renumber(codes, kept),
+        index=kept,
+        n_dropped=n - n_rows,
+        labels=data.index if is_pandas(data) else None,
+        n_rows=n_rows,
+        response=Response("", np.zeros(0)),
+    )

@@ -1,0 +1,275 @@
+"""Several formulas over one table: a design for each parameter of a distribution, on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.data.evaluate import Evaluator, States
+from raphson.data.expressions import Expression
+from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.formula import Formula, parse_formula
+from raphson.data.frames import (
+    describe,
+    evaluate_all,
+    make_plan,
+    read_response,
+    refuse_identifier,
+    settle_levels,
+)
+from raphson.data.messages import check_missing
+from raphson.data.model_data import Matrix, NewData, Response, take_columns
+from raphson.data.readers import is_pandas, read_table
+from raphson.data.rows import Rows
+from raphson.data.schema import FormulaSchema, Schema
+from raphson.data.values import Levels, Table, Variable
+from raphson.errors import DataError, FormulaError
+
+if TYPE_CHECKING:
+    import pandas
+
+INTERCEPT = "Intercept"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The design of one distribution parameter.
+
+    Attributes
+    ----------
+    X : (n, p) matrix.
+    names : of its columns.
+    offset : (n,) or None.
+    schema : rebuilds the design for new data, the intercept included even where it was left out here.
+    has_intercept : whether the constant lies in the columns' span.
+    without_intercept : whether the intercept was left out because the distribution has cut points in its place.
+    """
+
+    X: Matrix
+    names: tuple[str, ...]
+    offset: np.ndarray | None
+    schema: Schema
+    has_intercept: bool
+    without_intercept: bool = False
+
+    def design(self, new: Any, missing: str) -> NewData:
+        """The design of new data."""
+        made = self.schema.design(new, missing=missing)
+        if not self.without_intercept:
+            return made
+        return NewData(_without(made.X, self.schema.names)[0], made.offset, made.index, made.n_dropped, made.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class PartsSchema:
+    """What a fit with several predictors remembers of its data: how the design of each is made."""
+
+    parts: dict[str, Part]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, text and lists, safe for JSON."""
+        parts = [
+            {"parameter": name, "schema": part.schema.to_dict(), "without_intercept": part.without_intercept}
+            for name, part in self.parts.items()
+        ]
+        return {"kind": "parts", "parts": parts}
+
+    @staticmethod
+    def from_dict(saved: Any) -> PartsSchema:
+        """Read what :meth:`to_dict` wrote; formulas are checked as those of a user are."""
+        parts: dict[str, Part] = {}
+        for one in saved["parts"]:
+            schema, without = Schema.from_dict(one["schema"]), bool(one["without_intercept"])
+            X, names = np.zeros((0, len(schema.names))), schema.names
+            if without:
+                X, names = _without(X, names)
+            parts[str(one["parameter"])] = Part(X, names, None, schema, False, without)
+        return PartsSchema(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column that a density or a likelihood reads besides its predictors.
+
+    Attributes
+    ----------
+    values : (n,) or (n, d) numbers; codes 0 .. L-1 of text.
+    labels : the L labels of a column of text or categories, else None.
+    """
+
+    values: np.ndarray
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralData:
+    """The rows of one model with several predictors; see :class:`~raphson.data.ModelData` for what is alike.
+
+    Attributes
+    ----------
+    parts : the designs by parameter.
+    response : of the first formula.
+    columns : what else the density reads, by keyword.
+    """
+
+    parts: dict[str, Part]
+    response: Response
+    columns: dict[str, Column]
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+    index: np.ndarray | None
+    n_dropped: int
+    labels: pandas.Index | None
+
+
+def from_formulas(
+    formulas: Mapping[str, str],
+    data: Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    weights: Any = None,
+    groups: Any = None,
+    missing: str = "drop",
+    without_intercept: tuple[str, ...] = (),
+) -> SeveralData:
+    """Read one formula for each parameter of a distribution over one table.
+
+    Parameters
+    ----------
+    formulas : parameter -> formula; the first has the response on its left, the others nothing.
+    data : what :func:`raphson.data.read_table` reads; n rows.
+    columns : keyword -> the column or the expression over columns that it stands for.
+    weights, groups, missing : as for :func:`raphson.data.from_formula`. A row that lacks anything used by any
+        formula is left out of all.
+    without_intercept : parameters whose intercept column is left out, factors being coded as if it were there.
+
+    Raises
+    ------
+    FormulaError, DataError
+        As for :func:`raphson.data.from_formula`.
+
+    Examples
+    --------
+    >>> table = {"y": [1.0, 2.0, 4.0], "x": [0.0, 1.0, 2.0], "done": [1, 0, 1]}
+    >>> made = from_formulas({"mu": "y ~ x", "log_sigma": "~ 1"}, table, columns={"event": "done"})
+    >>> [part.names for part in made.parts.values()], made.columns["event"].values.tolist()
+    ([('Intercept', 'x'), ('Intercept',)], [1.0, 0.0, 1.0])
+    """
+    check_missing(missing)
+    table = Table(read_table(data))
+    extras = {"weights": weights, "groups": groups}
+    for what, value in extras.items():
+        check_index(data, value, what)
+    asked = {**extras, **(columns or {})}
+    expressions = {what: parse_argument(value, table.known, what) for what, value in asked.items()}
+    claimed = {column for one in expressions.values() if one is not None for column in one.columns}
+    parsed = _parse(formulas, table, claimed)
+    first = next(iter(parsed.values()))
+
+    states: States = {}
+    rows = Rows(table.n_rows)
+    evaluator = Evaluator(table, states)
+    responses = evaluate_all(first.response, evaluator, rows)
+    variables = {name: evaluate_all(one.factors, evaluator, rows) for name, one in parsed.items()}
+    weight = per_row(weights, expressions["weights"], table, states, rows, "weights")
+    offsets = {
+        name: [per_row(o.text, o, table, states, rows, "offset") for o in one.offsets] for name, one in parsed.items()
+    }
+    read = {name: _column(name, expressions[name], evaluator, rows) for name in columns or {}}
+    codes = group_codes(groups, expressions["groups"], table, rows)
+
+    kept = rows.settle(missing)
+    n_rows = table.n_rows if kept is None else len(kept)
+    labels = table.frame.index if is_pandas(data) else None
+    made: dict[tuple[str, bool], Part] = {}
+    parts: dict[str, Part] = {}
+    for name, one in parsed.items():
+        # Parameters with the same right side share one matrix, so that it is held and read once.
+        key = (one.text.split("~", 1)[1].strip(), name in without_intercept)
+        if key not in made:
+            made[key] = _part(one, variables[name], offsets[name], kept, n_rows, states, key[1])
+        parts[name] = made[key]
+    weight = take(weight, kept)
+    check_nonnegative(weight, "weights", kept)
+    return SeveralData(
+        parts=parts,
+        response=read_response(first, responses, kept, n_rows, evaluator),
+        columns={name: _kept(column, kept) for name, column in read.items()},
+        weights=weight,
+        groups=renumber(codes, kept),
+        index=kept,
+        n_dropped=table.n_rows - n_rows,
+        labels=labels,
+    )
+
+
+def _parse(formulas: Mapping[str, str], table: Table, claimed: set[str]) -> dict[str, Formula]:
+    parsed: dict[str, Formula] = {}
+    for name, text in formulas.items():
+        one = parse_formula(text, table.names, exclude=claimed)
+        if not parsed:
+            if not one.response:
+                raise FormulaError(
+                    f"formula: that of {name!r} comes first and needs the response on its left, as in 'y {text}'"
+                )
+            claimed = claimed | {column for part in one.response for column in part.columns}
+        elif one.response:
+            raise FormulaError(
+                f"formula: only the first has a response; write that of {name!r} as {'~' + text.split('~', 1)[1]!r}"
+            )
+        parsed[name] = one
+    return parsed
+
+
+def _part(
+    formula: Formula,
+    variables: list[Variable],
+    offsets: list[np.ndarray | None],
+    kept: np.ndarray | None,
+    n_rows: int,
+    states: States,
+    without_intercept: bool,
+) -> Part:
+    variables = [settle_levels(one, kept) for one in variables]
+    for expression, variable in zip(formula.factors, variables, strict=True):
+        refuse_identifier(expression, variable, n_rows)
+    infos = [describe(one, variable) for one, variable in zip(formula.factors, variables, strict=True)]
+    plan = make_plan(formula, infos)
+    X, names = plan.build(variables, kept, n_rows), plan.names
+    if without_intercept:
+        X, names = _without(X, names)
+    present = [offset for offset in offsets if offset is not None]
+    return Part(
+        X=X,
+        names=names,
+        offset=take(np.sum(present, axis=0), kept) if present else None,
+        schema=FormulaSchema(formula, plan, states, offset=None, offset_given=False),
+        has_intercept=plan.has_intercept and not without_intercept,
+        without_intercept=without_intercept,
+    )
+
+
+def _without(X: Matrix, names: tuple[str, ...]) -> tuple[Matrix, tuple[str, ...]]:
+    others = [number for number, name in enumerate(names) if name != INTERCEPT]
+    if isinstance(X, np.ndarray):
+        return np.ascontiguousarray(X[:, others]), tuple(names[number] for number in others)
+    return take_columns(X, others), tuple(names[number] for number in others)
+
+
+def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows: Rows) -> Column:
+    if expression is None:
+        raise DataError(f"columns: expected the name of a column, or an expression, for {name!r}")
+    variable = evaluator.variable(expression)
+    rows.note_expression(expression, variable, evaluator)
+    if isinstance(variable, Levels):
+        if variable.origin == "boolean":
+            return Column(np.where(variable.codes < 0, np.nan, variable.codes).astype(float))
+        return Column(variable.codes.astype(float), variable.labels)
+    return Column(variable.values)
+
+
+def _kept(column: Column, kept: np.ndarray | None) -> Column:
+    return column if kept is None else Column(column.values[kept], column.labels)

@@ -1,0 +1,244 @@
+"""What is the matter with a likelihood: where it is not finite, what it does not depend on or cannot tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.model.base import RowTable
+from raphson.model.likelihood.family import LikelihoodFamily
+from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.likelihood.replay import apply
+from raphson.model.objective import Need
+from raphson.newton.estimate import Estimate
+from raphson.newton.status import Status
+from raphson.numeric import x64
+
+ROWS_NAMED = 5
+
+SINGULAR = 1e-13
+"""An eigenvalue of the scaled information below this is rounding: nothing is known of that combination."""
+
+FAR_OUT = 8.0
+"""Logarithms and logits beyond this may be on their way to infinity."""
+
+LOOSE = 1e-12
+"""An eigenvalue of the scaled information this small beside the largest belongs to a combination not identified."""
+
+
+def check_start(model: LikelihoodModel, theta: np.ndarray) -> None:
+    """Refuse parameters that the likelihood does not depend on.
+
+    Raises
+    ------
+    ModelError
+        It names them.
+    """
+    with np.errstate(all="ignore"):
+        idle = _idle(model, theta)
+        if idle.any():
+            idle &= _idle(model, theta + 0.1 * np.random.default_rng(0).normal(size=len(theta)))
+    if idle.any() and not idle.all():
+        named = ", ".join(name for name, one in zip(model.labels, idle, strict=True) if one)
+        raise ModelError(
+            f"{model.family.name}: the likelihood does not depend on {named}; no row's value changes with it. "
+            "Take it out of start=, or see why it is not used"
+        )
+
+
+def _idle(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
+    found = model.objective.evaluate(theta, Need(kinds=("observed", "opg")))
+    if not found.finite:
+        return np.zeros(len(theta), dtype=bool)
+    sizes = []
+    for kind in ("observed", "opg"):
+        part = found.information[kind]
+        M = part.matrix
+        sizes.append(np.abs(M if model.penalty is None else M - model.penalty).max(axis=0))
+    return (sizes[0] == 0) & (sizes[1] == 0)
+
+
+def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) -> str:
+    """The message of a log-likelihood that is not finite, with the first step of the function that was not."""
+    if theta is None:
+        theta = np.zeros(model.predictor.n_params)
+        if model.constants is not None:
+            from raphson.model.likelihood.start import coefficients
+
+            theta = coefficients(model, model.constants)
+    with np.errstate(all="ignore"):
+        rows = model.rows(theta)
+    counted = model.row_weight > 0
+    bad = np.flatnonzero(~np.isfinite(rows.value) & counted)
+    if not len(bad):
+        return message
+    shown = ", ".join(map(str, _original(model, bad[:ROWS_NAMED]))) + (", ..." if len(bad) > ROWS_NAMED else "")
+    first = int(bad[0])
+    text = (
+        f"start: {model.family.name} is {rows.value[first]} for {len(bad)} of {len(rows.value)} rows ({shown}, counted "
+        f"from 0) at {_values(model, theta)}"
+    )
+    step = _first_step(model, theta, rows, first)
+    if step:
+        text += f"; the first step that is not finite: {step}"
+    return text + ". Pass start= where every row has a positive density"
+
+
+def _original(model: LikelihoodModel, rows: np.ndarray) -> list[int]:
+    index = model.data.index
+    return [int(one) for one in (rows if index is None else index[rows])]
+
+
+def _values(model: LikelihoodModel, theta: np.ndarray) -> str:
+    shown = [f"{name}={value:.4g}" for name, value in zip(model.labels, theta, strict=True)]
+    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")
+
+
+def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
+    """The first operation of the row function whose value is not finite though what it is made of is."""
+    from raphson.autodiff.trace import CUSTOM, operation_name, source_of, walk
+
+    family: LikelihoodFamily = model.family
+    if type(family) is not LikelihoodFamily:
+        return ""
+    import jax
+
+    row = tuple(one[number] for one in ((model.y, *model.extra) if family.with_response else model.extra))
+    found: list[str] = []
+
+    def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
+        out = apply(equation, given)
+        finite_before = all(np.isfinite(np.asarray(one, dtype=float)).all() for one in given)
+        after = [np.asarray(one, dtype=float) for one in out]
+        if not found and finite_before and not all(np.isfinite(one).all() for one in after):
+            place = source_of(site)
+            inputs = ", ".join(np.array2string(np.asarray(one, dtype=float), precision=4) for one in given)
+            result = np.array2string(after[0], precision=4)
+            line = f" at {place} (`{place.text}`)" if place is not None else ""
+            found.append(f"{operation_name(equation)}({inputs}) = {result}{line}")
+        return out
+
+    try:
+        with x64():
+            eta = rows.eta[:, number]
+            if family.origin is not None:
+                jaxpr, inputs = family.origin(theta, eta, row)
+            else:
+                jaxpr, inputs = jax.make_jaxpr(lambda eta, *row: family.function(eta, row))(eta, *row), [eta, *row]
+            walk(jaxpr, inputs, visit, keep=CUSTOM)
+    except Exception:
+        return ""
+    return found[0] if found else ""
+
+
+def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
+    """The estimate with its status and note set right where it is no maximum, not identified, or at infinity."""
+    result = found.result
+    if not found.status.converged:
+        extra = [one for one in (_unbounded(model, result), _loose(model, result.theta)) if one]
+        return replace(found, note="; ".join([*extra, found.note or found.status.advice]))
+    if found.status is Status.CONVERGED or found.status is Status.ROUNDING_FLOOR:
+        if _singular(model, result):
+            note = _loose(model, result.theta) or Status.SINGULAR.advice
+            return replace(found, status=Status.SINGULAR, note=note)
+        running = _running(model, result)
+        if running.any():
+            named = ", ".join(
+                f"{name} ({value:.3g})"
+                for name, value, one in zip(model.labels, result.theta, running, strict=True)
+                if one
+            )
+            note = (
+                f"the likelihood is flat in {named}, which seems to run to infinity: the simpler distribution without "
+                "it fits as well; use that, and compare by llf"
+            )
+            return replace(found, status=Status.BOUNDARY, note=note)
+    return found
+
+
+def _information(model: LikelihoodModel, result: Any) -> np.ndarray | None:
+    part = result.evaluation.information.get("observed")
+    if part is None:
+        part = model.objective.evaluate(result.theta, Need(kinds=("observed",))).information.get("observed")
+    return None if part is None else part.matrix
+
+
+def _singular(model: LikelihoodModel, result: Any) -> bool:
+    """Whether the information at a maximum has a combination, not aliased by the design, of which it says nothing."""
+    M = _information(model, result)
+    if M is None or not np.isfinite(M).all():
+        return True
+    M = M[np.ix_(result.free, result.free)]
+    size = np.sqrt(np.abs(np.diagonal(M)))
+    if not len(M):
+        return False
+    if not (size > 0).all():
+        return True
+    return bool(np.linalg.eigvalsh(M / size / size[:, None])[0] < SINGULAR)
+
+
+def _running(model: LikelihoodModel, result: Any) -> np.ndarray:
+    """Constants of a predictor so far out that a further unit would not change the log-likelihood by 1e-5."""
+    M = _information(model, result)
+    predictor = model.predictor
+    out = np.zeros(predictor.n_params, dtype=bool)
+    if M is None or model.penalty is not None:
+        return out
+    for part in predictor.slices:
+        if part.stop - part.start == 1:
+            j = part.start
+            out[j] = abs(result.theta[j]) > FAR_OUT and 0 <= M[j, j] < 1e-5
+    return out
+
+
+def _unbounded(model: LikelihoodModel, result: Any) -> str:
+    """Whether the log-likelihood grows without bound: some row's density has become enormous."""
+    with np.errstate(all="ignore"):
+        value = model.rows(result.theta).value
+    highest = np.nanmax(np.where(model.row_weight > 0, value, -np.inf))
+    if not highest > 15.0 or not highest > np.nanmedian(value) + 10.0:
+        return ""
+    number = int(np.nanargmax(np.where(model.row_weight > 0, value, -np.inf)))
+    far = int(np.argmax(np.abs(result.theta)))
+    return (
+        f"the likelihood seems unbounded: the density of row {_original(model, np.array([number]))[0]} is "
+        f"exp({highest:.0f}) and grows as {model.labels[far]} goes to {result.theta[far]:.3g}, as when a variance goes "
+        "to 0; bound it below, share the variance, or add penalty="
+    )
+
+
+def _loose(model: LikelihoodModel, theta: np.ndarray) -> str:
+    """The combinations of parameters along which no row's log-likelihood changes.
+
+    Read off the outer product of row scores, which has them in its null space wherever the iteration stands, while the
+    observed information has them only at the maximum.
+    """
+    with np.errstate(all="ignore"):
+        found = model.objective.evaluate(theta, Need(kinds=("opg",)))
+    if not found.finite or len(model.y) < len(theta):
+        return ""
+    M = found.information["opg"].matrix
+    size = np.sqrt(np.abs(np.diagonal(M)))
+    if not np.isfinite(M).all() or not size.any():
+        return ""
+    flat = size <= 1e-12 * size.max()
+    scale = np.where(flat, 1.0, size)
+    values, vectors = np.linalg.eigh(M / scale / scale[:, None])
+    loose = vectors[:, np.abs(values) < LOOSE * np.abs(values).max()].T
+    told = []
+    for one in loose[:3]:
+        direction = one / scale
+        direction = direction / np.abs(direction).max()
+        terms = [
+            f"{value:+.3g}*{name}" for name, value in zip(model.labels, direction, strict=True) if abs(value) > 1e-6
+        ]
+        told.append(" ".join(terms))
+    if not told:
+        return ""
+    return (
+        f"not identified: the likelihood does not change along {' and '.join(told)}; fix one of these parameters or "
+        "leave one out"
+    )

@@ -1,0 +1,44 @@
+"""Densities ready for use with :func:`raphson.mle`, by name, and as functions for likelihoods of one's own.
+
+Each takes the response, then one linear predictor for each of its parameters, named by the scale that it is on
+(``log_mean`` is the logarithm of the mean), then by keyword what else it reads of a row; each gives one row's log
+density with every constant in it.
+
+>>> from raphson.numeric import x64
+>>> with x64():
+...     print(round(float(zero_inflated_poisson(0, 0.5, -1.0)), 6))
+-0.892768
+"""
+
+from __future__ import annotations
+
+from raphson.model.densities.continuous import beta, student_t, tobit
+from raphson.model.densities.counts import (
+    beta_binomial,
+    hurdle_negative_binomial,
+    hurdle_poisson,
+    zero_inflated_negative_binomial,
+    zero_inflated_poisson,
+)
+from raphson.model.densities.ordered import ordered_logit, ordered_probit
+from raphson.model.densities.ready import DENSITIES, Ready, resolve
+from raphson.model.densities.survival import gamma, lognormal, weibull
+
+__all__ = [
+    "DENSITIES",
+    "Ready",
+    "beta",
+    "beta_binomial",
+    "gamma",
+    "hurdle_negative_binomial",
+    "hurdle_poisson",
+    "lognormal",
+    "ordered_logit",
+    "ordered_probit",
+    "resolve",
+    "student_t",
+    "tobit",
+    "weibull",
+    "zero_inflated_negative_binomial",
+    "zero_inflated_poisson",
+]

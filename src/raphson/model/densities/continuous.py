@@ -1,0 +1,58 @@
+"""Log densities of measurements: with heavy tails, between 0 and 1, or cut off at a limit."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from raphson.model.incomplete import betaln, lgamma_growth
+from raphson.model.special import Array, log_ndtr, softplus
+
+LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
+
+
+def student_t(y: Array, location: Array, log_scale: Array, log_df: Array) -> Array:
+    """Student's t distribution with location, scale σ and ν degrees of freedom.
+
+    Parameters
+    ----------
+    y : number.
+    location : centre of the distribution.
+    log_scale : log σ; the standard deviation is σ √(ν/(ν−2)).
+    log_df : log ν.
+    """
+    df = jnp.exp(log_df)
+    z = (y - location) * jnp.exp(-log_scale)
+    # lgamma(ν/2 + 1/2) − lgamma(ν/2) − log(νπ)/2, in which the first difference grows like log(ν/2)/2
+    constant = lgamma_growth(jnp.asarray(0.5), 0.5 * df) - LOG_SQRT_2PI
+    return constant - log_scale - 0.5 * (df + 1.0) * jnp.log1p(z * z / df)
+
+
+def beta(y: Array, logit_mean: Array, log_precision: Array) -> Array:
+    """The Beta(μφ, (1−μ)φ) distribution of a share (Ferrari and Cribari-Neto 2004, equation 4).
+
+    Parameters
+    ----------
+    y : share, above 0 and below 1.
+    logit_mean : log μ/(1−μ).
+    log_precision : log φ; the variance is μ(1−μ)/(1+φ).
+    """
+    a, b = jnp.exp(log_precision - softplus(-logit_mean)), jnp.exp(log_precision - softplus(logit_mean))
+    inside = (y > 0) & (y < 1)
+    share = jnp.where(inside, y, 0.5)
+    return jnp.where(inside, (a - 1.0) * jnp.log(share) + (b - 1.0) * jnp.log1p(-share) - betaln(a, b), -jnp.inf)
+
+
+def tobit(y: Array, mean: Array, log_sigma: Array, *, lower: Array = 0.0) -> Array:
+    """A normal measurement that is recorded as `lower` wherever it falls below it (Tobin 1958).
+
+    Parameters
+    ----------
+    y : number, not below `lower`.
+    mean : of the normal distribution before it is cut.
+    log_sigma : log of its standard deviation.
+    lower : the limit; 0 unless the data have a column of that name.
+    """
+    z = (y - mean) * jnp.exp(-log_sigma)
+    at_limit = y <= lower
+    return jnp.where(at_limit, log_ndtr((lower - mean) * jnp.exp(-log_sigma)), -0.5 * z * z - log_sigma - LOG_SQRT_2PI)

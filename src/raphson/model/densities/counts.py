@@ -1,0 +1,107 @@
+"""Log densities of counts with too many zeros or too much spread for a Poisson or a binomial distribution."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from raphson.model.gamma_functions import negative_binomial_log_density
+from raphson.model.incomplete import lgamma_growth
+from raphson.model.special import Array, log1m_exp, log_gumbel, sigmoid, softplus, with_derivatives
+
+
+@with_derivatives(lambda x, y: sigmoid(x - y), lambda x, y: sigmoid(y - x))
+def log_sum(x: Array, y: Array) -> Array:
+    """log(e^x + e^y), its derivatives accurate in both tails."""
+    return jnp.maximum(x, y) + jnp.log1p(jnp.exp(-jnp.abs(x - y)))
+
+
+def _poisson(y: Array, log_mean: Array) -> Array:
+    return y * log_mean - jnp.exp(log_mean) - jax.lax.lgamma(y + 1.0)
+
+
+def _negative_binomial(y: Array, log_mean: Array, log_theta: Array) -> Array:
+    return negative_binomial_log_density(y, log_mean, log_theta) - jax.lax.lgamma(y + 1.0)
+
+
+def zero_inflated_poisson(y: Array, log_mean: Array, logit_zero: Array) -> Array:
+    """A Poisson count of mean μ, or with probability π a zero: P(0) = π + (1−π) e^(−μ) (Lambert 1992, equation 1).
+
+    Parameters
+    ----------
+    y : count.
+    log_mean : log μ, of the Poisson part.
+    logit_zero : log π/(1−π).
+    """
+    y = jnp.asarray(y, float)
+    none = log_sum(logit_zero, -jnp.exp(log_mean))
+    return jnp.where(y == 0, none, _poisson(y, log_mean)) - softplus(logit_zero)
+
+
+def zero_inflated_negative_binomial(y: Array, log_mean: Array, logit_zero: Array, log_theta: Array) -> Array:
+    """A negative binomial count (Var = μ + μ²/θ), or with probability π a zero.
+
+    Parameters
+    ----------
+    y : count.
+    log_mean : log μ, of the negative binomial part.
+    logit_zero : log π/(1−π).
+    log_theta : log θ.
+    """
+    y = jnp.asarray(y, float)
+    none = log_sum(logit_zero, negative_binomial_log_density(jnp.zeros_like(y), log_mean, log_theta))
+    return jnp.where(y == 0, none, _negative_binomial(y, log_mean, log_theta)) - softplus(logit_zero)
+
+
+def hurdle_poisson(y: Array, log_mean: Array, logit_positive: Array) -> Array:
+    """Positive with probability p, and then a Poisson count given that it is not 0 (Mullahy 1986).
+
+    Parameters
+    ----------
+    y : count.
+    log_mean : log μ, of the Poisson distribution before it is cut at 0.
+    logit_positive : log p/(1−p).
+    """
+    y = jnp.asarray(y, float)
+    some = _poisson(y, log_mean) - log_gumbel(log_mean) - softplus(-logit_positive)
+    return jnp.where(y == 0, -softplus(logit_positive), some)
+
+
+def hurdle_negative_binomial(y: Array, log_mean: Array, logit_positive: Array, log_theta: Array) -> Array:
+    """Positive with probability p, and then a negative binomial count (Var = μ + μ²/θ) given that it is not 0.
+
+    Parameters
+    ----------
+    y : count.
+    log_mean : log μ, of the negative binomial distribution before it is cut at 0.
+    logit_positive : log p/(1−p).
+    log_theta : log θ.
+    """
+    y = jnp.asarray(y, float)
+    none = negative_binomial_log_density(jnp.zeros_like(y), log_mean, log_theta)
+    some = _negative_binomial(y, log_mean, log_theta) - log1m_exp(none)
+    return jnp.where(y == 0, -softplus(logit_positive), some - softplus(-logit_positive))
+
+
+def beta_binomial(y: Array, logit_mean: Array, log_precision: Array, *, trials: Array) -> Array:
+    """Successes in trials whose probability follows a Beta(μφ, (1−μ)φ) distribution.
+
+    Parameters
+    ----------
+    y : successes.
+    logit_mean : log μ/(1−μ).
+    log_precision : log φ; the correlation of two trials is 1/(1+φ).
+    trials : how many trials.
+
+    Notes
+    -----
+    With D(y, a) = log Γ(a+y)/Γ(a) − y log a the log density is the binomial one at μ plus D(y, a) + D(n−y, b) −
+    D(n, a+b), a = μφ and b = (1−μ)φ: nothing of the size of φ is subtracted, and φ → ∞ is the binomial.
+    """
+    y, n = jnp.asarray(y, float), jnp.asarray(trials, float)
+    log_mean, log_rest = -softplus(-logit_mean), -softplus(logit_mean)
+    a, b = jnp.exp(log_precision + log_mean), jnp.exp(log_precision + log_rest)
+    ways = jax.lax.lgamma(n + 1.0) - jax.lax.lgamma(y + 1.0) - jax.lax.lgamma(n - y + 1.0)
+    binomial = ways + y * log_mean + (n - y) * log_rest
+    spread = lgamma_growth(y, a) + lgamma_growth(n - y, b)
+    return binomial + spread - lgamma_growth(n, jnp.exp(log_precision))

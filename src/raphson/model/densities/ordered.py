@@ -1,0 +1,63 @@
+"""Log probabilities of ordered levels: a latent variable that falls between cut points (McCullagh 1980)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from raphson.model.special import Array, log1m_exp, log_ndtr, softplus
+
+
+def _between(
+    level: Array, location: Array, cuts: Array, interval: Callable[[Array, Array], Array], below: Callable[..., Array]
+) -> Array:
+    """log P(c_{level−1} < Z ≤ c_level): the outermost intervals have one end only."""
+    last = cuts.shape[-1]
+    level = jnp.asarray(level).astype(int)
+    upper = cuts[jnp.minimum(level, last - 1)] - location
+    lower = cuts[jnp.maximum(level - 1, 0)] - location
+    inner = (level > 0) & (level < last)
+    middle = interval(jnp.where(inner, upper, 1.0), jnp.where(inner, lower, 0.0))
+    ends = jnp.where(level == 0, below(jnp.where(level == 0, upper, -lower)), below(-lower))
+    value = jnp.where(inner, middle, ends)
+    # Cut points out of order have no probability to give.
+    return jnp.where(jnp.all(cuts[1:] > cuts[:-1]), value, -jnp.inf)
+
+
+def _logistic_interval(upper: Array, lower: Array) -> Array:
+    # F(u) − F(l) = F(u) F(−l) (1 − e^(l−u)) for the logistic F
+    return log1m_exp(jnp.where(lower < upper, lower - upper, -1.0)) - softplus(-upper) - softplus(lower)
+
+
+def _normal_interval(upper: Array, lower: Array) -> Array:
+    # Taken in the lower tail, where Φ keeps its digits: Φ(u) − Φ(l) = Φ(−l) − Φ(−u).
+    flip = lower + upper > 0
+    high, low = jnp.where(flip, -lower, upper), jnp.where(flip, -upper, lower)
+    top = log_ndtr(high)
+    gap = log_ndtr(low) - top
+    return top + log1m_exp(jnp.where(gap < 0, gap, -1.0))
+
+
+def ordered_logit(y: Array, location: Array, cuts: Array) -> Array:
+    """P(Y ≤ j) = F(c_j − location) with the logistic F (McCullagh 1980, equation 2.2).
+
+    Parameters
+    ----------
+    y : number of the level, 0 .. L−1.
+    location : linear predictor, without an intercept.
+    cuts : (L−1,) increasing cut points.
+    """
+    return _between(y, location, cuts, _logistic_interval, lambda x: -softplus(-x))
+
+
+def ordered_probit(y: Array, location: Array, cuts: Array) -> Array:
+    """P(Y ≤ j) = Φ(c_j − location) with the normal Φ.
+
+    Parameters
+    ----------
+    y : number of the level, 0 .. L−1.
+    location : linear predictor, without an intercept.
+    cuts : (L−1,) increasing cut points.
+    """
+    return _between(y, location, cuts, _normal_interval, log_ndtr)

@@ -1,0 +1,1 @@
+"""Likelihoods that users write: traced, taken apart into predictors, and compiled row by row."""

@@ -1,0 +1,40 @@
+"""Whether a traced function is affine in one of its inputs, read off its operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from raphson.autodiff.trace import walk
+from raphson.model.likelihood.predictors import AFFINE, DATA, NONLINEAR, Node, is_affine
+
+
+def affine_in_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether ∂f/∂η is affine in y for f(η (K,), (y, columns...)).
+
+    A select, a gather or a comparison that y decides is not affine: zero-inflated, hurdle and ordered densities have
+    a second derivative by y that is zero wherever it is taken, and are not affine all the same.
+    """
+    import jax
+
+    number = jax.ShapeDtypeStruct((), np.float64)
+    columns = [jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes]
+
+    def score(y: Any, eta: Any, *row: Any) -> Any:
+        return jax.grad(lambda e: function(e, (y, *row)))(eta)
+
+    jaxpr = jax.make_jaxpr(score)(number, jax.ShapeDtypeStruct((K,), np.float64), *columns)
+
+    def visit(equation: Any, given: list[Node], site: Any) -> list[Node]:
+        marks = {node.mark for node in given}
+        if marks <= {DATA}:
+            mark = DATA
+        elif NONLINEAR not in marks and is_affine(equation, given):
+            mark = AFFINE
+        else:
+            mark = NONLINEAR
+        return [Node(mark)] * len(equation.outvars)
+
+    inputs = [Node(AFFINE), *[Node(DATA)] * (1 + len(shapes))]
+    return all(node.mark != NONLINEAR for node in walk(jaxpr, inputs, visit, lambda constant: Node(DATA)))

@@ -1,0 +1,329 @@
+"""From a user's function and data to a model: the density form, and the general form of a likelihood."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from raphson.autodiff.trace import warn_of_single_precision
+from raphson.data.columns import RowSchema
+from raphson.data.several import PartsSchema, SeveralData
+from raphson.errors import DataError, ModelError
+from raphson.execute import Executor
+from raphson.model.base import check_weights_kind
+from raphson.model.densities.ready import Ready
+from raphson.model.likelihood.checks import compares_with_text, traced_errors
+from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
+from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.likelihood.replay import accurate
+from raphson.model.penalty import penalty_matrix
+from raphson.model.predictor import LinearPredictor
+from raphson.numeric import x64
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a density takes.
+
+    Attributes
+    ----------
+    parameters : its linear predictors, after the response.
+    columns : its keyword-only arguments.
+    optional : those of them with a default.
+    """
+
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+def signature_of(density: Callable[..., Any]) -> Signature:
+    """Read the arguments of logpdf(y, parameter, ..., *, column, ...).
+
+    Raises
+    ------
+    ModelError
+        If there is no response and parameter, or an argument is a catch-all.
+    """
+    form = "expected logpdf(y, parameter, ..., *, column, ...)"
+    if not callable(density):
+        raise ModelError(f"logpdf: {form}; got {density!r}")
+    try:
+        arguments = list(inspect.signature(density).parameters.values())
+    except (TypeError, ValueError):
+        raise ModelError(f"logpdf: {form}; the arguments of {density!r} cannot be read") from None
+    kinds = inspect.Parameter
+    if any(one.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD) for one in arguments):
+        raise ModelError(f"logpdf: {form}; *args and **kwargs do not say what they are")
+    positional = [one.name for one in arguments if one.kind is not kinds.KEYWORD_ONLY]
+    keywords = [one for one in arguments if one.kind is kinds.KEYWORD_ONLY]
+    if len(positional) < 2:
+        raise ModelError(f"logpdf: {form}; got the positional arguments ({', '.join(positional)})")
+    optional = tuple(one.name for one in keywords if one.default is not kinds.empty)
+    return Signature(tuple(positional[1:]), tuple(one.name for one in keywords), optional)
+
+
+_COMPILED: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
+"""Compiled rows by the user's function, which is not kept alive for them."""
+
+
+def remembered(function: Any, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` gave for this function and key before, or gives now."""
+    try:
+        kept = _COMPILED.setdefault(function, {})
+    except TypeError:  # not every callable can be referred to weakly
+        return make()
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
+
+
+def density_model(
+    ready: Ready | None,
+    density: Callable[..., Any],
+    data: SeveralData,
+    parameters: tuple[str, ...],
+    weights_kind: str,
+    penalty: Any,
+    executor: Executor,
+) -> LikelihoodModel:
+    """The model of a density with a formula for each parameter, which it takes in the order of `parameters`."""
+    check_weights_kind(weights_kind)
+    data = replace(data, parts={name: data.parts[name] for name in parameters})
+    names = tuple(data.parts)
+    columns = tuple(data.columns)
+    extra = tuple(np.ascontiguousarray(data.columns[name].values) for name in columns)
+    y = np.ascontiguousarray(data.response.values, dtype=float)
+    if y.ndim != 1:
+        raise ModelError(f"response {data.response.name!r}: a density takes one number for each row")
+    levels = data.response.levels
+    n_cuts = 0
+    if ready is not None and levels is not None and not ready.cut_points:
+        raise DataError(
+            f"response {data.response.name!r}: the {ready.name} density expects numbers; got the levels "
+            f"{', '.join(map(repr, levels[:5]))}. Convert the column, or use 'ordered_logit' for ordered levels"
+        )
+    if ready is not None:
+        ready.check(data.response.name, y, dict(zip(columns, extra, strict=True)))
+        if ready.cut_points:
+            n_cuts = _levels_of(y, levels, data.response.name) - 1
+    labels = (*names, *_cut_names(levels, n_cuts))
+    function, step, origin = _density_rows(ready, density, columns, len(names), n_cuts, levels is not None, extra)
+    title = ready.name if ready else getattr(density, "__name__", "density")
+    family = LikelihoodFamily(title, function, labels, step, True, ready.name if ready else None, levels, origin)
+
+    matrices: list[Any] = []
+    design: list[int] = []
+    for part in data.parts.values():
+        place = next((d for d, X in enumerate(matrices) if X is part.X), len(matrices))
+        if place == len(matrices):
+            matrices.append(part.X)
+        design.append(place)
+    if n_cuts:
+        design += [len(matrices)] * n_cuts
+        matrices.append(np.ones((len(y), 1)))
+    widths = tuple(part.X.shape[1] for part in data.parts.values()) + (1,) * n_cuts
+    named = [f"{name}:{term}" for name, part in data.parts.items() for term in part.names]
+    offset = None
+    if any(part.offset is not None for part in data.parts.values()):
+        offset = np.zeros((len(labels), len(y)))
+        for k, part in enumerate(data.parts.values()):
+            offset[k] = 0.0 if part.offset is None else part.offset
+    constants = None
+    if ready is not None:
+        with np.errstate(all="ignore"):
+            constants = np.array(ready.start(y, dict(zip(columns, extra, strict=True))), dtype=float)
+    model = LikelihoodModel(
+        family,
+        RowsOf.of(data),  # type: ignore[arg-type]
+        y,
+        data.weights,
+        None,
+        weights_kind,
+        None,
+        executor,
+        linear=LinearPredictor(widths, tuple(design)),
+        matrices=tuple(matrices),
+        offset=offset,
+        extra=extra,
+        labels=(*named, *_cut_names(levels, n_cuts)),
+        constants=constants,
+        assembly=f"from {len(labels)} linear predictors, one for each formula",
+    )
+    if penalty is not None:
+        intercepts = np.array([name.rpartition(":")[2] == "Intercept" for name in named] + [True] * n_cuts)
+        model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, intercepts))
+    return model
+
+
+def _levels_of(y: np.ndarray, levels: tuple[str, ...] | None, name: str) -> int:
+    if (levels is None and (y != np.round(y)).any()) or y.min() < 0:
+        raise ModelError(
+            f"response {name!r}: an ordered density expects levels: an ordered categorical column, or whole numbers"
+        )
+    count = len(levels) if levels is not None else int(y.max()) + 1
+    present = np.unique(y)
+    if count < 2 or len(present) < count:
+        raise ModelError(
+            f"response {name!r}: an ordered density expects every level 0 .. L-1 to occur; got {present[:8].tolist()}"
+        )
+    return count
+
+
+def _cut_names(levels: tuple[str, ...] | None, n_cuts: int) -> tuple[str, ...]:
+    names = levels if levels is not None else tuple(map(str, range(n_cuts + 1)))
+    return tuple(f"{names[j]}|{names[j + 1]}" for j in range(n_cuts))
+
+
+def _density_rows(
+    ready: Ready | None,
+    density: Callable[..., Any],
+    columns: tuple[str, ...],
+    n_parameters: int,
+    n_cuts: int,
+    coded: bool,
+    extra: tuple[np.ndarray, ...],
+) -> tuple[RowFunction, Any, Any]:
+    """The row function of a density, its compiled rows, and where it comes from."""
+
+    def row_density(eta: Any, row: tuple[Any, ...]) -> Any:
+        predictors = [eta[k] for k in range(n_parameters)]
+        if n_cuts:
+            predictors.append(eta[n_parameters:])
+        y = row[0].astype(int) if coded else row[0]
+        return density(y, *predictors, **dict(zip(columns, row[1:], strict=True)))
+
+    if ready is not None:
+        return remembered(density, (columns, n_cuts, coded), lambda: (row_density, compiled_rows(row_density), None))
+    shapes = tuple(one.shape[1:] for one in extra)
+    name = getattr(density, "__name__", "logpdf")
+    compares_with_text(density, name, columns)
+    traced = trace_row(row_density, n_parameters + n_cuts, shapes, name)
+
+    def make() -> tuple[RowFunction, Any, Any]:
+        again = accurate(traced)
+
+        def replayed(eta: Any, row: tuple[Any, ...]) -> Any:
+            return again(eta, *row)[0]
+
+        def origin(theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+            return traced, [eta, *row]
+
+        return replayed, compiled_rows(replayed), origin
+
+    return remembered(density, (columns, n_cuts, coded, shapes, fingerprint(traced)), make)
+
+
+def fingerprint(jaxpr: Any) -> Any:
+    """What tells a traced function from another: a function may close over something that has changed since."""
+    return str(jaxpr), tuple(np.asarray(one).tobytes() for one in jaxpr.consts)
+
+
+def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...], what: str) -> Any:
+    """Trace the density of one row; whatever goes wrong names the user's line."""
+    import jax
+
+    with x64(), traced_errors(what):
+        number = jax.ShapeDtypeStruct((), np.float64)
+        columns = tuple(jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes)
+        eta = jax.ShapeDtypeStruct((K,), np.float64)
+
+        def flat(eta: Any, *row: Any) -> Any:
+            return function(eta, row)
+
+        traced, out = jax.make_jaxpr(flat, return_shape=True)(eta, number, *columns)
+    check_scalar(out, what)
+    warn_of_single_precision(traced, what)
+    return traced
+
+
+def check_scalar(out: Any, what: str) -> None:
+    """Refuse a function that gives anything but one real number for a row."""
+    shape = getattr(out, "shape", None)
+    if shape is None:
+        raise ModelError(f"{what}: expected one number for each row; it returned a {type(out).__name__}")
+    if shape != ():
+        raise ModelError(
+            f"{what}: expected one number for each row; it returned an array of shape {shape}. It is called with one "
+            "row at a time: leave out sums over rows, and sum over the elements of a row if that is meant"
+        )
+    if not np.issubdtype(out.dtype, np.floating):
+        raise ModelError(
+            f"{what}: expected a log density, a real number; it returned {out.dtype}, which has no slope. "
+            "Does a path return a constant?"
+        )
+
+
+@dataclass(frozen=True)
+class RowsOf:
+    """What the Fit reads of the rows; see :class:`raphson.data.ModelData`, whose names these are.
+
+    Attributes
+    ----------
+    schema : how new rows are made.
+    """
+
+    weights: np.ndarray | None
+    index: np.ndarray | None
+    n_dropped: int
+    labels: Any
+    response: Any
+    groups: np.ndarray | None
+    has_intercept: bool
+    schema: Any
+    offset: np.ndarray | None = None
+    trials: np.ndarray | None = None
+    terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(data: Any) -> RowsOf:
+        """From the data of one form or the other."""
+        has_intercept = any(part.has_intercept for part in getattr(data, "parts", {}).values())
+        schema = PartsSchema(data.parts) if isinstance(data, SeveralData) else RowSchema(tuple(data.columns))
+        return RowsOf(
+            data.weights, data.index, data.n_dropped, data.labels, data.response, data.groups, has_intercept, schema
+        )
+
+    def subset(self, rows: slice) -> RowsOf:
+        """The same for some of the rows."""
+        return replace(self, weights=None if self.weights is None else np.ascontiguousarray(self.weights[rows]))
+
+
+def formulas_of(ready: Ready | None, taken: Signature, formulas: Any) -> dict[str, str]:
+    """A formula for each parameter of the density, in its order but for the one with the response, which is first.
+
+    Raises
+    ------
+    ModelError
+        If one names no parameter, or a parameter has none.
+    """
+    if isinstance(formulas, str) and ready is not None:
+        formulas = {ready.parameters[0]: formulas}
+    if not isinstance(formulas, Mapping) or not formulas:
+        raise ModelError(
+            "formulas: expected a dict of a formula for each parameter, such as "
+            f"{{{taken.parameters[0]!r}: 'y ~ x', ...}}; got {formulas!r}"
+        )
+    found: dict[str, str] = {}
+    for name, text in formulas.items():
+        full = ready.full_name(name) if ready is not None else name if name in taken.parameters else None
+        if full is None:
+            raise ModelError(
+                f"formulas: the density has no parameter {name!r}; its parameters are {', '.join(taken.parameters)}"
+            )
+        found[full] = text
+    absent = [name for name in taken.parameters if name not in found]
+    if absent and ready is None:
+        raise ModelError(
+            f"formulas: there is none for {', '.join(absent)}; write '~ 1' for a constant"
+            + (f", or make {absent[0]} keyword-only (after *) if it is a column" if len(absent) == 1 else "")
+        )
+    found |= dict.fromkeys(absent, "~ 1")
+    texts = {name: str(text) for name, text in found.items()}
+    first = next((name for name, text in texts.items() if text.partition("~")[0].strip()), next(iter(texts)))
+    return {name: texts[name] for name in (first, *(name for name in taken.parameters if name != first))}

@@ -1,0 +1,425 @@
+"""The general form: loglik(params, row), over a nested dict of parameters and whatever columns it reads.
+
+Traced once for one row. Where its parameters act through a few linear predictors only, these are the model's
+(:mod:`raphson.model.likelihood.predictors`); otherwise every parameter is a predictor of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.autodiff.trace import warn_of_single_precision
+from raphson.data.columns import Columns, RowData, from_columns
+from raphson.errors import ModelError, RaphsonError
+from raphson.execute import Executor
+from raphson.model.base import check_weights_kind
+from raphson.model.likelihood import checks
+from raphson.model.likelihood.build import RowsOf, check_scalar, fingerprint, remembered
+from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
+from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
+from raphson.model.likelihood.parameters import Parameters
+from raphson.model.likelihood.predictors import Cut, cut
+from raphson.model.likelihood.replay import accurate
+from raphson.model.penalty import penalty_matrix
+from raphson.numeric import anchor, x64
+
+AGREEMENT = 1e-9
+"""How well the assembled derivatives of some rows have to agree with the direct ones, relative to the largest."""
+
+CHECKED_ROWS = 8
+
+J_ROWS = 1_024
+"""Rows whose derivatives of the predictors are taken at a time."""
+
+SPARSE_WIDTH, SPARSE_SHARE = 50, 0.1
+"""A design this wide with so small a share of entries that are not 0 is kept sparse."""
+
+
+class Row:
+    """One row's columns, by attribute or by key; notes which are read."""
+
+    __slots__ = ("_columns", "_values")
+
+    def __init__(self, columns: Columns, values: dict[str, Any]) -> None:
+        self._columns, self._values = columns, values
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            column = self._columns[name]
+            self._values[name] = column.values[0]
+        return self._values[name]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+
+class _Reading(Row):
+    """A row that is traced: what it gives are the inputs of the trace."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            raise _Unread(name)
+        return self._values[name]
+
+
+class _Unread(RaphsonError):  # noqa: N818 - not an error: says what else is read
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A traced likelihood.
+
+    Attributes
+    ----------
+    jaxpr : of f(θ leaves..., columns...).
+    used : the columns, in order.
+    """
+
+    jaxpr: Any
+    used: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Plan:
+    """How a traced likelihood is evaluated: compiled once for a function and the shapes of what it reads."""
+
+    traced: Traced
+    layout: Parameters
+    agreed: bool | None = None
+    """Whether the cut was found to agree with the function itself; None before it was looked at."""
+
+    @cached_property
+    def picks(self) -> checks.Picks:
+        """The elements of parameters that rows pick by index."""
+        return checks.Picks.of(self.traced.jaxpr, self.layout)
+
+    @cached_property
+    def again(self) -> Callable[..., list[Any]]:
+        """The traced function, special functions replaced."""
+        return accurate(self.traced.jaxpr)
+
+    def origin(self, theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+        """The traced function itself, and its inputs."""
+        return self.traced.jaxpr, [*self.layout.split(theta), *row]
+
+    def whole(self, theta: Any, row: tuple[Any, ...]) -> Any:
+        """The log-likelihood of one row at θ (p,)."""
+        return self.again(*self.layout.split(theta), *row)[0]
+
+    @cached_property
+    def whole_step(self) -> Any:
+        """Compiled rows with every parameter a predictor."""
+        return compiled_rows(self.whole)
+
+    @cached_property
+    def cut(self) -> Cut | None:
+        """Fewer predictors, if there are."""
+        return cut(self.traced.jaxpr, len(self.layout.leaves))
+
+    @cached_property
+    def cut_step(self) -> Any:
+        """Compiled rows of the predictors of the cut."""
+        assert self.cut is not None
+        return compiled_rows(self.cut.remainder)
+
+    @cached_property
+    def derivative(self) -> Any:
+        """Compiled (columns) -> (η at θ = 0 (m, K), ∂η/∂θ (m, K, p)) of the cut."""
+        import jax
+        import jax.numpy as jnp
+
+        found, layout = self.cut, self.layout
+        assert found is not None
+
+        def eta(theta: Any, row: tuple[Any, ...]) -> Any:
+            return found.predictors(layout.split(theta), row)
+
+        def both(row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
+            del anchor
+            zero = jnp.zeros(layout.size)
+            one = jax.vmap(eta, in_axes=(None, 0))(zero, row)
+            return one, jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
+
+        return jax.jit(both, keep_unused=True)
+
+
+def general_model(
+    loglik: Callable[..., Any],
+    data: Any,
+    start: Any,
+    derivatives: str,
+    *,
+    weights: Any,
+    weights_kind: str,
+    groups: Any,
+    missing: str,
+    penalty: Any,
+    executor: Executor,
+) -> tuple[LikelihoodModel, np.ndarray]:
+    """The model of loglik(params, row), and its starting values.
+
+    Raises
+    ------
+    ModelError
+        If the function cannot be traced, does not return a number, or indexes a parameter beyond its end.
+    DataError
+        If it reads a column that is not there.
+    """
+    check_weights_kind(weights_kind)
+    name = getattr(loglik, "__name__", "loglik")
+    if start is None:
+        raise ModelError(
+            "start: the general form needs the parameters with starting values, such as "
+            "start={'beta': np.zeros(3), 'log_sigma': 0.0}"
+        )
+    if data is None:
+        raise ModelError(f"data: expected a data frame, a dict of columns or a path after {name}; got None")
+    layout, theta = Parameters.of(start)
+    columns = Columns(data)
+    extras = {"weights": weights, "groups": groups, "missing": missing}
+    if derivatives == "finite":
+        from raphson.model.likelihood.finite import finite_family
+
+        family, rows = finite_family(loglik, name, layout, columns, theta, extras)
+        model = _parameter_model(family, rows, layout, weights_kind, executor, "by finite differences, row by row")
+        return _penalised(model, penalty), theta
+    checks.compares_with_text(loglik, name)
+    traced = trace_likelihood(loglik, name, layout, columns)
+    rows = from_columns(columns, traced.used, **extras)
+    arrays = tuple(np.ascontiguousarray(rows.columns[one].values) for one in traced.used)
+    key = ("general", layout, traced.used, fingerprint(traced.jaxpr))
+    plan: Plan = remembered(loglik, key, lambda: Plan(traced, layout))
+    checks.indices_inside(plan.picks, name, arrays, layout)
+    family = LikelihoodFamily(name, plan.whole, layout.names, None, False, origin=plan.origin)
+    model = _assembled(plan, family, rows, arrays, theta, weights_kind, executor)
+    if model is None:
+        family = replace(family, step=plan.whole_step)
+        model = _parameter_model(
+            family, rows, layout, weights_kind, executor, "row by row, from second derivatives by all parameters"
+        )
+        model = replace(model, extra=arrays)
+    return _penalised(model, penalty), theta
+
+
+def trace_likelihood(loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns) -> Traced:
+    """Trace one row; a column is added to the inputs when the function asks for it."""
+    import jax
+
+    used: list[str] = []
+    while True:
+        try:
+            with x64(), checks.traced_errors(name):
+                leaves = [jax.ShapeDtypeStruct(leaf.shape, np.float64) for leaf in layout.leaves]
+                cells = [_cell(columns[one].values) for one in used]
+
+                def flat(*inputs: Any) -> Any:
+                    params = layout.assembled(list(inputs[: len(layout.leaves)]))
+                    row = _Reading(columns, dict(zip(used, inputs[len(layout.leaves) :], strict=True)))
+                    return loglik(params, row)
+
+                jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
+        except _Unread as unread:
+            if unread.name in used:
+                raise
+            columns[unread.name]  # raises where there is none
+            used.append(unread.name)
+            continue
+        check_scalar(out, name)
+        warn_of_single_precision(jaxpr, name)
+        if not used:
+            raise ModelError(f"{name}: it reads no column of the row; every row would have the same likelihood")
+        return Traced(jaxpr, tuple(used))
+
+
+def _cell(values: np.ndarray) -> Any:
+    import jax
+
+    kind = np.int64 if values.dtype.kind in "iub" else np.float64
+    return jax.ShapeDtypeStruct(values.shape[1:], kind)
+
+
+def _parameter_model(
+    family: LikelihoodFamily, rows: RowData, layout: Parameters, weights_kind: str, executor: Executor, assembly: str
+) -> LikelihoodModel:
+    n, p = rows.n_rows, layout.size
+    return LikelihoodModel(
+        family,
+        RowsOf.of(rows),  # type: ignore[arg-type]
+        np.zeros(n),
+        rows.weights,
+        None,
+        weights_kind,
+        None,
+        executor,
+        linear=ParameterPredictor((1,) * p, (0,) * p),
+        matrices=(np.ones((n, 1)),),
+        labels=layout.names,
+        assembly=assembly,
+    )
+
+
+def _penalised(model: LikelihoodModel, penalty: Any) -> LikelihoodModel:
+    if penalty is None:
+        return model
+    p = model.predictor.n_params
+    return replace(model, penalty=penalty_matrix(penalty, p, np.zeros(p, dtype=bool)))
+
+
+def _assembled(
+    plan: Plan,
+    family: LikelihoodFamily,
+    rows: RowData,
+    arrays: tuple[np.ndarray, ...],
+    theta: np.ndarray,
+    weights_kind: str,
+    executor: Executor,
+) -> LikelihoodModel | None:
+    """The model on the predictors of the cut; None where there are not fewer, or they do not agree."""
+    if plan.cut is None:
+        return None
+    K, n = plan.cut.n_predictors, rows.n_rows
+    if plan.agreed is None:
+        plan.agreed = _agrees(plan, arrays, theta)
+    if not plan.agreed:
+        return None
+    shift, parts, supports = _designs(plan, arrays, n)
+    family = replace(
+        family,
+        function=plan.cut.remainder,
+        labels=tuple(f"predictor {k + 1}" for k in range(K)),
+        step=plan.cut_step,
+    )
+    matrices: list[Any] = []
+    design: list[int] = []
+    for X in parts:
+        place = next((d for d, Z in enumerate(matrices) if X is Z), len(matrices))
+        if place == len(matrices):
+            matrices.append(X)
+        design.append(place)
+    return LikelihoodModel(
+        family,
+        RowsOf.of(rows),  # type: ignore[arg-type]
+        np.zeros(n),
+        rows.weights,
+        None,
+        weights_kind,
+        None,
+        executor,
+        linear=SharedPredictor(
+            tuple(part.stop - part.start for part in supports), tuple(design), tuple(supports), plan.layout.size
+        ),
+        matrices=tuple(matrices),
+        offset=shift if shift.any() else None,
+        extra=arrays,
+        labels=plan.layout.names,
+        assembly=f"from {K} linear predictor{'s' if K > 1 else ''} found in the function",
+    )
+
+
+def _agrees(plan: Plan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
+    """Whether value, gradient and a product of the Hessian are the same by the cut and directly, for some rows."""
+    import jax
+
+    assert plan.cut is not None
+    n = len(arrays[0])
+    chosen = np.unique(np.linspace(0, n - 1, min(n, CHECKED_ROWS)).astype(int))
+    row = tuple(one[chosen] for one in arrays)
+    rng = np.random.default_rng(0)
+    found = plan.cut
+    try:
+        with x64():
+
+            def through(theta: Any, row: tuple[Any, ...]) -> Any:
+                return found.remainder(found.predictors(plan.layout.split(theta), row), row)
+
+            def three(function: RowFunction, theta: Any, v: Any) -> list[np.ndarray]:
+                """Value, gradient and the Hessian's product with a random vector, by row."""
+
+                def one(theta: Any, v: Any, row: tuple[Any, ...]) -> tuple[Any, ...]:
+                    gradient, product = jax.jvp(lambda t: jax.grad(function)(t, row), (theta,), (v,))
+                    return function(theta, row), gradient, product
+
+                return [np.asarray(part) for part in jax.vmap(one, in_axes=(None, None, 0))(theta, v, row)]
+
+            for point in (theta, theta + 0.1 * rng.normal(size=len(theta))):
+                v = rng.normal(size=len(theta))
+                for a, b in zip(three(plan.whole, point, v), three(through, point, v), strict=True):
+                    same = np.isfinite(a) == np.isfinite(b)
+                    a, b = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
+                    if not same.all() or np.abs(a - b).max() > AGREEMENT * max(np.abs(a).max(), 1e-300):
+                        return False
+    except Exception:  # whatever goes wrong in the short cut, the direct way is open
+        return False
+    return True
+
+
+def _designs(plan: Plan, arrays: tuple[np.ndarray, ...], n: int) -> tuple[np.ndarray, list[Any], list[slice]]:
+    """Shifts (K, n), the design matrix of each predictor and the parameters that it acts on."""
+    from scipy import sparse
+
+    assert plan.cut is not None
+    K, p = plan.cut.n_predictors, plan.layout.size
+    shift = np.empty((K, n))
+    pieces: list[list[Any]] = [[] for _ in range(K)]
+    touched = np.zeros((K, p), dtype=bool)
+    step = min(J_ROWS, max(n, 1))
+    with x64():
+        for begin in range(0, n, step):
+            stop = min(begin + step, n)
+            filling = np.minimum(np.arange(begin, begin + step), n - 1)
+            eta, J = plan.derivative(tuple(one[filling] for one in arrays), anchor())
+            shift[:, begin:stop] = np.asarray(eta).T[:, : stop - begin]
+            J = np.asarray(J)[: stop - begin]
+            for k in range(K):
+                touched[k] |= (J[:, k] != 0).any(axis=0)
+                pieces[k].append(sparse.csr_matrix(J[:, k]) if p > SPARSE_WIDTH else J[:, k].copy())
+    supports = _supports(touched)
+    parts: list[Any] = []
+    for k, part in enumerate(supports):
+        if p > SPARSE_WIDTH:
+            stacked = sparse.vstack(pieces[k]).tocsc()[:, part]
+            if stacked.shape[1] > SPARSE_WIDTH and stacked.nnz < SPARSE_SHARE * np.prod(stacked.shape):
+                import tabmat
+
+                parts.append(tabmat.SparseMatrix(stacked))
+                continue
+            X = stacked.toarray()
+        else:
+            X = np.concatenate(pieces[k])[:, part]
+        X = np.ascontiguousarray(X)
+        same = next((Z for Z in parts if isinstance(Z, np.ndarray) and Z.shape == X.shape and (Z == X).all()), X)
+        parts.append(same)
+    return shift, parts, supports
+
+
+def _supports(touched: np.ndarray) -> list[slice]:
+    """For each predictor a run of parameters that holds all it acts on; runs that meet become one."""
+    K, p = touched.shape
+    if K == 1:
+        return [slice(0, p)]
+    ends = []
+    for line in touched:
+        where = np.flatnonzero(line)
+        ends.append([int(where[0]), int(where[-1]) + 1] if len(where) else [0, 1])
+    merged = True
+    while merged:
+        merged = False
+        for a in range(len(ends)):
+            for b in range(a):
+                if ends[a] != ends[b] and ends[a][0] < ends[b][1] and ends[b][0] < ends[a][1]:
+                    union = [min(ends[a][0], ends[b][0]), max(ends[a][1], ends[b][1])]
+                    ends[a], ends[b] = list(union), list(union)
+                    merged = True
+    return [slice(low, high) for low, high in ends]

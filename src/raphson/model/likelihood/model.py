@@ -1,0 +1,182 @@
+"""A likelihood with its data: the row function, its linear predictors, and what the iteration and the Fit read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
+from raphson.data.matrix import dense
+from raphson.model.base import Model, RowTable
+from raphson.model.objective import Evaluation, Need
+from raphson.model.predictor import Jacobian, LinearPredictor, filled
+
+MOST_NUMBERS = 2**23
+"""Second derivatives held for one block: 64 MiB."""
+
+
+@dataclass(frozen=True)
+class SharedPredictor(LinearPredictor):
+    """Linear predictors that may share parameters: η_k = X_k θ[shared_k] + offset_k.
+
+    Attributes
+    ----------
+    shared : the parameters of each predictor; any two are the same or have none in common.
+    size : p.
+    """
+
+    shared: tuple[slice, ...] = ()
+    size: int = 0
+
+    @property
+    def n_params(self) -> int:
+        return self.size
+
+    @property
+    def slices(self) -> list[slice]:  # type: ignore[override]
+        return list(self.shared)
+
+
+@dataclass(frozen=True)
+class ParameterJacobian(Jacobian):
+    """The derivative where η is θ itself, in every row: J = I."""
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        return np.repeat(v[:, None], self.parts[0].shape[0], axis=1)
+
+    def transpose_product(self, u: np.ndarray) -> np.ndarray:
+        return u.sum(axis=1)
+
+    def information(self, W: np.ndarray) -> np.ndarray:
+        return W.sum(axis=2)
+
+    def scaled_rows(self, root: np.ndarray) -> np.ndarray:
+        return np.moveaxis(root, 1, 2).reshape(-1, self.n_params)
+
+    def information_diagonal(self, W: np.ndarray) -> np.ndarray:
+        return np.einsum("kkm->k", W)
+
+
+@dataclass(frozen=True)
+class ParameterPredictor(LinearPredictor):
+    """The parameters as the predictors of every row: what is left where no shorter list of predictors is known."""
+
+    def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        """(p, size): θ, over and over."""
+        return filled(np.repeat(theta[:, None], len(block.y), axis=1), block)
+
+    def jacobian(self, block: Block) -> Jacobian:
+        return ParameterJacobian([block.designs[0]] * len(self.widths), self.slices, self.n_params)
+
+
+@dataclass(frozen=True)
+class LikelihoodModel(Model):
+    """A likelihood of rows through linear predictors.
+
+    Attributes
+    ----------
+    linear : from θ to η.
+    matrices : the distinct design matrices, (n, p_d).
+    offset : (K, n) or None.
+    extra : arrays (n, ...) that the likelihood reads besides the response.
+    labels : names of the parameters.
+    constants : (K,) predictors of a model without covariates, to begin with; None to look for them.
+    assembly : how the information is put together, in words.
+    """
+
+    linear: Any = None
+    matrices: tuple[Any, ...] = ()
+    offset: np.ndarray | None = None
+    extra: tuple[np.ndarray, ...] = ()
+    labels: tuple[str, ...] = ()
+    constants: np.ndarray | None = None
+    assembly: str = ""
+    intercepts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    @property
+    def predictor(self) -> LinearPredictor:
+        return self.linear
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.labels
+
+    @cached_property
+    def blocks(self) -> Sequence[Block]:
+        K = self.family.n_predictors
+        affordable = [size for size in BLOCK_ROWS if size * K * K <= MOST_NUMBERS]
+        most = affordable[-1] if affordable else BLOCK_ROWS[0]
+        return make_blocks(self.matrices, self.y, self.weight, self.offset, self.extra, most)
+
+    def designs(self, theta: np.ndarray) -> list[Any]:
+        """The design of each predictor, at any θ; all over θ where they share parameters."""
+        predictor = self.predictor
+        parts = [self.matrices[d] for d in predictor.design]
+        own = [part.stop - part.start for part in predictor.slices]
+        if predictor.slices == LinearPredictor(tuple(own), predictor.design).slices and sum(own) == predictor.n_params:
+            return parts
+        wide = []
+        for X, part in zip(parts, predictor.slices, strict=True):
+            J = np.zeros((X.shape[0], predictor.n_params))
+            J[:, part] = dense(X)
+            wide.append(J)
+        return wide
+
+    def subset(self, rows: slice) -> LikelihoodModel:
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else np.ascontiguousarray(values[rows])
+
+        matrices = tuple(np.ascontiguousarray(X[rows]) if isinstance(X, np.ndarray) else X[rows] for X in self.matrices)
+        return replace(
+            self,
+            data=self.data.subset(rows),  # type: ignore[attr-defined]
+            y=self.y[rows].copy(),
+            weight=cut(self.weight),
+            matrices=matrices,
+            offset=None if self.offset is None else np.ascontiguousarray(self.offset[:, rows]),
+            extra=tuple(np.ascontiguousarray(one[rows]) for one in self.extra),
+        )
+
+    def null_model(self, family: Any) -> None:
+        """None: a likelihood has no mean to hold constant."""
+        return
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The objective at the best constants for each predictor."""
+        from raphson.model.likelihood.start import starting_point
+
+        return starting_point(self, need)
+
+    def rows(self, theta: np.ndarray) -> RowTable:
+        """Row quantities at θ; where the expected information is not known, the observed one stands for it."""
+        parts = []
+        for block in self.blocks:
+            with np.errstate(all="ignore"):
+                eta = self.predictor.eta(block, theta)
+                rows = self.family.own_rows(block, eta)
+                parts.append((rows.value, rows.score, rows.observed, rows.mean, rows.slope, eta[:, : block.rows]))
+        value, score, observed, mean, slope, eta = (
+            np.concatenate(pieces, axis=-1) for pieces in zip(*parts, strict=True)
+        )
+        return RowTable(value, score, observed, observed, mean, slope, eta)
+
+    def expected_rows(self, theta: np.ndarray) -> np.ndarray:
+        """(K, K, n) weighted E[W] at θ."""
+        parts = [self.family.expected(block, self.predictor.eta(block, theta)) for block in self.blocks]
+        return np.concatenate(parts, axis=-1)
+
+    def deviance(self, rows: RowTable) -> float:
+        """NaN: without a mean there is no saturated model to compare with."""
+        return float("nan")
+
+    def log_density(self, value: np.ndarray, dispersion: float) -> np.ndarray:
+        """(n,) w log f, every constant that the user's function has included."""
+        return np.where(self.row_weight > 0, self.row_weight * value, 0.0)
+
+    def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
+        """Σ w log f(y | η), every constant that the user's function has included."""
+        return self._weighted_sum(rows.value)

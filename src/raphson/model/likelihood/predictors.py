@@ -1,0 +1,271 @@
+"""The fewest linear predictors of a traced likelihood: a minimum cut through its operations.
+
+A likelihood of many parameters often sees them only through a few sums of products with data: ``row.x @ beta``, an
+intercept, a group's effect picked by an index. Every value of the traced function is marked: *data* (free of θ),
+*affine* (a sum of parameters times data) or *nonlinear*. The affine values that nonlinear operations read are the
+sinks, the parameters the sources, and each affine value can be cut at the price of its number of elements: the
+minimum vertex cut (Ford and Fulkerson 1962, section I.11) is the shortest list of predictors η through which θ acts.
+The derivatives J of η by θ are data alone, found once; those of the likelihood by η are taken as any family's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from raphson.model.likelihood.replay import betaln_calls, numbered, operate, run
+
+DATA, AFFINE, NONLINEAR = "data", "affine", "nonlinear"
+
+_KEEPS = frozenset(
+    [
+        "neg",
+        "broadcast_in_dim",
+        "reshape",
+        "squeeze",
+        "expand_dims",
+        "transpose",
+        "slice",
+        "reduce_sum",
+        "copy",
+        "rev",
+        "cumsum",
+        "copy_p",
+        "convert_element_type",
+        "concatenate",
+        "add",
+        "sub",
+        "add_any",
+        "pad",
+    ]
+)
+"""Operations that are affine in all their inputs together."""
+
+_FIRST = frozenset(["div", "dynamic_slice", "gather"])
+"""Operations that are affine in the first input where the others are data."""
+
+_PRODUCTS = frozenset(["mul", "dot_general"])
+"""Operations that are affine in one input where the other is data."""
+
+
+@dataclass(eq=False)
+class Node:
+    """A value of the traced function.
+
+    Attributes
+    ----------
+    mark : data, affine or nonlinear.
+    size : number of elements.
+    shape : of the value.
+    number : among the affine values, else −1.
+    """
+
+    mark: str
+    size: int = 0
+    shape: tuple[int, ...] = ()
+    number: int = -1
+
+
+@dataclass
+class _Graph:
+    affine: list[Node] = field(default_factory=list)
+    edges: list[tuple[int, int]] = field(default_factory=list)
+    sinks: set[int] = field(default_factory=set)
+    seen: dict[Any, list[Node]] = field(default_factory=dict)
+    results: list[list[Node]] = field(default_factory=list)
+    """The nodes that each operation gives, as they are visited."""
+
+    def new(self, shape: tuple[int, ...]) -> Node:
+        node = Node(AFFINE, int(np.prod(shape)), tuple(shape), len(self.affine))
+        self.affine.append(node)
+        return node
+
+    def consume(self, nodes: Sequence[Node]) -> None:
+        self.sinks.update(node.number for node in nodes if node.mark == AFFINE)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Predictors of a traced function f(θ leaves..., columns...).
+
+    Attributes
+    ----------
+    jaxpr : the traced function.
+    n_leaves : how many of its inputs are parameters.
+    shapes : of the values cut.
+    places : number of an operation -> {which of its results: which of the values cut}.
+    inputs : which parameter leaves are themselves cut: leaf -> value.
+    marks : by operation, the marks of its results.
+    calls : of betaln.
+    """
+
+    jaxpr: Any
+    n_leaves: int
+    shapes: tuple[tuple[int, ...], ...]
+    places: dict[int, dict[int, int]]
+    inputs: dict[int, int]
+    marks: tuple[tuple[str, ...], ...]
+    calls: dict[int, int]
+
+    @property
+    def n_predictors(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def predictors(self, leaves: Sequence[Any], columns: Sequence[Any]) -> Any:
+        """η (K,) of one row at parameters."""
+        import jax.numpy as jnp
+
+        values: dict[int, Any] = {value: leaves[leaf] for leaf, value in self.inputs.items()}
+        number = -1
+
+        def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
+            nonlocal number
+            number += 1
+            marks = self.marks[number]
+            if NONLINEAR in marks or any(one is None for one in given):
+                return [None] * len(marks)
+            out = operate(equation, given)
+            for place, value in self.places.get(number, {}).items():
+                values[value] = out[place]
+            return out
+
+        run(self.jaxpr, [*leaves, *columns], visit)
+        return jnp.concatenate([jnp.ravel(values[k]).astype(float) for k in range(len(self.shapes))])
+
+    def remainder(self, eta: Any, columns: tuple[Any, ...]) -> Any:
+        """The log-likelihood of one row as a function of η (K,)."""
+        parts, start = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape))
+            parts.append(eta[start : start + size].reshape(shape))
+            start += size
+        number = -1
+
+        def inner(equation: Any, given: list[Any], site: Any) -> Sequence[Any]:
+            if any(one is None for one in given):
+                return [None] * len(equation.outvars)
+            return operate(equation, given)
+
+        replacing = numbered(self.calls, inner)
+
+        def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
+            nonlocal number
+            number += 1
+            out = list(replacing(equation, given, site))
+            for place, value in self.places.get(number, {}).items():
+                out[place] = parts[value]
+            return out
+
+        leaves = [parts[self.inputs[leaf]] if leaf in self.inputs else None for leaf in range(self.n_leaves)]
+        return run(self.jaxpr, [*leaves, *columns], visit)[0]
+
+
+def cut(jaxpr: Any, n_leaves: int) -> Cut | None:
+    """The minimum cut of a traced row function, or None if no set of predictors is smaller than θ.
+
+    Parameters
+    ----------
+    jaxpr : of f(θ leaves..., columns...) -> a number.
+    n_leaves : how many of its inputs are parameters.
+    """
+    graph = _Graph()
+    leaves = [graph.new(tuple(one.aval.shape)) for one in jaxpr.jaxpr.invars[:n_leaves]]
+    columns = [Node(DATA) for _ in jaxpr.jaxpr.invars[n_leaves:]]
+    from raphson.autodiff.trace import CUSTOM, walk
+
+    def visit(equation: Any, given: list[Node], site: Any) -> list[Node]:
+        out = _visit(graph, equation, given)
+        graph.results.append(out)
+        return out
+
+    constants: dict[Any, Node] = {}
+
+    def lift(constant: Any) -> Node:
+        if np.ndim(constant) == 0:
+            return constants.setdefault((str(np.asarray(constant).dtype), float(constant)), Node(DATA))
+        return constants.setdefault(id(constant), Node(DATA))
+
+    graph.consume(walk(jaxpr, [*leaves, *columns], visit, lift, keep=CUSTOM))
+    chosen = _minimum_cut(graph, [leaf.number for leaf in leaves])
+    if chosen is None or sum(graph.affine[v].size for v in chosen) >= sum(leaf.size for leaf in leaves):
+        return None
+    position = {v: k for k, v in enumerate(chosen)}
+    places: dict[int, dict[int, int]] = {}
+    for number, results in enumerate(graph.results):
+        here = {place: position[node.number] for place, node in enumerate(results) if node.number in position}
+        if here:
+            places[number] = here
+    return Cut(
+        jaxpr,
+        n_leaves,
+        tuple(graph.affine[v].shape for v in chosen),
+        places,
+        {leaf: position[node.number] for leaf, node in enumerate(leaves) if node.number in position},
+        tuple(tuple(node.mark for node in results) for results in graph.results),
+        betaln_calls(jaxpr),
+    )
+
+
+def _visit(graph: _Graph, equation: Any, given: list[Node]) -> list[Node]:
+    marks = {node.mark for node in given}
+    outputs = equation.outvars
+    # The same operation on the same values was done before: its results are merged.
+    key = (equation.primitive.name, tuple(id(node) for node in given), str(equation.params))
+    if key in graph.seen:
+        return graph.seen[key]
+    if marks <= {DATA}:
+        out = [Node(DATA) for _ in outputs]
+    elif NONLINEAR not in marks and is_affine(equation, given):
+        out = [graph.new(tuple(one.aval.shape)) for one in outputs]
+        graph.edges += [(node.number, one.number) for node in given if node.mark == AFFINE for one in out]
+    else:
+        graph.consume(given)
+        out = [Node(NONLINEAR) for _ in outputs]
+    graph.seen[key] = out
+    return out
+
+
+def is_affine(equation: Any, given: list[Node]) -> bool:
+    """Whether an operation on affine values and data gives an affine value."""
+    name = equation.primitive.name
+    affine = [node.mark == AFFINE for node in given]
+    if name == "convert_element_type":
+        return np.issubdtype(equation.params["new_dtype"], np.floating)
+    if name in _KEEPS:
+        return True
+    if name in _FIRST:
+        return affine[0] and not any(affine[1:])
+    if name in _PRODUCTS:
+        return sum(affine) == 1
+    return name == "select_n" and not affine[0]
+
+
+def _minimum_cut(graph: _Graph, leaves: list[int]) -> list[int] | None:
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+    n = len(graph.affine)
+    if not graph.sinks:
+        return None
+    endless = 1 + sum(node.size for node in graph.affine)
+    source, sink = 2 * n, 2 * n + 1
+    capacity: dict[tuple[int, int], int] = {}
+    for node in graph.affine:  # each value is two: one that enters, one that leaves
+        capacity[2 * node.number, 2 * node.number + 1] = node.size
+    for a, b in graph.edges:
+        capacity[2 * a + 1, 2 * b] = endless
+    for leaf in leaves:
+        capacity[source, 2 * leaf] = endless
+    for v in graph.sinks:
+        capacity[2 * v + 1, sink] = endless
+    rows, columns = np.array(list(capacity)).T
+    network = csr_matrix((np.array(list(capacity.values()), dtype=np.int32), (rows, columns)), shape=(2 * n + 2,) * 2)
+    flow = maximum_flow(network, source, sink).flow
+    residual = network - flow
+    residual.data = np.maximum(residual.data, 0)
+    residual.eliminate_zeros()
+    reached = set(breadth_first_order(residual, source, return_predecessors=False).tolist())
+    return [v for v in range(n) if 2 * v in reached and 2 * v + 1 not in reached]

@@ -1,0 +1,36 @@
+"""A likelihood as it is kept in a file: its names, and how designs are made; not the function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raphson.data.columns import RowSchema
+from raphson.data.several import PartsSchema
+from raphson.errors import ModelError
+from raphson.model.densities.ready import DENSITIES
+from raphson.model.likelihood.family import LikelihoodFamily
+
+
+def is_likelihood(family: Any) -> bool:
+    """Whether the saved description of a family is that of a likelihood."""
+    return isinstance(family, dict) and family.get("name") == "likelihood"
+
+
+def family_from_dict(saved: dict[str, Any]) -> LikelihoodFamily:
+    """The family that :meth:`LikelihoodFamily.to_dict` described; a user's function is not part of it."""
+    ready, labels, levels = saved["density"], saved["labels"], saved.get("levels")
+    if ready is not None and ready not in DENSITIES:
+        raise ModelError(f"family: the saved fit names a density {ready!r} that there is not")
+    if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
+        raise ModelError("family: expected texts as the labels of a saved likelihood")
+
+    def absent(eta: Any, row: Any) -> Any:
+        raise ModelError("a loaded fit does not carry the user's likelihood; fit again")
+
+    title = str(saved.get("title", "likelihood"))
+    return LikelihoodFamily(title, absent, tuple(labels), None, False, ready, None if levels is None else tuple(levels))
+
+
+def schema_from_dict(saved: Any) -> PartsSchema | RowSchema:
+    """How the designs of new data are made."""
+    return PartsSchema.from_dict(saved) if saved["kind"] == "parts" else RowSchema.from_dict(saved)

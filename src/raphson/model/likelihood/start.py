@@ -1,0 +1,125 @@
+"""Where a density's iteration begins: the best constant for each predictor, turned into coefficients.
+
+A density with constants in the place of its predictors is a function of K numbers. It is tried, on a part of the
+rows, at combinations of numbers that the response suggests (its mean and spread, their logarithms, the logit of its
+mean), and climbed from the best.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raphson.data.blocks import make_blocks
+from raphson.data.matrix import matvec
+from raphson.errors import ConvergenceError
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.predictor import LinearPredictor
+from raphson.model.start import least_squares
+
+if TYPE_CHECKING:
+    from raphson.model.likelihood.model import LikelihoodModel
+
+PART_ROWS = 2_000
+"""Rows on which constants are looked for."""
+
+MOST_TRIALS = 600
+"""Combinations of constants that are tried."""
+
+
+def starting_point(model: LikelihoodModel, need: Need) -> Evaluation:
+    """The objective at coefficients where the log-likelihood is finite.
+
+    Raises
+    ------
+    ConvergenceError
+        If it is finite nowhere that was tried.
+    """
+    objective = model.objective
+    for constants in _constants(model):
+        theta = coefficients(model, constants)
+        evaluation = objective.evaluate(theta, need)
+        if evaluation.finite:
+            return evaluation
+    raise ConvergenceError(
+        f"start: the log-likelihood of {model.family.name} is finite at none of the starting values tried; "
+        "pass start= with parameters at which every row has a positive density"
+    )
+
+
+def _constants(model: LikelihoodModel) -> list[np.ndarray]:
+    """Constants for the predictors, the best first."""
+    part = model if len(model.y) <= PART_ROWS else model.thinned(len(model.y) // PART_ROWS + 1)
+    K = model.family.n_predictors
+    ones = np.ones((len(part.y), 1))
+    blocks = make_blocks((ones,), part.y, part.weight, None, part.extra)
+    objective = Objective(model.family, LinearPredictor((1,) * K, (0,) * K), blocks)
+
+    def value(theta: np.ndarray) -> float:
+        found = objective.evaluate(theta)
+        return found.value if found.finite else -np.inf
+
+    trials = [] if model.constants is None else [model.constants]
+    if not trials or not np.isfinite(value(trials[0])):
+        trials += _suggested(part.y, K)
+    values = np.array([value(theta) for theta in trials])
+    order = np.argsort(-values, kind="stable")
+    finite = [trials[i] for i in order if np.isfinite(values[i])]
+    if not finite:
+        return [] if model.constants is None else [model.constants]
+    climbed = _climb(objective, finite[0])
+    return [climbed, *finite[:20]]
+
+
+def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
+    mean, spread = float(np.mean(y)), float(np.std(y)) or 1.0
+    numbers = [0.0, mean, np.log(spread), 1.0, -1.0, float(np.median(y))]
+    if mean > 0:
+        numbers += [np.log(mean)]
+    if 0 < mean < 1:
+        numbers += [np.log(mean / (1.0 - mean))]
+    if (y > 0).all():
+        logs = np.log(y)
+        numbers += [float(logs.mean()), np.log(float(logs.std()) or 1.0)]
+    numbers += [2.0, -2.0, 1.0 / mean if mean else 3.0, 1.0 / spread, spread]
+    distinct = list(dict.fromkeys(round(number, 6) for number in numbers if np.isfinite(number)))
+    while len(distinct) ** K > MOST_TRIALS and len(distinct) > 3:
+        distinct.pop()
+    combinations = itertools.islice(itertools.product(distinct, repeat=K), MOST_TRIALS)
+    return [np.array(one) for one in combinations]
+
+
+def _climb(objective: Objective, start: np.ndarray) -> np.ndarray:
+    """Near the maximum over constants: a few digits are enough."""
+    from scipy.optimize import minimize
+
+    def both(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        found = objective.evaluate(theta)
+        return (-found.value, -found.score) if found.finite else (1e300, np.zeros_like(theta))
+
+    with np.errstate(all="ignore"):
+        found = minimize(both, start, jac=True, method="L-BFGS-B", options={"maxiter": 50, "ftol": 1e-6})
+    better = np.isfinite(found.x).all() and found.fun < both(start)[0] and np.abs(found.x - start).max() < 50
+    return np.asarray(found.x) if better else start
+
+
+def coefficients(model: LikelihoodModel, constants: np.ndarray) -> np.ndarray:
+    """θ whose predictors come nearest to constants, offsets left aside."""
+    predictor = model.predictor
+    theta = np.zeros(predictor.n_params)
+    for k, part in enumerate(predictor.slices):
+        X = model.matrices[predictor.design[k]]
+        width = part.stop - part.start
+        names = model.labels[part]
+        intercept = [j for j, name in enumerate(names) if name.rpartition(":")[2] == "Intercept"]
+        if intercept or (width == 1 and (matvec(X, np.ones(1)) == 1.0).all()):
+            theta[part.start + (intercept[0] if intercept else 0)] = constants[k]
+        elif constants[k] != 0:
+            from raphson.data.matrix import sandwich, transpose_matvec
+            from raphson.model.objective import Gram
+
+            ones = np.ones(X.shape[0])
+            theta[part] = least_squares(Gram(sandwich(X, ones)), transpose_matvec(X, constants[k] * ones))
+    return theta

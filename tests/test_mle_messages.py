@@ -1,0 +1,209 @@
+"""What bad input to rp.mle gets: one line that names what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+
+rng = np.random.default_rng(5)
+FRAME = pd.DataFrame(
+    {
+        "y": rng.normal(size=40),
+        "x": rng.normal(size=40),
+        "count": rng.poisson(2.0, size=40),
+        "group": rng.integers(0, 3, size=40),
+        "sex": np.where(rng.random(40) < 0.5, "female", "male"),
+    }
+)
+BOTH = {"mu": "y ~ x", "log_sigma": "~ 1"}
+
+
+def normal(y, mu, log_sigma):
+    return -0.5 * ((y - mu) / jnp.exp(log_sigma)) ** 2 - log_sigma
+
+
+def refused(match, *arguments, error=rp.ModelError, **keywords):
+    with pytest.raises(error, match=match) as caught:
+        rp.mle(*arguments, **keywords)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_index_beyond_a_parameter():
+    def loglik(params, row):
+        return -0.5 * (row.y - params["shift"][row.group]) ** 2
+
+    message = refused(r"index 2 is beyond the end of 'shift', of shape \(2,\), in row", loglik, FRAME,
+                      start={"shift": np.zeros(2)})  # fmt: skip
+    assert 'params["shift"][row.group]' in message
+
+    def static(params, row):
+        return -0.5 * (row.y - params["shift"][5]) ** 2
+
+    refused(r"index 5 is beyond|out of bounds|failed", static, FRAME, start={"shift": np.zeros(2)})
+
+
+def test_a_code_compared_with_text():
+    def loglik(params, row):
+        return -0.5 * (row.y - jnp.where(row.sex == "male", params["a"], params["b"])) ** 2
+
+    refused(r"compares row.sex with the text 'male'", loglik, FRAME, start={"a": 0.0, "b": 0.0})
+
+    def density(y, mu, *, sex):
+        return -0.5 * (y - jnp.where(sex == "male", mu, 2 * mu)) ** 2
+
+    refused("compares sex with the text 'male'", density, {"mu": "y ~ 1"}, FRAME)
+
+
+@pytest.mark.parametrize(
+    ("function", "match"),
+    [
+        (lambda y, mu, log_sigma: -((y - mu) ** 2) * math.exp(-log_sigma), "cannot be traced"),
+        (lambda y, mu, log_sigma: -((y - mu) ** 2) * np.exp(np.asarray(log_sigma)), "hands a traced value to NumPy"),
+        (lambda y, mu, log_sigma: -log_sigma if mu > 0 else log_sigma, "Python `if`"),
+        (lambda y, mu, log_sigma: jnp.array([mu, log_sigma]), r"returned an array of shape \(2,\)"),
+        (lambda y, mu, log_sigma: (mu, log_sigma), "returned a tuple"),
+        (lambda y, mu, log_sigma: None, "returned a NoneType"),
+        (lambda y, mu, log_sigma: "text", "expected one number|returned a str|failed"),
+        (lambda y, mu, log_sigma: mu.nothing, "failed"),
+        (lambda y, mu, log_sigma: y == mu, "returned bool"),
+    ],
+)
+def test_functions_that_jax_cannot_follow(function, match):
+    message = refused(match, function, BOTH, FRAME)
+    if "traced" in match or "if" in match:
+        assert "derivatives='finite'" in message
+
+
+def test_formulas_and_names():
+    told = "the density has no parameter 'sigma'; its parameters are mu, log_sigma"
+    refused(told, normal, {"mu": "y ~ x", "sigma": "~ 1"}, FRAME)
+    refused("there is none for log_sigma", normal, {"mu": "y ~ x"}, FRAME)
+    refused("needs the response on its left", normal, {"mu": "~ x", "log_sigma": "~ 1"}, FRAME, error=rp.FormulaError)
+    both = {"mu": "y ~ x", "log_sigma": "y ~ 1"}
+    refused("only the first has a response", normal, both, FRAME, error=rp.FormulaError)
+    refused("not.*column|no column", normal, {"mu": "y ~ nothing", "log_sigma": "~ 1"}, FRAME, error=rp.RaphsonError)
+    refused("did you mean 'zero_inflated_poisson'", "zero_inflated_poison", "y ~ x", FRAME)
+    refused("expected a dict of a formula", normal, "y ~ x", FRAME)
+    refused("expected a function", 3, BOTH, FRAME)
+
+    def needs_event(y, mu, *, event):
+        return event * mu - y * jnp.exp(mu)
+
+    refused("reads a column 'event'", needs_event, {"mu": "y ~ x"}, FRAME, error=rp.DataError)
+    refused("the density takes no 'evnt'", needs_event, {"mu": "y ~ x"}, FRAME, columns={"evnt": "x"})
+    refused(r"\*args", lambda y, *parameters: y, {"mu": "y ~ x"}, FRAME)
+
+
+def test_the_general_form_needs_its_start():
+    def loglik(params, row):
+        return -0.5 * (row.y - params["a"]) ** 2
+
+    refused("start: the general form needs", loglik, FRAME)
+    refused("expected a dict of parameters", loglik, FRAME, start=np.zeros(2))
+    refused("expected finite numbers", loglik, FRAME, start={"a": np.nan})
+    refused("KeyError.*'a'", loglik, FRAME, start={"b": 0.0})
+    refused("not a column|is not in|no column", lambda params, row: params["a"] * row.nothing, FRAME, start={"a": 0.0},
+            error=rp.DataError)  # fmt: skip
+    refused("reads no column", lambda params, row: -(params["a"] ** 2), FRAME, start={"a": 0.0})
+    refused("dates|neither numbers", lambda params, row: params["a"] * row.when,
+            {"when": pd.date_range("2020", periods=3)}, start={"a": 0.0}, error=rp.DataError)  # fmt: skip
+
+
+def test_a_parameter_without_effect_is_named():
+    def loglik(params, row):
+        return -0.5 * (row.y - params["a"] - 0 * params["idle"][1]) ** 2
+
+    refused(r"does not depend on idle\[0\], idle\[1\]", loglik, FRAME, start={"a": 0.0, "idle": np.zeros(2)})
+
+
+def test_what_is_not_identified_is_named():
+    def loglik(params, row):
+        return -0.5 * (row.y - jnp.sin(params["a"] + params["b"]) - params["c"] * row.x) ** 2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = rp.mle(loglik, FRAME, start={"a": 0.1, "b": 0.2, "c": 0.0})
+    assert not fit.converged or np.isnan(fit.params).any()
+    assert "a" in fit.message and "b" in fit.message
+
+    def cubic(params, row):
+        return -0.5 * (row.y - jnp.exp(params["a"]) * params["b"] * (1.0 + params["c"] * jnp.exp(row.x) ** 0.5)) ** 2
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit = rp.mle(cubic, FRAME, start={"a": 0.1, "b": 0.2, "c": 0.3})
+    assert not fit.converged
+    assert "not identified: the likelihood does not change along" in fit.message
+    assert any(one.category is rp.errors.ConvergenceWarning if hasattr(rp, "errors") else True for one in said)
+
+
+def test_a_likelihood_that_is_not_finite_at_the_start_says_where():
+    def loglik(params, row):
+        rate = params["a"] + params["b"] * row.x
+        return jnp.log(rate) - rate
+
+    message = refused(r"start: loglik is nan for \d+ of 40 rows", loglik, FRAME, start={"a": 0.0, "b": 1.0},
+                      error=rp.ConvergenceError)  # fmt: skip
+    assert "log(-" in message and "jnp.log(rate) - rate" in message and "a=0, b=1" in message
+
+
+def test_an_unbounded_likelihood_says_so():
+    # A mixture in which one component may shrink onto a single point.
+    def loglik(params, row):
+        one = -0.5 * ((row.y - params["m"]) / jnp.exp(params["log_s"])) ** 2 - params["log_s"]
+        return jnp.logaddexp(one, -0.5 * row.y**2)
+
+    at = float(FRAME["y"][0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = rp.mle(loglik, FRAME, start={"m": at, "log_s": -6.0}, max_iter=60)
+    assert not fit.converged
+    assert "unbounded" in fit.message
+
+
+def test_responses_outside_a_ready_density():
+    refused("expects counts of 0 or more; got -", "zero_inflated_poisson", "y ~ x", FRAME, error=rp.DataError)
+    refused("expects shares", "beta", "count ~ x", FRAME, error=rp.DataError)
+    refused("event: expected 1", "weibull", "I(count + 1) ~ x", FRAME,
+            columns={"event": "group"}, error=rp.DataError)  # fmt: skip
+    refused("ordered density expects", "ordered_logit", "y ~ x", FRAME)
+
+
+def test_impure_functions_and_random_ones():
+    def random(params, row):
+        return -0.5 * (row.y - params["a"]) ** 2 + float(np.random.default_rng().normal())
+
+    refused("cannot be random", random, FRAME, start={"a": 0.0}, derivatives="finite")
+    refused("goes with the general form", normal, BOTH, FRAME, derivatives="finite")
+    refused("derivatives: expected one of exact, finite", normal, BOTH, FRAME, derivatives="numeric")
+
+
+def test_single_precision_is_warned_of():
+    knots = jnp.asarray(np.array([0.5, 1.0], dtype=np.float32))
+
+    def loglik(params, row):
+        return -0.5 * (row.y - params["a"] * knots.sum()) ** 2
+
+    with pytest.warns(UserWarning, match="32-bit"):
+        rp.mle(loglik, FRAME, start={"a": 0.0})
+
+
+def test_expected_information_is_refused_where_nothing_can_be_expected():
+    def loglik(params, row):
+        return -0.5 * (row.y - params["a"]) ** 2
+
+    fit = rp.mle(loglik, FRAME, start={"a": 0.0})
+    with pytest.raises(rp.ModelError, match="does not say which column"):
+        fit.information("expected")
+    with pytest.raises(rp.ModelError, match="what to predict"):
+        fit.predict()
+    with pytest.raises(rp.ModelError, match="has no mean"):
+        fit.residuals()
