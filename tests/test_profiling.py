@@ -109,7 +109,6 @@ def test_separation_leaves_one_end(sample):
     best = optimize.minimize_scalar(lambda a: np.logaddexp(0, -(a + end * x) * np.where(x > 3, 1, -1)).sum(), tol=1e-12)
     assert 2 * best.fun == pytest.approx(stats.chi2.ppf(0.95, 1), rel=1e-8)
     assert np.isnan(fit.conf_int()).all().all()
-    assert math.isfinite(fit.profile("3.5*x + one").estimate)  # where the two infinities cancel
     assert len(fit.profile("x").trace) > 3
     with pytest.raises(rp.ModelError, match="some estimates are infinite"):
         fit.profile(lambda p: jnp.exp(p["x"]))

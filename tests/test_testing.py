@@ -178,7 +178,7 @@ def test_what_has_no_likelihood_ratio(sample):
         with pytest.raises(rp.ModelError, match="pseudo-likelihood"):
             call()
     assert weighted.score_test("x2 = 0").p_value < 1 and weighted.wald_test("x2 = 0").p_value < 1
-    with pytest.raises(rp.ModelError, match="no likelihood to profile"):
+    with pytest.raises(rp.ModelError, match="profile: with sampling weights"):
         weighted.profile("x1")
     shrunk = rp.glm(sample.count, sample.X, family="poisson", penalty=1.0)
     with pytest.raises(rp.ModelError, match="fit with penalty="):

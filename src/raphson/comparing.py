@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.data.matrix import dense
 from raphson.errors import DataError, ModelError
 from raphson.inference import hypotheses
 from raphson.state import State
@@ -63,7 +64,7 @@ def anova(*fits: Any) -> pd.DataFrame:
         else:
             line |= {"df": math.nan, "statistic": math.nan, "p_value": math.nan}
         lines.append(line)
-    return pd.DataFrame(lines, index=[fit.formula or f"fit {i + 1}" for i, fit in enumerate(ordered)])
+    return pd.DataFrame(lines, index=[str(fit.formula or f"fit {i + 1}") for i, fit in enumerate(ordered)])
 
 
 def check_nested(larger: Any, smaller: Any) -> int:
@@ -83,14 +84,11 @@ def check_nested(larger: Any, smaller: Any) -> int:
         raise DataError(
             "smaller: it has another response or other weights than this fit; models of the same are nested"
         )
-    family = [
-        (f.family.name, getattr(getattr(f.family, "link", None), "name", "no link"), f._auxiliary)
-        for f in (larger, smaller)
-    ]
-    if family[0] != family[1] or type(mine) is not type(other):
+    family = [_described(fit) for fit in (larger, smaller)]
+    if family[0] != family[1] or larger._auxiliary != smaller._auxiliary or type(mine) is not type(other):
         raise ModelError(
-            f"smaller: expected a model of the same family and link, {family[0][0]} with {family[0][1]}; got "
-            f"{family[1][0]} with {family[1][1]}: the models are not nested"
+            f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}: the models are not "
+            "nested"
         )
     q = round(larger._effective - smaller._effective)
     if q <= 0:
@@ -106,24 +104,30 @@ def check_nested(larger: Any, smaller: Any) -> int:
     return q
 
 
-def _spans(fit: Any, smaller: Any) -> bool:
-    outer, inner = fit._designs, list(smaller._designs)
-    offsets = [model.data.offset for model in (fit._model, smaller._model)]
-    if any(offset is not None for offset in offsets):
-        difference = np.zeros(len(fit._model.y))
-        for sign, offset in zip((1.0, -1.0), offsets, strict=True):
-            difference += 0.0 if offset is None else sign * offset
-        for k in range(len(inner) - len(fit._auxiliary)):
-            inner[k] = _beside(inner[k], difference)
-    return hypotheses.nested(outer, inner, fit._model.row_weight)
+def _spans(larger: Any, smaller: Any) -> bool:
+    """Whether the smaller model's predictors are among the larger one's, offsets included."""
+    mine, other = larger._model, smaller._model
+    outer, inner = mine.designs(larger._theta), list(other.designs(smaller._theta))
+    if len(outer) != len(inner):
+        return True  # predictors of another kind, which cannot be compared one by one
+    for k, difference in enumerate(_offsets(mine) - _offsets(other)):
+        if difference.any():
+            inner[k] = np.column_stack([dense(inner[k]), difference])
+    return hypotheses.nested(outer, inner, mine.row_weight)
+
+
+def _offsets(model: Any) -> np.ndarray:
+    """(K, n) what the predictors are at θ = 0."""
+    zero = np.zeros(model.predictor.n_params)
+    return np.concatenate([model.predictor.eta(block, zero)[:, : block.rows] for block in model.blocks], axis=1)
 
 
 def _rows_of(model: Any) -> np.ndarray:
-    index = model.data.index
+    index = getattr(model.data, "index", None)
     return np.arange(len(model.y)) if index is None else np.asarray(index)
 
 
-def _beside(X: Any, column: np.ndarray) -> Any:
-    from raphson.data.matrix import dense
-
-    return np.column_stack([dense(X), column])
+def _described(fit: Any) -> str:
+    """A fit's family, and its link where it has one."""
+    link = getattr(fit.family, "link", None)
+    return fit.family.name + (f" with {link.name}" if link is not None else "")

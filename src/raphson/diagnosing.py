@@ -112,7 +112,7 @@ class Diagnosing(State):
         >>> import raphson as rp
         >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
         >>> round(fit.loo().elpd, 4), round(fit.llf, 4)
-        (-115.2917, -112.1703)
+        (-115.2915, -112.1703)
         """
         import pandas as pd
 

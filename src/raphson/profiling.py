@@ -218,8 +218,7 @@ def profile_of(fit: Any, function: Any) -> Profile:
         If it is no scalar, or depends on a parameter that was not estimated.
     """
     ground, n = fit._ground, fit._n
-    if fit._model.weights_kind == "sampling":
-        raise ModelError("profile: with sampling weights there is no likelihood to profile; use kind='wald'")
+    fit._check_ratios("profile")
     theta = ground.theta[:n]
     J = function.jacobian(theta)
     if len(J) != 1:

@@ -141,6 +141,19 @@ class State:
                 "leave it out, or use lr_test if it is infinite"
             )
 
+    def _check_ratios(self, what: str) -> None:
+        """Refuse what compares likelihoods where there is none."""
+        if self._need_data(what).weights_kind == "sampling":
+            raise ModelError(
+                f"{what}: with sampling weights the fit maximises a pseudo-likelihood, whose ratios are not χ²; use "
+                "wald_test or score_test, which take the sandwich"
+            )
+        if self.family.quasi and self.family.dispersion_fixed:
+            raise ModelError(
+                f"{what}: the {self.family.name} loss is no likelihood, and its differences are not χ²; use wald_test, "
+                "which takes the sandwich"
+            )
+
     @property
     def _ground(self) -> Ground:
         """Where restricted maxima are looked for."""
@@ -175,6 +188,11 @@ class Ground:
     free: np.ndarray
     top: float
     interior: bool
+
+    @property
+    def metric(self) -> np.ndarray:
+        """(p, p) observed information at `theta`, in which restricted maxima are near or far."""
+        return self.objective.evaluate(self.theta, Need(kinds=("observed",))).information["observed"].matrix
 
     @staticmethod
     def of(found: Estimate, asked: Any) -> Ground:

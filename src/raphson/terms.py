@@ -10,7 +10,6 @@ import numpy as np
 
 from raphson.errors import ModelError
 from raphson.inference.restricted import maximum_on_plane
-from raphson.model.objective import Need
 from raphson.testing import Testing
 
 if TYPE_CHECKING:
@@ -57,8 +56,9 @@ class Terms(Testing):
                 continue
             R = np.zeros((len(moved), len(ground.theta)))
             R[np.arange(len(moved)), moved] = 1.0
-            metric = ground.objective.evaluate(ground.theta, Need(kinds=("expected",))).information["expected"].matrix
-            found = maximum_on_plane(ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, metric)
+            found = maximum_on_plane(
+                ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, ground.metric
+            )
             test = self._lr(term, 2.0 * (ground.top - found.value) / self.dispersion, len(moved))
             settled = ground.model.settled(found.theta)
             rows = settled.rows(found.theta[: settled.predictor.n_params])

@@ -207,16 +207,13 @@ class Testing(State):
             chi2 = 2.0 * (self._ground.top - smaller._ground.top) / self.dispersion
         else:
             chi2 = 2.0 * (self.llf - smaller.llf)
-        return self._lr(smaller.formula or f"the smaller model ({', '.join(smaller.names)})", chi2, q, smaller.params)
+        return self._lr(
+            str(smaller.formula or "") or f"the smaller model ({', '.join(smaller.names)})", chi2, q, smaller.params
+        )
 
     def _check_likelihood(self, what: str) -> None:
-        model = self._need_data(what)
-        if model.weights_kind == "sampling":
-            raise ModelError(
-                f"{what}: with sampling weights the fit maximises a pseudo-likelihood, whose ratios are not χ²; use "
-                "wald_test or score_test, which take the sandwich"
-            )
-        if model.penalty is not None:
+        self._check_ratios(what)
+        if self._model.penalty is not None:
             raise ModelError(
                 f"{what}: a fit with penalty= has no χ² likelihood ratio; use wald_test, or fit without it"
             )
@@ -244,10 +241,8 @@ class Testing(State):
         constraints.independent(rows[:, ground.free[:n]])
         function = Padded(asked.function, n, len(theta))
         if asked.linear:
-            kind = ground.objective.main_kind
-            metric = ground.objective.evaluate(theta, Need(kinds=(kind,))).information[kind].matrix
             found = maximum_on_plane(
-                ground.objective, function.jacobian(theta), asked.value, theta, ground.free, metric
+                ground.objective, function.jacobian(theta), asked.value, theta, ground.free, ground.metric
             )
         else:
             with np.errstate(all="ignore"):
@@ -303,9 +298,7 @@ class Testing(State):
             model.designs(result.theta), score / phi, information / phi, result.free, model.copies, more
         )
         errors = {kind: self._errors_by(kind) for kind in INFORMATION}
-        errors["sandwich"] = np.sqrt(
-            np.diagonal(self._uncertainty.robust(self.family.main_information, "HC0", phi, None))
-        )
+        errors["sandwich"] = np.sqrt(np.diagonal(self._uncertainty.robust(self.information_kind, "HC0", phi, None)))
         table = pd.DataFrame(errors, index=list(self.names))
         text = "equal informations"
         return hypotheses.verdict("Information matrix test", text, chi2, df, None, None, table)

@@ -82,6 +82,16 @@ def test_information_matrix_test_is_the_regression_it_says():
         hypotheses.information_matrix([X[:5]], u[:, :5], W[..., :5], np.ones(2, dtype=bool))
 
 
+def test_indicators_made_of_rounding_do_not_count():
+    # With a constant alone d_i = u² − W is that of y, and where it is 0 but for rounding nothing is left to test.
+    rng = np.random.default_rng(4)
+    X = np.column_stack([np.ones(200), rng.normal(size=200)])
+    u = rng.choice([-1.0, 1.0], size=200) * (0.1 + 0.2)
+    W = np.full(200, 0.3**2)
+    with pytest.raises(ModelError, match="information_matrix_test"):
+        hypotheses.information_matrix([X], u[None], W[None, None], np.ones(2, dtype=bool))
+
+
 def test_information_matrix_test_keeps_its_level_and_has_power():
     rng = np.random.default_rng(3)
     n, right, wrong = 1000, [], []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
+from raphson.model.bias import _by_differences, _slopes
 from raphson.model.objective import Need
 
 FAMILIES = {
@@ -40,6 +41,14 @@ def test_score_and_curvature_are_derivatives_of_the_value(fit):
     added = [e.value - p.value for e, p in ((here, plain), (objective.evaluate(theta + 0.1), there))]
     logs = [0.5 * np.linalg.slogdet(p.information["expected"].matrix)[1] for p in (plain, there)]
     assert added[1] - added[0] == pytest.approx(logs[1] - logs[0], abs=1e-10)
+
+
+def test_differences_stand_in_for_autodiff(fit):
+    family, block = fit.family, fit._model.blocks[0]
+    eta = fit._model.predictor.eta(block, fit._estimate.result.theta)
+    np.testing.assert_allclose(
+        _by_differences(family, block, eta), _slopes(family, block, eta, False)[0], rtol=1e-9, atol=1e-11
+    )
 
 
 def test_the_covariance_is_that_of_the_likelihood(fit):

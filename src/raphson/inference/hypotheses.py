@@ -207,6 +207,7 @@ def information_matrix(
     width = int(kept.sum()) + extra.shape[1]
     R = np.zeros((0, width + len(lower[0]) + 1))
     count = np.ones(n) if frequency is None else frequency
+    sizes = np.zeros((int(kept.sum()),) * 2)
     wide = [X.shape[1] == p and len(designs) > 1 for X in designs]
     starts = np.cumsum([0, *(0 if w else X.shape[1] for X, w in zip(designs, wide, strict=True))])
     for rows in slices(n, 1024):
@@ -217,14 +218,18 @@ def information_matrix(
         J = J[:, :, kept]
         u, W = scores[:, rows], information[..., rows]
         G = np.einsum("kmp,km->mp", J, u)
-        D = G[:, :, None] * G[:, None, :] - np.einsum("kmp,klm,lmq->mpq", J, W, J, optimize=True)
+        outer, bent = G[:, :, None] * G[:, None, :], np.einsum("kmp,klm,lmq->mpq", J, W, J, optimize=True)
+        D = outer - bent
+        sizes += np.einsum("m,mpq->pq", count[rows], outer**2 + bent**2)
         root = np.sqrt(count[rows])[:, None]
         block = np.hstack([extra[rows], G, D[:, lower[0], lower[1]], np.ones((len(G), 1))]) * root
         R = np.linalg.qr(np.concatenate([R, block]), mode="r")
     R = np.asarray(R)
     A, b = R[:, :-1], R[:, -1]
     lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
-    A = A / np.where(lengths > 0, lengths, 1.0)
+    # An indicator that is 0 in every row but for rounding is none; scaled to length 1 it would count as one.
+    lengths[width:] = np.where(lengths[width:] > 1e-10 * np.sqrt(sizes[lower]), lengths[width:], 0.0)
+    A = np.where(lengths > 0, A / np.where(lengths > 0, lengths, 1.0), 0.0)
     df = _rank(A) - _rank(A[:, :width])
     total = float(count.sum())
     if df < 1 or df + width >= total:

@@ -235,7 +235,12 @@ class Profiler:
             now = drop(outside)
             if now > 0:
                 end = float(brentq(drop, inner, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
-                return end, points[min(points, key=lambda known: abs(known - end))].theta
+                theta = points[min(points, key=lambda known: abs(known - end))].theta
+                if math.isfinite(self.estimate):
+                    # Back towards the estimate from there: a ridge that Newton's method could not follow may lead to
+                    # higher ground.
+                    self.at(0.5 * (self.estimate + end), theta)
+                return end, theta
             # Where the increments shrink like a geometric series its sum is where the profile levels off.
             rise = now - previous
             ratio = abs(rise / change) if change else math.inf

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.errors import ConvergenceError
+from raphson.errors import ConvergenceError, ModelError
 from raphson.model.objective import Evaluation, Gram, Kind, Need, Root
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
@@ -172,8 +172,11 @@ def maximum_on_plane(
             return Maximum(origin, here.value, here.score, True)
         found = None
         for method in ("newton", "fisher-scoring"):
-            with np.errstate(all="ignore"):
-                result = maximize(plane, np.zeros(plane.n_params), METHODS[method])  # type: ignore[arg-type]
+            try:
+                with np.errstate(all="ignore"):
+                    result = maximize(plane, np.zeros(plane.n_params), METHODS[method])  # type: ignore[arg-type]
+            except ModelError:
+                continue  # some likelihoods have no expected information
             if found is None or result.evaluation.value > found.evaluation.value:
                 found = result
             if result.status.converged:

@@ -262,9 +262,10 @@ class Model:
 
     def log_density(self, value: np.ndarray, dispersion: float) -> np.ndarray:
         """(n,) w log f(y; μ, φ), every constant included, from the rows' unit-dispersion `value` (n,)."""
-        w = self.row_weight
-        base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
-        normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
+        w, normalizer = self.row_weight, 0.0
+        if hasattr(self.family, "log_normalizer"):  # else the density came with its constants
+            base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
+            normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
         return np.where(w > 0, w * value / dispersion + normalizer, 0.0)
 
     def values_at(self, eta: np.ndarray) -> np.ndarray:
