@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cold_start, large_logistic, small_logistic, zero_inflated
+from benchmarks import bootstrap, cold_start, coverage, large_logistic, many_curves, small_logistic, zero_inflated
 
-ALL = {"small": small_logistic, "large": large_logistic, "cold": cold_start, "zip": zero_inflated}
+ALL = {
+    "small": small_logistic,
+    "large": large_logistic,
+    "cold": cold_start,
+    "curves": many_curves,
+    "bootstrap": bootstrap,
+    "coverage": coverage,
+    "zip": zero_inflated,
+}
 
 for name in sys.argv[1:] or ALL:
     if name not in ALL:

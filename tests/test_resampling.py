@@ -125,6 +125,15 @@ def test_separated_replicates_are_counted_and_left_out():
     assert np.isfinite(boot.conf_int()).all().all()
 
 
+def test_a_replicate_without_a_level_is_singular():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 2, "y": rng.normal(size=22)})
+    boot = rp.glm("y ~ g", frame).bootstrap(200, seed=1)
+    share = (1 - 2 / 22) ** 22  # of replicates without a row of level b
+    assert boot.statuses["singular"] == pytest.approx(200 * share, rel=0.5)
+    assert boot.estimates.isna().any(axis=1).sum() == boot.statuses["singular"]
+
+
 def test_an_estimated_theta_is_refitted_too():
     rng = np.random.default_rng(2)
     x = rng.normal(size=150)

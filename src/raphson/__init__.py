@@ -21,7 +21,7 @@ from raphson.errors import (
 )
 
 if TYPE_CHECKING:
-    from raphson import autodiff, datasets, execute
+    from raphson import autodiff, datasets, execute, sklearn
     from raphson.api import glm
     from raphson.api_mle import mle
     from raphson.api_nls import nls

@@ -96,7 +96,7 @@ class Bootstrap:
 
     @cached_property
     def _used(self) -> np.ndarray:
-        return np.isfinite(self.estimates.to_numpy()).all(axis=1)
+        return np.asarray(np.isfinite(self.estimates.to_numpy()).all(axis=1))
 
     @cached_property
     def _values(self) -> np.ndarray:
@@ -338,9 +338,11 @@ class Refitting:
         variance[:, free] = _inverse_diagonals(found.information[:, free][:, :, free]) * phi[:, None]
         # A maximum that took long to find, or was not found, may lie at infinity: fitted alone it says so.
         for i in np.flatnonzero((found.n_iter > SLOW) | (status != Status.CONVERGED)):
-            alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts)
-            status[i] = Status.NOT_FINITE if alone is None else alone.status
-            if alone is not None and alone.status.converged:
+            # From the last iterate, which is far out already where it runs to infinity.
+            begin = theta[i] if status[i] in (Status.CONVERGED, Status.STEP_LIMIT, Status.SINGULAR) else self.start
+            alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts, begin)
+            status[i] = Status.NOT_FINITE if alone is None else self._ended(alone)
+            if alone is not None and status[i].converged:
                 theta[i, : len(alone.result.theta)] = alone.result.theta
         return Refitted(theta, variance, phi, found.score / phi[:, None], status)
 
@@ -373,24 +375,31 @@ class Refitting:
             return np.full(B, self.dispersion)
         return found.pearson / self.residual_df(counts, B)
 
-    def _alone(self, y: np.ndarray, counts: np.ndarray) -> Estimate | None:
+    def _alone(self, y: np.ndarray, counts: np.ndarray, begin: np.ndarray) -> Estimate | None:
         try:
             options = Options(resolve_method(self.method, tuple(METHODS)))
-            return estimate(self.model.replica(y, counts), options, self.start)
+            return estimate(self.model.replica(y, counts), options, begin)
         except RaphsonError:
             return None
+
+    def _ended(self, found: Estimate) -> Status:
+        """How a replicate ended; singular where it does not determine a parameter that all the rows do."""
+        free = found.result.free
+        lost = len(free) == len(self.free) and bool((self.free & ~free).any())
+        return Status.SINGULAR if lost and found.status.converged else found.status
 
     def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         p = len(self.start)
         theta, variance, score = (np.full((B, p), np.nan) for _ in range(3))
         phi, status = np.full(B, np.nan), np.full(B, Status.NOT_FINITE, dtype=object)
         for i in range(B):
-            found = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts)
+            own = y[i] if y.ndim == 2 else y
+            found = self._alone(own, counts[i] if counts.ndim == 2 else counts, self.start)
             if found is None:
                 continue
-            status[i] = found.status
+            status[i] = self._ended(found)
             theta[i, : len(found.result.theta)] = found.result.theta
-            if found.status.converged:
+            if status[i].converged:
                 phi[i], variance[i] = self._spread(found)
         return Refitted(theta, variance, phi, score, status)
 

@@ -36,6 +36,7 @@ class _Estimator(BaseEstimator):
     """What all have in common: checked data, weights, column names, and the Fit behind."""
 
     fit_: Fit
+    n_features_in_: int
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, numeric: bool
@@ -344,7 +345,7 @@ class NLSRegressor(RegressorMixin, _Estimator):
         return self._fit
 
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         return state | {"_fit": None} if "_fit" in state else state
 
     def _fitted(self) -> Fit:

@@ -197,9 +197,8 @@ class GeneralisedLinearModel(Model):
         if n * p > MOST_DENSE:
             return None
         X, ones = np.ascontiguousarray(dense(self.data.X)), np.ones((n, 1))
-        offset = None
-        if any(block.offset is not None for block in self.blocks):
-            offset = np.concatenate([block.offset for block in self.blocks], axis=1)
+        offsets = [block.offset for block in self.blocks if block.offset is not None]
+        offset = np.concatenate(offsets, axis=1) if offsets else None
         designs = [(X, ones)[d] for d in self.predictor.design]
         return Replicates(self.family, designs, self.predictor.slices, offset)
 
