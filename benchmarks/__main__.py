@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bootstrap, cold_start, coverage, large_logistic, many_curves, small_logistic, zero_inflated
+from benchmarks import (
+    bootstrap,
+    cold_start,
+    coverage,
+    large_logistic,
+    layerwise_memory,
+    many_curves,
+    network,
+    sgd_flat,
+    small_logistic,
+    zero_inflated,
+)
 
 ALL = {
     "small": small_logistic,
@@ -14,6 +25,9 @@ ALL = {
     "bootstrap": bootstrap,
     "coverage": coverage,
     "zip": zero_inflated,
+    "network": network,
+    "flat": sgd_flat,
+    "layerwise": layerwise_memory,
 }
 
 for name in sys.argv[1:] or ALL:

@@ -23,6 +23,22 @@ from raphson.errors import (
 if TYPE_CHECKING:
     from raphson import autodiff, datasets, execute, sklearn
     from raphson.api import glm
+<<<<<<< HEAD
+    from raphson.api_compare import compare
+    from raphson.api_network import network
+    from raphson.api_nls import nls
+    from raphson.fit import Fit
+    from raphson.loading import load
+    from raphson.model import families
+
+_WHERE = {
+    "glm": ("raphson.api", "glm"),
+    "network": ("raphson.api_network", "network"),
+    "compare": ("raphson.api_compare", "compare"),
+    "nls": ("raphson.api_nls", "nls"),
+    "Fit": ("raphson.fit", "Fit"),
+    "load": ("raphson.loading", "load"),
+=======
     from raphson.api_mle import mle
     from raphson.api_nls import nls
     from raphson.comparing import anova
@@ -41,6 +57,7 @@ _WHERE = {
     "anova": ("raphson.comparing", "anova"),
     "sklearn": ("raphson.sklearn", None),
     "simulate_coverage": ("raphson.simulation", "simulate_coverage"),
+>>>>>>> main
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
     "autodiff": ("raphson.autodiff", None),
@@ -60,13 +77,18 @@ __all__ = [
     "SeparationWarning",
     "anova",
     "autodiff",
+    "compare",
     "datasets",
     "densities",
     "execute",
     "families",
     "glm",
     "load",
+<<<<<<< HEAD
+    "network",
+=======
     "mle",
+>>>>>>> main
     "nls",
     "simulate_coverage",
     "sklearn",

@@ -62,7 +62,8 @@ def glm(
     data : with a formula a data frame (pandas, polars, Arrow), a dict of columns, or the path of a CSV, TSV, Parquet
         or Arrow file; with arrays the design matrix X (n, p), used as given: no intercept is added.
     family : a name or an object such as ``rp.families.Gamma(link="log")``.
-    method : "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or "gradient-descent".
+    method : "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or "gradient-descent"; or a first-order
+        method that reads batches of 32 rows: "sgd", "momentum", "rmsprop", "adam".
     names : column names of X.
     trials : group sizes of binomial counts: a column name or an array (n,); the response then counts successes.
     offset : added to the linear predictor: a column name, an expression or an array (n,).
@@ -77,11 +78,11 @@ def glm(
     dispersion : "pearson" (default), "deviance", "ml" or a number; families with φ = 1 take none.
     start : (p,) where to begin.
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
-    max_iter : steps allowed.
+    max_iter : steps allowed; of a method that reads batches, readings of the data.
     damping : τ of the first step, a tenth after each accepted one; the maximum stays where it is.
     learning_rate : first trial step size α.
     missing : "drop" (counted and reported) or "raise".
-    seed : accepted for symmetry with random methods; nothing here is random.
+    seed : of the methods that read the rows in random order; 0 if not given.
     progress : True shows a line on a terminal for work longer than a second; a function is called with each step's
         iteration and distance as keywords.
     executor : where sums over blocks run; ``rp.execute.threads()`` by default.
@@ -112,7 +113,6 @@ def glm(
     >>> fit.converged, fit.n_iter
     (True, 5)
     """
-    del seed
     check_choice("information", information, INFORMATION)
     cov = covariance_kind(cov, weights_kind, groups)
     extras = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "missing": missing}
@@ -134,6 +134,7 @@ def glm(
         damping=damping,
         learning_rate=learning_rate,
         progress=progress,
+        seed=0 if seed is None else seed,
     )
     keywords: dict[str, Any] = extras | {
         "family": family,
@@ -148,6 +149,7 @@ def glm(
         "max_iter": max_iter,
         "damping": damping,
         "learning_rate": learning_rate,
+        "seed": seed,
         "executor": executor,
     }
     fit = Fit(

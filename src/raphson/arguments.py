@@ -32,6 +32,7 @@ def estimated(
     damping: float,
     learning_rate: float | None,
     progress: bool | Callable[..., None],
+    seed: int | None = None,
 ) -> Estimate:
     """Check what the user says about the iteration, and run it."""
     with progress_shown(progress) as show:
@@ -42,6 +43,7 @@ def estimated(
             not_negative("damping", damping),
             None if learning_rate is None else positive("learning_rate", learning_rate),
             None if show is None else lambda step: show(iteration=step.iteration, distance=step.distance),
+            None if seed is None else count("seed", seed),
         )
         return estimate(model, options, start)
 

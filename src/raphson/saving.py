@@ -75,17 +75,29 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         draft.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
 
 
+<<<<<<< HEAD
+def read(path: str | PathLike[str], kind: type[Any], rebuild: Callable[..., Any] | None = None) -> Any:
+    """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data.
+
+    `rebuild` makes one from the content where the file was written in another way than by :func:`write`.
+    """
+=======
 def read(path: str | PathLike[str], kind: type[Any], likelihood: type[Any] | None = None) -> Any:
     """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data; a likelihood's as its own class."""
+>>>>>>> main
     if not isinstance(path, str | PathLike):
         raise DataError(f"path: expected the name of a file that Fit.save wrote; got {path!r}")
     content = _checked(path)
     from raphson.model.likelihood.saved import is_likelihood
 
     try:
+<<<<<<< HEAD
+        return (rebuild or rebuilt)(_decode(content), kind)
+=======
         body = _decode(content)
         chosen = likelihood if likelihood is not None and is_likelihood(body.get("family")) else kind
         return _rebuilt(body, chosen)
+>>>>>>> main
     except RaphsonError as error:
         reason = str(error)
     except KeyError as error:
@@ -123,7 +135,8 @@ def _checked(path: str | PathLike[str]) -> Any:
     return content
 
 
-def _rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
+def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
+    """The Fit, of a `kind`, that :func:`write` described; every part of it is checked."""
     from raphson.data import Schema
     from raphson.model import families
     from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict

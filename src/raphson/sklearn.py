@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -359,12 +359,12 @@ class NLSRegressor(RegressorMixin, _Estimator):
             "weights": weight,
         }
         if not isinstance(self.curve, str):
-            return api_nls.nls(self._function, (X, y), start=self._begin, **options)
+            return cast("Fit", api_nls.nls(self._function, (X, y), start=self._begin, **options))
         response = "response"
         while response in self._names:
             response += "_"
         data = dict(zip(self._names, X.T, strict=True)) | {response: y}
-        return api_nls.nls(f"{response} ~ {self.curve}", data, start=self.start, **options)
+        return cast("Fit", api_nls.nls(f"{response} ~ {self.curve}", data, start=self.start, **options))
 
     @property
     def _function(self) -> Callable[[Any, Any], Any]:

@@ -484,16 +484,16 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
     >>> inverses(M, free).tolist()
     [[[0.25, nan], [nan, nan]], [[nan, nan], [nan, nan]]]
     """
-    both = free[:, :, None] & free[:, None, :]
+    both = np.asarray(free[:, :, None] & free[:, None, :])
     diagonal = np.einsum("bii->bi", M)
     s = np.where(free & (diagonal > 0), 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 1.0)
     A = np.where(both, M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
     A = np.where(np.isfinite(A).all(axis=(1, 2))[:, None, None], A, 0.0)
     # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
     smallest = SINGULAR_PIVOT if M.shape[1] > 1 else 0.0
-    good: np.ndarray = np.greater(np.linalg.eigvalsh(A)[:, 0], smallest)
-    V = np.linalg.inv(np.where(good[:, None, None], A, np.eye(M.shape[1])))
-    return np.where(both & good[:, None, None], V * s[:, :, None] * s[:, None, :], np.nan)
+    good = np.array(np.linalg.eigvalsh(A)[:, 0] > smallest, ndmin=1)[:, None, None]
+    V = np.linalg.inv(np.where(good, A, np.eye(M.shape[1])))
+    return np.where(both & good, V * s[:, :, None] * s[:, None, :], np.nan)
 
 
 def stacked(codes: np.ndarray, columns: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:

@@ -233,7 +233,9 @@ class Climb:
             slope = float(self.here.score @ proposal.step)
             accepted = acceptable(self.here, trial, 1.0, slope, proposal.step)
             rise = trial.value - self.here.value if trial.finite else -math.inf
-            region.learn(1.0 if accepted and abs(rise) <= value_noise(self.here) else rise / proposal.gain, proposal)
+            ratio = 1.0 if accepted and abs(rise) <= value_noise(self.here) else rise / proposal.gain
+            # A trial that is refused always shrinks the region, or the same one would be tried for ever.
+            region.learn(ratio if accepted else min(ratio, 0.25), proposal)
             if accepted:
                 self.damping = proposal.damping
                 return Accepted(trial, 1.0)

@@ -18,6 +18,7 @@ from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
 from raphson.newton.status import Status
+from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
 
 PART_TOLERANCE = 0.5
@@ -42,6 +43,7 @@ class Options:
     damping : τ of the first step.
     learning_rate : first trial step size, or None.
     watch : called with every step.
+    seed : of methods that read batches.
     """
 
     method: Method
@@ -50,6 +52,7 @@ class Options:
     damping: float = 0.0
     learning_rate: float | None = None
     watch: Callable[[Step], None] | None = None
+    seed: int | None = None
 
     def keywords(self) -> dict[str, Any]:
         """As :func:`maximize` takes them."""
@@ -100,6 +103,18 @@ def estimate(model: Any, options: Options, start: np.ndarray | None = None) -> E
 
 
 def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimate:
+    if options.method.solver == "batch":
+        result, note = descend(
+            model,
+            options.method.name,
+            start,
+            tol=options.tol,
+            max_iter=options.max_iter,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            watch=options.watch,
+        )
+        return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
     result = _climb(model, options, start, model.suspects_infinity)
     result, note = _elsewhere(model, options, result)
     limit = model.limit(result.theta, result.evaluation, result.status.converged)

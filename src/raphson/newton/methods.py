@@ -12,6 +12,7 @@ from typing import Literal
 
 from raphson.errors import ModelError
 from raphson.model.objective import Kind, Need
+from raphson.newton.first_order import RATES
 from raphson.newton.search import Accepted, backtracking, full_step, wolfe
 
 
@@ -24,14 +25,14 @@ class Method:
     name : as users type it.
     curvature : which information M is; None for the identity.
     solver : "cholesky" (changes over to QR by itself where that is needed), "qr" (weighted least squares on the
-        tall matrix), "cg" (products M v only) or "none".
-    search : how α is found; None for a trust region, which finds τ instead.
+        tall matrix), "cg" (products M v only), "none", or "batch" (a step reads some rows; first_order).
+    search : how α is found; None for a trust region, which finds τ instead, and for a learning rate.
     max_iter : steps allowed unless the user says otherwise.
     """
 
     name: str
     curvature: Kind | None
-    solver: Literal["cholesky", "qr", "cg", "none"]
+    solver: Literal["cholesky", "qr", "cg", "none", "batch"]
     search: Callable[..., Accepted | None] | None
     max_iter: int = 100
 
@@ -61,6 +62,7 @@ METHODS: dict[str, Method] = {
         Method("bhhh", "opg", "cholesky", wolfe, max_iter=500),
         Method("newton-cg", "observed", "cg", backtracking),
         Method("gradient-descent", None, "none", backtracking, max_iter=10_000),
+        *(Method(name, None, "batch", None) for name in RATES),
     )
 }
 

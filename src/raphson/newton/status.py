@@ -22,6 +22,7 @@ class Status(Enum):
     NOT_FINITE = "not finite"
     SEPARATED = "separated"
     BOUNDARY = "boundary"
+    STOPPED_EARLY = "stopped early"
 
     @property
     def converged(self) -> bool:
@@ -56,5 +57,9 @@ _ADVICE = {
     Status.BOUNDARY: (
         "the iteration ran into the edge of the parameter space, beyond which some means are impossible; "
         "choose a link or family without that edge"
+    ),
+    Status.STOPPED_EARLY: (
+        "the loss of the rows held out stopped falling; the weights are those of its lowest value, which is what "
+        "predicts best, not a maximum of the likelihood"
     ),
 }

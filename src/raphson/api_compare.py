@@ -1,0 +1,142 @@
+"""The front door of races between methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from raphson.arguments import count, positive, start_vector
+from raphson.errors import ModelError
+from raphson.fit import Fit
+from raphson.model.objective import Need
+from raphson.newton.methods import resolve_method
+from raphson.newton.race import distances, race, yardstick
+from raphson.newton.status import Status
+from raphson.report.race import Comparison
+
+DEFAULT = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
+
+CONTOUR_ROWS = 20_000
+"""Rows that contours are drawn from; of more, every so many."""
+
+
+def compare(
+    model: Fit,
+    methods: Sequence[str] = DEFAULT,
+    *,
+    start: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Run one model by several methods, from the same start.
+
+    All are θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ) with another M; what differs is how many steps that takes, how often each
+    reads the data, and how many rows' gradients it works out on the way. The distance to the maximum is
+    √((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) with the observed information M there: standard errors, the same yardstick for all.
+
+    Parameters
+    ----------
+    model : a Fit with its data, such as :func:`raphson.glm` returns. It need not have converged.
+    methods : names of methods: "newton", "fisher-scoring", "irls", "bhhh", "gauss-newton", "levenberg-marquardt",
+        "newton-cg", "gradient-descent", and "sgd", "momentum", "rmsprop", "adam", which read batches.
+    start : (p,) where all begin; by default the coefficients of a constant mean, or the model's own start where its
+        predictor is not linear.
+    tol : distance at which a method may stop.
+    max_iter : steps allowed; of methods that read batches, readings of the data. By default each method's own.
+    seed : of the methods that read batches.
+
+    Returns
+    -------
+    Comparison
+        With ``table``, ``paths``, ``plot()`` and, for two parameters, ``plot_contours()``.
+
+    Raises
+    ------
+    ModelError
+        If `model` is not a Fit with data, a method is unknown or cannot fit the model, or no maximum is found.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> data = {"x": [1, 2, 3, 4, 5, 6], "y": [0, 0, 1, 0, 1, 1]}
+    >>> race = rp.compare(rp.glm("y ~ x", data, family="binomial"), methods=["newton", "gradient-descent"])
+    >>> race.table["status"].to_list()
+    ['converged', 'converged']
+    """
+    import pandas as pd
+
+    if not isinstance(model, Fit):
+        raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
+    if isinstance(methods, str) or not len(methods):
+        raise ModelError(f"methods: expected a list of names; got {methods!r}")
+    chosen = [resolve_method(name) for name in methods]
+    asked = model._need_data("a comparison")
+    if model.status in (Status.SEPARATED, Status.BOUNDARY):
+        raise ModelError(
+            f"model: the maximum of this one is at infinity or at an edge ({model.status.value}), where no distance to "
+            "it can be measured; drop what separates, or add penalty="
+        )
+    begin = start_vector(start, asked.objective.n_params)
+    if begin is None:
+        begin = asked.start(Need(), plain=True).theta
+    runners = race(
+        asked,
+        chosen,
+        begin,
+        tol=positive("tol", tol),
+        max_iter=None if max_iter is None else count("max_iter", max_iter),
+        seed=count("seed", seed),
+    )
+    theta = np.asarray(model._theta, dtype=float)
+    if not model.converged:
+        theta = max((r.theta[-1] for r in runners), key=lambda t: asked.objective.evaluate(t).value)
+    best, information = yardstick(asked, theta)
+    kept = np.ones(len(theta), dtype=bool) & ~model._aliased
+    lines, points = [], []
+    names = _names(model, len(theta))
+    for runner in runners:
+        d = distances(runner.theta, best, information, kept)
+        lines.append(
+            {
+                "method": runner.method,
+                "iterations": int(runner.iteration[-1]),
+                "passes": float(runner.passes[-1]),
+                "row_gradients": round(float(runner.row_gradients[-1])),
+                "seconds": runner.seconds,
+                "distance": float(d[-1]),
+                "status": runner.status,
+            }
+        )
+        points.append(
+            pd.DataFrame(
+                {
+                    "method": runner.method,
+                    "iteration": runner.iteration,
+                    "passes": runner.passes,
+                    "row_gradients": runner.row_gradients,
+                    "distance": d,
+                }
+                | dict(zip(names, runner.theta.T, strict=True))
+            )
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = np.sqrt(best.dispersion / np.maximum(np.diagonal(information), 1e-300))
+    every = max(1, asked.objective.n_rows // CONTOUR_ROWS)
+    drawn = asked if every == 1 else asked.thinned(every)
+    table = pd.DataFrame(lines).set_index("method")
+    return Comparison(
+        table,
+        pd.concat(points, ignore_index=True),
+        names,
+        best.theta,
+        errors,
+        lambda t: every * drawn.objective.evaluate(t).value / best.dispersion,
+    )
+
+
+def _names(fit: Fit, n_params: int) -> tuple[str, ...]:
+    extra = tuple(f"auxiliary{i + 1}" for i in range(n_params - len(fit.names)))
+    return tuple(fit.names) + extra

@@ -1,0 +1,440 @@
+"""The front door of neural networks."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import numbers
+import warnings
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from raphson import checkpoint as checkpoints
+from raphson.arguments import (
+    check_choice,
+    count,
+    dispersion_rule,
+    estimated,
+    executor_of,
+    not_negative,
+    positive,
+    progress_shown,
+)
+from raphson.data import from_arrays, from_formula
+from raphson.errors import ConvergenceWarning, DataError, ModelError
+from raphson.execute import Executor
+from raphson.fit import Fit
+from raphson.model.network_model import NetworkModel
+from raphson.model.objective import Need
+from raphson.network_fit import NetworkFit
+from raphson.newton.estimate import Estimate
+from raphson.newton.first_order import (
+    RATES,
+    SCHEDULES,
+    Descent,
+    Epoch,
+    Sample,
+    Snapshot,
+    Trained,
+    beginning,
+    train,
+)
+from raphson.newton.maximize import Result
+from raphson.newton.methods import resolve_method
+from raphson.newton.path import Path, Step
+from raphson.newton.status import Status
+
+UPDATES = ("whole", "layerwise")
+PRECISIONS = ("single", "double")
+
+
+def network(
+    formula: Any,
+    data: Any = None,
+    *,
+    hidden: int | Sequence[int] = (64, 64),
+    family: Any = "gaussian",
+    activation: str = "relu",
+    batch_norm: bool = False,
+    residual: str | None = None,
+    dropout: float = 0.0,
+    method: str = "adam",
+    learning_rate: float | None = None,
+    schedule: str | Callable[[int], float] = "constant",
+    batch_size: int | None = None,
+    epochs: int = 200,
+    validation: float | None = None,
+    patience: int | None = 20,
+    weight_decay: float = 0.0,
+    seed: int | None = 0,
+    update: str = "whole",
+    precision: str | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    names: Sequence[str] | None = None,
+    trials: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    weights_kind: str = "precision",
+    dispersion: str | float | None = None,
+    start: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    missing: str = "drop",
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> NetworkFit:
+    """Fit a neural network: any family, with layers in place of the linear predictor.
+
+    Maximises ℓ(θ) = Σ w_i log f(y_i | η_i) with η_i = network(θ, x_i), one η for each linear predictor of the family
+    (L − 1 log odds for a multinomial response of L levels). First-order methods descend the loss
+    −ℓ/(φ₀ Σ w_i), φ₀ being the dispersion of a model with a constant only; a step reads one batch. Inputs are
+    standardised inside the model, and a network has its own biases: the formula's intercept is left out.
+
+    Parameters
+    ----------
+    formula : a formula such as ``"y ~ ."`` (categorical columns are coded), or the response as an array (n,).
+    data : with a formula a data frame, a dict of columns or a path; with arrays the inputs X (n, d).
+    hidden : units of each hidden layer; ``()`` for none.
+    family : a name or an object, as for :func:`raphson.glm`.
+    activation : "relu", "tanh", "sigmoid", "softplus" or "identity".
+    batch_norm : whether each hidden layer normalises its units over the batch (Ioffe and Szegedy 2015).
+    residual : None, "additive" (x⁺ = x + μ) or "stacked" (x⁺ = [μ; x − μ]), around each hidden layer as wide as the
+        one before; see :mod:`raphson.model.network`.
+    dropout : share of the hidden units that each training step leaves out.
+    method : "sgd", "momentum", "rmsprop" or "adam"; or a second-order method such as "levenberg-marquardt",
+        "gauss-newton" or "newton-cg", which reads all rows, with batch norm frozen and without dropout.
+    learning_rate : α; by default 0.05 for sgd, 0.01 for momentum, 0.001 for rmsprop and adam.
+    schedule : what becomes of α over the training: "constant", "cosine" (to 0), "exponential" (to a thousandth),
+        "warmup" (up over the first twentieth, then cosine), or a function from the number of the step to a factor.
+    batch_size : rows of a step; 32, or all where there are fewer.
+    epochs : readings of the data.
+    validation : share of the rows held out; the weights of the lowest loss on them are kept. By default 0.1 for a
+        first-order method, else 0: none.
+    patience : epochs without a lower validation loss after which training stops; None for no early stopping.
+    weight_decay : λ of ½ λ |W|², added to the loss; decoupled from the gradient in first-order methods (Loshchilov
+        and Hutter 2019). Biases are spared.
+    seed : of the initial weights, the rows held out, the shuffling and the dropout; None for another each time.
+    update : "whole", or "layerwise": each layer is updated as its gradient arrives in the reverse sweep, so that one
+        layer's gradient is held at a time. The weights are the same; it is slower, and for networks whose
+        gradients fill the memory.
+    precision : in which batches are computed: "single" (the default: twice as fast, and batches are noisier than
+        its rounding) or "double". Inputs are standardised, losses validated and results reported in double precision.
+    checkpoint : a file that saves the training after every epoch; the same call goes on from it.
+    names, trials, offset, weights, weights_kind, missing, executor : as for :func:`raphson.glm`.
+    dispersion : a number, or by default found on the rows held out, or from the residuals.
+    start : (p,) initial weights, in the order of ``fit.params``.
+    tol, max_iter, damping : of a second-order method, as for :func:`raphson.glm`.
+    progress : True shows a line on a terminal for work longer than a second; a function is called with each epoch's
+        iteration and loss as keywords.
+
+    Returns
+    -------
+    NetworkFit
+        A Fit with predictions, ``history`` and ``gradient_profile()``. Its weights have no standard errors, as they
+        are not identified; its predictions have intervals.
+
+    Raises
+    ------
+    DataError, FormulaError, ModelError
+        If the data, the formula or an option cannot be used; the message names it and says what to do.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the loss diverged, or a second-order method stopped short of a maximum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import raphson as rp
+    >>> x = np.linspace(-2, 2, 200)
+    >>> fit = rp.network("y ~ x", {"x": x, "y": np.sin(2 * x)}, hidden=(16,), activation="tanh",
+    ...                  learning_rate=0.02, epochs=100, validation=0)
+    >>> bool(np.abs(fit.predict({"x": x}) - np.sin(2 * x)).max() < 0.2)
+    True
+    """
+    units = _hidden(hidden)
+    rule = str(method).lower().replace("_", "-")
+    first_order = rule in RATES
+    chosen = resolve_method(method)
+    check_choice("update", update, UPDATES)
+    share = _validation(validation, first_order)
+    if seed is not None:
+        count("seed", seed)
+    extras = {"weights": weights, "offset": offset, "trials": trials, "groups": None, "missing": missing}
+    if isinstance(formula, str):
+        if names is not None:
+            raise ModelError("names: a formula names its own columns; leave names= out")
+        prepared = from_formula(formula, data, **extras)
+    else:
+        prepared = from_arrays(formula, data, names=names, **extras)
+    rng = np.random.default_rng(seed)
+    n = len(prepared.response.values)
+    n_held = min(max(1, round(share * n)), n - 1) if share and n > 1 else 0
+    held_out = np.sort(rng.permutation(n)[:n_held])
+    structure = {
+        "hidden": units,
+        "activation": activation,
+        "batch_norm": bool(batch_norm),
+        "residual": residual,
+        "dropout": _share("dropout", dropout),
+    }
+    model = NetworkModel.of(prepared, family, weights_kind, executor_of(executor), structure, held_out)
+    model = model.decaying(not_negative("weight_decay", weight_decay))
+    if residual is not None and not any(layer.residual for layer in model.network.layers):
+        warnings.warn(
+            f"residual: no hidden layer of {units} is as wide as the one before it, so none is connected around; "
+            "give two neighbours the same width",
+            UserWarning,
+            stacklevel=2,
+        )
+    theta = _start(start, model, rng)
+    if first_order:
+        if update == "layerwise" and dropout:
+            raise ModelError("dropout: update='layerwise' has none; leave one of the two out")
+        descent = Descent(
+            rule,
+            count("epochs", epochs),
+            _batch_size(batch_size, len(model.y), bool(batch_norm)),
+            None if learning_rate is None else positive("learning_rate", learning_rate),
+            _schedule(schedule),
+            model.weight_decay,
+            _patience(patience) if share else None,
+            int(rng.integers(2**31)),
+            _single(precision),
+            update,
+        )
+        with progress_shown(progress) as show:
+            found, model, history, remark = _descended(model, theta, descent, checkpoint, show)
+    else:
+        for name, given in (("checkpoint", checkpoint), ("precision", precision)):
+            if given is not None:
+                raise ModelError(f"{name}: only first-order methods take it; leave it out with method={chosen.name!r}")
+        if update != "whole":
+            raise ModelError(f"update: {chosen.name} needs all gradients at once; leave update= out")
+        model = model.with_state(model.population_state(theta)).penalised()
+        found = estimated(
+            model,
+            chosen.name,
+            start=theta,
+            tol=tol,
+            max_iter=max_iter,
+            damping=damping,
+            learning_rate=learning_rate,
+            progress=progress,
+        )
+        history, remark = [], ""
+    fit = NetworkFit(
+        found,
+        model,
+        method=chosen.name,
+        information="expected",
+        cov="model",
+        groups=None,
+        dispersion=dispersion_rule(dispersion, model.family),
+        formula=formula if isinstance(formula, str) else None,
+        source=data,
+    ).trained(history, remark)
+    _warn_of(fit, first_order)
+    return fit
+
+
+def _descended(
+    model: NetworkModel,
+    theta: np.ndarray,
+    descent: Descent,
+    checkpoint: str | PathLike[str] | None,
+    show: Callable[..., None] | None,
+) -> tuple[Estimate, NetworkModel, list[dict[str, Any]], str]:
+    """Train by a first-order method, and describe the end as an Estimate."""
+    structure = model.network
+    begin = beginning(structure.unpack(theta), model.frozen, descent)
+    keep_in: Callable[[Snapshot], None] | None = None
+    if checkpoint is not None:
+        if not isinstance(checkpoint, str | PathLike):
+            raise ModelError(f"checkpoint: expected the name of a file; got {checkpoint!r}")
+        description = _description(model, theta, descent)
+        begin = checkpoints.read(checkpoint, description, begin) or begin
+
+        def keep(snapshot: Snapshot) -> None:
+            checkpoints.write(snapshot, description, checkpoint)
+
+        keep_in = keep
+
+    def watch(number: int, epoch: Epoch) -> None:
+        if show is not None:
+            show(iteration=number, loss=epoch.loss, validation=epoch.validation)
+
+    held = model.held_out
+    judge: Callable[[Any, Any], float] | None = None
+    if held is not None:
+
+        def validate(params: Any, state: Any) -> float:
+            with np.errstate(all="ignore"):
+                return held.with_state(state).loss(structure.pack(params))
+
+        judge = validate
+
+    sample = Sample((model.inputs,), model.y, model.weight, model.offset, descent.dtype)
+    asked: dict[str, Any] = {"divisor": model.divisor, "validate": judge, "keep": keep_in, "watch": watch}
+    trained = train(structure, model.family, begin, sample, descent, **asked)
+    model = model.with_state(trained.state)
+    theta = structure.pack(trained.params)
+    with np.errstate(all="ignore"):
+        evaluation = model.objective.evaluate(theta, Need())
+    status, remark = _ending(trained, structure.labels)
+    everything = np.ones(len(theta), dtype=bool)
+    path = _path(trained.history, model)
+    result = Result(evaluation, status, path, everything, ~everything, ~everything, math.nan, math.nan, False, None)
+    history = [
+        {
+            "epoch": i,
+            "loss": epoch.loss,
+            "validation": epoch.validation,
+            "rate": epoch.rate,
+            "rows": epoch.rows,
+            "norms": list(epoch.norms),
+        }
+        for i, epoch in enumerate(trained.history, start=1)
+    ]
+    return Estimate(model, result, status, np.zeros(len(theta))), model, history, remark
+
+
+def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:
+    done = len(trained.history)
+    if trained.ending == "diverged":
+        assert trained.blown_up is not None
+        layer, epoch, step = trained.blown_up
+        name = labels[layer] if layer < len(labels) else "auxiliary"
+        kept = "the initial weights" if not trained.kept_epoch else f"the weights of epoch {trained.kept_epoch}"
+        return Status.NOT_FINITE, (
+            f"the loss diverged in epoch {epoch} at step {step}, where the gradient of layer {name} blew up; {kept}, "
+            "the last good ones, were restored. Lower learning_rate, or use batch_norm=True"
+        )
+    if trained.ending == "patience":
+        return Status.STOPPED_EARLY, f"{Status.STOPPED_EARLY.advice} (epoch {trained.kept_epoch} of {done})"
+    return Status.STEP_LIMIT, (
+        f"trained for the {done} epochs asked for"
+        + (f", the weights of epoch {trained.kept_epoch} kept" if trained.kept_epoch != done else "")
+        + "; whether more would help, fit.history shows"
+    )
+
+
+def _path(history: list[Epoch], model: NetworkModel) -> Path:
+    """The epochs as iterations: the objective as estimated over each, no distance, as there is no one maximum."""
+    scale = model.divisor * float(model.row_weight.sum())
+    path = Path()
+    rows = 0
+    for i, epoch in enumerate(history, start=1):
+        norm = math.sqrt(sum(one**2 for one in epoch.norms)) * scale
+        nan = math.nan
+        path.append(Step(i, -epoch.loss * scale, norm, nan, nan, epoch.rate, 0.0, nan, epoch.rows - rows, "batch"))
+        rows = epoch.rows
+    return path
+
+
+def _description(model: NetworkModel, theta: np.ndarray, descent: Descent) -> dict[str, Any]:
+    """What must be the same for a training to go on from a checkpoint."""
+
+    def digest(*arrays: np.ndarray | None) -> str:
+        mixed = hashlib.sha256()
+        for values in arrays:
+            mixed.update(b"-" if values is None else np.ascontiguousarray(values).tobytes())
+        return mixed.hexdigest()[:16]
+
+    return {
+        "network": model.network.to_dict(),
+        "family": model.family.to_dict(),
+        "method": descent.rule,
+        "update": descent.update,
+        "batch_size": descent.batch_size,
+        "precision": "single" if descent.single else "double",
+        "weight_decay": descent.weight_decay,
+        "data": digest(model.inputs, model.y, model.weight, model.offset),
+        "start": digest(theta),
+    }
+
+
+def _hidden(hidden: Any) -> tuple[int, ...]:
+    units: tuple[Any, ...]
+    widths: Any = (hidden,) if isinstance(hidden, numbers.Integral) else hidden
+    try:
+        units = tuple(widths)
+    except TypeError:
+        units = (None,)
+    if not all(isinstance(u, numbers.Integral) and not isinstance(u, bool) and int(u) >= 1 for u in units):
+        raise ModelError(f"hidden: expected the units of each layer, whole numbers of 1 or more; got {hidden!r}")
+    return tuple(int(u) for u in units if u is not None)
+
+
+def _validation(validation: float | None, first_order: bool) -> float:
+    if validation is None:
+        return 0.1 if first_order else 0.0
+    return _share("validation", validation)
+
+
+def _share(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+        raise ModelError(f"{name}: expected a share, 0 or more and less than 1; got {value!r}")
+    return float(value)
+
+
+def _patience(patience: int | None) -> int | None:
+    if patience is None:
+        return None
+    if count("patience", patience) == 0:
+        raise ModelError("patience: expected 1 epoch or more, or None; got 0")
+    return int(patience)
+
+
+def _batch_size(batch_size: int | None, n: int, batch_norm: bool) -> int:
+    size = min(32, n) if batch_size is None else count("batch_size", batch_size)
+    if size < 1:
+        raise ModelError(f"batch_size: expected 1 row or more; got {batch_size}")
+    if size > n:
+        raise DataError(
+            f"batch_size: expected no more than the {n} rows to train on; got {size}. Lower batch_size= or validation="
+        )
+    if size == 1 and batch_norm:
+        raise ModelError(
+            "batch_size: batch norm needs batches of two rows or more, as one row has no variance; raise batch_size= "
+            "or leave batch_norm= out"
+        )
+    return size
+
+
+def _schedule(schedule: Any) -> Any:
+    if not callable(schedule):
+        check_choice("schedule", schedule, SCHEDULES)
+    return schedule
+
+
+def _single(precision: str | None) -> bool:
+    if precision is None:
+        return True
+    check_choice("precision", precision, PRECISIONS)
+    return precision == "single"
+
+
+def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndarray:
+    theta = model.network.pack(model.network.initial(rng))
+    if start is None:
+        return theta
+    if isinstance(start, Fit):
+        start = start.params
+    try:
+        values = np.asarray(start, dtype=float)
+    except (TypeError, ValueError):
+        raise ModelError(f"start: expected {len(theta)} numbers; got {start!r}") from None
+    if values.shape != theta.shape or not np.isfinite(values).all():
+        raise ModelError(f"start: expected {len(theta)} finite numbers, one for each weight; got shape {values.shape}")
+    return values
+
+
+def _warn_of(fit: NetworkFit, first_order: bool) -> None:
+    if fit.status is Status.NOT_FINITE or not (fit.converged or first_order):
+        warnings.warn(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning, stacklevel=3)

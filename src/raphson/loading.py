@@ -1,0 +1,27 @@
+"""Reading saved fits of every kind."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from raphson import network_saving, saving
+from raphson.fit import Fit
+from raphson.network_fit import NetworkFit
+
+
+def load(path: str | PathLike[str]) -> Fit:
+    """Read a fit that :meth:`Fit.save` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut short, of another kind, or was changed since it was written.
+    """
+    return saving.read(path, Fit, _rebuilt)
+
+
+def _rebuilt(body: dict[str, Any], kind: type[Fit]) -> Fit:
+    if "network" in body:
+        return network_saving.rebuilt(body, NetworkFit)
+    return saving.rebuilt(body, kind)

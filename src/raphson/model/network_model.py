@@ -1,0 +1,256 @@
+"""A network with its data: the scale of inputs and output, the rows held out, and what the Fit reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data import ModelData
+from raphson.data.blocks import Block, make_blocks
+from raphson.data.matrix import dense
+from raphson.errors import DataError, ModelError
+from raphson.execute import Executor
+from raphson.model.base import Model, check_weights_kind
+from raphson.model.families import resolve
+from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.network import Network
+from raphson.model.network_predictor import NetworkPredictor, Scale, with_constant
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.output_scale import output_scale
+from raphson.model.rows import block_rows
+from raphson.numeric import x64
+
+
+@dataclass(frozen=True)
+class NetworkModel(Model):
+    """Family, layers and response.
+
+    Attributes
+    ----------
+    network : the structure.
+    scale : of the inputs.
+    frozen : the state that inference and second-order methods hold fixed; see :meth:`Network.state`.
+    divisor : φ₀, the dispersion of a model with a constant only; 1 where the family fixes it.
+    held_out : the model of the rows that validate and are not fitted, or None.
+    weight_decay : λ of the loss's ½ λ |W|², over n.
+    """
+
+    network: Network = None  # type: ignore[assignment]
+    scale: Scale = None  # type: ignore[assignment]
+    frozen: dict[str, Any] = field(default_factory=dict)
+    divisor: float = 1.0
+    held_out: NetworkModel | None = None
+    weight_decay: float = 0.0
+
+    @staticmethod
+    def of(
+        data: ModelData,
+        family: Any,
+        weights_kind: str,
+        executor: Executor,
+        structure: dict[str, Any],
+        held_out: np.ndarray | None,
+    ) -> NetworkModel:
+        """Check a response against a family and put the model together.
+
+        Parameters
+        ----------
+        data, family, weights_kind, executor : as for a generalised linear model.
+        structure : keywords of :meth:`Network.of` but for inputs and outputs.
+        held_out : (m,) numbers of the rows to validate with, or None.
+
+        Raises
+        ------
+        DataError
+            If the response is outside the family's support.
+        ModelError
+            If the family or an option is unknown.
+        """
+        check_weights_kind(weights_kind)
+        observations = resolve(family).prepare(data.response, data.trials)
+        known = observations.family
+        weight = data.weights
+        if observations.size is not None:
+            weight = observations.size if weight is None else weight * observations.size
+        n_auxiliary = len(known.auxiliary)
+        n = len(observations.y)
+        fitted = np.ones(n, dtype=bool)
+        if held_out is not None:
+            fitted[held_out] = False
+        w = np.ones(n) if weight is None else weight
+        if not (w[fitted] > 0).any():
+            raise DataError("data: no row is left to train on; lower validation=")
+        if known.quasi:
+            raise ModelError(
+                f"family: a network descends a log density, and {known.name} has none; use {known.name[5:]!r}"
+            )
+        scale = Scale.of(dense(data.X)[fitted], data.names, None if weight is None else w[fitted])
+        network = Network.of(len(scale.columns), known.n_predictors - n_auxiliary, n_auxiliary=n_auxiliary, **structure)
+        centre, spread, divisor = output_scale(known, observations.y[fitted], w[fitted])
+        model = NetworkModel(
+            known,
+            data,
+            observations.y,
+            weight,
+            observations.size,
+            weights_kind,
+            None,
+            executor,
+            network,
+            scale,
+            network.state(centre, spread),
+            divisor,
+        )
+        if held_out is None or not len(held_out):
+            return model
+        return replace(model.taken(np.flatnonzero(fitted)), held_out=model.taken(held_out))
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def predictor(self) -> NetworkPredictor:
+        return NetworkPredictor(self.network, self.frozen, self.scale)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.network.names[: self.n_coefficients]
+
+    @cached_property
+    def inputs(self) -> np.ndarray:
+        """(n, d) standardised."""
+        return self.scale.inputs(self.data.X)
+
+    @cached_property
+    def offset(self) -> np.ndarray | None:
+        """(K, n) added to η, or None."""
+        if self.data.offset is None:
+            return None
+        offset = np.zeros((self.network.n_predictors, len(self.y)))
+        offset[: self.network.n_predictors - self.network.n_auxiliary] += self.data.offset
+        return offset
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        return self.predictor.blocks((self.data.X,), self.y, self.weight, self.offset)
+
+    def designs(self, theta: np.ndarray) -> list[Any]:
+        """K matrices (n, p): the derivative of each predictor by all weights."""
+        return self.predictor.designs(self.data.X, self.blocks, theta)
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """Random weights of seed 0; a front door passes its own."""
+        theta = self.network.pack(self.network.initial(np.random.default_rng(0)))
+        return self.objective.evaluate(theta, need)
+
+    def null_model(self, family: Any) -> GeneralisedLinearModel:
+        """The model of a constant mean and the offset."""
+        data = replace(self.data, X=np.ones((len(self.y), 1)), names=("Intercept",))
+        return GeneralisedLinearModel(
+            family, data, self.y, self.weight, self.size, self.weights_kind, None, self.executor
+        )
+
+    def subset(self, rows: slice) -> NetworkModel:
+        return self.taken(np.arange(len(self.y))[rows])
+
+    def taken(self, rows: np.ndarray) -> NetworkModel:
+        """The same model on the rows of these numbers."""
+
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        data = self.data
+        data = replace(
+            data,
+            X=dense(data.X)[rows],
+            response=replace(data.response, values=data.response.values[rows]),
+            offset=cut(data.offset),
+            weights=cut(data.weights),
+            trials=cut(data.trials),
+            groups=cut(data.groups),
+            index=rows if data.index is None else data.index[rows],
+        )
+        return replace(self, data=data, y=self.y[rows], weight=cut(self.weight), size=cut(self.size), held_out=None)
+
+    def settled(self, theta: np.ndarray) -> NetworkModel:
+        """The family's auxiliary parameters fixed at their estimates: η's constants, which then leave θ."""
+        if not self.network.n_auxiliary:
+            return self
+        main = self.network.n_predictors - self.network.n_auxiliary
+        constants = theta[-self.network.n_auxiliary :]
+        eta = self.frozen["centre"][main:] + self.frozen["spread"][main:] * constants
+        frozen = self.frozen | {"centre": self.frozen["centre"][:main], "spread": self.frozen["spread"][:main]}
+        held_out = None if self.held_out is None else self.held_out.settled(theta)
+        return replace(
+            self,
+            family=self.family.settled(eta),
+            network=replace(self.network, n_auxiliary=0),
+            frozen=frozen,
+            penalty=None if self.penalty is None else self.penalty[: self.n_coefficients, : self.n_coefficients],
+            held_out=held_out,
+        )
+
+    # -- training ----------------------------------------------------------------------------------------------
+
+    def with_state(self, state: dict[str, Any]) -> NetworkModel:
+        """The model at other running statistics."""
+        held_out = None if self.held_out is None else self.held_out.with_state(state)
+        return replace(self, frozen=state, held_out=held_out)
+
+    def decaying(self, weight_decay: float) -> NetworkModel:
+        """The model with weight decay λ."""
+        return replace(self, weight_decay=weight_decay)
+
+    def loss(self, theta: np.ndarray) -> float:
+        """−Σ w log f(y | η)/(φ₀ Σ w), frozen."""
+        total = sum(block_rows(self.family, block, self.predictor.eta(block, theta)).total for block in self._wide)
+        return -total / (self.divisor * float(self.row_weight.sum()))
+
+    @cached_property
+    def _wide(self) -> list[Block]:
+        """Blocks for what needs no Jacobian."""
+        return make_blocks((self.inputs,), self.y, self.weight, self.offset)
+
+    @property
+    def training_decay(self) -> float:
+        """Prior precision that weight decay stands for: the loss with ½ λ |W|² is −1/n of a log posterior with nλ."""
+        return self.weight_decay * float(self.row_weight.sum())
+
+    def penalised(self) -> NetworkModel:
+        """The model with weight decay as the ridge P of ℓ, ½ θᵀPθ = n φ₀ · ½ λ |W|²."""
+        if not self.weight_decay:
+            return self
+        return replace(self, penalty=np.diag(self.training_decay * self.divisor * self.network.decays))
+
+    @cached_property
+    def unpenalised(self) -> Objective:
+        """The objective without weight decay."""
+        return replace(self.objective, penalty=None)
+
+    def population_state(self, theta: np.ndarray) -> dict[str, Any]:
+        """The state with each layer's mean and variance over all rows: what batch norm is frozen at where no
+        first-order method has run."""
+        params = self.network.unpack(theta)
+        x, running = self.inputs, []
+        w = self.row_weight / self.row_weight.sum()
+        with x64():
+            for layer, own, before in zip(self.network.layers, params, self.frozen["running"], strict=False):
+                if layer.batch_norm:
+                    z = x @ own["weight"]
+                    mean = w @ z
+                    before = {"mean": mean, "variance": w @ (z - mean) ** 2}
+                running.append(before)
+                x = np.asarray(layer.apply(own, before, x)[0])
+        return self.frozen | {"running": running}
+
+    # -- what is known of the predictions ------------------------------------------------------------------------
+
+    def last_layer(self, theta: np.ndarray) -> GeneralisedLinearModel:
+        """The model that is linear in the output layer's weights, all others held: inputs of that layer as design."""
+        features = np.concatenate([self.predictor.features(block, theta) for block in self._wide])
+        data = replace(self.data, X=with_constant(features), names=tuple(f"h{i}" for i in range(features.shape[1] + 1)))
+        return GeneralisedLinearModel(
+            self.family, data, self.y, self.weight, self.size, self.weights_kind, None, self.executor
+        )

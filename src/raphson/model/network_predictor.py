@@ -1,0 +1,289 @@
+"""A network as a predictor: η and its derivatives by all weights, batch norm and dropout frozen.
+
+J_i = ∂η_i/∂θ is dense and as wide as θ. Where only products with it are wanted they are made by one forward or one
+reverse sweep, and J itself is never formed (Pearlmutter 1994, Neural Computation 6, 147, for the bend).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
+from raphson.data.matrix import dense
+from raphson.errors import ModelError
+from raphson.model.network import Network
+from raphson.model.predictor import Jacobian, filled
+from raphson.numeric import anchor, x64
+
+MOST_BENT = 400
+"""Weights up to which the second derivatives are formed as a matrix; beyond, observed means JᵀWJ alone."""
+
+
+JACOBIAN_BYTES = 2**26
+"""Blocks are cut so that the Jacobian of one is no larger than this, if that leaves rows enough."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How inputs are standardised.
+
+    Attributes
+    ----------
+    columns : which columns of the design are inputs: the intercept is none, as each layer has its own.
+    centre, spread : (d,) mean and standard deviation of each over the training rows; a constant column is centred.
+    """
+
+    columns: tuple[int, ...]
+    centre: np.ndarray
+    spread: np.ndarray
+
+    @staticmethod
+    def of(X: np.ndarray, names: Sequence[str], weight: np.ndarray | None) -> Scale:
+        """The scale of a design's columns, rows weighted."""
+        columns = tuple(i for i, name in enumerate(names) if name not in ("Intercept", "(Intercept)"))
+        if not columns:
+            raise ModelError("formula: a network needs one input or more besides the intercept; name some columns")
+        inputs = X[:, columns]
+        centre = np.average(inputs, axis=0, weights=weight)
+        spread = np.sqrt(np.average((inputs - centre) ** 2, axis=0, weights=weight))
+        rounding = 1e-12 * np.abs(inputs).max(axis=0, initial=0.0)
+        return Scale(columns, centre, np.where(spread > rounding, spread, 1.0))
+
+    def inputs(self, X: Any) -> np.ndarray:
+        """Standardised inputs (n, d) of a design (n, p)."""
+        return (dense(X)[:, self.columns] - self.centre) / self.spread
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    eta: Any
+    jacobian: Any
+    forward: Any
+    reverse: Any
+    bend_product: Any
+    bend: Any
+    features: Any
+
+
+@cache
+def _compiled(network: Network) -> _Compiled:
+    """Every derivative of one structure; each takes (θ, state, Z, ..., anchor)."""
+    import jax
+    import jax.numpy as jnp
+
+    def eta(theta: Any, state: Any, Z: Any) -> Any:
+        return network.eta(network.unpack(theta), state, (Z,))[0]
+
+    def jacobian(theta: Any, state: Any, Z: Any) -> Any:
+        one = jax.jacrev(lambda t, z: eta(t, state, z[None])[:, 0])
+        return jnp.moveaxis(jax.vmap(one, (None, 0))(theta, Z), 1, 0)
+
+    def forward(theta: Any, state: Any, Z: Any, v: Any) -> Any:
+        return jax.jvp(lambda t: eta(t, state, Z), (theta,), (v,))[1]
+
+    def reverse(theta: Any, state: Any, Z: Any, u: Any) -> Any:
+        return jax.vjp(lambda t: eta(t, state, Z), theta)[1](u)[0]
+
+    def bend_product(theta: Any, state: Any, Z: Any, u: Any, v: Any) -> Any:
+        return -jax.jvp(lambda t: reverse(t, state, Z, u), (theta,), (v,))[1]
+
+    def bend(theta: Any, state: Any, Z: Any, u: Any) -> Any:
+        columns = jnp.eye(network.n_params)
+        return jax.lax.map(lambda v: bend_product(theta, state, Z, u, v), columns, batch_size=16)
+
+    def features(theta: Any, state: Any, Z: Any) -> Any:
+        params = network.unpack(theta)
+        for layer, own, running in zip(network.layers[:-1], params, state["running"], strict=False):
+            Z, _ = layer.apply(own, running, Z)
+        return Z
+
+    def jitted(function: Any) -> Any:
+        # The anchor, last of the arguments, says where it runs.
+        return jax.jit(lambda *arguments: function(*arguments[:-1]), keep_unused=True)
+
+    return _Compiled(*map(jitted, (eta, jacobian, forward, reverse, bend_product, bend, features)))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPredictor:
+    """η of a network whose state is fixed.
+
+    Attributes
+    ----------
+    network : the structure.
+    state : running statistics and scale of the output; see :meth:`raphson.model.network.Network.state`.
+    scale : of the inputs.
+    last_layer : whether :meth:`designs` are the derivatives by the output layer's weights alone.
+
+    A block's only design holds the standardised inputs (rows, d).
+    """
+
+    network: Network
+    state: dict[str, Any]
+    scale: Scale
+    last_layer: bool = False
+
+    linear: ClassVar[bool] = False
+
+    @property
+    def n_params(self) -> int:
+        return self.network.n_params
+
+    @property
+    def n_predictors(self) -> int:
+        return self.network.n_predictors
+
+    def blocks(
+        self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
+    ) -> list[Block]:
+        """Standardise the inputs of the only design, and cut the rows into blocks."""
+        row = 8 * self.n_params * self.n_predictors
+        size = max([rows for rows in BLOCK_ROWS if rows * row <= JACOBIAN_BYTES], default=BLOCK_ROWS[0])
+        return make_blocks((self.scale.inputs(designs[0]),), y, weight, offset, size)
+
+    def count(self, X: Any, theta: np.ndarray) -> int:
+        """Rows of X."""
+        return int(X.shape[0])
+
+    def designs(self, X: Any, blocks: Sequence[Block], theta: np.ndarray) -> list[Any]:
+        """K matrices of one row each for a row of X, made as their rows are asked for."""
+        rows = _Derivatives(self, theta, X)
+        return [DerivativeColumns(rows, k) for k in range(self.n_predictors)]
+
+    def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        """(K, size) predictors, offset included."""
+        return filled(np.array(self._call("eta", theta, inputs(block))), block)
+
+    def at(self, block: Block, theta: np.ndarray) -> tuple[np.ndarray, NetworkJacobian]:
+        """η and J."""
+        Z = inputs(block)
+        eta = filled(np.array(self._call("eta", theta, Z)), block)
+        return eta, NetworkJacobian(self, theta, Z, block.rows)
+
+    def features(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        """(rows, h) what the output layer sees of each row."""
+        return self._call("features", theta, inputs(block))[: block.rows]
+
+    def _call(self, what: str, theta: np.ndarray, Z: np.ndarray, *arguments: np.ndarray) -> np.ndarray:
+        with x64():
+            function = getattr(_compiled(self.network), what)
+            return np.asarray(function(theta, self.state, Z, *arguments, anchor()))
+
+
+class _Derivatives:
+    """J of any rows; those asked for last are kept, as each of K predictors asks for the same."""
+
+    def __init__(self, predictor: NetworkPredictor, theta: np.ndarray, X: Any) -> None:
+        self.predictor, self.theta, self.X = predictor, theta, X
+        last = predictor.network.layers[-1]
+        self.width = last.inputs + 1 if predictor.last_layer else predictor.n_params
+        self.rows: Any = None
+        self.parts: list[np.ndarray] = []
+
+    def of(self, rows: Any) -> list[np.ndarray]:
+        if self.rows is None or rows != self.rows:
+            X = self.X[rows]
+            predictor = self.predictor
+            blocks = predictor.blocks((X,), np.ones(X.shape[0]), None, None)
+            if predictor.last_layer:
+                features = with_constant(np.concatenate([predictor.features(block, self.theta) for block in blocks]))
+                self.parts = [spread * features for spread in predictor.state["spread"]]
+            else:
+                parts = [predictor.at(block, self.theta)[1].parts for block in blocks]
+                self.parts = [np.concatenate(one) for one in zip(*parts, strict=True)]
+            self.rows = rows
+        return self.parts
+
+
+class DerivativeColumns:
+    """∂η_k/∂θ of many rows: a matrix of which a few rows at a time are formed."""
+
+    def __init__(self, rows: _Derivatives, k: int) -> None:
+        self._rows, self._k = rows, k
+        self.shape = (rows.X.shape[0], rows.width)
+
+    def __getitem__(self, rows: slice) -> _Formed:
+        return _Formed(self._rows.of(rows)[self._k])
+
+
+@dataclass(frozen=True)
+class _Formed:
+    values: np.ndarray
+
+    def toarray(self) -> np.ndarray:
+        return self.values
+
+
+def with_constant(features: np.ndarray) -> np.ndarray:
+    """The features and a column of ones."""
+    return np.column_stack([features, np.ones(len(features))])
+
+
+def inputs(block: Block) -> np.ndarray:
+    """(size, d) inputs of a block, padded with zeros: what comes of the padding is cut off or has weight 0."""
+    (Z,) = block.designs
+    if len(Z) == len(block.y):
+        return Z
+    out = np.zeros((len(block.y), Z.shape[1]))
+    out[: len(Z)] = Z
+    return out
+
+
+class NetworkJacobian(Jacobian):
+    """J at θ of a block's rows, formed when a method needs its entries.
+
+    Parameters
+    ----------
+    predictor : the network and its state.
+    theta : (p,).
+    Z : (size, d) inputs, padded.
+    rows : how many are real.
+    """
+
+    _predictor: NetworkPredictor
+    _theta: np.ndarray
+    _Z: np.ndarray
+    _rows: int
+
+    def __init__(self, predictor: NetworkPredictor, theta: np.ndarray, Z: np.ndarray, rows: int) -> None:
+        whole = slice(0, predictor.n_params)
+        object.__setattr__(self, "slices", [whole] * predictor.n_predictors)
+        object.__setattr__(self, "n_params", predictor.n_params)
+        self.__dict__.update(_predictor=predictor, _theta=theta, _Z=Z, _rows=rows)
+
+    @cached_property
+    def parts(self) -> Sequence[np.ndarray]:  # type: ignore[override]
+        """K matrices (rows, p)."""
+        return list(self._call("jacobian")[:, : self._rows])
+
+    def _call(self, what: str, *arguments: np.ndarray) -> np.ndarray:
+        return self._predictor._call(what, self._theta, self._Z, *arguments)
+
+    def _padded(self, u: np.ndarray) -> np.ndarray:
+        out = np.zeros((len(u), len(self._Z)))
+        out[:, : self._rows] = u
+        return out
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """J v, (K, rows), by a forward sweep."""
+        return self._call("forward", v)[:, : self._rows]
+
+    def transpose_product(self, u: np.ndarray) -> np.ndarray:
+        """Σ_i J_iᵀ u_i, (p,), by a reverse sweep: backpropagation."""
+        return self._call("reverse", self._padded(u))
+
+    def bend(self, u: np.ndarray) -> np.ndarray | None:
+        """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p), where θ is short; None where it is long."""
+        if self.n_params > MOST_BENT:
+            return None
+        bend = self._call("bend", self._padded(u))
+        return 0.5 * (bend + bend.T)
+
+    def bend_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The bend times v: forward over reverse."""
+        return self._call("bend_product", self._padded(u), v)

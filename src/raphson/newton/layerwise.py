@@ -1,0 +1,142 @@
+"""Training that updates each layer as its gradient arrives, and so holds one layer's gradient at a time.
+
+The reverse sweep is :func:`raphson.autodiff.backpropagate`: it hands out the gradients from the last layer to the
+first, each after the adjoint has been passed down, so that a layer may be changed at once. The weights are those of the
+ordinary step.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from raphson.autodiff import backpropagate
+from raphson.model.network import Layer, Network
+from raphson.newton.first_order import Chunk, layer_squares, rule_of, stepped
+from raphson.numeric import x64
+
+
+class _Updatable:
+    """A layer as `backpropagate` takes it."""
+
+    def __init__(self, params: Any, apply: Any, number: int) -> None:
+        self.params, self.apply, self.number = params, apply, number
+
+
+@cache
+def _layer(layer: Layer) -> Any:
+    """x ↦ x⁺ while training; one function for all layers of one kind, so that they are compiled once."""
+
+    def apply(params: Any, x: Any) -> Any:
+        return layer.apply(params, layer.running(x.dtype), x, training=True)[0]
+
+    return apply
+
+
+@cache
+def _constants(n_auxiliary: int) -> Any:
+    """The output (m, K) of the last layer with the constants of auxiliary predictors beside it."""
+
+    def apply(params: Any, x: Any) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.concatenate([x, jnp.broadcast_to(params["constant"], (len(x), n_auxiliary))], axis=1)
+
+    return apply
+
+
+def _loss(out: Any, family: Any, y: Any, weight: Any, offset: Any, centre: Any, spread: Any, divisor: Any) -> Any:
+    """Loss of a batch whose derivative by η is minus the family's score."""
+    import jax
+
+    eta = centre[:, None] + spread[:, None] * out.T
+    if offset is not None:
+        eta = eta + offset
+    rows = jax.tree.map(jax.lax.stop_gradient, family.rows(y, eta))
+    # Of this sum of a value and a term that is 0 autodiff sees the score, which the family has in a safe form.
+    value = rows.value + (rows.score * (eta - jax.lax.stop_gradient(eta))).sum(axis=0)
+    if weight is not None:
+        value = weight * value
+    return -value.sum() / (y.shape[0] * divisor)
+
+
+@cache
+def _updating(rule: str) -> Any:
+    """One layer's update, and the square of its gradient's norm."""
+    import jax
+
+    transformation = rule_of(rule)
+
+    def update(params: Any, gradient: Any, moments: Any, rate: Any, decay: Any) -> Any:
+        steps, moments = transformation.update(gradient, moments, params)
+        return stepped(params, steps, rate, decay), moments, layer_squares([gradient])[0]
+
+    return jax.jit(update)
+
+
+@cache
+def _running(network: Network) -> Any:
+    """The state after a batch: another forward sweep, as the reverse one keeps no statistics."""
+    import jax
+
+    return jax.jit(lambda params, state, x: network.eta(params, state, (x,), training=True)[1])
+
+
+def layerwise(network: Network, rule: str) -> Any:
+    """Some steps of a chunk, as the compiled loop takes them: the same arguments, the same answer."""
+
+    def run(
+        params: Any,
+        state: Any,
+        moments: Any,
+        family: Any,
+        chunk: Chunk,
+        rates: Any,
+        decay: Any,
+        divisor: Any,
+        first: int,
+        last: int,
+        number: int,
+        key: Any,
+        anchor: Any,
+    ) -> tuple[Any, Any, Any, float, np.ndarray]:
+        del number, key, anchor
+        applies = [_layer(layer) for layer in network.layers]
+        if network.n_auxiliary:
+            applies.append(_constants(network.n_auxiliary))
+        moments, total, squares = list(moments), 0.0, np.zeros(len(params))
+        layers = [_Updatable(p, apply, k) for k, (p, apply) in enumerate(zip(params, applies, strict=True))]
+        del params
+        for i in range(first, last):
+            (x,) = (X[i] for X in chunk.designs)
+            if network.batch_norm:
+                with x64():
+                    state = _running(network)([layer.params for layer in layers], state, x)
+            target = (
+                family,
+                chunk.y[i],
+                None if chunk.weight is None else chunk.weight[i],
+                None if chunk.offset is None else chunk.offset[i],
+                state["centre"],
+                state["spread"],
+                divisor,
+            )
+            sweep = backpropagate(layers, x, _loss, *target)
+            while True:
+                try:
+                    layer, gradient = next(sweep)
+                except StopIteration as end:
+                    total += end.value
+                    break
+                with x64():
+                    k = layer.number
+                    layer.params, moments[k], square = _updating(rule)(
+                        layer.params, gradient, moments[k], rates[i], decay
+                    )
+                    squares[k] += float(square)
+                del gradient
+        return [layer.params for layer in layers], state, moments, total, squares
+
+    return run

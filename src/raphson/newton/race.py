@@ -1,0 +1,148 @@
+"""Several methods on one objective, from one start: what each step cost, and how far it left the maximum."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.newton.maximize import maximize
+from raphson.newton.methods import Method
+from raphson.newton.path import Step
+from raphson.newton.stochastic import BATCH_ROWS, descend
+
+VALUE = Need()
+"""Value and score alone."""
+
+
+@dataclass
+class Meter:
+    """What has been read so far."""
+
+    passes: float = 0.0
+    seen: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    """Value and θ of the evaluations since the last accepted point."""
+
+
+@dataclass(frozen=True)
+class Metered(Objective):
+    """An objective that counts the passes over its data."""
+
+    meter: Meter = field(default_factory=Meter)
+
+    @staticmethod
+    def of(objective: Objective) -> Metered:
+        return Metered(**{f.name: getattr(objective, f.name) for f in fields(Objective)})
+
+    def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
+        """Evaluate, and count a pass."""
+        evaluation = super().evaluate(theta, need)
+        self.meter.passes += 1
+        self.meter.seen.append((evaluation.value, evaluation.theta))
+        return evaluation
+
+    def information_product(self, curvature: Any, v: np.ndarray) -> np.ndarray:
+        """Multiply, and count a pass."""
+        self.meter.passes += 1
+        return super().information_product(curvature, v)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One method's run.
+
+    Attributes
+    ----------
+    method : its name.
+    status : how it ended.
+    iteration, passes, row_gradients : (k,) at each recorded point; a pass reads every row once, for its gradient, its
+        curvature or its product with a vector.
+    theta : (k, p).
+    seconds : it took, compiling included.
+    """
+
+    method: str
+    status: str
+    iteration: np.ndarray
+    passes: np.ndarray
+    row_gradients: np.ndarray
+    theta: np.ndarray
+    seconds: float
+
+
+def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: int | None, seed: int) -> Runner:
+    """Run one method from `start`.
+
+    Parameters
+    ----------
+    model : offers an objective.
+    method : which.
+    start : (p,).
+    tol : distance to the maximum at which it may stop.
+    max_iter : steps allowed, or epochs of a method that reads batches.
+    seed : of such a method.
+    """
+    began = time.perf_counter()
+    n = model.objective.n_rows
+    rows: list[tuple[float, float, np.ndarray]] = [(0.0, 0.0, start)]
+    if method.solver == "batch":
+        batch = min(BATCH_ROWS, n)
+
+        def trace(read: int, theta: np.ndarray) -> None:
+            rows.append((read / batch, read / n, theta))
+
+        result, _ = descend(model, method.name, start, tol=tol, max_iter=max_iter, seed=seed, trace=trace)
+    else:
+        metered = Metered.of(model.objective)
+        own = copy.copy(model)
+        own.__dict__["objective"] = metered
+        meter = metered.meter
+
+        def watch(step: Step) -> None:
+            if step.iteration:
+                accepted = [theta for value, theta in meter.seen if value == step.llf]
+                rows.append((step.iteration, meter.passes, accepted[-1] if accepted else rows[-1][2]))
+            meter.seen = meter.seen[-1:]
+
+        with np.errstate(all="ignore"):
+            result = maximize(metered, start, method, free=model.free, tol=tol, max_iter=max_iter, watch=watch)
+        rows.append((rows[-1][0], meter.passes, result.theta))
+    iteration, passes = (np.array([row[i] for row in rows]) for i in (0, 1))
+    seconds = time.perf_counter() - began
+    theta = np.array([row[2] for row in rows])
+    return Runner(method.name, result.status.value, iteration, passes, passes * n, theta, seconds)
+
+
+def race(
+    model: Any, methods: Sequence[Method], start: np.ndarray, *, tol: float, max_iter: int | None, seed: int
+) -> list[Runner]:
+    """Run the methods one after the other, each from `start`."""
+    return [run(model, method, start, tol=tol, max_iter=max_iter, seed=seed) for method in methods]
+
+
+def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """√((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) of each row of `theta` (k, p): how many standard errors from the maximum.
+
+    M is the observed information at the maximum, taken at `kept` parameters; as there the quadratic is the same for
+    all methods, so is the yardstick.
+    """
+    moved = (theta - best.theta)[:, kept]
+    M = information[np.ix_(kept, kept)]
+    return np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", moved, M, moved), 0.0) / best.dispersion)
+
+
+def yardstick(model: Any, theta: np.ndarray) -> tuple[Evaluation, np.ndarray]:
+    """The objective at the maximum and its observed information, or the expected one where that is indefinite."""
+    best = model.objective.evaluate(theta, Need(kinds=("observed", "expected")))
+    for kind in ("observed", "expected"):
+        part = best.information[kind]
+        M = part.matrix
+        if math.isfinite(float(M.sum())) and np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max(initial=1.0):
+            break
+    return best, M

@@ -1,0 +1,193 @@
+"""First-order methods for any model whose predictors are linear: a batch of rows a step, and an honest end.
+
+A learning rate says nothing about where the maximum is. So when the last epoch is over, score and observed information
+are evaluated once over all rows: the distance to the maximum in standard errors decides whether the estimate may be
+called converged, and it seldom may.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.data.matrix import dense
+from raphson.errors import ModelError
+from raphson.model.linear_rows import LinearRows
+from raphson.model.objective import Need, Objective
+from raphson.model.output_scale import output_scale
+from raphson.newton.first_order import Descent, Epoch, Sample, Trained, beginning, train
+from raphson.newton.maximize import Result
+from raphson.newton.path import Path, Step
+from raphson.newton.solve import direction
+from raphson.newton.status import Status
+
+BATCH_ROWS = 32
+
+FEWEST_STEPS = 10_000
+"""Steps of a training whose number of epochs nobody chose, and no fewer than FEWEST_EPOCHS epochs."""
+
+FEWEST_EPOCHS = 20
+
+LINEAR_RATES = {"sgd": 0.1, "momentum": 0.02, "rmsprop": 0.02, "adam": 0.02}
+"""α by default: columns have size 1, and α falls to 0 along a cosine."""
+
+
+@dataclass(frozen=True)
+class LinearTask:
+    """A linear model as the first-order methods see it.
+
+    Attributes
+    ----------
+    structure : traced predictors.
+    sizes : root mean square of each design's columns.
+    spread : (K,) scale of each η.
+    divisor : φ₀ of the loss.
+    sample : the rows.
+    scale : −ℓ at unit dispersion is the loss times this.
+    """
+
+    structure: LinearRows
+    sizes: list[np.ndarray]
+    spread: np.ndarray
+    divisor: float
+    sample: Sample
+    scale: float
+
+    @staticmethod
+    def of(objective: Objective, name: str) -> LinearTask:
+        """Read a model's objective.
+
+        Raises
+        ------
+        ModelError
+            If its predictors are not linear, or it has bounds or a penalty.
+        """
+        predictor = objective.predictor
+        if not predictor.linear:
+            raise ModelError(
+                f"method: {name} reads batches of a model with linear predictors; use method='levenberg-marquardt', or "
+                "rp.network for layers"
+            )
+        if objective.penalty is not None or objective.bounds is not None:
+            raise ModelError(f"method: {name} knows no penalty or bounds; use method='newton'")
+        blocks = objective.blocks
+        design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
+        designs = tuple(np.concatenate([dense(b.designs[d]) for b in blocks]) for d in range(len(blocks[0].designs)))
+        y, w = (np.concatenate([getattr(b, part)[: b.rows] for b in blocks]) for part in ("y", "weight"))
+        offset = None if blocks[0].offset is None else np.concatenate([b.offset for b in blocks], axis=1)  # type: ignore[misc]
+        _, spread, divisor = output_scale(objective.family, y, w)
+        sizes = []
+        for X in designs:
+            size = np.sqrt(np.einsum("ij,ij->j", X, X) / len(X))
+            sizes.append(np.where(size > 0, size, 1.0))
+        scaled = tuple(X / size for X, size in zip(designs, sizes, strict=True))
+        weight = None if (w == 1.0).all() else w
+        sample = Sample(scaled, y, weight, offset, np.float64)
+        return LinearTask(LinearRows(design), sizes, spread, divisor, sample, divisor * float(w.sum()))
+
+    def theta(self, params: Any) -> np.ndarray:
+        """(p,) coefficients."""
+        return self.structure.pack(params, self.sizes, self.spread)
+
+
+def descend(
+    model: Any,
+    name: str,
+    start: np.ndarray | None,
+    *,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = 0,
+    watch: Callable[[Step], None] | None = None,
+    trace: Callable[[int, np.ndarray], None] | None = None,
+) -> tuple[Result, str]:
+    """Maximise a linear model's likelihood by a first-order method.
+
+    Parameters
+    ----------
+    model : its objective has linear predictors.
+    name : of the method.
+    start : (p,) where to begin; the coefficients of a constant mean by default.
+    tol : distance to the maximum, in standard errors, that counts as converged.
+    max_iter : epochs.
+    learning_rate : α at the first step.
+    seed : of the shuffling.
+    watch : called with every epoch as a step of the path.
+    trace : called after every few steps with the rows read so far and θ.
+
+    Returns
+    -------
+    The result, and what it means in words.
+    """
+    objective: Objective = model.objective
+    task = LinearTask.of(objective, name)
+    theta = model.start(Need(), plain=True).theta if start is None else start
+    batch = min(BATCH_ROWS, task.sample.n)
+    epochs = max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS / task.sample.steps(batch))) if max_iter is None else max_iter
+    rate = LINEAR_RATES[name] if learning_rate is None else learning_rate
+    descent = Descent(
+        name, epochs, batch, rate, "cosine", seed=np.random.SeedSequence(seed).generate_state(1)[0].item()
+    )
+    begin = beginning(task.structure.unpack(theta, task.sizes, task.spread), {"spread": task.spread}, descent)
+    path = Path()
+
+    def took(number: int, epoch: Epoch) -> None:
+        rows = epoch.rows - (path.steps[-1].rows if path.steps else 0)
+        norm = math.sqrt(sum(one**2 for one in epoch.norms)) * task.scale
+        nan = math.nan
+        path.append(Step(number, -epoch.loss * task.scale, norm, nan, nan, epoch.rate, 0.0, nan, rows, "batch"))
+        if watch is not None:
+            watch(path.steps[-1])
+
+    def traced(rows: int, params: Any) -> None:
+        assert trace is not None
+        trace(rows, task.theta(params))
+
+    trained = train(
+        task.structure,
+        objective.family,
+        begin,
+        task.sample,
+        descent,
+        divisor=task.divisor,
+        watch=took,
+        trace=None if trace is None else traced,
+    )
+    return _end(objective, task.theta(trained.params), trained, path, tol, descent)
+
+
+def _end(
+    objective: Objective, theta: np.ndarray, trained: Trained, path: Path, tol: float, descent: Descent
+) -> tuple[Result, str]:
+    """Measure where the training ended, over all rows."""
+    with np.errstate(all="ignore"):
+        here = objective.evaluate(theta, Need(kinds=("observed", "expected")))
+    free = np.ones(len(theta), dtype=bool)
+    distance, factor = math.inf, None
+    for kind in ("observed", "expected"):
+        found = direction(here.information[kind], here.score, free) if here.finite else None
+        if found is not None and found.factor is not None:
+            distance, factor = found.decrement / math.sqrt(here.dispersion), found.factor
+            break
+    kept = free if factor is None else factor.kept
+    nan = math.nan
+    norm = float(np.linalg.norm(here.score))
+    path.append(Step(len(path) + 1, here.value, norm, distance, distance, nan, 0.0, nan, here.rows, "none"))
+    none = np.zeros(len(theta), dtype=bool)
+    if trained.ending == "diverged":
+        status = Status.NOT_FINITE
+        note = "the loss diverged, and the last good estimate was restored; lower learning_rate"
+    elif distance <= tol:
+        status, note = Status.CONVERGED, ""
+    else:
+        status = Status.STEP_LIMIT
+        note = (
+            f"{descent.rule} read the data {descent.epochs} times and ended {distance:.2g} standard errors from the "
+            "maximum; raise max_iter, or use method='newton', which finds it in a few readings"
+        )
+    return Result(here, status, path, kept, ~kept, none, distance, math.nan, False, factor), note

@@ -1,0 +1,124 @@
+"""Methods side by side: a table, a plot of what each distance cost, and paths over the contours of ℓ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.report.plots import INK, _figure, _tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHADES = ("#1f6f8b", "#c4572e", "#4c8a3f", "#7b4fa3", "#b8932b", "#444444", "#c23b7a", "#2aa198")
+
+COSTS = {
+    "iteration": "iterations",
+    "passes": "passes over the data",
+    "row_gradients": "row gradients",
+}
+
+GRID = 41
+"""Points of the contours' grid, each way."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model by several methods, from one start.
+
+    Attributes
+    ----------
+    table : a row for each method: iterations, passes over the data, row gradients, seconds, the distance to the
+        maximum in standard errors at the end, and how it ended.
+    paths : a row for each recorded point: method, iteration, passes, row_gradients, distance, and θ by name.
+    """
+
+    table: pd.DataFrame
+    paths: pd.DataFrame
+    _names: tuple[str, ...]
+    _best: np.ndarray
+    _errors: np.ndarray
+    _value: Callable[[np.ndarray], float]
+
+    def __repr__(self) -> str:
+        return repr(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html()
+
+    def plot(self) -> Any:
+        """Draw the distance to the maximum against iterations, passes over the data and row gradients.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            With three axes.
+        """
+        figure = _figure(9.6, 3.6)
+        panels = figure.subplots(1, 3, sharey=True)
+        for axes, (name, label) in zip(panels, COSTS.items(), strict=True):
+            for shade, (method, path) in zip(_shades(), self.paths.groupby("method", sort=False), strict=False):
+                distance = path["distance"].to_numpy()
+                cost = path[name].to_numpy(dtype=float)
+                good = distance > 0
+                marker = "o" if good.sum() <= 30 else None
+                axes.plot(cost[good], distance[good], color=shade, marker=marker, markersize=3, label=method)
+            axes.set_xscale("symlog", linthresh=1.0)
+            axes.set_yscale("log")
+            axes.set_xlabel(label)
+            _tidy(axes)
+        panels[0].set_ylabel("standard errors\nfrom the maximum")
+        panels[-1].legend(frameon=False, fontsize=7.5)
+        return figure
+
+    def plot_contours(self) -> Any:
+        """Draw the paths over the contours of the log-likelihood, for a model of two parameters.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ModelError
+            If the model has not two parameters.
+        """
+        if len(self._names) != 2:
+            raise ModelError(f"plot_contours: expected a model of two parameters; this one has {len(self._names)}")
+        points = self.paths[list(self._names)].to_numpy(dtype=float)
+        reach = 4.0 * self._errors
+        # A method that strays far would leave the others a dot: what lies beyond the start's distance is cut off.
+        far = np.maximum(1.3 * np.abs(points[0] - self._best), reach)
+        inside = np.clip(points, self._best - far, self._best + far)
+        low = np.minimum(inside.min(axis=0), self._best - reach)
+        high = np.maximum(inside.max(axis=0), self._best + reach)
+        one, other = (np.linspace(low[i], high[i], GRID) for i in (0, 1))
+        drop = np.array([[self._value(np.array([a, b])) for a in one] for b in other])
+        drop = 2.0 * (self._value(self._best) - np.where(np.isfinite(drop), drop, np.nan))
+        figure = _figure(5.6, 4.6)
+        axes = figure.subplots()
+        largest = float(np.nanmax(drop))
+        levels = np.geomspace(0.5, max(largest, 1.0), 14)
+        axes.contour(one, other, drop, levels=levels, colors="#c3ccd3", linewidths=0.8)
+        for shade, (method, path) in zip(_shades(), self.paths.groupby("method", sort=False), strict=False):
+            line = path[list(self._names)].to_numpy(dtype=float)
+            marker = "o" if len(line) <= 30 else None
+            axes.plot(*line.T, color=shade, marker=marker, markersize=3, linewidth=1, label=method)
+        axes.plot(*self._best, "+", color=INK, markersize=12, markeredgewidth=1.5)
+        axes.set_xlim(low[0], high[0])
+        axes.set_ylim(low[1], high[1])
+        axes.set_xlabel(self._names[0])
+        axes.set_ylabel(self._names[1])
+        axes.legend(frameon=False, fontsize=8)
+        _tidy(axes)
+        return figure
+
+
+def _shades() -> Any:
+    from itertools import cycle
+
+    return cycle(SHADES)

@@ -1,0 +1,105 @@
+"""rp.compare: one model by several methods."""
+
+import numpy as np
+import pytest
+
+import raphson as rp
+from raphson.errors import ModelError
+
+x = np.random.default_rng(0).normal(size=80)
+DATA = {"x": x, "y": (x + np.random.default_rng(1).logistic(size=80) > 0).astype(float)}
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return rp.glm("y ~ x", DATA, family="binomial")
+
+
+@pytest.fixture(scope="module")
+def race(fit):
+    return rp.compare(fit, ["newton", "bhhh", "newton-cg", "gradient-descent", "sgd"], max_iter=60)
+
+
+def test_the_table_says_what_each_method_cost(race):
+    table = race.table
+    assert table.index.tolist() == ["newton", "bhhh", "newton-cg", "gradient-descent", "sgd"]
+    assert table["status"].tolist()[:3] == ["converged"] * 3
+    assert table.loc["sgd", "status"] == "step limit"
+    assert (table["distance"].iloc[:3] < 1e-8).all()
+    assert table.loc["sgd", "distance"] > 1e-6
+    # newton reads the data once a step, and once at the start; sgd 32 rows a step, of 64 that fill batches
+    assert table.loc["newton", "passes"] == table.loc["newton", "iterations"] + 1
+    assert table.loc["sgd", "iterations"] == 60 * 2
+    assert table.loc["sgd", "row_gradients"] == 60 * 64
+    assert table.loc["newton-cg", "passes"] > table.loc["newton", "passes"]
+
+
+def test_all_begin_at_the_same_point_and_the_paths_end_at_the_tables_distances(race, fit):
+    starts = race.paths.groupby("method", sort=False)[["Intercept", "x"]].first()
+    assert (starts == starts.iloc[0]).all(axis=None)
+    assert starts["x"].iloc[0] == pytest.approx(0.0, abs=1e-12)
+    ends = race.paths.groupby("method", sort=False)["distance"].last()
+    np.testing.assert_array_equal(ends, race.table["distance"])
+    moved = starts.iloc[0] - fit.params
+    assert race.paths["distance"].iloc[0] == pytest.approx(float(np.sqrt(moved @ fit.information() @ moved)))
+
+
+def test_newtons_distances_are_those_of_its_own_path(race):
+    newton = race.paths[race.paths["method"] == "newton"]
+    assert (np.diff(newton["iteration"]) >= 0).all()
+    assert (np.diff(newton["passes"]) >= 0).all()
+    d = newton["distance"].to_numpy()
+    assert (np.diff(d[d > 1e-12]) < 0).all()
+
+
+def test_plots(race):
+    figure = race.plot()
+    assert [axes.get_xlabel() for axes in figure.axes] == ["iterations", "passes over the data", "row gradients"]
+    assert len(figure.axes[0].lines) == 5
+    (axes,) = race.plot_contours().axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Intercept", "x")
+    assert "newton" in repr(race)
+
+
+def test_a_start_may_be_given(fit):
+    race = rp.compare(fit, ["newton"], start=[0.1, 0.2])
+    assert race.paths.loc[0, ["Intercept", "x"]].tolist() == [0.1, 0.2]
+
+
+def test_a_curve_may_be_compared_too():
+    t = np.linspace(0, 4, 30)
+    data = {"t": t, "y": 3.0 * np.exp(-0.7 * t) + 0.05 * np.random.default_rng(2).normal(size=30)}
+    fit = rp.nls("y ~ a * exp(-b * t)", data, start={"a": 1.0, "b": 0.3})
+    race = rp.compare(fit, ["gauss-newton", "levenberg-marquardt"], start=[1.0, 0.3])
+    assert (race.table["distance"] < 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (["newtn"], "did you mean 'newton'"),
+        ([], "methods: expected a list"),
+        ("newton", "methods: expected a list"),
+    ],
+)
+def test_bad_methods_are_refused(fit, methods, message):
+    with pytest.raises(ModelError, match=message):
+        rp.compare(fit, methods)
+
+
+def test_what_is_no_fit_is_refused():
+    with pytest.raises(ModelError, match="model: expected a Fit"):
+        rp.compare("y ~ x")
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.SeparationWarning")
+def test_a_maximum_at_infinity_is_refused():
+    separated = rp.glm("y ~ x", {"x": [1, 2, 3, 4, 5, 6], "y": [0, 0, 0, 1, 1, 1]}, family="binomial")
+    with pytest.raises(ModelError, match="at infinity"):
+        rp.compare(separated)
+
+
+def test_contours_need_two_parameters():
+    three = rp.glm("y ~ x + I(x**2)", DATA, family="binomial")
+    with pytest.raises(ModelError, match="two parameters; this one has 3"):
+        rp.compare(three, ["newton"]).plot_contours()

@@ -1,0 +1,331 @@
+"""rp.network: what a user gives, what comes back, and what is refused."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.errors import ConvergenceWarning, DataError, ModelError
+
+N = 120
+rng = np.random.default_rng(0)
+FRAME = pd.DataFrame(
+    {
+        "x": rng.uniform(-2, 2, N),
+        "size": 1e4 + 1e3 * rng.normal(size=N),
+        "kind": rng.choice(["a", "b", "c"], N),
+    }
+)
+FRAME["y"] = 500.0 + 100.0 * np.sin(2 * FRAME["x"]) + 20.0 * (FRAME["kind"] == "b") + 5.0 * rng.normal(size=N)
+FRAME["yes"] = (FRAME["y"] > 500).astype(int)
+FRAME["brand"] = np.where(FRAME["x"] < -0.7, "low", np.where(FRAME["x"] < 0.7, "mid", "top"))
+FRAME["count"] = rng.poisson(np.exp(0.5 * FRAME["x"]))
+
+ONE = {"hidden": (8,), "activation": "tanh", "learning_rate": 0.02, "epochs": 60}
+"""What most tests train: one structure, so that little is compiled."""
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    return rp.network("y ~ x + kind", FRAME, **ONE, validation=0)
+
+
+def test_a_formula_gives_coded_inputs_without_a_second_intercept(gaussian):
+    assert gaussian._predictor.network.layers[0].inputs == 3
+    assert len(gaussian.params) == 3 * 8 + 8 + 8 + 1
+    assert gaussian.deviance < 0.2 * gaussian.null_deviance
+    assert gaussian.formula == "y ~ x + kind"
+    assert gaussian.n_iter == 60
+    assert list(gaussian.history.columns) == ["epoch", "loss", "validation", "rate", "rows"]
+    assert gaussian.history["loss"].iloc[-1] < 0.1 * gaussian.history["loss"].iloc[0]
+    assert len(gaussian.path) == 60
+
+
+def test_units_of_inputs_and_response_do_not_matter(gaussian):
+    other = FRAME.assign(x=1000.0 * FRAME["x"] + 5.0, y=0.01 * FRAME["y"] - 3.0)
+    same = rp.network("y ~ x + kind", other, **ONE, validation=0)
+    np.testing.assert_allclose(100.0 * (same.predict(other) + 3.0), gaussian.predict(FRAME), atol=0.5)
+
+
+def test_arrays_are_the_same_as_the_formula_they_stand_for(gaussian):
+    X = np.column_stack([FRAME["x"], FRAME["kind"] == "b", FRAME["kind"] == "c"])
+    fit = rp.network(FRAME["y"].to_numpy(), X.astype(float), **ONE, validation=0)
+    np.testing.assert_array_equal(fit.params, gaussian.params)
+
+
+def test_the_seed_decides(gaussian):
+    again = rp.network("y ~ x + kind", FRAME, **ONE, validation=0)
+    other = rp.network("y ~ x + kind", FRAME, **ONE, validation=0, seed=1)
+    np.testing.assert_array_equal(again.params, gaussian.params)
+    assert np.abs(other.params - gaussian.params).max() > 0
+
+
+def test_weights_have_no_standard_errors_and_the_fit_says_so(gaussian):
+    for values in (gaussian.bse, gaussian.pvalues, gaussian.tvalues, gaussian.conf_int()["lower"]):
+        assert np.isnan(values).all()
+    assert np.isnan(gaussian.cov_params()).all(axis=None)
+    assert "not identified" in gaussian.message
+    text = str(gaussian.summary())
+    assert "not identified" in text
+    assert "hidden1" in text
+    assert "P(>" not in text
+    assert "<table" in gaussian.summary().html
+    assert not gaussian.converged
+    assert gaussian.status.value == "step limit"
+
+
+def test_intervals_of_predictions_are_those_of_the_delta_method_with_a_prior(gaussian):
+    theta, model = gaussian.params.to_numpy(), gaussian._model
+    block = model.blocks[0]
+    J = np.asarray(model.predictor.at(block, theta)[1].parts[0])
+    prior = model.network.prior_precision(len(theta))
+    phi = gaussian.dispersion
+    V = np.linalg.inv(J.T @ J / phi + np.diag(prior))
+    se = np.sqrt(np.einsum("ip,pq,iq->i", J, V, J))
+    table = gaussian.predict(FRAME, se=True, interval="confidence")
+    np.testing.assert_allclose(table["se"], se, rtol=1e-6)
+    np.testing.assert_allclose(table["upper"] - table["fit"], 1.959964 * se, rtol=1e-5)
+    wide = gaussian.predict(FRAME, interval="prediction")
+    np.testing.assert_allclose(wide["upper"] - wide["fit"], 1.959964 * np.sqrt(se**2 + phi), rtol=1e-5)
+    residual = FRAME["y"] - gaussian.predict(FRAME)
+    assert phi * gaussian.df_resid == pytest.approx(float(residual @ residual))
+    assert 4 < gaussian.df_model < len(theta)
+
+
+def test_of_many_weights_the_last_layer_gives_the_intervals():
+    fit = rp.network("y ~ x", FRAME, hidden=(250,), epochs=2, validation=0.2)
+    assert fit.interval_kind == "last layer"
+    table = fit.predict(FRAME.head(5), se=True, interval="confidence")
+    model = fit._model
+    H = np.concatenate([model.predictor.features(b, fit.params.to_numpy()) for b in model.blocks])
+    H = np.column_stack([H, np.ones(len(H))]) * model.frozen["spread"]
+    P = np.diag(np.r_[np.full(250, 1.0 / fit._predictor.network.layers[-1].initial_variance), 1.0])
+    V = np.linalg.inv(H.T @ H / fit.dispersion + P)
+    new = np.column_stack([H[: len(H)]])
+    first = model.data.index.tolist().index(FRAME.index[model.data.index[0]])
+    row = new[first]
+    expected = np.sqrt(row @ V @ row)
+    mine = fit.predict(FRAME.iloc[[model.data.index[0]]], se=True)["se"].iloc[0]
+    assert mine == pytest.approx(expected, rel=1e-6)
+    assert (table["lower"] < table["fit"]).all()
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"), [("yes ~ x", "binomial"), ("brand ~ x", "multinomial"), ("count ~ x", "poisson")]
+)
+def test_the_loss_is_the_familys(formula, family):
+    fit = rp.network(formula, FRAME, family=family, **(ONE | {"epochs": 15}), validation=0)
+    rows = fit._model.rows(fit.params.to_numpy())
+    assert fit._model.loss(fit.params.to_numpy()) == pytest.approx(-rows.value.mean())
+    assert fit.deviance < fit.null_deviance
+    shown = fit.predict(FRAME.head(3), interval="confidence")
+    if family == "multinomial":
+        assert shown.columns.tolist()[:3] == ["fit_low", "fit_mid", "fit_top"]
+        np.testing.assert_allclose(shown.iloc[:, :3].sum(axis=1), 1.0)
+    else:
+        assert ((shown["lower"] < shown["fit"]) & (shown["fit"] < shown["upper"])).all()
+
+
+def test_the_negative_binomial_keeps_its_auxiliary_parameter():
+    fit = rp.network("count ~ x", FRAME, family="negative_binomial", **(ONE | {"epochs": 3}), validation=0)
+    assert fit.theta > 0
+    assert len(fit.params) == 8 + 8 + 8 + 1
+    assert np.isfinite(fit.predict(FRAME)).all()
+
+
+def test_validation_rows_are_held_out_and_the_best_weights_kept(gaussian):
+    fit = rp.network("y ~ x", FRAME, **(ONE | {"epochs": 400, "learning_rate": 0.1}), validation=0.25, patience=5)
+    assert fit.nobs == 90
+    assert fit.status.value == "stopped early"
+    best = fit.history["validation"].min()
+    assert fit._model.held_out.loss(fit.params.to_numpy()) == pytest.approx(best, rel=1e-6)
+    held = fit._model.held_out
+    residual = held.y - held.rows(fit.params.to_numpy()).mean[0]
+    assert fit.dispersion == pytest.approx(float(residual @ residual) / 30)
+    assert np.isnan(gaussian.history["validation"]).all()
+
+
+def test_a_saved_network_predicts_the_same(gaussian, tmp_path):
+    path = tmp_path / "fit.json"
+    gaussian.save(path)
+    loaded = rp.load(path)
+    for asked in ({"se": True, "interval": "confidence"}, {"interval": "prediction"}, {"kind": "link"}):
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(loaded.predict(FRAME, **asked)), pd.DataFrame(gaussian.predict(FRAME, **asked))
+        )
+    assert str(loaded.summary()) == str(gaussian.summary())
+    pd.testing.assert_frame_equal(loaded.history, gaussian.history)
+    pd.testing.assert_frame_equal(loaded.gradient_profile().table, gaussian.gradient_profile().table)
+    with pytest.raises(DataError, match="does not carry its data"):
+        _ = loaded.fittedvalues
+
+
+def test_a_damaged_file_is_refused(gaussian, tmp_path):
+    from raphson import saving
+
+    path = tmp_path / "fit.json"
+    gaussian.save(path)
+    document = json.loads(path.read_text())
+    document["fit"]["theta"] = document["fit"]["theta"][:-1]
+    document["sha256"] = saving._digest(document["fit"])
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match="theta: expected numbers of shape"):
+        rp.load(path)
+
+
+def test_a_training_goes_on_from_its_checkpoint(gaussian, tmp_path):
+    path = tmp_path / "net.ckpt"
+    rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 25}), validation=0, checkpoint=path)
+    seen = []
+    fit = rp.network(
+        "y ~ x + kind",
+        FRAME,
+        **ONE,
+        validation=0,
+        checkpoint=path,
+        progress=lambda **row: seen.append(row["iteration"]),
+    )
+    assert seen == list(range(26, 61))
+    np.testing.assert_array_equal(fit.params, gaussian.params)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden": (9,)}, "its network is"),
+        ({"method": "sgd"}, "its method is"),
+        ({"seed": 3}, "its start is"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
+    path = tmp_path / "net.ckpt"
+    rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 1}), validation=0, checkpoint=path)
+    with pytest.raises(DataError, match=f"checkpoint: .* is of another training: {message}"):
+        rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 2} | change), validation=0, checkpoint=path)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    for content in (b"hello", b"PK\x03\x04 cut short"):
+        path = tmp_path / "other"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="checkpoint: expected a file of an earlier training"):
+            rp.network("y ~ x", FRAME, **ONE, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"hidden": (8, 0)}, ModelError, r"hidden: expected the units of each layer.* got \(8, 0\)"),
+        ({"hidden": "wide"}, ModelError, "hidden: expected the units"),
+        ({"hidden": 2.5}, ModelError, "hidden: expected the units"),
+        ({"activation": "swish"}, ModelError, "activation: expected one of relu, tanh"),
+        ({"residual": "dense"}, ModelError, "residual: expected None"),
+        ({"method": "adamw"}, ModelError, "method: expected one of .* did you mean 'adam'"),
+        ({"batch_size": 1000}, DataError, "batch_size: expected no more than the 108 rows"),
+        ({"batch_size": 0}, ModelError, "batch_size: expected 1 row or more"),
+        ({"batch_size": 1, "batch_norm": True}, ModelError, "batch norm needs batches of two rows"),
+        ({"validation": 1.0}, ModelError, "validation: expected a share"),
+        ({"dropout": -0.1}, ModelError, "dropout: expected a share"),
+        ({"learning_rate": 0}, ModelError, "learning_rate: expected a positive number"),
+        ({"epochs": 1.5}, ModelError, "epochs: expected a whole number"),
+        ({"patience": 0}, ModelError, "patience: expected 1 epoch or more"),
+        ({"schedule": "linear"}, ModelError, "schedule: expected one of constant, cosine"),
+        ({"weight_decay": -1.0}, ModelError, "weight_decay: expected a number, 0 or more"),
+        ({"precision": "half"}, ModelError, "precision: expected one of single, double"),
+        ({"update": "blockwise"}, ModelError, "update: expected one of whole, layerwise"),
+        ({"update": "layerwise", "dropout": 0.5}, ModelError, "dropout: update='layerwise' has none"),
+        ({"method": "newton-cg", "checkpoint": "a"}, ModelError, "checkpoint: only first-order methods"),
+        ({"start": [1.0]}, ModelError, "start: expected 25 finite numbers"),
+        ({"family": "poisson"}, DataError, "response 'y'"),
+        ({"family": "quasipoisson"}, (ModelError, DataError), "family: a network descends a log density|response"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(options, error, message):
+    frame = FRAME.assign(y=FRAME["y"] - 600.0)
+    keywords = {"hidden": (8,), "epochs": 1} | options
+    with pytest.raises(error, match=message) as caught:
+        rp.network("y ~ x", frame, **keywords)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_formula_without_inputs_is_refused():
+    with pytest.raises(ModelError, match="needs one input or more besides the intercept"):
+        rp.network("y ~ 1", FRAME)
+
+
+def test_a_residual_connection_with_no_place_to_go_warns():
+    with pytest.warns(UserWarning, match="residual: no hidden layer"):
+        rp.network("y ~ x", FRAME, hidden=(8,), residual="stacked", epochs=1)
+
+
+def test_a_diverging_loss_names_the_layer_and_keeps_good_weights():
+    with pytest.warns(ConvergenceWarning, match="gradient of layer (hidden1|output) blew up") as caught:
+        fit = rp.network("y ~ x", FRAME, **(ONE | {"method": "sgd", "learning_rate": 1e3, "activation": "identity"}))
+    assert len(caught) == 1
+    assert fit.status.value == "not finite"
+    assert not fit.converged
+    assert "restored" in fit.message
+    assert np.isfinite(fit.params).all()
+    assert np.isfinite(fit.deviance)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "residual": "stacked"}])
+def test_layerwise_gives_the_weights_of_the_ordinary_step(options):
+    keywords = {"hidden": (5, 5), "epochs": 2, "precision": "double", "weight_decay": 0.01} | options
+    whole, layerwise = (rp.network("y ~ x", FRAME, update=update, **keywords) for update in ("whole", "layerwise"))
+    np.testing.assert_allclose(layerwise.params, whole.params, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(layerwise.predict(FRAME), whole.predict(FRAME), rtol=1e-11)
+    np.testing.assert_allclose(layerwise.gradient_profile().table, whole.gradient_profile().table, rtol=1e-9)
+
+
+def test_second_order_methods_train_a_network():
+    few = {"hidden": (4,), "activation": "tanh", "weight_decay": 1e-2}
+    adam = rp.network("y ~ x", FRAME, **few, epochs=40, validation=0, learning_rate=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fits = {
+            method: rp.network("y ~ x", FRAME, **few, method=method, max_iter=100)
+            for method in ("levenberg-marquardt", "newton-cg")
+        }
+    for method, fit in fits.items():
+        assert fit.deviance < 1.05 * adam.deviance, method
+        with pytest.raises(ModelError, match="records no gradients by layer"):
+            fit.gradient_profile()
+    # at the maximum of the penalised likelihood the score of ℓ is Pθ
+    penalised = fits["levenberg-marquardt"]._model
+    theta = fits["levenberg-marquardt"].params.to_numpy()
+    gradient = penalised.unpenalised.evaluate(theta).score - penalised.penalty @ theta
+    assert np.linalg.norm(gradient) < 1e-2 * np.linalg.norm(penalised.penalty @ theta)
+
+
+def test_batch_norm_is_frozen_over_all_rows_for_second_order_methods():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = rp.network("y ~ x", FRAME, hidden=(4,), batch_norm=True, method="levenberg-marquardt", max_iter=3)
+    running = fit._predictor.state["running"][0]
+    first = rp.network("y ~ x", FRAME, hidden=(4,), batch_norm=True, epochs=0, validation=0)
+    z = first._model.inputs @ first._model.network.unpack(first.params.to_numpy())[0]["weight"]
+    np.testing.assert_allclose(running["mean"], z.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(running["variance"], z.var(axis=0))
+
+
+def test_the_gradient_profile_shows_a_starving_layer():
+    fit = rp.network("y ~ x", FRAME, hidden=(4,) * 6, activation="sigmoid", epochs=2)
+    profile = fit.gradient_profile()
+    assert profile.table.columns.tolist() == [*(f"hidden{i}" for i in range(1, 7)), "output"]
+    assert (profile.ratio < 1e-2).all()
+    (axes,) = profile.plot().axes
+    assert axes.get_yscale() == "log"
+    assert "hidden1" in repr(profile)
+
+
+def test_an_offset_is_added_and_asked_for_again():
+    shift = np.linspace(0, 100, N)
+    fit = rp.network("y ~ x", FRAME, **(ONE | {"epochs": 2}), validation=0, offset=shift)
+    with pytest.raises(DataError, match="offset: the fit had one"):
+        fit.predict(FRAME)
+    link = fit.predict(FRAME, kind="link", offset=shift) - fit.predict(FRAME, kind="link", offset=0.0 * shift)
+    np.testing.assert_allclose(link, shift)
