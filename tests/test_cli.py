@@ -143,6 +143,19 @@ def test_demo_shows_the_iterations_and_writes_its_results(tmp_path: Path, capsys
     ]
 
 
+def test_explain_shows_the_steps(tmp_path: Path, capsys) -> None:
+    page = tmp_path / "steps.html"
+    assert run("explain", "log(1 + exp(-y*x))", "--at", "y=1,x=0.3", "--html", str(page)) == 0
+    out, error = capsys.readouterr()
+    assert error == "" and "5 elementary steps" in out and "-0.425557" in out and "exp(z2)" in out
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert run("explain", "log(x)/x", "--at", "x=0", "--json") == 0
+    read = json.loads(capsys.readouterr().out)
+    assert [step["operation"] for step in read["steps"]] == ["log", "div"] and read["value"] == "-inf"
+    assert run("explain", "log(x)/x", "--at", "x=0") == 0
+    assert "Step 1, z1 = log(x): its value is -inf" in capsys.readouterr().out
+
+
 # Bad input
 
 
@@ -162,6 +175,15 @@ def test_demo_shows_the_iterations_and_writes_its_results(tmp_path: Path, capsys
         (["fit", "low ~ __import__('os').system('true')", BIRTHS], ""),
         (["fit", FORMULA, "nowhere.csv"], "nowhere.csv"),
         (["fit", FORMULA, BIRTHS, "--save", "no/such/folder/fit.json"], "folder"),
+        (["explain", "log(x"], "--at"),
+        (["explain", "log(x", "--at", "x=1"], "never closed"),
+        (["explain", "log(x)", "--at", "x"], "y=1,x=0.3"),
+        (["explain", "log(x)", "--at", "x=1,x=2"], "y=1,x=0.3"),
+        (["explain", "log(x) + z", "--at", "x=1"], "no value for z"),
+        (["explain", "log(x)", "--at", "x=1,z=2"], "z does not occur"),
+        (["explain", "x.__class__", "--at", "x=1"], "not allowed"),
+        (["explain", "open(x)", "--at", "x=1"], "not allowed"),
+        (["explain", "x", "--at", "x=1", "--html", "page.txt"], ".html"),
         (["predict", "nowhere.json", BIRTHS], "nowhere.json"),
         (["predict", BIRTHS, BIRTHS], ""),
     ],

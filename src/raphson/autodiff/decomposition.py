@@ -142,10 +142,11 @@ class Decomposition:
                 continue
             if all(map(_finite, step.inputs)):
                 return Finding(step, f"its value is {_nonfinite(step)}, of finite inputs ({_inputs(step)})")
-            from_argument = any(one in self.arguments and not _finite(one) for one in step.inputs)
-            if inherited is None and (from_argument or any(np.isnan(one.value).any() for one in step.outputs)):
+            if inherited is None:
                 inherited = Finding(step, f"its value is {_nonfinite(step)}, since an input is ({_inputs(step)})")
-        if inherited is not None:
+        # A constant that is not finite does no harm where it is not chosen: libraries fill what doesn't count with it.
+        harmed = not _finite(self.output) or not all(map(_finite_adjoint, self.arguments))
+        if inherited is not None and (harmed or not all(map(_finite, self.arguments))):
             return inherited
         for step in reversed(self.steps):
             if step.breaks:
@@ -326,6 +327,10 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
 def _finite(quantity: Quantity) -> bool:
     value = quantity.value
     return getattr(value, "dtype", np.dtype(object)).kind not in "fc" or bool(np.isfinite(value).all())
+
+
+def _finite_adjoint(quantity: Quantity) -> bool:
+    return quantity.adjoint is None or bool(np.isfinite(quantity.adjoint).all())
 
 
 def _nonfinite(step: Step) -> str:

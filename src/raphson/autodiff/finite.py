@@ -32,6 +32,7 @@ _ONE_SIDED_LEVELS = 6
 _GOOD = 1e-11
 """Relative error at which no better step is sought."""
 
+_NOTHING = 1e-15
 _MOST_TRIALS = 12
 _NOISE_POINTS = 8
 _CHANGE = 8.0
@@ -406,7 +407,8 @@ def _relative(level: np.ndarray, here: np.ndarray) -> float:
 
 def _scale_of(x: np.ndarray, scale: Any) -> np.ndarray:
     given = np.abs(x) if scale is None else np.broadcast_to(np.abs(np.asarray(scale, dtype=float)), x.shape)
-    return np.where(given > 0, given, np.where(x != 0, np.abs(x), 1.0))
+    # What is so near to zero says nothing of a scale.
+    return np.where(given > _NOTHING, given, np.where(np.abs(x) > _NOTHING, np.abs(x), 1.0))
 
 
 def _limits(x: np.ndarray, bounds: tuple[Any, Any] | None) -> tuple[np.ndarray, np.ndarray]:

@@ -12,14 +12,15 @@ Griewank and Walther (2008), Evaluating Derivatives, section 3.2. JAX supplies t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from raphson.autodiff.rules import CompiledRule, Rule, Stack, Take, host, rule_of
 from raphson.autodiff.trace import CUSTOM, Equation, Source, closed, operation_name, readable_errors, source_of, walk
 from raphson.errors import ModelError
 from raphson.numeric import device, x64
@@ -65,20 +66,6 @@ class Quantity:
     def shape(self) -> tuple[int, ...]:
         """() for a number."""
         return tuple(np.shape(self.value))
-
-
-class Rule(Protocol):
-    """What a step needs to know of its operation."""
-
-    def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """Compute φ."""
-        ...
-
-    def pullback(
-        self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
-    ) -> Sequence[Any]:
-        """Hand the adjoints of the ``used`` outputs down to the ``active`` inputs: Σ z̄ ∂φ/∂z."""
-        ...
 
 
 @dataclass(eq=False)
@@ -248,14 +235,11 @@ class Recorder:
         return walk(closed(jaxpr), inputs, self.visit, lift=constant, keep=CUSTOM, site=site)
 
     def _rule(self, equation: Equation) -> Rule:
-        parameters = tuple(sorted(equation.params.items(), key=lambda item: item[0]))
-        if not any(_holds_code(value) for _, value in parameters):
-            try:
-                return _operation_rule(equation.primitive, parameters)
-            except TypeError:  # a parameter that cannot be a key
-                pass
+        kept = rule_of(equation.primitive, equation.params)
+        if kept is not None:
+            return kept
         # What holds a function of the user's is kept no longer than this sweep.
-        return self._compiled.setdefault(id(equation), CompiledRule(equation.primitive, dict(equation.params)))
+        return self._compiled.setdefault(id(equation), CompiledRule(equation.primitive, equation.params))
 
     def _cond(self, equation: Equation, inputs: list[Quantity], site: Equation | None) -> list[Quantity]:
         branches = equation.params["branches"]
@@ -341,93 +325,9 @@ def unsupported(what: str, operation: str, place: Source | None, error: Exceptio
     )
 
 
-class CompiledRule:
-    """The rule of one JAX operation, each part compiled once for each shape."""
-
-    def __init__(self, primitive: Any, parameters: dict[str, Any]) -> None:
-        self._primitive = primitive
-        self._parameters = parameters
-        self._functions: dict[Any, Callable[..., Any]] = {}
-
-    def _apply(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
-        bound = self._primitive.get_bind_params(self._parameters)
-        functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10 gives both
-        results = self._primitive.bind(*functions, *inputs, **parameters)
-        return tuple(results) if self._primitive.multiple_results else (results,)
-
-    def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """Compute the operation."""
-        import jax
-
-        if "value" not in self._functions:
-            self._functions["value"] = jax.jit(self._apply)
-        return [_host(one) for one in self._functions["value"](inputs)]
-
-    def pullback(
-        self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
-    ) -> Sequence[Any]:
-        """Apply the transpose of the operation's linear map: JAX's rule, for this one operation.
-
-        Only the outputs in use take part: where f doesn't depend on an eigenvector, its infinite derivative
-        at a double eigenvalue is not multiplied by zero.
-        """
-        import jax
-
-        if (active, used) not in self._functions:
-
-            def pull(inputs: list[Any], adjoints: list[Any]) -> Any:
-                def chosen(*varied: Any) -> list[Any]:
-                    given = list(inputs)
-                    for k, one in zip(active, varied, strict=True):
-                        given[k] = one
-                    results = self._apply(given)
-                    return [results[k] for k in used]
-
-                _, transpose = jax.vjp(chosen, *(inputs[k] for k in active))
-                return transpose(adjoints)
-
-            self._functions[active, used] = jax.jit(pull)
-        return [_host(one) for one in self._functions[active, used](list(inputs), list(adjoints))]
-
-
-class Take:
-    """z = x[k]; hands its adjoint to that element of x."""
-
-    def __init__(self, k: int) -> None:
-        self._k = k
-
-    def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """Compute x[k]."""
-        return [np.asarray(inputs[0][self._k])]
-
-    def pullback(
-        self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
-    ) -> Sequence[Any]:
-        """Put the adjoint into its place."""
-        del active, used
-        whole = np.zeros_like(inputs[0])
-        whole[self._k] = adjoints[0]
-        return [whole]
-
-
-class Stack:
-    """z = (x₁, x₂, ...); hands each its own part of the adjoint."""
-
-    def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """Stack along a new first axis."""
-        return [np.stack(inputs)]
-
-    def pullback(
-        self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
-    ) -> Sequence[Any]:
-        """Take the adjoint apart."""
-        del inputs, used
-        return [np.asarray(adjoints[0][k]) for k in active]
-
-
 def constant(value: Any) -> Quantity:
     """Make a quantity of a constant, named by its value if that is short."""
-    value = _host(value)
+    value = host(value)
     text = f"{value.item():.6g}" if getattr(value, "size", 0) == 1 and value.dtype.kind in "fiu" else "constant"
     return Quantity(text, value)
 
@@ -455,27 +355,6 @@ def differentiating() -> Iterator[None]:
 
     with x64(), jax.default_device(device()):
         yield
-
-
-@cache
-def _operation_rule(primitive: Any, parameters: tuple[tuple[str, Any], ...]) -> Rule:
-    return CompiledRule(primitive, dict(parameters))
-
-
-def _holds_code(value: Any) -> bool:
-    from jax.extend.core import ClosedJaxpr, Jaxpr
-
-    if isinstance(value, (tuple, list)):
-        return any(map(_holds_code, value))
-    return isinstance(value, (ClosedJaxpr, Jaxpr)) or (callable(value) and not isinstance(value, type))
-
-
-def _host(value: Any) -> Any:
-    """A NumPy array; random keys, which NumPy doesn't know, stay as they are."""
-    try:
-        return np.asarray(value)
-    except TypeError:
-        return value
 
 
 def _is_real(value: Any) -> bool:

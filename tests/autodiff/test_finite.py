@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from raphson.autodiff.finite import differentiate, jacobian, noise_level
+from raphson.errors import ModelError
+
+SMOOTH: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], float]] = {
+    "exp": (np.exp, np.exp, 1.0),
+    "far from zero": (np.sin, np.cos, 1e6),
+    "fast": (lambda x: np.sin(1e6 * x), lambda x: 1e6 * np.cos(1e6 * x), 0.0),
+    "near zero": (lambda x: np.sin(x + 1.0), lambda x: np.cos(x + 1.0), 1e-12),
+    "a tiny parameter": (np.log, lambda x: 1.0 / x, 1e-8),
+    "a rate": (lambda x: 500.0 * (1.0 - np.exp(-100.0 * x)), lambda x: 5e4 * np.exp(-100.0 * x), 1e-4),
+    "lgamma": (special.gammaln, special.digamma, 3.3),
+    "near the edge of the domain": (np.sqrt, lambda x: 0.5 / np.sqrt(x), 1e-3),
+    "steep": (lambda x: np.tanh(100.0 * (x - 3.0)), lambda x: 100.0 / np.cosh(100.0 * (x - 3.0)) ** 2, 3.001),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_nine_digits_and_an_honest_error(name: str) -> None:
+    f, slope, x = SMOOTH[name]
+    J, error = jacobian(lambda v: f(v[0]), [x])
+    true = float(slope(x))
+    assert abs(J[0] - true) <= 1e-9 * abs(true)
+    assert abs(J[0] - true) <= error[0] <= 1e-7 * abs(true)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-3, 3), st.floats(0.1, 5.0), st.floats(-6, 6))
+def test_any_scale(x: float, rate: float, power: float) -> None:
+    size = 10.0**power
+    J, error = jacobian(lambda v: np.exp(-rate * v[0] / size), [x * size])
+    true = -rate / size * np.exp(-rate * x)
+    assert abs(J[0] - true) <= 1e-9 * abs(true)
+    assert error[0] <= 1e-8 * abs(true)
+
+
+def test_residuals_of_a_curve() -> None:
+    t = np.linspace(0.0, 1.0, 50)
+    J, error = jacobian(lambda b: b[0] * (1.0 - np.exp(-b[1] * t)), [2.0, 3.0])
+    exact = np.stack([1.0 - np.exp(-3.0 * t), 2.0 * t * np.exp(-3.0 * t)], axis=-1)
+    assert J.shape == error.shape == (50, 2)
+    np.testing.assert_allclose(J, exact, atol=2e-12)
+
+
+def test_the_noise_is_measured() -> None:
+    def rounded(v: np.ndarray) -> Any:
+        return np.float64(np.float32(np.exp(v[0])))
+
+    assert 1e-8 < noise_level(rounded, np.array([1.0])) < 1e-6
+    assert noise_level(lambda v: np.exp(v[0]), np.array([1.0])) < 1e-15
+    found = differentiate(rounded, [1.0])
+    # Steps suited to the noise: with those for doubles the error would be about 1e-4.
+    assert abs(found.value[0] - np.e) < found.error[0] < 1e-5
+    assert found.step[0] > 0.01
+
+
+def test_the_number_of_calls_is_modest() -> None:
+    calls = []
+    found = differentiate(lambda v: calls.append(1) or np.exp(v.sum()), np.ones(5))
+    assert found.evaluations == len(calls) <= 10 + 12 * 5
+    assert differentiate(lambda v: np.exp(v.sum()), np.ones(5), noise=1e-15).evaluations <= found.evaluations - 8
+
+
+def test_bounds_are_kept_and_reached() -> None:
+    seen = []
+
+    def f(v: np.ndarray) -> Any:
+        seen.append(v.copy())
+        return np.exp(v[0]) * v[1] ** 1.5
+
+    x = np.array([1.0, 2.0])
+    J, _ = jacobian(f, x, bounds=([1.0, -np.inf], [np.inf, 2.0]), noise=1e-16)
+    np.testing.assert_allclose(J, [np.e * 2.0**1.5, np.e * 1.5 * 2.0**0.5], rtol=1e-8)
+    assert min(v[0] for v in seen) >= 1.0 and max(v[1] for v in seen) <= 2.0
+    with pytest.raises(ModelError, match=r"x\[0\] = 3 lies outside"):
+        jacobian(f, [3.0, 1.0], bounds=([0.0, 0.0], [2.0, 2.0]))
+
+
+def test_one_side_where_the_other_is_no_number() -> None:
+    J, _ = jacobian(lambda v: np.sqrt(v[0]) ** 3 + v[0], [0.0])
+    assert J[0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_not_finite_is_nan_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    J, error = jacobian(lambda v: np.log(v), [-1.0, 2.0])
+    assert J.shape == (2, 2) and np.isnan(J).all() and np.isnan(error).all() and not recwarn.list
+
+
+def test_a_direction_without_effect() -> None:
+    J, error = jacobian(lambda v: np.sin(v[0]), [1.0, 2.0])
+    assert J[1] == 0.0 and error[1] < 1e-10
+
+
+def test_higher_orders() -> None:
+    def f(v: np.ndarray) -> Any:
+        return np.exp(v[0] * v[1]) + v[0] ** 4
+
+    x, y = 0.5, 1.2
+    e = np.exp(x * y)
+    H = [[y * y * e + 12 * x * x, e * (1 + x * y)], [e * (1 + x * y), x * x * e]]
+    found = differentiate(f, [x, y], order=2)
+    np.testing.assert_allclose(found.value, H, rtol=1e-9)
+    assert (np.abs(found.value - H) <= found.error).all()
+    third = differentiate(f, [x, y], order=3).value
+    assert third.shape == (2, 2, 2) and third[0, 0, 0] == pytest.approx(y**3 * e + 24 * x, rel=1e-7)
+    np.testing.assert_allclose(third, third.transpose(2, 0, 1))
+
+
+def test_the_same_every_time() -> None:
+    f = SMOOTH["lgamma"][0]
+    assert jacobian(lambda v: f(v[0]), [1.3])[0] == jacobian(lambda v: f(v[0]), [1.3])[0]
