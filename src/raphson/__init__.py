@@ -23,41 +23,28 @@ from raphson.errors import (
 if TYPE_CHECKING:
     from raphson import autodiff, datasets, execute, sklearn
     from raphson.api import glm
-<<<<<<< HEAD
     from raphson.api_compare import compare
-    from raphson.api_network import network
-    from raphson.api_nls import nls
-    from raphson.fit import Fit
-    from raphson.loading import load
-    from raphson.model import families
-
-_WHERE = {
-    "glm": ("raphson.api", "glm"),
-    "network": ("raphson.api_network", "network"),
-    "compare": ("raphson.api_compare", "compare"),
-    "nls": ("raphson.api_nls", "nls"),
-    "Fit": ("raphson.fit", "Fit"),
-    "load": ("raphson.loading", "load"),
-=======
     from raphson.api_mle import mle
+    from raphson.api_network import network
     from raphson.api_nls import nls
     from raphson.comparing import anova
     from raphson.fit import Fit
-    from raphson.likelihood_fit import load
+    from raphson.loading import load
     from raphson.model import densities, families
     from raphson.simulation import simulate_coverage
 
 _WHERE = {
     "glm": ("raphson.api", "glm"),
     "mle": ("raphson.api_mle", "mle"),
-    "densities": ("raphson.model.densities", None),
     "nls": ("raphson.api_nls", "nls"),
+    "network": ("raphson.api_network", "network"),
+    "compare": ("raphson.api_compare", "compare"),
+    "densities": ("raphson.model.densities", None),
     "Fit": ("raphson.fit", "Fit"),
-    "load": ("raphson.likelihood_fit", "load"),
+    "load": ("raphson.loading", "load"),
     "anova": ("raphson.comparing", "anova"),
     "sklearn": ("raphson.sklearn", None),
     "simulate_coverage": ("raphson.simulation", "simulate_coverage"),
->>>>>>> main
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
     "autodiff": ("raphson.autodiff", None),
@@ -84,11 +71,8 @@ __all__ = [
     "families",
     "glm",
     "load",
-<<<<<<< HEAD
-    "network",
-=======
     "mle",
->>>>>>> main
+    "network",
     "nls",
     "simulate_coverage",
     "sklearn",

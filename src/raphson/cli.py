@@ -96,7 +96,7 @@ def _predict(options: argparse.Namespace) -> int:
         check_table(options.out)
         check_output(options.out, TABLES, "a table", [options.data, options.model])
     from raphson.data import read_table
-    from raphson.fit import load
+    from raphson.loading import load
     from raphson.report.progress import Progress
 
     fit = load(options.model)

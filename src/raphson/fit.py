@@ -475,14 +475,3 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
     out = np.zeros(length)
     out[: len(values)] = values
     return out
-
-
-def load(path: str | PathLike[str]) -> Fit:
-    """Read a fit that :meth:`Fit.save` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, cut short, of another kind, or was changed since it was written.
-    """
-    return saving.read(path, Fit)

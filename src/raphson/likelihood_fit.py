@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson import saving
 from raphson.data.matrix import matvec
 from raphson.errors import ModelError
 from raphson.fit import Fit
@@ -19,17 +17,6 @@ from raphson.state import kept_labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def load(path: str | PathLike[str]) -> Fit:
-    """Read a fit that ``fit.save(path)`` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, cut short, of another kind, or was changed since it was written.
-    """
-    return saving.read(path, Fit, LikelihoodFit)
 
 
 class LikelihoodFit(Fit):

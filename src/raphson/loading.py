@@ -7,6 +7,8 @@ from typing import Any
 
 from raphson import network_saving, saving
 from raphson.fit import Fit
+from raphson.likelihood_fit import LikelihoodFit
+from raphson.model.likelihood.saved import is_likelihood
 from raphson.network_fit import NetworkFit
 
 
@@ -18,10 +20,10 @@ def load(path: str | PathLike[str]) -> Fit:
     DataError
         If the file is missing, cut short, of another kind, or was changed since it was written.
     """
-    return saving.read(path, Fit, _rebuilt)
+    return saving.read(path, _rebuilt)
 
 
-def _rebuilt(body: dict[str, Any], kind: type[Fit]) -> Fit:
+def _rebuilt(body: dict[str, Any]) -> Fit:
     if "network" in body:
         return network_saving.rebuilt(body, NetworkFit)
-    return saving.rebuilt(body, kind)
+    return saving.rebuilt(body, LikelihoodFit if is_likelihood(body.get("family")) else Fit)

@@ -75,29 +75,13 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         draft.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
 
 
-<<<<<<< HEAD
-def read(path: str | PathLike[str], kind: type[Any], rebuild: Callable[..., Any] | None = None) -> Any:
-    """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data.
-
-    `rebuild` makes one from the content where the file was written in another way than by :func:`write`.
-    """
-=======
-def read(path: str | PathLike[str], kind: type[Any], likelihood: type[Any] | None = None) -> Any:
-    """Read what :func:`write` wrote, as a `kind` (the Fit class) without its data; a likelihood's as its own class."""
->>>>>>> main
+def read(path: str | PathLike[str], rebuild: Callable[[dict[str, Any]], Any]) -> Any:
+    """Read what :func:`write` wrote; `rebuild` makes a Fit without its data from the content."""
     if not isinstance(path, str | PathLike):
         raise DataError(f"path: expected the name of a file that Fit.save wrote; got {path!r}")
     content = _checked(path)
-    from raphson.model.likelihood.saved import is_likelihood
-
     try:
-<<<<<<< HEAD
-        return (rebuild or rebuilt)(_decode(content), kind)
-=======
-        body = _decode(content)
-        chosen = likelihood if likelihood is not None and is_likelihood(body.get("family")) else kind
-        return _rebuilt(body, chosen)
->>>>>>> main
+        return rebuild(_decode(content))
     except RaphsonError as error:
         reason = str(error)
     except KeyError as error:

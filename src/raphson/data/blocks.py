@@ -69,12 +69,8 @@ def make_blocks(
     y: np.ndarray,
     weight: np.ndarray | None = None,
     offset: np.ndarray | None = None,
-<<<<<<< HEAD
-    largest: int = BLOCK_ROWS[-1],
-=======
     extra: Sequence[np.ndarray] = (),
     most_rows: int = BLOCK_ROWS[-1],
->>>>>>> main
 ) -> list[Block]:
     """Cut arrays into blocks of one of the four sizes; whole blocks are views, not copies.
 
@@ -84,18 +80,11 @@ def make_blocks(
     y : (n,) response.
     weight : (n,) or None for ones.
     offset : (K, n) or None.
-<<<<<<< HEAD
-    largest : the most rows of a block, one of BLOCK_ROWS.
-    """
-    n = len(y)
-    size = min(block_rows(n), largest)
-=======
     extra : arrays (n, ...).
     most_rows : of one block: fewer than the usual where each row takes much memory.
     """
     n = len(y)
     size = min(block_rows(n), most_rows)
->>>>>>> main
     ones = np.ones(size) if weight is None else None
     blocks = []
     for start in range(0, n, size):

@@ -99,10 +99,10 @@ class NetworkModel(Model):
             weights_kind,
             None,
             executor,
-            network,
-            scale,
-            network.state(centre, spread),
-            divisor,
+            network=network,
+            scale=scale,
+            frozen=network.state(centre, spread),
+            divisor=divisor,
         )
         if held_out is None or not len(held_out):
             return model

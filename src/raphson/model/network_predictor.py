@@ -144,7 +144,7 @@ class NetworkPredictor:
         """Standardise the inputs of the only design, and cut the rows into blocks."""
         row = 8 * self.n_params * self.n_predictors
         size = max([rows for rows in BLOCK_ROWS if rows * row <= JACOBIAN_BYTES], default=BLOCK_ROWS[0])
-        return make_blocks((self.scale.inputs(designs[0]),), y, weight, offset, size)
+        return make_blocks((self.scale.inputs(designs[0]),), y, weight, offset, most_rows=size)
 
     def count(self, X: Any, theta: np.ndarray) -> int:
         """Rows of X."""

@@ -491,7 +491,7 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
     A = np.where(np.isfinite(A).all(axis=(1, 2))[:, None, None], A, 0.0)
     # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
     smallest = SINGULAR_PIVOT if M.shape[1] > 1 else 0.0
-    good = np.array(np.linalg.eigvalsh(A)[:, 0] > smallest, ndmin=1)[:, None, None]
+    good = np.reshape(np.linalg.eigvalsh(A).min(axis=1) > smallest, (-1, 1, 1))
     V = np.linalg.inv(np.where(good, A, np.eye(M.shape[1])))
     return np.where(both & good, V * s[:, :, None] * s[:, None, :], np.nan)
 
