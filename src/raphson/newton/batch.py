@@ -488,7 +488,8 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
     diagonal = np.einsum("bii->bi", M)
     s = np.where(free & (diagonal > 0), 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 1.0)
     A = np.where(both, M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
-    A = np.where(np.isfinite(A).all(axis=(1, 2))[:, None, None], A, 0.0)
+    finite = np.isfinite(A).reshape(len(A), -1).min(axis=1, initial=True)
+    A = np.where(np.reshape(finite, (-1, 1, 1)), A, 0.0)
     # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
     smallest = SINGULAR_PIVOT if M.shape[1] > 1 else 0.0
     good = np.reshape(np.linalg.eigvalsh(A).min(axis=1) > smallest, (-1, 1, 1))

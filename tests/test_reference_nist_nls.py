@@ -1,0 +1,104 @@
+"""NIST's certified nonlinear regressions, at default settings, from both of NIST's starts.
+
+The truth is `polished`: 80-digit Gauss-Newton on the decimal data, rounded to the nearest double; it agrees with what
+NIST certifies in every digit that NIST gives. Standard deviations are those of (JᵀJ)⁻¹ RSS/df.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+
+PLACE = Path(__file__).parent / "reference" / "nist_nls"
+NAMES = sorted(path.stem for path in PLACE.glob("*.json"))
+BEYOND_DOUBLE = "Lanczos1"
+"""Its residual sum of squares, 1.4e-25, is below the rounding of y."""
+
+
+def problem(name: str) -> dict[str, Any]:
+    found = json.loads((PLACE / f"{name}.json").read_text())
+    found["data"] = pd.DataFrame({**dict(zip(found["x_names"], found["x"], strict=True)), "y": found["y"]})
+    found["formula"] = f"{found['response']} ~ {found['expr']}"
+    return found
+
+
+def start_of(case: dict[str, Any], which: str) -> dict[str, float]:
+    return dict(zip(case["param_names"], case[which], strict=True))
+
+
+def check(fit: rp.Fit, case: dict[str, Any], correct_digits) -> None:
+    truth = case["polished"]
+    names = case["param_names"]
+    assert fit.converged, fit.message
+    assert correct_digits(fit.params[names], truth["params"]) >= 9
+    if case["name"] != BEYOND_DOUBLE:
+        assert correct_digits(fit.bse[names], truth["sd"]) >= 8
+        assert correct_digits(fit.rss, truth["rss"]) >= 9
+        assert correct_digits(fit.residual_sd, truth["residual_sd"]) >= 9
+        assert fit.df_resid == case["df"]
+
+
+@pytest.mark.parametrize("which", ["start1", "start2"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_digit_from_both_starts(name: str, which: str, correct_digits) -> None:
+    case = problem(name)
+    check(rp.nls(case["formula"], case["data"], start=start_of(case, which)), case, correct_digits)
+
+
+LINEAR = {
+    "BoxBOD": {"b1"},
+    "DanWood": {"b1"},
+    "Gauss1": {"b1", "b3", "b6"},
+    "Gauss2": {"b1", "b3", "b6"},
+    "Hahn1": {"b1", "b2", "b3", "b4"},
+    "Kirby2": {"b1", "b2", "b3"},
+    "Lanczos1": {"b1", "b3", "b5"},
+    "Lanczos3": {"b1", "b3", "b5"},
+    "MGH10": {"b1"},
+    "MGH17": {"b1", "b2", "b3"},
+    "Misra1a": {"b1"},
+    "Misra1b": {"b1"},
+    "Rat42": {"b1"},
+    "Thurber": {"b1", "b2", "b3", "b4"},
+}
+"""The parameters that each curve is linear in together; Chwirut2 is in none."""
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_conditionally_linear_parameters_need_no_start(name: str, correct_digits) -> None:
+    case = problem(name)
+    start = {key: value for key, value in start_of(case, "start2").items() if key not in LINEAR[name]}
+    check(rp.nls(case["formula"], case["data"], start=start), case, correct_digits)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["Thurber", "MGH10"])
+def test_the_order_of_the_rows_does_not_matter(name: str, seed: int, correct_digits) -> None:
+    case = problem(name)
+    data = case["data"].sample(frac=1.0, random_state=seed)
+    check(rp.nls(case["formula"], data, start=start_of(case, "start2")), case, correct_digits)
+
+
+def test_methods_meet_at_the_same_minimum(correct_digits) -> None:
+    case = problem("Misra1a")
+    for method in ("gauss-newton", "modified-gauss-newton", "levenberg-marquardt", "newton"):
+        fit = rp.nls(case["formula"], case["data"], start=start_of(case, "start2"), method=method)
+        check(fit, case, correct_digits)
+
+
+def test_finite_differences_reach_the_digits_too(correct_digits) -> None:
+    case = problem("Misra1a")
+
+    def curve(params: dict[str, Any], x: np.ndarray) -> np.ndarray:
+        return params["b1"] * (1.0 - np.exp(-params["b2"] * x))
+
+    fit = rp.nls(curve, (case["x"][0], case["y"]), start=start_of(case, "start2"), derivatives="finite")
+    assert correct_digits(fit.params, case["polished"]["params"]) >= 8
+    assert correct_digits(fit.bse, case["polished"]["sd"]) >= 6
