@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from raphson.errors import DataError, RaphsonError
+from raphson.errors import DataError, ModelError, RaphsonError
 
 FORMAT = "raphson fit"
 VERSION = 1
@@ -47,6 +47,9 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 def write(fit: Any, path: str | PathLike[str]) -> None:
     """Write a fit to `path`; the file is there whole or not at all."""
     from raphson.report.files import written_whole
+
+    if not fit._predictor.linear:
+        raise ModelError("save: the fit of a curve cannot be saved yet; keep fit.tidy() and fit.cov_params() instead")
 
     body: dict[str, Any] = {name: getattr(fit, name) for name in TEXTS}
     body |= {name: getattr(fit, name) for name in NUMBERS if name != "rss"}
