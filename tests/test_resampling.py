@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,6 +170,23 @@ def test_a_users_simulator_is_asked(frame):
     assert boot.n_used == 50
     with pytest.raises(ModelError, match="300 responses"):
         fit.bootstrap(5, seed=1, kind="parametric", simulate=lambda rng, eta: np.zeros(3))
+
+
+def test_a_likelihood_of_ones_own_needs_a_simulator():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60)})
+    frame["y"] = 1 + frame["x"] + rng.normal(size=60)
+
+    def logpdf(y, mu, log_sigma):
+        return -0.5 * ((y - mu) * jnp.exp(-log_sigma)) ** 2 - log_sigma
+
+    fit = rp.mle(logpdf, {"mu": "y ~ x", "log_sigma": "~ 1"}, frame)
+    with pytest.raises(ModelError, match="simulate="):
+        fit.bootstrap(5, seed=1, kind="parametric")
+    boot = fit.bootstrap(
+        40, seed=1, kind="parametric", simulate=lambda rng, eta: eta[0] + np.exp(eta[1]) * rng.normal(size=60)
+    )
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)
 
 
 def test_bad_requests_are_refused(fit):

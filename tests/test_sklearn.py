@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import raphson as rp
-from raphson.sklearn import GLMClassifier, GLMRegressor, NLSRegressor
+from raphson.sklearn import GLMClassifier, GLMRegressor, NetworkClassifier, NetworkRegressor, NLSRegressor
 
 # scikit-learn's data are small, clean and separable: what Raphson warns of there is right.
 pytestmark = pytest.mark.filterwarnings("ignore::raphson.ConvergenceWarning", "ignore::raphson.RankWarning")
@@ -129,6 +129,18 @@ def test_curves_by_expression_and_by_function(data):
     written = NLSRegressor(curve, {"top": 1.0, "rate": 1.0}).fit(X, y)
     np.testing.assert_allclose(sorted(named.coef_), sorted(written.coef_), rtol=1e-9)
     np.testing.assert_allclose(named.predict(X[:5]), written.predict(X[:5]), rtol=1e-9)
+
+
+def test_networks_learn_and_are_pickled(data):
+    X, eta, _ = data
+    regressor = NetworkRegressor((8,), epochs=60, learning_rate=0.01).fit(X, eta)
+    assert regressor.score(X, eta) > 0.9
+    again = pickle.loads(pickle.dumps(regressor))  # noqa: S301
+    np.testing.assert_allclose(again.predict(X), regressor.predict(X))
+    labels = np.array(["ant", "bee", "cat"])[(eta[:, None] > [-0.3, 0.8]).sum(1)]
+    classifier = NetworkClassifier((8,), epochs=60, learning_rate=0.01).fit(X, labels)
+    assert classifier.score(X, labels) > 0.85
+    np.testing.assert_allclose(classifier.predict_proba(X).sum(axis=1), 1.0)
 
 
 def test_one_class_is_refused():

@@ -225,6 +225,11 @@ def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator
     """A function that draws (count, n) responses of a model whose rows are those at the true parameters."""
     n = len(model.y)
     if simulate is None:
+        if not hasattr(model.family, "sample"):
+            raise ModelError(
+                "simulate: a likelihood of one's own says how probable responses are, not how to draw them; pass "
+                "simulate=, a function (rng, eta (K, n)) -> (n,) responses"
+            )
         scale = row_scale(model, dispersion)
         return lambda rng, count: model.family.sample(rng, rows.eta, rows.mean, scale, model.size, count)
 

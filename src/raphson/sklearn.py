@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from raphson import api, api_nls
+from raphson import api, api_network, api_nls
 from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
 from raphson.fit import Fit
 from raphson.model import families
@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise RaphsonError('sklearn: scikit-learn 1.6 or later is needed; pip install "raphson[sklearn]"') from error
 
-__all__ = ["GLMClassifier", "GLMRegressor", "NLSRegressor"]
+__all__ = ["GLMClassifier", "GLMRegressor", "NLSRegressor", "NetworkClassifier", "NetworkRegressor"]
 
 INTERCEPT = "Intercept"
 
@@ -392,3 +392,153 @@ class NLSRegressor(RegressorMixin, _Estimator):
 
 def _line(params: Any, X: Any) -> Any:
     return params[0] + params[1] * X[:, 0]
+
+
+class _Network(_Estimator):
+    """What both kinds of network share.
+
+    They take no ``sample_weight``: training by random batches, a row of weight 2 is not two rows, as scikit-learn
+    demands; ``raphson.network(weights=...)`` weighs rows in the likelihood.
+    """
+
+    hidden: Any
+    activation: str
+    method: str
+    learning_rate: float | None
+    batch_size: int | None
+    epochs: int
+    validation: float | None
+    weight_decay: float
+    random_state: int | None
+
+    def _trained(self, X: np.ndarray, y: np.ndarray, family: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="response: all")
+            return api_network.network(
+                y,
+                X,
+                family=family,
+                names=self._names,
+                missing="raise",
+                hidden=self.hidden,
+                activation=self.activation,
+                method=self.method,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                epochs=self.epochs,
+                validation=self.validation,
+                weight_decay=self.weight_decay,
+                seed=self.random_state,
+            )
+
+
+class NetworkRegressor(RegressorMixin, _Network):
+    """A neural network with a numeric response.
+
+    Parameters
+    ----------
+    hidden : units of each hidden layer.
+    family : as for :func:`raphson.glm`.
+    activation, method, learning_rate, batch_size, epochs, validation, weight_decay : as for :func:`raphson.network`.
+    random_state : the seed.
+
+    Attributes
+    ----------
+    fit_ : the Fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from raphson.sklearn import NetworkRegressor
+    >>> x = np.linspace(-2, 2, 60)[:, None]
+    >>> model = NetworkRegressor((8,), activation="tanh", method="levenberg-marquardt").fit(x, np.sin(x[:, 0]))
+    >>> bool(model.score(x, np.sin(x[:, 0])) > 0.99)
+    True
+    """
+
+    def __init__(
+        self,
+        hidden: Any = (64, 64),
+        *,
+        family: Any = "gaussian",
+        activation: str = "relu",
+        method: str = "adam",
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        epochs: int = 200,
+        validation: float | None = None,
+        weight_decay: float = 0.0,
+        random_state: int | None = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.family = family
+        self.activation = activation
+        self.method = method
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.validation = validation
+        self.weight_decay = weight_decay
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> NetworkRegressor:
+        """Train on X (n, p) and y (n,)."""
+        X, y, _ = self._checked(X, y, None, numeric=True)
+        self.fit_ = self._trained(X, y, self.family)
+        self.coef_ = self.fit_.params.to_numpy()
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Means (n,)."""
+        X = self._new(X)
+        return self.fit_.predict(X).to_numpy()
+
+
+class NetworkClassifier(_Classifier, _Network):
+    """A neural network that tells classes apart: binomial for two, multinomial for more.
+
+    Parameters
+    ----------
+    hidden : units of each hidden layer.
+    activation, method, learning_rate, batch_size, epochs, validation, weight_decay : as for :func:`raphson.network`.
+    random_state : the seed.
+
+    Attributes
+    ----------
+    classes_ : (K,) labels, sorted.
+    fit_ : the Fit.
+    """
+
+    def __init__(
+        self,
+        hidden: Any = (64, 64),
+        *,
+        activation: str = "relu",
+        method: str = "adam",
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        epochs: int = 200,
+        validation: float | None = None,
+        weight_decay: float = 0.0,
+        random_state: int | None = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.method = method
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.validation = validation
+        self.weight_decay = weight_decay
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> NetworkClassifier:
+        """Train on X (n, p) and labels y (n,)."""
+        X, codes, _ = self._classes(X, y, None)
+        self.fit_ = self._trained(X, codes, "binomial" if len(self.classes_) == 2 else "multinomial")
+        self.coef_ = self.fit_.params.to_numpy()
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        X = self._new(X)
+        return self._probabilities(self.fit_.predict(X).to_numpy())

@@ -265,7 +265,7 @@ def conjugate_gradients(
             break
         Mq = np.where(free, product(q), 0.0)
         curvature = float(q @ Mq)
-        if curvature <= EPSILON * float(q @ (size * q)):  # negative, or rounding
+        if curvature <= 1e-3 * EPSILON * float(q @ (size * q)):  # negative, or rounding
             d = d + q
             break
         step = ry / curvature
