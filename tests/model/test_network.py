@@ -207,4 +207,4 @@ def test_blocks_hold_standardised_inputs_without_the_intercept():
 
 
 def test_blocks_may_be_kept_small():
-    assert [block.rows for block in make_blocks((np.zeros((600, 1)),), np.zeros(600), largest=256)] == [256, 256, 88]
+    assert [block.rows for block in make_blocks((np.zeros((600, 1)),), np.zeros(600), most_rows=256)] == [256, 256, 88]
