@@ -6,8 +6,11 @@ import pytest
 from raphson.errors import ConvergenceError
 from raphson.model.objective import Need
 from raphson.newton.maximize import maximize
-from raphson.newton.methods import METHODS
+from raphson.newton.methods import METHODS as EVERY
 from raphson.newton.status import Status
+
+METHODS = {name: method for name, method in EVERY.items() if method.solver != "batch"}
+"""Those that climb: a step of the others reads a batch."""
 
 SECOND_ORDER = ("newton", "fisher-scoring", "irls", "newton-cg")
 

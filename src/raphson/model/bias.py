@@ -99,6 +99,11 @@ class BiasReduced:
     def at_limit(self) -> bool:
         return self.likelihood.at_limit
 
+    @property
+    def main_kind(self) -> Kind:
+        """That of the objective inside."""
+        return self.likelihood.main_kind
+
     def same(self, kind: Kind) -> Kind:
         """The kind itself: the added term bends the observed information of a canonical link too."""
         return kind
