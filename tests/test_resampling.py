@@ -209,3 +209,62 @@ def test_a_separated_fit_has_nothing_to_start_from():
 def test_it_plots(boot):
     figure = boot.plot()
     assert [axes.get_title() for axes in figure.axes][:3] == ["Intercept", "x", "z"]
+
+
+def normal(y, mu, log_sigma):
+    return -0.5 * ((y - mu) / jnp.exp(log_sigma)) ** 2 - log_sigma
+
+
+def decaying(params, row):
+    mean = params["a"] * jnp.exp(-params["b"] * row.z**2)
+    return -0.5 * ((row.size - mean) / jnp.exp(params["s"])) ** 2 - params["s"]
+
+
+def shared(params, row):
+    eta = params["b"][0] + params["b"][1] * row.x
+    return row.y * eta - jnp.log1p(jnp.exp(eta + params["c"] * row.z))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda frame: rp.mle(normal, {"mu": "z ~ x", "log_sigma": "~ x"}, frame),
+        lambda frame: rp.mle("zero_inflated_poisson", {"log_mean": "count ~ x", "logit_zero": "~ 1"}, frame),
+        lambda frame: rp.mle(decaying, frame, start={"a": 1.0, "b": 0.1, "s": 0.0}),
+        lambda frame: rp.mle(shared, frame, start={"b": np.zeros(2), "c": 0.0}),
+        lambda frame: rp.nls("size ~ a*exp(b*x)", frame, start={"a": 1.0, "b": 0.1}),
+        lambda frame: rp.nls("size ~ a*exp(b*x)", frame, start={"a": 1.0, "b": 0.1}, penalty=2.0, weights="w"),
+    ],
+    ids=["density", "ready", "general, nonlinear", "general, two predictors", "curve", "curve with ridge and weights"],
+)
+def test_a_batch_is_the_fits_one_by_one(frame, make):
+    from raphson.resampling import Refitting
+
+    frame = frame.assign(w=1.0 + np.arange(len(frame)) % 3)
+    fit = make(frame)
+    refitting = Refitting.of(fit)
+    assert refitting.model.replicates is not None
+    counts = np.random.default_rng(1).multinomial(300, np.ones(300) / 300, size=5).astype(float)
+    batch = refitting.refit(fit._model.y, counts, 5)
+    alone = refitting._one_by_one(fit._model.y, counts, 5)
+    assert batch.finite.all() and alone.finite.all()
+    np.testing.assert_allclose(batch.theta, alone.theta, atol=1e-6 * fit.bse.min())
+    np.testing.assert_allclose(batch.variance, alone.variance, rtol=1e-3)
+    np.testing.assert_allclose(batch.dispersion, alone.dispersion, rtol=1e-5)
+
+
+def test_bias_reduction_is_resampled_too():
+    frame = pd.DataFrame({"x": [0.0, 1.0] * 10, "y": [0, 0, 0, 1] * 5})
+    fit = rp.glm("y ~ x", frame, family="binomial", bias="firth")
+    boot = fit.bootstrap(30, seed=1)
+    assert boot.statuses == {"converged": 30}  # where x = 0 there is no success: maximum likelihood is infinite
+    assert boot.se["x"] < 2
+
+
+def test_replicates_that_are_poisson_keep_their_coefficients(frame):
+    rng = np.random.default_rng(3)
+    frame = frame.assign(count=rng.poisson(np.exp(0.5 + 0.3 * frame["x"]) * rng.gamma(20.0, 1 / 20, len(frame))))
+    fit = rp.glm("count ~ x", frame, family="negative_binomial")
+    boot = fit.bootstrap(40, seed=1)
+    assert boot.statuses["boundary"] > 5 and boot.n_used == 40
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)

@@ -66,13 +66,21 @@ def test_the_seed_decides(linear):
     pd.testing.assert_frame_equal(one.table, two.table)
 
 
-def test_a_curve_has_wald_intervals():
+def test_a_curve_is_covered_by_both_intervals_batched_or_not():
     x = np.linspace(0, 4, 30)
     frame = pd.DataFrame({"x": x, "y": 3 * np.exp(-x) + 0.1 * np.cos(9 * x)})
-    fit = rp.nls("y ~ top*exp(-rate*x)", frame, start={"top": 1.0, "rate": 0.5})
-    study = rp.simulate_coverage(fit, {"top": 3.0, "rate": 1.0}, reps=40, seed=1, dispersion=0.01)
-    assert "profile" not in study.table
-    assert (study.table["wald"] > 0.8).all()
+    start = {"top": 1.0, "rate": 0.5}
+    fit = rp.nls("y ~ top*exp(-rate*x)", frame, start=start)
+    truth = {"top": 3.0, "rate": 1.0}
+    study = rp.simulate_coverage(fit, truth, reps=2000, seed=1, dispersion=0.01)
+    assert (np.abs(study.table[["wald", "profile"]] - 0.95) < 4 * study.error).all().all()
+    # bounds that do not bind change nothing but the way: one data set after another
+    bounded = rp.nls("y ~ top*exp(-rate*x)", frame, start=start, bounds={"rate": (0, None)})
+    assert bounded._model.replicates is None and fit._model.replicates is not None
+    slow, fast = (rp.simulate_coverage(one, truth, reps=16, seed=1, dispersion=0.01) for one in (bounded, fit))
+    np.testing.assert_allclose(slow.estimates, fast.estimates, rtol=1e-7)
+    columns = ["sd", "mean_se", "wald", "profile"]
+    np.testing.assert_allclose(slow.table[columns], fast.table[columns], rtol=1e-5)
 
 
 def test_it_plots_and_prints(linear):

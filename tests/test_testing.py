@@ -251,3 +251,56 @@ def test_what_a_loaded_fit_can_do(linear, tmp_path):
     ):
         with pytest.raises(rp.DataError, match="a loaded fit does not carry its data"):
             call()
+
+
+# -- likelihoods of one's own ------------------------------------------------------------------------------------
+
+
+def scaled(params, row):
+    mean = params["a"] * jnp.exp(-params["b"] * row.x)
+    return -0.5 * ((row.y - mean) / jnp.exp(params["s"])) ** 2 - params["s"]
+
+
+@pytest.fixture(scope="module")
+def decay():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 2, 80)
+    return {"x": x, "y": 2 * np.exp(-0.7 * x) + 0.2 * rng.normal(size=80), "g": np.arange(80) % 8}
+
+
+@pytest.fixture(scope="module")
+def general(decay):
+    return rp.mle(scaled, decay, start={"a": 1.0, "b": 1.0, "s": 0.0})
+
+
+def test_parameters_by_position_are_those_by_name(logistic, general):
+    for fit in (logistic, general):
+        a = fit.names[0]
+        for test in (fit.wald_test, fit.lr_test, fit.score_test):
+            one, two = test(lambda p: p[0] * p[-1] - 0.1), test(lambda p, a=a, z=fit.names[-1]: p[a] * p[z] - 0.1)
+            assert one.statistic == pytest.approx(two.statistic, rel=1e-10)
+        assert fit.delta(lambda p: p[:2]).se[0] == pytest.approx(fit.bse[a])
+        with pytest.raises(rp.ModelError, match="there is no parameter number 99"):
+            fit.wald_test(lambda p: p[99])
+
+
+def test_where_the_observed_information_is_no_covariance_another_is_taken(general):
+    # Far below the estimate the likelihood of the mean's scale is not concave.
+    with pytest.warns(rp.ConvergenceWarning, match="the observed information is not positive definite .* the opg one"):
+        found = general.score_test("a = b")
+    scores = general.lr_test("a = b")
+    assert found.p_value < 1e-10 and scores.p_value < 1e-10
+
+
+def test_the_score_test_has_no_distribution_where_parameters_vanish(decay):
+    fit = rp.nls("y ~ a*exp(-b*x)", decay, start={"a": 1.0, "b": 1.0})
+    with pytest.raises(rp.ModelError, match="do not determine all other parameters"):
+        fit.score_test("a = 0")
+
+
+def test_clusters_of_a_general_likelihood_may_be_a_column(general, decay):
+    by_name, by_array = general.robust("cluster", groups="g"), general.robust("cluster", groups=decay["g"])
+    np.testing.assert_array_equal(by_name.bse, by_array.bse)
+    assert not np.allclose(by_name.bse, general.bse)
+    with pytest.raises(rp.DataError, match="column 'h' is not in the data"):
+        general.robust("cluster", groups="h")

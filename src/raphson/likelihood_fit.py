@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.data.columns import Columns
 from raphson.data.matrix import matvec
 from raphson.errors import ModelError
 from raphson.fit import Fit
@@ -166,6 +167,13 @@ class LikelihoodFit(Fit):
                     columns[f"{name}_lower"] = columns[name] - reach * error
                     columns[f"{name}_upper"] = columns[name] + reach * error
         return pd.DataFrame(columns, index=labels)
+
+    @property
+    def _frame(self) -> pd.DataFrame:
+        """The rows of the data that were used; of a dict with matrices, its plain columns."""
+        frame = Columns(self._source).table.frame
+        index = self._need_data("the rows of the data").data.index
+        return (frame if index is None else frame.iloc[index]).set_axis(self._row_labels, axis=0)
 
     def update(self, formula: str) -> Fit:
         raise ModelError("update: a likelihood has several formulas; fit again with rp.mle")

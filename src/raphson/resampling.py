@@ -1,9 +1,10 @@
 """The bootstrap: a fit's sampling distribution, from refits to resampled rows, clusters or simulated responses.
 
-Models with linear predictors are refitted in batches, by matrix products over all replicates of a chunk
-(:mod:`raphson.newton.replicates`); any other model one replicate after another, from the estimate. Replicates that
-the batch cannot fit are fitted alone, which tells why: separated and failed ones are counted, and left out of the
-summaries.
+Models are refitted in batches: with linear predictors, GLMs and likelihoods alike, by matrix products over all
+replicates of a chunk, curves by compiled derivatives at many parameters at once (:mod:`raphson.newton.replicates`).
+Fits with bounds, ``bias="firth"`` or finite differences are refitted one replicate after another, from the estimate.
+Replicates that the batch cannot fit are fitted alone, which tells why: separated and failed ones are counted, and left
+out of the summaries.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Refitted:
     dispersion : (B,).
     score : (B, p) scores at the start, dispersion included; NaN where not known.
     status : (B,) of :class:`Status`.
+    finite : (B,) mask of the replicates whose coefficients have a finite maximum: the converged ones, and those where
+        only an auxiliary parameter is infinite (a negative binomial that is a Poisson: "boundary").
     """
 
     theta: np.ndarray
@@ -54,11 +57,7 @@ class Refitted:
     dispersion: np.ndarray
     score: np.ndarray
     status: np.ndarray
-
-    @cached_property
-    def finite(self) -> np.ndarray:
-        """(B,) mask of the replicates that have a finite maximum."""
-        return np.array([status.converged for status in self.status], dtype=bool)
+    finite: np.ndarray
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -325,7 +324,11 @@ class Refitting:
     def _common(self) -> Any:
         """Rows at the start, of weight 1: where only weights differ, all replicates have them in common."""
         batch = self.model.replicates
-        return None if batch is None else batch.rows(self.start[None], self.model.y, np.ones(len(self.model.y)))
+        return (
+            None
+            if batch is None or not batch.shares_rows
+            else batch.rows(self.start[None], self.model.y, np.ones(len(self.model.y)))
+        )
 
     @cached_property
     def base_weight(self) -> np.ndarray:
@@ -340,16 +343,25 @@ class Refitting:
         theta, status, phi = found.theta, found.status, self._dispersions(found, counts, B)
         free = self.free
         variance = np.full(theta.shape, np.nan)
-        variance[:, free] = _inverse_diagonals(found.information[:, free][:, :, free]) * phi[:, None]
+        variance[:, free] = self._variances(found.information[:, free][:, :, free]) * phi[:, None]
+        finite, df = np.array([one.converged for one in status], dtype=bool), self.residual_df(counts, B)
         # A maximum that took long to find, or was not found, may lie at infinity: fitted alone it says so.
-        for i in np.flatnonzero((found.n_iter > SLOW) | (status != Status.CONVERGED)):
+        for i in np.flatnonzero((found.n_iter > SLOW) | ~finite):
             # From the last iterate, which is far out already where it runs to infinity.
             begin = theta[i] if status[i] in (Status.CONVERGED, Status.STEP_LIMIT, Status.SINGULAR) else self.start
             alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts, begin)
-            status[i] = Status.NOT_FINITE if alone is None else self._ended(alone)
-            if alone is not None and status[i].converged:
+            status[i], finite[i] = self._ended(alone)
+            if alone is not None and finite[i]:
                 theta[i, : len(alone.result.theta)] = alone.result.theta
-        return Refitted(theta, variance, phi, found.score / phi[:, None], status)
+                phi[i], variance[i] = self._spread(alone, df[i])
+        return Refitted(theta, variance, phi, found.score / phi[:, None], status, finite)
+
+    def _variances(self, M: np.ndarray) -> np.ndarray:
+        """Diagonals (B, r) of M⁻¹, or of (F+P)⁻¹ F (F+P)⁻¹ under a penalty, from M = F + P over the free parameters."""
+        V = inverses(M, np.ones(M.shape[:2], dtype=bool))
+        if self.model.penalty is None:
+            return np.einsum("bii->bi", V)
+        return np.einsum("bij,bjk,bki->bi", V, M - self.model.penalty[np.ix_(self.free, self.free)], V, optimize=True)
 
     def in_batch(self, y: np.ndarray, counts: np.ndarray, B: int, free: np.ndarray | None = None) -> replicates.Refits:
         """The batch alone, with other parameters free if asked."""
@@ -387,36 +399,43 @@ class Refitting:
         except RaphsonError:
             return None
 
-    def _ended(self, found: Estimate) -> Status:
-        """How a replicate ended; singular where it does not determine a parameter that all the rows do."""
-        free = found.result.free
-        lost = len(free) == len(self.free) and bool((self.free & ~free).any())
-        return Status.SINGULAR if lost and found.status.converged else found.status
+    def _ended(self, found: Estimate | None) -> tuple[Status, bool]:
+        """How a replicate ended, and whether its coefficients are finite.
+
+        It is singular where it does not determine a parameter that all the rows do.
+        """
+        if found is None:
+            return Status.NOT_FINITE, False
+        free, status, n = found.result.free, found.status, self.model.n_coefficients
+        if len(free) == len(self.free) and (self.free & ~free).any() and status.converged:
+            return Status.SINGULAR, False
+        at_limit = status is Status.BOUNDARY and found.result.status.converged and not found.infinite[:n].any()
+        return status, status.converged or at_limit
 
     def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         p = len(self.start)
         theta, variance, score = (np.full((B, p), np.nan) for _ in range(3))
         phi, status = np.full(B, np.nan), np.full(B, Status.NOT_FINITE, dtype=object)
+        finite, df = np.zeros(B, dtype=bool), self.residual_df(counts, B)
         for i in range(B):
             own = y[i] if y.ndim == 2 else y
             found = self._alone(own, counts[i] if counts.ndim == 2 else counts, self.start)
+            status[i], finite[i] = self._ended(found)
             if found is None:
                 continue
-            status[i] = self._ended(found)
             theta[i, : len(found.result.theta)] = found.result.theta
-            if status[i].converged:
-                phi[i], variance[i] = self._spread(found)
-        return Refitted(theta, variance, phi, score, status)
+            if finite[i]:
+                phi[i], variance[i] = self._spread(found, df[i])
+        return Refitted(theta, variance, phi, score, status, finite)
 
-    def _spread(self, found: Estimate) -> tuple[float, np.ndarray]:
-        """Dispersion and variances (p,) of a replicate fitted alone."""
+    def _spread(self, found: Estimate, df: float) -> tuple[float, np.ndarray]:
+        """Dispersion and variances (p,) of a replicate fitted alone; its rows' copies leave `df` degrees of freedom."""
         model = found.model
         settled = model.settled(found.result.theta)
         phi = self.dispersion
         if phi is None:
             rows = settled.rows(found.result.theta[: settled.predictor.n_params])
-            df = model.nobs - np.count_nonzero(found.result.free)
-            phi = settled.pearson(rows) / df if df > 0 else np.nan
+            phi = settled.pearson(rows) / df
         variance = np.full(len(self.start), np.nan)
         try:
             V = Uncertainty(found, settled, model.n_coefficients).model_based(self.information, phi)  # type: ignore[arg-type]
@@ -444,10 +463,6 @@ def in_chunks(work: Work, n: int, size: int, seed: int | None, executor: Executo
         return work(np.random.default_rng(job[1]), job[0])
 
     return executor.map(one, list(zip(counts, streams, strict=True)))
-
-
-def _inverse_diagonals(M: np.ndarray) -> np.ndarray:
-    return np.einsum("bii->bi", inverses(M, np.ones(M.shape[:2], dtype=bool)))
 
 
 def _summarised(fit: Any, found: Refitted, kind: str, groups: np.ndarray | None) -> Bootstrap:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.data.messages import listing
-from raphson.errors import ModelError
+from raphson.errors import ConvergenceError, ModelError
 from raphson.fit import Fit
 from raphson.inference.intervals import quantile
+from raphson.inference.restricted import maximum_on_plane
 from raphson.model.base import Model
+from raphson.model.objective import Need
 from raphson.newton.status import Status
 from raphson.resampling import Refitted, Refitting, Simulator, Work, drawing, in_chunks
 
@@ -136,12 +138,11 @@ def simulate_coverage(
     refitting = replace(Refitting.of(model), model=asked, start=theta)
     if refitting.dispersion is None:
         q = quantile(level, float(refitting.residual_df(np.ones(len(asked.y)), 1)[0]))
-    profiled = "profile" in intervals and asked.replicates is not None
-    study = _Study(refitting, draw, model._n, q, profiled)
+    study = _Study(refitting, draw, model._n, q, "profile" in intervals)
     parts = in_chunks(study.chunk, _whole("reps", reps), refitting.chunk, seed, asked.executor)
     found = Refitted.joined([part for part, _ in parts])
     covered = np.concatenate([part for _, part in parts])
-    return _reported(model, found, covered, theta, q, level, intervals if profiled else ("wald",), len(asked.y))
+    return _reported(model, found, covered, theta, q, level, intervals, len(asked.y))
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,10 @@ class _Study:
         ones = np.ones(len(self.refitting.model.y))
         found = self.refitting.refit(y, ones, count)
         covered = np.full((count, len(self.refitting.start)), np.nan)
-        if self.profiled:
+        if self.profiled and self.refitting.model.replicates is None:
+            for i in np.flatnonzero(found.finite):
+                covered[i] = self._covered(y[i], found.theta[i], found.dispersion[i])
+        elif self.profiled:
             top = self._value(found.theta, y)
             for j in np.flatnonzero(self.refitting.free[: self.n_coefficients]):
                 free = self.refitting.free.copy()
@@ -169,6 +173,23 @@ class _Study:
                 ratio = 2.0 * (top - self._value(held.theta, y)) / found.dispersion
                 covered[:, j] = ratio <= self.q**2
         return found, covered
+
+    def _covered(self, y: np.ndarray, theta: np.ndarray, dispersion: float) -> np.ndarray:
+        """Whether the profile intervals of a data set fitted alone cover, (p,)."""
+        model, free, start = self.refitting.model.replica(y, np.ones(len(y))), self.refitting.free, self.refitting.start
+        here = model.objective.evaluate(theta, Need(kinds=("observed",)))
+        covered = np.full(len(theta), np.nan)
+        for j in np.flatnonzero(free[: self.n_coefficients]):
+            row = np.zeros((1, len(theta)))
+            row[0, j] = 1.0
+            try:
+                held = maximum_on_plane(
+                    model.objective, row, start[[j]], theta, free, here.information["observed"].matrix
+                )
+                covered[j] = 2.0 * (here.value - held.value) / dispersion <= self.q**2
+            except ConvergenceError:
+                covered[j] = False  # the truth is impossible with these data
+        return covered
 
     def _value(self, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Penalised log-likelihoods (count,) at unit dispersion."""
@@ -216,7 +237,7 @@ def _reported(
         if "wald" in intervals:
             table["wald"] = np.mean(wald & finite[:, None], axis=0)
         if "profile" in intervals:
-            table["profile"] = np.mean(covered[:, :p][:, kept], axis=0)
+            table["profile"] = np.mean(np.nan_to_num(covered[:, :p][:, kept]), axis=0)
         if np.isfinite(scores).any():
             table["score"] = np.nanmean(scores, axis=0) / (np.nanstd(scores, axis=0, ddof=1) / math.sqrt(len(scores)))
     return Coverage(

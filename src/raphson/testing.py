@@ -17,7 +17,7 @@ from raphson.inference.profile import Padded
 from raphson.inference.restricted import Maximum, maximum_on_curve, maximum_on_plane
 from raphson.model.objective import Need
 from raphson.state import State
-from raphson.uncertainty import INFORMATION, Uncertainty, per_copy
+from raphson.uncertainty import INFORMATION, Information, Uncertainty, per_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,8 @@ class Testing(State):
         Parameters
         ----------
         constraint : words, ``"age = 0, lwt = smoke"``; a matrix R (q, p) for Rθ = 0, or the pair (R, r) for Rθ = r; or
-            a function h of the parameters in ``jax.numpy``, for h(θ) = 0: ``lambda p: p["a"] * p["b"] - 1``.
+            a function h of the parameters in ``jax.numpy``, for h(θ) = 0: ``lambda p: p["a"] * p["b"] - 1``, or by
+            position, ``lambda p: p[0] * p[1] - 1``.
 
         Returns
         -------
@@ -134,15 +135,22 @@ class Testing(State):
         Parameters
         ----------
         constraint : as for :meth:`wald_test`.
+
+        Raises
+        ------
+        ModelError
+            If under the hypothesis the data do not determine the other parameters.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the fit's kind of information is not positive definite under the hypothesis, and another takes its place.
         """
         self._need_data("a score test")
         asked = self._hypothesis(constraint)
         found, J, q = self._restricted(asked)
         ground = self._ground
-        kind = self.information_kind
-        evaluation = ground.objective.evaluate(found.theta, Need(kinds=() if kind == "opg" else (kind,)))
-        result = replace(self._estimate.result, evaluation=evaluation, free=ground.free, root=False)
-        there = Uncertainty(replace(self._estimate, model=ground.model, result=result), self._settled, self._n)
+        kind, there = self._curved(found.theta, asked.text)
         step = there.factor(kind, self.dispersion).solve(found.score)[: self._n]
         if self.cov_kind == "model":
             V = there.model_based(kind, self.dispersion)
@@ -150,6 +158,35 @@ class Testing(State):
             V = there.robust(kind, self.cov_kind, self.dispersion, self._groups)
         chi2 = hypotheses.wald(J @ np.where(ground.free[: self._n], step, 0.0), J, V)
         return hypotheses.verdict("Score test", asked.text, chi2, q, self._reference_df, self._named_theta(found.theta))
+
+    def _curved(self, theta: np.ndarray, text: str) -> tuple[Information, Uncertainty]:
+        """The fit's kind of information at the restricted maximum, or one that is positive definite there.
+
+        Far from the estimate the observed information may be indefinite, and its inverse no covariance; the expected
+        one and the outer product of the scores are covariances of the score wherever they are taken.
+        """
+        ground, asked = self._ground, self.information_kind
+        for kind in dict.fromkeys((asked, "expected", "opg")):
+            try:
+                evaluation = ground.objective.evaluate(theta, Need(kinds=() if kind == "opg" else (kind,)))
+                result = replace(self._estimate.result, evaluation=evaluation, free=ground.free, root=False)
+                there = Uncertainty(replace(self._estimate, model=ground.model, result=result), self._settled, self._n)
+                kept = there.factor(kind, self.dispersion).kept
+            except ModelError:
+                continue  # a likelihood of one's own may have no expected information
+            if kept[ground.free].all():
+                if kind != asked:
+                    warnings.warn(
+                        f"score_test: the {asked} information is not positive definite at the maximum under {text}; "
+                        f"the {kind} one is used",
+                        ConvergenceWarning,
+                        stacklevel=3,
+                    )
+                return kind, there
+        raise ModelError(
+            f"score_test: under {text} the data do not determine all other parameters, and the score test has no "
+            "distribution (Davies 1987); use wald_test or lr_test, or hold those parameters too"
+        )
 
     def lr_test(self, smaller: Any) -> Test:
         """Likelihood-ratio test against a smaller model: (D₀ − D₁)/(q φ̂) as F where φ is estimated, else χ².

@@ -1,8 +1,9 @@
 r"""A user's function of the parameters, with its first and second derivatives by autodiff.
 
-The function is written in ``jax.numpy`` and gets the parameters by name: ``params["age"]``, or ``params.age`` where
-the name allows. Parameters called ``beta[0], beta[1], ...`` are also one array, ``params["beta"]``, and those called
-``scale.a, scale.b`` are reached through ``params["scale"]``.
+The function is written in ``jax.numpy`` and gets the parameters by name, ``params["age"]`` (or ``params.age`` where the
+name allows), or by position: ``params[0]``, ``params[-1]``, ``params[1:3]``. Parameters called ``beta[0], beta[1]`` and
+so on are also one array, ``params["beta"]``, and those called ``scale.a, scale.b`` are reached through
+``params["scale"]``.
 """
 
 from __future__ import annotations
@@ -19,19 +20,33 @@ from raphson.numeric import device, x64
 
 
 class Params(Mapping[str, Any]):
-    """The parameters by name, as a user's function gets them.
+    """The parameters by name or position, as a user's function gets them.
 
     Parameters
     ----------
     theta : (p,) values.
     names : (p,) names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = Params(np.array([1.0, 2.0, 3.0]), ["b[0]", "b[1]", "scale"])
+    >>> float(params["scale"]), float(params[-1]), params["b"].tolist(), params[:2].tolist()
+    (3.0, 3.0, [1.0, 2.0], [1.0, 2.0])
     """
 
     def __init__(self, theta: Any, names: Sequence[str]) -> None:
         self._theta = theta
         self._names = tuple(names)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
+        if isinstance(name, slice):
+            return self._theta[name]
+        if isinstance(name, int | np.integer) and not isinstance(name, bool):
+            count = len(self._names)
+            if not -count <= name < count:  # JAX would take the nearest that there is
+                raise ModelError(f"function: there is no parameter number {name}; they are 0 to {count - 1}")
+            return self._theta[int(name)]
         if isinstance(name, str):
             if name in self._names:
                 return self._theta[self._names.index(name)]

@@ -24,15 +24,12 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
-from raphson.model.replicates import Replicates
+from raphson.model.replicates import MOST_DENSE, Replicates
 from raphson.model.separation import separated, separated_multinomial
 from raphson.model.start import start_from
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation."""
-
-MOST_DENSE = 2**27
-"""Larger designs (1 GB) are not made dense for the sake of fitting many replicates together."""
 
 FAR = 1e4
 """η at infinity: every mean there is at its limit in double precision."""
@@ -194,7 +191,7 @@ class GeneralisedLinearModel(Model):
     @cached_property
     def replicates(self) -> Replicates | None:
         n, p = self.data.X.shape
-        if n * p > MOST_DENSE:
+        if n * p > MOST_DENSE or self.bias is not None:
             return None
         X, ones = np.ascontiguousarray(dense(self.data.X)), np.ones((n, 1))
         offsets = [block.offset for block in self.blocks if block.offset is not None]

@@ -21,8 +21,9 @@ from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.errors import ConvergenceError
 from raphson.model.base import Model
+from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.glm import GeneralisedLinearModel
-from raphson.model.nonlinear import NonlinearPredictor
+from raphson.model.nonlinear import Exact, NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.search import scales_of, wide_starts
 
@@ -92,6 +93,16 @@ class NonlinearModel(Model):
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return self.curve.designs(self.data.X, self.blocks, theta)
+
+    @cached_property
+    def replicates(self) -> CurveReplicates | None:
+        if not isinstance(self.curve.derivatives, Exact) or self.box is not None or self.bias is not None:
+            return None
+        return CurveReplicates(self.family, (), (), None, predictor=self.curve, blocks=self.blocks)
+
+    def replica(self, y: np.ndarray, counts: np.ndarray) -> NonlinearModel:
+        """As for any model; where the estimate leads is not doubted again."""
+        return replace(super().replica(y, counts), searched=False)
 
     def subset(self, rows: slice) -> NonlinearModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:

@@ -57,6 +57,27 @@ class Exact:
         self._backward = False
         """Whether f has no forward derivative (some library functions bring only the other kind)."""
 
+    def tangents_of_many(self, thetas: np.ndarray, x: Any) -> np.ndarray:
+        """:meth:`tangents` at each of R parameters (R, p), (R, 1 + p, size)."""
+        return self._run(self._many_tangents, thetas, x)
+
+    def bend_of_many(self, thetas: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+        """:meth:`bend` at each of R parameters (R, p) with u (R, size), (R, p, p)."""
+        M = self._run(self._many_bends, thetas, x, u)
+        return 0.5 * (M + M.transpose(0, 2, 1))
+
+    @cached_property
+    def _many_tangents(self) -> Any:
+        import jax
+
+        return jax.jit(jax.vmap(self._tangents, in_axes=(0, None, None)), keep_unused=True)
+
+    @cached_property
+    def _many_bends(self) -> Any:
+        import jax
+
+        return jax.jit(jax.vmap(self._bend, in_axes=(0, None, 0, None)), keep_unused=True)
+
     def _run(self, compiled: Any, *arguments: Any) -> np.ndarray:
         with x64(), readable_errors(self.what):
             return np.asarray(compiled(*arguments, anchor()))

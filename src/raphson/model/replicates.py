@@ -13,7 +13,7 @@ and the row quantities are those of the compiled step that a single fit uses, ov
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -24,10 +24,13 @@ from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64
 
 SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1])
-"""Rows that are evaluated together; as replicates end the rows become fewer, and every size compiles anew."""
+"""Rows that are evaluated together."""
 
 CHUNK_ROWS = 4 * BLOCK_ROWS[-1]
 """Rows of the replicates that are worked on together."""
+
+MOST_DENSE = 2**27
+"""Larger designs (1 GB) are not made dense for the sake of fitting many replicates together."""
 
 MOST_PRODUCTS = 2**24
 """Above so many numbers the products x_ij x_ik are not kept, and M is formed replicate by replicate."""
@@ -43,6 +46,8 @@ class ReplicateRows:
     score : (R, K, n) weighted.
     observed, expected : (R, K, K, n) weighted.
     mean : (R, C, n).
+    slope : (R, n, p) ∂η/∂θ, where the predictor is not linear; else None.
+    theta : (R, p) where that was taken.
     """
 
     value: np.ndarray | None
@@ -50,6 +55,18 @@ class ReplicateRows:
     observed: np.ndarray
     expected: np.ndarray
     mean: np.ndarray
+    slope: np.ndarray | None = None
+    theta: np.ndarray | None = None
+
+    def taken(self, which: np.ndarray) -> ReplicateRows:
+        """Those of some replicates, by a mask (R,)."""
+        if which.all():
+            return self
+        taken: dict[str, Any] = {}
+        for name in ReplicateRows.__dataclass_fields__:
+            part = getattr(self, name)
+            taken[name] = part if part is None or len(part) == 1 else part[which]
+        return ReplicateRows(**taken)
 
 
 @dataclass(frozen=True)
@@ -62,16 +79,31 @@ class Replicates:
     designs : the design of each of the K predictors, dense (n, p_k).
     slices : where the coefficients of each lie in θ.
     offset : (K, n) or None.
+    extra : what else the family reads of its rows, arrays (n, ...).
+    sizes : rows that are evaluated together, ascending: as replicates end the rows become fewer, and every size
+        compiles anew.
     """
 
     family: Any
     designs: Sequence[np.ndarray]
     slices: Sequence[slice]
     offset: np.ndarray | None
+    extra: Sequence[np.ndarray] = ()
+    sizes: Sequence[int] = SIZES
 
     @property
     def n_rows(self) -> int:
         return self.designs[0].shape[0]
+
+    @property
+    def one_information(self) -> bool:
+        """Whether the observed and the expected information are one."""
+        return bool(self.family.canonical)
+
+    @property
+    def shares_rows(self) -> bool:
+        """Whether rows at one θ may be weighted anew for each replicate."""
+        return True
 
     @cached_property
     def n_params(self) -> int:
@@ -92,17 +124,25 @@ class Replicates:
 
         Without `values`, whose logarithms take half of the time, the log densities are left out.
         """
-        R, n = len(theta), self.n_rows
-        eta = self.eta(theta).reshape(len(self.designs), R * n)
+        return self.rows_at(self.eta(theta), y, weight, values)
+
+    def rows_at(self, eta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool) -> ReplicateRows:
+        """Row quantities at predictors (K, R, n)."""
+        R, n = eta.shape[1], self.n_rows
+        eta = eta.reshape(len(eta), R * n)
         y = np.broadcast_to(y, (R, n)).reshape(-1)
         weight = np.broadcast_to(weight, (R, n)).reshape(-1)
-        size = SIZES[0] if R * n <= SIZES[0] else SIZES[1]
+        size = next((size for size in self.sizes if R * n <= size), self.sizes[-1])
         # Without a closed form the value comes with its derivatives, and nothing is saved by leaving it out.
         evaluate = self._derivatives if self.family.canonical and not values else self._all
         parts = []
         for start in range(0, R * n, size):
             cut = slice(start, min(start + size, R * n))
-            parts.append(evaluate(_block(y[cut], weight[cut], size), _padded_eta(eta[:, cut], weight[cut], size)))
+            block = _block(y[cut], weight[cut], size)
+            if self.extra:
+                number = np.arange(cut.start, cut.stop) % n
+                block = replace(block, extra=tuple(padded(one[number], size, block.fill) for one in self.extra))
+            parts.append(evaluate(block, _padded_eta(eta[:, cut], weight[cut], size)))
 
         def joined(k: int) -> Any:
             pieces = [part[k] for part in parts]
@@ -112,18 +152,28 @@ class Replicates:
             return np.moveaxis(table.reshape(*table.shape[:-1], R, n), -2, 0)
 
         value, score, observed = joined(0), joined(1), joined(2)
-        expected = observed if self.family.canonical else joined(3)
+        expected = observed if parts[0][3] is None or self.family.canonical else joined(3)
         return ReplicateRows(value, score, observed, expected, joined(4))
 
     def _all(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
         found = evaluate_rows(self.family, block, eta)
-        return found.value, found.score, found.observed, found.expected, found.mean
+        # Of a likelihood of one's own the expected information is an integral for each row; nothing here needs it.
+        expected = found.expected if self.family.main_information == "expected" else None
+        return found.value, found.score, found.observed, expected, found.mean
 
     def _derivatives(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
         with x64():
             found = _compiled()(self.family, block.y, eta, block.weight, anchor())
             score, information, mean = (np.asarray(table)[..., : block.rows] for table in found)
             return None, score, information, information, mean
+
+    def score_of(self, rows: ReplicateRows) -> np.ndarray:
+        """Scores (R, p)."""
+        return self.score(rows.score)
+
+    def information_of(self, rows: ReplicateRows, kind: str) -> np.ndarray:
+        """Information "observed" or "expected", (R, p, p)."""
+        return self.information(rows.observed if kind == "observed" else rows.expected)
 
     def score(self, u: np.ndarray) -> np.ndarray:
         """Σ_i J_iᵀ u_i, (R, p), for u (R, K, n)."""

@@ -85,7 +85,7 @@ class _Climb:
         return ReplicateRows(value, times(rows.score), observed, expected, rows.mean)
 
     def summed(self, rows: ReplicateRows, weight: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        score = self.model.score(rows.score)
+        score = self.model.score_of(rows)
         value = np.zeros(len(score))
         if self.guarded and rows.value is not None:
             weight = np.broadcast_to(weight, rows.value.shape)
@@ -95,8 +95,8 @@ class _Climb:
             value, score = value - 0.5 * np.einsum("rp,rp->r", theta, pull), score - pull
         return value, score
 
-    def information(self, W: np.ndarray) -> np.ndarray:
-        M = self.model.information(W)
+    def information(self, rows: ReplicateRows, kind: str) -> np.ndarray:
+        M = self.model.information_of(rows, kind)
         return M if self.penalty is None else M + self.penalty
 
     def pearson(self, mean: np.ndarray, which: np.ndarray) -> np.ndarray:
@@ -177,7 +177,7 @@ def _refit(
     size, step = np.ones(R), np.zeros((R, p))
     active = np.arange(R)
     trial = theta.copy()
-    canonical = climb.model.family.canonical
+    one_information = climb.model.one_information
     while len(active):
         rows, new_value, score = climb.evaluate(trial[active], active)
         # A trial that lowers the likelihood by more than rounding is drawn back.
@@ -192,24 +192,26 @@ def _refit(
         status[back[n_iter[back] == 0]] = Status.NOT_FINITE
         good = active[~worse]
         if len(good):
-            keep = slice(None) if not worse.any() else ~worse
+            keep = ~worse
             theta[good], value[good], score = trial[good], new_value[keep], score[keep]
-            observed, expected = rows.observed[keep], rows.expected[keep]
-            M = climb.information(observed)
+            rows = rows.taken(keep)
+            M = climb.information(rows, "observed")
             d, square, definite = _solve(M, score, free)
             if not definite.all():
                 M = M.copy()
-                M[~definite] = climb.information(expected[~definite])
+                M[~definite] = climb.information(rows.taken(~definite), "expected")
                 d, square, definite = _solve(M, score, free)
             dispersion: np.ndarray | float = 1.0
             if residual_df is not None:
-                pearson[good] = climb.pearson(rows.mean[keep] if len(rows.mean) > 1 else rows.mean, good)
+                pearson[good] = climb.pearson(rows.mean, good)
                 df = residual_df[good] if isinstance(residual_df, np.ndarray) else residual_df
                 dispersion = np.where(pearson[good] > 0, pearson[good] / df, 1.0)
             here = np.sqrt(np.maximum(square, 0.0) / dispersion)
             begun = n_iter[good] == 0
             first[good[begun]] = score[begun]
-            information[good] = M if climb.kind == "observed" or canonical else climb.information(expected)
+            information[good] = (
+                M if climb.kind == "observed" or one_information else climb.information(rows, "expected")
+            )
             # With d_{k+1} = c d_k², c as the last two distances tell, the next one is c d_k².
             ahead = here**2 * np.minimum(np.where(begun, np.inf, here / before[good] ** 2), 1.0)
             last = definite & (here <= NEAR) & ((ahead <= tol) | (here <= tol))

@@ -8,7 +8,7 @@ digits and second derivatives to 8.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -106,7 +106,9 @@ class FiniteRows(LikelihoodRows):
 
 
 class FiniteFamily(LikelihoodFamily):
-    """A family whose rows are made on the host."""
+    """A family whose rows are made on the host, by their numbers."""
+
+    many_rows: ClassVar[bool] = False
 
     def own_rows(self, block: Block, eta: np.ndarray) -> Any:
         table = self.step[0](eta[:, 0], block)

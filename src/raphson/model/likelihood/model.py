@@ -14,6 +14,7 @@ from raphson.data.matrix import dense
 from raphson.model.base import Model, RowTable
 from raphson.model.objective import Evaluation, Need
 from raphson.model.predictor import Jacobian, LinearPredictor, filled
+from raphson.model.replicates import MOST_DENSE, Replicates
 
 MOST_NUMBERS = 2**23
 """Second derivatives held for one block: 64 MiB."""
@@ -125,6 +126,21 @@ class LikelihoodModel(Model):
             J[:, part] = dense(X)
             wide.append(J)
         return wide
+
+    @cached_property
+    def replicates(self) -> Replicates | None:
+        n = len(self.y)
+        if (
+            not self.family.many_rows
+            or n * sum(X.shape[1] for X in self.matrices) > MOST_DENSE
+            or self.bias is not None
+        ):
+            return None
+        matrices = [np.ascontiguousarray(dense(X)) for X in self.matrices]
+        designs = [matrices[d] for d in self.predictor.design]
+        # The rows are evaluated in blocks of the fit's own size: those are compiled, and another takes seconds.
+        size = len(self.blocks[0].y)
+        return Replicates(self.family, designs, self.predictor.slices, self.offset, self.extra, (size,))
 
     def subset(self, rows: slice) -> LikelihoodModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:
