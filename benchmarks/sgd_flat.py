@@ -1,10 +1,16 @@
-"""What a step of sgd costs, from 10 thousand to 10 million rows streamed from Parquet; and what one of Newton's does.
+"""What a step of sgd costs, and how much memory it takes, from 10 thousand to 10 million rows streamed from Parquet.
 
-The file is read in batches of rows, never whole: memory stays flat too.
+Beside it what a step of Newton's method costs, on the same stream, one fit's time over its steps. Each number of rows
+has a process of its own, whose peak of resident memory is printed above that of the smallest. Processor time is shown
+besides, since it does not suffer from what else the machine does.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,19 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from raphson.model.families import Binomial
-from raphson.model.linear_rows import LinearRows
-from raphson.newton.first_order import Chunk, Descent, beginning, train
-
-COLUMNS, GROUP, STEPS, SIZE = 5, 65_536, 4_096, 256
+COLUMNS, GROUP, STEPS, BATCH, TURNS = 5, 65_536, 32_768, 32, 3
 THETA = np.array([-0.5, 1.0, -1.0, 0.5, 0.25, 0.0])
+FORMULA = "y ~ " + " + ".join(f"x{j}" for j in range(COLUMNS))
 
 
 def write(path: Path, n: int) -> None:
     """A logistic regression's data, a row group at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rng = np.random.default_rng(0)
     names = [*(f"x{j}" for j in range(COLUMNS)), "y"]
     schema = pa.schema([(name, pa.float64()) for name in names])
@@ -35,71 +39,80 @@ def write(path: Path, n: int) -> None:
             writer.write_table(pa.table([*X.T, y], schema=schema))
 
 
-class Stream:
-    """Batches in the file's order, row group after row group, from a random one on; STEPS of them are an epoch."""
+class Beginning:
+    """The first STEPS batches of an epoch, or the whole of a shorter one."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = pq.ParquetFile(path)
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
 
     def steps(self, batch_size: int) -> int:
-        return STEPS
+        return min(STEPS, self.rows.steps(batch_size))
 
-    def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Chunk, int]]:
-        left = STEPS
-        while left > 0:
-            group = int(rng.integers(self.file.num_row_groups))
-            for batch in self.file.iter_batches(SIZE * batch_size, row_groups=[group]):
-                rows = np.column_stack([column.to_numpy() for column in batch.columns])
-                count = min(len(rows) // batch_size, left)
-                if not count:
-                    continue
-                rows = np.resize(rows[: count * batch_size], (SIZE * batch_size, rows.shape[1]))
-                cut = rows.reshape(SIZE, batch_size, -1)
-                X = np.concatenate([np.ones((SIZE, batch_size, 1)), cut[:, :, :-1]], axis=2)
-                yield Chunk((X,), np.ascontiguousarray(cut[:, :, -1]), None, None), count
-                left -= count
-                if left <= 0:
-                    return
+    def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Any, int]]:
+        left = self.steps(batch_size)
+        for chunk, count in self.rows.chunks(batch_size, rng):
+            yield chunk, min(count, left)
+            left -= count
+            if left <= 0:
+                return
 
 
-def sgd(path: Path) -> tuple[float, np.ndarray]:
-    """Seconds of a step, reading included, and the estimate."""
-    descent = Descent("sgd", 1, 32, learning_rate=0.2, schedule="cosine")
-    state = {"spread": np.ones(1)}
-    begin = beginning([{"coefficients": np.zeros(COLUMNS + 1)}], state, descent)
-    start = time.perf_counter()
-    trained = train(LinearRows((0,)), Binomial(), begin, Stream(path), descent)
-    return (time.perf_counter() - start) / STEPS, trained.params[0]["coefficients"]
+def measure(path: str) -> None:
+    """Run in a process of its own: print seconds of a step of each method, the error, and the peak of memory."""
+    import resource
 
-
-def newton(n: int) -> float:
-    """Seconds of a step of Newton's method on rows in memory."""
     import raphson as rp
+    from raphson.data import from_stream
+    from raphson.execute import serial
+    from raphson.model.streamed_glm import StreamedModel
+    from raphson.newton.first_order import Descent, beginning, train
+    from raphson.newton.stochastic import LinearTask
 
-    rng = np.random.default_rng(0)
-    X = np.column_stack([np.ones(n), rng.normal(size=(n, COLUMNS))])
-    y = (rng.random(n) < 1 / (1 + np.exp(-X @ THETA))).astype(float)
-    fit: Any = rp.glm(y, X, family="binomial", method="newton")
+    data = from_stream(FORMULA, rp.stream(path), dict.fromkeys(("weights", "offset", "trials", "groups")))
+    model = StreamedModel.over(data, "binomial", "precision", None, serial(), None)
+    task = LinearTask.of(model, "sgd")
+    rows = Beginning(task.sample)
+    epochs = math.ceil(STEPS / rows.steps(BATCH))
+    descent = Descent("sgd", epochs, BATCH, 0.2, "cosine")
+    params = task.structure.unpack(np.zeros(COLUMNS + 1), task.sizes, task.spread)
+    begin = beginning(params, {"spread": task.spread}, descent)
+    seconds, work = [], []
+    for _ in range(TURNS + 1):  # the first compiles
+        start, busy = time.perf_counter(), time.process_time()
+        trained = train(task.structure, model.family, begin, rows, descent, divisor=task.divisor)
+        seconds.append((time.perf_counter() - start) / (epochs * rows.steps(BATCH)))
+        work.append((time.process_time() - busy) / (epochs * rows.steps(BATCH)))
+    error = float(np.abs(task.theta(trained.params) - THETA).max())
     start = time.perf_counter()
-    fit = rp.glm(y, X, family="binomial", method="newton")
-    return (time.perf_counter() - start) / max(fit.n_iter, 1)
+    fit = rp.glm(FORMULA, rp.stream(path), family="binomial", method="newton")
+    newton = (time.perf_counter() - start) / max(fit.n_iter, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"sgd": min(seconds[1:]), "cpu": min(work[1:]), "newton": newton, "error": error, "peak": peak}))
 
 
 def run(largest: int = 10_000_000) -> None:
     """Print the table."""
-    print("\na step of sgd (batches of 32, from Parquet) and of Newton's method (in memory)")
+    print(f"\na step of sgd (batches of {BATCH}) and of Newton's method, both streamed from Parquet")
+    first: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
-        write(path, 10_000)
-        sgd(path)  # compiled once, whatever n
         for n in (10_000, 100_000, 1_000_000, 10_000_000):
             if n > largest:
                 break
             write(path, n)
-            seconds, theta = min((sgd(path) for _ in range(3)), key=lambda pair: pair[0])
-            slow = f"{1e6 * newton(n):12,.0f} µs" if n <= 1_000_000 else "           -"
-            error = np.abs(theta - THETA).max()
-            print(f"  {n:12,} rows   sgd {1e6 * seconds:7.1f} µs   newton {slow}   error {error:.2f}")
+            code = f"from benchmarks.sgd_flat import measure; measure({str(path)!r})"
+            done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(done.stderr)
+            found = json.loads(done.stdout.splitlines()[-1])
+            first = first or found
+            print(
+                f"  {n:12,} rows   sgd {1e6 * found['sgd']:6.1f} µs, of processor time {1e6 * found['cpu']:5.1f} "
+                f"({found['cpu'] / first['cpu']:4.2f} ×)   newton {1e3 * found['newton']:9,.1f} ms "
+                f"({found['newton'] / first['newton']:5.1f} ×)   file {path.stat().st_size / 2**20:5.1f} MB, memory "
+                f"+{found['peak'] - first['peak']:.0f} MB   sgd's error {found['error']:.3f}",
+                flush=True,
+            )
             path.unlink()
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from raphson.api_network import network
     from raphson.api_nls import nls
     from raphson.comparing import anova
+    from raphson.data.parquet import stream
     from raphson.fit import Fit
     from raphson.loading import load
     from raphson.model import densities, families
@@ -44,6 +45,7 @@ _WHERE = {
     "load": ("raphson.loading", "load"),
     "anova": ("raphson.comparing", "anova"),
     "sklearn": ("raphson.sklearn", None),
+    "stream": ("raphson.data.parquet", "stream"),
     "simulate_coverage": ("raphson.simulation", "simulate_coverage"),
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
@@ -76,6 +78,7 @@ __all__ = [
     "nls",
     "simulate_coverage",
     "sklearn",
+    "stream",
 ]
 
 

@@ -15,12 +15,13 @@ from raphson.arguments import (
     start_vector,
     warn_of,
 )
-from raphson.data import from_arrays, from_formula
+from raphson.data import from_arrays, from_formula, from_stream, streamed
 from raphson.errors import ModelError
 from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.model.glm import GeneralisedLinearModel
-from raphson.newton.methods import resolve_method
+from raphson.model.streamed_glm import StreamedModel
+from raphson.newton.methods import Method, resolve_method
 from raphson.uncertainty import INFORMATION
 
 
@@ -60,7 +61,9 @@ def glm(
     ----------
     formula : a formula such as ``"low ~ age + C(race)"``, or the response as an array (n,).
     data : with a formula a data frame (pandas, polars, Arrow), a dict of columns, or the path of a CSV, TSV, Parquet
-        or Arrow file; with arrays the design matrix X (n, p), used as given: no intercept is added.
+        or Arrow file; a list of Parquet files, a folder or a pyarrow.dataset of them. Parquet data of more than 256 MB
+        are streamed (:func:`raphson.stream`). With arrays the design matrix X (n, p), used as given: no intercept is
+        added.
     family : a name or an object such as ``rp.families.Gamma(link="log")``.
     method : "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or "gradient-descent"; or a first-order
         method that reads batches of 32 rows: "sgd", "momentum", "rmsprop", "adam".
@@ -120,10 +123,18 @@ def glm(
     if by_formula:
         if names is not None:
             raise ModelError("names: a formula names its own columns; leave names= out")
-        prepared = from_formula(formula, data, **extras)
+        flow = streamed(data)
     else:
-        prepared = from_arrays(formula, data, names=names, **extras)
-    model = GeneralisedLinearModel.of(prepared, family, weights_kind, penalty, executor_of(executor), bias)
+        flow = None
+    options = (family, weights_kind, penalty, executor_of(executor), bias)
+    if flow is not None:
+        check_streamable(resolve_method(method), cov, groups)
+        arguments = {name: value for name, value in extras.items() if name != "missing"}
+        model: GeneralisedLinearModel = StreamedModel.over(from_stream(formula, flow, arguments, missing), *options)
+    elif by_formula:
+        model = GeneralisedLinearModel.of(from_formula(formula, data, **extras), *options)
+    else:
+        model = GeneralisedLinearModel.of(from_arrays(formula, data, names=names, **extras), *options)
     rule = dispersion_rule(dispersion, model.family)
     found = estimated(
         model,
@@ -158,7 +169,7 @@ def glm(
         method=resolve_method(method).name,
         information=information,  # type: ignore[arg-type]
         cov=cov,
-        groups=prepared.groups,
+        groups=model.data.groups,
         dispersion=rule,
         formula=formula if by_formula else None,
         source=data,
@@ -166,3 +177,22 @@ def glm(
     )
     warn_of(fit)
     return fit
+
+
+def check_streamable(method: Method, cov: str, groups: Any) -> None:
+    """Refuse what would hold the rows, or needs them one by one.
+
+    Raises
+    ------
+    ModelError
+    """
+    if method.solver == "cg":
+        raise ModelError(
+            f"method: {method.name} keeps the curvature of every row, which streamed data must not; use "
+            "method='fisher-scoring', 'newton' or 'irls'"
+        )
+    if groups is not None or cov != "model":
+        raise ModelError(
+            f"cov: {cov!r} needs the score of every row, which streamed data do not keep; use cov='model', or fit a "
+            "data frame"
+        )

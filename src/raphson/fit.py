@@ -437,15 +437,15 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
         from raphson.data import read_table
         from raphson.data.matrix import dense
 
-        model = self._need_data("the rows of the data")
+        model, labels = self._need_data("the rows of the data"), self._row_labels
         if self.formula is None:
-            frame = pd.DataFrame(dense(model.data.X), columns=list(model.data.names), index=self._row_labels)
+            frame = pd.DataFrame(dense(model.data.X), columns=list(model.data.names), index=labels)
             frame.insert(0, model.data.response.name, model.y, allow_duplicates=True)
             return frame
         frame = read_table(self._source)
         if model.data.index is not None:
             frame = frame.iloc[model.data.index]
-        return frame.set_axis(self._row_labels, axis=0)
+        return frame.set_axis(labels, axis=0)
 
     # -- keep --------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from raphson.data import blocks
-from raphson.data.blocks import BLOCK_ROWS, block_rows, make_blocks, padded
+from raphson.data.blocks import BLOCK_ROWS, Passing, block_rows, make_blocks, padded, total_rows
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,19 @@ def test_several_designs_are_cut_alike(small_blocks):
         rows = slice(block.start, block.start + block.rows)
         np.testing.assert_array_equal(block.designs[0], X[rows])
         np.testing.assert_array_equal(block.designs[1], Z[rows])
+
+
+def test_passing_blocks_are_made_when_read():
+    made: list[int] = []
+
+    def read(numbers):
+        for number in numbers:
+            made.append(number)
+            yield replace(make_blocks([np.ones((3, 1))], np.full(3, float(number)))[0], start=3 * number)
+
+    passing = Passing(15, 5, read, lambda rng: iter(()))
+    assert len(passing) == 5 and not made and total_rows(passing) == 15
+    assert [block.y[0] for block in passing[1:4]] == [1.0, 2.0, 3.0] and made == [1, 2, 3]
+    assert len(passing[1:4]) == 3 and passing[1:4][1].y[0] == 2.0 and passing[-1].start == 12
+    assert [block.start for block in passing] == [0, 3, 6, 9, 12]
+    assert total_rows(list(passing)) == 15

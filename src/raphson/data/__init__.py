@@ -9,7 +9,22 @@ from __future__ import annotations
 from raphson.data.arrays import from_arrays
 from raphson.data.frames import from_formula
 from raphson.data.model_data import ModelData, NewData, Response
+from raphson.data.parquet import Stream, stream, streamed
+from raphson.data.passing import StreamedData, from_stream
 from raphson.data.readers import read_table
 from raphson.data.schema import Schema
 
-__all__ = ["ModelData", "NewData", "Response", "Schema", "from_arrays", "from_formula", "read_table"]
+__all__ = [
+    "ModelData",
+    "NewData",
+    "Response",
+    "Schema",
+    "Stream",
+    "StreamedData",
+    "from_arrays",
+    "from_formula",
+    "from_stream",
+    "read_table",
+    "stream",
+    "streamed",
+]

@@ -7,7 +7,8 @@ row of zeros may not be (the Gamma density at y = 0 is not finite, and 0 times N
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,48 @@ class Block:
     start: int
     fill: int
     extra: tuple[np.ndarray, ...] = ()
+
+
+class Passing(Sequence[Block]):
+    """Blocks that are made anew whenever they are read, and never held.
+
+    Parameters
+    ----------
+    n_rows : rows in all.
+    count : how many blocks there are.
+    read : from the numbers of some of them, in order, to the blocks.
+    shuffled : all of them, in random order as far as their source allows: groups of blocks from several places.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        count: int,
+        read: Callable[[range], Iterator[Block]],
+        shuffled: Callable[[np.random.Generator], Iterator[list[Block]]],
+    ) -> None:
+        self.n_rows = n_rows
+        self.shuffled = shuffled
+        self._numbers = range(count)
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Block]:
+        return self._read(self._numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            part = copy(self)
+            part._numbers = self._numbers[index]
+            return part
+        return next(self._read(range(self._numbers[index], self._numbers[index] + 1)))
+
+
+def total_rows(blocks: Sequence[Block]) -> int:
+    """Rows of all blocks."""
+    return blocks.n_rows if isinstance(blocks, Passing) else sum(block.rows for block in blocks)
 
 
 def block_rows(n: int) -> int:

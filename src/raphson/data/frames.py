@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,57 +95,112 @@ def from_formula(
     arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups}
     for what, value in arguments.items():
         check_index(data, value, what)
-    expressions = {what: parse_argument(value, table.known, what) for what, value in arguments.items()}
-    claimed = {column for one in expressions.values() if one is not None for column in one.columns}
-    parsed = parse_formula(formula, table.names, exclude=claimed)
-    if not parsed.response:
-        raise FormulaError(f"formula: {parsed.text!r} has no response on the left of '~'")
-
+    asked = Asked.of(formula, table.names, arguments)
     states: States = {}
-    rows = Rows(table.n_rows)
-    evaluator = Evaluator(table, states)
-    responses = evaluate_all(parsed.response, evaluator, rows)
-    variables = evaluate_all(parsed.factors, evaluator, rows)
-    extra = {
-        what: per_row(arguments[what], expressions[what], table, states, rows, what)
-        for what in ("weights", "offset", "trials")
-    }
-    offsets = [per_row(one.text, one, table, states, rows, "offset") for one in parsed.offsets]
-    codes = group_codes(groups, expressions["groups"], table, rows)
+    read = Reading.of(asked, table, states)
+    codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
 
-    kept = rows.settle(missing)
+    kept = read.rows.settle(missing)
     n_rows = table.n_rows if kept is None else len(kept)
-    variables = [settle_levels(one, kept) for one in variables]
-    for expression, variable in zip(parsed.factors, variables, strict=True):
+    variables = [settle_levels(one, kept) for one in read.variables]
+    for expression, variable in zip(asked.formula.factors, variables, strict=True):
         refuse_identifier(expression, variable, n_rows)
-    infos = [describe(one, variable) for one, variable in zip(parsed.factors, variables, strict=True)]
-    plan = make_plan(parsed, infos)
-    response = read_response(parsed, responses, kept, n_rows, evaluator)
-    weight, trial = take(extra["weights"], kept), take(extra["trials"], kept)
+    infos = [describe(one, variable) for one, variable in zip(asked.formula.factors, variables, strict=True)]
+    plan = make_plan(asked.formula, infos)
+    response = read_response(asked.formula, read.responses, kept, n_rows, read.evaluator)
+    weight, trial = take(read.extra["weights"], kept), take(read.extra["trials"], kept)
     check_nonnegative(weight, "weights", kept)
     check_nonnegative(trial, "trials", kept)
-    parts = [part for part in (*offsets, extra["offset"]) if part is not None]
     return ModelData(
         X=plan.build(variables, kept, n_rows),
         names=plan.names,
         response=response,
         weights=weight,
-        offset=take(np.sum(parts, axis=0), kept) if parts else None,
+        offset=take(read.extra["offset"], kept),
         trials=trial,
         groups=renumber(codes, kept),
         index=kept,
         n_dropped=table.n_rows - n_rows,
         labels=table.frame.index if is_pandas(data) else None,
-        schema=FormulaSchema(
-            parsed,
-            plan,
-            states,
-            offset=expressions["offset"],
-            offset_given=offset is not None and not isinstance(offset, str),
-        ),
+        schema=asked.schema(plan, states),
         has_intercept=plan.has_intercept,
         terms=plan.terms,
     )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be read of a table: a formula, and what goes with the rows besides.
+
+    Attributes
+    ----------
+    formula : with its response.
+    arguments : what the user gave as ``weights=``, ``offset=``, ``trials=`` and ``groups=``.
+    expressions : those of them that are text.
+    """
+
+    formula: Formula
+    arguments: dict[str, Any]
+    expressions: dict[str, Expression | None]
+
+    @staticmethod
+    def of(text: str, names: Sequence[str], arguments: dict[str, Any]) -> Asked:
+        """Parse a formula and its arguments against the columns there are."""
+        known = dict.fromkeys(names)
+        expressions = {what: parse_argument(value, known, what) for what, value in arguments.items()}
+        claimed = {column for one in expressions.values() if one is not None for column in one.columns}
+        formula = parse_formula(text, names, exclude=claimed)
+        if not formula.response:
+            raise FormulaError(f"formula: {formula.text!r} has no response on the left of '~'")
+        return Asked(formula, arguments, expressions)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        formula = self.formula
+        used = [*formula.response, *formula.factors, *formula.offsets, *self.expressions.values()]
+        return tuple(dict.fromkeys(column for one in used if one is not None for column in one.columns))
+
+    def schema(self, plan: Plan, states: States) -> FormulaSchema:
+        """What rebuilds the design for new data."""
+        offset, expression = self.arguments["offset"], self.expressions["offset"]
+        given = offset is not None and not isinstance(offset, str)
+        return FormulaSchema(self.formula, plan, states, offset=expression, offset_given=given)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A table's variables, all its rows, and which of them can be used.
+
+    Attributes
+    ----------
+    responses, variables : of the formula's two sides.
+    extra : weights, trials and the whole offset, each (n,) or None.
+    rows : the unusable ones.
+    evaluator : that read them.
+    """
+
+    responses: list[Variable]
+    variables: list[Variable]
+    extra: dict[str, np.ndarray | None]
+    rows: Rows
+    evaluator: Evaluator
+
+    @staticmethod
+    def of(asked: Asked, table: Table, states: States, new: bool = False) -> Reading:
+        """Evaluate everything that is asked of a table, but the groups."""
+        rows = Rows(table.n_rows)
+        evaluator = Evaluator(table, states, new=new)
+        responses = evaluate_all(asked.formula.response, evaluator, rows)
+        variables = evaluate_all(asked.formula.factors, evaluator, rows)
+        extra = {
+            what: per_row(asked.arguments[what], asked.expressions[what], table, states, rows, what)
+            for what in ("weights", "offset", "trials")
+        }
+        offsets = [per_row(one.text, one, table, states, rows, "offset") for one in asked.formula.offsets]
+        parts = [part for part in (*offsets, extra["offset"]) if part is not None]
+        extra["offset"] = np.sum(parts, axis=0) if parts else None
+        return Reading(responses, variables, extra, rows, evaluator)
 
 
 def describe(expression: Expression, variable: Variable) -> FactorInfo:

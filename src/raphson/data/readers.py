@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raphson.data.messages import listing
+from raphson.data.parquet import read_whole
 from raphson.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def read_table(source: Any) -> pandas.DataFrame:
     source : data frame, mapping, path or open file
         A pandas, polars or Arrow frame (or another that narwhals knows); a dict of columns;
         the path of a ``.csv``, ``.tsv``, ``.parquet``, ``.arrow``, ``.feather`` or ``.ipc``
-        file; an open file with CSV text.
+        file; a folder or a list of Parquet files, or a ``pyarrow.dataset`` of them; an open file
+        with CSV text.
 
     Returns
     -------
@@ -58,7 +60,10 @@ def read_table(source: Any) -> pandas.DataFrame:
     >>> read_table({"x": [1, 2], "group": ["a", "b"]}).shape
     (2, 2)
     """
-    if isinstance(source, (str, os.PathLike)):
+    table = read_whole(source)
+    if table is not None:
+        frame = table.to_pandas()
+    elif isinstance(source, (str, os.PathLike)):
         frame = _read_path(Path(source))
     elif hasattr(source, "read"):
         frame = _read_stream(source)

@@ -70,6 +70,11 @@ class Rows:
             together = mask if together is None else together | mask
         return together
 
+    def absorb(self, other: Rows) -> None:
+        """Take the reasons of other rows to be one's own."""
+        for reason, names in other._reasons.items():
+            self._reasons.setdefault(reason, {}).update(names)
+
     def reasons(self) -> str:
         """Put the reasons into words: ``missing values in Ozone, Solar.R``."""
         return "; ".join(f"{reason} in {listing(names)}" for reason, names in self._reasons.items())
@@ -94,14 +99,17 @@ class Rows:
         """
         if self.bad is None:
             return None
-        count = int(self.bad.sum())
-        if missing == "raise":
-            raise DataError(
-                f"data: {self.reasons()}, in {count} of {self.n_rows} rows; "
-                'fill them in, or leave those rows out by missing="drop"'
-            )
-        if missing == "drop":
-            if count == self.n_rows:
-                raise DataError(f"data: no row is left, for {self.reasons()} in all {self.n_rows} rows")
-            warn_missing(f"{count} of {self.n_rows} rows dropped for {self.reasons()}")
+        refuse_or_warn(missing, self.reasons(), int(self.bad.sum()), self.n_rows)
         return np.flatnonzero(~self.bad)
+
+
+def refuse_or_warn(missing: str, reasons: str, count: int, n_rows: int) -> None:
+    """Act on `count` unusable rows of `n_rows`, as ``missing=`` has it: see :meth:`Rows.settle`."""
+    if missing == "raise":
+        raise DataError(
+            f'data: {reasons}, in {count} of {n_rows} rows; fill them in, or leave those rows out by missing="drop"'
+        )
+    if missing == "drop":
+        if count == n_rows:
+            raise DataError(f"data: no row is left, for {reasons} in all {n_rows} rows")
+        warn_missing(f"{count} of {n_rows} rows dropped for {reasons}")

@@ -5,6 +5,7 @@ Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135, 370; McCullagh and Neld
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,6 +84,11 @@ class GeneralisedLinearModel(Model):
 
     def _check(self) -> None:
         n = int(np.sum(self.row_weight > 0)) if self.weight is not None else len(self.y)
+        level = float(self.y.mean() if self.weight is None else self.y @ self.weight / self.weight.sum())
+        self._check_response(n, level, float(self.y.min(initial=math.inf)), float(self.y.max(initial=-math.inf)))
+
+    def _check_response(self, n: int, level: float, lowest: float, highest: float) -> None:
+        """Check n responses of positive weight, by their mean and their range."""
         p = self.predictor.n_params
         if n < p and self.penalty is None:
             raise DataError(
@@ -90,17 +96,16 @@ class GeneralisedLinearModel(Model):
                 "Drop terms, bring more data, or pass penalty="
             )
         low, high = self.family.link.interval
-        level = float(self.y.mean() if self.weight is None else self.y @ self.weight / self.weight.sum())
         if self.family.predictor_labels is None and not low <= level <= high:
             raise ModelError(
                 f"link: the means of the {self.family.link.name} link lie between {low:g} and {high:g}, but the "
                 f"responses average {level:.4g}; choose another link for the {self.family.name} family"
             )
-        if n and self.y.min() == self.y.max():
+        if n and lowest == highest:
             warnings.warn(
-                f"response: all {n} values are equal ({self.y[0]:g}); there is nothing for covariates to explain",
+                f"response: all {n} values are equal ({lowest:g}); there is nothing for covariates to explain",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     # -- structure ---------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from raphson.data.blocks import Block
+from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.predictor import Jacobian, Predictor
 from raphson.model.rows import block_rows
@@ -215,7 +215,7 @@ class Objective:
 
     @cached_property
     def n_rows(self) -> int:
-        return sum(block.rows for block in self.blocks)
+        return total_rows(self.blocks)
 
     @property
     def main_kind(self) -> Kind:

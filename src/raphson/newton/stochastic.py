@@ -8,14 +8,16 @@ called converged, and it seldom may.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from raphson.data.blocks import Block, Passing
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
+from raphson.execute import sum_blocks
 from raphson.model.linear_rows import LinearRows
 from raphson.model.objective import Need, Objective
 from raphson.model.output_scale import output_scale
@@ -24,6 +26,7 @@ from raphson.newton.maximize import Result
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import direction
 from raphson.newton.status import Status
+from raphson.newton.streaming import PassingRows
 
 BATCH_ROWS = 32
 
@@ -31,6 +34,12 @@ FEWEST_STEPS = 10_000
 """Steps of a training whose number of epochs nobody chose, and no fewer than FEWEST_EPOCHS epochs."""
 
 FEWEST_EPOCHS = 20
+
+MOST_STEPS = 1_000_000
+"""Of data so large that FEWEST_EPOCHS would take more steps, they are read fewer times, but once."""
+
+SCALE_ROWS = 50_000
+"""Rows from which the scale of η is judged where rows are not held."""
 
 LINEAR_RATES = {"sgd": 0.1, "momentum": 0.02, "rmsprop": 0.02, "adam": 0.02}
 """α by default: columns have size 1, and α falls to 0 along a cosine."""
@@ -54,18 +63,19 @@ class LinearTask:
     sizes: list[np.ndarray]
     spread: np.ndarray
     divisor: float
-    sample: Sample
+    sample: Sample | PassingRows
     scale: float
 
     @staticmethod
-    def of(objective: Objective, name: str) -> LinearTask:
-        """Read a model's objective.
+    def of(model: Any, name: str) -> LinearTask:
+        """Read a model with its data.
 
         Raises
         ------
         ModelError
             If its predictors are not linear, or it has bounds or a penalty.
         """
+        objective: Objective = model.objective
         predictor = objective.predictor
         if not predictor.linear:
             raise ModelError(
@@ -74,20 +84,40 @@ class LinearTask:
             )
         if objective.penalty is not None or objective.bounds is not None:
             raise ModelError(f"method: {name} knows no penalty or bounds; use method='newton'")
-        blocks = objective.blocks
         design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
+        blocks = objective.blocks
+        if isinstance(blocks, Passing):
+            return LinearTask._streamed(model, objective, blocks, design)
         designs = tuple(np.concatenate([dense(b.designs[d]) for b in blocks]) for d in range(len(blocks[0].designs)))
-        y, w = (np.concatenate([getattr(b, part)[: b.rows] for b in blocks]) for part in ("y", "weight"))
+        y, w = _responses(blocks)
         offset = None if blocks[0].offset is None else np.concatenate([b.offset for b in blocks], axis=1)  # type: ignore[misc]
         _, spread, divisor = output_scale(objective.family, y, w)
-        sizes = []
-        for X in designs:
-            size = np.sqrt(np.einsum("ij,ij->j", X, X) / len(X))
-            sizes.append(np.where(size > 0, size, 1.0))
+        sizes = [_sizes(np.einsum("ij,ij->j", X, X) / len(X)) for X in designs]
         scaled = tuple(X / size for X, size in zip(designs, sizes, strict=True))
         weight = None if (w == 1.0).all() else w
         sample = Sample(scaled, y, weight, offset, np.float64)
         return LinearTask(LinearRows(design), sizes, spread, divisor, sample, divisor * float(w.sum()))
+
+    @staticmethod
+    def _streamed(model: Any, objective: Objective, blocks: Passing, design: tuple[int, ...]) -> LinearTask:
+        """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
+        y, w = _responses(model.thinned(max(1, objective.n_rows // SCALE_ROWS)).objective.blocks)
+        _, spread, divisor = output_scale(objective.family, y, w)
+
+        def moments(block: Block) -> np.ndarray:
+            squares = [np.square(dense(X)).sum(axis=0) for X in block.designs]
+            weight = block.weight[: block.rows]
+            # Of the weights their sum, and how many are not 1.
+            return np.concatenate([[weight.sum(), np.count_nonzero(weight != 1.0)], *squares])
+
+        n = objective.n_rows
+        (total, uneven), *squares = np.split(
+            sum_blocks(objective.executor, moments, blocks),
+            2 + np.cumsum([0, *(X.shape[1] for X in blocks[0].designs)])[:-1],
+        )
+        sizes = [_sizes(one / n) for one in squares]
+        source = PassingRows(blocks, sizes, total / n if uneven else None, np.float64)
+        return LinearTask(LinearRows(design), sizes, spread, divisor, source, divisor * float(total))
 
     def theta(self, params: Any) -> np.ndarray:
         """(p,) coefficients."""
@@ -125,10 +155,10 @@ def descend(
     The result, and what it means in words.
     """
     objective: Objective = model.objective
-    task = LinearTask.of(objective, name)
+    task = LinearTask.of(model, name)
     theta = model.start(Need(), plain=True).theta if start is None else start
     batch = min(BATCH_ROWS, task.sample.n)
-    epochs = max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS / task.sample.steps(batch))) if max_iter is None else max_iter
+    epochs = _epochs(task.sample.steps(batch)) if max_iter is None else max_iter
     rate = LINEAR_RATES[name] if learning_rate is None else learning_rate
     descent = Descent(
         name, epochs, batch, rate, "cosine", seed=np.random.SeedSequence(seed).generate_state(1)[0].item()
@@ -159,6 +189,29 @@ def descend(
         trace=None if trace is None else traced,
     )
     return _end(objective, task.theta(trained.params), trained, path, tol, descent)
+
+
+def _epochs(steps: int) -> int:
+    """Readings of the data that nobody chose, of `steps` batches each.
+
+    Examples
+    --------
+    >>> _epochs(10), _epochs(1_000), _epochs(300_000)
+    (1000, 20, 3)
+    """
+    return max(math.ceil(FEWEST_STEPS / steps), min(FEWEST_EPOCHS, max(1, MOST_STEPS // steps)))
+
+
+def _responses(blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) responses and weights."""
+    y, w = (np.concatenate([getattr(b, part)[: b.rows] for b in blocks]) for part in ("y", "weight"))
+    return y, w
+
+
+def _sizes(mean_squares: np.ndarray) -> np.ndarray:
+    """Root mean square of columns; 1 of one that is zero throughout."""
+    size = np.sqrt(mean_squares)
+    return np.where(size > 0, size, 1.0)
 
 
 def _end(

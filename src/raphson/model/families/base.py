@@ -75,6 +75,8 @@ class Family:
         Whether the dispersion is known to be 1.
     quasi : bool
         Whether only mean and variance are specified, and the log-likelihood is NaN.
+    dispersion_is_mean_deviance : bool
+        Whether the maximum likelihood dispersion is the deviance over the number of rows.
     auxiliary : tuple of str
         Predictors beyond the mean's, each with an intercept only.
     levels : tuple of str or None
@@ -84,6 +86,7 @@ class Family:
     name: ClassVar[str]
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = False
+    dispersion_is_mean_deviance: ClassVar[bool] = False
     default_link: ClassVar[str]
     link: Link
     levels: tuple[str, ...] | None = None

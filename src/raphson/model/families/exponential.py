@@ -61,6 +61,7 @@ class Gaussian(Family):
     """
 
     link: Link = None  # type: ignore[assignment]
+    dispersion_is_mean_deviance: ClassVar[bool] = True
     name: ClassVar[str] = "gaussian"
     default_link: ClassVar[str] = "identity"
     canonical_link: ClassVar[str] = "identity"
@@ -349,6 +350,7 @@ class InverseGaussian(PositiveMean):
     """
 
     link: Link = None  # type: ignore[assignment]
+    dispersion_is_mean_deviance: ClassVar[bool] = True
     name: ClassVar[str] = "inverse_gaussian"
     default_link: ClassVar[str] = "inverse_squared"
     canonical_link: ClassVar[str] = "inverse_squared"

@@ -1,0 +1,238 @@
+"""A table that is read a piece at a time and never held: Parquet files, larger than memory if need be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.data.blocks import BLOCK_ROWS
+from raphson.data.messages import listing
+from raphson.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+STREAM_BYTES = 2**28
+"""Parquet data of more than so many bytes, unpacked, are streamed (256 MB)."""
+
+PART_ROWS = 2**17
+"""Neighbouring row groups are taken together until they have so many rows."""
+
+READERS = 4
+"""Places of the data that shuffled pieces are read from at a time."""
+
+
+class Stream:
+    """A Parquet data set as a sequence of *parts*, each read in pieces of at most `piece_rows` rows.
+
+    Parameters
+    ----------
+    dataset : pyarrow.dataset.Dataset
+        Of Parquet files.
+    piece_rows : int
+        Rows of a piece.
+
+    Attributes
+    ----------
+    names : tuple of str
+    n_rows : int
+        Rows in all, by the files' own account.
+    parts : int
+    nbytes : int
+        Size of the data, unpacked.
+    """
+
+    def __init__(self, dataset: Any, piece_rows: int = BLOCK_ROWS[-1]) -> None:
+        self._dataset = dataset
+        self.piece_rows = piece_rows
+        self.names = tuple(dataset.schema.names)
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise DataError(f"data: more than one column is called {listing(map(repr, twice))}; rename them")
+        self._parts: list[list[Any]] = []
+        self.n_rows = self.nbytes = 0
+        room = 0
+        for fragment in dataset.get_fragments():
+            for group in fragment.split_by_row_group():
+                info = group.row_groups[0]
+                if not info.num_rows:
+                    continue
+                if room < info.num_rows or not self._parts:
+                    self._parts.append([])
+                    room = PART_ROWS
+                self._parts[-1].append(group)
+                room -= info.num_rows
+                self.n_rows += info.num_rows
+                self.nbytes += info.total_byte_size
+        if not self.n_rows:
+            raise DataError("data: the Parquet files have no rows")
+
+    @property
+    def parts(self) -> int:
+        return len(self._parts)
+
+    def kind(self, name: str) -> Any:
+        """Arrow type of a column."""
+        return self._dataset.schema.field(name).type
+
+    def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
+        """Read one part, in pieces of `piece_rows` rows, the last of those that are left.
+
+        Raises
+        ------
+        DataError
+            If a file is damaged or gone, or its columns are of other types than the first file's.
+        """
+        import pyarrow as pa
+
+        waiting: list[Any] = []
+        count = 0
+        for fragment in self._parts[part]:
+            try:
+                for batch in self._batches(fragment, columns):
+                    waiting.append(batch)
+                    count += batch.num_rows
+                    if count >= self.piece_rows:
+                        table = pa.Table.from_batches(waiting)
+                        while count >= self.piece_rows:
+                            yield _frame(table.slice(0, self.piece_rows))
+                            table = table.slice(self.piece_rows)
+                            count -= self.piece_rows
+                        waiting = table.to_batches()
+            except (pa.ArrowException, OSError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise DataError(
+                    f"{fragment.path}: cannot be read ({reason}); is it damaged, or are its columns of other types "
+                    "than those of the first file?"
+                ) from error
+        if count:
+            yield _frame(pa.Table.from_batches(waiting))
+
+    def _batches(self, fragment: Any, columns: Sequence[str]) -> Iterator[Any]:
+        # One thread, and no more read ahead than the piece that is asked for: what is read ahead is held.
+        return fragment.to_batches(
+            schema=self._dataset.schema,
+            columns=list(columns),
+            batch_size=self.piece_rows,
+            batch_readahead=1,
+            fragment_readahead=1,
+            use_threads=False,
+        )
+
+
+def _frame(table: Any) -> pandas.DataFrame:
+    # Column by column: of numbers without gaps, none is copied. A pool of threads costs more than so few rows do.
+    return table.to_pandas(split_blocks=True, use_threads=False)
+
+
+def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Stream:
+    """Read Parquet data piece by piece, however small they are; larger ones than 256 MB are so without being asked.
+
+    What is streamed is never held: an iteration reads it anew for each pass. So a fit of it has no quantities by row
+    (residuals, leverage, ...), and everything else.
+
+    Parameters
+    ----------
+    source : path, list of paths, folder, or pyarrow.dataset.Dataset
+        Of Parquet files.
+    piece_rows : int
+        Rows that are read at a time: 256, 1024, 4096 or 16384.
+
+    Returns
+    -------
+    Stream
+        To be passed to :func:`raphson.glm` in place of a data frame.
+
+    Raises
+    ------
+    DataError
+        If it is not Parquet, or has no rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> import raphson as rp
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rp.datasets.load("births").to_parquet(f"{folder}/births.parquet")
+    ...     fit = rp.glm("low ~ lwt + smoke", rp.stream(f"{folder}/births.parquet"), family="binomial")
+    ...     fit.params.round(3).to_dict()
+    {'Intercept': 0.622, 'lwt': -0.013, 'smoke': 0.677}
+    """
+    if piece_rows not in BLOCK_ROWS:
+        raise DataError(f"piece_rows: expected one of {', '.join(map(str, BLOCK_ROWS))}; got {piece_rows!r}")
+    found = _dataset(source)
+    if found is None:
+        raise DataError(
+            "source: expected the path of a Parquet file or of a folder of them, a list of paths, or a pyarrow "
+            f"dataset; got {type(source).__name__}"
+        )
+    return Stream(found, piece_rows)
+
+
+def streamed(source: Any) -> Stream | None:
+    """Give the stream that data are to be read by; None if they are to be read whole."""
+    if isinstance(source, Stream):
+        return source
+    found = _dataset(source)
+    if found is None:
+        return None
+    whole = Stream(found)
+    return whole if whole.nbytes > STREAM_BYTES else None
+
+
+def read_whole(source: Any) -> Any:
+    """Read a Parquet data set of several files into one Arrow table; None if `source` is no such thing."""
+    if isinstance(source, (str, os.PathLike)) and not Path(source).is_dir():
+        return None
+    found = source._dataset if isinstance(source, Stream) else _dataset(source)
+    return None if found is None else found.to_table()
+
+
+def _dataset(source: Any) -> Any:
+    """A pyarrow dataset of Parquet files; None if `source` names none."""
+    if type(source).__module__.startswith("pyarrow"):
+        import pyarrow.dataset as ds
+
+        if not isinstance(source, ds.Dataset):
+            return None
+        if isinstance(source, ds.FileSystemDataset) and isinstance(source.format, ds.ParquetFileFormat):
+            return source
+        raise DataError("data: a pyarrow dataset must be of Parquet files; write it with pyarrow.dataset.write_dataset")
+    several = isinstance(source, (list, tuple)) and bool(source)
+    paths: list[Any] = list(source) if several else [source]
+    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        return None
+    parquet = [_is_parquet(Path(path)) for path in paths]
+    if not all(parquet):
+        if several:
+            wrong = paths[int(np.argmin(parquet))]
+            raise DataError(f"{wrong}: of several files each must be Parquet, ending in .parquet")
+        return None
+    for path in paths:
+        if not Path(path).exists():
+            raise DataError(f"{path}: there is no such file")
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    try:
+        named = [str(path) for path in paths]
+        files = named if several else named[0]
+        found = ds.dataset(files, format="parquet", partitioning="hive")
+        next(iter(found.get_fragments())).ensure_complete_metadata()
+        return found
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{paths[0]}: not whole Parquet ({reason}); is it cut short or damaged?") from error
+    except StopIteration:
+        raise DataError(f"{paths[0]}: there are no Parquet files in this folder") from None
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a path names a Parquet file, or a folder that may hold some."""
+    ending = path.suffix.lower()
+    return ending == ".parquet" or (path.is_dir() and ending not in (".csv", ".tsv", ".arrow", ".feather", ".ipc"))

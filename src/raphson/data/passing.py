@@ -1,0 +1,363 @@
+"""A formula over data that are read piece by piece: one pass finds what all rows must say first, the rest stream.
+
+That pass finds the levels of each factor and of the response, the rows that cannot be used, and a thin sample of the
+others. A second reading of a piece then gives the same design as if the data were in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.data.evaluate import States
+from raphson.data.extras import check_nonnegative, take
+from raphson.data.frames import Asked, Reading, describe, make_plan, refuse_identifier
+from raphson.data.messages import check_missing, listing
+from raphson.data.model_data import ModelData, Response
+from raphson.data.parquet import READERS, Stream
+from raphson.data.rows import Rows, refuse_or_warn
+from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, recode
+from raphson.errors import DataError, FormulaError
+
+if TYPE_CHECKING:
+    import pandas
+
+    from raphson.data.design import Plan
+
+SAMPLE_ROWS = 50_000
+"""About how many rows the sample has, spread evenly over the data."""
+
+MOST_LEVELS = 10_000
+"""A column of text with more different values than this is no factor."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where some rows are: the `number`-th piece of a part.
+
+    Attributes
+    ----------
+    part, number : place.
+    rows : usable ones.
+    start : number of its first row among the usable ones of all pieces.
+    """
+
+    part: int
+    number: int
+    rows: int
+    start: int
+
+
+class Unheld:
+    """Stands for what has a number for each row, where rows are not held: whoever uses it gets a clear error."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def _refuse(self, *_: Any) -> Any:
+        raise DataError(
+            f"data: {self._what} is not there, since streamed rows are not held; fit a part of the data in memory "
+            "(a data frame) for quantities by row, or predict for the rows of interest"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self._refuse()
+
+    __len__ = __iter__ = __getitem__ = __array__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
+    __mul__ = __rmul__ = __add__ = __radd__ = __sub__ = __rsub__ = __gt__ = __lt__ = _refuse
+    __hash__ = object.__hash__
+
+
+@dataclass(frozen=True)
+class StreamedData:
+    """One model's data, as pieces that are read when asked for.
+
+    Attributes
+    ----------
+    source : where from.
+    asked : formula and arguments.
+    plan : layout of the design.
+    levels : of the response, or None.
+    pieces : those with usable rows.
+    head : names, schema and counts as :class:`ModelData` has them; of what is by row, nothing.
+    sample : about SAMPLE_ROWS of the rows, as data in memory.
+    """
+
+    source: Stream
+    asked: Asked
+    plan: Plan
+    levels: tuple[str, ...] | None
+    pieces: tuple[Piece, ...]
+    head: ModelData
+    sample: ModelData
+
+    @property
+    def n_rows(self) -> int:
+        """Usable rows."""
+        return self.pieces[-1].start + self.pieces[-1].rows
+
+    def read(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ModelData]]:
+        """Read pieces, those of one part one after another."""
+        wanted: dict[int, dict[int, Piece]] = {}
+        for piece in pieces:
+            wanted.setdefault(piece.part, {})[piece.number] = piece
+        for part, inside in wanted.items():
+            left = len(inside)
+            for number, frame in enumerate(self.source.read(part, self.asked.columns)):
+                if number in inside:
+                    yield inside[number], self.data_of(frame)
+                    left -= 1
+                    if not left:
+                        break
+
+    def shuffled(self, rng: np.random.Generator) -> Iterator[list[ModelData]]:
+        """Read all pieces, in random order as far as a stream allows: groups of pieces from several places."""
+        parts = sorted({piece.part for piece in self.pieces})
+        waiting = [parts[i] for i in rng.permutation(len(parts))]
+        by_part: dict[int, list[Piece]] = {}
+        for piece in self.pieces:
+            by_part.setdefault(piece.part, []).append(piece)
+        readers: list[Iterator[tuple[Piece, ModelData]]] = []
+        while waiting or readers:
+            while waiting and len(readers) < READERS:
+                readers.append(self.read(by_part[waiting.pop()]))
+            group = []
+            for reader in list(readers):
+                found = next(reader, None)
+                if found is None:
+                    readers.remove(reader)
+                else:
+                    group.append(found[1])
+            if group:
+                yield group
+
+    def data_of(self, frame: pandas.DataFrame) -> ModelData:
+        """The usable rows of a piece, as a model in memory would have them."""
+        table = Table(frame)
+        read = Reading.of(self.asked, table, {}, new=True)
+        kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
+        n = table.n_rows if kept is None else len(kept)
+        variables = [
+            recode(as_levels(one), info.labels, info.text) if info.categorical and info.labels else one
+            for one, info in zip(read.variables, self.plan.factors, strict=True)
+        ]
+        return replace(
+            self.head,
+            X=self.plan.build(variables, kept, n),
+            response=self._response(read, kept),
+            weights=take(read.extra["weights"], kept),
+            offset=take(read.extra["offset"], kept),
+            trials=take(read.extra["trials"], kept),
+            n_dropped=0,
+        )
+
+    def _response(self, read: Reading, kept: np.ndarray | None) -> Response:
+        name = self.asked.formula.response_name
+        if len(read.responses) == 2:
+            pair = [read.evaluator.numbers(expression).values for expression in self.asked.formula.response]
+            both = np.column_stack(pair)
+            return Response(name, both if kept is None else both[kept])
+        variable = read.responses[0]
+        if self.levels is not None:
+            codes = recode(as_levels(variable), self.levels, "response").codes
+            return Response(name, (codes if kept is None else codes[kept]).astype(np.float64), self.levels)
+        assert isinstance(variable, Numbers)
+        return Response(name, variable.values if kept is None else variable.values[kept])
+
+
+def from_stream(formula: str, source: Stream, arguments: dict[str, Any], missing: str = "drop") -> StreamedData:
+    """Read a formula over a stream.
+
+    Parameters
+    ----------
+    formula : str
+    source : Stream
+    arguments : dict
+        ``weights``, ``offset``, ``trials`` and ``groups``: names of columns, expressions, or None.
+    missing : {"drop", "raise"}
+
+    Raises
+    ------
+    FormulaError
+        As :func:`raphson.data.from_formula`; also if a transform needs all rows first (``scale``, ``bs``).
+    DataError
+        As there; also if an argument is an array.
+    """
+    check_missing(missing)
+    for what, value in arguments.items():
+        if value is not None and not isinstance(value, str):
+            raise DataError(
+                f"{what}: with streamed data it must be a column's name or an expression of columns, since the rows "
+                f"are not held; got {type(value).__name__}. Write it into the files"
+            )
+    asked = Asked.of(formula, source.names, arguments)
+    survey = _Survey(asked, source)
+    for part in range(source.parts):
+        for number, frame in enumerate(source.read(part, asked.columns)):
+            survey.take(part, number, frame)
+    return survey.settle(missing)
+
+
+class _Survey:
+    """The first pass: what is noted of each piece, and what follows when all have been seen."""
+
+    def __init__(self, asked: Asked, source: Stream) -> None:
+        self.asked, self.source = asked, source
+        self.every = max(1, source.n_rows // SAMPLE_ROWS)
+        self.read = self.dropped = 0
+        self.pieces: list[Piece] = []
+        self.sampled: list[pandas.DataFrame] = []
+        self.rows = Rows(source.n_rows)
+        self.factors = [_Seen() for _ in asked.formula.factors]
+        self.response = _Seen()
+        self.weighted = 0.0
+
+    def take(self, part: int, number: int, frame: pandas.DataFrame) -> None:
+        """Note what one piece says."""
+        table = Table(frame)
+        states: States = {}
+        read = Reading.of(self.asked, table, states, new=True)
+        if states:
+            raise FormulaError(
+                f"formula: {listing(map(repr, states))} needs all rows before the first can be worked out, and "
+                "streamed rows are read in pieces; write such a column into the files, or fit a data frame"
+            )
+        self.rows.absorb(read.rows)
+        kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
+        n = table.n_rows if kept is None else len(kept)
+        for what in ("weights", "trials"):
+            values = take(read.extra[what], kept)
+            if values is not None and n and values.min() < 0:
+                check_nonnegative(values, what, (np.arange(n) if kept is None else kept) + self.read)
+            if what == "weights":
+                self.weighted += n if values is None else float(values.sum())
+        for seen, expression, variable in zip(self.factors, self.asked.formula.factors, read.variables, strict=True):
+            seen.take(variable, kept, expression.text, self._kind(expression.columns))
+        if len(read.responses) == 1:
+            response = self.asked.formula.response[0]
+            self.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
+        if n:
+            self.pieces.append(Piece(part, number, n, self.read - self.dropped))
+        # Taken, not sliced: a view would hold the whole piece.
+        self.sampled.append(frame.take(np.arange(-self.read % self.every, table.n_rows, self.every)))
+        self.read += table.n_rows
+        self.dropped += table.n_rows - n
+
+    def _kind(self, columns: Sequence[str]) -> str:
+        """Whether a single column is one with declared categories."""
+        import pyarrow as pa
+
+        declared = len(columns) == 1 and pa.types.is_dictionary(self.source.kind(columns[0]))
+        return "declared" if declared else ""
+
+    def settle(self, missing: str) -> StreamedData:
+        """Put together what all pieces have said."""
+        import pandas as pd
+
+        if self.dropped:
+            refuse_or_warn(missing, self.rows.reasons(), self.dropped, self.read)
+        if not self.weighted > 0:
+            raise DataError("weights: all are zero, so that no row counts; give some rows a positive weight")
+        formula = self.asked.formula
+        n_rows = self.read - self.dropped
+        infos = []
+        for expression, seen in zip(formula.factors, self.factors, strict=True):
+            variable = seen.variable(expression.text)
+            refuse_identifier(expression, variable, n_rows)
+            infos.append(describe(expression, variable))
+        plan = make_plan(formula, infos)
+        levels = None
+        if len(formula.response) == 1:
+            response = self.response.variable(formula.response_name, response=True)
+            refuse_identifier(formula.response[0], response, n_rows)
+            if isinstance(response, Levels):
+                levels = response.labels
+            elif response.values.ndim != 1:
+                raise DataError(
+                    f"response: {formula.response_name!r} has several columns; one is due, or "
+                    "cbind(successes, failures)"
+                )
+        given = {what: None if self.asked.arguments[what] is None else Unheld(what) for what in ("weights", "trials")}
+        offset = Unheld("the offset") if formula.offsets or self.asked.arguments["offset"] is not None else None
+        head = ModelData(
+            X=Unheld("the design"),  # type: ignore[arg-type]
+            names=plan.names,
+            response=Response(formula.response_name, Unheld("the response"), levels),  # type: ignore[arg-type]
+            weights=given["weights"],  # type: ignore[arg-type]
+            offset=offset,  # type: ignore[arg-type]
+            trials=given["trials"],  # type: ignore[arg-type]
+            groups=None,
+            index=None,
+            n_dropped=self.dropped,
+            labels=None,
+            schema=self.asked.schema(plan, {}),
+            has_intercept=plan.has_intercept,
+            terms=plan.terms,
+        )
+        found = StreamedData(self.source, self.asked, plan, levels, tuple(self.pieces), head, head)
+        return replace(found, sample=found.data_of(pd.concat(self.sampled, ignore_index=True)))
+
+
+class _Seen:
+    """What the pieces have shown of one variable."""
+
+    def __init__(self) -> None:
+        self.first: Variable | None = None
+        self.orders: dict[tuple[str, ...], None] = {}
+        self.occurring: set[str] = set()
+        self.numeric = self.declared = False
+
+    def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
+        """Note one piece."""
+        if isinstance(variable, Numbers):
+            if self.first is None or not np.isnan(variable.values).all():
+                self.numeric = self.numeric or not np.isnan(variable.values).all()
+                if self.first is None:
+                    # Of numbers nothing but the columns' names is remembered.
+                    self.first = replace(variable, values=variable.values[:1])
+        else:
+            self.declared = self.declared or kind == "declared"
+            if not isinstance(self.first, Levels):
+                self.first = variable
+            codes = variable.codes if kept is None else variable.codes[kept]
+            self.orders.setdefault(variable.labels)
+            here = np.bincount(codes[codes >= 0], minlength=len(variable.labels)) > 0
+            self.occurring.update(label for label, occurs in zip(variable.labels, here, strict=True) if occurs)
+            if len(self.occurring) > MOST_LEVELS or len(self.orders) > MOST_LEVELS:
+                raise DataError(
+                    f"column {text!r} has more than {MOST_LEVELS} different values; is it an identifier, or numbers "
+                    "stored as text? Leave it out, or turn it into numbers"
+                )
+        if self.numeric and isinstance(self.first, Levels):
+            raise DataError(f"column {text!r} is text in some of the files and numbers in others; make it one of them")
+
+    def variable(self, text: str, response: bool = False) -> Variable:
+        """The variable as all pieces together have it; of its rows, none or one."""
+        if self.first is None:
+            raise DataError(f"data: no row of {text!r} could be read")
+        if not isinstance(self.first, Levels):
+            return self.first
+        labels = self._ordered(self.first.origin)
+        if not (response and self.first.origin == "boolean"):  # a response that is never true has both its levels
+            labels = tuple(label for label in labels if label in self.occurring)
+        return replace(self.first, labels=labels, codes=np.arange(len(labels)))
+
+    def _ordered(self, origin: str) -> tuple[str, ...]:
+        orders = list(self.orders)
+        if len(orders) == 1:
+            return orders[0]
+        every = dict.fromkeys(label for order in orders for label in order)
+        if self.declared:
+            return tuple(every)
+        if origin == "number":
+            return tuple(sorted(every, key=float))
+        leads = {order[0] for order in orders if order}
+        if len(leads) == 1 and any(list(order) != sorted(order) for order in orders):
+            lead = leads.pop()  # relevel(x, ref=lead)
+            return (lead, *sorted(label for label in every if label != lead))
+        return tuple(sorted(every))

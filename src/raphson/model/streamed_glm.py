@@ -1,0 +1,295 @@
+"""A generalised linear model whose rows stream: read block by block for each pass, never held.
+
+Everything that is a sum over rows is the sum over the pieces of the same model in memory. What has a number for each
+row is refused in words.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import Block, Passing
+from raphson.data.model_data import ModelData
+from raphson.data.passing import Piece, StreamedData, Unheld
+from raphson.errors import ConvergenceError, ModelError
+from raphson.execute import Executor, sum_blocks
+from raphson.model.base import check_weights_kind
+from raphson.model.families import resolve
+from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.limits import Limit
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.penalty import penalty_matrix
+
+
+class Facts:
+    """What the response and the weights come to over all rows."""
+
+    def __init__(self, positive: int, weights: float, count: int, total: float, low: float, high: float) -> None:
+        self.positive, self.weights, self.count = positive, weights, count
+        self.total, self.low, self.high = total, low, high
+
+    def __add__(self, other: Facts) -> Facts:
+        return Facts(
+            self.positive + other.positive,
+            self.weights + other.weights,
+            self.count + other.count,
+            self.total + other.total,
+            min(self.low, other.low),
+            max(self.high, other.high),
+        )
+
+    @staticmethod
+    def of(model: GeneralisedLinearModel) -> Facts:
+        y, w = model.y, model.row_weight
+        given = model.data.weights
+        positive = len(y) if given is None else int(np.count_nonzero(given))
+        count = float(len(y)) if given is None else float(given.sum())
+        return Facts(positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()))  # type: ignore[arg-type]
+
+
+@dataclass
+class StreamedRows:
+    """Stands for the rows at one θ: their sums are worked out when asked for, they themselves are not there."""
+
+    theta: np.ndarray
+    sums: np.ndarray | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(Unheld(f"what has a value for each row ({name})"), name)
+
+
+@dataclass(frozen=True)
+class StreamedModel(GeneralisedLinearModel):
+    """Family and formula of a GLM whose rows stream.
+
+    Attributes
+    ----------
+    streamed : the data.
+    facts : of the response.
+    constant : whether the design is that of the null model.
+    """
+
+    streamed: StreamedData | None = None
+    facts: Facts | None = None
+    constant: bool = False
+
+    @staticmethod
+    def over(
+        streamed: StreamedData, family: Any, weights_kind: str, penalty: Any, executor: Executor, bias: str | None
+    ) -> StreamedModel:
+        """Check a response against a family, in one reading, and put the model together.
+
+        Raises
+        ------
+        DataError
+            If the response is outside the family's support.
+        ModelError
+            If the family or the kind of weights is unknown, the penalty does not fit, or bias reduction is asked for.
+        """
+        check_weights_kind(weights_kind)
+        if bias is not None:
+            raise ModelError("bias: bias reduction needs all rows at once, which streamed data never are; leave it out")
+        asked = resolve(family)
+        observations = asked.prepare(streamed.sample.response, streamed.sample.trials)
+        if observations.family.predictor_labels is not None and streamed.levels is None:
+            raise ModelError(
+                "response: the categories of a streamed multinomial response must be text or a categorical column; "
+                f"{streamed.head.response.name!r} holds numbers: write it as text"
+            )
+        size = None if observations.size is None else Unheld("the trials")
+        weight = Unheld("the weights") if size is not None or streamed.head.weights is not None else None
+        model = StreamedModel(
+            observations.family,
+            streamed.head,
+            Unheld("the response"),  # type: ignore[arg-type]
+            weight,  # type: ignore[arg-type]
+            size,  # type: ignore[arg-type]
+            weights_kind,
+            None,
+            executor,
+            streamed=streamed,
+        )
+        if penalty is not None:
+            model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
+        facts = model._sum(Facts.of)
+        model = replace(model, facts=facts)
+        model._check_response(facts.positive, facts.total / facts.weights, facts.low, facts.high)
+        return model
+
+    # -- the pieces --------------------------------------------------------------------------------------------
+
+    @property
+    def _data(self) -> StreamedData:
+        assert self.streamed is not None
+        return self.streamed
+
+    def _piece(self, data: ModelData) -> GeneralisedLinearModel:
+        """The model of some rows, in memory."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the sample has said it once
+            observations = self.family.prepare(data.response, data.trials)
+        weight, size = data.weights, observations.size
+        if size is not None:
+            weight = size if weight is None else weight * size
+        held = GeneralisedLinearModel(self.family, data, observations.y, weight, size, self.weights_kind)
+        return held.null_model(self.family) if self.constant else held
+
+    def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, GeneralisedLinearModel]]:
+        for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
+            yield piece, self._piece(data)
+
+    def _sum(self, function: Callable[[GeneralisedLinearModel], Any]) -> Any:
+        """Sum of a function of the pieces."""
+        pieces: Any = Passing(
+            self._data.n_rows,
+            len(self._data.pieces),
+            lambda numbers: (held for _, held in self._read(numbers)),  # type: ignore[misc]
+            lambda rng: iter(()),
+        )
+        return sum_blocks(self.executor, function, pieces)
+
+    @cached_property
+    def blocks(self) -> Any:  # type: ignore[override]
+        def read(numbers: range) -> Iterator[Block]:
+            for piece, held in self._read(numbers):
+                (block,) = held.blocks
+                yield replace(block, start=piece.start)
+
+        def shuffled(rng: np.random.Generator) -> Iterator[list[Block]]:
+            for group in self._data.shuffled(rng):
+                yield [held.blocks[0] for held in map(self._piece, group)]
+
+        return Passing(self._data.n_rows, len(self._data.pieces), read, shuffled)
+
+    @cached_property
+    def sample(self) -> GeneralisedLinearModel:
+        """The model of about 50,000 rows, in memory."""
+        return replace(self._piece(self._data.sample), penalty=self.penalty)
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    @property
+    def replicates(self) -> None:  # type: ignore[override]
+        return None
+
+    @property
+    def copies(self) -> Any:
+        return None if self.data.weights is None else Unheld("the number of copies of each row")
+
+    @cached_property
+    def nobs(self) -> float:
+        assert self.facts is not None
+        return self.facts.count if self.weights_kind == "frequency" else float(self.facts.positive)
+
+    @cached_property
+    def likelihood(self) -> Objective:
+        return Objective(
+            self.family,
+            self.predictor,
+            self.blocks,
+            self.penalty,
+            self.executor,
+            self.copies if self.weights_kind == "frequency" else None,
+            None if self.family.dispersion_fixed else max(self.nobs - self.predictor.n_params, 1.0),
+        )
+
+    def thinned(self, every: int) -> Any:
+        """The model of every `every`-th row or so, in memory."""
+        beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
+        return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
+
+    def subset(self, rows: slice) -> Any:
+        raise ModelError("data: a subset of streamed rows is not held; fit it from a data frame")
+
+    def designs(self, theta: np.ndarray) -> list[Any]:
+        return [self.data.X] * self.predictor.n_predictors
+
+    def null_model(self, family: Any) -> StreamedModel:  # type: ignore[override]
+        """The model with only the intercept (if it has one) and the offset, its family's parameters settled."""
+        names = ("Intercept",)[: int(self.data.has_intercept)]
+        data = replace(self.data, names=names)
+        return replace(self, family=family, data=data, penalty=None, constant=True)
+
+    # -- the iteration -----------------------------------------------------------------------------------------
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The objective at the starting values of the sample, or at those of a constant mean."""
+        for modest in dict.fromkeys((plain, True)):
+            here = self.objective.evaluate(self.sample.start(Need(), modest).theta, need)
+            if here.finite:
+                return here
+        raise ConvergenceError(
+            "start: no starting values inside the link's domain were found; pass start= with coefficients at which "
+            "every mean is possible, or use a link without a bounded domain such as 'log' or 'logit'"
+        )
+
+    def suspects_infinity(self, evaluation: Evaluation) -> bool:
+        """Separation is not looked for: it is decided on all rows of the design at once."""
+        return False
+
+    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
+        return None
+
+    # -- what the Fit reads ------------------------------------------------------------------------------------
+
+    def rows(self, theta: np.ndarray) -> Any:
+        return StreamedRows(theta)
+
+    def _sums(self, rows: StreamedRows) -> np.ndarray:
+        """Deviance, Pearson's statistic, sum of squares and log-likelihood at unit dispersion: one reading for all."""
+
+        def one(held: GeneralisedLinearModel) -> np.ndarray:
+            here = held.rows(rows.theta)
+            with np.errstate(all="ignore"):
+                squares = math.nan if self.family.predictor_labels is not None else held.sum_of_squares(here)
+                llf = math.nan if self.family.quasi else held.log_likelihood(here, 1.0)
+                return np.array([held.deviance(here), held.pearson(here), squares, llf])
+
+        if rows.sums is None:
+            rows.sums = np.asarray(self._sum(one))
+        return rows.sums
+
+    def deviance(self, rows: StreamedRows) -> float:  # type: ignore[override]
+        return float(self._sums(rows)[0])
+
+    def pearson(self, rows: StreamedRows) -> float:  # type: ignore[override]
+        return float(self._sums(rows)[1])
+
+    def sum_of_squares(self, rows: StreamedRows) -> float:  # type: ignore[override]
+        return float(self._sums(rows)[2])
+
+    def log_likelihood(self, rows: StreamedRows, dispersion: float) -> float:  # type: ignore[override]
+        if dispersion == 1.0:
+            return float(self._sums(rows)[3])
+        return float(self._sum(lambda held: held.log_likelihood(held.rows(rows.theta), dispersion)))
+
+    def ml_dispersion(self, rows: StreamedRows) -> float:  # type: ignore[override]
+        """The φ that maximises the likelihood at the fitted means."""
+        from scipy.optimize import minimize_scalar
+
+        guess = self.pearson(rows) / max(self.nobs, 1.0)
+        if not (guess > 0 and math.isfinite(guess)):
+            return 0.0
+        if self.family.dispersion_is_mean_deviance:
+            assert self.facts is not None
+            n = self.facts.positive if self.weights_kind == "precision" else self.facts.weights
+            return self.deviance(rows) / n
+        # Another family's φ̂ is not a sum over rows: a few readings find it, to half the digits, of which the
+        # log-likelihood keeps all.
+        centre = math.log(guess)
+        found = minimize_scalar(
+            lambda log_phi: -self.log_likelihood(rows, math.exp(log_phi)),
+            bracket=(centre - 0.1, centre + 0.1),
+            method="brent",
+            tol=1e-9,
+        )
+        return math.exp(float(found.x))

@@ -1,0 +1,80 @@
+"""Batches of rows from blocks that are read and let go: what first-order methods need of data larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import Block, Passing
+from raphson.data.matrix import dense
+from raphson.newton.first_order import Chunk, chunk_steps
+
+
+class PassingRows:
+    """Rows of passing blocks, shuffled within what is read at a time: pieces from several places of the data.
+
+    Parameters
+    ----------
+    blocks : the data.
+    sizes : by which each design's columns are divided.
+    mean_weight : by which weights are divided; None where every row weighs 1.
+    dtype : in which the batches are made.
+    """
+
+    def __init__(self, blocks: Passing, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any) -> None:
+        self.blocks, self.sizes, self.mean_weight, self.dtype = blocks, sizes, mean_weight, dtype
+        self.n = blocks.n_rows
+
+    def steps(self, batch_size: int) -> int:
+        """Batches in an epoch."""
+        return self.n // batch_size
+
+    def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Chunk, int]]:
+        """One epoch."""
+        width = sum(len(size) for size in self.sizes)
+        size = chunk_steps(self.steps(batch_size), batch_size * width * np.dtype(self.dtype).itemsize)
+        left: list[np.ndarray | None] | None = None
+        for group in self.blocks.shuffled(rng):
+            columns = _joined([self._columns(block) for block in group])
+            if left is not None:
+                columns = _joined([left, columns])
+            n = _length(columns)
+            order = rng.permutation(n)
+            steps = n // batch_size
+            for first in range(0, steps, size):
+                count = min(size, steps - first)
+                yield self._chunk(columns, order[first * batch_size :][: count * batch_size], batch_size, size), count
+            rest = order[steps * batch_size :]
+            left = [None if one is None else one[rest] for one in columns]
+
+    def _columns(self, block: Block) -> list[np.ndarray | None]:
+        """Response, weight, offset (rows, K), designs of a block's rows."""
+        rows = block.rows
+        weight = None if self.mean_weight is None else block.weight[:rows] / self.mean_weight
+        offset = None if block.offset is None else block.offset.T
+        designs = [dense(X) / size for X, size in zip(block.designs, self.sizes, strict=True)]
+        return [block.y[:rows], weight, offset, *designs]
+
+    def _chunk(self, columns: list[np.ndarray | None], rows: np.ndarray, batch_size: int, size: int) -> Chunk:
+        def cut(values: np.ndarray) -> np.ndarray:
+            out = np.zeros((size * batch_size, *values.shape[1:]), dtype=self.dtype)
+            out[: len(rows)] = values[rows]
+            return out.reshape(size, batch_size, *values.shape[1:])
+
+        y, weight, offset, *designs = columns
+        assert y is not None
+        shift = None if offset is None else np.ascontiguousarray(cut(offset).swapaxes(1, 2))
+        return Chunk(
+            tuple(cut(X) for X in designs if X is not None), cut(y), None if weight is None else cut(weight), shift
+        )
+
+
+def _joined(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
+    return [None if several[0] is None else np.concatenate(several) for several in zip(*parts, strict=True)]  # type: ignore[arg-type]
+
+
+def _length(columns: list[np.ndarray | None]) -> int:
+    assert columns[0] is not None
+    return len(columns[0])

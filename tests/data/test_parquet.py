@@ -1,0 +1,96 @@
+"""Parquet data sets as streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from raphson.data import parquet, read_table
+from raphson.data.parquet import Stream, stream, streamed
+from raphson.errors import DataError
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three files, of 1,000 rows in all, in row groups of 130."""
+    frame = pd.DataFrame({"x": np.arange(1000.0), "g": list("ab") * 500})
+    for number, rows in enumerate((slice(0, 300), slice(300, 301), slice(301, 1000))):
+        frame.iloc[rows].to_parquet(tmp_path / f"{number}.parquet", row_group_size=130)
+    return [tmp_path / f"{number}.parquet" for number in range(3)]
+
+
+def rows(source: Stream) -> list[int]:
+    return [len(frame) for part in range(source.parts) for frame in source.read(part, ["x"])]
+
+
+@pytest.mark.parametrize("kind", ["list", "folder", "dataset", "one"])
+def test_every_row_once_and_in_order(kind, files):
+    source = {"list": files, "folder": files[0].parent, "dataset": ds.dataset(files[0].parent), "one": files[2]}[kind]
+    found = stream(source, 256)
+    n = 699 if kind == "one" else 1000
+    assert found.n_rows == n and found.names == ("x", "g") and found.nbytes > 0
+    x = np.concatenate([f["x"] for part in range(found.parts) for f in found.read(part, ["x"])])
+    np.testing.assert_array_equal(x, np.arange(1000.0)[-n:])
+
+
+def test_pieces_have_their_size_across_row_groups_and_files(files, monkeypatch):
+    assert rows(stream(files, 256)) == [256, 256, 256, 232]
+    monkeypatch.setattr(parquet, "PART_ROWS", 300)
+    found = stream(files, 256)
+    assert found.parts > 2 and sum(rows(found)) == 1000 and max(rows(found)) == 256
+
+
+def test_only_the_columns_asked_for_are_read(files):
+    (frame,) = stream(files[1]).read(0, ["g"])
+    assert frame.columns.tolist() == ["g"]
+
+
+def test_a_data_set_in_folders_has_their_column(tmp_path):
+    table = pa.table({"x": [1.0, 2.0, 3.0], "year": [2000, 2001, 2001]})
+    pq.write_to_dataset(table, tmp_path, partition_cols=["year"])
+    found = stream(tmp_path)
+    years = np.concatenate([f["year"] for part in range(found.parts) for f in found.read(part, ["year", "x"])])
+    assert sorted(years.tolist()) == [2000, 2001, 2001]
+
+
+def test_small_data_are_read_whole_and_large_ones_streamed(files, monkeypatch):
+    assert streamed(files) is None and streamed(files[0]) is None and streamed({"x": [1]}) is None
+    assert streamed("rows.csv") is None and streamed(pd.DataFrame({"x": [1.0]})) is None
+    own = stream(files)
+    assert streamed(own) is own
+    monkeypatch.setattr(parquet, "STREAM_BYTES", 100)
+    assert streamed(files).n_rows == 1000
+
+
+@pytest.mark.parametrize("kind", ["list", "folder", "dataset", "stream"])
+def test_tables_are_read_from_many_files_too(kind, files):
+    source = {"list": files, "folder": files[0].parent, "dataset": ds.dataset(files[0].parent), "stream": stream(files)}
+    assert read_table(source[kind])["x"].tolist() == list(range(1000))
+
+
+def test_bad_sources_get_one_line(tmp_path, files):
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(files[0].read_bytes()[:-20])
+    empty = tmp_path / "empty.parquet"
+    pd.DataFrame({"x": np.zeros(0)}).to_parquet(empty)
+    (tmp_path / "nothing").mkdir()
+    cases = [
+        (broken, "is it cut short or damaged"),
+        (empty, "no rows"),
+        (tmp_path / "nothing", "no Parquet files"),
+        (tmp_path / "absent.parquet", "there is no such file"),
+        ([files[0], tmp_path / "rows.csv"], "each must be Parquet"),
+        (tmp_path / "rows.csv", "expected the path of a Parquet file"),
+        (3, "expected the path of a Parquet file"),
+        (ds.dataset(pa.table({"x": [1]})), "must be of Parquet files"),
+    ]
+    for source, says in cases:
+        with pytest.raises(DataError, match=says) as caught:
+            stream(source)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="piece_rows: expected one of 256"):
+        stream(files, 100)

@@ -1,0 +1,176 @@
+"""A formula over streamed Parquet data: the same design as in memory, piece by piece."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from raphson.data import from_formula, from_stream
+from raphson.data.matrix import dense
+from raphson.data.parquet import stream
+from raphson.data.passing import Unheld
+from raphson.errors import DataError, FormulaError, MissingDataWarning
+
+NONE = dict.fromkeys(("weights", "offset", "trials", "groups"))
+N = 1500
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=N),
+            "letter": rng.choice(["c", "a", "b"], N),
+            "number": rng.integers(8, 12, N),
+            "truth": rng.random(N) < 0.5,
+            "size": pd.Categorical(rng.choice(["low", "high"], N), categories=["low", "mid", "high"]),
+            "w": rng.uniform(0.5, 2.0, N),
+            "y": rng.normal(size=N),
+        }
+    )
+    frame["late"] = np.where(np.arange(N) < 1400, "early", "late")  # a level that the last piece alone has
+    frame.loc[::7, "x"] = np.nan
+    frame.loc[[3, 1499], "letter"] = None
+    frame.loc[:400, "number"] = 9  # a piece with one level only
+    return frame
+
+
+@pytest.fixture
+def path(frame, tmp_path):
+    path = tmp_path / "rows.parquet"
+    frame.to_parquet(path, row_group_size=400)
+    return path
+
+
+def whole(data, pieces=None):
+    """All pieces of a stream, put together."""
+    read = [one for _, one in data.read(data.pieces if pieces is None else pieces)]
+    X = np.concatenate([dense(one.X) for one in read])
+    return read, X, np.concatenate([one.response.values for one in read])
+
+
+FORMULAS = [
+    "y ~ x + letter + C(number) + truth + size + late",
+    "y ~ x * letter + I(w > 1) - 1",
+    "log(w) ~ C(letter, contr.sum) + relevel(letter, 'b'):x + late",
+    "truth ~ x",
+    "letter ~ x",
+    "size ~ x + offset(log(w))",
+    "cbind(number, w) ~ x",
+]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+def test_the_design_is_that_of_the_data_in_memory(formula, frame, path):
+    asked = {**NONE, "weights": "w"}
+    data = from_stream(formula, stream(path, 256), asked)
+    held = from_formula(formula, frame, weights="w")
+    read, X, y = whole(data)
+    assert len(read) > 4 and data.plan.names == held.names
+    np.testing.assert_array_equal(X, dense(held.X))
+    np.testing.assert_array_equal(y, held.response.values)
+    assert data.levels == held.response.levels and data.head.n_dropped == held.n_dropped
+    np.testing.assert_array_equal(np.concatenate([one.weights for one in read]), held.weights)
+    if held.offset is not None:
+        np.testing.assert_array_equal(np.concatenate([one.offset for one in read]), held.offset)
+    assert data.head.has_intercept == held.has_intercept and data.head.terms == held.terms
+    assert [piece.start for piece in data.pieces] == np.cumsum([0, *(p.rows for p in data.pieces)])[:-1].tolist()
+    assert data.n_rows == len(held.response.values)
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+def test_some_pieces_can_be_read_without_the_others(path):
+    data = from_stream("y ~ x + letter", stream(path, 256), NONE)
+    _, X, _ = whole(data)
+    chosen = [data.pieces[k] for k in (1, 4)]
+    read, part, _ = whole(data, chosen)
+    assert [len(one.response.values) for one in read] == [piece.rows for piece in chosen]
+    np.testing.assert_array_equal(part, np.concatenate([X[p.start : p.start + p.rows] for p in chosen]))
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+def test_shuffled_pieces_are_all_rows_once_and_from_several_places(frame, path, monkeypatch):
+    monkeypatch.setattr("raphson.data.parquet.PART_ROWS", 1)
+    data = from_stream("y ~ x", stream(path, 256), NONE)
+    groups = list(data.shuffled(np.random.default_rng(0)))
+    y = np.concatenate([one.response.values for group in groups for one in group])
+    held = frame.loc[frame["x"].notna(), "y"].to_numpy()
+    assert len(groups[0]) == 4
+    np.testing.assert_array_equal(np.sort(y), np.sort(held))
+    firsts = {next(data.shuffled(np.random.default_rng(seed)))[0].response.values[0] for seed in range(8)}
+    assert len(firsts) > 1
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+def test_the_sample_is_spread_evenly(path, frame, monkeypatch):
+    monkeypatch.setattr("raphson.data.passing.SAMPLE_ROWS", 100)
+    data = from_stream("y ~ late", stream(path, 256), NONE)
+    np.testing.assert_array_equal(data.sample.response.values, frame["y"].to_numpy()[::15])
+    assert data.sample.X.shape == (100, 2)
+
+
+def test_dropped_rows_are_counted_and_named_once(path):
+    with pytest.warns(MissingDataWarning, match=r"217 of 1500 rows dropped for missing values in x, letter") as caught:
+        from_stream("y ~ x + letter", stream(path, 256), NONE)
+    assert len(caught) == 1
+    with pytest.raises(DataError, match="missing values in x, letter, in 217 of 1500 rows"):
+        from_stream("y ~ x + letter", stream(path, 256), NONE, missing="raise")
+
+
+@pytest.mark.parametrize(
+    ("formula", "arguments", "kind", "says"),
+    [
+        ("y ~ scale(x)", {}, FormulaError, "'scale.x.' needs all rows before the first"),
+        ("y ~ bs(w, df=4)", {}, FormulaError, "needs all rows"),
+        ("y ~ nothing", {}, DataError, "nothing"),
+        ("~ x", {}, FormulaError, "no response"),
+        ("y ~ w", {"weights": np.ones(N)}, DataError, "weights: with streamed data it must be a column's name"),
+        ("y ~ x", {"weights": "y"}, DataError, "weights: must not be negative"),
+        ("y ~ x", {"weights": "0*w"}, DataError, "weights: all are zero"),
+        ("y ~ log(-1 - w)", {}, DataError, "no row is left"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+def test_what_cannot_be_streamed_is_refused(formula, arguments, kind, says, path):
+    with pytest.raises(kind, match=says):
+        from_stream(formula, stream(path, 256), {**NONE, **arguments})
+
+
+def test_an_identifier_is_no_factor(tmp_path, monkeypatch):
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"y": np.arange(600.0), "name": [f"n{i}" for i in range(600)]}).to_parquet(path)
+    with pytest.raises(DataError, match="'name' is text with 600 different values in 600 rows"):
+        from_stream("y ~ name", stream(path, 256), NONE)
+    monkeypatch.setattr("raphson.data.passing.MOST_LEVELS", 500)
+    with pytest.raises(DataError, match="more than 500 different values"):
+        from_stream("y ~ name", stream(path, 256), NONE)
+
+
+def test_files_of_other_types_are_refused(tmp_path):
+    for number, values in enumerate([[1.0, 2.0], ["a", "b"]]):
+        pd.DataFrame({"y": [1.0, 2.0], "g": pd.Series(values, dtype=object)}).to_parquet(tmp_path / f"{number}.parquet")
+    with pytest.raises(DataError, match=r"1.parquet: cannot be read .*other types than those of the first"):
+        from_stream("y ~ g", stream(tmp_path, 256), NONE)
+
+
+def test_the_sample_holds_no_piece(path):
+    # A view of a piece would keep all of it: memory would grow with the data.
+    from raphson.data.frames import Asked
+    from raphson.data.passing import _Survey
+
+    source = stream(path, 256)
+    survey = _Survey(Asked.of("y ~ w", source.names, NONE), source)
+    survey.every = 3
+    frame = next(source.read(0, ["y", "w"]))
+    survey.take(0, 0, frame)
+    assert len(survey.sampled[0]) == 86
+    assert not np.shares_memory(survey.sampled[0]["w"].to_numpy(), frame["w"].to_numpy())
+
+
+def test_what_is_not_held_says_so():
+    for use in (len, np.asarray, lambda one: one[0], lambda one: one.mean(), lambda one: one * 2, lambda one: one == 1):
+        with pytest.raises(DataError, match="the weights is not there, since streamed rows are not held"):
+            use(Unheld("the weights"))

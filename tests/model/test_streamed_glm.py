@@ -1,0 +1,162 @@
+"""Streamed generalised linear models: the numbers of the fit in memory, and no rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.data.blocks import Passing
+from raphson.errors import ConvergenceWarning, DataError, MissingDataWarning, ModelError
+
+N = 3000
+pytestmark = pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"x": rng.normal(size=N), "g": rng.choice(["a", "b", "c"], N), "w": rng.integers(1, 4, N), "off": rng.random(N)}
+    )
+    eta = 0.3 + 0.4 * frame["x"] + 0.5 * (frame["g"] == "b")
+    frame["z"] = eta + rng.normal(size=N)
+    frame["yes"] = np.where(rng.random(N) < 1 / (1 + np.exp(-eta)), "yes", "no")
+    frame["hits"] = rng.binomial(frame["w"], 1 / (1 + np.exp(-eta)))
+    frame["count"] = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, N))
+    frame["positive"] = rng.gamma(2.0, np.exp(eta) / 2.0) + 1e-6
+    frame.loc[::50, "x"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def path(frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stream") / "rows.parquet"
+    frame.to_parquet(path, row_group_size=700)
+    return path
+
+
+MODELS = {
+    "binomial": ("yes ~ x + g", {"family": "binomial"}),
+    "trials": ("hits ~ x + g", {"family": "binomial", "trials": "w"}),
+    "poisson": ("count ~ x + g + offset(off)", {"family": "poisson"}),
+    "newton": ("count ~ x * g", {"family": "poisson", "method": "newton"}),
+    "irls": ("yes ~ x", {"family": "binomial", "method": "irls"}),
+    "gaussian": ("z ~ x + g", {"weights": "w"}),
+    "penalty": ("z ~ x + g", {"penalty": 3.0}),
+    "frequency": ("z ~ x + g", {"weights": "w", "weights_kind": "frequency"}),
+    "gamma": ("positive ~ x + g", {"family": rp.families.Gamma(link="log"), "weights": "w", "dispersion": "ml"}),
+    "negative binomial": ("count ~ x + g", {"family": "negative_binomial"}),
+    "multinomial": ("g ~ x", {"family": "multinomial"}),
+    "quasi": ("count ~ x", {"family": "quasipoisson"}),
+    "no intercept": ("z ~ x - 1", {}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_fit_is_that_of_the_data_in_memory(name, frame, path):
+    formula, keywords = MODELS[name]
+    held = rp.glm(formula, frame, **keywords)
+    fit = rp.glm(formula, rp.stream(path, 256), **keywords)
+    assert isinstance(fit._model.blocks, Passing) and len(fit._model.blocks) > 10
+    assert fit.converged and fit.n_dropped == held.n_dropped == 60 * ("x" in formula)
+    assert np.abs((fit.params - held.params) / held.bse).max() < 1e-10
+    np.testing.assert_allclose(fit.bse, held.bse, rtol=1e-7)
+    # The ML dispersion of a Gamma is found by a search over passes, to half the digits.
+    rough = 1e-7 if name == "gamma" else 1e-12
+    for what in ("llf", "deviance", "null_deviance", "dispersion", "aic", "bic", "nobs", "df_resid", "df_model"):
+        np.testing.assert_allclose(getattr(fit, what), getattr(held, what), rtol=rough, err_msg=what)
+    assert fit.theta == (held.theta if held.theta is None else pytest.approx(held.theta, rel=1e-9))
+    assert str(fit.summary()).splitlines()[0] == formula
+
+
+@pytest.fixture(scope="module")
+def fit(path):
+    with pytest.warns(MissingDataWarning):
+        return rp.glm("yes ~ x + g", rp.stream(path, 256), family="binomial")
+
+
+def test_what_needs_no_rows_is_there(fit, frame, tmp_path):
+    held = rp.glm("yes ~ x + g", frame, family="binomial")
+    fit.save(tmp_path / "fit.json")
+    loaded = rp.load(tmp_path / "fit.json")
+    new = frame.iloc[1:4]
+    np.testing.assert_allclose(fit.predict(new), held.predict(new))
+    np.testing.assert_allclose(loaded.predict(new), held.predict(new))
+    np.testing.assert_allclose(fit.conf_int(kind="profile"), held.conf_int(kind="profile"), rtol=1e-6)
+    np.testing.assert_allclose(fit.wald_test("x = 0").statistic, held.wald_test("x = 0").statistic)
+    np.testing.assert_allclose(fit.information("observed"), held.information("observed"), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda fit: fit.residuals(),
+        lambda fit: fit.fittedvalues,
+        lambda fit: fit.leverage,
+        lambda fit: fit.predict(),
+        lambda fit: fit.augment(),
+        lambda fit: fit.bootstrap(10),
+        lambda fit: fit.robust("HC0").bse,
+        lambda fit: fit.lr_test(fit),
+    ],
+)
+def test_what_needs_the_rows_says_that_they_are_not_held(use, fit):
+    with pytest.raises(DataError, match="streamed rows are not held") as caught:
+        use(fit)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind", "says"),
+    [
+        ({"method": "newton-cg"}, ModelError, "method: newton-cg keeps the curvature of every row"),
+        ({"cov": "HC0"}, ModelError, "cov: 'HC0' needs the score of every row"),
+        ({"groups": "g"}, ModelError, "cov: 'cluster' needs the score"),
+        ({"bias": "firth"}, ModelError, "bias: bias reduction needs all rows"),
+        ({"family": "poisson"}, DataError, "the poisson family expects numbers"),
+        ({"family": "gaussian"}, DataError, "expects numbers, got the levels"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(keywords, kind, says, path):
+    with pytest.raises(kind, match=says):
+        rp.glm("yes ~ x", rp.stream(path), **({"family": "binomial"} | keywords))
+
+
+def test_a_value_outside_the_support_is_found_in_the_last_piece(frame, tmp_path):
+    bad = frame.assign(count=frame["count"].astype(float))
+    bad.loc[2999, "count"] = -1.0
+    bad.to_parquet(tmp_path / "bad.parquet", row_group_size=700)
+    with pytest.raises(DataError, match="'count'"):
+        rp.glm("count ~ w", rp.stream(tmp_path / "bad.parquet", 256), family="poisson")
+
+
+@pytest.mark.parametrize("method", ["sgd", "adam"])
+def test_first_order_methods_read_passing_rows(method, frame, path):
+    formula, data, weighted = "yes ~ x + g + offset(off)", rp.stream(path, 1024), {"family": "binomial", "weights": "w"}
+    held = rp.glm(formula, frame, **weighted)
+    with pytest.warns(ConvergenceWarning, match="standard errors from the maximum"):
+        fit, again = (rp.glm(formula, data, **weighted, method=method, seed=1, max_iter=20) for _ in range(2))
+    moved = fit.params - held.params
+    assert fit.distance < 1.0
+    assert fit.distance == pytest.approx(float(np.sqrt(moved @ held.information("observed") @ moved)), rel=0.05)
+    assert (again.params == fit.params).all()
+
+
+def test_methods_race_over_a_stream(fit):
+    race = rp.compare(fit, ["newton", "sgd"], max_iter=5)
+    assert race.table.loc["newton", "distance"] < 1e-8
+    assert race.table.loc["sgd", "row_gradients"] == 5 * (2940 // 32) * 32
+
+
+def test_large_parquet_streams_without_being_asked(path, monkeypatch):
+    monkeypatch.setattr("raphson.data.parquet.STREAM_BYTES", 1000)
+    fit = rp.glm("z ~ x", str(path))
+    assert isinstance(fit._model.blocks, Passing) and fit.nobs == 2940
+
+
+def test_threads_give_the_same_bits(path):
+    one = rp.glm("z ~ x + g", rp.stream(path, 256), executor=rp.execute.serial())
+    two = rp.glm("z ~ x + g", rp.stream(path, 256), executor=rp.execute.threads(2))
+    assert (one.params == two.params).all() and one.llf == two.llf
