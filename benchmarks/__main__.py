@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    bad_starts,
     bootstrap,
     cold_start,
     coverage,
@@ -22,6 +23,7 @@ ALL = {
     "large": large_logistic,
     "cold": cold_start,
     "curves": many_curves,
+    "bad-starts": bad_starts,
     "bootstrap": bootstrap,
     "coverage": coverage,
     "zip": zero_inflated,

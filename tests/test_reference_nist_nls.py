@@ -53,22 +53,33 @@ def test_every_digit_from_both_starts(name: str, which: str, correct_digits) -> 
 
 
 LINEAR = {
+    "Bennett5": {"b1"},
     "BoxBOD": {"b1"},
     "DanWood": {"b1"},
+    "ENSO": {"b1", "b2", "b3", "b5", "b6", "b8", "b9"},
+    "Eckerle4": {"b1"},
     "Gauss1": {"b1", "b3", "b6"},
     "Gauss2": {"b1", "b3", "b6"},
+    "Gauss3": {"b1", "b3", "b6"},
     "Hahn1": {"b1", "b2", "b3", "b4"},
     "Kirby2": {"b1", "b2", "b3"},
     "Lanczos1": {"b1", "b3", "b5"},
+    "Lanczos2": {"b1", "b3", "b5"},
     "Lanczos3": {"b1", "b3", "b5"},
+    "MGH09": {"b1"},
     "MGH10": {"b1"},
     "MGH17": {"b1", "b2", "b3"},
     "Misra1a": {"b1"},
     "Misra1b": {"b1"},
+    "Misra1c": {"b1"},
+    "Misra1d": {"b1"},
+    "Nelson": {"b1", "b2"},
     "Rat42": {"b1"},
+    "Rat43": {"b1"},
+    "Roszman1": {"b1", "b2"},
     "Thurber": {"b1", "b2", "b3", "b4"},
 }
-"""The parameters that each curve is linear in together; Chwirut2 is in none."""
+"""The parameters that each curve is linear in together; the two of Chwirut are in none."""
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -76,6 +87,27 @@ def test_conditionally_linear_parameters_need_no_start(name: str, correct_digits
     case = problem(name)
     start = {key: value for key, value in start_of(case, "start2").items() if key not in LINEAR[name]}
     check(rp.nls(case["formula"], case["data"], start=start), case, correct_digits)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_start_is_needed_at_all(name: str, correct_digits) -> None:
+    case = problem(name)
+    fit = rp.nls(case["formula"], case["data"])
+    assert fit.converged and "without starting values, several were tried" in fit.message
+    if name == BEYOND_DOUBLE:
+        assert fit.rss < 1e-20
+    else:
+        assert correct_digits(fit.rss, case["polished"]["rss"]) >= 9
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", ["Bennett5", "ENSO", "Gauss1", "Gauss2", "Lanczos3", "Chwirut1"])
+def test_bad_starts_lead_to_the_same_minimum(name: str, seed: int, correct_digits) -> None:
+    case = problem(name)
+    truth = np.array(case["polished"]["params"])
+    start = truth * 100.0 ** np.random.default_rng(seed).uniform(-1, 1, len(truth))
+    fit = rp.nls(case["formula"], case["data"], start=dict(zip(case["param_names"], start, strict=True)))
+    assert fit.converged and correct_digits(fit.rss, case["polished"]["rss"]) >= 9
 
 
 @pytest.mark.parametrize("seed", range(3))

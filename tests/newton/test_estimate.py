@@ -33,8 +33,11 @@ class Model:
     def start(self, need, plain=False):
         return self.objective.evaluate(np.zeros(self.objective.n_params), need)
 
-    def doubts(self, theta, converged):
+    def doubts(self, theta, converged, condition, steps=None):
         return ""
+
+    def relabelled(self, theta):
+        return None
 
     def suspects_infinity(self, evaluation):
         return self.suspicious

@@ -212,13 +212,24 @@ class Model:
         """
         return None
 
-    def doubts(self, theta: np.ndarray, converged: bool) -> str:
-        """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so."""
+    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so.
+
+        Parameters
+        ----------
+        theta, converged : as for :meth:`limit`.
+        condition : number of the scaled information's root there.
+        steps : that the way from the user's start took; None where the iteration began elsewhere.
+        """
         return ""
 
-    def candidates(self, count: int) -> list[np.ndarray]:
-        """Other places to start from, the most promising first."""
+    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
+        """Other places to start from, the most promising first; others again for each number."""
         return []
+
+    def relabelled(self, theta: np.ndarray) -> np.ndarray | None:
+        """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
+        return None
 
     def settled(self, theta: np.ndarray) -> Model:
         """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""

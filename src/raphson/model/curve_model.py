@@ -251,6 +251,7 @@ def nonlinear_model(
         movable=movable,
         box=box,
         conditionally_linear=read.structure.linear,
+        dimensions=read.structure.dimensions,
         explain=read.explain,
         seed=0 if seed is None else seed,
     )

@@ -14,6 +14,7 @@ from raphson.autodiff.trace import trace
 from raphson.data.curves import Curve
 from raphson.data.messages import listing
 from raphson.errors import ModelError
+from raphson.model.dimensions import Dimensions, dimensions
 from raphson.model.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
 from raphson.model.nonlinear import Derivatives, Exact, jax_function
 from raphson.model.parameters import Parameters
@@ -27,10 +28,12 @@ class Structure:
     ----------
     linear : (p,) mask of the parameters that it is linear in together, the others held.
     absent : (p,) mask of the parameters that it does not depend on.
+    dimensions : of the parameters; None where the curve was not traced.
     """
 
     linear: np.ndarray
     absent: np.ndarray
+    dimensions: Dimensions | None = None
 
 
 @lru_cache(maxsize=256)
@@ -49,7 +52,6 @@ def structure_of_function(
     function: Callable[[Any, Any], Any], parameters: Parameters, theta: np.ndarray, x: Any
 ) -> tuple[Structure, tuple[int, ...]]:
     """Trace a function of (params, x); gives the shape of what it returns, too."""
-    import jax
 
     def of_parts(parts: list[Any], x: Any) -> Any:
         return function(parameters.build(parts), x)
@@ -59,7 +61,6 @@ def structure_of_function(
     if len(outputs) != 1:
         raise ModelError(f"{_name(function)}: expected one array of predictions; got {len(outputs)} values")
     n_data = len(traced.names) - len(parameters.shapes)
-    del jax
     return _structure(traced.jaxpr, parameters, n_data), tuple(outputs[0].shape)
 
 
@@ -71,7 +72,9 @@ def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> Structure:
     def spread(chosen: Any) -> np.ndarray:
         return np.repeat([j in chosen for j in range(len(parameters.shapes))], parameters.sizes)
 
-    return Structure(spread(linear), ~spread(reach.on))
+    found = dimensions(jaxpr, [*range(len(parameters.shapes)), *[None] * n_data], n_data)
+    each = Dimensions(*(np.repeat(table, parameters.sizes, axis=0) for table in (found.exponents, found.position)))
+    return Structure(spread(linear), ~spread(reach.on), each)
 
 
 def refuse_absent(structure: Structure, names: tuple[str, ...]) -> None:

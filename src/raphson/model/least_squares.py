@@ -22,10 +22,12 @@ from raphson.data.blocks import Block
 from raphson.errors import ConvergenceError
 from raphson.model.base import Model
 from raphson.model.curve_replicates import CurveReplicates
+from raphson.model.dimensions import Dimensions
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.nonlinear import Exact, NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective
-from raphson.model.search import scales_of, wide_starts
+from raphson.model.screening import Screen
+from raphson.model.search import Ground, ends, search
 
 VISIBLE = 1e-3
 """Share of the response's variation below which what a curve misses is not looked at."""
@@ -35,6 +37,21 @@ SHORTEST = 6
 
 FOLLOWING = 5.0
 """Standard deviations, about, by which residuals must follow one another."""
+
+NOTHING_GAINED = 1.0 - 1e-6
+"""Share of the response's variation that a curve which explains nothing leaves."""
+
+FAR = 10.0
+"""Factor, between a starting value and its estimate, from which on the start was a guess."""
+
+LONG = 25
+"""Steps after which a start was not near."""
+
+DEGENERATE = 1e8
+"""Condition number of the scaled Jacobian from which on some parameters are not told apart."""
+
+UNSEEN = 1e-26
+"""Share of Σ y² below which sums of squares differ by rounding only."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,7 @@ class NonlinearModel(Model):
     movable : (p,) mask of the parameters that are estimated; the others are held at `initial`.
     box : (lower, upper), each (p,).
     conditionally_linear : (p,) mask of the parameters that f is linear in together, the others held.
+    dimensions : of the parameters, from tracing the curve.
     explain : what is wrong at a point where f is not finite, in words.
     seed : of the search for starting values.
     searched : whether a doubtful end makes other starts be tried.
@@ -60,6 +78,7 @@ class NonlinearModel(Model):
     movable: np.ndarray = None  # type: ignore[assignment]
     box: tuple[np.ndarray, np.ndarray] | None = None
     conditionally_linear: np.ndarray = None  # type: ignore[assignment]
+    dimensions: Dimensions | None = None
     explain: Any = None
     seed: int = 0
     searched: bool = True
@@ -169,7 +188,7 @@ class NonlinearModel(Model):
             if not here.finite:
                 raise ConvergenceError(self.explain(theta))
             return here
-        best = self._best_of(wide_starts(theta, self._scales, self.box, self.seed), 1)
+        best = self.candidates(1)
         if not best:
             raise ConvergenceError(
                 "start: at none of the starting values tried was the curve finite in every row; pass start= with a "
@@ -177,32 +196,46 @@ class NonlinearModel(Model):
             )
         return self.objective.evaluate(best[0], need)
 
-    def doubts(self, theta: np.ndarray, converged: bool) -> str:
+    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Whether another start should be tried.
 
         At a wrong minimum the curve misses the shape of the data: residuals in the order of x follow one another,
-        by von Neumann's ratio Σ(e_i − e_{i−1})²/Σe², which is 2 ± 2/√n where they do not.
+        by von Neumann's ratio Σ(e_i − e_{i−1})²/Σe², which is 2 ± 2/√n where they do not. Or a part of the curve has
+        lost its use, and the Jacobian its rank. Or the start was orders of magnitude away, and any minimum may have
+        been met on the way; so it is where that way was long.
         """
         if not self.searched:
             return ""
+        if steps is not None and np.isnan(self._given).any():
+            return "without starting values, several were tried"
         if not converged:
             return "from the given start no minimum was reached"
+        if condition > DEGENERATE:
+            return "at the minimum reached first some parameters have no effect of their own"
+        if steps is not None and steps > LONG:
+            return f"the way from the given start took {steps} steps"
+        if steps is not None and self._far_from_start(theta):
+            return f"some starting values were more than {FAR:g} times too large or too small"
         rows = self.rows(theta)
         residual = np.sqrt(self.row_weight) * (self.y - rows.mean[0])
         rss, n = float(residual @ residual), len(residual)
         level = float(self.y @ self.row_weight / self.row_weight.sum())
         total = self._weighted_sum((self.y - level) ** 2)
-        if rss <= VISIBLE * total or n < SHORTEST:
-            return ""
-        if rss >= total:
+        if rss >= NOTHING_GAINED * total:
             return "at the minimum reached first the curve is no better than a constant"
         order = self._order
-        if order is None:
+        if rss <= VISIBLE * total or n < SHORTEST or order is None:
             return ""
-        steps = np.diff(residual[order])
-        if float(steps @ steps) < (2.0 - FOLLOWING / np.sqrt(n)) * rss:
+        turns = np.diff(residual[order])
+        if float(turns @ turns) < (2.0 - FOLLOWING / np.sqrt(n)) * rss:
             return "at the minimum reached first the residuals follow one another"
         return ""
+
+    def _far_from_start(self, theta: np.ndarray) -> bool:
+        moved = self.movable & ~self.projected & (self.initial != 0)
+        with np.errstate(all="ignore"):
+            ratio = theta[moved] / self.initial[moved]
+        return bool((~((ratio > 1.0 / FAR) & (ratio < FAR))).any())
 
     @property
     def _order(self) -> np.ndarray | None:
@@ -211,34 +244,77 @@ class NonlinearModel(Model):
             return None
         return np.argsort(X.reshape(len(X), -1)[:, 0], kind="stable")
 
-    def candidates(self, count: int) -> list[np.ndarray]:
-        """Other places to start from, the most promising first."""
-        return self._best_of(wide_starts(self._given, self._scales, self.box, self.seed, around=True), count)
+    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
+        """Other places to start from, the most promising first; others again for each number."""
+        exact = isinstance(self.curve.derivatives, Exact)
+        effort = 1.0 if self.curve.by_row else 0.25 if exact else 0.03
+        screen = Screen(self.curve, self.data.X, self.y, self.row_weight, self.projected)
+        found = []
+        zero = np.zeros_like(self._given)
+        with np.errstate(all="ignore"):
+            for theta in search(self._ground, screen, 2 * count, (self.seed, number), effort):
+                evaluation = self.objective.evaluate(self.objective.moved(theta, zero), Need())
+                if evaluation.finite:
+                    found.append(evaluation)
+        found.sort(key=lambda evaluation: -evaluation.value)
+        return [evaluation.theta for evaluation in found[:count]]
+
+    @property
+    def _ground(self) -> Ground:
+        X: Any = self.data.X
+        covariates = ends(tuple(X.T)) if self.curve.by_row else ends(X)
+        low, high = zip(*covariates, (float(self.y.min()), float(self.y.max())), strict=True)
+        given = np.where(self.movable, self._given, self.initial)
+        drawn = self.movable & ~self.projected
+        return Ground(given, drawn, np.array(low), np.array(high), self.dimensions, self.box)
 
     @cached_property
     def _given(self) -> np.ndarray:
         """The starting values; 1 for those that projection finds, NaN for those that nobody gave."""
         return np.where(np.isnan(self.initial) & self.projected, 1.0, self.initial)
 
-    @property
-    def _scales(self) -> list[tuple[float, float]]:
-        return scales_of(self.data.X)
+    def relabelled(self, theta: np.ndarray) -> np.ndarray | None:
+        """The same curve, its parameters in the order, and with the signs, that the start has.
 
-    def _best_of(self, thetas: Iterator[np.ndarray], count: int) -> list[np.ndarray]:
-        """The best of many points after projection, at most `count` of them and none twice."""
-        found = []
-        zero = np.zeros_like(self._given)
-        with np.errstate(all="ignore"):
-            for theta in thetas:
-                there = self.objective.moved(np.where(self.movable, theta, self.initial), zero)
-                evaluation = self.objective.evaluate(there, Need())
-                if evaluation.finite:
-                    found.append((evaluation.value, there))
-        found.sort(key=lambda pair: -pair[0])
-        kept: list[tuple[float, np.ndarray]] = []
-        for value, theta in found:
-            if not any(abs(value - other) <= 1e-6 * abs(other) for other, _ in kept):
-                kept.append((value, theta))
-            if len(kept) == count:
-                break
-        return [theta for _, theta in kept]
+        Where parts of a curve have one form, as the terms of a sum of exponentials, they may change places on the way,
+        and a width that enters squared may change its sign. Such changes are undone, as long as ℓ stays as it is.
+        Without a start a sign that does not matter is positive.
+        """
+        free = self.movable & ~self.projected
+        start = np.where(np.isnan(self.initial), np.abs(theta), self.initial)
+        here, zero = theta, np.zeros_like(theta)
+        tried = True
+        while tried:
+            tried = False
+            for there in _changed(here, np.flatnonzero(free), np.flatnonzero(free & ~np.isnan(self.initial))):
+                if _apart(there, start) >= _apart(here, start) - 1e-9:
+                    continue
+                there = self.objective.moved(there, zero)
+                value = self.objective.evaluate(there, Need()).value
+                best = self.objective.evaluate(here, Need()).value
+                if abs(value - best) <= 1e-9 * abs(best) + UNSEEN * self._weighted_sum(self.y * self.y):
+                    here, tried = there, True
+                    break
+        return None if here is theta else here
+
+
+def _changed(theta: np.ndarray, free: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
+    """Points with one sign changed, or two stretches of equally many parameters exchanged."""
+    for j in free:
+        there = theta.copy()
+        there[j] = -there[j]
+        yield there
+    p = len(ordered)
+    for length in range(1, p // 2 + 1):
+        for first in range(p - 2 * length + 1):
+            for second in range(first + length, p - length + 1):
+                there = theta.copy()
+                one, other = ordered[first : first + length], ordered[second : second + length]
+                there[one], there[other] = theta[other], theta[one]
+                yield there
+
+
+def _apart(theta: np.ndarray, start: np.ndarray) -> float:
+    """Σ log²(θ_j/start_j): how far apart two points are, whatever the units; another sign counts as a factor e¹⁰."""
+    size = np.maximum(np.abs(theta), 1e-300) / np.maximum(np.abs(start), 1e-300)
+    return float(np.sum(np.log(size) ** 2 + 100.0 * (np.sign(theta) != np.sign(start))))

@@ -22,6 +22,9 @@ from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
 
+MANY = 256
+"""Points at which a curve is evaluated in one compiled call."""
+
 
 class Derivatives(Protocol):
     """A function f(θ, x) of many rows, and its derivatives by θ; x is a block's first design."""
@@ -40,6 +43,10 @@ class Derivatives(Protocol):
 
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
         """∂²f/∂θ², (p, p, size)."""
+        ...
+
+    def many(self, points: np.ndarray, x: Any) -> np.ndarray:
+        """f at each of the points (m, p), (m, size)."""
         ...
 
 
@@ -87,6 +94,15 @@ class Exact:
         import jax
 
         return jax.jit(lambda theta, x, anchor: self.function(theta, x), keep_unused=True)
+
+    @cached_property
+    def _many(self) -> Any:
+        import jax
+
+        def many(points: Any, x: Any, anchor: Any) -> Any:
+            return jax.vmap(lambda theta: self.function(theta, x))(points)
+
+        return jax.jit(many, keep_unused=True)
 
     @cached_property
     def _tangents(self) -> Any:
@@ -149,6 +165,15 @@ class Exact:
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self._run(self._second, theta, x)
 
+    def many(self, points: np.ndarray, x: Any) -> np.ndarray:
+        # Always the same number of points, so that it compiles once.
+        out = []
+        for i in range(0, len(points), MANY):
+            some = points[i : i + MANY]
+            filled = np.concatenate([some, np.repeat(some[:1], MANY - len(some), axis=0)])
+            out.append(self._run(self._many, filled, x)[: len(some)])
+        return np.concatenate(out)
+
 
 class Finite:
     """Derivatives of a function that JAX cannot trace, by differences whose steps suit its noise.
@@ -180,6 +205,16 @@ class Finite:
             self._noise = noise_level(lambda t: self.value(t, x), theta)
         J, _ = jacobian(lambda t: self.value(t, x), theta, noise=self._noise)
         return np.concatenate([value[None], J.T])
+
+    def many(self, points: np.ndarray, x: Any) -> np.ndarray:
+        out: list[Any] = []
+        for theta in points:
+            try:
+                out.append(self.value(theta, x))
+            except ModelError:
+                out.append(np.nan)
+        size = max(np.size(values) for values in out)
+        return np.stack([np.broadcast_to(values, (size,)) for values in out])
 
     def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         count = len(self.value(theta, x))

@@ -1,76 +1,155 @@
-"""Starting values for the parameters of a curve that nobody gave: several scales, drawn evenly.
+"""Where else to start a curve from: many points of every scale, screened by their sums of squares.
 
-What scale a parameter has is not known, but it is usually tied to that of x: rates to 1/x, positions to x itself,
-exponents and shapes to 1.
+What scale a parameter has follows from its dimension (:mod:`raphson.model.dimensions`): a rate that of 1/x, a width
+that of the range of x, a position lies in that range. Points are drawn over several orders of magnitude about these
+scales and about the values that the user gave; then the best are crossed and varied, as differential evolution does
+(Storn and Price 1997, J. Global Optimization 11, 341). All are compared after projection, in batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-WIDE = 256
-"""Points tried."""
+from raphson.model.dimensions import Dimensions
+
+WIDE, BRED, GENERATIONS, PARENTS = 1536, 512, 3, 32
+"""Points drawn at first, points in each later generation, how many of these, and how many points breed."""
+
+DECADES = 2.0
+"""Orders of magnitude, either way, about the scale of a parameter or about the value given."""
+
+DIFFERENT = 0.2
+"""Natural logarithm of the ratio, in some parameter, of points that count as two."""
 
 
-def scales_of(X: Any) -> list[tuple[float, float]]:
-    """(lower, upper) end of the values of each covariate, as far as they are numbers in columns."""
-    if not isinstance(X, np.ndarray) or not X.size:
-        return []
-    columns = X if X.ndim == 2 else X.reshape(len(X), -1)
-    return [(float(column.min()), float(column.max())) for column in columns.T[:4]]
+@dataclass(frozen=True)
+class Ground:
+    """The region in which starting values are looked for.
+
+    Attributes
+    ----------
+    given : (p,) values; NaN where there is none.
+    drawn : (p,) mask of the parameters that are drawn; the others stay as given.
+    low, high : (d + 1,) ends of the values of the covariates, and of the response.
+    dimensions : of the parameters; None where nothing is known of them.
+    box : (lower, upper), or None.
+    """
+
+    given: np.ndarray
+    drawn: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    dimensions: Dimensions | None
+    box: tuple[np.ndarray, np.ndarray] | None
+
+    def draw(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """(count, p) points about the values given, about the scales of the dimensions, and in part about either."""
+        shape = (count, len(self.given))
+        known = ~np.isnan(self.given) & (self.given != 0)
+        near = np.where(known, self.given, 1.0) * 10.0 ** random.uniform(-DECADES, DECADES, shape)
+        share = random.choice([0.0, 0.2, 0.5, 0.9], (count, 1))
+        points = np.where(known & (random.random(shape) < share), near, self._far(count, random, known))
+        return self._inside(points)
+
+    def _far(self, count: int, random: np.random.Generator, known: np.ndarray) -> np.ndarray:
+        p = len(self.given)
+        shape = (count, p)
+        exponents, position = self._exponents(count, random)
+        # A length is either how far from 0 the values reach, or how far from one another.
+        reach = np.maximum(np.abs(self.low), np.abs(self.high))
+        size = np.where(random.random((count, len(reach))) < 0.5, reach, self.high - self.low)
+        logarithm = np.log10(np.where(size > 0, size, 1.0))
+        magnitude = np.einsum("cpd,cd->cp", exponents, logarithm) + random.uniform(-DECADES, DECADES, shape)
+        sign = np.where(random.random(shape) < np.where(known, 0.85, 0.75), 1.0, -1.0)
+        points = np.where(known, np.sign(self.given), 1.0) * sign * 10.0 ** np.clip(magnitude, -250.0, 250.0)
+        for j, k in zip(*np.nonzero(position), strict=True):
+            inside = self.low[k] + random.uniform(-0.1, 1.1, count) * (self.high[k] - self.low[k])
+            points[:, j] = np.where(random.random(count) < 0.6, position[j, k] * inside, points[:, j])
+        return points
+
+    def _exponents(self, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        p, units = len(self.given), len(self.low)
+        if self.dimensions is None:
+            return random.choice([-1.0, 0.0, 1.0], (count, p, units)), np.zeros((p, units - 1))
+        return np.broadcast_to(self.dimensions.exponents, (count, p, units)), self.dimensions.position
+
+    def breed(self, parents: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+        """(count, p) points that mix two of the parents (m, p), best first, and vary what they mix."""
+        m, p = parents.shape
+        first, second = (parents[(m * random.random(count) ** 2).astype(int)] for _ in range(2))
+        points = np.where(random.random((count, p)) < 0.5, first, second)
+        spread = random.choice([0.02, 0.1, 0.4], (count, 1)) * random.normal(size=(count, p))
+        varied = points * 10.0**spread
+        if self.dimensions is not None:
+            for j, k in zip(*np.nonzero(self.dimensions.position), strict=True):
+                varied[:, j] = points[:, j] + 0.3 * spread[:, j] * (self.high[k] - self.low[k])
+        fresh = self.draw(count, random)
+        return self._inside(np.where(random.random((count, p)) < 0.1, fresh, varied))
+
+    def _inside(self, points: np.ndarray) -> np.ndarray:
+        points = np.where(self.drawn, points, self.given)
+        return points if self.box is None else np.clip(points, *self.box)
 
 
-def wide_starts(
-    given: np.ndarray,
-    scales: list[tuple[float, float]],
-    box: tuple[np.ndarray, np.ndarray] | None,
-    seed: int,
-    around: bool = False,
-    count: int = WIDE,
-) -> Iterator[np.ndarray]:
-    """Points spread over many orders of magnitude.
+def search(
+    ground: Ground, value: Callable[[np.ndarray], np.ndarray], count: int, seed: Any, effort: float = 1.0
+) -> np.ndarray:
+    """The most promising of many points.
 
     Parameters
     ----------
-    given : (p,) values; NaN where there is none.
-    scales : ends of the values of the covariates.
-    box : bounds, or None.
+    ground : where to look.
+    value : from points (m, p) to what is minimised, (m,); not finite where a point is of no use.
+    count : how many points are wanted, at most.
     seed : of the draws.
-    around : whether to vary the given values too: by up to three orders of magnitude, and beyond.
-    count : how many.
+    effort : share of the usual number of points.
+
+    Returns
+    -------
+    (m, p), no two of them alike, the best first
     """
-    from scipy.stats import qmc
-
-    p = len(given)
-    draws = qmc.Sobol(2 * p, rng=np.random.default_rng(seed)).random(count)
-    spans = [max(abs(low), abs(high)) for low, high in scales if max(abs(low), abs(high)) > 0] or [1.0]
-    for draw in draws:
-        kind, level = draw[:p], draw[p:]
-        theta = given.copy()
-        for j in range(p):
-            if np.isnan(given[j]) or (around and kind[j] > 0.5):
-                theta[j] = _anything(2.0 * kind[j] % 1.0, level[j], spans, scales)
-            elif around and given[j] != 0:
-                theta[j] = given[j] * 10.0 ** (6.0 * level[j] - 3.0)
-        yield theta if box is None else np.clip(theta, *box)
+    random = np.random.default_rng(seed)
+    points = ground.draw(max(int(WIDE * effort), 16), random)
+    values = value(points)
+    for _ in range(GENERATIONS):
+        best = distinct(points, values, PARENTS)
+        if not len(best):
+            break
+        more = ground.breed(points[best], max(int(BRED * effort), 8), random)
+        points, values = np.concatenate([points, more]), np.concatenate([values, value(more)])
+    return points[distinct(points, values, count)]
 
 
-def _anything(kind: float, level: float, spans: list[float], scales: list[tuple[float, float]]) -> float:
-    """A number of one of the scales that parameters have."""
-    span = spans[int(level * 7919) % len(spans)]
-    magnitude = 10.0 ** (4.0 * level - 2.0)
-    if kind < 0.45:
-        return magnitude / span * 3.0
-    if kind < 0.6:
-        return magnitude
-    if kind < 0.7:
-        return -magnitude / span * 3.0
-    if kind < 0.75:
-        return -magnitude
-    if kind < 0.85 and scales:
-        low, high = scales[int(level * 7919) % len(scales)]
-        return low + level * (high - low)
-    return span * magnitude / 10.0
+def ends(X: Any) -> list[tuple[float, float]]:
+    """(lower, upper) end of the values of each covariate: of each column of a table, of each array in what is not."""
+    if isinstance(X, dict):
+        return [pair for _, value in sorted(X.items()) for pair in ends(value)]
+    if isinstance(X, tuple | list):
+        return [pair for value in X for pair in ends(value)]
+    return [(float(np.min(X)), float(np.max(X)))] if np.size(X) else [(0.0, 0.0)]
+
+
+def distinct(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of the best points, at most `count`, each some way from every better one.
+
+    Examples
+    --------
+    >>> distinct(np.array([[1.0], [1.01], [2.0]]), np.array([3.0, 2.0, 4.0]), 2).tolist()
+    [1, 2]
+    """
+    order = np.argsort(values, kind="stable")
+    order = order[np.isfinite(values[order])][: 40 * count]
+    sized = points / np.maximum(np.abs(points), 1e-300)
+    logarithm = np.log(np.maximum(np.abs(points), 1e-300))
+    kept: list[int] = []
+    for i in order:
+        gap = np.where(sized[kept] == sized[i], np.abs(logarithm[kept] - logarithm[i]), np.inf)
+        if not kept or (gap.max(axis=1) > DIFFERENT).all():
+            kept.append(int(i))
+        if len(kept) == count:
+            break
+    return np.array(kept, dtype=int)

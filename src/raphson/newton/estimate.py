@@ -17,6 +17,7 @@ from raphson.newton.climb import MANY_BLOCKS
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
+from raphson.newton.solve import factorise
 from raphson.newton.status import Status
 from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
@@ -24,8 +25,8 @@ from raphson.numeric import one_blas_thread
 PART_TOLERANCE = 0.5
 """How near, in its own standard errors, the maximum over a part has to be found before one last step."""
 
-TRIALS, TRIAL_STEPS = 6, 40
-"""Other starts that are climbed from where the first end is doubted, and the steps that each may take."""
+SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
+"""Searches made at most where an end is doubted, starts that each climbs from, and the steps that these may take."""
 
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""
@@ -117,6 +118,10 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
     result = _climb(model, options, start, model.suspects_infinity)
     result, note = _elsewhere(model, options, result)
+    twin = model.relabelled(result.theta)
+    if twin is not None:
+        again = maximize(model.objective, twin, options.method, free=model.free, **options.keywords())
+        result = replace(again, path=result.path.then(again.path))
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
     if limit is not None:
         inner = _resumed(limit.model, options, result)
@@ -127,36 +132,57 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
     return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note)
 
 
-def _elsewhere(model: Any, options: Options, result: Result) -> tuple[Result, str]:
-    """Look for a better maximum where the model has reason to doubt the one found: the best, and what was done."""
-    doubt = model.doubts(result.theta, result.status.converged)
+def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str]:
+    """Look for a better maximum where the model has reason to doubt the one found: the best, and what was done.
+
+    As long as the best one is doubtful too, another search is made, until one finds nothing better.
+    """
+    doubt = model.doubts(first.theta, first.status.converged, _condition(first), first.n_iter)
     if not doubt:
-        return result, ""
-    before, tried = result, 0
+        return first, ""
+    best, tried = first, 0
     quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
-    for theta in model.candidates(TRIALS):
-        try:
-            trial = maximize(model.objective, theta, options.method, free=model.free, **quick.keywords())
-        except RaphsonError:
-            continue
-        tried += 1
-        if _better(trial, result):
-            result = trial
-    if result is not before and result.status is Status.STEP_LIMIT:
-        rest = maximize(model.objective, result.theta, options.method, free=model.free, **options.keywords())
-        result = replace(rest, path=result.path.then(rest.path))
-    if result is before:
-        return result, f"{result.status.advice}; {doubt}, and {tried} other starts led to nothing better"
-    result = replace(result, path=before.path.then(Path([before.path.steps[-1], *result.path.steps])))
-    return result, f"{result.status.advice}; {doubt}: the best of {tried} other starts is shown"
+    for number in range(SEARCHES):
+        before = best
+        for theta in model.candidates(TRIALS, number):
+            try:
+                trial = maximize(model.objective, theta, options.method, free=model.free, **quick.keywords())
+            except RaphsonError:
+                continue
+            tried += 1
+            if _better(trial, best):
+                best = trial
+        settled = not model.doubts(best.theta, best.status.converged, _condition(best))
+        if settled or (number and _level(best, before)):
+            break
+    if best is not first and best.status is Status.STEP_LIMIT:
+        rest = maximize(model.objective, best.theta, options.method, free=model.free, **options.keywords())
+        best = replace(rest, path=best.path.then(rest.path))
+    if best is first:
+        return first, f"{first.status.advice}; {doubt}, and {tried} other starts led to nothing better"
+    if _level(best, first) and first.status.converged:
+        return first, f"{first.status.advice}; {doubt}, and the best of {tried} other starts led to the same"
+    best = replace(best, path=first.path.then(Path([first.path.steps[-1], *best.path.steps])))
+    return best, f"{best.status.advice}; {doubt}: the best of {tried} other starts is shown"
+
+
+def _condition(result: Result) -> float:
+    """The condition number of the scaled information's root; infinite where it has lost its rank."""
+    part = next(iter(result.evaluation.information.values()), None)
+    factor = None if part is None else factorise(part, result.free)
+    return np.inf if factor is None or (result.free & ~factor.kept).any() else factor.condition
+
+
+def _level(a: Result, b: Result) -> bool:
+    """Whether two maxima are equally high."""
+    return bool(abs(a.evaluation.value - b.evaluation.value) <= 1e-9 * abs(b.evaluation.value))
 
 
 def _better(trial: Result, best: Result) -> bool:
     """Whether a maximum is higher; of two that are equally high the one that is converged."""
-    gap = trial.evaluation.value - best.evaluation.value
-    if abs(gap) <= 1e-9 * abs(best.evaluation.value):
+    if _level(trial, best):
         return trial.status.converged and not best.status.converged
-    return bool(gap > 0)
+    return bool(trial.evaluation.value > best.evaluation.value)
 
 
 def _resumed(model: Any, options: Options, before: Result) -> Result:
