@@ -54,7 +54,7 @@ def warn_of(fit: Fit) -> None:
         warnings.warn(f"separation: {fit.message}", SeparationWarning, stacklevel=3)
     elif not fit.converged:
         warnings.warn(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning, stacklevel=3)
-    if fit.has_aliased:
+    if fit.has_aliased or fit.has_undetermined:
         warnings.warn(f"rank: {fit.message}", RankWarning, stacklevel=3)
     elif fit.use_t and fit.df_resid <= 0:
         warnings.warn(f"saturated: {fit.message}", RankWarning, stacklevel=3)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import saving
+from raphson.determining import Determining
 from raphson.diagnosing import Diagnosing
 from raphson.errors import DataError, ModelError
 from raphson.goodness import Goodness
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from raphson.resampling import Bootstrap
 
 
-class Fit(Goodness, Diagnosing, Terms, Profiling):
+class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     """A fitted model.
 
     Front doors such as :func:`raphson.glm` make it; :func:`raphson.load` reads a saved one, which has everything
@@ -86,6 +87,7 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
         self._direction = found.direction
         self._free = _padded(found.result.free, asked.objective.n_params).astype(bool)
         self._aliased = _padded(found.result.aliased, asked.objective.n_params).astype(bool)
+        self._aliased[: self._n] &= ~self._undetermined
         self._predictor = self._settled.predictor
         self._schema = asked.data.schema
         self._steps: Path = found.result.path
@@ -100,6 +102,11 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
         return self.status.converged
 
     @property
+    def linear(self) -> bool:
+        """Whether the predictor is linear in the parameters."""
+        return bool(self._predictor.linear)
+
+    @property
     def n_iter(self) -> int:
         """Steps taken."""
         return max(len(self._steps) - 1, 0)
@@ -107,7 +114,7 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
     @cached_property
     def message(self) -> str:
         """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
-        parts = [self._estimate.note or self.status.advice]
+        parts = [self._estimate.note or self._settled.advice(self.status)]
         infinite = self._named(self._infinite[: self._n] != 0)
         if infinite:
             parts.append(f"infinite: {', '.join(infinite)}")
@@ -116,7 +123,7 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
             parts.append(f"aliased (linear combinations of earlier columns): {', '.join(aliased)}")
         if self.df_resid <= 0 and self.use_t:
             parts.append("saturated: as many coefficients as rows, so the dispersion cannot be estimated")
-        return "; ".join(parts)
+        return "; ".join([*parts, *self.remarks])
 
     @cached_property
     def path(self) -> pd.DataFrame:
@@ -234,10 +241,10 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
         return self._series(np.where(self._free[: self._n], gradient, np.nan))
 
     def _finite(self, V: np.ndarray) -> np.ndarray:
-        """A matrix of the coefficients, NaN in the rows and columns of infinite ones."""
+        """A matrix of the coefficients, NaN in the rows and columns of infinite and undetermined ones."""
         out = np.array(V)
-        infinite = self._infinite[: self._n] != 0
-        out[infinite], out[:, infinite] = np.nan, np.nan
+        without = (self._infinite[: self._n] != 0) | self._undetermined
+        out[without], out[:, without] = np.nan, np.nan
         return out
 
     def robust(self, cov: str = "HC0", groups: Any = None) -> Fit:
@@ -324,7 +331,8 @@ class Fit(Goodness, Diagnosing, Terms, Profiling):
         else:
             prepared = self._schema.design(new, missing=missing, offset=offset)
             X, shift = prepared.X, prepared.offset
-            labels = kept_labels(prepared.labels, prepared.index, X.shape[0] + prepared.n_dropped)
+            count = self._predictor.count(X, self._theta[: self._n])
+            labels = kept_labels(prepared.labels, prepared.index, count + prepared.n_dropped)
         predictor = Predictor(
             self.family,
             self._predictor,

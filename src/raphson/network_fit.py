@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -135,6 +136,14 @@ class NetworkFit(Fit):
         return None
 
     # -- what the data determine -------------------------------------------------------------------------------
+
+    condition_number = math.nan  # type: ignore[assignment]
+    """NaN: the Jacobian by all weights is never formed."""
+
+    @property
+    def remarks(self) -> list[str]:  # type: ignore[override]
+        """None: the message says what there is instead of standard errors."""
+        return []
 
     @property
     def interval_kind(self) -> str:

@@ -16,25 +16,28 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from raphson.errors import DataError, ModelError, RaphsonError
+from raphson.errors import DataError, RaphsonError
 
 FORMAT = "raphson fit"
 VERSION = 1
 
 NUMBERS = (
     *("nobs", "df_model", "df_resid", "dispersion", "deviance", "null_deviance", "llf", "aic", "bic"),
-    *("theta", "theta_se", "rss", "distance", "_floor", "_effective"),
+    *("theta", "theta_se", "rss", "distance", "_floor", "_effective", "condition_number"),
 )
 """What is stored of a Fit as one number."""
 
 ABSENT = ("theta", "theta_se", "rss")
 """Which of them may be None."""
 
-NOT_NEGATIVE = ("nobs", "dispersion", "theta", "theta_se", "rss", "distance", "_floor")
+NOT_NEGATIVE = ("nobs", "dispersion", "theta", "theta_se", "rss", "distance", "_floor", "condition_number")
 """Which of them are 0 or more, or NaN."""
 
 ARRAYS = ("_theta", "_infinite", "_direction", "_reduced_cov", "_certifying")
 """What is stored as an array or None."""
+
+MASKS = ("_free", "_aliased", "_undetermined")
+"""What is stored as 0 or 1 for each coefficient."""
 
 TEXTS = ("method", "information_kind", "cov_kind", "formula", "bias", "message")
 
@@ -48,9 +51,6 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
     """Write a fit to `path`; the file is there whole or not at all."""
     from raphson.report.files import written_whole
 
-    if not fit._predictor.linear:
-        raise ModelError("save: the fit of a curve cannot be saved yet; keep fit.tidy() and fit.cov_params() instead")
-
     body: dict[str, Any] = {name: getattr(fit, name) for name in TEXTS}
     body |= {name: getattr(fit, name) for name in NUMBERS if name != "rss"}
     # A multinomial response has no single residual.
@@ -58,8 +58,10 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
     # Auxiliary parameters, which come last, are settled in the family.
     n = len(fit.names)
     body |= {name: None if (values := getattr(fit, name)) is None else _listed(values[:n]) for name in ARRAYS}
-    body |= {name: getattr(fit, name)[:n].astype(int).tolist() for name in ("_free", "_aliased")}
+    body |= {name: getattr(fit, name)[:n].astype(int).tolist() for name in MASKS}
+    body |= fit._predictor.to_dict()
     body |= {
+        "remarks": list(fit.remarks),
         "names": list(fit.names),
         "status": fit.status.value,
         "n_dropped": int(fit.n_dropped),
@@ -67,8 +69,6 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         "dispersion_rule": fit._dispersion_rule,
         "family": fit.family.to_dict(),
         "schema": fit._schema.to_dict(),
-        "widths": list(fit._predictor.widths),
-        "design": list(fit._predictor.design),
         "path": fit._steps.columns(),
         "information": {kind: _listed(_or_none(fit, kind)) for kind in ("expected", "observed", "opg")},
     }
@@ -127,6 +127,7 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.data import Schema
     from raphson.model import families
     from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
+    from raphson.model.nonlinear import saved_predictor
     from raphson.model.predictor import LinearPredictor
     from raphson.newton import path as steps
     from raphson.newton.status import Status
@@ -135,21 +136,30 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     by_rows = is_likelihood(body["family"])
     family = family_from_dict(body["family"]) if by_rows else families.from_dict(body["family"])
     schema: Any = schema_from_dict(body["schema"]) if by_rows else Schema.from_dict(body["schema"])
-    names, widths = body["names"], body["widths"]
+    names = body["names"]
     _expect(_is_texts(names), "names: expected different texts")
     levels = body["family"].get("levels")
     _expect(levels is None or (_is_texts(levels) and len(levels) > 1), "levels: expected different texts")
     K, n = family.n_predictors, len(names)
-    if by_rows:
+    widths = body["widths"] if "curve" not in body else []
+    if "curve" in body:
+        curve = body["curve"]
+        _expect(K == 1 and not by_rows, "curve: expected one predictor")
+        _expect(curve is None or (_is_texts(curve["columns"]) and _is_texts(curve["parameters"])), "curve: its names")
+        _expect(curve is None or tuple(curve["columns"]) == schema.names, "curve: expected the columns of the data")
+        predictor: Any = saved_predictor(curve, names)
+    elif by_rows:
         parts = sum(len(part.names) for part in schema.parts.values()) if hasattr(schema, "parts") else 0
         _expect(_is_list(widths, _is_count) and len(widths) == K, f"widths: expected {K}")
         _expect(_is_list(body["design"], _is_count) and len(body["design"]) == K, f"design: expected {K}")
         _expect(parts <= n, f"names: expected {parts} or more")
+        predictor = LinearPredictor(tuple(widths), tuple(body["design"]))
     else:
         width = len(schema.names)
         _expect(_is_list(widths, _is_count) and widths == [width] * K, f"widths: expected {K} times {width}")
         _expect(K * width == n, f"names: expected {K * width}")
         _expect(_is_list(body["design"], _is_count) and body["design"] == [0] * K, f"design: expected {K} times 0")
+        predictor = LinearPredictor(tuple(widths), tuple(body["design"]))
     fit = object.__new__(kind)
     state = fit.__dict__
     state |= _checked_texts(body)
@@ -160,12 +170,13 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     state["_direction"] = None if body["_direction"] is None else _array(body["_direction"], (n,), "_direction")
     for name in ("_reduced_cov", "_certifying"):
         state[name] = _covariance(body[name], n, name)
-    for name in ("_free", "_aliased"):
+    for name in MASKS:
         flags = _array(body[name], (n,), name)
         _expect(bool(np.isin(flags, (0, 1)).all()), f"{name}: expected 0 or 1")
         state[name] = flags.astype(bool)
     information = body["information"]
     _expect(isinstance(information, dict) and set(information) == set(INFORMATION), "information: other kinds")
+    _expect(_is_list(body["remarks"], lambda one: isinstance(one, str)), "remarks: expected texts")
     _expect(_is_count(body["n_dropped"]), "n_dropped: expected a count")
     _expect(isinstance(body["has_intercept"], bool), "has_intercept: expected true or false")
     rule = body["dispersion_rule"]
@@ -177,7 +188,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     state |= {
         "names": tuple(names),
         "_n": n,
-        "_predictor": LinearPredictor(tuple(widths), tuple(body["design"])),
+        "_predictor": predictor,
+        "remarks": body["remarks"],
         "status": Status(body["status"]),
         "n_dropped": body["n_dropped"],
         "has_intercept": body["has_intercept"],

@@ -95,6 +95,9 @@ class Uncertainty:
         """Degrees of freedom that the moved coefficients take: their number, or tr((F+P)⁻¹F) under a penalty."""
         penalty = self.settled.penalty
         if penalty is None or self.empty:
+            open_ones = self.settled.undetermined(self.estimate.result)[: self.n]
+            if open_ones.any():  # what the curve depends on is fewer things than it has parameters
+                return float(np.count_nonzero(self.main_factor.kept[: self.n]))
             return float(np.count_nonzero(self.estimate.result.free[: self.n]))
         return covariance.effective_df(self.main_factor, self.main_factor.matrix - penalty)
 

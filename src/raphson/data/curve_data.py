@@ -19,9 +19,10 @@ from raphson.data.curves import (
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
 from raphson.data.messages import check_missing, listing, nearest, unknown_column
 from raphson.data.model_data import ModelData, Response
+from raphson.data.points import as_arrays, has_nan, per_response, require_finite, without_missing
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
-from raphson.data.schema import ArraySchema
+from raphson.data.schema import ArraySchema, PointsSchema
 from raphson.data.values import Levels, Table
 from raphson.errors import DataError, FormulaError
 
@@ -164,16 +165,16 @@ def from_points(
     values = values.astype(float)
     if values.ndim not in (1, 2) or not values.size:
         raise DataError(f"y: expected numbers in one or two dimensions; got shape {values.shape}")
-    if missing == "drop" and (np.isnan(values).any() or _has_nan(x)):
-        x, values, kept = _without_missing(x, values)
+    if missing == "drop" and (np.isnan(values).any() or has_nan(x)):
+        x, values, kept = without_missing(x, values)
     else:
         kept = None
-    _require_finite(x, "x")
-    _require_finite(values, "y")
+    require_finite(x, "x")
+    require_finite(values, "y")
     dropped = len(y) - len(values)
     design = np.ones((values.size, 1))
     prepared = from_arrays(
-        values.ravel(), design, weights=_per_response(weights, values, kept), groups=_per_response(groups, values, kept)
+        values.ravel(), design, weights=per_response(weights, values, kept), groups=per_response(groups, values, kept)
     )
     from dataclasses import replace
 
@@ -181,7 +182,14 @@ def from_points(
     name = getattr(y, "name", None)
     response = replace(prepared.response, name="y" if name is None else str(name))
     data = replace(
-        prepared, response=response, has_intercept=False, index=kept, n_dropped=dropped, labels=labels, names=()
+        prepared,
+        response=response,
+        has_intercept=False,
+        index=kept,
+        n_dropped=dropped,
+        labels=labels,
+        names=(),
+        schema=PointsSchema(),
     )
     return x, data
 
@@ -226,77 +234,3 @@ def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: Rows) -> np
     if bad.any() and len(response.names):
         rows.note(bad, "values that are not finite", response.text)
     return np.array(y)
-
-
-def as_arrays(x: Any) -> Any:
-    """The user's x with arrays of doubles for its leaves."""
-    if hasattr(x, "to_dict") and hasattr(x, "columns"):
-        return {str(name): as_arrays(x[name]) for name in x.columns}
-    if isinstance(x, dict):
-        return {name: as_arrays(value) for name, value in x.items()}
-    if isinstance(x, tuple) and not all(isinstance(one, int | float) for one in x):
-        return tuple(as_arrays(one) for one in x)
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        kind = "complex numbers" if array.dtype.kind == "c" else f"values of type {array.dtype}"
-        raise DataError(f"x: expected real numbers; got {kind}")
-    return array.astype(float)
-
-
-def _leaves(x: Any) -> list[np.ndarray]:
-    if isinstance(x, dict):
-        return [leaf for value in x.values() for leaf in _leaves(value)]
-    if isinstance(x, tuple):
-        return [leaf for value in x for leaf in _leaves(value)]
-    return [x]
-
-
-def _has_nan(x: Any) -> bool:
-    return any(np.isnan(leaf).any() for leaf in _leaves(x))
-
-
-def _require_finite(x: Any, what: str) -> None:
-    for leaf in _leaves(x):
-        if not np.isfinite(leaf).all():
-            raise DataError(
-                f"{what}: expected finite numbers; {np.sum(~np.isfinite(leaf))} are missing or infinite. Drop them"
-            )
-
-
-def _without_missing(x: Any, y: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Drop the rows where x or y is missing, if it is clear which axis of x is the rows."""
-    n = len(y)
-    good = ~np.isnan(y).reshape(n, -1).any(axis=1)
-    for leaf in _leaves(x):
-        if np.isnan(leaf).any():
-            if leaf.ndim == 0 or len(leaf) != n:
-                raise DataError(
-                    f"x: expected {n} rows like y, to drop those with missing values; got shape {leaf.shape}"
-                )
-            good &= ~np.isnan(leaf).reshape(n, -1).any(axis=1)
-    if not good.any():
-        raise DataError("data: no row without missing values is left")
-    kept = np.flatnonzero(good)
-
-    def cut(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {name: cut(value) for name, value in part.items()}
-        if isinstance(part, tuple):
-            return tuple(cut(value) for value in part)
-        return part[kept] if part.ndim and len(part) == n else part
-
-    return cut(x), y[kept], kept
-
-
-def _per_response(values: Any, y: np.ndarray, kept: np.ndarray | None) -> Any:
-    """One value per response: given for each, or for each row of them."""
-    if values is None:
-        return None
-    array = np.asarray(values)
-    if kept is not None and array.ndim and len(array) > len(y):
-        array = array[kept]
-    if array.shape == y.shape:
-        return array.ravel()
-    if y.ndim == 2 and array.shape == (len(y),):
-        return np.repeat(array, y.shape[1])
-    return array

@@ -86,6 +86,11 @@ class Curve:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Curve) and self.text == other.text
 
+    @property
+    def transformed(self) -> bool:
+        """Whether it is more than one bare name."""
+        return not isinstance(self.tree, ast.Name)
+
     def evaluate(self, values: Mapping[str, Any], functions: Callable[[str], Any]) -> Any:
         """The value, given each name's value and where functions are found (:func:`numpy_function`)."""
         return _evaluate(self.tree, values, functions, None)

@@ -15,6 +15,7 @@ from raphson.data.extras import array_argument, parse_argument
 from raphson.data.formula import Formula, parse_formula
 from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import NewData, take_rows
+from raphson.data.points import as_arrays
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
@@ -26,7 +27,7 @@ _MISSING = ("drop", "raise", "nan")
 class Schema:
     """Rebuilds a fit's design for new data.
 
-    :class:`FormulaSchema` and :class:`ArraySchema` are its two kinds. Both give
+    :class:`FormulaSchema`, :class:`ArraySchema` and :class:`PointsSchema` are its kinds. All give
 
     * ``names``: the design's column names;
     * ``design(new, missing="drop", offset=None)``: a :class:`NewData`;
@@ -60,6 +61,8 @@ class Schema:
             _expect(isinstance(saved, dict), "a dict")
             if saved.get("kind") == "arrays":
                 return ArraySchema._from_dict(saved)
+            if saved.get("kind") == "points":
+                return PointsSchema()
             _expect(saved.get("kind") == "formula", "the kind 'formula' or 'arrays'")
             return FormulaSchema._from_dict(saved)
         except (RaphsonError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -319,6 +322,36 @@ class ArraySchema(Schema):
         names = _texts(saved["names"], "names")
         _expect(bool(names), "column names")
         return ArraySchema(names, saved["offset_given"])
+
+
+class PointsSchema(Schema):
+    """The schema of what a user's function of ``(params, x)`` takes: arrays of any shape, whole."""
+
+    names = ()
+    needs_offset = False
+
+    def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
+        """Check a new x, for the function to predict at.
+
+        Parameters
+        ----------
+        new : whatever the function takes: an array, a tuple or a dict of arrays, a data frame.
+        missing : of no effect: only the function knows which axis the rows are.
+        offset : refused.
+
+        Raises
+        ------
+        DataError
+            If something is not a real number.
+        """
+        check_missing(missing, _MISSING)
+        if offset is not None:
+            raise DataError("offset: the fit of a function has none")
+        return NewData(as_arrays(new), None, None, 0, None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the schema down, safe for JSON."""
+        return {"kind": "points"}
 
 
 def _as_columns(new: Any) -> Any:

@@ -231,6 +231,23 @@ class Model:
         """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
         return None
 
+    @property
+    def start_note(self) -> str:
+        """Where the starting values came from, in words, once :meth:`start` had to look for them; else empty."""
+        return ""
+
+    def advice(self, status: Any) -> str:
+        """What a status means for a model of this kind, and what to do about it."""
+        return status.advice
+
+    def remarks(self, result: Any, dispersion: float, cov: str) -> list[str]:
+        """What the user should know of an estimate beside its numbers, a sentence each."""
+        return []
+
+    def undetermined(self, result: Any) -> np.ndarray:
+        """(p,) mask of the parameters that can change and leave every row as it is, for want of a dropped column."""
+        return np.zeros(self.predictor.n_params, dtype=bool)
+
     def settled(self, theta: np.ndarray) -> Model:
         """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
         return self

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.curve_data import as_arrays, from_curve, from_points
+from raphson.data.curve_data import from_curve, from_points
 from raphson.data.messages import listing
 from raphson.data.model_data import ModelData
+from raphson.data.points import as_arrays
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.curves import (
@@ -39,7 +40,7 @@ class ReadCurve:
     initial : (p,) starting values, NaN where there is none.
     structure : what tracing showed.
     explain : says what is wrong where the curve is not finite.
-    response : how the response is written.
+    transformed : whether the response is a function of a column, not one itself.
     by, labels : (n,) the curve that each row belongs to, where there are many, and what they are called.
     """
 
@@ -49,7 +50,7 @@ class ReadCurve:
     initial: np.ndarray
     structure: Structure
     explain: Callable[[np.ndarray], str]
-    response: str
+    transformed: bool
     by: np.ndarray | None = None
     labels: tuple[Any, ...] = ()
 
@@ -97,7 +98,7 @@ def read_curve(
         initial,
         structure,
         explanation(read.curve, read.columns, read.parameters, X, read.data.index),
-        read.response.text,
+        read.response.transformed,
         read.by,
         read.labels,
     )
@@ -140,12 +141,12 @@ def read_function(
         raise ModelError(f"model: expected predictions of the shape of y, {y_shape}; the function returns {shape}")
     return ReadCurve(
         replace(prepared, X=x),
-        NonlinearPredictor(made, len(initial), False),
+        NonlinearPredictor(made, len(initial), False, function),
         parameters,
         initial,
         structure,
         explain_function(made, parameters, x),
-        "y",
+        False,
     )
 
 
@@ -254,6 +255,7 @@ def nonlinear_model(
         dimensions=read.structure.dimensions,
         explain=read.explain,
         seed=0 if seed is None else seed,
+        transformed=read.transformed,
     )
 
 

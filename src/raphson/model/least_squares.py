@@ -10,6 +10,7 @@ problem (Ruhe and Wedin 1980, SIAM Review 22, 318, section 3).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,15 +20,18 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block
+from raphson.data.messages import listing
 from raphson.errors import ConvergenceError
 from raphson.model.base import Model
+from raphson.model.curve_remarks import remarks
 from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
 from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.identification import open_directions, without_error
 from raphson.model.nonlinear import Exact, NonlinearPredictor
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.objective import Evaluation, Need, Objective, Root
 from raphson.model.screening import Screen
-from raphson.model.search import Ground, ends, search
+from raphson.model.search import Ground, ends, points_of, search
 
 VISIBLE = 1e-3
 """Share of the response's variation below which what a curve misses is not looked at."""
@@ -53,6 +57,21 @@ DEGENERATE = 1e8
 UNSEEN = 1e-26
 """Share of Σ y² below which sums of squares differ by rounding only."""
 
+ADVICE = {
+    "search failed": (
+        "no step along the last direction lowered the sum of squares: a flat valley, a parameter on its way to "
+        "infinity or a kink in the curve stopped the iteration; give other starting values, bounds=, or a simpler curve"
+    ),
+    "boundary": (
+        "the iteration ran into the edge of where the curve is finite; keep it inside with bounds=, or start elsewhere"
+    ),
+    "singular": (
+        "the Jacobian is singular where the iteration stands: give other starting values, hold a parameter with "
+        "fixed=, or simplify the curve"
+    ),
+}
+"""What a status means for a curve, where that differs from what it means in general."""
+
 
 @dataclass(frozen=True)
 class NonlinearModel(Model):
@@ -70,6 +89,7 @@ class NonlinearModel(Model):
     explain : what is wrong at a point where f is not finite, in words.
     seed : of the search for starting values.
     searched : whether a doubtful end makes other starts be tried.
+    transformed : whether the response is a function of a column, not one itself.
     """
 
     curve: NonlinearPredictor = None  # type: ignore[assignment]
@@ -82,6 +102,7 @@ class NonlinearModel(Model):
     explain: Any = None
     seed: int = 0
     searched: bool = True
+    transformed: bool = False
 
     # -- structure ---------------------------------------------------------------------------------------------
 
@@ -134,6 +155,29 @@ class NonlinearModel(Model):
         ones = np.ones((len(self.y), 1))
         data: ModelData = replace(self.data, X=ones, names=("Intercept",), has_intercept=True)
         return GeneralisedLinearModel(family, data, self.y, self.weight, None, self.weights_kind)
+
+    # -- what the data determine -------------------------------------------------------------------------------
+
+    def remarks(self, result: Any, dispersion: float, cov: str) -> list[str]:
+        R = self._root(result)
+        directions = open_directions(R, result.free | result.aliased, result.theta, dispersion)
+        return list(remarks(self, result, directions, R, dispersion, cov))
+
+    def advice(self, status: Any) -> str:
+        return str(ADVICE.get(status.value, status.advice))
+
+    def undetermined(self, result: Any) -> np.ndarray:
+        directions = open_directions(self._root(result), result.free | result.aliased, result.theta, math.nan)
+        return without_error(directions, len(result.theta))
+
+    def _root(self, result: Any) -> np.ndarray:
+        """R (m, p) with RᵀR = JᵀWJ + P at the estimate."""
+        part = result.evaluation.information.get("expected")
+        if not isinstance(part, Root):
+            need = Need(kinds=("expected",), root=True)
+            part = self.objective.evaluate(result.theta, need).information["expected"]
+        assert isinstance(part, Root)
+        return part.triangle[:, :-1]
 
     # -- conditionally linear parameters -----------------------------------------------------------------------
 
@@ -194,7 +238,23 @@ class NonlinearModel(Model):
                 "start: at none of the starting values tried was the curve finite in every row; pass start= with a "
                 "value for each parameter"
             )
+        self.__dict__["start_note"] = self._told(best[0])
         return self.objective.evaluate(best[0], need)
+
+    def _told(self, best: np.ndarray) -> str:
+        """What the search for starting values did."""
+        missing = np.flatnonzero(np.isnan(self._given))
+        won = ", ".join(f"{self.names[j]} = {best[j]:.4g}" for j in missing)
+        solved = listing([self.names[j] for j in np.flatnonzero(np.isnan(self.initial) & self.projected)])
+        return (
+            f"no starting value was given for {listing([self.names[j] for j in missing])}: of "
+            f"{points_of(self._effort):,} points over four orders of magnitude about the scales that the data give the "
+            f"parameters, drawn and then crossed, the best was {won}" + (f", solving for {solved}" if solved else "")
+        )
+
+    @cached_property
+    def start_note(self) -> str:
+        return ""
 
     def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Whether another start should be tried.
@@ -246,18 +306,21 @@ class NonlinearModel(Model):
 
     def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
         """Other places to start from, the most promising first; others again for each number."""
-        exact = isinstance(self.curve.derivatives, Exact)
-        effort = 1.0 if self.curve.by_row else 0.25 if exact else 0.03
         screen = Screen(self.curve, self.data.X, self.y, self.row_weight, self.projected)
         found = []
         zero = np.zeros_like(self._given)
         with np.errstate(all="ignore"):
-            for theta in search(self._ground, screen, 2 * count, (self.seed, number), effort):
+            for theta in search(self._ground, screen, 2 * count, (self.seed, number), self._effort):
                 evaluation = self.objective.evaluate(self.objective.moved(theta, zero), Need())
                 if evaluation.finite:
                     found.append(evaluation)
         found.sort(key=lambda evaluation: -evaluation.value)
         return [evaluation.theta for evaluation in found[:count]]
+
+    @property
+    def _effort(self) -> float:
+        """Share of the usual number of points that the search takes."""
+        return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, Exact) else 0.03
 
     @property
     def _ground(self) -> Ground:

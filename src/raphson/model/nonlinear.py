@@ -16,7 +16,7 @@ import numpy as np
 from raphson.autodiff.finite import differentiate, jacobian, noise_level
 from raphson.autodiff.trace import readable_errors
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
-from raphson.data.curves import Curve
+from raphson.data.curves import Curve, parse_curve
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
@@ -57,10 +57,13 @@ class Exact:
     ----------
     function : f(theta (p,), x) -> (size,), traceable.
     what : what the function is called in messages.
+    written : the expression that the function is, as :func:`saved_curve` reads it; None for a user's function.
     """
 
-    def __init__(self, function: Callable[[Any, Any], Any], what: str = "the model") -> None:
-        self.function, self.what = function, what
+    def __init__(
+        self, function: Callable[[Any, Any], Any], what: str = "the model", written: dict[str, Any] | None = None
+    ) -> None:
+        self.function, self.what, self.written = function, what, written
         self._backward = False
         """Whether f has no forward derivative (some library functions bring only the other kind)."""
 
@@ -244,7 +247,48 @@ def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[
         values |= {name: x[k] for k, name in enumerate(columns)}
         return jnp.broadcast_to(curve.evaluate(values, jax_function) * 1.0, x.shape[1:])
 
-    return Exact(function, f"the curve {curve.text}")
+    written = {"text": curve.text, "columns": list(columns), "parameters": list(parameters)}
+    return Exact(function, f"the curve {curve.text}", written)
+
+
+class Absent:
+    """What stands for a user's function in a fit that was loaded: functions are not saved."""
+
+    written = None
+
+    def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        raise ModelError(
+            "predict: a saved fit does not carry the function that it was fitted with; call the function itself at "
+            "fit.params, or fit an expression, which is saved"
+        )
+
+    def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        return self.value(theta, x)
+
+    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+        return self.value(theta, x)
+
+    def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        return self.value(theta, x)
+
+
+def saved_predictor(saved: Any, names: Sequence[str]) -> NonlinearPredictor:
+    """The predictor that :meth:`NonlinearPredictor.to_dict` described; an expression is checked like a user's.
+
+    Raises
+    ------
+    RaphsonError, ValueError
+        If it is not one of the named parameters.
+    """
+    if saved is None:
+        return NonlinearPredictor(Absent(), len(names), False)
+    columns, parameters = tuple(saved["columns"]), tuple(saved["parameters"])
+    if parameters != tuple(names) or not isinstance(saved["text"], str):
+        raise ValueError("curve: expected an expression of the fit's parameters")
+    curve = parse_curve(saved["text"], {*columns, *parameters}, "saved curve")
+    if set(curve.names) != {*columns, *parameters}:
+        raise ValueError("curve: expected an expression of the fit's columns and parameters")
+    return NonlinearPredictor(curve_derivatives(curve, columns, parameters), len(names), True)
 
 
 @dataclass(frozen=True)
@@ -267,6 +311,9 @@ class CurvedJacobian(Jacobian):
         padded[: u.shape[1]] = u[0]
         return self.derivatives.bend(self.theta, self.x, padded)
 
+    def second(self) -> np.ndarray:
+        return self.derivatives.second(self.theta, self.x)[None, :, :, : len(self.parts[0])]
+
 
 @dataclass(frozen=True)
 class NonlinearPredictor:
@@ -278,14 +325,20 @@ class NonlinearPredictor:
     n_params : p.
     by_row : whether x is (d, n), a column for each row, and f goes row by row; else x is the user's own, and goes to
         f whole.
+    owner : the user's function, which compiled derivatives hold weakly: it lives as long as the predictor.
     """
 
     derivatives: Derivatives
     n_params: int
     by_row: bool
+    owner: Any = None
 
     linear: ClassVar[bool] = False
     n_predictors: ClassVar[int] = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Itself as text, for a saved fit; None in place of a user's function."""
+        return {"curve": getattr(self.derivatives, "written", None)}
 
     def blocks(
         self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None

@@ -92,6 +92,10 @@ class Jacobian:
         """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p); None where η is linear in θ."""
         return None
 
+    def second(self) -> np.ndarray | None:
+        """∂²η_k/∂θ² of each row, (K, p, p, rows); None where it is not there to be had, or zero."""
+        return None
+
     def bend_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | None:
         """The bend times v, without the matrix."""
         bend = self.bend(u)
@@ -185,6 +189,10 @@ class LinearPredictor:
     def slices(self) -> list[slice]:
         """Where each predictor's coefficients lie in θ."""
         return [slice(b - width, b) for b, width in zip(accumulate(self.widths), self.widths, strict=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Itself as numbers, for a saved fit."""
+        return {"widths": list(self.widths), "design": list(self.design)}
 
     def blocks(
         self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None

@@ -95,6 +95,11 @@ class Ground:
         return points if self.box is None else np.clip(points, *self.box)
 
 
+def points_of(effort: float) -> int:
+    """How many points a search looks at, at most, with a share of the usual effort."""
+    return int(effort * (WIDE + GENERATIONS * BRED))
+
+
 def search(
     ground: Ground, value: Callable[[np.ndarray], np.ndarray], count: int, seed: Any, effort: float = 1.0
 ) -> np.ndarray:

@@ -122,6 +122,8 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
     if twin is not None:
         again = maximize(model.objective, twin, options.method, free=model.free, **options.keywords())
         result = replace(again, path=result.path.then(again.path))
+    if start is None and model.start_note:
+        note = f"{note or model.advice(result.status)}; {model.start_note}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
     if limit is not None:
         inner = _resumed(limit.model, options, result)
@@ -159,11 +161,11 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
         rest = maximize(model.objective, best.theta, options.method, free=model.free, **options.keywords())
         best = replace(rest, path=best.path.then(rest.path))
     if best is first:
-        return first, f"{first.status.advice}; {doubt}, and {tried} other starts led to nothing better"
+        return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better"
     if _level(best, first) and first.status.converged:
-        return first, f"{first.status.advice}; {doubt}, and the best of {tried} other starts led to the same"
+        return first, f"{model.advice(first.status)}; {doubt}, and the best of {tried} other starts led to the same"
     best = replace(best, path=first.path.then(Path([first.path.steps[-1], *best.path.steps])))
-    return best, f"{best.status.advice}; {doubt}: the best of {tried} other starts is shown"
+    return best, f"{model.advice(best.status)}; {doubt}: the best of {tried} other starts is shown"
 
 
 def _condition(result: Result) -> float:

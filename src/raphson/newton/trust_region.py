@@ -86,6 +86,9 @@ class TrustRegion:
         step = fixed.copy()
         damping = length = 0.0
         T = np.asarray(np.linalg.qr(np.column_stack([R[:, beta], R[:, alpha], z]), mode="r"))
+        if b and not (kept := _independent(T[:b, :b])).all():
+            # A column that earlier ones explain would claim a row of T that belongs to the others: it stays put.
+            return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
         if a:
             inner = T[b : b + a, b : b + a]
             lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
@@ -149,6 +152,11 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
         if not low < tau < high:
             tau = max(0.001 * high, np.sqrt(low * high))
     return v, tau
+
+
+def _independent(R: np.ndarray) -> np.ndarray:
+    """Mask of the columns of a triangle that no earlier one explains."""
+    return np.abs(R.diagonal()) > NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", R, R))
 
 
 def _triangular(R: np.ndarray, right: np.ndarray) -> np.ndarray:

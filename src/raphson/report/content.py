@@ -127,7 +127,13 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Deviance", numbers.rounded(fit.deviance)),
         ("Null deviance", numbers.rounded(fit.null_deviance)),
     ]
-    if math.isnan(fit.deviance):  # a likelihood without a mean has none
+    if not getattr(fit, "linear", True):
+        pairs[-2:] = [
+            ("Residual SD", count(fit.residual_sd, 6)),
+            ("Residual SS", count(fit.rss, 6)),
+            ("Condition no.", numbers.short(fit.condition_number)),
+        ]
+    elif math.isnan(fit.deviance):  # a likelihood without a mean has none
         del pairs[-2:]
     if getattr(fit, "bias", None) is not None:
         pairs.append(("Bias reduction", str(fit.bias).capitalize()))
@@ -161,6 +167,13 @@ def warning(fit: Any) -> str:
     if not remark:
         return "The iteration did not reach the maximum: do not use these estimates."
     return remark[0].upper() + remark[1:] + ("" if remark.endswith(".") else ".")
+
+
+def remarks(fit: Any) -> list[str]:
+    """What the user should know of the numbers, a sentence each, unless :func:`warning` has said it."""
+    if warning(fit):
+        return []
+    return [text[0].upper() + text[1:] + "." for text in getattr(fit, "remarks", [])]
 
 
 def _status(fit: Any) -> str:

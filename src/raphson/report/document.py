@@ -18,6 +18,7 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
     level : float
         Coverage of the intervals.
     """
+    curve = {} if getattr(fit, "linear", True) else {"rss": fit.rss, "residual_sd": fit.residual_sd}
     return {
         "formula": fit.formula,
         "family": fit.family.name,
@@ -40,6 +41,9 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
         "deviance": fit.deviance,
         "null_deviance": fit.null_deviance,
         "dispersion": fit.dispersion,
+        **curve,
+        "condition_number": getattr(fit, "condition_number", math.nan),
+        "remarks": list(getattr(fit, "remarks", [])),
         "theta": fit.theta,
         "theta_se": fit.theta_se,
         "level": level,

@@ -66,6 +66,7 @@ def html_page(fit: Any, level: float = 0.95) -> str:
         f"<h1>{escape(title)}</h1>",
         f"<p class='status{'' if fit.converged else ' failed'}'>{verdict}</p>",
         f"<p class='remark'>{escape(remark)}</p>" if remark else "",
+        *(f"<p class='remark'>{escape(text)}</p>" for text in content.remarks(fit)),
         f"<div class='wide'>{facts_html(fit)}</div>",
         "<h2>Coefficients</h2>",
         f"<div class='wide'>{coefficients_html(fit, rows, level)}</div>",

@@ -62,6 +62,8 @@ def as_text(fit: Any, level: float = 0.95) -> str:
     remark = content.warning(fit)
     if remark:
         lines += textwrap.wrap(remark, _WIDTH, subsequent_indent="    ")
+    for text in content.remarks(fit):
+        lines += textwrap.wrap(f"Note: {text}", _WIDTH, subsequent_indent="    ")
     return "\n".join(lines)
 
 
@@ -76,6 +78,7 @@ def as_html(fit: Any, level: float = 0.95) -> str:
             coefficients_html(fit, rows, level),
             f"<p>{escape(content.verdict(fit).capitalize())}.</p>",
             f"<p><strong>{escape(remark)}</strong></p>" if remark else "",
+            *(f"<p>{escape(text)}</p>" for text in content.remarks(fit)),
         ]
     )
 

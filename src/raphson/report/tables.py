@@ -28,7 +28,7 @@ def tidy(fit: Any, level: float = 0.95) -> pd.DataFrame:
 
 GLANCE = (
     *("null_deviance", "df_null", "llf", "aic", "bic", "deviance", "df_resid", "df_model", "nobs"),
-    *("dispersion", "converged", "distance", "n_iter"),
+    *("dispersion", "converged", "distance", "n_iter", "condition_number"),
 )
 
 

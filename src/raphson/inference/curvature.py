@@ -1,0 +1,194 @@
+r"""How curved a fit by least squares is: the measures of Bates and Watts, Box's bias, Hougaard's skewness.
+
+Wald intervals and standard errors take the expectation surface η(θ) for a plane and the parameters on it for a
+straight, even grid. With J = QR and H_i = ∂²η_i/∂θ², the accelerations in the coordinates of orthonormal tangents are
+
+    A_i = R⁻ᵀ H_i R⁻¹,    (n, p, p)
+
+Their part in the tangent plane, QQᵀA, is how the parameters' grid bends (another parametrisation has another), the
+rest, (I − QQᵀ)A, how the surface itself does. Times ρ = s√p they have no unit; times √F(p, ν; level) they are the
+curvature over the radius of the joint confidence region (Bates and Watts 1980, J. R. Statist. Soc. B 42, 1, sections
+2.2-2.4; 1988, Nonlinear Regression Analysis and Its Applications, section 7.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LIMIT = 0.5
+"""Curvature times √F up to which the plane serves: it then lies within some 15% of the surface over the confidence
+region (Bates and Watts 1980, section 2.5; Ratkowsky 1983, Nonlinear Regression Modeling, section 2.6: 1/(2√F))."""
+
+SHIFTS = 200
+"""Steps of the search for the direction of greatest curvature."""
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Bates and Watts's relative curvatures, each times √F: below ½ the linear approximation serves.
+
+    Attributes
+    ----------
+    intrinsic, parameter_effects : root mean square over all directions; R's ``MASS::rms.curv`` gives the same.
+    max_intrinsic, max_parameter_effects : in the direction of greatest curvature.
+    root_f : √F(p, ν; level), which they are multiplied with.
+    level : coverage of the joint confidence region.
+    bias : Box's approximate bias of each estimate (1971, J. R. Statist. Soc. B 33, 171, equation 2.24).
+    skewness : Hougaard's approximate skewness of each estimate (1985, J. R. Statist. Soc. B 47, 103): below 0.1 in size
+        close to symmetric, above 0.25 visibly skewed (Ratkowsky 1990).
+    """
+
+    intrinsic: float
+    parameter_effects: float
+    max_intrinsic: float
+    max_parameter_effects: float
+    root_f: float
+    level: float
+    bias: pd.Series = field(repr=False)
+    skewness: pd.Series = field(repr=False)
+
+    @property
+    def linear(self) -> bool:
+        """Whether both root mean squares are below ½, so that Wald intervals and ellipses can be trusted."""
+        return max(self.intrinsic, self.parameter_effects) < LIMIT
+
+    @property
+    def verdict(self) -> str:
+        """What follows, in words."""
+        if not self.intrinsic < LIMIT:
+            return (
+                "the surface itself is curved over the confidence region: neither Wald nor profile intervals hold "
+                "their level; bootstrap"
+            )
+        if not self.parameter_effects < LIMIT:
+            return (
+                "the parameters are curved over the confidence region: take profile intervals, which do not depend on "
+                "the parametrisation, or other parameters"
+            )
+        return "the curve is close to linear over the confidence region: Wald intervals serve"
+
+    def __repr__(self) -> str:
+        return (
+            f"Curvature times √F (1 is as curved as the {100 * self.level:g}% region is wide):\n"
+            f"  intrinsic          {self.intrinsic:.4f} (greatest {self.max_intrinsic:.4f})\n"
+            f"  parameter effects  {self.parameter_effects:.4f} (greatest {self.max_parameter_effects:.4f})\n"
+            f"{self.verdict}"
+        )
+
+
+def relative_curvatures(
+    J: np.ndarray, H: np.ndarray, dispersion: float
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float], tuple[float, float]]:
+    """Bias, skewness, and (root mean square, greatest) of the intrinsic and of the parameter-effects curvature.
+
+    Parameters
+    ----------
+    J : (n, p), ∂η/∂θ, rows times √w; of full rank.
+    H : (n, p, p), ∂²η/∂θ², rows times √w.
+    dispersion : s².
+
+    Examples
+    --------
+    A circle of radius 2 has the curvature ½, all of it intrinsic; here s√p is 1.
+
+    >>> _, _, intrinsic, effects = relative_curvatures(np.array([[0.0], [2.0]]), np.array([[[-2.0]], [[0.0]]]), 1.0)
+    >>> intrinsic[1], effects[1]
+    (0.5, 0.0)
+    """
+    n, p = J.shape
+    scale = np.sqrt(np.einsum("ij,ij->j", J, J))
+    Q, R = np.linalg.qr(J / scale)
+    T = np.linalg.inv(R) / scale[:, None]  # θ = T z, with z the coordinates along the columns of Q
+    A = T.T @ H @ T
+    flat = A.reshape(n, p * p)
+    tangential = Q.T @ flat
+    normal = flat - Q @ tangential
+    normal -= Q @ (Q.T @ normal)
+    radius = np.sqrt(dispersion * p)
+    measures = [
+        (radius * _root_mean_square(part.reshape(-1, p, p)), radius * _greatest(part.reshape(-1, p, p)))
+        for part in (normal, tangential)
+    ]
+    B = tangential.reshape(p, p, p)
+    bias = -0.5 * dispersion * T @ np.einsum("qkk->q", B)
+    # Hougaard's third moment in the coordinates z: −s⁴ (B_jkl + B_kjl + B_ljk), then carried over to θ_i by T.
+    third = np.einsum("ij,ik,il,jkl->i", T, T, T, B + B.transpose(1, 0, 2) + B.transpose(1, 2, 0))
+    spread = np.einsum("ij,ij->i", T, T)
+    skewness = -np.sqrt(dispersion) * third / spread**1.5
+    return bias, skewness, measures[0], measures[1]
+
+
+def _root_mean_square(A: np.ndarray) -> float:
+    """√ of the mean of ‖A(d, d)‖² over the unit sphere, Σ_i (2 Σ a_ijk² + (Σ a_ijj)²)/(p(p + 2))."""
+    p = A.shape[-1]
+    traces = np.einsum("ijj->i", A)
+    return float(np.sqrt((2.0 * np.einsum("ijk,ijk->", A, A) + traces @ traces) / (p * (p + 2))))
+
+
+def _greatest(A: np.ndarray) -> float:
+    """max ‖A(d, d)‖ over unit d: power iteration d ← g/‖g‖, g_k = Σ_i A_i(d, d) (A_i d)_k, from many directions."""
+    p = A.shape[-1]
+    # Rotating the rows changes no length, so that at most p(p + 1)/2 of them need to be kept.
+    A = np.asarray(np.linalg.qr(A.reshape(len(A), p * p), mode="r")).reshape(-1, p, p)
+    A = 0.5 * (A + A.transpose(0, 2, 1))
+    vectors = np.linalg.eigh(np.einsum("ijk,ikl->jl", A, A))[1]
+    draws = np.random.default_rng(0).normal(size=(p, 8 * p))
+    D = np.concatenate([np.eye(p), vectors, draws / np.linalg.norm(draws, axis=0)], axis=1)
+    best = np.zeros(D.shape[1])
+    for _ in range(SHIFTS):
+        AD = np.einsum("ijk,kd->ijd", A, D)
+        bent = np.einsum("ijd,jd->id", AD, D)
+        value = np.sqrt(np.einsum("id,id->d", bent, bent))
+        if (value <= best * (1.0 + 1e-12)).all():
+            break
+        best = np.maximum(best, value)
+        step = np.einsum("id,ijd->jd", bent, AD)
+        length = np.linalg.norm(step, axis=0)
+        # Half of d is kept, so that a direction that maps to its opposite side does not swing to and fro.
+        D = np.where(length > 0, step / np.where(length > 0, length, 1.0), 0.0) + 0.5 * D
+        D /= np.linalg.norm(D, axis=0)
+    return float(best.max(initial=0.0))
+
+
+def curvature_of(
+    J: np.ndarray, H: np.ndarray, dispersion: float, df: float, level: float, names: list[str], free: np.ndarray
+) -> Curvature:
+    """The measures of a fit, over its free parameters.
+
+    Parameters
+    ----------
+    J, H : as :func:`relative_curvatures` takes them, of all p parameters.
+    dispersion, df : s² and its degrees of freedom.
+    level : coverage of the joint region.
+    names, free : (p,) of the parameters, and which of them were estimated.
+    """
+    import pandas as pd
+    from scipy.special import fdtri
+
+    chosen = np.flatnonzero(free)
+    bias, skewness, intrinsic, effects = relative_curvatures(
+        J[:, chosen], H[:, chosen[:, None], chosen[None, :]], dispersion
+    )
+    root_f = float(np.sqrt(fdtri(len(chosen), df, level)))
+
+    def of_all(values: np.ndarray) -> Any:
+        out = np.full(len(names), np.nan)
+        out[chosen] = values
+        return pd.Series(out, index=names)
+
+    return Curvature(
+        intrinsic[0] * root_f,
+        effects[0] * root_f,
+        intrinsic[1] * root_f,
+        effects[1] * root_f,
+        root_f,
+        level,
+        of_all(bias),
+        of_all(skewness),
+    )

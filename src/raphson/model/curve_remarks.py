@@ -1,0 +1,122 @@
+"""What a user must know of a fitted curve beside its numbers, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from raphson.data.messages import listing
+from raphson.model.families.robust import Robust
+from raphson.model.identification import Open, describe, without_error
+from raphson.model.objective import Need
+
+STILL = 1e-3
+"""Residual standard deviations by which a curve moves at most when a parameter that has run away doubles."""
+
+FURTHER = 100.0
+"""By which such a parameter is multiplied, to see whether the curve still fits."""
+
+
+def remarks(
+    model: Any, result: Any, open_ones: list[Open], R: np.ndarray, dispersion: float, cov: str
+) -> Iterator[str]:
+    """Yield them, the most important first.
+
+    Parameters
+    ----------
+    model, result : the curve, and where its iteration ended.
+    open_ones : directions that the data leave open.
+    R : (m, p), RᵀR = JᵀWJ + P.
+    dispersion : φ̂.
+    cov : kind of covariance that the standard errors come from.
+    """
+    names, theta = model.names, result.theta
+    yield from _open(open_ones, names, theta)
+    known = ~without_error(open_ones, len(theta))
+    yield from _runaway(model, result, R, dispersion, known)
+    yield from _at_bounds(model, result)
+    held = [name for name, moved in zip(names, model.movable, strict=True) if not moved]
+    if held:
+        yield f"{listing(held)}: held by fixed=, so that {'they have' if len(held) > 1 else 'it has'} no standard error"
+    if isinstance(model.family, Robust):
+        yield (
+            f"the loss is {model.family.name}'s, with the scale {float(model.family.scale):.5g}: standard errors are "
+            f"{_spread(cov)}, and llf, aic and bic are NaN, since the loss is no likelihood"
+        )
+    if model.transformed:
+        yield (
+            f"the response is {model.data.response.name}: residuals, predictions, standard errors and llf are on its "
+            "scale, and llf does not compare with that of another response"
+        )
+    if model.penalty is not None:
+        yield (
+            "with a penalty the standard errors are those of the penalised estimates around their own mean, without "
+            "their bias; llf is without the penalty"
+        )
+
+
+def _spread(cov: str) -> str:
+    if cov == "model":
+        return "those of the loss taken for a likelihood"
+    return f"by the sandwich ({cov})"
+
+
+def _open(open_ones: list[Open], names: tuple[str, ...], theta: np.ndarray) -> Iterator[str]:
+    for direction in open_ones:
+        words = describe(direction, names, theta)
+        who = [names[j] for j in np.flatnonzero(direction.involved)]
+        if direction.exact and len(who) == 1:
+            yield (
+                f"the data do not determine {words}: near the estimate no row's prediction depends on it; its standard "
+                "error is NaN. Hold it with fixed=, or leave it out"
+            )
+        elif direction.exact:
+            yield (
+                f"the data do not determine {words}: the sum of squares is the same whatever the share of each, and "
+                "their standard errors are NaN. Hold one of them with fixed=, or write the curve with fewer parameters"
+            )
+        else:
+            sizes = [f"{name} ± {abs(direction.step[names.index(name)]):.3g}" for name in who]
+            yield (
+                f"the data hardly determine {words}: a flat valley, in which one standard error is {', '.join(sizes)}. "
+                "Trust profiles rather than Wald intervals; bring data that tell them apart, or hold one with fixed="
+            )
+
+
+def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: np.ndarray) -> Iterator[str]:
+    """Parameters that the curve no longer depends on where they are."""
+    if not dispersion > 0:
+        return
+    theta, value = result.theta, result.evaluation.value
+    effect = np.abs(theta) * np.sqrt(np.einsum("ij,ij->j", R, R))
+    for j in np.flatnonzero(known & result.free & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
+        name = model.names[j]
+        step = np.zeros_like(theta)
+        step[j] = (FURTHER - 1.0) * theta[j]
+        with np.errstate(all="ignore"):
+            there = model.objective.evaluate(model.objective.moved(theta, step), Need())
+        if there.finite and there.value >= value - 0.01 * dispersion:
+            yield (
+                f"{name} runs to infinity: at {name} = {FURTHER * theta[j]:.3g} the curve would fit as well as at "
+                f"{theta[j]:.3g}, so that the data give no more than a bound on it"
+            )
+        else:
+            yield f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not place it there"
+
+
+def _at_bounds(model: Any, result: Any) -> Iterator[str]:
+    held = np.flatnonzero(result.at_bound)
+    if not len(held):
+        return
+    low, _ = model.box
+    where = [
+        f"{model.names[j]} at its {'lower' if result.theta[j] == low[j] else 'upper'} bound {result.theta[j]:.6g}"
+        for j in held
+    ]
+    several = len(held) > 1
+    yield (
+        f"{', '.join(where)}: {'they have' if several else 'it has'} no standard error (NaN), and the other standard "
+        f"errors, like llf, are those of a fit that holds {'them' if several else 'it'} there"
+    )

@@ -1,0 +1,148 @@
+"""Which combinations of parameters the data leave open: small singular values of the Jacobian.
+
+With the columns of √W J scaled to length 1, a right singular vector v of the singular value σ is a direction
+θ_j ← θ_j + t v_j/‖J_j‖ along which the predictors move by σt only: its standard error is √φ/σ (Belsley 1991,
+Conditioning Diagnostics, chapter 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from raphson.data.messages import listing
+
+EXACT = 1e-11
+"""Singular value, the largest being 1, below which a direction is open but for rounding."""
+
+POOR = 1e-2
+"""Singular value below which a direction may be called poorly determined, if its standard error is large too."""
+
+PART = 0.2
+"""Share of a singular vector from which on a parameter is named as part of it."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A direction that the data leave open.
+
+    Attributes
+    ----------
+    step : (p,) change of the parameters: by one standard error, or where `exact` by any length.
+    share : (p,) the unit singular vector, 0 for parameters that were not estimated.
+    exact : whether the predictors do not move at all.
+    """
+
+    step: np.ndarray
+    share: np.ndarray
+    exact: bool
+
+    @property
+    def involved(self) -> np.ndarray:
+        """(p,) mask of the parameters that take part."""
+        return np.abs(self.share) >= PART * np.abs(self.share).max()
+
+
+def open_directions(R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersion: float) -> list[Open]:
+    """The directions that the data leave open, or determine so poorly that one standard error changes all.
+
+    Parameters
+    ----------
+    R : (m, p), RᵀR = JᵀWJ (+ P).
+    free : (p,) mask of the parameters that were estimated.
+    theta : (p,) estimates.
+    dispersion : φ̂; NaN for exactly open directions only.
+
+    Examples
+    --------
+    >>> J = np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+    >>> [found] = open_directions(J, np.ones(3, bool), np.ones(3), 1.0)
+    >>> found.exact, describe(found, ("a", "b", "c"), np.array([3.0, 1.0, 1.0]))
+    (True, 'a and b, but only together (a by +2 and b by -1 is no change)')
+    """
+    index = np.flatnonzero(free)
+    J = R[:, index]
+    scale = np.sqrt(np.einsum("ij,ij->j", J, J))
+    if not len(index) or not np.isfinite(scale).all():
+        return []
+    found = []
+    for j in np.flatnonzero(scale == 0):
+        share = np.zeros(len(theta))
+        share[index[j]] = 1.0
+        found.append(Open(share, share, True))
+    index, J, scale = index[scale > 0], J[:, scale > 0], scale[scale > 0]
+    if not len(index):
+        return found
+    singular, Vt = np.linalg.svd(J / scale)[1:]
+    singular = np.append(singular, np.zeros(len(index) - len(singular)))
+    for sigma, v in zip(singular[::-1], Vt[::-1], strict=True):
+        exact = bool(sigma <= EXACT * singular[0])
+        if not exact and not (sigma <= POOR * singular[0] and dispersion > 0):
+            break
+        step, share = np.zeros(len(theta)), np.zeros(len(theta))
+        share[index] = v
+        step[index] = v / scale * (1.0 if exact else np.sqrt(dispersion) / sigma)
+        direction = Open(step, share, exact)
+        if exact or _matters(direction, theta):
+            found.append(direction)
+    return found
+
+
+def _matters(direction: Open, theta: np.ndarray) -> bool:
+    """Whether one standard error along it changes most of the parameters that take part by half of their size."""
+    part = direction.involved
+    if np.count_nonzero(part) < 2:
+        return False
+    with np.errstate(divide="ignore"):
+        relative = np.abs(direction.step[part]) / np.abs(theta[part])
+    return float(np.minimum(relative, 1.0).mean()) >= 0.5
+
+
+def without_error(directions: Sequence[Open], p: int) -> np.ndarray:
+    """(p,) mask of the parameters that exactly open directions move: they have no standard error."""
+    mask = np.zeros(p, dtype=bool)
+    for direction in directions:
+        if direction.exact:
+            mask |= np.abs(direction.share) > 1e-7
+    return mask
+
+
+def describe(direction: Open, names: Sequence[str], theta: np.ndarray) -> str:
+    """The parameters of a direction, and what stays the same along it, in words."""
+    index = np.flatnonzero(direction.involved)
+    who = [names[j] for j in index.tolist()]
+    if len(index) == 1:
+        return who[0]
+    together = " and ".join(who) if len(who) == 2 else f"{', '.join(who[:-1])} and {who[-1]}"
+    step = direction.step[index]
+    kept = _kept_product(who, step, theta[index], 1e-5 if direction.exact else 0.02)
+    if kept:
+        return f"{together}, but only {kept}"
+    step = step / np.abs(step).min()
+    moves = listing([f"{name} by {change:+.3g}" for name, change in zip(who, step, strict=True)], 8)
+    moves = " and ".join(moves.rsplit(", ", 1))
+    return f"{together}, but only together ({moves} is {'no' if direction.exact else 'hardly a'} change)"
+
+
+def _kept_product(names: Sequence[str], step: np.ndarray, theta: np.ndarray, within: float) -> str:
+    """The sum, difference, product or quotient of two parameters that a step keeps; empty if it is none of them."""
+    if len(names) != 2:
+        return ""
+    a, b = names
+    if abs(step[0] + step[1]) <= within * abs(step).max():
+        return f"{a} + {b}"
+    if theta.all():
+        relative = step / theta
+        ratio = float(-relative[0] / relative[1])  # a^m b^n stays where m relative_a + n relative_b = 0: n/m
+        simple = Fraction(ratio).limit_denominator(3)
+        if simple and abs(simple.numerator) <= 3 and abs(float(simple) - ratio) <= within * abs(ratio):
+            m, n = simple.denominator, simple.numerator
+            left = a if m == 1 else f"{a}^{m}"
+            right = b if abs(n) == 1 else f"{b}^{abs(n)}"
+            return f"{left}*{right}" if n > 0 else f"{left}/{right}"
+    if abs(step[0] - step[1]) <= within * abs(step).max():
+        return f"{a} - {b}"
+    return ""

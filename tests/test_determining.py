@@ -1,0 +1,154 @@
+"""Curves that the data do not determine, and other things that a fit must say of its numbers."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+
+rng = np.random.default_rng(1)
+X = np.linspace(0.1, 4.0, 30)
+NOISE = rng.normal(size=30)
+DECAY = pd.DataFrame({"x": X, "y": 3.0 * np.exp(-0.7 * X) + 0.05 * NOISE, "zero": 0.0 * X})
+PLAIN = rp.nls("y ~ a*exp(-c*x)", DECAY, start={"c": 1.0})
+
+
+def quiet(*arguments, **keywords):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return rp.nls(*arguments, **keywords)
+
+
+OPEN = {
+    "product": ("y ~ a*b*exp(-c*x)", {"a": 1.0, "b": 1.0, "c": 1.0}, "a and b, but only a*b"),
+    "sum": ("y ~ exp(a + b - c*x)", {"a": 1.0, "b": 0.5, "c": 1.0}, "a and b, but only a + b"),
+    "ratio": ("y ~ a/b*exp(-c*x)", {"a": 1.0, "b": 2.0, "c": 1.0}, "a and b, but only a/b"),
+    "difference": ("y ~ exp(a - b - c*x)", {"a": 3.0, "b": 1.5, "c": 1.0}, "a and b, but only a - b"),
+    "square": ("y ~ a^2*b*exp(-c*x)", {"a": 1.0, "b": 1.0, "c": 1.0}, "a and b, but only a^2*b"),
+    "linear": ("y ~ (a + b)*exp(-c*x)", {"c": 1.0}, "a and b, but only a + b"),
+    "three": ("y ~ a*b*d*exp(-c*x)", {"a": 1.0, "b": 1.5, "d": 1.0, "c": 1.0}, "a, b and d"),
+    "column": (
+        "y ~ a*exp(-c*x) + b*zero",
+        {"c": 1.0},
+        "do not determine b: near the estimate no row's prediction depends on it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OPEN)
+def test_what_the_data_leave_open_is_named_and_has_no_standard_error(case):
+    formula, start, words = OPEN[case]
+    with pytest.warns(rp.RankWarning, match="do not determine"):
+        fit = rp.nls(formula, DECAY, start=start)
+    assert fit.converged
+    assert words in fit.message
+    opened = [name for name in fit.names if name not in ("a", "c") or (name == "a" and case != "column")]
+    assert fit.bse[opened].isna().all() and np.isfinite(fit.params).all()
+    # The rest is as if the curve had been written with a parameter for each thing that the data say.
+    assert fit.condition_number == np.inf and fit.df_resid == PLAIN.df_resid
+    np.testing.assert_allclose([fit.rss, fit.dispersion], [PLAIN.rss, PLAIN.dispersion], rtol=1e-9)
+    np.testing.assert_allclose(fit.params["c"], PLAIN.params["c"], rtol=1e-7)
+    np.testing.assert_allclose(fit.bse["c"], PLAIN.bse["c"], rtol=1e-6)
+    new = {"x": [0.5, 2.0], "zero": [0.0, 0.0]}
+    pd.testing.assert_frame_equal(
+        fit.predict(new, interval="confidence"), PLAIN.predict(new, interval="confidence"), rtol=1e-6
+    )
+
+
+def test_a_flat_valley_is_told_with_what_it_keeps():
+    # All x are far below K: only the ratio shows.
+    fit = quiet("y ~ v*x/(k + x)", {"x": X, "y": 2.0 * X + 0.05 * NOISE}, start={"k": 1.0})
+    assert "hardly determine v and k, but only v/k: a flat valley" in fit.message
+    assert (fit.bse > fit.params.abs()).all() and fit.condition_number > 1e3
+    assert "Note: The data hardly determine" in str(fit.summary())
+
+
+def test_a_well_determined_curve_has_nothing_to_say():
+    assert PLAIN.remarks == [] and "Note" not in str(PLAIN.summary())
+    assert PLAIN.condition_number == pytest.approx(np.linalg.cond(_scaled(PLAIN)), rel=1e-10)
+    assert PLAIN.glance()["condition_number"].item() == PLAIN.condition_number
+
+
+def _scaled(fit):
+    J = np.column_stack([np.exp(-fit.params["c"] * X), -fit.params["a"] * X * np.exp(-fit.params["c"] * X)])
+    return J / np.linalg.norm(J, axis=0)
+
+
+def test_a_condition_number_of_any_fit():
+    births = rp.datasets.load("births")
+    fit = rp.glm("lwt ~ age + smoke", births)
+    J = np.column_stack([np.ones(len(births)), births[["age", "smoke"]]])
+    assert fit.condition_number == pytest.approx(np.linalg.cond(J / np.linalg.norm(J, axis=0)), rel=1e-10)
+
+
+def test_a_parameter_that_runs_to_infinity():
+    fit = quiet("y ~ a*(1 - exp(-b*x))", {"x": X, "y": 2.0 + 0.1 * NOISE}, start={"b": 1.0})
+    assert "b runs to infinity" in fit.message
+    assert fit.bse["b"] > 1e6 or np.isnan(fit.bse["b"])
+    np.testing.assert_allclose(fit.params["a"], np.mean(2.0 + 0.1 * NOISE), rtol=1e-6)
+
+
+def test_a_step_between_two_points_is_placed_nowhere():
+    fit = quiet("y ~ a/(1 + exp(-c*(x - b)))", {"x": X, "y": (X > 2) + 0.01 * NOISE}, start={"c": 1.0, "b": 1.5})
+    assert "c near" in fit.message or "c runs to infinity" in fit.message
+
+
+def test_parameters_at_a_bound():
+    fit = quiet("y ~ a*exp(-b*x)", DECAY, start={"a": 1.0, "b": 0.4}, bounds={"b": (0.0, 0.5)})
+    assert fit.params["b"] == 0.5 and np.isnan(fit.bse["b"])
+    assert "b at its upper bound 0.5: it has no standard error (NaN)" in fit.message
+    held = quiet("y ~ a*exp(-b*x)", DECAY, fixed={"b": 0.5})
+    np.testing.assert_allclose(fit.bse["a"] / fit.residual_sd, held.bse["a"] / held.residual_sd, rtol=1e-9)
+    np.testing.assert_allclose(fit.llf, held.llf, rtol=1e-12)
+    assert "b: held by fixed=" in held.message
+
+
+def test_a_robust_loss_says_what_its_numbers_mean():
+    fit = quiet("y ~ a*exp(-b*x)", DECAY, start={"b": 1.0}, loss="cauchy")
+    assert "the loss is cauchy's, with the scale" in fit.message and "by the sandwich (HC0)" in fit.message
+    assert "llf, aic and bic are NaN" in fit.message and np.isnan(fit.llf)
+    assert "Note: The loss is cauchy's" in str(fit.summary()) or "The loss is cauchy's" in str(fit.summary())
+
+
+def test_a_transformed_response_says_whose_likelihood_it_is():
+    positive = DECAY.assign(y=DECAY["y"].abs())
+    fit = rp.nls("log(y) ~ a - b*x", positive)
+    assert "the response is log(y)" in fit.message
+    assert "response" not in rp.nls("y ~ a*exp(-b*x)", positive, start={"b": 1.0}).message
+    assert "log(y)" in str(fit.summary())
+
+
+def test_a_penalty_says_what_the_errors_leave_out():
+    fit = quiet("y ~ a*exp(-b*x)", DECAY, start={"a": 1.0, "b": 1.0}, penalty=0.1)
+    assert "without their bias; llf is without the penalty" in fit.message
+
+
+def test_starts_that_were_searched_for_are_told():
+    fit = rp.nls("y ~ a*exp(-b*x)", DECAY)
+    assert "no starting value was given for b: of 3,072 points" in fit.message
+    assert "the best was b = " in fit.message and "solving for a" in fit.message
+    assert "no starting value" not in PLAIN.message
+    np.testing.assert_allclose(fit.params["a"], PLAIN.params["a"], rtol=1e-9)
+
+
+def test_observed_standard_errors_are_those_of_the_hessian():
+    fit = quiet("y ~ a*exp(-b*x)", DECAY, start={"b": 1.0}, information="observed")
+    theta, step = fit.params.to_numpy(), 1e-4
+
+    def half_rss(t):
+        r = DECAY["y"].to_numpy() - t[0] * np.exp(-t[1] * X)
+        return 0.5 * r @ r
+
+    H = np.empty((2, 2))
+    for i in range(2):
+        for j in range(2):
+            a, b = step * np.eye(2)[i], step * np.eye(2)[j]
+            H[i, j] = (
+                half_rss(theta + a + b) - half_rss(theta + a - b) - half_rss(theta - a + b) + half_rss(theta - a - b)
+            ) / (4 * step**2)
+    np.testing.assert_allclose(fit.bse, np.sqrt(fit.dispersion * np.linalg.inv(H).diagonal()), rtol=1e-5)
+    assert not np.allclose(fit.bse, PLAIN.bse.to_numpy(), rtol=1e-6)
