@@ -94,7 +94,7 @@ def test_a_parameter_that_runs_to_infinity():
 
 def test_a_step_between_two_points_is_placed_nowhere():
     fit = quiet("y ~ a/(1 + exp(-c*(x - b)))", {"x": X, "y": (X > 2) + 0.01 * NOISE}, start={"c": 1.0, "b": 1.5})
-    assert "c near" in fit.message or "c runs to infinity" in fit.message
+    assert any(words in fit.message for words in ("c near", "c runs to infinity", "do not determine"))
 
 
 def test_parameters_at_a_bound():

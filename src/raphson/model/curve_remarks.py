@@ -91,18 +91,23 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
         return
     theta, value = result.theta, result.evaluation.value
     effect = np.abs(theta) * np.sqrt(np.einsum("ij,ij->j", R, R))
-    for j in np.flatnonzero(known & result.free & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
-        name = model.names[j]
+
+    def loss(j: int, factor: float) -> float:
+        """By how much ℓ falls where parameter j is so many times as large."""
         step = np.zeros_like(theta)
-        step[j] = (FURTHER - 1.0) * theta[j]
+        step[j] = (factor - 1.0) * theta[j]
         with np.errstate(all="ignore"):
             there = model.objective.evaluate(model.objective.moved(theta, step), Need())
-        if there.finite and there.value >= value - 0.01 * dispersion:
+        return value - there.value if there.finite else np.inf
+
+    for j in np.flatnonzero(result.free & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
+        name = model.names[j]
+        if loss(j, FURTHER) <= 0.01 * dispersion < loss(j, 1e-6):
             yield (
                 f"{name} runs to infinity: at {name} = {FURTHER * theta[j]:.3g} the curve would fit as well as at "
                 f"{theta[j]:.3g}, so that the data give no more than a bound on it"
             )
-        else:
+        elif known[j]:
             yield f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not place it there"
 
 

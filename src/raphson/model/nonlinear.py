@@ -271,6 +271,9 @@ class Absent:
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self.value(theta, x)
 
+    def many(self, points: np.ndarray, x: Any) -> np.ndarray:
+        return self.value(points[0], x)
+
 
 def saved_predictor(saved: Any, names: Sequence[str]) -> NonlinearPredictor:
     """The predictor that :meth:`NonlinearPredictor.to_dict` described; an expression is checked like a user's.

@@ -25,6 +25,9 @@ FIRST_RADIUS = 1.0
 NEGLIGIBLE = 1e-13
 """Singular values below this share of the largest are rounding."""
 
+VANISHED = 1e-100
+"""Length of a column below which its parameter has no effect: a step scaled by it would overflow."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -113,7 +116,7 @@ class TrustRegion:
             self.scale = np.zeros(p)
         self.scale[alpha] = np.maximum(self.scale[alpha], lengths)
         D = self.scale[alpha]
-        return np.where(D > 0, D, 1.0)
+        return np.where(D > VANISHED, D, 1.0)
 
     def learn(self, ratio: float, proposal: Proposal) -> None:
         """Set the radius after a trial whose gain was `ratio` times the predicted one."""
@@ -162,5 +165,5 @@ def _independent(R: np.ndarray) -> np.ndarray:
 def _triangular(R: np.ndarray, right: np.ndarray) -> np.ndarray:
     diagonal = np.abs(R.diagonal())
     if diagonal.min() > NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", R, R)).max():
-        return solve_triangular(R, right)
+        return solve_triangular(R, right, check_finite=False)
     return np.linalg.lstsq(R, right, rcond=NEGLIGIBLE)[0]
