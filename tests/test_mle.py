@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
+from raphson.model.objective import Need
 
 rng = np.random.default_rng(4)
 N = 200
@@ -62,6 +64,76 @@ def test_expected_information_of_an_ordered_response_is_a_finite_sum():
     expected, observed = fit.information("expected").to_numpy(), fit.information("observed").to_numpy()
     assert np.isfinite(expected).all() and not np.allclose(expected, observed)
     np.testing.assert_allclose(expected, observed, rtol=0.3, atol=5)
+
+
+def bernoulli_probit(y, eta):
+    return jnp.where(y == 1, special.log_ndtr(eta), special.log_ndtr(-eta))
+
+
+@pytest.mark.parametrize(
+    ("density", "formula", "family"),
+    [
+        (lambda y, eta: y * eta - jax.nn.softplus(eta), "seen ~ x", "binomial"),  # information free of y
+        (lambda y, eta: y * eta - jnp.exp(eta), "count ~ x", "poisson"),  # and without its constant
+        (bernoulli_probit, "seen ~ x", rp.families.Binomial(link="probit")),  # responses 0 and 1 are all there are
+    ],
+)
+def test_expected_information_without_a_range_to_sum_over(density, formula, family):
+    frame = FRAME.assign(seen=FRAME["seen"].astype(int))
+    fit = rp.mle(density, {"eta": formula}, frame)
+    glm = rp.glm(formula, frame, family=family)
+    np.testing.assert_allclose(fit.information("expected"), glm.information("expected"), rtol=1e-11)
+
+
+@pytest.mark.parametrize("separated", [False, True])
+def test_bias_reduction_of_a_likelihood_by_hand_is_that_of_the_glm(separated, correct_digits):
+    x = FRAME["x"].to_numpy()[:60]
+    low = x > 0.2 if separated else x + 0.4 * np.sin(40 * x) > 0.2
+    data = pd.DataFrame({"low": low.astype(int), "x": x, "z": np.cos(9 * x)})
+    glm = rp.glm("low ~ x + z", data, family="binomial", bias="firth")
+
+    def density(y, eta):
+        return y * eta - jax.nn.softplus(eta)
+
+    def loglik(params, row):
+        p = jax.nn.sigmoid(params["b"][0] + params["b"][1] * row.x + params["b"][2] * row.z)
+        return jnp.where(row.low == 1, jnp.log(p), jnp.log1p(-p))
+
+    for fit in (
+        rp.mle(density, {"eta": "low ~ x + z"}, data, bias="firth"),
+        rp.mle(loglik, data, start={"b": np.zeros(3)}, bias="firth"),
+    ):
+        assert fit.converged and np.isfinite(fit.params).all() and fit.bias == "firth"
+        assert correct_digits(fit.params, glm.params) >= 10
+        assert correct_digits(fit.bse, glm.bse) >= 10
+    probit = rp.families.Binomial(link="probit")
+    by_hand = rp.mle(bernoulli_probit, {"eta": "low ~ x + z"}, data, bias="firth")  # expected, not observed
+    glm = rp.glm("low ~ x + z", data, family=probit, bias="firth")
+    assert correct_digits(by_hand.params, glm.params) >= 9
+
+
+def test_bias_reduction_of_a_censored_regression_maximises_what_it_says():
+    # Weibull times, some censored: nothing can be expected, so the observed information is taken.
+    plain = rp.mle("weibull", "time ~ x", FRAME.head(25), columns={"event": "seen"})
+    firth = rp.mle("weibull", "time ~ x", FRAME.head(25), columns={"event": "seen"}, bias="firth")
+    assert firth.converged
+    assert abs(firth.params["log_sigma:Intercept"] - plain.params["log_sigma:Intercept"]) > 0.01
+    model = plain._model
+
+    def target(theta):
+        found = model.likelihood.evaluate(theta, Need(kinds=("observed",)))
+        return found.value + 0.5 * np.linalg.slogdet(found.information["observed"].matrix)[1]
+
+    at, h = firth.params.to_numpy(), 1e-5
+    slope = [(target(at + h * e) - target(at - h * e)) / (2 * h) for e in np.eye(len(at))]
+    np.testing.assert_allclose(slope, 0.0, atol=1e-6)
+
+
+def test_what_bias_may_be():
+    with pytest.raises(rp.ModelError, match="bias: expected None or 'firth'"):
+        rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, FRAME, bias="jeffreys")
+    with pytest.raises(rp.ModelError, match="either bias='firth' or penalty="):
+        rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, FRAME, bias="firth", penalty=1.0)
 
 
 def test_a_censored_time_has_no_expected_information():

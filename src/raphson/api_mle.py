@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from raphson.errors import ConvergenceError, DataError, ModelError
 from raphson.execute import Executor
 from raphson.likelihood_fit import LikelihoodFit
 from raphson.likelihood_review import check_start, explained, reviewed
+from raphson.model.bias import check_bias
 from raphson.model.densities.ready import Ready, resolve
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
 from raphson.model.likelihood.general import general_model
@@ -34,6 +36,7 @@ def mle(
     weights: Any = None,
     weights_kind: str = "precision",
     penalty: Any = None,
+    bias: str | None = None,
     information: str = "observed",
     cov: str | None = None,
     groups: Any = None,
@@ -74,6 +77,9 @@ def mle(
     weights : column name or array (n,), not negative; a weight multiplies its row's log-likelihood.
     weights_kind : "precision" (nobs counts the rows), "frequency" (w copies of the row) or "sampling".
     penalty : ridge P: a number (spares the intercepts), a vector (p,) or a matrix (p, p).
+    bias : "firth" adds ½ log det I(θ) to the log-likelihood, by autodiff: finite estimates under separation, and of
+        a canonical parameter less bias (Firth 1993). I is the expected information where the density tells it; for
+        loglik(params, row) and for censored responses it is the observed one, the same for a canonical link.
     information : which Fisher information the covariance uses: "observed" (default), "expected" or "opg".
     cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
@@ -144,6 +150,8 @@ def mle(
         model = density_model(ready, density, prepared, taken.parameters, weights_kind, penalty, where)
         theta = start_vector(_flat_start(start, model.labels), model.objective.n_params)
         source, groups_read = data, prepared.groups
+    check_bias(bias, model.family, penalty)
+    model = replace(model, bias=bias)
     iteration = {
         "tol": tol,
         "max_iter": max_iter,
@@ -179,6 +187,7 @@ def mle(
         method=method,
         weights_kind=weights_kind,
         penalty=penalty,
+        bias=bias,
         information=information,
         executor=executor,
         columns=columns,

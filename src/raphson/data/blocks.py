@@ -18,7 +18,7 @@ BLOCK_ROWS = (256, 1_024, 4_096, 16_384)
 """The numbers of rows that derivatives are compiled for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """Some rows of the data.
 

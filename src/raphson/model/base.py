@@ -174,7 +174,12 @@ class Model:
     @cached_property
     def objective(self) -> Any:
         """What is maximised: the likelihood, its bias reduced if asked for."""
-        return self.likelihood if self.bias is None else BiasReduced(self.likelihood)
+        return self.likelihood if self.bias is None else BiasReduced(self.likelihood, self.bias_information)
+
+    @property
+    def bias_information(self) -> Any:
+        """Which information bias reduction takes the determinant of."""
+        return "expected"
 
     @cached_property
     def likelihood(self) -> Objective:

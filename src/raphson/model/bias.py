@@ -10,6 +10,9 @@ whose J does not depend on θ, Jacobi's formula gives in A_i = J_i I⁻¹ J_iᵀ
 
 For logistic regression a_i = h_i (½ − μ_i), with h_i the leverage: Firth's modified score. The derivatives of W are by
 autodiff of the family's rows.
+
+Where a likelihood does not tell of which response the information would be a mean, the observed one takes its place:
+for a canonical link the two are one.
 """
 
 from __future__ import annotations
@@ -75,9 +78,11 @@ class BiasReduced:
     Attributes
     ----------
     likelihood : the objective without it. Covariances come from its information.
+    kind : which information I is: the expected one, or the observed.
     """
 
     likelihood: Objective
+    kind: Kind = "expected"
 
     @property
     def family(self) -> Any:
@@ -154,11 +159,16 @@ class BiasReduced:
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and information of the objective; the information of kind "observed" is its curvature."""
-        kinds = tuple(dict.fromkeys((*need.kinds, "expected")))
-        plain = self.likelihood.evaluate(theta, replace(need, kinds=kinds, products=False))
+        kinds = tuple(dict.fromkeys((*need.kinds, self.kind)))
+        try:
+            plain = self.likelihood.evaluate(theta, replace(need, kinds=kinds, products=False))
+        except ModelError:  # nothing can be expected so far out, at a trial point: the search steps back
+            return replace(self.likelihood.evaluate(theta), value=-np.inf)
         if not plain.finite:
             return plain
-        log_det, T = self._whitener(theta, plain.information["expected"])
+        log_det, T = self._whitener(theta, plain.information[self.kind])
+        if T is None:  # the observed information is not positive definite here: the search steps back
+            return replace(plain, value=log_det)
         curved = "observed" in need.kinds and not need.products
 
         def one(block: Block) -> _Correction:
@@ -183,7 +193,7 @@ class BiasReduced:
             curvature=curvature,
         )
 
-    def _whitener(self, theta: np.ndarray, part: Gram | Root) -> tuple[float, np.ndarray]:
+    def _whitener(self, theta: np.ndarray, part: Gram | Root) -> tuple[float, np.ndarray | None]:
         """log det I and T (r, p) with TᵀT = I⁻¹, on the span of the design where columns are aliased.
 
         There I = B J Bᵀ with a B that is the same for all θ, so that the product of the nonzero eigenvalues is the
@@ -194,8 +204,13 @@ class BiasReduced:
             values, vectors = np.linalg.eigh(part.matrix / scale / scale[:, None])
             if values[0] > 1e-6 * values[-1]:
                 return float(np.sum(np.log(values))), (vectors / np.sqrt(values)).T / scale
-            part = self.likelihood.evaluate(theta, Need(kinds=("expected",), root=True)).information["expected"]
-            assert isinstance(part, Root)
+            if values[0] < -ALIASED * values[-1]:
+                return -np.inf, None
+            part = self.likelihood.evaluate(theta, Need(kinds=(self.kind,), root=True)).information[self.kind]
+            if isinstance(part, Gram):  # some row's is indefinite, so there is no root
+                kept = values > ALIASED * values[-1]
+                root = (vectors[:, kept] / np.sqrt(values[kept])).T
+                return float(np.sum(np.log(values[kept]))), root / scale
         _, sizes, rows = np.linalg.svd(part.triangle[:, :-1] / scale, full_matrices=False)
         kept = sizes > ALIASED * sizes[0]
         return float(2.0 * np.sum(np.log(sizes[kept]))), rows[kept] / sizes[kept, None] / scale
@@ -212,7 +227,7 @@ class BiasReduced:
     def _correction(self, block: Block, theta: np.ndarray, T: np.ndarray, curved: bool) -> _Correction:
         eta, jacobian = self.likelihood.predictor.at(block, theta)
         m, K, r = block.rows, len(eta), len(T)
-        first, second = _slopes(self.family, block, eta, curved)
+        first, second = _slopes(self.family, block, eta, curved, self.kind)
         score = np.zeros((K, m))
         bent = np.zeros((K, K, m))
         turned = np.zeros((self.n_params, r * r)) if curved else None
@@ -267,10 +282,14 @@ def _compiled() -> Any:
     return jax.jit(slopes, keep_unused=True)
 
 
-def _slopes(family: Any, block: Block, eta: np.ndarray, curved: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted ∂E[W_ab]/∂η_c (K, K, K, rows) and, if `curved`, the second derivatives (K, K, K, K, rows)."""
+def _slopes(
+    family: Any, block: Block, eta: np.ndarray, curved: bool, kind: Kind = "expected"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted ∂W_ab/∂η_c (K, K, K, rows) and, if `curved`, the second derivatives (K, K, K, K, rows)."""
 
     def first(at: np.ndarray) -> np.ndarray:
+        if kind == "observed":
+            return family.information_slopes(block, at)
         if getattr(family, "own_rows", None) is not None:
             return _by_differences(family, block, at)
         with x64():

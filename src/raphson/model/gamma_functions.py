@@ -279,3 +279,23 @@ def negative_binomial_theta_curvature(y: Array, log_mean: Array, log_theta: Arra
     at_small = at_small + STEPS * r * sigmoid(log_y - a) * (grown + small) / grown
     _, curvature = _gap_terms(y, m, a, theta, log_y)
     return jnp.where(large, at_large, at_small) + curvature
+
+
+@with_derivatives(
+    lambda m, a: -jnp.exp(log_parallel(m, a) - softplus(a - m)),
+    lambda m, a: _gap_of_none(m, a)[1],
+)
+def _negative_binomial_none_theta_score(log_mean: Array, log_theta: Array) -> Array:
+    return _gap_of_none(log_mean, log_theta)[0]
+
+
+def _gap_of_none(m: Array, a: Array) -> tuple[Array, Array]:
+    # S2 and S2' at y = 0, where S1 and S1' vanish
+    m, a = jnp.asarray(m, float), jnp.asarray(a, float)
+    return _gap_terms(jnp.zeros_like(m), m, a, jnp.exp(a), jnp.full_like(m, -jnp.inf))
+
+
+@with_derivatives(lambda m, a: -jnp.exp(log_parallel(m, a)), _negative_binomial_none_theta_score)
+def negative_binomial_none(log_mean: Array, log_theta: Array) -> Array:
+    """:func:`negative_binomial_log_density` at y = 0, -theta log(1 + mu/theta), in a fraction of its operations."""
+    return -theta_log1p(log_mean, log_theta)

@@ -67,25 +67,24 @@ def _integral(exponent: Array, end: Array) -> Array:
     return end * jnp.sum(_WEIGHTS * jnp.exp(exponent(nodes)), axis=-1)
 
 
-def _upper_gamma(a: Array, x: Array) -> Array:
-    """log of ∫_0^∞ exp(a v − x (e^v − 1)) dv, for x ≥ a."""
-    # x (e^v − 1) − a v is convex and rises from 0: Newton's steps from a v where it exceeds the depth stay beyond it.
+def _gamma_part(a: Array, x: Array, beyond: Array) -> Array:
+    """log of ∫_0^∞ exp(s a v − x (e^(s v) − 1)) dv, s = 1 where x ≥ a and −1 where x < a."""
+    sign = jnp.where(beyond, 1.0, -1.0)
+    # x (e^(sv) − 1) − s a v is convex and rises from 0: Newton's steps from a v where it exceeds the depth stay
+    # beyond it.
     p, z = jax.lax.stop_gradient((a, x))
-    end = jnp.log1p(_DEPTH / z + jnp.sqrt(2.0 * _DEPTH / z))
+    upper = jnp.log1p(_DEPTH / z + jnp.sqrt(2.0 * _DEPTH / z))
+    end = jnp.where(beyond, upper, _DEPTH / p + jnp.sqrt(2.0 * _DEPTH / p))
     for _ in range(3):
-        end = end - (z * jnp.expm1(end) - p * end - _DEPTH) / (z * jnp.exp(end) - p)
-    return jnp.log(_integral(lambda v: a[..., None] * v - x[..., None] * jnp.expm1(v), end))
+        end = end - (z * jnp.expm1(sign * end) - sign * p * end - _DEPTH) / (sign * (z * jnp.exp(sign * end) - p))
+    end = jnp.where(beyond, end, jnp.minimum(end, _FAR))
 
+    def exponent(v: Array) -> Array:
+        return (sign * a)[..., None] * v - x[..., None] * jnp.expm1(sign[..., None] * v)
 
-def _lower_gamma(a: Array, x: Array) -> Array:
-    """log of ∫_0^∞ exp(−a w − x (e^(−w) − 1)) dw, for x < a."""
-    p, z = jax.lax.stop_gradient((a, x))
-    end = _DEPTH / p + jnp.sqrt(2.0 * _DEPTH / p)
-    for _ in range(3):
-        end = end - (p * end + z * jnp.expm1(-end) - _DEPTH) / (p - z * jnp.exp(-end))
-    end = jnp.minimum(end, _FAR)
-    body = _integral(lambda w: -a[..., None] * w - x[..., None] * jnp.expm1(-w), end)
-    return jnp.log(body + jnp.exp(-a * end - x * jnp.expm1(-end)) / a)
+    # Below, what is left beyond the end is the exponential exp(−a w) alone.
+    tail = jnp.where(beyond, 0.0, jnp.exp(-a * end - x * jnp.expm1(jnp.where(beyond, 0.0, -end))) / a)
+    return jnp.log(_integral(exponent, end) + tail)
 
 
 @with_derivatives(lambda x: 0.5 / x - log_minus_digamma(x, jnp))
@@ -102,15 +101,13 @@ def log_gamma_kernel(a: Array, x: Array) -> Array:
     return jnp.where(near, close, a * jnp.log(x) - x - jax.lax.lgamma(a))
 
 
-def _gamma_parts(a: Array, x: Array) -> tuple[Array, Array, Array]:
+def _gamma_parts(a: Array, x: Array, kernel: Array = None) -> tuple[Array, Array, Array]:
     """Whether x ≥ a, and the logarithm of the smaller part there: of Q(a, x), or of P(a, x)."""
     a, x = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(x, float))
     beyond = x >= a
-    front = log_gamma_kernel(a, jnp.where(x > 0, x, 1.0))
-    upper = front + _upper_gamma(jnp.where(beyond, a, 1.0), jnp.where(beyond, x, 2.0))
-    inside = ~beyond & (x > 0)
-    lower = front + _lower_gamma(jnp.where(inside, a, 2.0), jnp.where(inside, x, 1.0))
-    return beyond, upper, jnp.where(x > 0, lower, -jnp.inf)
+    safe = jnp.where(x > 0, x, 0.5 * a)
+    part = (log_gamma_kernel(a, safe) if kernel is None else kernel) + _gamma_part(a, safe, beyond)
+    return beyond, part, jnp.where(x > 0, part, -jnp.inf)
 
 
 def _other(log_part: Array, wanted: Array) -> Array:
@@ -118,8 +115,14 @@ def _other(log_part: Array, wanted: Array) -> Array:
     return log1m_exp(jnp.where(wanted | ~(log_part < 0), -1.0, log_part))
 
 
-def log_gammaincc(a: Array, x: Array) -> Array:
+def log_gammaincc(a: Array, x: Array, kernel: Array = None) -> Array:
     """log Q(a, x): the log probability that a Gamma variable of shape a and rate 1 exceeds x.
+
+    Parameters
+    ----------
+    a : shape, above 0.
+    x : 0 or more.
+    kernel : :func:`log_gamma_kernel` of both where it is there already, and x above 0.
 
     Examples
     --------
@@ -128,7 +131,7 @@ def log_gammaincc(a: Array, x: Array) -> Array:
     ...     print(round(float(log_gammaincc(2.5, 700.0)), 9))
     -690.455920277
     """
-    beyond, upper, lower = _gamma_parts(a, x)
+    beyond, upper, lower = _gamma_parts(a, x, kernel)
     return jnp.where(beyond, upper, jnp.where(lower > -jnp.inf, _other(lower, beyond), 0.0))
 
 

@@ -309,7 +309,8 @@ class Objective:
         target: np.ndarray | None = None,
         project: bool = False,
     ) -> Sums:
-        rows = block_rows(self.family, block, eta)
+        curved = target is not None or any(kind != "opg" for kind in need.kinds)
+        rows = block_rows(self.family, block, eta, curved)
         m = block.rows
         if not math.isfinite(rows.total):
             # Outside the domain nothing else has a meaning; the search steps back.

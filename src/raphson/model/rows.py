@@ -100,10 +100,13 @@ def _compiled() -> Any:
     return jax.jit(weighted_rows, keep_unused=True)
 
 
-def block_rows(family: Any, block: Block, eta: np.ndarray) -> Any:
-    """Evaluate a family on one block at linear predictors eta (K, size)."""
+def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
+    """Evaluate a family on one block at linear predictors eta (K, size).
+
+    With `curved` false the information will not be asked for; a family that brings its own rows may leave it out.
+    """
     if family.own_rows is not None:
-        return family.own_rows(block, eta)
+        return family.own_rows(block, eta, curved)
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
         return BlockRows(summary, table, len(eta), block.rows, family.canonical)

@@ -188,3 +188,24 @@ def test_names():
         densities.resolve("tobitt")
     with pytest.raises(DataError, match="no more successes than trials"):
         densities.DENSITIES["beta_binomial"].check("y", np.array([3.0]), {"trials": np.array([2.0])})
+
+
+@pytest.mark.parametrize("name", [name for name, ready in densities.DENSITIES.items() if ready.rows is not None])
+def test_rows_in_closed_form_are_what_autodiff_gives(name):
+    ready = densities.DENSITIES[name]
+    rng = np.random.default_rng(0)
+    y = rng.poisson(1.0, size=300).astype(float)
+    eta = rng.normal(size=(len(ready.parameters), 300)) * 3.0
+
+    def one(eta, y):
+        return ready.function(y, *eta)
+
+    with x64():
+        value, score, entries = (np.asarray(part) for part in ready.rows(y, *eta))
+        np.testing.assert_allclose(value + ready.constant(y), jax.vmap(one, (1, 0))(eta, y), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(
+            score, np.asarray(jax.vmap(jax.grad(one), (1, 0), 1)(eta, y)), rtol=1e-12, atol=1e-13
+        )
+        H = -np.asarray(jax.vmap(jax.hessian(one), (1, 0), 2)(eta, y))
+        lower = np.stack([H[k, j] for k in range(len(eta)) for j in range(k + 1)])
+        np.testing.assert_allclose(entries, lower, atol=1e-12 * np.abs(H).max())

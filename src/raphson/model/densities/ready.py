@@ -30,6 +30,9 @@ class Ready:
     columns : what else it reads, by keyword.
     optional : which of these it can do without.
     start : constants to begin with.
+    rows : value, score and information in closed form, where that is much faster than autodiff; its value may lack
+        the terms in y alone.
+    constant : these terms, (n,), from y.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Ready:
     start: Start
     columns: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    rows: Callable[..., Any] | None = None
+    constant: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def cut_points(self) -> bool:
@@ -173,7 +178,15 @@ DENSITIES: dict[str, Ready] = {
         Ready(
             "beta_binomial", counts.beta_binomial, ("logit_mean", "log_precision"), "trials", _successes, ("trials",)
         ),
-        Ready("zero_inflated_poisson", counts.zero_inflated_poisson, ("log_mean", "logit_zero"), "count", _with_zeros),
+        Ready(
+            "zero_inflated_poisson",
+            counts.zero_inflated_poisson,
+            ("log_mean", "logit_zero"),
+            "count",
+            _with_zeros,
+            rows=counts.zero_inflated_poisson_rows,
+            constant=counts.minus_log_factorial,
+        ),
         Ready(
             "zero_inflated_negative_binomial",
             counts.zero_inflated_negative_binomial,

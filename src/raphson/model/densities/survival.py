@@ -53,7 +53,8 @@ def gamma(y: Array, log_mean: Array, log_shape: Array, *, event: Array) -> Array
     log_y = jnp.log(y)
     log_x = log_y + log_shape - log_mean
     x = jnp.exp(log_x)
-    died = log_gamma_kernel(shape, x) - log_y
+    kernel = log_gamma_kernel(shape, x)
     # Each row counts in one of the two; the other is taken where its derivatives are finite.
-    censored = log_gammaincc(shape, jnp.where(event > 0, 1.0, x))
-    return jnp.where(event > 0, died, censored)
+    at = jnp.where(event > 0, 1.0, x)
+    censored = log_gammaincc(shape, at, jnp.where(event > 0, 0.0, kernel))
+    return jnp.where(event > 0, kernel - log_y, censored)

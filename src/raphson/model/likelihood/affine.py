@@ -1,4 +1,4 @@
-"""Whether a traced function is affine in one of its inputs, read off its operations."""
+"""Whether a traced density is affine in the response, or its second derivatives free of it, read off operations."""
 
 from __future__ import annotations
 
@@ -38,3 +38,22 @@ def affine_in_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...
 
     inputs = [Node(AFFINE), *[Node(DATA)] * (1 + len(shapes))]
     return all(node.mark != NONLINEAR for node in walk(jaxpr, inputs, visit, lambda constant: Node(DATA)))
+
+
+def information_free_of_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether the response enters ∂²f/∂η² nowhere, so that the observed information is the expected one."""
+    import jax
+
+    number = jax.ShapeDtypeStruct((), np.float64)
+    columns = [jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes]
+
+    def second(y: Any, eta: Any, *row: Any) -> Any:
+        return jax.hessian(lambda e: function(e, (y, *row)))(eta)
+
+    jaxpr = jax.make_jaxpr(second)(number, jax.ShapeDtypeStruct((K,), np.float64), *columns)
+
+    def visit(equation: Any, given: list[bool], site: Any) -> list[bool]:
+        return [any(given)] * len(equation.outvars)
+
+    inputs = [True, *[False] * (1 + len(shapes))]
+    return not any(walk(jaxpr, inputs, visit, lambda constant: False))

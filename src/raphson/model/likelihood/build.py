@@ -18,7 +18,7 @@ from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.densities.ready import Ready
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
-from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
+from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.replay import accurate
 from raphson.model.penalty import penalty_matrix
@@ -116,6 +116,9 @@ def density_model(
     function, step, origin = _density_rows(ready, density, columns, len(names), n_cuts, levels is not None, extra)
     title = ready.name if ready else getattr(density, "__name__", "density")
     family = LikelihoodFamily(title, function, labels, step, True, ready.name if ready else None, levels, origin)
+    if ready is not None and ready.rows is not None:
+        closed = remembered(ready.rows, "closed", lambda: compiled_closed(ready.rows))
+        family = replace(family, closed=closed, constant=ready.constant)
 
     matrices: list[Any] = []
     design: list[int] = []

@@ -1,14 +1,16 @@
 r"""Expected information of a user's density: E[W] = E[u uᵀ] over the response, at given predictors.
 
-Where the score is affine in the response, u = b (y − μ), the mean and the variance follow from it without a sum:
-E[u] = 0 makes μ the y at which u vanishes, and ∂μ/∂η_l = Cov(y, u_l) = b_l Var(y), so that
+Where the response enters the observed information nowhere, that is the expected one. Where the score is affine in the
+response, u = b (y − μ), the mean and the variance follow from it without a sum: E[u] = 0 makes μ the y at which u
+vanishes, and ∂μ/∂η_l = Cov(y, u_l) = b_l Var(y), so that
 
     E[W_kl] = b_k b_l Var(y) = b_k ∂μ/∂η_l.
 
 Otherwise the score's square is summed over the response. Which responses there are is not asked but found: a density
-whose sum over 0, 1, 2, ... is 1 in every row is that of a count, one whose integral over the line, or over the numbers
-above 0 or between 0 and 1, is 1 is continuous. Where none is 1 (a censored time, say, whose event is given) nothing
-can be expected, and that is said. Integrals are double exponential sums (Takahasi and Mori 1974).
+whose sum over 0, 1, .. up to the largest seen is 1 in every row has no others (a binary response, levels), one whose
+sum over 0, 1, 2, ... is 1 is that of a count, one whose integral over the line, or over the numbers above 0 or between
+0 and 1, is 1 is continuous. Where none is 1 (a censored time, say, whose event is given) nothing can be expected, and
+that is said. Integrals are double exponential sums (Takahasi and Mori 1974).
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 COMPLETE = 1e-7
 """How near to 1 the probabilities of a row have to add up."""
 
+FINITE = 1e-11
+"""How near, for responses that end at the largest one seen to be all there are."""
+
 MOST_COUNTS = 2**17
 """Counts are summed to here at most."""
 
@@ -46,6 +51,8 @@ def expected_information(family: LikelihoodFamily, block: Block, eta: np.ndarray
     ModelError
         If the density of some row is that of no distribution over its response.
     """
+    if free_of_response(family, block.extra):
+        return family.own_rows(block, eta).observed
     m = block.rows
     eta = eta[:, :m]
     y = block.y[:m]
@@ -55,6 +62,9 @@ def expected_information(family: LikelihoodFamily, block: Block, eta: np.ndarray
     if levels is not None:
         rules.append(lambda: _finite_sum(family, eta, extra, np.arange(len(levels), dtype=float)))
     elif (y == np.round(y)).all() and (y >= 0).all():
+        if y.max() < CHUNK:
+            finite = np.arange(max(y.max(), 1.0) + 1.0)
+            rules.append(lambda: _finite_sum(family, eta, extra, finite, FINITE))
         rules.append(lambda: _sum_over_counts(family, eta, extra, y))
     center, spread = float(np.median(y)), float(np.subtract(*np.percentile(y, [84, 16]))) or float(np.std(y)) or 1.0
     if (y > 0).all() and (y < 1).all():
@@ -105,13 +115,28 @@ def _compiled(family: LikelihoodFamily) -> Any:
     return remembered(function, "expected", make)
 
 
+def free_of_response(family: LikelihoodFamily, extra: tuple[Any, ...]) -> bool:
+    """Whether the observed information does not depend on the response, and so is the expected one."""
+    from raphson.model.likelihood.affine import information_free_of_response
+    from raphson.model.likelihood.build import remembered
+
+    function, K = family.function, family.n_predictors
+    shapes = tuple(one.shape[1:] for one in extra)
+    with x64():
+        return remembered(function, ("free", K, shapes), lambda: information_free_of_response(function, K, shapes))
+
+
 def _finite_sum(
-    family: LikelihoodFamily, eta: np.ndarray, extra: tuple[Any, ...], responses: np.ndarray
+    family: LikelihoodFamily,
+    eta: np.ndarray,
+    extra: tuple[Any, ...],
+    responses: np.ndarray,
+    tolerance: float = COMPLETE,
 ) -> np.ndarray | None:
     m = eta.shape[1]
     nodes = np.broadcast_to(responses, (m, len(responses))).copy()
     total, W = _terms(family, eta, extra, (nodes, np.ones_like(nodes)))
-    return W if np.abs(total - 1.0).max() < COMPLETE else None
+    return W if np.abs(total - 1.0).max() < tolerance else None
 
 
 def _sum_over_counts(

@@ -8,6 +8,7 @@ row, since rows do not speak to one another. With many it is forward over revers
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +21,9 @@ from raphson.numeric import anchor, x64
 
 FEW_PREDICTORS = 2
 """Up to so many, forward over forward is faster to run, and not much slower to compile."""
+
+_CONSTANTS: weakref.WeakKeyDictionary[Block, tuple[float, np.ndarray]] = weakref.WeakKeyDictionary()
+"""By block, the terms of its rows' log density that no parameter enters."""
 
 RowFunction = Callable[[Any, tuple[Any, ...]], Any]
 """g(η (K,), row): the log-likelihood of one row, in jax.numpy; the row is a tuple of numbers or arrays."""
@@ -46,6 +50,31 @@ def compiled_rows(function: RowFunction) -> Any:
         return total, jnp.concatenate([value[None], weigh(score), weigh(information)])
 
     return jax.jit(step, keep_unused=True)
+
+
+def compiled_closed(rows: Callable[..., Any]) -> Any:
+    """The compiled step of rows in closed form, with an argument more: whether the information is wanted too.
+
+    Parameters
+    ----------
+    rows : (y, *η) to value, score and the entries of the information's lower triangle, row by row of it.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def step(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any, curved: bool) -> tuple[Any, Any]:
+        del anchor
+        K = len(eta)
+        value, score, entries = rows(row[0], *eta)
+        counts = weight > 0
+        weighed = [jnp.where(counts, weight * one, 0.0) for one in (value, *score, *(entries if curved else ()))]
+        square = []
+        if curved:
+            below = {(k, j): weighed[1 + K + k * (k + 1) // 2 + j] for k in range(K) for j in range(k + 1)}
+            square = [below[max(k, j), min(k, j)] for k in range(K) for j in range(K)]
+        return jnp.sum(weighed[0]), jnp.stack([value, *weighed[1 : 1 + K], *square])
+
+    return jax.jit(step, static_argnames="curved", keep_unused=True)
 
 
 def derivatives(function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[Any, Any, Any]:
@@ -88,13 +117,41 @@ def _by_row(gradient: Any, function: RowFunction, eta: Any, row: tuple[Any, ...]
     return value, score, -jax.vmap(jax.jacfwd(gradient), in_axes=(1, 0), out_axes=2)(eta, row)
 
 
+def _slopes_of(function: RowFunction) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    from raphson.model.likelihood.build import remembered
+
+    def slopes(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> Any:
+        del anchor
+
+        def along(c: int) -> Any:
+            direction = jnp.zeros_like(eta).at[c].set(1.0)
+            return jax.jvp(lambda at: derivatives(function, at, row)[2], (eta,), (direction,))[1]
+
+        slope = jnp.stack([along(c) for c in range(len(eta))], axis=2)
+        return jnp.where(weight > 0, weight * slope, 0.0)
+
+    return remembered(function, "slopes", lambda: jax.jit(slopes, keep_unused=True))
+
+
 class LikelihoodRows:
     """Row quantities of one block; see :class:`raphson.model.rows.BlockRows`, whose names these are."""
 
-    __slots__ = ("_K", "_block", "_eta", "_family", "_table", "highest", "total")
+    __slots__ = ("_K", "_block", "_constant", "_eta", "_family", "_table", "highest", "total")
 
-    def __init__(self, family: LikelihoodFamily, block: Block, eta: np.ndarray, total: Any, table: Any) -> None:
-        self.total = float(total)
+    def __init__(
+        self,
+        family: LikelihoodFamily,
+        block: Block,
+        eta: np.ndarray,
+        total: Any,
+        table: Any,
+        constant: tuple[float, np.ndarray | float] = (0.0, 0.0),
+    ) -> None:
+        self.total = float(total) + constant[0]
+        self._constant = constant[1]
         self.highest = -math.inf
         self._family, self._block, self._eta = family, block, eta
         self._table = np.asarray(table)[:, : block.rows]
@@ -103,7 +160,7 @@ class LikelihoodRows:
     @property
     def value(self) -> np.ndarray:
         """(m,) log f(y_i | η_i), every term included; unweighted."""
-        return self._table[0]
+        return self._table[0] + self._constant
 
     @property
     def score(self) -> np.ndarray:
@@ -113,6 +170,8 @@ class LikelihoodRows:
     @property
     def observed(self) -> np.ndarray:
         """(K, K, m) w_i W_i."""
+        if len(self._table) == 1 + self._K:  # it was not thought to be needed
+            return self._family.own_rows(self._block, self._eta).observed
         return self._table[1 + self._K :].reshape(self._K, self._K, -1)
 
     @property
@@ -145,6 +204,8 @@ class LikelihoodFamily:
     ready : name of the ready density, if it is one.
     levels : labels of the response's codes, if it has some.
     origin : (θ, η, row) to the user's function as it was traced and its inputs, to look for what went wrong.
+    closed : compiled rows in closed form, which stand in for `step`; see :func:`compiled_closed`.
+    constant : y (m,) to the terms of log f that they lack, (m,).
     """
 
     name: str
@@ -155,6 +216,8 @@ class LikelihoodFamily:
     ready: str | None = None
     levels: tuple[str, ...] | None = None
     origin: Any = None
+    closed: Any = None
+    constant: Callable[[np.ndarray], np.ndarray] | None = None
 
     dispersion_fixed: ClassVar[bool] = True
     quasi: ClassVar[bool] = False
@@ -177,11 +240,33 @@ class LikelihoodFamily:
         """What the function reads of a block's rows."""
         return (block.y, *block.extra) if self.with_response else block.extra
 
-    def own_rows(self, block: Block, eta: np.ndarray) -> Any:
-        """Evaluate one block at predictors η (K, size)."""
+    def own_rows(self, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
+        """Evaluate one block at predictors η (K, size); without the information where it is not wanted, if cheaper."""
         with x64():
-            total, table = self.step(eta, block.weight, self.row_arrays(block), anchor())
-            return LikelihoodRows(self, block, eta, total, table)
+            if self.closed is None:
+                total, table = self.step(eta, block.weight, self.row_arrays(block), anchor())
+                return LikelihoodRows(self, block, eta, total, table)
+            total, table = self.closed(eta, block.weight, self.row_arrays(block), anchor(), curved)
+            return LikelihoodRows(self, block, eta, total, table, self._constant_of(block))
+
+    def _constant_of(self, block: Block) -> tuple[float, np.ndarray | float]:
+        """Σ w c and c (m,) of a block; made once."""
+        if self.constant is None:
+            return 0.0, 0.0
+        if block not in _CONSTANTS:
+            m = block.rows
+            constant = self.constant(block.y[:m])
+            weight = block.weight[:m]
+            _CONSTANTS[block] = float(np.sum(np.where(weight > 0, weight * constant, 0.0))), constant
+        return _CONSTANTS[block]
+
+    def information_slopes(self, block: Block, eta: np.ndarray) -> np.ndarray:
+        """w ∂W_ab/∂η_c, (K, K, K, rows): minus third derivatives of the rows, by autodiff."""
+        function = self.function
+        with x64():
+            return np.asarray(_slopes_of(function)(eta, block.weight, self.row_arrays(block), anchor()))[
+                ..., : block.rows
+            ]
 
     def expected(self, block: Block, eta: np.ndarray) -> np.ndarray:
         """E[W] over the response, (K, K, rows), weighted."""

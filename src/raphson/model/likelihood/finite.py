@@ -110,7 +110,7 @@ class FiniteFamily(LikelihoodFamily):
 
     many_rows: ClassVar[bool] = False
 
-    def own_rows(self, block: Block, eta: np.ndarray) -> Any:
+    def own_rows(self, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
         table = self.step[0](eta[:, 0], block)
         weight = block.weight[: block.rows]
         table[1:] = np.where(weight > 0, weight * table[1:], 0.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.matrix import dense
+from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable
 from raphson.model.objective import Evaluation, Need
 from raphson.model.predictor import Jacobian, LinearPredictor, filled
@@ -113,6 +114,23 @@ class LikelihoodModel(Model):
         most = affordable[-1] if affordable else BLOCK_ROWS[0]
         return make_blocks(self.matrices, self.y, self.weight, self.offset, self.extra, most)
 
+    @cached_property
+    def bias_information(self) -> Any:  # type: ignore[override]
+        """The expected information, where the density tells it; the observed one otherwise, or where it is the same."""
+        family = self.family
+        if not family.with_response:
+            return "observed"
+        from raphson.model.likelihood.expected import free_of_response
+
+        if free_of_response(family, self.extra):
+            return "observed"
+        theta = self.start(Need(), plain=True).theta
+        try:
+            family.expected(self.blocks[0], self.predictor.eta(self.blocks[0], theta))
+        except ModelError:
+            return "observed"
+        return "expected"
+
     def designs(self, theta: np.ndarray) -> list[Any]:
         """The design of each predictor, at any θ; all over θ where they share parameters."""
         predictor = self.predictor
@@ -162,10 +180,10 @@ class LikelihoodModel(Model):
         return
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
-        """The objective at the best constants for each predictor."""
+        """The objective at the best constants for each predictor; without bias reduction if `plain`."""
         from raphson.model.likelihood.start import starting_point
 
-        return starting_point(self, need)
+        return starting_point(self, need, self.likelihood if plain else self.objective)
 
     def rows(self, theta: np.ndarray) -> RowTable:
         """Row quantities at θ; where the expected information is not known, the observed one stands for it."""

@@ -8,7 +8,7 @@ mean), and climbed from the best.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,15 +29,14 @@ MOST_TRIALS = 600
 """Combinations of constants that are tried."""
 
 
-def starting_point(model: LikelihoodModel, need: Need) -> Evaluation:
-    """The objective at coefficients where the log-likelihood is finite.
+def starting_point(model: LikelihoodModel, need: Need, objective: Any) -> Evaluation:
+    """An objective of the model at coefficients where the log-likelihood is finite.
 
     Raises
     ------
     ConvergenceError
         If it is finite nowhere that was tried.
     """
-    objective = model.objective
     for constants in _constants(model):
         theta = coefficients(model, constants)
         evaluation = objective.evaluate(theta, need)
