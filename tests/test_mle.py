@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
+import jax.scipy.stats as stats
 import numpy as np
 import pandas as pd
 import pytest
@@ -228,3 +229,50 @@ def test_profile_intervals_of_a_reference_case(correct_digits):
     found = fit.conf_int(kind="profile")
     assert correct_digits(found["lower"], truth["profile_ci"]["lower"]) >= 9
     assert correct_digits(found["upper"], truth["profile_ci"]["upper"]) >= 9
+
+
+def mixture(y, low, high, log_s1, log_s2, logit_share):
+    one = stats.norm.logpdf(y, low, jnp.exp(log_s1)) + jax.nn.log_sigmoid(logit_share)
+    two = stats.norm.logpdf(y, high, jnp.exp(log_s2)) + jax.nn.log_sigmoid(-logit_share)
+    return jnp.logaddexp(one, two)
+
+
+def test_parameters_that_begin_alike_are_told_apart():
+    draw = np.random.default_rng(1)
+    y = np.concatenate([draw.normal(2.0, 0.24, 98), draw.normal(4.3, 0.44, 174)])
+    constants = dict.fromkeys(["high", "log_s1", "log_s2", "logit_share"], "~ 1")
+    found = rp.mle(mixture, {"low": "y ~ 1", **constants}, {"y": y})
+    near = rp.mle(mixture, {"low": "y ~ 1", **constants}, {"y": y}, start=[2.0, 4.0, 0.0, 0.0, 0.0])
+    assert found.converged and found.llf == pytest.approx(near.llf, abs=1e-8)
+
+    def skewed(y, location, log_scale, shape):
+        z = (y - location) * jnp.exp(-log_scale)
+        return jnp.log(2.0) + stats.norm.logpdf(z) - log_scale + special.log_ndtr(shape * z)
+
+    a, b = draw.normal(size=(2, 400))  # |a| and b make a skew normal variable of shape 4
+    y = (4 * np.abs(a) + b) / np.sqrt(17)
+    fit = rp.mle(skewed, {"location": "y ~ 1", "log_scale": "~ 1", "shape": "~ 1"}, {"y": y})
+    assert fit.converged and 2.0 < fit.params["shape:Intercept"] < 8.0  # at 0 the information is singular
+
+
+def test_several_formulas_are_updated_and_their_terms_left_out():
+    frame = FRAME.assign(z=np.cos(np.arange(N)), group=np.where(np.arange(N) % 3 == 0, "a", "b"))
+    fit = rp.mle("hurdle_poisson", {"mean": "count ~ x + z", "positive": "~ x + group"}, frame)
+    table = fit.drop1()
+    assert list(table.index) == [
+        "<none>",
+        "log_mean:x",
+        "log_mean:z",
+        "logit_positive:x",
+        "logit_positive:group",
+    ]
+    for change, term in (({"mean": ". ~ . - z"}, "log_mean:z"), ({"positive": "~ . - group"}, "logit_positive:group")):
+        smaller = fit.update(change)
+        assert 2.0 * (fit.llf - smaller.llf) == pytest.approx(table["statistic"][term], abs=1e-8)
+        assert smaller.aic == pytest.approx(table["aic"][term], abs=1e-8)
+    assert fit.update("~ . + group").formulas["log_mean"] == "count ~ (x + z) + group"
+    with pytest.raises(rp.ModelError, match="there is no formula of 'zero'; there are those of log_mean"):
+        fit.update({"zero": "~ 1"})
+    general = rp.mle(lambda p, row: -0.5 * (row.y - p["a"]) ** 2, FRAME, start={"a": 0.0})
+    with pytest.raises(rp.ModelError, match="only a likelihood with formulas"):
+        general.update("~ x")

@@ -207,3 +207,51 @@ def test_expected_information_is_refused_where_nothing_can_be_expected():
         fit.predict()
     with pytest.raises(rp.ModelError, match="has no mean"):
         fit.residuals()
+
+
+def test_a_traced_function_that_is_random_or_remembers():
+    calls = []
+
+    def random(y, mu):
+        return -0.5 * (y - mu) ** 2 * float(rng.random())
+
+    def remembers(params, row):
+        calls.append(1)
+        return -0.5 * (row.y - params["a"]) ** 2 / len(calls)
+
+    refused("something else each time", random, {"mu": "y ~ 1"}, FRAME)
+    refused("something else each time", remembers, FRAME, start={"a": 0.0})
+
+
+def test_scipy_on_traced_values():
+    from scipy import special as host
+
+    message = refused("hands a traced value to NumPy", lambda y, mu: -host.gammaln(mu) * y, {"mu": "y ~ 1"}, FRAME)
+    assert "jax.numpy" in message and "derivatives='finite'" in message
+
+
+def test_a_slope_that_is_not_finite_where_the_value_is():
+    def power(y, log_rate, log_shape):
+        return -((y / jnp.exp(log_rate)) ** jnp.exp(-log_shape)) - y
+
+    data = {"y": [0.0, 0.0, 1.0, 2.0, 3.0, 1.5]}
+    both = {"log_rate": "y ~ 1", "log_shape": "~ 1"}
+    found = r"is finite for 2 of 6 rows \(0, 1, counted from 0\)"
+    message = refused(found, power, both, data, start=[0.1, 0.5], error=rp.ConvergenceError)
+    assert "but its derivatives are not: pow" in message and "(y / jnp.exp(log_rate))" in message
+
+
+def test_corners_are_told_of():
+    def laplace(y, mu, log_scale):
+        return -jnp.abs(y - mu) / jnp.exp(log_scale) - log_scale
+
+    with pytest.warns(rp.ConvergenceWarning):
+        fit = rp.mle(laplace, {"mu": "y ~ x", "log_scale": "~ 1"}, FRAME)
+    assert not fit.converged
+    assert "second derivatives by mu are 0 in every row" in fit.message
+
+
+def test_a_parameter_of_a_density_that_it_ignores():
+    with pytest.warns(rp.ConvergenceWarning):
+        fit = rp.mle(lambda y, mu, idle: -0.5 * (y - mu) ** 2, {"mu": "y ~ 1", "idle": "~ 1"}, FRAME)
+    assert "does not change along +1*idle:Intercept" in fit.message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,7 +130,7 @@ def mle(
     if ready is None and not callable(logpdf):
         resolve(logpdf)  # says what was expected
     general = data is None and ready is None
-    formula = None
+    texts: dict[str, str] = {}
     if general:
         assert callable(logpdf)
         if columns is not None:
@@ -146,7 +145,7 @@ def mle(
                 'derivatives: "finite" goes with the general form, mle(loglik, data, start=...); '
                 "write the likelihood as loglik(params, row)"
             )
-        prepared, density, taken, formula = _read(ready, logpdf, formulas, data, columns, shared)
+        prepared, density, taken, texts = _read(ready, logpdf, formulas, data, columns, shared)
         model = density_model(ready, density, prepared, taken.parameters, weights_kind, penalty, where)
         theta = start_vector(_flat_start(start, model.labels), model.objective.n_params)
         source, groups_read = data, prepared.groups
@@ -166,6 +165,18 @@ def mle(
     except ConvergenceError as error:
         raise ConvergenceError(explained(model, theta, str(error))) from None
     found = reviewed(model, found)
+    same: dict[str, Any] = {
+        "columns": columns,
+        "method": method,
+        "weights_kind": weights_kind,
+        "penalty": penalty,
+        "bias": bias,
+        "information": information,
+        "cov": cov,
+        "executor": executor,
+        **shared,
+        **iteration,
+    }
     fit = LikelihoodFit(
         found,
         model,
@@ -174,33 +185,20 @@ def mle(
         cov=cov,
         groups=groups_read,
         dispersion="pearson",
-        formula=formula,
+        formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
         source=source,
-        refit=None,
+        refit=None if general else lambda changed: mle(logpdf, changed, data, **same),  # type: ignore[arg-type]
     )
     fit.assembly = model.assembly
-    fit._again = partial(
-        mle,
-        logpdf,
-        start=start if general else None,
-        derivatives=derivatives,
-        method=method,
-        weights_kind=weights_kind,
-        penalty=penalty,
-        bias=bias,
-        information=information,
-        executor=executor,
-        columns=columns,
-        **iteration | {"progress": False},
-    )
+    fit.formulas = texts
     warn_of(fit)
     return fit
 
 
 def _read(
     ready: Ready | None, logpdf: Any, formulas: Any, data: Any, columns: Any, shared: dict[str, Any]
-) -> tuple[SeveralData, Any, Signature, str]:
-    """The data of the density form, the density, its arguments, and the formulas in one line."""
+) -> tuple[SeveralData, Any, Signature, dict[str, str]]:
+    """The data of the density form, the density, its arguments, and the formulas."""
     if data is None:
         raise ModelError("data: expected a data frame, a dict of columns or a path after the formulas; got None")
     if ready is not None:
@@ -212,7 +210,7 @@ def _read(
     asked = _columns(taken, columns, data)
     without = ready.parameters[:1] if ready is not None and ready.cut_points else ()
     prepared = from_formulas(texts, data, columns=asked, without_intercept=without, **shared)
-    return prepared, density, taken, "; ".join(f"{name}: {text}" for name, text in texts.items())
+    return prepared, density, taken, texts
 
 
 def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cached_property
 from os import PathLike
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import saving
+from raphson.data.formula import updated
 from raphson.determining import Determining
 from raphson.diagnosing import Diagnosing
 from raphson.errors import DataError, ModelError
@@ -386,12 +386,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """Fit again with another formula on the same data; ``.`` stands for what was there: ``". ~ . + age"``."""
         if self._refit is None or self.formula is None:
             raise ModelError("update: only a fit made from a formula, and not loaded, can be updated; fit anew")
-        left, right = (side.strip() for side in self.formula.split("~", 1))
-        parts = formula.split("~", 1)
-        dot = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
-        new_right = dot.sub(lambda _: f"({right})", parts[-1].strip())
-        new_left = dot.sub(lambda _: left, parts[0].strip()) if len(parts) == 2 and parts[0].strip() else left
-        return self._refit(f"{new_left} ~ {new_right}")
+        return self._refit(updated(self.formula, formula))
 
     # -- tables ------------------------------------------------------------------------------------------------
 

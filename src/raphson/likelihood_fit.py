@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.data.columns import Columns
+from raphson.data.formula import updated
 from raphson.data.matrix import matvec
 from raphson.errors import ModelError
 from raphson.fit import Fit
 from raphson.inference import delta, intervals
+from raphson.model.densities.ready import DENSITIES
 from raphson.state import kept_labels
 
 if TYPE_CHECKING:
@@ -35,10 +37,11 @@ class LikelihoodFit(Fit):
     ['log_mean:Intercept', 'log_mean:x', 'logit_zero:Intercept']
     """
 
-    _again: Callable[..., LikelihoodFit] | None = None
-
     assembly: str = ""
     """How the information was put together: from which linear predictors, or row by row."""
+
+    formulas: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
+    """The formula of each parameter, where there are formulas."""
 
     def _no(self, what: str) -> ModelError:
         return ModelError(
@@ -175,5 +178,33 @@ class LikelihoodFit(Fit):
         index = self._need_data("the rows of the data").data.index
         return (frame if index is None else frame.iloc[index]).set_axis(self._row_labels, axis=0)
 
-    def update(self, formula: str) -> Fit:
-        raise ModelError("update: a likelihood has several formulas; fit again with rp.mle")
+    def update(self, formula: str | Mapping[str, str]) -> Fit:
+        """Fit again with other formulas on the same data; ``.`` stands for what was there.
+
+        Parameters
+        ----------
+        formula : the change of each parameter's formula, by parameter, as in ``{"zero": "~ . + age"}``; a text alone
+            changes the formula with the response.
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> births = rp.datasets.load("births")
+        >>> fit = rp.mle("tobit", {"mean": "ftv ~ age", "sigma": "~ 1"}, births.assign(ftv=births["age"] % 3))
+        >>> fit.update({"mean": ". ~ . + smoke", "sigma": "~ smoke"}).formulas
+        {'mean': 'ftv ~ (age) + smoke', 'log_sigma': '~ smoke'}
+        """
+        if self._refit is None or not self.formulas:
+            raise ModelError(
+                "update: only a likelihood with formulas, and not loaded, can be updated; fit again with rp.mle"
+            )
+        first = next(iter(self.formulas))
+        changes = {first: formula} if isinstance(formula, str) else dict(formula)
+        texts = dict(self.formulas)
+        ready = DENSITIES.get(self.family.ready or "")
+        for name, change in changes.items():
+            full = ready.full_name(name) if ready is not None else name
+            if full not in texts:
+                raise ModelError(f"update: there is no formula of {name!r}; there are those of {', '.join(texts)}")
+            texts[full] = updated(texts[full], change)
+        return self._refit(texts)  # type: ignore[arg-type]

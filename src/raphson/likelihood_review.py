@@ -74,7 +74,7 @@ def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) ->
     counted = model.row_weight > 0
     bad = np.flatnonzero(~np.isfinite(rows.value) & counted)
     if not len(bad):
-        return message
+        return _broken_slope(model, theta) or message
     shown = ", ".join(map(str, _original(model, bad[:ROWS_NAMED]))) + (", ..." if len(bad) > ROWS_NAMED else "")
     first = int(bad[0])
     text = (
@@ -104,9 +104,6 @@ def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numbe
     family: LikelihoodFamily = model.family
     if type(family) is not LikelihoodFamily:
         return ""
-    import jax
-
-    row = tuple(one[number] for one in ((model.y, *model.extra) if family.with_response else model.extra))
     found: list[str] = []
 
     def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
@@ -122,22 +119,110 @@ def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numbe
         return out
 
     try:
+        jaxpr, inputs = _traced_row(model, theta, rows, number)
         with x64():
-            eta = rows.eta[:, number]
-            if family.origin is not None:
-                jaxpr, inputs = family.origin(theta, eta, row)
-            else:
-                jaxpr, inputs = jax.make_jaxpr(lambda eta, *row: family.function(eta, row))(eta, *row), [eta, *row]
             walk(jaxpr, inputs, visit, keep=CUSTOM)
     except Exception:
         return ""
     return found[0] if found else ""
 
 
+def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
+    """Where the log-likelihood is finite and its derivatives are not, in words; empty where they are."""
+    with np.errstate(all="ignore"):
+        rows = model.rows(theta)
+    finite = np.isfinite(rows.score).all(axis=0) & np.isfinite(rows.observed).all(axis=(0, 1))
+    bad = np.flatnonzero(np.isfinite(rows.value) & ~finite & (model.row_weight > 0))
+    if not len(bad):
+        return ""
+    shown = ", ".join(map(str, _original(model, bad[:ROWS_NAMED]))) + (", ..." if len(bad) > ROWS_NAMED else "")
+    text = (
+        f"{model.family.name} is finite for {len(bad)} of {len(rows.value)} rows ({shown}, counted from 0) at "
+        f"{_values(model, theta)}, but its derivatives are not"
+    )
+    step = _first_slope(model, theta, rows, int(bad[0]))
+    return (
+        text
+        + (f": {step}" if step else "")
+        + (
+            ". Give such a step a harmless argument where it is not chosen, as in "
+            "jnp.where(ok, f(jnp.where(ok, x, 1.0)), other)"
+        )
+    )
+
+
+def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
+    """The step of the row function that hands down a derivative that is not finite."""
+    import jax
+    from jax.extend.core import jaxpr_as_fun
+
+    from raphson.autodiff.decomposition import Decomposition
+    from raphson.autodiff.sweeps import Quantity, decomposed
+
+    n_row = len(model.extra) + model.family.with_response
+    try:
+        jaxpr, inputs = _traced_row(model, theta, rows, number)
+        active, row = [np.asarray(one) for one in inputs[:-n_row]], inputs[-n_row:]
+        function = jaxpr_as_fun(jaxpr)
+        ones = [np.ones_like(one) for one in active]
+
+        def slope(*inputs: Any) -> Any:
+            """The derivative in one direction, whose own derivatives are the second ones."""
+            return jax.jvp(lambda *some: function(*some, *inputs[-n_row:])[0], inputs[:-n_row], tuple(ones))[1]
+
+        found = None
+        for traced in (lambda: jaxpr, lambda: jax.make_jaxpr(slope)(*active, *row)):
+            with x64():
+                quantities = [
+                    Quantity(f"input {j}", np.asarray(one), j < len(active)) for j, one in enumerate((*active, *row))
+                ]
+                steps, output = decomposed(traced(), quantities, model.family.name, 100_000)
+            found = Decomposition(model.family.name, quantities, steps, output, None).first_nonfinite()
+            if found is not None:
+                break
+    except Exception:
+        return ""
+    if found is None:
+        return ""
+    line = f" at {found.step.source} (`{found.text}`)" if found.text else ""
+    return f"{found.operation}{line}: {found.reason}"
+
+
+def _corners(model: LikelihoodModel, theta: np.ndarray) -> str:
+    """Whether some parameters have scores but no second derivative in any row: the likelihood is made of corners."""
+    with np.errstate(all="ignore"):
+        rows = model.rows(theta)
+    K = len(rows.score)
+    straight = (rows.observed[range(K), range(K)] == 0).all(axis=1) & (rows.score != 0).any(axis=1)
+    if not straight.any():
+        return ""
+    named = ", ".join(label for label, one in zip(model.family.labels, straight, strict=True) if one)
+    return (
+        f"the second derivatives by {named} are 0 in every row, as those of abs() or max() are: such a likelihood has "
+        "corners, and no information to step with. Round them off, as in jnp.sqrt(x**2 + 1e-6) for abs(x)"
+    )
+
+
+def _traced_row(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> tuple[Any, list[Any]]:
+    """The row function as it was traced, and its inputs for one row: parameters or predictors first."""
+    import jax
+
+    family = model.family
+    row = tuple(one[number] for one in ((model.y, *model.extra) if family.with_response else model.extra))
+    with x64():
+        eta = rows.eta[:, number]
+        if family.origin is not None:
+            return family.origin(theta, eta, row)
+        return jax.make_jaxpr(lambda eta, *row: family.function(eta, row))(eta, *row), [eta, *row]
+
+
 def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
     """The estimate with its status and note set right where it is no maximum, not identified, or at infinity."""
     result = found.result
     if not found.status.converged:
+        broken = _broken_slope(model, result.theta) or _corners(model, result.theta)
+        if broken:
+            return replace(found, note=broken)
         extra = [one for one in (_unbounded(model, result), _loose(model, result.theta)) if one]
         return replace(found, note="; ".join([*extra, found.note or found.status.advice]))
     if found.status is Status.CONVERGED or found.status is Status.ROUNDING_FLOOR:

@@ -7,6 +7,7 @@ column, call and dot is taken out first, so that no part of the formula can reac
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -296,3 +297,19 @@ def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
             raise FormulaError(f"formula: a number cannot be part of an interaction, in {short(text)}")
         expanded.append(named)
     return expanded
+
+
+_DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
+
+
+def updated(formula: str, change: str) -> str:
+    """A formula changed as R's ``update`` does: ``.`` stands for what was on that side.
+
+    >>> updated("y ~ a", ". ~ . + b"), updated("~ a", "~ . - a"), updated("y ~ a", "~ b")
+    ('y ~ (a) + b', '~ (a) - a', 'y ~ b')
+    """
+    left, right = (side.strip() for side in formula.split("~", 1))
+    parts = change.split("~", 1)
+    new_right = _DOT.sub(lambda _: f"({right})", parts[-1].strip())
+    new_left = _DOT.sub(lambda _: left, parts[0].strip()) if len(parts) == 2 and parts[0].strip() else left
+    return f"{new_left} ~ {new_right}".strip()

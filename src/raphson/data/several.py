@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,7 @@ class Part:
     schema : rebuilds the design for new data, the intercept included even where it was left out here.
     has_intercept : whether the constant lies in the columns' span.
     without_intercept : whether the intercept was left out because the distribution has cut points in its place.
+    terms : the columns of each term, the intercept aside.
     """
 
     X: Matrix
@@ -54,6 +55,7 @@ class Part:
     schema: Schema
     has_intercept: bool
     without_intercept: bool = False
+    terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def design(self, new: Any, missing: str) -> NewData:
         """The design of new data."""
@@ -241,6 +243,12 @@ def _part(
     X, names = plan.build(variables, kept, n_rows), plan.names
     if without_intercept:
         X, names = _without(X, names)
+    place = {name: number for number, name in enumerate(names)}
+    terms = {
+        term: tuple(place[plan.names[number]] for number in columns)
+        for term, columns in plan.terms.items()
+        if columns and plan.names[columns[0]] != INTERCEPT
+    }
     present = [offset for offset in offsets if offset is not None]
     return Part(
         X=X,
@@ -249,6 +257,7 @@ def _part(
         schema=FormulaSchema(formula, plan, states, offset=None, offset_given=False),
         has_intercept=plan.has_intercept and not without_intercept,
         without_intercept=without_intercept,
+        terms=terms,
     )
 
 

@@ -117,7 +117,8 @@ def density_model(
     title = ready.name if ready else getattr(density, "__name__", "density")
     family = LikelihoodFamily(title, function, labels, step, True, ready.name if ready else None, levels, origin)
     if ready is not None and ready.rows is not None:
-        closed = remembered(ready.rows, "closed", lambda: compiled_closed(ready.rows))
+        rows = ready.rows
+        closed = remembered(rows, "closed", lambda: compiled_closed(rows))
         family = replace(family, closed=closed, constant=ready.constant)
 
     matrices: list[Any] = []
@@ -156,12 +157,23 @@ def density_model(
         extra=extra,
         labels=(*named, *_cut_names(levels, n_cuts)),
         constants=constants,
-        assembly=f"from {len(labels)} linear predictors, one for each formula",
+        assembly=f"from {len(labels)} linear predictor{'s' if len(labels) > 1 else ''}, one for each formula",
+        term_columns=_terms_of(data),
     )
     if penalty is not None:
         intercepts = np.array([name.rpartition(":")[2] == "Intercept" for name in named] + [True] * n_cuts)
         model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, intercepts))
     return model
+
+
+def _terms_of(data: SeveralData) -> dict[str, tuple[int, ...]]:
+    """The coefficients of each term of each formula, counted over all of them."""
+    found: dict[str, tuple[int, ...]] = {}
+    start = 0
+    for name, part in data.parts.items():
+        found |= {f"{name}:{term}": tuple(start + j for j in columns) for term, columns in part.terms.items()}
+        start += part.X.shape[1]
+    return found
 
 
 def _levels_of(y: np.ndarray, levels: tuple[str, ...] | None, name: str) -> int:
@@ -240,9 +252,20 @@ def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...]
             return function(eta, row)
 
         traced, out = jax.make_jaxpr(flat, return_shape=True)(eta, number, *columns)
+        again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(eta, number, *columns)  # JAX remembers by function
     check_scalar(out, what)
+    check_pure(traced, again, what)
     warn_of_single_precision(traced, what)
     return traced
+
+
+def check_pure(traced: Any, again: Any, what: str) -> None:
+    """Refuse a function that does something else when it is called once more."""
+    if fingerprint(traced) != fingerprint(again):
+        raise ModelError(
+            f"{what}: it does something else each time that it is called, by random numbers or by something it changes "
+            "outside; a likelihood has to be a function of its arguments. Draw random numbers beforehand, as columns"
+        )
 
 
 def check_scalar(out: Any, what: str) -> None:

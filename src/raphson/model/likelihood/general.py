@@ -19,7 +19,7 @@ from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood import checks
-from raphson.model.likelihood.build import RowsOf, check_scalar, fingerprint, remembered
+from raphson.model.likelihood.build import RowsOf, check_pure, check_scalar, fingerprint, remembered
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
 from raphson.model.likelihood.parameters import Parameters
@@ -230,6 +230,7 @@ def trace_likelihood(loglik: Callable[..., Any], name: str, layout: Parameters, 
                     return loglik(params, row)
 
                 jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
+                again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(*leaves, *cells)  # JAX remembers by function
         except _Unread as unread:
             if unread.name in used:
                 raise
@@ -237,6 +238,7 @@ def trace_likelihood(loglik: Callable[..., Any], name: str, layout: Parameters, 
             used.append(unread.name)
             continue
         check_scalar(out, name)
+        check_pure(jaxpr, again, name)
         warn_of_single_precision(jaxpr, name)
         if not used:
             raise ModelError(f"{name}: it reads no column of the row; every row would have the same likelihood")

@@ -88,6 +88,7 @@ class LikelihoodModel(Model):
     labels : names of the parameters.
     constants : (K,) predictors of a model without covariates, to begin with; None to look for them.
     assembly : how the information is put together, in words.
+    term_columns : the coefficients of each term of each formula, by "parameter:term".
     """
 
     linear: Any = None
@@ -98,6 +99,7 @@ class LikelihoodModel(Model):
     constants: np.ndarray | None = None
     assembly: str = ""
     intercepts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    term_columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def predictor(self) -> LinearPredictor:
@@ -106,6 +108,10 @@ class LikelihoodModel(Model):
     @property
     def names(self) -> tuple[str, ...]:
         return self.labels
+
+    @property
+    def terms(self) -> dict[str, list[int]]:
+        return {term: list(columns) for term, columns in self.term_columns.items()}
 
     @cached_property
     def blocks(self) -> Sequence[Block]:

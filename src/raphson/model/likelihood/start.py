@@ -2,7 +2,8 @@
 
 A density with constants in the place of its predictors is a function of K numbers. It is tried, on a part of the
 rows, at combinations of numbers that the response suggests (its mean and spread, their logarithms, the logit of its
-mean), and climbed from the best.
+mean), and climbed from the best. Where that ends at a point from which parameters cannot be told apart, as the two
+components of a mixture that begin alike, or a skewness of 0, it is tried again from points spread over the response.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from raphson.data.matrix import matvec
 from raphson.errors import ConvergenceError
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.predictor import LinearPredictor
+from raphson.model.rows import block_rows
 from raphson.model.start import least_squares
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ PART_ROWS = 2_000
 
 MOST_TRIALS = 600
 """Combinations of constants that are tried."""
+
+ALIKE = 1e-8
+"""Below this eigenvalue of the scaled outer product of scores parameters cannot be told apart."""
+
+SPREAD_TRIALS, SPREAD_CLIMBS = 400, 8
+"""Points tried, and climbed from, where parameters are alike."""
+
+RUNAWAY = 8.0
+"""A log density so far above the median is that of a component that shrinks onto a row."""
 
 
 def starting_point(model: LikelihoodModel, need: Need, objective: Any) -> Evaluation:
@@ -69,7 +80,56 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     if not finite:
         return [] if model.constants is None else [model.constants]
     climbed = _climb(objective, finite[0])
+    if K > 1 and model.constants is None and _alike(objective, climbed):
+        spread = _spread_out(objective, part.y, climbed)
+        if spread is not None:
+            return [spread, climbed, *finite[:20]]
     return [climbed, *finite[:20]]
+
+
+def _alike(objective: Objective, theta: np.ndarray) -> bool:
+    """Whether the row scores of some constants are proportional: the outer product of scores is singular."""
+    found = objective.evaluate(theta, Need(kinds=("opg",)))
+    if not found.finite:
+        return False
+    M = found.information["opg"].matrix
+    size = np.sqrt(np.diagonal(M))
+    if not np.isfinite(M).all() or not (size > 0).all():
+        return True
+    return bool(np.linalg.eigvalsh(M / size / size[:, None])[0] < ALIKE)
+
+
+def _spread_out(objective: Objective, y: np.ndarray, climbed: np.ndarray) -> np.ndarray | None:
+    """The best of climbs from constants spread over the response's quantiles; None if none is better."""
+    rng = np.random.default_rng(0)
+    places = np.quantile(y, [0.1, 0.25, 0.5, 0.75, 0.9])
+    size = float(np.std(y)) or 1.0
+    numbers = np.array([*places, 0.0, 1.0, -1.0, 2.0, np.log(size), np.log(0.4 * size), size])
+    trials = []
+    for _ in range(SPREAD_TRIALS):
+        trial = np.where(rng.random(len(climbed)) < 0.3, climbed, rng.choice(numbers, len(climbed)))
+        found = objective.evaluate(trial)
+        if found.finite:
+            trials.append((found.value, trial))
+    trials.sort(key=lambda one: -one[0])
+    least = objective.evaluate(climbed).value
+    best = None
+    for _, trial in trials[:SPREAD_CLIMBS]:
+        ended = _climb(objective, trial, 200)
+        found = objective.evaluate(ended)
+        if found.finite and found.value > least + 1e-6 and not _degenerate(objective, ended):
+            best, least = ended, found.value
+    return best
+
+
+def _degenerate(objective: Objective, theta: np.ndarray) -> bool:
+    """Whether parameters are alike, or the density of a few rows has run away from that of the others."""
+    if _alike(objective, theta):
+        return True
+    values = np.concatenate(
+        [block_rows(objective.family, block, objective.predictor.eta(block, theta)).value for block in objective.blocks]
+    )
+    return bool(np.max(values) > np.median(values) + RUNAWAY)
 
 
 def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
@@ -90,7 +150,7 @@ def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
     return [np.array(one) for one in combinations]
 
 
-def _climb(objective: Objective, start: np.ndarray) -> np.ndarray:
+def _climb(objective: Objective, start: np.ndarray, steps: int = 50) -> np.ndarray:
     """Near the maximum over constants: a few digits are enough."""
     from scipy.optimize import minimize
 
@@ -99,7 +159,7 @@ def _climb(objective: Objective, start: np.ndarray) -> np.ndarray:
         return (-found.value, -found.score) if found.finite else (1e300, np.zeros_like(theta))
 
     with np.errstate(all="ignore"):
-        found = minimize(both, start, jac=True, method="L-BFGS-B", options={"maxiter": 50, "ftol": 1e-6})
+        found = minimize(both, start, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-6})
     better = np.isfinite(found.x).all() and found.fun < both(start)[0] and np.abs(found.x - start).max() < 50
     return np.asarray(found.x) if better else start
 
