@@ -66,23 +66,22 @@ def measure(path: str) -> None:
     from raphson.execute import serial
     from raphson.model.streamed_glm import StreamedModel
     from raphson.newton.first_order import Descent, beginning, train
-    from raphson.newton.stochastic import LinearTask
+    from raphson.newton.stochastic import Task
 
     data = from_stream(FORMULA, rp.stream(path), dict.fromkeys(("weights", "offset", "trials", "groups")))
     model = StreamedModel.over(data, "binomial", "precision", None, serial(), None)
-    task = LinearTask.of(model, "sgd")
-    rows = Beginning(task.sample)
+    task = Task.of(model, "sgd")
+    rows = Beginning(task.rows)
     epochs = math.ceil(STEPS / rows.steps(BATCH))
     descent = Descent("sgd", epochs, BATCH, 0.2, "cosine")
-    params = task.structure.unpack(np.zeros(COLUMNS + 1), task.sizes, task.spread)
-    begin = beginning(params, {"spread": task.spread}, descent)
+    begin = beginning(task.unpack(np.zeros(COLUMNS + 1)), task.state, descent)
     seconds, work = [], []
     for _ in range(TURNS + 1):  # the first compiles
         start, busy = time.perf_counter(), time.process_time()
         trained = train(task.structure, model.family, begin, rows, descent, divisor=task.divisor)
         seconds.append((time.perf_counter() - start) / (epochs * rows.steps(BATCH)))
         work.append((time.process_time() - busy) / (epochs * rows.steps(BATCH)))
-    error = float(np.abs(task.theta(trained.params) - THETA).max())
+    error = float(np.abs(task.pack(trained.params) - THETA).max())
     start = time.perf_counter()
     fit = rp.glm(FORMULA, rp.stream(path), family="binomial", method="newton")
     newton = (time.perf_counter() - start) / max(fit.n_iter, 1)

@@ -1,5 +1,7 @@
 """rp.compare: one model by several methods."""
 
+import html
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,76 @@ def test_a_curve_may_be_compared_too():
     fit = rp.nls("y ~ a * exp(-b * t)", data, start={"a": 1.0, "b": 0.3})
     race = rp.compare(fit, ["gauss-newton", "levenberg-marquardt"], start=[1.0, 0.3])
     assert (race.table["distance"] < 1e-6).all()
+
+
+def test_a_method_that_does_not_apply_has_a_row_and_a_reason():
+    t = np.linspace(0, 4, 30)
+    data = {"t": t, "y": 3.0 * np.exp(-0.7 * t) + 0.05 * np.random.default_rng(2).normal(size=30)}
+    fit = rp.nls("y ~ a * exp(-b * t)", data, start={"a": 1.0, "b": 0.3})
+    race = rp.compare(fit, ["gauss-newton", "adam"], start=[1.0, 0.3])
+    assert race.table["status"].to_dict() == {"gauss-newton": "converged", "adam": "does not apply"}
+    assert np.isnan(race.table.loc["adam", "distance"]) and race.table.loc["adam", "iterations"] == 0
+    assert "linear predictors" in race.notes["adam"] and race.notes["adam"] in repr(race)
+    assert html.escape(race.notes["adam"]) in race._repr_html_() and "gauss-newton" not in race.notes
+    assert set(race.paths["method"]) == {"gauss-newton"}
+    assert len(race.plot().axes[0].lines) == 1
+    with pytest.raises(ModelError, match="methods: none applies to this model; method: sgd reads batches"):
+        rp.compare(fit, ["sgd", "adam"])
+
+
+def test_a_likelihood_of_ones_own_may_be_compared():
+    import jax.numpy as jnp
+
+    def logpdf(y, mu, log_sigma):
+        return -0.5 * ((y - mu) / jnp.exp(log_sigma)) ** 2 - log_sigma
+
+    data = {"x": x, "y": 0.5 * x + np.random.default_rng(5).normal(size=80)}
+    race = rp.compare(rp.mle(logpdf, {"mu": "y ~ x", "log_sigma": "~ 1"}, data), ["newton", "bhhh", "adam"])
+    assert race.table["status"].tolist() == ["converged", "converged", "does not apply"]
+    assert (race.table["distance"].iloc[:2] < 1e-8).all()
+    assert "the likelihood of a row of this model reads more" in race.notes["adam"]
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.ConvergenceWarning")
+def test_networks_are_compared_by_what_the_likelihood_lacks():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    y = np.sin(X[:, 0]) + 0.1 * np.random.default_rng(1).normal(size=100)
+    shape = {"hidden": (3,), "activation": "tanh", "epochs": 2, "validation": 0}
+    race = rp.compare(rp.network(y, X, **shape), ["levenberg-marquardt", "adam"], max_iter=20)
+    assert race.table.loc["adam", "iterations"] == 20 * 3 and race.table.loc["adam", "row_gradients"] == 20 * 96
+    # Both begin at the same random weights; the second-order method gets further.
+    starts = race.paths.drop(columns=["method"]).groupby(race.paths["method"]).first()
+    assert (starts == starts.iloc[0]).all(axis=None)
+    assert race.table.loc["levenberg-marquardt", "llf_gap"] < race.table.loc["adam", "llf_gap"]
+    normed = rp.compare(rp.network(y, X, **shape, batch_norm=True), ["levenberg-marquardt", "adam"], max_iter=2)
+    assert normed.table.loc["adam", "status"] == "does not apply" and "without batch norm" in normed.notes["adam"]
+
+
+def test_the_gap_is_what_the_log_likelihood_lacks(fit, race):
+    last = race.paths[race.paths["method"] == "sgd"].iloc[-1]
+    eta = last["Intercept"] + last["x"] * DATA["x"]
+    value = np.sum(DATA["y"] * eta - np.logaddexp(0.0, eta))
+    assert race.table.loc["sgd", "llf_gap"] == pytest.approx(fit.llf - value, rel=1e-6)
+    assert race.table.loc["newton", "llf_gap"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_twelve_methods_look_different(fit):
+    from raphson.report.race import _styles
+
+    styles = _styles()
+    assert len({tuple(next(styles).values()) for _ in range(12)}) == 12
+
+
+def test_sgd_is_ahead_before_newton_has_read_the_data_once():
+    rng = np.random.default_rng(0)
+    big = rng.normal(size=50_000)
+    data = {"x": big, "y": (rng.random(50_000) < 1 / (1 + np.exp(1.0 - 2.0 * big))).astype(float)}
+    race = rp.compare(rp.glm("y ~ x", data, family="binomial"), ["newton", "sgd"], max_iter=10)
+    paths = {name: path for name, path in race.paths.groupby("method")}
+    early = paths["sgd"][paths["sgd"]["passes"] < 0.5]["distance"].iloc[-1]
+    assert early < 0.2 * paths["newton"][paths["newton"]["passes"] <= 2]["distance"].iloc[-1]
+    assert race.table.loc["newton", "distance"] < 1e-8 < 1e-3 < race.table.loc["sgd", "distance"]
+    assert race.plot().axes[1].get_xlim()[1] >= 10
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def compare(
 
     All are θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ) with another M; what differs is how many steps that takes, how often each
     reads the data, and how many rows' gradients it works out on the way. The distance to the maximum is
-    √((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) with the observed information M there: standard errors, the same yardstick for all.
+    √((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) with the observed information M there: standard errors, the same yardstick for all. Of a model
+    with many maxima, such as a network, it is that to the best point found, and what the log-likelihood lacks of it
+    (`llf_gap`) says more.
 
     Parameters
     ----------
@@ -51,12 +53,13 @@ def compare(
     Returns
     -------
     Comparison
-        With ``table``, ``paths``, ``plot()`` and, for two parameters, ``plot_contours()``.
+        With ``table``, ``paths``, ``plot()`` and, for two parameters, ``plot_contours()``. A method that the model has
+        no use for has the status "does not apply", and ``notes`` says why.
 
     Raises
     ------
     ModelError
-        If `model` is not a Fit with data, a method is unknown or cannot fit the model, or no maximum is found.
+        If `model` is not a Fit with data, a method is unknown, none applies, or the maximum lies at infinity.
 
     Examples
     --------
@@ -90,14 +93,22 @@ def compare(
         max_iter=None if max_iter is None else count("max_iter", max_iter),
         seed=count("seed", seed),
     )
+    ran = [runner for runner in runners if not runner.note]
+    if not ran:
+        raise ModelError(f"methods: none applies to this model; {runners[0].note}")
     theta = np.asarray(model._theta, dtype=float)
     if not model.converged:
-        theta = max((r.theta[-1] for r in runners), key=lambda t: asked.objective.evaluate(t).value)
+        ends = [theta, *(runner.theta[-1] for runner in ran)]
+        theta = max(ends, key=lambda t: _value(asked, t))
     best, information = yardstick(asked, theta)
     kept = np.ones(len(theta), dtype=bool) & ~model._aliased
     lines, points = [], []
     names = _names(model, len(theta))
     for runner in runners:
+        if runner.note:
+            lines.append({"method": runner.method, "iterations": 0, "passes": 0.0, "row_gradients": 0})
+            lines[-1] |= {"seconds": np.nan, "distance": np.nan, "llf_gap": np.nan, "status": runner.status}
+            continue
         d = distances(runner.theta, best, information, kept)
         lines.append(
             {
@@ -107,6 +118,7 @@ def compare(
                 "row_gradients": round(float(runner.row_gradients[-1])),
                 "seconds": runner.seconds,
                 "distance": float(d[-1]),
+                "llf_gap": max(best.value - _value(asked, runner.theta[-1]), 0.0) / best.dispersion,
                 "status": runner.status,
             }
         )
@@ -133,8 +145,16 @@ def compare(
         names,
         best.theta,
         errors,
-        lambda t: every * drawn.objective.evaluate(t).value / best.dispersion,
+        lambda t: _value(drawn, t) * asked.objective.n_rows / drawn.objective.n_rows / best.dispersion,
+        {runner.method: runner.note for runner in runners if runner.note},
     )
+
+
+def _value(model: Any, theta: np.ndarray) -> float:
+    """ℓ at θ; −∞ where it is not finite."""
+    with np.errstate(all="ignore"):
+        value = model.objective.evaluate(theta).value
+    return value if np.isfinite(value) else -np.inf
 
 
 def _names(fit: Fit, n_params: int) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ Subclasses say what the predictor is and where to start: :mod:`raphson.model.glm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -47,6 +47,30 @@ class RowTable:
     mean: np.ndarray
     slope: np.ndarray
     eta: np.ndarray
+
+
+class Layered(NamedTuple):
+    """What a first-order method descends directly where the predictors are not linear: traced, and in its own units.
+
+    Attributes
+    ----------
+    structure : from parameters to η; static and hashable.
+    state : what goes with the parameters.
+    designs : each (n, d).
+    offset : (K, n) or None.
+    divisor : φ₀ of the loss.
+    decay : weight decay.
+    pack, unpack : from its parameters to θ, and back.
+    """
+
+    structure: Any
+    state: Any
+    designs: tuple[np.ndarray, ...]
+    offset: np.ndarray | None
+    divisor: float
+    decay: float
+    pack: Callable[[Any], np.ndarray]
+    unpack: Callable[[np.ndarray], Any]
 
 
 def row_table(family: Any, predictor: Predictor, blocks: Sequence[Block], theta: np.ndarray) -> RowTable:
@@ -146,6 +170,11 @@ class Model:
     @property
     def replicates(self) -> Replicates | None:
         """The model as many replicates share it; None where each has to be fitted by itself."""
+        return None
+
+    @property
+    def layered(self) -> Layered | None:
+        """The model for first-order methods, where they apply and its predictors are not linear; None elsewhere."""
         return None
 
     @cached_property

@@ -13,7 +13,7 @@ from raphson.data.blocks import Block, make_blocks
 from raphson.data.matrix import dense
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
-from raphson.model.base import Model, check_weights_kind
+from raphson.model.base import Layered, Model, check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.network import Network
@@ -190,6 +190,23 @@ class NetworkModel(Model):
             frozen=frozen,
             penalty=None if self.penalty is None else self.penalty[: self.n_coefficients, : self.n_coefficients],
             held_out=held_out,
+        )
+
+    @property
+    def layered(self) -> Layered | None:
+        # Batch norm's statistics move with the weights: a path of weights alone would not tell the predictions.
+        if any(layer.batch_norm for layer in self.network.layers):
+            return None
+        network = self.network
+        return Layered(
+            network,
+            self.frozen,
+            (self.inputs,),
+            self.offset,
+            self.divisor,
+            self.weight_decay,
+            network.pack,
+            network.unpack,
         )
 
     # -- training ----------------------------------------------------------------------------------------------

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.errors import RaphsonError
+from raphson.model.objective import Evaluation, Kind, Need, Objective
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Step
 from raphson.newton.stochastic import BATCH_ROWS, descend
+
+DOES_NOT_APPLY = "does not apply"
+"""How a method ended that the model has no use for."""
 
 VALUE = Need()
 """Value and score alone."""
@@ -65,6 +69,7 @@ class Runner:
         curvature or its product with a vector.
     theta : (k, p).
     seconds : it took, compiling included.
+    note : why it does not apply to the model; empty if it does.
     """
 
     method: str
@@ -74,6 +79,7 @@ class Runner:
     row_gradients: np.ndarray
     theta: np.ndarray
     seconds: float
+    note: str = ""
 
 
 def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: int | None, seed: int) -> Runner:
@@ -123,7 +129,16 @@ def race(
     model: Any, methods: Sequence[Method], start: np.ndarray, *, tol: float, max_iter: int | None, seed: int
 ) -> list[Runner]:
     """Run the methods one after the other, each from `start`."""
-    return [run(model, method, start, tol=tol, max_iter=max_iter, seed=seed) for method in methods]
+    return [_attempt(model, method, start, tol=tol, max_iter=max_iter, seed=seed) for method in methods]
+
+
+def _attempt(model: Any, method: Method, start: np.ndarray, **options: Any) -> Runner:
+    """Run a method; of one that the model has no use for, say why."""
+    try:
+        return run(model, method, start, **options)
+    except RaphsonError as error:
+        none = np.zeros(1)
+        return Runner(method.name, DOES_NOT_APPLY, none, none, none, start[None], math.nan, str(error))
 
 
 def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -139,10 +154,11 @@ def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept
 
 def yardstick(model: Any, theta: np.ndarray) -> tuple[Evaluation, np.ndarray]:
     """The objective at the maximum and its observed information, or the expected one where that is indefinite."""
-    best = model.objective.evaluate(theta, Need(kinds=("observed", "expected")))
-    for kind in ("observed", "expected"):
-        part = best.information[kind]
-        M = part.matrix
-        if math.isfinite(float(M.sum())) and np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max(initial=1.0):
+    kinds: tuple[Kind, ...] = ("observed", "expected")
+    for kind in kinds:
+        best = model.objective.evaluate(theta, Need(kinds=(kind,)))
+        M = best.information[kind].matrix
+        steady = math.isfinite(float(M.sum())) and np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max(initial=1.0)
+        if steady or model.objective.main_kind == "observed":
             break
     return best, M

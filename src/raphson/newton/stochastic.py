@@ -1,4 +1,4 @@
-"""First-order methods for any model whose predictors are linear: a batch of rows a step, and an honest end.
+"""First-order methods for any model whose predictors are linear, or layers: a batch of rows a step, and an honest end.
 
 A learning rate says nothing about where the maximum is. So when the last epoch is over, score and observed information
 are evaluated once over all rows: the distance to the maximum in standard errors decides whether the estimate may be
@@ -19,9 +19,9 @@ from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
 from raphson.model.linear_rows import LinearRows
-from raphson.model.objective import Need, Objective
+from raphson.model.objective import Kind, Need, Objective
 from raphson.model.output_scale import output_scale
-from raphson.newton.first_order import Descent, Epoch, Sample, Trained, beginning, train
+from raphson.newton.first_order import RATES, Descent, Epoch, Sample, Structure, Trained, beginning, train
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import direction
@@ -46,48 +46,64 @@ LINEAR_RATES = {"sgd": 0.1, "momentum": 0.02, "rmsprop": 0.02, "adam": 0.02}
 
 
 @dataclass(frozen=True)
-class LinearTask:
-    """A linear model as the first-order methods see it.
+class Task:
+    """A model as the first-order methods see it.
 
     Attributes
     ----------
     structure : traced predictors.
-    sizes : root mean square of each design's columns.
-    spread : (K,) scale of each η.
+    state : what goes with their parameters.
+    rows : where batches come from.
     divisor : φ₀ of the loss.
-    sample : the rows.
     scale : −ℓ at unit dispersion is the loss times this.
+    pack, unpack : from the structure's parameters to θ (p,), and back.
+    rates : α of each method, unless the user says otherwise.
+    decay : weight decay.
     """
 
-    structure: LinearRows
-    sizes: list[np.ndarray]
-    spread: np.ndarray
+    structure: Structure
+    state: dict[str, Any]
+    rows: Sample | PassingRows
     divisor: float
-    sample: Sample | PassingRows
     scale: float
+    pack: Callable[[Any], np.ndarray]
+    unpack: Callable[[np.ndarray], Any]
+    rates: dict[str, float]
+    decay: float = 0.0
 
     @staticmethod
-    def of(model: Any, name: str) -> LinearTask:
+    def of(model: Any, name: str) -> Task:
         """Read a model with its data.
 
         Raises
         ------
         ModelError
-            If its predictors are not linear, or it has bounds or a penalty.
+            If its predictors are neither linear nor layers, or it has bounds or a penalty.
         """
         objective: Objective = model.objective
+        layered = model.layered
+        if layered is not None:
+            rows = Sample(layered.designs, model.y, model.weight, layered.offset, np.float64)
+            scale = layered.divisor * float(model.row_weight.sum())
+            own = (layered.pack, layered.unpack, RATES, layered.decay)
+            return Task(layered.structure, layered.state, rows, layered.divisor, scale, *own)
         predictor = objective.predictor
         if not predictor.linear:
             raise ModelError(
-                f"method: {name} reads batches of a model with linear predictors; use method='levenberg-marquardt', or "
-                "rp.network for layers"
+                f"method: {name} reads batches of a model with linear predictors, or of layers without batch norm; use "
+                "method='levenberg-marquardt', or rp.network for layers"
             )
         if objective.penalty is not None or objective.bounds is not None:
             raise ModelError(f"method: {name} knows no penalty or bounds; use method='newton'")
+        if objective.family.own_rows is not None:
+            raise ModelError(
+                f"method: {name} reads batches of a response alone, and the likelihood of a row of this model reads "
+                "more; use method='newton', or 'gradient-descent' for a first-order one"
+            )
         design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
         blocks = objective.blocks
         if isinstance(blocks, Passing):
-            return LinearTask._streamed(model, objective, blocks, design)
+            return Task._streamed(model, objective, blocks, LinearRows(design))
         designs = tuple(np.concatenate([dense(b.designs[d]) for b in blocks]) for d in range(len(blocks[0].designs)))
         y, w = _responses(blocks)
         offset = None if blocks[0].offset is None else np.concatenate([b.offset for b in blocks], axis=1)  # type: ignore[misc]
@@ -95,11 +111,32 @@ class LinearTask:
         sizes = [_sizes(np.einsum("ij,ij->j", X, X) / len(X)) for X in designs]
         scaled = tuple(X / size for X, size in zip(designs, sizes, strict=True))
         weight = None if (w == 1.0).all() else w
-        sample = Sample(scaled, y, weight, offset, np.float64)
-        return LinearTask(LinearRows(design), sizes, spread, divisor, sample, divisor * float(w.sum()))
+        rows = Sample(scaled, y, weight, offset, np.float64)
+        return Task._linear(LinearRows(design), sizes, spread, rows, divisor, divisor * float(w.sum()))
 
     @staticmethod
-    def _streamed(model: Any, objective: Objective, blocks: Passing, design: tuple[int, ...]) -> LinearTask:
+    def _linear(
+        structure: LinearRows,
+        sizes: list[np.ndarray],
+        spread: np.ndarray,
+        rows: Sample | PassingRows,
+        divisor: float,
+        scale: float,
+    ) -> Task:
+        """Columns divided by `sizes` (their root mean squares), each η by its `spread` (K,)."""
+        return Task(
+            structure,
+            {"spread": spread},
+            rows,
+            divisor,
+            scale,
+            lambda params: structure.pack(params, sizes, spread),
+            lambda theta: structure.unpack(theta, sizes, spread),
+            LINEAR_RATES,
+        )
+
+    @staticmethod
+    def _streamed(model: Any, objective: Objective, blocks: Passing, structure: LinearRows) -> Task:
         """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
         y, w = _responses(model.thinned(max(1, objective.n_rows // SCALE_ROWS)).objective.blocks)
         _, spread, divisor = output_scale(objective.family, y, w)
@@ -116,12 +153,8 @@ class LinearTask:
             2 + np.cumsum([0, *(X.shape[1] for X in blocks[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]
-        source = PassingRows(blocks, sizes, total / n if uneven else None, np.float64)
-        return LinearTask(LinearRows(design), sizes, spread, divisor, source, divisor * float(total))
-
-    def theta(self, params: Any) -> np.ndarray:
-        """(p,) coefficients."""
-        return self.structure.pack(params, self.sizes, self.spread)
+        rows = PassingRows(blocks, sizes, total / n if uneven else None, np.float64)
+        return Task._linear(structure, sizes, spread, rows, divisor, divisor * float(total))
 
 
 def descend(
@@ -136,13 +169,13 @@ def descend(
     watch: Callable[[Step], None] | None = None,
     trace: Callable[[int, np.ndarray], None] | None = None,
 ) -> tuple[Result, str]:
-    """Maximise a linear model's likelihood by a first-order method.
+    """Maximise a model's likelihood by a first-order method.
 
     Parameters
     ----------
-    model : its objective has linear predictors.
+    model : its predictors are linear, or layers.
     name : of the method.
-    start : (p,) where to begin; the coefficients of a constant mean by default.
+    start : (p,) where to begin; the model's plain start by default, such as the coefficients of a constant mean.
     tol : distance to the maximum, in standard errors, that counts as converged.
     max_iter : epochs.
     learning_rate : α at the first step.
@@ -155,15 +188,14 @@ def descend(
     The result, and what it means in words.
     """
     objective: Objective = model.objective
-    task = LinearTask.of(model, name)
+    task = Task.of(model, name)
     theta = model.start(Need(), plain=True).theta if start is None else start
-    batch = min(BATCH_ROWS, task.sample.n)
-    epochs = _epochs(task.sample.steps(batch)) if max_iter is None else max_iter
-    rate = LINEAR_RATES[name] if learning_rate is None else learning_rate
-    descent = Descent(
-        name, epochs, batch, rate, "cosine", seed=np.random.SeedSequence(seed).generate_state(1)[0].item()
-    )
-    begin = beginning(task.structure.unpack(theta, task.sizes, task.spread), {"spread": task.spread}, descent)
+    batch = min(BATCH_ROWS, task.rows.n)
+    epochs = _epochs(task.rows.steps(batch)) if max_iter is None else max_iter
+    rate = task.rates[name] if learning_rate is None else learning_rate
+    own_seed = np.random.SeedSequence(seed).generate_state(1)[0].item()
+    descent = Descent(name, epochs, batch, rate, "cosine", weight_decay=task.decay, seed=own_seed)
+    begin = beginning(task.unpack(theta), task.state, descent)
     path = Path()
 
     def took(number: int, epoch: Epoch) -> None:
@@ -176,19 +208,19 @@ def descend(
 
     def traced(rows: int, params: Any) -> None:
         assert trace is not None
-        trace(rows, task.theta(params))
+        trace(rows, task.pack(params))
 
     trained = train(
         task.structure,
         objective.family,
         begin,
-        task.sample,
+        task.rows,
         descent,
         divisor=task.divisor,
         watch=took,
         trace=None if trace is None else traced,
     )
-    return _end(objective, task.theta(trained.params), trained, path, tol, descent)
+    return _end(objective, task.pack(trained.params), trained, path, tol, descent)
 
 
 def _epochs(steps: int) -> int:
@@ -218,14 +250,16 @@ def _end(
     objective: Objective, theta: np.ndarray, trained: Trained, path: Path, tol: float, descent: Descent
 ) -> tuple[Result, str]:
     """Measure where the training ended, over all rows."""
-    with np.errstate(all="ignore"):
-        here = objective.evaluate(theta, Need(kinds=("observed", "expected")))
     free = np.ones(len(theta), dtype=bool)
     distance, factor = math.inf, None
-    for kind in ("observed", "expected"):
+    kinds: tuple[Kind, ...] = ("observed", "expected")
+    for kind in kinds:  # the second where the first is indefinite
+        with np.errstate(all="ignore"):
+            here = objective.evaluate(theta, Need(kinds=(kind,)))
         found = direction(here.information[kind], here.score, free) if here.finite else None
         if found is not None and found.factor is not None:
             distance, factor = found.decrement / math.sqrt(here.dispersion), found.factor
+        if found is None or factor is not None or objective.main_kind == "observed":
             break
     kept = free if factor is None else factor.kept
     nan = math.nan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from raphson.report.plots import INK, _figure, _tidy
 if TYPE_CHECKING:
     import pandas as pd
 
-SHADES = ("#1f6f8b", "#c4572e", "#4c8a3f", "#7b4fa3", "#b8932b", "#444444", "#c23b7a", "#2aa198")
+SHADES = ("#1f6f8b", "#c4572e", "#4c8a3f", "#7b4fa3", "#b8932b", "#444444", "#c23b7a", "#2aa198", "#7a3b1d", "#8fb339")
+STROKES = ("-", "--", ":")
+"""When the shades are used up, they begin again with another stroke."""
 
 COSTS = {
     "iteration": "iterations",
@@ -33,8 +36,9 @@ class Comparison:
     Attributes
     ----------
     table : a row for each method: iterations, passes over the data, row gradients, seconds, the distance to the
-        maximum in standard errors at the end, and how it ended.
+        maximum in standard errors at the end, what the log-likelihood lacks there (`llf_gap`), and how it ended.
     paths : a row for each recorded point: method, iteration, passes, row_gradients, distance, and θ by name.
+    notes : of methods that do not apply to the model, why.
     """
 
     table: pd.DataFrame
@@ -43,12 +47,21 @@ class Comparison:
     _best: np.ndarray
     _errors: np.ndarray
     _value: Callable[[np.ndarray], float]
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return repr(self.table)
+        return "\n".join([self._shown().to_string(), *(f"{name}: {note}" for name, note in self.notes.items())])
 
     def _repr_html_(self) -> str:
-        return self.table.to_html()
+        notes = "".join(f"<p>{escape(name)}: {escape(note)}</p>" for name, note in self.notes.items())
+        return self._shown().to_html() + notes
+
+    def _shown(self) -> pd.DataFrame:
+        """The table with as many digits as say something."""
+        shown = self.table.copy()
+        for name, digits in (("passes", ".1f"), ("seconds", ".2g"), ("distance", ".1e"), ("llf_gap", ".1e")):
+            shown[name] = ["" if value != value else format(value, digits) for value in shown[name]]
+        return shown
 
     def plot(self) -> Any:
         """Draw the distance to the maximum against iterations, passes over the data and row gradients.
@@ -61,18 +74,20 @@ class Comparison:
         figure = _figure(9.6, 3.6)
         panels = figure.subplots(1, 3, sharey=True)
         for axes, (name, label) in zip(panels, COSTS.items(), strict=True):
-            for shade, (method, path) in zip(_shades(), self.paths.groupby("method", sort=False), strict=False):
+            for style, (method, path) in zip(_styles(), self.paths.groupby("method", sort=False), strict=False):
                 distance = path["distance"].to_numpy()
                 cost = path[name].to_numpy(dtype=float)
                 good = distance > 0
                 marker = "o" if good.sum() <= 30 else None
-                axes.plot(cost[good], distance[good], color=shade, marker=marker, markersize=3, label=method)
-            axes.set_xscale("symlog", linthresh=1.0)
+                axes.plot(cost[good], distance[good], **style, marker=marker, markersize=3, label=method)
+            # Down to the cheapest step, which of a method that reads batches is a small part of a pass.
+            costs = self.paths[name].to_numpy(dtype=float)
+            axes.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(costs[costs > 0].min(initial=1.0))))
             axes.set_yscale("log")
             axes.set_xlabel(label)
             _tidy(axes)
         panels[0].set_ylabel("standard errors\nfrom the maximum")
-        panels[-1].legend(frameon=False, fontsize=7.5)
+        panels[-1].legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1.02, 0.5))
         return figure
 
     def plot_contours(self) -> Any:
@@ -104,10 +119,10 @@ class Comparison:
         largest = float(np.nanmax(drop))
         levels = np.geomspace(0.5, max(largest, 1.0), 14)
         axes.contour(one, other, drop, levels=levels, colors="#c3ccd3", linewidths=0.8)
-        for shade, (method, path) in zip(_shades(), self.paths.groupby("method", sort=False), strict=False):
+        for style, (method, path) in zip(_styles(), self.paths.groupby("method", sort=False), strict=False):
             line = path[list(self._names)].to_numpy(dtype=float)
             marker = "o" if len(line) <= 30 else None
-            axes.plot(*line.T, color=shade, marker=marker, markersize=3, linewidth=1, label=method)
+            axes.plot(*line.T, **style, marker=marker, markersize=3, linewidth=1, label=method)
         axes.plot(*self._best, "+", color=INK, markersize=12, markeredgewidth=1.5)
         axes.set_xlim(low[0], high[0])
         axes.set_ylim(low[1], high[1])
@@ -118,7 +133,8 @@ class Comparison:
         return figure
 
 
-def _shades() -> Any:
+def _styles() -> Any:
+    """A colour and a stroke for one method after another."""
     from itertools import cycle
 
-    return cycle(SHADES)
+    return cycle([{"color": shade, "linestyle": stroke} for stroke in STROKES for shade in SHADES])
