@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ S = M @ M.T + np.eye(3)
 X = np.array([[1.0, 0.2], [1.0, -1.1], [1.0, 0.7], [1.0, 2.0]])
 Y = np.array([0.0, 1.0, 1.0, 3.0])
 COUNTS = np.array([2.0, 0.0, 5.0, 1.0])
+BAND = np.array([0.0, 0.1, 0.2, 0.3])
 
 
 @jax.custom_jvp
@@ -84,6 +86,45 @@ def gaussian_process(theta: Any) -> Any:
     L = jnp.linalg.cholesky(K)
     a = jax.scipy.linalg.solve_triangular(L, Y[:3], lower=True)
     return 0.5 * a @ a + jnp.sum(jnp.log(jnp.diag(L)))
+
+
+def kalman(theta: Any) -> Any:
+    """Log-likelihood of a local level, by the Kalman filter."""
+
+    def step(state: Any, y: Any) -> Any:
+        mean, variance = theta[0] * state[0], theta[0] ** 2 * state[1] + jnp.exp(theta[1])
+        total = variance + jnp.exp(theta[2])
+        gain = variance / total
+        return (mean + gain * (y - mean), (1.0 - gain) * variance), -0.5 * ((y - mean) ** 2 / total + jnp.log(total))
+
+    return jnp.sum(lax.scan(step, (0.0, 1.0), jnp.asarray(V))[1])
+
+
+def hidden_markov(theta: dict[str, Any]) -> Any:
+    A = jnp.log(jax.nn.softmax(theta["A"], axis=1))
+
+    def step(forward: Any, y: Any) -> Any:
+        return jsp.logsumexp(forward[:, None] + A, axis=0) - 0.5 * (y - theta["mean"]) ** 2, None
+
+    return jsp.logsumexp(lax.scan(step, jnp.zeros(2), jnp.asarray(V))[0])
+
+
+def root_of_a_cubic(a: Any) -> Any:
+    def solve(g: Any, x: Any) -> Any:
+        return lax.fori_loop(0, 30, lambda i, x: x - g(x) / jax.grad(g)(x), x)
+
+    return lax.custom_root(lambda x: x**3 + x - a, 0.5, solve, lambda g, y: y / g(1.0))
+
+
+def zero_inflated(log_rate: Any, logit: Any) -> Any:
+    some = jax.nn.log_sigmoid(-logit) - jnp.exp(log_rate)
+    none = jnp.logaddexp(jax.nn.log_sigmoid(logit), some)
+    return jnp.sum(jnp.where(COUNTS == 0, none, some + COUNTS * log_rate - jsp.gammaln(COUNTS + 1.0)))
+
+
+class Named(NamedTuple):
+    a: Any
+    b: Any
 
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
@@ -215,6 +256,58 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "censored survival": (survival, (np.array([0.1, 0.4, -0.2]),)),
     "gaussian process": (gaussian_process, (np.array([0.3, -0.5]),)),
     "normal cdf ratio": (lambda x: jax.scipy.stats.norm.logpdf(x) - jax.scipy.stats.norm.logcdf(x), (0.4,)),
+    "kalman filter": (kalman, (np.array([0.5, -0.3, 0.1]),)),
+    "hidden markov": (hidden_markov, ({"A": M[:2, :2], "mean": np.array([-1.0, 1.0])},)),
+    "zero-inflated": (zero_inflated, (0.3, -0.4)),
+    "cox": (lambda b: jnp.sum(V * b - lax.cumlogsumexp(V * b, reverse=True)), (0.7,)),
+    "custom_root": (root_of_a_cubic, (2.0,)),
+    "a named tuple": (lambda t: weighted(t.a * t.b), (Named(V, P),)),
+    "lists and dicts": (lambda t: jnp.sum(t[0]["x"] ** 2) * t[1][0], (({"x": V}, [2.0]),)),
+    "nested scan": (
+        lambda x: lax.scan(lambda c, a: (c + lax.scan(lambda d, b: (d * b + a, None), c, x)[0], None), 0.1, x)[0],
+        (V,),
+    ),
+    "scan in vmap": (
+        lambda x: weighted(
+            jax.vmap(lambda v: lax.scan(lambda c, a: (jnp.tanh(c * v + a), None), v, jnp.arange(3.0))[0])(x)
+        ),
+        (V,),
+    ),
+    "cond in scan": (
+        lambda x: lax.scan(lambda c, a: (lax.cond(a > 0, lambda c: c * a, lambda c: c - a, c), None), 1.0, x)[0],
+        (V,),
+    ),
+    "checkpoint in scan": (lambda x: lax.scan(jax.checkpoint(lambda c, a: (jnp.sin(c * a), None)), 0.3, x)[0], (V,)),
+    "branch by data": (lambda x: lax.switch(jnp.argmax(x), [jnp.sum, jnp.prod, jnp.max, lambda v: v[3] ** 3], x), (V,)),
+    "pooling": (
+        lambda x: weighted(lax.reduce_window(x, -jnp.inf, lax.max, (2,), (2,), "VALID"))
+        + weighted(lax.reduce_window(x**2, 0.0, lax.add, (3,), (1,), "SAME")),
+        (V,),
+    ),
+    "images": (
+        lambda x, k: weighted(lax.conv(x.reshape(1, 1, 4, 4), k.reshape(1, 1, 2, 2), (1, 1), "SAME") ** 2),
+        (np.linspace(-1, 1, 16), V),
+    ),
+    "batched cholesky": (lambda A: weighted(jnp.linalg.cholesky(jnp.stack([A, A + jnp.eye(3)]))), (S,)),
+    "tridiagonal solve": (
+        lambda d: weighted(lax.linalg.tridiagonal_solve(BAND, d + 4, BAND[::-1], X)),
+        (V,),
+    ),
+    "complex eigenvalues": (lambda A: jnp.sum(jnp.abs(jnp.linalg.eigvals(A)) ** 2), (M,)),
+    "there and back by fft": (
+        lambda x: jnp.sum(jnp.fft.ifft(jnp.fft.fft(x) ** 2).real * jnp.arange(4.0)),
+        (V,),
+    ),
+    "random numbers": (lambda x: jnp.sum(x * jax.random.normal(jax.random.key(0), (4,))), (V,)),
+    "products of matrices": (
+        lambda x: weighted(lax.associative_scan(jnp.matmul, jnp.stack([jnp.eye(2) * a + 0.1 for a in x]))),
+        (V,),
+    ),
+    "nothing summed": (lambda x: jnp.sum(x[:0]) + x[0], (V,)),
+    "inner hessian": (lambda x: weighted(jax.hessian(lambda v: jnp.sum(v**3 * v[::-1]))(x)), (V,)),
+    "dynamic update": (lambda x: weighted(lax.dynamic_update_slice(jnp.zeros(6), x**2, (1,))), (V,)),
+    "beyond the end": (lambda x: jnp.sum(x[jnp.array([0, 9])]), (V,)),
+    "extreme logits": (lambda x: jnp.sum(jax.nn.log_sigmoid(x)), (np.array([-800.0, 0.0, 800.0]),)),
     "student t": (lambda nu: jnp.sum(jax.scipy.stats.t.logpdf(V, nu, 0.1, 1.3)), (4.5,)),
 }  # fmt: skip
 
@@ -235,6 +328,21 @@ def test_gradient_equals_jax(name: str) -> None:
     assert steps.value == pytest.approx(value, rel=1e-14, abs=1e-300)
     assert np.linalg.norm(own - expected) <= 1e-14 * np.linalg.norm(expected)
     assert np.isfinite(own).all() and steps.first_nonfinite() is None
+
+
+@pytest.mark.parametrize("name", ["complex eigenvalues", "random numbers", "nothing summed", "cond in scan"])
+def test_what_is_found_can_be_shown(name: str) -> None:
+    f, arguments = FUNCTIONS[name]
+    steps = decompose(f)(*arguments)
+    assert str(steps).startswith("f = ") and "<svg" in steps.to_html() and steps.vanishing() is None
+    assert json.dumps(steps.to_dict()["arguments"])
+
+
+def test_truth_values_among_the_arguments_are_constants() -> None:
+    steps = decompose(lambda which, x: jnp.sum(jnp.where(which, x, 0.0) ** 2))(V > 0, V)
+    mask, slope = steps.gradient()
+    np.testing.assert_array_equal(slope, np.where(V > 0, 2.0 * V, 0.0))
+    assert not mask.any()
 
 
 def test_there_are_enough_of_them() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raphson.autodiff import show
-from raphson.autodiff.sweeps import ELEMENTWISE, Quantity, Step, decomposed, differentiating
+from raphson.autodiff.sweeps import ELEMENTWISE, Quantity, Step, decomposed, differentiating, is_finite
 from raphson.autodiff.trace import trace
 from raphson.errors import ModelError
 
@@ -207,7 +207,7 @@ class Decomposition:
         sizes: dict[int, Any] = {id(self.output): np.ones_like(self.output.value)}
         ratio: dict[int, float] = {}
         for step in reversed(self.steps):
-            mine = [sizes.get(id(one)) if one.active else None for one in step.outputs]
+            mine = [_like(sizes.get(id(one)), one.value) if one.active else None for one in step.outputs]
             if all(one is None for one in mine):
                 continue
             if step.operation in ELEMENTWISE:
@@ -217,7 +217,7 @@ class Decomposition:
             else:
                 given = step.pull(mine)
             given = [np.nan_to_num(np.abs(one), nan=np.inf, posinf=np.inf) for one in given]
-            above = np.sqrt(sum(float(np.sum(np.square(one))) for one in mine if one is not None))
+            above = np.sqrt(sum(float(np.sum(np.square(np.abs(one)))) for one in mine if one is not None))
             if above > 0:
                 ratio[step.index] = float(np.sqrt(sum(float(np.sum(np.square(one))) for one in given)) / above)
             for k, one in zip(step.active, given, strict=True):
@@ -324,9 +324,13 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
     return at
 
 
+def _like(size: Any, value: Any) -> Any:
+    """An absolute value with the type that the adjoint of `value` has: complex of complex results."""
+    return None if size is None else np.asarray(size, dtype=value.dtype)
+
+
 def _finite(quantity: Quantity) -> bool:
-    value = quantity.value
-    return getattr(value, "dtype", np.dtype(object)).kind not in "fc" or bool(np.isfinite(value).all())
+    return is_finite(quantity.value)
 
 
 def _finite_adjoint(quantity: Quantity) -> bool:

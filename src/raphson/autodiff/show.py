@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.autodiff.rules import host
+
 if TYPE_CHECKING:
     from raphson.autodiff.decomposition import Decomposition
     from raphson.autodiff.sweeps import Quantity, Step
@@ -51,9 +53,9 @@ def number(value: Any) -> str:
     """Write a number in six digits; a short array element by element, a long one as its shape and range."""
     if isinstance(value, tuple):
         return "(" + ", ".join(map(number, value)) + ")"
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiubc":
-        return str(array.dtype)
+    array = host(value)
+    if getattr(array.dtype, "kind", "") not in "fiubc" or not isinstance(array, np.ndarray):
+        return str(array.dtype)  # the key of a random generator
     if array.shape == ():
         return _one(array[()])
     if array.ndim == 1 and array.size <= _FEW:
@@ -286,8 +288,9 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    array = np.asarray(value)
-    return array.tolist() if array.dtype.kind in "fiub" else str(array.dtype)
+    array = host(value)
+    known = isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
+    return array.tolist() if known else str(array.dtype)
 
 
 def cut(text: str, width: int) -> str:

@@ -163,8 +163,10 @@ class Step:
                 if any(self.inputs[k].shape not in ((), out.shape) for k in active) and out.shape != ():
                     return tuple(result)
                 found: Sequence[Any] = self.pull([np.ones_like(out.value)])
+            elif out.value.size == 0:
+                return tuple(result)
             elif out.value.size <= _SMALL and all(self.inputs[k].value.size <= _SMALL for k in active):
-                unit = np.eye(out.value.size, dtype=out.value.dtype).reshape(-1, *out.shape)
+                unit = np.eye(out.value.size, dtype=out.value.dtype).reshape(out.value.size, *out.shape)
                 rows = [self.pull([one]) for one in unit]
                 found = [np.stack(column).reshape(out.shape + column[0].shape) for column in zip(*rows, strict=True)]
             else:
@@ -308,8 +310,8 @@ def reverse_sweep(steps: Sequence[Step], output: Quantity, what: str) -> None:
             contributions = step.pull(adjoints)
         except Exception as error:
             raise unsupported(what, step.operation, step.source, error) from error
-        own = all(_is_finite(one) for one in adjoints if one is not None)
-        step.breaks = own and not all(map(_is_finite, contributions))
+        own = all(is_finite(one) for one in adjoints if one is not None)
+        step.breaks = own and not all(map(is_finite, contributions))
         for k, contribution in zip(step.active, contributions, strict=True):
             quantity = step.inputs[k]
             quantity.adjoint = contribution if quantity.adjoint is None else np.add(quantity.adjoint, contribution)
@@ -362,9 +364,10 @@ def _is_real(value: Any) -> bool:
     return np.issubdtype(value.dtype, np.inexact) if isinstance(value.dtype, np.dtype) else False
 
 
-def _is_finite(value: Any) -> bool:
-    kind = getattr(value, "dtype", np.dtype(object)).kind
-    return kind not in "fc" or bool(np.isfinite(value).all())
+def is_finite(value: Any) -> bool:
+    """Whether every number in a value is finite; what holds none (the key of a random generator) is."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return kind not in ("f", "c") or bool(np.isfinite(value).all())
 
 
 def _zeros(quantity: Quantity) -> Any:
