@@ -11,7 +11,7 @@ import ast
 import operator
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,11 @@ def parse_curve(source: str, known: Collection[str], what: str) -> Curve:
     >>> parse_curve("b1*(1-exp(-b2*x))", ["x"], "formula").names
     ('b1', 'b2', 'x')
     """
+    return _parsed_curve(source, frozenset(known), what)
+
+
+@lru_cache(maxsize=256)
+def _parsed_curve(source: str, known: frozenset[str], what: str) -> Curve:
     tree = parsed(source, known, what)
     names: dict[str, None] = {}
     _check(tree, known, source, what, names)

@@ -310,7 +310,7 @@ class NonlinearModel(Model):
         found = []
         zero = np.zeros_like(self._given)
         with np.errstate(all="ignore"):
-            for theta in search(self._ground, screen, 2 * count, (self.seed, number), self._effort):
+            for theta in search(self._ground(number), screen, 2 * count, (self.seed, number), self._effort):
                 evaluation = self.objective.evaluate(self.objective.moved(theta, zero), Need())
                 if evaluation.finite:
                     found.append(evaluation)
@@ -322,13 +322,14 @@ class NonlinearModel(Model):
         """Share of the usual number of points that the search takes."""
         return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, Exact) else 0.03
 
-    @property
-    def _ground(self) -> Ground:
+    def _ground(self, number: int) -> Ground:
+        """Where to look: about the values given, too, but for every other search, as they may mislead."""
         X: Any = self.data.X
         covariates = ends(tuple(X.T)) if self.curve.by_row else ends(X)
         low, high = zip(*covariates, (float(self.y.min()), float(self.y.max())), strict=True)
         given = np.where(self.movable, self._given, self.initial)
         drawn = self.movable & ~self.projected
+        given = np.where(drawn & (number % 2 == 1), np.nan, given)
         return Ground(given, drawn, np.array(low), np.array(high), self.dimensions, self.box)
 
     @cached_property

@@ -406,13 +406,15 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     Returns
     -------
     (roots (K, K, m), z (K, m)) with Σ_r a_r a_rᵀ = W and Σ_r a_r z_r = u for the rows a_r of roots, or None if
-    some W is not positive semidefinite. For K = 1, a = √W and z = u/√W: the working residual.
+    some W is not positive semidefinite or u is outside its range. For K = 1, a = √W and z = u/√W: the working residual.
     """
     if len(W) == 1:
         w = W[0, 0]
         if w.size and w.min() < 0:
             return None
         a = np.sqrt(w)
+        if (score[0][w == 0] != 0).any():
+            return None  # as with Huber's loss: no right-hand side makes up for the rows without information
         z = np.divide(score[0], a, out=np.zeros_like(a), where=a > 0)
         return a[None, None], z[None]
     values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)

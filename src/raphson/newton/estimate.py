@@ -28,6 +28,9 @@ PART_TOLERANCE = 0.5
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
 """Searches made at most where an end is doubted, starts that each climbs from, and the steps that these may take."""
 
+ENOUGH = 4
+"""Starts that lead to the best maximum seen, after which a search ends."""
+
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""
 
@@ -145,7 +148,7 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     best, tried = first, 0
     quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
-        before = best
+        before, met = best, 0
         for theta in model.candidates(TRIALS, number):
             try:
                 trial = maximize(model.objective, theta, options.method, free=model.free, **quick.keywords())
@@ -153,7 +156,11 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
                 continue
             tried += 1
             if _better(trial, best):
+                met = met if _level(trial, best) else 0
                 best = trial
+            met += trial.status.converged and _level(trial, best)
+            if met >= ENOUGH:
+                break
         settled = not model.doubts(best.theta, best.status.converged, _condition(best))
         if settled or (number and _level(best, before)):
             break

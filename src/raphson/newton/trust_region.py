@@ -17,10 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
 
 FIRST_RADIUS = 1.0
 """First radius, in units of the length of the scaled θ."""
+
+SLACK = 1.1
+"""By how much a whole step may be longer than the radius."""
 
 NEGLIGIBLE = 1e-13
 """Singular values below this share of the largest are rounding."""
@@ -88,7 +91,10 @@ class TrustRegion:
         b, a = len(beta), len(alpha)
         step = fixed.copy()
         damping = length = 0.0
-        T = np.asarray(np.linalg.qr(np.column_stack([R[:, beta], R[:, alpha], z]), mode="r"))
+        order = np.concatenate([beta, alpha])
+        T = np.column_stack([R[:, order], z])
+        if (order[1:] < order[:-1]).any() or len(order) < len(free):
+            T = np.asarray(np.linalg.qr(T, mode="r"))
         if b and not (kept := _independent(T[:b, :b])).all():
             # A column that earlier ones explain would claim a row of T that belongs to the others: it stays put.
             return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
@@ -99,11 +105,16 @@ class TrustRegion:
             if not np.isfinite(self.radius):
                 size = float(np.linalg.norm(D * theta[alpha]))
                 self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
-            U, s, V = np.linalg.svd(inner / D, full_matrices=False)
-            c = U.T @ T[b : b + len(inner), -1]
-            scaled, damping = _within(s, c, self.radius)
-            length = float(np.linalg.norm(scaled))
-            step[alpha] = V.T @ scaled / D
+            right = T[b : b + len(inner), -1]
+            scaled = _whole(inner, right)
+            length = np.inf if scaled is None else float(np.linalg.norm(D * scaled))
+            if scaled is not None and length <= SLACK * self.radius:
+                step[alpha] = scaled
+            else:
+                U, s, V = np.linalg.svd(inner / D, full_matrices=False)
+                scaled, damping = _within(s, U.T @ right, self.radius)
+                length = float(np.linalg.norm(scaled))
+                step[alpha] = V.T @ scaled / D
         if b:
             rest = T[:b, -1] - T[:b, b : b + a] @ step[alpha]
             step[beta] = _triangular(T[:b, :b], rest)
@@ -136,7 +147,7 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
     whole = s > NEGLIGIBLE * max(float(s[0]), 1e-300)
     v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
     length = float(np.linalg.norm(v))
-    if length <= 1.1 * radius:
+    if length <= SLACK * radius:
         return v, 0.0
     g = s * c
     low, high = 0.0, float(np.linalg.norm(g)) / radius
@@ -162,8 +173,15 @@ def _independent(R: np.ndarray) -> np.ndarray:
     return np.abs(R.diagonal()) > NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", R, R))
 
 
+def _whole(R: np.ndarray, right: np.ndarray) -> np.ndarray | None:
+    """R⁻¹ right for a triangle; None where its pivots do not show that it has full rank."""
+    if R.shape[0] < R.shape[1] or not len(R):
+        return None
+    if not _independent(R).all():
+        return None
+    return dtrtrs(R, right)[0]
+
+
 def _triangular(R: np.ndarray, right: np.ndarray) -> np.ndarray:
-    diagonal = np.abs(R.diagonal())
-    if diagonal.min() > NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", R, R)).max():
-        return solve_triangular(R, right, check_finite=False)
-    return np.linalg.lstsq(R, right, rcond=NEGLIGIBLE)[0]
+    found = _whole(R, right)
+    return np.linalg.lstsq(R, right, rcond=NEGLIGIBLE)[0] if found is None else found

@@ -1,0 +1,232 @@
+"""Curves through the front door: each way to a fit agrees with every other, and with a second opinion."""
+
+from __future__ import annotations
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize
+
+import raphson as rp
+
+rng = np.random.default_rng(7)
+X = np.linspace(0.0, 6.0, 40)
+Y = 5.0 * np.exp(-0.8 * X) + 1.0 + 0.05 * rng.normal(size=40)
+DECAY = "y ~ top*exp(-rate*x) + base"
+START = {"top": 3.0, "rate": 0.4, "base": 0.0}
+DATA = pd.DataFrame({"x": X, "y": Y})
+
+
+def decay(params, x):
+    return params["top"] * jnp.exp(-params["rate"] * x) + params["base"]
+
+
+def residuals(theta, x=X, y=Y):
+    return theta[0] * np.exp(-theta[1] * x) + theta[2] - y
+
+
+@pytest.fixture(scope="module")
+def fit() -> rp.Fit:
+    return rp.nls(DECAY, DATA, start=START)
+
+
+def same(a, b, rtol=1e-9) -> None:
+    names = list(a.params.index)
+    np.testing.assert_allclose(a.params[names], b.params[names], rtol=rtol)
+    np.testing.assert_allclose(a.bse[names], b.bse[names], rtol=1e3 * rtol)
+    np.testing.assert_allclose(a.rss, b.rss, rtol=1e3 * rtol)
+
+
+def test_against_scipy(fit) -> None:
+    truth, V = optimize.curve_fit(
+        lambda x, a, b, c: a * np.exp(-b * x) + c, X, Y, [3.0, 0.4, 0.0], xtol=1e-15, ftol=1e-15
+    )
+    np.testing.assert_allclose(fit.params[["top", "rate", "base"]], truth, rtol=1e-6)
+    np.testing.assert_allclose(fit.bse[["top", "rate", "base"]], np.sqrt(np.diag(V)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "method", ["gauss-newton", "modified-gauss-newton", "newton", "irls", "fisher-scoring", "bhhh", "newton-cg"]
+)
+def test_methods_agree(fit, method) -> None:
+    same(fit, rp.nls(DECAY, DATA, start=START, method=method))
+
+
+def test_a_function_is_the_same_curve(fit) -> None:
+    same(fit, rp.nls(decay, (X, Y), start=START))
+    array = rp.nls(lambda p, x: p[0] * jnp.exp(-p[1] * x) + p[2], (X, Y), start=np.array([3.0, 0.4, 0.0]))
+    np.testing.assert_allclose(array.params.to_numpy(), fit.params[["top", "rate", "base"]].to_numpy(), rtol=1e-9)
+
+
+def test_a_function_that_jax_cannot_trace(fit) -> None:
+    def simulator(params, x):
+        return np.array([float(params["top"]) * np.exp(-float(params["rate"]) * t) + params["base"] for t in x])
+
+    same(fit, rp.nls(simulator, (X, Y), start=START, derivatives="finite"), rtol=1e-6)
+
+
+def test_a_simulator_with_noise_in_its_digits(fit) -> None:
+    def simulator(params, x):
+        exact = params["top"] * np.exp(-params["rate"] * x) + params["base"]
+        return np.round(exact, 7)  # a solver of seven digits
+
+    found = rp.nls(simulator, (X, Y), start=START, derivatives="finite")
+    np.testing.assert_allclose(found.params[list(START)], fit.params[list(START)], rtol=1e-4)
+    np.testing.assert_allclose(found.bse[list(START)], fit.bse[list(START)], rtol=1e-2)
+
+
+def test_projection_is_the_full_fit(fit) -> None:
+    same(fit, rp.nls(DECAY, DATA, start={"rate": 0.4}))
+    bounded = rp.nls(DECAY, DATA, start=START, bounds={"top": (0, 100), "base": (-50, 50)})  # nothing is projected
+    same(fit, bounded)
+
+
+def test_other_parameters_for_the_same_curve(fit) -> None:
+    other = rp.nls("y ~ exp(logtop)*exp(-x/tau) + base", DATA, start={"logtop": 1.0, "tau": 2.0, "base": 0.0})
+    assert other.params["tau"] == pytest.approx(1 / fit.params["rate"], rel=1e-9)
+    assert other.params["logtop"] == pytest.approx(np.log(fit.params["top"]), rel=1e-9)
+    assert other.bse["tau"] == pytest.approx(fit.bse["rate"] / fit.params["rate"] ** 2, rel=1e-6)
+    assert other.rss == pytest.approx(fit.rss, rel=1e-12) and other.llf == pytest.approx(fit.llf, rel=1e-12)
+
+
+def test_rows_in_any_order_and_units(fit) -> None:
+    same(fit, rp.nls(DECAY, DATA.sample(frac=1, random_state=1), start=START))
+    scaled = rp.nls(DECAY, DATA.assign(x=1e6 * X, y=1e-3 * Y), start={"rate": 4e-7})
+    np.testing.assert_allclose(scaled.params["rate"] * 1e6, fit.params["rate"], rtol=1e-9)
+    np.testing.assert_allclose(scaled.params["top"] * 1e3, fit.params["top"], rtol=1e-9)
+
+
+def test_frequency_weights_are_replicated_rows() -> None:
+    times = np.arange(40) % 3
+    copied = rp.nls(DECAY, DATA.loc[np.repeat(np.arange(40), times)], start=START)
+    weighted = rp.nls(DECAY, DATA.assign(w=times), start=START, weights="w", weights_kind="frequency")
+    same(copied, weighted)
+    assert weighted.nobs == copied.nobs and weighted.df_resid == copied.df_resid
+    np.testing.assert_allclose(weighted.llf, copied.llf, rtol=1e-10)
+
+
+def test_precision_weights_are_those_of_curve_fit() -> None:
+    sigma = 0.05 * (1 + X)
+    fit = rp.nls(DECAY, DATA, start=START, weights=1 / sigma**2, dispersion=1.0)
+    truth, V = optimize.curve_fit(
+        lambda x, a, b, c: a * np.exp(-b * x) + c, X, Y, [3, 0.4, 0], sigma, absolute_sigma=True, xtol=1e-14, ftol=1e-14
+    )
+    np.testing.assert_allclose(fit.params[list(START)], truth, rtol=1e-6)
+    np.testing.assert_allclose(fit.bse[list(START)], np.sqrt(np.diag(V)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["huber", "cauchy"])
+def test_robust_losses_are_those_of_scipy(loss) -> None:
+    y = Y.copy()
+    y[[3, 17, 30]] += [4.0, -3.0, 5.0]
+    fit = rp.nls(DECAY, {"x": X, "y": y}, start=START, loss=loss, scale=0.05)
+    tuning = {"huber": 1.345, "cauchy": 2.3849}[loss] * 0.05
+    truth = optimize.least_squares(
+        lambda t: residuals(t, X, y), [4, 0.7, 1], loss=loss, f_scale=tuning, xtol=1e-15, ftol=1e-15, gtol=1e-15
+    )
+    np.testing.assert_allclose(fit.params[list(START)], truth.x, rtol=2e-5)
+
+
+@pytest.mark.parametrize("loss", ["huber", "cauchy", "tukey"])
+def test_robust_estimates_solve_their_equations_and_ignore_outliers(loss, fit) -> None:
+    y = Y.copy()
+    y[[3, 17, 30]] += [4.0, -3.0, 5.0]
+    found = rp.nls(DECAY, {"x": X, "y": y}, start=START, loss=loss)
+    assert found.converged
+    np.testing.assert_allclose(found.params[list(START)], fit.params[list(START)], atol=4 * fit.bse.max())
+    least_squares = rp.nls(DECAY, {"x": X, "y": y}, start=START)
+    assert abs(found.params["top"] - 5) < abs(least_squares.params["top"] - 5)
+
+
+def test_bounds_are_those_of_scipy() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = rp.nls(DECAY, DATA, start=START, bounds={"rate": (None, 0.6)})
+    truth = optimize.least_squares(
+        residuals, [3, 0.4, 0], bounds=([-np.inf] * 3, [np.inf, 0.6, np.inf]), xtol=1e-15, ftol=1e-15, gtol=1e-15
+    )
+    assert fit.params["rate"] == 0.6 and np.isnan(fit.bse["rate"])
+    np.testing.assert_allclose(fit.params[list(START)], truth.x, rtol=1e-6)
+    assert np.isfinite(fit.bse[["top", "base"]]).all()
+
+
+def test_fixed_parameters_are_constants() -> None:
+    held = rp.nls(DECAY, DATA, start={"rate": 0.4}, fixed={"base": 1.0})
+    constant = rp.nls("y ~ top*exp(-rate*x) + 1.0", DATA, start={"rate": 0.4})
+    np.testing.assert_allclose(held.params[["top", "rate"]], constant.params[["top", "rate"]], rtol=1e-10)
+    np.testing.assert_allclose(held.bse[["top", "rate"]], constant.bse[["top", "rate"]], rtol=1e-8)
+    assert held.params["base"] == 1.0 and held.df_resid == constant.df_resid
+
+
+@pytest.mark.parametrize("start", [START, {"rate": 0.4}])
+def test_a_penalty_shrinks_as_rows_of_zeros_would(start) -> None:
+    fit = rp.nls(DECAY, DATA, start=start, penalty=0.1)
+    order = [list(fit.params.index).index(name) for name in START]
+    truth = optimize.least_squares(
+        lambda t: np.concatenate([residuals(t), np.sqrt(0.1) * t]), [3, 0.4, 0], xtol=1e-15, ftol=1e-15, gtol=1e-15
+    )
+    np.testing.assert_allclose(fit.params.to_numpy()[order], truth.x, rtol=1e-6)
+
+
+def test_a_vector_valued_response() -> None:
+    y = np.column_stack([Y, 2.0 * Y + 0.01 * rng.normal(size=40)])
+
+    def both(params, x):
+        one = params["top"] * jnp.exp(-params["rate"] * x) + params["base"]
+        return jnp.stack([one, params["ratio"] * one], axis=1)
+
+    fit = rp.nls(both, (X, y), start=START | {"ratio": 1.0})
+    truth = optimize.least_squares(
+        lambda t: np.concatenate([residuals(t), t[3] * (residuals(t) + Y) - y[:, 1]]), [3, 0.4, 0, 1], xtol=1e-15
+    )
+    np.testing.assert_allclose(fit.params[[*START, "ratio"]], truth.x, rtol=1e-6)
+    assert fit.nobs == 80
+
+
+def test_a_transformed_response() -> None:
+    data = pd.DataFrame({"x": X, "y": np.exp(1.0 - 0.3 * X + 0.01 * rng.normal(size=40))})
+    fit = rp.nls("log(y) ~ a - b*x", data, start={"a": 0.0, "b": 1.0})
+    slope, intercept = np.polyfit(X, np.log(data["y"]), 1)
+    np.testing.assert_allclose(fit.params[["a", "b"]], [intercept, -slope], rtol=1e-9)
+
+
+# -- where the answer came from --------------------------------------------------------------------------------
+
+
+def test_a_good_start_is_not_doubted(fit) -> None:
+    assert "start" not in fit.message
+
+
+def test_the_message_says_that_another_start_was_taken() -> None:
+    peaks = 3 * np.exp(-(((X - 1.5) / 0.4) ** 2)) + 2 * np.exp(-(((X - 4.0) / 0.6) ** 2))
+    data = {"x": X, "y": peaks + 0.02 * rng.normal(size=40)}
+    curve = "y ~ a*exp(-((x - b)/c)**2) + d*exp(-((x - e)/f)**2)"
+    near = rp.nls(curve, data, start={"b": 1.4, "c": 0.5, "e": 4.2, "f": 0.5})
+    assert "other starts" not in near.message
+    far = rp.nls(curve, data, start={"b": 90.0, "c": 0.01, "e": 0.3, "f": 40.0})
+    assert "the best of" in far.message and "other starts is shown" in far.message
+    assert far.rss == pytest.approx(near.rss, rel=1e-9)
+    none = rp.nls(curve, data)
+    assert "without starting values, several were tried" in none.message
+    assert none.rss == pytest.approx(near.rss, rel=1e-9)
+
+
+def test_terms_keep_the_order_and_the_signs_of_the_start() -> None:
+    y = 3.0 * np.exp(-0.5 * X) + 2.0 * np.exp(-4.0 * X)
+    for first, second in ((0.1, 20.0), (20.0, 0.1)):
+        fit = rp.nls("y ~ a*exp(-b*x) + c*exp(-d*x)", {"x": X, "y": y}, start={"b": first, "d": second})
+        assert (fit.params["b"] < fit.params["d"]) == (first < second)
+        assert sorted(fit.params[["b", "d"]]) == pytest.approx([0.5, 4.0], rel=1e-8)
+    peak = {"x": X, "y": np.exp(-(((X - 2.0) / 0.7) ** 2)) + 0.01 * rng.normal(size=40)}
+    for sign in (1.0, -1.0):
+        assert np.sign(rp.nls("y ~ a*exp(-((x-b)/w)**2)", peak, start={"b": 2.5, "w": sign}).params["w"]) == sign
+    assert rp.nls("y ~ a*exp(-((x-b)/w)**2)", peak).params["w"] > 0
+
+
+def test_the_seed_decides() -> None:
+    data = {"x": X, "y": np.sin(3.0 * X + 0.4) + 0.1 * rng.normal(size=40)}
+    one, two = (rp.nls("y ~ a*sin(w*x + p)", data, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one.params, two.params)
