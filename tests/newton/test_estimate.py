@@ -39,6 +39,11 @@ class Model:
     def relabelled(self, theta):
         return None
 
+    start_note = ""
+
+    def advice(self, status):
+        return status.advice
+
     def suspects_infinity(self, evaluation):
         return self.suspicious
 
