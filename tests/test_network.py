@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import raphson as rp
 from raphson.errors import ConvergenceWarning, DataError, ModelError
@@ -87,9 +88,10 @@ def test_intervals_of_predictions_are_those_of_the_delta_method_with_a_prior(gau
     se = np.sqrt(np.einsum("ip,pq,iq->i", J, V, J))
     table = gaussian.predict(FRAME, se=True, interval="confidence")
     np.testing.assert_allclose(table["se"], se, rtol=1e-6)
-    np.testing.assert_allclose(table["upper"] - table["fit"], 1.959964 * se, rtol=1e-5)
+    reach = stats.t.ppf(0.975, gaussian.df_resid)
+    np.testing.assert_allclose(table["upper"] - table["fit"], reach * se, rtol=1e-5)
     wide = gaussian.predict(FRAME, interval="prediction")
-    np.testing.assert_allclose(wide["upper"] - wide["fit"], 1.959964 * np.sqrt(se**2 + phi), rtol=1e-5)
+    np.testing.assert_allclose(wide["upper"] - wide["fit"], reach * np.sqrt(se**2 + phi), rtol=1e-5)
     residual = FRAME["y"] - gaussian.predict(FRAME)
     assert phi * gaussian.df_resid == pytest.approx(float(residual @ residual))
     assert 4 < gaussian.df_model < len(theta)
@@ -129,6 +131,23 @@ def test_the_loss_is_the_familys(formula, family):
         assert ((shown["lower"] < shown["fit"]) & (shown["fit"] < shown["upper"])).all()
 
 
+def test_a_name_whose_default_link_has_no_mean_for_some_eta_means_the_log_link():
+    frame = FRAME.assign(time=np.exp(FRAME["x"]))
+    fit = rp.network("time ~ x", frame, family="gamma", **(ONE | {"epochs": 5}), validation=0)
+    assert fit.family == rp.families.Gamma(link="log")
+    assert (fit.predict(frame) > 0).all()
+    assert "gamma, log link" in str(fit.summary())
+    with pytest.raises(ModelError, match=r"family: with the inverse link gamma has no mean .* use Gamma\(link='log'\)"):
+        rp.network("time ~ x", frame, family=rp.families.Gamma(), hidden=(8,))
+
+
+def test_an_input_that_never_varied_moves_no_prediction():
+    fit = rp.network("y ~ x + size", FRAME.assign(size=7.0), **(ONE | {"epochs": 2}), validation=0)
+    there, elsewhere = (fit.predict({"x": [0.5], "size": [size]}, se=True) for size in (7.0, 9.0))
+    np.testing.assert_allclose(elsewhere["fit"], there["fit"])
+    assert elsewhere["se"].iloc[0] > there["se"].iloc[0]
+
+
 def test_the_negative_binomial_keeps_its_auxiliary_parameter():
     fit = rp.network("count ~ x", FRAME, family="negative_binomial", **(ONE | {"epochs": 3}), validation=0)
     assert fit.theta > 0
@@ -145,6 +164,8 @@ def test_validation_rows_are_held_out_and_the_best_weights_kept(gaussian):
     held = fit._model.held_out
     residual = held.y - held.rows(fit.params.to_numpy()).mean[0]
     assert fit.dispersion == pytest.approx(float(residual @ residual) / 30)
+    wide = fit.predict(FRAME, se=True, interval="confidence")
+    np.testing.assert_allclose(wide["upper"] - wide["fit"], stats.t.ppf(0.975, 30) * wide["se"], rtol=1e-6)
     assert np.isnan(gaussian.history["validation"]).all()
 
 

@@ -92,7 +92,9 @@ def network(
     Maximises ℓ(θ) = Σ w_i log f(y_i | η_i) with η_i = network(θ, x_i), one η for each linear predictor of the family
     (L − 1 log odds for a multinomial response of L levels). First-order methods descend the loss
     −ℓ/(φ₀ Σ w_i), φ₀ being the dispersion of a model with a constant only; a step reads one batch. Inputs are
-    standardised inside the model, and a network has its own biases: the formula's intercept is left out.
+    standardised inside the model (no row farther than 5 from the mean), and a network has its own biases: the
+    formula's intercept is left out. A family's name stands for its default link or, where that has no mean for some η
+    (the inverse of gamma and inverse Gaussian), for the log link.
 
     Parameters
     ----------
@@ -421,7 +423,7 @@ def _single(precision: str | None) -> bool:
 
 
 def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndarray:
-    theta = model.network.pack(model.network.initial(rng))
+    theta = model.initial(rng)
     if start is None:
         return theta
     if isinstance(start, Fit):

@@ -41,6 +41,7 @@ class NetworkFit(Fit):
     Standard errors and intervals of ``predict`` are those of the delta method over the generalised Gauss-Newton
     matrix, with the prior that the initial weights are drawn from (or that weight decay stands for) along directions
     that the data do not determine; ``interval_kind`` says whether over all weights or over those of the output layer.
+    They are of a network at its maximum: what one that stopped early has not learnt is a bias that they do not include.
     Without `new`, ``predict`` gives the rows that the network was trained on.
     """
 
@@ -131,9 +132,13 @@ class NetworkFit(Fit):
         intervals.quantile(level, None)
         return pd.DataFrame(np.nan, index=list(self.names), columns=["lower", "upper"])
 
-    @property
-    def _reference_df(self) -> float | None:
-        return None
+    @cached_property
+    def _reference_df(self) -> float | None:  # type: ignore[override]
+        """Degrees of freedom of φ̂: rows held out, or nobs − γ."""
+        if not self.use_t:
+            return None
+        held = self._settled.held_out
+        return self.df_resid if held is None else float(held.nobs)
 
     # -- what the data determine -------------------------------------------------------------------------------
 

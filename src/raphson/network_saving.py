@@ -41,6 +41,7 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         "covariance": covariance.tolist(),
         "last_layer": fit._predictor.last_layer,
         "effective": effective,
+        "reference_df": fit._reference_df,
         "history": fit._history,
         "status": fit.status.value,
         "n_dropped": int(fit.n_dropped),
@@ -104,6 +105,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     for name in TEXTS:
         value = body[name]
         expect(isinstance(value, str) or (name == "formula" and value is None), f"{name}: expected text")
+    reference_df = body["reference_df"]
+    expect(reference_df is None or saving._is_number(reference_df), "reference_df: expected a number or none")
     labels = network.labels
     history = [_epoch(row, len(network.shapes)) for row in body["history"]]
     expect(saving._is_count(body["n_dropped"]), "n_dropped: expected a count")
@@ -118,6 +121,7 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
         ),
         _reduced_cov=covariance,
         _effective=float(body["effective"]),
+        _reference_df=reference_df,
         _history=history,
         _labels=labels,
         status=Status(body["status"]),

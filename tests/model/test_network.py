@@ -206,5 +206,16 @@ def test_blocks_hold_standardised_inputs_without_the_intercept():
         Scale.of(design[:, :1], ("Intercept",), None)
 
 
+def test_the_indicator_of_a_rare_level_is_not_blown_up():
+    rare = np.zeros(400)
+    rare[0] = 1.0
+    design = np.column_stack([rare, np.linspace(-1, 1, 400)])
+    Z = Scale.of(design, ("rare", "x"), None).inputs(design)
+    assert np.abs(Z[:, 0]).max() == pytest.approx(5.0)
+    assert Z[:, 1].std() == pytest.approx(1.0)
+    weight = np.where(rare > 0, 0.0, 1.0)  # a row that does not count sets no scale
+    np.testing.assert_allclose(Scale.of(design, ("rare", "x"), weight).spread[0], 1.0)
+
+
 def test_blocks_may_be_kept_small():
     assert [block.rows for block in make_blocks((np.zeros((600, 1)),), np.zeros(600), most_rows=256)] == [256, 256, 88]

@@ -108,7 +108,10 @@ class Layer:
     def initial_variance(self) -> float:
         """Variance of the initial weights, which keeps the size of what passes: 2/d for relu and softplus (He, Zhang,
         Ren and Sun 2015, ICCV, equation 10), 2/(d + h) for the others (Glorot and Bengio 2010, AISTATS,
-        equation 12); times gain²."""
+        equation 12); times gain². Batch norm makes the size of what passes its own, and that of the weights only says
+        how far a step turns them (van Laarhoven 2017, arXiv 1706.05350): 1/(3d) turns them faster."""
+        if self.batch_norm:
+            return self.gain**2 / (3.0 * self.inputs)
         one_sided = self.activation in ("relu", "softplus")
         return self.gain**2 * (2.0 / self.inputs if one_sided else 2.0 / (self.inputs + self.outputs))
 

@@ -15,6 +15,7 @@ from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import Layered, Model, check_weights_kind
 from raphson.model.families import resolve
+from raphson.model.families.base import Family
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.network import Network
 from raphson.model.network_predictor import NetworkPredictor, Scale, with_constant
@@ -71,7 +72,7 @@ class NetworkModel(Model):
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
-        known = observations.family
+        known = everywhere(observations.family, isinstance(family, Family))
         weight = data.weights
         if observations.size is not None:
             weight = observations.size if weight is None else weight * observations.size
@@ -142,8 +143,13 @@ class NetworkModel(Model):
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
         """Random weights of seed 0; a front door passes its own."""
-        theta = self.network.pack(self.network.initial(np.random.default_rng(0)))
-        return self.objective.evaluate(theta, need)
+        return self.objective.evaluate(self.initial(np.random.default_rng(0)), need)
+
+    def initial(self, rng: np.random.Generator) -> np.ndarray:
+        """(p,) random weights; those of an input that never varies are 0, as nothing would ever train them."""
+        params = self.network.initial(rng)
+        params[0]["weight"][~self.inputs.any(axis=0)] = 0.0
+        return self.network.pack(params)
 
     def null_model(self, family: Any) -> GeneralisedLinearModel:
         """The model of a constant mean and the offset."""
@@ -271,3 +277,34 @@ class NetworkModel(Model):
         return GeneralisedLinearModel(
             self.family, data, self.y, self.weight, self.size, self.weights_kind, None, self.executor
         )
+
+
+def everywhere(family: Family, asked_for: bool) -> Family:
+    """The family, with a link that gives every η a mean: the output of a network may be any number.
+
+    Parameters
+    ----------
+    family : as it is for a linear model.
+    asked_for : whether its link was; a name whose default link will not do (the inverse) gets the log link.
+
+    Raises
+    ------
+    ModelError
+        If the link that was asked for will not do.
+
+    Examples
+    --------
+    >>> from raphson.model.families import Gamma
+    >>> everywhere(Gamma(), asked_for=False)
+    Gamma(link=Log())
+    """
+    with x64():
+        inside = np.asarray(family.inside(np.tile([-3.0, 3.0], (family.n_predictors, 1))))
+    if inside.all():
+        return family
+    if asked_for:
+        raise ModelError(
+            f"family: with the {family.link.name} link {family.name} has no mean for outputs of one sign, and those "
+            f"of a network have either; use {type(family).__name__}(link='log')"
+        )
+    return replace(family, link="log")  # type: ignore[arg-type]

@@ -23,9 +23,11 @@ from raphson.numeric import anchor, x64
 MOST_BENT = 400
 """Weights up to which the second derivatives are formed as a matrix; beyond, observed means JᵀWJ alone."""
 
-
 JACOBIAN_BYTES = 2**26
 """Blocks are cut so that the Jacobian of one is no larger than this, if that leaves rows enough."""
+
+FARTHEST = 5.0
+"""No row that a network is trained on lies farther from the mean of an input, in units of its spread."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Scale:
     Attributes
     ----------
     columns : which columns of the design are inputs: the intercept is none, as each layer has its own.
-    centre, spread : (d,) mean and standard deviation of each over the training rows; a constant column is centred.
+    centre : (d,) mean of each over the training rows.
+    spread : (d,) what a centred column is divided by: its standard deviation, or as much more as brings its farthest
+        row to FARTHEST. The indicator of a level that is in 1 row of 1,000 has a standard deviation of 0.03, and that
+        row would be at 32. A constant column is centred.
     """
 
     columns: tuple[int, ...]
@@ -51,6 +56,8 @@ class Scale:
         inputs = X[:, columns]
         centre = np.average(inputs, axis=0, weights=weight)
         spread = np.sqrt(np.average((inputs - centre) ** 2, axis=0, weights=weight))
+        counted = inputs if weight is None else inputs[weight > 0]
+        spread = np.maximum(spread, np.abs(counted - centre).max(axis=0, initial=0.0) / FARTHEST)
         rounding = 1e-12 * np.abs(inputs).max(axis=0, initial=0.0)
         return Scale(columns, centre, np.where(spread > rounding, spread, 1.0))
 
