@@ -401,35 +401,45 @@ class _Network(_Estimator):
     demands; ``raphson.network(weights=...)`` weighs rows in the likelihood.
     """
 
-    hidden: Any
-    activation: str
-    method: str
-    learning_rate: float | None
-    batch_size: int | None
-    epochs: int
-    validation: float | None
-    weight_decay: float
-    random_state: int | None
+    def __init__(
+        self,
+        hidden: Any = (64, 64),
+        *,
+        activation: str = "relu",
+        batch_norm: bool = False,
+        residual: str | None = None,
+        dropout: float = 0.0,
+        method: str = "adam",
+        learning_rate: float | None = None,
+        schedule: Any = "constant",
+        batch_size: int | None = None,
+        epochs: int = 200,
+        validation: float | None = None,
+        patience: int | None = 20,
+        weight_decay: float = 0.0,
+        random_state: int | None = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.residual = residual
+        self.dropout = dropout
+        self.method = method
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.validation = validation
+        self.patience = patience
+        self.weight_decay = weight_decay
+        self.random_state = random_state
 
     def _trained(self, X: np.ndarray, y: np.ndarray, family: Any) -> Any:
+        options = self.get_params(deep=False) | {"family": family, "missing": "raise", "names": self._names}
+        options["seed"] = options.pop("random_state")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="response: all")
-            return api_network.network(
-                y,
-                X,
-                family=family,
-                names=self._names,
-                missing="raise",
-                hidden=self.hidden,
-                activation=self.activation,
-                method=self.method,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-                epochs=self.epochs,
-                validation=self.validation,
-                weight_decay=self.weight_decay,
-                seed=self.random_state,
-            )
+            return api_network.network(y, X, **options)
 
 
 class NetworkRegressor(RegressorMixin, _Network):
@@ -439,7 +449,8 @@ class NetworkRegressor(RegressorMixin, _Network):
     ----------
     hidden : units of each hidden layer.
     family : as for :func:`raphson.glm`.
-    activation, method, learning_rate, batch_size, epochs, validation, weight_decay : as for :func:`raphson.network`.
+    activation, batch_norm, residual, dropout, method, learning_rate, schedule, batch_size, epochs, validation,
+    patience, weight_decay : as for :func:`raphson.network`.
     random_state : the seed.
 
     Attributes
@@ -462,24 +473,36 @@ class NetworkRegressor(RegressorMixin, _Network):
         *,
         family: Any = "gaussian",
         activation: str = "relu",
+        batch_norm: bool = False,
+        residual: str | None = None,
+        dropout: float = 0.0,
         method: str = "adam",
         learning_rate: float | None = None,
+        schedule: Any = "constant",
         batch_size: int | None = None,
         epochs: int = 200,
         validation: float | None = None,
+        patience: int | None = 20,
         weight_decay: float = 0.0,
         random_state: int | None = 0,
     ) -> None:
-        self.hidden = hidden
+        super().__init__(
+            hidden,
+            activation=activation,
+            batch_norm=batch_norm,
+            residual=residual,
+            dropout=dropout,
+            method=method,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            batch_size=batch_size,
+            epochs=epochs,
+            validation=validation,
+            patience=patience,
+            weight_decay=weight_decay,
+            random_state=random_state,
+        )
         self.family = family
-        self.activation = activation
-        self.method = method
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.validation = validation
-        self.weight_decay = weight_decay
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> NetworkRegressor:
         """Train on X (n, p) and y (n,)."""
@@ -500,7 +523,8 @@ class NetworkClassifier(_Classifier, _Network):
     Parameters
     ----------
     hidden : units of each hidden layer.
-    activation, method, learning_rate, batch_size, epochs, validation, weight_decay : as for :func:`raphson.network`.
+    activation, batch_norm, residual, dropout, method, learning_rate, schedule, batch_size, epochs, validation,
+    patience, weight_decay : as for :func:`raphson.network`.
     random_state : the seed.
 
     Attributes
@@ -508,29 +532,6 @@ class NetworkClassifier(_Classifier, _Network):
     classes_ : (K,) labels, sorted.
     fit_ : the Fit.
     """
-
-    def __init__(
-        self,
-        hidden: Any = (64, 64),
-        *,
-        activation: str = "relu",
-        method: str = "adam",
-        learning_rate: float | None = None,
-        batch_size: int | None = None,
-        epochs: int = 200,
-        validation: float | None = None,
-        weight_decay: float = 0.0,
-        random_state: int | None = 0,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.method = method
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.validation = validation
-        self.weight_decay = weight_decay
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> NetworkClassifier:
         """Train on X (n, p) and labels y (n,)."""
