@@ -41,7 +41,7 @@ def test_any_scale(x: float, rate: float, power: float) -> None:
     J, error = jacobian(lambda v: np.exp(-rate * v[0] / size), [x * size])
     true = -rate / size * np.exp(-rate * x)
     assert abs(J[0] - true) <= 1e-9 * abs(true)
-    assert error[0] <= 1e-8 * abs(true)
+    assert error[0] <= 1e-7 * abs(true)
 
 
 def test_residuals_of_a_curve() -> None:
@@ -60,7 +60,8 @@ def test_the_noise_is_measured() -> None:
     assert noise_level(lambda v: np.exp(v[0]), np.array([1.0])) < 1e-15
     found = differentiate(rounded, [1.0])
     # Steps suited to the noise: with those for doubles the error would be about 1e-4.
-    assert abs(found.value[0] - np.e) < found.error[0] < 1e-5
+    assert abs(found.value[0] - np.e) < 1e-5
+    assert abs(found.value[0] - np.e) < found.error[0] < 5e-5
     assert found.step[0] > 0.01
 
 
@@ -114,6 +115,69 @@ def test_higher_orders() -> None:
     third = differentiate(f, [x, y], order=3).value
     assert third.shape == (2, 2, 2) and third[0, 0, 0] == pytest.approx(y**3 * e + 24 * x, rel=1e-7)
     np.testing.assert_allclose(third, third.transpose(2, 0, 1))
+
+
+ANY: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]] = [
+    (np.exp, np.exp, np.exp),
+    (np.sin, np.cos, lambda x: -np.sin(x)),
+    (np.log, lambda x: 1 / x, lambda x: -1 / x**2),
+    (np.sqrt, lambda x: 0.5 * x**-0.5, lambda x: -0.25 * x**-1.5),
+    (special.gammaln, special.digamma, lambda x: special.polygamma(1, x)),
+    (lambda x: x**3 - 2 * x, lambda x: 3 * x**2 - 2, lambda x: 6 * x),
+    (lambda x: np.logaddexp(0, x), special.expit, lambda x: special.expit(x) * special.expit(-x)),
+    (
+        lambda x: np.sin(30 * x) * x,
+        lambda x: np.sin(30 * x) + 30 * x * np.cos(30 * x),
+        lambda x: 60 * np.cos(30 * x) - 900 * x * np.sin(30 * x),
+    ),
+    (
+        lambda x: np.tanh(5 * (x - 1)),
+        lambda x: 5 / np.cosh(5 * (x - 1)) ** 2,
+        lambda x: -50 * np.tanh(5 * (x - 1)) / np.cosh(5 * (x - 1)) ** 2,
+    ),
+    (special.j0, lambda x: -special.j1(x), lambda x: special.j1(x) / x - special.j0(x)),
+]
+
+
+def noisy(f: Callable[[Any], Any], noise: float) -> Callable[[Any], Any]:
+    """Multiply by 1 + a normal number that is the same at the same x; rounded to single precision for noise 0."""
+
+    def g(x: float) -> Any:
+        if noise == 0.0:
+            return np.float64(np.float32(f(x)))
+        return f(x) * (1.0 + noise * np.random.default_rng(np.float64(x).view(np.uint64)).standard_normal())
+
+    return g
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("noise", [None, 0.0, 1e-8, 1e-4])
+def test_the_true_error_is_within_the_estimate(order: int, noise: float | None) -> None:
+    points = np.random.default_rng(3).uniform(0.1, 3.0, 12)
+    ratios = []
+    for f, first, second in ANY:
+        true = (first, second)[order - 1]
+        g = f if noise is None else noisy(f, noise)
+        for x in points:
+            found = differentiate(lambda v, g=g: g(v[0]), [x], order=order)
+            assert np.isfinite(found.value).all()
+            ratios.append(abs(found.value.item() - true(x)) / found.error.item())
+    assert np.mean(np.array(ratios) <= 1.0) >= 0.95
+    # An estimate that is much too large would be no help.
+    assert np.median(ratios) > 0.01
+
+
+def test_few_digits_far_from_the_steps_between_them() -> None:
+    # In single precision sin does not change at all over steps of 1e-7; the noise must not pass for none.
+    f = noisy(np.sin, 0.0)
+    found = differentiate(lambda v: f(v[0]), [0.182])
+    assert found.noise > 1e-10 and abs(found.value[0] - np.cos(0.182)) < found.error[0] < 1e-4
+
+
+def test_second_derivatives_keep_inside_the_domain() -> None:
+    f = noisy(np.log, 1e-4)
+    found = differentiate(lambda v: f(v[0]), [0.5], order=2)
+    assert abs(found.value.item() + 4.0) < found.error.item()
 
 
 def test_the_same_every_time() -> None:

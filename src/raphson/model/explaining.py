@@ -47,7 +47,11 @@ def explain(expression: str, at: Mapping[str, float]) -> Decomposition:
     z2    exp(z1)    0.135335  0.135335            2
     z3    x * z2     0.270671  x: 0.135335, z2: 2  1
     """
+    if not expression.strip():
+        raise FormulaError("expression: it is empty; write one such as 'log(1 + exp(-y*x))'")
     curve = parse_curve(expression, list(at), "expression")
+    if not curve.names:
+        raise FormulaError(f"expression: there is no name in {short(expression)} to differentiate with respect to")
     missing = [name for name in curve.names if name not in at]
     unused = [name for name in at if name not in curve.names]
     if missing:
@@ -57,8 +61,6 @@ def explain(expression: str, at: Mapping[str, float]) -> Decomposition:
         raise FormulaError(
             f"at: {listing(unused)} does not occur in {short(expression)}; its names are {listing(curve.names)}"
         )
-    if not curve.names:
-        raise FormulaError(f"expression: there is no name in {short(expression)} to differentiate with respect to")
 
     def expression_of(*numbers: Any) -> Any:
         return curve.evaluate(dict(zip(at, numbers, strict=True)), jax_function)
