@@ -111,7 +111,7 @@ def explanation(
     """What to say where an expression is not finite: the step, the rows, the values."""
 
     def explain(theta: np.ndarray) -> str:
-        values: dict[str, Any] = dict(zip(parameters, theta.tolist(), strict=True))
+        values: dict[str, Any] = dict(zip(parameters, theta, strict=True))  # NumPy numbers: they may divide by 0
         values |= {name: X[:, k] for k, name in enumerate(columns)}
         found = curve.first_not_finite(values)
         at = ", ".join(f"{name}={value:.6g}" for name, value in zip(parameters, theta.tolist(), strict=True))

@@ -324,6 +324,11 @@ class Climb:
         return rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
 
     @property
+    def at_floor(self) -> bool:
+        """Whether rounding alone may make up the distance that is left, as where the data have no error."""
+        return self.newton is not None and self.distance <= self._floor()
+
+    @property
     def resolution(self) -> float:
         """The rounding floor at its worst, κ included: what the certificate allows for, and no reason to stop."""
         factor = self.newton.factor if self.newton is not None else None

@@ -135,4 +135,6 @@ def maximize(
         if not climb.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)
+            if climb.at_floor:
+                return ended(Status.ROUNDING_FLOOR)
             return ended(Status.BOUNDARY if climb.blocked else Status.SEARCH_FAILED)
