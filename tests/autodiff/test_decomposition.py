@@ -215,6 +215,17 @@ def test_the_page_stands_alone_and_escapes() -> None:
     assert "<table>" in decompose(f)(0.5)._repr_html_()
 
 
+def test_no_label_of_the_graph_lies_under_a_box() -> None:
+    page = decompose(logistic_loss)(1.0, 0.3).to_html()
+    boxes = [tuple(map(int, one)) for one in re.findall(r"<rect x='(\d+)' y='(\d+)' width='(\d+)'", page)]
+    labels = re.findall(r"<text x='(\d+)' y='(\d+)' class='small' text-anchor='middle'>([^<]*)<", page)
+    assert [text for _, _, text in labels] == ["-1", "0.3", "-1", "0.740818", "1", "0.574443"]
+    assert len({(x, y) for x, y, _ in labels}) == 6
+    for x, _, text in labels:
+        half = 3 * len(text)  # of ten-point letters
+        assert all(int(x) + half < left or int(x) - half > left + width for left, _, width in boxes)
+
+
 def test_as_data() -> None:
     data = decompose(logistic_loss)(1.0, 0.3).to_dict()
     assert json.loads(json.dumps(data)) == data

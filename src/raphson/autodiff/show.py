@@ -48,6 +48,9 @@ _FEW = 4
 _GRAPH = 80
 """Steps that a graph shows at most."""
 
+_BOX, _PITCH = 150, 214
+"""Width of a step's box in the graph, and from one column of boxes to the next."""
+
 
 def number(value: Any) -> str:
     """Write a number in six digits; a short array element by element, a long one as its shape and range."""
@@ -231,14 +234,14 @@ def _graph(decomposition: Decomposition) -> str:
         column = depth[id(quantities[0])]
         row = taken.get(column, 0)
         taken[column] = row + 1
-        x, y = 10 + 190 * column, 10 + 86 * row
+        x, y = 10 + _PITCH * column, 10 + 86 * row
         for one in quantities:
             place[id(one)] = (x, y)
         boxes.append(
-            f"<rect x='{x}' y='{y}' width='140' height='58' rx='5' class='{kind}'/>"
+            f"<rect x='{x}' y='{y}' width='{_BOX}' height='58' rx='5' class='{kind}'/>"
             f"<text x='{x + 8}' y='{y + 17}'>{escape(cut(f'{name} = {text}' if text else name, 22))}</text>"
-            f"<text x='{x + 8}' y='{y + 34}' class='small'>value {escape(cut(value, 24))}</text>"
-            f"<text x='{x + 8}' y='{y + 50}' class='small'>adjoint {escape(cut(adjoint, 22))}</text>"
+            f"<text x='{x + 8}' y='{y + 34}' class='small'>value {escape(cut(value, 22))}</text>"
+            f"<text x='{x + 8}' y='{y + 50}' class='small'>adjoint {escape(cut(adjoint, 20))}</text>"
         )
 
     for one in decomposition.arguments:
@@ -251,12 +254,13 @@ def _graph(decomposition: Decomposition) -> str:
             if not active or id(quantity) not in place:
                 continue
             x1, y1 = place[id(quantity)]
-            lines.append(f"<line x1='{x1 + 140}' y1='{y1 + 29}' x2='{x2}' y2='{y2 + 29}'/>")
+            lines.append(f"<line x1='{x1 + _BOX}' y1='{y1 + 29}' x2='{x2}' y2='{y2 + 29}'/>")
             if partial is not None and np.shape(partial) == ():
-                label = escape(_one(partial))
-                x, y = (x1 + 140 + 2 * x2) // 3, (y1 + 2 * y2) // 3
-                lines.append(f"<text x='{x - 14}' y='{y + 24}' class='small'>{label}</text>")
-    width = 10 + 190 * (1 + max(depth.values(), default=0))
+                # In the gap before the step, where no box hides it, above the line or below one that comes from below.
+                label, away = escape(_one(partial)), (_PITCH - _BOX) // 2
+                y = y2 + 29 + (y1 - y2) * away // (x2 - x1 - _BOX) + (14 if y1 > y2 else -5)
+                lines.append(f"<text x='{x2 - away}' y='{y}' class='small' text-anchor='middle'>{label}</text>")
+    width = 20 - _PITCH + _BOX + _PITCH * (1 + max(depth.values(), default=0))
     height = 20 + 86 * max(taken.values(), default=1)
     return (
         f"<svg role='img' aria-label='The steps and their local partials' viewBox='0 0 {width} {height}' "
