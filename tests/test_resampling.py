@@ -172,7 +172,7 @@ def test_a_users_simulator_is_asked(frame):
         fit.bootstrap(5, seed=1, kind="parametric", simulate=lambda rng, eta: np.zeros(3))
 
 
-def test_a_likelihood_of_ones_own_needs_a_simulator():
+def test_a_density_is_drawn_from_and_a_function_that_is_none_needs_a_simulator():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=60)})
     frame["y"] = 1 + frame["x"] + rng.normal(size=60)
@@ -180,13 +180,23 @@ def test_a_likelihood_of_ones_own_needs_a_simulator():
     def logpdf(y, mu, log_sigma):
         return -0.5 * ((y - mu) * jnp.exp(-log_sigma)) ** 2 - log_sigma
 
-    fit = rp.mle(logpdf, {"mu": "y ~ x", "log_sigma": "~ 1"}, frame)
-    with pytest.raises(ModelError, match="simulate="):
+    formulas = {"mu": "y ~ x", "log_sigma": "~ 1"}
+    fit = rp.mle(logpdf, formulas, frame)
+    with pytest.raises(ModelError, match=r"adds up to 1 over no range .* simulate="):
         fit.bootstrap(5, seed=1, kind="parametric")
     boot = fit.bootstrap(
-        40, seed=1, kind="parametric", simulate=lambda rng, eta: eta[0] + np.exp(eta[1]) * rng.normal(size=60)
+        200, seed=1, kind="parametric", simulate=lambda rng, eta: eta[0] + np.exp(eta[1]) * rng.normal(size=60)
     )
-    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)
+    np.testing.assert_allclose(boot.se, fit.bse, rtol=0.25)
+    whole = rp.mle(lambda y, mu, log_sigma: logpdf(y, mu, log_sigma) - 0.5 * jnp.log(2 * jnp.pi), formulas, frame)
+    np.testing.assert_allclose(whole.bootstrap(200, seed=1, kind="parametric").se, fit.bse, rtol=0.25)
+    general = rp.mle(
+        lambda params, row: logpdf(row.y, params["a"] + params["b"] * row.x, params["s"]),
+        frame,
+        start={"a": 0.0, "b": 0.0, "s": 0.0},
+    )
+    with pytest.raises(ModelError, match="not which column to draw"):
+        general.bootstrap(5, seed=1, kind="parametric")
 
 
 def test_bad_requests_are_refused(fit):

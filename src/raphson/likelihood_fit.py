@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from raphson.data.columns import Columns
 from raphson.data.formula import updated
-from raphson.data.matrix import matvec
-from raphson.errors import ModelError
+from raphson.errors import DataError, ModelError
 from raphson.fit import Fit
 from raphson.inference import delta, intervals
 from raphson.model.densities.ready import DENSITIES
+from raphson.model.likelihood.distribution import levels_of
+from raphson.predicting_likelihoods import check_request, ends_of, mean_of, of_rows, predicted, shown, tables_of
 from raphson.state import kept_labels
 
 if TYPE_CHECKING:
@@ -112,64 +113,121 @@ class LikelihoodFit(Fit):
         kind: str = "link",
         offset: Any = None,
         missing: str = "drop",
+        function: Callable[..., Any] | None = None,
     ) -> pd.Series | pd.DataFrame:
-        """Predict the linear predictors of new rows: a column for each parameter of the density.
+        """Predict for new rows: the predictors, the response, or any function of them.
 
         Parameters
         ----------
         new : a data frame, a path or a dict of columns; None for the data of the fit.
-        se : whether to add standard errors, columns ``parameter_se``.
-        interval : None, or "confidence" for columns ``parameter_lower`` and ``parameter_upper``.
+        se : whether to add standard errors.
+        interval : None, "confidence" (of what is predicted), or "prediction": of a new response, the quantiles of its
+            distribution at the estimate.
         level : coverage.
-        kind : "link", the only one: a density tells of its predictors, not of a mean. Other functions of the
-            parameters, with standard errors, are ``fit.delta``'s.
+        kind : "link" for the linear predictors, a column for each parameter of the density, with columns
+            ``parameter_se``, ``parameter_lower``, ``parameter_upper``; "response" for the mean of the response, which
+            is integrated over the density, or the probability of each of its ordered levels. A ready density of
+            survival times is that of the time itself, not censored.
         offset : accepted for symmetry; offsets stand in the formulas.
         missing : "drop", "raise" or "nan" (keep rows with missing values, predict NaN).
+        function : what to predict instead, in ``jax.numpy``, one row at a time: of the density's predictors, in its
+            order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form of the parameters and the row,
+            ``lambda params, row: params["a"] * row.x``. Its standard error is the delta method's.
+
+        Returns
+        -------
+        A frame with a column for each predictor; of the response or a function a Series, with `se` or `interval` a
+        frame with columns ``fit``, ``se``, ``lower``, ``upper``.
 
         Raises
         ------
         ModelError
-            In the general form: loglik(params, row) does not say what to predict.
+            In the general form without `function`: loglik(params, row) does not say what to predict. If the density is
+            that of no distribution (one with a mass at a point, or of a censored response).
+
+        Examples
+        --------
+        >>> import jax.numpy as jnp
+        >>> import raphson as rp
+        >>> data = {"art": [0, 0, 0, 1, 2, 0, 3, 1, 0, 4], "x": [1, 0, 1, 0, 0, 1, 0, 1, 1, 0]}
+        >>> fit = rp.mle("zero_inflated_poisson", "art ~ x", data)
+        >>> fit.predict({"x": [0, 1]}, kind="response", se=True).round(4).to_numpy().tolist()
+        [[2.0055, 0.6974], [0.1995, 0.2015]]
+        >>> by_hand = fit.predict({"x": [0, 1]}, function=lambda mean, zero: jnp.exp(mean) / (1 + jnp.exp(zero)))
+        >>> by_hand.round(4).tolist()
+        [2.0055, 0.1995]
         """
         import pandas as pd
 
         del offset
-        parts = getattr(self._schema, "parts", None)
-        if parts is None:
-            raise ModelError(
-                "predict: loglik(params, row) does not say what to predict; use fit.delta(function of params), or "
-                "write a density with formulas"
-            )
-        if kind not in ("link", "response"):
-            raise ModelError(f"kind: expected 'link'; got {kind!r}")
-        if interval not in (None, "confidence"):
-            raise ModelError(f"interval: expected None or 'confidence'; got {interval!r}")
+        check_request(kind, interval)
         reach = intervals.quantile(level, self._reference_df)
-        columns: dict[str, np.ndarray] = {}
-        labels: Any = None
-        root = delta.covariance_root(self._reduced_cov) if se or interval else None
-        start = 0
-        for name, part in parts.items():
-            made = part.design(new, missing) if new is not None else part
-            X, shift = made.X, made.offset
-            if labels is None:
-                labels = (
-                    self._row_labels
-                    if new is None
-                    else kept_labels(made.labels, made.index, X.shape[0] + made.n_dropped)
-                )
-            here = slice(start, start + X.shape[1])
-            start = here.stop
-            eta = matvec(X, np.nan_to_num(self._theta[here]))
-            columns[name] = eta if shift is None else eta + shift
-            if root is not None:
-                error = delta.predictor_se([X], root[:, here])[0]
-                if se:
-                    columns[f"{name}_se"] = error
-                if interval:
-                    columns[f"{name}_lower"] = columns[name] - reach * error
-                    columns[f"{name}_upper"] = columns[name] + reach * error
-        return pd.DataFrame(columns, index=labels)
+        parts = getattr(self._schema, "parts", None)
+        root = delta.covariance_root(self._reduced_cov) if se or interval else np.zeros((0, self._n))
+        if parts is None:
+            return self._of_rows(function, new, se, interval, root, reach)
+        n_cuts = self._n - sum(part.X.shape[1] for part in parts.values())
+        made = predicted(parts, self._theta, n_cuts, new, missing, self._labels_of(new), root, reach)
+        if function is not None:
+            if interval == "prediction":
+                raise ModelError("interval: a function of the predictors has interval='confidence', no prediction")
+            return made.function(function, se, interval)
+        if kind == "link" and interval != "prediction":
+            return made.predictors(len(parts), se, interval)
+        model = self._need_data("predictions of the response")
+        tables = tables_of(self.family, made, self._columns_of(new, made.labels), model.y)
+        levels = levels_of(self.family)
+        if levels is not None:
+            if interval == "prediction":
+                raise ModelError("interval: of ordered levels kind='response' gives every probability; leave it out")
+            return made.levels(tables, levels, se, interval)
+        mean, slope = mean_of(tables)
+        if interval != "prediction":
+            return made.with_errors(mean, slope, se, interval)
+        found = made.with_errors(mean, slope, se, None)
+        table = found.to_frame() if isinstance(found, pd.Series) else found
+        table["lower"], table["upper"] = ends_of(tables, level)
+        return table
+
+    def _labels_of(self, new: Any) -> Callable[[Any], Any]:
+        if new is None:
+            return lambda made: self._row_labels
+        return lambda made: kept_labels(made.labels, made.index, made.X.shape[0] + made.n_dropped)
+
+    def _columns_of(self, new: Any, labels: Any) -> tuple[np.ndarray, ...]:
+        """What else the density reads, of the rows that are predicted."""
+        ready = self.family.ready
+        found = []
+        for number, name in enumerate(self._schema.columns):
+            if ready is not None and name == "event":
+                values = np.ones(len(labels))
+            elif new is None:
+                values = self._model.extra[number]
+            else:
+                values = self._schema.read(name, new).values
+                if len(values) != len(labels):
+                    raise DataError(f"new: some rows have missing values, and the density reads {name!r}; drop them")
+            found.append(values)
+        return tuple(found)
+
+    def _of_rows(
+        self, function: Any, new: Any, se: bool, interval: str | None, root: np.ndarray, reach: float
+    ) -> pd.Series | pd.DataFrame:
+        """A function of (params, row), in the general form."""
+        if function is None:
+            raise ModelError(
+                "predict: loglik(params, row) does not say what to predict; pass function=lambda params, row: ..., or "
+                "use fit.delta for functions of the parameters alone"
+            )
+        if interval == "prediction":
+            raise ModelError(
+                "interval: loglik(params, row) does not say which column is the response; use interval='confidence', "
+                "or write a density logpdf(y, ...) with formulas"
+            )
+        source = self._frame if new is None else new
+        values, slope = of_rows(function, self.names, self._estimates, source)
+        errors = np.linalg.norm(root @ np.nan_to_num(slope).T, axis=0) if se or interval else None
+        return shown(values, errors, se, interval, reach, getattr(source, "index", None))
 
     @property
     def _frame(self) -> pd.DataFrame:

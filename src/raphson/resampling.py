@@ -224,13 +224,7 @@ def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator
     """A function that draws (count, n) responses of a model whose rows are those at the true parameters."""
     n = len(model.y)
     if simulate is None:
-        if not hasattr(model.family, "sample"):
-            raise ModelError(
-                "simulate: a likelihood of one's own says how probable responses are, not how to draw them; pass "
-                "simulate=, a function (rng, eta (K, n)) -> (n,) responses"
-            )
-        scale = row_scale(model, dispersion)
-        return lambda rng, count: model.family.sample(rng, rows.eta, rows.mean, scale, model.size, count)
+        return model.sampler(rows, dispersion)
 
     def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
         y = [np.asarray(simulate(rng, rows.eta), dtype=float) for _ in range(count)]
@@ -241,15 +235,6 @@ def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator
         return np.stack(y)
 
     return drawn
-
-
-def row_scale(model: Model, dispersion: float) -> np.ndarray:
-    """(n,) dispersion over precision weight; a row of weight 0 gets the dispersion itself."""
-    w = model.data.weights
-    scale = np.full(len(model.y), float(dispersion))
-    if w is None or model.weights_kind != "precision":
-        return scale
-    return np.where(w > 0, scale / np.where(w > 0, w, 1.0), scale)
 
 
 @dataclass(frozen=True)

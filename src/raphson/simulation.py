@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.data.messages import listing
-from raphson.errors import ConvergenceError, ModelError
+from raphson.errors import ModelError, RaphsonError
 from raphson.fit import Fit
 from raphson.inference.intervals import quantile
 from raphson.inference.restricted import maximum_on_plane
@@ -172,24 +172,31 @@ class _Study:
                 held = self.refitting.in_batch(y, ones, count, free)
                 ratio = 2.0 * (top - self._value(held.theta, y)) / found.dispersion
                 covered[:, j] = ratio <= self.q**2
+                # Where the batch did not reach the restricted maximum its likelihood is too low, and rejects too often.
+                for i in np.flatnonzero((held.status != Status.CONVERGED) & ~(ratio <= self.q**2)):
+                    covered[i, j] = self._covers(y[i], held.theta[i], top[i], found.dispersion[i], j)
         return found, covered
 
     def _covered(self, y: np.ndarray, theta: np.ndarray, dispersion: float) -> np.ndarray:
         """Whether the profile intervals of a data set fitted alone cover, (p,)."""
-        model, free, start = self.refitting.model.replica(y, np.ones(len(y))), self.refitting.free, self.refitting.start
-        here = model.objective.evaluate(theta, Need(kinds=("observed",)))
+        model = self.refitting.model.replica(y, np.ones(len(y)))
+        top = model.objective.evaluate(theta, Need()).value
         covered = np.full(len(theta), np.nan)
-        for j in np.flatnonzero(free[: self.n_coefficients]):
-            row = np.zeros((1, len(theta)))
-            row[0, j] = 1.0
-            try:
-                held = maximum_on_plane(
-                    model.objective, row, start[[j]], theta, free, here.information["observed"].matrix
-                )
-                covered[j] = 2.0 * (here.value - held.value) / dispersion <= self.q**2
-            except ConvergenceError:
-                covered[j] = False  # the truth is impossible with these data
+        for j in np.flatnonzero(self.refitting.free[: self.n_coefficients]):
+            covered[j] = self._covers(y, theta, top, dispersion, j)
         return covered
+
+    def _covers(self, y: np.ndarray, begin: np.ndarray, top: float, dispersion: float, j: Any) -> bool:
+        """Whether the profile interval of a parameter covers, its restricted maximum looked for from `begin`."""
+        model = self.refitting.model.replica(y, np.ones(len(y)))
+        row = np.zeros((1, len(begin)))
+        row[0, j] = 1.0
+        try:
+            metric = model.objective.evaluate(begin, Need(kinds=("observed",))).information["observed"].matrix
+            held = maximum_on_plane(model.objective, row, self.refitting.start[[j]], begin, self.refitting.free, metric)
+        except RaphsonError:
+            return False  # the truth is impossible with these data
+        return bool(2.0 * (top - held.value) / dispersion <= self.q**2)
 
     def _value(self, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Penalised log-likelihoods (count,) at unit dispersion."""

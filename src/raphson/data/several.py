@@ -70,6 +70,19 @@ class PartsSchema:
     """What a fit with several predictors remembers of its data: how the design of each is made."""
 
     parts: dict[str, Part]
+    columns: dict[str, tuple[str, tuple[str, ...] | None]] = field(default_factory=dict)
+    """What each keyword of the density stands for, and the labels of its codes."""
+
+    def read(self, name: str, new: Any) -> Column:
+        """What a keyword of the density stands for in new data."""
+        text, labels = self.columns[name]
+        table = Table(read_table(new))
+        found = _column(name, parse_argument(text, table.known, name), Evaluator(table, {}), Rows(table.n_rows))
+        if labels is None or found.labels is None:
+            return found
+        codes = np.array([labels.index(one) if one in labels else -1 for one in found.labels], dtype=float)
+        values = np.where(found.values >= 0, codes[np.maximum(found.values, 0).astype(int)], np.nan)
+        return Column(np.where(values < 0, np.nan, values), labels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, text and lists, safe for JSON."""
@@ -115,6 +128,7 @@ class SeveralData:
     parts : the designs by parameter.
     response : of the first formula.
     columns : what else the density reads, by keyword.
+    asked : the expression that each of these stands for.
     """
 
     parts: dict[str, Part]
@@ -125,6 +139,7 @@ class SeveralData:
     index: np.ndarray | None
     n_dropped: int
     labels: pandas.Index | None
+    asked: dict[str, str] = field(default_factory=dict)
 
 
 def from_formulas(
@@ -205,6 +220,7 @@ def from_formulas(
         index=kept,
         n_dropped=table.n_rows - n_rows,
         labels=labels,
+        asked={name: str(text) for name, text in (columns or {}).items()},
     )
 
 

@@ -23,6 +23,9 @@ from raphson.model.predictor import Predictor
 from raphson.model.replicates import Replicates
 from raphson.model.rows import block_rows
 
+Sampler = Callable[[np.random.Generator, int], np.ndarray]
+"""``(rng, count) -> (count, n)`` responses."""
+
 WEIGHTS_KINDS = ("precision", "frequency", "sampling")
 
 
@@ -291,6 +294,20 @@ class Model:
         weights = counts if self.data.weights is None else self.data.weights * counts
         weight = counts if self.weight is None else self.weight * counts
         return replace(self, y=y, weight=weight, data=replace(self.data, weights=weights))
+
+    def sampler(self, rows: RowTable, dispersion: float) -> Sampler:
+        """A function that draws (count, n) responses of the model at the parameters of `rows`.
+
+        Raises
+        ------
+        ModelError
+            If the family cannot be drawn from.
+        """
+        w, n = self.data.weights, len(self.y)
+        scale = np.full(n, float(dispersion))
+        if w is not None and self.weights_kind == "precision":  # Var ∝ φ/w; a row of weight 0 gets φ itself
+            scale = np.where(w > 0, scale / np.where(w > 0, w, 1.0), scale)
+        return lambda rng, count: self.family.sample(rng, rows.eta, rows.mean, scale, self.size, count)
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 

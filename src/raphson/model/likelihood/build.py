@@ -310,7 +310,11 @@ class RowsOf:
     def of(data: Any) -> RowsOf:
         """From the data of one form or the other."""
         has_intercept = any(part.has_intercept for part in getattr(data, "parts", {}).values())
-        schema = PartsSchema(data.parts) if isinstance(data, SeveralData) else RowSchema(tuple(data.columns))
+        if isinstance(data, SeveralData):
+            read = {name: (data.asked[name], column.labels) for name, column in data.columns.items()}
+            schema: Any = PartsSchema(data.parts, read)
+        else:
+            schema = RowSchema(tuple(data.columns))
         return RowsOf(
             data.weights, data.index, data.n_dropped, data.labels, data.response, data.groups, has_intercept, schema
         )

@@ -89,13 +89,13 @@ def expected_information(family: LikelihoodFamily, block: Block, eta: np.ndarray
 
 def _terms(family: LikelihoodFamily, eta: np.ndarray, extra: tuple[Any, ...], nodes: Nodes) -> tuple[Any, Any]:
     """Σ_r w f and Σ_r w f u uᵀ for responses (m, r): (m,) and (K, K, m)."""
-    f, u = _compiled(family)(eta, nodes[0], extra)
+    f, u = compiled_terms(family)(eta, nodes[0], extra)
     mass = np.where(np.isfinite(f), np.exp(np.asarray(f)), 0.0) * nodes[1]
     u = np.where(mass[:, :, None] > 0, np.asarray(u), 0.0)  # (m, r, K)
     return mass.sum(axis=1), np.einsum("mr,mrk,mrl->klm", mass, u, u, optimize=True)
 
 
-def _compiled(family: LikelihoodFamily) -> Any:
+def compiled_terms(family: LikelihoodFamily) -> Any:
     """(η (K, m), responses (m, r)) -> log density (m, r) and score (m, r, K)."""
     import jax
     import jax.numpy as jnp

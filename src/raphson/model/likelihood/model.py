@@ -12,7 +12,8 @@ import numpy as np
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
-from raphson.model.base import Model, RowTable
+from raphson.model.base import Model, RowTable, Sampler
+from raphson.model.likelihood.distribution import quantiles, tabulate
 from raphson.model.objective import Evaluation, Need
 from raphson.model.predictor import Jacobian, LinearPredictor, filled
 from raphson.model.replicates import MOST_DENSE, Replicates
@@ -165,6 +166,20 @@ class LikelihoodModel(Model):
         # The rows are evaluated in blocks of the fit's own size: those are compiled, and another takes seconds.
         size = len(self.blocks[0].y)
         return Replicates(self.family, designs, self.predictor.slices, self.offset, self.extra, (size,))
+
+    def sampler(self, rows: RowTable, dispersion: float) -> Sampler:
+        """By the inverse of each row's distribution function."""
+        if not self.family.with_response:
+            raise ModelError(
+                "simulate: loglik(params, row) says how probable a row is, not which column to draw or how; write a "
+                "density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
+            )
+        tables = tabulate(self.family, rows.eta, self.extra, self.y)
+
+        def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
+            return quantiles(tables, rng.random((count, len(self.y))))
+
+        return drawn
 
     def subset(self, rows: slice) -> LikelihoodModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:

@@ -1,0 +1,294 @@
+r"""The distribution of a response that a user's density describes: mean, quantiles and draws, by tabulating it.
+
+Which responses there are is found as for the expected information (:mod:`raphson.model.likelihood.expected`): levels,
+counts, or numbers of the unit interval, the half-line or the line. On the last three the density is tabulated at
+y = T(c + s sinh(π/2 sinh t)) for equally spaced t, where T is the logistic, the exponential or the identity and (c, s)
+are the row's own centre and spread, found by repetition. In t the density is smooth and dies away double exponentially
+(Takahasi and Mori 1974), so that sums are integrals to rounding; partial sums are corrected by Euler and Maclaurin's
+formula, and a quantile is found between the nodes by Newton's method. With the score u = ∂ log f/∂η, the mean's slope
+is E[y u].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import ModelError
+from raphson.model.densities.ready import DENSITIES
+from raphson.model.likelihood.expected import CHUNK, COMPLETE, compiled_terms
+from raphson.numeric import x64
+
+ROWS = 256
+"""Rows that are tabulated together."""
+
+REACH, COARSE, FINE = 4.2, 1 / 8, 1 / 48
+"""How far t goes on either side, and its steps: for the search of centre and spread, and for the table."""
+
+SEARCHES = 12
+
+LEFT_OUT = 1e-11
+"""Probability of counts that may be left out."""
+
+MOST_COUNTS = 2**14
+
+
+_HERMITE = np.array(
+    [
+        [0.0, 0.0, 0.0, 10.0, -15.0, 6.0],
+        [0.0, 1.0, 0.0, -6.0, 8.0, -3.0],
+        [0.0, 0.0, 0.0, -4.0, 7.0, -3.0],
+        [0.0, 0.0, 0.5, -1.5, 1.5, -0.5],
+        [0.0, 0.0, 0.0, 0.5, -1.0, 0.5],
+    ]
+)
+"""Coefficients of x⁰ .. x⁵ of the quintics with value 1 at 1; slope 1 at 0, at 1; bend 1 at 0, at 1; else 0 there."""
+
+_HERMITE_SLOPES = np.pad(_HERMITE[:, 1:] * np.arange(1, 6), ((0, 0), (0, 1)))
+
+
+@dataclass(frozen=True)
+class Transformation:
+    """From the line onto the support."""
+
+    to: Callable[[np.ndarray], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray]
+
+
+LINE = Transformation(lambda z: z, lambda y: y, lambda y: np.ones_like(y))
+POSITIVE = Transformation(np.exp, np.log, lambda y: y)
+UNIT = Transformation(lambda z: 1.0 / (1.0 + np.exp(-z)), lambda y: np.log(y) - np.log1p(-y), lambda y: y * (1.0 - y))
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """Distributions of m rows.
+
+    Attributes
+    ----------
+    y : (m, r) or (r,) responses, ascending.
+    mass : (m, r) their probabilities, or their shares of the integral.
+    below : (m, r) P(Y ≤ y).
+    bend : (m, r) change of the mass from node to node, for a continuous response, else None.
+    place : (m, 2) centre and spread of the continuous response.
+    transformation : of the continuous response.
+    mean_slope : (K, m) ∂E[Y]/∂η.
+    mass_slope : (r, K, m) ∂mass/∂η of the levels of an ordered response, else None.
+    """
+
+    y: np.ndarray
+    mass: np.ndarray
+    below: np.ndarray
+    mean_slope: np.ndarray
+    mass_slope: np.ndarray | None = None
+    bend: np.ndarray | None = None
+    place: np.ndarray | None = None
+    transformation: Transformation | None = None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(m,) E[Y]; NaN where it does not exist."""
+        terms = self.mass * self.y
+        if self.bend is not None:
+            # An integral that is still growing at the ends of the table has no limit.
+            open_ended = np.maximum(np.abs(terms[:, 0]), np.abs(terms[:, -1])) > 1e-9 * np.abs(terms).sum(axis=1)
+            return np.where(open_ended, np.nan, terms.sum(axis=1))
+        return terms.sum(axis=1)
+
+    def quantile(self, p: np.ndarray) -> np.ndarray:
+        """(m, c) the smallest y with P(Y ≤ y) ≥ p, for p (m, c)."""
+        out = np.empty(p.shape)
+        for i, row in enumerate(self.below):
+            at = np.minimum(np.searchsorted(row, p[i] * row[-1]), len(row) - 1)
+            if self.bend is None:
+                out[i] = self.y[at]
+            else:
+                out[i] = self._between(i, at, p[i] * row[-1])
+        return out
+
+    def _between(self, i: int, at: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Where the quintic through the values, slopes and bends of P over t at the nodes is p."""
+        assert self.bend is not None and self.place is not None and self.transformation is not None
+        left = np.maximum(at - 1, 0)
+        below, g, g1 = self.below[i], self.mass[i], self.bend[i]
+        rise = np.maximum(below[left + 1] - below[left], 1e-300)
+        a, b, c, d = g[left] / rise, g[left + 1] / rise, g1[left] / rise, g1[left + 1] / rise
+        goal = np.clip((p - below[left]) / rise, 0.0, 1.0)
+        x = goal.copy()
+        for _ in range(5):
+            powers = x ** np.arange(6)[:, None]
+            value, slope = (
+                ends[0] + a * ends[1] + b * ends[2] + c * ends[3] + d * ends[4]
+                for ends in (_HERMITE @ powers, _HERMITE_SLOPES @ powers)
+            )
+            x = np.clip(x - (value - goal) / np.where(np.abs(slope) > 1e-12, slope, 1.0), 0.0, 1.0)
+        t = FINE * (left + x - (len(below) - 1) / 2)
+        center, spread = self.place[i]
+        return self.transformation.to(center + spread * np.sinh(0.5 * np.pi * np.sinh(t)))
+
+
+def tabulate(family: Any, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.ndarray) -> list[Tabulated]:
+    """The distributions of rows with predictors eta (K, m), a table for every :data:`ROWS` of them.
+
+    Parameters
+    ----------
+    family : a likelihood with a response.
+    eta : (K, m).
+    extra : what else the density reads, (m, ...) each.
+    y : responses like those to be expected, whose range says what they are.
+
+    Raises
+    ------
+    ModelError
+        If the density is that of no distribution over its response.
+    """
+    rules: list[Callable[..., Tabulated | None]] = []
+    levels = levels_of(family)
+    if levels is not None:
+        rules.append(lambda eta, extra: _levels(family, eta, extra, len(levels)))
+    elif (y == np.round(y)).all() and (y >= 0).all():
+        rules.append(lambda eta, extra: _counts(family, eta, extra))
+    if (y > 0).all():
+        for transformation in (UNIT, POSITIVE) if (y < 1).all() else (POSITIVE,):
+            rules.append(lambda eta, extra, T=transformation: _continuous(family, eta, extra, y, T))
+    rules.append(lambda eta, extra: _continuous(family, eta, extra, y, LINE))
+    tables = []
+    with x64(), np.errstate(all="ignore"):
+        for start in range(0, eta.shape[1], ROWS):
+            own, more = eta[:, start : start + ROWS], tuple(one[start : start + ROWS] for one in extra)
+            found = next((table for table in (rule(own, more) for rule in rules) if table is not None), None)
+            if found is None:
+                raise ModelError(
+                    f"{family.name}: its density adds up to 1 over no range of responses (a censored response, a mass "
+                    "at one point, or a density without its constants), so it has no mean or quantiles and cannot be "
+                    "drawn from; pass function= to predict something else, simulate= to draw responses"
+                )
+            tables.append(found)
+    return tables
+
+
+def quantiles(tables: list[Tabulated], p: np.ndarray) -> np.ndarray:
+    """(c, m) quantiles of all rows at p (c, m), or at the same p (c,) for all."""
+    parts, start = [], 0
+    for table in tables:
+        count = len(table.mass)
+        own = np.repeat(p[:, None], count, axis=1) if p.ndim == 1 else p[:, start : start + count]
+        parts.append(table.quantile(np.ascontiguousarray(own.T)).T)
+        start += count
+    return np.concatenate(parts, axis=1)
+
+
+def _filled(values: np.ndarray, size: int) -> np.ndarray:
+    """Rows up to `size`, the first one repeated: one number of rows is one compilation."""
+    return np.concatenate([values, np.repeat(values[:1], size - len(values), axis=0)])
+
+
+def _table(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Masses (m, r) and their slopes ∂mass/∂η = mass · u, (m, r, K), at responses (m, r) with weights (m, r)."""
+    m = eta.shape[1]
+    more = tuple(_filled(one, ROWS) for one in extra)
+    f, u = compiled_terms(family)(np.ascontiguousarray(_filled(eta.T, ROWS).T), _filled(y, ROWS), more)
+    f, u = np.asarray(f)[:m], np.asarray(u)[:m]
+    mass = np.where(np.isfinite(f), np.exp(f), 0.0) * w
+    return mass, mass[:, :, None] * np.where(mass[:, :, None] > 0, u, 0.0)
+
+
+def _mean_slope(y: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Σ y ∂mass/∂η, (K, m)."""
+    return np.einsum("mr,mrk->km", y, slope)
+
+
+def levels_of(family: Any) -> tuple[str, ...] | None:
+    """The levels of an ordered response; None where it is a number."""
+    if family.levels is not None or family.ready is None or not DENSITIES[family.ready].cut_points:
+        return family.levels
+    return tuple(map(str, range(family.n_predictors)))  # one location, and a cut point between any two
+
+
+def _levels(family: Any, eta: np.ndarray, extra: Any, count: int) -> Tabulated | None:
+    codes = np.arange(count, dtype=float)
+    nodes = np.broadcast_to(codes, (eta.shape[1], len(codes))).copy()
+    mass, slope = _table(family, eta, extra, nodes, np.ones_like(nodes))
+    if np.abs(mass.sum(axis=1) - 1.0).max() > COMPLETE:
+        return None
+    return Tabulated(codes, mass, np.cumsum(mass, axis=1), _mean_slope(nodes, slope), slope.transpose(1, 2, 0))
+
+
+def _counts(family: Any, eta: np.ndarray, extra: Any) -> Tabulated | None:
+    parts, slopes = [], np.zeros(eta.shape)
+    total = before = np.zeros(eta.shape[1])
+    for start in range(0, MOST_COUNTS, CHUNK):
+        nodes = np.broadcast_to(np.arange(start, start + CHUNK, dtype=float), (eta.shape[1], CHUNK)).copy()
+        mass, slope = _table(family, eta, extra, nodes, np.ones_like(nodes))
+        parts.append(mass)
+        slopes += _mean_slope(nodes, slope)
+        before, total = total, total + mass.sum(axis=1)
+        if (total > 1.0 + COMPLETE).any():
+            return None
+        complete = np.abs(total - 1.0) < COMPLETE
+        if complete.all() and (total - before < LEFT_OUT).all() | (np.abs(total - 1.0) < LEFT_OUT).all():
+            table = np.concatenate(parts, axis=1)
+            return Tabulated(np.arange(table.shape[1], dtype=float), table, np.cumsum(table, axis=1), slopes)
+        if start and (total == before).all():
+            return None
+    return None
+
+
+def _nodes(T: Transformation, center: np.ndarray, spread: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
+    """Responses (m, r), equally spaced by h in t, and dy/dt."""
+    t = h * np.arange(-round(REACH / h), round(REACH / h) + 1)
+    inner = 0.5 * np.pi * np.sinh(t)
+    y = T.to(center[:, None] + spread[:, None] * np.sinh(inner))
+    stretch = T.slope(y) * spread[:, None] * np.cosh(inner) * 0.5 * np.pi * np.cosh(t)
+    inside = np.isfinite(y) & np.isfinite(stretch) & (stretch > 0)
+    middle = y[:, [y.shape[1] // 2]]
+    return np.where(inside, y, middle), np.where(inside, stretch, 0.0)
+
+
+def _integrals(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """∫ g from the left end to each node, of h g (m, r) that vanishes at the ends, to sixth order; and h² g′.
+
+    By Euler and Maclaurin the trapezoidal sum is off by h²/12 g′ − h⁴/720 g‴ at its upper end alone.
+    """
+    wide = np.pad(mass, ((0, 0), (3, 3)))
+    r = mass.shape[1]
+
+    def odd(k: int) -> np.ndarray:
+        return wide[:, 3 + k : 3 + k + r] - wide[:, 3 - k : 3 - k + r]
+
+    first = (45.0 * odd(1) - 9.0 * odd(2) + odd(3)) / 60.0
+    third = (-13.0 * odd(1) + 8.0 * odd(2) - odd(3)) / 8.0
+    below = np.cumsum(mass, axis=1) - 0.5 * mass - first / 12.0 + third / 720.0
+    return np.maximum.accumulate(np.maximum(below, 0.0), axis=1), first
+
+
+def _continuous(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, T: Transformation) -> Tabulated | None:
+    z = T.back(y)
+    m = eta.shape[1]
+    low, middle, high = np.percentile(z, [16, 50, 84])
+    center = np.full(m, middle)
+    spread = np.full(m, 0.5 * (high - low) or float(np.std(z)) or 1.0)
+    for _ in range(SEARCHES):
+        nodes, stretch = _nodes(T, center, spread, COARSE)
+        mass, _ = _table(family, eta, extra, nodes, COARSE * stretch)
+        total = mass.sum(axis=1)
+        if not (np.isfinite(total).all() and (total > 0).all()):
+            return None
+        share = np.cumsum(mass, axis=1) / total[:, None]
+        at = [np.argmax(share >= p, axis=1) for p in (0.16, 0.5, 0.84)]
+        zs = [T.back(nodes[np.arange(m), one]) for one in at]
+        wide = np.maximum(0.5 * (zs[2] - zs[0]), 0.05 * spread)
+        settled = (np.abs(zs[1] - center) < spread) & (wide > 0.3 * spread) & (wide < 3.0 * spread)
+        if settled.all() and np.abs(total - 1.0).max() < 1e-2:
+            break
+        center, spread = zs[1], wide
+    nodes, stretch = _nodes(T, center, spread, FINE)
+    mass, slope = _table(family, eta, extra, nodes, FINE * stretch)
+    if not np.abs(mass.sum(axis=1) - 1.0).max() < COMPLETE:
+        return None
+    below, bend = _integrals(mass)
+    return Tabulated(nodes, mass, below, _mean_slope(nodes, slope), None, bend, np.column_stack([center, spread]), T)
