@@ -1,4 +1,4 @@
-"""The command line: ``raphson fit``, ``raphson predict``, ``raphson explain`` and ``raphson demo``.
+"""The command line: ``raphson fit``, ``raphson nls``, ``raphson predict``, ``raphson explain`` and ``raphson demo``.
 
 Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input (one line on standard
 error says what to do). Nothing that takes time is imported before the arguments have been understood.
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from raphson.errors import RaphsonError
+from raphson.errors import ModelError, RaphsonError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,10 @@ _INTERRUPTED, _PIPE_CLOSED = 130, 141  # 128 + the signal, as shells count
 _GLM_OPTIONS = (
     *("weights", "weights_kind", "offset", "trials", "penalty", "missing"),
     *("information", "cov", "groups", "dispersion", "method", "tol", "max_iter"),
+)
+_NLS_OPTIONS = (
+    *("start", "bounds", "fixed", "by", "loss", "scale", "weights", "weights_kind", "penalty", "missing"),
+    *("information", "cov", "groups", "dispersion", "method", "tol", "max_iter", "seed"),
 )
 _DEMO_FORMULA = "low ~ age + lwt + race + smoke"
 _FAMILIES = (
@@ -73,14 +77,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
+    _check_outputs(options)
+    return _shown(_fitted(options.formula, _table(options.data), _glm_arguments(options)), options)
+
+
+def _nls(options: argparse.Namespace) -> int:
+    _check_outputs(options)
+    if options.by is not None and (options.save is not None or options.report is not None):
+        raise ModelError("--by: many curves are printed, and neither saved nor reported; leave out --save and --report")
+    from raphson.api_nls import nls
+    from raphson.report.progress import Progress
+
+    # As for glm: the defaults live in nls's own signature.
+    given = {name: value for name in _NLS_OPTIONS if (value := getattr(options, name)) is not None}
+    with Progress("Fitting") as progress:
+
+        def step(**row: Any) -> None:
+            _wake_collector()
+            progress(**row)
+
+        fit = nls(options.formula, _table(options.data), progress=step, **given)
+    if options.by is None:
+        return _shown(fit, options)
+    curves: Any = fit
+    if options.json:
+        from raphson.report.document import to_json
+
+        tables = {"coefficients": curves.tidy(), "groups": curves.glance().rename_axis("group").reset_index()}
+        print(to_json({name: table.to_dict(orient="records") for name, table in tables.items()}))
+    else:
+        curves.tidy().to_csv(sys.stdout, index=False)
+    return CONVERGED if bool(curves.converged.all()) else NOT_CONVERGED
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse places that cannot be written to before the work, not after it."""
     from raphson.report.files import check_output
 
-    # Before the work, not after it.
     if options.save is not None:
         check_output(options.save, (".json",), "a saved fit", [options.data])
     if options.report is not None:
         check_output(options.report, (".html", ".htm"), "a report", [options.data])
-    fit = _fitted(options.formula, _table(options.data), _glm_arguments(options))
+
+
+def _shown(fit: Any, options: argparse.Namespace) -> int:
+    """Print, save and report a fit, as asked for."""
     _print_fit(fit, options)
     if options.save is not None:
         _save(fit, options.save)
@@ -264,12 +305,13 @@ def _write_predictions(frame: pd.DataFrame, options: argparse.Namespace) -> None
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="raphson",
-        description="Fit generalised linear models by maximum likelihood.",
+        description="Fit generalised linear models and curves by maximum likelihood.",
         epilog="Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_fit(commands)
+    _add_nls(commands)
     _add_predict(commands)
     _add_explain(commands)
     _add_demo(commands)
@@ -284,25 +326,77 @@ def _add_fit(commands: Any) -> None:
     model = fit.add_argument_group("the model")
     model.add_argument("--family", default="gaussian", help=f"one of {_FAMILIES} (default gaussian)")
     model.add_argument("--link", help="instead of the family's usual link")
-    model.add_argument("--weights", metavar="COLUMN")
-    model.add_argument("--weights-kind", choices=("frequency", "precision", "sampling"))
+    _add_weights(model)
     model.add_argument("--offset", metavar="COLUMN", help='a column or an expression such as "log(Holders)"')
     model.add_argument("--trials", metavar="COLUMN", help="group sizes of a binomial count")
+    _add_penalty(model)
+    _add_spread(fit)
+    _add_iteration(fit, "fisher-scoring (default), irls, newton, bhhh, newton-cg or gradient-descent")
+    _add_result(fit)
+
+
+def _add_nls(commands: Any) -> None:
+    nls = commands.add_parser(
+        "nls",
+        help="fit a curve to a data file",
+        description="Fit a curve by nonlinear least squares. Names in it that are no columns are parameters.",
+    )
+    nls.set_defaults(run=_nls)
+    nls.add_argument("formula", metavar="CURVE", help='such as "y ~ b1*(1-exp(-b2*x))"')
+    nls.add_argument("data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input")
+    model = nls.add_argument_group("the curve")
+    model.add_argument(
+        "--start",
+        type=_numbers,
+        metavar="NAME=NUMBER,...",
+        help="starting values, such as b2=1e-4; several scales are tried for parameters without one",
+    )
+    model.add_argument(
+        "--bounds", type=_bounds, metavar="NAME=LOW:HIGH,...", help="such as b2=0:1,b1=0: (an empty end is no bound)"
+    )
+    model.add_argument("--fixed", type=_numbers, metavar="NAME=NUMBER,...", help="parameters that are not estimated")
+    model.add_argument("--by", metavar="COLUMN", help="fit a curve for each value of it")
+    model.add_argument("--loss", choices=("squared", "huber", "cauchy", "tukey"))
+    model.add_argument("--scale", type=float, metavar="NUMBER", help="of a robust loss (default: estimated)")
+    _add_weights(model)
+    _add_penalty(model)
+    _add_spread(nls)
+    iteration = _add_iteration(
+        nls, "levenberg-marquardt (default), gauss-newton, modified-gauss-newton, newton or any other of `raphson fit`"
+    )
+    iteration.add_argument("--seed", type=int, metavar="NUMBER", help="of the search for starting values")
+    _add_result(nls)
+
+
+def _add_weights(model: Any) -> None:
+    model.add_argument("--weights", metavar="COLUMN")
+    model.add_argument("--weights-kind", choices=("frequency", "precision", "sampling"))
+
+
+def _add_penalty(model: Any) -> None:
     model.add_argument("--penalty", type=float, metavar="NUMBER", help="ridge penalty")
     model.add_argument("--missing", choices=("drop", "raise"), help="what to do with missing values (default drop)")
-    spread = fit.add_argument_group("standard errors")
+
+
+def _add_spread(command: Any) -> None:
+    spread = command.add_argument_group("standard errors")
     spread.add_argument("--information", choices=("expected", "observed", "opg"))
     spread.add_argument("--cov", choices=("model", "HC0", "HC1", "HC2", "HC3", "cluster"))
     spread.add_argument("--groups", metavar="COLUMN", help="clusters for --cov cluster")
     spread.add_argument("--dispersion", type=_dispersion, help="pearson, deviance, ml or a number")
     spread.add_argument("--level", type=_level, default=0.95, help="coverage of the intervals (default 0.95)")
-    iteration = fit.add_argument_group("the iteration")
-    iteration.add_argument(
-        "--method", help="fisher-scoring (default), irls, newton, bhhh, newton-cg or gradient-descent"
-    )
+
+
+def _add_iteration(command: Any, methods: str) -> Any:
+    iteration = command.add_argument_group("the iteration")
+    iteration.add_argument("--method", help=methods)
     iteration.add_argument("--tol", type=float, help="distance to the maximum in standard errors at which to stop")
     iteration.add_argument("--max-iter", type=int, metavar="STEPS")
-    output = fit.add_argument_group("the result")
+    return iteration
+
+
+def _add_result(command: Any) -> None:
+    output = command.add_argument_group("the result")
     output.add_argument("--save", metavar="FILE", help="write the fit, for `raphson predict`")
     output.add_argument("--report", metavar="FILE", help="write one HTML page")
     output.add_argument("--json", action="store_true", help="print JSON instead of the summary")
@@ -313,7 +407,7 @@ def _add_predict(commands: Any) -> None:
         "predict", help="predict from a saved fit", description="Predict the mean response for new data."
     )
     predict.set_defaults(run=_predict)
-    predict.add_argument("model", metavar="MODEL", help="file written by `raphson fit --save`")
+    predict.add_argument("model", metavar="MODEL", help="file written by --save")
     predict.add_argument(
         "data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input"
     )
@@ -386,6 +480,22 @@ def _numbers(text: str) -> dict[str, float]:
             raise argparse.ArgumentTypeError(f"expected names with a number each, such as y=1,x=0.3; got {text}")
         numbers[name] = number
     return numbers
+
+
+def _bounds(text: str) -> dict[str, tuple[float | None, float | None]]:
+    """Read ``b1=0:10,b2=0:``; an empty end is no bound."""
+    bounds: dict[str, tuple[float | None, float | None]] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        low, colon, high = (piece.strip() for piece in value.partition(":"))
+        try:
+            pair = (float(low) if low else None, float(high) if high else None)
+        except ValueError:
+            colon = ""
+        if not (equals and colon and name) or name in bounds:
+            raise argparse.ArgumentTypeError(f"expected names with two ends each, such as b1=0:10,b2=0: ; got {text}")
+        bounds[name] = pair
+    return bounds
 
 
 def _dispersion(text: str) -> str | float:
