@@ -222,6 +222,9 @@ def _check(node: ast.expr, known: Collection[str], source: str, what: str, names
 
 
 def _check_name(node: ast.Name, known: Collection[str], source: str, what: str) -> None:
+    before, dot, _ = node.id.partition(".")
+    if dot and node.id not in known and before in known:  # x.real is no parameter, if x is a column
+        raise _refused(node, source, what)
     if "__" in node.id or (node.id in FUNCTIONS and node.id not in known):
         if node.id in FUNCTIONS:
             raise FormulaError(f"{what}: {node.id!r} in {short(source)} is a function; write {node.id}(...)")
@@ -237,6 +240,18 @@ def _operands(node: ast.expr) -> tuple[ast.expr, ...] | None:
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARISONS:
         return node.left, node.comparators[0]
     return None
+
+
+def _constant(node: ast.BinOp, left: float, right: float) -> float:
+    """Arithmetic of two constants in doubles: 9**9**9 as a whole number would take for ever."""
+    try:
+        value = _BINARY[type(node.op)](float(left), float(right))
+    except (ZeroDivisionError, OverflowError) as error:
+        raise FormulaError(f"formula: {written(node)} has no value ({error})") from None
+    if isinstance(value, complex):
+        raise FormulaError(f"formula: {written(node)} is not a real number")
+    # A whole exponent stays one, which derivatives treat better.
+    return int(value) if value.is_integer() and abs(value) < 2**31 else value
 
 
 def _evaluate(
@@ -259,10 +274,10 @@ def _evaluate(
         value = functions(function[0])(*arguments) if function[0] else arguments[0]
     elif isinstance(node, ast.BinOp):
         left, right = of(node.left), of(node.right)
-        try:
+        if isinstance(left, int | float) and isinstance(right, int | float):
+            value = _constant(node, left, right)
+        else:
             value = _BINARY[type(node.op)](left, right)
-        except (ZeroDivisionError, OverflowError) as error:
-            raise FormulaError(f"formula: {written(node)} has no value ({error})") from None
     elif isinstance(node, ast.Compare):
         value = _COMPARISONS[type(node.ops[0])](of(node.left), of(node.comparators[0]))
     else:

@@ -130,9 +130,9 @@ def read_function(
     values = {**start, **fixed} if isinstance(start, dict) and isinstance(fixed, dict) else start
     parameters, initial = Parameters.of(values, "start")
     if derivatives == "finite":
-        shape = np.shape(function(parameters.unflatten(initial), x))
         nothing = np.zeros(len(initial), dtype=bool)
-        structure, made = Structure(nothing, nothing), Finite(function, parameters)
+        made = Finite(function, parameters)
+        structure, shape = Structure(nothing, nothing), made.shaped(initial, x).shape
     else:
         structure, shape = structure_of_function(function, parameters, initial, x)
         made = function_derivatives(function, parameters)

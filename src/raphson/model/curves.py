@@ -56,10 +56,15 @@ def structure_of_function(
     def of_parts(parts: list[Any], x: Any) -> Any:
         return function(parameters.build(parts), x)
 
-    traced = trace(of_parts, parameters.split(theta), x, what=_name(function))
+    try:
+        traced = trace(of_parts, parameters.split(theta), x, what=_name(function))
+    except ModelError as error:
+        raise ModelError(str(error).replace("method='finite'", "derivatives='finite'")) from error
     outputs = traced.jaxpr.out_avals
     if len(outputs) != 1:
         raise ModelError(f"{_name(function)}: expected one array of predictions; got {len(outputs)} values")
+    if outputs[0].dtype.kind == "c":
+        raise ModelError(f"model: expected real predictions; {_name(function)} returns complex numbers")
     n_data = len(traced.names) - len(parameters.shapes)
     return _structure(traced.jaxpr, parameters, n_data), tuple(outputs[0].shape)
 

@@ -192,13 +192,24 @@ class Finite:
         self._noise: Any = None
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        return self.shaped(theta, x).ravel()
+
+    def shaped(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        """f in the shape that the function returns.
+
+        Raises
+        ------
+        ModelError
+            If the function fails, or returns something else than real numbers.
+        """
+        at = ", ".join(f"{n}={value:.6g}" for n, value in zip(self.parameters.names, theta.tolist(), strict=True))
         try:
-            values = self.function(self.parameters.unflatten(theta), x)
-        except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-            raise ModelError(
-                f"the model failed at {dict(zip(self.parameters.names, theta, strict=True))}: {error}"
-            ) from error
-        return np.asarray(values, dtype=float).ravel()
+            values = np.asarray(self.function(self.parameters.unflatten(theta), x))
+        except Exception as error:
+            raise ModelError(f"model: the function failed at {at}: {type(error).__name__}: {error}") from error
+        if values.dtype.kind not in "fiub":
+            raise ModelError(f"model: expected real numbers of the function; at {at} it returned {values.dtype}")
+        return values.astype(float)
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
         value = self.value(theta, x)
