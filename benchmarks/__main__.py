@@ -14,6 +14,7 @@ from benchmarks import (
     layerwise_memory,
     many_curves,
     network,
+    network_intervals,
     sgd_flat,
     small_logistic,
     zero_inflated,
@@ -30,6 +31,7 @@ ALL = {
     "coverage": coverage,
     "zip": zero_inflated,
     "network": network,
+    "network-intervals": network_intervals,
     "flat": sgd_flat,
     "layerwise": layerwise_memory,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from html import escape
+from itertools import groupby
 from typing import Any
 
 from raphson.report import content, numbers
@@ -69,19 +70,25 @@ def _facts(fit: Any) -> list[tuple[str, str]]:
 
 
 def _layers(fit: Any) -> list[list[str]]:
+    """A line for each layer; neighbours that are alike share one."""
     rows = [["layer", "inputs", "units", "activation", "norm", "residual", "weights"]]
     network = fit._predictor.network
-    for label, layer, shapes in zip(network.labels, network.layers, network.shapes, strict=False):
-        size = sum(math.prod(shape) for shape in shapes.values())
-        rows.append(
-            [
-                label,
-                str(layer.inputs),
-                str(layer.outputs),
-                layer.activation,
-                "batch" if layer.batch_norm else "-",
-                layer.residual or "-",
-                f"{size:,}",
-            ]
+    described = [
+        (
+            str(layer.inputs),
+            str(layer.outputs),
+            layer.activation,
+            "batch" if layer.batch_norm else "-",
+            layer.residual or "-",
+            f"{sum(math.prod(shape) for shape in layer.shapes.values()):,}",
         )
+        for layer in network.layers
+    ]
+    labels = iter(network.labels)
+    for (*cells, weights), alike in groupby(described):
+        first, *others = [next(labels) for _ in alike]
+        if others:
+            rows.append([f"{first} to {others[-1]}", *cells, f"{weights} each"])
+        else:
+            rows.append([first, *cells, weights])
     return rows
