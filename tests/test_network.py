@@ -293,15 +293,6 @@ def test_a_diverging_loss_names_the_layer_and_keeps_good_weights():
     assert np.isfinite(fit.deviance)
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_norm": True, "residual": "stacked"}])
-def test_layerwise_gives_the_weights_of_the_ordinary_step(options):
-    keywords = {"hidden": (5, 5), "epochs": 2, "precision": "double", "weight_decay": 0.01} | options
-    whole, layerwise = (rp.network("y ~ x", FRAME, update=update, **keywords) for update in ("whole", "layerwise"))
-    np.testing.assert_allclose(layerwise.params, whole.params, rtol=1e-11, atol=1e-14)
-    np.testing.assert_allclose(layerwise.predict(FRAME), whole.predict(FRAME), rtol=1e-11)
-    np.testing.assert_allclose(layerwise.gradient_profile().table, whole.gradient_profile().table, rtol=1e-9)
-
-
 def test_second_order_methods_train_a_network():
     few = {"hidden": (4,), "activation": "tanh", "weight_decay": 1e-2}
     adam = rp.network("y ~ x", FRAME, **few, epochs=40, validation=0, learning_rate=0.02)
