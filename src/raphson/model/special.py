@@ -120,6 +120,18 @@ def softplus(x: Array) -> Array:
     return jnp.maximum(x, 0.0) + log1p_unit(jnp.exp(-jnp.abs(x)))
 
 
+def _share(x: Array, y: Array) -> Array:
+    # e^x / (e^x + e^y); a half where both are infinite alike
+    return jnp.where(jnp.isnan(x - y), 0.5, sigmoid(x - y))
+
+
+@with_derivatives(_share, lambda x, y: _share(y, x))
+def log_sum(x: Array, y: Array) -> Array:
+    """log(e^x + e^y), its derivatives accurate in both tails."""
+    gap = x - y
+    return jnp.where(jnp.isnan(gap), x + y, jnp.maximum(x, y) + jnp.log1p(jnp.exp(-jnp.abs(gap))))
+
+
 # --- log link for a mean below 1 --------------------------------------------------------------------
 
 
@@ -273,6 +285,14 @@ def ndtr(x: Array) -> Array:
     """Phi(x), the normal distribution function, to full relative accuracy in the lower tail."""
     _, _, _, tail = _tail(x)
     return jnp.where(x < 0, tail, 1.0 - tail)
+
+
+_SQRT2, _SQRT_2_OVER_PI = 1.4142135623730951, 0.7978845608028654
+
+
+def erfcx(x: Array) -> Array:
+    """exp(x^2) erfc(x): Mills' ratio at sqrt(2) x, whose derivatives do not cancel far out."""
+    return _SQRT_2_OVER_PI / inverse_mills(-_SQRT2 * x)
 
 
 # --- complementary log-log ----------------------------------------------------------------------------

@@ -101,3 +101,68 @@ def test_a_changed_closure_is_traced_anew():
     with x64():
         one, other = (jax.make_jaxpr(lambda x, c=c: x * c)(1.0) for c in (2.0, 3.0))
     assert fingerprint(one) != fingerprint(other)
+
+
+def mp_log_ndtr(x):
+    return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+
+
+def mp_softplus(x):
+    return mp.log1p(mp.exp(x))
+
+
+# name: JAX's function as users call it, the exact one, places, and how many digits value and two derivatives keep
+TABLE = {
+    "log_ndtr": (special.log_ndtr, mp_log_ndtr, [-100.0, -20.0, -1.0, 0.0, 5.0], 13),
+    "norm.logcdf": (stats.norm.logcdf, mp_log_ndtr, [-20.0, 1.0], 13),
+    "norm.logsf": (stats.norm.logsf, lambda x: mp_log_ndtr(-x), [20.0, -1.0], 13),
+    "softplus": (jax.nn.softplus, mp_softplus, [-300.0, -30.0, 0.5, 30.0], 13),
+    "log_sigmoid": (jax.nn.log_sigmoid, lambda x: -mp_softplus(-x), [-30.0, 0.5, 30.0], 13),
+    "logaddexp": (lambda x: jnp.logaddexp(x, 1.0), lambda x: mp.log(mp.exp(x) + mp.e), [-40.0, 0.0, 40.0], 13),
+    "expit": (special.expit, lambda x: 1 / (1 + mp.exp(-x)), [-300.0, -30.0, 1.0, 30.0], 13),
+    "erfcx": (special.erfcx, lambda x: mp.exp(x * x) * mp.erfc(x), [-2.0, 0.1, 5.0, 100.0], 12),
+    "erfc": (special.erfc, mp.erfc, [-2.0, 0.1, 5.0, 20.0], 12),
+    "ndtri": (special.ndtri, lambda p: mp.sqrt(2) * mp.erfinv(2 * p - 1), [1e-20, 1e-8, 0.02, 0.4], 12),
+    "gammaln": (special.gammaln, mp.loggamma, [1e-5, 0.9, 1.5, 10.0, 1e8], 12),
+    "digamma": (special.digamma, mp.digamma, [1e-5, 0.5, 2.0, 1e4], 12),
+    "betaln": (lambda a: special.betaln(a, 0.5), lambda a: mp.log(mp.beta(a, 0.5)), [0.1, 1.0, 10.0, 1e6], 12),
+    "gammaincc": (
+        lambda a: special.gammaincc(a, 2.5),
+        lambda a: mp.gammainc(a, 2.5, mp.inf, regularized=True),
+        [0.5, 2.5, 5.0],
+        11,
+    ),
+    "betainc": (
+        lambda a: special.betainc(a, 3.5, 0.4),
+        lambda a: mp.betainc(a, 3.5, 0, mp.mpf(0.4), regularized=True),
+        [0.5, 2.0, 8.0],
+        11,
+    ),
+    "i0e": (special.i0e, lambda x: mp.besseli(0, x) * mp.exp(-x), [0.1, 8.1, 200.0], 10),
+    "xlogy": (lambda x: special.xlogy(2.5, x), lambda x: 2.5 * mp.log(x), [1e-5, 2.0], 14),
+    "xlog1py": (lambda x: special.xlog1py(2.5, x), lambda x: 2.5 * mp.log1p(x), [1e-10, 2.0], 14),
+    "expi": (special.expi, mp.ei, [-1.0, 0.5, 10.0], 12),
+    "zeta": (lambda q: special.zeta(3.0, q), lambda q: mp.zeta(3, q), [0.1, 2.0, 100.0], 12),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_special_functions_and_two_derivatives(name):
+    function, exact, places, digits = TABLE[name]
+    with x64(), mp.workdps(50):
+        again = accurate(jax.make_jaxpr(function)(0.5))
+        orders = [lambda x: again(x)[0]]
+        orders += [jax.grad(orders[0]), jax.grad(jax.grad(orders[0]))]
+        for order, derivative in enumerate(orders):
+            found = np.asarray(jax.vmap(derivative)(np.array(places)))
+            for x, value in zip(places, found, strict=True):
+                truth = mp.diff(exact, mp.mpf(x), order) if order else exact(mp.mpf(x))
+                assert abs(mp.mpf(float(value)) - truth) <= mp.mpf(10) ** -digits * abs(truth), (order, x)
+
+
+def test_sums_of_infinite_logarithms():
+    for x, y, out in ((-np.inf, -np.inf, -np.inf), (-np.inf, 3.0, 3.0), (np.inf, 1.0, np.inf)):
+        assert rerun(jnp.logaddexp, x, y) == out
+    with x64():
+        again = accurate(jax.make_jaxpr(jnp.logaddexp)(1.0, 2.0))
+        assert float(jax.grad(lambda x: again(x, -np.inf)[0])(1.0)) == 1.0

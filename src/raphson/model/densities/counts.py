@@ -8,13 +8,7 @@ import numpy as np
 
 from raphson.model.gamma_functions import negative_binomial_log_density, negative_binomial_none
 from raphson.model.incomplete import lgamma_growth
-from raphson.model.special import Array, log1m_exp, log1p_unit, log_gumbel, sigmoid, softplus, with_derivatives
-
-
-@with_derivatives(lambda x, y: sigmoid(x - y), lambda x, y: sigmoid(y - x))
-def log_sum(x: Array, y: Array) -> Array:
-    """log(e^x + e^y), its derivatives accurate in both tails."""
-    return jnp.maximum(x, y) + jnp.log1p(jnp.exp(-jnp.abs(x - y)))
+from raphson.model.special import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
 
 
 def _poisson(y: Array, log_mean: Array) -> Array:

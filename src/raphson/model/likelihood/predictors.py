@@ -47,6 +47,9 @@ _KEEPS = frozenset(
 _FIRST = frozenset(["div", "dynamic_slice", "gather"])
 """Operations that are affine in the first input where the others are data."""
 
+_PLACES = frozenset(["scatter", "scatter-add"])
+"""Operations that are affine in what they put, and in what they put it into, where the places are data."""
+
 _PRODUCTS = frozenset(["mul", "dot_general"])
 """Operations that are affine in one input where the other is data."""
 
@@ -236,6 +239,8 @@ def is_affine(equation: Any, given: list[Node]) -> bool:
         return np.issubdtype(equation.params["new_dtype"], np.floating)
     if name in _KEEPS:
         return True
+    if name in _PLACES:
+        return not affine[1]
     if name in _FIRST:
         return affine[0] and not any(affine[1:])
     if name in _PRODUCTS:
