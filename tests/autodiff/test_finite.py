@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +86,30 @@ def test_bounds_are_kept_and_reached() -> None:
     assert min(v[0] for v in seen) >= 1.0 and max(v[1] for v in seen) <= 2.0
     with pytest.raises(ModelError, match=r"x\[0\] = 3 lies outside"):
         jacobian(f, [3.0, 1.0], bounds=([0.0, 0.0], [2.0, 2.0]))
+
+
+def test_bounds_are_kept_while_the_noise_is_measured() -> None:
+    seen = []
+
+    def f(v: np.ndarray) -> Any:
+        seen.append(v.copy())
+        return math.sqrt(v[0]) ** 3 + math.log(v[1]) + v[2]
+
+    found = differentiate(f, [0.0, 2.0, 1.0], bounds=([0.0, 1.0, 1.0], [1.0, 2.0, 1.0]))
+    assert found.value[1] == pytest.approx(0.5, rel=1e-6) and abs(found.value[0]) < 1e-3
+    low, high = np.min(seen, axis=0), np.max(seen, axis=0)
+    assert (low >= [0.0, 1.0, 1.0]).all() and (high <= [1.0, 2.0, 1.0]).all()
+
+
+def test_an_error_of_arithmetic_is_the_edge_of_the_domain() -> None:
+    found = differentiate(lambda v: math.log(v[0]), [1e-3])
+    assert abs(found.value.item() - 1e3) < found.error.item() < 1e-3
+    found = differentiate(lambda v: 1.0 / max(v[0], 0.0) if v[0] > 0 else 1 / 0, [0.5])
+    assert found.value.item() == pytest.approx(-4.0, rel=1e-9)
+    with pytest.raises(ValueError, match="math domain"):
+        differentiate(lambda v: math.log(v[0]), [-1.0])
+    with pytest.raises(ValueError, match="another"):
+        differentiate(lambda v: (_ for _ in ()).throw(ValueError("another")) if v[0] != 1.0 else v[0], [1.0])
 
 
 def test_one_side_where_the_other_is_no_number() -> None:

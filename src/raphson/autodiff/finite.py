@@ -71,19 +71,35 @@ class FiniteDifference:
 
 
 class _Counted:
-    """f as a function of a vector with a vector of results, counting its calls."""
+    """f as a function of a vector with a vector of results, counting its calls.
+
+    Where f was defined once, an error of arithmetic elsewhere (``math.sqrt(-1)``) means the edge of its domain: NaN.
+    """
 
     def __init__(self, f: Function) -> None:
         self._f = f
+        self._shape: tuple[int, ...] | None = None
         self.calls = 0
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         self.calls += 1
-        with np.errstate(all="ignore"):
-            return np.asarray(self._f(x), dtype=float)
+        try:
+            with np.errstate(all="ignore"):
+                found = np.asarray(self._f(x), dtype=float)
+        except (ArithmeticError, ValueError) as error:
+            if self._shape is None or (isinstance(error, ValueError) and "math domain" not in str(error)):
+                raise
+            return np.full(self._shape, np.nan)
+        self._shape = found.shape
+        return found
 
 
-def noise_level(f: Function, x: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+def noise_level(
+    f: Function,
+    x: np.ndarray,
+    scale: np.ndarray | None = None,
+    bounds: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
     """Estimate the noise of f's results near x: rounding, or what an iterative solver leaves.
 
     Differences of order k of equally spaced values of a smooth function vanish as k grows; those of noise with
@@ -96,6 +112,8 @@ def noise_level(f: Function, x: np.ndarray, scale: np.ndarray | None = None) -> 
     x : ndarray, (p,)
     scale : ndarray, (p,), optional
         Typical size of each coordinate; |x| (1 where x is 0) by default.
+    bounds : pair of ndarrays, (p,), optional
+        That the points tried must keep.
 
     Returns
     -------
@@ -120,7 +138,7 @@ def noise_level(f: Function, x: np.ndarray, scale: np.ndarray | None = None) -> 
     direction = size * (1.0 + 0.1 * np.arange(len(x)) / max(len(x), 1))
 
     def measured(spacing: float) -> tuple[np.ndarray, float]:
-        points = [x + direction * spacing * (k - _NOISE_POINTS // 2) for k in range(_NOISE_POINTS)]
+        points = _beside(x, direction * spacing, bounds)
         with np.errstate(all="ignore"):
             values = np.stack([np.asarray(f(point), dtype=float) for point in points])
             return _noise_of(values), _largest(np.abs(values))
@@ -139,6 +157,19 @@ def noise_level(f: Function, x: np.ndarray, scale: np.ndarray | None = None) -> 
             break
         best = np.where(best > 0, best, np.nan_to_num(measured(spacing)[0], nan=0.0))
     return np.maximum(np.nan_to_num(best, nan=0.0), floor)
+
+
+def _beside(x: np.ndarray, step: np.ndarray, bounds: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Equally spaced points on both sides of x, on one where a bound is near, on none where two are: (m, p)."""
+    before = np.full(len(x), _NOISE_POINTS // 2)
+    if bounds is not None:
+        before[x - before * step < bounds[0]] = 0
+        before[x + before * step > bounds[1]] = _NOISE_POINTS - 1
+    points = x + step * (np.arange(_NOISE_POINTS)[:, None] - before)
+    if bounds is not None:
+        outside = (points.min(axis=0) < bounds[0]) | (points.max(axis=0) > bounds[1])
+        points[:, outside] = x[outside]
+    return points
 
 
 def _noise_of(values: np.ndarray) -> np.ndarray:
@@ -243,8 +274,11 @@ def differentiate(
     if not np.isfinite(here).all():
         nothing = np.full((*here.shape, *(len(x),) * order), np.nan)
         return FiniteDifference(nothing, nothing.copy(), np.full(len(x), np.nan), np.full(here.shape, np.nan), 1)
-    level = noise_level(counted, x, size) if noise is None else np.broadcast_to(np.asarray(noise, float), here.shape)
     lower, upper = _limits(x, bounds)
+    if noise is None:
+        level = noise_level(counted, x, size, None if bounds is None else (lower, upper))
+    else:
+        level = np.broadcast_to(np.asarray(noise, float), here.shape)
     columns = [_along(counted, x, j, here, level, size[j], lower[j], upper[j]) for j in range(len(x))]
     step = np.array([column[2] for column in columns])
     shape = (*here.shape, len(x))
