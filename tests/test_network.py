@@ -213,6 +213,15 @@ def test_a_training_goes_on_from_its_checkpoint(gaussian, tmp_path):
     np.testing.assert_array_equal(fit.params, gaussian.params)
 
 
+def test_a_start_beyond_single_precision_is_a_status():
+    keywords = ONE | {"epochs": 1, "start": np.full(25, 1e300)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit = rp.network("y ~ x", FRAME, **keywords)
+    assert [one.category for one in caught] == [ConvergenceWarning]
+    assert fit.status.value == "not finite"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -248,6 +257,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
         ({"batch_size": 1000}, DataError, "batch_size: expected no more than the 108 rows"),
         ({"batch_size": 0}, ModelError, "batch_size: expected 1 row or more"),
         ({"batch_size": 1, "batch_norm": True}, ModelError, "batch norm needs batches of two rows"),
+        ({"batch_norm": "yes"}, ModelError, "batch_norm: expected True or False; got 'yes'"),
         ({"validation": 1.0}, ModelError, "validation: expected a share"),
         ({"dropout": -0.1}, ModelError, "dropout: expected a share"),
         ({"learning_rate": 0}, ModelError, "learning_rate: expected a positive number"),

@@ -167,6 +167,8 @@ def network(
     share = _validation(validation, first_order)
     if seed is not None:
         count("seed", seed)
+    if not isinstance(batch_norm, bool | np.bool_):
+        raise ModelError(f"batch_norm: expected True or False; got {batch_norm!r}")
     extras = {"weights": weights, "offset": offset, "trials": trials, "groups": None, "missing": missing}
     if isinstance(formula, str):
         if names is not None:

@@ -375,7 +375,7 @@ def beginning(params: Any, state: Any, descent: Descent) -> Snapshot:
     """The snapshot of a training that has not begun."""
     import jax
 
-    with x64():
+    with x64(), np.errstate(over="ignore"):  # a start too large for single precision diverges, and is told as that
         here = jax.tree.map(lambda a: np.asarray(a, dtype=descent.dtype), (params, state))
         rule = rule_of(descent.rule)
         begun = [rule.init(layer) for layer in here[0]] if descent.update == "layerwise" else rule.init(here[0])
