@@ -34,9 +34,15 @@ FITS = {
     "quasi": lambda s: rp.glm("y ~ x", frame(s), family="quasipoisson"),
     "penalty": lambda s: rp.glm("y ~ x + z", frame(s), family="poisson", penalty=1.0),
     "spline": lambda s: rp.glm("y ~ bs(x, df=4) + offset(z)", frame(s), family="poisson"),
+    "curve": lambda s: rp.nls("y ~ a*exp(b*x) + c*z", frame(s), start={"b": 0.5}),
+    "curve of a transformed response": lambda s: rp.nls("log1p(y) ~ a + b*x", frame(s), fixed={"b": 0.3}),
+    "robust curve at a bound": lambda s: rp.nls(
+        "y ~ a*exp(b*x)", frame(s), start={"b": 0.2}, bounds={"b": (0, 0.25)}, loss="huber"
+    ),
     "known dispersion": lambda s: rp.glm("y ~ x", frame(s), dispersion=2.0),
 }
 ODD = {
+    "open curve": lambda s: rp.nls("y ~ a*c*exp(b*x)", frame(s), start={"a": 1.0, "c": 2.0, "b": 0.5}),
     "separated": lambda s: rp.glm((s.x > 0) * 1.0, s.X, family="binomial"),
     "half separated": lambda s: rp.glm(
         np.where(s.group == 3, 1.0, s.binary), np.column_stack([np.ones(60), s.group == 3, s.z]), family="binomial"
@@ -385,3 +391,39 @@ def test_special_numbers_survive():
     value = {"a": [math.nan, math.inf, -math.inf, 0.1, 1, True, None, "NaN"], "b": {"c": np.float64(2.5)}}
     decoded = saving._decode(json.loads(json.dumps(saving._encode(value), allow_nan=False)))
     np.testing.assert_equal(decoded, {"a": [math.nan, math.inf, -math.inf, 0.1, 1, True, None, "NaN"], "b": {"c": 2.5}})
+
+
+# -- functions -------------------------------------------------------------------------------------------------
+
+
+def test_a_function_is_saved_without_the_function(sample, tmp_path):
+    def curve(params, x):
+        return params["a"] * x + params["b"]
+
+    fit = rp.nls(curve, (sample.x, sample.normal), start={"a": 1.0, "b": 0.0})
+    fit.save(tmp_path / "fit.json")
+    loaded = rp.load(tmp_path / "fit.json")
+    assert loaded.summary().text == fit.summary().text
+    pd.testing.assert_frame_equal(loaded.cov_params(), fit.cov_params())
+    with pytest.raises(rp.ModelError, match="does not carry the function"):
+        loaded.predict(np.array([1.0, 2.0]))
+    loaded.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "fit.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda curve: curve.update(text="a*__import__('os').system('true')*exp(b*x) + c*z"),
+        lambda curve: curve.update(text="a*exp(b*x)"),
+        lambda curve: curve.update(text=3),
+        lambda curve: curve.update(columns=["x"]),
+        lambda curve: curve.update(parameters=["a", "b", "d"]),
+        lambda curve: curve.update(text="a*9**9**9*exp(b*x) + c*z"),
+    ],
+)
+def test_a_curve_that_was_made_up(sample, tmp_path, change):
+    FITS["curve"](sample).save(tmp_path / "fit.json")
+    place = rewritten(tmp_path / "fit.json", tmp_path / "changed.json", lambda fit: change(fit["curve"]))
+    with pytest.raises(rp.RaphsonError):
+        rp.load(place).predict({"x": [1.0], "z": [1.0]})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.errors import ModelError
 from raphson.inference.curvature import Curvature, curvature_of
 from raphson.state import State
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Determining(State):
@@ -47,6 +50,16 @@ class Determining(State):
         if self._model is None or self._infinite.any():
             return np.zeros(self._n, dtype=bool)
         return self._model.undetermined(self._estimate.result)[: self._n]
+
+    @property
+    def covariates(self) -> pd.DataFrame | None:
+        """The columns that an expression reads, in the rows that were used; None for any other fit."""
+        import pandas as pd
+
+        if self._model is None or self.formula is None or getattr(self._predictor, "by_row", None) is not True:
+            return None
+        data = self._model.data
+        return pd.DataFrame(np.asarray(data.X), columns=list(data.names), index=self._row_labels)
 
     @property
     def has_undetermined(self) -> bool:

@@ -71,3 +71,23 @@ def test_without_quantile_residuals_the_deviance_ones_are_drawn(make_fit) -> Non
 def test_several_fitted_values_a_row_are_refused(make_fit) -> None:
     with pytest.raises(ModelError, match="levels"):
         plots.plot_residuals(make_fit(fittedvalues=np.ones((189, 3)) / 3))
+
+
+def test_a_curve_with_its_bands() -> None:
+    import raphson as rp
+    from raphson.report.html import html_page
+
+    data = {"t": [0.0, 1, 2, 3, 4, 5], "y": [2.0, 1.3, 0.75, 0.5, 0.33, 0.2]}
+    fit = rp.nls("y ~ a*exp(-b*t)", data, start={"b": 0.5})
+    axes = plots.plot_curve(fit).axes[0]
+    outer, inner = (band.get_paths()[0].get_extents() for band in axes.collections)
+    assert outer.height > inner.height > 0
+    curve, points = axes.lines
+    assert curve.get_ydata()[0] == pytest.approx(fit.params["a"])
+    assert points.get_ydata().tolist() == pytest.approx(data["y"])
+    page = html_page(fit)
+    assert "The curve" in page and "Curvature times" in page and "cannot be drawn" not in page
+    robust = rp.nls("y ~ a*exp(-b*t)", data, start={"b": 0.5}, loss="huber")
+    assert len(plots.plot_curve(robust).axes[0].collections) == 1
+    with pytest.raises(rp.ModelError, match="one column"):
+        plots.plot_curve(rp.glm("y ~ t", data))

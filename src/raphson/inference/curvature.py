@@ -56,7 +56,7 @@ class Curvature:
     @property
     def linear(self) -> bool:
         """Whether both root mean squares are below ½, so that Wald intervals and ellipses can be trusted."""
-        return max(self.intrinsic, self.parameter_effects) < LIMIT
+        return bool(max(self.intrinsic, self.parameter_effects) < LIMIT)
 
     @property
     def verdict(self) -> str:
@@ -183,10 +183,10 @@ def curvature_of(
         return pd.Series(out, index=names)
 
     return Curvature(
-        intrinsic[0] * root_f,
-        effects[0] * root_f,
-        intrinsic[1] * root_f,
-        effects[1] * root_f,
+        float(intrinsic[0] * root_f),
+        float(effects[0] * root_f),
+        float(intrinsic[1] * root_f),
+        float(effects[1] * root_f),
         root_f,
         level,
         of_all(bias),

@@ -72,6 +72,12 @@ def html_page(fit: Any, level: float = 0.95) -> str:
         f"<div class='wide'>{coefficients_html(fit, rows, level)}</div>",
         *(f"<p>{escape(note)}: {escape(content.NOTES[note])}.</p>" for note in notes),
         _drawn(lambda: plots.plot_coefficients(fit, level), "The coefficients") if plots.with_interval(rows) else "",
+        *(
+            ["<h2>Curve</h2>", _drawn(lambda: plots.plot_curve(fit, level), "The curve")]
+            if getattr(fit, "covariates", None) is not None
+            else []
+        ),
+        *_curvature(fit),
         "<h2>Path of the iteration</h2>",
         _drawn(lambda: plots.plot_path(fit), "The path"),
         f"<div class='wide'>{iterations.as_html(fit)}</div>",
@@ -87,6 +93,20 @@ def html_page(fit: Any, level: float = 0.95) -> str:
         + "\n".join(part for part in parts if part)
         + "\n<footer>Written by Raphson.</footer>\n</body></html>\n"
     )
+
+
+def _curvature(fit: Any) -> list[str]:
+    """What Bates and Watts's curvatures say, for a curve with its data."""
+    if getattr(fit, "covariates", None) is None:
+        return []
+    try:
+        found = fit.curvature()
+    except RaphsonError as error:
+        return [f"<p>{escape(str(error))}.</p>"]
+    return [
+        f"<p>Curvature times √F: intrinsic {found.intrinsic:.3g}, of the parameters {found.parameter_effects:.3g} "
+        f"(up to ½ is close to linear): {escape(found.verdict)}.</p>"
+    ]
 
 
 def _drawn(draw: Callable[[], Figure], what: str) -> str:

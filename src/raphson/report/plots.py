@@ -112,6 +112,48 @@ def with_interval(rows: list[content.Coefficient]) -> list[content.Coefficient]:
     ]
 
 
+def plot_curve(fit: Any, level: float = 0.95) -> Figure:
+    """Draw a curve of one covariate over its data, with its confidence band and, outside, that of new responses.
+
+    Parameters
+    ----------
+    fit : Fit
+    level : float
+        Coverage of the bands, at each x by itself.
+
+    Raises
+    ------
+    ModelError
+        If the fit is not of an expression in one column, or was loaded.
+    """
+    frame = fit.covariates
+    if frame is None or frame.shape[1] != 1:
+        raise ModelError("only the curve of an expression in one column is drawn")
+    name = str(frame.columns[0])
+    x = frame[name].to_numpy(dtype=float)
+    y = np.asarray(fit.fittedvalues, dtype=float) + np.asarray(fit.residuals("response"), dtype=float)
+    grid = np.linspace(x.min(), x.max(), 201)
+    figure = _figure(6.4, 4.0)
+    axes = figure.subplots()
+    # A robust loss tells nothing of a new response: then there is one band.
+    for interval, shade in (("prediction", 0.35), ("confidence", 0.9)):
+        try:
+            band = fit.predict({name: grid}, interval=interval, level=level)
+        except ModelError:
+            continue
+        lower, upper = band["lower"].to_numpy(), band["upper"].to_numpy()
+        label = "curve" if interval == "confidence" else "new response"
+        axes.fill_between(grid, lower, upper, color=FAINT, alpha=shade, linewidth=0, label=f"{100 * level:g}%, {label}")
+    axes.plot(grid, fit.predict({name: grid}).to_numpy(), color=ACCENT, linewidth=1.8)
+    drawn = np.unique(np.linspace(0, len(x) - 1, min(len(x), _POINTS)).astype(int))
+    axes.plot(x[drawn], y[drawn], "o", color=INK, markersize=3.5, alpha=0.7, markeredgewidth=0)
+    axes.legend(frameon=False, fontsize=8.5)
+    axes.set_xlabel(_cut(name), parse_math=False)
+    axes.set_ylabel(_cut(fit.formula.split("~")[0].strip()), parse_math=False)
+    _tidy(axes)
+    return figure
+
+
 def plot_residuals(fit: Any) -> Figure:
     """Draw the residuals: against the fitted values, and their quantiles against the normal ones.
 

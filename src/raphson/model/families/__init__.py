@@ -17,6 +17,7 @@ from raphson.model.families.binomial import Binomial, QuasiBinomial
 from raphson.model.families.exponential import Gamma, Gaussian, InverseGaussian, Poisson, QuasiPoisson
 from raphson.model.families.multinomial import Multinomial
 from raphson.model.families.negative_binomial import NegativeBinomial
+from raphson.model.families.robust import LOSSES, resolve_loss
 from raphson.model.families.tweedie import Tweedie
 
 __all__ = [
@@ -134,6 +135,10 @@ def from_dict(fields: dict[str, Any]) -> Family:
     """
     fields = dict(fields) if isinstance(fields, dict) else {}
     name = fields.pop("name", None)
+    if isinstance(name, str) and name in LOSSES:
+        if set(fields) != {"link", "scale"} or fields["link"] != "identity":
+            raise ModelError(f"family: the saved {name} loss has other fields: {sorted(fields)}.")
+        return resolve_loss(name, fields["scale"])
     if name not in FAMILIES:
         raise ModelError(f"family: expected the saved description of a family, got the name {name!r}.")
     allowed = {"link", "levels"} if name == "multinomial" else {"link", _PARAMETERS.get(name, "link")}
