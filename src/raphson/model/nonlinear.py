@@ -203,8 +203,10 @@ class Finite:
             If the function fails, or returns something else than real numbers.
         """
         at = ", ".join(f"{n}={value:.6g}" for n, value in zip(self.parameters.names, theta.tolist(), strict=True))
+        # Copies, and numbers where they are numbers: what the function does to its parameters stays its own affair.
+        parts = [np.array(part)[()] for part in self.parameters.split(theta)]
         try:
-            values = np.asarray(self.function(self.parameters.unflatten(theta), x))
+            values = np.asarray(self.function(self.parameters.build(parts), x))
         except Exception as error:
             raise ModelError(f"model: the function failed at {at}: {type(error).__name__}: {error}") from error
         if values.dtype.kind not in "fiub":
