@@ -278,3 +278,22 @@ def test_replicates_that_are_poisson_keep_their_coefficients(frame):
     boot = fit.bootstrap(40, seed=1)
     assert boot.statuses["boundary"] > 5 and boot.n_used == 40
     np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)
+
+
+def test_the_information_matrix_test_is_calibrated_by_drawing(frame):
+    # At n = 40 the χ² of nR² rejects some third of right models at 5%; its own distribution does not.
+    rng = np.random.default_rng(0)
+    plain, drawn = [], []
+    for seed in range(25):
+        x = rng.normal(size=40)
+        fit = rp.glm("y ~ x", {"x": x, "y": rng.poisson(np.exp(0.3 + 0.4 * x))}, family="poisson")
+        plain.append(fit.information_matrix_test().p_value)
+        drawn.append(fit.information_matrix_test(bootstrap=39, seed=seed).p_value)
+    assert np.mean(np.array(drawn) <= 0.05) <= 0.16
+    assert np.mean(drawn) > np.mean(plain)
+    # and it still sees a wrong model: counts with twice the variance of Poisson's
+    wrong = frame.assign(count=rng.poisson(rng.gamma(1.0, np.exp(1 + 0.3 * frame["x"]))))
+    fit = rp.glm("count ~ x", wrong, family="poisson")
+    assert fit.information_matrix_test(bootstrap=39, seed=1).p_value == pytest.approx(1 / 40)
+    with pytest.raises(ModelError, match="at least 19; got 3"):
+        fit.information_matrix_test(bootstrap=3)

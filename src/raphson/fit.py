@@ -16,6 +16,7 @@ from raphson.diagnosing import Diagnosing
 from raphson.errors import DataError, ModelError
 from raphson.goodness import Goodness
 from raphson.inference import certificate, intervals
+from raphson.inference.hypotheses import Test
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
 from raphson.newton.status import Status
@@ -381,6 +382,40 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         from raphson.resampling import bootstrap
 
         return bootstrap(self, n, seed, kind, simulate)
+
+    def information_matrix_test(
+        self, bootstrap: int | None = None, seed: int | None = None, simulate: Callable[..., np.ndarray] | None = None
+    ) -> Test:
+        """White's test that the model is right: do the outer product of scores and the Hessian agree?
+
+        Where the model holds, the expected, the observed and the outer product information estimate one matrix. The
+        statistic is Chesher's and Lancaster's nR². Referred to χ² it rejects far too often in samples of some hundred
+        rows; `bootstrap` refers it to its own distribution under the fitted model instead (Horowitz 1994).
+
+        Parameters
+        ----------
+        bootstrap : data sets to draw from the fitted model for the p-value, such as 199; None for χ².
+        seed : of the draws.
+        simulate : as for :meth:`bootstrap`.
+
+        Returns
+        -------
+        Test
+            Its ``table`` has the standard errors by each of the three informations, and by the sandwich.
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+        >>> fit.information_matrix_test().df
+        5
+        """
+        test = super().information_matrix_test()
+        if bootstrap is None:
+            return test
+        from raphson.resampling import calibrated
+
+        return calibrated(self, test, bootstrap, seed, simulate)
 
     def update(self, formula: str) -> Fit:
         """Fit again with another formula on the same data; ``.`` stands for what was there: ``". ~ . + age"``."""

@@ -10,7 +10,7 @@ out of the summaries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.inference import bootstrap as bootstrap_intervals
+from raphson.inference.hypotheses import Test
 from raphson.inference.influence import dfbeta
 from raphson.model.base import Model, RowTable
 from raphson.newton import replicates
@@ -213,6 +214,25 @@ def bootstrap(
 
     found = Refitted.joined(in_chunks(work, int(n), refitting.chunk, seed, model.executor))
     return _summarised(fit, found, kind, groups)
+
+
+def calibrated(fit: Any, test: Test, n: int, seed: int | None, simulate: Simulator | None) -> Test:
+    """White's test with the p-value that its statistic has among `n` data sets drawn from the fitted model."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 19:
+        raise ModelError(f"bootstrap: expected a whole number of replicates, at least 19; got {n!r}")
+    model, draw, refitting = fit._need_data("a bootstrap"), simulator(fit, simulate), Refitting.of(fit)
+    ones = np.ones(len(model.y))
+
+    def work(rng: np.random.Generator, count: int) -> list[float]:
+        y = draw(rng, count)
+        found = refitting.refit(y, ones, count)
+        return [
+            fit._information_gap(model.replica(y[i], ones), found.theta[i], fit._free, found.dispersion[i])[0]
+            for i in np.flatnonzero(found.finite)
+        ]
+
+    drawn = np.concatenate(in_chunks(work, int(n), refitting.chunk, seed, model.executor))
+    return replace(test, p_value=float((1 + np.count_nonzero(drawn >= test.statistic)) / (1 + len(drawn))))
 
 
 def simulator(fit: Any, simulate: Simulator | None) -> Work:

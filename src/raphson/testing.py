@@ -298,23 +298,7 @@ class Testing(State):
     # -- the information itself --------------------------------------------------------------------------------
 
     def information_matrix_test(self) -> Test:
-        """White's test that the model is right: do the outer product of scores and the Hessian agree?
-
-        Where the model holds, the expected, the observed and the outer product information estimate one matrix. The
-        statistic is Chesher's and Lancaster's nR²; in samples below some hundred rows it rejects too often.
-
-        Returns
-        -------
-        Test
-            Its ``table`` has the standard errors by each of the three informations, and by the sandwich.
-
-        Examples
-        --------
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
-        >>> fit.information_matrix_test().df
-        5
-        """
+        """White's test, its statistic referred to χ²; see :meth:`raphson.fit.Fit.information_matrix_test`."""
         import pandas as pd
 
         model, estimate = self._need_data("information_matrix_test"), self._estimate
@@ -322,8 +306,17 @@ class Testing(State):
             raise ModelError(
                 "information_matrix_test: with sampling weights no information is a covariance; see fit.bse"
             )
-        result, model = estimate.result, estimate.model
-        rows, phi = self._uncertainty.rows, self.dispersion
+        phi = self.dispersion
+        chi2, df = self._information_gap(estimate.model, estimate.result.theta, estimate.result.free, phi)
+        errors = {kind: self._errors_by(kind) for kind in INFORMATION}
+        errors["sandwich"] = np.sqrt(np.diagonal(self._uncertainty.robust(self.information_kind, "HC0", phi, None)))
+        table = pd.DataFrame(errors, index=list(self.names))
+        text = "equal informations"
+        return hypotheses.verdict("Information matrix test", text, chi2, df, None, None, table)
+
+    def _information_gap(self, model: Any, theta: np.ndarray, free: np.ndarray, phi: float) -> tuple[float, int]:
+        """White's statistic and its degrees of freedom at an estimate of a model like this fit's."""
+        rows = model.rows(theta)
         score, information = per_copy(rows.score, model.copies), per_copy(rows.observed, model.copies)
         more = None
         if self.use_t:
@@ -331,14 +324,9 @@ class Testing(State):
             mean = rows.mean[0]
             squares = model.row_weight * (model.y - mean) ** 2 / self.family.variance(mean) / phi
             more = (squares - 1.0)[:, None]
-        chi2, df = hypotheses.information_matrix(
-            model.designs(result.theta), score / phi, information / phi, result.free, model.copies, more
+        return hypotheses.information_matrix(
+            model.designs(theta), score / phi, information / phi, free, model.copies, more
         )
-        errors = {kind: self._errors_by(kind) for kind in INFORMATION}
-        errors["sandwich"] = np.sqrt(np.diagonal(self._uncertainty.robust(self.information_kind, "HC0", phi, None)))
-        table = pd.DataFrame(errors, index=list(self.names))
-        text = "equal informations"
-        return hypotheses.verdict("Information matrix test", text, chi2, df, None, None, table)
 
     def _errors_by(self, kind: Any) -> np.ndarray:
         try:
