@@ -37,6 +37,12 @@ KINDS = ("nonparametric", "parametric", "cluster")
 Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 """``simulate(rng, eta (K, n)) -> (n,)`` responses."""
 
+CALIBRATING = 199
+"""Data sets that White's statistic is compared with, if nobody says how many."""
+
+MOST_CALIBRATED = 20_000
+"""Rows up to which they are drawn without being asked."""
+
 
 @dataclass(frozen=True)
 class Refitted:
@@ -216,10 +222,17 @@ def bootstrap(
     return _summarised(fit, found, kind, groups)
 
 
-def calibrated(fit: Any, test: Test, n: int, seed: int | None, simulate: Simulator | None) -> Test:
-    """White's test with the p-value that its statistic has among `n` data sets drawn from the fitted model."""
+def calibrated(fit: Any, test: Test, n: int | None, seed: int | None, simulate: Simulator | None) -> Test:
+    """White's test with the p-value that its statistic has among `n` data sets drawn from the fitted model.
+
+    With 0 it is left as it is; None draws data sets where that is cheap.
+    """
+    if n is None:
+        n = CALIBRATING if _draws_cheaply(fit, simulate) else 0
+    if n == 0 and not isinstance(n, bool):
+        return test
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 19:
-        raise ModelError(f"bootstrap: expected a whole number of replicates, at least 19; got {n!r}")
+        raise ModelError(f"bootstrap: expected a whole number of replicates, at least 19, or 0; got {n!r}")
     model, draw, refitting = fit._need_data("a bootstrap"), simulator(fit, simulate), Refitting.of(fit)
     ones = np.ones(len(model.y))
 
@@ -232,7 +245,20 @@ def calibrated(fit: Any, test: Test, n: int, seed: int | None, simulate: Simulat
         ]
 
     drawn = np.concatenate(in_chunks(work, int(n), refitting.chunk, seed, model.executor))
-    return replace(test, p_value=float((1 + np.count_nonzero(drawn >= test.statistic)) / (1 + len(drawn))))
+    p_value = float((1 + np.count_nonzero(drawn >= test.statistic)) / (1 + len(drawn)))
+    return replace(test, p_value=p_value, draws=len(drawn))
+
+
+def _draws_cheaply(fit: Any, simulate: Simulator | None) -> bool:
+    """Whether responses can be drawn from the fitted model, and are few enough and refitted in batches."""
+    model = fit._need_data("a bootstrap")
+    if len(model.y) > MOST_CALIBRATED or model.replicates is None:
+        return False
+    try:
+        simulator(fit, simulate)
+    except ModelError:
+        return False
+    return True
 
 
 def simulator(fit: Any, simulate: Simulator | None) -> Work:

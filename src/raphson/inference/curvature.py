@@ -98,7 +98,7 @@ def relative_curvatures(
     A circle of radius 2 has the curvature ½, all of it intrinsic; here s√p is 1.
 
     >>> _, _, intrinsic, effects = relative_curvatures(np.array([[0.0], [2.0]]), np.array([[[-2.0]], [[0.0]]]), 1.0)
-    >>> intrinsic[1], effects[1]
+    >>> float(intrinsic[1]), float(effects[1])
     (0.5, 0.0)
     """
     n, p = J.shape

@@ -34,6 +34,7 @@ class Test:
     p_value : probability of a statistic as large under the hypothesis.
     restricted : estimates under the hypothesis, where the test has them.
     table : the numbers that belong to it (the three kinds of standard errors of the information matrix test).
+    draws : data sets drawn under the hypothesis among which `p_value` is counted; 0 where it is the distribution's.
 
     Examples
     --------
@@ -52,6 +53,7 @@ class Test:
     p_value: float
     restricted: pd.Series | None = field(default=None, repr=False, compare=False)
     table: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    draws: int = 0
 
     @property
     def distribution(self) -> str:
@@ -61,7 +63,8 @@ class Test:
     def __repr__(self) -> str:
         more = "" if self.df_resid is None else f", {self.df_resid:g}"
         shown = f"{self.distribution}({self.df}{more}) = {self.statistic:.4g}, p = {self.p_value:.4g}"
-        return f"{self.name} of {self.hypothesis}: {shown}"
+        drawn = f" (among {self.draws} draws)" if self.draws else ""
+        return f"{self.name} of {self.hypothesis}: {shown}{drawn}"
 
 
 def tail(statistic: float, df: int, df_resid: float | None) -> float:

@@ -102,7 +102,7 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
 
     for j in np.flatnonzero(result.free & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
         name = model.names[j]
-        if loss(j, FURTHER) <= 0.01 * dispersion < loss(j, 1e-6):
+        if loss(int(j), FURTHER) <= 0.01 * dispersion < loss(int(j), 1e-6):
             yield (
                 f"{name} runs to infinity: at {name} = {FURTHER * theta[j]:.3g} the curve would fit as well as at "
                 f"{theta[j]:.3g}, so that the data give no more than a bound on it"

@@ -219,7 +219,7 @@ class Tweedie(PositiveMean):
 
         centre = float(np.log(pearson))
         found = minimize_scalar(loss, bracket=(centre - 0.5, centre + 0.5), method="brent", tol=1e-10)
-        return float(np.exp(found.x))
+        return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _host_value(y: np.ndarray, mean: np.ndarray, p: float) -> np.ndarray:
