@@ -69,6 +69,10 @@ def test_weights_have_no_standard_errors_and_the_fit_says_so(gaussian):
         assert np.isnan(values).all()
     assert np.isnan(gaussian.cov_params()).all(axis=None)
     assert "not identified" in gaussian.message
+    refused = ["wald_test", "t_test", "score_test", "lr_test", "profile", "delta", "vif", "bootstrap"]
+    for name in [*refused, "information_matrix_test"]:
+        with pytest.raises(rp.ModelError, match=f"{name}: the weights of a network are not identified"):
+            getattr(gaussian, name)(gaussian.names[0])
     text = str(gaussian.summary())
     assert "not identified" in text
     assert "hidden1" in text

@@ -32,6 +32,16 @@ UNIDENTIFIED = (
 )
 
 
+def _refused(name: str) -> Any:
+    """A method that speaks of single weights, of which nothing can be said."""
+
+    def refuse(self: Fit, *arguments: Any, **keywords: Any) -> Any:
+        raise ModelError(f"{name}: {UNIDENTIFIED}")
+
+    refuse.__name__, refuse.__doc__ = name, "Refused: the weights are not identified."
+    return refuse
+
+
 class NetworkFit(Fit):
     """A trained network.
 
@@ -139,6 +149,11 @@ class NetworkFit(Fit):
             return None
         held = self._settled.held_out
         return self.df_resid if held is None else float(held.nobs)
+
+    wald_test, t_test = _refused("wald_test"), _refused("t_test")
+    score_test, lr_test = _refused("score_test"), _refused("lr_test")
+    profile, delta, vif = _refused("profile"), _refused("delta"), _refused("vif")
+    information_matrix_test, bootstrap = _refused("information_matrix_test"), _refused("bootstrap")
 
     # -- what the data determine -------------------------------------------------------------------------------
 
