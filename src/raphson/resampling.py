@@ -27,6 +27,7 @@ from raphson.newton.batch import inverses
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.status import Status
+from raphson.numeric import one_blas_thread
 from raphson.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Bootstrap:
     statuses: dict[str, int]
     _errors: np.ndarray = field(repr=False)
     _error: np.ndarray = field(repr=False)
-    _acceleration: np.ndarray | None = field(repr=False)
+    _accelerate: Callable[[], np.ndarray] = field(repr=False)
 
     @cached_property
     def _used(self) -> np.ndarray:
@@ -107,6 +108,11 @@ class Bootstrap:
     @cached_property
     def _values(self) -> np.ndarray:
         return self.estimates.to_numpy()[self._used]
+
+    @cached_property
+    def _acceleration(self) -> np.ndarray:
+        with one_blas_thread():
+            return self._accelerate()
 
     @property
     def n(self) -> int:
@@ -159,7 +165,7 @@ class Bootstrap:
             self.params.to_numpy(),
             kind,
             level,
-            acceleration=self._acceleration,
+            acceleration=self._acceleration if kind == "bca" else None,
             errors=errors if usable else None,
             error=self._error if usable else None,
         )
@@ -513,7 +519,7 @@ def _summarised(fit: Any, found: Refitted, kind: str, groups: np.ndarray | None)
         statuses=found.counts,
         _errors=errors,
         _error=error,
-        _acceleration=_acceleration(fit, groups if kind == "cluster" else None)[kept],
+        _accelerate=lambda: _acceleration(fit, groups if kind == "cluster" else None)[kept],
     )
 
 

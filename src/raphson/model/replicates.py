@@ -23,11 +23,11 @@ from raphson.data.blocks import BLOCK_ROWS, Block, padded
 from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64
 
-SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1])
-"""Rows that are evaluated together."""
-
 CHUNK_ROWS = 4 * BLOCK_ROWS[-1]
 """Rows of the replicates that are worked on together."""
+
+SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1], CHUNK_ROWS)
+"""Rows that are evaluated together."""
 
 MOST_DENSE = 2**27
 """Larger designs (1 GB) are not made dense for the sake of fitting many replicates together."""

@@ -121,7 +121,7 @@ def refit(
     residual_df: np.ndarray | float | None = None,
     kind: str = "expected",
     common: ReplicateRows | None = None,
-    tol: float = 1e-7,
+    tol: float = 1e-6,
     max_iter: int = 25,
 ) -> Refits:
     """Maximise the likelihood of a chunk of replicates.
