@@ -274,7 +274,7 @@ def _evaluate(
         value = functions(function[0])(*arguments) if function[0] else arguments[0]
     elif isinstance(node, ast.BinOp):
         left, right = of(node.left), of(node.right)
-        if isinstance(left, int | float) and isinstance(right, int | float):
+        if type(left) in (int, float) and type(right) in (int, float):  # no values of parameters, which are NumPy's
             value = _constant(node, left, right)
         else:
             value = _BINARY[type(node.op)](left, right)

@@ -60,7 +60,7 @@ def open_directions(R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersi
     --------
     >>> J = np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
     >>> [found] = open_directions(J, np.ones(3, bool), np.ones(3), 1.0)
-    >>> found.exact, describe(found, ("a", "b", "c"), np.array([3.0, 1.0, 1.0]))
+    >>> found.exact, describe(found, ("a", "b", "c"), np.array([2.7, 1.3, 1.0]))
     (True, 'a and b, but only together (a by +2 and b by -1 is no change)')
     """
     index = np.flatnonzero(free)
@@ -121,7 +121,7 @@ def describe(direction: Open, names: Sequence[str], theta: np.ndarray) -> str:
     kept = _kept_product(who, step, theta[index], 1e-5 if direction.exact else 0.02)
     if kept:
         return f"{together}, but only {kept}"
-    step = step / np.abs(step).min()
+    step = step / np.abs(step).min() * np.sign(step[0])  # of an SVD the sign is arbitrary
     moves = listing([f"{name} by {change:+.3g}" for name, change in zip(who, step, strict=True)], 8)
     moves = " and ".join(moves.rsplit(", ", 1))
     return f"{together}, but only together ({moves} is {'no' if direction.exact else 'hardly a'} change)"
