@@ -11,7 +11,7 @@ from raphson.arguments import count, positive, start_vector
 from raphson.errors import ModelError
 from raphson.fit import Fit
 from raphson.model.objective import Need
-from raphson.newton.methods import resolve_method
+from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.race import distances, race, yardstick
 from raphson.newton.status import Status
 from raphson.report.race import Comparison
@@ -106,13 +106,22 @@ def compare(
     names = _names(model, len(theta))
     for runner in runners:
         if runner.note:
-            lines.append({"method": runner.method, "iterations": 0, "passes": 0.0, "row_gradients": 0})
+            lines.append(
+                {
+                    "method": runner.method,
+                    "M": METHODS[runner.method].matrix,
+                    "iterations": 0,
+                    "passes": 0.0,
+                    "row_gradients": 0,
+                }
+            )
             lines[-1] |= {"seconds": np.nan, "distance": np.nan, "llf_gap": np.nan, "status": runner.status}
             continue
         d = distances(runner.theta, best, information, kept)
         lines.append(
             {
                 "method": runner.method,
+                "M": METHODS[runner.method].matrix,
                 "iterations": int(runner.iteration[-1]),
                 "passes": float(runner.passes[-1]),
                 "row_gradients": round(float(runner.row_gradients[-1])),

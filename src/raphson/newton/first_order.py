@@ -35,6 +35,9 @@ CHUNK_BYTES = 2**26
 RATES = {"sgd": 0.05, "momentum": 0.01, "rmsprop": 1e-3, "adam": 1e-3}
 """The methods, and the learning rate α of each unless the user says otherwise."""
 
+ADAPTIVE = ("rmsprop", "adam")
+"""Those whose M is √ of the running mean of the squared gradient, a diagonal of the outer product; else M is I."""
+
 SCHEDULES = ("constant", "cosine", "exponential", "warmup")
 
 BLOWN_UP = 1e3

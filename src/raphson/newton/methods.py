@@ -12,7 +12,7 @@ from typing import Literal
 
 from raphson.errors import ModelError
 from raphson.model.objective import Kind, Need
-from raphson.newton.first_order import RATES
+from raphson.newton.first_order import ADAPTIVE, RATES
 from raphson.newton.search import Accepted, backtracking, full_step, wolfe
 
 
@@ -35,6 +35,14 @@ class Method:
     solver: Literal["cholesky", "qr", "cg", "none", "batch"]
     search: Callable[..., Accepted | None] | None
     max_iter: int = 100
+
+    @property
+    def matrix(self) -> str:
+        """What M is, in words."""
+        if self.solver == "batch":
+            return "√ of running squares" if self.name in ADAPTIVE else "identity"
+        named = {None: "identity", "observed": "observed", "expected": "expected", "opg": "outer product"}
+        return f"{named[self.curvature]} + τD" if self.search is None else named[self.curvature]
 
     def need(self, root: bool, near: bool) -> Need:
         """What to ask of an evaluation.
