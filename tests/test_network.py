@@ -327,6 +327,18 @@ def test_second_order_methods_train_a_network():
     assert np.linalg.norm(gradient) < 1e-2 * np.linalg.norm(penalised.penalty @ theta)
 
 
+@pytest.mark.parametrize("weight_decay", [1e-2, 1e-1])
+def test_levenberg_marquardt_arrives_where_weight_decay_has_left_units_without_a_say(weight_decay):
+    # Such a unit's bias has hardly a score and hardly any information, whose quotient does not tend to 0.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        fit = rp.network(
+            "y ~ x", FRAME, hidden=4, activation="tanh", method="levenberg-marquardt", weight_decay=weight_decay
+        )
+    assert fit.converged and fit.distance < 1e-8
+    assert np.abs(fit.score).max() < 1e-6 * fit.null_deviance / fit._model.divisor
+
+
 def test_batch_norm_is_frozen_over_all_rows_for_second_order_methods():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

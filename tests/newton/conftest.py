@@ -44,7 +44,7 @@ class Toy:
         self.dispersion, self.n_rows, self.blocks = dispersion, rows, blocks
         self.asked: list[tuple[np.ndarray, Need]] = []
         self.predictor = LinearPredictor((n_params,), (0,))
-        self.bounds = self.projected = None
+        self.bounds = self.projected = self.prior = None
 
     main_kind = "expected"
 

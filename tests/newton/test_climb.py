@@ -107,3 +107,35 @@ def test_a_bad_warm_factor_is_given_up(large, poisson):
     exact = maximize(poisson(), np.zeros(3), METHODS["newton"]).theta
     assert result.status is Status.CONVERGED and result.n_iter < 40
     np.testing.assert_allclose(result.theta, exact, rtol=1e-10)
+
+
+def climbed_blindly(toy, curvature, prior=None):
+    """ℓ = −½ (w² + b²), from a b whose rise is lost in rounding, by an M that knows hardly anything of b."""
+    objective = toy(
+        lambda t: 1e3 - 0.5 * float(t @ t),
+        lambda t: -t,
+        lambda t: np.diag([1.0, curvature]),
+        2,
+        expected=lambda t: np.diag([1.0, 1e-20]),
+    )
+    objective.prior = prior
+    blind = replace(METHODS["fisher-scoring"], search=lambda *_: None)
+    return maximize(objective, np.array([0.0, 1e-8]), blind, tol=1e-10)
+
+
+def test_where_the_rise_that_m_promises_is_not_found_the_observed_information_decides(toy):
+    found = climbed_blindly(toy, 1.0)
+    assert found.status is Status.CONVERGED
+    assert abs(found.theta[1]) < 1e-12 and found.distance < 1e-12
+
+
+def test_at_a_saddle_the_search_has_failed(toy):
+    found = climbed_blindly(toy, -1.0)
+    assert found.status is Status.SEARCH_FAILED and found.distance == pytest.approx(1e2)
+    assert "observed" not in found.evaluation.information
+
+
+def test_a_prior_says_how_far_is_far_where_the_data_say_nothing(toy):
+    assert climbed_blindly(toy, 0.0).status is Status.SEARCH_FAILED
+    found = climbed_blindly(toy, 0.0, np.ones(2))
+    assert found.status is Status.CONVERGED and found.distance <= 1e-10

@@ -126,6 +126,10 @@ class BiasReduced:
         """No parameter is solved for: the added term depends on all of them."""
         return None
 
+    @property
+    def prior(self) -> np.ndarray | None:
+        return self.likelihood.prior
+
     def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
         """See :meth:`Objective.moved`."""
         return self.likelihood.moved(theta, step, project=False)

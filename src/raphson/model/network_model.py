@@ -248,6 +248,11 @@ class NetworkModel(Model):
         return replace(self, penalty=np.diag(self.training_decay * self.divisor * self.network.decays))
 
     @cached_property
+    def objective(self) -> Objective:  # type: ignore[override]
+        """The log-likelihood less weight decay, with the prior of the initial weights for what the data leave open."""
+        return replace(super().objective, prior=self.network.prior_precision(self.n_coefficients))
+
+    @cached_property
     def unpenalised(self) -> Objective:
         """The objective without weight decay."""
         return replace(self.objective, penalty=None)

@@ -190,6 +190,8 @@ class Objective:
     project : from a trial θ to the best one that shares its nonlinear parameters (variable projection); None where
         there is nothing to project.
     projected : (p,) mask of the parameters that `project` finds.
+    prior : (p,) precisions of a weak prior, no part of ℓ: it says how far is far along directions that the data say
+        nothing of. None where every parameter is to be determined.
     """
 
     family: Any
@@ -203,6 +205,7 @@ class Objective:
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     project: Callable[[np.ndarray], np.ndarray] | None = None
     projected: np.ndarray | None = None
+    prior: np.ndarray | None = None
 
     @property
     def n_params(self) -> int:

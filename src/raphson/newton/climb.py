@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from raphson.errors import ConvergenceError
-from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
+from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Root
 from raphson.newton.convergence import Measured, rounding_floor
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
@@ -86,6 +86,8 @@ class Climb:
         self.path = Path()
         self.rows_read = 0
         self.near = self.polished = False
+        self.refuted = False
+        """Whether a search found no rise where M promised one: then only the observed information is believed."""
         self.blocked = False
         """Whether the last search ran into the edge of the model's domain."""
         self.distance = self.previous = self.floor = math.inf
@@ -295,6 +297,8 @@ class Climb:
 
     def _look_closer(self, own: float) -> None:
         """Near the maximum, have the observed information evaluated too."""
+        if self.refuted:
+            return
         if own > 100.0 * NEAR and self.method.curvature is not None:
             self.near = False
         elif not self.near and (own <= NEAR or self.method.curvature is None):
@@ -311,10 +315,10 @@ class Climb:
             return
         if self.method.curvature == self.objective.same("observed") and not self.damping:
             return
-        for kind in ("observed", "expected"):
+        kinds: tuple[Kind, ...] = ("observed", "expected")
+        for kind in kinds:
             # Far away, or at a saddle, the observed information may be indefinite: then the expected one serves.
-            part = self.here.information.get(kind)
-            measured = None if part is None else direction(part, self.here.score, self.free)
+            measured = self._step_by(kind)
             if measured is not None:
                 self.newton = measured
                 return
@@ -347,7 +351,7 @@ class Climb:
         if polish and self._reverted:
             return False
         accepted = self._polish() if polish else self._search()
-        if accepted is None and not polish and self.near and not self._reverted:
+        if accepted is None and not polish and (self.near or self._refute()) and not self._reverted:
             # So near the maximum that the search sees only rounding: the observed information knows the way.
             polish = True
             accepted = self._polish()
@@ -364,6 +368,34 @@ class Climb:
         if self.region is None:
             self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
         return True
+
+    def _refute(self) -> bool:
+        """Whether the observed information sees the maximum near, where the search found no rise that M promised.
+
+        A unit of a network whose weights decay to w ≈ 0 has a bias b of which the fit depends by w alone: its score is
+        w g and its Gauss-Newton information w² h, so that it is g/√h standard errors from its maximum for ever,
+        however small w.
+        """
+        if self.method.curvature is None or self.method.solver == "cg":
+            return False
+        before = self.here
+        self.near = self.refuted = True
+        if "observed" not in self.here.information:
+            self._renew()
+        seen = self._step_by("observed")
+        if seen is None or seen.decrement > NEAR * math.sqrt(self.here.dispersion):
+            self.near = self.refuted = False
+            self.here = before
+        else:
+            self.newton = seen
+        return self.refuted
+
+    def _step_by(self, kind: Kind) -> Direction | None:
+        """The full step by an information at the present point; None if it is not there or not positive definite."""
+        part = self.here.information.get(kind)
+        if part is not None and self.refuted and self.objective.prior is not None:
+            part = Gram(part.matrix + self.here.dispersion * np.diag(self.objective.prior))
+        return None if part is None else direction(part, self.here.score, self.free)
 
     def _spectral_size(self, there: Evaluation) -> float | None:
         """Step size of Barzilai and Borwein (1988, IMA J. Numer. Anal. 8, equation 5): Δθᵀ Δθ / −Δθᵀ Δ∇ℓ.
