@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import jax.scipy.special as special
@@ -185,9 +187,58 @@ def test_differences_of_a_plain_function_give_the_same_fit():
 
 
 def test_a_distribution_that_ends_in_a_simpler_one_says_so():
-    with pytest.warns(UserWarning, match="seems to run to infinity"):
+    with pytest.warns(UserWarning, match="to run to infinity, and the simpler distribution"):
         fit = rp.mle("zero_inflated_negative_binomial", {"mean": "count ~ x", "zero": "~ 1"}, FRAME)
     assert fit.status.value == "boundary"
+
+
+def test_separated_responses_are_no_maximum():
+    def logistic(y, eta):
+        return y * eta - jnp.logaddexp(0.0, eta)
+
+    def general(params, row):
+        return logistic(row.y, params["a"] + params["b"] * row.x)
+
+    line = {"x": [1.0, 2, 3, 4, 5, 6], "y": [0.0, 0, 0, 1, 1, 1]}
+    groups = {"g": ["a"] * 20 + ["b"] * 20, "y": [0, 1] * 10 + [1] * 20}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = [
+            rp.mle(logistic, {"eta": "y ~ x"}, line),
+            rp.mle(general, line, start={"a": 0.0, "b": 0.0}),
+            rp.mle(logistic, {"eta": "y ~ g"}, groups),
+            rp.mle("ordered_logit", "y ~ x", {"y": [0, 0, 1, 1, 2, 2], "x": [1, 2, 3, 4, 5, 6]}),
+        ]
+    for fit in fits:
+        assert fit.status.value == "boundary"
+        assert "covariates separate the responses" in fit.message
+    assert "eta:g[T.b]" in fits[2].message and "eta:Intercept" not in fits[2].message
+
+
+def test_large_units_are_no_way_to_infinity():
+    y = 50_000 + 20_000 * np.random.default_rng(3).normal(size=100)
+
+    def normal(y, mu, log_sigma):
+        return -0.5 * ((y - mu) / jnp.exp(log_sigma)) ** 2 - log_sigma
+
+    def raw(params, row):
+        return -0.5 * ((row.y - params["m"]) / params["s"]) ** 2 - jnp.log(params["s"])
+
+    for fit in (
+        rp.mle(normal, {"mu": "y ~ 1", "log_sigma": "~ 1"}, {"y": y}),
+        rp.mle(raw, {"y": y}, start={"m": 4e4, "s": 1e4}),
+    ):
+        assert fit.converged and fit.bse.iloc[0] > 1000
+        np.testing.assert_allclose(fit.params.iloc[0], y.mean(), rtol=1e-10)
+
+
+def test_whole_numbers_are_levels_wherever_they_begin():
+    data = {"y": [1, 2, 4, 5, 1, 2, 4, 5, 2], "x": [1, 2, 3, 4, 2, 3, 1, 2, 1]}
+    fit = rp.mle("ordered_logit", "y ~ x", data)
+    same = rp.mle("ordered_logit", "y ~ x", {**data, "y": np.searchsorted([1, 2, 4, 5], data["y"])})
+    assert list(fit.params.index) == ["location:x", "1|2", "2|4", "4|5"]
+    np.testing.assert_allclose(fit.params, same.params, rtol=1e-12)
+    assert list(fit.predict({"x": [1.0]}, kind="response")) == ["1", "2", "4", "5"]
 
 
 def test_it_is_kept_and_read(tmp_path):

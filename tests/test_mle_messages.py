@@ -169,6 +169,35 @@ def test_an_unbounded_likelihood_says_so():
     assert "unbounded" in fit.message
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"y": [2.0, 2, 2, 2], "x": [1.0, 2, 3, 4]}, "in a straight line as log_sigma:Intercept goes to -infinity"),
+        ({"y": [2.0, 4, 6, 8], "x": [1.0, 2, 3, 4]}, "fits without error"),
+    ],
+)
+def test_a_model_that_fits_without_error_says_so(data, told):
+    def normal(y, mu, log_sigma):
+        return -0.5 * ((y - mu) / jnp.exp(log_sigma)) ** 2 - log_sigma
+
+    right = "1" if len(set(data["y"])) == 1 else "x"
+    with pytest.warns(rp.ConvergenceWarning, match=f"unbounded.*{told}"):
+        rp.mle(normal, {"mu": f"y ~ {right}", "log_sigma": "~ 1"}, data)
+
+    # A maximum that was not reached is another matter, however steep the way to it.
+    with pytest.warns(rp.ConvergenceWarning) as caught:
+        rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, {**data, "y": [2.1, 4.2, 6.4, 8.2]}, max_iter=2)
+    assert "unbounded" not in str(caught[0].message)
+
+
+def test_events_are_not_guessed_from_text():
+    frame = FRAME.assign(time=1.0 + FRAME["count"], status=np.where(FRAME["count"] > 1, "dead", "lost"))
+    refused("event: the weibull density expects numbers; status holds the levels 'dead', 'lost'", "weibull",
+            "time ~ x", frame, columns={"event": "status"}, error=rp.DataError)  # fmt: skip
+    refused("all 40 times are censored", "weibull", "time ~ x", frame.assign(event=0), error=rp.DataError)
+    assert rp.mle("weibull", "time ~ x", frame, columns={"event": "status == 'dead'"}).converged
+
+
 def test_responses_outside_a_ready_density():
     refused("expects counts of 0 or more; got -", "zero_inflated_poisson", "y ~ x", FRAME, error=rp.DataError)
     refused("expects shares", "beta", "count ~ x", FRAME, error=rp.DataError)
@@ -255,3 +284,8 @@ def test_a_parameter_of_a_density_that_it_ignores():
     with pytest.warns(rp.ConvergenceWarning):
         fit = rp.mle(lambda y, mu, idle: -0.5 * (y - mu) ** 2, {"mu": "y ~ 1", "idle": "~ 1"}, FRAME)
     assert "does not change along +1*idle:Intercept" in fit.message
+
+
+def test_one_level_is_no_order():
+    refused("an ordered density expects at least two levels; got \\['2'\\]", "ordered_logit", "y ~ x",
+            {"y": [2, 2, 2], "x": [1.0, 4, 3]})  # fmt: skip

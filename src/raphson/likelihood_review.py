@@ -22,8 +22,12 @@ ROWS_NAMED = 5
 SINGULAR = 1e-13
 """An eigenvalue of the scaled information below this is rounding: nothing is known of that combination."""
 
-FAR_OUT = 8.0
-"""Logarithms and logits beyond this may be on their way to infinity."""
+VAGUE, NEAR, STEEPER = 10.0, 60.0, 20.0
+"""A parameter with a standard error above `VAGUE` is suspected to run to infinity. It does if the curvature grows more
+than `STEEPER`-fold within the `NEAR`-th part of a standard error, where that of a maximum does not change."""
+
+TRIED, HIGH = 50, 10.0
+"""Parameters along which an unbounded likelihood is looked for, and the log density that tells one."""
 
 LOOSE = 1e-12
 """An eigenvalue of the scaled information this small beside the largest belongs to a combination not identified."""
@@ -220,28 +224,39 @@ def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
     """The estimate with its status and note set right where it is no maximum, not identified, or at infinity."""
     result = found.result
     if not found.status.converged:
+        advice = found.note or found.status.advice
+        unbounded = _unbounded(model, result)
+        if unbounded:
+            return replace(found, note=f"{unbounded}; {advice}")
         broken = _broken_slope(model, result.theta) or _corners(model, result.theta)
         if broken:
             return replace(found, note=broken)
-        extra = [one for one in (_unbounded(model, result), _loose(model, result.theta)) if one]
-        return replace(found, note="; ".join([*extra, found.note or found.status.advice]))
+        return replace(found, note="; ".join(one for one in (_loose(model, result.theta), advice) if one))
     if found.status is Status.CONVERGED or found.status is Status.ROUNDING_FLOOR:
-        if _singular(model, result):
-            note = _loose(model, result.theta) or Status.SINGULAR.advice
-            return replace(found, status=Status.SINGULAR, note=note)
         running = _running(model, result)
+        if _singular(model, result, result.free & ~running):
+            note = _unbounded(model, result) or _loose(model, result.theta) or Status.SINGULAR.advice
+            return replace(found, status=Status.SINGULAR, note=note)
         if running.any():
-            named = ", ".join(
-                f"{name} ({value:.3g})"
-                for name, value, one in zip(model.labels, result.theta, running, strict=True)
-                if one
-            )
-            note = (
-                f"the likelihood is flat in {named}, which seems to run to infinity: the simpler distribution without "
-                "it fits as well; use that, and compare by llf"
-            )
-            return replace(found, status=Status.BOUNDARY, note=note)
+            return replace(found, status=Status.BOUNDARY, note=_flat(model, result.theta, running))
     return found
+
+
+def _flat(model: LikelihoodModel, theta: np.ndarray, running: np.ndarray) -> str:
+    """What is to be done about parameters that run to infinity."""
+    named = ", ".join(
+        f"{name} ({value:.3g})" for name, value, one in zip(model.labels, theta, running, strict=True) if one
+    )
+    covariates = {j for columns in model.term_columns.values() for j in columns} | {
+        j for part in model.predictor.slices if part.stop - part.start > 1 for j in range(part.start, part.stop)
+    }
+    text = f"the likelihood is flat in {named}: {'they seem' if running.sum() > 1 else 'it seems'} to run to infinity, "
+    if covariates.isdisjoint(np.flatnonzero(running)):
+        return text + "and the simpler distribution at that end fits as well; use that, and compare by llf"
+    return text + (
+        "as where covariates separate the responses, or a group of rows has none of one kind; drop what separates, "
+        "merge levels, or pass bias='firth' or penalty="
+    )
 
 
 def _information(model: LikelihoodModel, result: Any) -> np.ndarray | None:
@@ -251,12 +266,12 @@ def _information(model: LikelihoodModel, result: Any) -> np.ndarray | None:
     return None if part is None else part.matrix
 
 
-def _singular(model: LikelihoodModel, result: Any) -> bool:
-    """Whether the information at a maximum has a combination, not aliased by the design, of which it says nothing."""
+def _singular(model: LikelihoodModel, result: Any, among: np.ndarray) -> bool:
+    """Whether the information at a maximum says nothing of some combination of these parameters."""
     M = _information(model, result)
     if M is None or not np.isfinite(M).all():
         return True
-    M = M[np.ix_(result.free, result.free)]
+    M = M[np.ix_(among, among)]
     size = np.sqrt(np.abs(np.diagonal(M)))
     if not len(M):
         return False
@@ -266,17 +281,60 @@ def _singular(model: LikelihoodModel, result: Any) -> bool:
 
 
 def _running(model: LikelihoodModel, result: Any) -> np.ndarray:
-    """Constants of a predictor so far out that a further unit would not change the log-likelihood by 1e-5."""
+    """Parameters that are on their way to infinity, where the log-likelihood approaches its supremum.
+
+    There it is some exponential or power of the distance gone, and so is its curvature: a few units back the curvature
+    is many times what it is here, though by the standard error that belongs to it that is no distance at all. Beside a
+    maximum the curvature is the same as far as a good part of a standard error.
+    """
     M = _information(model, result)
-    predictor = model.predictor
-    out = np.zeros(predictor.n_params, dtype=bool)
-    if M is None or model.penalty is not None:
+    out = np.zeros(model.predictor.n_params, dtype=bool)
+    if M is None or not np.isfinite(M).all() or model.penalty is not None:
         return out
-    for part in predictor.slices:
-        if part.stop - part.start == 1:
-            j = part.start
-            out[j] = abs(result.theta[j]) > FAR_OUT and 0 <= M[j, j] < 1e-5
+    free = np.flatnonzero(result.free)
+    M = M[np.ix_(free, free)]
+    diagonal = np.diagonal(M)
+    told = diagonal > 0
+    scale = np.sqrt(np.where(told, diagonal, 1.0))
+    inside = np.flatnonzero(told)
+    inverse = np.zeros_like(M)
+    # The pseudo-inverse of the scaled matrix: combinations that are not identified at all run nowhere.
+    inverse[np.ix_(inside, inside)] = np.linalg.pinv(
+        (M / scale / scale[:, None])[np.ix_(inside, inside)], rcond=SINGULAR, hermitian=True
+    )
+    inverse = inverse / scale / scale[:, None]
+    for j, place in enumerate(free):
+        if told[j] and not inverse[j, j] > VAGUE**2:
+            continue
+        # As the parameter moves by 1 the others follow so that the log-likelihood falls least.
+        along = inverse[:, j] / inverse[j, j] if told[j] else np.eye(len(free))[j]
+        direction = np.zeros(len(out))
+        direction[free] = along
+        out[place] = _steepens(model, result.theta, direction, float(along @ M @ along))
     return out
+
+
+def _steepens(model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, curvature: float) -> bool:
+    """Whether the curvature along a direction grows manifold within a small part of a standard error."""
+    predictor = model.predictor
+
+    def eta(theta: np.ndarray) -> np.ndarray:
+        return np.concatenate([predictor.eta(block, theta)[:, : block.rows] for block in model.blocks], axis=1)
+
+    with np.errstate(all="ignore"):
+        reach = float(np.abs(eta(theta + direction) - eta(theta)).max(initial=0.0))
+        if not 0 < reach < np.inf:
+            return False
+        farthest = np.inf if curvature <= 0 else reach / np.sqrt(curvature) / NEAR
+        for length in (5.0, 10.0, 20.0, 40.0):
+            if length > farthest:
+                return False
+            for sign in (-1.0, 1.0):
+                there = model.objective.evaluate(theta + sign * length / reach * direction, Need(kinds=("observed",)))
+                part = there.information.get("observed") if there.finite else None
+                if part is not None and direction @ part.matrix @ direction > STEEPER * max(curvature, 0.0):
+                    return True
+    return False
 
 
 def _unbounded(model: LikelihoodModel, result: Any) -> str:
@@ -285,7 +343,7 @@ def _unbounded(model: LikelihoodModel, result: Any) -> str:
         value = model.rows(result.theta).value
     highest = np.nanmax(np.where(model.row_weight > 0, value, -np.inf))
     if not highest > 15.0 or not highest > np.nanmedian(value) + 10.0:
-        return ""
+        return _rising(model, result.theta)
     number = int(np.nanargmax(np.where(model.row_weight > 0, value, -np.inf)))
     far = int(np.argmax(np.abs(result.theta)))
     return (
@@ -293,6 +351,45 @@ def _unbounded(model: LikelihoodModel, result: Any) -> str:
         f"exp({highest:.0f}) and grows as {model.labels[far]} goes to {result.theta[far]:.3g}, as when a variance goes "
         "to 0; bound it below, share the variance, or add penalty="
     )
+
+
+def _rising(model: LikelihoodModel, theta: np.ndarray) -> str:
+    """Whether the log-likelihood rises in a straight line along a parameter, to densities that no data have.
+
+    -n log σ does where every residual is 0: the densities of all rows grow alike. A bounded density that is met in its
+    tail rises in a line as well, but never so high.
+    """
+    weight = model.row_weight
+    if model.family.with_response:
+        with np.errstate(all="ignore"):
+            usual = float(np.nanmedian(model.rows(theta).value[weight > 0]))
+        spread = float(np.std(model.y[weight > 0]))
+        if spread > 0 and HIGH < usual + np.log(spread) < np.inf:
+            return (
+                f"the likelihood seems unbounded: the density of half of the rows is above exp({usual:.0f}), much more "
+                "than their spread allows, as when a variance goes to 0 because the model fits without error; bound it "
+                "below, or add penalty="
+            )
+
+    def at(j: int, length: float) -> tuple[float, float]:
+        there = theta.copy()
+        there[j] += length
+        value = model.rows(there).value[weight > 0]
+        return float(weight[weight > 0] @ value), float(value.max())
+
+    with np.errstate(all="ignore"):
+        here = at(0, 0.0)[0]
+        for j in range(min(len(theta), TRIED)):
+            for far in (4.0, 64.0, -4.0, -64.0):
+                half, (end, highest) = at(j, far / 2)[0], at(j, far)
+                straight = end - half > 0.9 * (half - here) and half - here > 0.9 * (end - half)
+                if straight and half - here > 1.0 and HIGH < highest < np.inf:
+                    return (
+                        f"the likelihood seems unbounded: it rises in a straight line as {model.labels[j]} goes to "
+                        f"{'-' if far < 0 else ''}infinity, as when a variance goes to 0 because the residuals are all "
+                        "0; bound it below, leave out what fits the data without error, or add penalty="
+                    )
+    return ""
 
 
 def _loose(model: LikelihoodModel, theta: np.ndarray) -> str:

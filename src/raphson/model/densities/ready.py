@@ -92,6 +92,11 @@ class Ready:
                 f"event: expected 1 (or True) where the event was seen and 0 where not; got {event[row]:g} in row {row}"
                 '. Say what counts, as in columns={"event": "status == 2"}'
             )
+        if event is not None and not event.any():
+            raise DataError(
+                f"event: all {len(event)} times are censored, and without one event nothing says how long the times are"
+                '. Say what counts as one, as in columns={"event": "status == 2"}'
+            )
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(

@@ -103,15 +103,24 @@ def density_model(
         raise ModelError(f"response {data.response.name!r}: a density takes one number for each row")
     levels = data.response.levels
     n_cuts = 0
+    if ready is not None and ready.cut_points:
+        y, levels = _coded(y, levels, data.response.name)
+        n_cuts = len(levels) - 1
     if ready is not None and levels is not None and not ready.cut_points:
         raise DataError(
             f"response {data.response.name!r}: the {ready.name} density expects numbers; got the levels "
             f"{', '.join(map(repr, levels[:5]))}. Convert the column, or use 'ordered_logit' for ordered levels"
         )
     if ready is not None:
+        for name, column in data.columns.items():
+            if column.labels is not None:
+                # Codes would make an event of whichever level is sorted last.
+                raise DataError(
+                    f"{name}: the {ready.name} density expects numbers; {data.asked[name]} holds the levels "
+                    f"{', '.join(map(repr, column.labels[:5]))}. Convert the column, or say which counts, as in "
+                    f'columns={{"{name}": "status == \'dead\'"}}'
+                )
         ready.check(data.response.name, y, dict(zip(columns, extra, strict=True)))
-        if ready.cut_points:
-            n_cuts = _levels_of(y, levels, data.response.name) - 1
     labels = (*names, *_cut_names(levels, n_cuts))
     function, step, origin = _density_rows(ready, density, columns, len(names), n_cuts, levels is not None, extra)
     title = ready.name if ready else getattr(density, "__name__", "density")
@@ -176,18 +185,18 @@ def _terms_of(data: SeveralData) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _levels_of(y: np.ndarray, levels: tuple[str, ...] | None, name: str) -> int:
-    if (levels is None and (y != np.round(y)).any()) or y.min() < 0:
-        raise ModelError(
-            f"response {name!r}: an ordered density expects levels: an ordered categorical column, or whole numbers"
-        )
-    count = len(levels) if levels is not None else int(y.max()) + 1
-    present = np.unique(y)
-    if count < 2 or len(present) < count:
-        raise ModelError(
-            f"response {name!r}: an ordered density expects every level 0 .. L-1 to occur; got {present[:8].tolist()}"
-        )
-    return count
+def _coded(y: np.ndarray, levels: tuple[str, ...] | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Codes 0 .. L-1 of an ordered response, and the labels of its levels; whole numbers are levels in their order."""
+    if levels is None:
+        if (y != np.round(y)).any():
+            raise ModelError(
+                f"response {name!r}: an ordered density expects levels: an ordered categorical column, or whole numbers"
+            )
+        values, codes = np.unique(y, return_inverse=True)
+        y, levels = codes.astype(float), tuple(f"{value:.0f}" for value in values)
+    if len(levels) < 2:
+        raise ModelError(f"response {name!r}: an ordered density expects at least two levels; got {list(levels)}")
+    return y, levels
 
 
 def _cut_names(levels: tuple[str, ...] | None, n_cuts: int) -> tuple[str, ...]:
