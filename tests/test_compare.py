@@ -152,6 +152,7 @@ def test_sgd_is_ahead_before_newton_has_read_the_data_once():
         (["newtn"], "did you mean 'newton'"),
         ([], "methods: expected a list"),
         ("newton", "methods: expected a list"),
+        (rp.glm("y ~ x", {"x": [1, 2, 3], "y": [1, 2, 2]}), "expected a list of names; got Fit; fits of nested models"),
     ],
 )
 def test_bad_methods_are_refused(fit, methods, message):

@@ -48,8 +48,13 @@ def test_fits_that_cannot_be_compared(births):
     holes = births.assign(lwt=births["lwt"].where(births.index != 3))
     for other, error, message in (
         (fitted(births, "age"), rp.ModelError, "not nested"),
+        (fitted(births, "age + ui"), rp.ModelError, "of as many parameters are not nested"),
         (fitted(births, "lwt + smoke + age"), rp.ModelError, "fewer parameters.*larger fit"),
-        (fitted(births, "lwt", family=rp.families.Binomial(link="probit")), rp.ModelError, "same family and link"),
+        (
+            fitted(births, "lwt", family=rp.families.Binomial(link="probit")),
+            rp.ModelError,
+            "same family and link.*no χ² distribution",
+        ),
         (rp.glm("ui ~ lwt", births, family="binomial"), rp.DataError, "another response"),
         (fitted(births, "lwt", weights=np.full(189, 2.0)), rp.DataError, "other weights"),
     ):

@@ -254,6 +254,12 @@ def test_robust_refuses(logistic):
         logistic.robust("cluster")
     with pytest.raises(rp.DataError, match="groups: expected one for each of 189"):
         logistic.robust("cluster", groups=[1, 2])
+    for absent in (np.nan, None):
+        with pytest.raises(rp.DataError, match="groups: missing for 2 of 189 rows, the first of them row 0 of those"):
+            logistic.robust("cluster", groups=[absent, absent, *(f"g{i % 20}" for i in range(187))])
+    numbers = np.r_[np.nan, np.arange(188) % 20]
+    with pytest.raises(rp.DataError, match="groups: missing for 1 of 189 rows"):
+        logistic.robust("cluster", groups=numbers)
 
 
 # -- penalty ---------------------------------------------------------------------------------------------------

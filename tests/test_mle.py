@@ -327,3 +327,12 @@ def test_several_formulas_are_updated_and_their_terms_left_out():
     general = rp.mle(lambda p, row: -0.5 * (row.y - p["a"]) ** 2, FRAME, start={"a": 0.0})
     with pytest.raises(rp.ModelError, match="only a likelihood with formulas"):
         general.update("~ x")
+
+
+def test_a_general_likelihood_is_headed_by_its_function():
+    def decay(params, row):
+        return -0.5 * (row.y - params["a"]) ** 2
+
+    fit = rp.mle(decay, {"y": [1.0, 2.0, 4.0]}, start={"a": 0.0})
+    assert str(fit.summary()).splitlines()[0] == "decay(params, row)"
+    assert "<strong>decay(params, row)</strong>" in fit.summary()._repr_html_()

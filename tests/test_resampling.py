@@ -101,6 +101,11 @@ def test_the_cluster_bootstrap_draws_clusters():
     rows, clusters = fit.bootstrap(300, seed=1), fit.bootstrap(300, seed=1, kind="cluster")
     np.testing.assert_allclose(clusters.se, fit.bse, rtol=0.25)
     assert (clusters.se > 1.8 * rows.se).all()
+    plain = rp.glm("y ~ x", frame)
+    for groups in ("g", g):
+        np.testing.assert_array_equal(plain.bootstrap(300, seed=1, kind="cluster", groups=groups).se, clusters.se)
+    with pytest.raises(rp.ModelError, match="groups: they go with kind='cluster'; got kind='nonparametric'"):
+        plain.bootstrap(10, groups="g")
 
 
 def test_frequency_weights_stand_for_rows():

@@ -73,8 +73,10 @@ def compare(
 
     if not isinstance(model, Fit):
         raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
-    if isinstance(methods, str) or not len(methods):
-        raise ModelError(f"methods: expected a list of names; got {methods!r}")
+    if isinstance(methods, str) or not isinstance(methods, Sequence) or not len(methods):
+        got = repr(methods) if isinstance(methods, str | Sequence) else type(methods).__name__
+        hint = "; fits of nested models are compared by rp.anova" if isinstance(methods, Fit) else ""
+        raise ModelError(f"methods: expected a list of names; got {got}{hint}")
     chosen = [resolve_method(name) for name in methods]
     asked = model._need_data("a comparison")
     if model.status in (Status.SEPARATED, Status.BOUNDARY):

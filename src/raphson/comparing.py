@@ -87,14 +87,14 @@ def check_nested(larger: Any, smaller: Any) -> int:
     family = [_described(fit) for fit in (larger, smaller)]
     if family[0] != family[1] or larger._auxiliary != smaller._auxiliary or type(mine) is not type(other):
         raise ModelError(
-            f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}: the models are not "
-            "nested"
+            f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}: between "
+            "families the ratio has no χ² distribution, nested at an edge or not; compare aic or bic"
         )
     q = round(larger._effective - smaller._effective)
     if q <= 0:
         raise ModelError(
             f"smaller: expected a model with fewer parameters than this fit's {larger._effective:g}; got "
-            f"{smaller._effective:g}. Call lr_test on the larger fit"
+            f"{smaller._effective:g}. Call lr_test on the larger fit; models of as many parameters are not nested"
         )
     if larger._predictor.linear and smaller._predictor.linear and not _spans(larger, smaller):
         raise ModelError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import saving
+from raphson.data.extras import label_array, label_codes, renumber
 from raphson.data.formula import updated
 from raphson.determining import Determining
 from raphson.diagnosing import Diagnosing
@@ -248,6 +249,11 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         out[without], out[:, without] = np.nan, np.nan
         return out
 
+    @property
+    def title(self) -> str:
+        """What a summary is headed by: the formula, or what stands for it."""
+        return self.formula or "y and X as arrays"
+
     def robust(self, cov: str = "HC0", groups: Any = None) -> Fit:
         """The same fit with another covariance.
 
@@ -261,14 +267,21 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             raise ModelError(f"cov: expected one of {', '.join(COVARIANCES)}; got {cov!r}")
         codes = None
         if groups is not None:
-            values = self._column(groups) if isinstance(groups, str) else np.asarray(groups)
+            values = self._column(groups) if isinstance(groups, str) else label_array(groups)
             index = self._model.data.index
             whole = len(self._model.y) + self._model.data.n_dropped
             if index is not None and values.shape == (whole,):
                 values = values[index]
             if values.ndim != 1 or len(values) != len(self._model.y):
                 raise DataError(f"groups: expected one for each of {len(self._model.y)} rows; got shape {values.shape}")
-            codes = np.unique(values, return_inverse=True)[1]
+            numbered = label_codes(values)
+            if (numbered < 0).any():
+                raise DataError(
+                    f"groups: missing for {int((numbered < 0).sum())} of {len(numbered)} rows, the first of them row "
+                    f"{int(np.argmin(numbered))} of those fitted; say which group they are in, or fit again with "
+                    "cov='cluster' and groups=, which leaves them out"
+                )
+            codes = renumber(numbered, None)
         elif cov == "cluster" and self._groups is None:
             raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
         other = object.__new__(type(self))
@@ -351,6 +364,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         seed: int | None = None,
         kind: str = "nonparametric",
         simulate: Callable[..., np.ndarray] | None = None,
+        groups: Any = None,
     ) -> Bootstrap:
         """Refit the model to resampled data: standard errors, bias and intervals that do not lean on asymptotics.
 
@@ -361,6 +375,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         kind : "nonparametric" (rows are drawn with replacement), "cluster" (the clusters of ``groups=`` are) or
             "parametric" (responses are drawn from the fitted model).
         simulate : for "parametric" where the family cannot be drawn from: ``simulate(rng, eta (K, n)) -> (n,)``.
+        groups : (n,) cluster of each row, or the name of a column, for "cluster"; those of the fit by default.
 
         Returns
         -------
@@ -381,7 +396,9 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """
         from raphson.resampling import bootstrap
 
-        return bootstrap(self, n, seed, kind, simulate)
+        if groups is not None and kind != "cluster":
+            raise ModelError(f"groups: they go with kind='cluster'; got kind={kind!r}")
+        return bootstrap(self if groups is None else self.robust(self.cov_kind, groups), n, seed, kind, simulate)
 
     def information_matrix_test(
         self, bootstrap: int | None = None, seed: int | None = 0, simulate: Callable[..., np.ndarray] | None = None

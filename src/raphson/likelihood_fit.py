@@ -104,6 +104,10 @@ class LikelihoodFit(Fit):
         except ModelError:
             return np.full((self._n, self._n), np.nan)
 
+    @property
+    def title(self) -> str:
+        return self.formula or f"{self.family.name}(params, row)"
+
     def predict(
         self,
         new: Any = None,

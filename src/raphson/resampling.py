@@ -215,9 +215,7 @@ def bootstrap(
         )
     groups = fit._groups
     if kind == "cluster" and groups is None:
-        raise ModelError(
-            "groups: kind='cluster' resamples clusters; fit with groups=, or fit.robust('cluster', groups=)"
-        )
+        raise ModelError("groups: kind='cluster' resamples clusters; pass groups=, the cluster of each row")
     draws = _Draws(model, kind, groups, simulator(fit, simulate) if kind == "parametric" else None)
     refitting = Refitting.of(fit)
 

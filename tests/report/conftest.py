@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from raphson.fit import Fit
 from raphson.newton.status import Status
 
 
@@ -65,6 +66,7 @@ def _make_fit(names: Sequence[str] = ("Intercept", "age", "race[T.other]"), **ch
     }
     values.update(changes)
     fit = SimpleNamespace(**values)
+    fit.title = Fit.title.fget(fit)  # type: ignore[attr-defined]
     if "conf_int" not in changes:
         fit.conf_int = lambda level=0.95: pd.DataFrame(
             {"lower": fit.params - 1.96 * fit.bse, "upper": fit.params + 1.96 * fit.bse}

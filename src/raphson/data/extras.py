@@ -73,18 +73,28 @@ def group_codes(value: Any, expression: Expression | None, table: Table | None, 
         variable = evaluator.variable(expression)
         rows.note_expression(expression, variable, evaluator)
         return variable.codes if isinstance(variable, Levels) else _number(variable.values)
-    array = np.asarray(value)
+    array = label_array(value)
     if array.shape != (rows.n_rows,):
         raise DataError(f"groups: expected {rows.n_rows} labels, one for each row of the data; got shape {array.shape}")
-    if array.dtype.kind in "fiub":
-        codes = _number(array.astype(np.float64))
-    else:
-        import pandas as pd
-
-        variable = read_series(pd.Series(array), "groups")
-        codes = variable.codes if isinstance(variable, Levels) else _number(variable.values)
+    codes = label_codes(array)
     rows.note(codes < 0 if (codes < 0).any() else None, "missing values", "groups")
     return codes
+
+
+def label_array(value: Any) -> np.ndarray:
+    """The labels of groups as an array; NumPy would make the text "nan" of a missing one among texts."""
+    array = np.asarray(value)
+    return np.array(value, dtype=object) if array.dtype.kind in "US" and not isinstance(value, np.ndarray) else array
+
+
+def label_codes(array: np.ndarray) -> np.ndarray:
+    """Number the labels (n,) of groups 0, 1, ...; -1 where there is none."""
+    if array.dtype.kind in "fiub":
+        return _number(array.astype(np.float64))
+    import pandas as pd
+
+    variable = read_series(pd.Series(array), "groups")
+    return variable.codes if isinstance(variable, Levels) else _number(variable.values)
 
 
 def _number(values: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def html_page(fit: Any, level: float = 0.95) -> str:
         A whole HTML document in UTF-8: summary, coefficients, path and residuals, the figures as inline SVG.
     """
     rows = content.coefficients(fit, level)
-    title = fit.formula or f"{fit.family.name} model of arrays"
+    title = fit.title
     remark = content.warning(fit)
     notes = dict.fromkeys(row.note for row in rows if row.note)
     verdict = escape(content.verdict(fit).capitalize())

@@ -49,7 +49,7 @@ def as_text(fit: Any, level: float = 0.95) -> str:
     """The summary as plain text, in ASCII."""
     rows = content.coefficients(fit, level)
     lines = [
-        *textwrap.wrap(fit.formula or "y and X as arrays", _WIDTH, subsequent_indent="    "),
+        *textwrap.wrap(fit.title, _WIDTH, subsequent_indent="    "),
         "",
         *_two_columns(content.facts(fit)),
         "",
@@ -73,7 +73,7 @@ def as_html(fit: Any, level: float = 0.95) -> str:
     remark = content.warning(fit)
     return "".join(
         [
-            f"<p><strong>{escape(fit.formula or 'y and X as arrays')}</strong></p>",
+            f"<p><strong>{escape(fit.title)}</strong></p>",
             facts_html(fit),
             coefficients_html(fit, rows, level),
             f"<p>{escape(content.verdict(fit).capitalize())}.</p>",
