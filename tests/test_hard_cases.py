@@ -97,3 +97,17 @@ def test_a_response_in_another_order_is_refused(data):
 def test_within_is_refused_rather_than_read_otherwise_than_in_r(data):
     with pytest.raises(rp.FormulaError, match="%in% is not available; write a:b"):
         rp.glm("count ~ x %in% g", data)
+
+
+def test_classes_that_are_told_from_the_others_together_keep_their_odds():
+    # Where x > 0 all are u; elsewhere v and w are as in the logistic regression of those rows alone.
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=400), "z": rng.normal(size=400)})
+    low = np.where(frame["z"] + rng.normal(size=400) > 0, "w", "v")
+    frame["level"] = np.where(frame["x"] > 0, "u", low)
+    with pytest.warns(rp.SeparationWarning):
+        fit = rp.glm("level ~ x + z", frame, family="multinomial")
+    rest = frame[frame["x"] <= 0]
+    part = rp.glm((rest["level"] == "w").astype(float), rest[["x", "z"]].assign(one=1.0), family="binomial")
+    assert fit.status.value == "separated" and fit.distance < 1e-10
+    assert fit.llf == pytest.approx(part.llf, rel=1e-13)

@@ -287,5 +287,31 @@ class GeneralisedLinearModel(Model):
         real = sizes > NO_MOVE * sizes.max()
         far = FAR / float(sizes[real].min())
         shift = np.zeros((self.family.n_predictors, len(self.y)))
-        shift[:K] = np.where(np.abs(moves) > NO_MOVE * sizes.max(), far * moves, 0.0)
+        shift[:K] = at_infinity(moves, NO_MOVE * float(sizes.max()))
         return Limit("separated", replace(self, shift=shift), signs, far * delta)
+
+
+def at_infinity(moves: np.ndarray, still: float) -> np.ndarray:
+    """Shifts of the linear predictors (K, n) that put rows where a direction leads them, with no more than it takes.
+
+    Among the K predictors of a row and the 0 of its last class, each that moves further than the next is put `FAR`
+    beyond it. The multiples of the moves themselves would be so large that the differences which stay finite, those
+    of classes that move together, would drown in their rounding.
+
+    Parameters
+    ----------
+    moves : (K, n) along the direction.
+    still : difference up to which two moves are the same.
+
+    Examples
+    --------
+    >>> at_infinity(np.array([[3e9, -1.0], [3e9, 0.0]]), 1e-6).tolist()
+    [[10000.0, -10000.0], [10000.0, 0.0]]
+    """
+    all_classes = np.concatenate([np.zeros((1, moves.shape[1])), moves])
+    order = np.argsort(all_classes, axis=0, kind="stable")
+    apart = np.diff(np.take_along_axis(all_classes, order, axis=0), axis=0) > still
+    ranks = np.concatenate([np.zeros((1, moves.shape[1])), np.cumsum(apart, axis=0)])
+    ranked = np.empty_like(all_classes)
+    np.put_along_axis(ranked, order, ranks, axis=0)
+    return FAR * (ranked[1:] - ranked[:1])

@@ -26,6 +26,7 @@ from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.predictor import Jacobian, Predictor
 from raphson.model.rows import block_rows
+from raphson.numeric import EPSILON
 
 Kind = Literal["observed", "expected", "opg"]
 
@@ -424,8 +425,13 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     largest = np.maximum(values[:, -1:], 0.0)
     if (values < -1e-13 * largest).any():
         return None
-    kept = values > 1e-300
-    a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
     projected = np.einsum("mkr,km->mr", vectors, score)
+    # A direction in which both are rounding, as of classes that are certain together, has nothing to say: the square
+    # root would make 1e-17 of it 3e-9, which is no longer told from information.
+    rounding = (values <= 8.0 * EPSILON * largest) & (
+        np.abs(projected) <= 8.0 * EPSILON * np.abs(score.T).max(axis=1)[:, None]
+    )
+    kept = (values > 1e-300) & ~rounding
+    a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
     z = np.divide(projected, a, out=np.zeros_like(a), where=kept)
     return np.transpose(vectors * a[:, None, :], (2, 1, 0)), z.T

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block, Passing
+from raphson.data.matrix import matvec
 from raphson.data.model_data import ModelData
 from raphson.data.passing import Piece, StreamedData, Unheld
 from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor, sum_blocks
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm import FAR, NO_MOVE, GeneralisedLinearModel, at_infinity
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
@@ -54,6 +55,37 @@ class Facts:
         return Facts(positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()))  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Moves:
+    """How far rows move along a direction: the way in which their likelihood rises, or negative, against it."""
+
+    lowest: float
+    largest: float
+    sizes: tuple[float, ...]
+    """The smallest size of each power of ten."""
+
+    def __add__(self, other: Moves) -> Moves:
+        sizes = _decades(np.array(self.sizes + other.sizes))
+        return Moves(min(self.lowest, other.lowest), max(self.largest, other.largest), sizes)
+
+    @staticmethod
+    def of(moves: np.ndarray) -> Moves:
+        sizes = np.abs(moves)
+        return Moves(float(moves.min(initial=0.0)), float(sizes.max(initial=0.0)), _decades(sizes))
+
+    def smallest_over(self, still: float) -> float:
+        """Smallest size of those that are moves at all; rounding below `still` is none."""
+        return min((size for size in self.sizes if size > still), default=1.0)
+
+
+def _decades(sizes: np.ndarray) -> tuple[float, ...]:
+    smallest: dict[int, float] = {}
+    for size in sizes[sizes > 0].tolist():
+        decade = math.floor(math.log10(size))
+        smallest[decade] = min(size, smallest.get(decade, math.inf))
+    return tuple(smallest.values())
+
+
 @dataclass
 class StreamedRows:
     """Stands for the rows at one θ: their sums are worked out when asked for, they themselves are not there."""
@@ -76,11 +108,16 @@ class StreamedModel(GeneralisedLinearModel):
     streamed : the data.
     facts : of the response.
     constant : whether the design is that of the null model.
+    away : (p,) direction towards the infinite maximum of separated responses, so long that the rows which it moves
+        are at their limits; None where the maximum is finite.
+    still : move along it up to which a row counts as not moved.
     """
 
     streamed: StreamedData | None = None
     facts: Facts | None = None
     constant: bool = False
+    away: np.ndarray | None = None
+    still: float = 0.0
 
     @staticmethod
     def over(
@@ -141,7 +178,13 @@ class StreamedModel(GeneralisedLinearModel):
         if size is not None:
             weight = size if weight is None else weight * size
         held = GeneralisedLinearModel(self.family, data, observations.y, weight, size, self.weights_kind)
-        return held.null_model(self.family) if self.constant else held
+        if self.constant:
+            return held.null_model(self.family)
+        if self.away is None:
+            return held
+        shift = np.zeros((self.family.n_predictors, len(held.y)))
+        shift[:1] = at_infinity(matvec(data.X, self.away)[None], self.still)
+        return replace(held, shift=shift)
 
     def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, GeneralisedLinearModel]]:
         for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
@@ -200,6 +243,7 @@ class StreamedModel(GeneralisedLinearModel):
             self.executor,
             self.copies if self.weights_kind == "frequency" else None,
             None if self.family.dispersion_fixed else max(self.nobs - self.predictor.n_params, 1.0),
+            at_limit=self.away is not None,
         )
 
     def thinned(self, every: int) -> Any:
@@ -232,12 +276,40 @@ class StreamedModel(GeneralisedLinearModel):
             "every mean is possible, or use a link without a bounded domain such as 'log' or 'logit'"
         )
 
-    def suspects_infinity(self, evaluation: Evaluation) -> bool:
-        """Separation is not looked for: it is decided on all rows of the design at once."""
-        return False
+    @cached_property
+    def _may_separate(self) -> bool:
+        return self.away is None and self.sample._may_separate
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
-        return None
+        if self.family.auxiliary or not self._may_separate:
+            return None
+        return self._separation() if self.suspects_infinity(evaluation) or not converged else None
+
+    def _separation(self) -> Limit | None:
+        """As in memory, where the direction that separates the sample does so with all rows, which one reading tells.
+
+        A sample that is not separated rules separation out. One that is, along a direction that other rows oppose,
+        leaves it open: then the maximum counts as finite.
+        """
+        limit = None if self.family.predictor_labels is not None else self.sample._separation()
+        if limit is None or limit.direction is None:
+            return None
+        away = limit.direction[: self.n_coefficients]
+
+        def opposed(held: GeneralisedLinearModel) -> Moves:
+            moves = matvec(held.data.X, away)
+            towards = held.family.recession(held.y, held.size)
+            counts = held.row_weight > 0
+            return Moves.of(np.where(towards == 0, -np.abs(moves), towards * moves)[counts])
+
+        found: Moves = self._sum(opposed)
+        still = NO_MOVE * found.largest
+        if found.lowest < -still:
+            return None
+        smallest = found.smallest_over(still)
+        lengthen = max(1.0, FAR / smallest)
+        model = replace(self, away=lengthen * away, still=lengthen * still)
+        return replace(limit, model=model, direction=lengthen * limit.direction)
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 
