@@ -178,7 +178,7 @@ def test_explain_shows_the_steps(tmp_path: Path, capsys) -> None:
         (["explain", "log(x"], "--at"),
         (["explain", "log(x", "--at", "x=1"], "never closed"),
         (["explain", "log(x)", "--at", "x"], "y=1,x=0.3"),
-        (["explain", "log(x)", "--at", "x=1,x=2"], "y=1,x=0.3"),
+        (["explain", "log(x)", "--at", "x=1,x=2"], "each name once; x has two numbers"),
         (["explain", "log(x) + z", "--at", "x=1"], "no value for z"),
         (["explain", "1 + 1", "--at", "x=1"], "there is no name in '1 + 1'"),
         (["explain", " ", "--at", "x=1"], "expression: it is empty"),
@@ -290,3 +290,8 @@ def test_an_input_is_never_overwritten(tmp_path: Path, capsys) -> None:
     assert run("predict", str(tmp_path / "fit.json"), str(table), "--out", str(table)) == 2
     assert "would overwrite what is read" in capsys.readouterr().err
     assert table.read_bytes() == before
+
+
+def test_python_dash_m_is_the_command_line() -> None:
+    done = python("-m", "raphson", "--version")
+    assert done.stdout.startswith("raphson ")

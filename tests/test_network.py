@@ -229,9 +229,10 @@ def test_a_start_beyond_single_precision_is_a_status():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden": (9,)}, "its network is"),
-        ({"method": "sgd"}, "its method is"),
-        ({"seed": 3}, "its start is"),
+        ({"hidden": (9,)}, "its network's layer 1's outputs was 8, and now it is 9"),
+        ({"hidden": (8, 8)}, "its network's layers were 2, and now they are 3"),
+        ({"method": "sgd"}, 'its method was "adam", and now it is "sgd"'),
+        ({"seed": 3}, "it began with other weights"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
@@ -239,6 +240,38 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
     rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 1}), validation=0, checkpoint=path)
     with pytest.raises(DataError, match=f"checkpoint: .* is of another training: {message}"):
         rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 2} | change), validation=0, checkpoint=path)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path):
+    path = tmp_path / "net.ckpt"
+    rp.network("y ~ x", FRAME, **(ONE | {"epochs": 1}), checkpoint=path)
+    with pytest.raises(DataError, match="of another training: its data were others"):
+        rp.network("y ~ size", FRAME, **(ONE | {"epochs": 2}), checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ({"epochs": 5}, "set max_iter= instead"),
+        ({"batch_size": 8}, "leave it out"),
+        ({"schedule": "cosine"}, "leave it out"),
+    ],
+)
+def test_what_only_first_order_methods_read_is_refused_to_the_others(option, remedy):
+    (name,) = option
+    with pytest.raises(ModelError, match=f"{name}: only first-order methods take it; .*{remedy}"):
+        rp.network("y ~ x", FRAME, hidden=4, method="levenberg-marquardt", **option)
+
+
+def test_more_weights_than_memory_are_refused_before_they_are_drawn():
+    with pytest.raises(ModelError, match=r"hidden: \(100000, 100000\) makes 1e\+10 weights; .*Give fewer units"):
+        rp.network("y ~ x", FRAME, hidden=(100_000, 100_000))
+
+
+def test_a_share_that_is_a_table_is_refused_in_one_line():
+    with pytest.raises(ModelError, match="validation: expected a share") as caught:
+        rp.network("y ~ x", FRAME, validation=FRAME)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 160
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):

@@ -156,7 +156,7 @@ def test_networks_learn_and_are_pickled(data):
 
 
 def test_one_class_is_refused():
-    with pytest.raises(rp.DataError, match="one class"):
+    with pytest.raises(rp.DataError, match=r"one class, 1, in the rows"):
         GLMClassifier().fit(np.zeros((3, 1)), [1, 1, 1])
 
 

@@ -49,6 +49,9 @@ from raphson.newton.status import Status
 
 UPDATES = ("whole", "layerwise")
 PRECISIONS = ("single", "double")
+EPOCHS = 200
+MOST_PARAMS = 500_000_000
+"""Weights of the largest network that is tried: they, their gradients and Adam's moments fill 16 GB."""
 
 
 def network(
@@ -65,7 +68,7 @@ def network(
     learning_rate: float | None = None,
     schedule: str | Callable[[int], float] = "constant",
     batch_size: int | None = None,
-    epochs: int = 200,
+    epochs: int = EPOCHS,
     validation: float | None = None,
     patience: int | None = 20,
     weight_decay: float = 0.0,
@@ -113,7 +116,7 @@ def network(
     schedule : what becomes of α over the training: "constant", "cosine" (to 0), "exponential" (to a thousandth),
         "warmup" (up over the first twentieth, then cosine), or a function from the number of the step to a factor.
     batch_size : rows of a step; 32, or all where there are fewer.
-    epochs : readings of the data.
+    epochs : readings of the data; of a first-order method, as are batches and schedules.
     validation : share of the rows held out; the weights of the lowest loss on them are kept. By default 0.1 for a
         first-order method, else 0: none.
     patience : epochs without a lower validation loss after which training stops; None for no early stopping.
@@ -196,6 +199,11 @@ def network(
             UserWarning,
             stacklevel=2,
         )
+    if model.network.n_params > MOST_PARAMS:
+        raise ModelError(
+            f"hidden: {units} makes {model.network.n_params:.2g} weights; at most {MOST_PARAMS:.0g} are trained. "
+            "Give fewer units"
+        )
     theta = _start(start, model, rng)
     if first_order:
         if update == "layerwise" and dropout:
@@ -215,9 +223,17 @@ def network(
         with progress_shown(progress) as show:
             found, model, history, remark = _descended(model, theta, descent, checkpoint, show)
     else:
-        for name, given in (("checkpoint", checkpoint), ("precision", precision)):
-            if given is not None:
-                raise ModelError(f"{name}: only first-order methods take it; leave it out with method={chosen.name!r}")
+        only_theirs = {
+            "checkpoint": checkpoint is not None,
+            "precision": precision is not None,
+            "batch_size": batch_size is not None,
+            "schedule": schedule != "constant",
+            "epochs": epochs != EPOCHS,
+        }
+        for name, given in only_theirs.items():
+            if given:
+                instead = "set max_iter= instead" if name == "epochs" else "leave it out"
+                raise ModelError(f"{name}: only first-order methods take it; with method={chosen.name!r} {instead}")
         if update != "whole":
             raise ModelError(f"update: {chosen.name} needs all gradients at once; leave update= out")
         model = model.with_state(model.population_state(theta)).penalised()
@@ -383,8 +399,14 @@ def _validation(validation: float | None, first_order: bool) -> float:
 
 def _share(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
-        raise ModelError(f"{name}: expected a share, 0 or more and less than 1; got {value!r}")
+        raise ModelError(f"{name}: expected a share, 0 or more and less than 1; got {_shown(value)}")
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value in one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _patience(patience: int | None) -> int | None:

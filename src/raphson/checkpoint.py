@@ -75,10 +75,10 @@ def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot)
         )
     other = [name for name, value in description.items() if about["description"].get(name) != value]
     if other:
-        found = about["description"].get(other[0])
         raise DataError(
-            f"checkpoint: {path} is of another training: its {other[0]} is {_short(found)}, and now it is "
-            f"{_short(description[other[0]])}. Delete the file, or name another"
+            f"checkpoint: {path} is of another training: "
+            f"{_difference(other[0], about['description'].get(other[0]), description[other[0]])}. Delete the file, or "
+            "name another"
         )
     trees: dict[str, Any] = {}
     for name in TREES:
@@ -92,6 +92,16 @@ def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot)
     return Snapshot(**trees, best=best, best_epoch=int(about["best_epoch"]), history=history, rng=about["rng"])
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _difference(what: str, found: Any, now: Any) -> str:
+    """Where two descriptions first differ, in words."""
+    if what in ("data", "start"):
+        return "its data were others" if what == "data" else "it began with other weights"
+    if isinstance(found, dict) and isinstance(now, dict):
+        key = next(key for key in now if found.get(key) != now[key])
+        return _difference(f"{what}'s {key}", found.get(key), now[key])
+    if isinstance(found, list) and isinstance(now, list):
+        if len(found) != len(now):
+            return f"its {what} were {len(found)}, and now they are {len(now)}"
+        at = next(i for i, (before, after) in enumerate(zip(found, now, strict=True)) if before != after)
+        return _difference(f"{what.removesuffix('s')} {at + 1}", found[at], now[at])
+    return f"its {what} was {json.dumps(found)}, and now it is {json.dumps(now)}"

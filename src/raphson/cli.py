@@ -476,7 +476,9 @@ def _numbers(text: str) -> dict[str, float]:
             number = float(value)
         except ValueError:
             equals = ""
-        if not equals or not name or name in numbers:
+        if name in numbers:
+            raise argparse.ArgumentTypeError(f"expected each name once; {name} has two numbers in {text}")
+        if not equals or not name:
             raise argparse.ArgumentTypeError(f"expected names with a number each, such as y=1,x=0.3; got {text}")
         numbers[name] = number
     return numbers

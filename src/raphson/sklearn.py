@@ -191,9 +191,8 @@ class _Classifier(ClassifierMixin, _Estimator):
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError(
-                f"y: expected two classes or more; got one class, {self.classes_[0]!r}, in the rows of positive weight"
-            )
+            (only,) = self.classes_.tolist()
+            raise DataError(f"y: expected two classes or more; got one class, {only!r}, in the rows of positive weight")
         return X, codes.astype(np.float64), weight
 
     @staticmethod

@@ -84,7 +84,7 @@ def test_bad_sources_get_one_line(tmp_path, files):
         (tmp_path / "nothing", "no Parquet files"),
         (tmp_path / "absent.parquet", "there is no such file"),
         ([files[0], tmp_path / "rows.csv"], "each must be Parquet"),
-        (tmp_path / "rows.csv", "expected the path of a Parquet file"),
+        (tmp_path / "rows.csv", "there is no such file or folder"),
         (3, "expected the path of a Parquet file"),
         (ds.dataset(pa.table({"x": [1]})), "must be of Parquet files"),
     ]
@@ -94,3 +94,11 @@ def test_bad_sources_get_one_line(tmp_path, files):
         assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="piece_rows: expected one of 256"):
         stream(files, 100)
+
+
+def test_a_source_that_is_not_there_is_told_from_one_that_is_no_parquet(tmp_path):
+    with pytest.raises(DataError, match="nowhere: there is no such file or folder"):
+        stream(str(tmp_path / "nowhere"))
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    with pytest.raises(DataError, match=r"source: expected the path of a Parquet file .*; got '.*rows\.csv'"):
+        stream(tmp_path / "rows.csv")

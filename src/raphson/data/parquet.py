@@ -167,9 +167,12 @@ def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Stream:
         raise DataError(f"piece_rows: expected one of {', '.join(map(str, BLOCK_ROWS))}; got {piece_rows!r}")
     found = _dataset(source)
     if found is None:
+        if isinstance(source, (str, os.PathLike)) and not Path(source).exists():
+            raise DataError(f"{source}: there is no such file or folder")
+        got = f"{os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else type(source).__name__
         raise DataError(
             "source: expected the path of a Parquet file or of a folder of them, a list of paths, or a pyarrow "
-            f"dataset; got {type(source).__name__}"
+            f"dataset; got {got}"
         )
     return Stream(found, piece_rows)
 
