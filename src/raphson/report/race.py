@@ -36,8 +36,8 @@ class Comparison:
     Attributes
     ----------
     table : a row for each method: the M it steps with, iterations, passes over the data, row gradients, seconds, the
-        distance to the maximum in standard errors at the end, what the log-likelihood lacks there (`llf_gap`), and how it
-        ended.
+        distance to the maximum in standard errors at the end, what the log-likelihood lacks there (`llf_gap`), and
+        how it ended.
     paths : a row for each recorded point: method, iteration, passes, row_gradients, distance, and θ by name.
     notes : of methods that do not apply to the model, why.
     """
