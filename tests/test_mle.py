@@ -207,6 +207,7 @@ def test_separated_responses_are_no_maximum():
             rp.mle(logistic, {"eta": "y ~ x"}, line),
             rp.mle(general, line, start={"a": 0.0, "b": 0.0}),
             rp.mle(logistic, {"eta": "y ~ g"}, groups),
+            rp.mle(logistic, {"eta": "y ~ x"}, {"x": np.arange(0.8, 2.5, 0.01), "y": np.arange(170.0) > 40}),
             rp.mle("ordered_logit", "y ~ x", {"y": [0, 0, 1, 1, 2, 2], "x": [1, 2, 3, 4, 5, 6]}),
         ]
     for fit in fits:
@@ -336,3 +337,21 @@ def test_a_general_likelihood_is_headed_by_its_function():
     fit = rp.mle(decay, {"y": [1.0, 2.0, 4.0]}, start={"a": 0.0})
     assert str(fit.summary()).splitlines()[0] == "decay(params, row)"
     assert "<strong>decay(params, row)</strong>" in fit.summary()._repr_html_()
+
+
+def test_a_keyword_may_stand_for_a_number():
+    frame = FRAME.assign(y=np.maximum(FRAME["count"], 1.0), least=1.0)
+    fit = rp.mle("tobit", "y ~ x", frame, columns={"lower": 1})
+    same = rp.mle("tobit", "y ~ x", frame, columns={"lower": "least"})
+    np.testing.assert_array_equal(fit.params, same.params)
+    assert fit.params.iloc[0] != rp.mle("tobit", "y ~ x", frame).params.iloc[0]
+
+    def shifted(y, mu, *, by):
+        return -0.5 * (y - mu - by) ** 2 - 0.5 * jnp.log(2.0 * jnp.pi)
+
+    moved = rp.mle(shifted, {"mu": "y ~ x"}, frame, columns={"by": "-2"})
+    new = frame[["x"]].head(3)
+    np.testing.assert_allclose(moved.predict(new, kind="response"), moved.predict(new)["mu"] - 2.0, rtol=1e-7)
+    for wrong in ("'a'", True, None, "1/0", float("nan")):
+        with pytest.raises(rp.RaphsonError):
+            rp.mle("tobit", "y ~ x", frame, columns={"lower": wrong})

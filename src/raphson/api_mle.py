@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def mle(
     data: Any = None,
     *,
     start: Any = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | float] | None = None,
     derivatives: str = "exact",
     method: str = "newton",
     weights: Any = None,
@@ -68,8 +69,8 @@ def mle(
         the general form a dict may also hold matrices (n, d), each row of which ``row.name`` gives.
     start : general form: the parameters, with starting values. Density form: a number for each coefficient; by
         default they are looked for.
-    columns : what the density's keywords stand for where they are not columns themselves: a column's name or an
-        expression, as in ``{"event": "status == 2"}``.
+    columns : what the density's keywords stand for where they are not columns themselves: a column's name, an
+        expression, as in ``{"event": "status == 2"}``, or a number for all rows, as in ``{"lower": 0.5}``.
     derivatives : "exact" (automatic differentiation), or "finite" for a function that JAX cannot trace: by differences
         of the log-likelihood itself, with plain numbers and arrays.
     method : "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or "gradient-descent".
@@ -229,7 +230,8 @@ def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
     asked: dict[str, str] = {}
     for name in taken.columns:
         if name in columns:
-            asked[name] = columns[name]
+            given = columns[name]
+            asked[name] = str(float(given)) if isinstance(given, Real) and not isinstance(given, bool) else given
         elif name in there:
             asked[name] = name
         elif name not in taken.optional:

@@ -326,7 +326,8 @@ def _steepens(model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, 
         if not 0 < reach < np.inf:
             return False
         farthest = np.inf if curvature <= 0 else reach / np.sqrt(curvature) / NEAR
-        for length in (5.0, 10.0, 20.0, 40.0):
+        # The rows that still count may move much less than those that move farthest.
+        for length in 5.0 * 4.0 ** np.arange(14):
             if length > farthest:
                 return False
             for sign in (-1.0, 1.0):

@@ -158,7 +158,7 @@ def from_formulas(
     ----------
     formulas : parameter -> formula; the first has the response on its left, the others nothing.
     data : what :func:`raphson.data.read_table` reads; n rows.
-    columns : keyword -> the column or the expression over columns that it stands for.
+    columns : keyword -> the column, the expression over columns or the number (as text) that it stands for.
     weights, groups, missing : as for :func:`raphson.data.from_formula`. A row that lacks anything used by any
         formula is left out of all.
     without_intercept : parameters whose intercept column is left out, factors being coded as if it were there.
@@ -286,7 +286,12 @@ def _without(X: Matrix, names: tuple[str, ...]) -> tuple[Matrix, tuple[str, ...]
 
 def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows: Rows) -> Column:
     if expression is None:
-        raise DataError(f"columns: expected the name of a column, or an expression, for {name!r}")
+        raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
+    if not expression.columns:
+        constant = evaluator.value(expression.tree)
+        if isinstance(constant, str) or not np.isfinite(constant):
+            raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
+        return Column(np.full(evaluator.table.n_rows, float(constant)))
     variable = evaluator.variable(expression)
     rows.note_expression(expression, variable, evaluator)
     if isinstance(variable, Levels):
