@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import raphson as rp
+from raphson.data.curve_data import from_curve
 from raphson.data.curves import numpy_function, parse_curve, split_curve
+from raphson.errors import MissingDataWarning
 
 
 def value(source, **values):
@@ -150,3 +152,17 @@ def test_the_first_step_that_is_not_finite():
     step, rows = curve.first_not_finite({"a": 1.0, "x": np.array([1.0, 0.5, 3.0])})
     assert step == "sqrt(log(x))" and rows.tolist() == [False, True, False]
     assert curve.first_not_finite({"a": 1.0, "x": np.array([2.0])}) is None
+
+
+@pytest.mark.parametrize("formula", ["v ~ V*S/(K + S)", "conc ~ conc0*exp(-S)", "S ~ a*s*v"])
+def test_a_parameter_may_look_like_a_column_that_the_formula_uses(formula):
+    read = from_curve(formula, {"v": [1.0, 2, 3], "S": [1.0, 2, 4], "conc": [3.0, 2, 1]}, {})
+    assert {"V", "conc0", "s"} & set(read.parameters)
+
+
+def test_rows_are_counted_for_one_reason_each():
+    data = {"x": [1.0, 2, 3], "y": [np.inf, 2.0, 3.0]}
+    with pytest.warns(MissingDataWarning, match="for infinite values in y$"):
+        from_curve("y ~ a*x", data, {})
+    with pytest.warns(MissingDataWarning, match=r"not finite in log\(y - 2\)"):
+        from_curve("log(y - 2) ~ a*x", data, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class CurveData:
 def from_curve(
     formula: str,
     data: Any,
-    parameters: Collection[str],
+    parameters: Mapping[str, str],
     *,
     weights: Any = None,
     groups: Any = None,
@@ -69,8 +69,8 @@ def from_curve(
         Such as ``"log(y) ~ b1 - b2*x"``. Names that are not columns of the data are parameters.
     data : data frame, mapping, path or open file
         What :func:`read_table` reads; n rows.
-    parameters : collection of str
-        Names that the user has called parameters, by giving them values or bounds.
+    parameters : mapping of str to str
+        Names that the user has called parameters, by giving them values or bounds, and the argument that did.
     weights, groups : as in :func:`from_formula`.
     by : str, optional
         Column whose values say which curve a row belongs to.
@@ -86,7 +86,7 @@ def from_curve(
 
     Examples
     --------
-    >>> read = from_curve("y ~ top*(1 - exp(-rate*x))", {"x": [1, 2, 3], "y": [2, 3, 3.5]}, ["rate"])
+    >>> read = from_curve("y ~ top*(1 - exp(-rate*x))", {"x": [1, 2, 3], "y": [2, 3, 3.5]}, {"rate": "start"})
     >>> read.columns, read.parameters
     (('x',), ('top', 'rate'))
     """
@@ -97,7 +97,7 @@ def from_curve(
     curve = parse_curve(right, known, "formula")
     columns, names = columns_and_parameters(curve, table.known, parameters)
     response = _response(left, table, names, known)
-    _refuse_misspelt(names, parameters, table)
+    _refuse_misspelt(names, parameters, {*response.names, *columns}, table)
     rows = Rows(table.n_rows)
     values = {name: _numbers(table, name, rows) for name in dict.fromkeys([*response.names, *columns])}
     y = _evaluated(response, values, rows)
@@ -208,10 +208,15 @@ def _response(left: str, table: Table, names: Collection[str], known: Collection
     return response
 
 
-def _refuse_misspelt(names: Collection[str], parameters: Collection[str], table: Table) -> None:
-    """A name that is neither column nor declared parameter, but all but a column's, is one misspelt."""
+def _refuse_misspelt(names: Collection[str], parameters: Collection[str], used: Collection[str], table: Table) -> None:
+    """A name that is neither column nor declared parameter, but all but a column's, is one misspelt.
+
+    Unless the formula uses that column too: v ~ V*S/(K + S) and conc ~ conc0*exp(-k*t) mean what they say.
+    """
     for name in names:
         guess = None if name in parameters else nearest(name, table.names)
+        if guess in used:
+            continue
         if guess is not None and (name.casefold() == guess.casefold() or len(name) > 3):
             raise unknown_column(name, table.names, "formula")
 
@@ -230,7 +235,8 @@ def _numbers(table: Table, name: str, rows: Rows) -> np.ndarray:
 def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: Rows) -> np.ndarray:
     with np.errstate(all="ignore"):
         y = np.broadcast_to(np.asarray(response.evaluate(values, numpy_function), dtype=float), (rows.n_rows,))
-    bad = ~np.isfinite(y)
+    # Rows that a column of the response has spoilt are told of already.
+    bad = ~np.isfinite(y) & np.logical_and.reduce([np.isfinite(values[name]) for name in response.names])
     if bad.any() and len(response.names):
         rows.note(bad, "values that are not finite", response.text)
     return np.array(y)

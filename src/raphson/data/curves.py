@@ -290,9 +290,15 @@ def _evaluate(
 
 
 def columns_and_parameters(
-    curve: Curve, columns: Collection[str], parameters: Collection[str]
+    curve: Curve, columns: Collection[str], parameters: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sort a curve's names into columns of the data and parameters.
+
+    Parameters
+    ----------
+    curve : the curve.
+    columns : of the data.
+    parameters : names that the user has called parameters, each with the argument that did.
 
     Raises
     ------
@@ -302,13 +308,14 @@ def columns_and_parameters(
     both = [name for name in parameters if name in columns]
     if both:
         raise FormulaError(
-            f"start: {listing(map(repr, both))} is a column of the data, and cannot be a parameter too; rename one"
+            f"{parameters[both[0]]}: {listing(map(repr, both))} is a column of the data, and cannot be a parameter "
+            "too; rename one"
         )
     strange = [name for name in parameters if name not in curve.names]
     if strange:
         raise FormulaError(
-            f"start: {listing(map(repr, strange))} does not occur in the curve {short(curve.text)}; its names are "
-            f"{listing(curve.names)}"
+            f"{parameters[strange[0]]}: {listing(map(repr, strange))} does not occur in the curve "
+            f"{short(curve.text)}; its names are {listing(curve.names)}"
         )
     return (
         tuple(name for name in curve.names if name in columns),

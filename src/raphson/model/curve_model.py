@@ -74,8 +74,11 @@ def read_curve(
     FormulaError, DataError, ModelError
         If the expression, the data or the starting values cannot be used.
     """
+    said = {"bounds": bounds, "fixed": fixed, "start": start}
+    named = {name: what for what, values in said.items() for name in values_by_name(values, what)}
+    for what in ("start", "fixed"):
+        _refuse_not_finite(values_by_name(said[what], what), what)
     given = values_by_name(start, "start") | values_by_name(fixed, "fixed")
-    named = dict.fromkeys([*given, *values_by_name(bounds, "bounds")])
     read = from_curve(formula, data, named, weights=weights, groups=groups, by=by, missing=missing)
     parameters = Parameters.scalars(read.parameters)
     if not read.parameters:
@@ -226,9 +229,9 @@ def nonlinear_model(
         low, high = box
         outside = (read.initial < low) | (read.initial > high)
         for j in np.flatnonzero(outside):
+            what, remedy = ("start", "start inside them") if movable[j] else ("fixed", "leave out one of the two")
             raise ModelError(
-                f"start: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); start "
-                "inside them"
+                f"{what}: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); {remedy}"
             )
     y = np.asarray(read.data.response.values, dtype=float)
     n = len(y) if read.data.weights is None else int(np.count_nonzero(read.data.weights))
@@ -264,8 +267,15 @@ def values_by_name(values: Any, what: str) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ModelError(f"{what}: expected a dict of values by name, such as {{'b1': 1.0}}; got {values!r}")
+        such = "{'b1': (0, None)}" if what == "bounds" else "{'b1': 1.0}"
+        raise ModelError(f"{what}: expected a dict of values by name, such as {such}; got {values!r}")
     return values
+
+
+def _refuse_not_finite(values: dict[str, Any], what: str) -> None:
+    for name, value in values.items():
+        if isinstance(value, int | float | np.number) and not np.isfinite(value):
+            raise ModelError(f"{what}: expected a finite number for {name!r}; got {value!r}")
 
 
 def _box(bounds: Any, parameters: Parameters) -> tuple[np.ndarray, np.ndarray] | None:
