@@ -25,7 +25,7 @@ LINEAR = frozenset(
 """Primitives linear in all their inputs together."""
 
 INDEXED = frozenset(["dynamic_slice", "gather", "select_n", "dynamic_update_slice"])
-"""Linear too, where what picks the elements does not depend on the parameters."""
+"""Linear in what is picked from, while the parameters that pick are held."""
 
 PRODUCTS = frozenset(["mul", "dot_general", "conv_general_dilated"])
 
@@ -67,8 +67,10 @@ def curved_pairs(jaxpr: Any, inputs: list[Reach]) -> Reach:
     def visit(equation: Any, given: list[Reach], site: Any) -> list[Reach]:
         name, on = equation.primitive.name, frozenset().union(*(one.on for one in given))
         pairs = frozenset().union(*(one.pairs for one in given))
-        if not on or name in LINEAR or (name in INDEXED and _picked_by_data(name, given)):
+        if not on or name in LINEAR:
             pass
+        elif name in INDEXED:
+            pairs |= _pairs(_picking(name, given), on)
         elif name in PRODUCTS:
             pairs |= _pairs(given[0].on, given[1].on)
         elif name == "div":
@@ -81,9 +83,10 @@ def curved_pairs(jaxpr: Any, inputs: list[Reach]) -> Reach:
     return Reach(frozenset().union(*(one.on for one in outputs)), frozenset().union(*(one.pairs for one in outputs)))
 
 
-def _picked_by_data(name: str, given: list[Reach]) -> bool:
+def _picking(name: str, given: list[Reach]) -> frozenset[int]:
+    """What the choice among the elements depends on."""
     indices = given[:1] if name == "select_n" else given[2:] if name == "dynamic_update_slice" else given[1:]
-    return not any(one.on for one in indices)
+    return frozenset().union(*(one.on for one in indices))
 
 
 def largest_linear_set(pairs: Pairs, candidates: list[int]) -> frozenset[int]:
