@@ -152,3 +152,42 @@ def test_observed_standard_errors_are_those_of_the_hessian():
             ) / (4 * step**2)
     np.testing.assert_allclose(fit.bse, np.sqrt(fit.dispersion * np.linalg.inv(H).diagonal()), rtol=1e-5)
     assert not np.allclose(fit.bse, PLAIN.bse.to_numpy(), rtol=1e-6)
+
+
+def test_a_parameter_is_open_where_its_effect_is_but_rounding():
+    # The height of the decay comes out as 1e-16: its rate has no more effect than that, and no standard error of 0.
+    fit = quiet("y ~ c + a*exp(-k*x)", {"x": X, "y": np.full(30, 5.0)}, start={"k": 0.5})
+    assert np.isnan(fit.bse["k"]) and fit.bse[["c", "a"]].notna().all()
+    assert "do not determine k" in fit.message
+
+
+def test_data_without_noise_are_told_of():
+    exact = rp.nls("y ~ a*exp(-k*x)", {"x": X, "y": 3.0 * np.exp(-0.7 * X)}, start={"k": 1.0})
+    assert "passes through the data but for rounding" in exact.message
+    assert "rounding" not in PLAIN.message
+    assert "rounding" not in rp.nls("y ~ a*exp(-k*x)", DECAY.assign(y=1e-9 * DECAY["y"]), start={"k": 1.0}).message
+
+
+def test_an_estimate_of_zero_is_placed_where_it_is():
+    x = np.arange(-5.0, 6.0)
+    y = 3.0 * np.exp(-(x**2) / 4) + 0.1 * np.cos(x)
+    fit = rp.nls("y ~ h*exp(-(x - m)**2/s)", {"x": x, "y": y}, start={"m": 0.1, "s": 3.0})
+    assert abs(fit.params["m"]) < 1e-10 and 0.01 < fit.bse["m"] < 0.02  # the peak is symmetric about 0
+    assert not fit.remarks
+
+
+def test_a_fit_that_did_not_arrive_has_a_summary():
+    x = np.linspace(0.5, 10.0, 20)
+    halves = {"x": x, "y": np.where(np.arange(20) % 2, 9.0, 1 + 2 * np.exp(-0.3 * x))}
+    fit = quiet("y ~ c + a*exp(-k*x)", halves, start={"k": 0.5}, loss="tukey")
+    assert fit.status.value == "singular" and fit.bse.isna().all()
+    assert "Singular after" in str(fit.summary()) and not fit.converged
+
+
+def test_what_stands_behind_a_choice_is_solved_for():
+    y = np.where(X > 1.6, 3.0, 1.0) + 0.1 * NOISE
+    fit = quiet("y ~ low + where(x > at, high, 0)", {"x": X, "y": y}, start={"at": 1.0})
+    assert fit.converged and np.isnan(fit.bse["at"])
+    above = fit.params["at"] < X
+    np.testing.assert_allclose(fit.params["low"], y[~above].mean(), rtol=1e-12)
+    np.testing.assert_allclose(fit.params["low"] + fit.params["high"], y[above].mean(), rtol=1e-12)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson.errors import ConvergenceWarning, DataError, ModelError
+from raphson.errors import ConvergenceWarning, DataError, ModelError, RankWarning
 
 rng = np.random.default_rng(3)
 X = np.linspace(0.0, 5.0, 25)
@@ -114,3 +114,20 @@ def test_errors(fits) -> None:
     missing[0, 0] = np.nan
     with pytest.raises(DataError, match="need every value"):
         rp.nls(decay, (X, missing), start=START)
+
+
+def test_what_the_data_leave_open_is_said_of_each_group() -> None:
+    some = LONG[LONG["plant"].isin(["a", "b"])]
+    with pytest.warns(RankWarning, match="in 2 of 2 groups the data leave parameters open"):
+        fits = rp.nls("y ~ top*exp(shift - rate*x)", some, start={"top": 2.0, "shift": 0.1, "rate": 1.0}, by="plant")
+    assert fits.message.str.contains("leave parameters open").all()
+
+
+def test_groups_too_small_or_without_noise_say_so() -> None:
+    steady = pd.DataFrame({"x": X, "y": 5.0, "plant": "steady"})
+    small = LONG[LONG["plant"] == "a"].head(2).assign(plant="small")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = rp.nls("y ~ low + top*exp(-rate*x)", pd.concat([LONG, steady, small]), start={"rate": 1.0}, by="plant")
+    assert "2 rows cannot determine 3 parameters" in fits.message["small"]
+    assert "but for rounding" in fits.message["steady"] and "but for rounding" not in fits.message["a"]

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from raphson.errors import ConvergenceWarning
+from raphson.errors import ConvergenceWarning, RankWarning
 from raphson.fit import Fit
 from raphson.many import Fits
 from raphson.model.curve_model import ReadCurve, nonlinear_model, one_curve
@@ -62,6 +62,7 @@ def fit_groups(
         found = _merged(found, again, np.flatnonzero(lost))
     weight = np.ones(len(read.by)) if read.data.weights is None else read.data.weights
     n_rows = np.bincount(read.by, weights=weight > 0, minlength=count).astype(int)
+    squares = np.bincount(read.by, weights=weight * np.asarray(read.data.response.values) ** 2, minlength=count)
 
     def one(number: int, theta: np.ndarray) -> Fit:
         part = one_curve(read, number)
@@ -69,9 +70,11 @@ def fit_groups(
         return single(nonlinear_model(replace(part, initial=initial), *options), part)
 
     value = float(dispersion) if isinstance(dispersion, int | float) else None
-    fits = Fits(found, read.labels, asked.names, n_rows, asked.movable, information, value, one)
+    fits = Fits(found, read.labels, asked.names, n_rows, squares, asked.movable, information, value, one)
     if fits.failures:
         warnings.warn(f"not converged: {fits.failures}", ConvergenceWarning, stacklevel=3)
+    if fits.open_groups:
+        warnings.warn(f"rank: {fits.open_groups}", RankWarning, stacklevel=3)
     return fits
 
 

@@ -159,9 +159,19 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     def _reduced_cov(self) -> np.ndarray:
         """Covariance of the coefficients that the iteration moved: where some are infinite, those of the limit."""
         self._need_data("a covariance")
+        uncertainty, kind = self._uncertainty, self.information_kind
         if self.cov_kind == "model":
-            return self._uncertainty.model_based(self.information_kind, self.dispersion)
-        return self._uncertainty.robust(self.information_kind, self.cov_kind, self.dispersion, self._groups)
+            return self._at_maximum(lambda: uncertainty.model_based(kind, self.dispersion))
+        return self._at_maximum(lambda: uncertainty.robust(kind, self.cov_kind, self.dispersion, self._groups))
+
+    def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
+        """A covariance; NaN where the iteration did not arrive, and what it left has none: the status says why."""
+        try:
+            return covariance()
+        except ModelError:
+            if self.converged:
+                raise
+            return np.full((self._n, self._n), np.nan)
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of the estimates; NaN in the rows of aliased and infinite ones."""
@@ -310,7 +320,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
     @cached_property
     def _certifying(self) -> np.ndarray:
-        return self._finite(self._uncertainty.model_based("expected", self.dispersion))
+        return self._finite(self._at_maximum(lambda: self._uncertainty.model_based("expected", self.dispersion)))
 
     def predict(
         self,

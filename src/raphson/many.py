@@ -10,6 +10,7 @@ import numpy as np
 
 from raphson.errors import DataError
 from raphson.inference import intervals
+from raphson.model.curve_remarks import PERFECT
 from raphson.newton.batch import Solutions
 from raphson.newton.status import Status
 
@@ -30,6 +31,7 @@ class Fits:
     labels : (G,) of the groups.
     names : (p,) of the parameters.
     n_rows : (G,) rows of positive weight in each group.
+    squares : (G,) Σ w y² of each group.
     movable : (p,) mask of the parameters that were estimated.
     information : "expected" or "observed", which one the standard errors use.
     dispersion : φ where the user gave it, else None: RSS/(n − p) of each group.
@@ -52,6 +54,7 @@ class Fits:
         labels: Sequence[Any],
         names: tuple[str, ...],
         n_rows: np.ndarray,
+        squares: np.ndarray,
         movable: np.ndarray,
         information: str,
         dispersion: float | None,
@@ -59,7 +62,7 @@ class Fits:
     ) -> None:
         self._found, self.names = found, names
         self.labels = list(labels)
-        self._n_rows, self._movable = n_rows, movable
+        self._n_rows, self._squares, self._movable = n_rows, squares, movable
         self.information_kind, self._dispersion = information, dispersion
         self._single = single
 
@@ -149,7 +152,38 @@ class Fits:
     @cached_property
     def message(self) -> pd.Series:
         """What each group's status means and what to do about it."""
-        return self._series([status.advice for status in self._found.status])
+        estimated, rss = int(np.count_nonzero(self._movable)), self.rss.to_numpy()
+        out = []
+        for place, (status, rows) in enumerate(zip(self._found.status, self._n_rows, strict=True)):
+            told = status.advice
+            if rows < estimated:
+                told = f"{rows} rows cannot determine {estimated} parameters; hold some with fixed=, or bring more data"
+            elif self._undetermined[place]:
+                told += f"; the data leave parameters open: fits[{self.labels[place]!r}].remarks names them"
+            if rows > estimated and not rss[place] > PERFECT * self._squares[place]:
+                told += (
+                    "; the curve passes through the data but for rounding, which is all that standard errors measure"
+                )
+            out.append(told)
+        return self._series(out)
+
+    @cached_property
+    def _undetermined(self) -> np.ndarray:
+        """(G,) mask of the groups that converged, and yet some estimated parameter has no standard error."""
+        open_ones = self.bse.isna().to_numpy() & self._movable & ~self._found.held
+        return open_ones.any(axis=1) & self._found.converged & (self.df_resid.to_numpy() > 0)
+
+    @property
+    def open_groups(self) -> str:
+        """In how many groups the data leave parameters open, in words; empty if in none."""
+        count = int(np.count_nonzero(self._undetermined))
+        if not count:
+            return ""
+        first = self.labels[int(np.flatnonzero(self._undetermined)[0])]
+        return (
+            f"in {count} of {len(self)} groups the data leave parameters open, which have no standard error; see "
+            f".message, and fits[{first!r}].remarks for the parameters"
+        )
 
     def tidy(self) -> pd.DataFrame:
         """One row for each group and parameter: group, term, estimate, std_error, status."""

@@ -15,6 +15,9 @@ from raphson.model.objective import Need
 STILL = 1e-3
 """Residual standard deviations by which a curve moves at most when a parameter that has run away doubles."""
 
+PERFECT = 1e-24
+"""Mean square of the residuals over that of the responses, up to which a curve leaves nothing but rounding."""
+
 FURTHER = 100.0
 """By which such a parameter is multiplied, to see whether the curve still fits."""
 
@@ -34,6 +37,11 @@ def remarks(
     """
     names, theta = model.names, result.theta
     yield from _open(open_ones, names, theta)
+    if not dispersion > PERFECT * float(np.mean(model.row_weight * model.y**2)):
+        yield (
+            "the curve passes through the data but for rounding: standard errors, tests and intervals measure that "
+            "rounding, and say nothing of how well data with noise would determine the parameters"
+        )
     known = ~without_error(open_ones, len(theta))
     yield from _runaway(model, result, R, dispersion, known)
     yield from _at_bounds(model, result)
@@ -90,15 +98,27 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
     if not dispersion > 0:
         return
     theta, value = result.theta, result.evaluation.value
-    effect = np.abs(theta) * np.sqrt(np.einsum("ij,ij->j", R, R))
+    length = np.sqrt(np.einsum("ij,ij->j", R, R))
+    effect = np.abs(theta) * length
 
-    def loss(j: int, factor: float) -> float:
-        """By how much ℓ falls where parameter j is so many times as large."""
+    def fall(j: int, change: float) -> float:
+        """By how much ℓ falls where parameter j changes so much."""
         step = np.zeros_like(theta)
-        step[j] = (factor - 1.0) * theta[j]
+        step[j] = change
         with np.errstate(all="ignore"):
             there = model.objective.evaluate(model.objective.moved(theta, step), Need())
         return value - there.value if there.finite else np.inf
+
+    def loss(j: int, factor: float) -> float:
+        """By how much ℓ falls where parameter j is so many times as large."""
+        return fall(j, (factor - 1.0) * theta[j])
+
+    def placed(j: int) -> bool:
+        """Whether a standard error either way lowers ℓ by about the ½φ̂ of a straight curve: an estimate near 0."""
+        if not length[j] > 0:
+            return False
+        error = np.sqrt(dispersion) / length[j]
+        return all(0.1 * dispersion < fall(j, way * error) < 2.0 * dispersion for way in (-1.0, 1.0))
 
     for j in np.flatnonzero(result.free & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
         name = model.names[j]
@@ -107,7 +127,7 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
                 f"{name} runs to infinity: at {name} = {FURTHER * theta[j]:.3g} the curve would fit as well as at "
                 f"{theta[j]:.3g}, so that the data give no more than a bound on it"
             )
-        elif known[j]:
+        elif known[j] and not placed(int(j)):
             yield f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not place it there"
 
 

@@ -171,7 +171,27 @@ class NonlinearModel(Model):
         return without_error(directions, len(result.theta))
 
     def _root(self, result: Any) -> np.ndarray:
-        """R (m, p) with RᵀR = JᵀWJ + P at the estimate."""
+        """R (m, p) with RᵀR = JᵀWJ + P at the estimate; its columns that are 0 but for rounding are 0."""
+        R = self._rounded_root(result)
+        length = np.sqrt(np.einsum("ij,ij->j", R, R))
+        rounding = np.finfo(float).eps * float(np.sqrt(np.sum(self.row_weight * self.y**2)))
+        doubtful = (length > 0) & (np.abs(result.theta) * length <= 1e3 * rounding)
+        if not doubtful.any():
+            return R
+        # The other parameters are known to rounding/‖J_l‖ at best, and J_j to Σ_l ‖∂J_j/∂θ_l‖ times that: the rate of
+        # a decay whose height came out as 1e-16 has a J_j of that size, which is none.
+        known = np.divide(rounding, length, out=np.zeros_like(length), where=length > 0)
+        squares = np.zeros((len(length), len(length)))
+        for block in self.blocks:
+            second = self.curve.at(block, result.theta)[1].second()
+            assert second is not None
+            squares += np.sum(block.weight[: block.rows] * second[0] ** 2, axis=-1)
+        blur = np.sqrt(squares) * known
+        straight = result.free & (blur.diagonal() <= 1e-3 * length)  # else δ_l is not as small as this takes it for
+        blurred = doubtful & (length <= 4.0 * blur @ straight)
+        return np.where(blurred, 0.0, R)
+
+    def _rounded_root(self, result: Any) -> np.ndarray:
         part = result.evaluation.information.get("expected")
         if not isinstance(part, Root):
             need = Need(kinds=("expected",), root=True)
