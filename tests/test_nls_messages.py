@@ -50,6 +50,7 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
         (CURVE, {"start": {"b": 0.1}, "derivatives": "finite"}, "derivatives: an expression always has exact", 0),
         ("y ~ a*g", {}, "column 'g' holds text .* fit a curve for each value with by=", 2),
         ("a*exp(b*x)", {}, "expected 'response ~ curve'", 1),
+        ("y ~ a*exp(-lambda*x)", {}, "lambda is a word of Python's: as a name it stands in backticks, `lambda`", 1),
         ("1 ~ b*x", {}, "the response '1' names no column", 1),
         ("y ~ x", {}, "has no parameters", 0),
         ("y ~ a*9**9**9", {}, "has no value", 1),
@@ -133,3 +134,18 @@ def test_a_function_that_is_not_finite_at_the_start():
 )
 def test_functions_that_are_only_called(function, match):
     refused(match, function, XY, start={"a": 0.1}, derivatives="finite")
+
+
+def test_a_simulator_that_raises_is_told_what_to_return():
+    def fragile(p, x):
+        if p["a"] > 0.5:
+            raise ValueError("no solution")
+        return p["a"] * x
+
+    refused(
+        r"failed at a=.*: ValueError: no solution; let it return NaN",
+        fragile,
+        XY,
+        start={"a": 0.1},
+        derivatives="finite",
+    )

@@ -165,6 +165,9 @@ def parsed(source: str, names: Collection[str], what: str) -> ast.expr:
         _restore_names(tree, aliases)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else "too long or too deep"
+        reserved = [word for word in re.findall(r"\w+", python) if keyword.iskeyword(word)]
+        if isinstance(error, SyntaxError) and reserved:
+            reason += f"; {reserved[0]} is a word of Python's: as a name it stands in backticks, `{reserved[0]}`"
         raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
     return tree
 

@@ -208,7 +208,10 @@ class Finite:
         try:
             values = np.asarray(self.function(self.parameters.build(parts), x))
         except Exception as error:
-            raise ModelError(f"model: the function failed at {at}: {type(error).__name__}: {error}") from error
+            raise ModelError(
+                f"model: the function failed at {at}: {type(error).__name__}: {error}; let it return NaN where it "
+                "cannot be computed, and the iteration turns back"
+            ) from error
         if values.dtype.kind not in "fiub":
             raise ModelError(f"model: expected real numbers of the function; at {at} it returned {values.dtype}")
         return values.astype(float)
