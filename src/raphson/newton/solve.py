@@ -12,7 +12,7 @@ from functools import cached_property
 from math import sqrt
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrcon, dtrtrs  # type: ignore[attr-defined]
+from scipy.linalg.lapack import dpotrf, dtrcon, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
 from raphson.model.objective import Gram, Root
 from raphson.numeric import EPSILON
@@ -79,9 +79,11 @@ class Factor:
 
     def inverse(self) -> np.ndarray:
         """M⁻¹ (p, p); 0 in the rows and columns that do not take part."""
-        half = self.back_solve(np.eye(len(self.scale)))
-        inner = half @ half.T
-        return self._expand_square(inner)
+        if not len(self.scale):
+            return self._expand_square(np.zeros((0, 0)))
+        # Not by solving for the columns of I: BLAS shares even two of them out over threads, which wait for one another.
+        half = dtrtri(self.root)[0] / self.scale[:, None]
+        return self._expand_square(half @ half.T)
 
     @property
     def matrix(self) -> np.ndarray:
