@@ -27,7 +27,7 @@ import numpy as np
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
 from raphson.newton.status import Status
-from raphson.numeric import EPSILON, anchor, x64
+from raphson.numeric import EPSILON, anchor, brief_compilation, x64
 
 CHUNK_PROBLEMS = (8, 64, 512)
 """How many problems a compiled call works on; the numbers that code is compiled for."""
@@ -312,7 +312,7 @@ def _compiled(problem: Traced) -> Any:
 
         return jax.lax.while_loop(unfinished, once, (0, state))[1]
 
-    return jax.jit(advance, keep_unused=True)
+    return jax.jit(advance, keep_unused=True, compiler_options=brief_compilation())
 
 
 def _turn(problem: Traced, exact: Any, here: _State, data: Any, shared: Any, low: Any, high: Any, tol: Any) -> _State:
@@ -567,15 +567,17 @@ def least_squares(curve: Callable[..., Any]) -> Traced:
     def evaluate(theta: Any, data: Any, shared: Any) -> tuple[Any, Any, Any]:
         p = theta.shape[0]
         r, push = jax.linearize(lambda t: residuals(t, data, shared), theta)
-        J = jax.vmap(push)(jnp.eye(p))  # −√W J, transposed
-        return -0.5 * (r @ r), -(J @ r), J @ J.T
+        A = jnp.concatenate([jax.vmap(push)(jnp.eye(p)), r[None]])  # −√W J, transposed, and r
+        products = A @ A.T
+        return -0.5 * products[p, p], -products[:p, p], products[:p, :p]
 
     def observed(theta: Any, data: Any, shared: Any) -> Any:
-        def value(t: Any) -> Any:
-            r = residuals(t, data, shared)
-            return 0.5 * (r @ r)
+        def slope(t: Any) -> Any:
+            r, push = jax.linearize(lambda s: residuals(s, data, shared), t)
+            return jax.vmap(push)(jnp.eye(len(t))) @ r
 
-        return jax.hessian(value)(theta)
+        # Forward through forward is less to compile than backwards, and open to curves with loops.
+        return jax.jacfwd(slope)(theta)
 
     def dispersion(value: Any, p: int, data: Any, shared: Any) -> Any:
         n = jnp.sum(weighted(data, shared)[1] > 0)

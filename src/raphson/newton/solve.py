@@ -81,7 +81,7 @@ class Factor:
         """M⁻¹ (p, p); 0 in the rows and columns that do not take part."""
         if not len(self.scale):
             return self._expand_square(np.zeros((0, 0)))
-        # Not by solving for the columns of I: BLAS shares even two of them out over threads, which wait for one another.
+        # Not by solving for the columns of I: BLAS shares even two out over threads, which wait for one another.
         half = dtrtri(self.root)[0] / self.scale[:, None]
         return self._expand_square(half @ half.T)
 
