@@ -5,6 +5,7 @@ import pytest
 
 from raphson.data.blocks import make_blocks
 from raphson.model import families
+from raphson.model import rows as row_module
 from raphson.model.rows import block_rows
 
 
@@ -74,3 +75,20 @@ def test_a_large_count_is_not_taken_for_a_certain_one():
 
 def test_outside_the_domain_the_total_is_minus_infinity():
     assert evaluate(families.Poisson(link="identity"), [1.0], np.array([[-0.5]])).total == -np.inf
+
+
+def test_few_normal_rows_by_numpy_are_those_of_the_compiled_code(monkeypatch):
+    rng = np.random.default_rng(5)
+    y, w, eta = rng.normal(size=14), rng.uniform(0.5, 2.0, 14), rng.normal(size=(1, 14))
+    w[[2, 7]] = 0.0
+    y[:2] = 0.0, 1.0
+    eta[0, 0], eta[0, 2] = 0.0, np.nan  # fitted with certainty; not finite where nothing counts
+    few = evaluate(families.Gaussian(), y, eta, w)
+    monkeypatch.setattr(row_module, "FEW_ROWS", 0)
+    compiled = evaluate(families.Gaussian(), y, eta, w)
+    assert few.highest == compiled.highest == 0.0
+    assert few.total == pytest.approx(compiled.total, rel=1e-15)
+    for name in ("value", "score", "observed", "expected", "mean", "slope"):
+        found, expected = getattr(few, name), getattr(compiled, name)
+        counts = w > 0 if name == "value" else slice(None)
+        np.testing.assert_allclose(found[..., counts], expected[..., counts], rtol=1e-15, err_msg=name)

@@ -15,6 +15,9 @@ import numpy as np
 from raphson.data.blocks import Block, make_blocks
 from raphson.numeric import anchor, x64
 
+FEW_ROWS = 256
+"""Up to so many rows a call of compiled code takes longer than NumPy's arithmetic."""
+
 
 class BlockRows:
     """What the compiled step returns of one block, as NumPy arrays over its real rows.
@@ -107,6 +110,9 @@ def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) 
     """
     if family.own_rows is not None:
         return family.own_rows(block, eta, curved)
+    if len(block.y) <= FEW_ROWS and family.few_rows is not None:
+        summary, table = family.few_rows(block.y, eta, block.weight)
+        return BlockRows(summary, table, len(eta), block.rows, family.canonical)
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
         return BlockRows(summary, table, len(eta), block.rows, family.canonical)

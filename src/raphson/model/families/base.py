@@ -116,6 +116,9 @@ class Family:
     own_rows: ClassVar[Any] = None
     """A function (block, eta) of its own in place of the compiled rows that all families share, or None."""
 
+    few_rows: ClassVar[Any] = None
+    """A function (y, eta, weight) of NumPy arrays that does for few rows what the compiled code does, or None."""
+
     @property
     def canonical(self) -> bool:
         """Whether the link is the canonical one."""

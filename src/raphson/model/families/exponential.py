@@ -7,7 +7,7 @@ Every log density has its responses' affine term in one place, so that the expec
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +44,23 @@ def chain_over_log_mean(link: Link, eta: Array, by_mean: Array, by_mean2: Array)
     return by_mean * m1, -(by_mean2 * m1 * m1 + times(m2, by_mean))
 
 
+def _normal_rows(y: np.ndarray, eta: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
+    """Of a normal density with the identity link, what :class:`raphson.model.rows.BlockRows` is made of."""
+    counts = weight > 0
+    table = np.ones((5, len(y)))
+    value, score, information, mean = table[:4]
+    np.subtract(y, eta[0], out=score)
+    np.multiply(-0.5 * score, score, out=value)
+    total = float(np.sum(weight * value, where=counts))
+    certain = counts & ((y == 0) | (y == 1))
+    highest = float(np.max(value, where=certain, initial=-np.inf))
+    score *= weight
+    score[~counts] = 0.0
+    np.maximum(weight, 0.0, out=information)
+    mean[:] = eta[0]
+    return (total, highest), table
+
+
 @register()
 class Gaussian(Family):
     """The normal distribution: Var(y) = dispersion.
@@ -74,6 +91,10 @@ class Gaussian(Family):
         # halved before it is squared, which keeps the last power of 2 below overflow
         residual = y - self.link.mean(eta[0])
         return -0.5 * residual * residual
+
+    @property
+    def few_rows(self) -> Any:  # type: ignore[override]
+        return _normal_rows if self.canonical else None
 
     def expected(self, eta: Array) -> Array:
         _, slope = derivative(self.link.mean, eta[0])
