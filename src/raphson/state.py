@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,13 @@ from raphson.uncertainty import Information, Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@lru_cache(maxsize=64)
+def _labels(names: tuple[str, ...]) -> pd.Index:
+    import pandas as pd
+
+    return pd.Index(list(names))
 
 
 class State:
@@ -111,7 +118,7 @@ class State:
     def _series(self, values: np.ndarray) -> pd.Series:
         import pandas as pd
 
-        return pd.Series(np.asarray(values, dtype=float), index=list(self.names))
+        return pd.Series(np.asarray(values, dtype=float), index=_labels(tuple(self.names)).copy(), copy=False)
 
     def _named(self, mask: np.ndarray) -> list[str]:
         return [name for name, chosen in zip(self.names, mask, strict=True) if chosen]

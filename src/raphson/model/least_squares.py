@@ -230,7 +230,9 @@ class NonlinearModel(Model):
         if not (np.isfinite(scale).all() and np.isfinite(r).all()):
             return theta
         scale[scale == 0] = 1.0
-        delta = np.linalg.lstsq(A / scale, r, rcond=1e-13)[0] / scale
+        Q = A / scale
+        # One column of length 1 needs no decomposition.
+        delta = (Q.T @ r if len(linear) == 1 else np.linalg.lstsq(Q, r, rcond=1e-13)[0]) / scale
         out = theta.copy()
         out[linear] += delta
         return out

@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrcon, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
-from raphson.model.objective import Gram, Root
+from raphson.model.objective import Gram, Root, triangularised
 from raphson.numeric import EPSILON
 
 ALIASED = 1e-12
@@ -144,6 +144,26 @@ def _cholesky(M: np.ndarray, free: np.ndarray) -> Factor | None:
     return None if info else Factor(R, scale, free)
 
 
+def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The triangle on the columns that no earlier one explains, and which they are."""
+    p = len(kept)
+    if kept.all() and len(triangle) >= p and (np.abs(triangle.diagonal()[:p]) >= ALIASED * lengths).all():
+        return triangle, kept
+    kept = kept.copy()
+    while True:
+        indices = np.flatnonzero(kept)
+        T = triangle
+        if not kept.all() or triangle.shape[0] < triangle.shape[1] - 1:
+            T = triangularised(triangle[:, np.append(indices, triangle.shape[1] - 1)])
+        pivots = np.zeros(len(indices))
+        diagonal = np.abs(T.diagonal()[: len(indices)])
+        pivots[: len(diagonal)] = diagonal
+        small = np.flatnonzero(pivots < ALIASED * lengths[indices])
+        if not len(small):
+            return T, kept
+        kept[indices[small[0]]] = False
+
+
 def _triangle(
     triangle: np.ndarray, free: np.ndarray, bend: np.ndarray | None = None
 ) -> tuple[Factor | None, np.ndarray]:
@@ -155,24 +175,12 @@ def _triangle(
     A column with a tiny pivot is dropped before the later ones are judged: its row of R points in a direction
     that rounding chose, and would take a share of theirs.
     """
-    kept = free.copy()
     lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
-    if not np.isfinite(lengths[kept]).all():
+    if not np.isfinite(lengths[free]).all():
         return None, np.zeros(0)
-    kept &= lengths > 0
-    while True:
-        indices = np.flatnonzero(kept)
-        T = triangle
-        if not kept.all() or triangle.shape[0] < triangle.shape[1] - 1:
-            T = _triangularised(triangle[:, np.append(indices, triangle.shape[1] - 1)])
-        r = len(indices)
-        pivots = np.zeros(r)
-        diagonal = np.abs(T.diagonal()[:r])
-        pivots[: len(diagonal)] = diagonal
-        small = np.flatnonzero(pivots < ALIASED * lengths[indices])
-        if not len(small):
-            break
-        kept[indices[small[0]]] = False
+    T, kept = _independent(triangle, free & (lengths > 0), lengths)
+    indices = np.flatnonzero(kept)
+    r = len(indices)
     scale = lengths[indices]
     R, z = np.asfortranarray(T[:r, :r] / scale), T[:r, -1]
     if bend is None or not r:
@@ -184,10 +192,6 @@ def _triangle(
     if failed:
         return None, np.zeros(0)
     return Factor(np.asfortranarray(C @ R), scale, kept), dtrtrs(C, z, trans=1)[0]
-
-
-def _triangularised(rows: np.ndarray) -> np.ndarray:
-    return np.asarray(np.linalg.qr(rows, mode="r"))
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
         if damping:
             lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
             rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
-            triangle = _triangularised(np.concatenate([triangle, rows]))
+            triangle = triangularised(np.concatenate([triangle, rows]))
         factor, half = _triangle(triangle, free, part.bend)
         if factor is None:
             return None

@@ -14,10 +14,13 @@ others is that of the problem from which they have been eliminated, which one mo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
+
+from raphson.model.objective import triangularised
 
 FIRST_RADIUS = 1.0
 """First radius, in units of the length of the scaled θ."""
@@ -85,16 +88,15 @@ class TrustRegion:
             movable = movable & ~outside
 
     def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray) -> Proposal:
-        R, z = triangle[:, :-1], triangle[:, -1] - triangle[:, :-1] @ fixed
         solved = np.zeros_like(free) if self.projected is None else self.projected & free
         beta, alpha = np.flatnonzero(solved), np.flatnonzero(free & ~solved)
         b, a = len(beta), len(alpha)
         step = fixed.copy()
         damping = length = 0.0
         order = np.concatenate([beta, alpha])
-        T = np.column_stack([R[:, order], z])
-        if (order[1:] < order[:-1]).any() or len(order) < len(free):
-            T = np.asarray(np.linalg.qr(T, mode="r"))
+        T = triangle
+        if fixed.any() or len(order) < len(free) or (order[1:] < order[:-1]).any():
+            T = triangularised(np.column_stack([T[:, order], T[:, -1] - T[:, :-1] @ fixed]))
         if b and not (kept := _independent(T[:b, :b])).all():
             # A column that earlier ones explain would claim a row of T that belongs to the others: it stays put.
             return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
@@ -103,17 +105,17 @@ class TrustRegion:
             lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
             D = self._scales(alpha, lengths, len(theta))
             if not np.isfinite(self.radius):
-                size = float(np.linalg.norm(D * theta[alpha]))
+                size = _length(D * theta[alpha])
                 self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
             right = T[b : b + len(inner), -1]
             scaled = _whole(inner, right)
-            length = np.inf if scaled is None else float(np.linalg.norm(D * scaled))
+            length = np.inf if scaled is None else _length(D * scaled)
             if scaled is not None and length <= SLACK * self.radius:
                 step[alpha] = scaled
             else:
                 U, s, V = np.linalg.svd(inner / D, full_matrices=False)
                 scaled, damping = _within(s, U.T @ right, self.radius)
-                length = float(np.linalg.norm(scaled))
+                length = _length(scaled)
                 step[alpha] = V.T @ scaled / D
         if b:
             rest = T[:b, -1] - T[:b, b : b + a] @ step[alpha]
@@ -138,7 +140,7 @@ class TrustRegion:
 
     def exhausted(self, theta: np.ndarray) -> bool:
         """Whether the region has shrunk to where θ is rounded."""
-        size = 0.0 if self.scale is None else float(np.linalg.norm(self.scale * theta))
+        size = 0.0 if self.scale is None else _length(self.scale * theta)
         return bool(self.radius <= 1e-16 * max(size, 1e-300))
 
 
@@ -146,15 +148,15 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
     """min ‖diag(s) v − c‖ with ‖v‖ ≤ radius: v, and its τ (Hebden's iteration on 1/‖v(τ)‖)."""
     whole = s > NEGLIGIBLE * max(float(s[0]), 1e-300)
     v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
-    length = float(np.linalg.norm(v))
+    length = _length(v)
     if length <= SLACK * radius:
         return v, 0.0
     g = s * c
-    low, high = 0.0, float(np.linalg.norm(g)) / radius
+    low, high = 0.0, _length(g) / radius
     tau = max(1e-3 * high, 1e-300)
     for _ in range(30):
         v = g / (s * s + tau)
-        length = float(np.linalg.norm(v))
+        length = _length(v)
         if abs(length - radius) <= 0.1 * radius:
             break
         if length > radius:
@@ -166,6 +168,10 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
         if not low < tau < high:
             tau = max(0.001 * high, np.sqrt(low * high))
     return v, tau
+
+
+def _length(v: np.ndarray) -> float:
+    return math.hypot(*v.tolist())
 
 
 def _independent(R: np.ndarray) -> np.ndarray:
