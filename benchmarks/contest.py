@@ -28,10 +28,11 @@ except Exception as error:
     sys.exit()
 for line in sys.stdin:
     repeats = int(line)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         space["work"](prepared)
-    print(json.dumps({"seconds": (time.perf_counter() - start) / repeats}), flush=True)
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    print(json.dumps({"seconds": seconds / repeats, "busy": busy / repeats}), flush=True)
 """
 
 
@@ -42,6 +43,8 @@ class Contestant:
     name: str
     source: str
     seconds: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    """Processor time of each turn, over all threads: what other programs on the machine do not lengthen."""
     answer: list[float] = field(default_factory=list)
     error: str = ""
 
@@ -57,7 +60,9 @@ class Contestant:
 
     def turn(self, repeats: int) -> None:
         if not self.error:
-            self.seconds.append(self._ask(str(repeats))["seconds"])
+            reply = self._ask(str(repeats))
+            self.seconds.append(reply["seconds"])
+            self.busy.append(reply["busy"])
 
     def _ask(self, line: str) -> dict:
         assert self.process.stdin is not None
@@ -91,6 +96,7 @@ def contest(title: str, contestants: list[Contestant], turns: int, repeats: int 
         gap = max((abs(a - b) for a, b in zip(c.answer, contestants[0].answer, strict=False)), default=0.0)
         print(
             f"  {c.name:34s} {1e3 * medians[c.name]:10.2f} ms   {medians[c.name] / ours:6.2f} × ours"
-            f"   (fastest {1e3 * min(c.seconds):.2f}, furthest from our answer {gap:.1e})"
+            f"   (fastest {1e3 * min(c.seconds):.2f}, "
+            f"processor {1e3 * statistics.median(c.busy):.2f}, furthest from our answer {gap:.1e})"
         )
     return medians
