@@ -7,6 +7,7 @@ Conditioning Diagnostics, chapter 3).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -89,6 +90,29 @@ def open_directions(R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersi
         if exact or _matters(direction, theta):
             found.append(direction)
     return found
+
+
+def clearly_determined(R: np.ndarray, free: np.ndarray) -> bool:
+    """Whether a glance at the pivots of a triangle R (m, p) shows that no direction is exactly open.
+
+    With the columns scaled to length 1 the pivots' product is that of the singular values, of which the largest is
+    at most √p: so σ_min / σ_max ≥ ∏ |r_jj| p^(−p/2).
+
+    Examples
+    --------
+    >>> R = np.array([[1.0, 2.0], [0.0, 1.0]])
+    >>> clearly_determined(R, np.ones(2, bool)), clearly_determined(R * [1.0, 0.0], np.ones(2, bool))
+    (True, False)
+    """
+    p = R.shape[1]
+    if len(R) < p or not free.all():
+        return False
+    lengths = np.sqrt(np.einsum("ij,ij->j", R, R))
+    pivots = R.diagonal()[:p].tolist()
+    shares = [
+        abs(pivot) / length if length > 0 else 0.0 for pivot, length in zip(pivots, lengths.tolist(), strict=True)
+    ]
+    return math.prod(shares) > EXACT * p ** (p / 2)
 
 
 def _matters(direction: Open, theta: np.ndarray) -> bool:

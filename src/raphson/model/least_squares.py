@@ -27,7 +27,7 @@ from raphson.model.curve_remarks import remarks
 from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
 from raphson.model.glm import GeneralisedLinearModel
-from raphson.model.identification import open_directions, without_error
+from raphson.model.identification import clearly_determined, open_directions, without_error
 from raphson.model.nonlinear import Exact, NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective, Root
 from raphson.model.screening import Screen
@@ -167,7 +167,10 @@ class NonlinearModel(Model):
         return str(ADVICE.get(status.value, status.advice))
 
     def undetermined(self, result: Any) -> np.ndarray:
-        directions = open_directions(self._root(result), result.free | result.aliased, result.theta, math.nan)
+        R, estimated = self._root(result), result.free | result.aliased
+        if clearly_determined(R, estimated):
+            return np.zeros(len(result.theta), dtype=bool)
+        directions = open_directions(R, estimated, result.theta, math.nan)
         return without_error(directions, len(result.theta))
 
     def _root(self, result: Any) -> np.ndarray:
