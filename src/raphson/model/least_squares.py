@@ -218,6 +218,11 @@ class NonlinearModel(Model):
         f is f₀ + Φβ with Φ = ∂f/∂β, so that β changes by the δ of min ‖√w (y − f − Φδ)‖² + (β + δ)ᵀP(β + δ) + …
         """
         linear = np.flatnonzero(self.projected)
+        if len(linear) == 1 and len(self.blocks) == 1 and self.penalty is None:
+            (block,) = self.blocks
+            there = self.curve.solved(block, theta, np.sqrt(block.weight), int(linear[0]))
+            if there is not None:
+                return there
         rows, residuals = [], []
         for block in self.blocks:
             eta, jacobian = self.curve.at(block, theta)
@@ -233,9 +238,7 @@ class NonlinearModel(Model):
         if not (np.isfinite(scale).all() and np.isfinite(r).all()):
             return theta
         scale[scale == 0] = 1.0
-        Q = A / scale
-        # One column of length 1 needs no decomposition.
-        delta = (Q.T @ r if len(linear) == 1 else np.linalg.lstsq(Q, r, rcond=1e-13)[0]) / scale
+        delta = np.linalg.lstsq(A / scale, r, rcond=1e-13)[0] / scale
         out = theta.copy()
         out[linear] += delta
         return out

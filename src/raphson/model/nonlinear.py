@@ -7,7 +7,7 @@ small beside n, and a forward derivative passes through loops and differential e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Protocol
 
@@ -125,6 +125,22 @@ class Exact:
         return jax.jit(backwards if self._backward else tangents, keep_unused=True)
 
     @cached_property
+    def _solved(self) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        def solved(theta: Any, x: Any, y: Any, root: Any, which: Any, anchor: Any) -> Any:
+            table = self._tangents(theta, x, anchor)
+            column = jnp.where(root > 0, root * table[1 + which], 0.0)
+            left = jnp.where(root > 0, root * (y - table[0]), 0.0)
+            length = jnp.sqrt(jnp.vdot(column, column))
+            delta = jnp.vdot(column / length, left) / length
+            there = theta.at[which].add(jnp.where(jnp.isfinite(delta), delta, 0.0))
+            return there, self._tangents(there, x, anchor)
+
+        return jax.jit(solved, keep_unused=True)
+
+    @cached_property
     def _second(self) -> Any:
         import jax
 
@@ -160,6 +176,17 @@ class Exact:
         self._backward = True
         del self._tangents
         return self._run(self._tangents, theta, x)
+
+    def solved(
+        self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """θ with a parameter that f is linear in at its least squares value, and :meth:`tangents` there.
+
+        θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f): one call of compiled code instead of two.
+        """
+        with x64(), readable_errors(self.what):
+            there, table = self._solved(theta, x, y, root, which, anchor())
+            return np.array(there), np.asarray(table)
 
     def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         M = self._run(self._bend, theta, x, u)
@@ -351,6 +378,7 @@ class NonlinearPredictor:
     n_params: int
     by_row: bool
     owner: Any = None
+    _last: dict[str, tuple[Any, bytes, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
 
     linear: ClassVar[bool] = False
     n_predictors: ClassVar[int] = 1
@@ -384,16 +412,38 @@ class NonlinearPredictor:
         return [parts[0] if len(parts) == 1 else np.concatenate(parts)]
 
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
-        return self._padded(self.derivatives.value(theta, block.designs[0])[None], block)
+        table = self._known(block, theta)
+        value = self.derivatives.value(theta, block.designs[0])[None] if table is None else table[:1]
+        return self._padded(value, block)
 
     def at(self, block: Block, theta: np.ndarray) -> tuple[np.ndarray, Jacobian]:
         x = block.designs[0]
-        table = self.derivatives.tangents(theta, x)
+        table = self._table(block, theta)
         J = table[1:, : block.rows].T
         jacobian = CurvedJacobian(
             [J], [slice(0, self.n_params)], self.n_params, self.derivatives, theta, x, table.shape[1]
         )
         return self._padded(table[:1], block), jacobian
+
+    def solved(self, block: Block, theta: np.ndarray, root: np.ndarray, which: int) -> np.ndarray | None:
+        """θ with one conditionally linear parameter at its best for a block of all rows; None without exact derivatives."""
+        if not self.by_row or not isinstance(self.derivatives, Exact):
+            return None
+        there, table = self.derivatives.solved(theta, block.designs[0], block.y, root, which)
+        self._last["table"] = (block, there.tobytes(), table)
+        return there
+
+    def _known(self, block: Block, theta: np.ndarray) -> np.ndarray | None:
+        """f and J, (1 + p, size), if they were worked out last."""
+        where, bits, table = self._last.get("table", (None, b"", None))
+        return table if where is block and bits == theta.tobytes() else None
+
+    def _table(self, block: Block, theta: np.ndarray) -> np.ndarray:
+        table = self._known(block, theta)
+        if table is None:
+            table = self.derivatives.tangents(theta, block.designs[0])
+            self._last["table"] = (block, theta.tobytes(), table)
+        return table
 
     def _padded(self, values: np.ndarray, block: Block) -> np.ndarray:
         eta = np.empty((1, len(block.y)))
