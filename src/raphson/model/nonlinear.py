@@ -426,7 +426,7 @@ class NonlinearPredictor:
         return self._padded(table[:1], block), jacobian
 
     def solved(self, block: Block, theta: np.ndarray, root: np.ndarray, which: int) -> np.ndarray | None:
-        """θ with one conditionally linear parameter at its best for a block of all rows; None without exact derivatives."""
+        """θ with one conditionally linear parameter at its best, for a block of all rows; None without derivatives."""
         if not self.by_row or not isinstance(self.derivatives, Exact):
             return None
         there, table = self.derivatives.solved(theta, block.designs[0], block.y, root, which)
