@@ -87,6 +87,11 @@ class Restricted:
         return None
 
     @property
+    def prior(self) -> None:
+        """None: what is looked at under a hypothesis are parameters that the data determine."""
+        return None
+
+    @property
     def bounds(self) -> None:
         """A box of θ is no box of γ: beyond it the objective is −∞ instead."""
         return None
