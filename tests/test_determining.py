@@ -48,6 +48,8 @@ def test_what_the_data_leave_open_is_named_and_has_no_standard_error(case):
     assert words in fit.message
     opened = [name for name in fit.names if name not in ("a", "c") or (name == "a" and case != "column")]
     assert fit.bse[opened].isna().all() and np.isfinite(fit.params).all()
+    # They stay where they began, or near, and no other start is tried: the curve is so wherever it is fitted.
+    assert fit.params.abs().max() < 10 and "other starts" not in fit.message
     # The rest is as if the curve had been written with a parameter for each thing that the data say.
     assert fit.condition_number == np.inf and fit.df_resid == PLAIN.df_resid
     np.testing.assert_allclose([fit.rss, fit.dispersion], [PLAIN.rss, PLAIN.dispersion], rtol=1e-9)
@@ -57,6 +59,22 @@ def test_what_the_data_leave_open_is_named_and_has_no_standard_error(case):
     pd.testing.assert_frame_equal(
         fit.predict(new, interval="confidence"), PLAIN.predict(new, interval="confidence"), rtol=1e-6
     )
+
+
+def test_a_part_that_has_lost_its_use_is_no_matter_of_how_the_curve_is_written():
+    formula = "y ~ a*exp(-c*x) + b*exp(-d*x)"
+    model = quiet(formula, DECAY, start={"c": 0.5, "d": 2.0})._model
+    lost = np.array([3.0, 0.7, 0.0, 2.0])  # without a height the second rate has no effect
+    assert "some parameters have no effect of their own" in model.doubts(lost, True, np.inf)
+    same = quiet("y ~ a*b*exp(-c*x)", DECAY, start={"b": 1.0, "c": 0.5})._model
+    assert same.doubts(np.array([3.0, 1.0, 0.7]), True, np.inf) == ""
+
+
+def test_a_linear_curve_has_one_minimum_and_no_search():
+    bent = {"x": X, "y": np.exp(X)}
+    for keywords in ({}, {"start": {"a": 1.0, "b": 1.0}}, {"fixed": {"a": 1.0, "b": 1.0}}):
+        fit = quiet("y ~ a + b*x", bent, **keywords)
+        assert fit.converged and "other starts" not in fit.message and "no starting value" not in fit.message
 
 
 def test_a_flat_valley_is_told_with_what_it_keeps():

@@ -57,6 +57,16 @@ def test_projected_parameters_follow_the_others_whatever_the_radius() -> None:
     assert np.linalg.norm(step[[1, 3]]) > 0.01
 
 
+def test_a_column_that_those_of_the_solved_explain_is_not_stepped_along() -> None:
+    # What is left of it is rounding, and a step as long as the residual over rounding leads nowhere.
+    _, A, z = problem(2)
+    A[:, 0] = 3.0 * A[:, 1] - 0.5 * A[:, 3] + 1e-15 * A[:, 0]
+    triangle = np.linalg.qr(np.column_stack([A, z]), mode="r")
+    region = TrustRegion(projected(4, 1, 3))
+    step = region.propose(triangle, np.ones(4), np.ones(4, dtype=bool)).step
+    assert step[0] == 0.0 and np.abs(step).max() < 100.0
+
+
 def test_units_do_not_matter() -> None:
     triangle, A, z = problem(3)
     units = np.array([1e-6, 1.0, 1e5, 1e9])

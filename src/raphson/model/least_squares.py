@@ -54,6 +54,9 @@ LONG = 25
 DEGENERATE = 1e8
 """Condition number of the scaled Jacobian from which on some parameters are not told apart."""
 
+SOUNDED = 8
+"""Points at which the rank of the Jacobian is looked at, to see whether the curve lacks it everywhere."""
+
 UNSEEN = 1e-26
 """Share of Σ y² below which sums of squares differ by rounding only."""
 
@@ -292,13 +295,13 @@ class NonlinearModel(Model):
         lost its use, and the Jacobian its rank. Or the start was orders of magnitude away, and any minimum may have
         been met on the way; so it is where that way was long.
         """
-        if not self.searched:
-            return ""
+        if not self.searched or not (self.movable & ~self.conditionally_linear).any():
+            return ""  # a sum of squares that is quadratic has one minimum
         if steps is not None and np.isnan(self._given).any():
             return "without starting values, several were tried"
         if not converged:
             return "from the given start no minimum was reached"
-        if condition > DEGENERATE:
+        if condition > DEGENERATE and not self._open_everywhere(theta):
             return "at the minimum reached first some parameters have no effect of their own"
         if steps is not None and steps > LONG:
             return f"the way from the given start took {steps} steps"
@@ -318,6 +321,21 @@ class NonlinearModel(Model):
         if float(turns @ turns) < (2.0 - FOLLOWING / np.sqrt(n)) * rss:
             return "at the minimum reached first the residuals follow one another"
         return ""
+
+    def _open_everywhere(self, theta: np.ndarray) -> bool:
+        """Whether points of every scale leave as many directions open: so the curve is written, whatever the data."""
+        opened = [self._opened(point) for point in (theta, *self._ground(0).draw(SOUNDED, np.random.default_rng(0)))]
+        return opened[0] > 0 and min(opened) >= opened[0] and np.isfinite(opened).sum() > SOUNDED // 2
+
+    def _opened(self, theta: np.ndarray) -> float:
+        """How many directions are exactly open at θ; infinite where the curve is not finite."""
+        need = Need(kinds=("expected",), root=True)
+        here = self.objective.evaluate(theta, need)
+        if not here.finite:
+            return math.inf
+        root = here.information["expected"]
+        assert isinstance(root, Root)
+        return float(len(open_directions(root.triangle[:, :-1], self.movable, theta, math.nan)))
 
     def _far_from_start(self, theta: np.ndarray) -> bool:
         moved = self.movable & ~self.projected & (self.initial != 0)

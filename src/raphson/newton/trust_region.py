@@ -103,6 +103,9 @@ class TrustRegion:
         if a:
             inner = T[b : b + a, b : b + a]
             lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
+            if b and (lost := lengths <= NEGLIGIBLE * np.linalg.norm(T[:b, b : b + a], axis=0)).any():
+                # Nor is there anything but rounding in a column that those of the solved explain.
+                return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), alpha[lost]), fixed)
             D = self._scales(alpha, lengths, len(theta))
             if not np.isfinite(self.radius):
                 size = _length(D * theta[alpha])
