@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import jax.numpy as jnp
@@ -76,6 +77,59 @@ def test_a_simulator_with_noise_in_its_digits(fit) -> None:
     found = rp.nls(simulator, (X, Y), start=START, derivatives="finite")
     np.testing.assert_allclose(found.params[list(START)], fit.params[list(START)], rtol=1e-4)
     np.testing.assert_allclose(found.bse[list(START)], fit.bse[list(START)], rtol=1e-2)
+
+
+NOISE = {  # what the noise is about, relative to the values, and how far the estimates may be, in standard errors
+    "single precision": (lambda v: v.astype(np.float32).astype(float), 1e-8, 1e-7, 1e-4),
+    "four decimals": (lambda v: np.round(v, 4), 1e-6, 1e-4, 0.1),
+    "two decimals": (lambda v: np.round(v, 2), 1e-4, 1e-2, 1.0),
+}
+
+
+@pytest.mark.parametrize("kind", NOISE)
+@pytest.mark.parametrize("start", [START, {"top": 4.0, "rate": 0.35, "base": 0.6}])
+def test_a_noisy_simulator_arrives_where_its_noise_lets_it_and_says_so(fit, kind, start) -> None:
+    spoil, low, high, within = NOISE[kind]
+    calls = 0
+
+    def simulator(params, x):
+        nonlocal calls
+        calls += 1
+        return spoil(params["top"] * np.exp(-params["rate"] * x) + params["base"])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = rp.nls(simulator, (X, Y), start=start, derivatives="finite")
+    assert found.status.value == "rounding floor" and calls < 1500
+    assert (((found.params - fit.params).abs() / fit.bse)[list(START)] < within).all()
+    said = re.search(r"the function is noisy: its values are off by about (\S+) of their size", found.message)
+    assert said and low < float(said[1]) < high
+    # What `digits` promises holds.
+    assert ((found.params / fit.params - 1).abs()[list(START)] < 10.0 ** -found.digits[list(START)]).all()
+
+
+def test_a_simulator_that_is_mostly_noise_has_not_converged() -> None:
+    def simulator(params, x):
+        return np.round(params["top"] * np.exp(-params["rate"] * x) + params["base"])
+
+    with pytest.warns(rp.ConvergenceWarning, match="too much to tell a minimum from noise"):
+        found = rp.nls(simulator, (X, Y), start=START, derivatives="finite")
+    assert not found.converged
+
+
+def test_a_function_in_steps_has_a_slope_from_further_away() -> None:
+    # Over a hundredth of each parameter none of its values changes: a Jacobian of zeros looked like a minimum.
+    few, steps = np.arange(0.0, 6.0), np.array([4.0, 3.0, 2.0, 2.0, 1.0, 1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = rp.nls(
+            lambda p, x: np.round(p["top"] * np.exp(-p["rate"] * x)),
+            (few, steps + 0.05 * np.sin(few)),
+            start={"top": 6.1, "rate": 0.5},
+            derivatives="finite",
+        )
+    assert "do not determine" not in found.message and "noisy" in found.message
+    assert abs(found.params["top"] - 4.0) < 1.0 and found.bse.notna().all()
 
 
 def test_projection_is_the_full_fit(fit) -> None:

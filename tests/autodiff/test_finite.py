@@ -61,6 +61,8 @@ def test_the_noise_is_measured() -> None:
     assert 1e-8 < noise_level(rounded, np.array([1.0])) < 1e-6
     assert noise_level(lambda v: np.exp(v[0]), np.array([1.0])) < 1e-15
     found = differentiate(rounded, [1.0])
+    # Coarse steps show from further away.
+    assert 0.1 < noise_level(lambda v: np.round(3.0 * v[0]), np.array([1.1])) < 1.0
     # Steps suited to the noise: with those for doubles the error would be about 1e-4.
     assert abs(found.value[0] - np.e) < 1e-5
     assert abs(found.value[0] - np.e) < found.error[0] < 5e-5

@@ -10,8 +10,8 @@ from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
 TOL = 1e-8
 
 
-def state(distance, previous=1.0, floor=1e-14, polished=False, full=True):
-    return Measured(distance, previous, floor, polished, full)
+def state(distance, previous=1.0, floor=1e-14, polished=False, full=True, blur=0.0):
+    return Measured(distance, previous, floor, polished, full, blur)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,10 @@ def state(distance, previous=1.0, floor=1e-14, polished=False, full=True):
         (state(1e-6, previous=1e-5, floor=2e-6), Verdict.ROUNDING_FLOOR),
         # A full Newton step brought nothing, near the floor: rounding
         (state(1e-6, previous=1.1e-6, floor=1e-7), Verdict.ROUNDING_FLOOR),
+        # The same where it is the noise of the predictor that hides the rest; not if that is as large as the errors
+        (state(0.01, previous=0.015, blur=0.02), Verdict.ROUNDING_FLOOR),
+        (state(0.01, previous=0.1, blur=0.02), Verdict.CONTINUE),
+        (state(0.9, previous=1.1, blur=2.0), Verdict.CONTINUE),
         # The same without a full step, or far above the floor: no reason to stop
         (state(1e-6, previous=1.1e-6, floor=1e-7, full=False), Verdict.CONTINUE),
         (state(1e-6, previous=1.1e-6, floor=1e-12), Verdict.CONTINUE),

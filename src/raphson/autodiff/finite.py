@@ -32,7 +32,7 @@ _ONE_SIDED_LEVELS = 6
 _GOOD = 1e-11
 """Relative error at which no better step is sought."""
 
-_SURE = 6.0
+SURE = 6.0
 """Standard deviations of the noise in a derivative that its error allows for: three, for a noise that is itself known
 from few values and may be twice the estimate. (The extrapolated central difference's is 1.08 ε/h.)"""
 
@@ -151,7 +151,7 @@ def noise_level(
         if not np.isnan(best).any():
             break
         best = np.where(np.isnan(best), measured(spacing)[0], best)
-    for spacing in (1e-4, 1e-2):
+    for spacing in (1e-4, 1e-2, 1e-1):
         # Values that are all the same may be rounded to few digits: from further away the steps between them show.
         if (best > 0).all():
             break
@@ -316,7 +316,7 @@ def _along(
             break
         tried.add(h)
         value, truncation = _extrapolate(f, x, j, here, h, side)
-        rounding = _SURE * level / h
+        rounding = SURE * level / h
         total = truncation + rounding
         if best is None or error is None:
             best, error, taken = value, total, h
@@ -425,7 +425,7 @@ def _tensor(
                     break
                 own = own / 2.0  # the points lay beyond the edge of f's domain
             # The variance of δ^m f is C(2m, m) σ²; extrapolation makes the deviation half as large again.
-            deviations = 1.5 * _SURE * np.sqrt(prod(comb(2 * m, m) for _, m in times))
+            deviations = 1.5 * SURE * np.sqrt(prod(comb(2 * m, m) for _, m in times))
             known[key] = (found, truncation + deviations * level / np.prod(own[list(key)]))
         value[(..., *place)], error[(..., *place)] = known[key]
     return value, error, h

@@ -18,6 +18,9 @@ STILL = 1e-3
 PERFECT = 1e-24
 """Mean square of the residuals over that of the responses, up to which a curve leaves nothing but rounding."""
 
+SLIGHT = 1e-6
+"""Standard errors that noise of the function may move the estimates by and not be mentioned."""
+
 FURTHER = 100.0
 """By which such a parameter is multiplied, to see whether the curve still fits."""
 
@@ -42,6 +45,7 @@ def remarks(
             "the curve passes through the data but for rounding: standard errors, tests and intervals measure that "
             "rounding, and say nothing of how well data with noise would determine the parameters"
         )
+    yield from _noise(model, result)
     known = ~without_error(open_ones, len(theta))
     yield from _runaway(model, result, R, dispersion, known)
     yield from _at_bounds(model, result)
@@ -91,6 +95,21 @@ def _open(open_ones: list[Open], names: tuple[str, ...], theta: np.ndarray) -> I
                 f"the data hardly determine {words}: a flat valley, in which one standard error is {', '.join(sizes)}. "
                 "Trust profiles rather than Wald intervals; bring data that tell them apart, or hold one with fixed="
             )
+
+
+def _noise(model: Any, result: Any) -> Iterator[str]:
+    """What the noise of a function that is only called leaves open."""
+    blur = result.evaluation.blur
+    if blur < SLIGHT:
+        return
+    relative = model.objective.blurred.relative(result.theta)
+    off = f"are off by about {relative:.1g} of their size" if relative > 1e-14 else "jump as the parameters move"
+    yield (
+        f"the function is noisy: its values {off}, which moves the estimates by up to {blur:.1g} standard errors"
+        + ("" if result.status.converged else ", too much to tell a minimum from noise")
+        + ". For more digits let it return them: values that are not rounded, double precision, a solver's tolerances "
+        "tightened, means of more runs"
+    )
 
 
 def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: np.ndarray) -> Iterator[str]:

@@ -28,7 +28,8 @@ from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.identification import clearly_determined, open_directions, without_error
-from raphson.model.nonlinear import Exact, NonlinearPredictor
+from raphson.model.noise import Blurred
+from raphson.model.nonlinear import Exact, Finite, NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective, Root
 from raphson.model.screening import Screen
 from raphson.model.search import Ground, ends, points_of, search
@@ -63,7 +64,8 @@ UNSEEN = 1e-26
 ADVICE = {
     "search failed": (
         "no step along the last direction lowered the sum of squares: a flat valley, a parameter on its way to "
-        "infinity or a kink in the curve stopped the iteration; give other starting values, bounds=, or a simpler curve"
+        "infinity, a kink in the curve or its noise stopped the iteration; give other starting values, bounds=, or a "
+        "simpler curve"
     ),
     "boundary": (
         "the iteration ran into the edge of where the curve is finite; keep it inside with bounds=, or start elsewhere"
@@ -132,7 +134,14 @@ class NonlinearModel(Model):
     @cached_property
     def likelihood(self) -> Objective:
         project = self.project if self.projected.any() else None
-        return replace(super().likelihood, project=project, projected=self.projected)
+        return replace(super().likelihood, project=project, projected=self.projected, blurred=self._blurred)
+
+    @property
+    def _blurred(self) -> Blurred | None:
+        derivatives = self.curve.derivatives
+        if not isinstance(derivatives, Finite):
+            return None
+        return Blurred(self.family, self.curve, derivatives, self.blocks[0], self.movable)
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return self.curve.designs(self.data.X, self.blocks, theta)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from raphson.autodiff.finite import differentiate, jacobian, noise_level
+from raphson.autodiff.finite import SURE, differentiate, jacobian, noise_level
 from raphson.autodiff.trace import readable_errors
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.curves import Curve, parse_curve
@@ -216,7 +216,8 @@ class Finite:
 
     def __init__(self, function: Callable[[Any, Any], Any], parameters: Parameters) -> None:
         self.function, self.parameters = function, parameters
-        self._noise: Any = None
+        self._noise: tuple[float, np.ndarray] | None = None
+        self._last: tuple[bytes, Any, Any] = (b"", None, None)
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self.shaped(theta, x).ravel()
@@ -247,10 +248,23 @@ class Finite:
         value = self.value(theta, x)
         if not np.isfinite(value).all():
             return np.concatenate([value[None], np.full((len(theta), len(value)), np.nan)])
-        if self._noise is None:
-            self._noise = noise_level(lambda t: self.value(t, x), theta)
-        J, _ = jacobian(lambda t: self.value(t, x), theta, noise=self._noise)
+        noise = self._noise_at(theta, x, value)
+        J, error = jacobian(lambda t: self.value(t, x), theta, noise=noise)
+        self._last = (theta.tobytes(), noise, error / SURE)
         return np.concatenate([value[None], J.T])
+
+    def _noise_at(self, theta: np.ndarray, x: Any, value: np.ndarray) -> np.ndarray:
+        """The noise of f, measured anew where f has become some times as large or small."""
+        size = float(np.abs(value).max(initial=0.0))
+        if self._noise is None or not 0.25 * self._noise[0] <= size <= 4.0 * self._noise[0]:
+            self._noise = (size, noise_level(lambda t: self.value(t, x), theta))
+        return self._noise[1]
+
+    def unsure(self, theta: np.ndarray, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Standard deviations of the noise of f, (n,), and of the error of its derivatives, (n, p)."""
+        if self._last[0] != theta.tobytes():
+            self.tangents(theta, x)
+        return self._last[1:]
 
     def many(self, points: np.ndarray, x: Any) -> np.ndarray:
         out: list[Any] = []

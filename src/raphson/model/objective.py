@@ -157,6 +157,8 @@ class Evaluation:
     highest : largest log density of any row with response 0 or 1; near 0, some response is fitted with certainty.
     curvature : what multiplies each block's share of M with a vector, when asked for.
     rows : how many rows were read.
+    noise : how much of ℓ may be noise of the predictor, beyond rounding.
+    blur : how far the maximum may seem to be by that noise alone, in standard errors.
     """
 
     theta: np.ndarray
@@ -167,6 +169,8 @@ class Evaluation:
     highest: float
     curvature: list[BlockCurvature]
     rows: int
+    noise: float = 0.0
+    blur: float = 0.0
 
     @property
     def finite(self) -> bool:
@@ -194,6 +198,7 @@ class Objective:
     projected : (p,) mask of the parameters that `project` finds.
     prior : (p,) precisions of a weak prior, no part of ℓ: it says how far is far along directions that the data say
         nothing of. None where every parameter is to be determined.
+    blurred : adds to an evaluation what noise of the predictor hides of it; None where there is only rounding.
     """
 
     family: Any
@@ -208,6 +213,7 @@ class Objective:
     project: Callable[[np.ndarray], np.ndarray] | None = None
     projected: np.ndarray | None = None
     prior: np.ndarray | None = None
+    blurred: Callable[[Evaluation], Evaluation] | None = None
 
     @property
     def n_params(self) -> int:
@@ -255,7 +261,8 @@ class Objective:
         def one(block: Block) -> Sums:
             return self._block(block, *self.predictor.at(block, theta), need)
 
-        return self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
+        found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
+        return found if self.blurred is None else self.blurred(found)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.

@@ -293,7 +293,10 @@ class Climb:
             self.shrinks = min(0.5, self.distance / math.sqrt(self.here.rows))
         elif not self.polished and 0 < self.previous < math.inf:
             self.shrinks = min(0.5, self.distance / self.previous)
-        return Measured(self.distance, self.previous, self.floor, self.polished, full)
+        return self._measured(full)
+
+    def _measured(self, full: bool) -> Measured:
+        return Measured(self.distance, self.previous, self.floor, self.polished, full, self.here.blur)
 
     def _look_closer(self, own: float) -> None:
         """Near the maximum, have the observed information evaluated too."""
@@ -329,14 +332,14 @@ class Climb:
 
     @property
     def at_floor(self) -> bool:
-        """Whether rounding alone may make up the distance that is left, as where the data have no error."""
-        return self.newton is not None and self.distance <= self._floor()
+        """Whether rounding or noise may make up the distance that is left, as where the data have no error."""
+        return self.newton is not None and (self.distance <= self._floor() or self._measured(False).hidden)
 
     @property
     def resolution(self) -> float:
         """The rounding floor at its worst, κ included: what the certificate allows for, and no reason to stop."""
         factor = self.newton.factor if self.newton is not None else None
-        return self._floor(1.0 if factor is None else factor.condition)
+        return max(self._floor(1.0 if factor is None else factor.condition), self.here.blur)
 
     def _diagonal(self) -> np.ndarray:
         factor = self.newton.factor if self.newton is not None else None

@@ -14,6 +14,9 @@ import numpy as np
 
 from raphson.numeric import EPSILON
 
+TOLERABLE = 1.0
+"""Standard errors up to which noise of the predictor may move an estimate that still counts as one."""
+
 
 class Verdict(Enum):
     """What to do next."""
@@ -36,6 +39,7 @@ class Measured:
     floor : the part of the distance that rounding of the score may make up.
     polished : whether the last step was the full one with the observed information.
     full : whether the last step was a Newton step with α = 1, so that no progress means rounding.
+    blur : the part of the distance that noise of the predictor may make up.
     """
 
     distance: float
@@ -43,6 +47,12 @@ class Measured:
     floor: float
     polished: bool
     full: bool
+    blur: float = 0.0
+
+    @property
+    def hidden(self) -> bool:
+        """Whether noise may make up the whole distance, and it is small beside the standard errors."""
+        return self.distance <= self.blur <= TOLERABLE
 
 
 def judge(measured: Measured, tolerance: float) -> Verdict:
@@ -61,7 +71,7 @@ def judge(measured: Measured, tolerance: float) -> Verdict:
     if d <= tolerance:
         return Verdict.CONVERGED if measured.polished or d <= measured.floor else Verdict.POLISH
     stalled = measured.full and d >= 0.5 * measured.previous
-    if d <= measured.floor or (stalled and d <= 100.0 * measured.floor):
+    if d <= measured.floor or (stalled and (d <= 100.0 * measured.floor or measured.hidden)):
         return Verdict.ROUNDING_FLOOR
     return Verdict.CONTINUE
 

@@ -142,7 +142,8 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
 
     As long as the best one is doubtful too, another search is made, until one finds nothing better.
     """
-    doubt = model.doubts(first.theta, first.status.converged, _condition(first), first.n_iter)
+    arrived = first.status.converged or first.distance <= first.evaluation.blur  # no start sees more than the noise
+    doubt = model.doubts(first.theta, arrived, _condition(first), first.n_iter)
     if not doubt:
         return first, ""
     best, tried = first, 0
@@ -184,7 +185,8 @@ def _condition(result: Result) -> float:
 
 def _level(a: Result, b: Result) -> bool:
     """Whether two maxima are equally high."""
-    return bool(abs(a.evaluation.value - b.evaluation.value) <= 1e-9 * abs(b.evaluation.value))
+    within = 1e-9 * abs(b.evaluation.value) + b.evaluation.noise
+    return bool(abs(a.evaluation.value - b.evaluation.value) <= within)
 
 
 def _better(trial: Result, best: Result) -> bool:

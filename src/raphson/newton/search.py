@@ -32,8 +32,8 @@ Evaluate = Callable[[np.ndarray], Evaluation]
 
 
 def value_noise(evaluation: Evaluation) -> float:
-    """How much of ℓ may be rounding: a few ε times what was added up."""
-    return 8.0 * EPSILON * max(abs(evaluation.value), float(evaluation.rows))
+    """How much of ℓ may be rounding, a few ε times what was added up, or noise of the predictor."""
+    return 8.0 * EPSILON * max(abs(evaluation.value), float(evaluation.rows)) + evaluation.noise
 
 
 def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, step: np.ndarray) -> bool:
