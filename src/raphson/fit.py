@@ -394,7 +394,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
         Notes
         -----
-        Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 6.3 and 7.2.
+        Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 6.3 and 7.2. Replicates that are
+        refitted in batches are taken to 1e-5 of a standard error, far below what their number leaves uncertain.
 
         Examples
         --------

@@ -22,6 +22,7 @@ from raphson.inference import bootstrap as bootstrap_intervals
 from raphson.inference.hypotheses import Test
 from raphson.inference.influence import dfbeta
 from raphson.model.base import Model, RowTable
+from raphson.model.replicates import CommonRows
 from raphson.newton import replicates
 from raphson.newton.batch import inverses
 from raphson.newton.estimate import Estimate, Options, estimate
@@ -315,9 +316,18 @@ class _Draws:
 
 def resampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
     """How often each of `n` units is drawn in `n` draws with replacement, (count, n)."""
-    drawn = rng.integers(0, n, (count, n))
-    drawn += n * np.arange(count)[:, None]
-    return np.bincount(drawn.reshape(-1), minlength=count * n).reshape(count, n).astype(np.float64)
+    counts = np.empty((count, n))
+    together = max(1, DRAWN_TOGETHER // n)
+    for start in range(0, count, together):
+        some = counts[start : start + together]
+        drawn = rng.integers(0, n, some.shape)
+        drawn += n * np.arange(len(some))[:, None]
+        some[:] = np.bincount(drawn.reshape(-1), minlength=some.size).reshape(some.shape)
+    return counts
+
+
+DRAWN_TOGETHER = 2**14
+"""So many draws stay in the processor's cache until they are counted."""
 
 
 @dataclass(frozen=True)
@@ -356,13 +366,21 @@ class Refitting:
         return 16 if batch is None else batch.chunk
 
     @cached_property
-    def _common(self) -> Any:
-        """Rows at the start, of weight 1: where only weights differ, all replicates have them in common."""
+    def _common(self) -> CommonRows | None:
+        """What each row adds at the start: where only weights differ, all replicates begin with it."""
         batch = self.model.replicates
-        return (
-            None
-            if batch is None or not batch.shares_rows
-            else batch.rows(self.start[None], self.model.y, np.ones(len(self.model.y)))
+        assert batch is not None
+        kinds = replicates.kinds_of(batch, self.information)
+        counts = (self.base_weight > 0).astype(float)
+        return batch.common(self.start, self.model.y, counts, kinds, self.dispersion is None)
+
+    @cached_property
+    def _slopes(self) -> replicates.Slopes | None:
+        """Third derivatives of the model's own likelihood at the start."""
+        batch, model = self.model.replicates, self.model
+        assert batch is not None
+        return replicates.information_slopes(
+            batch, self.start, model.y, self.base_weight, model.penalty, self.information
         )
 
     @cached_property
@@ -406,12 +424,13 @@ class Refitting:
             batch,
             self.start,
             y,
-            np.broadcast_to(counts * self.base_weight, (B, len(self.base_weight))),
+            counts * self.base_weight,
             penalty=self.model.penalty,
             free=self.free if free is None else free,
             residual_df=self.residual_df(counts, B) if self.dispersion is None else None,
             kind=self.information,
             common=self._common if y.ndim == 1 else None,
+            slopes=self._slopes,
         )
 
     def residual_df(self, counts: np.ndarray, B: int) -> np.ndarray:

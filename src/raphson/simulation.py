@@ -202,9 +202,8 @@ class _Study:
         """Penalised log-likelihoods (count,) at unit dispersion."""
         batch, weight = self.refitting.model.replicates, self.refitting.base_weight
         assert batch is not None
-        value = batch.rows(theta, y, weight).value
-        assert value is not None
-        total = np.where(weight > 0, value, 0.0) @ weight
+        total = batch.sums(theta, y, weight, (), values=True).value
+        assert total is not None
         penalty = self.refitting.model.penalty
         return total if penalty is None else total - 0.5 * np.einsum("rp,pq,rq->r", theta, penalty, theta)
 

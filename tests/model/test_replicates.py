@@ -69,3 +69,70 @@ def test_more_rows_than_a_block_holds():
     rows = model.replicates.rows(np.array([[1.0, 0.0, 0.0], [0.5, 0.1, 0.0]]), model.y, np.ones(20_000))
     np.testing.assert_allclose(rows.mean[0, 0], np.e)
     np.testing.assert_allclose(rows.score[1, 0], model.y - rows.mean[1, 0])
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_sums_run_over_groups_of_replicates(family, monkeypatch):
+    from raphson.model import replicates
+
+    model = model_of(family, CASES[family])
+    batch, rng = model.replicates, np.random.default_rng(2)
+    theta, counts = 0.1 * rng.normal(size=(7, batch.n_params)), rng.poisson(1.0, (7, 60)).astype(float)
+    if family == "gamma":
+        theta[:, 0] += 1.0  # the mean is 1/η
+    kinds, fixed = ("observed", "expected"), model.family.dispersion_fixed
+    whole = batch.sums(theta, model.y, counts, kinds, values=True, pearson=not fixed)
+    monkeypatch.setattr(replicates, "GROUP_ROWS", 130)
+    groups = batch.sums(theta, model.y, counts, kinds, values=True, pearson=not fixed)
+    for one, other in zip((whole.score, whole.value), (groups.score, groups.value), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    for kind in kinds:
+        np.testing.assert_allclose(whole.information[kind], groups.information[kind], rtol=1e-12, atol=1e-12)
+    assert (whole.pearson is None) == fixed
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_common_rows_are_the_rows_of_each(family):
+    model = model_of(family, CASES[family])
+    batch, rng = model.replicates, np.random.default_rng(3)
+    theta, counts = 0.1 * rng.normal(size=batch.n_params), rng.poisson(1.0, (5, 60)).astype(float)
+    counts[:, 7] = 0.0
+    if family == "gamma":
+        theta[0] += 1.0
+    kinds, pearson = ("observed", "expected"), not model.family.dispersion_fixed
+    common = batch.common(theta, model.y, counts.max(axis=0).clip(0, 1), kinds, pearson)
+    found, own = common.sums(counts), batch.sums(np.tile(theta, (5, 1)), model.y, counts, kinds, True, pearson)
+    np.testing.assert_allclose(found.score, own.score, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(found.value, own.value, rtol=1e-11)
+    for kind in kinds:
+        np.testing.assert_allclose(found.information[kind], own.information[kind], rtol=1e-11, atol=1e-11)
+    if pearson:
+        np.testing.assert_allclose(found.pearson, own.pearson, rtol=1e-11)
+
+
+def test_common_rows_that_are_too_many_are_not_kept(monkeypatch):
+    from raphson.model import replicates
+
+    monkeypatch.setattr(replicates, "MOST_PRODUCTS", 10)
+    model = model_of("poisson", CASES["poisson"])
+    assert model.replicates.common(np.zeros(3), model.y, np.ones(60), ("observed",)) is None
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian", "quasipoisson"])
+def test_rows_in_numpy_are_the_compiled_ones(family):
+    model = model_of(family, CASES["poisson" if "poisson" in family else "binomial"])
+    batch, rng = model.replicates, np.random.default_rng(4)
+    theta, counts = rng.normal(size=(5, 3)), rng.poisson(1.0, (5, 60)).astype(float)
+    assert model.family.host_mean is not None
+    numpy, compiled = batch.rows(theta, model.y, counts, values=False), batch.rows(theta, model.y, counts)
+    np.testing.assert_allclose(numpy.score, compiled.score, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(numpy.observed, compiled.observed, rtol=1e-12, atol=1e-13)
+    if not model.family.dispersion_fixed:
+        np.testing.assert_allclose(numpy.mean, compiled.mean, rtol=1e-12)
+
+
+def test_other_links_have_no_rows_in_numpy():
+    from raphson.model.families import Binomial, Gaussian, Poisson
+
+    for family in (Binomial(link="probit"), Poisson(link="sqrt"), Gaussian(link="log")):
+        assert family.host_mean is None

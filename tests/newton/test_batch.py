@@ -223,3 +223,26 @@ def test_compiled_code_goes_with_the_function():
 def test_numbers_of_problems_must_agree():
     with pytest.raises(ModelError, match="one row for each of 4 problems"):
         batch.solve(batch.least_squares(decay), np.ones((3, 3)), {"y": np.ones((4, 30))}, {"x": X})
+
+
+def test_inverses_of_definite_matrices_alone():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(6, 4, 8))
+    M = A @ A.swapaxes(1, 2) * np.outer([1e-8, 1.0, 1e3, 1e8], [1e-8, 1.0, 1e3, 1e8])
+    M[1] = np.diag([1.0, 1.0, -1.0, -1.0])  # its determinant is 1
+    M[2] += np.nan
+    M[3, 1] = M[3, 0] * 1e8
+    M[3, :, 1] = M[3, :, 0] * 1e8
+    V = batch.inverses(M, np.ones((6, 4), dtype=bool))
+    assert np.isnan(V[[1, 2, 3]]).all()
+    for i in (0, 4, 5):
+        np.testing.assert_allclose(
+            V[i] @ M[i], np.eye(4), atol=1e-9 * np.abs(V[i]).max() * np.abs(M[i]).max() * 1e-16 + 1e-6
+        )
+
+
+def test_an_inverse_of_nearly_dependent_columns_is_given():
+    near = 1.0 - 1e-9  # the determinant does not tell that the smallest eigenvalue, 1e-9, is above the tolerance
+    M = np.full((1, 12, 12), near) + (1.0 - near) * np.eye(12)
+    V = batch.inverses(M, np.ones((1, 12), dtype=bool))
+    np.testing.assert_allclose(V[0] @ M[0], np.eye(12), atol=1e-6)

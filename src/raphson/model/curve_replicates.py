@@ -46,9 +46,8 @@ class CurveReplicates(Replicates):
     def one_information(self) -> bool:
         return False
 
-    @property
-    def shares_rows(self) -> bool:
-        return False
+    def common(self, *unused: Any, **unused_too: Any) -> None:
+        """Rows add bends of their own to the information, too much to keep."""
 
     def rows(self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool = True) -> ReplicateRows:
         """As for linear predictors, with the slope ∂f/∂θ."""

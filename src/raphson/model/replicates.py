@@ -7,12 +7,14 @@ For R replicates with coefficients Θ (R, p) everything is a matrix product,
     scores  = U X,   U (R, n) weighted row scores   (R, p)
     M       = W Z,   Z (n, p(p+1)/2) the products x_ij x_ik, W (R, n) weighted row information
 
-and the row quantities are those of the compiled step that a single fit uses, over R·n rows.
+and the row quantities are those of the family's compiled step, over the rows of as many replicates as the processor's
+cache holds. Where replicates differ in their weights alone and stand at one θ, the rows are evaluated once, and
+everything is one product of the weights (R, n) with what each row adds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -23,10 +25,13 @@ from raphson.data.blocks import BLOCK_ROWS, Block, padded
 from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64
 
-CHUNK_ROWS = 4 * BLOCK_ROWS[-1]
-"""Rows of the replicates that are worked on together."""
+CHUNK_ROWS = 16 * BLOCK_ROWS[-1]
+"""Rows of the replicates that step together."""
 
-SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1], CHUNK_ROWS)
+GROUP_ROWS = 4 * BLOCK_ROWS[-1]
+"""Rows of the replicates that are summed together: the processor's cache holds them."""
+
+SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1], GROUP_ROWS)
 """Rows that are evaluated together."""
 
 MOST_DENSE = 2**27
@@ -45,7 +50,7 @@ class ReplicateRows:
     value : (R, n) unweighted log densities, up to terms without η; None where they were not asked for.
     score : (R, K, n) weighted.
     observed, expected : (R, K, K, n) weighted.
-    mean : (R, C, n).
+    mean : (R, C, n); None where neither it nor the values were asked for.
     slope : (R, n, p) ∂η/∂θ, where the predictor is not linear; else None.
     theta : (R, p) where that was taken.
     """
@@ -54,19 +59,79 @@ class ReplicateRows:
     score: np.ndarray
     observed: np.ndarray
     expected: np.ndarray
-    mean: np.ndarray
+    mean: np.ndarray | None
     slope: np.ndarray | None = None
     theta: np.ndarray | None = None
 
-    def taken(self, which: np.ndarray) -> ReplicateRows:
+
+@dataclass(frozen=True)
+class ReplicateSums:
+    """Sums over the rows of R replicates.
+
+    Attributes
+    ----------
+    score : (R, p).
+    information : kind ("observed", "expected") to (R, p, p), as many as were asked for.
+    value : (R,) log-likelihoods, up to terms without η; None where they were not asked for.
+    pearson : (R,) Σ w (y − μ)²/V(μ); None where it was not asked for.
+    """
+
+    score: np.ndarray
+    information: Mapping[str, np.ndarray]
+    value: np.ndarray | None = None
+    pearson: np.ndarray | None = None
+
+    def taken(self, which: np.ndarray) -> ReplicateSums:
         """Those of some replicates, by a mask (R,)."""
         if which.all():
             return self
-        taken: dict[str, Any] = {}
-        for name in ReplicateRows.__dataclass_fields__:
-            part = getattr(self, name)
-            taken[name] = part if part is None or len(part) == 1 else part[which]
-        return ReplicateRows(**taken)
+        return ReplicateSums(
+            self.score[which],
+            {kind: M[which] for kind, M in self.information.items()},
+            None if self.value is None else self.value[which],
+            None if self.pearson is None else self.pearson[which],
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[ReplicateSums]) -> ReplicateSums:
+        if len(parts) == 1:
+            return parts[0]
+
+        def together(tables: list[Any]) -> Any:
+            return None if tables[0] is None else np.concatenate(tables)
+
+        return ReplicateSums(
+            np.concatenate([part.score for part in parts]),
+            {kind: np.concatenate([part.information[kind] for part in parts]) for kind in parts[0].information},
+            together([part.value for part in parts]),
+            together([part.pearson for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class CommonRows:
+    """What each row adds at one θ, for replicates that differ in the weights of the rows alone.
+
+    Attributes
+    ----------
+    table : (n, c) of each row its log density, its part of Pearson's statistic, its score (p) and the lower triangle
+        of each kind of its information, at weight 1; zeros for rows that never count.
+    kinds : of the informations.
+    n_params : p.
+    """
+
+    table: np.ndarray
+    kinds: Sequence[str]
+    n_params: int
+
+    def sums(self, weight: np.ndarray) -> ReplicateSums:
+        """Sums of replicates with weights (R, n)."""
+        p, q = self.n_params, self.n_params * (self.n_params + 1) // 2
+        total = weight @ self.table
+        starts = [2 + p + i * q for i in range(len(self.kinds))]
+        packed = {kind: total[:, start : start + q] for kind, start in zip(self.kinds, starts, strict=True)}
+        information = {kind: M[:, _symmetric(p)] for kind, M in packed.items()}
+        return ReplicateSums(total[:, 2 : 2 + p], information, total[:, 0], total[:, 1])
 
 
 @dataclass(frozen=True)
@@ -100,11 +165,6 @@ class Replicates:
         """Whether the observed and the expected information are one."""
         return bool(self.family.canonical)
 
-    @property
-    def shares_rows(self) -> bool:
-        """Whether rows at one θ may be weighted anew for each replicate."""
-        return True
-
     @cached_property
     def n_params(self) -> int:
         return max(part.stop for part in self.slices)
@@ -119,25 +179,84 @@ class Replicates:
         eta = np.stack([theta[:, part] @ X.T for X, part in zip(self.designs, self.slices, strict=True)])
         return eta if self.offset is None else eta + self.offset[:, None]
 
+    def sums(
+        self,
+        theta: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray,
+        kinds: Sequence[str],
+        values: bool = False,
+        pearson: bool = False,
+    ) -> ReplicateSums:
+        """Sums at Θ (R, p) with responses (R, n) and weights (R, n), or (n,) of each for all."""
+        group, found = max(1, GROUP_ROWS // self.n_rows), []
+        for start in range(0, len(theta), group):
+            cut = slice(start, start + group)
+            own_y, own_weight = (table if table.ndim == 1 else table[cut] for table in (y, weight))
+            rows = self.rows(theta[cut], own_y, own_weight, values)
+            found.append(
+                ReplicateSums(
+                    self.score_of(rows),
+                    {kind: self.information_of(rows, kind) for kind in kinds},
+                    _weighted_sum(rows.value, own_weight) if values else None,
+                    _weighted_sum(self._pearson(rows.mean, own_y), own_weight) if pearson else None,
+                )
+            )
+        return ReplicateSums.joined(found)
+
+    def _pearson(self, mean: np.ndarray | None, y: np.ndarray) -> np.ndarray:
+        """(y − μ)²/V(μ), (R, n), from means (R, C, n)."""
+        assert mean is not None
+        square = (y - mean[:, 0]) ** 2
+        with np.errstate(all="ignore"):
+            return np.where(square > 0, square / self.family.variance(mean[:, 0]), 0.0)
+
+    def common(
+        self, theta: np.ndarray, y: np.ndarray, counts: np.ndarray, kinds: Sequence[str], pearson: bool = False
+    ) -> CommonRows | None:
+        """What each row adds at θ (p,) with responses y (n,); None where that is too much to keep.
+
+        `counts` (n,) is 1 for the rows that count in any replicate, and 0 for others.
+        """
+        n, p = self.n_rows, self.n_params
+        if n * p * p > MOST_PRODUCTS:
+            return None
+        rows = self.rows(theta[None], y, counts)
+        score, parts = np.zeros((n, p)), []
+        for k, (X, part) in enumerate(zip(self.designs, self.slices, strict=True)):
+            score[:, part] += rows.score[0, k][:, None] * X
+        for kind in kinds:
+            W, M = (rows.observed if kind == "observed" else rows.expected)[0], np.zeros((n, p, p))
+            for k, (X, part) in enumerate(zip(self.designs, self.slices, strict=True)):
+                for j, (Y, other) in enumerate(zip(self.designs, self.slices, strict=True)):
+                    M[:, part, other] += X[:, :, None] * (W[k, j][:, None] * Y)[:, None, :]
+            parts.append(M[:, *np.tril_indices(p)])
+        assert rows.value is not None
+        square = self._pearson(rows.mean, y)[0] if pearson else np.zeros(n)
+        single = np.where(counts > 0, np.stack([rows.value[0], square]), 0.0).T
+        return CommonRows(np.concatenate([single, score, *parts], axis=1), tuple(kinds), p)
+
     def rows(self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool = True) -> ReplicateRows:
         """Row quantities at Θ (R, p) with responses (R, n) and weights (R, n), or (n,) of each for all.
 
-        Without `values`, whose logarithms take half of the time, the log densities are left out.
+        Without `values`, whose logarithms take half of the time, the log densities are left out, and the means where φ
+        is known.
         """
         return self.rows_at(self.eta(theta), y, weight, values)
 
     def rows_at(self, eta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool) -> ReplicateRows:
         """Row quantities at predictors (K, R, n)."""
+        if not values and self.family.host_mean is not None:
+            return self._on_host(eta[0], y, weight)
         R, n = eta.shape[1], self.n_rows
         eta = eta.reshape(len(eta), R * n)
         y = np.broadcast_to(y, (R, n)).reshape(-1)
         weight = np.broadcast_to(weight, (R, n)).reshape(-1)
-        size = next((size for size in self.sizes if R * n <= size), self.sizes[-1])
-        # Without a closed form the value comes with its derivatives, and nothing is saved by leaving it out.
-        evaluate = self._derivatives if self.family.canonical and not values else self._all
+        evaluate = self._all if values or self.family.own_rows is not None else self._derivatives
         parts = []
-        for start in range(0, R * n, size):
-            cut = slice(start, min(start + size, R * n))
+        for start in range(0, R * n, self.sizes[-1]):
+            cut = slice(start, min(start + self.sizes[-1], R * n))
+            size = next(size for size in self.sizes if cut.stop - start <= size)
             block = _block(y[cut], weight[cut], size)
             if self.extra:
                 number = np.arange(cut.start, cut.stop) % n
@@ -155,6 +274,15 @@ class Replicates:
         expected = observed if parts[0][3] is None or self.family.canonical else joined(3)
         return ReplicateRows(value, score, observed, expected, joined(4))
 
+    def _on_host(self, eta: np.ndarray, y: np.ndarray, weight: np.ndarray) -> ReplicateRows:
+        """Score y − μ and information V(μ) of a canonical family, at predictors (R, n)."""
+        with np.errstate(all="ignore"):
+            mean = self.family.host_mean(eta)
+            score = y - mean
+            score *= weight
+            W = (self.family.variance(mean) * weight)[:, None, None]
+        return ReplicateRows(None, score[:, None], W, W, None if self.family.dispersion_fixed else mean[:, None])
+
     def _all(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
         found = evaluate_rows(self.family, block, eta)
         # Of a likelihood of one's own the expected information is an integral for each row; nothing here needs it.
@@ -164,8 +292,7 @@ class Replicates:
     def _derivatives(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
         with x64():
             found = _compiled()(self.family, block.y, eta, block.weight, anchor())
-            score, information, mean = (np.asarray(table)[..., : block.rows] for table in found)
-            return None, score, information, information, mean
+            return None, *(None if table is None else np.asarray(table)[..., : block.rows] for table in found)
 
     def score_of(self, rows: ReplicateRows) -> np.ndarray:
         """Scores (R, p)."""
@@ -237,11 +364,18 @@ def _compiled() -> Any:
         def weigh(quantity: Any) -> Any:
             return jnp.where(weight > 0, weight * quantity, 0.0)
 
-        # Of a canonical family, whose two informations are one. Where φ is known the mean is not needed either.
-        mean = jnp.zeros((1, *y.shape)) if family.dispersion_fixed else rows.mean
-        return weigh(rows.score), weigh(rows.observed), mean
+        # What is written back to memory costs more than what is computed: the expected information of a canonical
+        # family is the observed one, and where φ is known the mean is not needed.
+        expected = None if family.canonical else weigh(rows.expected)
+        return weigh(rows.score), weigh(rows.observed), expected, None if family.dispersion_fixed else rows.mean
 
     return jax.jit(derivatives, keep_unused=True)
+
+
+def _weighted_sum(table: np.ndarray | None, weight: np.ndarray) -> np.ndarray:
+    """Σ w t (R,) over rows that count, of t (R, n) and w (R, n) or (n,)."""
+    assert table is not None
+    return np.einsum("rn,rn->r", np.where(weight > 0, table, 0.0), np.broadcast_to(weight, table.shape))
 
 
 def _block(y: np.ndarray, weight: np.ndarray, size: int) -> Block:

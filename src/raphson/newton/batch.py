@@ -16,6 +16,7 @@ after every few steps the unfinished ones are gathered into fewer chunks, so tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -493,7 +494,14 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
     A = np.where(np.reshape(finite, (-1, 1, 1)), A, 0.0)
     # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
     smallest = SINGULAR_PIVOT if M.shape[1] > 1 else 0.0
-    good = np.reshape(np.linalg.eigvalsh(A).min(axis=1) > smallest, (-1, 1, 1))
+    # Of a positive definite A with unit diagonal the eigenvalues other than the smallest λ multiply to
+    # (p/(p - 1))^(p - 1) < e at most, as they sum to less than p: λ > det A/e, which the Cholesky factor tells.
+    sound = np.zeros(len(A), dtype=bool)
+    with suppress(np.linalg.LinAlgError):
+        sound = np.prod(np.einsum("bii->bi", np.linalg.cholesky(A)), axis=1) ** 2 > math.e * smallest
+    if not sound.all():
+        sound[~sound] = np.linalg.eigvalsh(A[~sound]).min(axis=1) > smallest
+    good = np.reshape(sound, (-1, 1, 1))
     V = np.linalg.inv(np.where(good, A, np.eye(M.shape[1])))
     return np.where(both & good, V * s[:, :, None] * s[:, None, :], np.nan)
 

@@ -1,24 +1,44 @@
 """Newton's method for many replicates of one data set at once: bootstrap samples, simulated responses.
 
 Each replicate takes full steps with its observed information (the expected one where that is not positive definite).
-All start at the same estimate, some standard errors from their maxima, so that three steps suffice. A step that starts
-so near that the next distance is below the tolerance, as the last two tell of quadratic convergence, is the last: what
-it leaves is not measured again. Likelihoods are looked at only where the distance does not shrink as it should: such
-replicates start once more, and halve a step that lowers their likelihood.
+All start at the same estimate, some standard errors from their maxima. There the third derivatives T = ∂M/∂θ of the
+estimate's own likelihood are known, and they bend the step: from
+
+    0 = s − M d − ½ T[d, d] + O(d³)   follows   d = M⁻¹ s − ½ M⁻¹ T[M⁻¹ s, M⁻¹ s] + O(d³)
+
+(Chebyshev's method). The T of a replicate is another one, but only by the order of d, in which the step is wrong
+anyway. So two steps suffice for most, the first from rows that all have in common. A step that starts so near that the
+next distance is below the tolerance is the last: what it leaves is not measured again. Likelihoods are looked at only
+where the distance does not shrink as it should: such replicates start once more, and halve a step that lowers their
+likelihood.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from raphson.model.replicates import ReplicateRows, Replicates
+from raphson.model.replicates import CommonRows, Replicates, ReplicateSums
 from raphson.newton.status import Status
 
 MOST_HALVINGS = 12
 NEAR = 1e-3
 """Distance in standard errors below which convergence is trusted to be quadratic."""
+NEAR_BENT = 0.1
+"""The same where the third derivatives tell how far from quadratic the likelihood is."""
+MOST_BENT = 0.3
+"""A step that they bend by more than this share of its length is taken straight: they do not describe it well."""
+MOST_SLOPES = 64
+"""Up to so many parameters third derivatives are taken: they cost two evaluations of the data for each."""
+
+
+class Slopes(NamedTuple):
+    """∂M/∂θ, each (p, p, p), the last index that of θ: of the observed information, and of the one that is reported."""
+
+    observed: np.ndarray
+    reported: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,8 @@ class Refits:
     Attributes
     ----------
     theta : (R, p) estimates.
-    information : (R, p, p) expected or observed information (as asked for) at unit dispersion, the penalty included.
+    information : (R, p, p) expected or observed information (as asked for) at unit dispersion, the penalty included; to
+        three digits, as the last step is extrapolated over.
     pearson : (R,) Pearson's statistic Σ w (y − μ)²/V(μ), NaN where the family has no variance function.
     score : (R, p) scores at the *start*, at unit dispersion.
     distance : (R,) from the maximum in standard errors, as the last step left it.
@@ -45,69 +66,56 @@ class Refits:
     status: np.ndarray
 
 
+@dataclass
 class _Climb:
-    """The state of all replicates of a chunk."""
+    """The likelihoods of all replicates of a chunk.
 
-    def __init__(
-        self,
-        model: Replicates,
-        y: np.ndarray,
-        weight: np.ndarray,
-        penalty: np.ndarray | None,
-        kind: str,
-        common: ReplicateRows | None,
-        guarded: bool,
-    ) -> None:
-        self.model, self.kind, self.penalty, self.common = model, kind, penalty, common
-        self.guarded = guarded
-        self.y, self.weight = y, weight
+    Attributes
+    ----------
+    model, y, weight, penalty, kind, common : as of :func:`refit`.
+    pearson : whether φ is estimated.
+    guarded : whether likelihoods are looked at.
+    """
 
-    def evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[ReplicateRows, np.ndarray, np.ndarray]:
-        """Rows, penalised value (r,) and score (r, p) of some replicates."""
-        y = self.y[which] if self.y.ndim == 2 else self.y
-        weight = self.weight[which] if self.weight.ndim == 2 else self.weight
+    model: Replicates
+    y: np.ndarray
+    weight: np.ndarray
+    penalty: np.ndarray | None
+    kind: str
+    common: CommonRows | None
+    pearson: bool
+    guarded: bool = False
+
+    def evaluate(self, theta: np.ndarray, which: np.ndarray) -> ReplicateSums:
+        """Penalised sums of some replicates, by their numbers."""
         if self.common is None:
-            rows = self.model.rows(theta, y, weight, values=self.guarded)
+            kinds = kinds_of(self.model, self.kind)
+            sums = self._sums(theta, which, kinds, values=self.guarded, pearson=self.pearson)
         else:
-            rows, self.common = self._weighted(self.common, weight), None
-        return rows, *self.summed(rows, weight, theta)
+            sums, self.common = self.common.sums(self._of(self.weight, which)), None
+        if self.penalty is None:
+            return sums
+        pull = theta @ self.penalty
+        value = None if sums.value is None else sums.value - 0.5 * np.einsum("rp,rp->r", theta, pull)
+        information = {kind: M + self.penalty for kind, M in sums.information.items()}
+        return replace(sums, value=value, score=sums.score - pull, information=information)
 
-    def _weighted(self, rows: ReplicateRows, weight: np.ndarray) -> ReplicateRows:
-        """Unweighted rows at one θ, as so weighted replicates have them."""
-
-        def times(quantity: np.ndarray) -> np.ndarray:
-            w = weight.reshape(len(weight), *(1,) * (quantity.ndim - 2), -1)
-            return np.where(w > 0, w * quantity, 0.0)
-
-        expected = times(rows.expected)
-        observed = expected if rows.observed is rows.expected else times(rows.observed)
-        value = None if rows.value is None else np.broadcast_to(rows.value, weight.shape)
-        return ReplicateRows(value, times(rows.score), observed, expected, rows.mean)
-
-    def summed(self, rows: ReplicateRows, weight: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        score = self.model.score_of(rows)
-        value = np.zeros(len(score))
-        if self.guarded and rows.value is not None:
-            weight = np.broadcast_to(weight, rows.value.shape)
-            value = np.einsum("rn,rn->r", np.where(weight > 0, rows.value, 0.0), weight)
-        if self.penalty is not None:
-            pull = theta @ self.penalty
-            value, score = value - 0.5 * np.einsum("rp,rp->r", theta, pull), score - pull
-        return value, score
-
-    def information(self, rows: ReplicateRows, kind: str) -> np.ndarray:
-        M = self.model.information_of(rows, kind)
+    def expected(self, theta: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Penalised expected information of some replicates."""
+        M = self._sums(theta, which, ("expected",)).information["expected"]
         return M if self.penalty is None else M + self.penalty
 
-    def pearson(self, mean: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """Σ w (y − μ)²/V(μ), from means (r, C, n)."""
-        y = self.y[which] if self.y.ndim == 2 else self.y
-        weight = self.weight[which] if self.weight.ndim == 2 else self.weight
-        mean = mean[:, 0]
-        square = (y - mean) ** 2
-        with np.errstate(all="ignore"):
-            terms = np.where((weight > 0) & (square > 0), weight * square / self.model.family.variance(mean), 0.0)
-        return terms.sum(axis=1)
+    def _sums(self, theta: np.ndarray, which: np.ndarray, kinds: tuple[str, ...], **asked: bool) -> ReplicateSums:
+        return self.model.sums(theta, self._of(self.y, which), self._of(self.weight, which), kinds, **asked)
+
+    @staticmethod
+    def _of(table: np.ndarray, which: np.ndarray) -> np.ndarray:
+        return table if table.ndim == 1 or len(which) == len(table) else table[which]
+
+
+def kinds_of(model: Replicates, reported: str) -> tuple[str, ...]:
+    """The informations that steps are taken with and that are reported."""
+    return ("observed",) if model.one_information or reported == "observed" else ("observed", reported)
 
 
 def refit(
@@ -120,8 +128,9 @@ def refit(
     free: np.ndarray | None = None,
     residual_df: np.ndarray | float | None = None,
     kind: str = "expected",
-    common: ReplicateRows | None = None,
-    tol: float = 1e-6,
+    common: CommonRows | None = None,
+    slopes: Slopes | None = None,
+    tol: float = 1e-5,
     max_iter: int = 25,
 ) -> Refits:
     """Maximise the likelihood of a chunk of replicates.
@@ -136,7 +145,8 @@ def refit(
     free : (p,) mask of the parameters to estimate; the others stay at `start`.
     residual_df : (R,) or a number, the divisor of Pearson's statistic for φ̂, where φ is estimated.
     kind : which information to return: "expected" or "observed".
-    common : rows at `start` of weight 1, (1, ...), where y is (n,): all begin with them.
+    common : what each row adds at `start`, where y is (n,): all begin with it.
+    slopes : of the likelihood that the replicates vary, near the start; see :func:`information_slopes`.
     tol : distance to the maximum in standard errors.
     max_iter : steps of each.
     """
@@ -145,14 +155,14 @@ def refit(
     free = np.ones(p, dtype=bool) if free is None else free
 
     with np.errstate(all="ignore"):
-        climb = _Climb(model, y, weight, penalty, kind, common, guarded=False)
-        found = _refit(climb, R, start, free, residual_df, tol, max_iter)
+        climb = _Climb(model, y, weight, penalty, kind, common, residual_df is not None)
+        found = _refit(climb, R, start, free, residual_df, slopes, tol, max_iter)
         left = np.flatnonzero(found.status != Status.CONVERGED)
         if len(left):
             own_y, own_weight = y[left] if y.ndim == 2 else y, weight[left] if weight.ndim == 2 else weight
             df = residual_df[left] if isinstance(residual_df, np.ndarray) else residual_df
-            climb = _Climb(model, own_y, own_weight, penalty, kind, common, guarded=True)
-            again = _refit(climb, len(left), start, free, df, tol, max_iter)
+            climb = _Climb(model, own_y, own_weight, penalty, kind, common, residual_df is not None, guarded=True)
+            again = _refit(climb, len(left), start, free, df, None, tol, max_iter)
             for name in Refits.__dataclass_fields__:
                 getattr(found, name)[left] = getattr(again, name)
     return found
@@ -164,6 +174,7 @@ def _refit(
     start: np.ndarray,
     free: np.ndarray,
     residual_df: np.ndarray | float | None,
+    slopes: Slopes | None,
     tol: float,
     max_iter: int,
 ) -> Refits:
@@ -174,12 +185,13 @@ def _refit(
     n_iter = np.zeros(R, dtype=int)
     information, value = np.full((R, p, p), np.nan), np.full(R, -np.inf)
     pearson, first = np.full(R, np.nan), np.full((R, p), np.nan)
-    size, step = np.ones(R), np.zeros((R, p))
+    size, step, turned = np.ones(R), np.zeros((R, p)), np.zeros(R)
     active = np.arange(R)
     trial = theta.copy()
-    one_information = climb.model.one_information
     while len(active):
-        rows, new_value, score = climb.evaluate(trial[active], active)
+        sums = climb.evaluate(trial[active], active)
+        score = sums.score
+        new_value = sums.value if climb.guarded and sums.value is not None else np.zeros(len(active))
         # A trial that lowers the likelihood by more than rounding is drawn back.
         drop = value[active] - new_value
         worse = (
@@ -194,33 +206,49 @@ def _refit(
         if len(good):
             keep = ~worse
             theta[good], value[good], score = trial[good], new_value[keep], score[keep]
-            rows = rows.taken(keep)
-            M = climb.information(rows, "observed")
-            d, square, definite = _solve(M, score, free)
-            if not definite.all():
+            sums = sums.taken(keep)
+            M = sums.information["observed"]
+            solve = _Solve(M, free)
+            if not solve.definite.all():
                 M = M.copy()
-                M[~definite] = climb.information(rows.taken(~definite), "expected")
-                d, square, definite = _solve(M, score, free)
+                M[~solve.definite] = climb.expected(theta[good[~solve.definite]], good[~solve.definite])
+                solve = _Solve(M, free)
+            definite = solve.definite
+            d, square = solve(score)
             dispersion: np.ndarray | float = 1.0
             if residual_df is not None:
-                pearson[good] = climb.pearson(rows.mean, good)
+                pearson[good] = sums.pearson
                 df = residual_df[good] if isinstance(residual_df, np.ndarray) else residual_df
                 dispersion = np.where(pearson[good] > 0, pearson[good] / df, 1.0)
             here = np.sqrt(np.maximum(square, 0.0) / dispersion)
             begun = n_iter[good] == 0
             first[good[begun]] = score[begun]
-            information[good] = (
-                M if climb.kind == "observed" or one_information else climb.information(rows, "expected")
-            )
-            # With d_{k+1} = c d_k², c as the last two distances tell, the next one is c d_k².
-            ahead = here**2 * np.minimum(np.where(begun, np.inf, here / before[good] ** 2), 1.0)
-            last = definite & (here <= NEAR) & ((ahead <= tol) | (here <= tol))
+            information[good] = sums.information.get(climb.kind, M)
+            if slopes is None:
+                # With d_{k+1} = c d_k², c as the last two distances tell, the next one is c d_k².
+                ahead = here**2 * np.minimum(np.where(begun, np.inf, here / before[good] ** 2), 1.0)
+                near = here <= NEAR
+            else:
+                bend, length = solve(-0.5 * np.einsum("rij,rj->ri", change(slopes.observed, d), d))
+                share = np.sqrt(np.maximum(length, 0.0) / np.where(square > 0, square, 1.0))
+                described = definite & (share < MOST_BENT)
+                d = np.where(described[:, None], d + bend, d)
+                turned[good[begun]] = share[begun]
+                # A bent step leaves the share by which T is wrong of its bend: what the bend was of the first step,
+                # over which T changed much as M did, and what it is of this one.
+                ahead = (
+                    here * share * np.where(described & ~begun, np.minimum(10.0 * turned[good] + share, 1.0), np.inf)
+                )
+                near = here <= NEAR_BENT
+            last = definite & near & ((ahead <= tol) | (here <= tol))
             before_last = before[good]
             before[good] = here
             distance[good] = np.where(last, np.minimum(ahead, here), here)
             step[good], size[good] = d, 1.0
             trial[good] = theta[good] + d
             theta[good[last]] = trial[good[last]]
+            if slopes is not None:
+                information[good[last]] += change(slopes.reported, d[last])
             status[good[last]] = Status.CONVERGED
             if not climb.guarded:
                 status[good[~begun & ~last & (here > 0.5 * before_last) & (here > tol)]] = Status.SEARCH_FAILED
@@ -231,25 +259,63 @@ def _refit(
     return Refits(theta, information, pearson, first, distance, n_iter, status)
 
 
-def _solve(M: np.ndarray, v: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """M⁻¹ v on the free parameters (R, p), vᵀM⁻¹v (R,), and whether M is positive definite there."""
-    step = np.zeros_like(v)
-    if not free.all():
-        M, v = M[:, free][:, :, free], v[:, free]
-    diagonal = np.einsum("rii->ri", M)
-    positive = (diagonal > 0).all(axis=1) & np.isfinite(M).all(axis=(1, 2))
-    s = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    A = np.where(positive[:, None, None], M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
-    v = v * s
-    try:
-        L = np.linalg.cholesky(A)
-    except np.linalg.LinAlgError:
-        smallest = np.linalg.eigvalsh(A)[:, 0] > 1e-12
-        positive &= smallest
-        A[~positive] = np.eye(M.shape[1])
-        L = np.linalg.cholesky(A)
-    positive &= (np.einsum("rii->ri", L) ** 2 > 1e-12).all(axis=1)
-    x = np.linalg.solve(A, v[..., None])[..., 0]
-    square = np.where(positive, np.einsum("ri,ri->r", x, v), np.inf)
-    step[:, free] = np.where(positive[:, None], x * s, 0.0)
-    return step, square, positive
+def change(slopes: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """T d, (R, p, p): by how much M is another one after steps d (R, p)."""
+    p = d.shape[1]
+    return (d @ slopes.reshape(p * p, p).T).reshape(-1, p, p)
+
+
+class _Solve:
+    """Solves with M (R, p, p) on the free parameters: v (R, p) to M⁻¹ v, and to vᵀM⁻¹v (R,).
+
+    Attributes
+    ----------
+    definite : (R,) whether M is positive definite there.
+    """
+
+    def __init__(self, M: np.ndarray, free: np.ndarray) -> None:
+        self._free = free
+        if not free.all():
+            M = M[:, free][:, :, free]
+        diagonal = np.einsum("rii->ri", M)
+        positive = (diagonal > 0).all(axis=1) & np.isfinite(M).all(axis=(1, 2))
+        s = self._scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        A = np.where(positive[:, None, None], M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
+        try:
+            L = np.linalg.cholesky(A)
+        except np.linalg.LinAlgError:
+            positive &= np.linalg.eigvalsh(A)[:, 0] > 1e-12
+            A[~positive] = np.eye(M.shape[1])
+            L = np.linalg.cholesky(A)
+        self._A = A
+        self.definite = positive & (np.einsum("rii->ri", L) ** 2 > 1e-12).all(axis=1)
+
+    def __call__(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        out = np.zeros_like(v)
+        v = v[:, self._free] * self._scale
+        x = np.linalg.solve(self._A, v[..., None])[..., 0]
+        out[:, self._free] = np.where(self.definite[:, None], x * self._scale, 0.0)
+        return out, np.where(self.definite, np.einsum("ri,ri->r", x, v), np.inf)
+
+
+def information_slopes(
+    model: Replicates, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: np.ndarray | None, reported: str
+) -> Slopes | None:
+    """The slopes of the observed and of the reported information of a likelihood at θ; None where they are unknown.
+
+    By central differences over a tenth of a standard error: over a whole one M changes by a small part of itself, so
+    they have two digits, and more would not make a bent step more exact.
+    """
+    p = len(theta)
+    if p > MOST_SLOPES:
+        return None
+    kinds = kinds_of(model, reported)
+    with np.errstate(all="ignore"):
+        here = model.sums(theta[None], y, weight, ("observed",)).information["observed"][0]
+        diagonal = np.diagonal(here if penalty is None else here + penalty)
+        if not (diagonal > 0).all():
+            return None
+        h = 0.1 / np.sqrt(diagonal)
+        above, below = (model.sums(theta + step, y, weight, kinds).information for step in (np.diag(h), -np.diag(h)))
+        found = [np.moveaxis((above[kind] - below[kind]) / (2.0 * h[:, None, None]), 0, 2) for kind in kinds]
+    return Slopes(found[0], found[-1]) if all(np.isfinite(slope).all() for slope in found) else None

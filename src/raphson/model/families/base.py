@@ -119,6 +119,10 @@ class Family:
     few_rows: ClassVar[Any] = None
     """A function (y, eta, weight) of NumPy arrays that does for few rows what the compiled code does, or None."""
 
+    host_mean: ClassVar[Any] = None
+    """Of some families with one predictor and the canonical link the mean as a NumPy function of eta, else None: their
+    score y - mean and information V(mean) are then cheaper in NumPy than compiled, where nothing else is asked for."""
+
     @property
     def canonical(self) -> bool:
         """Whether the link is the canonical one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +26,13 @@ from raphson.model.special import log1p_unit, times
 
 if TYPE_CHECKING:
     from raphson.data import Response
+
+
+def _logistic(eta: np.ndarray) -> np.ndarray:
+    mean = np.negative(eta)
+    np.exp(mean, out=mean)
+    mean += 1.0
+    return np.reciprocal(mean, out=mean)
 
 
 @register()
@@ -85,6 +92,10 @@ class Binomial(Family):
         information = slope[None, None]
         score = y * complement - (1.0 - y) * mean
         return Rows(value, score[None], information, information, mean[None], information)
+
+    @property
+    def host_mean(self) -> Any:  # type: ignore[override]
+        return _logistic if self.canonical else None
 
     def prepare(self, response: Response, trials: np.ndarray | None = None) -> Observations:
         name, levels = response.name, response.levels

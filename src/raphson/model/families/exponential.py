@@ -96,6 +96,10 @@ class Gaussian(Family):
     def few_rows(self) -> Any:  # type: ignore[override]
         return _normal_rows if self.canonical else None
 
+    @property
+    def host_mean(self) -> Any:  # type: ignore[override]
+        return np.asarray if self.canonical else None
+
     def expected(self, eta: Array) -> Array:
         _, slope = derivative(self.link.mean, eta[0])
         return (slope * slope)[None, None]
@@ -167,6 +171,10 @@ class Poisson(PositiveMean):
 
     def log_density(self, y: Array, eta: Array) -> Array:
         return times(y, self.link.log_mean(eta[0])) - self.link.mean(eta[0])
+
+    @property
+    def host_mean(self) -> Any:  # type: ignore[override]
+        return np.exp if self.canonical else None
 
     def expected(self, eta: Array) -> Array:
         # du/dy = d log mu, Var(y) = mu: mu (d log mu)^2, squared last so that a tiny mu lasts longer

@@ -223,6 +223,7 @@ class LikelihoodFamily:
     quasi: ClassVar[bool] = False
     canonical: ClassVar[bool] = False
     main_information: ClassVar[str] = "observed"
+    host_mean: ClassVar[Any] = None
     many_rows: ClassVar[bool] = True
     """Whether rows are told by what they hold alone, so that those of many replicates can stand in one block."""
     support: ClassVar[str | None] = None
