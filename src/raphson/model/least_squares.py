@@ -224,15 +224,24 @@ class NonlinearModel(Model):
             mask = mask & np.isinf(self.box[0]) & np.isinf(self.box[1])
         return mask
 
+    @cached_property
+    def _linear(self) -> np.ndarray:
+        return np.flatnonzero(self.projected)
+
+    @cached_property
+    def _root_weight(self) -> np.ndarray:
+        """√w of the only block, padding included."""
+        return np.sqrt(self.blocks[0].weight)
+
     def project(self, theta: np.ndarray) -> np.ndarray:
         """θ with its conditionally linear parameters β at the best values for the others.
 
         f is f₀ + Φβ with Φ = ∂f/∂β, so that β changes by the δ of min ‖√w (y − f − Φδ)‖² + (β + δ)ᵀP(β + δ) + …
         """
-        linear = np.flatnonzero(self.projected)
+        linear = self._linear
         if len(linear) == 1 and len(self.blocks) == 1 and self.penalty is None:
             (block,) = self.blocks
-            there = self.curve.solved(block, theta, np.sqrt(block.weight), int(linear[0]))
+            there = self.curve.solved(block, theta, self._root_weight, int(linear[0]))
             if there is not None:
                 return there
         rows, residuals = [], []

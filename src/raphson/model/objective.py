@@ -346,7 +346,7 @@ class Objective:
             roots = row_roots(W, score) if need.root else None
             if roots is not None:
                 A = jacobian.scaled_rows(roots[0])
-                root = information[kind] = Root.of(np.column_stack([A, roots[1].reshape(-1)]), bend)
+                root = information[kind] = Root.of(np.concatenate([A, roots[1].reshape(-1, 1)], axis=1), bend)
                 if self.family.canonical and kind != "opg":
                     triangle = root.triangle  # that of the other kind too: but for the bend they are one
             else:
@@ -456,10 +456,10 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         w = W[0, 0]
         if w.size and w.min() < 0:
             return None
-        a = np.sqrt(w)
-        if (score[0][w == 0] != 0).any():
+        a, nothing = np.sqrt(w), w == 0
+        if score[0][nothing].any():
             return None  # as with Huber's loss: no right-hand side makes up for the rows without information
-        z = np.divide(score[0], a, out=np.zeros_like(a), where=a > 0)
+        z = score[0] / np.where(nothing, 1.0, a)
         return a[None, None], z[None]
     values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)
     largest = np.maximum(values[:, -1:], 0.0)

@@ -68,6 +68,8 @@ class Jacobian:
     def scaled_rows(self, root: np.ndarray) -> np.ndarray:
         """Rows a_iᵀ J_i of a tall matrix A, for root (r, K, rows): AᵀA = Σ_i J_iᵀ (Σ_r a_ir a_irᵀ) J_i."""
         n_roots, _, rows = root.shape
+        if n_roots == len(self.parts) == 1 and self.parts[0].shape[1] == self.n_params:
+            return root[0, 0, :, None] * dense(self.parts[0])
         A = np.zeros((n_roots, rows, self.n_params))
         for k, (X, part) in enumerate(zip(self.parts, self.slices, strict=True)):
             A[:, :, part] += root[:, k, :, None] * dense(X)

@@ -179,13 +179,13 @@ def _triangle(
     if not np.isfinite(lengths[free]).all():
         return None, np.zeros(0)
     T, kept = _independent(triangle, free & (lengths > 0), lengths)
-    indices = np.flatnonzero(kept)
-    r = len(indices)
-    scale = lengths[indices]
+    whole = kept.all()
+    scale = lengths if whole else lengths[kept]
+    r = len(scale)
     R, z = np.asfortranarray(T[:r, :r] / scale), T[:r, -1]
     if bend is None or not r:
         return Factor(R, scale, kept), z
-    B = bend[np.ix_(indices, indices)] / scale / scale[:, None]
+    B = (bend if whole else bend[np.ix_(kept, kept)]) / scale / scale[:, None]
     half = dtrtrs(R, B, trans=1)[0]
     bracket = np.eye(r) + dtrtrs(R, half.T, trans=1)[0]
     C, failed = dpotrf(bracket, clean=1)

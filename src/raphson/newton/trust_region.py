@@ -65,6 +65,7 @@ class TrustRegion:
         self.projected = projected
         self.radius = np.inf
         self.scale: np.ndarray | None = None
+        self._orders: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, bool]] = {}
 
     def propose(
         self,
@@ -88,22 +89,21 @@ class TrustRegion:
             movable = movable & ~outside
 
     def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray) -> Proposal:
-        solved = np.zeros_like(free) if self.projected is None else self.projected & free
-        beta, alpha = np.flatnonzero(solved), np.flatnonzero(free & ~solved)
+        beta, alpha, order, as_given = self._order(free)
         b, a = len(beta), len(alpha)
         step = fixed.copy()
         damping = length = 0.0
-        order = np.concatenate([beta, alpha])
         T = triangle
-        if fixed.any() or len(order) < len(free) or (order[1:] < order[:-1]).any():
+        if not as_given or fixed.any():
             T = triangularised(np.column_stack([T[:, order], T[:, -1] - T[:, :-1] @ fixed]))
-        if b and not (kept := _independent(T[:b, :b])).all():
+        outer = T[:b, :b]
+        if b and not (kept := _independent(outer)).all():
             # A column that earlier ones explain would claim a row of T that belongs to the others: it stays put.
             return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
         if a:
-            inner = T[b : b + a, b : b + a]
+            inner, shared = T[b : b + a, b : b + a], T[:b, b : b + a]
             lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
-            if b and (lost := lengths <= NEGLIGIBLE * np.linalg.norm(T[:b, b : b + a], axis=0)).any():
+            if b and (lost := lengths <= NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", shared, shared))).any():
                 # Nor is there anything but rounding in a column that those of the solved explain.
                 return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), alpha[lost]), fixed)
             D = self._scales(alpha, lengths, len(theta))
@@ -122,10 +122,20 @@ class TrustRegion:
                 step[alpha] = V.T @ scaled / D
         if b:
             rest = T[:b, -1] - T[:b, b : b + a] @ step[alpha]
-            step[beta] = _triangular(T[:b, :b], rest)
+            step[beta] = dtrtrs(outer, rest)[0]
         moved = triangle[:, :-1] @ step
         gain = float(triangle[:, -1] @ moved - 0.5 * moved @ moved)
         return Proposal(step, gain, damping, length)
+
+    def _order(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+        """The parameters solved for, those in the region, both in this order, and whether that is θ's own."""
+        bits = free.tobytes()
+        if bits not in self._orders:
+            solved = np.zeros_like(free) if self.projected is None else self.projected & free
+            beta, alpha = np.flatnonzero(solved), np.flatnonzero(free & ~solved)
+            order = np.concatenate([beta, alpha])
+            self._orders[bits] = beta, alpha, order, np.array_equal(order, np.arange(len(free)))
+        return self._orders[bits]
 
     def _scales(self, alpha: np.ndarray, lengths: np.ndarray, p: int) -> np.ndarray:
         if self.scale is None:
@@ -189,8 +199,3 @@ def _whole(R: np.ndarray, right: np.ndarray) -> np.ndarray | None:
     if not _independent(R).all():
         return None
     return dtrtrs(R, right)[0]
-
-
-def _triangular(R: np.ndarray, right: np.ndarray) -> np.ndarray:
-    found = _whole(R, right)
-    return np.linalg.lstsq(R, right, rcond=NEGLIGIBLE)[0] if found is None else found

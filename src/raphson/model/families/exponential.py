@@ -6,6 +6,7 @@ Every log density has its responses' affine term in one place, so that the expec
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, ClassVar
 
@@ -45,20 +46,23 @@ def chain_over_log_mean(link: Link, eta: Array, by_mean: Array, by_mean2: Array)
 
 
 def _normal_rows(y: np.ndarray, eta: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
-    """Of a normal density with the identity link, what :class:`raphson.model.rows.BlockRows` is made of."""
-    counts = weight > 0
-    table = np.ones((5, len(y)))
-    value, score, information, mean = table[:4]
+    """Of a normal density with the identity link, what :class:`raphson.model.rows.BlockRows` is made of.
+
+    No response is certain under a normal density, so that the largest log density is not looked for.
+    """
+    table = np.empty((5, len(y)))
+    value, score, information, mean, slope = table
     np.subtract(y, eta[0], out=score)
     np.multiply(-0.5 * score, score, out=value)
-    total = float(np.sum(weight * value, where=counts))
-    certain = counts & ((y == 0) | (y == 1))
-    highest = float(np.max(value, where=certain, initial=-np.inf))
+    total = float(weight @ value)
+    if not math.isfinite(total):
+        total = float(np.sum(weight * value, where=weight > 0))
     score *= weight
-    score[~counts] = 0.0
     np.maximum(weight, 0.0, out=information)
+    score[information == 0] = 0.0
     mean[:] = eta[0]
-    return (total, highest), table
+    slope[:] = 1.0
+    return (total, -math.inf), table
 
 
 @register()
