@@ -153,6 +153,39 @@ def test_starts_that_were_searched_for_are_told():
     np.testing.assert_allclose(fit.params["a"], PLAIN.params["a"], rtol=1e-9)
 
 
+def test_exchanged_terms_are_told_of():
+    y = 5.0 * np.exp(-0.3 * X) + 3.0 * np.exp(-2.5 * X) + 0.01 * NOISE
+    fit = rp.nls("y ~ a*exp(-k*x) + b*exp(-m*x)", {"x": X, "y": y}, start={"k": 0.2, "m": 2.0})
+    a, k, b, m = fit.params
+    other = f"the curve fits as well with a = {b:.4g}, k = {m:.4g}, b = {a:.4g}, m = {k:.4g}: "
+    assert other + "the data cannot tell which it is, and the one nearer to start= is shown" in fit.message
+    free = rp.nls("y ~ a*exp(-k*x) + b*exp(-m*x)", {"x": X, "y": y})
+    assert "the curve fits as well with a = " in free.message and "and one of them is shown" in free.message
+    # With a penalty one of two is better; a term apart has nothing to change places with.
+    held = quiet("y ~ a*exp(-k*x) + b*exp(-m*x)", {"x": X, "y": y}, start={"k": 0.2, "m": 2.0}, fixed={"b": 3.0})
+    assert "fits as well" not in held.message and "fits as well" not in PLAIN.message
+
+
+def test_flip_flop_is_told_of():
+    # Theophylline in subject 1: absorption and elimination may change places (Pinheiro and Bates 2000, section 8.1).
+    t = np.array([0, 0.25, 0.57, 1.12, 2.02, 3.82, 5.1, 7.03, 9.05, 12.12, 24.37])
+    conc = np.array([0.74, 2.84, 6.57, 10.5, 9.66, 8.58, 8.36, 7.47, 6.89, 5.94, 3.28])
+    formula = "conc ~ d*ka/(ka - ke)*(exp(-ke*t) - exp(-ka*t))"
+    fit = rp.nls(formula, {"t": t, "conc": conc}, start={"ka": 2.0, "ke": 0.1})
+    flipped = rp.nls(formula, {"t": t, "conc": conc}, start={"ka": 0.1, "ke": 2.0})
+    np.testing.assert_allclose(fit.rss, flipped.rss, rtol=1e-12)
+    d, ka, ke = flipped.params
+    assert f"the curve fits as well with d = {d:.4g}, ka = {ka:.4g}, ke = {ke:.4g}: " in fit.message
+
+
+def test_an_end_as_good_that_a_search_met_is_told_of():
+    # Equal steps of 1 cannot tell a frequency from one that is higher by a whole turn.
+    steps = np.arange(40.0)
+    y = 2.0 * np.sin(0.9 * steps + 0.3) + 0.01 * np.random.default_rng(4).normal(size=40)
+    fit = quiet("y ~ a*sin(w*x + p)", {"x": steps, "y": y})
+    assert fit.converged and "the curve fits as well with" in fit.message
+
+
 def test_observed_standard_errors_are_those_of_the_hessian():
     fit = quiet("y ~ a*exp(-b*x)", DECAY, start={"b": 1.0}, information="observed")
     theta, step = fit.params.to_numpy(), 1e-4

@@ -41,7 +41,8 @@ class Determining(State):
     def remarks(self) -> list[str]:
         """What the user should know before using the numbers, a sentence each: what the data leave open, what standard
         errors and likelihood mean where a loss, a transformed response or bounds change it."""
-        return self._need_data("remarks").remarks(self._estimate.result, self.dispersion, self.cov_kind)
+        model, found = self._need_data("remarks"), self._estimate
+        return model.remarks(found.result, self.dispersion, self.cov_kind, found.met)
 
     @cached_property
     def _undetermined(self) -> np.ndarray:

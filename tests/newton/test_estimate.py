@@ -39,7 +39,8 @@ class Model:
     def relabelled(self, theta):
         return None
 
-    start_note = ""
+    def start_note(self, begun):
+        return ""
 
     def advice(self, status):
         return status.advice

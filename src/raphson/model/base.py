@@ -268,17 +268,23 @@ class Model:
         """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
         return None
 
-    @property
-    def start_note(self) -> str:
-        """Where the starting values came from, in words, once :meth:`start` had to look for them; else empty."""
+    def start_note(self, begun: np.ndarray) -> str:
+        """Where the values that the iteration began at came from, in words, if they had to be looked for."""
         return ""
 
     def advice(self, status: Any) -> str:
         """What a status means for a model of this kind, and what to do about it."""
         return status.advice
 
-    def remarks(self, result: Any, dispersion: float, cov: str) -> list[str]:
-        """What the user should know of an estimate beside its numbers, a sentence each."""
+    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
+        """What the user should know of an estimate beside its numbers, a sentence each.
+
+        Parameters
+        ----------
+        result : where the iteration ended.
+        dispersion, cov : φ̂, and the kind of covariance that the standard errors come from.
+        met : other points, each (p,), at which ℓ is as high.
+        """
         return []
 
     def undetermined(self, result: Any) -> np.ndarray:

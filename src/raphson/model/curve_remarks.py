@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from raphson.data.messages import listing
+from raphson.model.exchanges import equally_good
 from raphson.model.families.robust import Robust
 from raphson.model.identification import Open, describe, without_error
 from raphson.model.objective import Need
@@ -26,7 +27,13 @@ FURTHER = 100.0
 
 
 def remarks(
-    model: Any, result: Any, open_ones: list[Open], R: np.ndarray, dispersion: float, cov: str
+    model: Any,
+    result: Any,
+    open_ones: list[Open],
+    R: np.ndarray,
+    dispersion: float,
+    cov: str,
+    met: Sequence[np.ndarray] = (),
 ) -> Iterator[str]:
     """Yield them, the most important first.
 
@@ -37,6 +44,7 @@ def remarks(
     R : (m, p), RᵀR = JᵀWJ + P.
     dispersion : φ̂.
     cov : kind of covariance that the standard errors come from.
+    met : other points at which a search found ℓ as high.
     """
     names, theta = model.names, result.theta
     yield from _open(open_ones, names, theta)
@@ -47,6 +55,8 @@ def remarks(
         )
     yield from _noise(model, result)
     known = ~without_error(open_ones, len(theta))
+    if known.all() and result.status.converged:
+        yield from _equals(model, theta, met, np.sqrt(dispersion) / np.sqrt(np.einsum("ij,ij->j", R, R)))
     yield from _runaway(model, result, R, dispersion, known)
     yield from _at_bounds(model, result)
     held = [name for name, moved in zip(names, model.movable, strict=True) if not moved]
@@ -95,6 +105,32 @@ def _open(open_ones: list[Open], names: tuple[str, ...], theta: np.ndarray) -> I
                 f"the data hardly determine {words}: a flat valley, in which one standard error is {', '.join(sizes)}. "
                 "Trust profiles rather than Wald intervals; bring data that tell them apart, or hold one with fixed="
             )
+
+
+def _equals(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np.ndarray) -> Iterator[str]:
+    """Other parameters that fit as well: the terms of a sum, or the rates of a chain, in another order."""
+    if model.penalty is not None:
+        return  # of two equal curves it prefers one
+    zero = np.zeros_like(theta)
+    others = equally_good(
+        theta,
+        np.flatnonzero(model.movable & ~model.projected),
+        lambda there: model.objective.moved(there, zero),
+        lambda there: model.rows(there).mean[0],
+        met,
+        errors,
+    )
+    if not others:
+        return
+    differs = np.flatnonzero(np.abs(others[0] - theta) > 1e-6 * np.abs(theta))
+    where = ", ".join(f"{model.names[j]} = {others[0][j]:.4g}" for j in differs)
+    given = not np.isnan(model.initial[~model.projected]).any()
+    shown = "the one nearer to start=" if given else "one of them"
+    yield (
+        f"the curve fits as well with {where}"
+        + (f", and at {len(others) - 1} more such points" if len(others) > 1 else "")
+        + f": the data cannot tell which it is, and {shown} is shown"
+    )
 
 
 def _noise(model: Any, result: Any) -> Iterator[str]:

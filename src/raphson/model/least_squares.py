@@ -11,7 +11,7 @@ problem (Ruhe and Wedin 1980, SIAM Review 22, 318, section 3).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,7 @@ from raphson.model.base import Model
 from raphson.model.curve_remarks import remarks
 from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
+from raphson.model.exchanges import apart, changed
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.identification import clearly_determined, open_directions, without_error
 from raphson.model.noise import Blurred
@@ -170,10 +171,10 @@ class NonlinearModel(Model):
 
     # -- what the data determine -------------------------------------------------------------------------------
 
-    def remarks(self, result: Any, dispersion: float, cov: str) -> list[str]:
+    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         R = self._root(result)
         directions = open_directions(R, result.free | result.aliased, result.theta, dispersion)
-        return list(remarks(self, result, directions, R, dispersion, cov))
+        return list(remarks(self, result, directions, R, dispersion, cov, met))
 
     def advice(self, status: Any) -> str:
         return str(ADVICE.get(status.value, status.advice))
@@ -287,23 +288,20 @@ class NonlinearModel(Model):
                 "start: at none of the starting values tried was the curve finite in every row; pass start= with a "
                 "value for each parameter"
             )
-        self.__dict__["start_note"] = self._told(best[0])
         return self.objective.evaluate(best[0], need)
 
-    def _told(self, best: np.ndarray) -> str:
+    def start_note(self, begun: np.ndarray) -> str:
         """What the search for starting values did."""
         missing = np.flatnonzero(np.isnan(self._given))
-        won = ", ".join(f"{self.names[j]} = {best[j]:.4g}" for j in missing)
+        if not len(missing):
+            return ""
+        won = ", ".join(f"{self.names[j]} = {begun[j]:.4g}" for j in missing)
         solved = listing([self.names[j] for j in np.flatnonzero(np.isnan(self.initial) & self.projected)])
         return (
             f"no starting value was given for {listing([self.names[j] for j in missing])}: of "
             f"{points_of(self._effort):,} points over four orders of magnitude about the scales that the data give the "
             f"parameters, drawn and then crossed, the best was {won}" + (f", solving for {solved}" if solved else "")
         )
-
-    @cached_property
-    def start_note(self) -> str:
-        return ""
 
     def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Whether another start should be tried.
@@ -414,8 +412,8 @@ class NonlinearModel(Model):
         tried = True
         while tried:
             tried = False
-            for there in _changed(here, np.flatnonzero(free), np.flatnonzero(free & ~np.isnan(self.initial))):
-                if _apart(there, start) >= _apart(here, start) - 1e-9:
+            for there in changed(here, np.flatnonzero(free), np.flatnonzero(free & ~np.isnan(self.initial))):
+                if apart(there, start) >= apart(here, start) - 1e-9:
                     continue
                 there = self.objective.moved(there, zero)
                 value = self.objective.evaluate(there, Need()).value
@@ -424,25 +422,3 @@ class NonlinearModel(Model):
                     here, tried = there, True
                     break
         return None if here is theta else here
-
-
-def _changed(theta: np.ndarray, free: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
-    """Points with one sign changed, or two stretches of equally many parameters exchanged."""
-    for j in free:
-        there = theta.copy()
-        there[j] = -there[j]
-        yield there
-    p = len(ordered)
-    for length in range(1, p // 2 + 1):
-        for first in range(p - 2 * length + 1):
-            for second in range(first + length, p - length + 1):
-                there = theta.copy()
-                one, other = ordered[first : first + length], ordered[second : second + length]
-                there[one], there[other] = theta[other], theta[one]
-                yield there
-
-
-def _apart(theta: np.ndarray, start: np.ndarray) -> float:
-    """Σ log²(θ_j/start_j): how far apart two points are, whatever the units; another sign counts as a factor e¹⁰."""
-    size = np.maximum(np.abs(theta), 1e-300) / np.maximum(np.abs(start), 1e-300)
-    return float(np.sum(np.log(size) ** 2 + 100.0 * (np.sign(theta) != np.sign(start))))

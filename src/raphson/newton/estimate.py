@@ -81,6 +81,7 @@ class Estimate:
     infinite : (p,) sign of each parameter that is infinite, 0 for the others.
     direction : (p,) along which the likelihood rises for ever, or None.
     note : what a limit means, in words.
+    met : other parameters (p,) at which a search found the likelihood as high.
     """
 
     model: Any
@@ -89,6 +90,7 @@ class Estimate:
     infinite: np.ndarray
     direction: np.ndarray | None = None
     note: str = ""
+    met: tuple[np.ndarray, ...] = ()
 
 
 def estimate(model: Any, options: Options, start: np.ndarray | None = None) -> Estimate:
@@ -120,13 +122,15 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         )
         return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
     result = _climb(model, options, start, model.suspects_infinity)
-    result, note = _elsewhere(model, options, result)
+    begun = result.begun
+    result, note, met = _elsewhere(model, options, result)
     twin = model.relabelled(result.theta)
     if twin is not None:
         again = maximize(model.objective, twin, options.method, free=model.free, **options.keywords())
         result = replace(again, path=result.path.then(again.path))
-    if start is None and model.start_note:
-        note = f"{note or model.advice(result.status)}; {model.start_note}"
+    told = model.start_note(begun) if start is None and begun is not None else ""
+    if told:
+        note = f"{note or model.advice(result.status)}; {told}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
     if limit is not None:
         inner = _resumed(limit.model, options, result)
@@ -134,19 +138,21 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         return Estimate(limit.model, inner, status, limit.infinite, limit.direction, limit.note)
     if result.status is Status.SEPARATED:
         result = _resumed(model, options, result)
-    return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note)
+    return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note, met)
 
 
-def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str]:
-    """Look for a better maximum where the model has reason to doubt the one found: the best, and what was done.
+def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
+    """Look for a better maximum where the model has reason to doubt the one found.
+
+    Gives the best, what was done, and the points at which others as high were met.
 
     As long as the best one is doubtful too, another search is made, until one finds nothing better.
     """
     arrived = first.status.converged or first.distance <= first.evaluation.blur  # no start sees more than the noise
     doubt = model.doubts(first.theta, arrived, _condition(first), first.n_iter)
     if not doubt:
-        return first, ""
-    best, tried = first, 0
+        return first, "", ()
+    best, tried, ends = first, 0, [first]
     quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
         before, met = best, 0
@@ -156,6 +162,7 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
             except RaphsonError:
                 continue
             tried += 1
+            ends.append(trial)
             if _better(trial, best):
                 met = met if _level(trial, best) else 0
                 best = trial
@@ -168,12 +175,14 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     if best is not first and best.status is Status.STEP_LIMIT:
         rest = maximize(model.objective, best.theta, options.method, free=model.free, **options.keywords())
         best = replace(rest, path=best.path.then(rest.path))
+    met = tuple(end.theta for end in ends if end is not best and end.status.converged and _level(end, best))
     if best is first:
-        return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better"
+        return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better", met
     if _level(best, first) and first.status.converged:
-        return first, f"{model.advice(first.status)}; {doubt}, and the best of {tried} other starts led to the same"
+        told = f"{model.advice(first.status)}; {doubt}, and the best of {tried} other starts led to the same"
+        return first, told, (*met, best.theta)
     best = replace(best, path=first.path.then(Path([first.path.steps[-1], *best.path.steps])))
-    return best, f"{model.advice(best.status)}; {doubt}: the best of {tried} other starts is shown"
+    return best, f"{model.advice(best.status)}; {doubt}: the best of {tried} other starts is shown", met
 
 
 def _condition(result: Result) -> float:
@@ -241,4 +250,5 @@ def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluati
     factor = first.factor
     warm = None if factor is None else replace(factor, scale=factor.scale * np.sqrt(every))
     result = maximize(objective, first.theta, method, free=model.free, warm=warm, suspect=suspect, **options.keywords())
-    return replace(result, path=first.path.then(Path([result.path.steps[0], *result.path.steps])))
+    path = first.path.then(Path([result.path.steps[0], *result.path.steps]))
+    return replace(result, path=path, begun=first.begun)

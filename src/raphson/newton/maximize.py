@@ -38,6 +38,7 @@ class Result:
     floor : the part of it that rounding may make up, at its worst.
     root : whether the tall matrix was decomposed (QR) rather than its square (Cholesky).
     factor : of the last M, for another iteration to begin with; None where M was never formed.
+    begun : (p,) where the iteration began; None where that was drawn at random.
     """
 
     evaluation: Evaluation
@@ -50,6 +51,7 @@ class Result:
     floor: float
     root: bool
     factor: Factor | None
+    begun: np.ndarray | None = None
 
     @property
     def theta(self) -> np.ndarray:
@@ -102,6 +104,7 @@ def maximize(
     limit = method.max_iter if max_iter is None else max_iter
     wanted = np.ones(objective.n_params, dtype=bool) if free is None else free
     climb = Climb(objective, method, start, wanted, damping, learning_rate, tol, warm)
+    begun = climb.here.theta
 
     def ended(status: Status) -> Result:
         aliased = wanted & ~climb.free & ~climb.at_bound
@@ -116,6 +119,7 @@ def maximize(
             climb.resolution,
             climb.root,
             climb.factor,
+            begun,
         )
 
     while True:

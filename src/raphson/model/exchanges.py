@@ -1,0 +1,90 @@
+"""Other parameters of the same curve: terms of one form that change places, signs that do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+SAME = 1e-7
+"""Share of the size of a curve up to which two are one."""
+
+ALIKE = 1e-3
+"""Relative difference up to which two estimates are one."""
+
+
+def changed(theta: np.ndarray, free: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
+    """Points with one sign changed, or two stretches of equally many parameters exchanged."""
+    for j in free:
+        there = theta.copy()
+        there[j] = -there[j]
+        yield there
+    yield from exchanged(theta, ordered)
+
+
+def exchanged(theta: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
+    """Points with two stretches of equally many of the parameters `ordered` exchanged.
+
+    Examples
+    --------
+    >>> [point.tolist() for point in exchanged(np.array([1.0, 2.0, 3.0]), np.array([0, 2]))]
+    [[3.0, 2.0, 1.0]]
+    """
+    p = len(ordered)
+    for length in range(1, p // 2 + 1):
+        for first in range(p - 2 * length + 1):
+            for second in range(first + length, p - length + 1):
+                there = theta.copy()
+                one, other = ordered[first : first + length], ordered[second : second + length]
+                there[one], there[other] = theta[other], theta[one]
+                yield there
+
+
+def apart(theta: np.ndarray, start: np.ndarray) -> float:
+    """Σ log²(θ_j/start_j): how far apart two points are, whatever the units; another sign counts as a factor e¹⁰."""
+    size = np.maximum(np.abs(theta), 1e-300) / np.maximum(np.abs(start), 1e-300)
+    return float(np.sum(np.log(size) ** 2 + 100.0 * (np.sign(theta) != np.sign(start))))
+
+
+def equally_good(
+    theta: np.ndarray,
+    ordered: np.ndarray,
+    moved: Callable[[np.ndarray], np.ndarray],
+    curve: Callable[[np.ndarray], np.ndarray],
+    met: Iterable[np.ndarray],
+    errors: np.ndarray,
+) -> list[np.ndarray]:
+    """Points, each (p,), that fit as well as θ, beside those that differ from another by signs and places alone.
+
+    Parameters
+    ----------
+    theta : (p,) the estimate.
+    ordered : numbers of the parameters that may change places; the others follow.
+    moved : from a point to the one that is fitted from there, conditionally linear parameters at their best.
+    curve : predictions at a point.
+    met : points that are known to fit as well.
+    errors : (p,) standard errors, or what is about as large.
+    """
+    here, found = curve(theta), list[np.ndarray]()
+    for there in exchanged(theta, ordered):
+        if _alike(there, theta):
+            continue
+        there = moved(there)
+        if np.abs(curve(there) - here).max() <= SAME * np.abs(here).max():
+            found.append(there)
+    for there in met:
+        if not any(
+            _alike(_unsigned(there), _unsigned(other))
+            or (np.abs(np.abs(there) - np.abs(other)) <= ALIKE * errors + ALIKE * np.abs(other)).all()
+            for other in (theta, *found)
+        ):
+            found.append(there)
+    return found
+
+
+def _unsigned(theta: np.ndarray) -> np.ndarray:
+    return np.sort(np.abs(theta))
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((np.abs(one - other) <= ALIKE * np.maximum(np.abs(one), np.abs(other))).all())
