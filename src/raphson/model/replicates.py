@@ -222,14 +222,13 @@ class Replicates:
         if n * p * p > MOST_PRODUCTS:
             return None
         rows = self.rows(theta[None], y, counts)
-        score, parts = np.zeros((n, p)), []
-        for k, (X, part) in enumerate(zip(self.designs, self.slices, strict=True)):
-            score[:, part] += rows.score[0, k][:, None] * X
+        J = np.zeros((len(self.designs), n, p))
+        for own, X, part in zip(J, self.designs, self.slices, strict=True):
+            own[:, part] = X
+        score, parts = np.einsum("kn,kni->ni", rows.score[0], J), []
         for kind in kinds:
-            W, M = (rows.observed if kind == "observed" else rows.expected)[0], np.zeros((n, p, p))
-            for k, (X, part) in enumerate(zip(self.designs, self.slices, strict=True)):
-                for j, (Y, other) in enumerate(zip(self.designs, self.slices, strict=True)):
-                    M[:, part, other] += X[:, :, None] * (W[k, j][:, None] * Y)[:, None, :]
+            W = (rows.observed if kind == "observed" else rows.expected)[0]
+            M = np.einsum("kni,kln,lnj->nij", J, W, J, optimize=True)
             parts.append(M[:, *np.tril_indices(p)])
         assert rows.value is not None
         square = self._pearson(rows.mean, y)[0] if pearson else np.zeros(n)
@@ -261,7 +260,7 @@ class Replicates:
             if self.extra:
                 number = np.arange(cut.start, cut.stop) % n
                 block = replace(block, extra=tuple(padded(one[number], size, block.fill) for one in self.extra))
-            parts.append(evaluate(block, _padded_eta(eta[:, cut], weight[cut], size)))
+            parts.append(evaluate(block, _padded_eta(eta[:, cut], block.fill, size)))
 
         def joined(k: int) -> Any:
             pieces = [part[k] for part in parts]
@@ -386,10 +385,9 @@ def _block(y: np.ndarray, weight: np.ndarray, size: int) -> Block:
     return Block((), padded(y, size, fill), weight, None, rows, 0, fill)
 
 
-def _padded_eta(eta: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
+def _padded_eta(eta: np.ndarray, fill: int, size: int) -> np.ndarray:
     if eta.shape[1] == size:
         return eta
-    fill = int(np.argmax(weight > 0))
     return np.concatenate([eta, np.repeat(eta[:, fill, None], size - eta.shape[1], axis=1)], axis=1)
 
 

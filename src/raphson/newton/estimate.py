@@ -175,14 +175,14 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     if best is not first and best.status is Status.STEP_LIMIT:
         rest = maximize(model.objective, best.theta, options.method, free=model.free, **options.keywords())
         best = replace(rest, path=best.path.then(rest.path))
-    met = tuple(end.theta for end in ends if end is not best and end.status.converged and _level(end, best))
+    level = tuple(end.theta for end in ends if end is not best and end.status.converged and _level(end, best))
     if best is first:
-        return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better", met
+        return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better", level
     if _level(best, first) and first.status.converged:
         told = f"{model.advice(first.status)}; {doubt}, and the best of {tried} other starts led to the same"
-        return first, told, (*met, best.theta)
+        return first, told, (*level, best.theta)
     best = replace(best, path=first.path.then(Path([first.path.steps[-1], *best.path.steps])))
-    return best, f"{model.advice(best.status)}; {doubt}: the best of {tried} other starts is shown", met
+    return best, f"{model.advice(best.status)}; {doubt}: the best of {tried} other starts is shown", level
 
 
 def _condition(result: Result) -> float:

@@ -90,23 +90,25 @@ class _Climb:
         """Penalised sums of some replicates, by their numbers."""
         if self.common is None:
             kinds = kinds_of(self.model, self.kind)
-            sums = self._sums(theta, which, kinds, values=self.guarded, pearson=self.pearson)
-        else:
-            sums, self.common = self.common.sums(self._of(self.weight, which)), None
+            return self._sums(theta, which, kinds, values=self.guarded, pearson=self.pearson)
+        sums, self.common = self.common.sums(self._of(self.weight, which)), None
+        return self._penalised(sums, theta)
+
+    def expected(self, theta: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Penalised expected information of some replicates."""
+        return self._sums(theta, which, ("expected",)).information["expected"]
+
+    def _sums(self, theta: np.ndarray, which: np.ndarray, kinds: tuple[str, ...], **asked: bool) -> ReplicateSums:
+        sums = self.model.sums(theta, self._of(self.y, which), self._of(self.weight, which), kinds, **asked)
+        return self._penalised(sums, theta)
+
+    def _penalised(self, sums: ReplicateSums, theta: np.ndarray) -> ReplicateSums:
         if self.penalty is None:
             return sums
         pull = theta @ self.penalty
         value = None if sums.value is None else sums.value - 0.5 * np.einsum("rp,rp->r", theta, pull)
         information = {kind: M + self.penalty for kind, M in sums.information.items()}
         return replace(sums, value=value, score=sums.score - pull, information=information)
-
-    def expected(self, theta: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """Penalised expected information of some replicates."""
-        M = self._sums(theta, which, ("expected",)).information["expected"]
-        return M if self.penalty is None else M + self.penalty
-
-    def _sums(self, theta: np.ndarray, which: np.ndarray, kinds: tuple[str, ...], **asked: bool) -> ReplicateSums:
-        return self.model.sums(theta, self._of(self.y, which), self._of(self.weight, which), kinds, **asked)
 
     @staticmethod
     def _of(table: np.ndarray, which: np.ndarray) -> np.ndarray:
