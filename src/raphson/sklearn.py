@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from raphson import api, api_network, api_nls
+from raphson.data.masks import unmasked
 from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
 from raphson.fit import Fit
 from raphson.model import families
@@ -41,6 +42,8 @@ class _Estimator(BaseEstimator):
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, numeric: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        # scikit-learn would read what lies under a mask.
+        X, y, sample_weight = unmasked(X), unmasked(y), unmasked(sample_weight)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=numeric, ensure_min_samples=2)
         weight = None
         if sample_weight is not None:
@@ -51,7 +54,7 @@ class _Estimator(BaseEstimator):
 
     def _new(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "coef_")
-        return np.ascontiguousarray(validate_data(self, X, dtype=np.float64, reset=False))
+        return np.ascontiguousarray(validate_data(self, unmasked(X), dtype=np.float64, reset=False))
 
     @property
     def _names(self) -> list[str]:

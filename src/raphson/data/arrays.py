@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from raphson.data.extras import array_argument, check_index, check_nonnegative, group_codes, renumber, take
+from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
 from raphson.data.rows import Rows
@@ -216,7 +217,7 @@ def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
         values = variable if isinstance(variable, np.ndarray) else variable.values
         return values, None if name is None else [str(name)]
     try:
-        return np.asarray(X), None
+        return np.asarray(unmasked(X)), None
     except ValueError as error:
         raise DataError(f"{what}: its rows differ in length: {' '.join(str(error).split())}") from error
 
@@ -267,7 +268,7 @@ def _read_response(y: Any, n_rows: int) -> tuple[Response, np.ndarray | None]:
         if hasattr(y, "dtype") and type(y).__module__.partition(".")[0] == "pandas":
             return _read_labels(y, name, n_rows)
         frame = hasattr(y, "columns") or hasattr(y, "column_names")
-        y = _unpack_frame(y, "y")[0] if frame else np.asarray(y)
+        y = _unpack_frame(y, "y")[0] if frame else np.asarray(unmasked(y))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y.ravel()
     if y.shape[0:1] != (n_rows,) or y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 2):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, unknown_column
 from raphson.data.model_data import Response
 from raphson.data.readers import is_pandas, read_table
@@ -36,7 +37,7 @@ class Columns:
         """The arrays of a dict that no table holds: one of them is a matrix."""
         if not isinstance(self.data, Mapping):
             return None
-        arrays = {str(name): value for name, value in self.data.items()}
+        arrays = {str(name): unmasked(value) for name, value in self.data.items()}
         if not any(np.ndim(value) > 1 for value in arrays.values()):
             return None
         found = {name: np.asarray(value) for name, value in arrays.items()}

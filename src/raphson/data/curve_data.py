@@ -17,6 +17,7 @@ from raphson.data.curves import (
     split_curve,
 )
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing, nearest, unknown_column
 from raphson.data.model_data import ModelData, Response
 from raphson.data.points import as_arrays, has_nan, per_response, require_finite, without_missing
@@ -158,7 +159,7 @@ def from_points(
         If there is something else than finite real numbers in them.
     """
     x = as_arrays(x)
-    values = np.asarray(y)
+    values = np.asarray(unmasked(y))
     if values.dtype.kind not in "fiub":
         kind = "complex numbers" if values.dtype.kind == "c" else f"values of type {values.dtype}"
         raise DataError(f"y: expected real numbers; got {kind}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression, column_expression, parse_expression
+from raphson.data.masks import unmasked
 from raphson.data.messages import listing
 from raphson.data.rows import Rows
 from raphson.data.values import Levels, Table, read_series
@@ -40,6 +41,7 @@ def per_row(
 
 def array_argument(value: Any, n_rows: int, rows: Rows | None, what: str) -> np.ndarray:
     """Check an array with one number per row, shape (n,)."""
+    value = unmasked(value)
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         array = _numeric(value, array, what)
@@ -83,6 +85,7 @@ def group_codes(value: Any, expression: Expression | None, table: Table | None, 
 
 def label_array(value: Any) -> np.ndarray:
     """The labels of groups as an array; NumPy would make the text "nan" of a missing one among texts."""
+    value = unmasked(value)
     array = np.asarray(value)
     return np.array(value, dtype=object) if array.dtype.kind in "US" and not isinstance(value, np.ndarray) else array
 

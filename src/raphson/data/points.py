@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.masks import unmasked
 from raphson.errors import DataError
 
 
@@ -17,7 +18,7 @@ def as_arrays(x: Any) -> Any:
         return {name: as_arrays(value) for name, value in x.items()}
     if isinstance(x, tuple) and not all(isinstance(one, int | float) for one in x):
         return tuple(as_arrays(one) for one in x)
-    array = np.asarray(x)
+    array = np.asarray(unmasked(x))
     if array.dtype.kind not in "fiub":
         kind = "complex numbers" if array.dtype.kind == "c" else f"values of type {array.dtype}"
         raise DataError(f"x: expected real numbers; got {kind}")
@@ -76,7 +77,7 @@ def per_response(values: Any, y: np.ndarray, kept: np.ndarray | None) -> Any:
     """One value per response: given for each, or for each row of them."""
     if values is None:
         return None
-    array = np.asarray(values)
+    array = np.asarray(unmasked(values))
     if kept is not None and array.ndim and len(array) > len(y):
         array = array[kept]
     if array.shape == y.shape:

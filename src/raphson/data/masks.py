@@ -1,0 +1,36 @@
+"""Masked arrays as plain ones: what is masked is missing, wherever an array may stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def unmasked(value: Any) -> Any:
+    """A masked array, or a list of them, as a plain array: NaN where it is masked, in text None.
+
+    Anything else comes back as it is. ``np.asarray`` would keep the number under the mask, which is often a fill value
+    such as 1e20.
+
+    Examples
+    --------
+    >>> unmasked(np.ma.masked_array([1, 2, 3], mask=[False, True, False]))
+    array([ 1., nan,  3.])
+    >>> unmasked(np.ma.masked_array(["a", "b"], mask=[False, True]))
+    array(['a', None], dtype=object)
+    """
+    # The first tells a list of rows from one of numbers, which may be long.
+    rows = isinstance(value, list | tuple) and bool(value) and hasattr(value[0], "__len__")
+    if rows and any(isinstance(one, np.ma.MaskedArray) for one in value) and len({np.shape(one) for one in value}) == 1:
+        value = np.ma.stack(value)
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    mask, plain = np.ma.getmaskarray(value), np.asarray(value.data)
+    if not mask.any():
+        return plain
+    if plain.dtype.kind in "fiub":
+        return np.where(mask, np.nan, plain.astype(np.float64))
+    if plain.dtype.kind == "c":
+        return np.where(mask, np.nan, plain)
+    return np.where(mask, None, plain.astype(object))
