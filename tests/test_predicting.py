@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -175,16 +177,62 @@ def test_missing_values(logistic, frame, caught):
     new = frame.iloc[:4].copy()
     new.loc["row1", "x"] = np.nan
     full = logistic.predict(frame.iloc[:4])
-    dropped, messages = caught(lambda: logistic.predict(new))
+    dropped, messages = caught(lambda: logistic.predict(new, missing="drop"))
     assert [m.category for m in messages] == [rp.MissingDataWarning]
     assert list(dropped.index) == ["row0", "row2", "row3"]
-    kept, messages = caught(lambda: logistic.predict(new, missing="nan", interval="confidence"))
+    kept, messages = caught(lambda: logistic.predict(new, interval="confidence"))
     assert not messages and list(kept.index) == list(new.index) and kept.loc["row1"].isna().all()
     np.testing.assert_allclose(kept["fit"].dropna(), full[["row0", "row2", "row3"]], rtol=1e-14)
     with pytest.raises(rp.DataError, match="x"):
         logistic.predict(new, missing="raise")
     with pytest.raises(rp.DataError, match="missing="):
         logistic.predict(new, missing="keep")
+
+
+@pytest.fixture(scope="module")
+def whole():
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame({"x": rng.normal(size=60), "y": rng.poisson(3, 60)})
+    table["letter"], table["many"] = np.repeat(list("abc"), 20), [f"m{i}" for i in rng.integers(0, 3, 60)]
+    return table
+
+
+KINDS = {
+    "glm": lambda d: rp.glm("y ~ x + many", d, family="poisson"),
+    "multinomial": lambda d: rp.glm("letter ~ x", d, family="multinomial"),
+    # Comparisons with a missing x are false, and must not choose a number.
+    "expression": lambda d: rp.nls("y ~ a*where(x > 0, exp(b*x), 1)", d, start={"a": 1.0, "b": 0.1}),
+    "function": lambda d: rp.nls(lambda p, x: p[0] + p[1] * jnp.where(x > 0, x, 0), (d["x"], d["y"]), start=np.ones(2)),
+    "network": lambda d: rp.network("y ~ x + letter", d, hidden=(3,), epochs=2),
+    "density": lambda d: rp.mle("student_t", {"location": "y ~ x", "log_scale": "~ 1"}, d),
+}
+
+
+@pytest.mark.parametrize("rows", [slice(0, 6), slice(1, 2)], ids=["one of six", "the only row"])
+@pytest.mark.parametrize("options", [{}, {"se": True}, {"interval": "confidence"}, {"interval": "prediction"}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore")
+def test_every_row_has_its_prediction(kind, options, rows, whole):
+    if options.get("interval") == "prediction" and kind == "multinomial":
+        pytest.skip("no prediction intervals of several levels")
+    fit, there = KINDS[kind](whole), whole.iloc[rows]
+    lacking = there.assign(x=there["x"].where(there.index != 1))
+    if kind == "function":
+        there, lacking = there["x"], lacking["x"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = np.asarray(fit.predict(lacking, kind="response", **options), dtype=float)
+    want = np.array(fit.predict(there, kind="response", **options), dtype=float)
+    assert np.isfinite(want).all()
+    want[0 if rows.start else 1] = np.nan
+    np.testing.assert_allclose(found, want, rtol=1e-12)
+
+
+def test_a_missing_level_is_missing_and_an_unseen_one_an_error(whole):
+    fit = rp.glm("y ~ letter", whole)
+    assert np.isnan(fit.predict({"letter": ["a", None, "c"]})).tolist() == [False, True, False]
+    with pytest.raises(rp.DataError, match="'d' not among the known levels"):
+        fit.predict({"letter": ["a", "d"]})
 
 
 def test_matrices(sample):

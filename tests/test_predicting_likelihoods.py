@@ -120,3 +120,43 @@ def test_what_cannot_be_predicted(fit, inflated):
     tobit = rp.mle("tobit", "y ~ x", FRAME.assign(y=np.maximum(FRAME["y"], 0.0)))
     with pytest.raises(rp.ModelError, match="a mass at one point"):
         tobit.predict(kind="response")
+
+
+def test_a_row_that_lacks_something_is_predicted_as_far_as_it_can_be(fit, inflated):
+    new = NEW.copy()
+    new.loc[2, "x"] = np.nan
+    link = inflated.predict(new)
+    assert np.isnan(link["log_mean"]).tolist() == [False, False, True, False] and link["logit_zero"].notna().all()
+    for one in (fit, inflated):
+        found, whole = one.predict(new, kind="response", se=True), one.predict(NEW, kind="response", se=True)
+        assert found.loc[2].isna().all()
+        pd.testing.assert_frame_equal(found.drop(2), whole.drop(2))
+    above = fit.predict(new, function=lambda mu, log_sigma: jnp.where(mu > -50, 1.0, 0.0))
+    assert above.tolist()[:2] == [1.0, 1.0] and np.isnan(above[2])
+    with pytest.warns(rp.MissingDataWarning, match="1 of 4 rows dropped"):
+        dropped = inflated.predict(new, kind="response", missing="drop")
+    assert dropped.index.tolist() == [0, 1, 3]
+
+
+def test_a_column_of_the_density_may_be_missing_in_new_rows():
+    data = FRAME.assign(floor=-9.0)
+    fit = rp.mle(censored, {"mu": "y ~ x", "log_sigma": "~ 1"}, data)
+    new = data[["x", "floor"]].head(3).astype({"floor": float})
+    new.loc[1, "floor"] = np.nan
+    mean = fit.predict(new, kind="response")
+    assert np.isnan(mean).tolist() == [False, True, False]
+    np.testing.assert_allclose(mean[[0, 2]], fit.predict(new)["mu"][[0, 2]], atol=1e-8)
+
+
+def censored(y, mu, log_sigma, *, floor):
+    """A normal truncated far below everything."""
+    return normal(y, mu, log_sigma) + jnp.where(y > floor, 0.0, -jnp.inf)
+
+
+def test_a_function_of_a_row_with_something_missing_is_missing():
+    def loglik(params, row):
+        return normal(row.y, params["b"] * row.x, 0.0)
+
+    fit = rp.mle(loglik, FRAME, start={"b": 0.0})
+    sign = fit.predict({"x": [1.0, np.nan]}, function=lambda params, row: jnp.where(row.x > 0, 1.0, -1.0))
+    assert sign[0] == 1.0 and np.isnan(sign[1])

@@ -148,7 +148,6 @@ def _predict(options: argparse.Namespace) -> int:
             interval=options.interval,
             level=options.level,
             kind=options.kind,
-            missing="nan",  # a row for every row of the data
         )
     _write_predictions(_as_frame(predicted), options)
     return CONVERGED

@@ -330,7 +330,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         level: float = 0.95,
         kind: str = "response",
         offset: Any = None,
-        missing: str = "drop",
+        missing: str = "nan",
     ) -> pd.Series | pd.DataFrame:
         """Predict for new data, or for the data of the fit.
 
@@ -342,19 +342,21 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         level : coverage.
         kind : "response" for means, "link" for linear predictors.
         offset : (n,) offset of the new rows, where that of the fit was given as an array.
-        missing : what to do with rows that have missing values: "drop", "raise" or "nan" (keep them, predict NaN).
+        missing : of rows with missing values: "nan" (one prediction for every row, NaN where it cannot be told),
+            "drop" or "raise". A level that the fit has not seen is an error in any case.
 
         Returns
         -------
         A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``.
         A multinomial fit gives a frame with a column for each level.
         """
+        absent = None
         if new is None:
             data = self._need_data("predictions without new data").data
             X, shift, labels = data.X, data.offset, self._row_labels
         else:
             prepared = self._schema.design(new, missing=missing, offset=offset)
-            X, shift = prepared.X, prepared.offset
+            X, shift, absent = prepared.X, prepared.offset, prepared.absent
             count = self._predictor.count(X, self._theta[: self._n])
             labels = kept_labels(prepared.labels, prepared.index, count + prepared.n_dropped)
         predictor = Predictor(
@@ -366,7 +368,11 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             self.dispersion,
             self._reference_df,
         )
-        return predictor.predict(X, shift, labels, se=se, interval=interval, level=level, kind=kind)
+        found = predictor.predict(X, shift, labels, se=se, interval=interval, level=level, kind=kind)
+        # A comparison with what is missing is false: a curve with one in it would give a number.
+        if absent is not None and len(absent) == len(found):
+            found.iloc[np.flatnonzero(absent)] = np.nan
+        return found
 
     def bootstrap(
         self,

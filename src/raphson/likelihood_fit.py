@@ -11,12 +11,21 @@ import numpy as np
 
 from raphson.data.columns import Columns
 from raphson.data.formula import updated
-from raphson.errors import DataError, ModelError
+from raphson.errors import ModelError
 from raphson.fit import Fit
 from raphson.inference import delta, intervals
 from raphson.model.densities.ready import DENSITIES
-from raphson.model.likelihood.distribution import levels_of
-from raphson.predicting_likelihoods import check_request, ends_of, mean_of, of_rows, predicted, shown, tables_of
+from raphson.model.likelihood.distribution import levels_of, tabulate
+from raphson.predicting_likelihoods import (
+    Predicted,
+    check_request,
+    ends_of,
+    mean_of,
+    of_rows,
+    of_whole_rows,
+    predicted,
+    shown,
+)
 from raphson.state import kept_labels
 
 if TYPE_CHECKING:
@@ -116,7 +125,7 @@ class LikelihoodFit(Fit):
         level: float = 0.95,
         kind: str = "link",
         offset: Any = None,
-        missing: str = "drop",
+        missing: str = "nan",
         function: Callable[..., Any] | None = None,
     ) -> pd.Series | pd.DataFrame:
         """Predict for new rows: the predictors, the response, or any function of them.
@@ -133,7 +142,8 @@ class LikelihoodFit(Fit):
             is integrated over the density, or the probability of each of its ordered levels. A ready density of
             survival times is that of the time itself, not censored.
         offset : accepted for symmetry; offsets stand in the formulas.
-        missing : "drop", "raise" or "nan" (keep rows with missing values, predict NaN).
+        missing : of rows with missing values: "nan" (one prediction for every row, NaN where it cannot be told),
+            "drop" or "raise".
         function : what to predict instead, in ``jax.numpy``, one row at a time: of the density's predictors, in its
             order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form of the parameters and the row,
             ``lambda params, row: params["a"] * row.x``. Its standard error is the delta method's.
@@ -175,42 +185,45 @@ class LikelihoodFit(Fit):
         if function is not None:
             if interval == "prediction":
                 raise ModelError("interval: a function of the predictors has interval='confidence', no prediction")
-            return made.function(function, se, interval)
+            return of_whole_rows(made, (), lambda rows, _: rows.function(function, se, interval))
         if kind == "link" and interval != "prediction":
             return made.predictors(len(parts), se, interval)
         model = self._need_data("predictions of the response")
-        tables = tables_of(self.family, made, self._columns_of(new, made.labels), model.y)
         levels = levels_of(self.family)
-        if levels is not None:
-            if interval == "prediction":
-                raise ModelError("interval: of ordered levels kind='response' gives every probability; leave it out")
-            return made.levels(tables, levels, se, interval)
-        mean, slope = mean_of(tables)
-        if interval != "prediction":
-            return made.with_errors(mean, slope, se, interval)
-        found = made.with_errors(mean, slope, se, None)
-        table = found.to_frame() if isinstance(found, pd.Series) else found
-        table["lower"], table["upper"] = ends_of(tables, level)
-        return table
+        if levels is not None and interval == "prediction":
+            raise ModelError("interval: of ordered levels kind='response' gives every probability; leave it out")
+
+        def response(rows: Predicted, extra: tuple[np.ndarray, ...]) -> pd.Series | pd.DataFrame:
+            tables = tabulate(self.family, rows.eta, extra, model.y)
+            if levels is not None:
+                return rows.levels(tables, levels, se, interval)
+            mean, slope = mean_of(tables)
+            if interval != "prediction":
+                return rows.with_errors(mean, slope, se, interval)
+            found = rows.with_errors(mean, slope, se, None)
+            table = found.to_frame() if isinstance(found, pd.Series) else found
+            table["lower"], table["upper"] = ends_of(tables, level)
+            return table
+
+        return of_whole_rows(made, self._columns_of(new, made), response)
 
     def _labels_of(self, new: Any) -> Callable[[Any], Any]:
         if new is None:
             return lambda made: self._row_labels
         return lambda made: kept_labels(made.labels, made.index, made.X.shape[0] + made.n_dropped)
 
-    def _columns_of(self, new: Any, labels: Any) -> tuple[np.ndarray, ...]:
+    def _columns_of(self, new: Any, made: Predicted) -> tuple[np.ndarray, ...]:
         """What else the density reads, of the rows that are predicted."""
         ready = self.family.ready
         found = []
         for number, name in enumerate(self._schema.columns):
             if ready is not None and name == "event":
-                values = np.ones(len(labels))
+                values = np.ones(made.eta.shape[1])
             elif new is None:
                 values = self._model.extra[number]
             else:
                 values = self._schema.read(name, new).values
-                if len(values) != len(labels):
-                    raise DataError(f"new: some rows have missing values, and the density reads {name!r}; drop them")
+                values = values if made.kept is None else values[made.kept]
             found.append(values)
         return tuple(found)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.data.columns import Columns
 from raphson.data.matrix import matvec
-from raphson.errors import DataError, ModelError
+from raphson.data.model_data import common_rows, take_rows
+from raphson.errors import ModelError
 from raphson.inference import delta
 from raphson.inference.functions import Params
-from raphson.model.likelihood.distribution import Tabulated, quantiles, tabulate
+from raphson.model.likelihood.distribution import Tabulated, quantiles
 from raphson.model.likelihood.general import trace_likelihood
 from raphson.model.likelihood.parameters import Parameters
 from raphson.model.likelihood.replay import accurate
@@ -51,6 +52,7 @@ class Predicted:
     root : Q of the covariance C = QᵀQ of the parameters, (r, p).
     reach : quantile of the intervals.
     labels : index of the rows.
+    kept : their positions in the new data; None if all are there.
     """
 
     names: Sequence[str]
@@ -59,6 +61,12 @@ class Predicted:
     root: np.ndarray
     reach: float
     labels: Any
+    kept: np.ndarray | None = None
+
+    def only(self, rows: np.ndarray) -> Predicted:
+        """Some of the rows, numbers in place of what is missing."""
+        designs = [take_rows(design, rows) for design in self.designs]
+        return replace(self, eta=np.nan_to_num(self.eta[:, rows]), designs=designs, labels=self.labels[rows])
 
     def predictors(self, count: int, se: bool, interval: str | None) -> pd.DataFrame:
         """A column for each of the first `count` predictors, and ``_se``, ``_lower``, ``_upper`` if asked for."""
@@ -179,7 +187,9 @@ def of_rows(
         lambda: (jax.vmap(one, (None, 0))(theta, rows), jax.vmap(jax.jacrev(one), (None, 0))(theta, rows)),
         "a function of (params, row)",
     )
-    return values, slope
+    absent = np.any([np.isnan(cells.reshape(len(cells), -1)).any(axis=1) for cells in rows], axis=0)
+    # A comparison with what is missing is false, and would choose a number.
+    return np.where(absent, np.nan, values), slope
 
 
 def predicted(
@@ -193,32 +203,43 @@ def predicted(
     labels : from the first part's design to the index of the rows.
     """
     names, etas, designs = [], [], []
-    start, index = 0, None
-    for name, part in parts.items():
-        made = part.design(new, missing) if new is not None else part
-        if index is None:
-            index = labels(made)
+    start = 0
+    rows = list(parts.values()) if new is None else common_rows([part.design(new, missing) for part in parts.values()])
+    index = labels(rows[0])
+    for name, made in zip(parts, rows, strict=True):
         here = slice(start, start + made.X.shape[1])
         start = here.stop
         eta = matvec(made.X, np.nan_to_num(theta[here]))
         names.append(name)
         etas.append(eta if made.offset is None else eta + made.offset)
         designs.append(made.X)
-    if len({len(eta) for eta in etas}) > 1:
-        raise DataError("new: a row lacks a value that one formula needs and another does not; pass missing='nan'")
     m = len(etas[0])
     for j in range(n_cuts):
         names.append(f"cut {j + 1}")
         etas.append(np.full(m, theta[start + j]))
         designs.append(np.ones((m, 1)))
-    return Predicted(names, np.stack(etas), designs, root, reach, index)
+    kept = None if new is None else rows[0].index
+    return Predicted(names, np.stack(etas), designs, root, reach, index, kept)
 
 
-def tables_of(family: Any, predicted: Predicted, extra: tuple[np.ndarray, ...], like: np.ndarray) -> list[Tabulated]:
-    """The distribution of each row's response, which is one like the numbers `like`."""
-    if not np.isfinite(predicted.eta).all():
-        raise DataError("new: some rows have missing values; drop them (missing='drop') to predict the response")
-    return tabulate(family, predicted.eta, extra, like)
+def of_whole_rows(
+    made: Predicted, extra: tuple[np.ndarray, ...], predict: Callable[[Predicted, tuple[np.ndarray, ...]], Any]
+) -> pd.Series | pd.DataFrame:
+    """What `predict` makes of the rows whose predictors and columns are all there; NaN for the others."""
+    import pandas as pd
+
+    whole = [np.isfinite(made.eta).all(axis=0), *(~np.isnan(values) for values in extra)]
+    good: np.ndarray = np.logical_and.reduce(whole)
+    if good.all():
+        return predict(made, extra)
+    # Where no row is whole the first, with zeros in it, tells what is predicted of a row.
+    kept = np.flatnonzero(good) if good.any() else np.zeros(1, dtype=int)
+    found = predict(made.only(kept), tuple(np.nan_to_num(values[kept]) for values in extra))
+    values = np.full((len(good), *found.shape[1:]), np.nan)
+    values[good] = found.to_numpy()[: good.sum()]
+    if isinstance(found, pd.Series):
+        return pd.Series(values, index=made.labels, name=found.name)
+    return pd.DataFrame(values, index=made.labels, columns=found.columns)
 
 
 def mean_of(tables: list[Tabulated]) -> tuple[np.ndarray, np.ndarray]:

@@ -33,4 +33,6 @@ def unmasked(value: Any) -> Any:
         return np.where(mask, np.nan, plain.astype(np.float64))
     if plain.dtype.kind == "c":
         return np.where(mask, np.nan, plain)
-    return np.where(mask, None, plain.astype(object))
+    objects = plain.astype(object)
+    objects[mask] = None
+    return objects

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
@@ -90,12 +91,33 @@ class ModelData:
     terms: dict[str, tuple[int, ...]]
 
 
+def common_rows(parts: list[NewData]) -> list[NewData]:
+    """Several designs of the same new data, cut down to the rows that all of them have."""
+    indices = [part.index for part in parts if part.index is not None]
+    if not indices:
+        return parts
+    kept = reduce(np.intersect1d, indices)
+    cut = []
+    for part in parts:
+        here = kept if part.index is None else np.searchsorted(part.index, kept)
+        total = part.X.shape[0] + part.n_dropped
+        offset = None if part.offset is None else part.offset[here]
+        cut.append(NewData(take_rows(part.X, here), offset, kept, total - len(kept), part.labels))
+    return cut
+
+
 @dataclass(frozen=True, slots=True)
 class NewData:
-    """The design of new data, made as the fit's was; see :class:`ModelData` for the attributes."""
+    """The design of new data, made as the fit's was; see :class:`ModelData` for the other attributes.
+
+    Attributes
+    ----------
+    absent : (n,) mask of the rows that were kept though something is missing; None if nothing is.
+    """
 
     X: Matrix
     offset: np.ndarray | None
     index: np.ndarray | None
     n_dropped: int
     labels: pandas.Index | None
+    absent: np.ndarray | None = None

@@ -39,6 +39,14 @@ def has_nan(x: Any) -> bool:
     return any(np.isnan(leaf).any() for leaf in leaves(x))
 
 
+def absent_rows(x: Any) -> np.ndarray | None:
+    """Mask the rows with something missing, if the first axis of every array is the rows; None if nothing is."""
+    arrays = leaves(x)
+    if not has_nan(x) or len({array.shape[:1] for array in arrays}) != 1 or not arrays[0].ndim:
+        return None
+    return np.any([np.isnan(array.reshape(len(array), -1)).any(axis=1) for array in arrays], axis=0)
+
+
 def require_finite(x: Any, what: str) -> None:
     """Refuse what is missing or infinite."""
     for leaf in leaves(x):

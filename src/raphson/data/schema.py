@@ -15,7 +15,7 @@ from raphson.data.extras import array_argument, parse_argument
 from raphson.data.formula import Formula, parse_formula
 from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import NewData, take_rows
-from raphson.data.points import as_arrays
+from raphson.data.points import absent_rows, as_arrays
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
@@ -142,7 +142,8 @@ class FormulaSchema(Schema):
         elif total is not None and kept is not None:
             total = total[kept]
         labels = frame.index if is_pandas(new) else None
-        return NewData(X, total, kept, table.n_rows - n_rows, labels)
+        absent = rows.bad if missing == "nan" else None
+        return NewData(X, total, kept, table.n_rows - n_rows, labels, absent)
 
     def _variable(self, number: int, evaluator: Evaluator, rows: Rows) -> Variable:
         expression, info = self.formula.factors[number], self._plan.factors[number]
@@ -295,7 +296,8 @@ class ArraySchema(Schema):
             total = array_argument(offset, n_rows, rows, "offset")
         kept = rows.settle(missing)
         if missing == "nan":
-            return NewData(X, total, None, 0, labels)
+            absent = absent_rows(X) if rows.bad is not None and isinstance(X, np.ndarray) else None
+            return NewData(X, total, None, 0, labels, absent)
         if kept is not None:
             X, total = take_rows(X, kept), None if total is None else total[kept]
         return NewData(X, total, kept, n_rows - X.shape[0], labels)
@@ -336,7 +338,7 @@ class PointsSchema(Schema):
         Parameters
         ----------
         new : whatever the function takes: an array, a tuple or a dict of arrays, a data frame.
-        missing : of no effect: only the function knows which axis the rows are.
+        missing : of no effect: only the function knows which axis the rows are. Where the first is, they are noted.
         offset : refused.
 
         Raises
@@ -347,7 +349,8 @@ class PointsSchema(Schema):
         check_missing(missing, _MISSING)
         if offset is not None:
             raise DataError("offset: the fit of a function has none")
-        return NewData(as_arrays(new), None, None, 0, None)
+        x = as_arrays(new)
+        return NewData(x, None, None, 0, None, absent_rows(x))
 
     def to_dict(self) -> dict[str, Any]:
         """Write the schema down, safe for JSON."""
