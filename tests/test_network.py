@@ -70,9 +70,10 @@ def test_weights_have_no_standard_errors_and_the_fit_says_so(gaussian):
     assert np.isnan(gaussian.cov_params()).all(axis=None)
     assert "not identified" in gaussian.message
     refused = ["wald_test", "t_test", "score_test", "lr_test", "profile", "delta", "vif", "bootstrap"]
-    for name in [*refused, "information_matrix_test"]:
+    for name in [*refused, "information_matrix_test", "robust", "loo", "leverage", "cooks_distance", "dfbetas"]:
         with pytest.raises(rp.ModelError, match=f"{name}: the weights of a network are not identified"):
             getattr(gaussian, name)(gaussian.names[0])
+    assert list(gaussian.augment().columns[-2:]) == [".fitted", ".resid"]
     text = str(gaussian.summary())
     assert "not identified" in text
     assert "hidden1" in text

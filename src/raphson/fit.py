@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from raphson.resampling import Bootstrap
 
 
+OF_THE_ROWS = ("_rows", "_designs", "_hat", "null_deviance", "has_intercept")
+"""What was worked out and costs a reading of the data: it stays where only the covariance is another."""
+
+
 class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     """A fitted model.
 
@@ -95,6 +99,9 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         self._steps: Path = found.result.path
         self.distance: float = float(found.result.distance)
         self._floor: float = float(found.result.floor)
+
+    identified = True
+    """Whether each parameter can be spoken of by itself, with what a row does to it."""
 
     # -- how it went -------------------------------------------------------------------------------------------
 
@@ -295,9 +302,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         elif cov == "cluster" and self._groups is None:
             raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
         other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        for name in ("_reduced_cov", "_cov", "bse", "tvalues", "pvalues", "digits"):
-            other.__dict__.pop(name, None)
+        worked_out = {name for one in type(self).__mro__ for name, made in vars(one).items() if _is_cached(made)}
+        other.__dict__.update({k: v for k, v in self.__dict__.items() if k in OF_THE_ROWS or k not in worked_out})
         other.cov_kind = cov
         if codes is not None:
             other._groups = codes
@@ -538,6 +544,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     def has_aliased(self) -> bool:
         """Whether some columns are linear combinations of earlier ones."""
         return bool((self._aliased[: self._n] & (self._infinite[: self._n] == 0)).any())
+
+
+def _is_cached(attribute: Any) -> bool:
+    return isinstance(attribute, cached_property)
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:

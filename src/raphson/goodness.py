@@ -121,11 +121,21 @@ class Goodness(State):
 
     @cached_property
     def theta_se(self) -> float | None:
-        """Standard error of θ̂ from the joint observed information; None where θ was not estimated."""
+        """Standard error of θ̂ by the fit's kind of covariance; None where θ was not estimated.
+
+        It comes from the joint information of coefficients and θ, the observed one unless the outer product was asked
+        for. NaN where the covariance cannot be had, as that of HC3 with a row of leverage 1.
+        """
         if not self._auxiliary or self.theta == math.inf:
             return None
+        try:
+            error = self._uncertainty.auxiliary_se(self.information_kind, self.cov_kind, self.dispersion, self._groups)[
+                0
+            ]
+        except ModelError:
+            return math.nan
         # θ = exp(log θ): by the delta method its standard error is θ times that of log θ.
-        return float(np.exp(self._theta[self._n]) * self._uncertainty.auxiliary_se()[0])
+        return float(np.exp(self._theta[self._n]) * error)
 
     @cached_property
     def rss(self) -> float:

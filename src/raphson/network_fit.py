@@ -154,6 +154,11 @@ class NetworkFit(Fit):
     score_test, lr_test = _refused("score_test"), _refused("lr_test")
     profile, delta, vif = _refused("profile"), _refused("delta"), _refused("vif")
     information_matrix_test, bootstrap = _refused("information_matrix_test"), _refused("bootstrap")
+    robust, loo = _refused("robust"), _refused("loo")
+    leverage = property(_refused("leverage"))  # type: ignore[assignment]
+    cooks_distance = property(_refused("cooks_distance"))  # type: ignore[assignment]
+    dfbetas = property(_refused("dfbetas"))  # type: ignore[assignment]
+    identified = False
 
     # -- what the data determine -------------------------------------------------------------------------------
 

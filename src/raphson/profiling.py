@@ -13,6 +13,7 @@ from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, Function
 from raphson.inference.profile import Padded, Profiler
+from raphson.model.parameters import place_of
 from raphson.state import State
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ class Profiling(State):
         [0.040874, 1.317346]
         """
         self._need_data("a profile")
-        if isinstance(name, str) and name in self.names:
+        place = place_of(name, self.names) if isinstance(name, str) else None
+        if place is not None:
             row = np.zeros((1, self._n))
-            row[0, self.names.index(name)] = 1.0
+            row[0, place] = 1.0
             function: Any = Combinations(row, np.zeros(1), (name,))
         else:
             function = self._scalar_or_vector(name)

@@ -16,6 +16,7 @@ from raphson.inference.intervals import quantile
 from raphson.inference.restricted import maximum_on_plane
 from raphson.model.base import Model
 from raphson.model.objective import Need
+from raphson.model.parameters import place_of
 from raphson.newton.status import Status
 from raphson.resampling import Refitted, Refitting, Simulator, Work, drawing, in_chunks
 
@@ -265,12 +266,13 @@ def _truth(fit: Fit, truth: Any) -> np.ndarray:
         return theta
     if isinstance(truth, Mapping) or hasattr(truth, "to_dict"):
         given = dict(truth.items())
-        unknown = [name for name in given if name not in fit.names]
+        places = {name: place_of(str(name), fit.names) for name in given}
+        unknown = [name for name, place in places.items() if place is None]
         if unknown:
             known = listing(map(repr, fit.names))
             raise ModelError(f"truth: {listing(map(repr, unknown))} is not among the parameters; they are {known}")
         for name, value in given.items():
-            theta[fit.names.index(name)] = value
+            theta[places[name]] = value
     else:
         values = np.asarray(truth, dtype=float)
         if values.shape != (fit._n,):

@@ -128,7 +128,11 @@ class Uncertainty:
         return self.estimate.model.rows(self.estimate.result.theta)
 
     def robust(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
-        """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread.
+        """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread."""
+        return self._sandwich(kind, cov, dispersion, groups)[: self.n, : self.n]
+
+    def _sandwich(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
+        """That of all parameters, auxiliary ones last.
 
         "jackknife" is the infinitesimal jackknife, the sum of squares of the estimates' derivatives by the rows'
         weights (Jaeckel 1972): the sandwich with the observed information, summed within clusters if there are groups.
@@ -136,12 +140,12 @@ class Uncertainty:
         if cov == "jackknife":
             kind, cov = "observed", "HC0" if groups is None else "cluster"
         if self.empty:
-            return np.full((self.n, self.n), np.nan)
+            return np.full((len(self.estimate.result.free),) * 2, np.nan)
         model = self.estimate.model
         rows, copies = self.rows, model.copies
         score = per_copy(rows.score, copies)
         information = per_copy(rows.observed if kind == "observed" else rows.expected, copies)
-        V = covariance.robust_covariance(
+        return covariance.robust_covariance(
             self.factor(kind, dispersion),
             model.designs(self.estimate.result.theta),
             score,
@@ -150,11 +154,19 @@ class Uncertainty:
             frequency=copies,
             groups=groups,
         )
-        return V[: self.n, : self.n]
 
-    def auxiliary_se(self) -> np.ndarray:
-        """Standard errors of the auxiliary parameters, from the joint observed information."""
-        return np.sqrt(self.factor("observed").inverse().diagonal()[self.n :])
+    def auxiliary_se(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
+        """Standard errors of the auxiliary parameters by the covariance asked for, from the joint information.
+
+        In place of the expected information, of which the part of the auxiliary parameters only scales a step, the
+        observed one is taken.
+        """
+        joint: Information = "observed" if kind == "expected" else kind
+        if cov == "model":
+            V = covariance.model_covariance(self.factor(joint, dispersion), dispersion)
+        else:
+            V = self._sandwich(joint, cov, dispersion, groups)
+        return np.sqrt(np.maximum(np.diagonal(V)[self.n :], 0.0))
 
 
 def per_copy(values: np.ndarray, copies: np.ndarray | None) -> np.ndarray:

@@ -43,6 +43,14 @@ def test_words(text, rows, values):
     np.testing.assert_allclose(found.value, values)
 
 
+def test_blanks_in_an_index_do_not_matter():
+    names = ["B[0,0]", "B[0,1]", "s"]
+    for text in ("B[0,1] = 2*s, B[0,0] = 1", "B[0, 1] = 2*s, B[0,  0] = 1"):
+        np.testing.assert_array_equal(linear(text, names).matrix, [[0, 1, -2], [1, 0, 0]])
+    assert linear("B[0,1]", ["B[0, 0]", "B[0, 1]"]).matrix.tolist() == [[0, 1]]  # as older saved fits have them
+    assert linear({"B[0, 1]": 3}, names).matrix.tolist() == [[0, 3, 0]]
+
+
 def test_other_forms_agree():
     R = np.zeros((2, len(NAMES)))
     R[0, 1], R[1, [2, 3]] = 1.0, (2.0, -1.0)

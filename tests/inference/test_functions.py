@@ -11,7 +11,7 @@ import pytest
 from raphson.errors import ModelError
 from raphson.inference.functions import Combinations, Function
 
-NAMES = ["beta[0]", "beta[1]", "S[0, 0]", "S[0, 1]", "S[1, 0]", "S[1, 1]", "part.a", "part.b", "rate"]
+NAMES = ["beta[0]", "beta[1]", "S[0,0]", "S[0,1]", "S[1,0]", "S[1,1]", "part.a", "part.b", "rate"]
 THETA = np.arange(1.0, 10.0)
 
 
@@ -25,11 +25,13 @@ def test_parameters_by_name():
             a=params["part"]["a"],
             rate=params.rate,
             one=params["beta[1]"],
+            corner=params["S[0, 1]"],
             n=len(params),
         )
         return params["rate"]
 
     Function(read, NAMES).value(THETA)
+    assert float(found["corner"]) == 4.0
     assert found["beta"].shape == (2,) and found["S"].shape == (2, 2) and found["n"] == 9
 
 

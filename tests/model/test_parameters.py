@@ -65,3 +65,12 @@ def test_unknown_names_are_refused() -> None:
         parameters.per_element({"a": "x"}, 0.0, "bounds")
     with pytest.raises(ModelError, match="penalty: expected 1 numbers, or a dict by name"):
         parameters.per_element([1.0, 2.0], 0.0, "penalty")
+
+
+def test_one_spelling_of_an_element_for_curves_and_likelihoods() -> None:
+    from raphson.model.likelihood.parameters import Parameters as Layout
+
+    start = {"B": np.ones((2, 1)), "part": {"c": np.zeros(2), "s": 1.0}}
+    names = ("B[0,0]", "B[1,0]", "part.c[0]", "part.c[1]", "part.s")
+    assert Parameters.of(start, "start")[0].names == Layout.of(start)[0].names == names
+    assert Parameters.of(start, "start")[0].per_element({"B[1, 0]": 3.0}, 0.0, "fixed").tolist() == [0, 3, 0, 0, 0]

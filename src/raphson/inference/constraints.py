@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError, RaphsonError
+from raphson.model.parameters import INDEX_GAP, place_of
 
 DEPENDENT = 1e-10
 """Below this share of its length the part of an equation that no other explains counts as rounding."""
@@ -145,12 +146,16 @@ def _masked(text: str, names: Sequence[str]) -> tuple[str, dict[str, int]]:
         written[name] = i
         written.setdefault(f"`{name}`", i)
     pieces = []
-    for name in sorted(written, key=len, reverse=True):
+    longest_first = sorted(written, key=len, reverse=True)
+    for name in longest_first:
         before = r"(?<![\w.])" if re.match(r"[\w.]", name) else ""
         after = r"(?![\w.]*[\w(\[:])" if re.search(r"\w$", name) else ""
-        pieces.append(before + re.escape(name) + after)
+        # Between the numbers of an index there may be blanks or not, whichever way the names have it.
+        body = r",\s*".join(map(re.escape, re.split(INDEX_GAP, name)))
+        pieces.append(f"({before}{body}{after})")
+    places = [written[name] for name in longest_first]
     pattern = re.compile("|".join(pieces))
-    return pattern.sub(lambda match: f"parameter_{written[match.group()]}_", text), aliases
+    return pattern.sub(lambda match: f"parameter_{places[(match.lastindex or 1) - 1]}_", text), aliases
 
 
 def _unmasked(text: str, aliases: Mapping[str, int], names: Sequence[str]) -> str:
@@ -221,9 +226,10 @@ def _no_parameter(name: str, names: Sequence[str], text: str, what: str) -> Mode
 
 
 def _number_of(name: str, names: Sequence[str], what: str) -> int:
-    if name not in names:
+    place = place_of(name, names)
+    if place is None:
         raise _no_parameter(name, names, name, what)
-    return list(names).index(name)
+    return place
 
 
 def _number(value: Any, what: str) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError, RaphsonError
+from raphson.model.parameters import place_of
 from raphson.numeric import device, x64
 
 
@@ -48,8 +49,8 @@ class Params(Mapping[str, Any]):
                 raise ModelError(f"function: there is no parameter number {name}; they are 0 to {count - 1}")
             return self._theta[int(name)]
         if isinstance(name, str):
-            if name in self._names:
-                return self._theta[self._names.index(name)]
+            if (place := place_of(name, self._names)) is not None:
+                return self._theta[place]
             if (array := self._array(name)) is not None:
                 return array
             inner = [i for i, one in enumerate(self._names) if one.startswith(f"{name}.")]

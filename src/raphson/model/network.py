@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.model.parameters import element_names
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "softplus", "identity")
 RESIDUALS = (None, "additive", "stacked")
@@ -283,8 +284,7 @@ class Network:
         names: list[str] = []
         for label, shapes in zip([*self.labels, "auxiliary"], self.shapes, strict=False):
             for part, shape in shapes.items():
-                places = (",".join(map(str, place)) for place in np.ndindex(*shape))
-                names.extend(f"{label}.{part}[{place}]" for place in places)
+                names.extend(element_names(f"{label}.{part}", shape))
         return tuple(names)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -12,6 +13,32 @@ import numpy as np
 
 from raphson.data.messages import listing
 from raphson.errors import ModelError
+
+INDEX_GAP = r"(?<=\d),\s*(?=\d)"
+"""What stands between the numbers of an index."""
+
+
+def element_names(name: str, shape: tuple[int, ...]) -> list[str]:
+    """What the elements of an array of parameters are called; a number bears the name itself.
+
+    Examples
+    --------
+    >>> element_names("Sigma", (1, 2)), element_names("beta", (2,)), element_names("rate", ())
+    (['Sigma[0,0]', 'Sigma[0,1]'], ['beta[0]', 'beta[1]'], ['rate'])
+    """
+    return [f"{name}[{','.join(map(str, at))}]" if at else name for at in np.ndindex(*shape)]
+
+
+def place_of(name: str, names: Sequence[str]) -> int | None:
+    """Where a name stands among others, None where it does not; blanks in an index do not matter.
+
+    Examples
+    --------
+    >>> place_of("Sigma[0, 1]", ["Sigma[0,0]", "Sigma[0,1]"])
+    1
+    """
+    wanted = re.sub(INDEX_GAP, ",", name)
+    return next((i for i, one in enumerate(names) if one == name or re.sub(INDEX_GAP, ",", one) == wanted), None)
 
 
 @dataclass(frozen=True)
@@ -85,16 +112,9 @@ class Parameters:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each element of θ: ``rate``, ``beta[1]``, ``Sigma[0, 1]``."""
-        out: list[str] = []
-        for path, shape in zip(self.paths, self.shapes, strict=True):
-            label = ".".join(path)
-            if not shape:
-                out.append(label or "theta")
-                continue
-            for index in np.ndindex(*shape):
-                out.append(f"{label or 'theta'}[{', '.join(map(str, index))}]")
-        return tuple(out)
+        """A name for each element of θ: ``rate``, ``beta[1]``, ``Sigma[0,1]``."""
+        parts = zip(self.paths, self.shapes, strict=True)
+        return tuple(name for path, shape in parts for name in element_names(".".join(path) or "theta", shape))
 
     def split(self, theta: Any) -> list[Any]:
         """θ cut into its parts, shaped; θ may be traced."""
@@ -132,10 +152,10 @@ class Parameters:
             if array.shape != out.shape:
                 raise ModelError(f"{what}: expected {len(out)} numbers, or a dict by name; got shape {array.shape}")
             return array.copy()
-        elements = {name: i for i, name in enumerate(self.names)}
+        elements = self.names
         parts = {".".join(path): part for path, part in zip(self.paths, self.slices, strict=True)}
         for name, value in values.items():
-            where = elements.get(name, parts.get(name))
+            where = parts.get(name, place_of(name, elements) if isinstance(name, str) else None)
             if where is None:
                 raise ModelError(f"{what}: {name!r} is no parameter; the parameters are {listing(self.names)}")
             try:

@@ -42,7 +42,8 @@ def glance(fit: Any) -> pd.DataFrame:
 def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the data that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
 
-    A multinomial fit has a ``.fitted_LEVEL`` for each level instead.
+    A multinomial fit has a ``.fitted_LEVEL`` for each level instead; a network, of whose weights no row's influence can
+    be told, ``.fitted`` and ``.resid``.
     """
     import pandas as pd
 
@@ -51,7 +52,10 @@ def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
     fitted = fit.fittedvalues
     if isinstance(fitted, pd.DataFrame):
         return frame.join(fitted.add_prefix(".fitted_"))
-    residuals, hat = fit.residuals("deviance"), fit.leverage
+    residuals = fit.residuals("deviance")
+    if not fit.identified:
+        return frame.assign(**{".fitted": fitted, ".resid": residuals})
+    hat = fit.leverage
     added = {
         ".fitted": fitted,
         ".resid": residuals,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.model.parameters import element_names
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class Leaf:
     @property
     def names(self) -> list[str]:
         """``beta[0]``, ``group.shift[2,1]``, or ``log_sigma`` for a number."""
-        name = ".".join(self.path)
-        return [f"{name}[{','.join(map(str, at))}]" if at else name for at in np.ndindex(*self.shape)]
+        return element_names(".".join(self.path), self.shape)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""How well a fit describes the data: what is beside the coefficients has the errors that were asked for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import special
+
+import raphson as rp
+
+
+def scores_and_hessian(y, X, beta, log_theta):
+    """Row scores (n, p + 1) and Hessian of the negative binomial with a log link, by central differences."""
+
+    def rows(v):
+        mu, t = np.exp(X @ v[:-1]), np.exp(v[-1])
+        return special.gammaln(y + t) - special.gammaln(t) + t * np.log(t / (t + mu)) + y * np.log(mu / (t + mu))
+
+    at, h = np.append(beta, log_theta), 1e-4
+    E = h * np.eye(len(at))
+    scores = np.array([(rows(at + e) - rows(at - e)) / (2 * h) for e in E]).T
+
+    def second(a, b):
+        return np.sum(rows(at + a + b) - rows(at + a - b) - rows(at - a + b) + rows(at - a - b)) / (4 * h * h)
+
+    return scores, np.array([[second(a, b) for b in E] for a in E])
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=250)
+    return {"x": x, "y": rng.poisson(np.exp(0.8 + 0.3 * x) * rng.gamma(0.6, 1 / 0.6, 250)), "g": np.arange(250) // 5}
+
+
+def test_theta_se_follows_the_covariance(counts):
+    fit = rp.glm("y ~ x", counts, family="negative_binomial")
+    X = np.column_stack([np.ones(250), counts["x"]])
+    u, H = scores_and_hessian(counts["y"], X, fit.params.to_numpy(), math.log(fit.theta))
+    bread = np.linalg.inv(-H)
+    sums = np.add.reduceat(u, np.arange(0, 250, 5))
+
+    def error(V):
+        return fit.theta * math.sqrt(V[2, 2])
+
+    assert fit.theta_se == pytest.approx(error(bread), rel=1e-5)
+    assert fit.robust("HC0").theta_se == pytest.approx(error(bread @ u.T @ u @ bread), rel=1e-5)
+    assert fit.robust("HC1").theta_se == pytest.approx(error(bread @ u.T @ u @ bread * 250 / 247), rel=1e-5)
+    clustered = rp.glm("y ~ x", counts, family="negative_binomial", cov="cluster", groups="g")
+    factor = 50 / 49 * 249 / 247
+    assert clustered.theta_se == pytest.approx(error(bread @ sums.T @ sums @ bread * factor), rel=1e-5)
+    outer = rp.glm("y ~ x", counts, family="negative_binomial", information="opg")
+    assert outer.theta_se == pytest.approx(error(np.linalg.inv(u.T @ u)), rel=1e-5)
+    assert fit.robust("HC0").theta_se < fit.robust("HC2").theta_se < fit.robust("HC3").theta_se
+
+
+def test_what_was_worked_out_before_does_not_stay_with_another_covariance(counts):
+    fit = rp.glm("y ~ x", counts, family="negative_binomial")
+    before = fit.theta_se, fit.message, fit.null_deviance
+    other = fit.robust("HC1")
+    assert other.theta_se != before[0] and fit.theta_se == before[0]
+    assert other.__dict__["null_deviance"] == before[2]  # costs a fit, and is the same
+
+
+def test_remarks_speak_of_the_covariance_of_their_own_fit():
+    x = np.linspace(0, 3, 40)
+    data = {"x": x, "y": 2 * np.exp(-x) + 0.05 * np.cos(20 * x)}
+    fit = rp.nls("y ~ a*exp(-b*x)", data, start={"a": 1.0, "b": 1.0}, loss="huber")
+    assert "(HC0)" in " ".join(fit.remarks) and "(HC0)" in fit.message
+    told = fit.robust("HC3")
+    assert "(HC3)" in " ".join(told.remarks) and "HC0" not in told.message
