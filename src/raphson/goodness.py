@@ -47,8 +47,12 @@ class Goodness(State):
 
     @cached_property
     def df_resid(self) -> float:
-        """Residual degrees of freedom."""
-        return self.nobs - self._effective
+        """Residual degrees of freedom; under separation those of the rows that are not fitted exactly.
+
+        Such rows tell the infinite coefficients alone, and have neither residual nor information left.
+        """
+        exact = self._settled.fitted_exactly
+        return self.nobs - exact - (self._uncertainty.effective_df if exact else self._effective)
 
     @cached_property
     def dispersion(self) -> float:

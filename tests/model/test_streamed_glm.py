@@ -205,3 +205,44 @@ def test_a_direction_that_separates_the_sample_alone_is_no_separation(apart, tmp
     assert fit._model.sample._separation() is not None and fit._model._separation() is None
     assert fit.converged
     np.testing.assert_allclose(fit.params, held.params, rtol=1e-9)
+
+
+RARE_ROWS = [17, 1503, 2999]
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.SeparationWarning", "ignore::raphson.errors.RankWarning")
+@pytest.mark.parametrize(
+    ("formula", "family", "separated"),
+    [
+        ("yes ~ x + z", "binomial", True),
+        ("yes ~ x + g", "quasibinomial", True),
+        ("yes ~ x + z + w", "binomial", True),  # w = 2 z is aliased as well
+        ("opposed ~ x + z", "binomial", False),
+        ("count ~ x + z", "poisson", True),
+        ("count ~ x + g", "quasipoisson", True),
+        ("count ~ x + z", "negative_binomial", True),
+        ("colour ~ x + z", "multinomial", True),
+    ],
+)
+def test_separation_by_rows_that_the_sample_has_none_of(formula, family, separated, tmp_path, monkeypatch):
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame({"x": rng.normal(size=N), "g": rng.choice(["a", "b"], N), "z": 0.0})
+    frame.loc[RARE_ROWS, ["z", "g"]] = [[1.0, "r"], [2.0, "r"], [1.0, "r"]]
+    chance = 1 / (1 + np.exp(-frame["x"]))
+    frame["yes"] = np.where(frame["z"] > 0, 1.0, rng.random(N) < chance)
+    frame["opposed"] = np.where(np.arange(N) == RARE_ROWS[0], 0.0, frame["yes"])
+    frame["count"] = np.where(frame["z"] > 0, 0.0, rng.negative_binomial(2.0, 2.0 / (2.0 + np.exp(0.4 * frame["x"]))))
+    frame["colour"] = np.where(frame["z"] > 0, "red", rng.choice(["blue", "green", "red"], N))
+    frame["w"] = 2.0 * frame["z"]
+    frame.to_parquet(tmp_path / "rare.parquet", row_group_size=700)
+    monkeypatch.setattr("raphson.data.passing.SAMPLE_ROWS", N // 10)
+    held = rp.glm(formula, frame, family=family)
+    fit = rp.glm(formula, rp.stream(tmp_path / "rare.parquet", piece_rows=256), family=family)
+    assert not np.isin(RARE_ROWS, np.arange(0, N, 10)).any()
+    assert (fit.status.value == "separated") == separated == np.isinf(fit.params).any()
+    np.testing.assert_allclose(fit.params, held.params, rtol=1e-8)
+    np.testing.assert_allclose(fit.bse, held.bse, rtol=1e-8)
+    for what in ("llf", "dispersion", "df_resid", "nobs"):
+        np.testing.assert_allclose(getattr(fit, what), getattr(held, what), rtol=1e-9, err_msg=what)
+    if separated and family != "multinomial":
+        assert fit.df_resid == N - len(RARE_ROWS) - np.isfinite(fit.bse).sum()

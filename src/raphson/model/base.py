@@ -203,6 +203,11 @@ class Model:
             return float(len(self.y))
         return float(w.sum()) if self.weights_kind == "frequency" else float(np.count_nonzero(w))
 
+    @property
+    def fitted_exactly(self) -> float:
+        """How many of `nobs` are fitted exactly at infinity: they say nothing of φ."""
+        return 0.0
+
     @cached_property
     def objective(self) -> Any:
         """What is maximised: the likelihood, its bias reduced if asked for."""
@@ -224,7 +229,7 @@ class Model:
             self.penalty,
             self.executor,
             self.data.weights if self.weights_kind == "frequency" else None,
-            None if self.family.dispersion_fixed else max(self.nobs - n_free, 1.0),
+            None if self.family.dispersion_fixed else max(self.nobs - self.fitted_exactly - n_free, 1.0),
             bounds=self.bounds,
         )
 

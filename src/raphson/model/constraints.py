@@ -34,12 +34,12 @@ class Rows(Protocol):
 class SignedRows:
     """b_i = d_i x_i; an equation x_i where d_i = 0."""
 
-    def __init__(self, X: Any, direction: np.ndarray, counted: np.ndarray) -> None:
+    def __init__(self, X: Any, direction: np.ndarray, counted: np.ndarray, scale: np.ndarray | None = None) -> None:
         self.X = X
         self.sign = np.where(direction == 0, 1.0, direction)
         self.kind = np.where(counted, np.abs(direction), ABSENT)
         self.strata = direction
-        self.scale = _column_scale(X)
+        self.scale = _column_scale(X) if scale is None else scale
 
     def dense(self, which: np.ndarray) -> np.ndarray:
         return _dense(self.X, which) / self.scale * self.sign[which, None]
@@ -53,13 +53,15 @@ class SignedRows:
 class ClassRows:
     """b_ik = (e_{y_i} - e_k) ⊗ x_i, numbered i L + k, with e_0 = 0: η of the observed class against class k."""
 
-    def __init__(self, X: Any, y: np.ndarray, n_levels: int, counted: np.ndarray) -> None:
+    def __init__(
+        self, X: Any, y: np.ndarray, n_levels: int, counted: np.ndarray, scale: np.ndarray | None = None
+    ) -> None:
         self.X, self.y, self.L = X, y, n_levels
         classes = np.arange(n_levels)
         other = y[:, None] != classes
         self.kind = np.where(other & counted[:, None], INEQUALITY, ABSENT).astype(np.int8).ravel()
         self.strata = (y[:, None] * n_levels + classes).ravel()
-        self.scale = np.tile(_column_scale(X), n_levels - 1)
+        self.scale = np.tile(_column_scale(X), n_levels - 1) if scale is None else scale
 
     def dense(self, which: np.ndarray) -> np.ndarray:
         row, against = np.divmod(which, self.L)
@@ -69,7 +71,7 @@ class ClassRows:
         here = np.arange(len(which))
         out[here, self.y[row]] = x
         out[here, against] -= x
-        return out[:, 1:].reshape(len(which), -1)
+        return out[:, 1:].reshape(len(which), (self.L - 1) * p)
 
     def products(self, space: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         p, q = self.X.shape[1], space.shape[1]
@@ -82,7 +84,34 @@ class ClassRows:
             mine = self.y[rows][:, None, None]
             value = np.take_along_axis(eta, mine, axis=1) - eta
             bound = np.take_along_axis(size, mine, axis=1) + size
-            yield slice(rows.start * self.L, rows.stop * self.L), value.reshape(-1, q), bound.reshape(-1, q)
+            shape = (len(block) * self.L, q)
+            yield slice(rows.start * self.L, rows.stop * self.L), value.reshape(shape), bound.reshape(shape)
+
+
+class MoreRows:
+    """Rows, and after them constraints (m, p) from elsewhere, in the scaled coordinates of these rows."""
+
+    def __init__(self, rows: Rows, constraints: np.ndarray, kinds: np.ndarray) -> None:
+        self.rows, self.constraints = rows, constraints
+        self.scale = rows.scale
+        self.kind = np.concatenate([rows.kind, kinds])
+        self.strata = np.concatenate([rows.strata, np.full(len(kinds), rows.strata.max(initial=0) + 1)])
+
+    def dense(self, which: np.ndarray) -> np.ndarray:
+        n = len(self.rows.kind)
+        mine = which >= n
+        out = np.empty((len(which), len(self.scale)))
+        out[~mine], out[mine] = self.rows.dense(which[~mine]), self.constraints[which[mine] - n]
+        return out
+
+    def products(self, space: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        yield from self.rows.products(space)
+        n = len(self.rows.kind)
+        yield (
+            slice(n, n + len(self.constraints)),
+            self.constraints @ space,
+            np.abs(self.constraints) @ _sizes(space),
+        )
 
 
 def _sizes(space: np.ndarray) -> np.ndarray:

@@ -20,23 +20,18 @@ from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias import check_bias
+from raphson.model.constraints import ClassRows, Rows, SignedRows
 from raphson.model.families import resolve
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replicates import MOST_DENSE, Replicates
-from raphson.model.separation import separated, separated_multinomial
+from raphson.model.separation import FAR, AtInfinity, Moves, at_infinity, least_weight, separated, separated_multinomial
 from raphson.model.start import start_from
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation."""
-
-FAR = 1e4
-"""η at infinity: every mean there is at its limit in double precision."""
-
-NO_MOVE = 1e-9
-"""Rows that a direction moves by less than this share of the largest move stay where they are."""
 
 INTERCEPTS = ("Intercept", "(Intercept)")
 """What an intercept is called."""
@@ -268,50 +263,77 @@ class GeneralisedLinearModel(Model):
 
         There a row has neither score nor information left, so what is maximised is the likelihood of the others.
         """
-        K = self.family.n_predictors - len(self.family.auxiliary)
         if self.family.predictor_labels is not None:
+            K = self.family.n_predictors
             found = separated_multinomial(self.data.X, self.y.astype(int), K + 1, weight=self.weight)
         else:
-            direction = self.family.recession(self.y, self.size)
-            found = separated(self.data.X, direction, weight=self.weight)
+            found = separated(self.data.X, self.family.recession(self.y, self.size), weight=self.weight)
         if found is None:
             return None
-        delta = np.zeros(self.predictor.n_params)
-        delta[: self.n_coefficients] = found.direction
-        signs = np.zeros(self.predictor.n_params)
-        signs[: self.n_coefficients] = found.signs
-        moves = np.stack([matvec(self.data.X, part) for part in found.direction.reshape(K, -1)])
-        # Between two classes it is the difference of their predictors that goes to infinity.
-        gaps = moves if K == 1 else np.concatenate([moves, (moves[:, None] - moves[None]).reshape(K * K, -1)])
-        sizes = np.abs(gaps)
-        real = sizes > NO_MOVE * sizes.max()
-        far = FAR / float(sizes[real].min())
+        gaps = Moves.of(self.gaps(found.direction))
+        model = self.led_along(found.direction, gaps.still, least_weight(self.row_weight))
+        return self._at_infinity(found, model, gaps)
+
+    @property
+    def _n_main(self) -> int:
+        """Predictors of the mean."""
+        return self.family.n_predictors - len(self.family.auxiliary)
+
+    def constraints(self, least: float, scale: np.ndarray | None = None) -> Rows:
+        """What the rows of more than the least weight demand of a direction at infinity.
+
+        `scale` (p,) is that of the coordinates, by default of these rows.
+        """
+        counted = self.row_weight > least
+        if self.family.predictor_labels is not None:
+            return ClassRows(self.data.X, self.y.astype(int), self._n_main + 1, counted, scale)
+        return SignedRows(self.data.X, self.family.recession(self.y, self.size), counted, scale)
+
+    def gaps(self, direction: np.ndarray) -> np.ndarray:
+        """(…, n) how far a direction moves the predictors of each row, and those of each two classes apart."""
+        moves = self._moves(direction)
+        return moves if len(moves) == 1 else np.concatenate([moves, *(moves[:, None] - moves[None])])
+
+    def led_along(self, direction: np.ndarray, still: float, least: float) -> GeneralisedLinearModel:
+        """The model with the rows that a direction moves by more than `still` where it leads them.
+
+        Rows of no more than the least weight had no say in it, and have none now.
+        """
         shift = np.zeros((self.family.n_predictors, len(self.y)))
-        shift[:K] = at_infinity(moves, NO_MOVE * float(sizes.max()))
-        return Limit("separated", replace(self, shift=shift), signs, far * delta)
+        shift[: self._n_main] = at_infinity(self._moves(direction), still)
+        weight = None if self.weight is None else np.where(self.weight > least, self.weight, 0.0)
+        return replace(self, shift=shift, weight=weight)
 
+    def _moves(self, direction: np.ndarray) -> np.ndarray:
+        return np.stack([matvec(self.data.X, part) for part in direction.reshape(self._n_main, -1)])
 
-def at_infinity(moves: np.ndarray, still: float) -> np.ndarray:
-    """Shifts of the linear predictors (K, n) that put rows where a direction leads them, with no more than it takes.
+    def _at_infinity(self, found: AtInfinity, model: GeneralisedLinearModel, gaps: Moves) -> Limit:
+        """What is said of separated responses: `model` remains, and `gaps` are how far the rows move."""
+        delta, signs = np.zeros((2, self.predictor.n_params))
+        delta[: self.n_coefficients], signs[: self.n_coefficients] = found.direction, found.signs
+        return Limit("separated", model, signs, FAR / gaps.smallest * delta)
 
-    Among the K predictors of a row and the 0 of its last class, each that moves further than the next is put `FAR`
-    beyond it. The multiples of the moves themselves would be so large that the differences which stay finite, those
-    of classes that move together, would drown in their rounding.
+    # -- rows held at infinity -----------------------------------------------------------------------------------
 
-    Parameters
-    ----------
-    moves : (K, n) along the direction.
-    still : difference up to which two moves are the same.
+    @cached_property
+    def _certain(self) -> np.ndarray:
+        """(n,) mask of the rows that are held at infinity: all but one of their classes are ruled out."""
+        assert self.shift is not None
+        n_main, n = self._n_main, len(self.y)
+        ordered = np.sort(np.concatenate([np.zeros((1, n)), self.shift[:n_main]]), axis=0)
+        return ordered[-1] - ordered[-2] >= FAR
 
-    Examples
-    --------
-    >>> at_infinity(np.array([[3e9, -1.0], [3e9, 0.0]]), 1e-6).tolist()
-    [[10000.0, -10000.0], [10000.0, 0.0]]
-    """
-    all_classes = np.concatenate([np.zeros((1, moves.shape[1])), moves])
-    order = np.argsort(all_classes, axis=0, kind="stable")
-    apart = np.diff(np.take_along_axis(all_classes, order, axis=0), axis=0) > still
-    ranks = np.concatenate([np.zeros((1, moves.shape[1])), np.cumsum(apart, axis=0)])
-    ranked = np.empty_like(all_classes)
-    np.put_along_axis(ranked, order, ranks, axis=0)
-    return FAR * (ranked[1:] - ranked[:1])
+    @property
+    def copies(self) -> np.ndarray | None:
+        """(n,) as :attr:`Model.copies`; a row held at infinity, which says nothing of φ, counts as none."""
+        copies = super().copies
+        if self.shift is None:
+            return copies
+        return np.where(self._certain, 0.0, 1.0 if copies is None else copies)
+
+    @property
+    def fitted_exactly(self) -> float:
+        if self.shift is None:
+            return 0.0
+        copies = super().copies
+        return float(np.sum(self._certain if copies is None else copies[self._certain]))

@@ -24,17 +24,20 @@ angles into large ones, and the programme is solved again. What stays undecided 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit, log_expit
 
-from raphson.model.constraints import EQUATION, INEQUALITY, Rows
+from raphson.model.constraints import ABSENT, EQUATION, INEQUALITY, MoreRows, Rows
 
 TIE = 1e-11
 """Relative to Σ|x_ij δ_j|: a product below this is zero up to the rounding of the data."""
 ROUNDS = 200
+READINGS = 30
+"""Readings of all rows at most, where a part does not settle it."""
 ZOOMS = 4
 CLIMB = 40
 
@@ -49,6 +52,15 @@ class Direction:
     pull: np.ndarray  # (p,): Σ b_i over some strict constraints, projected on the space
 
 
+@dataclass(frozen=True)
+class Left:
+    """What constraints leave open: a direction that none of them opposes, and the space of all such directions."""
+
+    direction: np.ndarray  # (p,), of largest support
+    space: np.ndarray  # (p, q), orthonormal: null space of all constraints that are not strict
+    strict: np.ndarray  # per constraint: b_iᵀδ > 0
+
+
 def maximal_direction(rows: Rows, space: np.ndarray) -> Direction | None:
     """A recession direction of largest support within ``space``, or None if there is none (or none provable).
 
@@ -58,11 +70,95 @@ def maximal_direction(rows: Rows, space: np.ndarray) -> Direction | None:
     space : ndarray, (p, q)
         Orthonormal basis, in scaled coordinates, of the directions open to the parameters.
     """
+    left = open_directions(rows, space)
+    return None if left is None else _strict_direction(rows, left)
+
+
+def maximal_direction_everywhere(part: Rows, space: np.ndarray, everywhere: Everywhere) -> Direction | None:
+    """A recession direction of rows that are not held, found on a part of them that grows only while it has to.
+
+    What the part leaves open, the directions in which it does not change among them, is tried on all rows. Those that
+    oppose it, or see more of it than the part does, join the part. A part that leaves nothing open settles the
+    matter without a reading of all rows.
+
+    Parameters
+    ----------
+    part : Rows
+        Some of the rows, held.
+    space : ndarray, (p, q)
+        As for :func:`maximal_direction`.
+    everywhere : callable
+        Gives the :class:`News` of all rows, added up, from a function of some rows.
+    """
+    for _ in range(READINGS):
+        left = open_directions(part, space)
+        if left is None:
+            return None
+        unseen = _solve(part, left.space, part.kind != ABSENT, np.random.default_rng(0))
+        news = everywhere(lambda rows, left=left, unseen=unseen: _news(rows, left, unseen))
+        if not len(news.constraints):
+            return _strict_direction(part, left)
+        part = MoreRows(part, news.constraints, news.kinds)
+    return None
+
+
+@dataclass(frozen=True)
+class News:
+    """Constraints that a part does not know, at most some of the worst opposed and as many of the others.
+
+    Attributes
+    ----------
+    constraints : (m, p), in scaled coordinates.
+    kinds : (m,) EQUATION or INEQUALITY.
+    depth : (m,) how far each is below 0, relative to the terms of its product; 0 if it is not.
+    most : how many of each are worth holding.
+    """
+
+    constraints: np.ndarray
+    kinds: np.ndarray
+    depth: np.ndarray
+    most: int
+
+    def __add__(self, other: News) -> News:
+        depth = np.concatenate([self.depth, other.depth])
+        which = _worth_holding(depth, self.most)
+        constraints = np.concatenate([self.constraints, other.constraints])[which]
+        return News(constraints, np.concatenate([self.kinds, other.kinds])[which], depth[which], self.most)
+
+
+Everywhere = Callable[[Callable[[Rows], News]], News]
+
+
+def _news(rows: Rows, left: Left, unseen: np.ndarray) -> News:
+    value, bound = _evaluate(rows, left.direction)
+    inequality = rows.kind == INEQUALITY
+    strict = inequality & (value > TIE * bound)
+    opposed = inequality & (value < -TIE * bound)
+    news = opposed | (_moves(rows, left.space) & ~strict) | _moves(rows, unseen)
+    which = np.flatnonzero(news & (rows.kind != ABSENT))
+    depth = np.divide(value, bound, out=np.zeros_like(value), where=opposed)[which]
+    most = 20 * left.space.shape[1]
+    held = _worth_holding(depth, most)
+    return News(rows.dense(which[held]), rows.kind[which[held]], depth[held], most)
+
+
+def _worth_holding(depth: np.ndarray, most: int) -> np.ndarray:
+    """The numbers of the deepest, and of as many spread evenly over the rest."""
+    if len(depth) <= 2 * most:
+        return np.arange(len(depth))
+    order = np.argsort(depth, kind="stable")
+    return np.concatenate([order[:most], np.sort(order[most:])[:: -(-(len(depth) - most) // most)]])
+
+
+def open_directions(rows: Rows, space: np.ndarray) -> Left | None:
+    """What rows leave open within ``space``; None if that is nothing, or if it cannot be proved."""
     rng = np.random.default_rng(0)
     inequality = rows.kind == INEQUALITY
     space = _solve(rows, space, rows.kind == EQUATION, rng)
-    if not space.shape[1] or not inequality.any():
+    if not space.shape[1]:
         return None
+    if not inequality.any():
+        return Left(np.zeros(len(space)), space, inequality)
     width = space.shape[1]
     working = _stratified(rows, inequality, max(300, 10 * width), rng)
     for _ in range(ROUNDS):
@@ -91,17 +187,23 @@ def maximal_direction(rows: Rows, space: np.ndarray) -> Direction | None:
         else:
             moving = _moves(rows, space) & inequality & ~strict
             if not moving.any():
-                if not strict.any():
-                    return None
-                direction, space = _without_aliases(direction, space, _solve(rows, space, strict, rng))
-                pulling = rows.dense(_some(np.flatnonzero(strict), 1000, rng)).sum(axis=0)
-                return Direction(direction, space, strict, space @ (space.T @ pulling))
+                return Left(direction, space, strict)
             joining = _some(np.flatnonzero(moving), 20 * width, rng)
         grown = np.union1d(working, joining)
         if len(grown) == len(working):
             return None
         working = grown
     return None
+
+
+def _strict_direction(rows: Rows, left: Left) -> Direction | None:
+    """The direction that is left, without what no constraint sees; None if it takes no row along."""
+    if not left.strict.any():
+        return None
+    rng = np.random.default_rng(0)
+    direction, space = _without_aliases(left.direction, left.space, _solve(rows, left.space, left.strict, rng))
+    pulling = rows.dense(_some(np.flatnonzero(left.strict), 1000, rng)).sum(axis=0)
+    return Direction(direction, space, left.strict, space @ (space.T @ pulling))
 
 
 def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool] | None:
@@ -257,15 +359,15 @@ def _programme(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | Non
 
 def _solve(rows: Rows, space: np.ndarray, zero: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # The part of the space on which the constraints in the mask `zero` are 0. A few of full rank settle it; the
-    # others are looked at only while something is left.
-    left = np.flatnonzero(zero)
+    # others are looked at only while something is left. `known` says that those which are left all see something.
+    left, known = np.flatnonzero(zero), False
     while len(left) and space.shape[1]:
         smaller = null_within(space, rows.dense(_some(left, 10 * space.shape[1] + 100, rng)))
-        if smaller.shape[1] == space.shape[1]:
+        if known and smaller.shape[1] == space.shape[1]:
             break
         space = smaller
         if space.shape[1]:
-            left = np.flatnonzero(zero & _moves(rows, space))
+            left, known = np.flatnonzero(zero & _moves(rows, space)), True
     return space
 
 
@@ -297,7 +399,7 @@ def _moves(rows: Rows, space: np.ndarray) -> np.ndarray:
     # Which constraints change along some direction of the space.
     moves = np.empty(len(rows.kind), dtype=bool)
     for where, v, b in rows.products(space):
-        moves[where] = np.any(np.abs(v) > TIE * b.max(axis=1, keepdims=True), axis=1)
+        moves[where] = np.any(np.abs(v) > TIE * b.max(axis=1, keepdims=True, initial=0.0), axis=1)
     return moves
 
 

@@ -22,39 +22,56 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.constraints import ClassRows, SignedRows
-from raphson.model.recession import maximal_direction, null_within
+from raphson.model.constraints import ClassRows, Rows, SignedRows
+from raphson.model.recession import Everywhere, maximal_direction, maximal_direction_everywhere, null_within
+from raphson.numeric import EPSILON
+
+FAR = 1e4
+"""η at infinity: every mean there is at its limit in double precision."""
+
+NO_MOVE = 1e-9
+"""Rows that a direction moves by less than this share of the largest move stay where they are."""
 
 SUPPORT = 1e-9
 """A coefficient whose share in every direction at infinity is below this, after scaling, is finite."""
 
 
 @dataclass(frozen=True)
-class Separation:
+class AtInfinity:
     """A direction in which the log-likelihood grows for ever.
 
     Attributes
     ----------
     direction : ndarray, (p,)
         δ, of largest support, scaled to a largest |δ_j| of 1. For K predictors the K vectors one after the other.
-    rows : ndarray of bool, (n,)
-        The rows which it separates strictly: their log density goes to its supremum. The limit fit is the fit
-        of the other rows (and the llf of the limit has the suprema of these: 0 for a binary response).
     infinite : ndarray of bool, (p,)
         The coefficients that are infinite. The others are those of the limit fit.
     signs : ndarray, (p,)
         +1 or -1 for infinite coefficients, 0 for finite ones. Where several directions separate, the sign is
         that of ``direction``, and some of the others may have another.
+    """
+
+    direction: np.ndarray
+    infinite: np.ndarray
+    signs: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separation(AtInfinity):
+    """The same, with the rows that it takes along.
+
+    Attributes
+    ----------
+    rows : ndarray of bool, (n,)
+        The rows which it separates strictly: their log density goes to its supremum. The limit fit is the fit
+        of the other rows (and the llf of the limit has the suprema of these: 0 for a binary response).
     complete : bool
         Every row with a positive weight is separated: nothing is left to fit.
     pairs : ndarray of bool, (n, L), or None
         Multinomial: class k has probability 0 for row i in the limit. ``rows`` are those with one class left.
     """
 
-    direction: np.ndarray
     rows: np.ndarray
-    infinite: np.ndarray
-    signs: np.ndarray
     complete: bool
     pairs: np.ndarray | None = None
 
@@ -77,7 +94,7 @@ def separated(
         +1, -1 or 0: the direction of η in which the row's log density never falls and tends to its supremum, 0
         if it has a finite optimum.
     weight : ndarray, (n,), optional
-        Rows with weight 0 take no part.
+        Rows with weight 0 take no part, nor do those whose weight rounding would lose: see :func:`least_weight`.
     held : ndarray of bool, (p,), optional
         Coefficients that stay where they are.
     penalty : ndarray, (p, p), optional
@@ -108,7 +125,7 @@ def separated(
     True
     """
     n, p = X.shape
-    counted = np.ones(n, dtype=bool) if weight is None else np.asarray(weight) > 0
+    counted = np.ones(n, dtype=bool) if weight is None else np.asarray(weight) > least_weight(weight)
     rows = SignedRows(X, np.asarray(direction, dtype=np.int8), counted)
     found = maximal_direction(rows, _allowed(p, held, penalty, rows.scale))
     if found is None:
@@ -119,6 +136,15 @@ def separated(
         rows=strict,
         complete=bool(np.all(strict[counted])),
     )
+
+
+def least_weight(weight: np.ndarray) -> float:
+    """Weight up to which a row counts for nothing: ε times the average.
+
+    A row of weight w that alone opposes a direction puts the maximum some −log w away, where all others have
+    likelihoods within about w of their suprema. Below ε that is lost in rounding, and the maximum is at infinity.
+    """
+    return EPSILON * float(np.mean(weight))
 
 
 def separated_multinomial(
@@ -157,7 +183,7 @@ def separated_multinomial(
     True
     """
     n, p = X.shape
-    counted = np.ones(n, dtype=bool) if weight is None else np.asarray(weight) > 0
+    counted = np.ones(n, dtype=bool) if weight is None else np.asarray(weight) > least_weight(weight)
     rows = ClassRows(X, np.asarray(y).astype(int), n_levels, counted)
     found = maximal_direction(rows, _allowed(p * (n_levels - 1), held, penalty, rows.scale))
     if found is None:
@@ -170,6 +196,90 @@ def separated_multinomial(
         complete=bool(np.all(whole[counted])),
         pairs=pairs,
     )
+
+
+def separated_everywhere(part: Rows, everywhere: Everywhere) -> AtInfinity | None:
+    """Complete or quasi-complete separation of rows that are not held.
+
+    Parameters
+    ----------
+    part : Rows
+        Constraints of some of the rows.
+    everywhere : callable
+        As for :func:`raphson.model.recession.maximal_direction_everywhere`.
+
+    Returns
+    -------
+    AtInfinity or None
+        As :func:`separated` and :func:`separated_multinomial` decide it.
+    """
+    found = maximal_direction_everywhere(part, np.eye(len(part.scale)), everywhere)
+    if found is None:
+        return None
+    return AtInfinity(**_coefficients(found.direction, found.space, found.pull, part.scale))
+
+
+def at_infinity(moves: np.ndarray, still: float) -> np.ndarray:
+    """Shifts of the linear predictors (K, n) that put rows where a direction leads them, with no more than it takes.
+
+    Among the K predictors of a row and the 0 of its last class, each that moves further than the next is put `FAR`
+    beyond it. The multiples of the moves themselves would be so large that the differences which stay finite, those
+    of classes that move together, would drown in their rounding.
+
+    Parameters
+    ----------
+    moves : (K, n) along the direction.
+    still : difference up to which two moves are the same.
+
+    Examples
+    --------
+    >>> at_infinity(np.array([[3e9, -1.0], [3e9, 0.0]]), 1e-6).tolist()
+    [[10000.0, -10000.0], [10000.0, 0.0]]
+    """
+    all_classes = np.concatenate([np.zeros((1, moves.shape[1])), moves])
+    order = np.argsort(all_classes, axis=0, kind="stable")
+    apart = np.diff(np.take_along_axis(all_classes, order, axis=0), axis=0) > still
+    ranks = np.concatenate([np.zeros((1, moves.shape[1])), np.cumsum(apart, axis=0)])
+    ranked = np.empty_like(all_classes)
+    np.put_along_axis(ranked, order, ranks, axis=0)
+    return FAR * (ranked[1:] - ranked[:1])
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How far a direction moves some rows, as it takes to tell moves from rounding once all rows are known.
+
+    Attributes
+    ----------
+    largest : size of a move.
+    sizes : the smallest size of each power of ten.
+    """
+
+    largest: float
+    sizes: tuple[float, ...]
+
+    def __add__(self, other: Moves) -> Moves:
+        return Moves.of(np.array((self.largest, other.largest, *self.sizes, *other.sizes)))
+
+    @staticmethod
+    def of(moves: np.ndarray) -> Moves:
+        sizes = np.abs(moves[moves != 0])
+        decades: dict[int, float] = {}
+        if len(sizes):
+            powers = np.floor(np.log10(sizes))
+            for power in np.unique(powers).tolist():
+                decades[power] = float(sizes[powers == power].min())
+        return Moves(float(sizes.max(initial=0.0)), tuple(decades.values()))
+
+    @property
+    def still(self) -> float:
+        """Moves up to this are rounding."""
+        return NO_MOVE * self.largest
+
+    @property
+    def smallest(self) -> float:
+        """Size of the smallest move that is one; 1 if none is."""
+        return min((size for size in self.sizes if size > self.still), default=1.0)
 
 
 def proves_finite(

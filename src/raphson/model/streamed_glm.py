@@ -16,25 +16,30 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block, Passing
-from raphson.data.matrix import matvec
 from raphson.data.model_data import ModelData
 from raphson.data.passing import Piece, StreamedData, Unheld
 from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor, sum_blocks
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
-from raphson.model.glm import FAR, NO_MOVE, GeneralisedLinearModel, at_infinity
+from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
+from raphson.model.separation import Moves, separated_everywhere
+from raphson.numeric import EPSILON
 
 
 class Facts:
     """What the response and the weights come to over all rows."""
 
-    def __init__(self, positive: int, weights: float, count: int, total: float, low: float, high: float) -> None:
+    def __init__(
+        self, positive: int, weights: float, count: float, total: float, low: float, high: float, open_ended: bool
+    ) -> None:
         self.positive, self.weights, self.count = positive, weights, count
         self.total, self.low, self.high = total, low, high
+        self.open_ended = open_ended
+        """Whether the log density of some row rises for ever in some direction of its predictor."""
 
     def __add__(self, other: Facts) -> Facts:
         return Facts(
@@ -44,6 +49,7 @@ class Facts:
             self.total + other.total,
             min(self.low, other.low),
             max(self.high, other.high),
+            self.open_ended or other.open_ended,
         )
 
     @staticmethod
@@ -52,38 +58,7 @@ class Facts:
         given = model.data.weights
         positive = len(y) if given is None else int(np.count_nonzero(given))
         count = float(len(y)) if given is None else float(given.sum())
-        return Facts(positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Moves:
-    """How far rows move along a direction: the way in which their likelihood rises, or negative, against it."""
-
-    lowest: float
-    largest: float
-    sizes: tuple[float, ...]
-    """The smallest size of each power of ten."""
-
-    def __add__(self, other: Moves) -> Moves:
-        sizes = _decades(np.array(self.sizes + other.sizes))
-        return Moves(min(self.lowest, other.lowest), max(self.largest, other.largest), sizes)
-
-    @staticmethod
-    def of(moves: np.ndarray) -> Moves:
-        sizes = np.abs(moves)
-        return Moves(float(moves.min(initial=0.0)), float(sizes.max(initial=0.0)), _decades(sizes))
-
-    def smallest_over(self, still: float) -> float:
-        """Smallest size of those that are moves at all; rounding below `still` is none."""
-        return min((size for size in self.sizes if size > still), default=1.0)
-
-
-def _decades(sizes: np.ndarray) -> tuple[float, ...]:
-    smallest: dict[int, float] = {}
-    for size in sizes[sizes > 0].tolist():
-        decade = math.floor(math.log10(size))
-        smallest[decade] = min(size, smallest.get(decade, math.inf))
-    return tuple(smallest.values())
+        return Facts(positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()), model._may_separate)
 
 
 @dataclass
@@ -108,8 +83,7 @@ class StreamedModel(GeneralisedLinearModel):
     streamed : the data.
     facts : of the response.
     constant : whether the design is that of the null model.
-    away : (p,) direction towards the infinite maximum of separated responses, so long that the rows which it moves
-        are at their limits; None where the maximum is finite.
+    away : (p,) direction towards the infinite maximum of separated responses; None where the maximum is finite.
     still : move along it up to which a row counts as not moved.
     """
 
@@ -182,9 +156,7 @@ class StreamedModel(GeneralisedLinearModel):
             return held.null_model(self.family)
         if self.away is None:
             return held
-        shift = np.zeros((self.family.n_predictors, len(held.y)))
-        shift[:1] = at_infinity(matvec(data.X, self.away)[None], self.still)
-        return replace(held, shift=shift)
+        return held.led_along(self.away, self.still, self._least_weight)
 
     def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, GeneralisedLinearModel]]:
         for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
@@ -242,7 +214,9 @@ class StreamedModel(GeneralisedLinearModel):
             self.penalty,
             self.executor,
             self.copies if self.weights_kind == "frequency" else None,
-            None if self.family.dispersion_fixed else max(self.nobs - self.predictor.n_params, 1.0),
+            None
+            if self.family.dispersion_fixed
+            else max(self.nobs - self.fitted_exactly - self.predictor.n_params, 1.0),
             at_limit=self.away is not None,
         )
 
@@ -278,38 +252,42 @@ class StreamedModel(GeneralisedLinearModel):
 
     @cached_property
     def _may_separate(self) -> bool:
-        return self.away is None and self.sample._may_separate
+        assert self.facts is not None
+        return self.away is None and self.penalty is None and self.facts.open_ended
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
-        if self.family.auxiliary or not self._may_separate:
-            return None
-        return self._separation() if self.suspects_infinity(evaluation) or not converged else None
+        suspicious = self._may_separate and (
+            self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
+        )
+        return self._separation() if suspicious else None
+
+    def _rules_out_a_level(self, theta: np.ndarray) -> bool:
+        if self.family.predictor_labels is None:
+            return False
+        return self._sum(lambda held: int(held._rules_out_a_level(theta))) > 0
 
     def _separation(self) -> Limit | None:
-        """As in memory, where the direction that separates the sample does so with all rows, which one reading tells.
-
-        A sample that is not separated rules separation out. One that is, along a direction that other rows oppose,
-        leaves it open: then the maximum counts as finite.
-        """
-        limit = None if self.family.predictor_labels is not None else self.sample._separation()
-        if limit is None or limit.direction is None:
+        """As in memory. What the sample leaves open, all rows are asked; mostly it leaves nothing open."""
+        least = self._least_weight
+        part = self.sample.constraints(least)
+        found = separated_everywhere(
+            part, lambda news: self._sum(lambda held: news(held.constraints(least, part.scale)))
+        )
+        if found is None:
             return None
-        away = limit.direction[: self.n_coefficients]
+        gaps: Moves = self._sum(lambda held: Moves.of(held.gaps(found.direction)))
+        model = replace(self, away=found.direction, still=gaps.still)
+        return self._at_infinity(found, model, gaps)
 
-        def opposed(held: GeneralisedLinearModel) -> Moves:
-            moves = matvec(held.data.X, away)
-            towards = held.family.recession(held.y, held.size)
-            counts = held.row_weight > 0
-            return Moves.of(np.where(towards == 0, -np.abs(moves), towards * moves)[counts])
+    @property
+    def _least_weight(self) -> float:
+        """As :func:`raphson.model.separation.least_weight` gives it of all rows."""
+        assert self.facts is not None
+        return EPSILON * self.facts.weights / self._data.n_rows
 
-        found: Moves = self._sum(opposed)
-        still = NO_MOVE * found.largest
-        if found.lowest < -still:
-            return None
-        smallest = found.smallest_over(still)
-        lengthen = max(1.0, FAR / smallest)
-        model = replace(self, away=lengthen * away, still=lengthen * still)
-        return replace(limit, model=model, direction=lengthen * limit.direction)
+    @cached_property
+    def fitted_exactly(self) -> float:
+        return 0.0 if self.away is None else float(self._sum(lambda held: held.fitted_exactly))
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 
