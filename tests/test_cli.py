@@ -295,3 +295,28 @@ def test_an_input_is_never_overwritten(tmp_path: Path, capsys) -> None:
 def test_python_dash_m_is_the_command_line() -> None:
     done = python("-m", "raphson", "--version")
     assert done.stdout.startswith("raphson ")
+
+
+def test_json_and_summary_say_what_the_model_was_given(tmp_path, capsys) -> None:
+    frame = pd.read_csv(BIRTHS).assign(w=lambda one: 1 + one["smoke"])
+    frame.to_csv(tmp_path / "births.csv")
+    options = ["--weights", "w", "--weights-kind", "frequency", "--offset", "log(lwt)", "--penalty", "2"]
+    clusters = ["--cov", "cluster", "--groups", "ftv", "--small-sample", "clusters"]
+    arguments = ("fit", "low ~ age", str(tmp_path / "births.csv"), *BINOMIAL, *options, *clusters)
+    assert run(*arguments, "--json", "--save", str(tmp_path / "fit.json")) == 0
+    read = json.loads(capsys.readouterr().out)
+    expected = {
+        "weights": "w",
+        "weights_kind": "frequency",
+        "offset": "log(lwt)",
+        "penalty": 2.0,
+        "groups": "ftv",
+        "small_sample": "clusters",
+    }
+    assert {name: read[name] for name in expected} == expected
+    assert run(*arguments) == 0
+    text = capsys.readouterr().out
+    assert "w (frequency)" in text and "Penalty" in text and "cluster (ftv; G/(G-1))" in text
+    from raphson import load
+
+    assert str(load(tmp_path / "fit.json").summary()) == text.rstrip("\n")

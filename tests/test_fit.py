@@ -488,3 +488,32 @@ def test_plots_need_nothing_else(logistic):
 def test_a_report_is_written(logistic, tmp_path):
     logistic.report(tmp_path / "fit.html")
     assert "smoke" in (tmp_path / "fit.html").read_text(encoding="utf-8")
+
+
+def test_the_factor_of_clusters_is_the_users_choice():
+    births = rp.datasets.load("births")
+    fit = rp.glm("low ~ age + lwt", births, family="binomial", groups="ftv")
+    n, p, G = 189, 3, births["ftv"].nunique()
+    plain = rp.glm("low ~ age + lwt", births, family="binomial", groups="ftv", small_sample=None)
+    np.testing.assert_allclose(fit.bse, plain.bse * np.sqrt(G / (G - 1) * (n - 1) / (n - p)))
+    np.testing.assert_allclose(fit.robust("cluster", small_sample="clusters").bse, plain.bse * np.sqrt(G / (G - 1)))
+    assert plain.update(". ~ . - age").small_sample is None
+    with pytest.raises(rp.ModelError, match="small_sample: expected 'full', 'clusters' or None; got 'hc1'"):
+        fit.robust("cluster", small_sample="hc1")
+    with pytest.raises(rp.ModelError, match="small_sample: it is the factor of cov='cluster'"):
+        rp.glm("low ~ age", births, family="binomial", cov="HC1", small_sample="clusters")
+
+
+def test_a_fit_saved_before_it_said_what_it_was_given_still_loads(tmp_path):
+    import json
+
+    from raphson import saving
+
+    fit = rp.glm("low ~ age", rp.datasets.load("births"), family="binomial")
+    fit.save(tmp_path / "fit.json")
+    document = json.loads((tmp_path / "fit.json").read_text())
+    for name in ("inputs", "small_sample"):
+        del document["fit"][name]
+    document["sha256"] = saving._digest(document["fit"])
+    (tmp_path / "fit.json").write_text(json.dumps(document))
+    assert str(rp.load(tmp_path / "fit.json").summary()) == str(fit.summary())

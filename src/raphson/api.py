@@ -12,6 +12,7 @@ from raphson.arguments import (
     dispersion_rule,
     estimated,
     executor_of,
+    inputs_of,
     start_vector,
     warn_of,
 )
@@ -41,6 +42,7 @@ def glm(
     information: str = "expected",
     cov: str | None = None,
     groups: Any = None,
+    small_sample: str | None = "full",
     dispersion: str | float | None = None,
     start: Any = None,
     tol: float = 1e-8,
@@ -78,6 +80,8 @@ def glm(
     information : which Fisher information the covariance uses: "expected", "observed" or "opg".
     cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
+    small_sample : the factor of ``cov="cluster"`` with G clusters: "full" (default), G/(G − 1) · (n − 1)/(n − p);
+        "clusters", G/(G − 1) alone; or None.
     dispersion : "pearson" (default), "deviance", "ml" or a number; families with φ = 1 take none.
     start : (p,) where to begin.
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
@@ -117,7 +121,7 @@ def glm(
     (True, 5)
     """
     check_choice("information", information, INFORMATION)
-    cov = covariance_kind(cov, weights_kind, groups)
+    cov = covariance_kind(cov, weights_kind, groups, small_sample)
     extras = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "missing": missing}
     by_formula = isinstance(formula, str)
     if by_formula:
@@ -155,6 +159,7 @@ def glm(
         "bias": bias,
         "information": information,
         "cov": cov,
+        "small_sample": small_sample,
         "dispersion": dispersion,
         "tol": tol,
         "max_iter": max_iter,
@@ -174,6 +179,8 @@ def glm(
         formula=formula if by_formula else None,
         source=data,
         refit=partial(glm, data=data, **keywords) if by_formula else None,
+        small_sample=small_sample,
+        inputs=inputs_of(weights_kind, weights=weights, offset=offset, trials=trials, penalty=penalty, groups=groups),
     )
     warn_of(fit)
     return fit

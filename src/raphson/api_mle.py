@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from raphson.arguments import check_choice, covariance_kind, estimated, executor_of, start_vector, warn_of
+from raphson.arguments import (
+    check_choice,
+    covariance_kind,
+    estimated,
+    executor_of,
+    inputs_of,
+    start_vector,
+    warn_of,
+)
 from raphson.data.several import SeveralData, from_formulas
 from raphson.errors import ConvergenceError, DataError, ModelError
 from raphson.execute import Executor
@@ -40,6 +48,7 @@ def mle(
     information: str = "observed",
     cov: str | None = None,
     groups: Any = None,
+    small_sample: str | None = "full",
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
@@ -83,6 +92,8 @@ def mle(
     information : which Fisher information the covariance uses: "observed" (default), "expected" or "opg".
     cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
+    small_sample : the factor of ``cov="cluster"`` with G clusters: "full" (default), G/(G − 1) · (n − 1)/(n − p);
+        "clusters", G/(G − 1) alone; or None.
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
     max_iter : steps allowed.
     damping : τ of the first step, a tenth after each accepted one; the maximum stays where it is.
@@ -124,7 +135,7 @@ def mle(
     del seed
     check_choice("information", information, INFORMATION)
     check_choice("derivatives", derivatives, DERIVATIVES)
-    cov = covariance_kind(cov, weights_kind, groups)
+    cov = covariance_kind(cov, weights_kind, groups, small_sample)
     shared = {"weights": weights, "groups": groups, "missing": missing}
     where = executor_of(executor)
     ready = resolve(logpdf) if isinstance(logpdf, str | Ready) or callable(logpdf) else None
@@ -174,6 +185,7 @@ def mle(
         "bias": bias,
         "information": information,
         "cov": cov,
+        "small_sample": small_sample,
         "executor": executor,
         **shared,
         **iteration,
@@ -189,6 +201,8 @@ def mle(
         formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
         source=source,
         refit=None if general else lambda changed: mle(logpdf, changed, data, **same),  # type: ignore[arg-type]
+        small_sample=small_sample,
+        inputs=inputs_of(weights_kind, weights=weights, penalty=penalty, groups=groups),
     )
     fit.assembly = model.assembly
     fit.formulas = texts

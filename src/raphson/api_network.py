@@ -19,6 +19,7 @@ from raphson.arguments import (
     dispersion_rule,
     estimated,
     executor_of,
+    inputs_of,
     not_negative,
     positive,
     progress_shown,
@@ -258,6 +259,9 @@ def network(
         dispersion=dispersion_rule(dispersion, model.family),
         formula=formula if isinstance(formula, str) else None,
         source=data,
+        inputs=inputs_of(
+            weights_kind, weights=weights, offset=offset, trials=trials, weight_decay=weight_decay or None
+        ),
     ).trained(history, remark)
     _warn_of(fit, first_order)
     return fit

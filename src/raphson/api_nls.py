@@ -15,6 +15,7 @@ from raphson.arguments import (
     dispersion_rule,
     estimated,
     executor_of,
+    inputs_of,
     positive,
     warn_of,
 )
@@ -60,6 +61,7 @@ def nls(
     information: str | None = None,
     cov: str | None = None,
     groups: Any = None,
+    small_sample: str | None = "full",
     dispersion: str | float | None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -102,6 +104,8 @@ def nls(
     information : "expected" (Gauss-Newton, default), "observed" (full Hessian; default with a robust loss) or "opg".
     cov : "model" (default; "HC0" with sampling weights or a robust loss), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``.
+    small_sample : the factor of ``cov="cluster"`` with G clusters: "full" (default), G/(G − 1) · (n − 1)/(n − p);
+        "clusters", G/(G − 1) alone; or None.
     dispersion : "pearson" (RSS over residual degrees of freedom), "ml", or a number: 1 where weights are 1/σ².
     tol : distance to the minimum, in standard errors, at which one last full step is taken.
     max_iter, damping, learning_rate : of the iteration.
@@ -135,7 +139,8 @@ def nls(
     check_choice("derivatives", derivatives, ("exact", "finite"))
     check_weights_kind(weights_kind)
     resolve_method(method)
-    cov = covariance_kind(cov or ("HC0" if loss != "squared" and groups is None else None), weights_kind, groups)
+    usual = "HC0" if loss != "squared" and groups is None else None
+    cov = covariance_kind(cov or usual, weights_kind, groups, small_sample)
     extras = {"weights": weights, "groups": groups, "missing": missing}
     many = by is not None
     if isinstance(model, str):
@@ -171,6 +176,8 @@ def nls(
         dispersion=dispersion,
         formula=model if isinstance(model, str) else None,
         source=data,
+        small_sample=small_sample,
+        inputs=inputs_of(weights_kind, weights=weights, penalty=penalty, groups=groups),
     )
     options = (bounds, fixed, weights_kind, penalty, executor_of(executor), seed)
     if many:
@@ -195,6 +202,8 @@ def _fit(
     dispersion: str | float | None,
     formula: str | None,
     source: Any,
+    small_sample: str | None,
+    inputs: dict[str, Any],
 ) -> Fit:
     found = estimated(asked, method, start=None, **iteration)
     if loss != "squared":
@@ -209,6 +218,8 @@ def _fit(
         dispersion=dispersion_rule(dispersion, asked.family),
         formula=formula,
         source=source,
+        small_sample=small_sample,
+        inputs=inputs,
     )
     warn_of(fit)
     return fit

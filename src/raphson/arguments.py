@@ -17,7 +17,7 @@ from raphson.fit import Fit
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import resolve_method
 from raphson.newton.status import Status
-from raphson.uncertainty import COVARIANCES
+from raphson.uncertainty import COVARIANCES, check_small_sample
 
 DISPERSION = ("pearson", "deviance", "ml")
 
@@ -80,14 +80,34 @@ def executor_of(executor: Executor | None) -> Executor:
     return executor
 
 
-def covariance_kind(cov: str | None, weights_kind: str, groups: Any) -> str:
+def covariance_kind(cov: str | None, weights_kind: str, groups: Any, small_sample: str | None = "full") -> str:
     """The covariance asked for, checked; the default goes with the weights and groups."""
     if cov is None:
-        return "cluster" if groups is not None else "HC0" if weights_kind == "sampling" else "model"
+        cov = "cluster" if groups is not None else "HC0" if weights_kind == "sampling" else "model"
     check_choice("cov", cov, COVARIANCES)
     if cov == "cluster" and groups is None:
         raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
+    check_small_sample(small_sample, cov)
     return cov
+
+
+def inputs_of(weights_kind: str, **given: Any) -> dict[str, Any]:
+    """What a model was given beside its formula, as a summary tells it: a name or a number itself, else "array".
+
+    Examples
+    --------
+    >>> inputs_of("frequency", weights="w", offset=[0.0, 1.0], penalty=2, trials=None)
+    {'weights': 'w', 'offset': 'array', 'penalty': 2.0, 'weights_kind': 'frequency'}
+    """
+    told: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, str):
+            told[name] = value
+        elif isinstance(value, numbers.Real):
+            told[name] = float(value)
+        elif value is not None:
+            told[name] = "array"
+    return told | ({"weights_kind": weights_kind} if "weights" in told else {})
 
 
 def dispersion_rule(dispersion: str | float | None, family: Any) -> str | float:

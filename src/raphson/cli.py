@@ -27,11 +27,11 @@ _INTERRUPTED, _PIPE_CLOSED = 130, 141  # 128 + the signal, as shells count
 
 _GLM_OPTIONS = (
     *("weights", "weights_kind", "offset", "trials", "penalty", "missing"),
-    *("information", "cov", "groups", "dispersion", "method", "tol", "max_iter"),
+    *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter"),
 )
 _NLS_OPTIONS = (
     *("start", "bounds", "fixed", "by", "loss", "scale", "weights", "weights_kind", "penalty", "missing"),
-    *("information", "cov", "groups", "dispersion", "method", "tol", "max_iter", "seed"),
+    *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter", "seed"),
 )
 _DEMO_FORMULA = "low ~ age + lwt + race + smoke"
 _FAMILIES = (
@@ -382,6 +382,11 @@ def _add_spread(command: Any) -> None:
     spread.add_argument("--information", choices=("expected", "observed", "opg"))
     spread.add_argument("--cov", choices=("model", "HC0", "HC1", "HC2", "HC3", "cluster"))
     spread.add_argument("--groups", metavar="COLUMN", help="clusters for --cov cluster")
+    spread.add_argument(
+        "--small-sample",
+        choices=("full", "clusters"),
+        help="factor of --cov cluster: G/(G-1) times (n-1)/(n-p) (default), or G/(G-1) alone",
+    )
     spread.add_argument("--dispersion", type=_dispersion, help="pearson, deviance, ml or a number")
     spread.add_argument("--level", type=_level, default=0.95, help="coverage of the intervals (default 0.95)")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from raphson.predicting import Predictor
 from raphson.profiling import Profiling
 from raphson.state import kept_labels
 from raphson.terms import Terms
-from raphson.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty
+from raphson.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty, check_small_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         formula: str | None,
         source: Any = None,
         refit: Callable[[str], Fit] | None = None,
+        small_sample: str | None = "full",
+        inputs: Mapping[str, Any] | None = None,
     ) -> None:
         self._estimate = found
         self._model = asked
@@ -78,6 +80,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         self.method = method
         self.information_kind: Information = information
         self.cov_kind = cov
+        self.small_sample = small_sample
+        self.inputs: dict[str, Any] = dict(inputs or {})
         self.formula = formula
         self.status: Status = found.status
         self._auxiliary: tuple[str, ...] = asked.family.auxiliary
@@ -169,7 +173,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         uncertainty, kind = self._uncertainty, self.information_kind
         if self.cov_kind == "model":
             return self._at_maximum(lambda: uncertainty.model_based(kind, self.dispersion))
-        return self._at_maximum(lambda: uncertainty.robust(kind, self.cov_kind, self.dispersion, self._groups))
+        small_sample = self.small_sample
+        return self._at_maximum(
+            lambda: uncertainty.robust(kind, self.cov_kind, self.dispersion, self._groups, small_sample)
+        )
 
     def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
         """A covariance; NaN where the iteration did not arrive, and what it left has none: the status says why."""
@@ -271,15 +278,18 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """What a summary is headed by: the formula, or what stands for it."""
         return self.formula or "y and X as arrays"
 
-    def robust(self, cov: str = "HC0", groups: Any = None) -> Fit:
+    def robust(self, cov: str = "HC0", groups: Any = None, small_sample: str | None = "full") -> Fit:
         """The same fit with another covariance.
 
         Parameters
         ----------
         cov : "model", "HC0" to "HC3" or "cluster".
         groups : (n,) cluster of each row, or the name of a column, for ``cov="cluster"``.
+        small_sample : the factor of ``cov="cluster"`` with G clusters: "full", G/(G − 1) · (n − 1)/(n − p);
+            "clusters", G/(G − 1) alone, as R's ``vcovCL`` has it for a GLM; or None for no factor.
         """
         self._need_data("a robust covariance")
+        check_small_sample(small_sample, cov)
         if cov not in COVARIANCES:
             raise ModelError(f"cov: expected one of {', '.join(COVARIANCES)}; got {cov!r}")
         codes = None
@@ -304,9 +314,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         other = object.__new__(type(self))
         worked_out = {name for one in type(self).__mro__ for name, made in vars(one).items() if _is_cached(made)}
         other.__dict__.update({k: v for k, v in self.__dict__.items() if k in OF_THE_ROWS or k not in worked_out})
-        other.cov_kind = cov
+        other.cov_kind, other.small_sample = cov, small_sample
         if codes is not None:
             other._groups = codes
+            other.inputs = self.inputs | {"groups": groups if isinstance(groups, str) else "array"}
         return other
 
     def _column(self, name: str) -> np.ndarray:
@@ -421,7 +432,9 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
         if groups is not None and kind != "cluster":
             raise ModelError(f"groups: they go with kind='cluster'; got kind={kind!r}")
-        return bootstrap(self if groups is None else self.robust(self.cov_kind, groups), n, seed, kind, simulate)
+        if groups is not None:
+            return bootstrap(self.robust(self.cov_kind, groups, self.small_sample), n, seed, kind, simulate)
+        return bootstrap(self, n, seed, kind, simulate)
 
     def information_matrix_test(
         self, bootstrap: int | None = None, seed: int | None = 0, simulate: Callable[..., np.ndarray] | None = None

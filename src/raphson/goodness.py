@@ -133,9 +133,9 @@ class Goodness(State):
         if not self._auxiliary or self.theta == math.inf:
             return None
         try:
-            error = self._uncertainty.auxiliary_se(self.information_kind, self.cov_kind, self.dispersion, self._groups)[
-                0
-            ]
+            error = self._uncertainty.auxiliary_se(
+                self.information_kind, self.cov_kind, self.dispersion, self._groups, self.small_sample
+            )[0]
         except ModelError:
             return math.nan
         # θ = exp(log θ): by the delta method its standard error is θ times that of log θ.

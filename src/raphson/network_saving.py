@@ -49,6 +49,7 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         "dispersion_rule": fit._dispersion_rule,
         "family": fit.family.to_dict(),
         "schema": fit._schema.to_dict(),
+        "inputs": dict(fit.inputs),
         "path": fit._steps.columns(),
     }
     content = saving._encode(body)
@@ -114,6 +115,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     fit.__dict__.update({name: body[name] for name in (*NUMBERS, *TEXTS)})
     fit.__dict__.update(
         names=network.names,
+        inputs=saving.checked_inputs(body),
+        small_sample="full",
         _n=p,
         _theta=theta,
         _predictor=NetworkPredictor(

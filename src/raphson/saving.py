@@ -63,6 +63,8 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
     body |= {
         "remarks": list(fit.remarks),
         "names": list(fit.names),
+        "inputs": dict(fit.inputs),
+        "small_sample": fit.small_sample,
         "status": fit.status.value,
         "n_dropped": int(fit.n_dropped),
         "has_intercept": fit.has_intercept,
@@ -125,6 +127,7 @@ def _checked(path: str | PathLike[str]) -> Any:
 def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     """The Fit, of a `kind`, that :func:`write` described; every part of it is checked."""
     from raphson.data import Schema
+    from raphson.inference.covariance import SMALL_SAMPLE
     from raphson.model import families
     from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
     from raphson.model.nonlinear import saved_predictor
@@ -179,6 +182,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     _expect(_is_list(body["remarks"], lambda one: isinstance(one, str)), "remarks: expected texts")
     _expect(_is_count(body["n_dropped"]), "n_dropped: expected a count")
     _expect(isinstance(body["has_intercept"], bool), "has_intercept: expected true or false")
+    small_sample = body.get("small_sample", "full")  # older files have none, nor what else was given
+    _expect(small_sample in SMALL_SAMPLE, f"small_sample: {small_sample!r} is not known")
     rule = body["dispersion_rule"]
     if isinstance(rule, str):
         _expect(rule in DISPERSIONS, f"dispersion_rule: expected one of {', '.join(DISPERSIONS)}")
@@ -187,6 +192,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
         rule = float(rule)
     state |= {
         "names": tuple(names),
+        "inputs": checked_inputs(body),
+        "small_sample": small_sample,
         "_n": n,
         "_predictor": predictor,
         "remarks": body["remarks"],
@@ -207,6 +214,14 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
         "_refit": None,
     }
     return fit
+
+
+def checked_inputs(body: dict[str, Any]) -> dict[str, Any]:
+    """What a saved fit's model was given beside its formula; older files do not say."""
+    inputs = body.get("inputs", {})
+    _expect(isinstance(inputs, dict), "inputs: expected names")
+    _expect(all(isinstance(one, str) or _is_number(one) for one in inputs.values()), "inputs: expected texts, numbers")
+    return inputs
 
 
 def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:

@@ -35,6 +35,8 @@ class State:
     family : settled, auxiliary parameters filled in.
     status : how the iteration ended.
     information_kind, cov_kind : which information and which covariance.
+    small_sample : the factor of a cluster covariance: "full", "clusters" or None.
+    inputs : what the model was given beside its formula, in words: "weights", "offset", "penalty" and the like.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,8 @@ class State:
     status: Status
     information_kind: Information
     cov_kind: str
+    small_sample: str | None
+    inputs: dict[str, Any]
     formula: str | None
     method: str
     bias: str | None

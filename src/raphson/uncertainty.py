@@ -127,11 +127,20 @@ class Uncertainty:
         """Row quantities at the estimate."""
         return self.estimate.model.rows(self.estimate.result.theta)
 
-    def robust(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
+    def robust(
+        self,
+        kind: Information,
+        cov: str,
+        dispersion: float,
+        groups: np.ndarray | None,
+        small_sample: str | None = "full",
+    ) -> np.ndarray:
         """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread."""
-        return self._sandwich(kind, cov, dispersion, groups)[: self.n, : self.n]
+        return self._sandwich(kind, cov, dispersion, groups, small_sample)[: self.n, : self.n]
 
-    def _sandwich(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
+    def _sandwich(
+        self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None, small_sample: str | None
+    ) -> np.ndarray:
         """That of all parameters, auxiliary ones last.
 
         "jackknife" is the infinitesimal jackknife, the sum of squares of the estimates' derivatives by the rows'
@@ -153,9 +162,17 @@ class Uncertainty:
             information=information,
             frequency=copies,
             groups=groups,
+            small_sample=small_sample,
         )
 
-    def auxiliary_se(self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None) -> np.ndarray:
+    def auxiliary_se(
+        self,
+        kind: Information,
+        cov: str,
+        dispersion: float,
+        groups: np.ndarray | None,
+        small_sample: str | None = "full",
+    ) -> np.ndarray:
         """Standard errors of the auxiliary parameters by the covariance asked for, from the joint information.
 
         In place of the expected information, of which the part of the auxiliary parameters only scales a step, the
@@ -165,8 +182,23 @@ class Uncertainty:
         if cov == "model":
             V = covariance.model_covariance(self.factor(joint, dispersion), dispersion)
         else:
-            V = self._sandwich(joint, cov, dispersion, groups)
+            V = self._sandwich(joint, cov, dispersion, groups, small_sample)
         return np.sqrt(np.maximum(np.diagonal(V)[self.n :], 0.0))
+
+
+def check_small_sample(small_sample: Any, cov: str) -> None:
+    """Refuse a factor that is not known, or has no clusters to count.
+
+    Raises
+    ------
+    ModelError
+    """
+    if small_sample not in covariance.SMALL_SAMPLE:
+        raise ModelError(f"small_sample: expected 'full', 'clusters' or None; got {small_sample!r}")
+    if small_sample != "full" and cov != "cluster":
+        raise ModelError(
+            f"small_sample: it is the factor of cov='cluster', and cov={cov!r} has its own: HC0 none, HC1 n/(n - p)"
+        )
 
 
 def per_copy(values: np.ndarray, copies: np.ndarray | None) -> np.ndarray:

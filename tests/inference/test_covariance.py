@@ -213,6 +213,26 @@ def test_a_mean_by_hand(plain_factor: type) -> None:
         assert V[0, 0] == pytest.approx(value, rel=1e-14), kind
 
 
+def test_the_factor_of_a_cluster_covariance(plain_factor: type) -> None:
+    # As above, by hand: 18/16 without a factor, with G = 2 clusters twice that, with n = 4 and p = 1 once more 3/3.
+    X, u = np.ones((4, 1)), np.array([[-2.0, -1.0, 0.0, 3.0]])
+    X2 = np.column_stack([X, [1.0, -1, 0, 0]])
+    groups = np.array([1, 1, 2, 2])
+    for small_sample, value in ((None, 18 / 16), ("clusters", 36 / 16), ("full", 36 / 16)):
+        V = covariance.robust_covariance(plain_factor(X), [X], u, "cluster", groups=groups, small_sample=small_sample)
+        assert V[0, 0] == pytest.approx(value)
+    factor = plain_factor(X2)
+    full, clusters = (
+        covariance.robust_covariance(factor, [X2], u, "cluster", groups=groups, small_sample=one)
+        for one in ("full", "clusters")
+    )
+    np.testing.assert_allclose(full, 3 / 2 * clusters)
+    # As many coefficients as rows: n - p is 0, and the factor without it still there.
+    with pytest.raises(ModelError, match="small_sample='clusters'"):
+        covariance.robust_covariance(factor, [X2], u, "cluster", groups=groups, n_params=4)
+    covariance.robust_covariance(factor, [X2], u, "cluster", groups=groups, n_params=4, small_sample="clusters")
+
+
 def test_clusters_in_any_order_and_singletons(softmax: SimpleNamespace) -> None:
     n = softmax.n
     singles = covariance.robust_covariance(

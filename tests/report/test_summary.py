@@ -132,3 +132,16 @@ def test_the_standard_error_says_which_decimals_matter(make_fit, estimate, error
     fit = make_fit()
     fit.params.iloc[1], fit.bse.iloc[1] = estimate, error
     assert line_of(str(summary(fit)), "age")[1:3] == shown
+
+
+def test_what_the_model_was_given_is_told(make_fit) -> None:
+    inputs = {"weights": "w", "weights_kind": "sampling", "offset": "log(exposure)", "penalty": 0.5, "groups": "herd"}
+    fit = make_fit(inputs=inputs, cov_kind="cluster", small_sample="clusters")
+    text, html = summary(fit).text, summary(fit).html
+    lines = text.split("\n")
+    for label, value in (("Weights", "w (sampling)"), ("Offset", "log(exposure)"), ("Penalty", "0.5")):
+        assert any(line.startswith(f"{label} ") and value in line for line in lines), label
+    assert "cluster (herd; G/(G-1))" in text and "log(exposure)" in html
+    plain, other = summary(make_fit()).text, summary(make_fit(inputs={"offset": "array"})).text
+    assert "Weights" not in plain and "Penalty" not in plain
+    assert any(line.split()[:2] == ["Offset", "array"] for line in other.splitlines())

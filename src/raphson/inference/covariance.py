@@ -20,6 +20,9 @@ from raphson.errors import DataError, ModelError
 from raphson.inference.influence import correct_for_leverage
 from raphson.inference.whitening import Factor, Matrix, dense_rows, slices, split_columns, whitened, whitener
 
+SMALL_SAMPLE = ("full", "clusters", None)
+"""Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), G/(G−1) alone, or none."""
+
 ROBUST_KINDS = ("HC0", "HC1", "HC2", "HC3", "cluster")
 
 
@@ -186,6 +189,7 @@ def robust_covariance(
     frequency: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     n_params: int | None = None,
+    small_sample: str | None = "full",
 ) -> np.ndarray:
     """Sandwich covariance of all rows at once.
 
@@ -207,6 +211,8 @@ def robust_covariance(
         Cluster labels, of any type that sorts.
     n_params : int, optional
         The p of HC1 and of the cluster correction; by default the number of kept parameters.
+    small_sample : {"full", "clusters", None}
+        The factor of "cluster": G/(G-1) · (n-1)/(n-p), G/(G-1) alone, or none.
 
     Returns
     -------
@@ -223,7 +229,7 @@ def robust_covariance(
     -----
     With n = Σf rows, p parameters and G clusters: HC1 is n/(n-p) times HC0 (MacKinnon and White, 1985, J.
     Econometrics 29); HC2 and HC3 divide the score by (1-h)^½ and 1-h; cluster sums the scores within each
-    cluster first and multiplies by G/(G-1) · (n-1)/(n-p). For K > 1 predictors, 1-h is the K x K matrix
+    cluster first and multiplies by what ``small_sample`` says. For K > 1 predictors, 1-h is the K x K matrix
     I - W_i J_i M⁻¹ J_iᵀ.
 
     Examples
@@ -243,8 +249,9 @@ def robust_covariance(
     scores = np.asarray(scores, dtype=float)
     n = float(scores.shape[1] if frequency is None else frequency.sum())
     p = int(np.sum(factor.kept)) if n_params is None else n_params
-    if kind in ("HC1", "cluster") and n <= p:
-        raise ModelError(f"cov={kind!r} divides by n - p, but n = {n:g} and p = {p}: use cov='HC0', or more data.")
+    if (kind == "HC1" or (kind == "cluster" and small_sample == "full")) and n <= p:
+        other = "small_sample='clusters'" if kind == "cluster" else "cov='HC0'"
+        raise ModelError(f"cov={kind!r} divides by n - p, but n = {n:g} and p = {p}: use {other}, or more data.")
     if kind == "cluster":
         if groups is None:
             raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to.")
@@ -252,7 +259,8 @@ def robust_covariance(
         if n_groups < 2:
             raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'.")
         Z = group_scores(factor, designs, scores, codes, n_groups, frequency)
-        return sandwich(factor, Z.T @ Z, n_groups / (n_groups - 1) * (n - 1) / (n - p))
+        scale = 1.0 if small_sample is None else n_groups / (n_groups - 1)
+        return sandwich(factor, Z.T @ Z, scale * (n - 1) / (n - p) if small_sample == "full" else scale)
     if kind in ("HC2", "HC3"):
         if information is None:
             raise ModelError(f"cov={kind!r} needs the information of each row for its leverages.")

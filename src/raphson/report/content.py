@@ -108,6 +108,40 @@ def objective_name(fit: Any) -> str:
     return "log-likelihood" if same else "objective"
 
 
+LONGEST = 44
+"""Letters of an input's name that are shown."""
+
+
+def covariance_name(fit: Any) -> str:
+    """The kind of covariance; of clusters, which they are and by what factor where it is not the usual one.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> covariance_name(SimpleNamespace(cov_kind="cluster", inputs={"groups": "herd"}, small_sample="clusters"))
+    'cluster (herd; G/(G-1))'
+    """
+    if fit.cov_kind != "cluster":
+        return str(fit.cov_kind)
+    groups = getattr(fit, "inputs", {}).get("groups")
+    factor = {"full": None, "clusters": "G/(G-1)", None: "no factor"}[getattr(fit, "small_sample", "full")]
+    told = "; ".join(one for one in (groups if groups != "array" else None, factor) if one)
+    return f"cluster ({told})" if told else "cluster"
+
+
+def given(fit: Any) -> list[tuple[str, str]]:
+    """What the model was given beside its formula: weights with their kind, trials, offset, penalty."""
+    inputs, pairs = getattr(fit, "inputs", {}), []
+    for name in ("weights", "trials", "offset", "penalty", "weight_decay"):
+        if name in inputs:
+            value = inputs[name]
+            text = value if isinstance(value, str) else f"{value:g}"
+            text = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+            kind = f" ({inputs['weights_kind']})" if name == "weights" else ""
+            pairs.append((name.capitalize().replace("_", " "), text + kind))
+    return pairs
+
+
 def facts(fit: Any) -> list[tuple[str, str]]:
     """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
     count = numbers.significant
@@ -116,8 +150,9 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Family", fit.family.name + (f", {link.name} link" if link is not None else "")),
         ("Method", str(fit.method)),
         ("Information", str(fit.information_kind) + (f", {assembly}" if assembly else "")),
-        ("Covariance", str(fit.cov_kind)),
+        ("Covariance", covariance_name(fit)),
         ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
+        *given(fit),
         ("Residual df", f"{fit.df_resid:,.10g}"),
         ("Model df", f"{fit.df_model:,.10g}"),
         ("Dispersion", numbers.significant(fit.dispersion, 6) if fit.use_t else f"{fit.dispersion:g}"),

@@ -8,6 +8,9 @@ from typing import Any
 
 from raphson.report import content
 
+INPUTS = ("groups", "weights", "weights_kind", "trials", "offset", "penalty")
+"""What a model may be given beside its formula: null where it was not."""
+
 
 def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
     """What a summary says, as plain Python values at full precision.
@@ -26,6 +29,9 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
         "method": fit.method,
         "information": fit.information_kind,
         "cov": fit.cov_kind,
+        "small_sample": getattr(fit, "small_sample", "full") if fit.cov_kind == "cluster" else None,
+        **{name: getattr(fit, "inputs", {}).get(name) for name in INPUTS},
+        "bias": getattr(fit, "bias", None),
         "status": str(getattr(fit.status, "value", fit.status)),
         "converged": bool(fit.converged),
         "message": fit.message,

@@ -57,6 +57,7 @@ def _facts(fit: Any) -> list[tuple[str, str]]:
         ("Family", f"{fit.family.name}, {fit.family.link.name} link"),
         ("Method", str(fit.method)),
         ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
+        *((name if name != "Weights" else "Row weights", value) for name, value in content.given(fit)),
         ("Weights", f"{len(fit.names):,}"),
         ("Deviance", numbers.rounded(fit.deviance)),
         ("Null deviance", numbers.rounded(fit.null_deviance)),
