@@ -20,17 +20,18 @@ def data() -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize("start", [[1000.0, 0.0], [1e10, 0.0]])
-def test_weights_that_vanish_are_no_aliased_columns(data, start):
+def test_weights_that_vanish_are_no_aliased_columns(data):
     # √W X is zero there; judged by it, every column would be aliased and the empty model "converged".
-    with pytest.warns(rp.ConvergenceWarning, match="singular"):
-        fit = rp.glm("bin ~ x", data, family="binomial", start=start)
+    with pytest.warns(rp.ConvergenceWarning, match="step limit|singular"):
+        fit = rp.glm("bin ~ x", data, family="binomial", start=[1e10, 0.0])
     assert not fit.converged
     assert fit.params.notna().all()
 
 
-def test_a_start_far_out_is_climbed_back_from(data):
-    fit = rp.glm("bin ~ x", data, family="binomial", start=[37.0, 0.0])
+@pytest.mark.parametrize("far", [37.0, 1000.0])
+def test_a_start_far_out_is_climbed_back_from(data, far):
+    # At 1000 no row has information left; the outer product of the scores still knows the way.
+    fit = rp.glm("bin ~ x", data, family="binomial", start=[far, 0.0])
     usual = rp.glm("bin ~ x", data, family="binomial")
     assert fit.converged
     np.testing.assert_allclose(fit.params, usual.params, rtol=1e-10)
@@ -111,3 +112,50 @@ def test_classes_that_are_told_from_the_others_together_keep_their_odds():
     part = rp.glm((rest["level"] == "w").astype(float), rest[["x", "z"]].assign(one=1.0), family="binomial")
     assert fit.status.value == "separated" and fit.distance < 1e-10
     assert fit.llf == pytest.approx(part.llf, rel=1e-13)
+
+
+# -- where the method's own information leads nowhere ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fisher-scoring", "irls", "newton", "bhhh"])
+def test_counts_of_strong_overdispersion(method):
+    # θ near 0.02: the first steps are hundreds of standard errors long.
+    from scipy.optimize import minimize
+    from scipy.stats import nbinom
+
+    y = np.random.default_rng(0).negative_binomial(0.02, 0.02 / (0.02 + 20), size=500)
+    fit = rp.glm("y ~ 1", {"y": y}, family="negative_binomial", method=method)
+    best = minimize(
+        lambda t: -nbinom.logpmf(y, np.exp(t[1]), 1 / (1 + np.exp(t[0] - t[1]))).sum(), [1.0, -3.0], tol=1e-10
+    )
+    assert fit.converged and abs(fit.llf + best.fun) < 1e-6
+    assert fit.theta == pytest.approx(np.exp(best.x[1]), rel=1e-4) and fit.theta_se > 0
+    assert "converged" in str(fit.summary()).lower()
+
+
+@pytest.mark.parametrize("method", ["fisher-scoring", "irls", "bhhh"])
+def test_a_link_whose_expected_information_misleads(method):
+    rng = np.random.default_rng(37)
+    X = np.column_stack([np.ones(12), rng.integers(0, 3, 12), rng.integers(0, 2, 12)]).astype(float)
+    y = (rng.uniform(size=12) < 1 / (1 + np.exp(-(X @ [-0.5, 1.2, -1.5])))).astype(float)
+    fit = rp.glm(y, X, family=rp.families.Binomial(link="cauchit"), method=method)
+    p = 0.5 + np.arctan(X @ fit.params.to_numpy()) / np.pi
+    slope = X.T @ ((y - p) / (p * (1 - p)) / np.pi / (1 + np.tan(np.pi * (p - 0.5)) ** 2))
+    assert fit.converged and np.abs(slope).max() < 1e-9
+    assert "observed" in fit.path["solver"].to_list()
+
+
+def test_an_iteration_without_success_still_has_its_summary():
+    y = np.random.default_rng(0).negative_binomial(0.02, 0.02 / (0.02 + 20), size=500)
+    with pytest.warns(rp.ConvergenceWarning):
+        fit = rp.glm("y ~ 1", {"y": y}, family="negative_binomial", information="observed", max_iter=1)
+    assert "step limit" in str(fit.summary()).lower()
+
+
+def test_what_is_within_the_tolerance_has_converged_whatever_max_iter_was():
+    births = rp.datasets.load("births")
+    fit = rp.glm("low ~ age + lwt + race + smoke", births, family="binomial", max_iter=3)
+    assert fit.distance <= 1e-8 and fit.converged and fit.n_iter == 3
+    with pytest.warns(rp.ConvergenceWarning):
+        short = rp.glm("low ~ age + lwt + race + smoke", births, family="binomial", max_iter=2)
+    assert short.distance > 1e-8 and not short.converged

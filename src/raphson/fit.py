@@ -179,11 +179,11 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         )
 
     def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
-        """A covariance; NaN where the iteration did not arrive, and what it left has none: the status says why."""
+        """A covariance; NaN where the iteration ended at no maximum that has one: the status says why."""
         try:
             return covariance()
         except ModelError:
-            if self.converged:
+            if self.status in (Status.CONVERGED, Status.ROUNDING_FLOOR):
                 raise
             return np.full((self._n, self._n), np.nan)
 

@@ -129,10 +129,13 @@ def test_where_the_rise_that_m_promises_is_not_found_the_observed_information_de
     assert abs(found.theta[1]) < 1e-12 and found.distance < 1e-12
 
 
-def test_at_a_saddle_the_search_has_failed(toy):
-    found = climbed_blindly(toy, -1.0)
-    assert found.status is Status.SEARCH_FAILED and found.distance == pytest.approx(1e2)
-    assert "observed" not in found.evaluation.information
+def test_where_nothing_rises_the_search_has_failed(toy):
+    # The score promises a rise that ℓ does not show, whatever matrix steps: neither M nor the observed information.
+    objective = toy(
+        lambda t: -float(np.abs(t).sum()), lambda t: np.ones(2), lambda t: -np.eye(2), 2, expected=lambda t: np.eye(2)
+    )
+    found = maximize(objective, np.zeros(2), METHODS["fisher-scoring"])
+    assert found.status is Status.SEARCH_FAILED and (found.theta == 0.0).all()
 
 
 def test_a_prior_says_how_far_is_far_where_the_data_say_nothing(toy):

@@ -97,3 +97,10 @@ def test_wolfe_finds_nothing_downhill():
     evaluate, asked = along(lambda x: -abs(x), lambda x: 1.0)
     assert wolfe(evaluate, evaluate(np.zeros(1)), ONE, 1.0) is None
     assert len(asked) <= 42
+
+
+def test_a_step_far_out_on_a_plateau_gives_way_to_a_shorter_one():
+    # The full step rises to the plateau at 1, by a 384th of what the slope promised; nearer by there is more.
+    evaluate, _ = along(lambda x: 1 + (5 * x - 1) * np.exp(-x), lambda x: (6 - 5 * x) * np.exp(-x))
+    found = backtracking(evaluate, evaluate(np.zeros(1)), 64 * ONE, 64 * 6.0)
+    assert found.size * 64 == 4.0

@@ -17,9 +17,10 @@ import numpy as np
 from raphson.errors import ConvergenceError
 from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Root
 from raphson.newton.convergence import Measured, rounding_floor
+from raphson.newton.indefinite import uphill
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
-from raphson.newton.search import Accepted, acceptable, value_noise
+from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
 from raphson.newton.solve import (
     ILL_CONDITIONED,
     Direction,
@@ -44,6 +45,12 @@ MANY_BLOCKS = 4
 """Blocks beyond which keeping M for several steps pays."""
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
+
+PATIENCE, PROGRESS = 8, 0.1
+"""Steps within which a method has to bring the distance down to this share, or the observed information takes over."""
+
+MOST_PARAMETERS = 1000
+"""Parameters up to which it may: a matrix of theirs is formed and its eigenvalues found."""
 
 
 class Climb:
@@ -88,6 +95,8 @@ class Climb:
         self.near = self.polished = False
         self.refuted = False
         """Whether a search found no rise where M promised one: then only the observed information is believed."""
+        self.taken_over = False
+        """Whether steps are by the observed information because those of the method's own M led no further."""
         self.blocked = False
         """Whether the last search ran into the edge of the model's domain."""
         self.distance = self.previous = self.floor = math.inf
@@ -146,8 +155,16 @@ class Climb:
             self.free = self.wanted & ~aliased & ~self.at_bound
 
     def solve(self) -> bool:
-        """Find the direction: (M + τD) d = ∇ℓ. False if no damping makes M positive definite."""
+        """Find the direction: (M + τD) d = ∇ℓ. False if there is none, whatever the damping."""
         self._free_from_bounds()
+        return self._solve() or self._take_over()
+
+    def _solve(self) -> bool:
+        if self.taken_over:
+            if not self.fresh:
+                self._renew()
+            self.found = self._solve_uphill()
+            return self.found is not None
         if not self.fresh and self._solve_with_kept_factor():
             return True
         if not self.fresh:
@@ -268,6 +285,66 @@ class Climb:
         self.factor = found.factor
         return found
 
+    def _take_over(self) -> bool:
+        """Step by the observed information from here on, made positive definite where it is not. False if in vain."""
+        method = self.method
+        if self.taken_over or method.solver not in ("cholesky", "qr") or self.objective.n_params > MOST_PARAMETERS:
+            return False
+        if self._observes and self.found is not None and not self.damping:
+            return False  # that was its full step
+        before, region, damping = self.here, self.region, self.damping
+        self.taken_over = True
+        self.method = replace(method, curvature="observed", solver="cholesky", search=backtracking)
+        self.region, self.root, self.damping, self.factor = None, False, 0.0, None
+        self._renew()
+        self.found = self._solve_uphill()
+        if self.found is None or not self.found.decrement > 0:
+            self.method, self.here, self.region, self.damping = method, before, region, damping
+            self.found, self.root = None, method.solver == "qr"
+            return False
+        self.newton = self.found
+        self.last_good = None
+        return True
+
+    @property
+    def _observes(self) -> bool:
+        """Whether the method's own M is the observed information."""
+        kind = self.method.curvature
+        return kind is not None and self.objective.same(kind) == self.objective.same("observed")
+
+    def _solve_uphill(self) -> Direction | None:
+        """The full step by the observed information; by one made positive definite where it is indefinite."""
+        found = direction(self._part, self.here.score, self.free)
+        if not self.root and found is not None and found.ill_conditioned:
+            self.root = True
+            self._renew()
+            found = direction(self._part, self.here.score, self.free)
+        if found is not None:
+            self.factor = found.factor
+            return found
+        kinds: tuple[Kind, ...] = (self.objective.main_kind, "opg")
+        for kind in kinds:
+            if self.objective.same(kind) == self.objective.same("observed"):
+                continue  # a metric of its own is wanted
+            metric = self._evaluate(self.here.theta, Need(kinds=(kind,))).information[kind]
+            found = uphill(self._part.matrix, metric.matrix, self.here.score, self.free)
+            if found is not None:
+                return found
+        return None
+
+    def _crawls(self) -> bool:
+        """Whether the method's last steps, all as long as it would have them, have hardly shrunk the distance.
+
+        Its M then differs from the information by a large factor in some direction, and will go on doing so: steps by
+        M multiply the distance there by 1 − λ, with λ the eigenvalue of M⁻¹ times the observed information.
+        """
+        steps = self.path.steps
+        if self.polished or len(steps) <= PATIENCE or self.method.curvature is None or self._observes:
+            return False
+        if self.region is not None and any(step.damping for step in steps[-PATIENCE:]):
+            return False
+        return steps[-1].distance > PROGRESS * steps[-1 - PATIENCE].distance
+
     def measure(self) -> Measured:
         """How far the maximum is, in standard errors, by the observed information once it is near."""
         assert self.found is not None
@@ -353,11 +430,16 @@ class Climb:
         """Take a step: the method's own, searched for, or the full Newton step to polish. False if none is found."""
         if polish and self._reverted:
             return False
+        if not polish and self._crawls() and not self.at_floor:
+            self._take_over()
         accepted = self._polish() if polish else self._search()
         if accepted is None and not polish and (self.near or self._refute()) and not self._reverted:
             # So near the maximum that the search sees only rounding: the observed information knows the way.
             polish = True
             accepted = self._polish()
+        if accepted is None and not self.at_floor and self._take_over():
+            polish = False
+            accepted = self._search()
         if accepted is None:
             return False
         self.last_good = (self.here, self.distance) if polish else None
@@ -467,7 +549,7 @@ class Climb:
                 damping=self.damping,
                 condition=math.nan if self.found.factor is None else self.found.factor.condition,
                 rows=self.rows_read,
-                solver=solver if self.fresh else f"{solver} (kept)",
+                solver="observed" if self.taken_over else solver if self.fresh else f"{solver} (kept)",
             )
         )
         self.rows_read = 0

@@ -135,6 +135,8 @@ def maximize(
         if suspect is not None and suspect(climb.here):
             return ended(Status.SEPARATED)
         if len(climb.path) > limit:
+            if verdict is Verdict.POLISH:
+                return ended(Status.CONVERGED)  # within `tol` already; the last step only adds digits
             return ended(Status.BOUNDARY if climb.blocked else Status.STEP_LIMIT)
         if not climb.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:

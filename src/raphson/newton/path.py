@@ -21,7 +21,8 @@ class Step:
     damping : τ of M + τD.
     condition : condition number of the scaled M (NaN where none was formed).
     rows : rows of data read for this iteration.
-    solver : "cholesky", "qr", "cg" or "none"; "(kept)" when M is that of an earlier iteration.
+    solver : "cholesky", "qr", "cg" or "none"; "(kept)" when M is that of an earlier iteration; "observed" where the
+        observed information has taken over from the method's own M.
     """
 
     iteration: int

@@ -16,6 +16,9 @@ from raphson.model.objective import Evaluation
 from raphson.numeric import EPSILON
 
 ARMIJO = 1e-4
+POOR = 0.05
+"""A step whose rise is less than this share of what the slope promised is so long that a shorter one may rise more."""
+
 SHORTEST = 2.0**-70
 
 
@@ -58,14 +61,23 @@ def full_step(
 def backtracking(
     evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0
 ) -> Accepted | None:
-    """The first of α, α/2, α/4, … that is acceptable; None if none is."""
-    size = first
+    """The first of α, α/2, α/4, … that is acceptable; None if none is.
+
+    One that rises by next to nothing of what was promised, as where the step leads far out on a plateau from which no
+    score leads back, gives way to the shorter ones as long as these rise more.
+    """
+    size, best = first, None
     while size >= SHORTEST:
         trial = evaluate(size * step)
-        if acceptable(here, trial, size, slope, step):
-            return Accepted(trial, size)
+        if best is not None and not (trial.finite and trial.value > best.evaluation.value):
+            return best
+        if best is not None or acceptable(here, trial, size, slope, step):
+            best = Accepted(trial, size)
+            rise = trial.value - here.value
+            if rise >= POOR * size * slope or rise <= value_noise(here):
+                return best
         size *= 0.5
-    return None
+    return best
 
 
 def wolfe(evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0) -> Accepted | None:

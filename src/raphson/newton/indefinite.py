@@ -1,0 +1,85 @@
+"""Steps by an observed information that need not be positive definite: where ℓ is curved upwards, or not at all.
+
+In the metric G of another, positive definite matrix, the expected information or the outer product of the scores, M
+has eigenvalues λ_k and eigenvectors v_k, M v_k = λ_k G v_k with v_kᵀG v_k = 1. The step
+
+    d = Σ_k v_k (v_kᵀ∇ℓ)/|λ_k|
+
+is Newton's where all λ_k > 0. Elsewhere it still leads upwards, and away from a saddle rather than to it, because ∇ℓᵀd
+is a sum of squares (Gill, Murray and Wright 1981, Practical Optimization, section 4.4.2.1). It is the same in all units
+of measurement, as G changes with them.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from scipy.linalg import LinAlgError, eigh, solve_triangular
+
+from raphson.newton.solve import Direction
+
+LEAST = 1e-3
+"""Eigenvalues nearer to zero than this share of the metric count as this share: nothing else bounds their step."""
+
+RIDGE = 1e-10
+"""Added to the scaled metric, which may be singular as well."""
+
+
+def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Eigenvalues (r,) of M in a metric, rising, and the eigenvectors in the columns of a (p, r) matrix.
+
+    Each has length 1 in the metric; held parameters have 0 in all of them. None where something is not finite.
+
+    Parameters
+    ----------
+    M, metric : (p, p), symmetric; the metric positive semidefinite.
+    free : (p,) mask of the parameters that move.
+
+    Examples
+    --------
+    >>> values, vectors = eigenpairs(np.diag([-8.0, 1.0]), np.diag([4.0, 1.0]), np.array([True, True]))
+    >>> values.round(6).tolist(), abs(vectors).round(6).tolist()
+    ([-2.0, 1.0], [[0.5, 0.0], [0.0, 1.0]])
+    """
+    inner = np.ix_(free, free)
+    M, G = M[inner], metric[inner]
+    if not len(M) or not (np.isfinite(M).all() and np.isfinite(G).all()):
+        return None
+    # A parameter that no row's score tells of has its size from M, or none at all.
+    size = np.where(G.diagonal() > 0, G.diagonal(), np.abs(M.diagonal()))
+    scale = np.sqrt(np.where(size > 0, size, 1.0))
+    G = G / scale / scale[:, None]
+    G = 0.5 * (G + G.T)
+    # A metric of rounded or nearly dependent columns is lifted as far as it takes.
+    lift = max(RIDGE, 2.0 * max(0.0, -float(np.linalg.eigvalsh(G)[0])))
+    try:
+        L = np.linalg.cholesky(G + lift * np.eye(len(G)))
+        half = solve_triangular(L, M / scale / scale[:, None], lower=True)
+        A = solve_triangular(L, half.T, lower=True)
+        values, V = eigh(0.5 * (A + A.T))
+    except (LinAlgError, np.linalg.LinAlgError):
+        return None
+    vectors = np.zeros((len(free), len(values)))
+    vectors[free] = solve_triangular(L, V, lower=True, trans=1) / scale[:, None]
+    return values, vectors
+
+
+def uphill(M: np.ndarray, metric: np.ndarray, score: np.ndarray, free: np.ndarray) -> Direction | None:
+    """The step above; None where it is not finite or there is nothing to climb.
+
+    Examples
+    --------
+    >>> uphill(np.diag([-1.0, 1.0]), np.eye(2), np.array([1.0, 1.0]), np.array([True, True])).step.round(6).tolist()
+    [1.0, 1.0]
+    """
+    found = eigenpairs(M, metric, free)
+    if found is None:
+        return None
+    values, vectors = found
+    along = vectors.T @ score
+    step = vectors @ (along / np.maximum(np.abs(values), LEAST))
+    rise = float(score @ step)
+    if not (np.isfinite(step).all() and np.isfinite(rise) and rise >= 0):
+        return None
+    return Direction(step, sqrt(rise), None)
