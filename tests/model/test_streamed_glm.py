@@ -246,3 +246,15 @@ def test_separation_by_rows_that_the_sample_has_none_of(formula, family, separat
         np.testing.assert_allclose(getattr(fit, what), getattr(held, what), rtol=1e-9, err_msg=what)
     if separated and family != "multinomial":
         assert fit.df_resid == N - len(RARE_ROWS) - np.isfinite(fit.bse).sum()
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.ConvergenceWarning")
+def test_counts_that_vary_less_than_poisson_ones_end_as_in_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=N), "y": rng.binomial(8, 0.5, N)})
+    frame.to_parquet(tmp_path / "even.parquet", row_group_size=700)
+    held = rp.glm("y ~ x", frame, family="negative_binomial")
+    fit = rp.glm("y ~ x", rp.stream(tmp_path / "even.parquet", piece_rows=1024), family="negative_binomial")
+    assert fit.status.value == held.status.value == "boundary" and fit.theta == np.inf
+    np.testing.assert_allclose(fit.params, rp.glm("y ~ x", frame, family="poisson").params, rtol=1e-9)
+    assert fit.llf == pytest.approx(held.llf, rel=1e-12)

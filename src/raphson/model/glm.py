@@ -236,8 +236,7 @@ class GeneralisedLinearModel(Model):
         converged : whether the iteration claims a maximum.
         """
         if self.family.auxiliary:
-            mean = self.rows(theta).mean[0]
-            simpler = self.family.limit(theta[self.n_coefficients :], self.y, mean, self.row_weight)
+            simpler = self.family.limit(theta[self.n_coefficients :], self.limit_evidence(theta))
             if simpler is not None:
                 signs = np.zeros(len(theta))
                 signs[self.n_coefficients :] = 1.0
@@ -251,6 +250,10 @@ class GeneralisedLinearModel(Model):
             self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
         )
         return self._separation() if suspicious else None
+
+    def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
+        """What the rows say of whether the family ends in a simpler one, as sums over them."""
+        return self.family.limit_evidence(self.y, self.rows(theta).mean[0], self.row_weight)
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
         """Whether some row has a level of probability 0: with three or more no row need be fitted with certainty."""

@@ -255,11 +255,8 @@ class StreamedModel(GeneralisedLinearModel):
         assert self.facts is not None
         return self.away is None and self.penalty is None and self.facts.open_ended
 
-    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
-        suspicious = self._may_separate and (
-            self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
-        )
-        return self._separation() if suspicious else None
+    def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
+        return self._sum(lambda held: held.limit_evidence(theta))
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
         if self.family.predictor_labels is None:

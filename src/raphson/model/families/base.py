@@ -137,8 +137,15 @@ class Family:
         """The family with its auxiliary parameters fixed at their estimates."""
         return self
 
-    def limit(self, auxiliary: np.ndarray, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> Family | None:
-        """The simpler family that the likelihood tends to as an auxiliary parameter runs to infinity, if it does."""
+    def limit_evidence(self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """What rows say of :meth:`limit`, as sums over them."""
+        return np.zeros(0)
+
+    def limit(self, auxiliary: np.ndarray, evidence: np.ndarray) -> Family | None:
+        """The simpler family that the likelihood tends to as an auxiliary parameter runs to infinity, if it does.
+
+        `evidence` is what all rows have said of it.
+        """
         return None
 
     # --- traced ---------------------------------------------------------------------------------

@@ -71,16 +71,24 @@ class NegativeBinomial(PositiveMean):
     def settled(self, auxiliary: np.ndarray) -> Family:
         return self if self.theta is not None else self.at(float(np.exp(auxiliary[0])))
 
-    def limit(self, auxiliary: np.ndarray, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> Family | None:
-        """Poisson, if theta has grown past every mean and the responses vary no more than Poisson ones.
+    def limit_evidence(self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The slope of the log-likelihood by alpha = 1/theta at 0, doubled, and Σ w μ² and Σ w μ.
 
-        At alpha = 1/theta = 0 the derivative of the log-likelihood by alpha is sum w ((y - mu)^2 - y)/2 (Cameron and
-        Trivedi 1998, Regression Analysis of Count Data, equation 3.39): where it is not positive, the maximum is
+        The slope is Σ w ((y − μ)² − y)/2 (Cameron and Trivedi 1998, Regression Analysis of Count Data, equation 3.39).
+        """
+        return np.array([weight @ ((y - mean) ** 2 - y), weight @ mean**2, weight @ mean])
+
+    def limit(self, auxiliary: np.ndarray, evidence: np.ndarray) -> Family | None:
+        """Poisson, if alpha makes next to nothing of the variance and the responses vary no more than Poisson ones.
+
+        The share of alpha is Σ w α μ² in Σ w (μ + α μ²). Where the slope at alpha = 0 is not positive, the maximum is
         there.
         """
-        if self.theta is not None or np.exp(-auxiliary[0]) * np.max(mean) > 1e-4:
+        if self.theta is not None:
             return None
-        slope = np.sum(weight * ((y - mean) ** 2 - y))
+        slope, squares, total = evidence
+        if np.exp(-auxiliary[0]) * squares > 1e-4 * total:
+            return None
         return Poisson(link=self.link) if slope <= 0 else None
 
     def at(self, theta: float) -> NegativeBinomial:
