@@ -98,7 +98,8 @@ def mle(
     max_iter : steps allowed.
     damping : τ of the first step, a tenth after each accepted one; the maximum stays where it is.
     learning_rate : first trial step size α.
-    missing : "drop" (counted and reported) or "raise"; of the columns that are used.
+    missing : "drop" (counted and reported) or "raise"; of the columns that are used. Infinity is missing in the
+        covariates of a formula only; elsewhere the function is given it.
     seed : accepted for symmetry with random methods; nothing here is random.
     progress : True shows a line on a terminal for work longer than a second; a function is called with each step's
         iteration and distance as keywords.

@@ -364,7 +364,7 @@ def _rising(model: LikelihoodModel, theta: np.ndarray) -> str:
     if model.family.with_response:
         with np.errstate(all="ignore"):
             usual = float(np.nanmedian(model.rows(theta).value[weight > 0]))
-        spread = float(np.std(model.y[weight > 0]))
+        spread = float(np.std(model.y[(weight > 0) & np.isfinite(model.y)]))
         if spread > 0 and HIGH < usual + np.log(spread) < np.inf:
             return (
                 f"the likelihood seems unbounded: the density of half of the rows is above exp({usual:.0f}), much more "

@@ -129,7 +129,7 @@ class RowData:
 def from_columns(
     columns: Columns, used: Sequence[str], *, weights: Any = None, groups: Any = None, missing: str = "drop"
 ) -> RowData:
-    """Take the used columns of the rows that lack none of them.
+    """Take the used columns of the rows that lack none of them; infinity is a value.
 
     Examples
     --------
@@ -145,10 +145,8 @@ def from_columns(
     for name in used:
         values = columns[name].values
         if values.dtype.kind == "f":
-            flat = values.reshape(n, -1)
-            bad = ~np.isfinite(flat).all(axis=1)
-            reason = "missing values" if np.isnan(flat[bad]).any() else "infinite values"
-            rows.note(np.asarray(bad) if bad.any() else None, reason, name)
+            absent = np.isnan(values.reshape(n, -1)).any(axis=1)  # infinity is a value: only the function knows of what
+            rows.note(np.asarray(absent) if absent.any() else None, "missing values", name)
     weight, codes = weights, None
     if isinstance(weights, str) or isinstance(groups, str):
         table = columns.table

@@ -215,11 +215,13 @@ def make_plan(formula: Formula, infos: list[FactorInfo]) -> Plan:
     return Plan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
 
 
-def evaluate_all(expressions: tuple[Expression, ...], evaluator: Evaluator, rows: Rows) -> list[Variable]:
+def evaluate_all(
+    expressions: tuple[Expression, ...], evaluator: Evaluator, rows: Rows, infinite: bool = False
+) -> list[Variable]:
     variables = []
     for expression in expressions:
         variable = evaluator.variable(expression)
-        rows.note_expression(expression, variable, evaluator)
+        rows.note_expression(expression, variable, evaluator, infinite)
         # A truth is a factor with the levels False and True, as in R.
         boolean = isinstance(variable, Numbers) and variable.boolean
         variables.append(as_levels(variable) if boolean else variable)

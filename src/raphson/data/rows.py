@@ -44,10 +44,15 @@ class Rows:
             if np.isinf(values).any():
                 self.note(mask, "infinite values", name)
 
-    def note_expression(self, expression: Expression, variable: Variable, evaluator: Evaluator) -> None:
-        """Mark the rows where a column of the expression, or what is made of it, is not usable."""
-        raw = self._note_columns(expression, evaluator.table)
-        mask = variable.bad()
+    def note_expression(
+        self, expression: Expression, variable: Variable, evaluator: Evaluator, infinite: bool = False
+    ) -> None:
+        """Mark the rows where a column of the expression, or what is made of it, is not usable.
+
+        With `infinite` infinity is a value like any other, as to a density that takes it for a censored time.
+        """
+        raw = self._note_columns(expression, evaluator.table, infinite)
+        mask = variable.absent() if infinite else variable.bad()
         if mask is None or isinstance(expression.tree, ast.Name):
             return
         # A row that no column explains was spoilt by a function, such as the log of a negative number.
@@ -55,17 +60,17 @@ class Rows:
         if made.any():
             self.note(made, "values that are not finite", evaluator.origin_of(expression.tree, made))
 
-    def _note_columns(self, expression: Expression, table: Table) -> np.ndarray | None:
+    def _note_columns(self, expression: Expression, table: Table, infinite: bool) -> np.ndarray | None:
         together: np.ndarray | None = None
         for name in expression.columns:
-            mask = table.bad(name)
+            mask = table.column(name).absent() if infinite else table.bad(name)
             if mask is None:
                 continue
             column = table.column(name)
             values = column.values if isinstance(column, Numbers) else None
             if values is None or np.isnan(values).any():
                 self.note(mask, "missing values", name)
-            if values is not None and np.isinf(values).any():
+            if values is not None and not infinite and np.isinf(values).any():
                 self.note(mask, "infinite values", name)
             together = mask if together is None else together | mask
         return together

@@ -160,7 +160,7 @@ def from_formulas(
     data : what :func:`raphson.data.read_table` reads; n rows.
     columns : keyword -> the column, the expression over columns or the number (as text) that it stands for.
     weights, groups, missing : as for :func:`raphson.data.from_formula`. A row that lacks anything used by any
-        formula is left out of all.
+        formula is left out of all. In the response and in `columns` infinity is a value.
     without_intercept : parameters whose intercept column is left out, factors being coded as if it were there.
 
     Raises
@@ -189,7 +189,8 @@ def from_formulas(
     states: States = {}
     rows = Rows(table.n_rows)
     evaluator = Evaluator(table, states)
-    responses = evaluate_all(first.response, evaluator, rows)
+    # To a density infinity is a value: that of a time that was never seen, say. Only a design cannot hold it.
+    responses = evaluate_all(first.response, evaluator, rows, infinite=True)
     variables = {name: evaluate_all(one.factors, evaluator, rows) for name, one in parsed.items()}
     weight = per_row(weights, expressions["weights"], table, states, rows, "weights")
     offsets = {
@@ -293,7 +294,7 @@ def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows
             raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
         return Column(np.full(evaluator.table.n_rows, float(constant)))
     variable = evaluator.variable(expression)
-    rows.note_expression(expression, variable, evaluator)
+    rows.note_expression(expression, variable, evaluator, infinite=True)
     if isinstance(variable, Levels):
         if variable.origin == "boolean":
             return Column(np.where(variable.codes < 0, np.nan, variable.codes).astype(float))

@@ -35,6 +35,12 @@ class Numbers:
     spans_intercept: bool = False
     boolean: bool = False
 
+    def absent(self) -> np.ndarray | None:
+        """Mask the rows where something is missing; infinity is not. None when there are none."""
+        mask = np.isnan(self.values)
+        mask = mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
+        return mask if mask.any() else None
+
     def bad(self) -> np.ndarray | None:
         """Mask the rows that are not finite; None when there are none."""
         # One sum reads the column once and is finite unless an entry is not (or the sum overflows,
@@ -71,6 +77,8 @@ class Levels:
         """Mask the rows without a level; None when there are none."""
         mask = self.codes < 0
         return mask if mask.any() else None
+
+    absent = bad
 
 
 Variable = Numbers | Levels

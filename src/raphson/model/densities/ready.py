@@ -62,6 +62,24 @@ class Ready:
         short = [one for one in self.parameters if one.partition("_")[2] == parameter]
         return short[0] if len(short) == 1 else None
 
+    def check_finite(self, numbers: dict[str, np.ndarray]) -> None:
+        """Refuse infinity, which no ready density has a meaning for; its numbers by name.
+
+        Raises
+        ------
+        DataError
+        """
+        for name, values in numbers.items():
+            infinite = ~np.isfinite(values)
+            if infinite.any():
+                row = int(np.argmax(infinite))
+                censored = "; of a censored time give the last at which it was watched, and event = 0"
+                raise DataError(
+                    f"{name}: the {self.name} density expects finite numbers; got {values[row]:g} in row {row} "
+                    f"({int(infinite.sum())} of {len(values)} rows). Drop those rows"
+                    + (censored if "event" in self.columns else "")
+                )
+
     def check(self, name: str, y: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Refuse responses outside the support.
 

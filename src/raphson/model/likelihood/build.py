@@ -103,6 +103,8 @@ def density_model(
         raise ModelError(f"response {data.response.name!r}: a density takes one number for each row")
     levels = data.response.levels
     n_cuts = 0
+    if ready is not None:
+        ready.check_finite({f"response {data.response.name!r}": y, **dict(zip(columns, extra, strict=True))})
     if ready is not None and ready.cut_points:
         y, levels = _coded(y, levels, data.response.name)
         n_cuts = len(levels) - 1

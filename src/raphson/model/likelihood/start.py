@@ -66,6 +66,8 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     ones = np.ones((len(part.y), 1))
     blocks = make_blocks((ones,), part.y, part.weight, None, part.extra)
     objective = Objective(model.family, LinearPredictor((1,) * K, (0,) * K), blocks)
+    finite = part.y[np.isfinite(part.y)]  # an infinite response, which the density may take, suggests no number
+    responses = finite if finite.size else np.zeros(1)
 
     def value(theta: np.ndarray) -> float:
         found = objective.evaluate(theta)
@@ -73,7 +75,7 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
 
     trials = [] if model.constants is None else [model.constants]
     if not trials or not np.isfinite(value(trials[0])):
-        trials += _suggested(part.y, K)
+        trials += _suggested(responses, K)
     values = np.array([value(theta) for theta in trials])
     order = np.argsort(-values, kind="stable")
     finite = [trials[i] for i in order if np.isfinite(values[i])]
@@ -81,7 +83,7 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
         return [] if model.constants is None else [model.constants]
     climbed = _climb(objective, finite[0])
     if K > 1 and model.constants is None and _alike(objective, climbed):
-        spread = _spread_out(objective, part.y, climbed)
+        spread = _spread_out(objective, responses, climbed)
         if spread is not None:
             return [spread, climbed, *finite[:20]]
     return [climbed, *finite[:20]]
