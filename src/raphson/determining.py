@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.inference import covariance
 from raphson.inference.curvature import Curvature, curvature_of
+from raphson.model.spread import deviates, remark
 from raphson.state import State
 
 if TYPE_CHECKING:
@@ -42,7 +44,29 @@ class Determining(State):
         """What the user should know before using the numbers, a sentence each: what the data leave open, what standard
         errors and likelihood mean where a loss, a transformed response or bounds change it."""
         model, found = self._need_data("remarks"), self._estimate
-        return model.remarks(found.result, self.dispersion, self.cov_kind, found.met)
+        said = model.remarks(found.result, self.dispersion, self.cov_kind, found.met)
+        return [*said, *(one for one in (self._spread_told, self._rank_told) if one)]
+
+    @property
+    def _spread_told(self) -> str:
+        """Whether the responses vary more, or less, than the family says, where standard errors rely on that."""
+        if self.cov_kind != "model" or not self.status.converged or not self._model.looser:
+            return ""
+        settled = self._settled
+        found = settled.spread(self._rows)
+        if found is None:
+            return ""
+        phi, p_value = deviates(found, settled.pearson(self._rows), self.df_resid, self.nobs)
+        return remark(self.family.name, self._model.looser, phi, p_value, self._model.by_rows)
+
+    @property
+    def _rank_told(self) -> str:
+        """Whether a sandwich is made of fewer rows or clusters than there are parameters."""
+        if self.cov_kind == "model" or not self.status.converged:
+            return ""
+        return covariance.rank_remark(
+            self.cov_kind, self._model.row_weight, self._groups, int(self._free[: self._n].sum())
+        )
 
     @cached_property
     def _undetermined(self) -> np.ndarray:

@@ -278,6 +278,32 @@ def robust_covariance(
     return sandwich(factor, whitened_middle(factor, designs, scores, frequency), scale)
 
 
+def rank_remark(kind: str, weight: np.ndarray, groups: np.ndarray | None, p: int) -> str:
+    """What is to be said of a sandwich that has no more rows or clusters than parameters; empty where it has.
+
+    Its middle is a sum of as many squares as there are rows, or clusters, whose scores add up to 0: its rank is one
+    less.
+
+    Parameters
+    ----------
+    kind : as of :func:`robust_covariance`, or "jackknife".
+    weight : (n,) of the rows; those of weight 0 are not there.
+    groups : (n,) clusters, for "cluster".
+    p : number of parameters.
+    """
+    clustered = groups is not None and kind in ("cluster", "jackknife")
+    there = weight > 0
+    count = len(np.unique(np.asarray(groups)[there])) if clustered else int(np.count_nonzero(there))
+    if not 1 < count <= p:
+        return ""
+    of = "clusters" if clustered else "rows"
+    return (
+        f"the {kind} covariance is made of {count} {of} for {p} parameters, so that its rank is {count - 1}: standard "
+        f"errors are too small, some may be 0, and no more than {count - 1} parameters can be tested together; take "
+        "fewer parameters or cov='model'"
+    )
+
+
 def _with_gaps(covariance: np.ndarray, kept: np.ndarray) -> np.ndarray:
     covariance = (covariance + covariance.T) / 2
     covariance[~kept] = np.nan

@@ -22,6 +22,7 @@ from raphson.model.objective import Evaluation, Need, Objective, pearson_statist
 from raphson.model.predictor import Predictor
 from raphson.model.replicates import Replicates
 from raphson.model.rows import block_rows
+from raphson.model.spread import Spread
 
 Sampler = Callable[[np.random.Generator, int], np.ndarray]
 """``(rng, count) -> (count, n)`` responses."""
@@ -334,6 +335,30 @@ class Model:
         """Σ w (y − μ̂)²/V(μ̂)."""
         mean = rows.mean[0]
         return pearson_statistic(self.y, mean, self.family.variance(mean), self.row_weight)
+
+    def spread(self, rows: RowTable) -> Spread | None:
+        """What the rows say of more spread than the family's own; None where there is no such question.
+
+        A precision weight says of how many observations, or trials, a response is the mean.
+        """
+        if not self.looser or not self.family.dispersion_fixed or self.weights_kind == "sampling":
+            return None
+        copies = self.data.weights if self.weights_kind == "frequency" else None
+        count = self.row_weight
+        if copies is not None:
+            count = np.ones(len(self.y)) if self.size is None else self.size
+        with np.errstate(all="ignore"):
+            terms = self.family.spread(self.y, rows.mean[0], count)
+        terms = np.where(self.row_weight > 0, terms, 0.0)
+        return Spread(*(float(one) for one in (terms.sum(axis=1) if copies is None else terms @ copies)))
+
+    @property
+    def looser(self) -> tuple[str, ...]:
+        """Families for responses that vary more than the family says; empty where it leaves the spread open."""
+        return getattr(self.family, "looser", ())
+
+    by_rows = True
+    """Whether what has a value for each row can be had."""
 
     def _weighted_sum(self, values: np.ndarray) -> float:
         w = self.row_weight

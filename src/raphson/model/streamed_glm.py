@@ -27,6 +27,7 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
 from raphson.model.separation import Moves, separated_everywhere
+from raphson.model.spread import Spread
 from raphson.numeric import EPSILON
 
 
@@ -292,14 +293,16 @@ class StreamedModel(GeneralisedLinearModel):
         return StreamedRows(theta)
 
     def _sums(self, rows: StreamedRows) -> np.ndarray:
-        """Deviance, Pearson's statistic, sum of squares and log-likelihood at unit dispersion: one reading for all."""
+        """Deviance, Pearson's statistic, sum of squares, log-likelihood at unit dispersion and what tells of spread:
+        one reading for all."""
 
         def one(held: GeneralisedLinearModel) -> np.ndarray:
             here = held.rows(rows.theta)
             with np.errstate(all="ignore"):
                 squares = math.nan if self.family.predictor_labels is not None else held.sum_of_squares(here)
                 llf = math.nan if self.family.quasi else held.log_likelihood(here, 1.0)
-                return np.array([held.deviance(here), held.pearson(here), squares, llf])
+                spread = held.spread(here) or (math.nan,) * 3
+                return np.array([held.deviance(here), held.pearson(here), squares, llf, *spread])
 
         if rows.sums is None:
             rows.sums = np.asarray(self._sum(one))
@@ -310,6 +313,12 @@ class StreamedModel(GeneralisedLinearModel):
 
     def pearson(self, rows: StreamedRows) -> float:  # type: ignore[override]
         return float(self._sums(rows)[1])
+
+    by_rows = False
+
+    def spread(self, rows: StreamedRows) -> Spread | None:  # type: ignore[override]
+        found = self._sums(rows)[4:]
+        return None if np.isnan(found).any() else Spread(*map(float, found))
 
     def sum_of_squares(self, rows: StreamedRows) -> float:  # type: ignore[override]
         return float(self._sums(rows)[2])

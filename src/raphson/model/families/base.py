@@ -322,6 +322,23 @@ class Family:
         """:meth:`log_normalizer` of precision weights, all positive."""
         raise NotImplementedError
 
+    looser: ClassVar[tuple[str, ...]] = ()
+    """Families for responses that vary more than this one's fixed dispersion says, the quasi family first."""
+
+    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+        """Per row what tells of more spread than the family has, with its moments; see :mod:`raphson.model.spread`.
+
+        Parameters
+        ----------
+        y, mean : (n,)
+        count : (n,) observations, or trials, that a row is made of.
+
+        Returns
+        -------
+        (3, n) array, or None where the family has no fixed spread that could be too small.
+        """
+        return None
+
     def ml_dispersion(
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
     ) -> float:

@@ -23,6 +23,7 @@ from raphson.model.families.base import (
 from raphson.model.families.exponential import poisson_excess
 from raphson.model.links import Link, Logit
 from raphson.model.special import log1p_unit, times
+from raphson.model.spread import binomial_terms
 
 if TYPE_CHECKING:
     from raphson.data import Response
@@ -57,6 +58,10 @@ class Binomial(Family):
     canonical_link: ClassVar[str] = "logit"
     support: ClassVar[str | None] = "proportion"
     dispersion_fixed: ClassVar[bool] = True
+    looser: ClassVar[tuple[str, ...]] = ("quasibinomial",)
+
+    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+        return binomial_terms(y, mean, count)
 
     def inside(self, eta: Array) -> Array:
         return self.link.proper(eta[0])

@@ -17,6 +17,7 @@ from raphson.model.families.base import Array, Family, clip_to, derivative, refu
 from raphson.model.gamma_functions import log_minus_digamma, stirling_remainder
 from raphson.model.links import Inverse, InverseSquared, Link
 from raphson.model.special import log1p_gap, log1p_gap_ratio, times, with_derivatives
+from raphson.model.spread import poisson_terms
 
 _LOG_2PI = 1.8378770664093453
 
@@ -172,6 +173,10 @@ class Poisson(PositiveMean):
     canonical_link: ClassVar[str] = "log"
     support: ClassVar[str | None] = "count"
     dispersion_fixed: ClassVar[bool] = True
+    looser: ClassVar[tuple[str, ...]] = ("quasipoisson", "negative_binomial")
+
+    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+        return poisson_terms(count * y, count * mean)
 
     def log_density(self, y: Array, eta: Array) -> Array:
         return times(y, self.link.log_mean(eta[0])) - self.link.mean(eta[0])
