@@ -209,7 +209,7 @@ def test_columns_of_no_use():
         ("day", "column 'day' has type datetime64.*turn dates and times into numbers"),
         ("one", "the factor 'one' has one level only .'k'."),
         ("id", "'id' is text with 60 different values in 60 rows .*an identifier, or numbers stored as text"),
-        ("mixed", "column 'mixed' mixes types"),
+        ("mixed", "column 'mixed' holds numbers and text"),
         ("complex", "column 'complex' holds complex numbers"),
     ]:
         with pytest.raises(DataError, match=message):

@@ -12,6 +12,7 @@ from raphson.data.extras import array_argument, check_index, check_nonnegative, 
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
+from raphson.data.numbers_in_text import check_text
 from raphson.data.rows import Rows
 from raphson.data.schema import ArraySchema
 from raphson.data.values import Levels, as_levels, drop_unused, read_series
@@ -290,6 +291,8 @@ def _read_labels(y: Any, name: str, n_rows: int) -> tuple[Response, np.ndarray |
 
     variable = read_series(pd.Series(y), name)
     if isinstance(variable, Levels):
+        if variable.origin == "text":
+            check_text(variable.labels, variable.codes, name, n_rows, "give a pandas.Categorical")
         if variable.origin != "boolean":
             variable = drop_unused(as_levels(variable))
         values, levels = variable.codes.astype(np.float64), variable.labels

@@ -13,6 +13,7 @@ from raphson.data.extras import check_index, check_nonnegative, group_codes, par
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, unknown_column
 from raphson.data.model_data import Response
+from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.several import Column
@@ -87,6 +88,8 @@ class Columns:
         series: Any = self.table.frame[name]
         variable = read_series(series, name)
         if isinstance(variable, Levels):
+            if variable.origin == "text":
+                check_text(variable.labels, variable.codes, name, self.n_rows, "")
             labels = None if variable.origin == "boolean" else variable.labels
             return Column(_whole(np.where(variable.codes < 0, np.nan, variable.codes).astype(float), True), labels)
         return Column(_whole(variable.values, series.dtype.kind in "iu"))

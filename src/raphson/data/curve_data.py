@@ -20,6 +20,7 @@ from raphson.data.extras import check_index, check_nonnegative, group_codes, par
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing, nearest, unknown_column
 from raphson.data.model_data import ModelData, Response
+from raphson.data.numbers_in_text import stray
 from raphson.data.points import as_arrays, has_nan, per_response, require_finite, without_missing
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
@@ -226,7 +227,7 @@ def _numbers(table: Table, name: str, rows: Rows) -> np.ndarray:
     variable = table.column(name)
     if isinstance(variable, Levels):
         raise DataError(
-            f"column {name!r} holds {variable.origin} ({listing(map(repr, variable.labels), 3)}), and a curve reads "
+            f"column {name!r} holds {variable.origin} ({stray(variable.labels)}), and a curve reads "
             "numbers; turn it into numbers, or fit a curve for each value with by="
         )
     rows.note_numbers(variable.values, name)

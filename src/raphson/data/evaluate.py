@@ -20,6 +20,7 @@ from raphson.data.functions import (
     stateful_transform,
 )
 from raphson.data.messages import listing
+from raphson.data.numbers_in_text import stray
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, label_of
 from raphson.errors import DataError, FormulaError
 
@@ -151,7 +152,7 @@ class Evaluator:
             truth = np.array([float(label == "True") for label in value.labels] or [np.nan])
             return Numbers(np.where(value.codes >= 0, truth[value.codes], np.nan))
         kind = "text" if value.origin == "text" else "a factor"
-        some = listing(map(repr, value.labels), 3)
+        some = stray(value.labels)
         raise DataError(
             f"{self.what}: {written(node)!r} is {kind} (such as {some}) where numbers are due; "
             "correct the entries that are not numbers, or use the column as a factor by itself"

@@ -17,6 +17,7 @@ from raphson.data.extras import check_index, check_nonnegative, group_codes, par
 from raphson.data.formula import Formula, parse_formula
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
+from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.schema import FormulaSchema
@@ -79,6 +80,10 @@ def from_formula(
     column or ``C(x, levels=[...])`` declares, as R's ``glm`` has them
     (``drop.unused.levels``). What a transform remembers (means, knots) comes from all rows
     where its own argument is there, as in R's ``model.frame``.
+
+    A column of text most of whose values are numbers is refused, with what is not a number in it: one ``"n/a"`` makes
+    text of a whole column. Text of a few repeated numbers (``"1", "2", "3"``) and codes (``"001"``, ``"A12"``) are
+    factors, and so is whatever ``C(x)`` or a categorical column declares.
 
     Examples
     --------
@@ -239,13 +244,14 @@ def settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
 
 
 def refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -> None:
-    """A text column that never repeats is a mistake in all likelihood: it would fit every row."""
-    if (
-        isinstance(variable, Levels)
-        and variable.origin == "text"
-        and isinstance(expression.tree, ast.Name)
-        and len(variable.labels) == n_rows > _ID_LIKE
-    ):
+    """A text column that never repeats is a mistake in all likelihood: it would fit every row.
+
+    So is one of numbers that something has spoilt: see :func:`raphson.data.numbers_in_text.check_text`.
+    """
+    if not (isinstance(variable, Levels) and variable.origin == "text" and isinstance(expression.tree, ast.Name)):
+        return
+    check_text(variable.labels, variable.codes, expression.tree.id, n_rows, f"write C({expression.text})")
+    if len(variable.labels) == n_rows > _ID_LIKE:
         raise DataError(
             f"column {expression.tree.id!r} is text with {n_rows} different values in {n_rows} rows (such as "
             f"{listing(map(repr, variable.labels), 3)}); is it an identifier, or numbers stored as text? "

@@ -22,6 +22,7 @@ from raphson.data.frames import (
 )
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, NewData, Response, take_columns
+from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.schema import FormulaSchema, Schema
@@ -298,6 +299,8 @@ def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows
     if isinstance(variable, Levels):
         if variable.origin == "boolean":
             return Column(np.where(variable.codes < 0, np.nan, variable.codes).astype(float))
+        if variable.origin == "text":
+            check_text(variable.labels, variable.codes, expression.text, rows.n_rows, "")
         return Column(variable.codes.astype(float), variable.labels)
     return Column(variable.values)
 

@@ -220,5 +220,12 @@ def _read_objects(series: pandas.Series, name: str) -> Variable:
     if kind == "boolean":
         numbers = [np.nan if pd.isna(v) else float(v) for v in series]
         return as_levels(Numbers(np.array(numbers), boolean=True))
-    some = listing(repr(value) for value in series.dropna()[:3])
+    there = series.dropna()
+    text = list(dict.fromkeys(value for value in there if isinstance(value, str)))
+    if text and len(text) < len(there):
+        raise DataError(
+            f"column {name!r} holds numbers and text ({listing(map(repr, text), 6)}); put a missing value (NaN) where "
+            "there is no number, as pandas.to_numeric(..., errors='coerce') does, or make it all text for a factor"
+        )
+    some = listing(repr(value) for value in there[:3])
     raise DataError(f"column {name!r} mixes types ({kind}), such as {some}; make it all numbers or all text")

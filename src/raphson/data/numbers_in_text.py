@@ -1,0 +1,184 @@
+"""Numbers that came as text: one stray "n/a" makes text of a whole column, which a formula would take for a factor.
+
+What is decided here is which columns of text are numbers that something spoilt (refused), which may be (told of), and
+which are a factor: words, codes such as ``"001"`` or ``"A12"``, and a few repeated numbers such as ``"1", "2", "3"``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.data.messages import listing, warn_user
+from raphson.errors import DataError
+
+FEW = 10
+"""So many different numbers may be the levels of a factor, if each occurs twice on average."""
+
+SHARE = 0.5
+"""Of the rows that are not marked as missing, the share above which a column is one of numbers."""
+
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?\d+")
+_PADDED = re.compile(r"0\d+")
+_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?")
+_SIGNS = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "\u202f": " "})
+_DRESS = re.compile(
+    r"(?:[<>≤≥=~≈]+\s*)?(?:[$€£¥]\s*|(?:USD|EUR|GBP)\s+)?"  # a limit of detection, a currency
+    r"(?P<body>[^<>]*?)"
+    r"(?:\s*[%‰€$£¥]|\s+[A-Za-zµμ°][\w/²³^%-]*|(?!st|nd|rd|th)[A-Za-zµμ°]{2,4})?"  # a unit, but no ordinal
+)
+_MARKS = frozenset(
+    [
+        *("", ".", "..", "...", "-", "--", "---", "–", "—", "?", "??", "*", "**", "/", "#", "na", "n/a", "n.a.", "n.a"),
+        *("#n/a", "#na", "#n/a n/a", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!", "nan", "-nan", "nil"),
+        *("null", "none", "<na>", "<null>", "(null)", "(blank)", "blank", "empty", "missing", "error", "invalid", "nd"),
+        *("undefined", "n.d.", "n.d", "bdl", "lod", "lloq", "tbd", "not available", "not applicable", "no data"),
+        *("not detected", "not measured"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the labels of a column of text are.
+
+    Attributes
+    ----------
+    number : (L,) mask of plain numbers.
+    dressed : (L,) mask of numbers with a decimal comma, a unit, a currency, a sign such as "<".
+    mark : (L,) mask of what often stands for a missing value.
+    whole : whether all numbers are integers.
+    padded : whether there are integers with leading zeros, as only codes have.
+    """
+
+    number: np.ndarray
+    dressed: np.ndarray
+    mark: np.ndarray
+    whole: bool
+    padded: bool
+
+
+def examine(labels: Sequence[str]) -> Found:
+    """Tell numbers from other labels.
+
+    Examples
+    --------
+    >>> found = examine(["1.5", " 2", "3,5", "n/a", "high", "$5"])
+    >>> found.number.tolist()
+    [True, True, False, False, False, False]
+    >>> found.dressed.tolist(), found.mark.tolist()
+    ([False, False, True, False, False, True], [False, False, False, True, False, False])
+    """
+    plain = [label.translate(_SIGNS).strip() for label in labels]
+    number = np.array(
+        [label.isascii() and bool(_NUMBER.fullmatch(text)) for label, text in zip(labels, plain, strict=True)]
+    )
+    other = np.flatnonzero(~number)
+    dressed, mark = np.zeros(len(plain), dtype=bool), np.zeros(len(plain), dtype=bool)
+    for place in other:
+        mark[place] = plain[place].casefold() in _MARKS
+        dressed[place] = not mark[place] and _undressed(plain[place])
+    whole = all(_INTEGER.fullmatch(plain[place]) for place in np.flatnonzero(number))
+    return Found(number, dressed, mark, whole, any(_PADDED.fullmatch(plain[place]) for place in other))
+
+
+def _undressed(text: str) -> bool:
+    if text.startswith("(") and text.endswith(")"):
+        text = text[1:-1]
+    match = _DRESS.fullmatch(text)
+    body = match["body"].strip() if match is not None else ""
+    return any(pattern.fullmatch(body) for pattern in (_NUMBER, _COMMA, _THOUSANDS))
+
+
+def check_text(labels: Sequence[str], codes: np.ndarray, name: str, n_rows: int, declare: str) -> None:
+    """Refuse a column of text that is numbers but for something, and tell of one that may be.
+
+    Parameters
+    ----------
+    labels, codes : the distinct texts and the number of each row's; rows of a code below 0 do not count.
+    name : of the column.
+    n_rows : rows.
+    declare : how the user says that it is a factor, such as "write C(x)"; "" where it can be none, and then numbers
+        alone are refused too.
+
+    Raises
+    ------
+    DataError
+        The message names the column, what is not a number in it, and the remedy.
+
+    Warns
+    -----
+    UserWarning
+        If its values are whole numbers but for words or codes, or so many whole numbers that a factor is unlikely.
+    """
+    found = examine(labels)
+    numeric = found.number | found.dressed
+    if not numeric.any() or (found.padded and found.whole):
+        return
+    counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+    if counts[numeric].sum() <= SHARE * counts[~found.mark].sum():
+        return
+    few = int(numeric.sum()) <= FEW and 2 * int(numeric.sum()) <= n_rows
+    rest = ~found.number
+    if not rest.any():
+        _check_plain(labels, found, name, few, declare)
+        return
+    plain = counts[found.number].sum() > SHARE * counts[~found.mark].sum()
+    if not plain and not found.mark.any() and few and declare and bool(found.dressed[rest].all()):
+        return  # "5 mg", "10 mg": doses as groups
+    order = np.argsort(~(found.mark | found.dressed)[rest], kind="stable")
+    first: list[int] = np.flatnonzero(rest)[order].tolist()
+    told = f"{listing((repr(labels[place]) for place in first), 6)}"
+    message = f"column {name!r} is text, though its values are numbers but for {told}"
+    if not plain:
+        message = f"column {name!r} is text, though its values look like numbers, such as {told}"
+    words = not (found.mark | found.dressed)[rest].any()
+    codes_among = words and all(re.search(r"\d", labels[place]) for place in first)
+    if declare and plain and words and found.whole and (few or codes_among):
+        warn_user(f"{message}; it is taken for a factor of {len(labels)} levels. {_remedy(labels, first, declare)}")
+        return
+    raise DataError(f"{message}. {_remedy(labels, first, declare)}")
+
+
+def _check_plain(labels: Sequence[str], found: Found, name: str, few: bool, declare: str) -> None:
+    """Numbers alone, as text."""
+    some = listing(map(repr, labels), 3)
+    remedy = "turn it into numbers (pandas.to_numeric)" + (f", or {declare} if it is a factor" if declare else "")
+    if not declare or not (few or found.whole):
+        raise DataError(f"column {name!r} holds numbers as text, such as {some}; {remedy}")
+    alike = len({len(label.strip()) for label in labels}) == 1 and len(labels[0].strip()) > 2
+    if not few and not alike:  # years and postcodes are all of one length
+        warn_user(f"column {name!r} holds numbers as text, and is taken for a factor of {len(labels)} levels; {remedy}")
+
+
+def _remedy(labels: Sequence[str], rest: Sequence[int], declare: str) -> str:
+    texts = [labels[place].translate(_SIGNS).strip() for place in rest]
+    dressed = [_undressed(text) and text.casefold() not in _MARKS for text in texts]
+    words = [repr(labels[place]) for place, other in zip(rest, dressed, strict=True) if not other]
+    options = []
+    if words:
+        many = f"[{', '.join(words[:6])}{', ...' if len(words) > 6 else ''}]"
+        options.append(f"if they stand for missing values, read the file with na_values={many}")
+    if any(_COMMA.fullmatch(text) and not _THOUSANDS.fullmatch(text) for text in texts):
+        options.append("for decimal commas read the file with decimal=','")
+    elif any(_THOUSANDS.fullmatch(text) for text in texts):
+        options.append("read the file with thousands=',', or decimal=',' if the comma is that")
+    elif any(dressed):
+        options.append("take signs and units away and convert with pandas.to_numeric")
+    if declare:
+        options.append(f"if it is a factor, {declare}")
+    told = "; ".join(options)
+    return f"{told[0].upper()}{told[1:]}"
+
+
+def stray(labels: Sequence[str]) -> str:
+    """Which labels are no numbers, in words, where numbers are due: ``'n/a', '.'``."""
+    number = examine(labels).number
+    others: list[Any] = [label for label, good in zip(labels, number, strict=True) if not good]
+    return listing(map(repr, others or labels), 3)
