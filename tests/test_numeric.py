@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -74,3 +77,76 @@ def test_every_error_is_a_raphson_error_and_a_builtin_one(error, builtin):
 
 def test_separation_is_a_kind_of_convergence_warning():
     assert issubclass(errors.SeparationWarning, errors.ConvergenceWarning)
+
+
+def test_the_last_of_several_threads_gives_blas_its_threads_back():
+    from threadpoolctl import threadpool_info
+
+    def blas():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    before, first, second = blas(), threading.Event(), threading.Event()
+    seen = []
+
+    def enters_first():
+        with numeric.one_blas_thread():
+            first.set()
+            second.wait(10)
+        seen.append(blas())
+
+    def leaves_last():
+        first.wait(10)
+        with numeric.one_blas_thread():
+            second.set()
+            one.join(10)
+
+    one, other = threading.Thread(target=enters_first), threading.Thread(target=leaves_last)
+    one.start()
+    other.start()
+    one.join(10)
+    other.join(10)
+    # While the other holds it, the first one's leaving changes nothing; then the other puts back what was there.
+    assert seen == [{1}] and blas() == before
+
+
+FORKED = """
+import os, warnings
+warnings.simplefilter("ignore")
+import numpy as np, raphson as rp
+rng = np.random.default_rng(0)
+X = np.column_stack([np.ones(2000), rng.normal(size=2000)])
+y = (rng.random(2000) < 0.5).astype(float)
+
+def fit(_):
+    try:
+        return float(rp.glm(y, X, family="binomial").params.iloc[1])
+    except rp.RaphsonError as error:
+        return str(error)
+
+{before}
+child = os.fork()
+if not child:
+    print(fit(0), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(
+    ("before", "works"),
+    [
+        ("", True),
+        ("fit(0)", False),
+        ("import jax.numpy as jnp; jnp.ones(2) + 1", False),
+        ("rp.glm(y[:50], X[:50])", True),
+    ],
+    ids=["only imported", "a fit", "the user's own JAX", "a fit without JAX"],
+)
+def test_a_fork_computes_or_says_why_it_cannot(before, works):
+    ran = subprocess.run(
+        [sys.executable, "-c", FORKED.format(before=before)], capture_output=True, text=True, timeout=100
+    )
+    assert ran.returncode == 0, ran.stderr
+    said = ran.stdout.strip().splitlines()[-1]
+    assert (abs(float(said)) < 1.0) if works else ("spawn" in said and "forkserver" in said)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from raphson import numeric as numeric  # notes the process that imports it: its forks cannot use its JAX
 from raphson.errors import (
     ConvergenceError,
     ConvergenceWarning,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
+
+from raphson.errors import ModelError
 
 EPSILON = 2.0**-52
 """Spacing of the doubles at 1: the relative accuracy of every reported digit is measured in it."""
@@ -24,9 +29,37 @@ def x64() -> AbstractContextManager[Any]:
     ...     print(jnp.ones(1).dtype)
     float64
     """
+    _process.check()
     import jax
 
     return jax.enable_x64(True)
+
+
+class _Process:
+    """The process that computes here, by its number.
+
+    JAX's threads do not survive a fork: a child of a process that has used JAX would wait for them for ever. A child
+    of one that has only imported it is as good as new.
+    """
+
+    def __init__(self) -> None:
+        self.number = os.getpid()
+
+    def check(self) -> None:
+        """Refuse to compute in the fork of a process that has used JAX; else take this process for one's own."""
+        if self.number == os.getpid():
+            return
+        bridge = sys.modules.get("jax._src.xla_bridge")
+        if device.cache_info().currsize or (bridge is not None and bridge.backends_are_initialized()):
+            raise ModelError(
+                "process: this one was forked from a process that had used JAX, whose threads a fork does not have, "
+                'so nothing can be computed here; start processes by multiprocessing.get_context("spawn") or '
+                '"forkserver" (in concurrent.futures and joblib\'s loky too), or compute in the parent only'
+            )
+        self.number = os.getpid()
+
+
+_process = _Process()
 
 
 @cache
@@ -37,6 +70,7 @@ def device() -> Any:
     (40 µs) than the derivatives of a small block. A client of our own does not, and as blocks are shared out over
     threads anyway, one thread is all that a block should use. Where jaxlib offers no such client, JAX's own serves.
     """
+    _process.check()
     import jax
 
     try:
@@ -73,19 +107,77 @@ def brief_compilation() -> dict[str, bool]:
     return options
 
 
+class _Pools(NamedTuple):
+    blas: Any
+    openmp: Any
+
+
 @cache
-def _thread_pools() -> Any:
+def _thread_pools() -> _Pools:
     # Looking for the loaded BLAS libraries takes milliseconds, using what was found microseconds:
-    # so the controller is made once.
+    # so the controllers are made once.
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    found = ThreadpoolController()
+    return _Pools(found.select(user_api="blas"), found.select(user_api="openmp"))
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+class _OneThread:
+    """One thread for BLAS and OpenMP while anybody holds it.
+
+    BLAS has one number of threads for the whole process, so that the first holder takes it down and the last one
+    puts it back; OpenMP has one for each thread, which puts back its own.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.holders = threading.Lock(), 0
+        self.before: Any = None
+        self.mine = threading.local()
+
+    def __enter__(self) -> None:
+        pools = _thread_pools()
+        with self.lock:
+            if not self.holders:
+                _any_thread_may_set(pools.blas)
+                self.before = pools.blas.limit(limits=1)
+            self.holders += 1
+        depth = getattr(self.mine, "depth", 0)
+        if not depth:
+            self.mine.before = pools.openmp.limit(limits=1)
+        self.mine.depth = depth + 1
+
+    def __exit__(self, *_: object) -> None:
+        self.mine.depth -= 1
+        if not self.mine.depth:
+            self.mine.before.restore_original_limits()
+        with self.lock:
+            self.holders -= 1
+            if not self.holders:
+                pools = _thread_pools()
+                _any_thread_may_set(pools.blas)
+                self.before.restore_original_limits()
+                _any_thread_may_set(pools.blas)
+
+
+def _any_thread_may_set(pools: Any) -> None:
+    """Let this thread set the number of threads, though another one has (threadpoolctl 3.7 and later ask for it).
+
+    Without a word it ignores all threads but the first that has set one, and here the last holder, whichever it is,
+    puts the number back.
+    """
+    for library in pools.lib_controllers:
+        release = getattr(library, "clear_controlling_thread", None)
+        if release is not None:
+            release(force=True)
+
+
+_one_thread = _OneThread()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
     """Limit BLAS and OpenMP to one thread inside a ``with`` block.
 
     Sums over blocks run in a fixed order; with one thread inside a block the result is the same
-    to the last bit however the blocks are shared out.
+    to the last bit however the blocks are shared out. Blocks may be nested, and entered by several threads at once.
     """
-    return _thread_pools().limit(limits=1)
+    return _one_thread

@@ -82,3 +82,28 @@ def test_makers():
 def test_a_number_of_workers_that_is_none(workers):
     with pytest.raises(ModelError, match="workers: expected a whole number"):
         threads(workers)
+
+
+def test_a_sum_inside_a_sum_does_not_wait_for_itself():
+    executor = Threads(2)
+    # Each of the pool's two threads asks the pool for more: without care both would wait for ever.
+    inner = executor.map(lambda i: sum_blocks(executor, lambda j: i * j, [1, 2, 3]), [1, 2, 3, 4])
+    assert inner == [6, 12, 18, 24]
+
+
+def test_an_error_ends_the_work_of_the_other_threads():
+    done = []
+
+    def work(i):
+        if i == 0:
+            time.sleep(0.05)
+            raise KeyboardInterrupt
+        time.sleep(0.02)
+        done.append(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        Threads(2).map(work, list(range(200)))
+    time.sleep(0.1)
+    seen = len(done)
+    time.sleep(0.1)
+    assert len(done) == seen < 50

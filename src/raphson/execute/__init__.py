@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import cache
+from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from raphson.errors import ModelError
@@ -61,8 +62,13 @@ class Serial:
 
 
 @cache
-def _pool(workers: int) -> ThreadPoolExecutor:
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    # A pool of each process: its threads are not there in a fork.
     return ThreadPoolExecutor(workers, thread_name_prefix="raphson")
+
+
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
+"""Whether this is the work of a pool, which no more work may be handed to: it would wait for itself."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +78,32 @@ class Threads:
     workers: int
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
-        if len(blocks) < 2 or self.workers < 2:
+        if len(blocks) < 2 or self.workers < 2 or _inside.get():
             return Serial().map(function, blocks)
         # Twice as many runs as workers, so that a thread held up by something else is not waited for long.
         n_runs = min(len(blocks), 2 * self.workers)
         edges = [len(blocks) * i // n_runs for i in range(n_runs + 1)]
+        stopped = Event()
 
         def run(i: int) -> list[T]:
-            return [function(block) for block in blocks[edges[i] : edges[i + 1]]]
+            _inside.set(True)
+            done = []
+            for block in blocks[edges[i] : edges[i + 1]]:
+                if stopped.is_set():
+                    break
+                done.append(function(block))
+            return done
 
         # Each worker computes in the caller's context, so that NumPy's error state holds there too.
         contexts = [copy_context() for _ in range(n_runs)]
         with one_blas_thread():
-            parts = _pool(self.workers).map(lambda i: contexts[i].run(run, i), range(n_runs))
-            return [result for part in parts for result in part]
+            parts = _pool(self.workers, os.getpid()).map(lambda i: contexts[i].run(run, i), range(n_runs))
+            try:
+                return [result for part in parts for result in part]
+            except BaseException:
+                # An error in one run, or Ctrl-C while the caller waits: nobody wants what the others would give.
+                stopped.set()
+                raise
 
 
 def serial() -> Executor:
