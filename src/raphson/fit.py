@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from os import PathLike
@@ -170,6 +171,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     def _reduced_cov(self) -> np.ndarray:
         """Covariance of the coefficients that the iteration moved: where some are infinite, those of the limit."""
         self._need_data("a covariance")
+        self._check_unchanged("a covariance")
         uncertainty, kind = self._uncertainty, self.information_kind
         if self.cov_kind == "model":
             return self._at_maximum(lambda: uncertainty.model_based(kind, self.dispersion))
@@ -254,6 +256,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         if self._model is None:
             M = self._saved_information[kind]
         else:
+            self._check_unchanged("information")
             M = self._finite(self._uncertainty.information(kind, self.dispersion))
         if M is None:
             raise ModelError(f"information: the saved fit has no {kind} information; fit again")
@@ -376,14 +379,15 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             X, shift, absent = prepared.X, prepared.offset, prepared.absent
             count = self._predictor.count(X, self._theta[: self._n])
             labels = kept_labels(prepared.labels, prepared.index, count + prepared.n_dropped)
+        errors = se or interval is not None
         predictor = Predictor(
             self.family,
             self._predictor,
             self._theta[: self._n],
             None if self._direction is None else self._direction[: self._n],
-            self._reduced_cov,
-            self.dispersion,
-            self._reference_df,
+            self._reduced_cov if errors else np.zeros((0, 0)),
+            self.dispersion if errors else math.nan,
+            self._reference_df if errors else None,
         )
         found = predictor.predict(X, shift, labels, se=se, interval=interval, level=level, kind=kind)
         # A comparison with what is missing is false: a curve with one in it would give a number.

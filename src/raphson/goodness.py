@@ -20,6 +20,7 @@ class Goodness(State):
     @cached_property
     def _rows(self) -> Any:
         """Row quantities at the estimate, of the model whose maximum it is."""
+        self._check_unchanged("what the rows say")
         if self._settled is self._estimate.model:
             return self._uncertainty.rows
         return self._settled.rows(self._theta[: self._settled.predictor.n_params])
@@ -27,6 +28,7 @@ class Goodness(State):
     @cached_property
     def _designs(self) -> list[Any]:
         """The derivative of the predictors at the estimate."""
+        self._check_unchanged("what the rows say")
         return self._settled.designs(self._theta[: self._settled.predictor.n_params])
 
     @cached_property
@@ -81,6 +83,7 @@ class Goodness(State):
     @cached_property
     def null_deviance(self) -> float:
         """Deviance of the model with only the intercept, if there is one, and the offset."""
+        self._check_unchanged("null_deviance")
         return null_deviance(self._model.null_model(self.family))
 
     @cached_property

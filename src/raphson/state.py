@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.data.watching import told
 from raphson.errors import DataError, ModelError
 from raphson.model.objective import Need
 from raphson.newton.estimate import Estimate
@@ -130,7 +131,15 @@ class State:
     def _need_data(self, what: str) -> Any:
         if self._model is None:
             raise DataError(f"{what}: a loaded fit does not carry its data; fit again to get them")
+        self._check_unchanged(what, whole=False)
         return self._model
+
+    def _check_unchanged(self, what: str, whole: bool = True) -> None:
+        """Refuse what would be worked out from other data than those of the fit."""
+        watch = self._model.data.watch
+        changed = [] if watch is None else watch.changed(whole)
+        if changed:
+            raise DataError(told(changed, what))
 
     @cached_property
     def _row_labels(self) -> Any:

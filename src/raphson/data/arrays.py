@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from raphson.data.numbers_in_text import check_text
 from raphson.data.rows import Rows
 from raphson.data.schema import ArraySchema
 from raphson.data.values import Levels, as_levels, drop_unused, read_series
+from raphson.data.watching import Watch, squares
 from raphson.errors import DataError
 
 # A column is searched for a constant in a few rows first, and to the end only if these agree.
@@ -52,7 +54,8 @@ def from_arrays(
     Returns
     -------
     ModelData
-        Its ``X`` is the user's own array if that is float64 in C order without missing values.
+        Its ``X`` is the user's own array if that is float64 in C order without missing values and larger than 1 MB;
+        ``watch`` then notices if it is written to.
 
     Raises
     ------
@@ -85,16 +88,21 @@ def from_arrays(
         rows.note_numbers(response.values, response.name)
     elif absent.any():
         rows.note(absent, "missing values", response.name)
-    note_design(matrix, column_names, rows)
+    known = note_design(matrix, column_names, rows)
     weight = None if weights is None else array_argument(weights, n_rows, rows, "weights")
     shift = None if offset is None else array_argument(offset, n_rows, rows, "offset")
     trial = None if trials is None else array_argument(trials, n_rows, rows, "trials")
     codes = None if groups is None else group_codes(groups, None, None, rows)
     kept = rows.settle(missing)
+    watch = Watch()
     if kept is not None:
         matrix = take_rows(matrix, kept)
         response = _keep(response, kept)
         weight, shift, trial = take(weight, kept), take(shift, kept), take(trial, kept)
+    else:
+        response = replace(response, values=watch.held("y", response.values))
+        matrix = _held(watch, matrix, X, known)
+        weight, shift, trial = watch.held("weights", weight), watch.held("offset", shift), watch.held("trials", trial)
     if weight is not None:
         check_nonnegative(weight, "weights", kept)
     if trial is not None:
@@ -113,7 +121,21 @@ def from_arrays(
         schema=ArraySchema(column_names, shift is not None),
         has_intercept=_has_constant(matrix),
         terms={name: (number,) for number, name in enumerate(column_names)},
+        watch=watch,
     )
+
+
+def _held(watch: Watch, matrix: Matrix, given: Any, known: float | None) -> Matrix:
+    """The design for a model to keep: see :meth:`Watch.held`."""
+    if isinstance(matrix, np.ndarray):
+        # An array that was made on the way here is nobody else's.
+        own = matrix is not given and matrix.flags.owndata
+        return matrix if own else watch.held("X", matrix, known)
+    for values, _ in _dense_parts(matrix):
+        watch.watch("X", values)
+    for part, _ in _sparse_parts(matrix):
+        watch.watch("X", part.data)
+    return matrix
 
 
 def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix, tuple[str, ...]]:
@@ -146,10 +168,18 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
     return X, checked
 
 
-def note_design(X: Matrix, names: tuple[str, ...], rows: Rows) -> None:
-    """Mark the rows of a design with missing or infinite entries."""
+def note_design(X: Matrix, names: tuple[str, ...], rows: Rows) -> float | None:
+    """Mark the rows of a design with missing or infinite entries; of an array, give the sum of squares.
+
+    That sum reads the matrix once and makes no other. Where it overflows an entry that is not finite is looked for, and
+    none is found.
+    """
+    known: float | None = None
     for values, columns in _dense_parts(X):
-        if _all_finite(values):
+        total = squares(values)
+        if isinstance(X, np.ndarray):
+            known = total
+        if math.isfinite(total):
             continue
         for place, column in enumerate(columns):
             rows.note_numbers(values[:, place], names[column])
@@ -161,14 +191,7 @@ def note_design(X: Matrix, names: tuple[str, ...], rows: Rows) -> None:
                 full = np.zeros(part.shape[0])
                 full[entries.row[here]] = entries.data[here]
                 rows.note_numbers(full, names[column])
-
-
-def _all_finite(values: np.ndarray) -> bool:
-    # A sum of squares by BLAS reads the matrix once and makes no other. Where it overflows, the
-    # caller looks for an entry that is not finite and finds none.
-    flat = values.ravel(order="K")
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.dot(flat, flat))
+    return known
 
 
 def _dense_parts(X: Matrix) -> list[tuple[np.ndarray, Sequence[int]]]:

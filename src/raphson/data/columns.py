@@ -18,6 +18,7 @@ from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.several import Column
 from raphson.data.values import Levels, Table, read_series
+from raphson.data.watching import Watch
 from raphson.errors import DataError
 
 
@@ -127,6 +128,7 @@ class RowData:
     labels: Any
     n_rows: int
     response: Response
+    watch: Watch
 
 
 def from_columns(
@@ -165,13 +167,17 @@ def from_columns(
     weight = take(weight, kept)
     check_nonnegative(weight, "weights", kept)
 
-    def whole_again(column: Column) -> Column:
-        values = column.values if kept is None else column.values[kept]
+    watch = Watch()
+    weight = weight if kept is not None else watch.held("weights", weight)
+
+    def whole_again(name: str) -> Column:
+        column = columns[name]
+        values = watch.held(name, column.values) if kept is None else column.values[kept]
         return Column(_whole(values, column.labels is not None), column.labels)
 
     n_rows = n if kept is None else len(kept)
     return RowData(
-        columns={name: whole_again(columns[name]) for name in used},
+        columns={name: whole_again(name) for name in used},
         weights=weight,
         groups=renumber(codes, kept),
         index=kept,
@@ -179,4 +185,5 @@ def from_columns(
         labels=data.index if is_pandas(data) else None,
         n_rows=n_rows,
         response=Response("", np.zeros(0)),
+        watch=watch,
     )

@@ -26,6 +26,7 @@ from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.schema import ArraySchema, PointsSchema
 from raphson.data.values import Levels, Table
+from raphson.data.watching import Watch
 from raphson.errors import DataError, FormulaError
 
 
@@ -113,6 +114,8 @@ def from_curve(
     kept = rows.settle(missing)
     weight = take(weight, kept)
     check_nonnegative(weight, "weights", kept)
+    watch = Watch()
+    weight = weight if kept is not None else watch.held("weights", weight)
     X = np.column_stack([values[name] for name in columns]) if columns else np.empty((table.n_rows, 0))
     n_rows = table.n_rows if kept is None else len(kept)
     model_data = ModelData(
@@ -129,6 +132,7 @@ def from_curve(
         schema=ArraySchema(columns, False),
         has_intercept=False,
         terms={},
+        watch=watch,
     )
     labels: tuple[Any, ...] = ()
     if curves is not None and by is not None:

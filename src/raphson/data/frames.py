@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.schema import FormulaSchema
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, drop_unused
+from raphson.data.watching import Watch
 from raphson.errors import DataError, FormulaError
 
 _ID_LIKE = 50
@@ -116,12 +117,16 @@ def from_formula(
     weight, trial = take(read.extra["weights"], kept), take(read.extra["trials"], kept)
     check_nonnegative(weight, "weights", kept)
     check_nonnegative(trial, "trials", kept)
+    offset, watch = take(read.extra["offset"], kept), Watch()
+    if kept is None:  # else all are copies
+        response = replace(response, values=watch.held(response.name, response.values))
+        weight, trial, offset = watch.held("weights", weight), watch.held("trials", trial), watch.held("offset", offset)
     return ModelData(
         X=plan.build(variables, kept, n_rows),
         names=plan.names,
         response=response,
         weights=weight,
-        offset=take(read.extra["offset"], kept),
+        offset=offset,
         trials=trial,
         groups=renumber(codes, kept),
         index=kept,
@@ -130,6 +135,7 @@ def from_formula(
         schema=asked.schema(plan, states),
         has_intercept=plan.has_intercept,
         terms=plan.terms,
+        watch=watch,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import tabmat
 
     from raphson.data.schema import Schema
+    from raphson.data.watching import Watch
 
     Matrix: TypeAlias = np.ndarray | tabmat.MatrixBase
 else:
@@ -74,6 +75,8 @@ class ModelData:
         Whether the constant lies in the columns' span by declaration.
     terms : dict
         Term of the formula -> numbers of its columns.
+    watch : Watch or None
+        Notices changes of the arrays that are the user's own.
     """
 
     X: Matrix
@@ -89,6 +92,7 @@ class ModelData:
     schema: Schema
     has_intercept: bool
     terms: dict[str, tuple[int, ...]]
+    watch: Watch | None = None
 
 
 def common_rows(parts: list[NewData]) -> list[NewData]:

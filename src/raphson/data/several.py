@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.schema import FormulaSchema, Schema
 from raphson.data.values import Levels, Table, Variable
+from raphson.data.watching import Watch
 from raphson.errors import DataError, FormulaError
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class SeveralData:
     n_dropped: int
     labels: pandas.Index | None
     asked: dict[str, str] = field(default_factory=dict)
+    watch: Watch | None = None
 
 
 def from_formulas(
@@ -213,9 +215,14 @@ def from_formulas(
         parts[name] = made[key]
     weight = take(weight, kept)
     check_nonnegative(weight, "weights", kept)
+    response, watch = read_response(first, responses, kept, n_rows, evaluator), Watch()
+    if kept is None:  # else all are copies
+        response = replace(response, values=watch.held(response.name, response.values))
+        read = {name: replace(column, values=watch.held(name, column.values)) for name, column in read.items()}
+        weight = watch.held("weights", weight)
     return SeveralData(
         parts=parts,
-        response=read_response(first, responses, kept, n_rows, evaluator),
+        response=response,
         columns={name: _kept(column, kept) for name, column in read.items()},
         weights=weight,
         groups=renumber(codes, kept),
@@ -223,6 +230,7 @@ def from_formulas(
         n_dropped=table.n_rows - n_rows,
         labels=labels,
         asked={name: str(text) for name, text in (columns or {}).items()},
+        watch=watch,
     )
 
 

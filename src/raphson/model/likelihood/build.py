@@ -316,6 +316,7 @@ class RowsOf:
     offset: np.ndarray | None = None
     trials: np.ndarray | None = None
     terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    watch: Any = None
 
     @staticmethod
     def of(data: Any) -> RowsOf:
@@ -327,7 +328,15 @@ class RowsOf:
         else:
             schema = RowSchema(tuple(data.columns))
         return RowsOf(
-            data.weights, data.index, data.n_dropped, data.labels, data.response, data.groups, has_intercept, schema
+            data.weights,
+            data.index,
+            data.n_dropped,
+            data.labels,
+            data.response,
+            data.groups,
+            has_intercept,
+            schema,
+            watch=data.watch,
         )
 
     def subset(self, rows: slice) -> RowsOf:
