@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from raphson.arguments import (
     warn_of,
 )
 from raphson.curve_groups import fit_groups
-from raphson.errors import DataError, ModelError
+from raphson.errors import ModelError
 from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.many import Fits
@@ -33,14 +32,11 @@ from raphson.model.curve_model import (
     read_curves,
     read_function,
 )
-from raphson.model.families.robust import resolve_loss, robust_scale
 from raphson.model.least_squares import NonlinearModel
-from raphson.newton.estimate import Estimate
+from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
+from raphson.robust_curves import robust_estimate
 from raphson.uncertainty import INFORMATION
-
-SCALE_ROUNDS = 30
-"""Times that the scale of a robust loss is estimated anew."""
 
 
 def nls(
@@ -95,7 +91,8 @@ def nls(
     by : column whose values tell independent curves apart: all are fitted in one compiled call.
     method : "levenberg-marquardt" (default: a trust region, whose last steps are pure Gauss-Newton), "gauss-newton",
         "modified-gauss-newton" (backtracking), "newton" (full Hessian) or any other of :func:`raphson.glm`.
-    loss : "squared", "huber", "cauchy" or "tukey", by iteratively reweighted least squares.
+    loss : "squared", "huber", "cauchy" or "tukey", by iteratively reweighted least squares from the least squares fit,
+        from `start` and from a search that outliers do not decide; the highest maximum is kept.
     scale : of a robust loss; by default the residuals' median absolute value over 0.6745, estimated with the curve.
     derivatives : "exact" (autodiff) or "finite", for a function that JAX cannot trace.
     weights : column name or array (n,), not negative.
@@ -207,7 +204,14 @@ def _fit(
 ) -> Fit:
     found = estimated(asked, method, start=None, **iteration)
     if loss != "squared":
-        asked, found = _robust(asked, found, loss, scale, method, iteration)
+        asked, found = robust_estimate(
+            asked,
+            found,
+            loss,
+            scale,
+            partial(estimated, method=method, start=None, **iteration),
+            partial(estimated, method=method, start=None, **_shortened(iteration)),
+        )
     fit = Fit(
         found,
         asked,
@@ -225,35 +229,10 @@ def _fit(
     return fit
 
 
-def _robust(
-    squared: NonlinearModel, found: Estimate, loss: str, scale: float | None, method: str, iteration: dict[str, Any]
-) -> tuple[NonlinearModel, Estimate]:
-    """M-estimate from the least squares one: scale and curve in turn, until neither moves.
-
-    A loss that gives distant points no weight at all begins at Huber's estimate, which no outlier can hide from.
-    """
-    model = squared
-    for name in dict.fromkeys(["huber", loss]):
-        size = scale
-        for _ in range(SCALE_ROUNDS if scale is None else 1):
-            residual = np.sqrt(model.row_weight) * (model.y - model.rows(found.result.theta).mean[0])
-            before, size = size, scale or robust_scale(residual[model.row_weight > 0])
-            if not size > 0:
-                raise DataError(
-                    "scale: more than half of the rows are fitted without any residual, so that their scale is 0; "
-                    "pass scale="
-                )
-            if before is not None and scale is None and abs(size - before) <= 1e-13 * size:
-                break
-            model = replace(
-                squared,
-                family=resolve_loss(name, size),
-                initial=found.result.theta,
-                conditionally_linear=np.zeros_like(squared.conditionally_linear),
-                searched=False,
-            )
-            found = estimated(model, method, start=None, **iteration)
-    return model, found
+def _shortened(iteration: dict[str, Any]) -> dict[str, Any]:
+    """The iteration of one start of many."""
+    steps = iteration["max_iter"]
+    return {**iteration, "max_iter": TRIAL_STEPS if steps is None else min(steps, TRIAL_STEPS), "progress": False}
 
 
 def _has_rows_of_curves(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:

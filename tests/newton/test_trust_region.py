@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raphson.newton.trust_region import SLACK, TrustRegion
+from raphson.newton.trust_region import SLACK, TrustRegion, _within
 
 
 def problem(seed: int, p: int = 4, n: int = 9, spread: float = 0.0):
@@ -117,3 +117,9 @@ def test_the_radius_learns() -> None:
     assert not region.exhausted(np.ones(4))
     region.radius = 1e-30
     assert region.exhausted(np.ones(4))
+
+
+def test_a_region_so_small_that_squares_underflow() -> None:
+    s = np.array([1.4, 0.96, 4.6e-5, 3e-169])
+    v, tau = _within(s, np.array([-5e-12, -1e-12, 5e-13, 0.33]), 3.6e-115)
+    assert np.isfinite(tau) and 0 < np.abs(v).max() < 1.1 * 3.6e-115

@@ -27,11 +27,13 @@ from raphson.model.curve_remarks import remarks
 from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
 from raphson.model.exchanges import apart, changed
+from raphson.model.families import Family
 from raphson.model.glm import GeneralisedLinearModel
 from raphson.model.identification import clearly_determined, open_directions, without_error
 from raphson.model.noise import Blurred
 from raphson.model.nonlinear import Exact, Finite, NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective, Root
+from raphson.model.robust_screening import RobustScreen
 from raphson.model.screening import Screen
 from raphson.model.search import Ground, ends, points_of, search
 
@@ -378,6 +380,25 @@ class NonlinearModel(Model):
                     found.append(evaluation)
         found.sort(key=lambda evaluation: -evaluation.value)
         return [evaluation.theta for evaluation in found[:count]]
+
+    def robust_starts(self, count: int) -> list[np.ndarray]:
+        """Places that outliers do not decide: the user's start, and the best of a search by Cauchy's criterion.
+
+        The linear parameters are those of that criterion, too; of the start only those that nobody gave.
+        """
+        others = (self.curve, self.data.X, self.y, self.row_weight, self.projected)
+        screen = RobustScreen(*others, seed=(self.seed, 0))
+        starts = []
+        if not np.isnan(self._given).any():
+            here = self._given[None]
+            starts = [np.where(np.isnan(self.initial), screen.solved(here)[0], self.initial)]
+        found = search(self._ground(0), screen, count, (self.seed, 0), self._effort)
+        return [*starts, *screen.solved(found)]
+
+    def loosely(self, loss: Family, theta: np.ndarray) -> NonlinearModel:
+        """The same curve with another loss, to be climbed from θ, which nothing is solved for on the way."""
+        nothing = np.zeros_like(self.conditionally_linear)
+        return replace(self, family=loss, initial=theta, conditionally_linear=nothing, searched=False)
 
     @property
     def _effort(self) -> float:

@@ -44,28 +44,37 @@ class Screen:
         return np.concatenate(parts)
 
     def _some(self, points: np.ndarray) -> np.ndarray:
-        """f = f₀ + Φβ, with f₀ its value at β = 0 and Φ_j what β_j = 1 adds to it."""
+        good, r, A, _ = self._parts(points)
+        out = np.full(len(points), np.inf)
+        if good.any():
+            Q = np.linalg.qr(A)[0]
+            rest = r - np.einsum("mij,mj->mi", Q, np.einsum("mij,mi->mj", Q, r))
+            out[good] = np.einsum("mi,mi->m", rest, rest)
+        return out
+
+    def _parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What the curve is made of at points (m, p): f = f₀ + Φβ, with f₀ its value at β = 0.
+
+        Φ_j is what β_j = 1 adds to it. Gives the mask of the points at which all of it is finite and, at these, the
+        residuals √w (y − f₀) (k, n), the columns √w Φ scaled to length 1 (k, n, q), and their lengths (k, q).
+        """
         points = points.copy()
         points[:, self.linear] = 0.0
         base = self._curves(points)
         r = self.root * (self.y - base)
+        good: np.ndarray = np.isfinite(r).all(axis=1)
         if not len(self.linear):
-            return np.einsum("mi,mi->m", r, r)
+            return good, r[good], np.empty((*r[good].shape, 0)), np.empty((int(good.sum()), 0))
         columns = []
         for j in self.linear:
             points[:, j] = 1.0
             columns.append(self.root * (self._curves(points) - base))
             points[:, j] = 0.0
         A = np.stack(columns, axis=-1)
-        scale = np.sqrt(np.einsum("mij,mij->mj", A, A))
-        good = np.isfinite(scale).all(axis=1) & np.isfinite(r).all(axis=1)
-        out = np.full(len(points), np.inf)
-        if good.any():
-            A = A[good] / np.where(scale > 0, scale, 1.0)[good][:, None]
-            Q = np.linalg.qr(A)[0]
-            rest = r[good] - np.einsum("mij,mj->mi", Q, np.einsum("mij,mi->mj", Q, r[good]))
-            out[good] = np.einsum("mi,mi->m", rest, rest)
-        return out
+        length = np.sqrt(np.einsum("mij,mij->mj", A, A))
+        good = good & np.isfinite(length).all(axis=1)
+        scale = np.where(length > 0, length, 1.0)[good]
+        return good, r[good], A[good] / scale[:, None], scale
 
     def _curves(self, points: np.ndarray) -> np.ndarray:
         return self.derivatives.many(points, self.x)[:, : len(self.y)]

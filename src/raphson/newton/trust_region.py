@@ -176,8 +176,8 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
             low = tau
         else:
             high = tau
-        slope = float(np.sum(v * v / (s * s + tau))) / length
-        tau += (length / radius - 1.0) * length / slope
+        unit = v / length  # whose squares do not underflow, however small the region
+        tau += (length / radius - 1.0) / float(np.sum(unit * unit / (s * s + tau)))
         if not low < tau < high:
             tau = max(0.001 * high, np.sqrt(low * high))
     return v, tau

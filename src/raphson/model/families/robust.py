@@ -137,3 +137,29 @@ def resolve_loss(loss: str, scale: float) -> Robust:
 def robust_scale(residuals: np.ndarray) -> float:
     """s = median |r| / 0.6745, which for normal errors estimates their standard deviation."""
     return float(np.median(np.abs(residuals)) / NORMAL_MAD)
+
+
+def preliminary_scale(residuals: np.ndarray, n_params: int) -> float:
+    """The M-scale of Yohai (1987, Ann. Statist. 15, 642): the s at which Σ ρ(r_i/s) is half of (n − p) max ρ.
+
+    ρ is the biweight with the constant 1.547, so that s is σ for normal errors. Up to half of the rows may be any
+    distance away; the p in place of which a curve may pass through as many rows is allowed for, as in Maronna, Martin
+    and Yohai (2006, Robust Statistics, section 5.7).
+
+    Returns
+    -------
+    s; 0 where so many residuals are 0 that no s satisfies it
+    """
+    from scipy.optimize import brentq
+
+    size = np.abs(residuals)
+    wanted = 0.5 * max(len(size) - n_params, 1)
+    if np.count_nonzero(size) <= wanted:
+        return 0.0
+
+    def excess(logarithm: float) -> float:
+        t = np.minimum((size / (1.547 * np.exp(logarithm))) ** 2, 1.0)
+        return float(np.sum(1.0 - (1.0 - t) ** 3) - wanted)
+
+    some = np.log(size[size > 0])
+    return float(np.exp(brentq(excess, some.min() - 8.0, some.max() + 8.0, xtol=1e-12)))  # type: ignore[arg-type]

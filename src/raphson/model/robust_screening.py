@@ -1,0 +1,95 @@
+"""One curve at thousands of points, judged so that outliers do not decide.
+
+The residuals of a point are taken for Cauchy's, with their own scale: the criterion
+
+    min over β, s of  Σ log(1 + r_i²/s²) + n log s,   r = √w (y − f₀ − Φβ)
+
+needs to be told no scale, counts every row, and holds as long as outliers are fewer than the rest (Lange, Little and
+Taylor 1989, J. Amer. Statist. Assoc. 84, 881, for t with one degree of freedom; their algorithm alternates the weights
+2/(1 + r²/s²) with weighted least squares). For s stands the median of |r|, which is Cauchy's scale: few rounds find it,
+where their own step for it takes dozens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from raphson.model.nonlinear import MANY
+from raphson.model.screening import Screen
+
+ROUNDS = 6
+"""Times that weights and conditionally linear parameters are found in turn."""
+
+SUBSETS = 32
+"""Fits to a few rows that the linear parameters of a chosen point begin from."""
+
+SMALLEST = 1e-8
+"""Scale of the residuals, relative to that of the responses, below which a curve passes through most rows."""
+
+
+class RobustScreen(Screen):
+    """As :class:`Screen`, with Cauchy's criterion in place of the sum of squares.
+
+    Parameters
+    ----------
+    seed : of the draws of rows that linear parameters begin from.
+    others : as for :class:`Screen`.
+    """
+
+    def __init__(self, *others: Any, seed: Any) -> None:
+        super().__init__(*others)
+        self.random = np.random.default_rng(seed)
+        self._smallest = SMALLEST * float(np.sqrt(np.mean((self.root * self.y) ** 2))) + 1e-300
+
+    def _some(self, points: np.ndarray) -> np.ndarray:
+        good, r, A, _ = self._parts(points)
+        out = np.full(len(points), np.inf)
+        if good.any():
+            out[good] = self._alternated(r, A, self._begun(r, A, np.arange(len(r)) % 2 == 1))[0]
+        return out
+
+    def solved(self, points: np.ndarray) -> np.ndarray:
+        """The points (m, p) with their linear parameters at the best that fits to many draws of a few rows lead to."""
+        if not len(self.linear) or not len(points):
+            return points
+        out = points.copy()
+        with np.errstate(all="ignore"):
+            for i in range(0, len(points), MANY // SUBSETS):
+                some = points[i : i + MANY // SUBSETS]
+                good, r, A, length = self._parts(some)
+                few = np.repeat(np.arange(len(r)), SUBSETS)
+                drawn = np.arange(len(few)) % SUBSETS > 0
+                value, beta = self._alternated(r[few], A[few], self._begun(r[few], A[few], drawn))
+                best = np.argmin(value.reshape(len(r), SUBSETS), axis=1) + SUBSETS * np.arange(len(r))
+                out[i + np.flatnonzero(good)[:, None], self.linear] = beta[best] / length
+        return out
+
+    def _begun(self, r: np.ndarray, A: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Weights (m, n) to begin with: all of the rows or, where `drawn`, one more than there are parameters."""
+        weight = np.broadcast_to(self.root > 0, r.shape).astype(float)
+        q = A.shape[2]
+        if not q or not drawn.any():
+            return weight
+        order = self.random.random((int(drawn.sum()), r.shape[1]))
+        order[:, self.root == 0] = np.inf
+        rank = np.sort(order, axis=1)[:, min(q, r.shape[1] - 1)]
+        weight[drawn] = order <= rank[:, None]
+        return weight
+
+    def _alternated(self, r: np.ndarray, A: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The criterion (m,) and β (m, q), after some rounds of Lange, Little and Taylor's algorithm."""
+        used = self.root > 0
+        beta, left = np.zeros((len(r), A.shape[2])), r
+        size = np.ones(len(r))
+        for _ in range(ROUNDS):
+            if A.shape[2]:
+                # Columns have length 1: what is added to the diagonal keeps systems of too few rows solvable.
+                B = (A * weight[..., None]).transpose(0, 2, 1)
+                beta = np.linalg.solve(B @ A + 1e-12 * np.eye(A.shape[2]), B @ r[..., None])[..., 0]
+                left = r - (A @ beta[..., None])[..., 0]
+            size = np.maximum(np.median(np.abs(left[:, used]), axis=1), self._smallest)
+            weight = 2.0 / (1.0 + left**2 / size[:, None] ** 2) * used
+        value = np.sum(np.log1p(left[:, used] ** 2 / size[:, None] ** 2), axis=1) + used.sum() * np.log(size)
+        return np.where(np.isfinite(value), value, np.inf), beta
