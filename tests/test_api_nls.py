@@ -284,3 +284,58 @@ def test_the_seed_decides() -> None:
     data = {"x": X, "y": np.sin(3.0 * X + 0.4) + 0.1 * rng.normal(size=40)}
     one, two = (rp.nls("y ~ a*sin(w*x + p)", data, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.params, two.params)
+
+
+@pytest.mark.parametrize("where", ["y", "x", "weights", "groups"])
+def test_rows_with_something_missing_are_dropped_with_a_warning_from_a_function_too(where) -> None:
+    def masked(values):
+        return np.ma.masked_where(np.arange(len(X)) == 3, values)
+
+    given = {"x": X, "y": Y, "weights": 1.0 + X, "groups": np.arange(len(X)) // 3}
+    given[where] = masked(np.where(np.arange(len(X)) == 3, 999, given[where]))
+    rest = {"start": START, "cov": "cluster"}
+    with pytest.warns(rp.MissingDataWarning, match=f"1 of {len(X)} rows dropped for missing values in {where}"):
+        found = rp.nls(decay, (given["x"], given["y"]), weights=given["weights"], groups=given["groups"], **rest)
+    kept = np.arange(len(X)) != 3
+    x, y, w, g = (np.asarray(given[name])[kept] for name in ("x", "y", "weights", "groups"))
+    alone = rp.nls(decay, (x, y), weights=w, groups=g, **rest)
+    np.testing.assert_allclose(found.params, alone.params, rtol=1e-9)
+    np.testing.assert_allclose(found.bse, alone.bse, rtol=1e-9)
+    assert found.n_dropped == 1
+    with pytest.raises(rp.DataError, match=f"missing values in {where}, in 1 of"):
+        rp.nls(
+            decay,
+            tuple(given[k] for k in "xy"),
+            weights=given["weights"],
+            groups=given["groups"],
+            missing="raise",
+            **rest,
+        )
+
+
+@pytest.mark.parametrize("derivatives", ["exact", "finite"])
+def test_whole_numbers_pick_elements(derivatives) -> None:
+    library = jnp if derivatives == "exact" else np
+    group, x = np.repeat([2, 0, 1], 8), np.tile(np.linspace(0, 4, 8), 3)
+    y = np.array([1.0, 2, 3])[group] * np.exp(-0.5 * x)
+    found = rp.nls(
+        lambda p, d: p["A"][d["set"]] * library.exp(-p["k"] * d["x"]),
+        ({"x": x, "set": group}, y),
+        start={"A": np.ones(3), "k": 1.0},
+        derivatives=derivatives,
+    )
+    np.testing.assert_allclose(found.params, [1, 2, 3, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.predict({"x": [1.0, 1.0], "set": [2, 0]}), [3 * np.exp(-0.5), np.exp(-0.5)], rtol=1e-6
+    )
+
+
+def test_whole_numbers_are_numbers_where_nothing_is_picked() -> None:
+    x = np.arange(1, 9)
+    found = rp.nls(lambda p, x: p["a"] * x**-2, (x, 3.0 / x**2.0), start={"a": 1.0})
+    np.testing.assert_allclose(found.params["a"], 3.0, rtol=1e-12)
+
+
+def test_a_linear_parameter_near_zero_is_placed() -> None:
+    found = rp.nls("y ~ a + b*x", {"x": [-2.0, -1, 0, 1, 2], "y": [1.0, 1.2, 0.9, 1.2, 1.0]})
+    assert found.bse["b"] > 0.04 and "does not change" not in found.message and "infinity" not in found.message

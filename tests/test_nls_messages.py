@@ -113,6 +113,28 @@ def test_arrays(data, match):
     refused(match, line, data, start={"a": 1.0}, error=rp.DataError)
 
 
+SPREAD = "expected f.params, x.: the parameters first, together, as start= has them, and then x; got "
+
+
+@pytest.mark.parametrize(
+    ("function", "start", "match"),
+    [
+        (lambda x, a, b: a * x + b, {"a": 1.0, "b": 1.0}, r"f\(x, a, b\).*: f\(x, params\['a'\], params\['b'\]\)"),
+        (lambda x, a: a * x, {"a": 1.0}, r"f\(x, a\). Wrap it: lambda params, x: f\(x, params\['a'\]\)"),
+        (lambda x, a, b: a * x + b, [1.0, 1.0], r"f\(x, a, b\). Wrap .*f\(x, \*params\), with an array for start="),
+        (lambda x, *rest: rest[0] * x, [1.0], r"f\(x, \*rest\)"),
+        (lambda p: p["a"], {"a": 1.0}, r"f\(p\). Let it take the parameters, together, and then x"),
+    ],
+)
+@pytest.mark.parametrize("derivatives", ["exact", "finite"])
+def test_the_signature_of_another_library(function, start, match, derivatives):
+    refused(SPREAD + match, function, XY, start=start, derivatives=derivatives)
+
+
+def test_a_function_that_takes_x_first():
+    refused(r"f takes x first. Exchange its arguments, or wrap it", lambda x, p: p["a"] * x, XY, start={"a": 1.0})
+
+
 def test_a_function_that_is_not_finite_at_the_start():
     refused(
         r"the model is not finite in 2 of 3 values \(number 0, 1, counted from 0\) at a=0.1",

@@ -85,6 +85,7 @@ def trace(
     *arguments: Any,
     keywords: Mapping[str, Any] | None = None,
     what: str = "f",
+    whole: bool = False,
 ) -> Trace:
     """Trace a function of ``jax.numpy`` into its elementary operations, in 64 bits.
 
@@ -97,6 +98,8 @@ def trace(
         Keyword arguments.
     what : str
         What the function is called in messages.
+    whole : bool
+        Whether whole numbers stay such, for the function to pick elements by.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def trace(
     """
     import jax
 
-    names, values, tree = flat(function, arguments, keywords or {}, what)
+    names, values, tree = flat(function, arguments, keywords or {}, what, whole)
 
     def called(*leaves: Any) -> Any:
         given, named = jax.tree_util.tree_unflatten(tree, leaves)
@@ -229,7 +232,11 @@ def source_of(equation: Equation) -> Source | None:
 
 
 def flat(
-    function: Callable[..., Any], arguments: Sequence[Any], keywords: Mapping[str, Any], what: str
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    what: str,
+    whole: bool = False,
 ) -> tuple[tuple[str, ...], tuple[np.ndarray, ...], Any]:
     """Take arguments apart into arrays: their names, the arrays, and the structure of ``(arguments, keywords)``.
 
@@ -250,12 +257,12 @@ def flat(
         kind, which, *inner = path
         name = called[which.idx] if kind.idx == 0 else str(which.key)
         names.append(name + jax.tree_util.keystr(tuple(inner)))
-        values.append(as_number(leaf, names[-1], what))
+        values.append(as_number(leaf, names[-1], what, whole))
     return tuple(names), tuple(values), tree
 
 
-def as_number(value: Any, name: str, what: str) -> np.ndarray:
-    """Give an argument as an array of doubles, or of truth values.
+def as_number(value: Any, name: str, what: str, whole: bool = False) -> np.ndarray:
+    """Give an argument as an array of doubles, or of truth values; with `whole` also of whole numbers.
 
     Raises
     ------
@@ -273,7 +280,7 @@ def as_number(value: Any, name: str, what: str) -> np.ndarray:
             f"{what}: its argument {name} must be a real number, an array of them, or a dict, list or tuple of arrays; "
             f"got {_told(value)}."
         )
-    return array if array.dtype.kind == "b" else np.asarray(array, dtype=np.float64)
+    return array if array.dtype.kind in ("biu" if whole else "b") else np.asarray(array, dtype=np.float64)
 
 
 def argument_names(function: Callable[..., Any], count: int) -> list[str]:

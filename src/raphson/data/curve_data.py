@@ -16,12 +16,22 @@ from raphson.data.curves import (
     parse_curve,
     split_curve,
 )
-from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.extras import (
+    check_index,
+    check_nonnegative,
+    group_codes,
+    label_array,
+    label_codes,
+    parse_argument,
+    per_row,
+    renumber,
+    take,
+)
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing, nearest, unknown_column
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import stray
-from raphson.data.points import as_arrays, has_nan, per_response, require_finite, without_missing
+from raphson.data.points import as_arrays, note_missing, per_response, require_finite, taken
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import Rows
 from raphson.data.schema import ArraySchema, PointsSchema
@@ -145,7 +155,7 @@ def from_curve(
 
 
 def from_points(
-    x: Any, y: Any, *, weights: Any = None, groups: Any = None, missing: str = "drop"
+    x: Any, y: Any, *, weights: Any = None, groups: Any = None, missing: str = "drop", whole: bool = False
 ) -> tuple[Any, ModelData]:
     """Read the arrays that a function of ``(params, x)`` is fitted to.
 
@@ -153,17 +163,22 @@ def from_points(
     ----------
     x : whatever the function takes: an array whose first (or last) axis is the rows, a data frame, a dict of arrays.
     y : array_like, (n,) or (n, m).
+    weights, groups : (n,), or of the shape of y.
+    missing : {"drop", "raise"}
+        What becomes of rows with something missing in x, y, weights or groups.
+    whole : whether whole numbers in x stay such, for the function to pick elements by.
 
     Returns
     -------
-    (x with arrays of doubles inside, ModelData of the n·m responses, row after row)
+    (x with arrays of numbers inside, ModelData of the n·m responses, row after row)
 
     Raises
     ------
     DataError
-        If there is something else than finite real numbers in them.
+        If there is something else than finite real numbers in them, or no row is left.
     """
-    x = as_arrays(x)
+    check_missing(missing)
+    x = as_arrays(x, whole)
     values = np.asarray(unmasked(y))
     if values.dtype.kind not in "fiub":
         kind = "complex numbers" if values.dtype.kind == "c" else f"values of type {values.dtype}"
@@ -171,10 +186,15 @@ def from_points(
     values = values.astype(float)
     if values.ndim not in (1, 2) or not values.size:
         raise DataError(f"y: expected numbers in one or two dimensions; got shape {values.shape}")
-    if missing == "drop" and (np.isnan(values).any() or has_nan(x)):
-        x, values, kept = without_missing(x, values)
-    else:
-        kept = None
+    rows = Rows(len(values))
+    note_missing(rows, x, values)
+    for what, given, absent in (("weights", weights, _no_number), ("groups", groups, _no_label)):
+        if given is not None and len(np.shape(given)) in (1, 2) and len(given) == len(values):
+            bad = absent(given).reshape(len(values), -1).any(axis=1)
+            rows.note(bad if bad.any() else None, "missing values", what)
+    kept = rows.settle(missing)
+    if kept is not None:
+        x, values = taken(x, kept, len(values)), values[kept]
     require_finite(x, "x")
     require_finite(values, "y")
     dropped = len(y) - len(values)
@@ -195,9 +215,19 @@ def from_points(
         n_dropped=dropped,
         labels=labels,
         names=(),
-        schema=PointsSchema(),
+        schema=PointsSchema(whole),
     )
     return x, data
+
+
+def _no_number(values: Any) -> np.ndarray:
+    array = np.asarray(unmasked(values))
+    return np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, dtype=bool)
+
+
+def _no_label(values: Any) -> np.ndarray:
+    array = label_array(values)
+    return label_codes(array.ravel()).reshape(array.shape) < 0
 
 
 def _response(left: str, table: Table, names: Collection[str], known: Collection[str]) -> Curve:

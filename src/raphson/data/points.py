@@ -7,22 +7,23 @@ from typing import Any
 import numpy as np
 
 from raphson.data.masks import unmasked
+from raphson.data.rows import Rows
 from raphson.errors import DataError
 
 
-def as_arrays(x: Any) -> Any:
-    """The user's x with arrays of doubles for its leaves."""
+def as_arrays(x: Any, whole: bool = False) -> Any:
+    """The user's x with arrays of doubles for its leaves; with `whole` those of whole numbers stay as they are."""
     if hasattr(x, "to_dict") and hasattr(x, "columns"):
-        return {str(name): as_arrays(x[name]) for name in x.columns}
+        return {str(name): as_arrays(x[name], whole) for name in x.columns}
     if isinstance(x, dict):
-        return {name: as_arrays(value) for name, value in x.items()}
+        return {name: as_arrays(value, whole) for name, value in x.items()}
     if isinstance(x, tuple) and not all(isinstance(one, int | float) for one in x):
-        return tuple(as_arrays(one) for one in x)
+        return tuple(as_arrays(one, whole) for one in x)
     array = np.asarray(unmasked(x))
     if array.dtype.kind not in "fiub":
         kind = "complex numbers" if array.dtype.kind == "c" else f"values of type {array.dtype}"
         raise DataError(f"x: expected real numbers; got {kind}")
-    return array.astype(float)
+    return array.astype(np.int64 if whole and array.dtype.kind in "iu" else float)
 
 
 def leaves(x: Any) -> list[np.ndarray]:
@@ -56,29 +57,31 @@ def require_finite(x: Any, what: str) -> None:
             )
 
 
-def without_missing(x: Any, y: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Drop the rows where x or y is missing, if it is clear which axis of x is the rows."""
+def note_missing(rows: Rows, x: Any, y: np.ndarray) -> None:
+    """Note the rows in which x or y is missing, if it is clear which axis of x is the rows.
+
+    Raises
+    ------
+    DataError
+        If it is not.
+    """
     n = len(y)
-    good = ~np.isnan(y).reshape(n, -1).any(axis=1)
-    for leaf in leaves(x):
+    for name, leaf in [("y", y), *(("x", leaf) for leaf in leaves(x))]:
         if np.isnan(leaf).any():
             if leaf.ndim == 0 or len(leaf) != n:
                 raise DataError(
                     f"x: expected {n} rows like y, to drop those with missing values; got shape {leaf.shape}"
                 )
-            good &= ~np.isnan(leaf).reshape(n, -1).any(axis=1)
-    if not good.any():
-        raise DataError("data: no row without missing values is left")
-    kept = np.flatnonzero(good)
+            rows.note(np.isnan(leaf).reshape(n, -1).any(axis=1), "missing values", name)
 
-    def cut(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {name: cut(value) for name, value in part.items()}
-        if isinstance(part, tuple):
-            return tuple(cut(value) for value in part)
-        return part[kept] if part.ndim and len(part) == n else part
 
-    return cut(x), y[kept], kept
+def taken(x: Any, kept: np.ndarray, n: int) -> Any:
+    """The rows of x that are kept: of each array whose first axis is the n rows."""
+    if isinstance(x, dict):
+        return {name: taken(value, kept, n) for name, value in x.items()}
+    if isinstance(x, tuple):
+        return tuple(taken(value, kept, n) for value in x)
+    return x[kept] if x.ndim and len(x) == n else x
 
 
 def per_response(values: Any, y: np.ndarray, kept: np.ndarray | None) -> Any:

@@ -327,10 +327,18 @@ class ArraySchema(Schema):
 
 
 class PointsSchema(Schema):
-    """The schema of what a user's function of ``(params, x)`` takes: arrays of any shape, whole."""
+    """The schema of what a user's function of ``(params, x)`` takes: arrays of any shape, whole.
+
+    Parameters
+    ----------
+    integers : whether whole numbers stay such, for the function to pick elements by.
+    """
 
     names = ()
     needs_offset = False
+
+    def __init__(self, integers: bool = False) -> None:
+        self.integers = integers
 
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
         """Check a new x, for the function to predict at.
@@ -349,7 +357,7 @@ class PointsSchema(Schema):
         check_missing(missing, _MISSING)
         if offset is not None:
             raise DataError("offset: the fit of a function has none")
-        x = as_arrays(new)
+        x = as_arrays(new, self.integers)
         return NewData(x, None, None, 0, None, absent_rows(x))
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,11 +11,13 @@ import numpy as np
 from raphson.data.curve_data import from_curve, from_points
 from raphson.data.messages import listing
 from raphson.data.model_data import ModelData
-from raphson.data.points import as_arrays
+from raphson.data.points import as_arrays, leaves
+from raphson.data.schema import PointsSchema
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.curves import (
     Structure,
+    check_signature,
     explain_function,
     explanation,
     function_derivatives,
@@ -129,16 +131,20 @@ def read_function(
         raise DataError("data: a model that is a function f(params, x) takes data=(x, y)")
     if start is None:
         raise ModelError("start: a model that is a function needs start=, a dict or array of starting values")
-    x, prepared = from_points(data[0], data[1], weights=weights, groups=groups, missing=missing)
+    check_signature(function, start)
+    x, prepared = from_points(data[0], data[1], weights=weights, groups=groups, missing=missing, whole=True)
     values = {**start, **fixed} if isinstance(start, dict) and isinstance(fixed, dict) else start
     parameters, initial = Parameters.of(values, "start")
     if derivatives == "finite":
         nothing = np.zeros(len(initial), dtype=bool)
         made = Finite(function, parameters)
-        structure, shape = Structure(nothing, nothing), made.shaped(initial, x).shape
+        found, x, whole = _as_taken(lambda x: made.shaped(initial, x).shape, x)
+        structure, shape = Structure(nothing, nothing), found
     else:
-        structure, shape = structure_of_function(function, parameters, initial, x)
+        found, x, whole = _as_taken(lambda x: structure_of_function(function, parameters, initial, x), x)
+        structure, shape = found
         made = function_derivatives(function, parameters)
+    prepared = replace(prepared, schema=PointsSchema(whole))
     y_shape = np.shape(data[1])
     if int(np.prod(shape)) != len(prepared.response.values):
         raise ModelError(f"model: expected predictions of the shape of y, {y_shape}; the function returns {shape}")
@@ -155,9 +161,30 @@ def read_function(
 
 def predicts_one_row(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:
     """Whether a function of (params, x) gives predictions for one row of a two-dimensional y."""
+    check_signature(function, start)
     parameters, initial = Parameters.of(start, "start")
-    shape = structure_of_function(function, parameters, initial, as_arrays(data[0]))[1]
+    x = as_arrays(data[0], whole=True)
+    shape = _as_taken(lambda x: structure_of_function(function, parameters, initial, x), x)[0][1]
     return shape == np.shape(data[1])[1:]
+
+
+def _as_taken(called: Callable[[Any], Any], x: Any) -> tuple[Any, Any, bool]:
+    """What a call with x gives, x as the call takes it, and whether its whole numbers stay such.
+
+    They are numbers like any other, whose negative powers are not refused; unless the function picks elements by them,
+    as in params["A"][x["set"]], which doubles cannot do.
+    """
+    doubles = as_arrays(x)
+    try:
+        return called(doubles), doubles, False
+    except ModelError:
+        if not any(leaf.dtype.kind == "i" for leaf in leaves(x)):
+            raise
+        try:
+            return called(x), x, True
+        except ModelError:
+            pass
+        raise
 
 
 def read_curves(

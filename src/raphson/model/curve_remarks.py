@@ -175,7 +175,9 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
         error = np.sqrt(dispersion) / length[j]
         return all(0.1 * dispersion < fall(j, way * error) < 2.0 * dispersion for way in (-1.0, 1.0))
 
-    for j in np.flatnonzero(result.free & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
+    # A parameter that the curve is linear in does not run away: it is near 0, and its error says how near.
+    moving = result.free & ~model.conditionally_linear
+    for j in np.flatnonzero(moving & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
         name = model.names[j]
         if loss(int(j), FURTHER) <= 0.01 * dispersion < loss(int(j), 1e-6):
             yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,9 +58,20 @@ def structure_of_function(
         return function(parameters.build(parts), x)
 
     try:
-        traced = trace(of_parts, parameters.split(theta), x, what=_name(function))
+        # The parameters are numbers of any kind, and x has been read: of it only what picks elements is whole.
+        traced = trace(of_parts, parameters.split(theta), x, what=_name(function), whole=True)
     except ModelError as error:
-        raise ModelError(str(error).replace("method='finite'", "derivatives='finite'")) from error
+        called = _called(function)
+        try:
+            if not isinstance(parameters.build(parameters.split(theta)), dict):
+                raise
+            trace(lambda parts, x: function(x, parameters.build(parts)), parameters.split(theta), x, whole=True)
+        except ModelError:
+            raise ModelError(str(error).replace("method='finite'", "derivatives='finite'")) from error
+        raise ModelError(
+            f"model: expected f(params, x), the parameters first; {called} takes x first. Exchange its arguments, or "
+            f"wrap it: lambda params, x: {called}(x, params)"
+        ) from error
     outputs = traced.jaxpr.out_avals
     if len(outputs) != 1:
         raise ModelError(f"{_name(function)}: expected one array of predictions; got {len(outputs)} values")
@@ -67,6 +79,47 @@ def structure_of_function(
         raise ModelError(f"model: expected real predictions; {_name(function)} returns complex numbers")
     n_data = len(traced.names) - len(parameters.shapes)
     return _structure(traced.jaxpr, parameters, n_data), tuple(outputs[0].shape)
+
+
+def check_signature(function: Callable[..., Any], start: Any) -> None:
+    """Refuse a function that cannot be called as f(params, x), such as scipy's f(x, a, b).
+
+    Raises
+    ------
+    ModelError
+        With how to wrap it.
+    """
+    try:
+        arguments = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return  # some callables do not say what they take
+    places = [one for one in arguments if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    needed = [one.name for one in places if one.default is one.empty]
+    needed += [one.name for one in arguments if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
+    many = any(one.kind is one.VAR_POSITIONAL for one in arguments)
+    names = list(start) if isinstance(start, dict) else []
+    spread = len(needed) == 2 and needed[1] in names and needed[0] not in names  # f(x, a)
+    if len(needed) <= 2 and (len(places) >= 2 or (many and not needed)) and not spread:
+        return
+    called, rest = _called(function), needed[1:]
+    shown = f"{called}({', '.join(str(one) for one in arguments)})"
+    if rest and set(rest) <= set(names):
+        given = ", ".join(f"params[{name!r}]" for name in rest)
+        remedy = f"Wrap it: lambda params, x: {called}(x, {given})"
+    elif rest or many:
+        remedy = f"Wrap it: lambda params, x: {called}(x, *params), with an array for start="
+    else:
+        remedy = "Let it take the parameters, together, and then x"
+    raise ModelError(
+        f"model: expected f(params, x): the parameters first, together, as start= has them, and then x; got {shown}. "
+        f"{remedy}"
+    )
+
+
+def _called(function: Any) -> str:
+    """What to write for the function in an example."""
+    name = _name(function)
+    return name if name.isidentifier() else "f"
 
 
 def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> Structure:
