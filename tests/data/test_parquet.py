@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -9,9 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+import raphson as rp
 from raphson.data import parquet, read_table
 from raphson.data.parquet import Stream, stream, streamed
-from raphson.errors import DataError
+from raphson.errors import DataError, MissingDataWarning
 
 
 @pytest.fixture
@@ -102,3 +106,37 @@ def test_a_source_that_is_not_there_is_told_from_one_that_is_no_parquet(tmp_path
     (tmp_path / "rows.csv").write_text("a\n1\n")
     with pytest.raises(DataError, match=r"source: expected the path of a Parquet file .*; got '.*rows\.csv'"):
         stream(tmp_path / "rows.csv")
+
+
+def test_few_different_values_count_as_the_numbers_they_become():
+    # 100,000 rows of four columns of small integers: stored in some kilobytes, 4 MB in memory.
+    table = pa.table({name: pa.array(np.arange(100_000) % 2, pa.int8()) for name in "abcd"})
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(table, f"{folder}/few.parquet")
+        found = stream(f"{folder}/few.parquet")
+    assert found.nbytes == 8 * 100_000 * 5
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another format"])
+@pytest.mark.parametrize("read", [stream, read_table], ids=["streamed", "whole"])
+def test_a_bad_file_that_is_not_the_first_is_named(damage, read, tmp_path):
+    pd.DataFrame({"x": np.arange(100.0)}).to_parquet(tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "b.parquet").write_bytes(whole[:-30] if damage == "cut short" else b"x,y\n1,2\n")
+    with pytest.raises(DataError, match=r"b\.parquet: not whole Parquet") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_a_file_lacks_is_told_of(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=50), "z": rng.normal(size=50), "y": rng.normal(size=50)})
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.drop(columns="z").to_parquet(tmp_path / "b.parquet")
+    for source in (stream(tmp_path), tmp_path):
+        with pytest.warns(MissingDataWarning, match=r"column 'z' is not in .*b\.parquet"):
+            fit = rp.glm("y ~ z", source)
+        assert fit.nobs == 50
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rp.glm("y ~ x", stream(tmp_path)).nobs == 100  # z is not asked for

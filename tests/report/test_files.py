@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -70,3 +73,44 @@ def test_tables_come_back(tmp_path: Path, name: str, read) -> None:
 def test_unknown_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\.csv \.tsv"):
         write_table(pd.DataFrame({"a": [1]}), tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("bad", [None, 3, "a\0.json", "x" * 300 + ".json"])
+def test_what_is_no_name_of_a_file_is_refused(tmp_path: Path, bad: object) -> None:
+    place = str(tmp_path / bad) if isinstance(bad, str) else bad
+    with (
+        pytest.raises(DataError, match=r"expected the name of a file|cannot be written") as caught,
+        written_whole(place),
+    ):  # type: ignore[arg-type]
+        pass
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_with_the_path() -> None:
+    with (
+        pytest.raises(DataError, match="/dev/full cannot be written: No space left"),
+        written_whole("/dev/full") as draft,
+    ):
+        draft.write_text("x" * 10_000)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes of another kind")
+def test_drafts_of_killed_processes_are_swept_and_others_kept(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from raphson.report.files import written_whole
+with written_whole(sys.argv[1]) as draft:
+    draft.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    target = tmp_path / "fit.json"
+    subprocess.run([sys.executable, "-c", code, str(target)], timeout=60)
+    assert len(list(tmp_path.iterdir())) == 1  # what was left
+    with written_whole(target) as mine:
+        with written_whole(target) as other:  # of a process that is alive
+            other.write_text("other")
+        assert mine.exists()
+        mine.write_text("mine")
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.json"] and target.read_text() == "mine"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,13 @@ import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import listing
-from raphson.errors import DataError
+from raphson.errors import DataError, MissingDataWarning
 
 if TYPE_CHECKING:
     import pandas
 
 STREAM_BYTES = 2**28
-"""Parquet data of more than so many bytes, unpacked, are streamed (256 MB)."""
+"""Parquet data that would take more than so many bytes in memory are streamed (256 MB)."""
 
 PART_ROWS = 2**17
 """Neighbouring row groups are taken together until they have so many rows."""
@@ -43,7 +44,10 @@ class Stream:
         Rows in all, by the files' own account.
     parts : int
     nbytes : int
-        Size of the data, unpacked.
+        Size of the data in memory, as numbers of eight bytes with a column of ones beside them; more where text takes
+        more. What the files take says little: a column of few different values is stored in next to nothing.
+    lacking : dict of str to str
+        Columns that are not in every file, each with the first file that lacks it.
     """
 
     def __init__(self, dataset: Any, piece_rows: int = BLOCK_ROWS[-1]) -> None:
@@ -56,8 +60,9 @@ class Stream:
         self._parts: list[list[Any]] = []
         self.n_rows = self.nbytes = 0
         room = 0
+        self.lacking: dict[str, str] = {}
         for fragment in dataset.get_fragments():
-            for group in fragment.split_by_row_group():
+            for group in self._row_groups(fragment):
                 info = group.row_groups[0]
                 if not info.num_rows:
                     continue
@@ -67,9 +72,36 @@ class Stream:
                 self._parts[-1].append(group)
                 room -= info.num_rows
                 self.n_rows += info.num_rows
-                self.nbytes += info.total_byte_size
+                self.nbytes += max(info.total_byte_size, 8 * info.num_rows * (len(self.names) + 1))
         if not self.n_rows:
             raise DataError("data: the Parquet files have no rows")
+
+    def _row_groups(self, fragment: Any) -> list[Any]:
+        """The row groups of one file."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        try:
+            groups = fragment.split_by_row_group()
+            here = set(fragment.metadata.schema.to_arrow_schema().names)
+        except (pa.ArrowException, OSError) as error:
+            raise _not_whole(fragment.path, error) from error
+        given = ds.get_partition_keys(fragment.partition_expression)
+        for name in self.names:
+            if name not in here and name not in given:
+                self.lacking.setdefault(name, fragment.path)
+        return groups
+
+    def warn_of_lacking(self, columns: Sequence[str]) -> None:
+        """Say so where one of these columns is not in every file."""
+        for name in columns:
+            if name in self.lacking:
+                warnings.warn(
+                    f"column {name!r} is not in {self.lacking[name]}: its rows count as missing. Leave that file out, "
+                    "or write the column into it",
+                    MissingDataWarning,
+                    stacklevel=2,
+                )
 
     @property
     def parts(self) -> int:
@@ -104,10 +136,9 @@ class Stream:
                             count -= self.piece_rows
                         waiting = table.to_batches()
             except (pa.ArrowException, OSError) as error:
-                reason = " ".join(str(error).split())[:200]
                 raise DataError(
-                    f"{fragment.path}: cannot be read ({reason}); is it damaged, or are its columns of other types "
-                    "than those of the first file?"
+                    f"{fragment.path}: cannot be read ({_one_line(error)}); is it damaged, or are its columns of "
+                    "other types than those of the first file?"
                 ) from error
         if count:
             yield _frame(pa.Table.from_batches(waiting))
@@ -193,7 +224,26 @@ def read_whole(source: Any) -> Any:
     if isinstance(source, (str, os.PathLike)) and not Path(source).is_dir():
         return None
     found = source._dataset if isinstance(source, Stream) else _dataset(source)
-    return None if found is None else found.to_table()
+    if found is None:
+        return None
+    import pyarrow as pa
+
+    held = Stream(found)
+    held.warn_of_lacking(held.names)
+    try:
+        return found.to_table()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"data: the files cannot be read together ({_one_line(error)}); are their columns of one type?"
+        ) from error
+
+
+def _not_whole(path: Any, error: Exception) -> DataError:
+    return DataError(f"{path}: not whole Parquet ({_one_line(error)}); is it cut short or damaged, or another format?")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _dataset(source: Any) -> Any:
@@ -229,8 +279,7 @@ def _dataset(source: Any) -> Any:
         next(iter(found.get_fragments())).ensure_complete_metadata()
         return found
     except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{paths[0]}: not whole Parquet ({reason}); is it cut short or damaged?") from error
+        raise _not_whole(paths[0], error) from error
     except StopIteration:
         raise DataError(f"{paths[0]}: there are no Parquet files in this folder") from None
 

@@ -196,6 +196,7 @@ def from_stream(formula: str, source: Stream, arguments: dict[str, Any], missing
                 f"are not held; got {type(value).__name__}. Write it into the files"
             )
     asked = Asked.of(formula, source.names, arguments)
+    source.warn_of_lacking(asked.columns)
     survey = _Survey(asked, source)
     for part in range(source.parts):
         for number, frame in enumerate(source.read(part, asked.columns)):

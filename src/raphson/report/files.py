@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import platform
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +37,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     DataError
-        If the folder does not exist or cannot be written, or ``path`` is a folder.
+        If the folder does not exist or cannot be written, ``path`` is a folder, or the disk is full.
 
     Examples
     --------
@@ -45,37 +48,82 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     (Path(folder) / "note.txt").read_text()
     'whole'
     """
-    target = Path(os.path.realpath(path))  # through a symbolic link, so that the link stays
-    check_writable(path)
-    if target.exists() and not target.is_file():
-        yield target
-        return
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    draft = Path(name)
+    target = check_writable(path)
+    draft = None
     try:
+        if target.exists() and not target.is_file():
+            yield target
+            return
+        draft = _draft(target)
         yield draft
         draft.chmod(_mode(target))  # mkstemp's file is private
         draft.replace(target)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise DataError(
+            f"{os.fspath(path)} cannot be written: {error.strerror or error}; make room, or choose another place."
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def _draft(target: Path) -> Path:
+    """An empty file beside the target, under a name that says which process writes it.
+
+    What processes that were killed have left of earlier drafts is swept away.
+    """
+    mark, here = f".{target.stem[:40]}~{zlib.crc32(platform.node().encode()):08x}~", os.getpid()
+    for left in target.parent.glob(f"{glob.escape(mark)}*{glob.escape(target.suffix)}"):
+        writer = left.name.removeprefix(mark).partition("~")[0]
+        if writer.isdecimal() and int(writer) != here and not _is_alive(int(writer)):
+            left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{mark}{here}~", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere a signal 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
     """Raise a DataError if ``path`` cannot be written: said before long work rather than after it.
+
+    Returns
+    -------
+    pathlib.Path
+        The file itself, symbolic links followed, so that the link stays.
 
     Raises
     ------
     DataError
-        If the folder does not exist or cannot be written, or ``path`` is a folder.
+        If it is no path, the folder does not exist or cannot be written, or ``path`` is a folder.
     """
-    target = Path(os.path.realpath(path))
+    if not isinstance(path, (str, os.PathLike)):
+        raise DataError(f"path: expected the name of a file to write; got {path!r}")
+    try:
+        target = Path(os.path.realpath(path))
+        target.exists()
+    except (ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{str(path)[:80]!r} cannot be written: {reason}; choose another name.") from error
     if target.is_dir():
         raise DataError(f"{os.fspath(path)} is a folder: name a file to write.")
     if not target.parent.is_dir():
         raise DataError(f"{os.fspath(path)} cannot be written: there is no folder {target.parent}; make it first.")
     if not os.access(target if target.exists() else target.parent, os.W_OK):
         raise DataError(f"{os.fspath(path)} cannot be written: permission denied; choose another place.")
+    return target
 
 
 def check_output(
@@ -94,12 +142,11 @@ def check_output(
     inputs : iterable of str or path
         Files that must not be overwritten.
     """
-    target = Path(os.path.realpath(path))
+    target = check_writable(path)
     if target.suffix.lower() not in endings and (target.is_file() or not target.exists()):
         raise DataError(f"{os.fspath(path)}: {what} goes to a file that ends in {' or '.join(endings)}; name one.")
     if any(target == Path(os.path.realpath(place)) for place in inputs):
         raise DataError(f"{os.fspath(path)}: {what} would overwrite what is read; name another file.")
-    check_writable(path)
 
 
 def _mode(target: Path) -> int:
