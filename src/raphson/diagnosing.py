@@ -134,7 +134,7 @@ class Diagnosing(State):
         elif phi is None:
             phi = settled.ml_dispersion(rows)
         with np.errstate(all="ignore"):
-            pointwise = settled.log_density(settled.values_at(rows.eta - shift), phi)
+            pointwise = settled.log_density(*settled.values_at(rows.eta - shift), phi)
         change = influence.dfbeta(factor, self._designs, score, information)[:, : self._n]
         estimates = pd.DataFrame(self._estimates - change, index=self._row_labels, columns=list(self.names))
         return LeaveOneOut(pd.Series(pointwise, index=self._row_labels), estimates, self.llf)

@@ -373,25 +373,34 @@ class Model:
 
     def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
         """Σ w log f(y; μ̂, φ), every constant included."""
-        return float(np.sum(self.log_density(rows.value, dispersion)))
+        return float(np.sum(self.log_density(rows.value, rows.mean, dispersion)))
 
-    def log_density(self, value: np.ndarray, dispersion: float) -> np.ndarray:
-        """(n,) w log f(y; μ, φ), every constant included, from the rows' unit-dispersion `value` (n,)."""
-        w, normalizer = self.row_weight, 0.0
-        if hasattr(self.family, "log_normalizer"):  # else the density came with its constants
+    def log_density(self, value: np.ndarray, mean: np.ndarray, dispersion: float) -> np.ndarray:
+        """(n,) w log f(y; μ, φ), every constant included, from the rows' unit-dispersion `value` (n,) and mean."""
+        w, family, normalizer = self.row_weight, self.family, 0.0
+        if hasattr(family, "log_normalizer"):  # else the density came with its constants
             base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
-            normalizer = self.family.log_normalizer(self.y, base, self.size, dispersion, self.weights_kind)
+            given = (self.y, base, self.size, dispersion, self.weights_kind)
+            if family.value_has_counts:
+                inside = np.isfinite(value)
+                value = np.where(inside, -0.5 * family.unit_deviance(self.y, mean[0], value), value)
+                normalizer = family.log_saturated(*given)
+            else:
+                normalizer = family.log_normalizer(*given)
         return np.where(w > 0, w * value / dispersion + normalizer, 0.0)
 
-    def values_at(self, eta: np.ndarray) -> np.ndarray:
-        """(n,) unit-dispersion log densities where the predictors are eta (K, n), whatever θ that would take."""
-        parts = []
+    def values_at(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unit-dispersion log densities (n,) and means (C, n) where the predictors are eta (K, n), whatever θ that
+        would take."""
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
         for block in self.blocks:
             here = np.empty((len(eta), len(block.y)))
             here[:, : block.rows] = eta[:, block.start : block.start + block.rows]
             here[:, block.rows :] = here[:, block.fill, None]
-            parts.append(block_rows(self.family, block, here).value)
-        return np.concatenate(parts)
+            rows = block_rows(self.family, block, here)
+            parts.append((rows.value, rows.mean))
+        values, means = zip(*parts, strict=True)
+        return np.concatenate(values), np.concatenate(means, axis=-1)
 
     def sum_of_squares(self, rows: RowTable) -> float:
         """Σ w (y − μ̂)²."""

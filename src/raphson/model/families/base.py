@@ -326,6 +326,34 @@ class Family:
         (n,) array
             NaN for quasi families.
         """
+        return self._over_weights(self.log_base, y, weight, size, dispersion, weights_kind)
+
+    def log_saturated(
+        self,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        size: np.ndarray | None,
+        dispersion: float,
+        weights_kind: str = "precision",
+    ) -> np.ndarray:
+        """The log density (n,) where the mean is y, of which half the deviance over φ is lost at another mean.
+
+        The log-likelihood is ``sum(log_saturated - weight * size * unit_deviance / (2 * dispersion))``: no term is of
+        the size of y log y, which for counts of 10¹⁵ leaves no digit of the rest (Loader 2000, "Fast and accurate
+        computation of binomial probabilities"). Arguments as for :meth:`log_normalizer`.
+        """
+        return self._over_weights(self.saturated_base, y, weight, size, dispersion, weights_kind)
+
+    def _over_weights(
+        self,
+        base: Any,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        size: np.ndarray | None,
+        dispersion: float,
+        weights_kind: str,
+    ) -> np.ndarray:
+        """A base of precision weights for each kind of weights."""
         y = np.asarray(y, dtype=np.float64)
         if self.quasi:
             return np.full(y.shape, np.nan)
@@ -337,11 +365,22 @@ class Family:
             inner, outer = np.where(present, weight, 1.0), 1.0
         else:
             inner, outer = np.ones_like(y), weight
-        return np.where(present, outer * self.log_base(y, inner, size, dispersion), 0.0)
+        return np.where(present, outer * base(y, inner, size, dispersion), 0.0)
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         """:meth:`log_normalizer` of precision weights, all positive."""
         raise NotImplementedError
+
+    def saturated_base(
+        self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
+    ) -> np.ndarray:
+        """:meth:`log_saturated` of precision weights, all positive; of a value that is −½ d it is the normaliser."""
+        return self.log_base(y, weight, size, dispersion)
+
+    @property
+    def value_has_counts(self) -> bool:
+        """Whether the rows' value has terms of the size of y log y, which the normaliser takes off again."""
+        return False
 
     looser: ClassVar[tuple[str, ...]] = ()
     """Families for responses that vary more than this one's fixed dispersion says, the quasi family first."""

@@ -20,7 +20,7 @@ from raphson.model.families.base import (
     register,
     some_of,
 )
-from raphson.model.families.exponential import poisson_excess
+from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.links import Link, Logit
 from raphson.model.special import log1p_unit, times
 from raphson.model.spread import binomial_terms
@@ -213,7 +213,8 @@ class Binomial(Family):
             close = poisson_excess(y, mean) + poisson_excess(1.0 - y, 1.0 - mean)
         far = xlogy(y, y) + xlog1py(1.0 - y, -y) - value
         inner = (y > 0) & (y < 1) & (mean > 0) & (mean < 1)
-        return 2.0 * np.where(inner, close, far)
+        # Far from y nothing cancels, and the value has the digits that 1 - mean has lost where it is small.
+        return 2.0 * np.where(inner & (close < 0.1), close, far)
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         # log of the binomial coefficient. Without trials a precision weight is a number of trials (the
@@ -223,6 +224,18 @@ class Binomial(Family):
         m = weight if size is None else size
         coefficient = gammaln(m + 1.0) - gammaln(m * y + 1.0) - gammaln(m * (1.0 - y) + 1.0)
         return coefficient if size is None else weight * coefficient
+
+    def saturated_base(
+        self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
+    ) -> np.ndarray:
+        # m!/(k! (m - k)!) y^k (1 - y)^(m - k): of m^m e^-m/m! and its fellows the powers cancel.
+        m = weight if size is None else size
+        peak = poisson_peak(m * y) + poisson_peak(m * (1.0 - y)) - poisson_peak(m)
+        return peak if size is None else weight * peak
+
+    @property
+    def value_has_counts(self) -> bool:
+        return True
 
     def sample(
         self,

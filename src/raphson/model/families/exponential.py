@@ -220,6 +220,15 @@ class Poisson(PositiveMean):
 
         return -weight * gammaln(y + 1.0)
 
+    def saturated_base(
+        self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
+    ) -> np.ndarray:
+        return weight * poisson_peak(y)
+
+    @property
+    def value_has_counts(self) -> bool:
+        return True
+
     def sample(
         self,
         rng: np.random.Generator,
@@ -475,6 +484,12 @@ def poisson_excess(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
     positive = np.where(x > 0, x, 1.0)
     # x [d - log(1 + d)] with 1 + d = mean/x
     return np.where(x > 0, positive * log1p_gap((mean - positive) / positive), mean)
+
+
+def poisson_peak(y: np.ndarray) -> np.ndarray:
+    """log of y^y e^-y / y!, the Poisson probability of y where the mean is y: -log(2 pi y)/2 - R(y), and 0 at 0."""
+    positive = np.where(y > 0, y, 1.0)
+    return np.where(y > 0, -0.5 * (_LOG_2PI + np.log(positive)) - stirling_remainder(positive), 0.0)
 
 
 def require_positive(family: Family, name: str, y: np.ndarray) -> None:

@@ -15,9 +15,10 @@ from raphson.model.families.exponential import (
     PositiveMean,
     chain_over_log_mean,
     poisson_excess,
+    poisson_peak,
     warn_if_fractional,
 )
-from raphson.model.gamma_functions import log_parallel, theta_log1p
+from raphson.model.gamma_functions import log_parallel, stirling_remainder, theta_log1p
 from raphson.model.links import Link
 from raphson.model.special import sigmoid, with_derivatives
 
@@ -185,11 +186,16 @@ class NegativeBinomial(PositiveMean):
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         # 2 {y log(y/mu) - (y + theta) log[(y + theta)/(mu + theta)]}: the linear parts of the two
-        # excesses are the same and cancel.
+        # excesses are the same and cancel. Where theta is below the mean the excesses themselves would, and
+        # the logarithms are taken together: y log[y (mu + theta)/(mu (y + theta))] and theta times the second.
         theta = self._known()
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return 2.0 * (poisson_excess(y, mean) - poisson_excess(y + theta, mean + theta))
+            large = poisson_excess(y, mean) - poisson_excess(y + theta, mean + theta)
+            first = _log_ratio(theta * (y - mean) / (mean * (y + theta)), y / (y + theta) * (mean + theta) / mean)
+            second = _log_ratio((y - mean) / (mean + theta), (y + theta) / (mean + theta))
+            small = np.where(y > 0, y * first, 0.0) - theta * second
+        return 2.0 * np.where(theta < mean, small, large)
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         from scipy.special import gammaln
@@ -197,6 +203,19 @@ class NegativeBinomial(PositiveMean):
         # An estimated theta's terms are all in the value.
         known = 0.0 if self.theta is None else gamma_functions.lgamma_difference(y, self.theta)
         return weight * (known - gammaln(y + 1.0))
+
+    def saturated_base(
+        self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
+    ) -> np.ndarray:
+        # Stirling's series for lgamma(y + theta) - lgamma(theta) - lgamma(y + 1): at mean = y the powers cancel.
+        theta = self._known()
+        positive = np.where(y > 0, y, 1.0)
+        more = stirling_remainder(positive + theta) - stirling_remainder(np.asarray(theta))
+        return weight * (poisson_peak(y) + np.where(y > 0, more - 0.5 * np.log1p(positive / theta), 0.0))
+
+    @property
+    def value_has_counts(self) -> bool:
+        return self.theta is not None
 
     def sample(
         self,
@@ -221,6 +240,12 @@ class NegativeBinomial(PositiveMean):
         below = np.ceil(y) - 1.0
         lower = np.where(below < 0, 0.0, betainc(theta, np.maximum(below, 0.0) + 1.0, p))
         return lower, betainc(theta, np.floor(y) + 1.0, p)
+
+
+def _log_ratio(gap: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    # log(ratio) of ratio = 1 + gap, each way where it keeps its digits
+    near = np.abs(gap) < 0.5
+    return np.where(near, np.log1p(np.where(near, gap, 0.0)), np.log(np.where(near, 1.0, ratio)))
 
 
 # Nodes t = e^(0.8 k), from 0.0017 to 1,339, of the trapezoidal rule in log t

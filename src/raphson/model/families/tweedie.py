@@ -164,12 +164,7 @@ class Tweedie(PositiveMean):
         p = float(self.power)
         named = self._named()
         if named is not None:
-            base = named.log_base(y, weight, size, dispersion)
-            if p == 1:
-                from scipy.special import xlogy
-
-                base = base + weight * (xlogy(y, y) - y)
-            return base
+            return named.saturated_base(y, weight, size, dispersion)
         if not 1 < p < 2:
             # Stable distributions: their series alternate and cancel, so no density is offered.
             return np.full(np.shape(y), np.nan)

@@ -228,7 +228,7 @@ class LikelihoodModel(Model):
         """NaN: without a mean there is no saturated model to compare with."""
         return float("nan")
 
-    def log_density(self, value: np.ndarray, dispersion: float) -> np.ndarray:
+    def log_density(self, value: np.ndarray, mean: np.ndarray, dispersion: float) -> np.ndarray:
         """(n,) w log f, every constant that the user's function has included."""
         return np.where(self.row_weight > 0, self.row_weight * value, 0.0)
 
