@@ -71,3 +71,78 @@ def test_remarks_speak_of_the_covariance_of_their_own_fit():
     assert "(HC0)" in " ".join(fit.remarks) and "(HC0)" in fit.message
     told = fit.robust("HC3")
     assert "(HC3)" in " ".join(told.remarks) and "HC0" not in told.message
+
+
+def stopped_everywhere(formula, data, **options):
+    """The llf of fits that take 0, 1, ... steps, by a path's length: each worked out from its own estimates."""
+    whole = rp.glm(formula, data, **options)
+    with pytest.warns(rp.ConvergenceWarning):
+        llf = [rp.glm(formula, data, **options, max_iter=k).llf for k in range(len(whole.path) - 1)]
+    return whole, [*llf, whole.llf]
+
+
+@pytest.fixture(scope="module")
+def responses():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=80)
+    mu = np.exp(0.5 + 0.3 * x)
+    many = rng.gamma(2.0, 1.0, (80, 3))
+    return {
+        "x": x,
+        "poisson": rng.poisson(mu),
+        "gaussian": mu + 0.3 * rng.normal(size=80),
+        "gamma": mu * rng.gamma(2, 0.5, 80),
+        "inverse_gaussian": rng.wald(mu, 2.0),
+        "tweedie": np.where(rng.random(80) < 0.2, 0.0, many[:, 0]),
+        "negative_binomial": rng.poisson(mu * rng.gamma(2, 0.5, 80)),
+        "w": rng.integers(1, 4, 80),
+        "low": (x + rng.logistic(size=80) > 0).astype(int),
+    }
+
+
+FAMILIES = {
+    "poisson": "poisson",
+    "gaussian": rp.families.Gaussian(link="log"),
+    "gamma": rp.families.Gamma(link="log"),
+    "inverse_gaussian": rp.families.InverseGaussian(link="log"),
+    "tweedie": "tweedie(1.5)",
+    "negative_binomial": "negative_binomial",
+    "low": "binomial",
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_path_has_the_log_likelihood_of_every_step(responses, name):
+    fit, llf = stopped_everywhere(f"{name} ~ x", responses, family=FAMILIES[name])
+    np.testing.assert_allclose(fit.path["llf"], llf, rtol=1e-7)
+    assert fit.path["llf"].iloc[-1] == pytest.approx(fit.llf, rel=1e-12)
+    assert (np.diff(fit.path["llf"]) > -1e-9 * abs(fit.llf)).all() and not fit.path["penalty"].any()
+
+
+@pytest.mark.parametrize("kind", ["precision", "frequency"])
+@pytest.mark.parametrize("name", ["gaussian", "gamma"])
+def test_the_path_under_weights(responses, name, kind):
+    options = {"family": FAMILIES[name], "weights": "w", "weights_kind": kind}
+    fit, llf = stopped_everywhere(f"{name} ~ x", responses, **options)
+    np.testing.assert_allclose(fit.path["llf"], llf, rtol=1e-7)
+
+
+def test_the_path_says_what_was_maximised_beside_the_log_likelihood(responses):
+    penalised, llf = stopped_everywhere("low ~ x", responses, family="binomial", penalty=4.0)
+    np.testing.assert_allclose(penalised.path["llf"], llf, rtol=1e-9)
+    assert penalised.path["penalty"].iloc[-1] == pytest.approx(-2 * penalised.params["x"] ** 2)
+    assert (np.diff(penalised.path["llf"] + penalised.path["penalty"]) > -1e-9).all()
+    reduced = rp.glm("low ~ x", responses, family="binomial", bias="firth")
+    half = 0.5 * np.linalg.slogdet(reduced.information("expected").to_numpy())[1]
+    half -= np.log(np.sqrt(80) * np.linalg.norm(responses["x"]))  # of columns scaled to length 1
+    assert reduced.path["penalty"].iloc[-1] == pytest.approx(half)
+    assert reduced.path["llf"].iloc[-1] == pytest.approx(reduced.llf)
+
+
+def test_the_path_of_a_curve_and_of_what_has_no_likelihood(responses, tmp_path):
+    curve = rp.nls("gaussian ~ a*exp(b*x)", responses, start={"a": 1.0, "b": 0.1})
+    assert curve.path["llf"].iloc[-1] == pytest.approx(curve.llf)
+    curve.save(tmp_path / "curve.json")
+    assert rp.load(tmp_path / "curve.json").path.equals(curve.path)
+    quasi = rp.glm("poisson ~ x", responses, family="quasipoisson")
+    assert math.isnan(quasi.llf) and np.isfinite(quasi.path["llf"]).all()  # the quasi-likelihood: still seen to rise

@@ -141,10 +141,22 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
     @cached_property
     def path(self) -> pd.DataFrame:
-        """The iterations, one row each: iteration, llf, score_norm, decrement, distance, step, damping, ..."""
+        """The iterations, one row each: iteration, llf, score_norm, decrement, distance, step, damping, ...
+
+        ``llf`` is the log-likelihood there, as :attr:`llf` is at the end: every constant included, without a penalty,
+        at the dispersion that maximises it. ``penalty`` is what was maximised beside it, so that with a fixed
+        dispersion their sum rises.
+        """
         import pandas as pd
 
-        return pd.DataFrame(self._steps.columns())
+        return pd.DataFrame(self.told_steps.columns())
+
+    @cached_property
+    def told_steps(self) -> Path:
+        """The iterations with their log-likelihoods; a loaded fit's have them."""
+        if self._model is None or not len(self._steps):
+            return self._steps
+        return self._steps.told(self._llf_along(self._steps))
 
     def plot_path(self) -> Any:
         """Plot the iterations; returns the matplotlib Figure."""

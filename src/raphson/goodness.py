@@ -11,6 +11,7 @@ import numpy as np
 from raphson.errors import ModelError
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.methods import METHODS
+from raphson.newton.path import Path
 from raphson.state import State
 
 
@@ -103,6 +104,25 @@ class Goodness(State):
         if phi == 0.0:
             return math.inf  # a perfect fit: the density of a point
         return settled.log_likelihood(rows, phi)
+
+    def _llf_along(self, steps: Path) -> np.ndarray:
+        """The log-likelihood at each step, of which the path has what was maximised, at unit dispersion.
+
+        The last is `llf`. That of another step differs by the difference of the objectives over φ where φ is known.
+        Where it is estimated, the objective is −D/2 but for the penalty, and the log-likelihood is a function of D:
+        −(N/2) log D + const where φ̂ = D/N, else what the φ̂ of each D gives.
+        """
+        objective = np.array([step.llf - step.penalty for step in steps.steps])
+        llf, model, end = self.llf, self._settled, objective[-1]
+        if not math.isfinite(llf) or not math.isfinite(end):
+            return objective
+        phi = 1.0 if self.family.dispersion_fixed else self._dispersion_rule
+        if not isinstance(phi, float):
+            along = model.profile_likelihood(objective)
+            if along is not None:
+                return llf + (along - along[-1])
+            phi = model.ml_dispersion(self._rows)
+        return llf + (objective - end) / phi
 
     @property
     def _n_estimated(self) -> float:

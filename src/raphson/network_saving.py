@@ -50,7 +50,7 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         "family": fit.family.to_dict(),
         "schema": fit._schema.to_dict(),
         "inputs": dict(fit.inputs),
-        "path": fit._steps.columns(),
+        "path": fit.told_steps.columns(),
     }
     content = saving._encode(body)
     document = {

@@ -71,7 +71,7 @@ def write(fit: Any, path: str | PathLike[str]) -> None:
         "dispersion_rule": fit._dispersion_rule,
         "family": fit.family.to_dict(),
         "schema": fit._schema.to_dict(),
-        "path": fit._steps.columns(),
+        "path": fit.told_steps.columns(),
         "information": {kind: _listed(_or_none(fit, kind)) for kind in ("expected", "observed", "opg")},
     }
     content = _encode(body)
@@ -248,12 +248,14 @@ def _checked_number(value: Any, name: str) -> float | None:
 
 def _checked_columns(columns: Any) -> dict[str, list[Any]]:
     """The path's columns: counts, numbers or text, as its steps have them."""
-    from dataclasses import fields
+    from dataclasses import MISSING, fields
 
     from raphson.newton.path import Step
 
     tests = {"int": _is_count, "float": _is_number, "str": lambda value: isinstance(value, str)}
     for field in fields(Step):
+        if field.name not in columns and field.default is not MISSING:
+            continue  # of an older file
         _expect(_is_list(columns[field.name], tests[str(field.type)]), f"path: the column {field.name}")
     return columns
 

@@ -15,7 +15,19 @@ def test_columns_and_back():
     path = Path([step(0), step(1)])
     columns = path.columns()
     assert list(columns) == [
-        *("iteration", "llf", "score_norm", "decrement", "distance", "step", "damping", "condition", "rows", "solver")
+        *(
+            "iteration",
+            "llf",
+            "score_norm",
+            "decrement",
+            "distance",
+            "step",
+            "damping",
+            "condition",
+            "rows",
+            "solver",
+            "penalty",
+        )
     ]
     assert columns["llf"] == [0.0, -1.0] and columns["solver"] == ["qr", "qr"]
     assert Path.from_columns(columns) == path
@@ -33,3 +45,12 @@ def test_columns_of_different_lengths_are_refused():
     columns["llf"].pop()
     with pytest.raises(ValueError, match="zip"):
         Path.from_columns(columns)
+
+
+def test_a_path_written_before_steps_had_a_penalty_is_read():
+    path = Path()
+    path.append(Step(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr", penalty=-1.0))
+    columns = path.columns()
+    assert path.scaled(4.0).steps[0].llf == -9.0  # the penalty is that of all rows already
+    del columns["penalty"]
+    assert Path.from_columns(columns).steps[0].penalty == 0.0

@@ -371,6 +371,28 @@ class Model:
         y, mean, weight = self.y[uncertain], mean[uncertain], self.row_weight[uncertain]
         return float(self.family.ml_dispersion(y, mean, weight, self.weights_kind))
 
+    def profile_likelihood(self, objective: np.ndarray) -> np.ndarray | None:
+        """Log-likelihoods, but for one constant, where minus half the deviances are these (k,), each at its best φ.
+
+        None where the rows would have to be read for each.
+        """
+        counts = self.weights_kind == "precision"
+        if self.family.dispersion_is_mean_deviance:
+            N = self.nobs if counts or self.data.weights is None else float(self.data.weights.sum())
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return -0.5 * N * np.log(-2.0 * objective)
+        if not self.by_rows:
+            return None
+        w = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
+        uncertain = w > 0
+        y, w = self.y[uncertain], w[uncertain]
+        out = np.empty(len(objective))
+        for k, value in enumerate(objective):
+            phi = self.family.dispersion_of(-2.0 * float(value), y, w, self.weights_kind)
+            base = self.family.log_normalizer(y, w, None, phi, self.weights_kind)
+            out[k] = value / phi + float(np.sum(base))
+        return out
+
     def log_likelihood(self, rows: RowTable, dispersion: float) -> float:
         """Σ w log f(y; μ̂, φ), every constant included."""
         return float(np.sum(self.log_density(rows.value, rows.mean, dispersion)))

@@ -192,6 +192,7 @@ class BiasReduced:
         return replace(
             plain,
             value=plain.value + 0.5 * log_det,
+            added=0.5 * log_det,
             score=plain.score + found.score,
             information=information,
             curvature=curvature,

@@ -157,6 +157,7 @@ class Evaluation:
     highest : largest log density of any row with response 0 or 1; near 0, some response is fitted with certainty.
     curvature : what multiplies each block's share of M with a vector, when asked for.
     rows : how many rows were read.
+    added : what ℓ has beside the log-likelihood: −½ θᵀPθ of a penalty, ½ log det I(θ) of bias reduction.
     noise : how much of ℓ may be noise of the predictor, beyond rounding.
     blur : how far the maximum may seem to be by that noise alone, in standard errors.
     """
@@ -169,6 +170,7 @@ class Evaluation:
     highest: float
     curvature: list[BlockCurvature]
     rows: int
+    added: float = 0.0
     noise: float = 0.0
     blur: float = 0.0
 
@@ -370,7 +372,7 @@ class Objective:
 
     def _penalised(self, theta: np.ndarray, sums: Sums) -> Evaluation:
         value, score, information = sums.value, sums.score, sums.information
-        dispersion = 1.0
+        dispersion, added = 1.0, 0.0
         if self.residual_df is not None and self.residual_df > 0 and math.isfinite(value) and sums.pearson > 0:
             dispersion = sums.pearson / self.residual_df
         if dispersion != 1.0 and "opg" in information:
@@ -378,13 +380,16 @@ class Objective:
             # matrix here stands for φM, it is (Σ u uᵀ)/φ.
             information["opg"] = scaled(information["opg"], 1.0 / dispersion)
         if self.penalty is not None:
-            value = value - 0.5 * float(theta @ self.penalty @ theta)
+            added = -0.5 * float(theta @ self.penalty @ theta)
+            value = value + added
             score = score - self.penalty @ theta
             for kind, part in information.items():
                 information[kind] = penalised(part, self.penalty, theta)
         if "expected" in information and self.same("observed") == "expected":
             information["observed"] = information["expected"]
-        return Evaluation(theta, value, score, information, dispersion, sums.highest, sums.curvature, self.n_rows)
+        return Evaluation(
+            theta, value, score, information, dispersion, sums.highest, sums.curvature, self.n_rows, added
+        )
 
 
 def triangularised(rows: np.ndarray) -> np.ndarray:

@@ -549,6 +549,7 @@ class Climb:
                 damping=self.damping,
                 condition=math.nan if self.found.factor is None else self.found.factor.condition,
                 rows=self.rows_read,
+                penalty=self.here.added,
                 solver="observed" if self.taken_over else solver if self.fresh else f"{solver} (kept)",
             )
         )

@@ -250,5 +250,5 @@ def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluati
     factor = first.factor
     warm = None if factor is None else replace(factor, scale=factor.scale * np.sqrt(every))
     result = maximize(objective, first.theta, method, free=model.free, warm=warm, suspect=suspect, **options.keywords())
-    path = first.path.then(Path([result.path.steps[0], *result.path.steps]))
+    path = first.path.scaled(every).then(Path([result.path.steps[0], *result.path.steps]))
     return replace(result, path=path, begun=first.begun)

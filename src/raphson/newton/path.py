@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 
@@ -13,7 +14,9 @@ class Step:
     Attributes
     ----------
     iteration : 0 at the start.
-    llf : log-likelihood there, at unit dispersion and up to terms without the parameters.
+    llf : what is maximised there, at unit dispersion and up to terms without the parameters; in the path of a Fit the
+        log-likelihood itself, as the Fit's ``llf`` is: without a penalty, at the dispersion that suits these parameters
+        best. Of a quasi family or a robust loss, which have none, it stays what is maximised.
     score_norm : length of its gradient.
     decrement : √(∇ℓᵀM⁻¹∇ℓ/φ̂) with the matrix M of the method.
     distance : the same with the observed information: distance to the maximum in standard errors.
@@ -23,6 +26,8 @@ class Step:
     rows : rows of data read for this iteration.
     solver : "cholesky", "qr", "cg" or "none"; "(kept)" when M is that of an earlier iteration; "observed" where the
         observed information has taken over from the method's own M.
+    penalty : what is maximised beside the log-likelihood, at unit dispersion: −½ θᵀPθ of a penalty, ½ log det I(θ) of
+        bias reduction, in which the columns have length 1, else 0.
     """
 
     iteration: int
@@ -35,6 +40,7 @@ class Step:
     condition: float
     rows: int
     solver: str
+    penalty: float = 0.0
 
 
 @dataclass
@@ -56,6 +62,15 @@ class Path:
         steps = self.steps + other.steps[1:]
         return Path([replace(step, iteration=i) for i, step in enumerate(steps)])
 
+    def scaled(self, factor: float) -> Path:
+        """The steps of a climb over a part of the rows, the log-likelihood multiplied to stand for all."""
+        steps = [replace(step, llf=(step.llf - step.penalty) * factor + step.penalty) for step in self.steps]
+        return Path(steps)
+
+    def told(self, llf: Sequence[float] | Any) -> Path:
+        """The same steps with these log-likelihoods."""
+        return Path([replace(step, llf=float(value)) for step, value in zip(self.steps, llf, strict=True)])
+
     def append(self, step: Step) -> None:
         self.steps.append(step)
 
@@ -70,5 +85,6 @@ class Path:
     @staticmethod
     def from_columns(columns: dict[str, list[Any]]) -> Path:
         """The reverse of :meth:`columns`."""
-        names = [f.name for f in fields(Step)]
-        return Path([Step(*values) for values in zip(*(columns[name] for name in names), strict=True)])
+        names = [f.name for f in fields(Step) if f.name in columns or f.default is MISSING]
+        rows = zip(*(columns[name] for name in names), strict=True)
+        return Path([Step(**dict(zip(names, values, strict=True))) for values in rows])

@@ -102,7 +102,7 @@ def interval_names(level: float) -> tuple[str, str]:
 
 
 def objective_name(fit: Any) -> str:
-    """What the path's ``llf`` is: the log-likelihood, or one that lacks its dispersion and constants."""
+    """What the path's ``llf`` is: the log-likelihood, or, of a quasi family or loss, what was maximised."""
     climbed = [value for value in fit.path["llf"].tolist() if math.isfinite(value)]
     same = bool(climbed) and math.isclose(climbed[-1], fit.llf, rel_tol=1e-6, abs_tol=1e-6)
     return "log-likelihood" if same else "objective"

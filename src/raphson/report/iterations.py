@@ -11,6 +11,7 @@ from raphson.report import content, numbers
 _HEADINGS = {
     "iteration": "iteration",
     "llf": "",  # by content.objective_name
+    "penalty": "penalty",
     "score_norm": "score norm",
     "decrement": "decrement",
     "distance": "distance",
@@ -67,7 +68,7 @@ def _cells(fit: Any) -> list[list[str]]:
 
 def _empty(name: str, records: list[dict[str, Any]]) -> bool:
     # No damping on the whole way, or no matrix whose condition could be told: no column.
-    if name == "damping":
+    if name in ("damping", "penalty"):
         return all(not record[name] for record in records)
     return all(_cell(name, record[name]) == "" for record in records)
 
@@ -79,4 +80,4 @@ def _cell(name: str, value: Any) -> str:
         return value
     if name in ("iteration", "rows"):
         return f"{int(value):,}"
-    return numbers.rounded(float(value), 6) if name == "llf" else numbers.short(float(value))
+    return numbers.rounded(float(value), 6) if name in ("llf", "penalty") else numbers.short(float(value))

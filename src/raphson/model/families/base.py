@@ -382,6 +382,10 @@ class Family:
         """Whether the rows' value has terms of the size of y log y, which the normaliser takes off again."""
         return False
 
+    def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
+        """The dispersion that maximises the log-likelihood at means where the weighted deviance is this."""
+        return 1.0
+
     looser: ClassVar[tuple[str, ...]] = ()
     """Families for responses that vary more than this one's fixed dispersion says, the quasi family first."""
 

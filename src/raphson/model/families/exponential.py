@@ -331,8 +331,13 @@ class Gamma(PositiveMean):
         y = np.asarray(y, dtype=np.float64)
         weight = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
         deviance = 2.0 * log1p_gap((y - mean) / mean)
-        deviance, weight = deviance[weight > 0], weight[weight > 0]
-        target = 0.5 * float(np.sum(weight * deviance))
+        there = weight > 0
+        return self.dispersion_of(float(np.sum(weight[there] * deviance[there])), y[there], weight[there], weights_kind)
+
+    def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
+        target, size = 0.5 * deviance, weight.size
+        if size > 1 and weight.min() == weight.max():  # one row stands for all
+            target, weight, size = target / size, weight[:1], 1
         scale = weight if weights_kind == "precision" else np.ones_like(weight)
         total = float(np.sum(weight))
         if target <= 0:
@@ -340,7 +345,7 @@ class Gamma(PositiveMean):
         # sum w [log(w a) - psi(w a)] = D/2 for the shape a at unit weight. The left side falls like
         # 1/(2a) and its logarithm is nearly straight in log a, where Newton's steps are taken; it is
         # evaluated without cancellation, so the root is good to the last digits at any shape.
-        log_shape = np.log(0.5 * weight.size / target)
+        log_shape = np.log(0.5 * size / target)
         if weights_kind != "precision":
             log_shape = np.log(0.5 * total / target)
         from scipy.special import polygamma

@@ -198,21 +198,28 @@ class Tweedie(PositiveMean):
             return named.ml_dispersion(y, mean, weight, weights_kind)
         if not 1 < p < 2:
             return float("nan")
-        from scipy.optimize import minimize_scalar
-
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
         weight = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
         value = _host_value(y, mean, p)
-        pearson = float(np.sum(weight * (y - mean) ** 2 / mean**p) / np.sum(weight > 0))
-        if pearson <= 0:
+        return self.dispersion_of(-2.0 * float(np.sum(weight * value)), y, weight, weights_kind)
+
+    def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
+        from scipy.optimize import minimize_scalar
+
+        named, p = self._named(), float(self.power)
+        if named is not None:
+            return named.dispersion_of(deviance, y, weight, weights_kind)
+        if not 1 < p < 2:
+            return float("nan")
+        if deviance <= 0:
             return 0.0
 
         def loss(log_dispersion: float) -> float:
             phi = float(np.exp(log_dispersion))
             base = self.log_normalizer(y, weight, None, phi, weights_kind)
-            return -float(np.sum(weight * value) / phi + np.sum(base))
+            return 0.5 * deviance / phi - float(np.sum(base))
 
-        centre = float(np.log(pearson))
+        centre = float(np.log(deviance / np.sum(weight > 0)))
         found = minimize_scalar(loss, bracket=(centre - 0.5, centre + 0.5), method="brent", tol=1e-10)
         return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
 
