@@ -283,6 +283,34 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
             rp.network("y ~ x", FRAME, **ONE, checkpoint=path)
 
 
+@pytest.mark.parametrize("change", ["a number", "history", "one more", "larger", "one less"])
+def test_a_checkpoint_that_was_changed_is_refused(change, tmp_path):
+    path = tmp_path / "net.ckpt"
+    keywords = ONE | {"validation": 0, "checkpoint": path}
+    rp.network("y ~ x", FRAME, **(keywords | {"epochs": 1}))
+    with np.load(path) as file:
+        arrays = dict(file)
+    name = next(name for name in arrays if name.startswith("params"))
+    if change == "a number":
+        arrays[name] = arrays[name].copy()
+        arrays[name].flat[0] += 1e-3
+    elif change == "history":
+        about = json.loads(arrays["about"].tobytes())
+        about["best"] = -1.0
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    elif change == "one more":
+        arrays["stranger"] = np.zeros(3)
+    elif change == "larger":
+        arrays[name] = np.zeros((1000, 1000))  # never read
+    else:
+        del arrays[name]
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+    with pytest.raises(DataError, match=r"checkpoint: .*(was changed|another kind of file)") as caught:
+        rp.network("y ~ x", FRAME, **(keywords | {"epochs": 2}))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
