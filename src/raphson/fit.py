@@ -177,7 +177,21 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
     @cached_property
     def _cov(self) -> np.ndarray:
-        return self._finite(self._reduced_cov)
+        return self._cut(self._finite(self._reduced_cov))
+
+    @cached_property
+    def _follows(self) -> np.ndarray | None:
+        """(n, q) how the estimates follow an edge of the domain at which the maximum lies; None where it does not."""
+        face = self._estimate.result.face
+        return None if face is None else face.follows[: self._n]
+
+    def _cut(self, V: np.ndarray) -> np.ndarray:
+        """A matrix of the coefficients, NaN in the rows and columns of those that an edge has cut off."""
+        if self._follows is None:
+            return V
+        out, without = np.array(V), self._follows.any(axis=1)
+        out[without], out[:, without] = np.nan, np.nan
+        return out
 
     @cached_property
     def _reduced_cov(self) -> np.ndarray:
@@ -269,7 +283,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             M = self._saved_information[kind]
         else:
             self._check_unchanged("information")
-            M = self._finite(self._uncertainty.information(kind, self.dispersion))
+            M = self._cut(self._finite(self._uncertainty.information(kind, self.dispersion)))
         if M is None:
             raise ModelError(f"information: the saved fit has no {kind} information; fit again")
         return pd.DataFrame(M, index=list(self.names), columns=list(self.names))
@@ -400,6 +414,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             self._reduced_cov if errors else np.zeros((0, 0)),
             self.dispersion if errors else math.nan,
             self._reference_df if errors else None,
+            self._follows if errors else None,
         )
         found = predictor.predict(X, shift, labels, se=se, interval=interval, level=level, kind=kind)
         # A comparison with what is missing is false: a curve with one in it would give a number.

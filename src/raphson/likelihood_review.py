@@ -238,7 +238,7 @@ def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
             note = _unbounded(model, result) or _loose(model, result.theta) or Status.SINGULAR.advice
             return replace(found, status=Status.SINGULAR, note=note)
         if running.any():
-            return replace(found, status=Status.BOUNDARY, note=_flat(model, result.theta, running))
+            return replace(found, status=Status.SEARCH_FAILED, note=_flat(model, result.theta, running))
     return found
 
 

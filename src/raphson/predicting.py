@@ -35,6 +35,7 @@ class Predictor:
     covariance : (m, m) of the coefficients, NaN where there is none; m ≤ p, auxiliary parameters left out.
     dispersion : φ̂.
     df : residual degrees of freedom where t is the reference, else None.
+    follows : (m, q) how the coefficients follow an edge of the domain that the maximum lies at, or None.
     """
 
     family: Any
@@ -44,6 +45,7 @@ class Predictor:
     covariance: np.ndarray
     dispersion: float
     df: float | None
+    follows: np.ndarray | None = None
 
     def predict(
         self,
@@ -86,11 +88,18 @@ class Predictor:
                 raise ModelError("interval: a new response has no linear predictor; use kind='response'")
             columns["lower"], columns["upper"] = self._prediction(rows, errors, reach, level)
         # At infinity the Wald theory has nothing to say: neither a standard error nor an end of an interval.
-        beyond = (moves != 0).any(axis=0)
+        beyond = (moves != 0).any(axis=0) | self._cut_off(X, moves.shape[1])
         for name in columns.keys() - {"fit"}:
             columns[name] = np.where(beyond, np.nan, columns[name])
         table = self._table(columns, labels)
         return table if isinstance(table, pd.DataFrame) else table.to_frame()
+
+    def _cut_off(self, X: Any, n: int) -> np.ndarray:
+        """(n,) whether a row's predictor follows the edge, so that its error is not normal."""
+        if self.follows is None:
+            return np.zeros(n, dtype=bool)
+        moves = np.column_stack([matvec(X, part) for part in self.follows.T])
+        return np.abs(moves).max(axis=1) > 1e-9 * np.abs(self.follows).max()
 
     def _moves(self, X: Any) -> np.ndarray:
         """(K, n) how far the direction of separation moves each row's linear predictors: 0, or to infinity."""

@@ -235,6 +235,7 @@ def profile_of(fit: Any, function: Any) -> Profile:
         root = delta.covariance_root(fit._certifying)
         se = float(np.linalg.norm(root @ J[0]))
     known = math.isfinite(se) and se > 0
+    cut_off = fit._follows is not None and bool((J[0] @ fit._follows).any())
     scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), 1e-300)
     profiler = Profiler(
         ground.objective,
@@ -248,7 +249,7 @@ def profile_of(fit: Any, function: Any) -> Profile:
         fit.dispersion,
         ground.interior,
     )
-    return Profile(label, se if known else math.nan, profiler, fit.names, fit._reference_df)
+    return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit._reference_df)
 
 
 def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool) -> float:

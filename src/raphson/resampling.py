@@ -463,8 +463,7 @@ class Refitting:
         free, status, n = found.result.free, found.status, self.model.n_coefficients
         if len(free) == len(self.free) and (self.free & ~free).any() and status.converged:
             return Status.SINGULAR, False
-        at_limit = status is Status.BOUNDARY and found.result.status.converged and not found.infinite[:n].any()
-        return status, status.converged or at_limit
+        return status, status.converged and not found.infinite[:n].any()
 
     def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         p = len(self.start)

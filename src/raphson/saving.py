@@ -33,7 +33,7 @@ ABSENT = ("theta", "theta_se", "rss")
 NOT_NEGATIVE = ("nobs", "dispersion", "theta", "theta_se", "rss", "distance", "_floor", "condition_number")
 """Which of them are 0 or more, or NaN."""
 
-ARRAYS = ("_theta", "_infinite", "_direction", "_reduced_cov", "_certifying")
+ARRAYS = ("_theta", "_infinite", "_direction", "_reduced_cov", "_certifying", "_follows")
 """What is stored as an array or None."""
 
 MASKS = ("_free", "_aliased", "_undetermined")
@@ -171,6 +171,11 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
         state[name] = _array(body[name], (n,), name)
     _expect(bool(np.isin(state["_infinite"], (-1, 0, 1)).all()), "_infinite: expected -1, 0 or 1")
     state["_direction"] = None if body["_direction"] is None else _array(body["_direction"], (n,), "_direction")
+    follows = body.get("_follows")
+    if follows is not None:
+        _expect(isinstance(follows, list) and len(follows) == n and bool(n), "_follows: expected a row a coefficient")
+        follows = _array(follows, (n, len(follows[0])), "_follows")
+    state["_follows"] = follows
     for name in ("_reduced_cov", "_certifying"):
         state[name] = _covariance(body[name], n, name)
     for name in MASKS:

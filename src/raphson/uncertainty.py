@@ -12,7 +12,7 @@ from raphson.errors import ModelError
 from raphson.inference import covariance
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.estimate import Estimate
-from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise
+from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise, on_plane
 
 Information = Literal["expected", "observed", "opg"]
 INFORMATION: tuple[Information, ...] = ("expected", "observed", "opg")
@@ -59,10 +59,10 @@ class Uncertainty:
         result = self.estimate.result
         own = self.estimate.model.objective.likelihood is self.estimate.model.objective
         part = result.evaluation.information.get(kind) if own and kind != "opg" else None
-        found = factorise(part or self._part(kind, dispersion, result.root), result.free)
+        found = self._factorised(part or self._part(kind, dispersion, result.root))
         if not result.root and (found is None or found.smallest_pivot**2 < ILL_CONDITIONED):
             # As in the iteration: where Cholesky would lose digits, the tall matrix is decomposed.
-            found = factorise(self._part(kind, dispersion, root=True), result.free)
+            found = self._factorised(self._part(kind, dispersion, root=True))
         if found is None:
             raise ModelError(
                 f"information: the {kind} information is not positive definite at the estimate "
@@ -70,6 +70,13 @@ class Uncertainty:
             )
         self._factors[kind] = found
         return found
+
+    def _factorised(self, part: Gram | Root) -> Factor | None:
+        """The factor on the parameters that moved; at an edge of the domain, on its face."""
+        result = self.estimate.result
+        if result.face is None:
+            return factorise(part, result.free)
+        return on_plane(part, result.face.basis, result.free)
 
     def _part(self, kind: Information, dispersion: float, root: bool) -> Gram | Root:
         """The information evaluated anew."""
@@ -86,7 +93,8 @@ class Uncertainty:
         factor = self.factor(self.settled.family.main_information)
         if self.settled is self.estimate.model:
             return factor
-        found = factorise(Gram(factor.matrix[: self.n, : self.n]), factor.kept[: self.n])
+        part, kept, face = Gram(factor.matrix[: self.n, : self.n]), factor.kept[: self.n], self.estimate.result.face
+        found = factorise(part, kept) if face is None else on_plane(part, face.basis_of(self.n), kept)
         assert found is not None
         return found
 
@@ -183,7 +191,9 @@ class Uncertainty:
             V = covariance.model_covariance(self.factor(joint, dispersion), dispersion)
         else:
             V = self._sandwich(joint, cov, dispersion, groups, small_sample)
-        return np.sqrt(np.maximum(np.diagonal(V)[self.n :], 0.0))
+        errors = np.sqrt(np.maximum(np.diagonal(V)[self.n :], 0.0))
+        face = self.estimate.result.face
+        return errors if face is None else np.where(face.affected[self.n :], np.nan, errors)
 
 
 def check_small_sample(small_sample: Any, cov: str) -> None:

@@ -119,7 +119,7 @@ def test_a_likelihood_that_levels_off_has_an_infinite_end():
 class TwoHills:
     """ℓ = log(e^{−½|θ − m|²} + 2 e^{−½|θ + m|²}): the lower hill at m, the higher one at −m."""
 
-    n_rows, blocks, at_limit, bounds = 10, (), False, None
+    n_rows, blocks, at_limit, walled, bounds = 10, (), False, False, None
     predictor = SimpleNamespace(linear=True)
     top = np.array([2.5, 2.5])
 

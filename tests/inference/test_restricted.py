@@ -28,7 +28,7 @@ class Quadratic:
 
     n_rows = 100
     blocks = ()
-    at_limit = False
+    at_limit = walled = False
     predictor = SimpleNamespace(linear=True)
 
     def same(self, kind):

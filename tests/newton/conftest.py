@@ -21,6 +21,7 @@ class Toy:
     """
 
     at_limit = True
+    walled = False
 
     def __init__(
         self,

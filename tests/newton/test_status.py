@@ -12,7 +12,11 @@ def test_every_status_has_advice(status):
 
 def test_only_a_maximum_counts_as_converged():
     # Running out of steps, or a limit at infinity, is never success.
-    assert {status for status in Status if status.converged} == {Status.CONVERGED, Status.ROUNDING_FLOOR}
+    assert {status for status in Status if status.converged} == {
+        Status.CONVERGED,
+        Status.ROUNDING_FLOOR,
+        Status.BOUNDARY,
+    }
 
 
 def test_values_are_the_documented_words():

@@ -15,14 +15,20 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ConvergenceError, ModelError
-from raphson.model.objective import Evaluation, Gram, Kind, Need, Root
+from raphson.model.objective import Evaluation, Gram, Kind, Need, Root, projected
+from raphson.model.walls import Walls
+from raphson.newton.confined import MOST_ROUNDS, nearest
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
+from raphson.newton.solve import factorise
 
 CLOSE = 1e-4
 """A restricted maximum this near, in standard errors, has its likelihood right to nine digits."""
 
 MOST_STEPS = 50
+
+SHARES = (0.1, 1e-2, 1e-4, 1e-7)
+"""Shares of the room to the edge of the domain that a point of a plane is asked to leave every row."""
 
 LONGEST = 20.0
 """Standard errors beyond which a step on the way to a curve is cut: what the quadratic says there means nothing."""
@@ -74,7 +80,7 @@ class Restricted:
         """Value, score Nᵀ∇ℓ and information NᵀMN at γ."""
         full = evaluate_inside(self.inner, self.theta(gamma), need)
         score = self.basis.T @ full.score
-        parts = {kind: self._projected(part) for kind, part in full.information.items()}
+        parts = {kind: projected(part, self.basis) for kind, part in full.information.items()}
         return replace(full, theta=gamma, score=score, information=parts)
 
     @property
@@ -103,18 +109,31 @@ class Restricted:
     def blocked(self, gamma: np.ndarray, score: np.ndarray) -> None:
         """See :meth:`Objective.blocked`: there are no bounds."""
 
+    @property
+    def walled(self) -> bool:
+        """See :meth:`Objective.walled`."""
+        return self.inner.walled
+
+    @property
+    def concave(self) -> bool:
+        """See :meth:`Objective.concave`."""
+        return self.inner.concave
+
+    def walls(self, gamma: np.ndarray, step: np.ndarray | None = None) -> Walls:
+        """See :meth:`Objective.walls`: where they cut the plane."""
+        found = self.inner.walls(self.theta(gamma), None if step is None else self.basis @ step)
+        return found.on_plane(self.basis)
+
+    @property
+    def main_kind(self) -> Kind:
+        """See :meth:`Objective.main_kind`."""
+        return self.inner.main_kind
+
     def design_root(self, gamma: np.ndarray) -> Root:
         """See :meth:`Objective.design_root`."""
-        root = self._projected(self.inner.design_root(self.theta(gamma)))
+        root = projected(self.inner.design_root(self.theta(gamma)), self.basis)
         assert isinstance(root, Root)
         return root
-
-    def _projected(self, part: Gram | Root) -> Gram | Root:
-        N = self.basis
-        if isinstance(part, Gram):
-            return Gram(N.T @ part.matrix @ N)
-        bend = None if part.bend is None else N.T @ part.bend @ N
-        return Root.of(np.column_stack([part.triangle[:, :-1] @ N, part.triangle[:, -1]]), bend)
 
 
 def evaluate_inside(objective: Any, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
@@ -168,7 +187,7 @@ def maximum_on_plane(
     Q = np.linalg.qr((R / scale).T, mode="complete")[0]
     basis = np.zeros((len(start), R.shape[1] - len(R)))
     basis[free] = Q[:, len(R) :] / scale[:, None]
-    for origin in _origins(R, r, start, free, scale, metric):
+    for origin in _inner_origins(objective, _origins(R, r, start, free, scale, metric), basis, start):
         plane = Restricted(objective, origin, basis)
         here = evaluate_inside(objective, origin)
         if not here.finite:
@@ -229,6 +248,38 @@ def _origins(
         theta[free] = origin
         out.append(theta)
     return out
+
+
+def _inner_origins(objective: Any, origins: list[np.ndarray], basis: np.ndarray, start: np.ndarray) -> Any:
+    """The points that were proposed, and then, if none of them will do, one brought into the domain of the means."""
+    yield from origins
+    if not objective.walled or not basis.shape[1]:
+        return
+    for share in SHARES:
+        found = _brought_inside(objective, origins[0], basis, start, share)
+        if found is not None:
+            yield found
+
+
+def _brought_inside(
+    objective: Any, origin: np.ndarray, basis: np.ndarray, inside: np.ndarray, share: float
+) -> np.ndarray | None:
+    """The point of the plane nearest to `origin` where every row has a `share` of its room at `inside`."""
+    factor = factorise(Gram(np.eye(basis.shape[1])))
+    assert factor is not None
+    theta, walls = origin, Walls.none(basis.shape[1])
+    for _ in range(MOST_ROUNDS):
+        beyond = objective.edges.outside(theta, inside, share)
+        if not len(beyond):
+            return theta
+        # The room is left from θ; that from the origin is less by how far θ has come.
+        more = Walls(beyond.normals, beyond.room + beyond.normals @ (theta - origin)).on_plane(basis)
+        walls, before = walls.and_also(more), len(walls)
+        gamma = nearest(factor, np.zeros(basis.shape[1]), walls) if len(walls) > before else None
+        if gamma is None:
+            return None
+        theta = origin + basis @ gamma
+    return None
 
 
 def maximum_on_curve(objective: Any, function: Any, value: np.ndarray, start: np.ndarray, free: np.ndarray) -> Maximum:

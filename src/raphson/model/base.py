@@ -282,6 +282,14 @@ class Model:
         """What a status means for a model of this kind, and what to do about it."""
         return status.advice
 
+    @property
+    def stuck_at_edge(self) -> str:
+        """What an end at the edge of the domain means where nothing proves that the maximum is there."""
+        return (
+            "the iteration stopped at the edge of what is possible, and nothing shows that the maximum lies there; "
+            "raise max_iter, begin elsewhere with start=, or choose a link or a family without that edge"
+        )
+
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         """What the user should know of an estimate beside its numbers, a sentence each.
 

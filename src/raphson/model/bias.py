@@ -31,6 +31,7 @@ from raphson.execute import sum_blocks
 from raphson.model.objective import BlockCurvature, Evaluation, Gram, Kind, Need, Objective, Root
 from raphson.model.predictor import Predictor
 from raphson.model.rows import block_rows
+from raphson.model.walls import Walls
 from raphson.numeric import anchor, x64
 
 BIAS = (None, "firth")
@@ -137,6 +138,15 @@ class BiasReduced:
     def blocked(self, theta: np.ndarray, score: np.ndarray) -> np.ndarray | None:
         """See :meth:`Objective.blocked`."""
         return self.likelihood.blocked(theta, score)
+
+    @property
+    def walled(self) -> bool:
+        """False: where the information grows without bound, at the edge of the domain, so does the added term."""
+        return False
+
+    def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
+        """See :meth:`Objective.walls`: there are none."""
+        return Walls.none(self.n_params)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """See :meth:`Objective.linearised`: starting values are those of the likelihood."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias import check_bias
 from raphson.model.constraints import ClassRows, Rows, SignedRows
+from raphson.model.edge_remarks import edge_remarks
 from raphson.model.families import resolve
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
@@ -85,8 +87,6 @@ class GeneralisedLinearModel(Model):
     def _check_response(self, n: int, level: float, lowest: float, highest: float) -> None:
         """Check n responses of positive weight, by their mean and their range."""
         p = self.predictor.n_params
-        if n:
-            self.family.check_units(self.data.response.name, max(abs(lowest), abs(highest)))
         if n < p and self.penalty is None:
             raise DataError(
                 f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients. "
@@ -227,6 +227,19 @@ class GeneralisedLinearModel(Model):
         if self.shift is not None or self.penalty is not None or self.bias is not None:
             return False
         return self.family.predictor_labels is not None or bool(self.family.recession(self.y, self.size).any())
+
+    def advice(self, status: Any) -> str:
+        if status.value != "boundary":
+            return str(status.advice)
+        which = "the maximum" if self.family.log_concave else "a local maximum"
+        return (
+            f"the estimate is {which} of the likelihood, and lies at the edge of what the {self.family.link.name} link "
+            "makes possible"
+        )
+
+    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
+        out = super().remarks(result, dispersion, cov, met)
+        return out if result.face is None else [*out, *edge_remarks(self, result)]
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
         """The model that the likelihood tends to, if its maximum lies at infinity.

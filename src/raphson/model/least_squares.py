@@ -70,9 +70,6 @@ ADVICE = {
         "infinity, a kink in the curve or its noise stopped the iteration; give other starting values, bounds=, or a "
         "simpler curve"
     ),
-    "boundary": (
-        "the iteration ran into the edge of where the curve is finite; keep it inside with bounds=, or start elsewhere"
-    ),
     "singular": (
         "the Jacobian is singular where the iteration stands: give other starting values, hold a parameter with "
         "fixed=, or simplify the curve"
@@ -180,6 +177,13 @@ class NonlinearModel(Model):
 
     def advice(self, status: Any) -> str:
         return str(ADVICE.get(status.value, status.advice))
+
+    @property
+    def stuck_at_edge(self) -> str:
+        return (
+            "the iteration ran into the edge of where the curve is finite; keep it inside with bounds=, or start "
+            "elsewhere"
+        )
 
     def undetermined(self, result: Any) -> np.ndarray:
         R, estimated = self._root(result), result.free | result.aliased

@@ -35,6 +35,8 @@ class Link:
         The mean as eta tends to minus infinity and to infinity; None where the domain ends before.
     interval : tuple of float
         The open interval of the means that the link can express.
+    valid_ends, positive_ends, proper_ends : tuple of float
+        Where the domain of eta ends for any mean, for a positive one, for one between 0 and 1.
 
     Examples
     --------
@@ -46,6 +48,9 @@ class Link:
     name: ClassVar[str]
     limits: ClassVar[tuple[float | None, float | None]]
     interval: ClassVar[tuple[float, float]]
+    valid_ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    positive_ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    proper_ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -99,6 +104,8 @@ class Identity(Link):
     name = "identity"
     limits = (-math.inf, math.inf)
     interval = (-math.inf, math.inf)
+    positive_ends = (0.0, math.inf)
+    proper_ends = (0.0, 1.0)
 
     def positive(self, eta: Array) -> Array:
         return eta > 0
@@ -122,6 +129,7 @@ class Log(Link):
     name = "log"
     limits = (0.0, math.inf)
     interval = (0.0, math.inf)
+    proper_ends = (-math.inf, 0.0)
 
     def proper(self, eta: Array) -> Array:
         return eta < 0
@@ -238,6 +246,8 @@ class Inverse(Link):
     name = "inverse"
     limits = (None, 0.0)
     interval = (-math.inf, math.inf)
+    positive_ends = (0.0, math.inf)
+    proper_ends = (1.0, math.inf)
 
     def valid(self, eta: Array) -> Array:
         return jnp.isfinite(eta) & (eta != 0)
@@ -270,6 +280,9 @@ class InverseSquared(Link):
     name = "inverse_squared"
     limits = (None, 0.0)
     interval = (0.0, math.inf)
+    valid_ends = (0.0, math.inf)
+    positive_ends = (0.0, math.inf)
+    proper_ends = (1.0, math.inf)
 
     def valid(self, eta: Array) -> Array:
         return jnp.isfinite(eta) & (eta > 0)
@@ -299,6 +312,9 @@ class Sqrt(Link):
     name = "sqrt"
     limits = (None, math.inf)
     interval = (0.0, math.inf)
+    valid_ends = (0.0, math.inf)
+    positive_ends = (0.0, math.inf)
+    proper_ends = (0.0, 1.0)
 
     def valid(self, eta: Array) -> Array:
         return jnp.isfinite(eta) & (eta > 0)

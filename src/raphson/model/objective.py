@@ -27,6 +27,7 @@ from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.predictor import Jacobian, Predictor
 from raphson.model.rows import block_rows
+from raphson.model.walls import Edges, Walls
 from raphson.numeric import EPSILON
 
 Kind = Literal["observed", "expected", "opg"]
@@ -255,6 +256,28 @@ class Objective:
             return None
         return ((theta <= self.bounds[0]) & (score < 0)) | ((theta >= self.bounds[1]) & (score > 0))
 
+    @cached_property
+    def edges(self) -> Edges | None:
+        """The ends of the means' domain that rows may lie at; None where there are none."""
+        low, high = self.family.domain
+        if not self.predictor.linear or (math.isinf(low) and math.isinf(high)):
+            return None
+        return Edges(self.family, self.predictor, self.blocks)
+
+    @property
+    def walled(self) -> bool:
+        """Whether some rows may lie at the edge of the domain."""
+        return self.edges is not None
+
+    @property
+    def concave(self) -> bool:
+        """Whether ℓ is concave in θ, so that a point where it does not rise is the maximum."""
+        return self.predictor.linear and self.family.log_concave
+
+    def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
+        """Inequalities that rows at the edge of the domain impose: those θ stands at, or those θ + step would pass."""
+        return Walls.none(self.n_params) if self.edges is None else self.edges.walls(theta, step)
+
     def evaluate(self, theta: np.ndarray, need: Need = Need()) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
         if "observed" in need.kinds:
@@ -392,6 +415,14 @@ class Objective:
         )
 
 
+def projected(part: Gram | Root, basis: np.ndarray) -> Gram | Root:
+    """NᵀMN: M as γ sees it where θ moves by Nγ, for N (p, r)."""
+    if isinstance(part, Gram):
+        return Gram(basis.T @ part.matrix @ basis)
+    bend = None if part.bend is None else basis.T @ part.bend @ basis
+    return Root.of(np.column_stack([part.triangle[:, :-1] @ basis, part.triangle[:, -1]]), bend)
+
+
 def triangularised(rows: np.ndarray) -> np.ndarray:
     """R of the QR decomposition of rows (m, n), (min(m, n), n).
 
@@ -466,11 +497,6 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             return None  # as with Huber's loss: no right-hand side makes up for the rows without information
         z = score[0] / np.where(nothing, 1.0, a)
         return a[None, None], z[None]
-    # Each predictor in units of its own, so that what is small beside another's information is not taken for rounding:
-    # W = D (V Λ Vᵀ) D. Powers of two round nothing.
-    largest = np.abs(np.einsum("kkm->km", W)).max(axis=1, initial=0.0)
-    D = np.exp2(np.round(0.5 * np.log2(np.where((largest > 0) & np.isfinite(largest), largest, 1.0))))
-    W, score = W / D[:, None, None] / D[:, None], score / D[:, None]
     values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)
     largest = np.maximum(values[:, -1:], 0.0)
     if (values < -1e-13 * largest).any():
@@ -484,4 +510,4 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     kept = (values > 1e-300) & ~rounding
     a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
     z = np.divide(projected, a, out=np.zeros_like(a), where=kept)
-    return np.transpose(vectors * a[:, None, :], (2, 1, 0)) * D[:, None], z.T
+    return np.transpose(vectors * a[:, None, :], (2, 1, 0)), z.T

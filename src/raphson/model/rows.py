@@ -7,6 +7,7 @@ value compiles nothing.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -73,6 +74,15 @@ class BlockRows:
         """(C, K, m) their derivatives with respect to η."""
         return self._part(self._after + self._C, self._C, self._K)
 
+    def settle_at_edge(self, places: np.ndarray) -> None:
+        """Give rows at the edge of the domain their observed information for the expected one, which is infinite.
+
+        Nothing moves them along the edge, so that it does not matter there; but it would drown all else in rounding.
+        """
+        table, K = np.array(self._table), self._K
+        table[self._after - K * K, places] = table[1 + K, places]
+        self._table = table
+
     def _part(self, start: int, a: int, b: int) -> np.ndarray:
         return self._table[start : start + a * b].reshape(a, b, -1)
 
@@ -115,7 +125,23 @@ def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) 
         return BlockRows(summary, table, len(eta), block.rows, family.canonical)
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
-        return BlockRows(summary, table, len(eta), block.rows, family.canonical)
+        rows = BlockRows(summary, table, len(eta), block.rows, family.canonical)
+    if curved and not family.canonical and (places := at_edge(family, block, eta)).size:
+        rows.settle_at_edge(places)
+    return rows
+
+
+def at_edge(family: Any, block: Block, eta: np.ndarray) -> np.ndarray:
+    """The rows of a block that lie at the edge of the domain."""
+    ends, here = [end for end in family.domain if math.isfinite(end)], eta[0, : block.rows]
+    near = np.zeros(0, dtype=int)
+    for end in ends:
+        distance = np.abs(here - end)
+        if distance.min(initial=math.inf) > 1e-9 * max(1.0, float(np.abs(here).max(initial=0.0))):
+            continue
+        close = np.flatnonzero(distance <= 1e-9 * max(abs(end), float(np.median(np.abs(here)))))
+        near = np.append(near, close[family.attains(block.y[close], end)])
+    return near
 
 
 def compile_ahead(family: Any) -> None:

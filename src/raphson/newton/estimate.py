@@ -138,6 +138,8 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         return Estimate(limit.model, inner, status, limit.infinite, limit.direction, limit.note)
     if result.status is Status.SEPARATED:
         result = _resumed(model, options, result)
+    if result.blocked:
+        note = model.stuck_at_edge
     return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note, met)
 
 
@@ -240,7 +242,9 @@ def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluati
     every = max(2, objective.n_rows // THINNED_ROWS)
     try:
         first = _climb(model.thinned(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
-        usable = first.status.converged and bool(first.free.all())
+        # At the edge of what the part's rows allow others may have left the domain.
+        usable = first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and bool(first.free.all())
+        usable = usable and (not objective.walled or objective.evaluate(first.theta).finite)
     except RaphsonError:
         # The part may be degenerate where the whole is not.
         usable = False

@@ -15,11 +15,16 @@ import numpy as np
 
 from raphson.model.objective import Evaluation, Objective
 from raphson.newton.climb import Climb
+from raphson.newton.confined import Confined
 from raphson.newton.convergence import Verdict, judge
+from raphson.newton.face import Face, face_of
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import Factor
 from raphson.newton.status import Status
+
+PROVED = 1e-7
+"""Standard errors up to which the score may miss a combination of the walls' normals."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Result:
     root : whether the tall matrix was decomposed (QR) rather than its square (Cholesky).
     factor : of the last M, for another iteration to begin with; None where M was never formed.
     begun : (p,) where the iteration began; None where that was drawn at random.
+    face : of the edge of the domain that the maximum lies at; None where it is inside.
+    blocked : whether the edge of the domain stopped the last step, and nothing proves a maximum there.
     """
 
     evaluation: Evaluation
@@ -52,6 +59,8 @@ class Result:
     root: bool
     factor: Factor | None
     begun: np.ndarray | None = None
+    face: Face | None = None
+    blocked: bool = False
 
     @property
     def theta(self) -> np.ndarray:
@@ -107,6 +116,7 @@ def maximize(
     begun = climb.here.theta
 
     def ended(status: Status) -> Result:
+        status, face, stuck = at_edge(climb, status, tol)
         aliased = wanted & ~climb.free & ~climb.at_bound
         return Result(
             climb.here,
@@ -120,10 +130,17 @@ def maximize(
             climb.root,
             climb.factor,
             begun,
+            face,
+            stuck,
         )
 
     while True:
+        if Confined.takes_over(climb):
+            climb = Confined(climb)
         if not climb.solve():
+            if Confined.serves(climb):
+                climb = Confined(climb)
+                continue
             return ended(Status.SINGULAR)
         verdict = judge(climb.measure(), tol)
         if watch is not None:
@@ -137,10 +154,33 @@ def maximize(
         if len(climb.path) > limit:
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)  # within `tol` already; the last step only adds digits
-            return ended(Status.BOUNDARY if climb.blocked else Status.STEP_LIMIT)
+            return ended(Status.STEP_LIMIT)
         if not climb.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)
             if climb.at_floor:
                 return ended(Status.ROUNDING_FLOOR)
-            return ended(Status.BOUNDARY if climb.blocked else Status.SEARCH_FAILED)
+            if Confined.serves(climb):
+                climb = Confined(climb)
+                continue
+            return ended(Status.SEARCH_FAILED)
+
+
+def at_edge(climb: Climb, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:
+    """The status of an end, its face if it lies at the edge of the domain, and whether it is stuck there.
+
+    An end at the edge is a maximum only if its multipliers prove it.
+    """
+    stuck = climb.blocked and not status.converged
+    if not climb.objective.walled or status is Status.SEPARATED:
+        return status, None, stuck
+    theta = climb.here.theta
+    walls = climb.objective.walls(theta)
+    if not len(walls):
+        return status, None, stuck
+    if status.converged:
+        face = face_of(climb.objective, theta, climb.free, walls)
+        allowed = max(10.0 * tolerance, 10.0 * climb.resolution, PROVED)
+        if face is not None and face.residual <= allowed and (face.curved or climb.objective.concave):
+            return Status.BOUNDARY, face, False
+    return Status.SEARCH_FAILED, None, True

@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrcon, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
-from raphson.model.objective import Gram, Root, triangularised
+from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON
 
 ALIASED = 1e-12
@@ -114,6 +114,50 @@ class Factor:
             return 1.0
         reciprocal = dtrcon(self.root)[0]
         return float(1.0 / reciprocal) if reciprocal > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class OnPlane(Factor):
+    """The factor of ZᵀMZ, where only steps d = Zγ are possible: M⁻¹ is Z(ZᵀMZ)⁻¹Zᵀ.
+
+    Attributes
+    ----------
+    basis : (p, r) Z.
+    whole_matrix : (p, p) M.
+    """
+
+    basis: np.ndarray
+    whole_matrix: np.ndarray
+
+    def half_solve(self, v: np.ndarray) -> np.ndarray:
+        """R⁻ᵀ D⁻¹ Zᵀv, (r,) or (r, k)."""
+        inner = self.basis.T @ v
+        inner = inner / (self.scale if inner.ndim == 1 else self.scale[:, None])
+        return dtrtrs(self.root, inner, trans=1)[0] if len(inner) else inner
+
+    def expand(self, v: np.ndarray) -> np.ndarray:
+        """Zγ."""
+        return self.basis @ v
+
+    def inverse(self) -> np.ndarray:
+        """Z(ZᵀMZ)⁻¹Zᵀ (p, p)."""
+        if not len(self.scale):
+            return np.zeros_like(self.whole_matrix)
+        half = self.basis @ (dtrtri(self.root)[0] / self.scale[:, None])
+        return half @ half.T
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """M (p, p)."""
+        return self.whole_matrix
+
+
+def on_plane(part: Gram | Root, basis: np.ndarray, free: np.ndarray) -> OnPlane | None:
+    """The factor of M for steps Zγ, Z (p, r) = basis; None if it is not positive definite there."""
+    inner = factorise(projected(part, basis))
+    if inner is None or not inner.whole:
+        return None
+    return OnPlane(inner.root, inner.scale, free, basis, part.matrix)
 
 
 def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | None:

@@ -26,8 +26,8 @@ class Status(Enum):
 
     @property
     def converged(self) -> bool:
-        """True at a maximum: within tolerance, or as near as rounding lets the score tell."""
-        return self in (Status.CONVERGED, Status.ROUNDING_FLOOR)
+        """True at a maximum: within tolerance, as near as rounding lets the score tell, or at a proved edge."""
+        return self in (Status.CONVERGED, Status.ROUNDING_FLOOR, Status.BOUNDARY)
 
     @property
     def advice(self) -> str:
@@ -55,8 +55,8 @@ _ADVICE = {
         "merge levels, or pass bias='firth' or penalty="
     ),
     Status.BOUNDARY: (
-        "the iteration ran into the edge of the parameter space, beyond which some means are impossible; "
-        "choose a link or family without that edge"
+        "the estimate is a maximum at the edge of what is possible: the log-likelihood falls along the edge and away "
+        "from it"
     ),
     Status.STOPPED_EARLY: (
         "the loss of the rows held out stopped falling; the weights are those of its lowest value, which is what "

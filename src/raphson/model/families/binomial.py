@@ -21,7 +21,7 @@ from raphson.model.families.base import (
     some_of,
 )
 from raphson.model.families.exponential import poisson_excess, poisson_peak
-from raphson.model.links import Link, Logit
+from raphson.model.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
 from raphson.model.special import log1p_unit, times
 from raphson.model.spread import binomial_terms
 
@@ -62,6 +62,15 @@ class Binomial(Family):
 
     def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
         return binomial_terms(y, mean, count)
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        return self.link.proper_ends
+
+    @property
+    def log_concave(self) -> bool:
+        # log mu and log(1 - mu) are both concave in eta
+        return isinstance(self.link, Logit | Probit | CLogLog | Log | Identity | Sqrt)
 
     def inside(self, eta: Array) -> Array:
         return self.link.proper(eta[0])

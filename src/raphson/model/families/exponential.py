@@ -15,7 +15,7 @@ import numpy as np
 
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, register
 from raphson.model.gamma_functions import log_minus_digamma, stirling_remainder
-from raphson.model.links import Inverse, InverseSquared, Link
+from raphson.model.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
 from raphson.model.special import log1p_gap, log1p_gap_ratio, times, with_derivatives
 from raphson.model.spread import poisson_terms
 
@@ -24,6 +24,10 @@ _LOG_2PI = 1.8378770664093453
 
 class PositiveMean(Family):
     """A family whose mean is positive."""
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        return self.link.positive_ends
 
     def inside(self, eta: Array) -> Array:
         return self.link.positive(eta[0])
@@ -88,6 +92,18 @@ class Gaussian(Family):
     default_link: ClassVar[str] = "identity"
     canonical_link: ClassVar[str] = "identity"
     support: ClassVar[str | None] = "real"
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        return self.link.valid_ends
+
+    def attains(self, y: np.ndarray, end: float) -> np.ndarray:
+        # A mean of 0 (sqrt link) is possible for any response; an infinite one (inverse_squared) for none.
+        return np.full(np.shape(y), isinstance(self.link, Sqrt))
+
+    @property
+    def log_concave(self) -> bool:
+        return self.canonical
 
     def inside(self, eta: Array) -> Array:
         return self.link.valid(eta[0])
@@ -177,6 +193,11 @@ class Poisson(PositiveMean):
 
     def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
         return poisson_terms(count * y, count * mean)
+
+    @property
+    def log_concave(self) -> bool:
+        # y log eta - eta, 2y log eta - eta^2, y eta - exp(eta)
+        return isinstance(self.link, Identity | Sqrt | Log)
 
     def log_density(self, y: Array, eta: Array) -> Array:
         return times(y, self.link.log_mean(eta[0])) - self.link.mean(eta[0])
@@ -297,6 +318,11 @@ class Gamma(PositiveMean):
     canonical_link: ClassVar[str] = "inverse"
     support: ClassVar[str | None] = "nonnegative"
 
+    @property
+    def log_concave(self) -> bool:
+        # log eta - y eta, -eta - y exp(-eta)
+        return isinstance(self.link, Inverse | Log)
+
     def log_density(self, y: Array, eta: Array) -> Array:
         # -y/mu - log mu, with 1 + log y added so that it is minus half the unit deviance,
         # -(t - log(1 + t)) with t = y/mu - 1: a shape of 1e8 multiplies no rounding error then.
@@ -407,6 +433,15 @@ class InverseGaussian(PositiveMean):
     default_link: ClassVar[str] = "inverse_squared"
     canonical_link: ClassVar[str] = "inverse_squared"
     support: ClassVar[str | None] = "nonnegative"
+
+    def attains(self, y: np.ndarray, end: float) -> np.ndarray:
+        # eta - y eta^2/2 with the inverse link: at 0 the mean is infinite, and the distribution is Levy's.
+        return np.full(np.shape(y), isinstance(self.link, Inverse))
+
+    @property
+    def log_concave(self) -> bool:
+        # eta - y eta^2/2, sqrt(eta) - y eta/2
+        return isinstance(self.link, Inverse | InverseSquared)
 
     def log_density(self, y: Array, eta: Array) -> Array:
         # -y/(2 mu^2) + 1/mu - 1/(2y): minus half the unit deviance. The canonical link makes the first

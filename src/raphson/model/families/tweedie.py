@@ -103,6 +103,10 @@ class Tweedie(PositiveMean):
         named = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0: InverseGaussian}.get(float(self.power))
         return None if named is None else named(link=self.link)
 
+    def attains(self, y: np.ndarray, end: float) -> np.ndarray:
+        # At mean 0 the slope of the log density of a response of 0, -mu^(1 - power), is infinite.
+        return np.zeros(np.shape(y), dtype=bool)
+
     # --- traced ---------------------------------------------------------------------------------
 
     def inside(self, eta: Array) -> Array:

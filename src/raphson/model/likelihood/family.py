@@ -228,6 +228,8 @@ class LikelihoodFamily:
     """Whether rows are told by what they hold alone, so that those of many replicates can stand in one block."""
     support: ClassVar[str | None] = None
     auxiliary: ClassVar[tuple[str, ...]] = ()
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """What a user's function is defined for is not known beforehand."""
 
     @property
     def n_predictors(self) -> int:

@@ -1,0 +1,101 @@
+r"""The face of the domain that a maximum lies on: the proof that it is one, and what is left of its uncertainty.
+
+On the face A d = 0 the parameters move by d = Zγ. There the maximum is like any other, with the information ZᵀMZ and
+the covariance Z(ZᵀMZ)⁻¹Zᵀ. Across it there is no normal distribution: were the edge moved by t, A d = t, the maximum
+would follow by
+
+    D t,   D = Y − Z(ZᵀMZ)⁻¹ZᵀMY,   AY = I
+
+so that a parameter with a row of D other than 0 has been cut off by the edge, and has no standard error. One whose row
+is 0 is where it would be without the edge, and keeps its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from raphson.model.objective import Gram, Need, projected
+from raphson.model.walls import Walls
+from raphson.newton.solve import factorise
+
+SPANNED = 1e-9
+"""Share of its length below which what is left of a wall's normal, the other walls taken away, is rounding."""
+
+FLAT = 1e-12
+"""Squared pivot of the information along a face below which ℓ is flat there."""
+
+MOVED = 1e-7
+"""Share of the largest move below which a parameter does not follow the edge."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face, and the multipliers of its walls.
+
+    Attributes
+    ----------
+    normals : (m, p) of its walls.
+    multipliers : (m,) λ ≥ 0 with ∇ℓ = Σ λ_i a_i as nearly as can be.
+    residual : of that, in standard errors on the face and by the information across it.
+    basis : (p, r) Z.
+    follows : (p, q) D.
+    affected : (p,) mask of the parameters that the edge has cut off.
+    curved : whether ℓ is strictly concave along the face; else other points of it may be as high.
+    """
+
+    normals: np.ndarray
+    multipliers: np.ndarray
+    residual: float
+    basis: np.ndarray
+    follows: np.ndarray
+    affected: np.ndarray
+    curved: bool
+
+    def basis_of(self, n: int) -> np.ndarray:
+        """(n, ·) Z for the first n parameters alone, where the walls concern no others."""
+        if n == len(self.basis):
+            return self.basis
+        U, s, _ = np.linalg.svd(self.basis[:n], full_matrices=False)
+        return U[:, s > SPANNED * s.max(initial=0.0)]
+
+
+def face_of(objective: Any, theta: np.ndarray, free: np.ndarray, walls: Walls) -> Face | None:
+    """The face that θ lies on; None where the information there is not finite."""
+    here = objective.evaluate(theta, Need(kinds=("observed", "opg")))
+    if not here.finite:
+        return None
+    M, across = here.information["observed"].matrix, here.information["opg"].matrix
+    diagonal = np.diagonal(np.abs(M) + across)
+    unit = np.where(diagonal > 0, 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 1.0)
+    A = (walls.normals * unit)[:, free]
+    lengths = np.linalg.norm(A, axis=1)
+    A = A[lengths > 0] / lengths[lengths > 0, None]
+    _, s, V = np.linalg.svd(A, full_matrices=True)
+    rank = int(np.count_nonzero(s > SPANNED * s.max(initial=0.0)))
+    Y, Z = (_placed(part.T, free, unit) for part in (V[:rank], V[rank:]))
+    factor = factorise(projected(Gram(M), Z)) if Z.shape[1] else None
+    curved = not Z.shape[1] or (factor is not None and factor.smallest_pivot**2 > FLAT)
+    if not curved:
+        M = M + 1e-6 * across
+        factor = factorise(projected(Gram(M), Z))
+    follows = Y - Z @ factor.solve(Z.T @ (M @ Y)) if factor is not None else Y
+    moves = np.linalg.norm(follows / unit[:, None], axis=1)
+    affected = free & (moves > MOVED * moves.max(initial=0.0))
+    follows[~affected] = 0.0
+    # Along the face what is left of the score is measured by M, across it in the units of the scores.
+    multipliers, missed = nnls(A.T, (here.score * unit)[free])
+    along = factor.half_solve(Z.T @ here.score) if factor is not None else np.zeros(0)
+    full = np.zeros(len(lengths))
+    full[lengths > 0] = multipliers / lengths[lengths > 0]
+    residual = max(float(missed), float(np.linalg.norm(along))) / np.sqrt(here.dispersion)
+    return Face(walls.normals, full, float(residual), Z, follows, affected, curved)
+
+
+def _placed(columns: np.ndarray, free: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    out = np.zeros((len(free), columns.shape[1]))
+    out[free] = columns
+    return out * unit[:, None]
