@@ -443,3 +443,26 @@ def test_an_unseen_level_and_a_missing_column_at_prediction(frame):
         fit.predict(pd.DataFrame({"age": [1.0], "town": ["yew"]}))
     with pytest.raises(rp.DataError, match="column 'town' is not in the data"):
         fit.predict(pd.DataFrame({"age": [1.0]}))
+
+
+def test_a_number_of_trials_is_that_of_every_row():
+    data = {"x": [0, 1, 2, 3, 4, 5], "s": [1, 2, 4, 5, 7, 9]}
+    each = rp.glm("s ~ x", data, family="binomial", trials=np.full(6, 10)).params
+    np.testing.assert_array_equal(rp.glm("s ~ x", data, family="binomial", trials=10).params, each)
+    X = np.column_stack([np.ones(6), data["x"]])
+    np.testing.assert_array_equal(rp.glm(np.array(data["s"]), X, family="binomial", trials=10).params, each)
+
+
+@pytest.mark.parametrize(
+    ("family", "lost"), [("gaussian", ", and the dispersion cannot"), ("poisson", "; weights that")]
+)
+@pytest.mark.filterwarnings("ignore::raphson.RankWarning")
+def test_frequency_weights_below_the_number_of_coefficients(family, lost):
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=50), "y": rng.poisson(2, 50), "w": np.full(50, 0.03)}
+    fit = rp.glm("y ~ x", data, family=family, weights="w", weights_kind="frequency")
+    told = (
+        "the frequency weights add up to 1.5, so that 50 rows count as no more observations than there are coefficients"
+    )
+    assert f"{told} (2){lost}" in fit.message and "as many coefficients as rows" not in fit.message
+    assert "frequency weights add up" not in rp.glm("y ~ x", data, family=family, weights="w").message

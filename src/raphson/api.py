@@ -70,7 +70,8 @@ def glm(
     method : "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or "gradient-descent"; or a first-order
         method that reads batches of 32 rows: "sgd", "momentum", "rmsprop", "adam".
     names : column names of X.
-    trials : group sizes of binomial counts: a column name or an array (n,); the response then counts successes.
+    trials : group sizes of binomial counts: a column name, an array (n,) or a number for all rows; the response then
+        counts successes.
     offset : added to the linear predictor: a column name, an expression or an array (n,).
     weights : column name or array (n,), not negative.
     weights_kind : "precision" (Var = φ V(μ)/w), "frequency" (w copies of the row) or "sampling" (pseudo-likelihood).

@@ -135,9 +135,28 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         aliased = self._named(self._aliased[: self._n] & (self._infinite[: self._n] == 0))
         if aliased:
             parts.append(f"aliased (linear combinations of earlier columns): {', '.join(aliased)}")
-        if self.df_resid <= 0 and self.use_t:
+        light = self._light
+        if light:
+            parts.append(light)
+        elif self.df_resid <= 0 and self.use_t:
             parts.append("saturated: as many coefficients as rows, so the dispersion cannot be estimated")
         return "; ".join([*parts, *self.remarks])
+
+    @property
+    def _light(self) -> str:
+        """What is wrong with frequency weights that stand for fewer observations than there are coefficients."""
+        model = self._model
+        if model is None or model.weights_kind != "frequency" or self.nobs > self._n:
+            return ""
+        rows = int(np.count_nonzero(model.row_weight > 0))
+        if rows <= self._n:
+            return ""
+        lost = ", and the dispersion cannot be estimated" if self.use_t else ""
+        return (
+            f"the frequency weights add up to {self.nobs:.6g}, so that {rows} rows count as no more observations than "
+            f"there are coefficients ({self._n}){lost}; weights that are not numbers of copies go with "
+            "weights_kind='precision' or 'sampling'"
+        )
 
     @cached_property
     def path(self) -> pd.DataFrame:

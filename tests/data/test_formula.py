@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raphson.data import from_formula
 from raphson.data.formula import parse_formula
 from raphson.errors import DataError, FormulaError
 
@@ -134,3 +135,21 @@ def test_unknown_columns(text, message):
 def test_a_dot_that_stands_for_nothing():
     with pytest.raises(FormulaError, match=r"'\.' stands for the other columns, and there are none"):
         parse_formula("y ~ .", ["y"])
+
+
+@pytest.mark.parametrize("formula", ["y ~ y", "y ~ x + y", "log(y) ~ log(y)", "y ~ x:y", "cbind(y, x) ~ x"])
+def test_a_response_on_both_sides_is_refused(formula):
+    with pytest.raises(FormulaError, match=r"formula: the response '.*' is on the right side of .* too"):
+        from_formula(formula, {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
+
+
+@pytest.mark.parametrize("formula", ["y ~ log(y)", "log(y) ~ y", "y ~ x + I(y)", "y ~ offset(y)"])
+def test_a_function_of_the_response_on_the_right_is_told_of(formula):
+    with pytest.warns(UserWarning, match="are made of the same column, 'y'"):
+        from_formula(formula, {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
+
+
+def test_a_change_may_be_explained_by_its_baseline(recwarn):
+    from_formula("I(y - x) ~ x", {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
+    from_formula("y ~ . - y", {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
+    assert not recwarn.list

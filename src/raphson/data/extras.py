@@ -40,8 +40,10 @@ def per_row(
 
 
 def array_argument(value: Any, n_rows: int, rows: Rows | None, what: str) -> np.ndarray:
-    """Check an array with one number per row, shape (n,)."""
+    """Check an array with one number per row, shape (n,); one number stands for that number in every row."""
     value = unmasked(value)
+    if np.ndim(value) == 0:
+        value = np.full(n_rows, value)
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         array = _numeric(value, array, what)

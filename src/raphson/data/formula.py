@@ -23,7 +23,7 @@ from raphson.data.expressions import (
     written,
 )
 from raphson.data.functions import FUNCTIONS, function_name
-from raphson.data.messages import short, unknown_column
+from raphson.data.messages import short, unknown_column, warn_user
 from raphson.errors import DataError, FormulaError
 
 _MOST_TERMS = 20_000
@@ -132,6 +132,26 @@ def parse_formula(
         tuple(offsets),
         tuple(dot) if reader.has_dot else (),
     )
+
+
+def check_sides(formula: Formula, response: tuple[Expression, ...]) -> None:
+    """Refuse a response that explains itself (R takes it off the right side); warn of a function of it there.
+
+    A change from a baseline may well be explained by that baseline: a response made of several columns is left alone.
+    """
+    both = [factor.text for factor in formula.factors if factor.text in {part.text for part in response}]
+    if both:
+        raise FormulaError(
+            f"formula: the response {both[0]!r} is on the right side of {short(formula.text)} too, and would explain "
+            "itself without error; take it out of there"
+        )
+    for part in response:
+        alike = [factor.text for factor in (*formula.factors, *formula.offsets) if factor.columns == part.columns]
+        if len(part.columns) == 1 and alike:
+            warn_user(
+                f"formula: the response {part.text!r} and {alike[0]!r} on the right side of {short(formula.text)} are "
+                f"made of the same column, {part.columns[0]!r}; a function of the response explains nothing"
+            )
 
 
 def _response(left: str, known: Collection[str]) -> tuple[tuple[Expression, ...], str]:

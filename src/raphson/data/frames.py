@@ -14,7 +14,7 @@ from raphson.data.design import Plan
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
-from raphson.data.formula import Formula, parse_formula
+from raphson.data.formula import Formula, check_sides, parse_formula
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
@@ -163,6 +163,7 @@ class Asked:
         formula = parse_formula(text, names, exclude=claimed)
         if not formula.response:
             raise FormulaError(f"formula: {formula.text!r} has no response on the left of '~'")
+        check_sides(formula, formula.response)
         return Asked(formula, arguments, expressions)
 
     @property

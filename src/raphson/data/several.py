@@ -11,7 +11,7 @@ import numpy as np
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
-from raphson.data.formula import Formula, parse_formula
+from raphson.data.formula import Formula, check_sides, parse_formula
 from raphson.data.frames import (
     describe,
     evaluate_all,
@@ -249,6 +249,7 @@ def _parse(formulas: Mapping[str, str], table: Table, claimed: set[str]) -> dict
                 f"formula: only the first has a response; write that of {name!r} as {'~' + text.split('~', 1)[1]!r}"
             )
         parsed[name] = one
+        check_sides(one, next(iter(parsed.values())).response)
     return parsed
 
 
