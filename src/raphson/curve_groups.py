@@ -159,7 +159,7 @@ def _curve(read: ReadCurve) -> Callable[..., Any]:
     """The curve as a function of one problem; the same one for the same curve, so that it compiles once."""
     derivatives = read.predictor.derivatives
     if derivatives not in _PROBLEMS:
-        function = derivatives.function  # type: ignore[attr-defined]
+        function = derivatives.differentiable  # type: ignore[attr-defined]
 
         def curve(theta: Any, data: Any, shared: Any) -> Any:
             return function(theta, shared["x"] if shared is not None else data["x"])

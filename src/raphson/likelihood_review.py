@@ -11,8 +11,8 @@ from raphson.errors import ModelError
 from raphson.model.base import RowTable
 from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.model import LikelihoodModel
-from raphson.model.likelihood.replay import apply
 from raphson.model.objective import Need
+from raphson.model.replay import apply
 from raphson.newton.estimate import Estimate
 from raphson.newton.status import Status
 from raphson.numeric import x64

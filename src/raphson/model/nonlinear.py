@@ -20,6 +20,7 @@ from raphson.data.curves import Curve, parse_curve
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
+from raphson.model.replay import with_limits
 from raphson.numeric import anchor, x64
 
 MANY = 256
@@ -64,6 +65,8 @@ class Exact:
         self, function: Callable[[Any, Any], Any], what: str = "the model", written: dict[str, Any] | None = None
     ) -> None:
         self.function, self.what, self.written = function, what, written
+        self.differentiable = with_limits(function)
+        """The same function, with derivatives that hold where x = 0 meets a power."""
         self._backward = False
         """Whether f has no forward derivative (some library functions bring only the other kind)."""
 
@@ -114,13 +117,15 @@ class Exact:
 
         def tangents(theta: Any, x: Any, anchor: Any) -> Any:
             def along(direction: Any) -> tuple[Any, Any]:
-                return jax.jvp(lambda t: self.function(t, x), (theta,), (direction,))
+                return jax.jvp(lambda t: self.differentiable(t, x), (theta,), (direction,))
 
             value, J = jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
             return jnp.concatenate([value[None], J])
 
         def backwards(theta: Any, x: Any, anchor: Any) -> Any:
-            return jnp.concatenate([self.function(theta, x)[None], jax.jacrev(lambda t: self.function(t, x))(theta).T])
+            return jnp.concatenate(
+                [self.differentiable(theta, x)[None], jax.jacrev(lambda t: self.differentiable(t, x))(theta).T]
+            )
 
         return jax.jit(backwards if self._backward else tangents, keep_unused=True)
 
@@ -148,7 +153,7 @@ class Exact:
         outer = jax.jacrev if self._backward else jax.jacfwd
 
         def second(theta: Any, x: Any, anchor: Any) -> Any:
-            return outer(first(lambda t: self.function(t, x)))(theta).transpose(1, 2, 0)
+            return outer(first(lambda t: self.differentiable(t, x)))(theta).transpose(1, 2, 0)
 
         return jax.jit(second, keep_unused=True)
 
@@ -160,7 +165,7 @@ class Exact:
         first = jax.jacrev if self._backward else jax.jacfwd
 
         def bend(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
-            return first(first(lambda t: -jnp.vdot(u, self.function(t, x))))(theta)
+            return first(first(lambda t: -jnp.vdot(u, self.differentiable(t, x))))(theta)
 
         return jax.jit(bend, keep_unused=True)
 

@@ -20,9 +20,9 @@ from raphson.model.densities.ready import Ready
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
-from raphson.model.likelihood.replay import accurate
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
+from raphson.model.replay import accurate
 from raphson.numeric import x64
 
 

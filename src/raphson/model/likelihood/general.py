@@ -24,8 +24,8 @@ from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compi
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
 from raphson.model.likelihood.parameters import Parameters
 from raphson.model.likelihood.predictors import Cut, cut
-from raphson.model.likelihood.replay import accurate
 from raphson.model.penalty import penalty_matrix
+from raphson.model.replay import accurate
 from raphson.numeric import anchor, x64
 
 AGREEMENT = 1e-9
@@ -108,7 +108,7 @@ class Plan:
     @cached_property
     def again(self) -> Callable[..., list[Any]]:
         """The traced function, special functions replaced."""
-        return accurate(self.traced.jaxpr)
+        return accurate(self.traced.jaxpr, len(self.layout.leaves))
 
     def origin(self, theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
         """The traced function itself, and its inputs."""

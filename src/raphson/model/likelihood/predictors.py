@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.likelihood.replay import betaln_calls, numbered, operate, run
+from raphson.model.replay import Replaced, numbered, operate, replaced, run
 
 DATA, AFFINE, NONLINEAR = "data", "affine", "nonlinear"
 
@@ -102,7 +102,7 @@ class Cut:
     places : number of an operation -> {which of its results: which of the values cut}.
     inputs : which parameter leaves are themselves cut: leaf -> value.
     marks : by operation, the marks of its results.
-    calls : of betaln.
+    replaced : operations that are done by other functions.
     """
 
     jaxpr: Any
@@ -111,7 +111,7 @@ class Cut:
     places: dict[int, dict[int, int]]
     inputs: dict[int, int]
     marks: tuple[tuple[str, ...], ...]
-    calls: dict[int, int]
+    replaced: Replaced
 
     @property
     def n_predictors(self) -> int:
@@ -152,7 +152,7 @@ class Cut:
                 return [None] * len(equation.outvars)
             return operate(equation, given)
 
-        replacing = numbered(self.calls, inner)
+        replacing = numbered(self.replaced, inner)
 
         def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
             nonlocal number
@@ -208,7 +208,7 @@ def cut(jaxpr: Any, n_leaves: int) -> Cut | None:
         places,
         {leaf: position[node.number] for leaf, node in enumerate(leaves) if node.number in position},
         tuple(tuple(node.mark for node in results) for results in graph.results),
-        betaln_calls(jaxpr),
+        replaced(jaxpr, n_leaves),
     )
 
 

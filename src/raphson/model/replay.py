@@ -4,19 +4,22 @@ JAX 0.10's ``betaln`` is off by up to 5e-7, the derivatives of its ``log_ndtr`` 
 derivatives in its shapes, ``gammainc`` and ``gammaincc`` no second ones; second derivatives of ``logaddexp``,
 ``expit``, ``softplus`` and ``log_sigmoid`` keep two digits at 30, those of ``erfcx`` eight at 100. All were held
 against mpmath, with gammaln, digamma, polygamma, ndtri, erfc, i0e, i1e, xlogy, expi and zeta, which are good as they
-are.
+are. Powers, logarithms and quotients that may meet a 0 or an infinity which no parameter moves have the derivatives of
+:mod:`raphson.model.powers`.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from raphson.autodiff.trace import CUSTOM, operation_name, walk
+from raphson.autodiff.trace import CUSTOM, closed, operation_name, walk
+from raphson.model.still import Marks, still_operations
 
 Visit = Callable[[Any, list[Any], Any], Sequence[Any]]
 
@@ -127,18 +130,40 @@ def _comes_from_betaln(equation: Any) -> bool:
     return any(frame.function_name == "betaln" and "jax" in frame.file_name for frame in traceback.frames)
 
 
-def accurate(jaxpr: Any) -> Callable[..., list[Any]]:
-    """A function of the flat inputs that runs a traced function with accurate special functions throughout."""
-    calls = betaln_calls(jaxpr)
+@dataclass(frozen=True)
+class Replaced:
+    """Which operations of a traced function are replaced, by number, beside those that :func:`operate` knows by name.
+
+    Attributes
+    ----------
+    betaln : as :func:`betaln_calls` finds them.
+    still : as :func:`raphson.model.still.still_operations` finds them.
+    """
+
+    betaln: dict[int, int]
+    still: Marks
+
+
+def replaced(jaxpr: Any, n_leaves: int) -> Replaced:
+    """What is replaced of a traced function f(parameter leaves..., data...)."""
+    return Replaced(betaln_calls(jaxpr), still_operations(jaxpr, n_leaves))
+
+
+def accurate(jaxpr: Any, n_leaves: int = 1) -> Callable[..., list[Any]]:
+    """A function of the flat inputs that runs a traced function with accurate special functions throughout.
+
+    Of the inputs the first `n_leaves` are the parameters.
+    """
+    these = replaced(jaxpr, n_leaves)
 
     def again(*inputs: Any, visit: Visit | None = None) -> list[Any]:
-        return run(jaxpr, inputs, numbered(calls, visit))
+        return run(jaxpr, inputs, numbered(these, visit))
 
     return again
 
 
-def numbered(calls: dict[int, int], inner: Visit | None = None) -> Visit:
-    """A visit that replaces the calls of betaln found by :func:`betaln_calls`, and leaves the others to `inner`."""
+def numbered(these: Replaced, inner: Visit | None = None) -> Visit:
+    """A visit that replaces what is replaced by number, and leaves the others to `inner`."""
     from raphson.model.incomplete import betaln
 
     number = -1
@@ -147,10 +172,91 @@ def numbered(calls: dict[int, int], inner: Visit | None = None) -> Visit:
     def visit(equation: Any, inputs: list[Any], site: Any) -> Sequence[Any]:
         nonlocal number, last, result
         number += 1
-        if number in calls:
-            last, result = calls[number], betaln(*inputs)
+        if number in these.betaln:
+            last, result = these.betaln[number], betaln(*inputs)
         if number <= last:
             return [result if number == last else None] * len(equation.outvars)
+        if number in these.still and not any(one is None for one in inputs):
+            return _still(equation, inputs, these.still[number])
         return operate(equation, inputs) if inner is None else inner(equation, inputs, site)
 
     return visit
+
+
+# --- zeros that no parameter moves ----------------------------------------------------------------------
+
+
+def with_limits(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A function f(θ, x) of ``jax.numpy`` with derivatives that hold where x = 0 meets a power; itself if none does."""
+    import jax
+
+    def again(theta: Any, x: Any) -> Any:
+        traced = jax.make_jaxpr(function)(theta, x)
+        marks = still_operations(traced, 1)
+        if not marks:
+            return function(theta, x)
+        (out,) = _run_still(traced, [theta, *jax.tree_util.tree_leaves(x)], marks)
+        return out
+
+    return again
+
+
+def _run_still(jaxpr: Any, inputs: Sequence[Any], marks: Marks) -> list[Any]:
+    return run(
+        closed(jaxpr), inputs, numbered(Replaced({}, marks), lambda equation, given, site: apply(equation, given))
+    )
+
+
+def _still(equation: Any, inputs: list[Any], mark: Any) -> list[Any]:
+    """The results of one operation that may meet a 0 which no parameter moves."""
+    from raphson.model import powers
+
+    name, p = equation.primitive.name, equation.params
+    if name in _CONTROLLED:
+        return _CONTROLLED[name](p, inputs, mark)
+    function = powers.in_place_of(name, p, mark)
+    if function is None or equation.outvars[0].aval.dtype.kind != "f":
+        return apply(equation, inputs)
+    return [function(*inputs)]
+
+
+def _scan(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[Any]:
+    import jax
+
+    a, b = p["num_consts"], p["num_consts"] + p["num_carry"]
+
+    def body(carry: list[Any], x: list[Any]) -> tuple[list[Any], list[Any]]:
+        out = _run_still(p["jaxpr"], [*inputs[:a], *carry, *x], marks[0])
+        return out[: b - a], out[b - a :]
+
+    options = {name: p[name] for name in ("length", "reverse", "unroll")}
+    carry, stacked = jax.lax.scan(body, inputs[a:b], inputs[b:], **options)
+    return [*carry, *stacked]
+
+
+def _while(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[Any]:
+    import jax
+
+    a, b = p["cond_nconsts"], p["cond_nconsts"] + p["body_nconsts"]
+    return jax.lax.while_loop(
+        lambda state: run(closed(p["cond_jaxpr"]), [*inputs[:a], *state])[0],
+        lambda state: _run_still(p["body_jaxpr"], [*inputs[a:b], *state], marks[0]),
+        inputs[b:],
+    )
+
+
+def _cond(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[Any]:
+    import jax
+
+    def branch(jaxpr: Any, own: Marks) -> Callable[..., list[Any]]:
+        return lambda *operands: _run_still(jaxpr, operands, own)
+
+    branches = [branch(jaxpr, own) for jaxpr, own in zip(p["branches"], marks, strict=True)]
+    return list(jax.lax.switch(inputs[0], branches, *inputs[1:]))
+
+
+_CONTROLLED: dict[str, Callable[[dict[str, Any], list[Any], Sequence[Marks]], list[Any]]] = {
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+}

@@ -1,0 +1,166 @@
+"""Powers, logarithms and quotients whose derivatives hold at 0 and at infinity, where those of the formulas are NaN.
+
+At x = 0 the curve A exp(−(x/τ)^β) is A whatever τ and β are, and its derivatives by these are 0. The chain rule has
+β a^(β−1) · ∂a/∂τ with a = x/τ = 0: for β < 1 that is ∞ · 0. So the functions here have other partial derivatives
+
+- where the base of a power with an infinite derivative is 0: there the derivative is 0. It is right where the base
+  does not move, whatever the parameters are. Where it does move, the power has a kink, and 0 is what its derivative
+  is on the side where a base such as max(1 − x/c, 0) stays at 0;
+- where the result is infinite: as 1/(1 + (x/c)^(−b)) shows, a curve can be finite all the same, if what is infinite
+  is divided by, or lies in an exponential. It stays infinite where the parameters move a little: the derivative is 0.
+
+Each derivative is written with the functions themselves, so that second and third derivatives keep to this, too, and
+the second derivative of a² at 0 is 2. They look at the values only, never at how these move: they can be
+differentiated backwards as well as forwards.
+"""
+
+# pyright: reportGeneralTypeIssues=false
+# (a function's derivative speaks of the function itself, in the decorator's argument)
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from raphson.model.special import Array, Function, with_derivatives
+
+
+def _kept(still: Array, rule: Function, *values: tuple[Array, float]) -> Array:
+    """0 where still; elsewhere the rule's value at these values, each with a harmless one to stand in for it."""
+    return jnp.where(still, 0.0, rule(*(jnp.where(still, harmless, value) for value, harmless in values)))
+
+
+def _power_by_base(a: Array, b: Array) -> Array:
+    # The stand-in for a is enough: b a^(b−1) is finite at a = 1.
+    ends = jnp.isinf(a) | jnp.isinf(b) | jnp.isinf(jnp.power(a, b))
+    return _kept(ends | ((a == 0) & (b < 1)), lambda a: jnp.where(ends, 0.0, b) * power(a, b - 1.0), (a, 1.0))
+
+
+def _power_by_exponent(a: Array, b: Array) -> Array:
+    ends = (a == 0) | jnp.isinf(a) | jnp.isinf(jnp.power(a, b))
+    return _kept(ends, lambda a: power(a, b) * jnp.log(a), (a, 1.0))
+
+
+@with_derivatives(_power_by_base, _power_by_exponent)
+def power(a: Array, b: Array) -> Array:
+    """a^b."""
+    return jnp.power(a, b)
+
+
+@with_derivatives(lambda a: _kept(a == 0, lambda a: 0.5 / root(a), (a, 1.0)))
+def root(a: Array) -> Array:
+    """The square root."""
+    return jnp.sqrt(a)
+
+
+@with_derivatives(lambda a: _kept((a == 0) | jnp.isinf(a), lambda a: cube_root(a) / (3.0 * a), (a, 1.0)))
+def cube_root(a: Array) -> Array:
+    """The cube root, of numbers of either sign."""
+    return jnp.cbrt(a)
+
+
+@with_derivatives(lambda a: _kept(a == 0, lambda a: -0.5 * reciprocal_root(a) / a, (a, 1.0)))
+def reciprocal_root(a: Array) -> Array:
+    """1/√a."""
+    return lax.rsqrt(a)
+
+
+@cache
+def whole_power(exponent: int) -> Function:
+    """a ↦ a^n for a whole number n."""
+
+    def slope(a: Array) -> Array:
+        if exponent == 0:
+            return jnp.zeros_like(a)
+        infinite = jnp.isinf(lax.integer_pow(a, exponent))
+        return _kept(infinite, lambda a: exponent * whole_power(exponent - 1)(a), (a, 1.0))
+
+    return with_derivatives(slope)(lambda a: lax.integer_pow(a, exponent))
+
+
+@with_derivatives(lambda a: _kept((a == 0) | jnp.isinf(a), lambda a: 1.0 / a, (a, 1.0)))
+def logarithm(a: Array) -> Array:
+    """log a."""
+    return jnp.log(a)
+
+
+@with_derivatives(lambda a: _kept((a == -1) | jnp.isinf(a), lambda a: 1.0 / (1.0 + a), (a, 0.0)))
+def logarithm_of_1_plus(a: Array) -> Array:
+    """log(1 + a)."""
+    return jnp.log1p(a)
+
+
+@with_derivatives(lambda a: _kept(jnp.isinf(jnp.exp(a)) | jnp.isinf(a), lambda a: exponential(a), (a, 0.0)))
+def exponential(a: Array) -> Array:
+    """e^a."""
+    return jnp.exp(a)
+
+
+@with_derivatives(
+    lambda a: _kept(jnp.isinf(jnp.exp2(a)) | jnp.isinf(a), lambda a: 0.6931471805599453 * exponential_of_2(a), (a, 0.0))
+)
+def exponential_of_2(a: Array) -> Array:
+    """2^a."""
+    return jnp.exp2(a)
+
+
+@with_derivatives(lambda a: _kept(jnp.isinf(a), lambda a: 1.0 / (1.0 + a * a), (a, 0.0)))
+def arctangent(a: Array) -> Array:
+    """arctan a."""
+    return jnp.arctan(a)
+
+
+@cache
+def product(first: bool, second: bool) -> Function:
+    """(a, b) ↦ a b, given which of the two may be infinite."""
+
+    def ends(a: Array, b: Array) -> Array:
+        return (jnp.isinf(a) if first else False) | (jnp.isinf(b) if second else False)
+
+    return with_derivatives(
+        lambda a, b: _kept(ends(a, b), lambda b: b, (b, 1.0)), lambda a, b: _kept(ends(a, b), lambda a: a, (a, 1.0))
+    )(lambda a, b: a * b)
+
+
+@cache
+def quotient(first: bool) -> Function:
+    """(a, b) ↦ a/b, where b may be 0 or infinite, given whether a may be infinite, too."""
+
+    def ends(a: Array, b: Array) -> Array:
+        return (b == 0) | jnp.isinf(b) | (jnp.isinf(a) if first else False)
+
+    return with_derivatives(
+        lambda a, b: _kept(ends(a, b), lambda b: 1.0 / b, (b, 1.0)),
+        lambda a, b: _kept(ends(a, b), lambda a, b: -(a / b) / b, (a, 1.0), (b, 1.0)),
+    )(lambda a, b: a / b)
+
+
+def in_place_of(name: str, parameters: dict[str, Any], infinite: tuple[bool, ...]) -> Function | None:
+    """The function here that does what one of JAX's primitives does; None if there is none.
+
+    Parameters
+    ----------
+    name, parameters : of the primitive.
+    infinite : which of its operands may be infinite.
+    """
+    if name in ("mul", "div"):
+        return product(*infinite) if name == "mul" else quotient(infinite[0])
+    if name in ("integer_pow", "square"):
+        return whole_power(parameters.get("y", 2))
+    return _ELEMENTARY.get(name)
+
+
+_ELEMENTARY: dict[str, Function] = {
+    "pow": lambda a, b: power(a, jnp.asarray(b, float)),
+    "sqrt": root,
+    "cbrt": cube_root,
+    "rsqrt": reciprocal_root,
+    "log": logarithm,
+    "log1p": logarithm_of_1_plus,
+    "exp": exponential,
+    "exp2": exponential_of_2,
+    "atan": arctangent,
+}
