@@ -4,8 +4,10 @@ import gc
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +250,7 @@ def python(*arguments: str, **options) -> subprocess.CompletedProcess:
 def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
     code = f"""
 import sys
+import time
 from raphson.cli import main
 try:
     main({arguments!r})
@@ -320,3 +323,52 @@ def test_json_and_summary_say_what_the_model_was_given(tmp_path, capsys) -> None
     from raphson import load
 
     assert str(load(tmp_path / "fit.json").summary()) == text.rstrip("\n")
+
+
+def interrupted(arguments: list[str], after: float | None) -> int:
+    """The exit code of a process that gets Ctrl-C so many seconds after its start, or at its first line of output."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        if after is None:
+            assert process.stdout is not None
+            process.stdout.readline()
+        else:
+            time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        return process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+@pytest.mark.parametrize("after", [0.1, 0.25, 0.4, 0.6, 0.9])
+def test_an_interrupt_ends_the_process_at_any_moment(after: float) -> None:
+    # -SIGINT where Python itself had not begun; 0 where the fit was done before.
+    assert interrupted(["-m", "raphson", "fit", FORMULA, BIRTHS, *BINOMIAL], after) in (130, -signal.SIGINT, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_an_interrupt_ends_what_does_not_listen() -> None:
+    code = """
+import sys, time
+from raphson import cli
+
+class Deaf:
+    def parse_args(self, arguments):
+        print("begun", flush=True)
+        while True:
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                pass
+
+cli._parser = Deaf
+sys.exit(cli.main())
+"""
+    assert interrupted(["-c", code], None) == 130

@@ -86,6 +86,30 @@ def test_the_default_penalty_is_that_of_logistic_regression(data):
     np.testing.assert_allclose(GLMClassifier().fit(X, y).coef_, peer.coef_, rtol=1e-4)
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize(("penalty", "factor"), [(1.0, 1.0), ("vector", 0.3)])
+def test_the_order_of_classes_does_not_matter(data, intercept, penalty, factor):
+    X, eta, rng = data
+    codes = (eta[:, None] + rng.logistic(size=(400, 1)) > [-1.2, 0.1, 1.3]).sum(1)
+    if penalty == "vector":
+        penalty = factor * np.array([0.0] * intercept + [1.0] * 3)
+    model = GLMClassifier(penalty=penalty, fit_intercept=intercept).fit(X, codes)
+    peer = LogisticRegression(C=1 / factor, tol=1e-10, max_iter=10_000, fit_intercept=intercept).fit(X, codes)
+    np.testing.assert_allclose(model.predict_proba(X), peer.predict_proba(X), atol=1e-5)
+    order = np.array([2, 0, 3, 1])
+    again = GLMClassifier(penalty=penalty, fit_intercept=intercept).fit(X, order[codes])
+    np.testing.assert_allclose(again.predict_proba(X)[:, order], model.predict_proba(X), atol=1e-9)
+
+
+def test_a_penalty_of_every_coefficient_is_taken_as_it_stands(data):
+    X, eta, rng = data
+    codes = (eta[:, None] + rng.logistic(size=(400, 1)) > [-0.7, 1.2]).sum(1)
+    P = np.tile([0.0, 1.0, 2.0, 3.0], 2)
+    model = GLMClassifier(penalty=P).fit(X, codes)
+    fit = rp.glm(codes, np.column_stack([np.ones(400), X]), family="multinomial", penalty=P)
+    np.testing.assert_allclose(model.fit_.params, fit.params, rtol=1e-9)
+
+
 def test_more_features_than_rows(data):
     X, eta, _ = data
     model = GLMRegressor().fit(X[:2], eta[:2])

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +35,8 @@ _NLS_OPTIONS = (
     *("start", "bounds", "fixed", "by", "loss", "scale", "weights", "weights_kind", "penalty", "missing"),
     *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter", "seed"),
 )
+_PATIENCE = 0.7
+"""Seconds that what runs has to end by itself after Ctrl-C."""
 _DEMO_FORMULA = "low ~ age + lwt + race + smoke"
 _FAMILIES = (
     "gaussian, binomial, poisson, gamma, inverse_gaussian, negative_binomial, tweedie(POWER), multinomial, "
@@ -48,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Those of the process if not given.
     """
+    if arguments is None:
+        _end_soon_after_an_interrupt()
     try:
         options = _parser().parse_args(arguments)
         with _one_line_warnings(), _collector_asleep():
@@ -55,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return _complain("interrupted", _INTERRUPTED)
+        code = _complain("interrupted", _INTERRUPTED)
+        if arguments is None:
+            os._exit(code)  # at once: Python's own end would wait for threads that compute
+        return code
     except BrokenPipeError:
         # Whoever read our output has seen enough (`raphson predict ... | head`). Python would complain
         # once more when it flushes standard output at its end: give it somewhere to write.
@@ -74,6 +83,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         text = f"unexpected {type(error).__name__}: {error}; RAPHSON_TRACEBACK=1 shows where: please report it"
         return _complain(text, BAD_INPUT)
+
+
+def _end_soon_after_an_interrupt() -> None:
+    """End the process within a second of Ctrl-C, whatever its main thread is doing.
+
+    That may be in a library, which sees nothing of signals until it returns, or be waiting for an import that the
+    interrupt itself has broken off. The signal is noted in a pipe the moment that it comes, where a thread reads it.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while os.read(read, 1) != bytes([signal.SIGINT]):
+            pass
+        time.sleep(_PATIENCE)
+        os._exit(_complain("interrupted", _INTERRUPTED))
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _fit(options: argparse.Namespace) -> int:
@@ -207,7 +235,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _fitted(formula: str, data: Any, arguments: dict[str, Any]) -> Any:
     # Compiling keeps no one waiting while the libraries that read the data are loaded.
-    ahead = threading.Thread(target=_compile_ahead, args=(arguments["family"],))
+    ahead: threading.Thread | None = threading.Thread(target=_compile_ahead, args=(arguments["family"],), daemon=True)
     ahead.start()
     try:
         import formulaic  # noqa: F401
@@ -222,8 +250,12 @@ def _fitted(formula: str, data: Any, arguments: dict[str, Any]) -> Any:
                 progress(**row)
 
             return glm(formula, data, progress=step, **arguments)
+    except KeyboardInterrupt:
+        ahead = None  # it may wait for an import that was broken off
+        raise
     finally:
-        ahead.join()  # a process that ends in the middle of compiling may not end well
+        if ahead is not None:
+            ahead.join()  # a process that ends in the middle of compiling may not end well
 
 
 def _compile_ahead(family: Any) -> None:

@@ -8,7 +8,7 @@ Needs scikit-learn: ``pip install "raphson[sklearn]"``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +18,9 @@ from raphson.data.masks import unmasked
 from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
 from raphson.fit import Fit
 from raphson.model import families
+from raphson.model.glm import INTERCEPTS
 from raphson.model.parameters import Parameters
+from raphson.model.penalty import penalty_matrix
 from raphson.numeric import x64
 
 try:
@@ -108,11 +110,15 @@ class _Linear(_Estimator):
                 names=names[:used],
                 weights=weight,
                 missing="raise",
-                penalty=self.penalty,
+                penalty=self._ridge(names[:used]),
                 method=self.method,
                 tol=self.tol,
                 max_iter=self.max_iter,
             )
+
+    def _ridge(self, names: Sequence[str]) -> Any:
+        """The penalty as the model takes it, for columns of these names."""
+        return self.penalty
 
     def _coefficients(self, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
         """Slopes (K, p) and intercepts (K,); 0 where a column was left out."""
@@ -226,7 +232,9 @@ class GLMClassifier(_Classifier, _Linear):
     link : of two classes: "logit", "probit", "cloglog", "cauchit", ...; more have the logit.
     penalty : ridge P of −½ βᵀPβ: a number (spares the intercept), a vector or a matrix. 1 by default, as the C = 1 of
         scikit-learn's LogisticRegression; None for maximum likelihood, under which classes that can be separated have
-        infinite coefficients, and a warning says so.
+        infinite coefficients, and a warning says so. Of K > 2 classes, all with coefficients of their own that add up
+        to 0, P is each one's ridge, so that their order does not matter; a vector or matrix with an entry for each of
+        the (K − 1)(p + 1) coefficients is P as it stands.
     fit_intercept : whether to add a column of ones.
     method, tol, max_iter : of the iteration, as in :func:`raphson.glm`.
 
@@ -276,6 +284,16 @@ class GLMClassifier(_Classifier, _Linear):
         self.fit_ = self._glm(X, codes, weight, family(link=self.link))
         self.coef_, self.intercept_ = self._coefficients(self.fit_)
         return self
+
+    def _ridge(self, names: Sequence[str]) -> Any:
+        # Among all coefficients β_k that give the same probabilities, Σ_k β_kᵀDβ_k is least where Σ_k β_k = 0. With
+        # γ_k = β_k − β_0, the coefficients that are fitted, it is then Σ γ_kᵀDγ_k − (Σ γ_k)ᵀD(Σ γ_k)/K: the quadratic
+        # form of (I − 11ᵀ/K) ⊗ D, in which no class is special.
+        K, p = len(self.classes_), len(names)
+        if K == 2 or self.penalty is None or np.shape(self.penalty)[:1] not in ((), (p,)):
+            return self.penalty
+        D = penalty_matrix(self.penalty, p, np.isin(list(names), INTERCEPTS))
+        return np.kron(np.eye(K - 1) - 1.0 / K, np.asarray(D))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         return self._probabilities(self._means(X))

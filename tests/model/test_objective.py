@@ -271,6 +271,20 @@ def test_scaling_keeps_the_right_hand_side():
     np.testing.assert_allclose(factorise(part).matrix, A.T @ A, rtol=1e-12)
 
 
+def test_row_roots_of_predictors_in_other_units():
+    rng = np.random.default_rng(3)
+    A = rng.normal(size=(2, 2, 5))
+    units = np.array([1e8, 1e-3])[:, None]
+    W, u = np.einsum("rkm,rlm->klm", A, A) * units[:, None] * units, rng.normal(size=(2, 5)) * units
+    roots, z = row_roots(W, u)
+    np.testing.assert_allclose(
+        np.einsum("rkm,rlm->klm", roots, roots) / units[:, None] / units, W / units[:, None] / units
+    )
+    np.testing.assert_allclose(np.einsum("rkm,rm->km", roots, z) / units, u / units)
+    # Here the second predictor's own information is negative, if small beside the first one's.
+    assert row_roots(np.array([[[1e16], [0.0]], [[0.0], [-0.1]]]), u[:, :1]) is None
+
+
 def test_row_roots():
     rng = np.random.default_rng(0)
     B = rng.normal(size=(6, 2, 2))

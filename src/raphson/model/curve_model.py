@@ -261,6 +261,7 @@ def nonlinear_model(
                 f"{what}: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); {remedy}"
             )
     y = np.asarray(read.data.response.values, dtype=float)
+    Gaussian().check_units(read.data.response.name, float(np.abs(y).max(initial=0.0)))
     n = len(y) if read.data.weights is None else int(np.count_nonzero(read.data.weights))
     if n < np.count_nonzero(movable) and penalty is None:
         raise DataError(

@@ -87,6 +87,8 @@ class GeneralisedLinearModel(Model):
     def _check_response(self, n: int, level: float, lowest: float, highest: float) -> None:
         """Check n responses of positive weight, by their mean and their range."""
         p = self.predictor.n_params
+        if n:
+            self.family.check_units(self.data.response.name, max(abs(lowest), abs(highest)))
         if n < p and self.penalty is None:
             raise DataError(
                 f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients. "

@@ -73,6 +73,7 @@ class NetworkModel(Model):
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
         known = everywhere(observations.family, isinstance(family, Family))
+        known.check_units(data.response.name, float(np.abs(observations.y).max(initial=0.0)))
         weight = data.weights
         if observations.size is not None:
             weight = observations.size if weight is None else weight * observations.size

@@ -497,6 +497,11 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             return None  # as with Huber's loss: no right-hand side makes up for the rows without information
         z = score[0] / np.where(nothing, 1.0, a)
         return a[None, None], z[None]
+    # Each predictor in units of its own, so that what is small beside another's information is not taken for rounding:
+    # W = D (V Λ Vᵀ) D. Powers of two round nothing.
+    largest = np.abs(np.einsum("kkm->km", W)).max(axis=1, initial=0.0)
+    D = np.exp2(np.round(0.5 * np.log2(np.where((largest > 0) & np.isfinite(largest), largest, 1.0))))
+    W, score = W / D[:, None, None] / D[:, None], score / D[:, None]
     values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)
     largest = np.maximum(values[:, -1:], 0.0)
     if (values < -1e-13 * largest).any():
@@ -510,4 +515,4 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     kept = (values > 1e-300) & ~rounding
     a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
     z = np.divide(projected, a, out=np.zeros_like(a), where=kept)
-    return np.transpose(vectors * a[:, None, :], (2, 1, 0)), z.T
+    return np.transpose(vectors * a[:, None, :], (2, 1, 0)) * D[:, None], z.T

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import raphson as rp
 from raphson.errors import DataError, ModelError
 from raphson.model import families, links
 from raphson.numeric import x64
@@ -280,3 +281,22 @@ def test_canonical_links_are_the_defaults():
         "quasipoisson": "log",
         "quasibinomial": "logit",
     }
+
+
+@pytest.mark.parametrize(
+    ("family", "unit"), [("gaussian", 1e-165), ("gaussian", 1e160), ("gamma", 1e-160), ("inverse_gaussian", 1e-110)]
+)
+def test_units_whose_squares_are_no_numbers(family, unit):
+    x = np.linspace(0, 1, 12)
+    y = 1.5 + np.cos(7 * x)
+    with pytest.raises(rp.DataError, match=r"its largest value in size is .* other units: divide it by"):
+        rp.glm(unit * y, np.column_stack([np.ones(12), x]), family=family)
+    with pytest.raises(rp.DataError, match="other units"):
+        rp.nls("y ~ a + b*x", {"x": x, "y": 1e-165 * y})
+
+
+def test_small_units_that_do_no_harm():
+    x = np.linspace(0, 1, 12)
+    X, y = np.column_stack([np.ones(12), x]), 1.5 + np.cos(7 * x)
+    one, small = rp.glm(y, X), rp.glm(1e-140 * y, X)
+    np.testing.assert_allclose(small.bse, 1e-140 * one.bse, rtol=1e-10)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Array = Any
 """A traced array in the traced methods."""
 
+LARGEST = 1e145
+"""Responses beyond this, or all below its inverse, have squares that are no numbers, or lose their digits."""
+
 ROWS_NAMED = 5
 """So many rows are named in a message about the data."""
 
@@ -265,6 +268,24 @@ class Family:
 
     def check_support(self, name: str, y: np.ndarray) -> None:
         """Raise a DataError where y is outside the support; may warn."""
+
+    def check_units(self, name: str, size: float) -> None:
+        """Refuse responses of which the largest in size is such that a dispersion would be 0 or infinite.
+
+        Raises
+        ------
+        DataError
+        """
+        if self.dispersion_fixed or not 0.0 < size < np.inf:
+            return
+        with np.errstate(all="ignore"):
+            needed = [size * size, float(self.variance(np.array(size)))]
+        if not all(LARGEST**-2 <= value <= LARGEST**2 for value in needed):
+            raise DataError(
+                f"response {name!r}: its largest value in size is {size:.3g}, and the squares or powers "
+                f"of such numbers {'vanish' if size < 1 else 'overflow'} in 64 bits, so that no dispersion and no "
+                f"standard error could be found. Measure the response in other units: divide it by {size:.0e}"
+            )
 
     def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Means (C, n) inside the domain from which to start, near the responses.

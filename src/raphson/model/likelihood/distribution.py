@@ -3,10 +3,10 @@ r"""The distribution of a response that a user's density describes: mean, quanti
 Which responses there are is found as for the expected information (:mod:`raphson.model.likelihood.expected`): levels,
 counts, or numbers of the unit interval, the half-line or the line. On the last three the density is tabulated at
 y = T(c + s sinh(π/2 sinh t)) for equally spaced t, where T is the logistic, the exponential or the identity and (c, s)
-are the row's own centre and spread, found by repetition. In t the density is smooth and dies away double exponentially
-(Takahasi and Mori 1974), so that sums are integrals to rounding; partial sums are corrected by Euler and Maclaurin's
-formula, and a quantile is found between the nodes by Newton's method. With the score u = ∂ log f/∂η, the mean's slope
-is E[y u].
+are the row's own centre and spread, found by repetition from its highest mode. In t the density is smooth and dies
+away double exponentially (Takahasi and Mori 1974), so that sums are integrals to rounding; partial sums are corrected
+by Euler and Maclaurin's formula, and a quantile is found between the nodes by Newton's method. With the score
+u = ∂ log f/∂η, the mean's slope is E[y u].
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import numpy as np
 
 from raphson.errors import ModelError
 from raphson.model.densities.ready import DENSITIES
-from raphson.model.likelihood.expected import CHUNK, COMPLETE, compiled_terms
+from raphson.model.likelihood.expected import COMPLETE
+from raphson.model.likelihood.modes import modes
+from raphson.model.likelihood.row_densities import COUNTS, LINE, NODES, POSITIVE, UNIT, RowDensities, Support
 from raphson.numeric import x64
 
 ROWS = 256
@@ -33,7 +35,11 @@ SEARCHES = 12
 LEFT_OUT = 1e-11
 """Probability of counts that may be left out."""
 
-MOST_COUNTS = 2**14
+CHUNK, MOST_COUNTS = 256, 2**15
+"""Counts that are added at a time, and at most."""
+
+BELOW = 8.0
+"""Widths of its highest mode below it from where on counts are tabulated."""
 
 
 _HERMITE = np.array(
@@ -48,20 +54,6 @@ _HERMITE = np.array(
 """Coefficients of x⁰ .. x⁵ of the quintics with value 1 at 1; slope 1 at 0, at 1; bend 1 at 0, at 1; else 0 there."""
 
 _HERMITE_SLOPES = np.pad(_HERMITE[:, 1:] * np.arange(1, 6), ((0, 0), (0, 1)))
-
-
-@dataclass(frozen=True)
-class Transformation:
-    """From the line onto the support."""
-
-    to: Callable[[np.ndarray], np.ndarray]
-    back: Callable[[np.ndarray], np.ndarray]
-    slope: Callable[[np.ndarray], np.ndarray]
-
-
-LINE = Transformation(lambda z: z, lambda y: y, lambda y: np.ones_like(y))
-POSITIVE = Transformation(np.exp, np.log, lambda y: y)
-UNIT = Transformation(lambda z: 1.0 / (1.0 + np.exp(-z)), lambda y: np.log(y) - np.log1p(-y), lambda y: y * (1.0 - y))
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ class Tabulated:
     mass_slope: np.ndarray | None = None
     bend: np.ndarray | None = None
     place: np.ndarray | None = None
-    transformation: Transformation | None = None
+    transformation: Support | None = None
 
     @property
     def mean(self) -> np.ndarray:
@@ -105,7 +97,7 @@ class Tabulated:
         for i, row in enumerate(self.below):
             at = np.minimum(np.searchsorted(row, p[i] * row[-1]), len(row) - 1)
             if self.bend is None:
-                out[i] = self.y[at]
+                out[i] = (self.y if self.y.ndim == 1 else self.y[i])[at]
             else:
                 out[i] = self._between(i, at, p[i] * row[-1])
         return out
@@ -151,7 +143,7 @@ def tabulate(family: Any, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.
     if levels is not None:
         rules.append(lambda eta, extra: _levels(family, eta, extra, len(levels)))
     elif (y == np.round(y)).all() and (y >= 0).all():
-        rules.append(lambda eta, extra: _counts(family, eta, extra))
+        rules.append(lambda eta, extra: _counts(family, eta, extra, y))
     if (y > 0).all():
         for transformation in (UNIT, POSITIVE) if (y < 1).all() else (POSITIVE,):
             rules.append(lambda eta, extra, T=transformation: _continuous(family, eta, extra, y, T))
@@ -182,17 +174,13 @@ def quantiles(tables: list[Tabulated], p: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def _filled(values: np.ndarray, size: int) -> np.ndarray:
-    """Rows up to `size`, the first one repeated: one number of rows is one compilation."""
-    return np.concatenate([values, np.repeat(values[:1], size - len(values), axis=0)])
-
-
 def _table(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Masses (m, r) and their slopes ∂mass/∂η = mass · u, (m, r, K), at responses (m, r) with weights (m, r)."""
-    m = eta.shape[1]
-    more = tuple(_filled(one, ROWS) for one in extra)
-    f, u = compiled_terms(family)(np.ascontiguousarray(_filled(eta.T, ROWS).T), _filled(y, ROWS), more)
-    f, u = np.asarray(f)[:m], np.asarray(u)[:m]
+    m, r = y.shape
+    panels = -(-r // NODES)
+    padded = np.concatenate([y, np.repeat(y[:, :1], panels * NODES - r, axis=1)], axis=1)
+    f, u = RowDensities(family, eta, extra).at(np.repeat(np.arange(m), panels), padded.reshape(-1, NODES))
+    f, u = f.reshape(m, -1)[:, :r], u.reshape(m, panels * NODES, -1)[:, :r]
     mass = np.where(np.isfinite(f), np.exp(f), 0.0) * w
     return mass, mass[:, :, None] * np.where(mass[:, :, None] > 0, u, 0.0)
 
@@ -218,11 +206,19 @@ def _levels(family: Any, eta: np.ndarray, extra: Any, count: int) -> Tabulated |
     return Tabulated(codes, mass, np.cumsum(mass, axis=1), _mean_slope(nodes, slope), slope.transpose(1, 2, 0))
 
 
-def _counts(family: Any, eta: np.ndarray, extra: Any) -> Tabulated | None:
+def _counts(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray) -> Tabulated | None:
+    m = eta.shape[1]
+    rows, place, left, _ = modes(RowDensities(family, eta, extra), COUNTS, y)
+    if len(np.unique(rows)) < m:
+        return None
+    # Far from 0 each row's counts begin below its modes. Heavier tails than that do not add up, and are refused.
+    low = np.full(m, np.inf)
+    np.minimum.at(low, rows, np.floor(np.maximum(place - BELOW * left, 0.0)))
+    low = np.where(low < CHUNK, 0.0, low)
     parts, slopes = [], np.zeros(eta.shape)
-    total = before = np.zeros(eta.shape[1])
+    total = before = np.zeros(m)
     for start in range(0, MOST_COUNTS, CHUNK):
-        nodes = np.broadcast_to(np.arange(start, start + CHUNK, dtype=float), (eta.shape[1], CHUNK)).copy()
+        nodes = low[:, None] + np.arange(start, start + CHUNK, dtype=float)
         mass, slope = _table(family, eta, extra, nodes, np.ones_like(nodes))
         parts.append(mass)
         slopes += _mean_slope(nodes, slope)
@@ -232,18 +228,20 @@ def _counts(family: Any, eta: np.ndarray, extra: Any) -> Tabulated | None:
         complete = np.abs(total - 1.0) < COMPLETE
         if complete.all() and (total - before < LEFT_OUT).all() | (np.abs(total - 1.0) < LEFT_OUT).all():
             table = np.concatenate(parts, axis=1)
-            return Tabulated(np.arange(table.shape[1], dtype=float), table, np.cumsum(table, axis=1), slopes)
-        if start and (total == before).all():
+            counts = low[:, None] + np.arange(table.shape[1], dtype=float)
+            return Tabulated(counts, table, np.cumsum(table, axis=1), slopes)
+        if start and (total == before).all() and (total > 0).any():
             return None
     return None
 
 
-def _nodes(T: Transformation, center: np.ndarray, spread: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
+def _nodes(T: Support, center: np.ndarray, spread: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
     """Responses (m, r), equally spaced by h in t, and dy/dt."""
     t = h * np.arange(-round(REACH / h), round(REACH / h) + 1)
     inner = 0.5 * np.pi * np.sinh(t)
-    y = T.to(center[:, None] + spread[:, None] * np.sinh(inner))
-    stretch = T.slope(y) * spread[:, None] * np.cosh(inner) * 0.5 * np.pi * np.cosh(t)
+    z = center[:, None] + spread[:, None] * np.sinh(inner)
+    y = T.to(z)
+    stretch = np.exp(T.log_slope(z)) * spread[:, None] * np.cosh(inner) * 0.5 * np.pi * np.cosh(t)
     inside = np.isfinite(y) & np.isfinite(stretch) & (stretch > 0)
     middle = y[:, [y.shape[1] // 2]]
     return np.where(inside, y, middle), np.where(inside, stretch, 0.0)
@@ -266,12 +264,13 @@ def _integrals(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum.accumulate(np.maximum(below, 0.0), axis=1), first
 
 
-def _continuous(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, T: Transformation) -> Tabulated | None:
-    z = T.back(y)
+def _continuous(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, T: Support) -> Tabulated | None:
     m = eta.shape[1]
-    low, middle, high = np.percentile(z, [16, 50, 84])
-    center = np.full(m, middle)
-    spread = np.full(m, 0.5 * (high - low) or float(np.std(z)) or 1.0)
+    rows, place, left, right = modes(RowDensities(family, eta, extra), T, y)
+    highest = np.searchsorted(rows, np.arange(m))
+    if len(np.unique(rows)) < m:
+        return None
+    center, spread = place[highest], np.maximum(left, right)[highest]
     for _ in range(SEARCHES):
         nodes, stretch = _nodes(T, center, spread, COARSE)
         mass, _ = _table(family, eta, extra, nodes, COARSE * stretch)

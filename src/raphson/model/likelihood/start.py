@@ -144,8 +144,11 @@ def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
     if (y > 0).all():
         logs = np.log(y)
         numbers += [float(logs.mean()), np.log(float(logs.std()) or 1.0)]
-    numbers += [2.0, -2.0, 1.0 / mean if mean else 3.0, 1.0 / spread, spread]
-    distinct = list(dict.fromkeys(round(number, 6) for number in numbers if np.isfinite(number)))
+    numbers += [2.0, -2.0, 1.0 / mean if mean else 3.0, 1.0 / spread, spread, -np.log(spread)]
+    if mean > 0:
+        numbers += [-np.log(mean)]
+    # Six digits, whatever the units of the response.
+    distinct = list(dict.fromkeys(float(f"{number:.6g}") for number in numbers if np.isfinite(number)))
     while len(distinct) ** K > MOST_TRIALS and len(distinct) > 3:
         distinct.pop()
     combinations = itertools.islice(itertools.product(distinct, repeat=K), MOST_TRIALS)
@@ -153,17 +156,28 @@ def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
 
 
 def _climb(objective: Objective, start: np.ndarray, steps: int = 50) -> np.ndarray:
-    """Near the maximum over constants: a few digits are enough."""
+    """Near the maximum over constants: a few digits are enough.
+
+    Each constant is measured by how far it moves for a row's log density to change by about 1, so that the units of
+    the response make no difference.
+    """
     from scipy.optimize import minimize
 
-    def both(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        found = objective.evaluate(theta)
-        return (-found.value, -found.score) if found.finite else (1e300, np.zeros_like(theta))
+    first = objective.evaluate(start, Need(kinds=("opg",)))
+    with np.errstate(all="ignore"):
+        unit = 1.0 / np.sqrt(np.diagonal(first.information["opg"].matrix) / first.rows) if first.finite else np.ones(1)
+    unit = np.where(np.isfinite(unit), unit, 1.0)
+
+    def both(z: np.ndarray) -> tuple[float, np.ndarray]:
+        found = objective.evaluate(start + unit * z)
+        return (-found.value, -unit * found.score) if found.finite else (1e300, np.zeros_like(z))
 
     with np.errstate(all="ignore"):
-        found = minimize(both, start, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-6})
-    better = np.isfinite(found.x).all() and found.fun < both(start)[0] and np.abs(found.x - start).max() < 50
-    return np.asarray(found.x) if better else start
+        found = minimize(
+            both, np.zeros_like(start), jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-6}
+        )
+    better = np.isfinite(found.x).all() and found.fun < both(np.zeros_like(start))[0] and np.abs(found.x).max() < 50
+    return start + unit * found.x if better else start
 
 
 def coefficients(model: LikelihoodModel, constants: np.ndarray) -> np.ndarray:
