@@ -289,3 +289,13 @@ def test_a_parameter_of_a_density_that_it_ignores():
 def test_one_level_is_no_order():
     refused("an ordered density expects at least two levels; got \\['2'\\]", "ordered_logit", "y ~ x",
             {"y": [2, 2, 2], "x": [1.0, 4, 3]})  # fmt: skip
+
+
+def test_no_status_of_a_likelihood_speaks_of_links_or_means():
+    from raphson.newton.status import Status
+
+    rng = np.random.default_rng(0)
+    model = rp.mle("zero_inflated_poisson", "y ~ 1", {"y": rng.poisson(2, 60) * (rng.random(60) > 0.3)})._model
+    for status in (Status.BOUNDARY, Status.SINGULAR, Status.SEARCH_FAILED, Status.STEP_LIMIT, Status.NOT_FINITE):
+        assert not {"link", "means", "coefficients"} & set(model.advice(status).replace(",", "").split()), status
+    assert "positive density" in model.advice(Status.BOUNDARY)

@@ -51,8 +51,7 @@ class Diagnosing(State):
             values = residuals.working(y, mean, rows.slope[0, 0])
         elif kind == "quantile":
             scale = self.dispersion if model.size is not None else self.dispersion / np.where(w > 0, w, 1.0)
-            lower, upper = self.family.cdf(y, mean, scale, model.size)
-            values = residuals.randomised_quantile(lower, upper, seed)
+            values = residuals.randomised_quantile(self.family.log_tails(y, mean, scale, model.size), seed)
         else:
             known = "deviance, pearson, response, working, quantile"
             raise ModelError(f"kind: expected one of {known}; got {kind!r}")

@@ -224,7 +224,7 @@ def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
     """The estimate with its status and note set right where it is no maximum, not identified, or at infinity."""
     result = found.result
     if not found.status.converged:
-        advice = found.note or found.status.advice
+        advice = found.note or model.advice(found.status)
         unbounded = _unbounded(model, result)
         if unbounded:
             return replace(found, note=f"{unbounded}; {advice}")
@@ -235,7 +235,7 @@ def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
     if found.status is Status.CONVERGED or found.status is Status.ROUNDING_FLOOR:
         running = _running(model, result)
         if _singular(model, result, result.free & ~running):
-            note = _unbounded(model, result) or _loose(model, result.theta) or Status.SINGULAR.advice
+            note = _unbounded(model, result) or _loose(model, result.theta) or model.advice(Status.SINGULAR)
             return replace(found, status=Status.SINGULAR, note=note)
         if running.any():
             return replace(found, status=Status.SEARCH_FAILED, note=_flat(model, result.theta, running))

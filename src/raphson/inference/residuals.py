@@ -6,6 +6,8 @@ which case y has the same shape. NaN stays NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import special
 
@@ -62,20 +64,22 @@ def working(y: np.ndarray, mean: np.ndarray, slope: np.ndarray) -> np.ndarray:
         return (y - mean) / slope
 
 
-def randomised_quantile(lower: np.ndarray, upper: np.ndarray, seed: int | None = 0) -> np.ndarray:
+def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | None = 0) -> np.ndarray:
     """Standard normal under the model: Φ⁻¹(a + v (b - a)), v uniform on (0, 1).
 
     Parameters
     ----------
-    lower, upper : ndarray, (n,)
-        a = P(Y < y) and b = P(Y <= y) at the fit. Equal for a continuous response: then nothing is random.
+    log_tails : four ndarrays, (n,)
+        Logarithms of a = P(Y < y), b = P(Y <= y), P(Y >= y) and P(Y > y) at the fit. Of a continuous response a = b:
+        then nothing is random.
     seed : int, optional
         The same seed gives the same residuals.
 
     Returns
     -------
     ndarray, (n,)
-        Finite: a probability that has rounded to 0 or 1 gives the outermost value a double can tell from it.
+        Infinite only for a response that the fit says cannot be. The quantile is taken of the logarithm of the
+        smaller tail, so that the farthest responses keep their order and their digits.
 
     Notes
     -----
@@ -84,10 +88,13 @@ def randomised_quantile(lower: np.ndarray, upper: np.ndarray, seed: int | None =
     Examples
     --------
     >>> import numpy as np
-    >>> randomised_quantile(np.array([0.5]), np.array([0.5])).tolist()
+    >>> randomised_quantile(np.log([[0.5], [0.5], [0.5], [0.5]])).tolist()
     [0.0]
     """
-    lower, upper = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
-    v = np.random.default_rng(seed).random(lower.shape)
-    probability = lower + v * (upper - lower)
-    return special.ndtri(np.clip(probability, np.finfo(float).tiny, 1.0 - 2.0**-53))
+    below, up_to, at_least, above = (np.asarray(one, dtype=float) for one in log_tails)
+    v = np.random.default_rng(seed).random(below.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 1 - v of the one end and v of the other, on either side; logaddexp of two -inf is -inf.
+        lower = np.logaddexp(np.log1p(-v) + below, np.log(v) + up_to)
+        upper = np.logaddexp(np.log1p(-v) + at_least, np.log(v) + above)
+        return np.where(lower < upper, special.ndtri_exp(lower), -special.ndtri_exp(upper))

@@ -13,6 +13,7 @@ import numpy as np
 from raphson.errors import DataError, ModelError
 from raphson.model import links
 from raphson.model.links import Link
+from raphson.model.tails import Tails
 
 if TYPE_CHECKING:
     from raphson.data import Response
@@ -437,6 +438,15 @@ class Family:
         """P(Y < y) and P(Y <= y): equal for a continuous response; for randomised quantile residuals.
 
         ``dispersion`` may be one number or one per row (dispersion over precision weight).
+        """
+        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals.")
+
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        """log P(Y < y), log P(Y <= y), log P(Y >= y) and log P(Y > y), each (n,): both tails, however far out.
+
+        Arguments as for :meth:`cdf`.
         """
         raise ModelError(f"The {self.name} family has no distribution function for quantile residuals.")
 

@@ -24,6 +24,7 @@ from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
 from raphson.model.special import log1p_unit, times
 from raphson.model.spread import binomial_terms
+from raphson.model.tails import Tails, log_beta_tails
 
 if TYPE_CHECKING:
     from raphson.data import Response
@@ -270,6 +271,26 @@ class Binomial(Family):
         trials = m.astype(np.int64)
         lower = np.where(below < 0, 0.0, bdtr(np.maximum(below, 0.0), trials, mean))
         return lower, bdtr(np.floor(k), trials, mean)
+
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        m = np.ones(np.shape(y)) if size is None else np.round(size)
+        k = m * np.asarray(y)
+        k = np.where(np.abs(k - np.round(k)) < 1e-6, np.round(k), k)
+
+        def from_count(k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """log P(Y >= k) = log I_p(k, m - k + 1), and log P(Y < k)."""
+            inner = (k >= 1) & (k <= m)
+            a, b = np.where(inner, k, 1.0), np.where(inner, m - k + 1.0, 1.0)
+            lower, upper = log_beta_tails(a, b, mean)
+            none, all_of_them = np.full(k.shape, -np.inf), np.zeros(k.shape)
+            start, end = np.where(k < 1, all_of_them, none), np.where(k < 1, none, all_of_them)
+            return np.where(inner, lower, start), np.where(inner, upper, end)
+
+        at_least, below = from_count(np.ceil(k))
+        above, up_to = from_count(np.floor(k) + 1.0)
+        return below, up_to, at_least, above
 
 
 @register()

@@ -18,6 +18,7 @@ from raphson.model.gamma_functions import log_minus_digamma, stirling_remainder
 from raphson.model.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
 from raphson.model.special import log1p_gap, log1p_gap_ratio, times, with_derivatives
 from raphson.model.spread import poisson_terms
+from raphson.model.tails import Tails, log_gamma_tails
 
 _LOG_2PI = 1.8378770664093453
 
@@ -172,6 +173,15 @@ class Gaussian(Family):
         p = ndtr((y - mean) / np.sqrt(dispersion))
         return p, p
 
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        from scipy.special import log_ndtr
+
+        z = (y - mean) / np.sqrt(dispersion)
+        lower, upper = log_ndtr(z), log_ndtr(-z)
+        return lower, lower, upper, upper
+
 
 @register()
 class Poisson(PositiveMean):
@@ -269,6 +279,14 @@ class Poisson(PositiveMean):
         y = np.asarray(y, dtype=np.float64)
         below = np.ceil(y) - 1.0
         return np.where(below < 0, 0.0, pdtr(np.maximum(below, 0.0), mean)), pdtr(np.floor(y), mean)
+
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        # P(Y >= k) = P(k, mu), the incomplete gamma function
+        at_least, below = log_gamma_tails(np.ceil(y), mean)
+        above, up_to = log_gamma_tails(np.floor(y) + 1.0, mean)
+        return below, up_to, at_least, above
 
 
 @register()
@@ -410,6 +428,13 @@ class Gamma(PositiveMean):
         p = gammainc(shape, shape * y / mean)
         return p, p
 
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        shape = 1.0 / np.asarray(dispersion)
+        lower, upper = log_gamma_tails(shape, shape * y / mean)
+        return lower, lower, upper, upper
+
 
 @with_derivatives(None, lambda y, x: -0.5 * (y - 1.0 / jnp.sqrt(x)))
 def _canonical_inverse_gaussian(y: Array, x: Array) -> Array:
@@ -496,6 +521,24 @@ class InverseGaussian(PositiveMean):
         upper = np.exp(2.0 / (dispersion * mean) + log_ndtr(-root * (y / mean + 1.0)))
         p = ndtr(root * (y / mean - 1.0)) + upper
         return p, p
+
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        # With a = r (y/mu - 1) and b = r (y/mu + 1) the factor exp(2/(phi mu)) is phi(a)/phi(b), so that the
+        # tails are Phi(a) + phi(a) m(b) and phi(a) [m(a) - m(b)] with Mills's ratio m(x) = Phi(-x)/phi(x), which
+        # is sqrt(pi/2) erfcx(x/sqrt 2).
+        from scipy.special import erfcx, log_ndtr
+
+        root = 1.0 / np.sqrt(dispersion * y)
+        a, b = root * (y / mean - 1.0), root * (y / mean + 1.0)
+        density = -0.5 * a * a - 0.5 * _LOG_2PI
+        mills = np.sqrt(np.pi / 2) * erfcx(b / np.sqrt(2))
+        lower = np.logaddexp(log_ndtr(a), density + np.log(mills))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            far = density + np.log(np.sqrt(np.pi / 2) * erfcx(a / np.sqrt(2)) - mills)
+        upper = np.where(lower < -1.0, np.log1p(-np.exp(np.minimum(lower, -1.0))), far)
+        return lower, lower, upper, upper
 
 
 def mean_deviance(

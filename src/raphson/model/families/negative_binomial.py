@@ -21,6 +21,7 @@ from raphson.model.families.exponential import (
 from raphson.model.gamma_functions import log_parallel, stirling_remainder, theta_log1p
 from raphson.model.links import Link
 from raphson.model.special import sigmoid, with_derivatives
+from raphson.model.tails import Tails, log_beta_tails
 
 
 @with_derivatives(lambda mean, theta: 1.0 / (1.0 + mean / theta), None)
@@ -240,6 +241,17 @@ class NegativeBinomial(PositiveMean):
         below = np.ceil(y) - 1.0
         lower = np.where(below < 0, 0.0, betainc(theta, np.maximum(below, 0.0) + 1.0, p))
         return lower, betainc(theta, np.floor(y) + 1.0, p)
+
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        # P(Y < k) = I_p(theta, k) with p = theta/(theta + mu)
+        theta = self._known()
+        p = theta / (theta + np.asarray(mean))
+        k = np.ceil(y)
+        below, at_least = log_beta_tails(np.asarray(theta), np.maximum(k, 1.0), p)
+        up_to, above = log_beta_tails(np.asarray(theta), np.floor(y) + 1.0, p)
+        return np.where(k < 1, -np.inf, below), up_to, np.where(k < 1, 0.0, at_least), above
 
 
 def _log_ratio(gap: np.ndarray, ratio: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from raphson.model.families.exponential import (
 )
 from raphson.model.links import Link
 from raphson.model.special import with_derivatives
+from raphson.model.tails import Tails
 
 
 @with_derivatives(None, None, None, lambda c1, c2, p, m: two_powers((1.0 - p) * c1, (2.0 - p) * c2, p, m))
@@ -173,6 +174,14 @@ class Tweedie(PositiveMean):
             # Stable distributions: their series alternate and cancel, so no density is offered.
             return np.full(np.shape(y), np.nan)
         return _series_at_mean(np.asarray(y, dtype=np.float64), p, dispersion / weight)
+
+    def log_tails(
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
+    ) -> Tails:
+        named = self._named()
+        if named is None:
+            return super().log_tails(y, mean, dispersion, size)
+        return named.log_tails(y, mean, dispersion, size)
 
     def sample(
         self,

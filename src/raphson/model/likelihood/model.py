@@ -22,6 +22,20 @@ MOST_NUMBERS = 2**23
 """Second derivatives held for one block: 64 MiB."""
 
 
+ADVICE = {
+    "boundary": (
+        "the iteration ended at the edge of where every row has a positive density; where that is not meant, write the "
+        "parameters so that none can leave it, as with the log of a scale or the logit of a share, or begin elsewhere "
+        "with start="
+    ),
+    "singular": (
+        "the information is singular where the iteration stands: begin nearer the maximum with start=, rescale extreme "
+        "values, or write the likelihood with fewer parameters"
+    ),
+}
+"""What a status means for a likelihood, where that differs from what it means in general."""
+
+
 @dataclass(frozen=True)
 class SharedPredictor(LinearPredictor):
     """Linear predictors that may share parameters: η_k = X_k θ[shared_k] + offset_k.
@@ -223,6 +237,9 @@ class LikelihoodModel(Model):
         """(K, K, n) weighted E[W] at θ."""
         parts = [self.family.expected(block, self.predictor.eta(block, theta)) for block in self.blocks]
         return np.concatenate(parts, axis=-1)
+
+    def advice(self, status: Any) -> str:
+        return str(ADVICE.get(status.value, status.advice))
 
     def deviance(self, rows: RowTable) -> float:
         """NaN: without a mean there is no saturated model to compare with."""

@@ -1,0 +1,82 @@
+"""Logarithms of tail probabilities, where the probabilities themselves are below the smallest double.
+
+Each is taken from SciPy as long as it is a number, and from the terms of its series beyond, all of one sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import special
+
+SMALLEST = 1e-290
+"""Probability below which its logarithm is summed."""
+
+TERMS = 20_000
+
+Tails = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""log P(Y < y), log P(Y ≤ y), log P(Y ≥ y) and log P(Y > y), each (n,)."""
+
+
+def log_gamma_tails(shape: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log P(a, x) and log Q(a, x), the regularised incomplete gamma functions, for a ≥ 0 and x ≥ 0.
+
+    Below x = a, P is x^a e^-x/Γ(a + 1) times Σ x^n/((a + 1) ... (a + n)) (NIST DLMF 8.11.4); above, Q is
+    x^a e^-x/Γ(a) times a continued fraction (8.9.2).
+    """
+    a, x = np.broadcast_arrays(np.asarray(shape, dtype=float), np.asarray(x, dtype=float))
+    base = special.xlogy(a, x) - x - special.gammaln(a + 1.0)
+    lower = _beyond(special.gammainc(a, x), lambda i: base[i] + np.log(_series(lambda n: x[i] / (a[i] + n))), x > 0)
+    upper = _beyond(special.gammaincc(a, x), lambda i: base[i] + np.log(a[i] * _fraction(a[i], x[i])), a > 0)
+    return lower, upper
+
+
+def log_beta_tails(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log I_x(a, b) and log(1 − I_x(a, b)), the regularised incomplete beta function.
+
+    I_x = x^a (1 − x)^b/(a B(a, b)) Σ (a + b)_n/(a + 1)_n x^n (NIST DLMF 8.17.8), and 1 − I_x(a, b) = I_{1−x}(b, a).
+    """
+    a, b, x = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (a, b, x)))
+
+    def far(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        def of(i: np.ndarray) -> np.ndarray:
+            p, q, z = a[i], b[i], x[i]
+            total = np.log(_series(lambda n: (p + q + n - 1.0) / (p + n) * z))
+            return special.xlogy(p, z) + special.xlog1py(q, -z) - np.log(p) - special.betaln(p, q) + total
+
+        return of
+
+    lower = _beyond(special.betainc(a, b, x), far(a, b, x), x > 0)
+    upper = _beyond(special.betaincc(a, b, x), far(b, a, 1.0 - x), x < 1)
+    return lower, upper
+
+
+def _beyond(probability: np.ndarray, far: Callable[[np.ndarray], np.ndarray], possible: np.ndarray) -> np.ndarray:
+    """The logarithm of a probability: by `far` of the places where it is below what a double holds."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = np.array(np.log(probability), ndmin=1)
+        places = np.flatnonzero(np.ravel((probability < SMALLEST) & possible))
+        if len(places):
+            out[places] = far(places)
+    return out
+
+
+def _series(ratio: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Σ over n ≥ 0 of the products ratio(1) ... ratio(n), which falls to below 1 in the tail."""
+    term = np.ones_like(ratio(1))
+    total = term.copy()
+    for n in range(1, TERMS):
+        term = term * ratio(n)
+        total += term
+        if not (term > 1e-17 * total).any():
+            break
+    return total
+
+
+def _fraction(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """1/(x + 1 − a − 1(1 − a)/(x + 3 − a − ...)), from its far end, for x above a."""
+    rest = np.zeros_like(x)
+    for n in range(400, 0, -1):
+        rest = n * (n - a) / (x + 2.0 * n + 1.0 - a + rest) * -1.0
+    return 1.0 / (x + 1.0 - a + rest)
