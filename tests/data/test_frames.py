@@ -228,3 +228,11 @@ def test_importing_the_floor_is_light():
 
     code = "import sys, raphson.data; print([m for m in ('pandas', 'formulaic', 'narwhals', 'tabmat', 'pyarrow', 'scipy') if m in sys.modules])"  # noqa: E501
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("formula", ["y ~ g", "y ~ C(k)"])
+def test_a_factor_of_too_many_levels_is_refused_at_once(formula):
+    k = np.tile(np.arange(10_001), 2)
+    data = {"y": np.ones(len(k)), "g": [f"g{one}" for one in k], "k": k}
+    with pytest.raises(DataError, match=r"has 10001 levels, and a factor may have 10000: .* would take 0.8 GB"):
+        from_formula(formula, data)

@@ -153,3 +153,18 @@ def test_a_parameter_of_negative_curvature_is_not_taken_for_one_at_its_maximum(c
         lambda v: N @ v, np.diag(N).copy(), np.array([1e-9, 5.0, 1e-9]), np.ones(3, dtype=bool), 1e-10
     )
     assert found.step[1] > 0.5 and found.decrement > 1
+
+
+def test_a_matrix_is_factored_once(monkeypatch):
+    """The last step, the condition number and the covariance need the factor of one matrix."""
+    from raphson.newton import solve
+
+    made, cholesky = [], solve._cholesky
+    monkeypatch.setattr(solve, "_cholesky", lambda M, free: made.append(free.sum()) or cholesky(M, free))
+    part, every = Gram(np.array([[4.0, 2.0], [2.0, 3.0]])), np.array([True, True])
+    step = solve.direction(part, np.array([1.0, 2.0]), every)
+    assert solve.factorise(part) is step.factor and made == [2]
+    np.testing.assert_allclose(step.step, np.linalg.solve(part.matrix, [1.0, 2.0]), rtol=1e-14)
+    damped = solve.direction(part, np.array([1.0, 2.0]), every, damping=1.0)
+    np.testing.assert_allclose(damped.step, np.linalg.solve([[8.0, 2.0], [2.0, 6.0]], [1.0, 2.0]), rtol=1e-14)
+    assert solve.factorise(part, np.array([True, False])).root.shape == (1, 1) and made == [2, 2, 1]

@@ -27,6 +27,9 @@ from raphson.errors import DataError, FormulaError
 
 _ID_LIKE = 50
 
+MOST_LEVELS = 10_000
+"""A column with more different values than this is no factor: the information of its columns alone has 0.8 GB."""
+
 
 def from_formula(
     formula: str,
@@ -255,6 +258,13 @@ def refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -
 
     So is one of numbers that something has spoilt: see :func:`raphson.data.numbers_in_text.check_text`.
     """
+    if isinstance(variable, Levels) and len(variable.labels) > MOST_LEVELS:
+        count = len(variable.labels)
+        raise DataError(
+            f"{expression.text!r} has {count} levels, and a factor may have {MOST_LEVELS}: its information matrix "
+            f"would take {8e-9 * count**2:.1f} GB, several times over. Group the rare levels, take the group means off "
+            "the response and the covariates (a within-group regression), or leave it out if it is an identifier"
+        )
     if not (isinstance(variable, Levels) and variable.origin == "text" and isinstance(expression.tree, ast.Name)):
         return
     check_text(variable.labels, variable.codes, expression.tree.id, n_rows, f"write C({expression.text})")

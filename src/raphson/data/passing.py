@@ -14,7 +14,7 @@ import numpy as np
 
 from raphson.data.evaluate import States
 from raphson.data.extras import check_nonnegative, take
-from raphson.data.frames import Asked, Reading, describe, make_plan, refuse_identifier
+from raphson.data.frames import MOST_LEVELS, Asked, Reading, describe, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.parquet import READERS, Stream
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 50_000
 """About how many rows the sample has, spread evenly over the data."""
-
-MOST_LEVELS = 10_000
-"""A column of text with more different values than this is no factor."""
 
 
 @dataclass(frozen=True)

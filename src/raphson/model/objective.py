@@ -35,9 +35,17 @@ Kind = Literal["observed", "expected", "opg"]
 
 @dataclass(frozen=True)
 class Gram:
-    """M itself."""
+    """M itself.
+
+    Attributes
+    ----------
+    matrix : (p, p).
+    factors : what solvers have made of it, by the columns that took part: of thousands of columns a factor takes
+        seconds, and the last step's serves the condition number and the covariance too.
+    """
 
     matrix: np.ndarray
+    factors: dict[bytes, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __add__(self, other: Gram) -> Gram:
         return Gram(self.matrix + other.matrix)

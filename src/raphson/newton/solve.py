@@ -171,10 +171,18 @@ def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | Non
     if isinstance(part, Gram):
         p = len(part.matrix)
         free = np.ones(p, dtype=bool) if free is None else free
-        return _cholesky(part.matrix, free)
+        return _gram_factor(part, free)
     p = part.triangle.shape[1] - 1
     free = np.ones(p, dtype=bool) if free is None else free
     return _triangle(part.triangle, free, part.bend)[0]
+
+
+def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
+    """The factor of a matrix on its free columns, made once."""
+    key = free.tobytes()
+    if key not in part.factors:
+        part.factors[key] = _cholesky(part.matrix, free)
+    return part.factors[key]
 
 
 def _cholesky(M: np.ndarray, free: np.ndarray) -> Factor | None:
@@ -268,9 +276,8 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
     """
     if isinstance(part, Gram):
         M = part.matrix
-        if damping:
-            M = M + damping * np.diag(np.abs(M.diagonal()))
-        factor = _cholesky(M, free)
+        damped = M + damping * np.diag(np.abs(M.diagonal())) if damping else None
+        factor = _gram_factor(part, free) if damped is None else _cholesky(damped, free)
         if factor is None:
             return None
         half = factor.half_solve(score)
