@@ -339,3 +339,24 @@ def test_whole_numbers_are_numbers_where_nothing_is_picked() -> None:
 def test_a_linear_parameter_near_zero_is_placed() -> None:
     found = rp.nls("y ~ a + b*x", {"x": [-2.0, -1, 0, 1, 2], "y": [1.0, 1.2, 0.9, 1.2, 1.0]})
     assert found.bse["b"] > 0.04 and "does not change" not in found.message and "infinity" not in found.message
+
+
+LOBLOLLY = {  # R's data set: heights (feet) of loblolly pines at six ages, with asymptote and rate by golden sections
+    329: ([3.93, 9.34, 26.08, 37.79, 48.31, 56.43], 315.04, 31.8633),
+    309: ([4.81, 11.20, 28.66, 41.66, 53.31, 63.05], 357.21, 26.9396),
+}
+
+
+@pytest.mark.parametrize("tree", LOBLOLLY)
+def test_a_search_does_not_fit_rounding(tree) -> None:
+    height, top, rss = LOBLOLLY[tree]
+    found = rp.nls("h ~ Asym*(1 - exp(-exp(lrc)*age))", {"age": [3, 5, 10, 15, 20, 25], "h": height})
+    assert found.converged
+    np.testing.assert_allclose([found.params["Asym"], found.rss], [top, rss], rtol=1e-4)
+
+
+def test_a_start_among_rounding_is_left() -> None:
+    height, top, rss = LOBLOLLY[329]
+    data = {"age": [3, 5, 10, 15, 20, 25], "h": height}
+    found = rp.nls("h ~ Asym*(1 - exp(-exp(lrc)*age))", data, start={"Asym": 4.7e16, "lrc": -37.5352})
+    np.testing.assert_allclose([found.params["Asym"], found.rss], [top, rss], rtol=1e-4)

@@ -43,3 +43,20 @@ def test_sums_of_squares_without_projection() -> None:
 def test_of_many_rows_some_are_read(n) -> None:
     made, *_ = screen(n, [True, False, True, True, False])
     assert len(made.y) == ROWS[-1] and np.isfinite(made(POINTS)[:2]).all()
+
+
+def test_a_staircase_of_rounding_is_no_candidate() -> None:
+    curve = parse_curve("a*(1 - exp(-exp(c)*x))", ["x"], "formula")
+    predictor = NonlinearPredictor(curve_derivatives(curve, ("x",), ("a", "c")), 2, True)
+    x, y = np.array([3.0, 5, 10, 15, 20, 25]), np.array([3.93, 9.34, 26.08, 37.79, 48.31, 56.43])
+    made = Screen(predictor, x[:, None], y, np.ones(6), np.array([True, False]))
+    found = made(np.array([[1.0, -4.8], [1.0, -15.0], [1.0, -37.5]]))
+    assert np.isfinite(found[:2]).all() and not np.isfinite(found[2])
+
+
+def test_data_on_the_curve_are_not_rounding() -> None:
+    x = np.linspace(0, 4, 50)
+    y = 2 * np.exp(-0.5 * x) + 1 - 0.3 * np.log(1 + x)
+    predictor = NonlinearPredictor(curve_derivatives(CURVE, ("x",), NAMES), 5, True)
+    made = Screen(predictor, x[:, None], y, np.ones(50), np.array([True, False, True, True, False]))
+    assert made(POINTS[:1])[0] < 1e-24

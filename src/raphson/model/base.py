@@ -270,6 +270,10 @@ class Model:
         """Other places to start from, the most promising first; others again for each number."""
         return []
 
+    def sound(self, theta: np.ndarray) -> bool:
+        """Whether the likelihood at θ is that of the model, rather than of its rounding."""
+        return True
+
     def relabelled(self, theta: np.ndarray) -> np.ndarray | None:
         """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
         return None

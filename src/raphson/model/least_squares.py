@@ -385,6 +385,13 @@ class NonlinearModel(Model):
         found.sort(key=lambda evaluation: -evaluation.value)
         return [evaluation.theta for evaluation in found[:count]]
 
+    def sound(self, theta: np.ndarray) -> bool:
+        """Whether the rounding of the curve is small against what it leaves of the data: else ℓ is luck."""
+        screen = Screen(self.curve, self.data.X, self.y, self.row_weight, self.projected)
+        residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
+        with np.errstate(all="ignore"):
+            return bool(screen.sound(theta[None], np.array([np.linalg.norm(residual)]))[0])
+
     def robust_starts(self, count: int) -> list[np.ndarray]:
         """Places that outliers do not decide: the user's start, and the best of a search by Cauchy's criterion.
 

@@ -21,10 +21,14 @@ from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
 from raphson.model.replay import with_limits
+from raphson.model.rounding import AMPLIFIED, shaken
 from raphson.numeric import anchor, x64
 
 MANY = 256
 """Points at which a curve is evaluated in one compiled call."""
+
+FEW = 64
+"""Points at which the rounding of a curve is measured in one compiled call."""
 
 
 class Derivatives(Protocol):
@@ -36,6 +40,10 @@ class Derivatives(Protocol):
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
         """f above its derivatives by each parameter, (1 + p, size)."""
+        ...
+
+    def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
+        """How far rounding puts f off at each of the points (m, p), (m, size)."""
         ...
 
     def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
@@ -109,6 +117,19 @@ class Exact:
             return jax.vmap(lambda theta: self.function(theta, x))(points)
 
         return jax.jit(many, keep_unused=True)
+
+    @cached_property
+    def _rounding(self) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        off = shaken(self.function)
+
+        def rounding(points: Any, x: Any, anchor: Any) -> Any:
+            one = jax.vmap(lambda theta: jnp.abs(off(theta, x) - self.function(theta, x)) / AMPLIFIED)
+            return one(points)
+
+        return jax.jit(rounding, keep_unused=True)
 
     @cached_property
     def _tangents(self) -> Any:
@@ -201,12 +222,18 @@ class Exact:
         return self._run(self._second, theta, x)
 
     def many(self, points: np.ndarray, x: Any) -> np.ndarray:
+        return self._batches(self._many, MANY, points, x)
+
+    def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
+        return self._batches(self._rounding, FEW, points, x)
+
+    def _batches(self, compiled: Any, size: int, points: np.ndarray, x: Any) -> np.ndarray:
         # Always the same number of points, so that it compiles once.
         out = []
-        for i in range(0, len(points), MANY):
-            some = points[i : i + MANY]
-            filled = np.concatenate([some, np.repeat(some[:1], MANY - len(some), axis=0)])
-            out.append(self._run(self._many, filled, x)[: len(some)])
+        for i in range(0, len(points), size):
+            some = points[i : i + size]
+            filled = np.concatenate([some, np.repeat(some[:1], size - len(some), axis=0)])
+            out.append(self._run(compiled, filled, x)[: len(some)])
         return np.concatenate(out)
 
 
@@ -281,6 +308,9 @@ class Finite:
         size = max(np.size(values) for values in out)
         return np.stack([np.broadcast_to(values, (size,)) for values in out])
 
+    def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
+        return np.zeros((len(points), 1))  # what the noise of its values does is watched in the iteration
+
     def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         count = len(self.value(theta, x))
         M = np.asarray(differentiate(lambda t: -float(u[:count] @ self.value(t, x)), theta, order=2).value)
@@ -334,6 +364,9 @@ class Absent:
         return self.value(theta, x)
 
     def many(self, points: np.ndarray, x: Any) -> np.ndarray:
+        return self.value(points[0], x)
+
+    def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
         return self.value(points[0], x)
 
 

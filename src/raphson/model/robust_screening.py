@@ -43,12 +43,18 @@ class RobustScreen(Screen):
         self.random = np.random.default_rng(seed)
         self._smallest = SMALLEST * float(np.sqrt(np.mean((self.root * self.y) ** 2))) + 1e-300
 
-    def _some(self, points: np.ndarray) -> np.ndarray:
-        good, r, A, _ = self._parts(points)
-        out = np.full(len(points), np.inf)
+    def _some(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        good, r, A, length = self._parts(points)
+        out, beta, size = (
+            np.full(len(points), np.inf),
+            np.zeros((len(points), A.shape[2])),
+            np.full(len(points), np.inf),
+        )
         if good.any():
-            out[good] = self._alternated(r, A, self._begun(r, A, np.arange(len(r)) % 2 == 1))[0]
-        return out
+            begun = self._begun(r, A, np.arange(len(r)) % 2 == 1)
+            out[good], scaled, scale = self._alternated(r, A, begun)
+            beta[good], size[good] = scaled / length, scale * np.sqrt((self.root > 0).sum())
+        return out, beta, size
 
     def solved(self, points: np.ndarray) -> np.ndarray:
         """The points (m, p) with their linear parameters at the best that fits to many draws of a few rows lead to."""
@@ -61,7 +67,7 @@ class RobustScreen(Screen):
                 good, r, A, length = self._parts(some)
                 few = np.repeat(np.arange(len(r)), SUBSETS)
                 drawn = np.arange(len(few)) % SUBSETS > 0
-                value, beta = self._alternated(r[few], A[few], self._begun(r[few], A[few], drawn))
+                value, beta, _ = self._alternated(r[few], A[few], self._begun(r[few], A[few], drawn))
                 best = np.argmin(value.reshape(len(r), SUBSETS), axis=1) + SUBSETS * np.arange(len(r))
                 out[i + np.flatnonzero(good)[:, None], self.linear] = beta[best] / length
         return out
@@ -78,8 +84,10 @@ class RobustScreen(Screen):
         weight[drawn] = order <= rank[:, None]
         return weight
 
-    def _alternated(self, r: np.ndarray, A: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The criterion (m,) and β (m, q), after some rounds of Lange, Little and Taylor's algorithm."""
+    def _alternated(
+        self, r: np.ndarray, A: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The criterion (m,), β (m, q) and s (m,), after some rounds of Lange, Little and Taylor's algorithm."""
         used = self.root > 0
         beta, left = np.zeros((len(r), A.shape[2])), r
         size = np.ones(len(r))
@@ -92,4 +100,4 @@ class RobustScreen(Screen):
             size = np.maximum(np.median(np.abs(left[:, used]), axis=1), self._smallest)
             weight = 2.0 / (1.0 + left**2 / size[:, None] ** 2) * used
         value = np.sum(np.log1p(left[:, used] ** 2 / size[:, None] ** 2), axis=1) + used.sum() * np.log(size)
-        return np.where(np.isfinite(value), value, np.inf), beta
+        return np.where(np.isfinite(value), value, np.inf), beta, size

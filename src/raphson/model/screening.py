@@ -6,10 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.nonlinear import MANY, NonlinearPredictor
+from raphson.model.nonlinear import FEW, MANY, NonlinearPredictor
 
 ROWS = (64, 256, 512)
 """Numbers of rows that a screening reads, by which it is compiled; of more rows it takes some, spread evenly."""
+
+LOOKS = 12
+"""Times, at most, that the best points are looked at for rounding."""
+
+ROUGH = 1e-4
+"""Rounding over residuals, both as lengths, from which on a sum of squares is luck."""
+
+UNAVOIDABLE = 1e-12
+"""Rounding over responses that is never held against a curve."""
 
 
 class Screen:
@@ -38,19 +47,42 @@ class Screen:
         self.y, self.root = y, np.sqrt(weight)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Residual sums of squares (m,) at points (m, p); not finite where the curve is not."""
+        """Residual sums of squares (m,) at points (m, p); infinite where the curve is not finite, or all rounding."""
         with np.errstate(all="ignore"):
             parts = [self._some(points[i : i + MANY]) for i in range(0, len(points), MANY)]
-        return np.concatenate(parts)
+            value, beta, size = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+            whole = points.copy()
+            whole[:, self.linear] = beta
+            looked = np.zeros(len(points), dtype=bool)
+            for _ in range(LOOKS):
+                best = np.argsort(value, kind="stable")[:FEW]
+                best = best[np.isfinite(value[best]) & ~looked[best]]
+                if not len(best):
+                    break
+                looked[best] = True
+                value[best[~self.sound(whole[best], size[best])]] = np.inf
+        return value
 
-    def _some(self, points: np.ndarray) -> np.ndarray:
-        good, r, A, _ = self._parts(points)
-        out = np.full(len(points), np.inf)
+    def sound(self, points: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """Whether rounding is small, at points (m, p), against residuals of these lengths (m,).
+
+        Where data lie on the curve itself, as small against the responses as rounding ever is will do.
+        """
+        off = self.root * self.derivatives.rounding(points, self.x)[:, : len(self.y)]
+        level = np.maximum(ROUGH * size, UNAVOIDABLE * float(np.linalg.norm(self.root * self.y)))
+        return np.sqrt(np.einsum("mi,mi->m", off, off)) <= level
+
+    def _some(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is minimised (m,), the linear parameters at their best (m, q), and the residuals' length (m,)."""
+        good, r, A, length = self._parts(points)
+        out, beta = np.full(len(points), np.inf), np.zeros((len(points), A.shape[2]))
         if good.any():
-            Q = np.linalg.qr(A)[0]
-            rest = r - np.einsum("mij,mj->mi", Q, np.einsum("mij,mi->mj", Q, r))
+            Q, R = np.linalg.qr(A)
+            part = np.einsum("mij,mi->mj", Q, r)
+            rest = r - np.einsum("mij,mj->mi", Q, part)
             out[good] = np.einsum("mi,mi->m", rest, rest)
-        return out
+            beta[good] = _solved(R, part) / length
+        return out, beta, np.sqrt(out)
 
     def _parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """What the curve is made of at points (m, p): f = f₀ + Φβ, with f₀ its value at β = 0.
@@ -78,3 +110,13 @@ class Screen:
 
     def _curves(self, points: np.ndarray) -> np.ndarray:
         return self.derivatives.many(points, self.x)[:, : len(self.y)]
+
+
+def _solved(R: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """R⁻¹ right (m, q) for triangles (m, q, q), without what a pivot of 0 leaves open."""
+    beta = np.zeros_like(right)
+    for j in reversed(range(right.shape[1])):
+        pivot = R[:, j, j]
+        left = right[:, j] - np.einsum("mk,mk->m", R[:, j, j + 1 :], beta[:, j + 1 :])
+        beta[:, j] = np.where(np.abs(pivot) > 1e-13, left / np.where(pivot == 0, 1.0, pivot), 0.0)
+    return beta

@@ -155,6 +155,7 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     if not doubt:
         return first, "", ()
     best, tried, ends = first, 0, [first]
+    lucky = not model.sound(first.theta)  # a likelihood made of rounding, which any other replaces
     quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
         before, met = best, 0
@@ -164,10 +165,12 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
             except RaphsonError:
                 continue
             tried += 1
+            if not model.sound(trial.theta):
+                continue
             ends.append(trial)
-            if _better(trial, best):
-                met = met if _level(trial, best) else 0
-                best = trial
+            if lucky or _better(trial, best):
+                met = met if not lucky and _level(trial, best) else 0
+                best, lucky = trial, False
             met += trial.status.converged and _level(trial, best)
             if met >= ENOUGH:
                 break
