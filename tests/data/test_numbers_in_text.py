@@ -78,6 +78,8 @@ def test_numbers_as_text_are_refused(texts):
         ["5 mg", "10 mg", "20 mg"],
         ["10%", "20%"],
         ["0-5", "5-10", "10+"],
+        ["1", "2", "3+"],
+        ["0", "1", "2-5", "6 or more"],
         ["a", "b", "n/a"],
         ["1st", "2nd", "3rd"],
         [str(year) for year in range(2000, 2030)],
@@ -87,7 +89,7 @@ def test_numbers_as_text_are_refused(texts):
         ["2020-01-01", "2020-01-02"],
         ["12:30", "13:00"],
     ],
-    ids=lambda levels: levels[0],
+    ids=" ".join,
 )
 def test_a_factor_of_text_stays_one_without_a_word(levels):
     texts = (levels * N)[:N] if len(levels) < N else levels
@@ -98,7 +100,7 @@ def test_a_factor_of_text_stays_one_without_a_word(levels):
 @pytest.mark.parametrize(
     ("levels", "words"),
     [
-        (["1", "2", "3+"], "numbers but for '3[+]'; it is taken for a factor of 3 levels"),
+        (["1", "2", "other"], "numbers but for 'other'; it is taken for a factor of 3 levels"),
         (["2001", "2002", "unknown"], "numbers but for 'unknown'; it is taken for a factor of 3 levels"),
         ([str(age) for age in range(2, 100)], "holds numbers as text, and is taken for a factor of 98 levels"),
         ([*map(str, range(100, 130)), "A12"], "numbers but for 'A12'; it is taken for a factor of 31 levels"),

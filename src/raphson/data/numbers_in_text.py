@@ -27,6 +27,7 @@ _INTEGER = re.compile(r"[+-]?\d+")
 _PADDED = re.compile(r"0\d+")
 _COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+),\d+(?:[eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?")
+_CLASS = re.compile(r"\d+\s*(?:\+|-\s*\d+|(?:or|and) (?:more|over|above|older))")
 _SIGNS = str.maketrans({"−": "-", "–": "-", "\u00a0": " ", "\u202f": " "})
 _DRESS = re.compile(
     r"(?:[<>≤≥=~≈]+\s*)?(?:[$€£¥]\s*|(?:USD|EUR|GBP)\s+)?"  # a limit of detection, a currency
@@ -129,6 +130,13 @@ def check_text(labels: Sequence[str], codes: np.ndarray, name: str, n_rows: int,
     if not rest.any():
         _check_plain(labels, found, name, few, declare)
         return
+    if (
+        few
+        and declare
+        and found.whole
+        and all(_CLASS.fullmatch(labels[place].strip()) for place in np.flatnonzero(rest))
+    ):
+        return  # "0", "1", "2+": classes
     plain = counts[found.number].sum() > SHARE * counts[~found.mark].sum()
     if not plain and not found.mark.any() and few and declare and bool(found.dressed[rest].all()):
         return  # "5 mg", "10 mg": doses as groups
