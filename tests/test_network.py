@@ -429,3 +429,9 @@ def test_an_offset_is_added_and_asked_for_again():
         fit.predict(FRAME)
     link = fit.predict(FRAME, kind="link", offset=shift) - fit.predict(FRAME, kind="link", offset=0.0 * shift)
     np.testing.assert_allclose(link, shift)
+
+
+def test_rows_without_weight_do_not_validate():
+    weights = np.r_[np.zeros(len(FRAME) - 10), np.ones(10)]
+    fit = rp.network("y ~ x", FRAME, **(ONE | {"epochs": 3}), validation=0.3, weights=weights)
+    assert np.isfinite(fit.history["validation"]).all()

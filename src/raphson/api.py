@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from raphson.arguments import (
-    check_choice,
     covariance_kind,
     dispersion_rule,
     estimated,
@@ -17,7 +16,7 @@ from raphson.arguments import (
     warn_of,
 )
 from raphson.data import from_arrays, from_formula, from_stream, streamed
-from raphson.errors import ModelError
+from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.model.glm import GeneralisedLinearModel

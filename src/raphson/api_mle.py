@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from raphson.arguments import (
-    check_choice,
     covariance_kind,
     estimated,
     executor_of,
@@ -19,7 +18,7 @@ from raphson.arguments import (
     warn_of,
 )
 from raphson.data.several import SeveralData, from_formulas
-from raphson.errors import ConvergenceError, DataError, ModelError
+from raphson.errors import ConvergenceError, DataError, ModelError, check_choice
 from raphson.execute import Executor
 from raphson.likelihood_fit import LikelihoodFit
 from raphson.likelihood_review import check_start, explained, reviewed

@@ -14,7 +14,6 @@ import numpy as np
 
 from raphson import checkpoint as checkpoints
 from raphson.arguments import (
-    check_choice,
     count,
     dispersion_rule,
     estimated,
@@ -25,7 +24,7 @@ from raphson.arguments import (
     progress_shown,
 )
 from raphson.data import from_arrays, from_formula
-from raphson.errors import ConvergenceWarning, DataError, ModelError
+from raphson.errors import ConvergenceWarning, DataError, ModelError, check_choice
 from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.model.network_model import NetworkModel
@@ -181,9 +180,12 @@ def network(
     else:
         prepared = from_arrays(formula, data, names=names, **extras)
     rng = np.random.default_rng(seed)
-    n = len(prepared.response.values)
+    order = rng.permutation(len(prepared.response.values))
+    if prepared.weights is not None:
+        order = order[prepared.weights[order] > 0]  # a row of weight 0 validates nothing
+    n = len(order)
     n_held = min(max(1, round(share * n)), n - 1) if share and n > 1 else 0
-    held_out = np.sort(rng.permutation(n)[:n_held])
+    held_out = np.sort(order[:n_held])
     structure = {
         "hidden": units,
         "activation": activation,

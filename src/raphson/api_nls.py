@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from raphson.arguments import (
-    check_choice,
     covariance_kind,
     dispersion_rule,
     estimated,
@@ -19,7 +18,7 @@ from raphson.arguments import (
     warn_of,
 )
 from raphson.curve_groups import fit_groups
-from raphson.errors import ModelError
+from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.many import Fits

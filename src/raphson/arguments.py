@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from raphson.errors import ConvergenceWarning, ModelError, RankWarning, SeparationWarning
+from raphson.errors import ConvergenceWarning, ModelError, RankWarning, SeparationWarning, check_choice, one_line
 from raphson.execute import Executor, threads
 from raphson.fit import Fit
+from raphson.model.base import check_weights_kind
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import resolve_method
 from raphson.newton.status import Status
@@ -75,13 +76,17 @@ def executor_of(executor: Executor | None) -> Executor:
     """The executor asked for; threads by default."""
     if executor is None:
         return threads()
-    if not callable(getattr(executor, "map", None)):
-        raise ModelError(f"executor: expected rp.execute.threads(), rp.execute.serial() or None; got {executor!r}")
+    # An executor of the standard library has a map too, which gives an iterator and no list.
+    if not callable(getattr(executor, "map", None)) or hasattr(executor, "submit"):
+        raise ModelError(
+            f"executor: expected rp.execute.threads(n), rp.execute.serial() or None; got {one_line(executor)}"
+        )
     return executor
 
 
 def covariance_kind(cov: str | None, weights_kind: str, groups: Any, small_sample: str | None = "full") -> str:
     """The covariance asked for, checked; the default goes with the weights and groups."""
+    check_weights_kind(weights_kind)
     if cov is None:
         cov = "cluster" if groups is not None else "HC0" if weights_kind == "sampling" else "model"
     check_choice("cov", cov, COVARIANCES)
@@ -139,12 +144,6 @@ def start_vector(start: Any, n_params: int) -> np.ndarray | None:
             f"start: expected {n_params} finite numbers, one for each coefficient; got shape {values.shape}"
         )
     return values
-
-
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuse a value that is not among the choices."""
-    if value not in choices:
-        raise ModelError(f"{name}: expected one of {', '.join(choices)}; got {value!r}")
 
 
 def positive(name: str, value: Any) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class RaphsonError(Exception):
     """Root of all errors raised by Raphson.
@@ -40,3 +42,23 @@ class RankWarning(UserWarning):
 
 class MissingDataWarning(UserWarning):
     """Rows with missing values were dropped."""
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Examples
+    --------
+    >>> check_choice("missing", "drop", ("drop", "raise"))
+    >>> check_choice("missing", 3, ("drop", "raise"))
+    Traceback (most recent call last):
+    raphson.errors.ModelError: missing: expected one of drop, raise; got 3
+    """
+    if not isinstance(value, str) or value not in choices:  # an array would compare by element
+        raise ModelError(f"{name}: expected one of {', '.join(choices)}; got {one_line(value)}")
+
+
+def one_line(value: object, most: int = 80) -> str:
+    """A value as code, on one line of a message."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -15,7 +15,7 @@ from raphson.data.extras import label_array, label_codes, renumber
 from raphson.data.formula import updated
 from raphson.determining import Determining
 from raphson.diagnosing import Diagnosing
-from raphson.errors import DataError, ModelError
+from raphson.errors import DataError, ModelError, check_choice
 from raphson.goodness import Goodness
 from raphson.inference import certificate, intervals
 from raphson.inference.hypotheses import Test
@@ -296,8 +296,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """
         import pandas as pd
 
-        if kind not in INFORMATION:
-            raise ModelError(f"kind: expected one of {', '.join(INFORMATION)}; got {kind!r}")
+        check_choice("kind", kind, INFORMATION)
         if self._model is None:
             M = self._saved_information[kind]
         else:
@@ -338,8 +337,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """
         self._need_data("a robust covariance")
         check_small_sample(small_sample, cov)
-        if cov not in COVARIANCES:
-            raise ModelError(f"cov: expected one of {', '.join(COVARIANCES)}; got {cov!r}")
+        check_choice("cov", cov, COVARIANCES)
         codes = None
         if groups is not None:
             values = self._column(groups) if isinstance(groups, str) else label_array(groups)

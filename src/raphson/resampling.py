@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.errors import ModelError, RaphsonError
+from raphson.errors import ModelError, RaphsonError, check_choice
 from raphson.execute import Executor
 from raphson.inference import bootstrap as bootstrap_intervals
 from raphson.inference.hypotheses import Test
@@ -204,8 +204,7 @@ def bootstrap(
     fit: Any, n: int = 1000, seed: int | None = None, kind: str = "nonparametric", simulate: Simulator | None = None
 ) -> Bootstrap:
     """Refit a fit's model to `n` resampled data sets; see :meth:`raphson.Fit.bootstrap`."""
-    if kind not in KINDS:
-        raise ModelError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+    check_choice("kind", kind, KINDS)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n: expected a whole number of replicates, at least 1; got {n!r}")
     model: Model = fit._need_data("a bootstrap")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
+import raphson as rp
 from raphson.data import from_formula
 from raphson.errors import DataError, FormulaError
 
@@ -121,3 +123,16 @@ def test_many_terms_are_no_attack():
     names = [f"v{i}" for i in range(1500)]
     table = {"y": [1.0, 2.0], **{name: [0.0, 1.0] for name in names}}
     assert len(from_formula("y ~ " + " + ".join(names), table).names) == 1501
+
+
+def test_a_sum_of_more_terms_than_can_be_walked_is_refused_and_a_long_one_is_fitted():
+    rows = {"x": np.linspace(0, 1, 300), "y": np.cos(np.linspace(0, 9, 300))}
+
+    def terms(n):
+        return "y ~ " + " + ".join(f"a{k}*exp(-((x - {k / n:.3f})*40)**2)" for k in range(n))
+
+    assert rp.nls(terms(40), rows).converged
+    for n in (260, 5000):
+        with pytest.raises(FormulaError, match="operations one upon another; write it as a function") as caught:
+            rp.nls(terms(n), rows)
+        assert "\n" not in str(caught.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from raphson.data.rows import Rows
 from raphson.data.schema import ArraySchema
 from raphson.data.values import Levels, as_levels, drop_unused, read_series
 from raphson.data.watching import Watch, squares
-from raphson.errors import DataError
+from raphson.errors import DataError, one_line
 
 # A column is searched for a constant in a few rows first, and to the end only if these agree.
 _PROBE = 64
@@ -158,9 +158,10 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
     p = X.shape[1]
     if names is None:
         names = found if found is not None else [f"x{number}" for number in range(1, p + 1)]
-    elif isinstance(names, str) or len(names) != p:
-        count = 1 if isinstance(names, str) else len(names)
-        raise DataError(f"names: expected {p}, one for each column of {what}; got {count}")
+    elif isinstance(names, str) or not isinstance(names, Iterable):
+        raise DataError(f"names: expected {p}, one for each column of {what}; got {one_line(names)}")
+    elif len(names := list(names)) != p:
+        raise DataError(f"names: expected {p}, one for each column of {what}; got {len(names)}")
     checked = tuple(map(str, names))
     if len(set(checked)) != p:
         twice = sorted({name for name in checked if checked.count(name) > 1})

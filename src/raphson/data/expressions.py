@@ -31,7 +31,7 @@ _TOKEN = re.compile(
 )
 _PLAIN_NAME = re.compile(r"(?:[^\W\d_]|\.(?=[^\W\d]))[\w.]*|_[\w.]*")
 _OPENING, _CLOSING = {"(": ")", "[": "]"}, {")": "(", "]": "["}
-_DEEPEST = 50
+_DEEPEST, _DEEPEST_TREE = 50, 150
 
 _BINARY = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
@@ -169,7 +169,21 @@ def parsed(source: str, names: Collection[str], what: str) -> ast.expr:
         if isinstance(error, SyntaxError) and reserved:
             reason += f"; {reserved[0]} is a word of Python's: as a name it stands in backticks, `{reserved[0]}`"
         raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
+    if _depth(tree) > _DEEPEST_TREE:
+        raise FormulaError(
+            f"{what}: {short(source)} has more than {_DEEPEST_TREE} operations one upon another; write it as a "
+            "function of the parameters and the data, in jax.numpy"
+        )
     return tree
+
+
+def _depth(tree: ast.expr) -> int:
+    """Levels of a tree: a sum of n terms has n."""
+    depth, level = 0, [tree]
+    while level:
+        depth += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    return depth
 
 
 def _to_python(source: str, names: Collection[str], what: str) -> tuple[str, dict[str, str]]:

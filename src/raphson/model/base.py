@@ -14,7 +14,7 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block
-from raphson.errors import ModelError
+from raphson.errors import check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias import BiasReduced
 from raphson.model.limits import Limit
@@ -444,5 +444,4 @@ class Model:
 
 def check_weights_kind(kind: str) -> None:
     """Refuse a kind of weights that is none."""
-    if kind not in WEIGHTS_KINDS:
-        raise ModelError(f"weights_kind: expected one of {', '.join(WEIGHTS_KINDS)}; got {kind!r}")
+    check_choice("weights_kind", kind, WEIGHTS_KINDS)
