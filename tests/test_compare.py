@@ -176,3 +176,12 @@ def test_contours_need_two_parameters():
     three = rp.glm("y ~ x + I(x**2)", DATA, family="binomial")
     with pytest.raises(ModelError, match="two parameters; this one has 3"):
         rp.compare(three, ["newton"]).plot_contours()
+
+
+def test_a_fit_with_its_bias_reduced_races_and_what_reads_batches_does_not_apply():
+    firth = rp.glm("y ~ x", DATA, family="binomial", bias="firth")
+    race = rp.compare(firth, ["newton", "fisher-scoring", "adam"])
+    assert race.table["status"].to_list() == ["converged", "converged", "does not apply"]
+    assert race.table["distance"].iloc[:2].max() < 1e-8 and "bias reduction" in race.notes["adam"]
+    with pytest.raises(ModelError, match="bias reduction is no sum over rows"):
+        rp.glm("y ~ x", DATA, family="binomial", bias="firth", method="sgd")

@@ -128,7 +128,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     @cached_property
     def message(self) -> str:
         """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
-        parts = [self._estimate.note or self._settled.advice(self.status)]
+        parts = [self._estimate.note or self._estimate.model.advice(self.status)]
         infinite = self._named(self._infinite[: self._n] != 0)
         if infinite:
             parts.append(f"infinite: {', '.join(infinite)}")

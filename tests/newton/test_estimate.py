@@ -29,6 +29,7 @@ class Model:
     suspicious: bool = False
     asked: int = 0
     free: Any = None
+    concave: bool = False
 
     def start(self, need, plain=False):
         return self.objective.evaluate(np.zeros(self.objective.n_params), need)

@@ -172,6 +172,11 @@ class Model:
         return None
 
     @property
+    def concave(self) -> bool:
+        """Whether the log-likelihood is known to be concave in θ, so that a maximum found is the only one."""
+        return self.bias is None and bool(self.likelihood.concave)
+
+    @property
     def replicates(self) -> Replicates | None:
         """The model as many replicates share it; None where each has to be fitted by itself."""
         return None
@@ -284,7 +289,7 @@ class Model:
 
     def advice(self, status: Any) -> str:
         """What a status means for a model of this kind, and what to do about it."""
-        return status.advice
+        return status.proven if self.concave else status.advice
 
     @property
     def stuck_at_edge(self) -> str:

@@ -232,8 +232,8 @@ class GeneralisedLinearModel(Model):
 
     def advice(self, status: Any) -> str:
         if status.value != "boundary":
-            return str(status.advice)
-        which = "the maximum" if self.family.log_concave else "a local maximum"
+            return super().advice(status)
+        which = "the maximum" if self.concave else "a local maximum"
         return (
             f"the estimate is {which} of the likelihood, and lies at the edge of what the {self.family.link.name} link "
             "makes possible"

@@ -505,10 +505,12 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             return None  # as with Huber's loss: no right-hand side makes up for the rows without information
         z = score[0] / np.where(nothing, 1.0, a)
         return a[None, None], z[None]
+    if not np.isfinite(W).all():
+        return None  # the second derivatives of some row are not finite: LAPACK would look for eigenvalues in vain
     # Each predictor in units of its own, so that what is small beside another's information is not taken for rounding:
     # W = D (V Λ Vᵀ) D. Powers of two round nothing.
     largest = np.abs(np.einsum("kkm->km", W)).max(axis=1, initial=0.0)
-    D = np.exp2(np.round(0.5 * np.log2(np.where((largest > 0) & np.isfinite(largest), largest, 1.0))))
+    D = np.exp2(np.round(0.5 * np.log2(np.where(largest > 0, largest, 1.0))))
     W, score = W / D[:, None, None] / D[:, None], score / D[:, None]
     values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)
     largest = np.maximum(values[:, -1:], 0.0)

@@ -44,6 +44,9 @@ the distance over √n."""
 MANY_BLOCKS = 4
 """Blocks beyond which keeping M for several steps pays."""
 
+LARGEST_FLOOR = 1e-2
+"""Part of a standard error, of a model whose dispersion is known, that rounding is believed to make up."""
+
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
 
 PATIENCE, PROGRESS = 8, 0.1
@@ -326,8 +329,10 @@ class Climb:
         for kind in kinds:
             if self.objective.same(kind) == self.objective.same("observed"):
                 continue  # a metric of its own is wanted
-            metric = self._evaluate(self.here.theta, Need(kinds=(kind,))).information[kind]
-            found = uphill(self._part.matrix, metric.matrix, self.here.score, self.free)
+            metric = self._evaluate(self.here.theta, Need(kinds=(kind,))).information[kind].matrix
+            M = self._part.matrix
+            # Where second derivatives are not finite the metric itself stands for them.
+            found = uphill(M if np.isfinite(M).all() else metric, metric, self.here.score, self.free)
             if found is not None:
                 return found
         return None
@@ -339,8 +344,10 @@ class Climb:
         M multiply the distance there by 1 − λ, with λ the eigenvalue of M⁻¹ times the observed information.
         """
         steps = self.path.steps
-        if self.polished or len(steps) <= PATIENCE or self.method.curvature is None or self._observes:
+        if self.polished or len(steps) <= PATIENCE or self.method.curvature is None:
             return False
+        if self._observes and not all(step.damping for step in steps[-PATIENCE:]):
+            return False  # its steps are Newton's own, or were damped for a while where it is indefinite
         if self.region is not None and any(step.damping for step in steps[-PATIENCE:]):
             return False
         return steps[-1].distance > PROGRESS * steps[-1 - PATIENCE].distance
@@ -405,7 +412,10 @@ class Climb:
 
     def _floor(self, condition: float = 1.0) -> float:
         theta = np.where(self.free, self.here.theta, 0.0)
-        return rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
+        floor = rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
+        # With a known dispersion no good part of a standard error is rounding, whatever the scores have become, as
+        # where a variance runs to 0. An estimated one may itself be rounding: data without error are at any distance.
+        return min(floor, LARGEST_FLOOR) if self.here.dispersion == 1.0 else floor
 
     @property
     def at_floor(self) -> bool:

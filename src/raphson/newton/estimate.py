@@ -18,6 +18,7 @@ from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import factorise
+from raphson.newton.stationary import examined, higher, left_behind
 from raphson.newton.status import Status
 from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
@@ -28,8 +29,14 @@ PART_TOLERANCE = 0.5
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
 """Searches made at most where an end is doubted, starts that each climbs from, and the steps that these may take."""
 
+ESCAPES = 4
+"""Stationary points that are no maxima which an iteration may leave behind."""
+
 ENOUGH = 4
 """Starts that lead to the best maximum seen, after which a search ends."""
+
+PASSED = "a point where the score is zero but no maximum lies was met on the way and left behind"
+SADDLE = "the score is zero there, but the log-likelihood is curved upwards: a saddle, no maximum; pass another start="
 
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""
@@ -123,14 +130,16 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
     result = _climb(model, options, start, model.suspects_infinity)
     begun = result.begun
+    result, passed = _beyond(model, options, result)
     result, note, met = _elsewhere(model, options, result)
     twin = model.relabelled(result.theta)
     if twin is not None:
         again = maximize(model.objective, twin, options.method, free=model.free, **options.keywords())
         result = replace(again, path=result.path.then(again.path))
     told = model.start_note(begun) if start is None and begun is not None else ""
-    if told:
-        note = f"{note or model.advice(result.status)}; {told}"
+    for more in (told, passed):
+        if more:
+            note = f"{note or model.advice(result.status)}; {more}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
     if limit is not None:
         inner = _resumed(limit.model, options, result)
@@ -141,6 +150,32 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
     if result.blocked:
         note = model.stuck_at_edge
     return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note, met)
+
+
+def _beyond(model: Any, options: Options, result: Result) -> tuple[Result, str]:
+    """Go on from a stationary point that is no maximum; what was met, in words.
+
+    A concave log-likelihood has no such points, and of others only those ends are looked at whose information is all
+    but singular.
+    """
+    objective, escapes, passed = model.objective, 0, ""
+    if model.concave or options.method.solver == "cg":
+        return result, ""
+    while escapes < ESCAPES and examined(result, objective):
+        there, upwards = higher(result, objective)
+        again = None
+        if there is not None:
+            try:
+                again = maximize(objective, there, options.method, free=model.free, **options.keywords())
+            except RaphsonError:
+                again = None
+        if again is None or not _better(again, result) or _level(again, result):
+            if there is not None and upwards and result.status.converged:
+                return replace(result, status=Status.SEARCH_FAILED), SADDLE
+            break
+        passed = PASSED if result.status.converged else passed
+        result, escapes = left_behind(result, again), escapes + 1
+    return result, passed
 
 
 def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:

@@ -6,13 +6,13 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from raphson.errors import RaphsonError
-from raphson.model.objective import Evaluation, Kind, Need, Objective
+from raphson.model.objective import Evaluation, Kind, Need
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Step
@@ -34,19 +34,19 @@ class Meter:
     """Value and θ of the evaluations since the last accepted point."""
 
 
-@dataclass(frozen=True)
-class Metered(Objective):
-    """An objective that counts the passes over its data."""
+class Metered:
+    """An objective that counts the passes over its data, and is in all else the one inside."""
 
-    meter: Meter = field(default_factory=Meter)
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.meter = Meter()
 
-    @staticmethod
-    def of(objective: Objective) -> Metered:
-        return Metered(**{f.name: getattr(objective, f.name) for f in fields(Objective)})
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Evaluate, and count a pass."""
-        evaluation = super().evaluate(theta, need)
+        evaluation = self.inner.evaluate(theta, need)
         self.meter.passes += 1
         self.meter.seen.append((evaluation.value, evaluation.theta))
         return evaluation
@@ -54,7 +54,7 @@ class Metered(Objective):
     def information_product(self, curvature: Any, v: np.ndarray) -> np.ndarray:
         """Multiply, and count a pass."""
         self.meter.passes += 1
-        return super().information_product(curvature, v)
+        return self.inner.information_product(curvature, v)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: 
 
         result, _ = descend(model, method.name, start, tol=tol, max_iter=max_iter, seed=seed, trace=trace)
     else:
-        metered = Metered.of(model.objective)
+        metered: Any = Metered(model.objective)
         own = copy.copy(model)
         own.__dict__["objective"] = metered
         meter = metered.meter

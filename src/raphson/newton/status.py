@@ -31,14 +31,27 @@ class Status(Enum):
 
     @property
     def advice(self) -> str:
-        """What the status means and what to do about it."""
+        """What the status means and what to do about it; of a maximum no more than that it is one."""
         return _ADVICE[self]
+
+    @property
+    def proven(self) -> str:
+        """The same where the log-likelihood is known to be concave, and has no more than one maximum.
+
+        Examples
+        --------
+        >>> Status.CONVERGED.advice
+        'the estimate is at a maximum, within the tolerance'
+        >>> Status.CONVERGED.proven
+        'the estimate is at the maximum, within the tolerance'
+        """
+        return self.advice.replace("a maximum", "the maximum") if self.converged else self.advice
 
 
 _ADVICE = {
-    Status.CONVERGED: "the estimate is at the maximum, within the tolerance",
+    Status.CONVERGED: "the estimate is at a maximum, within the tolerance",
     Status.ROUNDING_FLOOR: (
-        "the estimate is as near the maximum as the rounding of the score lets one see; "
+        "the estimate is as near a maximum as the rounding of the score lets one see; "
         "`digits` says how many digits of each estimate are safe"
     ),
     Status.STEP_LIMIT: "the iteration ran out of steps; raise max_iter, try another method, or start= nearer",

@@ -78,7 +78,7 @@ class Task:
         Raises
         ------
         ModelError
-            If its predictors are neither linear nor layers, or it has bounds or a penalty.
+            If its predictors are neither linear nor layers, or it has bounds, a penalty or bias reduction.
         """
         objective: Objective = model.objective
         layered = model.layered
@@ -92,6 +92,11 @@ class Task:
             raise ModelError(
                 f"method: {name} reads batches of a model with linear predictors, or of layers without batch norm; use "
                 "method='levenberg-marquardt', or rp.network for layers"
+            )
+        if objective.likelihood is not objective:
+            raise ModelError(
+                f"method: {name} reads batches of rows, and the penalty of bias reduction is no sum over rows; use "
+                "method='newton', or 'gradient-descent' for a first-order one"
             )
         if objective.penalty is not None or objective.bounds is not None:
             raise ModelError(f"method: {name} knows no penalty or bounds; use method='newton'")

@@ -167,8 +167,11 @@ class Family:
 
     @property
     def log_concave(self) -> bool:
-        """Whether the log density of every response is concave in eta: a maximum is then the only one."""
-        return False
+        """Whether the log density of every response is concave in eta: a maximum is then the only one.
+
+        Of a canonical link it is y eta - b(eta), b convex; of the others each family says.
+        """
+        return self.canonical
 
     # --- traced ---------------------------------------------------------------------------------
 

@@ -102,10 +102,6 @@ class Gaussian(Family):
         # A mean of 0 (sqrt link) is possible for any response; an infinite one (inverse_squared) for none.
         return np.full(np.shape(y), isinstance(self.link, Sqrt))
 
-    @property
-    def log_concave(self) -> bool:
-        return self.canonical
-
     def inside(self, eta: Array) -> Array:
         return self.link.valid(eta[0])
 

@@ -19,7 +19,7 @@ from raphson.model.families.exponential import (
     warn_if_fractional,
 )
 from raphson.model.gamma_functions import log_parallel, stirling_remainder, theta_log1p
-from raphson.model.links import Link
+from raphson.model.links import Link, Log
 from raphson.model.special import sigmoid, with_derivatives
 from raphson.model.tails import Tails, log_beta_tails
 
@@ -69,6 +69,11 @@ class NegativeBinomial(PositiveMean):
         return ("log_theta",) if self.theta is None else ()
 
     support: ClassVar[str | None] = "count"
+
+    @property
+    def log_concave(self) -> bool:
+        # y eta - (y + theta) log(theta + exp(eta)); nothing is known of the two predictors together
+        return self.theta is not None and isinstance(self.link, Log)
 
     def settled(self, auxiliary: np.ndarray) -> Family:
         return self if self.theta is not None else self.at(float(np.exp(auxiliary[0])))

@@ -100,6 +100,11 @@ class Tweedie(PositiveMean):
             raise ModelError('power: the tweedie family needs its power, as in "tweedie(1.5)".')
         parameter(self, "power", self.power, lambda p: p <= 0 or p >= 1, "a number outside (0, 1)")
 
+    @property
+    def log_concave(self) -> bool:
+        # y exp((1-p) eta)/(1-p) - exp((2-p) eta)/(2-p) with the log link
+        return self.link.name == "log" and bool(1 <= self.power <= 2)
+
     def _named(self) -> Family | None:
         named = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0: InverseGaussian}.get(float(self.power))
         return None if named is None else named(link=self.link)

@@ -222,6 +222,8 @@ class LikelihoodFamily:
     dispersion_fixed: ClassVar[bool] = True
     quasi: ClassVar[bool] = False
     canonical: ClassVar[bool] = False
+    log_concave: ClassVar[bool] = False
+    """Nothing is known of the log-likelihood's shape."""
     main_information: ClassVar[str] = "observed"
     host_mean: ClassVar[Any] = None
     many_rows: ClassVar[bool] = True
