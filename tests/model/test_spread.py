@@ -137,3 +137,12 @@ def test_a_sandwich_of_fewer_clusters_than_parameters_is_told_of():
     assert not told(rp.glm("low ~ age", births, family="binomial", cov="cluster", groups="g"))
     few = {"x": [0.0, 1.0, 3.0], "y": [1.0, 2.0, 2.0]}
     assert "3 rows for 3 parameters" in told(rp.glm("y ~ x + I(x**2)", few, dispersion=1.0).robust("HC0"))
+
+
+def test_the_quasi_families_that_are_offered_take_the_same_responses(counts):
+    whole = counts | {"k": np.where(counts["k"] > 12, 20, counts["k"])}  # some rows are all successes
+    fit = rp.glm("k ~ x", whole, family="binomial", trials="m")
+    quasi = rp.glm("k ~ x", whole, family="quasibinomial", trials="m")
+    phi = float(np.sum(fit.residuals("pearson") ** 2)) / fit.df_resid
+    np.testing.assert_allclose(quasi.bse / fit.bse, np.sqrt(phi))
+    assert f"factor of about {np.sqrt(phi):.3g}" in told(fit)

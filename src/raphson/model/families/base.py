@@ -280,8 +280,8 @@ class Family:
         ------
         DataError
         """
-        if self.dispersion_fixed or not 0.0 < size < np.inf:
-            return
+        if self.dispersion_fixed or self.support == "proportion" or not 0.0 < size < np.inf:
+            return  # a proportion has no units, and the variance of 1 is 0
         with np.errstate(all="ignore"):
             needed = [size * size, float(self.variance(np.array(size)))]
         if not all(LARGEST**-2 <= value <= LARGEST**2 for value in needed):
