@@ -208,3 +208,29 @@ def test_many_rows_and_columns():
     walls = np.unique(X[eta > -1e-9], axis=0)
     missed = nnls(walls.T, X.T @ slope)[1] if len(walls) else np.linalg.norm(X.T @ slope)
     assert missed < 1e-7 * np.linalg.norm(X.T @ np.abs(slope))
+
+
+def test_where_the_likelihood_is_not_concave_the_maximum_is_called_local():
+    # Negative binomial counts bend up towards a mean of 0. Along the edge Newton's steps stay Newton's.
+    rng = np.random.default_rng(7)
+    g, x = rng.integers(0, 3, 40), rng.normal(size=40)
+    y = rng.poisson(np.maximum(1 + 0.6 * x, 0.02) * (g > 0))
+    family = rp.families.NegativeBinomial(theta=2.0, link="identity")
+    fit = rp.glm("y ~ x + C(g)", {"y": y, "x": x, "g": g}, family=family)
+    assert fit.status.value == "boundary" and "a local maximum" in fit.message and fit.n_iter < 30
+    eta = fit.fittedvalues.to_numpy()
+    X = np.column_stack([np.ones(40), g == 1, g == 2, x])
+    slope = np.where(y > 0, y / eta, 0.0) - (y + 2.0) / (eta + 2.0)
+    walls = -X[(eta < 1e-9) & (y == 0)]
+    assert nnls(walls.T, X.T @ slope)[1] < 1e-7 * np.linalg.norm(X.T @ np.abs(slope))
+
+
+def test_an_infinite_coefficient_and_an_edge_together():
+    # No success at g = a: its coefficient is infinite; only successes at x = 1 elsewhere: those lie at the edge.
+    frame = pd.DataFrame({"g": ["a"] * 8 + ["b"] * 16, "x": [0, 1] * 12})
+    frame["y"] = np.where(frame.g == "a", 0, np.where(frame.x == 1, 1, np.tile([0, 0, 0, 1, 1, 1], 4)))
+    with pytest.warns(rp.SeparationWarning):
+        fit = rp.glm("y ~ g + x", frame, family=rp.families.Binomial(link="log"))
+    rest = rp.glm("y ~ x", frame[frame.g == "b"], family=rp.families.Binomial(link="log"))
+    assert fit.status.value == "separated" and rest.status.value == "boundary"
+    assert fit.llf == pytest.approx(rest.llf, abs=1e-7) and fit.params["x"] == pytest.approx(rest.params["x"], abs=1e-6)

@@ -36,6 +36,9 @@ PATIENCE = 10
 NOT_FLAT = 1e-10
 """Squared pivot below which the information says all but nothing of some direction, which walls have to end."""
 
+SIZES = (1.0, 1e2, 1e4)
+"""Of the curvature given to walls where ℓ bends up across them, in units of the outer product of scores."""
+
 MOST_ROUNDS = 100
 """Times that walls which a step passes are taken in."""
 
@@ -92,11 +95,12 @@ class Confined(Climb):
         """Find the step; False if no matrix is positive definite."""
         if "opg" not in self.here.information:
             self._renew()
-        factor = self._metric()
+        theta, score = self.here.theta, self.here.score
+        walls = self.objective.walls(theta)
+        factor = self._metric(walls)
         if factor is None:
             return False
-        theta, score = self.here.theta, self.here.score
-        found = within(factor, score, self.objective.walls(theta), lambda d: self.objective.walls(theta, d))
+        found = within(factor, score, walls, lambda d: self.objective.walls(theta, d))
         if found is None:
             return False
         step, length, self.pull = found
@@ -104,14 +108,16 @@ class Confined(Climb):
         self.factor = factor
         return True
 
-    def _metric(self) -> Factor | None:
+    def _metric(self, walls: Walls) -> Factor | None:
         """A positive definite matrix as near to the observed information as there is one.
 
         Where rows push against a wall with a constant slope, the observed information is 0 across it. Of the outer
-        product of scores, which is not, a trifle is enough then: the walls end what would be a long step.
+        product of scores, which is not, a trifle is enough then: the walls end what would be a long step. Where it is
+        negative there, a aᵀ of the walls that θ stands at changes nothing along them: Newton's steps stay Newton's.
         """
         observed, opg = (self.here.information[kind].matrix for kind in KINDS)
-        for M in (observed, observed + 1e-6 * opg, observed + opg):
+        tilted, across = observed + 1e-6 * opg, self._across(walls, opg)
+        for M in (observed, tilted, *(tilted + size * across for size in SIZES if len(walls)), observed + opg):
             factor = factorise(Gram(M), self.free)
             if factor is not None and factor.smallest_pivot**2 > NOT_FLAT:
                 return factor
@@ -122,6 +128,13 @@ class Confined(Climb):
             if factor is not None:
                 return factor
         return None
+
+    def _across(self, walls: Walls, opg: np.ndarray) -> np.ndarray:
+        """Σ a_i a_iᵀ of walls (p, p), each a_i of length 1 as the outer product of scores measures it."""
+        diagonal = np.diagonal(opg)
+        lengths = np.sqrt((walls.normals**2 / np.where(diagonal > 0, diagonal, 1.0)).sum(axis=1))
+        normals = walls.normals / np.where(lengths > 0, lengths, 1.0)[:, None]
+        return normals.T @ normals
 
     def measure(self) -> Measured:
         """How far the maximum under the walls is, in standard errors."""
