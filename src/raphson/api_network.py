@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import numbers
-import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -24,7 +23,7 @@ from raphson.arguments import (
     progress_shown,
 )
 from raphson.data import from_arrays, from_formula
-from raphson.errors import ConvergenceWarning, DataError, ModelError, check_choice
+from raphson.errors import ConvergenceWarning, DataError, ModelError, check_choice, warn_user
 from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.model.network_model import NetworkModel
@@ -196,11 +195,10 @@ def network(
     model = NetworkModel.of(prepared, family, weights_kind, executor_of(executor), structure, held_out)
     model = model.decaying(not_negative("weight_decay", weight_decay))
     if residual is not None and not any(layer.residual for layer in model.network.layers):
-        warnings.warn(
+        warn_user(
             f"residual: no hidden layer of {units} is as wide as the one before it, so none is connected around; "
             "give two neighbours the same width",
             UserWarning,
-            stacklevel=2,
         )
     if model.network.n_params > MOST_PARAMS:
         raise ModelError(
@@ -469,4 +467,4 @@ def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndar
 
 def _warn_of(fit: NetworkFit, first_order: bool) -> None:
     if fit.status is Status.NOT_FINITE or not (fit.converged or first_order):
-        warnings.warn(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning, stacklevel=3)
+        warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from raphson.errors import ConvergenceWarning, ModelError, RankWarning, SeparationWarning, check_choice, one_line
+from raphson.errors import (
+    ConvergenceWarning,
+    ModelError,
+    RankWarning,
+    SeparationWarning,
+    check_choice,
+    one_line,
+    warn_user,
+)
 from raphson.execute import Executor, threads
 from raphson.fit import Fit
 from raphson.model.base import check_weights_kind
@@ -52,13 +59,13 @@ def estimated(
 def warn_of(fit: Fit) -> None:
     """One warning for what the user must know before using the numbers."""
     if fit.status is Status.SEPARATED:
-        warnings.warn(f"separation: {fit.message}", SeparationWarning, stacklevel=3)
+        warn_user(f"separation: {fit.message}", SeparationWarning)
     elif not fit.converged:
-        warnings.warn(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning, stacklevel=3)
+        warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)
     if fit.has_aliased or fit.has_undetermined:
-        warnings.warn(f"rank: {fit.message}", RankWarning, stacklevel=3)
+        warn_user(f"rank: {fit.message}", RankWarning)
     elif fit.use_t and fit.df_resid <= 0:
-        warnings.warn(f"saturated: {fit.message}", RankWarning, stacklevel=3)
+        warn_user(f"saturated: {fit.message}", RankWarning)
 
 
 def progress_shown(progress: bool | Callable[..., None]) -> Any:

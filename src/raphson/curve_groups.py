@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -10,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from raphson.errors import ConvergenceWarning, RankWarning
+from raphson.errors import ConvergenceWarning, RankWarning, warn_user
 from raphson.fit import Fit
 from raphson.many import Fits
 from raphson.model.curve_model import ReadCurve, nonlinear_model, one_curve
@@ -72,9 +71,9 @@ def fit_groups(
     value = float(dispersion) if isinstance(dispersion, int | float) else None
     fits = Fits(found, read.labels, asked.names, n_rows, squares, asked.movable, information, value, one)
     if fits.failures:
-        warnings.warn(f"not converged: {fits.failures}", ConvergenceWarning, stacklevel=3)
+        warn_user(f"not converged: {fits.failures}", ConvergenceWarning)
     if fits.open_groups:
-        warnings.warn(f"rank: {fits.open_groups}", RankWarning, stacklevel=3)
+        warn_user(f"rank: {fits.open_groups}", RankWarning)
     return fits
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError
+from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, warn_user
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, Function
 from raphson.inference.profile import Padded, Profiler
@@ -203,11 +202,10 @@ class Profile:
         found = self._profiler.better
         if found is not None:
             gain = found[0] - self._profiler.top
-            warnings.warn(
+            warn_user(
                 f"profile: a better maximum than the fit's was found (by {gain:.3g} in the log-likelihood); fit "
                 "again with start=profile.better",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
 

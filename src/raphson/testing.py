@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.comparing import check_nested
-from raphson.errors import ConvergenceWarning, ModelError
+from raphson.errors import ConvergenceWarning, ModelError, warn_user
 from raphson.inference import constraints, delta, hypotheses, intervals
 from raphson.inference.functions import Combinations, Function
 from raphson.inference.hypotheses import Test
@@ -176,11 +175,10 @@ class Testing(State):
                 continue  # a likelihood of one's own may have no expected information
             if kept[ground.free].all():
                 if kind != asked:
-                    warnings.warn(
+                    warn_user(
                         f"score_test: the {asked} information is not positive definite at the maximum under {text}; "
                         f"the {kind} one is used",
                         ConvergenceWarning,
-                        stacklevel=3,
                     )
                 return kind, there
         raise ModelError(
@@ -223,11 +221,10 @@ class Testing(State):
 
     def _lr(self, text: str, chi2: float, q: int, restricted: Any = None) -> Test:
         if chi2 < -1e-6:
-            warnings.warn(
+            warn_user(
                 f"lr_test: the restricted model has the higher likelihood (by {-0.5 * chi2:.3g}): the fit is not the "
                 "global maximum; fit again with start= near the restricted estimates",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         chi2 = max(chi2, 0.0)
         return hypotheses.verdict("Likelihood-ratio test", text, chi2, q, self._reference_df, restricted)
@@ -285,10 +282,9 @@ class Testing(State):
             with np.errstate(all="ignore"):
                 found = maximum_on_curve(ground.objective, function, asked.value, theta, ground.free)
         if not found.converged:
-            warnings.warn(
+            warn_user(
                 f"not converged: the maximum under {asked.text} was not reached; the test may be off",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return found, asked.function.jacobian(found.theta[:n]), len(rows)
 

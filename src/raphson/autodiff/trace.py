@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import linecache
 import os
-import warnings
+import sysconfig
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raphson.errors import DataError, ModelError, RaphsonError
+from raphson.errors import DataError, ModelError, RaphsonError, warn_user
 from raphson.numeric import x64
 
 Equation = Any
@@ -332,22 +332,11 @@ def warn_of_single_precision(jaxpr: Any, what: str) -> None:
     lost = [one.shape for one in jaxpr.consts if getattr(one, "dtype", None) == np.float32]
     if lost:
         shapes = ", ".join(map(str, lost[:3]))
-        warnings.warn(
+        warn_user(
             f"{what} uses 32-bit arrays of shape {shapes}: their digits after the seventh are lost; make them 64-bit, "
             "for example with numpy.asarray(..., dtype=float).",
             UserWarning,
-            stacklevel=_outside(),
         )
-
-
-def _outside() -> int:
-    """How many frames up the user's code is, for a warning that shows its line."""
-    import inspect
-
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and _hidden(frame.f_code.co_filename):
-        level, frame = level + 1, frame.f_back
-    return max(level - 1, 1)
 
 
 def _where(error: BaseException) -> str:
@@ -376,22 +365,26 @@ def _is_library(body: Any) -> bool:
     information = body.jaxpr.debug_info
     place = getattr(information, "func_src_info", None) or ""
     _, _, written = place.rpartition(" at ")
-    return written.startswith(_hidden_folders())
+    return _hidden(written)
 
 
 @cache
 def _hidden_folders() -> tuple[str, ...]:
-    """Folders whose code is not the user's: JAX, Raphson, Python's own library."""
-    import contextlib
-
+    """Folders whose code is not the user's: JAX and Raphson, wherever they are installed."""
     import jax
     import jaxlib
 
-    parts = [Path(module.__file__ or "").parent for module in (jax, jaxlib, contextlib)]
-    return tuple(str(folder) + os.sep for folder in [*parts, Path(__file__).parents[1]])
+    parts = [*(Path(module.__file__ or "").parent for module in (jax, jaxlib)), Path(__file__).parents[1]]
+    return tuple(str(folder) + os.sep for folder in parts)
+
+
+@cache
+def _standard_library() -> str:
+    return sysconfig.get_path("stdlib") + os.sep
 
 
 def _hidden(file: str) -> bool:
-    if "site-packages" in file and not file.startswith(_hidden_folders()[:2]):
-        return False  # another library's: nearer to the user than its caller's line
-    return file.startswith((*_hidden_folders(), "<frozen"))
+    if file.startswith((*_hidden_folders(), "<frozen")):
+        return True
+    # Another library in the same folder is nearer to the user than its caller's line.
+    return file.startswith(_standard_library()) and "site-packages" not in file

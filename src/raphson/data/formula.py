@@ -23,8 +23,8 @@ from raphson.data.expressions import (
     written,
 )
 from raphson.data.functions import FUNCTIONS, function_name
-from raphson.data.messages import short, unknown_column, warn_user
-from raphson.errors import DataError, FormulaError
+from raphson.data.messages import short, unknown_column
+from raphson.errors import DataError, FormulaError, warn_user
 
 _MOST_TERMS = 20_000
 _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Collection, Iterable
 
-from raphson.errors import DataError, MissingDataWarning
+from raphson.errors import DataError, MissingDataWarning, warn_user
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:
@@ -51,11 +49,3 @@ def check_missing(missing: object, choices: tuple[str, ...] = ("drop", "raise"))
 def warn_missing(message: str) -> None:
     """Warn of rows left out, at the line of the user's code that called into Raphson."""
     warn_user(message, MissingDataWarning)
-
-
-def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's code that called into Raphson."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith("raphson."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)

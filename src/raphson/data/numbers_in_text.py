@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.messages import listing, warn_user
-from raphson.errors import DataError
+from raphson.data.messages import listing
+from raphson.errors import DataError, warn_user
 
 FEW = 10
 """So many different numbers may be the levels of a factor, if each occurs twice on average."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import listing
-from raphson.errors import DataError, MissingDataWarning
+from raphson.errors import DataError, MissingDataWarning, warn_user
 
 if TYPE_CHECKING:
     import pandas
@@ -96,11 +95,10 @@ class Stream:
         """Say so where one of these columns is not in every file."""
         for name in columns:
             if name in self.lacking:
-                warnings.warn(
+                warn_user(
                     f"column {name!r} is not in {self.lacking[name]}: its rows count as missing. Leave that file out, "
                     "or write the column into it",
                     MissingDataWarning,
-                    stacklevel=2,
                 )
 
     @property

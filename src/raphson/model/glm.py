@@ -6,7 +6,6 @@ Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135, 370; McCullagh and Neld
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ import numpy as np
 from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.data.matrix import dense, matvec
-from raphson.errors import DataError, ModelError
+from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias import check_bias
@@ -101,10 +100,9 @@ class GeneralisedLinearModel(Model):
                 f"responses average {level:.4g}; choose another link for the {self.family.name} family"
             )
         if n and lowest == highest:
-            warnings.warn(
+            warn_user(
                 f"response: all {n} values are equal ({lowest:g}); there is nothing for covariates to explain",
                 UserWarning,
-                stacklevel=5,
             )
 
     # -- structure ---------------------------------------------------------------------------------------------

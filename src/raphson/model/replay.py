@@ -10,7 +10,6 @@ are. Powers, logarithms and quotients that may meet a 0 or an infinity which no 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from raphson.autodiff.trace import CUSTOM, closed, operation_name, walk
+from raphson.errors import warn_user
 from raphson.model.still import Marks, still_operations
 
 Visit = Callable[[Any, list[Any], Any], Sequence[Any]]
@@ -114,11 +114,10 @@ def betaln_calls(jaxpr: Any) -> dict[int, int]:
         else:
             at += 1
     if called and not found:
-        warnings.warn(
+        warn_user(
             "the likelihood calls jax.scipy.special.betaln, which is wrong by up to 5e-7; "
             "use rp.densities.betaln in its place",
             UserWarning,
-            stacklevel=2,
         )
     return found
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.errors import DataError
+from raphson.errors import DataError, warn_user
 from raphson.model.families.base import (
     Array,
     Family,
@@ -152,12 +151,11 @@ class Binomial(Family):
         )
         fractional = int(np.count_nonzero((values > 0) & (values < 1)))
         if fractional and not self.quasi:
-            warnings.warn(
+            warn_user(
                 f"response {name!r}: {fractional} of {values.size} values are proportions, and no trials are "
                 "given. The fit goes on with one trial per row; give the group sizes as trials= with the "
                 'numbers of successes as the response, or use family="quasibinomial".',
                 UserWarning,
-                stacklevel=3,
             )
         return Observations(values, None, None, self)
 
@@ -196,11 +194,10 @@ class Binomial(Family):
     def _warn_if_fractional(self, name: str, counts: np.ndarray) -> None:
         count = int(np.count_nonzero(counts != np.floor(counts)))
         if count and not self.quasi:
-            warnings.warn(
+            warn_user(
                 f"response {name!r}: {count} numbers of successes or failures are not whole. The fit goes "
                 "on; if the response is a proportion, multiply it by the trials.",
                 UserWarning,
-                stacklevel=4,
             )
 
     def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:

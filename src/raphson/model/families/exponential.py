@@ -7,12 +7,12 @@ Every log density has its responses' affine term in one place, so that the expec
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
+from raphson.errors import warn_user
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, register
 from raphson.model.gamma_functions import log_minus_digamma, stirling_remainder
 from raphson.model.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
@@ -588,10 +588,9 @@ def warn_if_fractional(family: Family, name: str, y: np.ndarray) -> None:
         return
     count = int(np.count_nonzero(y != np.floor(y)))
     if count:
-        warnings.warn(
+        warn_user(
             f"response {name!r}: {count} of {y.size} values are not whole numbers, and the {family.name} "
             "family describes counts. The fit goes on; its log-likelihood uses the gamma function. "
             'Consider family="quasipoisson", or an offset for rates.',
             UserWarning,
-            stacklevel=5,
         )

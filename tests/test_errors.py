@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import raphson as rp
+from raphson.errors import ModelError, check_choice, one_line
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=40)
+ROWS = {
+    "x": X,
+    "y": X + RNG.normal(size=40),
+    "share": RNG.uniform(0.1, 0.9, 40),
+    "count": RNG.poisson(2.0, 40) + 0.5,
+    "same": np.ones(40),
+    "apart": (X > 0).astype(float),
+    "gap": np.where(X > 1, np.nan, X),
+    "twice": 2 * X,
+    "g": np.repeat(["a", "b"], 20),
+}
+
+
+SINGLE = jnp.ones(2, dtype="float32")
+
+WARNS = {
+    "proportions": lambda: rp.glm("share ~ x", ROWS, family="binomial"),
+    "fractions of counts": lambda: rp.glm("count ~ x", ROWS, family="poisson"),
+    "one value": lambda: rp.glm("same ~ x", ROWS),
+    "separation": lambda: rp.glm("apart ~ x", ROWS, family="binomial"),
+    "missing": lambda: rp.glm("y ~ gap", ROWS),
+    "missing in arrays": lambda: rp.glm(ROWS["y"], ROWS["gap"][:, None]),
+    "aliased": lambda: rp.glm("y ~ x + twice", ROWS),
+    "steps": lambda: rp.glm("count ~ x", ROWS, family="quasipoisson", max_iter=0),
+    "curve": lambda: rp.nls("y ~ a*exp(-b*x)", ROWS, start={"a": 1.0, "b": 1.0}, max_iter=1),
+    "curves": lambda: rp.nls("y ~ a*exp(-b*x)", ROWS, start={"a": 1.0, "b": 1.0}, by="g", max_iter=1),
+    "network": lambda: rp.network("y ~ x", ROWS, hidden=(3, 4), residual="additive", epochs=1, progress=False),
+    "single precision": lambda: rp.autodiff.decompose(lambda t: (t * SINGLE).sum())(1.0),
+}
+
+
+@pytest.mark.parametrize("name", WARNS)
+def test_a_warning_names_the_line_of_the_user(name):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        WARNS[name]()
+    assert caught
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_a_choice_is_text():
+    check_choice("kind", "a", ("a", "b"))
+    for other in ("c", None, np.array(["a"]), ["a"], 0):
+        with pytest.raises(ModelError, match="kind: expected one of a, b; got"):
+            check_choice("kind", other, ("a", "b"))
+
+
+def test_a_value_in_a_message_is_one_short_line():
+    assert one_line(np.eye(3)).count("\n") == 0 and len(one_line("x" * 1000)) == 80
