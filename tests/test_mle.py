@@ -106,12 +106,12 @@ def test_bias_reduction_of_a_likelihood_by_hand_is_that_of_the_glm(separated, co
         rp.mle(density, {"eta": "low ~ x + z"}, data, bias="firth"),
         rp.mle(loglik, data, start={"b": np.zeros(3)}, bias="firth"),
     ):
-        assert fit.converged and np.isfinite(fit.params).all() and fit.bias == "firth"
+        assert fit.converged and np.isfinite(fit.params).all() and fit.bias == "jeffreys"
         assert correct_digits(fit.params, glm.params) >= 10
         assert correct_digits(fit.bse, glm.bse) >= 10
     probit = rp.families.Binomial(link="probit")
     by_hand = rp.mle(bernoulli_probit, {"eta": "low ~ x + z"}, data, bias="firth")  # expected, not observed
-    glm = rp.glm("low ~ x + z", data, family=probit, bias="firth")
+    glm = rp.glm("low ~ x + z", data, family=probit, bias="jeffreys")
     assert correct_digits(by_hand.params, glm.params) >= 9
 
 
@@ -133,8 +133,8 @@ def test_bias_reduction_of_a_censored_regression_maximises_what_it_says():
 
 
 def test_what_bias_may_be():
-    with pytest.raises(rp.ModelError, match="bias: expected None or 'firth'"):
-        rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, FRAME, bias="jeffreys")
+    with pytest.raises(rp.ModelError, match="bias: expected None, 'firth' or 'jeffreys'"):
+        rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, FRAME, bias="heinze")
     with pytest.raises(rp.ModelError, match="either bias='firth' or penalty="):
         rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, FRAME, bias="firth", penalty=1.0)
 

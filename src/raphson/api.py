@@ -75,8 +75,10 @@ def glm(
     weights : column name or array (n,), not negative.
     weights_kind : "precision" (Var = φ V(μ)/w), "frequency" (w copies of the row) or "sampling" (pseudo-likelihood).
     penalty : ridge P: a number (spares the intercept), a vector (p,) or a matrix (p, p).
-    bias : "firth" adds ½ log det I(θ) to the log-likelihood: less bias, and finite estimates under separation (Firth
-        1993). For families without a dispersion.
+    bias : "firth" makes up for the bias of order 1/n by adjusted scores, which leaves the estimates finite under
+        separation (Firth 1993; Kosmidis and Firth 2009); with a dispersion, for the coefficients, φ being Pearson's.
+        "jeffreys" maximises ℓ(θ) + ½ log det I(θ), for families without a dispersion. For canonical links the two are
+        one; for others adjusted scores are the gradient of nothing, so that Wald tests and intervals are all there is.
     information : which Fisher information the covariance uses: "expected", "observed" or "opg".
     cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).

@@ -85,9 +85,10 @@ def mle(
     weights : column name or array (n,), not negative; a weight multiplies its row's log-likelihood.
     weights_kind : "precision" (nobs counts the rows), "frequency" (w copies of the row) or "sampling".
     penalty : ridge P: a number (spares the intercepts), a vector (p,) or a matrix (p, p).
-    bias : "firth" adds ½ log det I(θ) to the log-likelihood, by autodiff: finite estimates under separation, and of
-        a canonical parameter less bias (Firth 1993). I is the expected information where the density tells it; for
-        loglik(params, row) and for censored responses it is the observed one, the same for a canonical link.
+    bias : "jeffreys" adds ½ log det I(θ) to the log-likelihood, Jeffreys' penalty: finite estimates under separation,
+        and of a canonical parameter less bias: there it is Firth's (1993), and "firth" is taken for it. I is the
+        expected information where the density tells it; for loglik(params, row) and for censored responses it is the
+        observed one, the same for a canonical link.
     information : which Fisher information the covariance uses: "observed" (default), "expected" or "opg".
     cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
@@ -162,7 +163,8 @@ def mle(
         theta = start_vector(_flat_start(start, model.labels), model.objective.n_params)
         source, groups_read = data, prepared.groups
     check_bias(bias, model.family, penalty)
-    model = replace(model, bias=bias)
+    # Adjusted scores need the bias itself, which a likelihood does not tell; for a canonical parameter the two are one.
+    model = replace(model, bias=None if bias is None else "jeffreys")
     iteration = {
         "tol": tol,
         "max_iter": max_iter,

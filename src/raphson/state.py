@@ -183,7 +183,14 @@ class State:
     @property
     def _ground(self) -> Ground:
         """Where restricted maxima are looked for."""
-        return Ground.of(self._estimate, self._need_data("a restricted maximum"))
+        model = self._need_data("a restricted maximum")
+        if not model.objective.comparable:
+            raise ModelError(
+                f"bias: with the {model.family.link.name} link of the {model.family.name} family Firth's adjusted "
+                "scores are the gradient of no likelihood, so there are no likelihood ratios, profiles or score tests; "
+                "use wald_test() and conf_int(), or bias='jeffreys', which maximises a penalised likelihood"
+            )
+        return Ground.of(self._estimate, model)
 
 
 def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:

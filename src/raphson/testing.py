@@ -232,8 +232,9 @@ class Testing(State):
     def _lr_of_fits(self, smaller: Any) -> Test:
         if self.bias is not None or smaller.bias is not None:
             raise ModelError(
-                "smaller: with bias='firth' each fit has a penalty of its own, so two are not comparable; pass what "
-                "the smaller model restricts instead, as in lr_test('x = 0') (Heinze and Schemper 2002)"
+                f"smaller: with bias={self.bias or smaller.bias!r} each fit has a penalty of its own, so two are not "
+                "comparable; pass what the smaller model restricts instead, as in lr_test('x = 0') (Heinze and "
+                "Schemper 2002)"
             )
         smaller._check_likelihood("a likelihood-ratio test")
         q = check_nested(self, smaller)

@@ -16,7 +16,7 @@ from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.errors import check_choice
 from raphson.execute import Executor, serial
-from raphson.model.bias import BiasReduced
+from raphson.model.bias import reduced
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
 from raphson.model.predictor import Predictor
@@ -103,7 +103,7 @@ class Model:
     weights_kind : "precision", "frequency" or "sampling".
     penalty : (p, p) or None.
     executor : where sums over blocks run.
-    bias : "firth" for Firth's bias reduction, or None.
+    bias : "firth" for Firth's bias reduction, "jeffreys" for Jeffreys' penalty, or None.
     """
 
     family: Any
@@ -216,8 +216,8 @@ class Model:
 
     @cached_property
     def objective(self) -> Any:
-        """What is maximised: the likelihood, its bias reduced if asked for."""
-        return self.likelihood if self.bias is None else BiasReduced(self.likelihood, self.bias_information)
+        """What is maximised, or solved for: the likelihood, its bias reduced if asked for."""
+        return self.likelihood if self.bias is None else reduced(self.likelihood, self.bias, self.bias_information)
 
     @property
     def bias_information(self) -> Any:

@@ -97,6 +97,10 @@ class Link:
         """g(mean), for means inside ``interval``."""
         raise NotImplementedError
 
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        """d'/d, d being the slope of the mean by eta."""
+        raise NotImplementedError
+
 
 class Identity(Link):
     """eta = mean."""
@@ -118,6 +122,9 @@ class Identity(Link):
 
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 / eta
+
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return np.zeros_like(eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
         return np.asarray(mean, dtype=np.float64)
@@ -143,6 +150,9 @@ class Log(Link):
     def log_complement(self, eta: Array) -> Array:
         return special.log1m_exp(eta)
 
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return np.ones_like(eta)
+
     def link(self, mean: np.ndarray) -> np.ndarray:
         return np.log(mean)
 
@@ -166,6 +176,9 @@ class Logit(Link):
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 + jnp.exp(-eta)
 
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return -np.tanh(0.5 * eta)
+
     def link(self, mean: np.ndarray) -> np.ndarray:
         from scipy.special import logit
 
@@ -187,6 +200,9 @@ class Probit(Link):
 
     def log_complement(self, eta: Array) -> Array:
         return special.log_ndtr(-eta)
+
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return -eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
         from scipy.special import ndtri
@@ -213,6 +229,9 @@ class CLogLog(Link):
     def reciprocal(self, eta: Array) -> Array:
         return special.gumbel_reciprocal(eta)
 
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return -np.expm1(eta)
+
     def link(self, mean: np.ndarray) -> np.ndarray:
         return np.log(-np.log1p(-np.asarray(mean)))
 
@@ -235,6 +254,9 @@ class Cauchit(Link):
 
     def reciprocal(self, eta: Array) -> Array:
         return special.cauchy_reciprocal(eta)
+
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return -2.0 * eta / (1.0 + eta * eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
         return np.tan(np.pi * (np.asarray(mean) - 0.5))
@@ -270,6 +292,9 @@ class Inverse(Link):
     def reciprocal(self, eta: Array) -> Array:
         return eta
 
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return -2.0 / eta
+
     def link(self, mean: np.ndarray) -> np.ndarray:
         return 1.0 / np.asarray(mean, dtype=np.float64)
 
@@ -302,6 +327,9 @@ class InverseSquared(Link):
     def reciprocal(self, eta: Array) -> Array:
         return jnp.sqrt(eta)
 
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return -1.5 / eta
+
     def link(self, mean: np.ndarray) -> np.ndarray:
         return np.asarray(mean, dtype=np.float64) ** -2.0
 
@@ -333,6 +361,9 @@ class Sqrt(Link):
 
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 / (eta * eta)
+
+    def bend(self, eta: np.ndarray) -> np.ndarray:
+        return 1.0 / eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
         return np.sqrt(mean)

@@ -231,6 +231,11 @@ class Objective:
         return self.predictor.n_params
 
     @property
+    def comparable(self) -> bool:
+        """Whether the score is the gradient of the value, so that two points can be compared by it."""
+        return True
+
+    @property
     def likelihood(self) -> Objective:
         """The objective whose information covariances come from: this one."""
         return self

@@ -257,6 +257,10 @@ def _climb(
 ) -> Result:
     method, objective = options.method, model.objective
     if start is not None:
+        inner = objective.likelihood
+        if inner is not objective and not objective.evaluate(start).finite and inner.evaluate(start).finite:
+            # A penalty may be finite only where the information is positive definite: near the likelihood's maximum.
+            start = maximize(objective.likelihood, start, method, free=model.free, **options.keywords()).theta
         return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
     if len(objective.blocks) > MANY_BLOCKS and method.curvature is not None:
         return _climb_from_a_part(model, options, suspect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from raphson.model.bias import described
 from raphson.report import numbers
 
 
@@ -171,7 +172,7 @@ def facts(fit: Any) -> list[tuple[str, str]]:
     elif math.isnan(fit.deviance):  # a likelihood without a mean has none
         del pairs[-2:]
     if getattr(fit, "bias", None) is not None:
-        pairs.append(("Bias reduction", str(fit.bias).capitalize()))
+        pairs.append(("Bias reduction", described(fit.family, fit.bias)))
     if getattr(fit, "theta", None) is not None:
         error = "" if fit.theta_se is None else f" (std. error {count(fit.theta_se, 4)})"
         pairs.append(("Theta", count(fit.theta, 6) + error))

@@ -285,6 +285,14 @@ class LikelihoodFamily:
 
         return expected_information(self, block, eta)
 
+    def expectation(self, block: Block, eta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """From predictors near eta to :meth:`expected`, summed over the same responses and so smooth."""
+        from raphson.model.likelihood.expected import expectation
+
+        m = block.rows
+        near, weight = expectation(self, block, eta)[0], block.weight[:m]
+        return lambda at: np.where(weight > 0, weight * near(np.ascontiguousarray(at[:, :m])), 0.0)
+
     def to_dict(self) -> dict[str, Any]:
         """The family as plain JSON values."""
         fields: dict[str, Any] = {

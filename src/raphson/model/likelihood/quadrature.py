@@ -27,8 +27,9 @@ HALVINGS, BATCHES = 40, 120
 NEGLIGIBLE = 1e-13
 """Share of the whole that the last panel may have."""
 
-AGREED = 1e-10
-"""Share of the whole by which a panel and its halves may differ. The halves are right to many more digits."""
+AGREED, LEAST_AGREED = 1e-11, 1e-8
+"""Share of the whole by which a panel and its halves may differ: four times as much with every round, for what is left
+then is a jump, or rounding of the density's constants, and up to the second."""
 
 MOST_PANELS = 4_000
 """For a row, beyond which its density is given up."""
@@ -153,13 +154,7 @@ class Moments:
     @staticmethod
     def of(density: RowDensities, rows: np.ndarray, y: np.ndarray, log_weight: np.ndarray) -> Moments:
         """Of each panel."""
-        f, u = density.at(rows, y)
-        with np.errstate(all="ignore"):
-            mass = np.exp(f + log_weight)
-        mass = np.where(np.isfinite(mass) & np.isfinite(f), mass, 0.0)
-        u = np.where(mass[:, :, None] > 0, u, 0.0)
-        weighed = mass[:, :, None] * u
-        return Moments(mass.sum(axis=1), weighed.sum(axis=1), np.einsum("prk,prl->pkl", weighed, u))
+        return Moments(*density.sums(rows, y, log_weight))
 
     def by_row(self, rows: np.ndarray, count: int) -> Moments:
         """Panels added up by their rows."""
@@ -349,24 +344,22 @@ def _halved(
     values = Moments.joined([whole.chosen(slice(0)), *sums])
     kept: list[Panels] = []
     used = np.bincount(panels.rows, minlength=density.rows)
-    for _ in range(HALVINGS):
+    for turn in range(HALVINGS):
         if support.counts:
             exact = panels.end - panels.start <= NODES
             kept.append(panels.chosen(exact))
-            values = values.chosen(~exact)
-            panels = panels.chosen(~exact)
+            values, panels = values.chosen(~exact), panels.chosen(~exact)
         if not len(panels):
             break
         halves = panels.halves()
         parts = added(halves)
         change = parts.chosen(slice(0, None, 2)).plus(parts.chosen(slice(1, None, 2))).plus(values.times(-1.0))
-        agreed = change.relative(whole, panels.rows) <= AGREED
+        agreed = change.relative(whole, panels.rows) <= min(AGREED * 4.0**turn, LEAST_AGREED)
         used += np.bincount(panels.rows, minlength=density.rows)
         agreed |= used[panels.rows] > MOST_PANELS
-        kept.append(halves.chosen(np.repeat(agreed, 2)))
+        kept.append(panels.chosen(agreed))
         again = np.repeat(~agreed, 2)
-        panels = halves.chosen(again)
-        values = parts.chosen(again)
+        panels, values = halves.chosen(again), parts.chosen(again)
     kept.append(panels)
     leaves = Panels.joined(kept)
     z, log_weight = leaves.nodes(support)

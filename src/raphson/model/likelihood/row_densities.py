@@ -90,30 +90,36 @@ class RowDensities:
 
     def at(self, rows: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log density (P, nodes) and score (P, nodes, K) of rows (P,) at responses (P, nodes)."""
-        run = compiled_terms(self.family)
-        values, scores = np.empty(y.shape), np.empty((*y.shape, len(self.eta)))
-        for start in range(0, len(rows), PANELS):
-            part = slice(start, start + PANELS)
-            count = len(rows[part])
-            which, where = rows[part], y[part]
-            if count < PANELS:  # the first one repeated: one shape is one compilation
-                which = np.concatenate([which, np.repeat(which[:1], PANELS - count)])
-                where = np.concatenate([where, np.repeat(where[:1], PANELS - count, axis=0)])
-            f, u = run(np.ascontiguousarray(self.eta[:, which]), where, tuple(one[which] for one in self.extra))
-            values[part], scores[part] = np.asarray(f)[:count], np.asarray(u)[:count]
-        return values, scores
+        return self._run("terms", rows, y)  # type: ignore[return-value]
+
+    def sums(self, rows: np.ndarray, y: np.ndarray, log_weight: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Σ w f (P,), Σ w f u (P, K) and Σ w f u uᵀ (P, K, K) over the nodes of each panel."""
+        return self._run("sums", rows, y, log_weight)
 
     def log_density(self, support: Support, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Log density of z, (P, c) for rows (P,) and places (P, c), c being a multiple of the nodes; −∞ for none."""
         with np.errstate(all="ignore"):
-            y = support.to(z)
-            f = self.at(np.repeat(rows, z.shape[1] // NODES), y.reshape(-1, NODES))[0].reshape(z.shape)
+            y = support.to(z).reshape(-1, NODES)
+            f = self._run("values", np.repeat(rows, z.shape[1] // NODES), y)[0].reshape(z.shape)
             f = f + support.log_slope(z)
         return np.where(np.isfinite(f) & np.isfinite(z), f, -np.inf)
 
+    def _run(self, what: str, rows: np.ndarray, *nodes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the compiled density gives for rows (P,) and nodes (P, nodes), :data:`PANELS` at a time."""
+        run, parts = _compiled(self.family, what), []
+        for start in range(0, max(len(rows), 1), PANELS):
+            which, *here = (one[start : start + PANELS] for one in (rows, *nodes))
+            count = len(which)
+            if count < PANELS:  # filled up: one shape is one compilation
+                which = np.concatenate([which, np.zeros(PANELS - count, dtype=int)])
+                here = [np.concatenate([one, np.ones((PANELS - count, NODES))]) for one in here]
+            found = run(np.ascontiguousarray(self.eta[:, which]), tuple(here), tuple(one[which] for one in self.extra))
+            parts.append([np.asarray(one)[:count] for one in found])
+        return tuple(np.concatenate(one) for one in zip(*parts, strict=True))
 
-def compiled_terms(family: LikelihoodFamily) -> Any:
-    """(η (K, m), responses (m, r)) -> log density (m, r) and score (m, r, K)."""
+
+def _compiled(family: LikelihoodFamily, what: str) -> Any:
+    """A density compiled for panels: (η (K, P), nodes, extra) -> "values", "terms" or "sums"; see RowDensities."""
     import jax
     import jax.numpy as jnp
 
@@ -121,12 +127,25 @@ def compiled_terms(family: LikelihoodFamily) -> Any:
 
     function = family.function
 
+    def value(eta: Any, y: Any, extra: tuple[Any, ...]) -> tuple[Any]:
+        return (function(eta, (y, *extra)),)
+
+    def both(eta: Any, y: Any, extra: tuple[Any, ...]) -> tuple[Any, Any]:
+        found, pull = jax.vjp(lambda e: function(e, (y, *extra)), eta)
+        return found, pull(jnp.ones_like(found))[0]
+
+    def at_nodes(one: Any) -> Any:
+        return lambda eta, nodes, extra: jax.vmap(one, in_axes=(None, 0, None))(eta, nodes[0], extra)
+
+    def sums(eta: Any, nodes: Any, extra: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        f, u = at_nodes(both)(eta, nodes, extra)
+        log_mass = f + nodes[1]
+        mass = jnp.where(jnp.isfinite(log_mass), jnp.exp(log_mass), 0.0)
+        u = jnp.where(mass[:, None] > 0, u, 0.0)
+        return jnp.sum(mass), mass @ u, (mass[:, None] * u).T @ u
+
     def make() -> Any:
-        def one(eta: Any, y: Any, extra: tuple[Any, ...]) -> tuple[Any, Any]:
-            value, pull = jax.vjp(lambda e: function(e, (y, *extra)), eta)
-            return value, pull(jnp.ones_like(value))[0]
+        one = {"values": at_nodes(value), "terms": at_nodes(both), "sums": sums}[what]
+        return jax.jit(jax.vmap(one, in_axes=(1, 0, 0)))
 
-        over_responses = jax.vmap(one, in_axes=(None, 0, None))
-        return jax.jit(jax.vmap(over_responses, in_axes=(1, 0, 0)))
-
-    return remembered(function, "expected", make)
+    return remembered(function, ("panels", what), make)

@@ -1,4 +1,4 @@
-"""Firth's bias reduction: its derivatives, its values against mpmath, and the options it has to live with."""
+"""Jeffreys' penalty: its derivatives, its values against mpmath, and the options it has to live with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.model.bias import _by_differences, _slopes
+from raphson.model.jeffreys import _by_differences, _slopes
 from raphson.model.objective import Need
 
 FAMILIES = {
@@ -22,7 +22,7 @@ FAMILIES = {
 @pytest.fixture(scope="module", params=list(FAMILIES))
 def fit(request, sample):
     y, family = FAMILIES[request.param](sample)
-    return rp.glm(y, sample.X, family=family, weights=sample.weights, offset=sample.offset, bias="firth")
+    return rp.glm(y, sample.X, family=family, weights=sample.weights, offset=sample.offset, bias="jeffreys")
 
 
 def test_score_and_curvature_are_derivatives_of_the_value(fit):
@@ -47,12 +47,12 @@ def test_differences_stand_in_for_autodiff(fit):
     family, block = fit.family, fit._model.blocks[0]
     eta = fit._model.predictor.eta(block, fit._estimate.result.theta)
     np.testing.assert_allclose(
-        _by_differences(family, block, eta), _slopes(family, block, eta, False)[0], rtol=1e-9, atol=1e-11
+        _by_differences(family, block, eta)[0], _slopes(family, block, eta, False)[0], rtol=1e-9, atol=1e-11
     )
 
 
 def test_the_covariance_is_that_of_the_likelihood(fit):
-    assert fit.converged and fit.distance < 1e-8 and fit.bias == "firth"
+    assert fit.converged and fit.distance < 1e-8 and fit.bias == "jeffreys"
     theta = fit._estimate.result.theta
     for kind in ("expected", "observed"):
         M = fit._model.objective.likelihood.evaluate(theta, Need(kinds=(kind,))).information[kind].matrix
@@ -150,10 +150,10 @@ def test_penalised_likelihood_ratios_and_profiles():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"bias": "jeffreys"}, "bias: expected None or 'firth'; got 'jeffreys'"),
-        ({"bias": "firth", "family": "gaussian"}, "gaussian family has another parameter"),
+        ({"bias": "firths"}, "bias: expected None, 'firth' or 'jeffreys'; got 'firths'"),
+        ({"bias": "jeffreys", "family": "gaussian"}, "gaussian family has another parameter"),
         ({"bias": "firth", "family": "negative_binomial"}, "negative_binomial family has another parameter"),
-        ({"bias": "firth", "family": "quasipoisson"}, "has another parameter"),
+        ({"bias": "firth", "family": "quasipoisson"}, "has no likelihood"),
         ({"bias": "firth", "penalty": 1.0}, "two ways of shrinking"),
     ],
 )

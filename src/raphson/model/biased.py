@@ -1,0 +1,154 @@
+"""An objective that reduces the bias of maximum likelihood: what it has from the likelihood inside, and F^(−½)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import Block
+from raphson.model.objective import BlockCurvature, Evaluation, Gram, Kind, Need, Objective, Root
+from raphson.model.predictor import Predictor
+from raphson.model.walls import Walls
+
+ALIASED = 1e-11
+"""A direction in which the scaled design has no more length than this is none: columns are aliased."""
+
+
+@dataclass(frozen=True)
+class Biased:
+    """A likelihood with something added to its score; subclasses say what.
+
+    Attributes
+    ----------
+    likelihood : the objective without it. Covariances come from its information.
+    kind : which information it is made of: the expected one, or the observed.
+    """
+
+    likelihood: Objective
+    kind: Kind = "expected"
+
+    @property
+    def comparable(self) -> bool:
+        """Whether there is a penalised likelihood, by which two points can be compared."""
+        return True
+
+    @property
+    def family(self) -> Any:
+        return self.likelihood.family
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        return self.likelihood.blocks
+
+    @property
+    def n_params(self) -> int:
+        return self.likelihood.n_params
+
+    @property
+    def n_rows(self) -> int:
+        return self.likelihood.n_rows
+
+    @property
+    def at_limit(self) -> bool:
+        return self.likelihood.at_limit
+
+    @property
+    def main_kind(self) -> Kind:
+        """That of the objective inside."""
+        return self.likelihood.main_kind
+
+    def same(self, kind: Kind) -> Kind:
+        """The kind itself: the added term bends the observed information of a canonical link too."""
+        return kind
+
+    @property
+    def predictor(self) -> Predictor:
+        return self.likelihood.predictor
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return self.likelihood.bounds
+
+    @property
+    def projected(self) -> None:
+        """No parameter is solved for: what is added depends on all of them."""
+        return None
+
+    @property
+    def prior(self) -> np.ndarray | None:
+        return self.likelihood.prior
+
+    def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
+        """See :meth:`Objective.moved`."""
+        return self.likelihood.moved(theta, step, project=False)
+
+    def blocked(self, theta: np.ndarray, score: np.ndarray) -> np.ndarray | None:
+        """See :meth:`Objective.blocked`."""
+        return self.likelihood.blocked(theta, score)
+
+    @property
+    def walled(self) -> bool:
+        """False: where the information grows without bound, at the edge of the domain, so does what is added."""
+        return False
+
+    def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
+        """See :meth:`Objective.walls`: there are none."""
+        return Walls.none(self.n_params)
+
+    def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
+        """See :meth:`Objective.linearised`: starting values are those of the likelihood."""
+        return self.likelihood.linearised(eta, need, project)
+
+    def design_root(self, theta: np.ndarray) -> Root:
+        """See :meth:`Objective.design_root`."""
+        return self.likelihood.design_root(theta)
+
+    def information_product(self, curvature: list[BlockCurvature], v: np.ndarray) -> np.ndarray:
+        """See :meth:`Objective.information_product`: that of the likelihood."""
+        return self.likelihood.information_product(curvature, v)
+
+    def information_diagonal(self, curvature: list[BlockCurvature]) -> np.ndarray:
+        """See :meth:`Objective.information_diagonal`: that of the likelihood."""
+        return self.likelihood.information_diagonal(curvature)
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        """(p,) lengths of the design's columns, as units of the parameters that do not depend on θ."""
+        triangle = self.likelihood.design_root(np.zeros(self.n_params)).triangle[:, :-1]
+        lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
+        return np.where(lengths > 0, lengths, 1.0)
+
+    def _whitener(self, theta: np.ndarray, part: Gram | Root) -> tuple[float, np.ndarray | None]:
+        """log det I and T (r, p) with TᵀT = I⁻¹, on the span of the design where columns are aliased.
+
+        There I = B J Bᵀ with a B that is the same for all θ, so that the product of the nonzero eigenvalues is the
+        determinant of what is left without the aliased columns, times a constant.
+        """
+        scale = self._scale
+        if isinstance(part, Gram):
+            values, vectors = np.linalg.eigh(part.matrix / scale / scale[:, None])
+            if values[0] > 1e-6 * values[-1]:
+                return float(np.sum(np.log(values))), (vectors / np.sqrt(values)).T / scale
+            if values[0] < -ALIASED * values[-1]:
+                return -np.inf, None
+            part = self.likelihood.evaluate(theta, Need(kinds=(self.kind,), root=True)).information[self.kind]
+            if isinstance(part, Gram):  # some row's is indefinite, so there is no root
+                kept = values > ALIASED * values[-1]
+                root = (vectors[:, kept] / np.sqrt(values[kept])).T
+                return float(np.sum(np.log(values[kept]))), root / scale
+        _, sizes, rows = np.linalg.svd(part.triangle[:, :-1] / scale, full_matrices=False)
+        kept = sizes > ALIASED * sizes[0]
+        return float(2.0 * np.sum(np.log(sizes[kept]))), rows[kept] / sizes[kept, None] / scale
+
+    def _raised(self, part: Gram | Root, more: np.ndarray) -> Gram | Root:
+        """A root whose right-hand side z answers for `more` of the score too: Rᵀz gains that."""
+        if isinstance(part, Gram):
+            return part
+        triangle = part.triangle.copy()
+        scale = self._scale
+        triangle[:, -1] += np.linalg.lstsq(triangle[:, :-1].T / scale[:, None], more / scale, rcond=ALIASED)[0]
+        return Root(triangle, part.bend)
