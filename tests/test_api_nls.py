@@ -360,3 +360,54 @@ def test_a_start_among_rounding_is_left() -> None:
     data = {"age": [3, 5, 10, 15, 20, 25], "h": height}
     found = rp.nls("h ~ Asym*(1 - exp(-exp(lrc)*age))", data, start={"Asym": 4.7e16, "lrc": -37.5352})
     np.testing.assert_allclose([found.params["Asym"], found.rss], [top, rss], rtol=1e-4)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("form", ["column", "array", "function", "number"])
+def test_sigma_is_that_of_curve_fit(form, absolute) -> None:
+    s = np.full(len(X), 0.2) if form == "number" else 0.05 * (1 + X)
+    if form == "function":
+        found = rp.nls(decay, (X, Y), start=START, sigma=s, absolute_sigma=absolute)
+    else:
+        given = {"column": "s", "array": s, "number": 0.2}[form]
+        found = rp.nls(DECAY, {"x": X, "y": Y, "s": s}, start=START, sigma=given, absolute_sigma=absolute)
+    curve = lambda x, a, b, c: a * np.exp(-b * x) + c  # noqa: E731
+    tight = {"p0": [4, 0.7, 1], "xtol": 1e-14, "ftol": 1e-14, "gtol": 1e-14}
+    truth, V = optimize.curve_fit(curve, X, Y, sigma=s, absolute_sigma=absolute, **tight)
+    np.testing.assert_allclose(found.params[list(START)], truth, rtol=1e-6)
+    np.testing.assert_allclose(found.bse[list(START)], np.sqrt(np.diag(V)), rtol=1e-4)
+
+
+def test_values_that_a_start_leaves_out_are_looked_for() -> None:
+    y = 3 * np.exp(-2 * X) + np.exp(-0.3 * X) + 0.001 * np.cos(9 * X)
+    formula = "y ~ a*exp(-k*x) + b*exp(-m*x)"
+    whole = rp.nls(formula, {"x": X, "y": y}, start={"k": 2.0, "m": 0.3})
+    found = rp.nls(formula, {"x": X, "y": y}, start={"k": 2.0})
+    np.testing.assert_allclose(found.params, whole.params, rtol=1e-6)
+    assert "no starting value was given for m" in found.message
+
+
+def test_an_update_keeps_what_applies(fit) -> None:
+    held = rp.nls(DECAY, DATA, start=START, bounds={"rate": (0, 5)}, weights=1 + X)
+    less = held.update("y ~ top*exp(-rate*x)")
+    alone = rp.nls("y ~ top*exp(-rate*x)", DATA, start={"rate": 0.4}, weights=1 + X)
+    np.testing.assert_allclose(less.params, alone.params, rtol=1e-6)
+    more = fit.update(". ~ . + slope*x")
+    assert more.formula == "y ~ (top*exp(-rate*x) + base) + slope*x" and "slope" in more.params
+    assert more.rss < fit.rss
+    same(fit.update(start={"rate": 2.0}), fit, rtol=1e-6)
+    np.testing.assert_allclose(fit.update(fixed={"base": 1.0}).params["base"], 1.0)
+
+
+def test_a_curve_that_explains_nothing_is_told_of(fit) -> None:
+    y = 5 + 0.1 * np.random.default_rng(2).normal(size=40)
+    found = rp.nls("y ~ sin(a*x)", {"x": X, "y": y})
+    assert "explains no more of the responses than a constant" in found.message
+    assert "explains no more" not in fit.message
+    assert "explains no more" not in rp.nls("y ~ a + 0*x", {"x": X, "y": y}).message
+
+
+def test_a_remark_that_begins_with_a_name_keeps_its_case() -> None:
+    found = rp.nls(DECAY, DATA, start=START, bounds={"rate": (0, 0.5)})
+    text = str(found.summary())
+    assert "rate at its upper bound" in text and "Rate at" not in text

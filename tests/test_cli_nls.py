@@ -70,9 +70,18 @@ def test_options_reach_nls(data, capsys) -> None:
     assert found["b2"]["std_error"] == pytest.approx(expected.bse["b2"], rel=1e-8)
 
 
+def test_sigma_is_weights_and_a_partial_start_is_filled_in(data, capsys) -> None:
+    assert run("nls", CURVE + " + c*exp(-k*x)", data, "--start", "b2=0.4", "--fixed", "k=3", "--json") == 0
+    capsys.readouterr()
+    assert run("nls", CURVE, data, "--sigma", "w", "--absolute-sigma", "--json") == 0
+    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["coefficients"]}
+    fit = rp.nls(CURVE, {"x": X, "y": Y}, start={"b2": 0.5}, weights=1 / (1.0 + (X > 3)) ** 2, dispersion=1)
+    assert found["b2"]["std_error"] == pytest.approx(fit.bse["b2"], rel=1e-6)
+
+
 def test_at_a_bound_the_summary_says_so(data, capsys) -> None:
     assert run("nls", CURVE, data, "--start", "b2=0.2", "--bounds", "b2=0:0.3") == 0
-    assert "B2 at its upper bound 0.3" in capsys.readouterr().out
+    assert "b2 at its upper bound 0.3" in capsys.readouterr().out
 
 
 def test_saved_curves_predict(data, fit, tmp_path: Path, capsys) -> None:

@@ -18,6 +18,7 @@ from raphson.arguments import (
     warn_of,
 )
 from raphson.curve_groups import fit_groups
+from raphson.data.curves import names_of_curve
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
 from raphson.fit import Fit
@@ -52,6 +53,8 @@ def nls(
     derivatives: str = "exact",
     weights: Any = None,
     weights_kind: str = "precision",
+    sigma: Any = None,
+    absolute_sigma: bool = False,
     penalty: Any = None,
     information: str | None = None,
     cov: str | None = None,
@@ -84,7 +87,7 @@ def nls(
         x being whatever the function takes. A y of two dimensions is a vector-valued response if f returns that
         shape, and one curve in each row if f returns the shape of one.
     start : starting values by name, numbers or arrays (with a function also one array). Those of conditionally
-        linear parameters may be left out; without any, several scales are tried for the others, as `message` says.
+        linear parameters may be left out; the others that have none are looked for, as `message` says.
     bounds : (lower, upper) by name, None for no bound.
     fixed : values by name of parameters that are not estimated.
     by : column whose values tell independent curves apart: all are fitted in one compiled call.
@@ -96,6 +99,10 @@ def nls(
     derivatives : "exact" (autodiff) or "finite", for a function that JAX cannot trace.
     weights : column name or array (n,), not negative.
     weights_kind : "precision" (Var = φ/w), "frequency" (w copies of the row) or "sampling".
+    sigma : column name, expression, array (n,) or number: standard deviations of the responses, as
+        ``scipy.optimize.curve_fit`` has them. The same as ``weights=1/sigma**2``.
+    absolute_sigma : whether sigma are the standard deviations themselves, and not only in proportion to them. The same
+        as ``dispersion=1``.
     penalty : ridge P: a number, a vector (p,) or a matrix (p, p).
     information : "expected" (Gauss-Newton, default), "observed" (full Hessian; default with a robust loss) or "opg".
     cov : "model" (default; "HC0" with sampling weights or a robust loss), "HC0" to "HC3", or "cluster".
@@ -130,6 +137,7 @@ def nls(
     >>> fit.params.round(4).to_dict()
     {'top': 10.0612, 'rate': 0.4954}
     """
+    options_given = {name: value for name, value in locals().items() if name not in ("model", "data", "by")}
     information = information or ("expected" if loss == "squared" else "observed")
     check_choice("information", information, INFORMATION)
     check_choice("derivatives", derivatives, ("exact", "finite"))
@@ -137,7 +145,13 @@ def nls(
     resolve_method(method)
     usual = "HC0" if loss != "squared" and groups is None else None
     cov = covariance_kind(cov or usual, weights_kind, groups, small_sample)
-    extras = {"weights": weights, "groups": groups, "missing": missing}
+    if sigma is not None and (weights is not None or weights_kind != "precision"):
+        raise ModelError("sigma: it stands for weights=1/sigma**2, of the kind 'precision'; leave out one of the two")
+    if absolute_sigma:
+        if dispersion is not None:
+            raise ModelError("absolute_sigma: it stands for dispersion=1; leave out one of the two")
+        dispersion = 1.0
+    extras = {"weights": weights, "sigma": sigma, "groups": groups, "missing": missing}
     many = by is not None
     if isinstance(model, str):
         if derivatives == "finite":
@@ -173,7 +187,8 @@ def nls(
         formula=model if isinstance(model, str) else None,
         source=data,
         small_sample=small_sample,
-        inputs=inputs_of(weights_kind, weights=weights, penalty=penalty, groups=groups),
+        refit=partial(_refitted, data, options_given) if isinstance(model, str) else None,
+        inputs=inputs_of(weights_kind, weights=weights, sigma=sigma, penalty=penalty, groups=groups),
     )
     options = (bounds, fixed, weights_kind, penalty, executor_of(executor), seed)
     if many:
@@ -200,6 +215,7 @@ def _fit(
     source: Any,
     small_sample: str | None,
     inputs: dict[str, Any],
+    refit: Callable[..., Any] | None,
 ) -> Fit:
     found = estimated(asked, method, start=None, **iteration)
     if loss != "squared":
@@ -223,9 +239,20 @@ def _fit(
         source=source,
         small_sample=small_sample,
         inputs=inputs,
+        refit=refit,
     )
     warn_of(fit)
     return fit
+
+
+def _refitted(data: Any, given: dict[str, Any], formula: str, **options: Any) -> Any:
+    """Another curve for the same data: what was said of parameters that it lacks no longer applies."""
+    names = names_of_curve(formula)
+    kept = dict(given)
+    for what in ("start", "fixed", "bounds"):
+        if isinstance(kept[what], dict):
+            kept[what] = {name: value for name, value in kept[what].items() if name in names} or None
+    return nls(formula, data, **kept | options)
 
 
 def _shortened(iteration: dict[str, Any]) -> dict[str, Any]:

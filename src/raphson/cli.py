@@ -32,7 +32,8 @@ _GLM_OPTIONS = (
     *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter"),
 )
 _NLS_OPTIONS = (
-    *("start", "bounds", "fixed", "by", "loss", "scale", "weights", "weights_kind", "penalty", "missing"),
+    *("start", "bounds", "fixed", "by", "loss", "scale", "weights", "weights_kind", "sigma", "absolute_sigma"),
+    *("penalty", "missing"),
     *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter", "seed"),
 )
 _PATIENCE = 0.7
@@ -380,7 +381,7 @@ def _add_nls(commands: Any) -> None:
         "--start",
         type=_numbers,
         metavar="NAME=NUMBER,...",
-        help="starting values, such as b2=1e-4; several scales are tried for parameters without one",
+        help="starting values, such as b2=1e-4; those of other parameters are looked for",
     )
     model.add_argument(
         "--bounds", type=_bounds, metavar="NAME=LOW:HIGH,...", help="such as b2=0:1,b1=0: (an empty end is no bound)"
@@ -390,6 +391,13 @@ def _add_nls(commands: Any) -> None:
     model.add_argument("--loss", choices=("squared", "huber", "cauchy", "tukey"))
     model.add_argument("--scale", type=float, metavar="NUMBER", help="of a robust loss (default: estimated)")
     _add_weights(model)
+    model.add_argument("--sigma", metavar="COLUMN", help="standard deviations of the responses: weights 1/sigma**2")
+    model.add_argument(
+        "--absolute-sigma",
+        action="store_true",
+        default=None,
+        help="sigma are the standard deviations themselves: dispersion 1",
+    )
     _add_penalty(model)
     _add_spread(nls)
     iteration = _add_iteration(

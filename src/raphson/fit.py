@@ -68,7 +68,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         dispersion: str | float,
         formula: str | None,
         source: Any = None,
-        refit: Callable[[str], Fit] | None = None,
+        refit: Callable[..., Fit] | None = None,
         small_sample: str | None = "full",
         inputs: Mapping[str, Any] | None = None,
     ) -> None:
@@ -516,11 +516,25 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
         return calibrated(self, super().information_matrix_test(), bootstrap, seed, simulate)
 
-    def update(self, formula: str) -> Fit:
-        """Fit again with another formula on the same data; ``.`` stands for what was there: ``". ~ . + age"``."""
+    def update(self, formula: str = ". ~ .", **options: Any) -> Fit:
+        """Fit again with another formula, or other options, on the same data.
+
+        Parameters
+        ----------
+        formula : the new one; ``.`` stands for what was there: ``". ~ . + age"``.
+        options : of the front door that made the fit, such as ``family=`` or ``start=``; the others stay as they were.
+            What start=, fixed= or bounds= said of parameters that a new curve lacks is left out.
+
+        Examples
+        --------
+        >>> import raphson as rp
+        >>> fit = rp.glm("low ~ lwt", rp.datasets.load("births"), family="binomial")
+        >>> fit.update(". ~ . + smoke").formula
+        'low ~ (lwt) + smoke'
+        """
         if self._refit is None or self.formula is None:
             raise ModelError("update: only a fit made from a formula, and not loaded, can be updated; fit anew")
-        return self._refit(updated(self.formula, formula))
+        return self._refit(updated(self.formula, formula), **options)
 
     # -- tables ------------------------------------------------------------------------------------------------
 

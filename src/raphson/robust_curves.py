@@ -41,6 +41,7 @@ def robust_estimate(
     climb : fits a model from its starting values.
     trial : does so for one of many.
     """
+    resolve_loss(loss, 1.0)  # one that is not known is refused before the search
     first = found.result.theta
     best, told = _best_start(squared, first, loss, scale, trial)
     model, found = _alternated(squared, best, loss, scale, climb)

@@ -17,8 +17,10 @@ from raphson.data.curves import (
     split_curve,
 )
 from raphson.data.extras import (
+    array_argument,
     check_index,
     check_nonnegative,
+    check_sigma,
     group_codes,
     label_array,
     label_codes,
@@ -26,6 +28,7 @@ from raphson.data.extras import (
     per_row,
     renumber,
     take,
+    weights_of_sigma,
 )
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing, nearest, unknown_column
@@ -70,6 +73,7 @@ def from_curve(
     parameters: Mapping[str, str],
     *,
     weights: Any = None,
+    sigma: Any = None,
     groups: Any = None,
     by: str | None = None,
     missing: str = "drop",
@@ -85,6 +89,7 @@ def from_curve(
     parameters : mapping of str to str
         Names that the user has called parameters, by giving them values or bounds, and the argument that did.
     weights, groups : as in :func:`from_formula`.
+    sigma : in place of weights, which are 1/σ² then.
     by : str, optional
         Column whose values say which curve a row belongs to.
     missing : {"drop", "raise"}
@@ -114,18 +119,20 @@ def from_curve(
     rows = Rows(table.n_rows)
     values = {name: _numbers(table, name, rows) for name in dict.fromkeys([*response.names, *columns])}
     y = _evaluated(response, values, rows)
-    arguments = {"weights": weights, "groups": groups, "by": by}
+    arguments = {"weights": weights, "sigma": sigma, "groups": groups, "by": by}
+    check_sigma(sigma, (table.n_rows,))
     for what, value in arguments.items():
         check_index(data, value, what)
     expressions = {what: parse_argument(value, table.known, what) for what, value in arguments.items()}
     weight = per_row(weights, expressions["weights"], table, {}, rows, "weights")
+    deviation = per_row(sigma, expressions["sigma"], table, {}, rows, "sigma")
     codes = group_codes(groups, expressions["groups"], table, rows)
     curves = group_codes(by, expressions["by"], table, rows)
     kept = rows.settle(missing)
-    weight = take(weight, kept)
+    weight = take(weight, kept) if sigma is None else weights_of_sigma(take(deviation, kept), kept)
     check_nonnegative(weight, "weights", kept)
     watch = Watch()
-    weight = weight if kept is not None else watch.held("weights", weight)
+    weight = weight if kept is not None or sigma is not None else watch.held("weights", weight)
     X = np.column_stack([values[name] for name in columns]) if columns else np.empty((table.n_rows, 0))
     n_rows = table.n_rows if kept is None else len(kept)
     model_data = ModelData(
@@ -155,7 +162,14 @@ def from_curve(
 
 
 def from_points(
-    x: Any, y: Any, *, weights: Any = None, groups: Any = None, missing: str = "drop", whole: bool = False
+    x: Any,
+    y: Any,
+    *,
+    weights: Any = None,
+    sigma: Any = None,
+    groups: Any = None,
+    missing: str = "drop",
+    whole: bool = False,
 ) -> tuple[Any, ModelData]:
     """Read the arrays that a function of ``(params, x)`` is fitted to.
 
@@ -164,6 +178,7 @@ def from_points(
     x : whatever the function takes: an array whose first (or last) axis is the rows, a data frame, a dict of arrays.
     y : array_like, (n,) or (n, m).
     weights, groups : (n,), or of the shape of y.
+    sigma : in place of weights, which are 1/σ² then; also one number.
     missing : {"drop", "raise"}
         What becomes of rows with something missing in x, y, weights or groups.
     whole : whether whole numbers in x stay such, for the function to pick elements by.
@@ -186,11 +201,15 @@ def from_points(
     values = values.astype(float)
     if values.ndim not in (1, 2) or not values.size:
         raise DataError(f"y: expected numbers in one or two dimensions; got shape {values.shape}")
+    if sigma is not None:
+        check_sigma(sigma, values.shape)
+        sigma = np.full(len(values), sigma, dtype=float) if np.ndim(sigma) == 0 else unmasked(sigma)
     rows = Rows(len(values))
     note_missing(rows, x, values)
-    for what, given, absent in (("weights", weights, _no_number), ("groups", groups, _no_label)):
+    per_row_given = (("weights", weights, _no_number), ("sigma", sigma, _no_number), ("groups", groups, _no_label))
+    for what, given, absent in per_row_given:
         if given is not None and len(np.shape(given)) in (1, 2) and len(given) == len(values):
-            bad = absent(given).reshape(len(values), -1).any(axis=1)
+            bad: np.ndarray = absent(given).reshape(len(values), -1).any(axis=1)
             rows.note(bad if bad.any() else None, "missing values", what)
     kept = rows.settle(missing)
     if kept is not None:
@@ -199,9 +218,11 @@ def from_points(
     require_finite(values, "y")
     dropped = len(y) - len(values)
     design = np.ones((values.size, 1))
-    prepared = from_arrays(
-        values.ravel(), design, weights=per_response(weights, values, kept), groups=per_response(groups, values, kept)
-    )
+    weight = per_response(weights, values, kept)
+    if sigma is not None:
+        deviation = array_argument(per_response(sigma, values, kept), values.size, None, "sigma")
+        weight = weights_of_sigma(deviation, kept if values.ndim == 1 else None)
+    prepared = from_arrays(values.ravel(), design, weights=weight, groups=per_response(groups, values, kept))
     from dataclasses import replace
 
     labels = getattr(y, "index", None) if values.ndim == 1 else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.expressions import parsed, written
-from raphson.data.messages import listing, short
+from raphson.data.messages import listing, nearest, short
 from raphson.errors import FormulaError
 
 FUNCTIONS: dict[str, tuple[str, int]] = {
@@ -158,6 +159,17 @@ def split_curve(formula: str) -> tuple[str, str]:
     if len(sides) != 2 or not all(side.strip() for side in sides):
         raise FormulaError(f"formula: expected 'response ~ curve', such as 'y ~ b1*exp(-b2*x)'; got {short(formula)}")
     return sides[0].strip(), sides[1].strip()
+
+
+def names_of_curve(formula: str) -> frozenset[str]:
+    """The names in ``response ~ curve``, on either side, whatever they are; for names that look like others as well.
+
+    Examples
+    --------
+    >>> sorted(names_of_curve("log(y) ~ a*exp(-b*x)"))
+    ['a', 'b', 'exp', 'log', 'x', 'y']
+    """
+    return frozenset(re.findall(r"[^\W\d]\w*", formula))
 
 
 @cache
@@ -313,9 +325,11 @@ def columns_and_parameters(
         )
     strange = [name for name in parameters if name not in curve.names]
     if strange:
+        guess = nearest(strange[0], [name for name in curve.names if name not in parameters])
         raise FormulaError(
             f"{parameters[strange[0]]}: {listing(map(repr, strange))} does not occur in the curve "
             f"{short(curve.text)}; its names are {listing(curve.names)}"
+            + (f". Did you mean {guess!r}?" if guess is not None else "")
         )
     return (
         tuple(name for name in curve.names if name in columns),

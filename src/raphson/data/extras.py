@@ -139,6 +139,41 @@ def renumber(codes: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | 
     return np.unique(codes if kept is None else codes[kept], return_inverse=True)[1].astype(np.int64)
 
 
+def weights_of_sigma(sigma: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
+    """The weights 1/σ² of rows whose standard deviations σ (n,) are given.
+
+    Raises
+    ------
+    DataError
+        If one is not positive.
+    """
+    if sigma is None:
+        return None
+    if not (sigma > 0).all():
+        where = np.flatnonzero(~(sigma > 0))
+        places = where if kept is None else kept[where]
+        raise DataError(
+            f"sigma: standard deviations must be positive; {len(where)} {'is' if len(where) == 1 else 'are'} not, "
+            f"in row{'s' if len(where) > 1 else ''} {listing(places, 5)} (counted from 0)"
+        )
+    return 1.0 / sigma**2
+
+
+def check_sigma(sigma: Any, shape: tuple[int, ...]) -> None:
+    """Refuse a covariance matrix of the errors of responses of some shape, in words.
+
+    Raises
+    ------
+    DataError
+    """
+    if np.ndim(sigma) == 2 and np.shape(sigma) != shape and np.size(sigma) != int(np.prod(shape)):
+        raise DataError(
+            "sigma: expected one standard deviation for each row; got a matrix. Correlated errors are fitted by "
+            "whitening: with L = np.linalg.cholesky(sigma), fit lambda params, x: jnp.linalg.solve(L, f(params, x)) to "
+            "data=(x, np.linalg.solve(L, y))"
+        )
+
+
 def check_nonnegative(values: np.ndarray | None, what: str, kept: np.ndarray | None) -> None:
     """Refuse negative entries and, for weights, only zeros."""
     if values is None:

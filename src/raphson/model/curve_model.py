@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.curve_data import from_curve, from_points
-from raphson.data.messages import listing
+from raphson.data.extras import weights_of_sigma
 from raphson.data.model_data import ModelData
 from raphson.data.points import as_arrays, leaves
 from raphson.data.schema import PointsSchema
@@ -65,6 +65,7 @@ def read_curve(
     bounds: Any,
     *,
     weights: Any,
+    sigma: Any,
     groups: Any,
     missing: str,
     by: str | None = None,
@@ -81,20 +82,12 @@ def read_curve(
     for what in ("start", "fixed"):
         _refuse_not_finite(values_by_name(said[what], what), what)
     given = values_by_name(start, "start") | values_by_name(fixed, "fixed")
-    read = from_curve(formula, data, named, weights=weights, groups=groups, by=by, missing=missing)
+    read = from_curve(formula, data, named, weights=weights, sigma=sigma, groups=groups, by=by, missing=missing)
     parameters = Parameters.scalars(read.parameters)
     if not read.parameters:
         raise ModelError(f"formula: {formula!r} has no parameters; every name in it is a column of the data")
     structure = structure_of_curve(read.curve, read.columns, read.parameters)
     initial = parameters.per_element(given, np.nan, "start")
-    unknown = np.isnan(initial) & ~structure.linear
-    if start is not None and unknown.any():
-        names = [name for name, missed in zip(read.parameters, unknown, strict=True) if missed]
-        raise ModelError(
-            f"start: {listing(map(repr, names))} is neither a column of the data nor given a starting value, and the "
-            f"curve is not linear in it; add it to start=, or correct its spelling (columns: "
-            f"{listing(read.data.names)})"
-        )
     X = np.asarray(read.data.X)
     return ReadCurve(
         read.data,
@@ -116,6 +109,7 @@ def read_function(
     fixed: Any,
     *,
     weights: Any,
+    sigma: Any,
     groups: Any,
     missing: str,
     derivatives: str = "exact",
@@ -132,7 +126,9 @@ def read_function(
     if start is None:
         raise ModelError("start: a model that is a function needs start=, a dict or array of starting values")
     check_signature(function, start)
-    x, prepared = from_points(data[0], data[1], weights=weights, groups=groups, missing=missing, whole=True)
+    x, prepared = from_points(
+        data[0], data[1], weights=weights, sigma=sigma, groups=groups, missing=missing, whole=True
+    )
     values = {**start, **fixed} if isinstance(start, dict) and isinstance(fixed, dict) else start
     parameters, initial = Parameters.of(values, "start")
     if derivatives == "finite":
@@ -188,7 +184,15 @@ def _as_taken(called: Callable[[Any], Any], x: Any) -> tuple[Any, Any, bool]:
 
 
 def read_curves(
-    function: Callable[[Any, Any], Any], data: Any, start: Any, fixed: Any, *, weights: Any, groups: Any, missing: str
+    function: Callable[[Any, Any], Any],
+    data: Any,
+    start: Any,
+    fixed: Any,
+    *,
+    weights: Any,
+    sigma: Any,
+    groups: Any,
+    missing: str,
 ) -> ReadCurve:
     """Read a function that predicts one row of y: each row is a curve of its own, over the same x.
 
@@ -202,10 +206,14 @@ def read_curves(
         raise DataError("y: curves in the rows of one array need every value; with missing ones give long data and by=")
     if weights is not None and np.shape(weights) not in (y.shape, y.shape[1:]):
         raise DataError(f"weights: expected the shape of y, {y.shape}, or of one row; got {np.shape(weights)}")
+    if sigma is not None:
+        if np.shape(sigma) not in ((), y.shape, y.shape[1:]):
+            raise DataError(f"sigma: expected the shape of y, {y.shape}, or of one row; got {np.shape(sigma)}")
+        weights = weights_of_sigma(np.broadcast_to(np.asarray(sigma, dtype=float), y.shape).ravel(), None)
+        weights = np.reshape(weights, y.shape)  # type: ignore[arg-type]
     w = None if weights is None else np.broadcast_to(np.asarray(weights, dtype=float), y.shape)
-    first = read_function(
-        function, (x, y[0]), start, fixed, weights=None if w is None else w[0], groups=groups, missing=missing
-    )
+    one: dict[str, Any] = {"weights": None if w is None else w[0], "sigma": None, "groups": groups, "missing": missing}
+    first = read_function(function, (x, y[0]), start, fixed, **one)
     labels = getattr(data[1], "index", None)
     prepared = from_points(np.arange(y.size), y.ravel(), weights=None if w is None else w.ravel())[1]
     return replace(

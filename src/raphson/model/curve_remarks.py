@@ -19,6 +19,9 @@ STILL = 1e-3
 PERFECT = 1e-24
 """Mean square of the residuals over that of the responses, up to which a curve leaves nothing but rounding."""
 
+NOTHING_GAINED = 1.0 - 1e-6
+"""Share of the response's variation that a curve which explains nothing leaves."""
+
 SLIGHT = 1e-6
 """Standard errors that noise of the function may move the estimates by and not be mentioned."""
 
@@ -53,6 +56,7 @@ def remarks(
             "the curve passes through the data but for rounding: standard errors, tests and intervals measure that "
             "rounding, and say nothing of how well data with noise would determine the parameters"
         )
+    yield from _explains_nothing(model, theta)
     yield from _noise(model, result)
     known = ~without_error(open_ones, len(theta))
     if known.all() and result.status.converged:
@@ -131,6 +135,19 @@ def _equals(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np
         + (f", and at {len(others) - 1} more such points" if len(others) > 1 else "")
         + f": the data cannot tell which it is, and {shown} is shown"
     )
+
+
+def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
+    """A curve that leaves as much of the responses as their mean does; which a search may end with, or a local one."""
+    fitted, weight = model.rows(theta).mean[0], model.row_weight
+    level = float(weight @ model.y / weight.sum())
+    total = float(weight @ (model.y - level) ** 2)
+    varies = float(np.ptp(fitted)) > 0 or not np.isclose(fitted[0], level, rtol=1e-9)
+    if varies and total > 0 and float(weight @ (model.y - fitted) ** 2) >= NOTHING_GAINED * total:
+        yield (
+            "the curve explains no more of the responses than a constant would: either it is the wrong curve for these "
+            "data, or its parameters are far from the best; give other starting values"
+        )
 
 
 def _noise(model: Any, result: Any) -> Iterator[str]:

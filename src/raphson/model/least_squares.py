@@ -23,7 +23,7 @@ from raphson.data.blocks import Block
 from raphson.data.messages import listing
 from raphson.errors import ConvergenceError
 from raphson.model.base import Model
-from raphson.model.curve_remarks import remarks
+from raphson.model.curve_remarks import NOTHING_GAINED, remarks
 from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
 from raphson.model.exchanges import apart, changed
@@ -45,9 +45,6 @@ SHORTEST = 6
 
 FOLLOWING = 5.0
 """Standard deviations, about, by which residuals must follow one another."""
-
-NOTHING_GAINED = 1.0 - 1e-6
-"""Share of the response's variation that a curve which explains nothing leaves."""
 
 FAR = 10.0
 """Factor, between a starting value and its estimate, from which on the start was a guess."""
@@ -320,7 +317,8 @@ class NonlinearModel(Model):
         if not self.searched or not (self.movable & ~self.conditionally_linear).any():
             return ""  # a sum of squares that is quadratic has one minimum
         if steps is not None and np.isnan(self._given).any():
-            return "without starting values, several were tried"
+            some = "" if np.isnan(self._given[self.movable & ~self.projected]).all() else "some "
+            return f"without {some}starting values, several were tried"
         if not converged:
             return "from the given start no minimum was reached"
         if condition > DEGENERATE and not self._open_everywhere(theta):
@@ -439,13 +437,18 @@ class NonlinearModel(Model):
         Without a start a sign that does not matter is positive.
         """
         free = self.movable & ~self.projected
-        start = np.where(np.isnan(self.initial), np.abs(theta), self.initial)
         here, zero = theta, np.zeros_like(theta)
+        ordered = np.flatnonzero(free & ~np.isnan(self.initial[free]).all())
+
+        def off(point: np.ndarray) -> float:
+            """How far a point is from the start, as far as there is one."""
+            return apart(point, np.where(np.isnan(self.initial), np.abs(point), self.initial))
+
         tried = True
         while tried:
             tried = False
-            for there in changed(here, np.flatnonzero(free), np.flatnonzero(free & ~np.isnan(self.initial))):
-                if apart(there, start) >= apart(here, start) - 1e-9:
+            for there in changed(here, np.flatnonzero(free), ordered):
+                if off(there) >= off(here) - 1e-9:
                     continue
                 there = self.objective.moved(there, zero)
                 value = self.objective.evaluate(there, Need()).value

@@ -133,7 +133,7 @@ def covariance_name(fit: Any) -> str:
 def given(fit: Any) -> list[tuple[str, str]]:
     """What the model was given beside its formula: weights with their kind, trials, offset, penalty."""
     inputs, pairs = getattr(fit, "inputs", {}), []
-    for name in ("weights", "trials", "offset", "penalty", "weight_decay"):
+    for name in ("weights", "sigma", "trials", "offset", "penalty", "weight_decay"):
         if name in inputs:
             value = inputs[name]
             text = value if isinstance(value, str) else f"{value:g}"
@@ -202,14 +202,25 @@ def warning(fit: Any) -> str:
         return ""
     if not remark:
         return "The iteration did not reach the maximum: do not use these estimates."
-    return remark[0].upper() + remark[1:] + ("" if remark.endswith(".") else ".")
+    return sentence(remark, fit)
 
 
 def remarks(fit: Any) -> list[str]:
     """What the user should know of the numbers, a sentence each, unless :func:`warning` has said it."""
     if warning(fit):
         return []
-    return [text[0].upper() + text[1:] + "." for text in getattr(fit, "remarks", [])]
+    return [sentence(text, fit) for text in getattr(fit, "remarks", [])]
+
+
+def sentence(text: str, fit: Any) -> str:
+    """A remark as a sentence; a parameter's name keeps its case at the beginning, too."""
+    named = any(
+        text.startswith(name) and not (text[len(name) : len(name) + 1].isalnum() or text[len(name) :].startswith("_"))
+        for name in getattr(fit, "names", ())
+        if name
+    )
+    first = text[:1] if named else text[:1].upper()
+    return first + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _status(fit: Any) -> str:

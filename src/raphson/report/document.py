@@ -8,7 +8,7 @@ from typing import Any
 
 from raphson.report import content
 
-INPUTS = ("groups", "weights", "weights_kind", "trials", "offset", "penalty")
+INPUTS = ("groups", "weights", "weights_kind", "sigma", "trials", "offset", "penalty")
 """What a model may be given beside its formula: null where it was not."""
 
 

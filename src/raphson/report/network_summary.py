@@ -26,7 +26,7 @@ def network_summary(fit: Any) -> Summary:
         "  ".join([line[0].ljust(widths[0]), *(t.rjust(w) for t, w in zip(line[1:], widths[1:], strict=True))]).rstrip()
         for line in layers
     ]
-    remark = fit.message[0].upper() + fit.message[1:] + "."
+    remark = content.sentence(fit.message, fit)
     lines = [
         *textwrap.wrap(title, _WIDTH, subsequent_indent="    "),
         "",
