@@ -82,3 +82,25 @@ def test_only_a_concave_likelihood_has_the_maximum():
     assert "at a maximum" in said["identity"]
     data["y"] = rng.negative_binomial(0.7, 0.3, size=50)
     assert "at a maximum" in rp.glm("y ~ x", data, family="negative_binomial").message
+
+
+@pytest.mark.parametrize("method", ["fisher-scoring", "irls", "newton"])
+def test_a_second_maximum_is_looked_for_where_the_link_allows_one(method):
+    # Two maxima, at -308.468 and -307.685 (by scipy's minimize from many starts).
+    rng = np.random.RandomState(87342)
+    X = rng.normal(size=(100, 3))
+    X[:, 0] = 1
+    mu = np.clip(20 + 5 * X.sum(axis=1), 1e-4, np.inf)
+    # Inverse Gaussian draws of shape 1 (Michael, Schucany and Haas 1976), as scipy's invgauss makes them
+    y = np.clip(np.random.RandomState(872).wald(mu, 1.0), 1e-4, None)
+    family = rp.families.InverseGaussian(link="identity")
+    fit = rp.glm(y, X, family=family, method=method)
+
+    def lost(b):
+        eta = X @ b
+        return np.sum((y - eta) ** 2 / (y * eta**2)) if (eta > 0).all() else np.inf
+
+    starts = [[level, 0.0, 0.0] for level in np.quantile(y, np.linspace(0.1, 0.9, 9))]
+    best = min(minimize(lost, start, method="Nelder-Mead", options={"maxiter": 5000}).fun for start in starts)
+    assert fit.converged and fit.deviance <= best * (1 + 1e-6)
+    assert "at a maximum" in fit.message and "other" in fit.message

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -115,6 +115,9 @@ class Model:
     penalty: np.ndarray | None = None
     executor: Executor = field(default_factory=serial)
     bias: str | None = None
+
+    trial_method: ClassVar[str] = ""
+    """Method that climbs from the :meth:`candidates`; that of the fit where there is none."""
 
     # -- structure: what a subclass says ---------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,10 +29,16 @@ from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replicates import MOST_DENSE, Replicates
 from raphson.model.separation import FAR, AtInfinity, Moves, at_infinity, least_weight, separated, separated_multinomial
-from raphson.model.start import start_from
+from raphson.model.start import levels, start_from
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation."""
+
+OTHER_STARTS = (0.5, 0.25, 0.75)
+"""Quantiles of the responses at which other starts are constant, where the log-likelihood may have several maxima."""
+
+CHEAP = 1_000_000
+"""Numbers in a design up to which it is climbed from them."""
 
 INTERCEPTS = ("Intercept", "(Intercept)")
 """What an intercept is called."""
@@ -48,6 +54,7 @@ class GeneralisedLinearModel(Model):
     """
 
     shift: np.ndarray | None = None
+    trial_method: ClassVar[str] = "newton"
 
     @staticmethod
     def of(
@@ -165,6 +172,20 @@ class GeneralisedLinearModel(Model):
         eta = np.asarray(self.family.start_eta(self.y, weight))
         constant = eta @ weight / weight.sum()
         return start_from(self.objective, eta, constant, need, plain)
+
+    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        """A likelihood that is not concave may have other maxima; that of a constant mean has one."""
+        size = self.predictor.n_params * len(self.y)
+        several = self.predictor.n_params > 1 and self.shift is None and self.bias is None and not self.family.auxiliary
+        if self.concave or not several or size > CHEAP:
+            return ""
+        return f"with the {self.family.link.name} link there may be other maxima"
+
+    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
+        if number:
+            return []
+        eta = np.asarray(self.family.start_eta(self.y, self.row_weight))[:, self.row_weight > 0]
+        return levels(self.objective, eta, OTHER_STARTS)
 
     @property
     def _main_penalty(self) -> np.ndarray | None:

@@ -72,6 +72,13 @@ def start_from(
     )
 
 
+def levels(objective: Objective, eta: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
+    """Coefficients that come nearest to a constant η, at quantiles of a family's proposal (K, n), each once."""
+    constants = np.unique(np.quantile(eta, shares, axis=1), axis=0)
+    found = [_fit(objective, np.repeat(one[:, None], objective.n_rows, axis=1), project=True) for one in constants]
+    return [theta for theta in found if np.isfinite(theta).all()]
+
+
 def _evaluate(objective: Objective, theta: np.ndarray, need: Need) -> Evaluation | None:
     if not np.isfinite(theta).all():
         return None

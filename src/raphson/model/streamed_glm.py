@@ -240,6 +240,10 @@ class StreamedModel(GeneralisedLinearModel):
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
+    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        """None: another start would read all rows many times."""
+        return ""
+
     def start(self, need: Need, plain: bool = False) -> Evaluation:
         """The objective at the starting values of the sample, or at those of a constant mean."""
         for modest in dict.fromkeys((plain, True)):

@@ -15,7 +15,7 @@ from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation
 from raphson.newton.climb import MANY_BLOCKS
 from raphson.newton.maximize import Result, maximize
-from raphson.newton.methods import Method
+from raphson.newton.methods import METHODS, Method
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import factorise
 from raphson.newton.stationary import examined, higher, left_behind
@@ -186,17 +186,19 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     As long as the best one is doubtful too, another search is made, until one finds nothing better.
     """
     arrived = first.status.converged or first.distance <= first.evaluation.blur  # no start sees more than the noise
-    doubt = model.doubts(first.theta, arrived, _condition(first), first.n_iter)
+    separated = first.status is Status.SEPARATED
+    doubt = "" if separated else model.doubts(first.theta, arrived, _condition(first), first.n_iter)
     if not doubt:
         return first, "", ()
     best, tried, ends = first, 0, [first]
     lucky = not model.sound(first.theta)  # a likelihood made of rounding, which any other replaces
+    method = METHODS[model.trial_method] if model.trial_method else options.method
     quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
         before, met = best, 0
         for theta in model.candidates(TRIALS, number):
             try:
-                trial = maximize(model.objective, theta, options.method, free=model.free, **quick.keywords())
+                trial = maximize(model.objective, theta, method, free=model.free, **quick.keywords())
             except RaphsonError:
                 continue
             tried += 1
