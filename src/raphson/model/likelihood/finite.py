@@ -8,7 +8,7 @@ derivatives to 8.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,10 @@ since extrapolation leaves an error of h⁴ beside the rounding of ε/h and ε/h
 
 LEVELS = 2
 """Steps that are extrapolated from."""
+
+
+Values = Callable[[np.ndarray, Sequence[int]], np.ndarray]
+"""From θ and the numbers of rows to their log-likelihoods."""
 
 
 class PlainRow:
@@ -60,11 +64,14 @@ def finite_family(
 ) -> tuple[LikelihoodFamily, RowData]:
     """The family of a likelihood in plain Python, and the rows that lack nothing it reads."""
     used: dict[str, None] = {}
+    plain: dict[int, PlainRow] = {}
 
-    def value_of(theta: np.ndarray, number: int) -> float:
+    def value_in(params: Any, number: int) -> float:
+        row = plain.get(number)
+        if row is None:
+            row = plain[number] = PlainRow(columns, number, used)
         try:
-            value = loglik(layout.nested(theta), PlainRow(columns, number, used))
-            return float(value)
+            return float(loglik(dict(params), row))  # a function may write into what it is given
         except RaphsonError:
             raise
         except (ZeroDivisionError, OverflowError, FloatingPointError, ValueError) as error:
@@ -74,25 +81,28 @@ def finite_family(
         except Exception as error:
             raise ModelError(f"{name}: it failed in row {number}: {type(error).__name__}: {error}") from error
 
-    first = value_of(theta, 0)
-    if value_of(theta, 0) != first and first == first:
+    def values(theta: np.ndarray, where: Sequence[int]) -> np.ndarray:
+        """Log-likelihoods of rows, by their numbers."""
+        params = layout.nested(theta)  # the same for all rows
+        return np.array([value_in(params, number) for number in where])
+
+    first = values(theta, (0,))[0]
+    if values(theta, (0,))[0] != first and first == first:
         raise ModelError(f"{name}: two calls with the same arguments differ; a likelihood cannot be random")
     if not used:
         raise ModelError(f"{name}: it reads no column of the row; every row would have the same likelihood")
     rows = from_columns(columns, tuple(used), **extras)
     numbers = np.arange(rows.n_rows) if rows.index is None else rows.index
 
-    scales = _scales(value_of, theta, [int(one) for one in numbers[:: max(1, len(numbers) // 10)]])
+    scales = _scales(values, theta, numbers[:: max(1, len(numbers) // 10)].tolist())
 
     def slopes(theta: np.ndarray, block: Block) -> np.ndarray:
-        where = numbers[block.start : block.start + block.rows]
-        return np.stack([_slope(value_of, theta, scales, int(number)) for number in where], axis=1)
+        return _slope(_of_rows(values, numbers, block), theta, scales)
 
     def bends(theta: np.ndarray, block: Block) -> np.ndarray:
-        where = numbers[block.start : block.start + block.rows]
-        return np.stack([_bend(value_of, theta, scales, int(number)) for number in where], axis=2)
+        return _bend(_of_rows(values, numbers, block), theta, scales)
 
-    family = FiniteFamily(name, value_of, layout.names, (slopes, bends), False)  # type: ignore[arg-type]
+    family = FiniteFamily(name, values, layout.names, (slopes, bends), False)  # type: ignore[arg-type]
     return family, rows
 
 
@@ -122,15 +132,29 @@ class FiniteFamily(LikelihoodFamily):
         return FiniteRows(self, block, eta, np.sum(np.where(weight > 0, weight * table[0], 0.0)), table)
 
 
-def _scales(value_of: Callable[[np.ndarray, int], float], theta: np.ndarray, rows: list[int]) -> np.ndarray:
+def _of_rows(values: Values, numbers: np.ndarray, block: Block) -> Callable[[np.ndarray], np.ndarray]:
+    """The log-likelihoods (m,) of a block's rows by θ, each point evaluated once."""
+    where = numbers[block.start : block.start + block.rows].tolist()
+    known: dict[bytes, np.ndarray] = {}
+
+    def at(theta: np.ndarray) -> np.ndarray:
+        key = theta.tobytes()
+        if key not in known:
+            known[key] = values(theta, where)
+        return known[key]
+
+    return at
+
+
+def _scales(values: Values, theta: np.ndarray, rows: Sequence[int]) -> np.ndarray:
     """How far each parameter has to move for some row's log-likelihood to change by about 1: what its steps are of."""
-    base = np.array([value_of(theta, number) for number in rows])
+    base = values(theta, rows)
     scales = 0.1 * (1.0 + np.abs(theta))
     for j in range(len(theta)):
         for _ in range(60):
             moved = theta.copy()
             moved[j] += scales[j]
-            change = np.abs(np.array([value_of(moved, number) for number in rows]) - base)
+            change = np.abs(values(moved, rows) - base)
             largest = np.max(change[np.isfinite(change)], initial=0.0) if np.isfinite(change).all() else np.inf
             if 0.1 <= largest <= 1.0 or (largest < 0.1 and scales[j] > 1e3 * (1.0 + abs(theta[j]))):
                 break
@@ -138,25 +162,16 @@ def _scales(value_of: Callable[[np.ndarray, int], float], theta: np.ndarray, row
     return scales
 
 
-def _slope(value_of: Callable[[np.ndarray, int], float], theta: np.ndarray, scales: np.ndarray, row: int) -> np.ndarray:
-    """[value, score (p)] of one row."""
-
-    def value(theta: np.ndarray) -> float:
-        return value_of(theta, row)
-
+def _slope(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """[value, score (p)] of rows, (1 + p, m)."""
     steps = SLOPE_STEP * scales
-    slopes = [mixed(value, theta, [(j, 1)], steps, LEVELS)[0] for j in range(len(theta))]
-    return np.array([value(theta), *slopes])
+    return np.stack([value(theta), *(mixed(value, theta, [(j, 1)], steps, LEVELS)[0] for j in range(len(theta)))])
 
 
-def _bend(value_of: Callable[[np.ndarray, int], float], theta: np.ndarray, scales: np.ndarray, row: int) -> np.ndarray:
-    """−Hessian (p, p) of one row."""
-
-    def value(theta: np.ndarray) -> float:
-        return value_of(theta, row)
-
+def _bend(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """−Hessians of rows, (p, p, m)."""
     p = len(theta)
-    H = np.empty((p, p))
+    H = np.empty((p, p, len(value(theta))))
     for j in range(p):
         for k in range(j):
             H[j, k] = H[k, j] = mixed(value, theta, [(j, 1), (k, 1)], CURVATURE_STEP * scales, LEVELS)[0]
