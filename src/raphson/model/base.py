@@ -282,6 +282,10 @@ class Model:
         """Whether the likelihood at θ is that of the model, rather than of its rounding."""
         return True
 
+    def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the model's kinks turn on, (K,), 0 at a kink, and its derivatives, (K, p); none for a smooth model."""
+        return np.zeros(0), np.zeros((0, len(theta)))
+
     def relabelled(self, theta: np.ndarray) -> np.ndarray | None:
         """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
         return None

@@ -62,6 +62,7 @@ def remarks(
     if known.all() and result.status.converged:
         yield from _equals(model, theta, met, np.sqrt(dispersion) / np.sqrt(np.einsum("ij,ij->j", R, R)))
     yield from _runaway(model, result, R, dispersion, known)
+    yield from _at_kink(model, result)
     yield from _at_bounds(model, result)
     held = [name for name, moved in zip(names, model.movable, strict=True) if not moved]
     if held:
@@ -203,6 +204,20 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
             )
         elif known[j] and not placed(int(j)):
             yield f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not place it there"
+
+
+def _at_kink(model: Any, result: Any) -> Iterator[str]:
+    if result.face is None:
+        return
+    there = np.flatnonzero(result.face.affected)
+    where = listing([f"{model.names[j]} = {result.theta[j]:.6g}" for j in there])
+    several = len(there) > 1
+    yield (
+        f"the sum of squares has a kink at {where}, where the curve turns at a data point: it rises to either side, "
+        f"and {'they have' if several else f'{model.names[there[0]]} has'} no standard error (NaN). The other standard "
+        f"errors are those of a fit that holds {'them' if several else 'it'} there; profile intervals hold: "
+        'conf_int(kind="profile")'
+    )
 
 
 def _at_bounds(model: Any, result: Any) -> Iterator[str]:

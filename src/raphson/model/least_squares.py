@@ -67,6 +67,10 @@ ADVICE = {
         "infinity, a kink in the curve or its noise stopped the iteration; give other starting values, bounds=, or a "
         "simpler curve"
     ),
+    "boundary": (
+        "the minimum lies at a kink of the curve: the derivatives on either side show that the sum of squares rises "
+        "both ways"
+    ),
     "singular": (
         "the Jacobian is singular where the iteration stands: give other starting values, hold a parameter with "
         "fixed=, or simplify the curve"
@@ -217,6 +221,13 @@ class NonlinearModel(Model):
             part = self.objective.evaluate(result.theta, need).information["expected"]
         assert isinstance(part, Root)
         return part.triangle[:, :-1]
+
+    def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        derivatives = self.curve.derivatives
+        if not isinstance(derivatives, Exact):
+            return super().turns(theta)
+        table = np.concatenate([derivatives.turns(theta, block.designs[0]) for block in self.blocks], axis=1)
+        return table[0], table[1:].T
 
     # -- conditionally linear parameters -----------------------------------------------------------------------
 

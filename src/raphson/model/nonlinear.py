@@ -22,6 +22,7 @@ from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
 from raphson.model.replay import with_limits
 from raphson.model.rounding import AMPLIFIED, shaken
+from raphson.model.turns import gaps_of
 from raphson.numeric import anchor, x64
 
 MANY = 256
@@ -189,6 +190,22 @@ class Exact:
             return first(first(lambda t: -jnp.vdot(u, self.differentiable(t, x))))(theta)
 
         return jax.jit(bend, keep_unused=True)
+
+    @cached_property
+    def _turns(self) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        gaps = gaps_of(self.function)
+
+        def turns(theta: Any, x: Any, anchor: Any) -> Any:
+            return jnp.concatenate([gaps(theta, x)[None], jax.jacfwd(lambda t: gaps(t, x))(theta).T])
+
+        return jax.jit(turns, keep_unused=True)
+
+    def turns(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        """What f's max, min, abs and comparisons decide by, above its derivatives by each parameter, (1 + p, K)."""
+        return self._run(self._turns, theta, x)
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self._run(self._value, theta, x)

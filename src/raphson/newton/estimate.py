@@ -14,6 +14,7 @@ import numpy as np
 from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation
 from raphson.newton.climb import MANY_BLOCKS
+from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
 from raphson.newton.path import Path, Step
@@ -128,7 +129,7 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
             watch=options.watch,
         )
         return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
-    result = _climb(model, options, start, model.suspects_infinity)
+    result = _settled(model, options, _climb(model, options, start, model.suspects_infinity))
     begun = result.begun
     result, passed = _beyond(model, options, result)
     result, note, met = _elsewhere(model, options, result)
@@ -178,6 +179,12 @@ def _beyond(model: Any, options: Options, result: Result) -> tuple[Result, str]:
     return result, passed
 
 
+def _settled(model: Any, options: Options, result: Result) -> Result:
+    """An end that no step could better, at the kink that it came to, if it lies at one."""
+    ended = result.status in (Status.SEARCH_FAILED, Status.STEP_LIMIT)
+    return at_kink(model, result, options.tol) if ended else result
+
+
 def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
     """Look for a better maximum where the model has reason to doubt the one found.
 
@@ -217,6 +224,8 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     if best is not first and best.status is Status.STEP_LIMIT:
         rest = maximize(model.objective, best.theta, options.method, free=model.free, **options.keywords())
         best = replace(rest, path=best.path.then(rest.path))
+    if best is not first:
+        best = _settled(model, options, best)
     level = tuple(end.theta for end in ends if end is not best and end.status.converged and _level(end, best))
     if best is first:
         return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better", level

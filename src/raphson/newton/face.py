@@ -71,12 +71,8 @@ def face_of(objective: Any, theta: np.ndarray, free: np.ndarray, walls: Walls) -
     M, across = here.information["observed"].matrix, here.information["opg"].matrix
     diagonal = np.diagonal(np.abs(M) + across)
     unit = np.where(diagonal > 0, 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 1.0)
-    A = (walls.normals * unit)[:, free]
-    lengths = np.linalg.norm(A, axis=1)
-    A = A[lengths > 0] / lengths[lengths > 0, None]
-    _, s, V = np.linalg.svd(A, full_matrices=True)
-    rank = int(np.count_nonzero(s > SPANNED * s.max(initial=0.0)))
-    Y, Z = (_placed(part.T, free, unit) for part in (V[:rank], V[rank:]))
+    lengths = np.linalg.norm((walls.normals * unit)[:, free], axis=1)
+    A, Y, Z = across_and_along(walls.normals, free, unit)
     factor = factorise(projected(Gram(M), Z)) if Z.shape[1] else None
     curved = not Z.shape[1] or (factor is not None and factor.smallest_pivot**2 > FLAT)
     if not curved:
@@ -93,6 +89,18 @@ def face_of(objective: Any, theta: np.ndarray, free: np.ndarray, walls: Walls) -
     full[lengths > 0] = multipliers / lengths[lengths > 0]
     residual = max(float(missed), float(np.linalg.norm(along))) / np.sqrt(here.dispersion)
     return Face(walls.normals, full, float(residual), Z, follows, affected, curved)
+
+
+def across_and_along(
+    normals: np.ndarray, free: np.ndarray, unit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The normals (m, p) of a plane at length 1 in the units given, Y (p, k) across it and Z (p, r) along it."""
+    A = (normals * unit)[:, free]
+    lengths = np.linalg.norm(A, axis=1)
+    A = A[lengths > 0] / lengths[lengths > 0, None]
+    _, s, V = np.linalg.svd(A, full_matrices=True)
+    rank = int(np.count_nonzero(s > SPANNED * s.max(initial=0.0)))
+    return A, *(_placed(part.T, free, unit) for part in (V[:rank], V[rank:]))  # type: ignore[return-value]
 
 
 def _placed(columns: np.ndarray, free: np.ndarray, unit: np.ndarray) -> np.ndarray:
