@@ -411,3 +411,25 @@ def test_a_remark_that_begins_with_a_name_keeps_its_case() -> None:
     found = rp.nls(DECAY, DATA, start=START, bounds={"rate": (0, 0.5)})
     text = str(found.summary())
     assert "rate at its upper bound" in text and "Rate at" not in text
+
+
+@pytest.mark.parametrize(
+    ("formula", "curve", "name", "truth"),
+    [
+        ("y ~ sin(a*x)", lambda x: np.sin(1.759 * x), "a", 1.759),
+        ("y ~ c + A*exp(-k*x)*cos(w*x + ph)", lambda x: 2 + 4 * np.exp(-0.02 * x) * np.cos(9.0 * x + 1), "w", 9.0),
+        ("y ~ c + A*sin(2*pi*(x - x0)/T)", lambda x: 1 + np.sin(2 * np.pi * (x - 1) / 1.7), "T", 1.7),
+    ],
+)
+def test_frequencies_up_to_the_limit_of_the_sampling_are_found(formula, curve, name, truth) -> None:
+    x = np.linspace(0, 100, 300)
+    found = rp.nls(formula, {"x": x, "y": curve(x)})
+    np.testing.assert_allclose(abs(found.params[name]), truth, rtol=1e-6)
+
+
+def test_two_frequencies_at_uneven_places() -> None:
+    random = np.random.default_rng(4)
+    x = np.sort(random.uniform(0, 60, 150))
+    y = np.sin(2.3 * x) + 0.7 * np.cos(6.1 * x) + 0.05 * random.normal(size=150)
+    found = rp.nls("y ~ a*sin(u*x) + b*cos(u*x) + c*sin(v*x) + d*cos(v*x)", {"x": x, "y": y})
+    np.testing.assert_allclose(np.sort(np.abs(found.params[["u", "v"]])), [2.3, 6.1], atol=0.01)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from raphson.model.dimensions import Dimensions
 from raphson.model.search import Ground, distinct, ends, search
+from raphson.model.waves import Phase, Wave, spectrum
 
 
 def ground(given, exponents=None, position=None, box=None, drawn=None) -> Ground:
@@ -71,3 +74,16 @@ def test_the_ends_of_covariates_in_any_structure() -> None:
     assert ends(x) == [(-1.0, 3.0)] and ends(np.zeros((0,))) == [(0.0, 0.0)]
     # In the order in which JAX flattens dicts.
     assert ends({"b": x, "a": (2 * x, np.array(5.0))}) == [(-2.0, 6.0), (5.0, 5.0), (-1.0, 3.0)]
+
+
+def test_frequencies_are_drawn_where_the_data_have_them_and_bred_in_their_own_measure() -> None:
+    x = np.linspace(0, 100, 300)
+    seen = spectrum(x, np.sin(7.0 * x))
+    base = ground([np.nan, np.nan], [[-1, 0], [0, 0]])
+    region = replace(base, spectra=((Wave(0, 0, 2.0, 1), seen),), phases=(Phase(1, 1.0),))
+    random = np.random.default_rng(0)
+    points = region.draw(2000, random)
+    assert np.mean(np.abs(np.abs(points[:, 0]) - 3.5) < seen.width) > 0.15
+    assert np.abs(points[:, 1]).max() <= np.pi
+    bred = region.breed(np.array([[3.5, 1.0]]), 400, random)
+    assert np.median(np.abs(bred[:, 0] - 3.5)) < seen.width

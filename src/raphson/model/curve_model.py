@@ -292,6 +292,8 @@ def nonlinear_model(
         box=box,
         conditionally_linear=read.structure.linear,
         dimensions=read.structure.dimensions,
+        waves=read.structure.waves,
+        phases=read.structure.phases,
         explain=read.explain,
         seed=0 if seed is None else seed,
         transformed=read.transformed,

@@ -19,6 +19,7 @@ from raphson.model.dimensions import Dimensions, dimensions
 from raphson.model.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
 from raphson.model.nonlinear import Derivatives, Exact, jax_function
 from raphson.model.parameters import Parameters
+from raphson.model.waves import Phase, Wave, waves
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,14 @@ class Structure:
     linear : (p,) mask of the parameters that it is linear in together, the others held.
     absent : (p,) mask of the parameters that it does not depend on.
     dimensions : of the parameters; None where the curve was not traced.
+    waves, phases : the parameters that set a frequency, and those that shift a wave.
     """
 
     linear: np.ndarray
     absent: np.ndarray
     dimensions: Dimensions | None = None
+    waves: tuple[Wave, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 @lru_cache(maxsize=256)
@@ -130,9 +134,18 @@ def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> Structure:
     def spread(chosen: Any) -> np.ndarray:
         return np.repeat([j in chosen for j in range(len(parameters.shapes))], parameters.sizes)
 
-    found = dimensions(jaxpr, [*range(len(parameters.shapes)), *[None] * n_data], n_data)
+    inputs = [*range(len(parameters.shapes)), *[None] * n_data]
+    found = dimensions(jaxpr, inputs, n_data)
+    first = np.concatenate([[0], np.cumsum(parameters.sizes)]).astype(int)
+
+    def elements(kind: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Numbered as elements of θ, those that are one number each."""
+        single = [one for one in kind if parameters.sizes[one.parameter] == 1]
+        return tuple(one._replace(parameter=int(first[one.parameter])) for one in single)
+
+    frequencies, phases = waves(jaxpr, inputs)
     each = Dimensions(*(np.repeat(table, parameters.sizes, axis=0) for table in (found.exponents, found.position)))
-    return Structure(spread(linear), ~spread(reach.on), each)
+    return Structure(spread(linear), ~spread(reach.on), each, elements(frequencies), elements(phases))
 
 
 def refuse_absent(structure: Structure, names: tuple[str, ...]) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.data.messages import listing
+from raphson.data.points import leaves
 from raphson.errors import ConvergenceError
 from raphson.model.base import Model
 from raphson.model.curve_remarks import NOTHING_GAINED, remarks
@@ -36,6 +37,7 @@ from raphson.model.objective import Evaluation, Need, Objective, Root
 from raphson.model.robust_screening import RobustScreen
 from raphson.model.screening import Screen
 from raphson.model.search import Ground, ends, points_of, search
+from raphson.model.waves import Phase, Spectrum, Wave, spectrum
 
 VISIBLE = 1e-3
 """Share of the response's variation below which what a curve misses is not looked at."""
@@ -91,7 +93,7 @@ class NonlinearModel(Model):
     movable : (p,) mask of the parameters that are estimated; the others are held at `initial`.
     box : (lower, upper), each (p,).
     conditionally_linear : (p,) mask of the parameters that f is linear in together, the others held.
-    dimensions : of the parameters, from tracing the curve.
+    dimensions, waves, phases : of the parameters, from tracing the curve.
     explain : what is wrong at a point where f is not finite, in words.
     seed : of the search for starting values.
     searched : whether a doubtful end makes other starts be tried.
@@ -105,6 +107,8 @@ class NonlinearModel(Model):
     box: tuple[np.ndarray, np.ndarray] | None = None
     conditionally_linear: np.ndarray = None  # type: ignore[assignment]
     dimensions: Dimensions | None = None
+    waves: tuple[Wave, ...] = ()
+    phases: tuple[Phase, ...] = ()
     explain: Any = None
     seed: int = 0
     searched: bool = True
@@ -383,7 +387,7 @@ class NonlinearModel(Model):
 
     def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
         """Other places to start from, the most promising first; others again for each number."""
-        screen = Screen(self.curve, self.data.X, self.y, self.row_weight, self.projected)
+        screen = self._screen()
         found = []
         zero = np.zeros_like(self._given)
         with np.errstate(all="ignore"):
@@ -396,7 +400,7 @@ class NonlinearModel(Model):
 
     def sound(self, theta: np.ndarray) -> bool:
         """Whether the rounding of the curve is small against what it leaves of the data: else ℓ is luck."""
-        screen = Screen(self.curve, self.data.X, self.y, self.row_weight, self.projected)
+        screen = self._screen()
         residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
         with np.errstate(all="ignore"):
             return bool(screen.sound(theta[None], np.array([np.linalg.norm(residual)]))[0])
@@ -406,7 +410,7 @@ class NonlinearModel(Model):
 
         The linear parameters are those of that criterion, too; of the start only those that nobody gave.
         """
-        others = (self.curve, self.data.X, self.y, self.row_weight, self.projected)
+        others = (self.curve, self.data.X, self.y, self.row_weight, self.projected, bool(self.waves))
         screen = RobustScreen(*others, seed=(self.seed, 0))
         starts = []
         if not np.isnan(self._given).any():
@@ -433,7 +437,27 @@ class NonlinearModel(Model):
         given = np.where(self.movable, self._given, self.initial)
         drawn = self.movable & ~self.projected
         given = np.where(drawn & (number % 2 == 1), np.nan, given)
-        return Ground(given, drawn, np.array(low), np.array(high), self.dimensions, self.box)
+        ends_of = (np.array(low), np.array(high))
+        phases = self.phases if self._spectra else ()
+        return Ground(given, drawn, *ends_of, self.dimensions, self.box, self._spectra, phases)
+
+    @cached_property
+    def _spectra(self) -> tuple[tuple[Wave, Spectrum], ...]:
+        """The parameters that set a frequency, each with the spectrum of the responses along its covariate."""
+        if not self.waves:
+            return ()
+        X: Any = self.data.X
+        columns = list(X.T) if self.curve.by_row else leaves(X)
+        found, kept = [], self.row_weight > 0
+        for wave in self.waves:
+            x = np.ravel(columns[wave.covariate]) if wave.covariate < len(columns) else np.empty(0)
+            seen = spectrum(x[kept], self.y[kept]) if len(x) == len(self.y) else None
+            if seen is not None:
+                found.append((wave, seen))
+        return tuple(found)
+
+    def _screen(self) -> Screen:
+        return Screen(self.curve, self.data.X, self.y, self.row_weight, self.projected, bool(self.waves))
 
     @cached_property
     def _given(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from raphson.model.nonlinear import FEW, MANY, NonlinearPredictor
 
 ROWS = (64, 256, 512)
-"""Numbers of rows that a screening reads, by which it is compiled; of more rows it takes some, spread evenly."""
+"""Numbers of rows that a screening reads, by which it is compiled; of more rows it takes some."""
 
 LOOKS = 12
 """Times, at most, that the best points are looked at for rounding."""
@@ -29,15 +29,24 @@ class Screen:
     predictor : the curve.
     x, y, weight : its data; weight (n,).
     linear : (p,) mask of the parameters that f is linear in together, which are solved for.
+    scattered : whether the rows taken of many are drawn, and not spread evenly, which hides frequencies.
     """
 
     def __init__(
-        self, predictor: NonlinearPredictor, x: Any, y: np.ndarray, weight: np.ndarray, linear: np.ndarray
+        self,
+        predictor: NonlinearPredictor,
+        x: Any,
+        y: np.ndarray,
+        weight: np.ndarray,
+        linear: np.ndarray,
+        scattered: bool = False,
     ) -> None:
         self.derivatives, self.linear = predictor.derivatives, np.flatnonzero(linear)
         if predictor.by_row:
             rows = np.flatnonzero(weight > 0)
-            if len(rows) > ROWS[-1]:
+            if len(rows) > ROWS[-1] and scattered:
+                rows = np.sort(np.random.default_rng(0).choice(rows, ROWS[-1], replace=False))
+            elif len(rows) > ROWS[-1]:
                 rows = rows[np.linspace(0, len(rows) - 1, ROWS[-1]).astype(int)]
             size = next(rows_of for rows_of in ROWS if len(rows) <= rows_of)
             self.x: Any = np.ascontiguousarray(x[np.append(rows, np.repeat(rows[:1], size - len(rows)))].T)
@@ -94,7 +103,7 @@ class Screen:
         points[:, self.linear] = 0.0
         base = self._curves(points)
         r = self.root * (self.y - base)
-        good: np.ndarray = np.isfinite(r).all(axis=1)
+        good = np.asarray(np.isfinite(r).all(axis=1))
         if not len(self.linear):
             return good, r[good], np.empty((*r[good].shape, 0)), np.empty((int(good.sum()), 0))
         columns = []
@@ -104,7 +113,7 @@ class Screen:
             points[:, j] = 0.0
         A = np.stack(columns, axis=-1)
         length = np.sqrt(np.einsum("mij,mij->mj", A, A))
-        good = good & np.isfinite(length).all(axis=1)
+        good &= np.isfinite(length).all(axis=1)
         scale = np.where(length > 0, length, 1.0)[good]
         return good, r[good], A[good] / scale[:, None], scale
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from raphson.model.dimensions import Dimensions
+from raphson.model.waves import Phase, Spectrum, Wave
 
 WIDE, BRED, GENERATIONS, PARENTS = 1536, 512, 3, 32
 """Points drawn at first, points in each later generation, how many of these, and how many points breed."""
@@ -37,6 +38,7 @@ class Ground:
     low, high : (d + 1,) ends of the values of the covariates, and of the response.
     dimensions : of the parameters; None where nothing is known of them.
     box : (lower, upper), or None.
+    spectra, phases : the parameters that set a frequency, each with the spectrum of the data, and those that shift.
     """
 
     given: np.ndarray
@@ -45,6 +47,8 @@ class Ground:
     high: np.ndarray
     dimensions: Dimensions | None
     box: tuple[np.ndarray, np.ndarray] | None
+    spectra: tuple[tuple[Wave, Spectrum], ...] = ()
+    phases: tuple[Phase, ...] = ()
 
     def draw(self, count: int, random: np.random.Generator) -> np.ndarray:
         """(count, p) points about the values given, about the scales of the dimensions, and in part about either."""
@@ -66,6 +70,13 @@ class Ground:
         magnitude = np.einsum("cpd,cd->cp", exponents, logarithm) + random.uniform(-DECADES, DECADES, shape)
         sign = np.where(random.random(shape) < np.where(known, 0.85, 0.75), 1.0, -1.0)
         points = np.where(known, np.sign(self.given), 1.0) * sign * 10.0 ** np.clip(magnitude, -250.0, 250.0)
+        for wave, seen in self.spectra:
+            j = wave.parameter
+            sign = np.sign(self.given[j]) if known[j] else np.where(random.random(count) < 0.9, 1.0, -1.0)
+            drawn = sign * wave.value(seen.draw(count, random))
+            points[:, j] = np.where(random.random(count) < 0.8, drawn, points[:, j])
+        for j, factor in self.phases:
+            points[:, j] = random.uniform(-np.pi, np.pi, count) / abs(factor)
         for j, k in zip(*np.nonzero(position), strict=True):
             inside = self.low[k] + random.uniform(-0.1, 1.1, count) * (self.high[k] - self.low[k])
             points[:, j] = np.where(random.random(count) < 0.6, position[j, k] * inside, points[:, j])
@@ -87,6 +98,14 @@ class Ground:
         if self.dimensions is not None:
             for j, k in zip(*np.nonzero(self.dimensions.position), strict=True):
                 varied[:, j] = points[:, j] + 0.3 * spread[:, j] * (self.high[k] - self.low[k])
+        for wave, seen in self.spectra:
+            j = wave.parameter
+            # A frequency is right to a part of π/range or not at all, however large it is.
+            off = seen.width * random.choice([0.03, 0.2], count) * random.normal(size=count)
+            there = np.maximum(wave.frequency(points[:, j]) + off, 1e-3 * seen.width)
+            varied[:, j] = wave.value(there) * np.sign(points[:, j])
+        for j, factor in self.phases:
+            varied[:, j] = points[:, j] + 3.0 * spread[:, j] / abs(factor)
         fresh = self.draw(count, random)
         return self._inside(np.where(random.random((count, p)) < 0.1, fresh, varied))
 
