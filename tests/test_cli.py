@@ -86,6 +86,61 @@ def test_options_reach_the_fit(capsys, options: list[str], key: str, value: str)
     assert json.loads(capsys.readouterr().out)[key] == value
 
 
+def test_text_that_is_written_otherwise_is_read_by_options(tmp_path: Path, capsys, monkeypatch) -> None:
+    rows = [(0.5, 1.25, "grün"), (1.5, 2.0, "rot"), (-0.25, 0.5, "grün"), (2.0, 3.5, "rot"), (3.0, 3.75, "grün")]
+    expected = np.polyfit([x for x, _, _ in rows], [y for _, y, _ in rows], 1)[::-1]
+    text = "x;y;größe\n" + "".join(f"{x};{y};{g}\n".replace(".", ",") for x, y, g in rows) + "k.A.;1,0;rot\n"
+    options = ["--sep", ";", "--decimal", ",", "--na", "n.d.,k.A.", "--encoding", "latin-1"]
+    (tmp_path / "t.dat").write_bytes(text.encode("latin-1"))
+    model = str(tmp_path / "fit.json")
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode("latin-1")), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    for arguments in (
+        ["fit", "y ~ x", str(tmp_path / "t.dat"), "--save", model],
+        ["fit", "y ~ x", "-"],
+        ["nls", "y ~ a + b*x", str(tmp_path / "t.dat")],
+    ):
+        assert run(*arguments, *options, "--json") == 0
+        out, error = capsys.readouterr()
+        assert "1 of 6" in error or "1 row" in error
+        found = [row["estimate"] for row in json.loads(out)["coefficients"]]
+        assert found == pytest.approx(list(expected), rel=1e-9)
+    assert run("predict", model, str(tmp_path / "t.dat"), *options) == 0
+    predicted = pd.read_csv(io.StringIO(capsys.readouterr().out))["fit"]
+    assert predicted[0] == pytest.approx(expected[0] + 0.5 * expected[1]) and np.isnan(predicted[5])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("t.csv", [], '--sep ";" --decimal ","'),
+        ("t.csv", ["--sep", ";"], "--decimal"),
+        ("t.csv", ["--sep", ";;"], "sep: expected one character"),
+        ("t.csv", ["--sep", ";", "--decimal", "x"], "decimal: expected"),
+        ("t.dat", [], "--sep"),
+        ("t.parquet", ["--decimal", ","], "leave them out"),
+    ],
+)
+def test_how_to_read_text_is_told(name: str, options: list[str], says: str, tmp_path: Path, capsys) -> None:
+    path = tmp_path / name
+    path.write_text("x;y\n" + "".join(f"{k},5;{k * k},25\n" for k in range(30)))
+    assert run("fit", "y ~ x", str(path), *options) == 2
+    assert says in one_line(capsys)
+
+
+def test_tabs_have_a_name(tmp_path: Path, capsys) -> None:
+    (tmp_path / "t.txt").write_text("x\ty\n" + "".join(f"{k}\t{k * k}\n" for k in range(9)))
+    for tab in ("tab", "\\t", "\t"):
+        assert run("fit", "y ~ x", str(tmp_path / "t.txt"), "--sep", tab) == 0
+    capsys.readouterr()
+
+
+def test_standard_input_that_is_closed(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run("fit", FORMULA, "-") == 2
+    assert "standard input is closed" in one_line(capsys)
+
+
 def test_not_converged_is_printed_and_exits_1(capsys) -> None:
     assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--max-iter", "1") == 1
     out, error = capsys.readouterr()

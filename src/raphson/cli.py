@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from raphson.errors import ModelError, RaphsonError
+from raphson.errors import DataError, ModelError, RaphsonError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,10 @@ _NLS_OPTIONS = (
     *("penalty", "missing"),
     *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter", "seed"),
 )
+_TEXT_OPTIONS = ("sep", "decimal", "na", "encoding")
 _PATIENCE = 0.7
 """Seconds that what runs has to end by itself after Ctrl-C."""
+_DATA_HELP = "CSV, TSV (also as .csv.gz), Parquet or Arrow file; - reads CSV from standard input"
 _DEMO_FORMULA = "low ~ age + lwt + race + smoke"
 _FAMILIES = (
     "gaussian, binomial, poisson, gamma, inverse_gaussian, negative_binomial, tweedie(POWER), multinomial, "
@@ -107,7 +109,7 @@ def _end_soon_after_an_interrupt() -> None:
 
 def _fit(options: argparse.Namespace) -> int:
     _check_outputs(options)
-    return _shown(_fitted(options.formula, _table(options.data), _glm_arguments(options)), options)
+    return _shown(_fitted(options.formula, _table(options), _glm_arguments(options)), options)
 
 
 def _nls(options: argparse.Namespace) -> int:
@@ -125,7 +127,7 @@ def _nls(options: argparse.Namespace) -> int:
             _wake_collector()
             progress(**row)
 
-        fit = nls(options.formula, _table(options.data), progress=step, **given)
+        fit = nls(options.formula, _table(options), progress=step, **given)
     if options.by is None:
         return _shown(fit, options)
     curves: Any = fit
@@ -172,7 +174,7 @@ def _predict(options: argparse.Namespace) -> int:
     fit = load(options.model)
     with Progress("Predicting"):
         predicted = fit.predict(
-            read_table(_table(options.data)),
+            read_table(_table(options)),
             se=options.se,
             interval=options.interval,
             level=options.level,
@@ -284,9 +286,19 @@ def _family(options: argparse.Namespace) -> Any:
     return replace(family, link=options.link)
 
 
-def _table(source: str) -> Any:
-    """Standard input for ``-``, else the path itself."""
-    return sys.stdin if source == "-" else source
+def _table(options: argparse.Namespace) -> Any:
+    """Standard input for ``-``, else the path itself; the table where options say how its text is written."""
+    source = options.data
+    if source == "-":
+        if sys.stdin is None:
+            raise DataError("data: standard input is closed; name a file")
+        source = getattr(sys.stdin, "buffer", sys.stdin)  # bytes, whose encoding is the file's own and no locale's
+    text = {name: value for name in _TEXT_OPTIONS if (value := getattr(options, name)) is not None}
+    if not text:
+        return source
+    from raphson.data import TextFormat, read_table
+
+    return read_table(source, TextFormat(**text))
 
 
 def _print_fit(fit: Any, options: argparse.Namespace) -> None:
@@ -354,7 +366,7 @@ def _add_fit(commands: Any) -> None:
     fit = commands.add_parser("fit", help="fit a model to a data file", description="Fit a generalised linear model.")
     fit.set_defaults(run=_fit)
     fit.add_argument("formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"')
-    fit.add_argument("data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input")
+    fit.add_argument("data", metavar="DATA", help=_DATA_HELP)
     model = fit.add_argument_group("the model")
     model.add_argument("--family", default="gaussian", help=f"one of {_FAMILIES} (default gaussian)")
     model.add_argument("--link", help="instead of the family's usual link")
@@ -362,6 +374,7 @@ def _add_fit(commands: Any) -> None:
     model.add_argument("--offset", metavar="COLUMN", help='a column or an expression such as "log(Holders)"')
     model.add_argument("--trials", metavar="COLUMN", help="group sizes of a binomial count")
     _add_penalty(model)
+    _add_text(fit)
     _add_spread(fit)
     _add_iteration(fit, "fisher-scoring (default), irls, newton, bhhh, newton-cg or gradient-descent")
     _add_result(fit)
@@ -375,7 +388,7 @@ def _add_nls(commands: Any) -> None:
     )
     nls.set_defaults(run=_nls)
     nls.add_argument("formula", metavar="CURVE", help='such as "y ~ b1*(1-exp(-b2*x))"')
-    nls.add_argument("data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input")
+    nls.add_argument("data", metavar="DATA", help=_DATA_HELP)
     model = nls.add_argument_group("the curve")
     model.add_argument(
         "--start",
@@ -399,12 +412,23 @@ def _add_nls(commands: Any) -> None:
         help="sigma are the standard deviations themselves: dispersion 1",
     )
     _add_penalty(model)
+    _add_text(nls)
     _add_spread(nls)
     iteration = _add_iteration(
         nls, "levenberg-marquardt (default), gauss-newton, modified-gauss-newton, newton or any other of `raphson fit`"
     )
     iteration.add_argument("--seed", type=int, metavar="NUMBER", help="of the search for starting values")
     _add_result(nls)
+
+
+def _add_text(command: Any) -> None:
+    text = command.add_argument_group("files of text")
+    text.add_argument("--sep", type=_separator, metavar="CHARACTER", help="between the columns: ';', tab, ...")
+    text.add_argument("--decimal", metavar="CHARACTER", help="decimal point: . (default) or ,")
+    text.add_argument(
+        "--na", type=_marks, metavar="TEXT,...", help="missing values besides nothing at all, NA, NaN and null"
+    )
+    text.add_argument("--encoding", metavar="NAME", help="such as latin-1 (default utf-8)")
 
 
 def _add_weights(model: Any) -> None:
@@ -452,9 +476,8 @@ def _add_predict(commands: Any) -> None:
     )
     predict.set_defaults(run=_predict)
     predict.add_argument("model", metavar="MODEL", help="file written by --save")
-    predict.add_argument(
-        "data", metavar="DATA", help="CSV, TSV, Parquet or Arrow file; - reads CSV from standard input"
-    )
+    predict.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    _add_text(predict)
     predict.add_argument("--out", metavar="FILE", help="CSV, TSV, Parquet or Arrow by its ending (default: print CSV)")
     predict.add_argument("--interval", choices=("confidence", "prediction"))
     predict.add_argument("--se", action="store_true", help="add standard errors")
@@ -502,6 +525,15 @@ class _Version(argparse.Action):
 
         print(f"raphson {version('raphson')}")
         parser.exit(0)
+
+
+def _separator(text: str) -> str:
+    """A tab has to be named, for who can type one?"""
+    return "\t" if text in ("tab", "\\t") else text
+
+
+def _marks(text: str) -> tuple[str, ...]:
+    return tuple(mark.strip() for mark in text.split(","))
 
 
 def _level(text: str) -> float:

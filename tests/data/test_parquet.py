@@ -128,6 +128,29 @@ def test_a_bad_file_that_is_not_the_first_is_named(damage, read, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("read", [stream, read_table], ids=["streamed", "whole"])
+def test_a_folder_without_parquet_says_what_it_holds(read, tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("a.csv", "b.csv", "deep/c.csv", "deep/d.csv"):
+        (tmp_path / name).write_text("x\n1\n")
+    (tmp_path / ".hidden").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"no file in this folder is Parquet.*holds a\.csv, b\.csv, c\.csv and 1 more"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [stream, read_table], ids=["streamed", "whole"])
+def test_what_is_no_parquet_in_a_folder_of_parquet_is_named(read, tmp_path):
+    pd.DataFrame({"x": np.arange(100.0)}).to_parquet(tmp_path / "b.parquet")
+    (tmp_path / "a.txt").write_text("read me")
+    with pytest.raises(DataError, match=r"a\.txt: not Parquet, in a folder of Parquet files"):
+        read(tmp_path)
+
+
+def test_the_file_of_several_that_is_not_there_is_named(files):
+    with pytest.raises(DataError, match=r"absent\.pq: there is no such file"):
+        stream([files[0], files[0].parent / "absent.pq"])
+
+
 def test_a_column_that_a_file_lacks_is_told_of(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=50), "z": rng.normal(size=50), "y": rng.normal(size=50)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from raphson.data import read_table
+from raphson.data import TextFormat, read_table, streamed
 from raphson.errors import DataError
 
 FRAME = pd.DataFrame({"x": [0.1, 1 / 3, 2e-300], "k": [1, 2, 3], "g": ["a", None, "b"]})
@@ -22,13 +23,13 @@ def write(path, text):
     return path
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.arrow", "t.feather", "t.ipc", "T.CSV"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.pq", "t.arrow", "t.feather", "t.ipc", "T.CSV"])
 def test_files_by_their_ending(tmp_path, name):
     path = tmp_path / name
     ending = path.suffix.lower()
     if ending in (".csv", ".tsv"):
         FRAME.to_csv(path, index=False, sep="," if ending == ".csv" else "\t")
-    elif ending == ".parquet":
+    elif ending in (".parquet", ".pq"):
         FRAME.to_parquet(path)
     else:
         feather.write_feather(pa.Table.from_pandas(FRAME), str(path))
@@ -37,6 +38,73 @@ def test_files_by_their_ending(tmp_path, name):
     # Every digit of a double survives, and so does the order of the rows.
     np.testing.assert_array_equal(read["x"].to_numpy(), FRAME["x"].to_numpy())
     assert read["g"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".zst"])
+@pytest.mark.parametrize("text", [".csv", ".TSV"])
+def test_compressed_text_by_its_ending(text, ending, tmp_path):
+    codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[ending]
+    if not pa.Codec.is_available(codec):
+        pytest.skip(f"pyarrow without {codec}")
+    content = FRAME.to_csv(index=False, sep="," if text == ".csv" else "\t").encode()
+    path = tmp_path / f"my.data{text}{ending}"
+    with pa.output_stream(str(path), compression=codec) as file:
+        file.write(content)
+    pd.testing.assert_frame_equal(read_table(path), FRAME)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"cannot be unpacked .* is it cut short or damaged"):
+        read_table(path)
+
+
+def test_gzip_of_several_members_is_read_to_its_end(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"x,y\n1,2\n") + gzip.compress(b"3,4\n"))
+    assert read_table(path)["y"].tolist() == [2, 4]
+
+
+def test_what_cannot_be_unpacked_is_told(tmp_path):
+    for name, content, message in (
+        ("t.csv.gz", b"x,y\n1,2\n", "cannot be unpacked by gzip"),
+        ("t.csv.gz", gzip.compress(b""), "the file is empty"),
+        ("t.csv.zip", b"PK", "cannot tell the format by the ending '.zip'.*csv.gz"),
+        ("t.parquet.gz", gzip.compress(b"PAR1"), "only text is read where it is compressed"),
+        ("t.txt", b"x y\n1 2\n", "say what separates the columns"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("a" * 5000 + ".csv", "a{60}...: cannot be read: File name too long"),
+        ("a" * 5000 + ".parquet", "a{60}...: cannot be read: File name too long"),
+        ("a\0.csv", r"a\\0\.csv is no path"),
+        ("a\0.parquet", "is no path"),
+        ("a\ud800.csv", r"a\\ud800\.csv is no path"),
+        ("", "the path is empty"),
+        ("x,y\n1,2\n", "text of several lines, 'x,y 1,2'; wrap it in io.StringIO"),
+        ("x,y\n1,2\n" * 1000, "text of several lines"),
+        ("https://example.org/t.csv", "is an address"),
+    ],
+)
+def test_text_that_is_no_path(path, message):
+    for read in (read_table, streamed, lambda path: read_table(path, TextFormat(sep=";"))):
+        with pytest.raises(DataError, match=message) as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_text_stream_of_half_surrogates():
+    with pytest.raises(DataError, match="cannot be read as text"):
+        read_table(io.StringIO("x\n\ud800\n"))
+
+
+def test_a_loop_of_links(tmp_path):
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    with pytest.raises(DataError, match=r"loop\.csv: cannot be read"):
+        read_table(tmp_path / "loop.csv")
 
 
 def test_arrow_stream(tmp_path):
@@ -103,11 +171,11 @@ def test_dates_stay_as_written(tmp_path):
         ("e.csv", "\n\n", "the file is empty"),
         ("h.csv", "a,b\n", "has no rows"),
         ("d.csv", "a,b,a\n1,2,3\n", "more than one column is called 'a'"),
-        ("r.csv", "a,b\n1,2\n3\n", "cannot be read as CSV.*Expected 2 columns, got 1"),
+        ("r.csv", "a,b\n1,2\n3\n", "cannot be read as CSV: line 3 has 1 field"),
         ("r.tsv", "a\tb\n1\t2\n3\n", "cannot be read as TSV"),
         ("q.csv", 'a,b\n1,"x\n2,y\n', "quotation mark is never closed; is the file cut short"),
         ("s.csv", "a;b\n1;2\n", "separated by ';'"),
-        ("x.xlsx", "a", r"known endings are \.csv, \.tsv, \.parquet, \.arrow, \.feather, \.ipc"),
+        ("x.xlsx", "a", r"known endings are \.csv, \.tsv, \.parquet, \.pq, \.arrow, \.feather, \.ipc"),
         ("noending", "a", "cannot tell the format"),
     ],
 )

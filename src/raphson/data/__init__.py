@@ -7,6 +7,7 @@ the design for new data. Nothing here knows families or links.
 from __future__ import annotations
 
 from raphson.data.arrays import from_arrays
+from raphson.data.delimited import TextFormat
 from raphson.data.frames import from_formula
 from raphson.data.model_data import ModelData, NewData, Response
 from raphson.data.parquet import Stream, stream, streamed
@@ -21,6 +22,7 @@ __all__ = [
     "Schema",
     "Stream",
     "StreamedData",
+    "TextFormat",
     "from_arrays",
     "from_formula",
     "from_stream",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from raphson.errors import DataError, MissingDataWarning, warn_user
 
@@ -19,6 +19,18 @@ def short(text: str, limit: int = 80) -> str:
     """Quote a piece of the user's text, cut to a length that fits in a message."""
     text = " ".join(text.split())
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def one_line(error: Exception) -> str:
+    """What another library's error says, on one line and cut to a length that fits in a message."""
+    return " ".join(str(error).split())[:200]
+
+
+def check_unique(names: Sequence[str], what: str) -> None:
+    """Raise a DataError if two columns have one name."""
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise DataError(f"{what}: more than one column is called {listing(map(repr, twice))}; rename them")
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

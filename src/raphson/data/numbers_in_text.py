@@ -134,7 +134,7 @@ def check_text(labels: Sequence[str], codes: np.ndarray, name: str, n_rows: int,
         few
         and declare
         and found.whole
-        and all(_CLASS.fullmatch(labels[place].strip()) for place in np.flatnonzero(rest))
+        and all(_CLASS.fullmatch(labels[place].strip()) for place in np.flatnonzero(rest).tolist())
     ):
         return  # "0", "1", "2+": classes
     plain = counts[found.number].sum() > SHARE * counts[~found.mark].sum()
@@ -172,9 +172,11 @@ def _remedy(labels: Sequence[str], rest: Sequence[int], declare: str) -> str:
     options = []
     if words:
         many = f"[{', '.join(words[:6])}{', ...' if len(words) > 6 else ''}]"
-        options.append(f"if they stand for missing values, read the file with na_values={many}")
+        options.append(
+            f"if they stand for missing values, read the file with na_values={many} (--na on the command line)"
+        )
     if any(_COMMA.fullmatch(text) and not _THOUSANDS.fullmatch(text) for text in texts):
-        options.append("for decimal commas read the file with decimal=','")
+        options.append("for decimal commas read the file with decimal=',' (--decimal ',' on the command line)")
     elif any(_THOUSANDS.fullmatch(text) for text in texts):
         options.append("read the file with thousands=',', or decimal=',' if the comma is that")
     elif any(dressed):

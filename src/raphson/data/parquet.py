@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS
-from raphson.data.messages import listing
+from raphson.data.messages import check_unique, listing, one_line
+from raphson.data.paths import check_path, is_folder, unreadable
 from raphson.errors import DataError, MissingDataWarning, warn_user
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ STREAM_BYTES = 2**28
 
 PART_ROWS = 2**17
 """Neighbouring row groups are taken together until they have so many rows."""
+
+PARQUET_ENDINGS = (".parquet", ".pq")
+"""File name endings of Parquet."""
 
 READERS = 4
 """Places of the data that shuffled pieces are read from at a time."""
@@ -53,9 +58,7 @@ class Stream:
         self._dataset = dataset
         self.piece_rows = piece_rows
         self.names = tuple(dataset.schema.names)
-        twice = sorted({name for name in self.names if self.names.count(name) > 1})
-        if twice:
-            raise DataError(f"data: more than one column is called {listing(map(repr, twice))}; rename them")
+        check_unique(self.names, "data")
         self._parts: list[list[Any]] = []
         self.n_rows = self.nbytes = 0
         room = 0
@@ -135,7 +138,7 @@ class Stream:
                         waiting = table.to_batches()
             except (pa.ArrowException, OSError) as error:
                 raise DataError(
-                    f"{fragment.path}: cannot be read ({_one_line(error)}); is it damaged, or are its columns of "
+                    f"{fragment.path}: cannot be read ({one_line(error)}); is it damaged, or are its columns of "
                     "other types than those of the first file?"
                 ) from error
         if count:
@@ -219,7 +222,7 @@ def streamed(source: Any) -> Stream | None:
 
 def read_whole(source: Any) -> Any:
     """Read a Parquet data set of several files into one Arrow table; None if `source` is no such thing."""
-    if isinstance(source, (str, os.PathLike)) and not Path(source).is_dir():
+    if isinstance(source, (str, os.PathLike)) and not is_folder(source):
         return None
     found = source._dataset if isinstance(source, Stream) else _dataset(source)
     if found is None:
@@ -232,16 +235,12 @@ def read_whole(source: Any) -> Any:
         return found.to_table()
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"data: the files cannot be read together ({_one_line(error)}); are their columns of one type?"
+            f"data: the files cannot be read together ({one_line(error)}); are their columns of one type?"
         ) from error
 
 
 def _not_whole(path: Any, error: Exception) -> DataError:
-    return DataError(f"{path}: not whole Parquet ({_one_line(error)}); is it cut short or damaged, or another format?")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return DataError(f"{path}: not whole Parquet ({one_line(error)}); is it cut short or damaged, or another format?")
 
 
 def _dataset(source: Any) -> Any:
@@ -258,31 +257,68 @@ def _dataset(source: Any) -> Any:
     paths: list[Any] = list(source) if several else [source]
     if not all(isinstance(path, (str, os.PathLike)) for path in paths):
         return None
-    parquet = [_is_parquet(Path(path)) for path in paths]
+    for path in paths:
+        check_path(path)
+    parquet = [_is_parquet(path) for path in paths]
     if not all(parquet):
         if several:
             wrong = paths[int(np.argmin(parquet))]
-            raise DataError(f"{wrong}: of several files each must be Parquet, ending in .parquet")
+            raise DataError(
+                f"{wrong}: of several files each must be Parquet, ending in .parquet; join others in Python: "
+                "pandas.concat(map(pandas.read_csv, paths))"
+            )
         return None
-    for path in paths:
-        if not Path(path).exists():
-            raise DataError(f"{path}: there is no such file")
     import pyarrow as pa
     import pyarrow.dataset as ds
 
+    for path in paths:
+        try:
+            Path(path).stat()
+        except OSError as error:
+            raise unreadable(path, error) from error
     try:
         named = [str(path) for path in paths]
         files = named if several else named[0]
         found = ds.dataset(files, format="parquet", partitioning="hive")
         next(iter(found.get_fragments())).ensure_complete_metadata()
         return found
-    except (pa.ArrowException, OSError) as error:
-        raise _not_whole(paths[0], error) from error
     except StopIteration:
         raise DataError(f"{paths[0]}: there are no Parquet files in this folder") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _foreign(paths[0]) or _not_whole(paths[0], error) from error
 
 
-def _is_parquet(path: Path) -> bool:
+def _foreign(folder: Any) -> DataError | None:
+    """What to say of a folder in which some file is no Parquet; None if all begin as Parquet does."""
+    if not is_folder(folder):
+        return None
+    # As pyarrow does, names that begin with a dot or an underscore are passed over.
+    named = (
+        path
+        for path in Path(folder).rglob("*")
+        if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    )
+    files = sorted(islice(named, 1000))
+    other = [path for path in files if not _begins_as_parquet(path)]
+    if not other:
+        return None
+    if len(other) < len(files):
+        return DataError(f"{other[0]}: not Parquet, in a folder of Parquet files; take it away, or list the others")
+    return DataError(
+        f"{folder}: no file in this folder is Parquet, as all must be; it holds "
+        f"{listing((path.name for path in other), 3)}. Name one file, or join them in Python: "
+        "pandas.concat(map(pandas.read_csv, paths))"
+    )
+
+
+def _begins_as_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _is_parquet(path: Any) -> bool:
     """Whether a path names a Parquet file, or a folder that may hold some."""
-    ending = path.suffix.lower()
-    return ending == ".parquet" or (path.is_dir() and ending not in (".csv", ".tsv", ".arrow", ".feather", ".ipc"))
+    ending = Path(path).suffix.lower()
+    return ending in PARQUET_ENDINGS or (
+        ending not in (".csv", ".tsv", ".arrow", ".feather", ".ipc") and is_folder(path)
+    )

@@ -1,0 +1,269 @@
+"""Text files whose columns stand between separators: CSV, TSV, and what else the user says how to read."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raphson.data.messages import check_unique, listing, one_line
+from raphson.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas
+
+MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+"""What stands for a missing value in a text file."""
+
+# One field of a CSV record, quoted or not, and what ends it.
+_FIELD = '("(?:[^"]|"")*"|[^{separator}\r\n]*)({separator}|\r\n|\n|\r|$)'
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_SAMPLE = 1 << 16
+_NAMES = {"\t": "tabs", " ": "spaces"}
+_SEPARATORS = (";", "\t", ",", "|", " ")
+_BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_FORMATS = (
+    (re.compile(rb"\x1f\x8b"), "compressed by gzip; its name must end in .gz, such as data.csv.gz"),
+    (re.compile(rb"BZh\d1AY&SY"), "compressed by bzip2; its name must end in .bz2, such as data.csv.bz2"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "compressed by Zstandard; its name must end in .zst, such as data.csv.zst"),
+    (re.compile(rb"\xfd7zXZ"), "compressed by xz; unpack it"),
+    (re.compile(rb"PK\x03\x04"), "a zip archive or an Excel workbook; unpack it, or save it as CSV"),
+    (re.compile(rb"PAR1"), "Parquet; its name must end in .parquet"),
+    (re.compile(rb"ARROW1"), "Arrow; its name must end in .arrow"),
+    (re.compile(rb"\s*<(?:!doctype html|html|\?xml)", re.IGNORECASE), "a page of the web; download the file itself"),
+)
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a text file is written, where its ending does not say so.
+
+    Parameters
+    ----------
+    sep : str, optional
+        What stands between the columns, one character. By the file's ending if not given.
+    decimal : str
+        The decimal point: ``"."`` or ``","``.
+    na : sequence of str
+        What stands for a missing value besides nothing at all, ``NA``, ``NaN`` and ``null``.
+    encoding : str, optional
+        Such as ``"latin-1"``. UTF-8 if not given, or what a byte order mark says.
+
+    Raises
+    ------
+    DataError
+        If one of them is none of these.
+    """
+
+    sep: str | None = None
+    decimal: str = "."
+    na: tuple[str, ...] = ()
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sep is not None and (len(self.sep) != 1 or not self.sep.isascii() or self.sep in '"\r\n\0'):
+            raise DataError(f"sep: expected one character, such as ';' or a tab; got {self.sep!r}")
+        if self.decimal not in (".", ","):
+            raise DataError(f"decimal: expected '.' or ','; got {self.decimal!r}")
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, ValueError) as error:
+                raise DataError(
+                    f"encoding: expected the name of one, such as 'latin-1' or 'utf-16'; got {self.encoding!r}"
+                ) from error
+
+
+def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ",") -> pandas.DataFrame:
+    """Read the content of a text file.
+
+    Parameters
+    ----------
+    content : bytes
+    form : TextFormat
+    what : str
+        Name of the file, for messages.
+    usual : str
+        What separates the columns if neither `form` nor the file says so.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    DataError
+        If it is empty, cut short, no text, in another encoding, or its columns are separated by something else.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    content, separator = _by_its_own_account(_as_utf8(content, form, what), form.sep, usual)
+    if not content.removeprefix(codecs.BOM_UTF8).strip():
+        raise DataError(f"{what}: the file is empty")
+    if content.count(b'"') % 2 and _quote_is_open(content, separator):
+        raise DataError(f"{what}: a quotation mark is never closed; is the file cut short?")
+    marks = (*MISSING_MARKS, *form.na)
+    sample = content[:_SAMPLE].decode("utf-8", errors="replace")
+    # Quotes around numbers with decimal commas between commas have to be there, and say nothing.
+    text = _text_columns(sample, separator, marks) if separator != form.decimal else []
+    try:
+        table = pc.read_csv(
+            pa.BufferReader(content),
+            parse_options=pc.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pc.ConvertOptions(
+                null_values=list(marks),
+                strings_can_be_null=True,
+                decimal_point=form.decimal,
+                column_types={name: pa.string() for name in text},
+            ),
+        )
+        names = table.column_names
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        _check_separator(sample, separator, what)
+        if isinstance(error, UnicodeDecodeError):
+            reason = f"its header is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}"
+        else:
+            reason = _ragged(content, separator) or f"{one_line(error)}; is it cut short or damaged?"
+        kind = "TSV" if separator == "\t" else "CSV"
+        raise DataError(f"{what}: cannot be read as {kind}: {reason}") from error
+    if len(names) == 1:
+        _check_separator(sample, separator, what)
+    check_unique(names, what)
+    for name, kind in zip(names, table.schema.types, strict=True):
+        if pa.types.is_binary(kind):
+            raise DataError(f"{what}: column {name!r} is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}")
+        if pa.types.is_temporal(kind):
+            # Dates stay as they were written: text, which a model may use as a factor or not at all.
+            table = table.set_column(names.index(name), name, table.column(name).cast(pa.string()))
+    return table.to_pandas()
+
+
+_ENCODING_HINT = (
+    ", or name its encoding: --encoding latin-1 on the command line, pandas.read_csv(..., encoding='latin-1') in Python"
+)
+
+
+def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
+    """The same text in UTF-8."""
+    for start, told in _OTHER_FORMATS:
+        if start.match(content):
+            raise DataError(f"{what}: the file is {told}")
+    marked = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    encoding = form.encoding or marked
+    if encoding is not None:
+        try:
+            content = content.decode(encoding).encode()
+        except ValueError as error:
+            raise DataError(f"{what}: the file is not in {encoding}: {one_line(error)}") from error
+    if b"\0" in content:
+        wide = content[1:_SAMPLE:2].count(0) > len(content[1:_SAMPLE:2]) / 2
+        remedy = (
+            f"is it UTF-16? Save it in UTF-8{_ENCODING_HINT.replace('latin-1', 'utf-16')}" if wide else "is it damaged?"
+        )
+        raise DataError(f"{what}: the file holds NUL characters, which are no text; {remedy}")
+    return content
+
+
+def _by_its_own_account(content: bytes, separator: str | None, usual: str) -> tuple[bytes, str]:
+    """The table and its separator, which the first line may name, as ``sep=;`` for Excel."""
+    told = re.match(rb"(?:\xef\xbb\xbf)?sep=([;,\t|])\r?\n", content)
+    if told is None:
+        return content, separator or usual
+    return content[told.end() :], separator or told[1].decode()
+
+
+def _check_separator(sample: str, separator: str, what: str) -> None:
+    """Raise a DataError if the first lines are a table by another separator."""
+    lines = sample.splitlines()[:50]
+    if len(sample) >= _SAMPLE - 3:
+        del lines[-1]
+    for other in _SEPARATORS:
+        rows = [row for row in _records("\n".join(lines), other) if row]
+        if other != separator and len(rows) > 1 and {len(row) for row in rows} == {len(rows[0])} != {1}:
+            told, options, arguments = (
+                f"separated by {_NAMES.get(other, repr(other))}",
+                f"--sep {_quoted(other)}",
+                f"sep={other!r}",
+            )
+            if other != "," and any(_DECIMAL_COMMA.fullmatch(field) for row in rows[1:] for field in row):
+                told += " and its decimals by ','"
+                options, arguments = f'{options} --decimal ","', f"{arguments}, decimal=','"
+            raise DataError(
+                f"{what}: its columns are {told}; on the command line add {options}; in Python pass "
+                f"pandas.read_csv(..., {arguments})"
+            )
+
+
+def _quoted(separator: str) -> str:
+    return "tab" if separator == "\t" else f'"{separator}"'
+
+
+def _records(text: str, separator: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except csv.Error:
+        return []
+
+
+def _ragged(content: bytes, separator: str) -> str:
+    """Which line has more or fewer fields than the header, in words."""
+    text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        header = next(row for row in reader if row)
+        names = f"the header, {listing(map(repr, header), 4)},"
+        for row in reader:
+            if row and len(row) != len(header):
+                fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
+                told = f"line {reader.line_num} has {fields} where {names} has {len(header)}"
+                rest = [len(other) for other in reader if other]
+                if not rest and len(row) < len(header):
+                    return f"{told}; is the file cut short?"
+                if len(header) > 1 and rest and all(other == len(row) for other in rest):
+                    return f"{told}, as has every other; the header must name every column"
+                return f"{told}; mend that line, or take away lines that do not belong to the table"
+    except (csv.Error, StopIteration):
+        pass
+    return ""
+
+
+def _quote_is_open(content: bytes, separator: str) -> bool:
+    try:
+        for _ in csv.reader(io.StringIO(content.decode("utf-8", "replace")), delimiter=separator, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False
+
+
+def _text_columns(sample: str, separator: str, marks: tuple[str, ...]) -> list[str]:
+    """Name the columns that the writer quoted, if it left others unquoted."""
+    rows: list[list[str]] = [[]]
+    for match in re.finditer(_FIELD.format(separator=re.escape(separator)), sample):
+        rows[-1].append(match[1])
+        if match[2] != separator:
+            rows.append([])
+    if len(rows) < 2:
+        return []
+    header = next(csv.reader([separator.join(rows[0])], delimiter=separator), [])
+    # The sample may end within a record; the last one is left out unless it is all there is.
+    records = [row for row in rows[1:] if len(row) == len(header)]
+    quoted, bare = set(), set()
+    for record in records[:-1] or records:
+        for number, field in enumerate(record):
+            if field.startswith('"'):
+                quoted.add(number)
+            elif field not in marks:
+                bare.add(number)
+    if not bare:
+        return []
+    return [header[number].lstrip("\ufeff") for number in sorted(quoted - bare)]

@@ -1,0 +1,136 @@
+"""Text files of every make are read as pandas reads them, or said how to read."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from raphson.data import TextFormat, read_table
+from raphson.errors import DataError
+
+FRAME = pd.DataFrame({"x": [0.5, -1.25, 3e-3], "k": [1, 2, 3], "g": ["a", "é", "b"]})
+
+
+def read(tmp_path, content, name="t.csv", **form):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(path, TextFormat(**form) if form else None)
+
+
+@pytest.mark.parametrize("sep", [";", "\t", "|", ","])
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t"])
+def test_separators_and_decimal_commas(sep, decimal, name, tmp_path):
+    text = FRAME.to_csv(index=False, sep=sep, decimal=decimal)
+    pd.testing.assert_frame_equal(read(tmp_path, text, name, sep=sep, decimal=decimal), FRAME)
+
+
+def test_quoted_columns_stay_text_beside_decimal_commas(tmp_path):
+    found = read(tmp_path, '"g";"x"\n"1";0,5\n"2";1,5\n', sep=";", decimal=",")
+    assert found["g"].tolist() == ["1", "2"] and found["x"].tolist() == [0.5, 1.5]
+
+
+def test_marks_of_missing_values_come_on_top_of_the_usual_ones(tmp_path):
+    found = read(tmp_path, "x,g\n1,a\n.,-99\nNA,b\n-99,c\n", na=(".", "-99"))
+    np.testing.assert_array_equal(found["x"], [1, np.nan, np.nan, np.nan])
+    assert found["g"].isna().tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le"])
+def test_encodings_that_are_named(encoding, tmp_path):
+    found = read(tmp_path, FRAME.to_csv(index=False).encode(encoding), encoding=encoding)
+    pd.testing.assert_frame_equal(found, FRAME)
+
+
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"),
+        (codecs.BOM_UTF32_BE, "utf-32-be"),
+    ],
+)
+def test_a_byte_order_mark_says_the_encoding(mark, encoding, tmp_path):
+    pd.testing.assert_frame_equal(read(tmp_path, mark + FRAME.to_csv(index=False).encode(encoding)), FRAME)
+
+
+def test_a_first_line_may_name_the_separator(tmp_path):
+    text = "sep=;\r\n" + FRAME.to_csv(index=False, sep=";")
+    for content in (text.encode(), codecs.BOM_UTF8 + text.encode()):
+        pd.testing.assert_frame_equal(read(tmp_path, content), FRAME)
+
+
+@pytest.mark.parametrize(
+    ("sep", "told"), [(";", '--sep ";"'), ("\t", "--sep tab"), ("|", '--sep "|"'), (" ", '--sep " "')]
+)
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_the_separator_of_the_file_is_named(sep, told, decimal, tmp_path):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, FRAME.to_csv(index=False, sep=sep, decimal=decimal))
+    message = str(caught.value)
+    assert told in message and f"sep={sep!r}" in message
+    assert ("--decimal" in message) == ("decimal=','" in message) == (decimal == ",")
+
+
+def test_commas_in_a_file_of_tabs_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"t\.tsv: its columns are separated by ','"):
+        read(tmp_path, FRAME.to_csv(index=False), "t.tsv")
+
+
+@pytest.mark.parametrize("text", ["x\n1\n2\n", "a name\n1\n2\n", '"a;b"\n1\n2\n', "note\nfrom a; to b\nno\n"])
+def test_a_single_column_is_a_table(text, tmp_path):
+    assert read(tmp_path, text).shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"x,y\n1,2\n"), r"compressed by gzip; its name must end in \.gz"),
+        (b"PK\x03\x04rest", "a zip archive or an Excel workbook"),
+        (b"PAR1rest", r"Parquet; its name must end in \.parquet"),
+        (b"\n <!DOCTYPE html>\n<html>, </html>\n", "a page of the web"),
+        (b"x,y\n1,2\n\x00,3\n", "NUL characters.*is it damaged"),
+        ("x,y\n1,2\n".encode("utf-16-le"), "is it UTF-16.*--encoding utf-16"),
+        ("x,g\n1,é\n".encode("latin-1"), "column 'g' is not UTF-8 text.*--encoding latin-1"),
+        ("é,g\n1,2\n".encode("latin-1"), "header is not UTF-8 text.*encoding='latin-1'"),
+        (codecs.BOM_UTF16_LE + b"x\x00,", "the file is not in utf-16"),
+        (b"x,y\n1,2\n3,4,5\n6,7\n", "line 3 has 3 fields where the header, 'x', 'y', has 2; mend that line"),
+        (b'x,y\n"1\n2",2\n3\n4,5\n', "line 4 has 1 field where"),
+        (b"x,y\n1,2\n3", "line 3 has 1 field .* is the file cut short"),
+        (b'x,y\n"1",1,2\n"2",2,3\n', "as has every other; the header must name every column"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+    ],
+)
+def test_what_is_no_table_is_told(content, message, tmp_path):
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, content)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"sep": ";;"}, "sep: expected one character"),
+        ({"sep": ""}, "sep: expected one character"),
+        ({"sep": '"'}, "sep: expected one character"),
+        ({"decimal": ";"}, "decimal: expected"),
+        ({"encoding": "latin-99"}, "encoding: expected the name of one"),
+        ({"encoding": "a\0"}, "encoding: expected the name of one"),
+    ],
+)
+def test_formats_that_are_none(form, message):
+    with pytest.raises(DataError, match=message):
+        TextFormat(**form)
+
+
+def test_a_format_is_for_text(tmp_path):
+    FRAME.to_parquet(tmp_path / "t.parquet")
+    for form in (TextFormat(sep=";"), TextFormat(decimal=",")):
+        with pytest.raises(DataError, match="are for files of text; leave them out"):
+            read_table(tmp_path / "t.parquet", form)
