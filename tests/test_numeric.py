@@ -5,15 +5,16 @@ import subprocess
 import sys
 import threading
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import raphson as rp
 from raphson import errors, numeric
 
 
 def test_x64_holds_inside_the_scope_and_nowhere_else():
-    import jax.numpy as jnp
-
     with numeric.x64():
         inside = jnp.ones(1)
         assert inside.dtype == np.float64
@@ -22,8 +23,6 @@ def test_x64_holds_inside_the_scope_and_nowhere_else():
 
 
 def test_x64_is_of_the_thread_that_enters_it():
-    import jax.numpy as jnp
-
     seen = []
     with numeric.x64():
         thread = threading.Thread(target=lambda: seen.append(jnp.ones(1).dtype))
@@ -33,8 +32,6 @@ def test_x64_is_of_the_thread_that_enters_it():
 
 
 def test_x64_ends_with_an_error():
-    import jax.numpy as jnp
-
     with pytest.raises(KeyError), numeric.x64():
         raise KeyError
     assert jnp.ones(1).dtype == np.float32
@@ -150,3 +147,37 @@ def test_a_fork_computes_or_says_why_it_cannot(before, works):
     assert ran.returncode == 0, ran.stderr
     said = ran.stdout.strip().splitlines()[-1]
     assert (abs(float(said)) < 1.0) if works else ("spawn" in said and "forkserver" in said)
+
+
+RESTRICTIONS = {
+    "numpy_rank_promotion": "raise",
+    "numpy_dtype_promotion": "strict",
+    "disable_jit": True,
+    "debug_nans": True,
+    "debug_infs": True,
+    "transfer_guard": "disallow",
+}
+
+
+@pytest.mark.parametrize(("setting", "value"), RESTRICTIONS.items())
+def test_what_the_user_has_set_for_jax_does_not_hold_inside_and_holds_again_after(setting, value):
+    option = f"jax_{setting}"
+    with getattr(jax, setting)(value):
+        with numeric.x64():
+            # An outer product, an integer times a float, a division by 0 and a number from the processor.
+            found = jnp.asarray(np.ones(2)) * jnp.ones((3, 2)) * jnp.arange(2) / np.zeros(2)
+            assert found.dtype == np.float64
+            assert np.isnan(np.asarray(found)).sum() == 3
+        assert getattr(jax.config, option) == value
+        # What a search tries on its way is not finite.
+        counts = rp.glm([0.0, 3.0, 1.0, 9.0], [[1, 0], [1, 1], [1, 2], [1, 3]], family="poisson")
+        curve = rp.nls(f"y ~ a*exp(-b*x) + 0*{len(setting)}", {"x": [0.0, 1, 2, 3, 4], "y": [2.1, 1.2, 0.8, 0.4, 0.3]})
+    assert counts.converged
+    assert curve.converged
+    assert getattr(jax.config, option) != value
+
+
+def test_under_the_usual_settings_there_is_nothing_to_enter():
+    assert type(numeric.x64()) is type(jax.enable_x64(True))
+    with numeric.x64():
+        assert type(numeric.x64()) is type(jax.enable_x64(True))

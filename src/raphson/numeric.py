@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ def x64() -> AbstractContextManager[Any]:
     The scope belongs to the thread that enters it, so each worker enters its own, and no generator
     may yield inside it: a suspended generator would leave it on in its caller.
 
+    What the user has set for work of their own, such as a guard of transfers or an error at the first NaN (which a
+    search steps back from), does not hold inside: see :data:`NEUTRAL`.
+
     Examples
     --------
     >>> import jax.numpy as jnp
@@ -32,7 +35,61 @@ def x64() -> AbstractContextManager[Any]:
     _process.check()
     import jax
 
-    return jax.enable_x64(True)
+    config, scope = jax.config, jax.enable_x64(True)
+    others = [setting for setting in _settings() if getattr(config, setting.option) not in setting.neutral]
+    return _Scopes(scope, *(setting.enter() for setting in others)) if others else scope
+
+
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "numpy_rank_promotion": ("allow",),
+    "numpy_dtype_promotion": ("standard",),
+    "disable_jit": (False,),
+    "debug_nans": (False,),
+    "debug_infs": (False,),
+    "check_tracer_leaks": (False,),
+    "default_matmul_precision": (None,),
+    "transfer_guard_host_to_device": ("allow", None),
+    "transfer_guard_device_to_host": ("allow", None),
+    "transfer_guard_device_to_device": ("allow", None),
+}
+"""Settings of JAX under which Raphson's own code is written, by the name of their scope in ``jax``.
+
+The first value is the one entered; under the others there is nothing to enter.
+"""
+
+
+class _Setting(NamedTuple):
+    option: str
+    neutral: tuple[Any, ...]
+    scope: Any
+
+    def enter(self) -> AbstractContextManager[Any]:
+        return self.scope(self.neutral[0])
+
+
+@cache
+def _settings() -> tuple[_Setting, ...]:
+    """Those of :data:`NEUTRAL` that the installed JAX knows."""
+    import jax
+
+    return tuple(
+        _Setting(f"jax_{name}", neutral, getattr(jax, name))
+        for name, neutral in NEUTRAL.items()
+        if hasattr(jax.config, f"jax_{name}") and hasattr(jax, name)
+    )
+
+
+class _Scopes(ExitStack):
+    """Several scopes that are entered together."""
+
+    def __init__(self, *scopes: AbstractContextManager[Any]) -> None:
+        super().__init__()
+        self.scopes = scopes
+
+    def __enter__(self) -> _Scopes:
+        for scope in self.scopes:
+            self.enter_context(scope)
+        return self
 
 
 class _Process:
