@@ -433,6 +433,16 @@ def test_update(logistic, births):
     assert logistic.update("smoke ~ age + lwt").formula == "smoke ~ age + lwt"
 
 
+def test_an_update_that_begins_with_a_sign_changes_what_was_there(births):
+    fit = rp.glm("low ~ age + lwt", births, family="binomial")
+    assert fit.update("- age").names == ("Intercept", "lwt")
+    assert fit.update(" + smoke + ht - lwt").names == ("Intercept", "age", "smoke", "ht")
+    assert fit.update("-1").names == ("age", "lwt")
+    curve = rp.nls("y ~ a*x", {"x": [1.0, 2, 3, 4], "y": [3.1, 4.9, 7.2, 8.8]}).update("+ c")
+    # Least squares: the slope is the sum of (x - 2.5) y, 9.7, over that of its squares, 5.
+    np.testing.assert_allclose(curve.params["a"], 9.7 / 5, rtol=1e-10)
+
+
 def test_update_keeps_the_options(births):
     fit = rp.glm("low ~ age", births, family="binomial", method="irls", cov="HC1", offset="lwt / 200")
     more = fit.update(". ~ . + smoke")

@@ -10,6 +10,7 @@ import numpy as np
 from raphson.errors import ModelError
 from raphson.inference import covariance
 from raphson.inference.curvature import Curvature, curvature_of
+from raphson.inference.intervals import check_level
 from raphson.model.spread import deviates, remark
 from raphson.state import State
 
@@ -144,8 +145,7 @@ class Determining(State):
             )
         if not self.df_resid > 0:
             raise ModelError("curvature: without residual degrees of freedom there is no confidence region")
-        if not 0 < level < 1:
-            raise ModelError(f"level: expected a number between 0 and 1, such as 0.95; got {level!r}")
+        check_level(level)
         J, H = _derivatives(self._settled, self._theta[: self._settled.predictor.n_params])
         root = np.sqrt(model.row_weight)
         J, H = root[:, None] * J, root[:, None, None] * H

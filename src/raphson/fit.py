@@ -521,7 +521,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
         Parameters
         ----------
-        formula : the new one; ``.`` stands for what was there: ``". ~ . + age"``.
+        formula : the new one; ``.`` stands for what was there: ``". ~ . + age"``, or ``"+ age"`` for
+            short, and ``"- age"``.
         options : of the front door that made the fit, such as ``family=`` or ``start=``; the others stay as they were.
             What start=, fixed= or bounds= said of parameters that a new curve lacks is left out.
 

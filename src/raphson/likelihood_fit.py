@@ -258,8 +258,8 @@ class LikelihoodFit(Fit):
 
         Parameters
         ----------
-        formula : the change of each parameter's formula, by parameter, as in ``{"zero": "~ . + age"}``; a text alone
-            changes the formula with the response.
+        formula : the change of each parameter's formula, by parameter, as in ``{"zero": "~ . + age"}``, or ``"+ age"``
+            for short; a text alone changes the formula with the response.
 
         Examples
         --------

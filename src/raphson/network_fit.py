@@ -139,7 +139,7 @@ class NetworkFit(Fit):
         """NaN: the weights are not identified."""
         import pandas as pd
 
-        intervals.quantile(level, None)
+        intervals.check_level(level)
         return pd.DataFrame(np.nan, index=list(self.names), columns=["lower", "upper"])
 
     @cached_property

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -64,3 +65,16 @@ def test_errors_say_what_to_do() -> None:
 def test_scipy_stats_is_not_imported() -> None:
     code = "import sys, raphson.inference.intervals, raphson.inference.residuals; print('scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01, np.float64(0.1)])
+def test_a_level_below_one_half_is_warned_of_and_taken_for_what_it_says(level):
+    with pytest.warns(UserWarning, match=f"level: it is the coverage.*pass {1 - level:g}") as said:
+        reach = intervals.quantile(level)
+    assert reach == pytest.approx(NormalDist().inv_cdf(0.5 + level / 2))
+    assert said[0].filename == __file__
+
+
+def test_from_one_half_on_a_level_is_nothing_to_warn_of(recwarn):
+    assert intervals.check_level(0.5) == 0.5
+    assert not recwarn.list

@@ -325,9 +325,15 @@ _DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
 def updated(formula: str, change: str) -> str:
     """A formula changed as R's ``update`` does: ``.`` stands for what was on that side.
 
+    Without a ``~``, what begins with a sign is added to what was there, or taken from it.
+
     >>> updated("y ~ a", ". ~ . + b"), updated("~ a", "~ . - a"), updated("y ~ a", "~ b")
     ('y ~ (a) + b', '~ (a) - a', 'y ~ b')
+    >>> updated("y ~ a", "+ b"), updated("y ~ a", "- a")
+    ('y ~ (a) + b', 'y ~ (a) - a')
     """
+    if change.lstrip().startswith(("+", "-")) and "~" not in change:
+        change = f". {change.strip()}"
     left, right = (side.strip() for side in formula.split("~", 1))
     parts = change.split("~", 1)
     new_right = _DOT.sub(lambda _: f"({right})", parts[-1].strip())

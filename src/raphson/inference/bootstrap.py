@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from raphson.errors import ModelError
-from raphson.inference.intervals import quantile
+from raphson.inference.intervals import check_level
 
 KINDS = ("percentile", "basic", "bca", "studentised")
 
@@ -48,7 +48,7 @@ def intervals(
     >>> intervals(draws, np.zeros(1), "percentile").round(1).tolist()
     [[-2.0, 2.0]]
     """
-    quantile(level)  # checks it
+    check_level(level)
     if kind not in KINDS:
         raise ModelError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
     alpha = 0.5 * (1.0 - level)

@@ -234,8 +234,7 @@ def plug_in_prediction_interval(
     >>> plug_in_prediction_interval(lambda y: special.pdtr(y, mean), "count", mean)
     (array([0.]), array([7.]))
     """
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level must be a number strictly between 0 and 1, such as 0.95; got {level!r}.")
+    intervals.check_level(level)
     mean = np.asarray(mean, dtype=float)
     tail = (1.0 - level) / 2.0
     if support == "count":

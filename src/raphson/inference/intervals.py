@@ -5,10 +5,42 @@ r"""Quantiles, p-values and Wald intervals of the normal and Student's t, from `
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special
 
-from raphson.errors import ModelError
+from raphson.errors import ModelError, one_line, warn_user
+
+
+def check_level(level: Any) -> float:
+    """The coverage of an interval, checked; one below a half is taken for what it says, with a warning.
+
+    Elsewhere intervals are asked for by α = 1 - level, so that 0.05 may have been meant for 95%.
+
+    Raises
+    ------
+    ModelError
+        If ``level`` isn't strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> check_level(0.95)
+    0.95
+    """
+    try:
+        inside = 0.0 < float(level) < 1.0
+    except (TypeError, ValueError):
+        inside = False
+    if not inside:
+        hint = f" Did you mean level={level / 100:g}?" if _is_percentage(level) else ""
+        raise ModelError(f"level must be a number strictly between 0 and 1, such as 0.95; got {one_line(level)}.{hint}")
+    if level < 0.5:
+        warn_user(
+            f"level: it is the coverage, and {level:g} gives intervals that miss more often than not; "
+            f"for intervals of {100 * (1 - level):.4g}% pass {1 - level:.4g}"
+        )
+    return float(level)
 
 
 def quantile(level: float, df: float | None = None) -> float:
@@ -36,15 +68,8 @@ def quantile(level: float, df: float | None = None) -> float:
     >>> round(quantile(0.95), 6), round(quantile(0.95, 10), 6)
     (1.959964, 2.228139)
     """
-    try:
-        inside = 0.0 < float(level) < 1.0
-    except (TypeError, ValueError):
-        inside = False
-    if not inside:
-        hint = f" Did you mean level={level / 100:g}?" if _is_percentage(level) else ""
-        raise ModelError(f"level must be a number strictly between 0 and 1, such as 0.95; got {level!r}.{hint}")
     # From the lower tail: (1 + level)/2 would round the tail away for levels near 1.
-    tail = (1.0 - float(level)) / 2.0
+    tail = (1.0 - check_level(level)) / 2.0
     if _is_normal(df):
         return float(-special.ndtri(tail))
     return float(-special.stdtrit(df, tail)) if df is not None and df > 0 else float("nan")
