@@ -92,8 +92,9 @@ FORMULAS = [
     "C(a, contr.treatment(base='b'))", "C(a, contr.treatment('b')) * x", "C(a, Treatment('c'))", "C(a, Sum)",
     "C(a, levels=['c', 'a', 'b'])", "C(a, levels=['c', 'a', 'b']):x", "poly(x, 3)", "poly(x, 2, raw=True)",
     "poly(x, degree=2):a", "bs(x, df=5)", "bs(x, df=5, include_intercept=True)",
-    "0 + bs(x, df=5, include_intercept=True)", "bs(x, knots=[2, 3])", "bs(x, df=4):a", "cr(x, df=4)",
-    "cr(x, df=4, constraints='center')", "cc(x, df=4)", "cs(x, df=4)", "center(x)", "scale(x) + scale(z)",
+    "0 + bs(x, df=5, include_intercept=True)", "bs(x, knots=[2, 3])", "bs(x, df=4):a", "0 + cr(x, df=4)",
+    "cr(x, df=4, constraints='center')", "0 + cc(x, df=4)", "0 + cs(x, df=4):a",
+    "cr(x, df=4):a", "center(x)", "scale(x) + scale(z)",
     "standardize(x)", "scale(x, center=False)", "log(x) + exp(z)", "np.log(x)", "I(x**2) + I(x*z) + I(1/x)",
     "center(log(x))", "center(x):a + z", "poly(x, 2):C(k, contr.sum):a",
 ]  # fmt: skip
@@ -112,6 +113,41 @@ def test_designs_of_formulaic(right):
     np.testing.assert_array_equal(model.X, np.asarray(expected, dtype=float))
     assert list(model.terms.values()) == [tuple(v) for v in expected.model_spec.term_indices.values()]
     assert model.X.dtype == np.float64 and model.X.flags.c_contiguous
+
+
+def natural_splines(x, knots):
+    """Natural cubic splines by truncated powers: Hastie, Tibshirani and Friedman (2009), equations 5.4 and 5.5."""
+
+    def d(k):
+        return (np.maximum(x - knots[k], 0) ** 3 - np.maximum(x - knots[-1], 0) ** 3) / (knots[-1] - knots[k])
+
+    last = len(knots) - 2
+    return np.column_stack([np.ones_like(x), x, *(d(k) - d(last) for k in range(last))])
+
+
+@pytest.mark.parametrize("right", ["cr(x, df=4)", "a + cs(x, df=4)", "a * cr(x, df=4)"])
+def test_beside_an_intercept_natural_splines_are_centred_and_span_all_of_them(right):
+    frame = random_frame()
+    model = from_formula(f"y ~ {right}", frame)
+    assert np.linalg.matrix_rank(model.X) == len(model.names)
+    x = frame["x"].to_numpy()
+    wanted = natural_splines(x, np.quantile(x, [0, 0.25, 0.5, 0.75, 1]))
+    fitted = model.X @ np.linalg.lstsq(model.X, wanted, rcond=None)[0]
+    np.testing.assert_allclose(fitted, wanted, atol=1e-8 * np.abs(wanted).max())
+    own = [number for number, name in enumerate(model.names) if name.startswith("c") and ":" not in name]
+    assert len(own) == 4
+    np.testing.assert_allclose(model.X[:, own].mean(axis=0), 0, atol=1e-12)
+    # New data have the constraint of the fit, and not their own.
+    np.testing.assert_allclose(model.schema.design(frame[3:9]).X, model.X[3:9], rtol=1e-12, atol=1e-14)
+
+
+def test_a_spline_that_one_of_two_formulas_has_without_an_intercept_is_centred_in_neither():
+    from raphson.data.evaluate import states_before
+    from raphson.data.formula import parse_formula
+
+    with_one, without = (parse_formula(text, ["y", "x"]) for text in ("y ~ cr(x, df=4)", "~ 0 + cr(x, df=4)"))
+    assert states_before([with_one]) == {"cr(x, df=4)": {"constraints": "center"}}
+    assert states_before([with_one, without]) == {}
 
 
 @pytest.mark.parametrize(

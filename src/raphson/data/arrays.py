@@ -11,12 +11,12 @@ import numpy as np
 
 from raphson.data.extras import array_argument, check_index, check_nonnegative, group_codes, renumber, take
 from raphson.data.masks import unmasked
-from raphson.data.messages import check_missing, listing
+from raphson.data.messages import check_missing, check_unicode, listing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
 from raphson.data.numbers_in_text import check_text
 from raphson.data.rows import Rows
 from raphson.data.schema import ArraySchema
-from raphson.data.values import Levels, as_levels, drop_unused, read_series
+from raphson.data.values import Levels, as_levels, as_series, drop_unused, read_series
 from raphson.data.watching import Watch, squares
 from raphson.errors import DataError, one_line
 
@@ -163,6 +163,7 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
     elif len(names := list(names)) != p:
         raise DataError(f"names: expected {p}, one for each column of {what}; got {len(names)}")
     checked = tuple(map(str, names))
+    check_unicode(checked, "names")
     if len(set(checked)) != p:
         twice = sorted({name for name in checked if checked.count(name) > 1})
         raise DataError(f"names: more than one column is called {listing(map(repr, twice))}; rename them")
@@ -305,9 +306,7 @@ def _read_response(y: Any, n_rows: int) -> tuple[Response, np.ndarray | None]:
         return Response(name, np.ascontiguousarray(y, dtype=np.float64)), None
     if y.dtype.kind == "c" or y.ndim == 2:
         raise DataError(f"y: expected real numbers or labels; got {y.dtype} of shape {y.shape}")
-    import pandas as pd
-
-    return _read_labels(pd.Series(y), name, n_rows)
+    return _read_labels(as_series(y, name), name, n_rows)
 
 
 def _read_labels(y: Any, name: str, n_rows: int) -> tuple[Response, np.ndarray | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from raphson.data.functions import (
     CONSTANTS,
     ELEMENTWISE,
     FUNCTIONS,
+    SPLINES,
     STATE_KEYS,
     contrast_class,
     function_name,
@@ -23,6 +24,9 @@ from raphson.data.messages import listing
 from raphson.data.numbers_in_text import stray
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, label_of
 from raphson.errors import DataError, FormulaError
+
+if TYPE_CHECKING:
+    from raphson.data.formula import Formula
 
 States = dict[str, dict[str, Any]]
 """What the stateful transforms remember, by the text of their call: a mean, knots."""
@@ -365,6 +369,28 @@ def constant_contrasts(expression: Expression) -> Any:
         return None
     asked = [*tree.args[1:2], *(option.value for option in tree.keywords if option.arg == "contrasts")]
     return _NO_DATA.value(asked[0]) if asked else None
+
+
+def states_before(formulas: Sequence[Formula]) -> States:
+    """What the transforms of a fit are told before they see the data: a spline beside an intercept is centred.
+
+    The columns of cr(), cs() and cc() add up to 1, so that beside an intercept the last one would be aliased. Centred,
+    they have one column less for the same knots, and span with the intercept what R's ``ns`` does between its boundary
+    knots. A spline that only stands in interactions, where it may be what spans the levels' own constants, stays as it
+    is, and so does one that says what its constraints are.
+    """
+    centred: dict[str, bool] = {}
+    for formula in formulas:
+        for number, factor in enumerate(formula.factors):
+            tree = factor.tree
+            if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id not in SPLINES:
+                continue
+            place = 1 + FUNCTIONS[tree.func.id].options.index("constraints")
+            told = len(tree.args) > place or any(option.arg == "constraints" for option in tree.keywords)
+            beside = () in formula.terms and (number,) in formula.terms
+            text = written(tree)
+            centred[text] = centred.get(text, True) and beside and not told
+    return {text: {"constraints": "center"} for text, chosen in centred.items() if chosen}
 
 
 def check_states(expressions: Iterable[Expression], states: States) -> None:

@@ -12,7 +12,7 @@ from raphson.data.expressions import Expression, column_expression, parse_expres
 from raphson.data.masks import unmasked
 from raphson.data.messages import listing
 from raphson.data.rows import Rows
-from raphson.data.values import Levels, Table, read_series
+from raphson.data.values import Levels, Table, as_series, read_series
 from raphson.errors import DataError
 
 
@@ -96,9 +96,7 @@ def label_codes(array: np.ndarray) -> np.ndarray:
     """Number the labels (n,) of groups 0, 1, ...; -1 where there is none."""
     if array.dtype.kind in "fiub":
         return _number(array.astype(np.float64))
-    import pandas as pd
-
-    variable = read_series(pd.Series(array), "groups")
+    variable = read_series(as_series(array, "groups"), "groups")
     return variable.codes if isinstance(variable, Levels) else _number(variable.values)
 
 

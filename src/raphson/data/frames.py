@@ -11,7 +11,7 @@ import numpy as np
 
 from raphson.data.coding import FactorInfo
 from raphson.data.design import Plan
-from raphson.data.evaluate import Evaluator, States
+from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.expressions import Expression
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
 from raphson.data.formula import Formula, check_sides, parse_formula
@@ -105,7 +105,7 @@ def from_formula(
     for what, value in arguments.items():
         check_index(data, value, what)
     asked = Asked.of(formula, table.names, arguments)
-    states: States = {}
+    states = states_before([asked.formula])
     read = Reading.of(asked, table, states)
     codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
 

@@ -122,6 +122,10 @@ FORMULAIC_NAMES = {"bs": "basis_spline", "cr": "natural_cubic_spline", "cs": "na
 """Where formulaic.transforms calls a stateful function otherwise than formulas do."""
 
 
+SPLINES = frozenset(["cr", "cs", "cc"])
+"""Transforms whose columns add up to 1 unless they are constrained."""
+
+
 def function_name(name: str) -> str | None:
     """Give the listed name of a function: ``np.log`` is ``log``; None if it is not listed."""
     short = name.removeprefix("np.") if name.removeprefix("np.") in ELEMENTWISE else name

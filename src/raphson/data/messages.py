@@ -51,6 +51,25 @@ def unknown_column(name: str, known: Collection[str], where: str) -> DataError:
     return DataError(f"{where}: column {name!r} is not in the data; {remedy}")
 
 
+def check_unicode(texts: Iterable[object], what: str) -> None:
+    """Refuse half a surrogate pair: no text of Unicode holds one, so that it can be neither shown nor saved.
+
+    Examples
+    --------
+    >>> check_unicode(["b\\ud800"], "column 'k'")
+    Traceback (most recent call last):
+    raphson.errors.DataError: column 'k': 'b\\ud800' holds half a surrogate pair, which is no character; ...
+    """
+    for text in texts:
+        try:
+            str(text).encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{what}: {str(text)!a} holds half a surrogate pair, which is no character; replace it, as "
+                "text.encode('utf-8', 'replace').decode() does, or read the file in the encoding that it was written in"
+            ) from None
+
+
 def check_missing(missing: object, choices: tuple[str, ...] = ("drop", "raise")) -> str:
     """Check the argument ``missing=``."""
     if missing not in choices:

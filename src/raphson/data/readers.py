@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raphson.data.delimited import TextFormat, read_delimited
-from raphson.data.messages import check_unique, listing, one_line
+from raphson.data.messages import check_unicode, check_unique, listing, one_line
 from raphson.data.parquet import PARQUET_ENDINGS, read_whole
 from raphson.data.paths import check_path, short_path, unreadable
 from raphson.errors import DataError
@@ -82,6 +82,7 @@ def is_pandas(source: object) -> bool:
 def _check(frame: pandas.DataFrame, source: object) -> pandas.DataFrame:
     what = str(source) if isinstance(source, (str, os.PathLike)) else "data"
     names = [name if type(name) is str else str(name) for name in frame.columns]
+    check_unicode(names, f"{what}: the names of the columns")
     check_unique(names, what)
     if not names:
         raise DataError(f"{what}: the table has no columns")
@@ -100,6 +101,11 @@ def _read_frame(source: Any) -> pandas.DataFrame:
     if isinstance(source, dict):
         try:
             return pd.DataFrame(source)
+        except UnicodeEncodeError:
+            for name, column in source.items():
+                check_unicode([name], "data: the names of the columns")
+                check_unicode([column] if isinstance(column, str) else column, f"column {name!r}")
+            raise
         except (ValueError, TypeError) as error:
             raise DataError(f"data: the columns of the dict do not make a table: {one_line(error)}") from error
     import narwhals as nw
@@ -110,6 +116,11 @@ def _read_frame(source: Any) -> pandas.DataFrame:
             frame = frame.collect()
         return frame.to_pandas()
     except (TypeError, AttributeError) as error:
+        if getattr(getattr(source, "dtype", None), "names", None):
+            raise DataError(
+                "data: a structured array is no table here; pass pandas.DataFrame(array), or a dict of its fields, "
+                "{name: array[name] for name in array.dtype.names}"
+            ) from error
         raise DataError(
             f"data: expected a data frame (pandas, polars, Arrow), a dict of columns, a path or an open "
             f"text file; got {type(source).__name__}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.evaluate import Evaluator, States
+from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.expressions import Expression
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
 from raphson.data.formula import Formula, check_sides, parse_formula
@@ -189,7 +189,7 @@ def from_formulas(
     parsed = _parse(formulas, table, claimed)
     first = next(iter(parsed.values()))
 
-    states: States = {}
+    states = states_before(list(parsed.values()))
     rows = Rows(table.n_rows)
     evaluator = Evaluator(table, states)
     # To a density infinity is a value: that of a time that was never seen, say. Only a design cannot hold it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from raphson.data.messages import listing
+from raphson.data.messages import check_unicode, listing, one_line
 from raphson.errors import DataError
 
 if TYPE_CHECKING:
@@ -174,8 +174,28 @@ class Table:
         return self._bad[name]
 
 
+def as_series(array: Any, what: str) -> pandas.Series:
+    """Make an array a pandas column; what cannot be one is a DataError."""
+    import pandas as pd
+
+    try:
+        return pd.Series(array)
+    except UnicodeEncodeError:
+        check_unicode(np.asarray(array).ravel(), what)
+        raise
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{what}: expected numbers or labels, one for each row: {one_line(error)}") from error
+
+
 def read_series(series: pandas.Series, name: str) -> Variable:
     """Read a pandas column as numbers or as a factor; what is neither is a DataError."""
+    variable = _read_series(series, name)
+    if isinstance(variable, Levels):
+        check_unicode(variable.labels, f"column {name!r}")
+    return variable
+
+
+def _read_series(series: pandas.Series, name: str) -> Variable:
     import pandas as pd
 
     dtype = series.dtype
