@@ -396,7 +396,9 @@ def test_aliased_columns(sample, caught, method, position):
     fit, messages = caught(lambda: rp.glm(sample.count, X, family="poisson", method=method, names=names))
     # Of columns that depend on one another the last in order goes.
     gone = max(("one", "x", "twin"), key=names.index)
-    assert [m.category for m in messages] == [rp.RankWarning] and str(messages[0].message).endswith(f": {gone}")
+    assert [m.category for m in messages] == [rp.RankWarning]
+    # It opens with what is wrong, and not with how the iteration ended.
+    assert str(messages[0].message).startswith(f"rank: aliased (linear combinations of earlier columns): {gone}; the")
     assert gone in fit.message and fit.converged and fit.df_resid == 57
     np.testing.assert_array_equal(fit.params.isna(), [name == gone for name in names])
     np.testing.assert_array_equal(fit.bse.isna(), [name == gone for name in names])
@@ -416,10 +418,25 @@ def test_a_column_of_zeros(sample, caught):
     assert [m.category for m in messages] == [rp.RankWarning] and np.isnan(fit.params["x4"])
 
 
+@pytest.mark.parametrize("slope", [2.0, -1 / 7, 1e-3])
+def test_a_fit_without_error_says_so_and_has_no_infinite_statistics(slope, caught):
+    x = np.arange(8.0)
+    fit, messages = caught(lambda: rp.glm("y ~ x", {"x": x, "y": 3 + slope * x}))
+    assert not messages and fit.converged
+    np.testing.assert_allclose(fit.params, [3, slope], rtol=1e-12)
+    assert "fits without error" in fit.message and "fits without error" in str(fit.summary()).replace("\n    ", " ")
+    assert not np.isinf(fit.tvalues).any() and (fit.tvalues.isna() == (fit.bse == 0)).all()
+    assert (fit.pvalues.isna() == fit.tvalues.isna()).all()
+    noisy = rp.glm("y ~ x", {"x": x, "y": 3 + slope * x + 1e-9 * np.cos(9 * x)})
+    assert "without error" not in noisy.message and np.isfinite(noisy.tvalues).all()
+
+
 def test_a_saturated_model(caught):
     X, y = np.array([[1.0, 0, 0], [1, 1, 0], [1, 0, 1]]), np.array([1.0, 2.0, 4.0])
     fit, messages = caught(lambda: rp.glm(y, X))
-    assert [m.category for m in messages] == [rp.RankWarning] and "saturated" in str(messages[0].message)
+    assert [m.category for m in messages] == [rp.RankWarning] and str(messages[0].message).startswith(
+        "saturated: as many"
+    )
     np.testing.assert_allclose(fit.fittedvalues, y, rtol=1e-12)
     assert fit.df_resid == 0 and fit.bse.isna().all() and np.isnan(fit.dispersion) and np.isnan(fit.residual_sd)
     fit, messages = caught(lambda: rp.glm(y, X, family="poisson"))

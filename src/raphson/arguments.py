@@ -63,9 +63,9 @@ def warn_of(fit: Fit) -> None:
     elif not fit.converged:
         warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)
     if fit.has_aliased or fit.has_undetermined:
-        warn_user(f"rank: {fit.message}", RankWarning)
+        warn_user(f"rank: {fit.lacking}", RankWarning)
     elif fit.use_t and fit.df_resid <= 0:
-        warn_user(f"saturated: {fit.message}", RankWarning)
+        warn_user(fit.lacking, RankWarning)
 
 
 def progress_shown(progress: bool | Callable[..., None]) -> Any:

@@ -128,7 +128,19 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     @cached_property
     def message(self) -> str:
         """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
-        parts = [self._estimate.note or self._estimate.model.advice(self.status)]
+        ended = self._estimate.note or self._estimate.model.advice(self.status)
+        return "; ".join([ended, *self._wrong, *self.remarks])
+
+    @property
+    def lacking(self) -> str:
+        """The same with what is wrong with some of the coefficients first, for a warning to open with."""
+        ended = self._estimate.note or self._estimate.model.advice(self.status)
+        return "; ".join([*self._wrong, *self.remarks, ended])
+
+    @property
+    def _wrong(self) -> list[str]:
+        """What is wrong with some of the coefficients, or with the dispersion."""
+        parts = []
         infinite = self._named(self._infinite[: self._n] != 0)
         if infinite:
             parts.append(f"infinite: {', '.join(infinite)}")
@@ -140,7 +152,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             parts.append(light)
         elif self.df_resid <= 0 and self.use_t:
             parts.append("saturated: as many coefficients as rows, so the dispersion cannot be estimated")
-        return "; ".join([*parts, *self.remarks])
+        return parts
 
     @property
     def _light(self) -> str:
@@ -247,9 +259,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
     @cached_property
     def tvalues(self) -> pd.Series:
-        """Estimates over their standard errors: t where the dispersion was estimated, else z."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._series(self._estimates / self.bse.to_numpy())
+        """Estimates over their standard errors: t where the dispersion was estimated, else z; NaN without an error."""
+        errors = self.bse.to_numpy()
+        with np.errstate(over="ignore"):
+            return self._series(self._estimates / np.where(errors > 0, errors, np.nan))
 
     @cached_property
     def pvalues(self) -> pd.Series:

@@ -10,14 +10,12 @@ import numpy as np
 from raphson.data.messages import listing
 from raphson.model.exchanges import equally_good
 from raphson.model.families.robust import Robust
+from raphson.model.glm import PERFECT
 from raphson.model.identification import Open, describe, without_error
 from raphson.model.objective import Need
 
 STILL = 1e-3
 """Residual standard deviations by which a curve moves at most when a parameter that has run away doubles."""
-
-PERFECT = 1e-24
-"""Mean square of the residuals over that of the responses, up to which a curve leaves nothing but rounding."""
 
 NOTHING_GAINED = 1.0 - 1e-6
 """Share of the response's variation that a curve which explains nothing leaves."""

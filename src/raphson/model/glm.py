@@ -44,6 +44,16 @@ INTERCEPTS = ("Intercept", "(Intercept)")
 """What an intercept is called."""
 
 
+PERFECT = 1e-24
+"""Mean square of the residuals over that of the responses, up to which a fit leaves nothing but rounding."""
+
+WITHOUT_ERROR = (
+    "the model fits without error but for rounding: standard errors, tests and intervals measure that rounding, and "
+    "say nothing of how well data with noise would determine the coefficients; see whether the response is among the "
+    "covariates, or computed from them"
+)
+
+
 @dataclass(frozen=True)
 class GeneralisedLinearModel(Model):
     """Family, design and response of a GLM.
@@ -260,7 +270,14 @@ class GeneralisedLinearModel(Model):
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         out = super().remarks(result, dispersion, cov, met)
+        if not self.family.dispersion_fixed and self._without_error(dispersion):
+            out = [*out, WITHOUT_ERROR]
         return out if result.face is None else [*out, *edge_remarks(self, result)]
+
+    def _without_error(self, dispersion: float) -> bool:
+        """Whether the fitted means are the responses but for rounding."""
+        squares, spread = (self.row_weight @ values for values in (self.y**2, self.family.variance(self.y)))
+        return bool(dispersion * spread <= PERFECT * squares)
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
         """The model that the likelihood tends to, if its maximum lies at infinity.

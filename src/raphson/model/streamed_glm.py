@@ -94,6 +94,9 @@ class StreamedModel(GeneralisedLinearModel):
     away: np.ndarray | None = None
     still: float = 0.0
 
+    def _without_error(self, dispersion: float) -> bool:
+        return False  # the responses are not at hand
+
     @staticmethod
     def over(
         streamed: StreamedData, family: Any, weights_kind: str, penalty: Any, executor: Executor, bias: str | None
