@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +12,7 @@ import numpy as np
 from raphson.errors import ConvergenceWarning, RankWarning, warn_user
 from raphson.fit import Fit
 from raphson.many import Fits
+from raphson.model.curve_code import CurveCode
 from raphson.model.curve_model import ReadCurve, nonlinear_model, one_curve
 from raphson.model.least_squares import NonlinearModel
 from raphson.newton import batch
@@ -23,6 +24,20 @@ POOLED = 16
 """Curves that are fitted together, as if they were one, to find where to start."""
 
 _PROBLEMS: WeakKeyDictionary[Any, Callable[..., Any]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class OneCurve:
+    """Fits the curve of a number by itself, from a start; see :func:`fit_groups` for what it is made of."""
+
+    read: ReadCurve
+    options: tuple[Any, ...]
+    single: Callable[[NonlinearModel, ReadCurve], Fit]
+
+    def __call__(self, number: int, theta: np.ndarray) -> Fit:
+        part = one_curve(self.read, number)
+        initial = theta if np.isfinite(theta).all() else part.initial
+        return self.single(nonlinear_model(replace(part, initial=initial), *self.options), part)
 
 
 def fit_groups(
@@ -63,13 +78,18 @@ def fit_groups(
     n_rows = np.bincount(read.by, weights=weight > 0, minlength=count).astype(int)
     squares = np.bincount(read.by, weights=weight * np.asarray(read.data.response.values) ** 2, minlength=count)
 
-    def one(number: int, theta: np.ndarray) -> Fit:
-        part = one_curve(read, number)
-        initial = theta if np.isfinite(theta).all() else part.initial
-        return single(nonlinear_model(replace(part, initial=initial), *options), part)
-
     value = float(dispersion) if isinstance(dispersion, int | float) else None
-    fits = Fits(found, read.labels, asked.names, n_rows, squares, asked.movable, information, value, one)
+    fits = Fits(
+        found,
+        read.labels,
+        asked.names,
+        n_rows,
+        squares,
+        asked.movable,
+        information,
+        value,
+        OneCurve(read, options, single),
+    )
     if fits.failures:
         warn_user(f"not converged: {fits.failures}", ConvergenceWarning)
     if fits.open_groups:
@@ -108,7 +128,9 @@ def _solve(
     only: np.ndarray | None = None,
 ) -> Solutions:
     assert read.by is not None
-    problem = batch.least_squares(_curve(read))
+    derivatives: Any = read.predictor.derivatives
+    problem = batch.least_squares(_curve(derivatives.code))
+    shared = {"constants": derivatives.constants, "x": None if read.predictor.by_row else read.data.X}
     y = np.asarray(read.data.response.values, dtype=float)
     weights = np.ones(len(y)) if read.data.weights is None else read.data.weights
     keywords: dict[str, Any] = {"lower": lower, "upper": upper, "tol": tol, "max_iter": max_iter}
@@ -117,7 +139,7 @@ def _solve(
         data = {"y": y.reshape(shape), "weight": weights.reshape(shape)}
         if only is not None:
             data, start = {name: values[only] for name, values in data.items()}, start[only]
-        return batch.solve(problem, start, data, {"x": read.data.X}, **keywords)
+        return batch.solve(problem, start, data, shared, **keywords)
     codes, X = read.by, np.asarray(read.data.X)
     if only is not None:
         kept = np.isin(codes, only)
@@ -127,7 +149,6 @@ def _solve(
     parts: list[tuple[np.ndarray, Solutions]] = []
     for groups, padded in batch.stacked(codes, columns):
         x = np.stack([padded.pop(f"x{k}") for k in range(X.shape[1])], axis=1) if X.shape[1] else None
-        shared = None
         parts.append((groups, batch.solve(problem, start[groups], padded | {"x": x}, shared, **keywords)))
     whole = parts[0][1]
     if len(parts) == 1:
@@ -154,14 +175,14 @@ def _merged(found: Solutions, again: Solutions, places: np.ndarray) -> Solutions
     return Solutions(**out)
 
 
-def _curve(read: ReadCurve) -> Callable[..., Any]:
-    """The curve as a function of one problem; the same one for the same curve, so that it compiles once."""
-    derivatives = read.predictor.derivatives
-    if derivatives not in _PROBLEMS:
-        function = derivatives.differentiable  # type: ignore[attr-defined]
+def _curve(code: CurveCode) -> Callable[..., Any]:
+    """The curve as a function of one problem; the same one for the same code, so that it compiles once."""
+    if code not in _PROBLEMS:
+        function = code.differentiable
 
         def curve(theta: Any, data: Any, shared: Any) -> Any:
-            return function(theta, shared["x"] if shared is not None else data["x"])
+            x = data.get("x", shared["x"])
+            return function(theta, x if shared["constants"] is None else (x, shared["constants"]))
 
-        _PROBLEMS[derivatives] = curve
-    return _PROBLEMS[derivatives]
+        _PROBLEMS[code] = curve
+    return _PROBLEMS[code]

@@ -166,3 +166,32 @@ def test_rows_are_counted_for_one_reason_each():
         from_curve("y ~ a*x", data, {})
     with pytest.warns(MissingDataWarning, match=r"not finite in log\(y - 2\)"):
         from_curve("log(y - 2) ~ a*x", data, {})
+
+
+@pytest.mark.parametrize(
+    ("source", "form", "numbers"),
+    [
+        ("a*exp(b*(x - 1.7)/2.5)", "a * exp(b * (x - `#0`) / `#1`)", [1.7, 2.5]),
+        ("a*(1 - exp(-b*x))", "a * (1 - exp(-b * x))", []),
+        ("a*x^2 + b*x^-0.5 + c*x^-1.3", "a * x ** 2 + b * x ** (-0.5) + c * x ** (-`#0`)", [1.3]),
+        ("a*x**(1/2) + pow(x, 0.7)*pow(3, b)", "a * x ** 0.5 + pow(x, `#0`) * pow(`#1`, b)", [0.7, 3.0]),
+        ("a*sin(2*pi*x/12 + b)", "a * sin(`#0` * x / `#1` + b)", [2 * np.pi, 12.0]),
+        ("a + (3 - 10)*x", "a + -`#0` * x", [7.0]),
+        ("ifelse(x > 4, a, 0)", "ifelse(x > `#0`, a, 0)", [4.0]),
+    ],
+)
+def test_numbers_are_taken_out_of_an_expression_but_for_those_that_make_its_kind(source, form, numbers):
+    curve = parse_curve(source, ["x"], "formula")
+    found, constants = curve.form
+    assert (found.text, list(constants.values())) == (form, numbers)
+    values = {"a": 1.3, "b": 0.4, "c": 0.8, "x": np.linspace(0.5, 6.0, 7)}
+    values = {name: value for name, value in values.items() if name in curve.names}
+    np.testing.assert_allclose(
+        found.evaluate(values | constants, numpy_function), curve.evaluate(values, numpy_function), rtol=1e-15
+    )
+
+
+def test_a_number_takes_no_name_of_the_users():
+    curve = parse_curve("`#0`*x + 2.5 + pi", ["x", "#0", "pi"], "formula")
+    form, constants = curve.form
+    assert form.text == "`#0` * x + `#0#` + pi" and constants == {"#0#": 2.5}

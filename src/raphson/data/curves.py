@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,22 @@ class Curve:
     def transformed(self) -> bool:
         """Whether it is more than one bare name."""
         return not isinstance(self.tree, ast.Name)
+
+    @cached_property
+    def form(self) -> tuple[Curve, dict[str, float]]:
+        """The expression with names in place of its numbers, and these, all positive: what is compiled serves others.
+
+        Numbers that say what kind of expression it is stay: 0 and 1, and exponents that are multiples of one half.
+
+        Examples
+        --------
+        >>> form, constants = parse_curve("a*exp(-b*(x - 1.7)^2) + 3", ["x"], "formula").form
+        >>> form.text, constants
+        ('a * exp(-b * (x - `#0`) ** 2) + `#1`', {'#0': 1.7, '#1': 3.0})
+        """
+        constants: dict[str, float] = {}
+        tree = _without_numbers(self.tree, frozenset(self.names), constants)
+        return Curve(tree, written(tree), (*self.names, *constants)), constants
 
     def evaluate(self, values: Mapping[str, Any], functions: Callable[[str], Any]) -> Any:
         """The value, given each name's value and where functions are found (:func:`numpy_function`)."""
@@ -299,6 +315,45 @@ def _evaluate(
     if watch is not None:
         watch(node, value)
     return value
+
+
+def _without_numbers(
+    node: ast.expr, names: frozenset[str], constants: dict[str, float], exponent: bool = False
+) -> ast.expr:
+    """The tree with a new name for each number, which is noted; signs stay in the tree."""
+
+    def of(one: ast.expr, exponent: bool = False) -> ast.expr:
+        return _without_numbers(one, names, constants, exponent)
+
+    if _is_number(node, names):
+        value = _evaluate(node, {}, numpy_function, None)
+        plain = value in (-1, 0, 1) or not np.isfinite(value) or (exponent and float(2 * value).is_integer())
+        name = f"#{len(constants)}"
+        while name in names:
+            name += "#"
+        positive = ast.Constant(abs(value)) if plain else ast.Name(name, ast.Load())
+        if not plain:
+            constants[name] = float(abs(value))
+        return ast.UnaryOp(ast.USub(), positive) if value < 0 else positive
+    if isinstance(node, ast.Call):
+        power = _function(node) == FUNCTIONS["pow"]
+        return ast.Call(node.func, [of(one, power and k == 1) for k, one in enumerate(node.args)], [])
+    if isinstance(node, ast.BinOp):
+        return ast.BinOp(of(node.left), node.op, of(node.right, isinstance(node.op, ast.Pow)))
+    if isinstance(node, ast.Compare):
+        return ast.Compare(of(node.left), node.ops, [of(node.comparators[0])])
+    if isinstance(node, ast.UnaryOp):
+        return ast.UnaryOp(node.op, of(node.operand))
+    return node
+
+
+def _is_number(node: ast.expr, names: Collection[str]) -> bool:
+    """Whether it is arithmetic of numbers alone."""
+    if isinstance(node, ast.Name):
+        return node.id in CONSTANTS and node.id not in names
+    if isinstance(node, ast.BinOp | ast.UnaryOp):
+        return all(_is_number(one, names) for one in _operands(node) or ())
+    return isinstance(node, ast.Constant)
 
 
 def columns_and_parameters(

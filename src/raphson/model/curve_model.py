@@ -16,10 +16,10 @@ from raphson.data.schema import PointsSchema
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.curves import (
+    CurveExplanation,
+    FunctionExplanation,
     Structure,
     check_signature,
-    explain_function,
-    explanation,
     function_derivatives,
     refuse_absent,
     structure_of_curve,
@@ -95,7 +95,7 @@ def read_curve(
         parameters,
         initial,
         structure,
-        explanation(read.curve, read.columns, read.parameters, X, read.data.index),
+        CurveExplanation(read.curve, read.columns, read.parameters, X, read.data.index),
         read.response.transformed,
         read.by,
         read.labels,
@@ -146,11 +146,11 @@ def read_function(
         raise ModelError(f"model: expected predictions of the shape of y, {y_shape}; the function returns {shape}")
     return ReadCurve(
         replace(prepared, X=x),
-        NonlinearPredictor(made, len(initial), False, function),
+        NonlinearPredictor(made, len(initial), False),
         parameters,
         initial,
         structure,
-        explain_function(made, parameters, x),
+        FunctionExplanation(made, parameters, x),
         False,
     )
 

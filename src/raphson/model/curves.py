@@ -15,6 +15,7 @@ from raphson.autodiff.trace import trace
 from raphson.data.curves import Curve
 from raphson.data.messages import listing
 from raphson.errors import ModelError
+from raphson.model.curve_code import CurveCode
 from raphson.model.dimensions import Dimensions, dimensions
 from raphson.model.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
 from raphson.model.nonlinear import Derivatives, Exact, jax_function
@@ -158,11 +159,11 @@ def refuse_absent(structure: Structure, names: tuple[str, ...]) -> None:
         )
 
 
-_KEPT: weakref.WeakKeyDictionary[Any, dict[Any, Exact]] = weakref.WeakKeyDictionary()
+_KEPT: weakref.WeakKeyDictionary[Any, dict[Any, CurveCode]] = weakref.WeakKeyDictionary()
 
 
 def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> Exact:
-    """Derivatives of a user's function of (params, x) as one of (θ, x); kept as long as the function lives."""
+    """Derivatives of a user's function of (params, x) as one of (θ, x); code is kept as long as the function lives."""
     try:
         kept = _KEPT.setdefault(function, {})
     except TypeError:  # not weakly referable, as some callables are not
@@ -170,48 +171,59 @@ def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parame
     if parameters not in kept:
         # What is kept must not keep the function alive: it holds it weakly.
         reference: Any = weakref.ref(function) if function in _KEPT else lambda: function
-        kept[parameters] = Exact(
-            lambda theta, x: reference()(parameters.unflatten(theta), x).reshape(-1) * 1.0, _name(function)
-        )
-    return kept[parameters]
+        kept[parameters] = CurveCode(lambda theta, x: reference()(parameters.unflatten(theta), x).reshape(-1) * 1.0)
+    return Exact(kept[parameters], _name(function), (function_derivatives, (function, parameters)))
 
 
-def explanation(
-    curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...], X: np.ndarray, index: np.ndarray | None
-) -> Callable[[np.ndarray], str]:
-    """What to say where an expression is not finite: the step, the rows, the values."""
+@dataclass(frozen=True)
+class CurveExplanation:
+    """Says what is wrong where an expression is not finite: the step, the rows, the values.
 
-    def explain(theta: np.ndarray) -> str:
-        values: dict[str, Any] = dict(zip(parameters, theta, strict=True))  # NumPy numbers: they may divide by 0
-        values |= {name: X[:, k] for k, name in enumerate(columns)}
-        found = curve.first_not_finite(values)
-        at = ", ".join(f"{name}={value:.6g}" for name, value in zip(parameters, theta.tolist(), strict=True))
+    Attributes
+    ----------
+    curve, columns, parameters : the expression and its names.
+    X : (n, d) the columns.
+    index : (n,) the user's numbers of the rows; None if all are there.
+    """
+
+    curve: Curve
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    X: np.ndarray
+    index: np.ndarray | None
+
+    def __call__(self, theta: np.ndarray) -> str:
+        values: dict[str, Any] = dict(zip(self.parameters, theta, strict=True))  # NumPy numbers: they may divide by 0
+        values |= {name: self.X[:, k] for k, name in enumerate(self.columns)}
+        found = self.curve.first_not_finite(values)
+        at = ", ".join(f"{name}={value:.6g}" for name, value in zip(self.parameters, theta.tolist(), strict=True))
         if found is None:
             return f"start: the curve is finite at {at}, but its squares are not; choose smaller starting values"
         step, bad = found
-        rows = np.flatnonzero(np.broadcast_to(bad, len(X)))
-        shown = listing(rows if index is None else index[rows], 5)
+        rows = np.flatnonzero(np.broadcast_to(bad, len(self.X)))
+        shown = listing(rows if self.index is None else self.index[rows], 5)
         return (
-            f"start: {step!r} is not finite in {len(rows)} of {len(X)} rows (row {shown}, counted from 0) at {at}; "
-            "choose other starting values"
+            f"start: {step!r} is not finite in {len(rows)} of {len(self.X)} rows (row {shown}, counted from 0) at "
+            f"{at}; choose other starting values"
         )
 
-    return explain
 
+@dataclass(frozen=True)
+class FunctionExplanation:
+    """Says what is wrong where a function is not finite."""
 
-def explain_function(derivatives: Derivatives, parameters: Parameters, x: Any) -> Callable[[np.ndarray], str]:
-    """What to say where a function is not finite."""
+    derivatives: Derivatives
+    parameters: Parameters
+    x: Any
 
-    def explain(theta: np.ndarray) -> str:
-        values = derivatives.value(theta, x)
+    def __call__(self, theta: np.ndarray) -> str:
+        values = self.derivatives.value(theta, self.x)
         rows = np.flatnonzero(~np.isfinite(values))
-        at = ", ".join(f"{name}={value:.6g}" for name, value in zip(parameters.names, theta.tolist(), strict=True))
+        at = ", ".join(f"{name}={value:.6g}" for name, value in zip(self.parameters.names, theta.tolist(), strict=True))
         return (
             f"start: the model is not finite in {len(rows)} of {values.size} values (number "
             f"{listing(rows, 5)}, counted from 0) at {at}; choose other starting values"
         )
-
-    return explain
 
 
 def _name(function: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -18,12 +18,10 @@ from raphson.autodiff.trace import readable_errors
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.curves import Curve, parse_curve
 from raphson.errors import ModelError
+from raphson.model.curve_code import CurveCode
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
-from raphson.model.replay import with_limits
-from raphson.model.rounding import AMPLIFIED, shaken
-from raphson.model.turns import gaps_of
-from raphson.numeric import anchor, x64
+from raphson.numeric import anchor, device, x64
 
 MANY = 256
 """Points at which a curve is evaluated in one compiled call."""
@@ -65,160 +63,55 @@ class Exact:
 
     Parameters
     ----------
-    function : f(theta (p,), x) -> (size,), traceable.
+    code : the function and what was compiled of it, which may serve others too.
     what : what the function is called in messages.
-    written : the expression that the function is, as :func:`saved_curve` reads it; None for a user's function.
+    recipe : what makes the same once more, in another process, and its arguments: compiled code stays where it is.
+    constants : (c,) the numbers that the code takes beside x; None if it takes none.
+    written : the expression that the function is, as a saved fit has it; None for a user's function.
     """
 
     def __init__(
-        self, function: Callable[[Any, Any], Any], what: str = "the model", written: dict[str, Any] | None = None
+        self,
+        code: CurveCode,
+        what: str,
+        recipe: tuple[Callable[..., Exact], tuple[Any, ...]],
+        constants: Any = None,
+        written: dict[str, Any] | None = None,
     ) -> None:
-        self.function, self.what, self.written = function, what, written
-        self.differentiable = with_limits(function)
-        """The same function, with derivatives that hold where x = 0 meets a power."""
-        self._backward = False
-        """Whether f has no forward derivative (some library functions bring only the other kind)."""
+        self.code, self.what, self.recipe = code, what, recipe
+        self.constants, self.written = constants, written
+
+    def __reduce__(self) -> tuple[Callable[..., Exact], tuple[Any, ...]]:
+        return self.recipe
+
+    def given(self, x: Any) -> Any:
+        """What the code takes for x."""
+        return x if self.constants is None else (x, self.constants)
+
+    def _run(self, compiled: Any, theta: np.ndarray, x: Any, *more: Any) -> np.ndarray:
+        with x64(), readable_errors(self.what):
+            return np.asarray(compiled(theta, self.given(x), *more, anchor()))
 
     def tangents_of_many(self, thetas: np.ndarray, x: Any) -> np.ndarray:
         """:meth:`tangents` at each of R parameters (R, p), (R, 1 + p, size)."""
-        return self._run(self._many_tangents, thetas, x)
+        return self._run(self.code.many_tangents, thetas, x)
 
     def bend_of_many(self, thetas: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         """:meth:`bend` at each of R parameters (R, p) with u (R, size), (R, p, p)."""
-        M = self._run(self._many_bends, thetas, x, u)
+        M = self._run(self.code.many_bends, thetas, x, u)
         return 0.5 * (M + M.transpose(0, 2, 1))
 
-    @cached_property
-    def _many_tangents(self) -> Any:
-        import jax
-
-        return jax.jit(jax.vmap(self._tangents, in_axes=(0, None, None)), keep_unused=True)
-
-    @cached_property
-    def _many_bends(self) -> Any:
-        import jax
-
-        return jax.jit(jax.vmap(self._bend, in_axes=(0, None, 0, None)), keep_unused=True)
-
-    def _run(self, compiled: Any, *arguments: Any) -> np.ndarray:
-        with x64(), readable_errors(self.what):
-            return np.asarray(compiled(*arguments, anchor()))
-
-    @cached_property
-    def _value(self) -> Any:
-        import jax
-
-        return jax.jit(lambda theta, x, anchor: self.function(theta, x), keep_unused=True)
-
-    @cached_property
-    def _many(self) -> Any:
-        import jax
-
-        def many(points: Any, x: Any, anchor: Any) -> Any:
-            return jax.vmap(lambda theta: self.function(theta, x))(points)
-
-        return jax.jit(many, keep_unused=True)
-
-    @cached_property
-    def _rounding(self) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        off = shaken(self.function)
-
-        def rounding(points: Any, x: Any, anchor: Any) -> Any:
-            one = jax.vmap(lambda theta: jnp.abs(off(theta, x) - self.function(theta, x)) / AMPLIFIED)
-            return one(points)
-
-        return jax.jit(rounding, keep_unused=True)
-
-    @cached_property
-    def _tangents(self) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        def tangents(theta: Any, x: Any, anchor: Any) -> Any:
-            def along(direction: Any) -> tuple[Any, Any]:
-                return jax.jvp(lambda t: self.differentiable(t, x), (theta,), (direction,))
-
-            value, J = jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
-            return jnp.concatenate([value[None], J])
-
-        def backwards(theta: Any, x: Any, anchor: Any) -> Any:
-            return jnp.concatenate(
-                [self.differentiable(theta, x)[None], jax.jacrev(lambda t: self.differentiable(t, x))(theta).T]
-            )
-
-        return jax.jit(backwards if self._backward else tangents, keep_unused=True)
-
-    @cached_property
-    def _solved(self) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        def solved(theta: Any, x: Any, y: Any, root: Any, which: Any, anchor: Any) -> Any:
-            table = self._tangents(theta, x, anchor)
-            column = jnp.where(root > 0, root * table[1 + which], 0.0)
-            left = jnp.where(root > 0, root * (y - table[0]), 0.0)
-            length = jnp.sqrt(jnp.vdot(column, column))
-            delta = jnp.vdot(column / length, left) / length
-            there = theta.at[which].add(jnp.where(jnp.isfinite(delta), delta, 0.0))
-            return there, self._tangents(there, x, anchor)
-
-        return jax.jit(solved, keep_unused=True)
-
-    @cached_property
-    def _second(self) -> Any:
-        import jax
-
-        first = jax.jacrev if self._backward else jax.jacfwd
-        outer = jax.jacrev if self._backward else jax.jacfwd
-
-        def second(theta: Any, x: Any, anchor: Any) -> Any:
-            return outer(first(lambda t: self.differentiable(t, x)))(theta).transpose(1, 2, 0)
-
-        return jax.jit(second, keep_unused=True)
-
-    @cached_property
-    def _bend(self) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        first = jax.jacrev if self._backward else jax.jacfwd
-
-        def bend(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
-            return first(first(lambda t: -jnp.vdot(u, self.differentiable(t, x))))(theta)
-
-        return jax.jit(bend, keep_unused=True)
-
-    @cached_property
-    def _turns(self) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        gaps = gaps_of(self.function)
-
-        def turns(theta: Any, x: Any, anchor: Any) -> Any:
-            return jnp.concatenate([gaps(theta, x)[None], jax.jacfwd(lambda t: gaps(t, x))(theta).T])
-
-        return jax.jit(turns, keep_unused=True)
-
-    def turns(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        """What f's max, min, abs and comparisons decide by, above its derivatives by each parameter, (1 + p, K)."""
-        return self._run(self._turns, theta, x)
-
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        return self._run(self._value, theta, x)
+        return self._run(self.code.value, theta, x)
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
         try:
-            return self._run(self._tangents, theta, x)
+            return self._run(self.code.tangents, theta, x)
         except ValueError as error:
-            if self._backward or "forward-mode" not in str(error):
+            if self.code.backward or "forward-mode" not in str(error):
                 raise
-        self._backward = True
-        del self._tangents
-        return self._run(self._tangents, theta, x)
+        self.code.go_backward()
+        return self._run(self.code.tangents, theta, x)
 
     def solved(
         self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
@@ -228,21 +121,25 @@ class Exact:
         θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f): one call of compiled code instead of two.
         """
         with x64(), readable_errors(self.what):
-            there, table = self._solved(theta, x, y, root, which, anchor())
+            there, table = self.code.solved(theta, self.given(x), y, root, which, anchor())
             return np.array(there), np.asarray(table)
 
     def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
-        M = self._run(self._bend, theta, x, u)
+        M = self._run(self.code.bend, theta, x, u)
         return 0.5 * (M + M.T)
 
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        return self._run(self._second, theta, x)
+        return self._run(self.code.second, theta, x)
+
+    def turns(self, theta: np.ndarray, x: Any) -> np.ndarray:
+        """What f's max, min, abs and comparisons decide by, above its derivatives by each parameter, (1 + p, K)."""
+        return self._run(self.code.turns, theta, x)
 
     def many(self, points: np.ndarray, x: Any) -> np.ndarray:
-        return self._batches(self._many, MANY, points, x)
+        return self._batches(self.code.many, MANY, points, x)
 
     def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
-        return self._batches(self._rounding, FEW, points, x)
+        return self._batches(self.code.rounding, FEW, points, x)
 
     def _batches(self, compiled: Any, size: int, points: np.ndarray, x: Any) -> np.ndarray:
         # Always the same number of points, so that it compiles once.
@@ -345,19 +242,66 @@ def jax_function(name: str) -> Any:
     return getattr(special, name.removeprefix("special.")) if name.startswith("special.") else getattr(jnp, name)
 
 
-@lru_cache(maxsize=256)
-def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Exact:
-    """The derivatives of a curve; x is (d, size), one row for each of the columns. The same ones for the same curve."""
+@dataclass(frozen=True)
+class WrittenFunction:
+    """An expression as a function f(θ, x) of ``jax.numpy``.
 
-    def function(theta: Any, x: Any) -> Any:
+    Attributes
+    ----------
+    form : the expression; of its names some may stand for numbers.
+    constants : these names; if there are any, x is a pair, the second of which are the numbers, (c,).
+    columns, parameters : its other names; the columns are the rows of x (d, size).
+    """
+
+    form: Curve
+    constants: tuple[str, ...]
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+    def __call__(self, theta: Any, x: Any) -> Any:
         import jax.numpy as jnp
+        from jax import lax
 
-        values: dict[str, Any] = {name: theta[j] for j, name in enumerate(parameters)}
-        values |= {name: x[k] for k, name in enumerate(columns)}
-        return jnp.broadcast_to(curve.evaluate(values, jax_function) * 1.0, x.shape[1:])
+        values: dict[str, Any] = {name: theta[j] for j, name in enumerate(self.parameters)}
+        if self.constants:
+            x, numbers = x
+            values |= {name: lax.index_in_dim(numbers, k, keepdims=False) for k, name in enumerate(self.constants)}
+        values |= {name: x[k] for k, name in enumerate(self.columns)}
+        return jnp.broadcast_to(self.form.evaluate(values, jax_function) * 1.0, x.shape[1:])
 
-    written = {"text": curve.text, "columns": list(columns), "parameters": list(parameters)}
-    return Exact(function, f"the curve {curve.text}", written)
+
+CURVES_KEPT = 32
+"""Expressions whose compiled code is kept, the last ones that were used: each takes some megabytes."""
+
+
+@lru_cache(maxsize=CURVES_KEPT)
+def _code_of(
+    form: Curve, constants: tuple[str, ...], columns: tuple[str, ...], parameters: tuple[str, ...]
+) -> CurveCode:
+    return CurveCode(WrittenFunction(form, constants, columns, parameters), len(constants) > 0)
+
+
+@lru_cache(maxsize=256)
+def _on_device(numbers: tuple[float, ...]) -> Any:
+    import jax
+
+    with x64():
+        return jax.device_put(np.array(numbers), device())
+
+
+def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Exact:
+    """The derivatives of a curve; x is (d, size), one row for each of the columns.
+
+    Curves that differ in their constants only share what is compiled.
+    """
+    form, constants = curve.form
+    return Exact(
+        _code_of(form, tuple(constants), columns, parameters),
+        f"the curve {curve.text}",
+        (curve_derivatives, (curve, columns, parameters)),
+        _on_device(tuple(constants.values())) if constants else None,
+        {"text": curve.text, "columns": list(columns), "parameters": list(parameters)},
+    )
 
 
 class Absent:
@@ -440,13 +384,11 @@ class NonlinearPredictor:
     n_params : p.
     by_row : whether x is (d, n), a column for each row, and f goes row by row; else x is the user's own, and goes to
         f whole.
-    owner : the user's function, which compiled derivatives hold weakly: it lives as long as the predictor.
     """
 
     derivatives: Derivatives
     n_params: int
     by_row: bool
-    owner: Any = None
     _last: dict[str, tuple[Any, bytes, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
 
     linear: ClassVar[bool] = False

@@ -185,13 +185,16 @@ def numbered(these: Replaced, inner: Visit | None = None) -> Visit:
 # --- zeros that no parameter moves ----------------------------------------------------------------------
 
 
-def with_limits(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A function f(θ, x) of ``jax.numpy`` with derivatives that hold where x = 0 meets a power; itself if none does."""
+def with_limits(function: Callable[[Any, Any], Any], with_constants: bool = False) -> Callable[[Any, Any], Any]:
+    """A function f(θ, x) of ``jax.numpy`` with derivatives that hold where x = 0 meets a power; itself if none does.
+
+    With constants, the last leaf of x holds positive numbers, which are not 0 for certain.
+    """
     import jax
 
     def again(theta: Any, x: Any) -> Any:
         traced = jax.make_jaxpr(function)(theta, x)
-        marks = still_operations(traced, 1)
+        marks = still_operations(traced, 1, int(with_constants))
         if not marks:
             return function(theta, x)
         (out,) = _run_still(traced, [theta, *jax.tree_util.tree_leaves(x)], marks)

@@ -50,20 +50,28 @@ class Value(NamedTuple):
     zero : whether it may be 0 there.
     infinite : operations that have to be replaced if it is infinite somewhere and the output is not; empty where it
         cannot be infinite.
+    sign : 1 or -1 if all of it has that sign, 0 if that is not known.
     """
 
     moves: bool
     still: bool
     zero: bool
     infinite: frozenset[int] = frozenset()
+    sign: int = 0
 
 
 PARAMETER = Value(True, False, False)
 DATA = Value(False, True, True)
+CONSTANT = Value(False, True, False, sign=1)
+
+SIGNED = frozenset(["broadcast_in_dim", "reshape", "squeeze", "slice", "convert_element_type", "copy", "copy_p"])
+"""Operations that leave the sign as it is."""
 
 
-def still_operations(jaxpr: Any, n_leaves: int) -> Marks:
-    """The operations of a traced function f(parameter leaves..., data...) that are to be replaced.
+def still_operations(jaxpr: Any, n_leaves: int, n_constants: int = 0) -> Marks:
+    """The operations of a traced function f(parameter leaves..., data..., constants...) that are to be replaced.
+
+    Constants are positive numbers, whatever they are.
 
     Examples
     --------
@@ -75,7 +83,8 @@ def still_operations(jaxpr: Any, n_leaves: int) -> Marks:
     >>> still_operations(trace(lambda top, half, x: top * x / (half + x), 1.0, 1.0, 1.0).jaxpr, 2)
     {}
     """
-    inputs = [PARAMETER] * n_leaves + [DATA] * (len(jaxpr.jaxpr.invars) - n_leaves)
+    n_data = len(jaxpr.jaxpr.invars) - n_leaves - n_constants
+    inputs = [PARAMETER] * n_leaves + [DATA] * n_data + [CONSTANT] * n_constants
     return _Analysis(eager=False).of(jaxpr, inputs)[0]
 
 
@@ -112,7 +121,8 @@ class _Analysis:
             (self.marks if for_certain else self.candidates)[self.number] = tuple(bool(one.infinite) for one in given)
         if found.ends:
             infinite |= frozenset([self.number])
-        return [Value(moves, found.still, found.zero, infinite)] * len(equation.outvars)
+        sign = -given[0].sign if name == "neg" else given[0].sign if name in SIGNED else 0
+        return [Value(moves, found.still, found.zero, infinite, sign)] * len(equation.outvars)
 
     def _confirm(self, given: Sequence[Value]) -> None:
         """What is infinite among these may be finite from here on: what made it so is replaced."""
@@ -144,7 +154,7 @@ def _elementary(name: str, equation: Any, given: Sequence[Value]) -> _Found:
     infinite = [one.infinite for one in given]
     still, zero, any_infinite = all(one.still for one in given), any(one.zero for one in given), any(infinite)
     if name in POWERS:
-        exponent = _exponent(equation)
+        exponent = _exponent(equation, last)
         whole = name in ("integer_pow", "square")
         reciprocal = not exponent > 0
         meets = any_infinite or (first.zero and (reciprocal or not whole))  # a², a³, … are smooth at 0
@@ -174,14 +184,14 @@ def _elementary(name: str, equation: Any, given: Sequence[Value]) -> _Found:
     return _Found(still, still and (zero or name not in ADDITIVE or len(given) > 1), infinite)
 
 
-def _exponent(equation: Any) -> float:
-    """The exponent of a power, if it is written as a number; NaN if it is not."""
+def _exponent(equation: Any, value: Value) -> float:
+    """The exponent of a power, if it is written as a number; 1 or -1 if its sign is known, NaN if it is not."""
     from jax.extend.core import Literal
 
     name = equation.primitive.name
     if name == "pow":
         exponent = equation.invars[1]
-        return float(exponent.val) if isinstance(exponent, Literal) else np.nan
+        return float(exponent.val) if isinstance(exponent, Literal) else value.sign or np.nan
     return {"integer_pow": equation.params.get("y", 0), "square": 2.0}.get(name, -0.5)
 
 

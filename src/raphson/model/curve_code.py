@@ -1,0 +1,153 @@
+"""The compiled code of a curve f(θ, x) and its derivatives, each piece made when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from raphson.model.replay import with_limits
+from raphson.model.rounding import AMPLIFIED, shaken
+from raphson.model.turns import gaps_of
+
+
+class CurveCode:
+    """What is compiled of a function; each piece takes the arguments named, and :func:`raphson.numeric.anchor`.
+
+    Parameters
+    ----------
+    function : f(theta (p,), x) -> (size,), traceable.
+    with_constants : whether the last leaf of x holds positive numbers, constants of an expression.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], with_constants: bool = False) -> None:
+        self.function = function
+        self.differentiable = with_limits(function, with_constants)
+        """The same function, with derivatives that hold where x = 0 meets a power."""
+        self.backward = False
+        """Whether f has no forward derivative (some library functions bring only the other kind)."""
+
+    def go_backward(self) -> None:
+        """Differentiate in reverse from now on."""
+        self.backward = True
+        del self.tangents
+
+    @cached_property
+    def value(self) -> Any:
+        """(θ, x) to f, (size,)."""
+        import jax
+
+        return jax.jit(lambda theta, x, anchor: self.function(theta, x), keep_unused=True)
+
+    @cached_property
+    def many(self) -> Any:
+        """(points (m, p), x) to f, (m, size)."""
+        import jax
+
+        def many(points: Any, x: Any, anchor: Any) -> Any:
+            return jax.vmap(lambda theta: self.function(theta, x))(points)
+
+        return jax.jit(many, keep_unused=True)
+
+    @cached_property
+    def rounding(self) -> Any:
+        """(points (m, p), x) to how far rounding puts f off, (m, size)."""
+        import jax
+        import jax.numpy as jnp
+
+        off = shaken(self.function)
+
+        def rounding(points: Any, x: Any, anchor: Any) -> Any:
+            one = jax.vmap(lambda theta: jnp.abs(off(theta, x) - self.function(theta, x)) / AMPLIFIED)
+            return one(points)
+
+        return jax.jit(rounding, keep_unused=True)
+
+    @cached_property
+    def tangents(self) -> Any:
+        """(θ, x) to f above its derivatives by each parameter, (1 + p, size)."""
+        import jax
+        import jax.numpy as jnp
+
+        def tangents(theta: Any, x: Any, anchor: Any) -> Any:
+            def along(direction: Any) -> tuple[Any, Any]:
+                return jax.jvp(lambda t: self.differentiable(t, x), (theta,), (direction,))
+
+            value, J = jax.vmap(along, out_axes=(None, 0))(jnp.eye(len(theta)))
+            return jnp.concatenate([value[None], J])
+
+        def backwards(theta: Any, x: Any, anchor: Any) -> Any:
+            return jnp.concatenate(
+                [self.differentiable(theta, x)[None], jax.jacrev(lambda t: self.differentiable(t, x))(theta).T]
+            )
+
+        return jax.jit(backwards if self.backward else tangents, keep_unused=True)
+
+    @cached_property
+    def solved(self) -> Any:
+        """(θ, x, y, √w, which) to θ with a linear parameter at its best, and the tangents there."""
+        import jax
+        import jax.numpy as jnp
+
+        def solved(theta: Any, x: Any, y: Any, root: Any, which: Any, anchor: Any) -> Any:
+            table = self.tangents(theta, x, anchor)
+            column = jnp.where(root > 0, root * table[1 + which], 0.0)
+            left = jnp.where(root > 0, root * (y - table[0]), 0.0)
+            length = jnp.sqrt(jnp.vdot(column, column))
+            delta = jnp.vdot(column / length, left) / length
+            there = theta.at[which].add(jnp.where(jnp.isfinite(delta), delta, 0.0))
+            return there, self.tangents(there, x, anchor)
+
+        return jax.jit(solved, keep_unused=True)
+
+    @cached_property
+    def second(self) -> Any:
+        """(θ, x) to ∂²f/∂θ², (p, p, size)."""
+        import jax
+
+        derivative = jax.jacrev if self.backward else jax.jacfwd
+
+        def second(theta: Any, x: Any, anchor: Any) -> Any:
+            return derivative(derivative(lambda t: self.differentiable(t, x)))(theta).transpose(1, 2, 0)
+
+        return jax.jit(second, keep_unused=True)
+
+    @cached_property
+    def bend(self) -> Any:
+        """(θ, x, u) to −Σ u_i ∂²f_i/∂θ², (p, p)."""
+        import jax
+        import jax.numpy as jnp
+
+        first = jax.jacrev if self.backward else jax.jacfwd
+
+        def bend(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
+            return first(first(lambda t: -jnp.vdot(u, self.differentiable(t, x))))(theta)
+
+        return jax.jit(bend, keep_unused=True)
+
+    @cached_property
+    def turns(self) -> Any:
+        """(θ, x) to what max, min, abs and comparisons decide by, above its derivatives, (1 + p, K)."""
+        import jax
+        import jax.numpy as jnp
+
+        gaps = gaps_of(self.function)
+
+        def turns(theta: Any, x: Any, anchor: Any) -> Any:
+            return jnp.concatenate([gaps(theta, x)[None], jax.jacfwd(lambda t: gaps(t, x))(theta).T])
+
+        return jax.jit(turns, keep_unused=True)
+
+    @cached_property
+    def many_tangents(self) -> Any:
+        """(θ (R, p), x) to the tangents at each, (R, 1 + p, size)."""
+        import jax
+
+        return jax.jit(jax.vmap(self.tangents, in_axes=(0, None, None)), keep_unused=True)
+
+    @cached_property
+    def many_bends(self) -> Any:
+        """(θ (R, p), x, u (R, size)) to the bend of each, (R, p, p)."""
+        import jax
+
+        return jax.jit(jax.vmap(self.bend, in_axes=(0, None, 0, None)), keep_unused=True)
