@@ -60,3 +60,22 @@ def test_a_choice_is_text():
 
 def test_a_value_in_a_message_is_one_short_line():
     assert one_line(np.eye(3)).count("\n") == 0 and len(one_line("x" * 1000)) == 80
+
+
+@pytest.mark.parametrize("file", ["<stdin>", "<string>", "<ipython-input-3-0123456789ab>", "/tmp/ipykernel_7/12.py"])
+@pytest.mark.parametrize("name", ["__main__", "raphson_of_mine", None])
+def test_code_without_a_file_is_the_users_too(file, name):
+    source = (
+        "def curve(x):\n"
+        "    return jnp.exp(x) + 1\n"
+        "steps = rp.autodiff.decompose(curve)(0.5)\n"
+        "rp.glm('y ~ x + twice', rows)\n"
+    )
+    scope = {"jnp": jnp, "rp": rp, "rows": ROWS}
+    if name is not None:
+        scope["__name__"] = name
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        exec(compile(source, file, "exec"), scope)
+    assert {(warning.filename, warning.lineno) for warning in caught} == {(file, 4)}
+    assert {(step.source.file, step.source.line) for step in scope["steps"].steps} == {(file, 2)}

@@ -163,18 +163,24 @@ def parsed(source: str, names: Collection[str], what: str) -> ast.expr:
     try:
         tree = ast.parse(f"({python}\n)", mode="eval").body
         _restore_names(tree, aliases)
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else "too long or too deep"
+    except (MemoryError, RecursionError) as error:  # Python's own limit, which may be the lower one
+        raise _too_deep(source, "too many", what) from error
+    except (SyntaxError, ValueError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else "too long a number"
         reserved = [word for word in re.findall(r"\w+", python) if keyword.iskeyword(word)]
         if isinstance(error, SyntaxError) and reserved:
             reason += f"; {reserved[0]} is a word of Python's: as a name it stands in backticks, `{reserved[0]}`"
         raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
     if _depth(tree) > _DEEPEST_TREE:
-        raise FormulaError(
-            f"{what}: {short(source)} has more than {_DEEPEST_TREE} operations one upon another; write it as a "
-            "function of the parameters and the data, in jax.numpy"
-        )
+        raise _too_deep(source, f"more than {_DEEPEST_TREE}", what)
     return tree
+
+
+def _too_deep(source: str, many: str, what: str) -> FormulaError:
+    return FormulaError(
+        f"{what}: {short(source)} has {many} operations one upon another; write it as a function of the parameters and "
+        "the data, in jax.numpy"
+    )
 
 
 def _depth(tree: ast.expr) -> int:
