@@ -33,36 +33,48 @@ def _kept(still: Array, rule: Function, *values: tuple[Array, float]) -> Array:
     return jnp.where(still, 0.0, rule(*(jnp.where(still, harmless, value) for value, harmless in values)))
 
 
-def _power_by_base(a: Array, b: Array) -> Array:
-    # The stand-in for a is enough: b a^(b−1) is finite at a = 1.
-    ends = jnp.isinf(a) | jnp.isinf(b) | jnp.isinf(jnp.power(a, b))
-    return _kept(ends | ((a == 0) & (b < 1)), lambda a: jnp.where(ends, 0.0, b) * power(a, b - 1.0), (a, 1.0))
+def _finite(value: Array) -> Array:
+    return jnp.where(jnp.isinf(value), 0.0, value)
 
 
-def _power_by_exponent(a: Array, b: Array) -> Array:
-    ends = (a == 0) | jnp.isinf(a) | jnp.isinf(jnp.power(a, b))
-    return _kept(ends, lambda a: power(a, b) * jnp.log(a), (a, 1.0))
+@cache
+def power_of(first: bool, second: bool) -> Function:
+    """(a, b) ↦ a^b, given which of the two may be infinite."""
+
+    def by_base(a: Array, b: Array) -> Array:
+        # The stand-in for a is enough: b a^(b−1) is finite at a = 1.
+        ends = jnp.isinf(own(a, b)) | ((a == 0) & (b < 1))
+        return _kept(ends, lambda a: (_finite(b) if second else b) * own(a, b - 1.0), (a, 1.0))
+
+    def by_exponent(a: Array, b: Array) -> Array:
+        # The power itself, which is there already, and not that of a stand-in: its own derivatives hold at the ends.
+        ends = (a == 0) | jnp.isinf(a) if first else a == 0
+        return _finite(own(a, b)) * jnp.log(jnp.where(ends, 1.0, a))
+
+    @with_derivatives(by_base, by_exponent)
+    def own(a: Array, b: Array) -> Array:
+        return jnp.power(a, b)
+
+    return own
 
 
-@with_derivatives(_power_by_base, _power_by_exponent)
-def power(a: Array, b: Array) -> Array:
-    """a^b."""
-    return jnp.power(a, b)
+power = power_of(True, True)
+"""a^b, whatever a and b are."""
 
 
-@with_derivatives(lambda a: _kept(a == 0, lambda a: 0.5 / root(a), (a, 1.0)))
+@with_derivatives(lambda a: _kept(a == 0, lambda value: 0.5 / value, (root(a), 1.0)))
 def root(a: Array) -> Array:
     """The square root."""
     return jnp.sqrt(a)
 
 
-@with_derivatives(lambda a: _kept((a == 0) | jnp.isinf(a), lambda a: cube_root(a) / (3.0 * a), (a, 1.0)))
+@with_derivatives(lambda a: _kept((a == 0) | jnp.isinf(a), lambda c, a: c / (3.0 * a), (cube_root(a), 1.0), (a, 1.0)))
 def cube_root(a: Array) -> Array:
     """The cube root, of numbers of either sign."""
     return jnp.cbrt(a)
 
 
-@with_derivatives(lambda a: _kept(a == 0, lambda a: -0.5 * reciprocal_root(a) / a, (a, 1.0)))
+@with_derivatives(lambda a: _kept(a == 0, lambda c, a: -0.5 * c / a, (reciprocal_root(a), 1.0), (a, 1.0)))
 def reciprocal_root(a: Array) -> Array:
     """1/√a."""
     return lax.rsqrt(a)
@@ -93,15 +105,13 @@ def logarithm_of_1_plus(a: Array) -> Array:
     return jnp.log1p(a)
 
 
-@with_derivatives(lambda a: _kept(jnp.isinf(jnp.exp(a)) | jnp.isinf(a), lambda a: exponential(a), (a, 0.0)))
+@with_derivatives(lambda a: _finite(exponential(a)))
 def exponential(a: Array) -> Array:
     """e^a."""
     return jnp.exp(a)
 
 
-@with_derivatives(
-    lambda a: _kept(jnp.isinf(jnp.exp2(a)) | jnp.isinf(a), lambda a: 0.6931471805599453 * exponential_of_2(a), (a, 0.0))
-)
+@with_derivatives(lambda a: 0.6931471805599453 * _finite(exponential_of_2(a)))
 def exponential_of_2(a: Array) -> Array:
     """2^a."""
     return jnp.exp2(a)
@@ -125,17 +135,24 @@ def product(first: bool, second: bool) -> Function:
     )(lambda a, b: a * b)
 
 
+@with_derivatives(lambda b: -(_finite(_reciprocal(b)) ** 2))
+def _reciprocal(b: Array) -> Array:
+    return 1.0 / b
+
+
 @cache
 def quotient(first: bool) -> Function:
     """(a, b) ↦ a/b, where b may be 0 or infinite, given whether a may be infinite, too."""
 
-    def ends(a: Array, b: Array) -> Array:
-        return (b == 0) | jnp.isinf(b) | (jnp.isinf(a) if first else False)
+    def above(a: Array, b: Array) -> Array:
+        by = _finite(_reciprocal(b))
+        return jnp.where(jnp.isinf(a), 0.0, by) if first else by
 
-    return with_derivatives(
-        lambda a, b: _kept(ends(a, b), lambda b: 1.0 / b, (b, 1.0)),
-        lambda a, b: _kept(ends(a, b), lambda a, b: -(a / b) / b, (a, 1.0), (b, 1.0)),
-    )(lambda a, b: a / b)
+    def below(a: Array, b: Array) -> Array:
+        by = _finite(_reciprocal(b))
+        return -(_finite(a) if first else a) * by * by
+
+    return with_derivatives(above, below)(lambda a, b: a / b)
 
 
 def in_place_of(name: str, parameters: dict[str, Any], infinite: tuple[bool, ...]) -> Function | None:
@@ -148,13 +165,14 @@ def in_place_of(name: str, parameters: dict[str, Any], infinite: tuple[bool, ...
     """
     if name in ("mul", "div"):
         return product(*infinite) if name == "mul" else quotient(infinite[0])
+    if name == "pow":
+        return lambda a, b: power_of(*infinite)(a, jnp.asarray(b, float))
     if name in ("integer_pow", "square"):
         return whole_power(parameters.get("y", 2))
     return _ELEMENTARY.get(name)
 
 
 _ELEMENTARY: dict[str, Function] = {
-    "pow": lambda a, b: power(a, jnp.asarray(b, float)),
     "sqrt": root,
     "cbrt": cube_root,
     "rsqrt": reciprocal_root,
