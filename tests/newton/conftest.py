@@ -23,6 +23,10 @@ class Toy:
     at_limit = True
     walled = False
 
+    @property
+    def likelihood(self) -> Toy:
+        return self
+
     def __init__(
         self,
         value: Callable[[np.ndarray], float],
