@@ -433,3 +433,10 @@ def test_two_frequencies_at_uneven_places() -> None:
     y = np.sin(2.3 * x) + 0.7 * np.cos(6.1 * x) + 0.05 * random.normal(size=150)
     found = rp.nls("y ~ a*sin(u*x) + b*cos(u*x) + c*sin(v*x) + d*cos(v*x)", {"x": x, "y": y})
     np.testing.assert_allclose(np.sort(np.abs(found.params[["u", "v"]])), [2.3, 6.1], atol=0.01)
+
+
+def test_a_search_that_ends_beside_a_single_row_still_starts() -> None:
+    y = 3 * np.exp(-0.9 * X) + 0.5
+    y[-1] += 87.0  # which exp(71 x) passes through, times 1e-184
+    found = rp.nls("y ~ a*exp(-b*x) + c", {"x": X, "y": y}, loss="tukey", scale=0.03)
+    np.testing.assert_allclose(found.params, [3, 0.9, 0.5], rtol=1e-6)

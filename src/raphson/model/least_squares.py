@@ -391,7 +391,8 @@ class NonlinearModel(Model):
         found = []
         zero = np.zeros_like(self._given)
         with np.errstate(all="ignore"):
-            for theta in search(self._ground(number), screen, 2 * count, (self.seed, number), self._effort):
+            points = search(self._ground(number), screen, 2 * count, (self.seed, number), self._effort)
+            for theta in screen.solved(points):
                 evaluation = self.objective.evaluate(self.objective.moved(theta, zero), Need())
                 if evaluation.finite:
                     found.append(evaluation)

@@ -72,6 +72,14 @@ class Screen:
                 value[best[~self.sound(whole[best], size[best])]] = np.inf
         return value
 
+    def solved(self, points: np.ndarray) -> np.ndarray:
+        """The points (m, p) with their linear parameters at the best; from 0, so that small ones keep their digits."""
+        out = points.copy()
+        with np.errstate(all="ignore"):
+            for i in range(0, len(points), MANY):
+                out[i : i + MANY, self.linear] = self._some(points[i : i + MANY])[1]
+        return out
+
     def sound(self, points: np.ndarray, size: np.ndarray) -> np.ndarray:
         """Whether rounding is small, at points (m, p), against residuals of these lengths (m,).
 
