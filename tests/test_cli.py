@@ -79,6 +79,7 @@ def test_standard_input_is_csv(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--method", "newton"], "method", "newton"),
         (["--information", "observed"], "information", "observed"),
         (["--cov", "HC1"], "cov", "HC1"),
+        (["--bias", "firth"], "bias", "firth"),
     ],
 )
 def test_options_reach_the_fit(capsys, options: list[str], key: str, value: str) -> None:
@@ -427,3 +428,45 @@ cli._parser = Deaf
 sys.exit(cli.main())
 """
     assert interrupted(["-c", code], None) == 130
+
+
+def test_start_and_damping_reach_the_iteration(capsys) -> None:
+    import raphson as rp
+
+    fit = rp.glm("low ~ lwt", rp.datasets.load("births"), family="binomial")
+    options = ("--method", "newton", "--json")
+    begun = ("--start=" + ",".join(map(repr, fit.params)), "--damping", "1e-9")
+    assert run("fit", "low ~ lwt", BIRTHS, *BINOMIAL, *options, *begun) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["estimate"] for row in document["coefficients"]] == pytest.approx(list(fit.params), rel=1e-10)
+    steps = document["path"]
+    assert len(steps) <= 2 and steps[0]["damping"] == 1e-9
+    assert run("fit", "low ~ lwt", BIRTHS, *BINOMIAL, "--start=1") == 2
+    assert "start: expected 2 finite numbers, one for each coefficient" in capsys.readouterr().err
+    assert run("fit", "low ~ lwt", BIRTHS, *BINOMIAL, "--start", "low=1") == 2
+    assert "expected numbers, one for each coefficient, such as --start=-1,0.5; got low=1" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [(">&-", "standard output is closed; redirect it"), (">/dev/full", "No space left"), ("2>&-", "")],
+)
+def test_a_closed_or_full_output_is_one_line(streams: str, said: str) -> None:
+    asked = f"{sys.executable} -m raphson fit 'low ~ {'lwt' if said else 'nothing'}' {BIRTHS} {streams}"
+    ran = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, timeout=100)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    if said:
+        assert said in ran.stderr and len(ran.stderr.splitlines()) == 1
+
+
+def test_what_would_steer_the_terminal_is_written_as_escapes(tmp_path: Path, capsys) -> None:
+    table = tmp_path / "steer.csv"
+    table.write_text("y,x\x1b[31m,k\n1,2,a\n3,1,b\x1b[2J\n2,2,a\n5,4,b\x1b[2J\n4,3,a\n")
+    assert run("fit", "y ~ .", str(table)) == 0
+    told = capsys.readouterr().out
+    assert run("fit", "y ~ q", str(table)) == 2
+    told += capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "x\\x1b[31m" in told and "k[T.b\\x1b[2J]" in told

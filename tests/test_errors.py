@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.errors import ModelError, check_choice, one_line
+from raphson.errors import ModelError, check_choice, one_line, visible, warn_user
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=40)
@@ -79,3 +79,19 @@ def test_code_without_a_file_is_the_users_too(file, name):
         exec(compile(source, file, "exec"), scope)
     assert {(warning.filename, warning.lineno) for warning in caught} == {(file, 4)}
     assert {(step.source.file, step.source.line) for step in scope["steps"].steps} == {(file, 2)}
+
+
+def test_control_characters_are_written_as_escapes():
+    steering = "a\x1b[2Jb\x07\x9b\u202e\ud800"
+    shown = r"a\x1b[2Jb\x07\x9b\u202e\ud800"
+    assert visible(steering) == shown and visible("Größe µ 🙂 \\n") == "Größe µ 🙂 \\n"
+    assert str(ModelError(f"{steering}\n")) == f"{shown}\n"
+    with pytest.warns(UserWarning) as said:
+        warn_user(steering)
+    assert str(said[0].message) == shown
+    columns = {"y": [1.0, 2.0, 4.0, 3.0], "a\x1b[2J": [0.0, 1.0, 2.0, 2.0]}
+    columns["b\x1b[2J"] = columns["a\x1b[2J"]
+    with pytest.warns(rp.RankWarning) as said:
+        fit = rp.glm("y ~ .", columns)
+    for text in (str(said[0].message), fit.message, str(fit.summary())):
+        assert "\x1b" not in text and r"b\x1b[2J" in text

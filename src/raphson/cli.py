@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from raphson.errors import DataError, ModelError, RaphsonError
+from raphson.errors import DataError, ModelError, RaphsonError, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +29,13 @@ _INTERRUPTED, _PIPE_CLOSED = 130, 141  # 128 + the signal, as shells count
 
 _GLM_OPTIONS = (
     *("weights", "weights_kind", "offset", "trials", "penalty", "missing"),
-    *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter"),
+    *("information", "cov", "groups", "small_sample", "dispersion", "bias"),
+    *("method", "tol", "max_iter", "damping", "start"),
 )
 _NLS_OPTIONS = (
     *("start", "bounds", "fixed", "by", "loss", "scale", "weights", "weights_kind", "sigma", "absolute_sigma"),
     *("penalty", "missing"),
-    *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter", "seed"),
+    *("information", "cov", "groups", "small_sample", "dispersion", "method", "tol", "max_iter", "damping", "seed"),
 )
 _TEXT_OPTIONS = ("sep", "decimal", "na", "encoding")
 _PATIENCE = 0.7
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Those of the process if not given.
     """
+    if sys.stderr is None:  # closed, as by `2>&-`; what is printed to None goes to standard output
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        return _complain("standard output is closed; redirect it, to /dev/null if nothing should be shown", BAD_INPUT)
     if arguments is None:
         _end_soon_after_an_interrupt()
     try:
@@ -69,13 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os._exit(code)  # at once: Python's own end would wait for threads that compute
         return code
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`raphson predict ... | head`). Python would complain
-        # once more when it flushes standard output at its end: give it somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough (`raphson predict ... | head`).
+        _write_no_more()
         return _PIPE_CLOSED
     except RaphsonError as error:
         return _complain(str(error), BAD_INPUT)
     except OSError as error:
+        if not error.filename:
+            _write_no_more()
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}", BAD_INPUT)
     except MemoryError:
@@ -86,6 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         text = f"unexpected {type(error).__name__}: {error}; RAPHSON_TRACEBACK=1 shows where: please report it"
         return _complain(text, BAD_INPUT)
+
+
+def _write_no_more() -> None:
+    """Give standard output somewhere to write: Python would complain once more when it flushes it at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_soon_after_an_interrupt() -> None:
@@ -374,9 +386,13 @@ def _add_fit(commands: Any) -> None:
     model.add_argument("--offset", metavar="COLUMN", help='a column or an expression such as "log(Holders)"')
     model.add_argument("--trials", metavar="COLUMN", help="group sizes of a binomial count")
     _add_penalty(model)
+    model.add_argument("--bias", choices=("firth", "jeffreys"), help="bias reduction; finite under separation, too")
     _add_text(fit)
     _add_spread(fit)
-    _add_iteration(fit, "fisher-scoring (default), irls, newton, bhhh, newton-cg or gradient-descent")
+    iteration = _add_iteration(fit, "fisher-scoring (default), irls, newton, bhhh, newton-cg or gradient-descent")
+    iteration.add_argument(
+        "--start", type=_list_of_numbers, metavar="NUMBER,...", help="where to begin, such as --start=-1,0.5: one each"
+    )
     _add_result(fit)
 
 
@@ -460,6 +476,7 @@ def _add_iteration(command: Any, methods: str) -> Any:
     iteration.add_argument("--method", help=methods)
     iteration.add_argument("--tol", type=float, help="distance to the maximum in standard errors at which to stop")
     iteration.add_argument("--max-iter", type=int, metavar="STEPS")
+    iteration.add_argument("--damping", type=float, metavar="NUMBER", help="of the first step (default 0)")
     return iteration
 
 
@@ -541,6 +558,16 @@ def _level(text: str) -> float:
     if not 0 < level < 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, such as 0.95; got {text}")
     return level
+
+
+def _list_of_numbers(text: str) -> list[float]:
+    """Read ``-1,0.5``."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers, one for each coefficient, such as --start=-1,0.5; got {text}"
+        ) from None
 
 
 def _numbers(text: str) -> dict[str, float]:
@@ -633,7 +660,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the direction of writing, and halves of surrogate pairs."""
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Text whose control characters are written as escapes, so that a name from a file cannot steer a terminal.
+
+    Examples
+    --------
+    >>> print(visible("red \x1b[31m"), visible("two\nlines"))
+    red \x1b[31m two\nlines
+    """
+    return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else f"{found[0]!a}"[1:-1], text)
 
 
 class RaphsonError(Exception):
@@ -12,6 +27,9 @@ class RaphsonError(Exception):
 
     Each message names the argument, what was expected, what came, and the remedy.
     """
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(visible(one, keep="\n\t") if isinstance(one, str) else one for one in told))
 
 
 class DataError(RaphsonError, ValueError):
@@ -71,4 +89,4 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(("raphson.", "jax.")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(visible(message, keep="\n\t"), category, stacklevel=level)

@@ -15,7 +15,7 @@ from raphson.data.extras import label_array, label_codes, renumber
 from raphson.data.formula import updated
 from raphson.determining import Determining
 from raphson.diagnosing import Diagnosing
-from raphson.errors import DataError, ModelError, check_choice
+from raphson.errors import DataError, ModelError, check_choice, visible
 from raphson.goodness import Goodness
 from raphson.inference import certificate, intervals
 from raphson.inference.hypotheses import Test
@@ -129,7 +129,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     def message(self) -> str:
         """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
         ended = self._estimate.note or self._estimate.model.advice(self.status)
-        return "; ".join([ended, *self._wrong, *self.remarks])
+        return visible("; ".join([ended, *self._wrong, *self.remarks]))
 
     @property
     def lacking(self) -> str:
@@ -336,7 +336,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     @property
     def title(self) -> str:
         """What a summary is headed by: the formula, or what stands for it."""
-        return self.formula or "y and X as arrays"
+        return visible(self.formula, keep="\n") if self.formula else "y and X as arrays"
 
     def robust(self, cov: str = "HC0", groups: Any = None, small_sample: str | None = "full") -> Fit:
         """The same fit with another covariance.

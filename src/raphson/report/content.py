@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from raphson.errors import visible
 from raphson.model.bias import described
 from raphson.report import numbers
 
@@ -82,7 +83,7 @@ def coefficients(fit: Any, level: float = 0.95) -> list[Coefficient]:
         fit.digits,
     )
     rows = zip(fit.params.index, *(column.to_numpy(dtype=float).tolist() for column in columns), strict=True)
-    return [Coefficient(str(name), *values) for name, *values in rows]
+    return [Coefficient(visible(str(name)), *values) for name, *values in rows]
 
 
 def statistic_name(fit: Any) -> str:
@@ -136,7 +137,7 @@ def given(fit: Any) -> list[tuple[str, str]]:
     for name in ("weights", "sigma", "trials", "offset", "penalty", "weight_decay"):
         if name in inputs:
             value = inputs[name]
-            text = value if isinstance(value, str) else f"{value:g}"
+            text = visible(value) if isinstance(value, str) else f"{value:g}"
             text = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
             kind = f" ({inputs['weights_kind']})" if name == "weights" else ""
             pairs.append((name.capitalize().replace("_", " "), text + kind))
@@ -219,6 +220,7 @@ def sentence(text: str, fit: Any) -> str:
         for name in getattr(fit, "names", ())
         if name
     )
+    text = visible(text)
     first = text[:1] if named else text[:1].upper()
     return first + text[1:] + ("" if text.endswith(".") else ".")
 
