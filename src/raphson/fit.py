@@ -213,7 +213,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     @cached_property
     def _follows(self) -> np.ndarray | None:
         """(n, q) how the estimates follow an edge of the domain at which the maximum lies; None where it does not."""
-        face = self._estimate.result.face
+        found: Any = self._estimate  # a network that was loaded has none
+        face = None if found is None else found.result.face
         return None if face is None else face.follows[: self._n]
 
     def _cut(self, V: np.ndarray) -> np.ndarray:
