@@ -187,9 +187,18 @@ def test_differences_of_a_plain_function_give_the_same_fit():
 
 
 def test_a_distribution_that_ends_in_a_simpler_one_says_so():
-    with pytest.warns(UserWarning, match="to run to infinity, and the simpler distribution"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         fit = rp.mle("zero_inflated_negative_binomial", {"mean": "count ~ x", "zero": "~ 1"}, FRAME)
-    assert fit.status.value == "search failed"
+        simpler = rp.glm("count ~ x", FRAME, family="poisson")
+    assert fit.status.value == "boundary" and "the simpler distribution at that end" in fit.message
+    running = fit.params[np.isinf(fit.params)]
+    assert "log_theta:Intercept" in running.index and running["log_theta:Intercept"] > 0
+    assert fit.bse[running.index].isna().all() and all(name in fit.message for name in running.index)
+    if "logit_zero:Intercept" in running.index:  # neither more zeros nor more spread than a Poisson has
+        np.testing.assert_allclose(fit.params.iloc[:2], simpler.params, rtol=1e-8)
+        np.testing.assert_allclose(fit.bse.iloc[:2], simpler.bse, rtol=1e-7)
+        assert fit.llf == pytest.approx(simpler.llf, rel=1e-12)
 
 
 def test_separated_responses_are_no_maximum():
@@ -211,8 +220,15 @@ def test_separated_responses_are_no_maximum():
             rp.mle("ordered_logit", "y ~ x", {"y": [0, 0, 1, 1, 2, 2], "x": [1, 2, 3, 4, 5, 6]}),
         ]
     for fit in fits:
-        assert fit.status.value == "search failed"
+        assert fit.status.value == "separated" and not fit.converged
         assert "covariates separate the responses" in fit.message
+        assert fit.bse[np.isinf(fit.params)].isna().all()
+    # What the same model says as a GLM, whose separation is decided on the design.
+    with pytest.warns(rp.SeparationWarning):
+        glm = rp.glm("y ~ g", groups, family="binomial")
+    np.testing.assert_allclose(fits[2].params, glm.params, atol=1e-12)
+    np.testing.assert_allclose(fits[2].bse, glm.bse, rtol=1e-8)
+    assert fits[2].llf == pytest.approx(glm.llf, rel=1e-12)
     assert "eta:g[T.b]" in fits[2].message and "eta:Intercept" not in fits[2].message
 
 

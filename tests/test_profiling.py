@@ -200,3 +200,20 @@ def test_delta_refuses(linear, sample):
     with pytest.raises(rp.ModelError, match="d has no finite estimate"):
         fit.delta(lambda p: p["d"] ** 2)
     assert fit.delta(lambda p: p["b"]).se == pytest.approx(fit.bse["b"])
+
+
+def test_every_profile_of_an_awkward_likelihood_ends_in_a_number_or_infinity():
+    y = [5, 11, 21, 31, 46, 75, 98, 122, 145, 165, 195, 224, 245, 293, 321, 330, 350, 420.0]
+
+    def extended_weibull(p, row):
+        a, b = jnp.exp(p["la"]), jnp.exp(p["lb"])
+        r = (row.y / a) ** b
+        return p["ll"] + p["lb"] + (b - 1) * jnp.log(row.y / a) + r - jnp.exp(p["ll"]) * a * jnp.expm1(r)
+
+    fit = rp.mle(extended_weibull, {"y": np.array(y)}, start={"ll": -5.0, "la": 5.0, "lb": -0.3})
+    with pytest.warns(rp.ConvergenceWarning, match="profile of lb: the lower end"):  # exp(la) leaves the numbers
+        table = fit.conf_int(kind="profile")
+    # By scipy, over the other two.
+    np.testing.assert_allclose(table.loc["ll"], [-6.9097807, np.inf], atol=2e-6)
+    assert table.loc["lb", "upper"] == pytest.approx(0.3616397, abs=2e-6)
+    assert not table.isna().any().any()

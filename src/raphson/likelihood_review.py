@@ -11,6 +11,7 @@ from raphson.errors import ModelError
 from raphson.model.base import RowTable
 from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.likelihood.runaway import SINGULAR
 from raphson.model.objective import Need
 from raphson.model.replay import apply
 from raphson.newton.estimate import Estimate
@@ -18,13 +19,6 @@ from raphson.newton.status import Status
 from raphson.numeric import x64
 
 ROWS_NAMED = 5
-
-SINGULAR = 1e-13
-"""An eigenvalue of the scaled information below this is rounding: nothing is known of that combination."""
-
-VAGUE, NEAR, STEEPER = 10.0, 60.0, 20.0
-"""A parameter with a standard error above `VAGUE` is suspected to run to infinity. It does if the curvature grows more
-than `STEEPER`-fold within the `NEAR`-th part of a standard error, where that of a maximum does not change."""
 
 TRIED, HIGH = 50, 10.0
 """Parameters along which an unbounded likelihood is looked for, and the log density that tells one."""
@@ -237,7 +231,8 @@ def _traced_row(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numbe
 def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
     """The estimate with its status and note set right where it is no maximum, not identified, or at infinity."""
     result = found.result
-    if not found.status.converged:
+    at_limit = bool(found.infinite.any()) and result.status.converged
+    if not found.status.converged and not at_limit:
         advice = found.note or model.advice(found.status)
         unbounded = _unbounded(model, result)
         if unbounded:
@@ -246,31 +241,10 @@ def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
         if broken:
             return replace(found, note=broken)
         return replace(found, note="; ".join(one for one in (_loose(model, result.theta), advice) if one))
-    if found.status is Status.CONVERGED or found.status is Status.ROUNDING_FLOOR:
-        running = _running(model, result)
-        if _singular(model, result, result.free & ~running):
-            note = _unbounded(model, result) or _loose(model, result.theta) or model.advice(Status.SINGULAR)
-            return replace(found, status=Status.SINGULAR, note=note)
-        if running.any():
-            return replace(found, status=Status.SEARCH_FAILED, note=_flat(model, result.theta, running))
+    if _singular(found.model, result):
+        note = _unbounded(model, result) or _loose(model, result.theta) or model.advice(Status.SINGULAR)
+        return replace(found, status=Status.SINGULAR, note=note)
     return found
-
-
-def _flat(model: LikelihoodModel, theta: np.ndarray, running: np.ndarray) -> str:
-    """What is to be done about parameters that run to infinity."""
-    named = ", ".join(
-        f"{name} ({value:.3g})" for name, value, one in zip(model.labels, theta, running, strict=True) if one
-    )
-    covariates = {j for columns in model.term_columns.values() for j in columns} | {
-        j for part in model.predictor.slices if part.stop - part.start > 1 for j in range(part.start, part.stop)
-    }
-    text = f"the likelihood is flat in {named}: {'they seem' if running.sum() > 1 else 'it seems'} to run to infinity, "
-    if covariates.isdisjoint(np.flatnonzero(running)):
-        return text + "and the simpler distribution at that end fits as well; use that, and compare by llf"
-    return text + (
-        "as where covariates separate the responses, or a group of rows has none of one kind; drop what separates, "
-        "merge levels, or pass bias='firth' or penalty="
-    )
 
 
 def _information(model: LikelihoodModel, result: Any) -> np.ndarray | None:
@@ -280,76 +254,18 @@ def _information(model: LikelihoodModel, result: Any) -> np.ndarray | None:
     return None if part is None else part.matrix
 
 
-def _singular(model: LikelihoodModel, result: Any, among: np.ndarray) -> bool:
-    """Whether the information at a maximum says nothing of some combination of these parameters."""
+def _singular(model: LikelihoodModel, result: Any) -> bool:
+    """Whether the information at a maximum says nothing of some combination of the parameters."""
     M = _information(model, result)
     if M is None or not np.isfinite(M).all():
         return True
-    M = M[np.ix_(among, among)]
+    M = M[np.ix_(result.free, result.free)]
     size = np.sqrt(np.abs(np.diagonal(M)))
     if not len(M):
         return False
     if not (size > 0).all():
         return True
     return bool(np.linalg.eigvalsh(M / size / size[:, None])[0] < SINGULAR)
-
-
-def _running(model: LikelihoodModel, result: Any) -> np.ndarray:
-    """Parameters that are on their way to infinity, where the log-likelihood approaches its supremum.
-
-    There it is some exponential or power of the distance gone, and so is its curvature: a few units back the curvature
-    is many times what it is here, though by the standard error that belongs to it that is no distance at all. Beside a
-    maximum the curvature is the same as far as a good part of a standard error.
-    """
-    M = _information(model, result)
-    out = np.zeros(model.predictor.n_params, dtype=bool)
-    if M is None or not np.isfinite(M).all() or model.penalty is not None:
-        return out
-    free = np.flatnonzero(result.free)
-    M = M[np.ix_(free, free)]
-    diagonal = np.diagonal(M)
-    told = diagonal > 0
-    scale = np.sqrt(np.where(told, diagonal, 1.0))
-    inside = np.flatnonzero(told)
-    inverse = np.zeros_like(M)
-    # The pseudo-inverse of the scaled matrix: combinations that are not identified at all run nowhere.
-    inverse[np.ix_(inside, inside)] = np.linalg.pinv(
-        (M / scale / scale[:, None])[np.ix_(inside, inside)], rcond=SINGULAR, hermitian=True
-    )
-    inverse = inverse / scale / scale[:, None]
-    for j, place in enumerate(free):
-        if told[j] and not inverse[j, j] > VAGUE**2:
-            continue
-        # As the parameter moves by 1 the others follow so that the log-likelihood falls least.
-        along = inverse[:, j] / inverse[j, j] if told[j] else np.eye(len(free))[j]
-        direction = np.zeros(len(out))
-        direction[free] = along
-        out[place] = _steepens(model, result.theta, direction, float(along @ M @ along))
-    return out
-
-
-def _steepens(model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, curvature: float) -> bool:
-    """Whether the curvature along a direction grows manifold within a small part of a standard error."""
-    predictor = model.predictor
-
-    def eta(theta: np.ndarray) -> np.ndarray:
-        return np.concatenate([predictor.eta(block, theta)[:, : block.rows] for block in model.blocks], axis=1)
-
-    with np.errstate(all="ignore"):
-        reach = float(np.abs(eta(theta + direction) - eta(theta)).max(initial=0.0))
-        if not 0 < reach < np.inf:
-            return False
-        farthest = np.inf if curvature <= 0 else reach / np.sqrt(curvature) / NEAR
-        # The rows that still count may move much less than those that move farthest.
-        for length in 5.0 * 4.0 ** np.arange(14):
-            if length > farthest:
-                return False
-            for sign in (-1.0, 1.0):
-                there = model.objective.evaluate(theta + sign * length / reach * direction, Need(kinds=("observed",)))
-                part = there.information.get("observed") if there.finite else None
-                if part is not None and direction @ part.matrix @ direction > STEEPER * max(curvature, 0.0):
-                    return True
-    return False
 
 
 def _unbounded(model: LikelihoodModel, result: Any) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, warn_user
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, Function
-from raphson.inference.profile import Padded, Profiler
+from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.parameters import place_of
-from raphson.state import State
+from raphson.state import Ground, State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,6 +199,10 @@ class Profile:
         return f"Profile of {self.name}: {self.estimate:.6g}, 95% interval [{lower:.6g}, {upper:.6g}]"
 
     def _tell(self) -> None:
+        if self._profiler.doubts:
+            told = "; ".join(dict.fromkeys(self._profiler.doubts))
+            warn_user(f"profile of {self.name}: {told}", ConvergenceWarning)
+            self._profiler.doubts = []
         found = self._profiler.better
         if found is not None:
             gain = found[0] - self._profiler.top
@@ -228,32 +232,46 @@ def profile_of(fit: Any, function: Any) -> Profile:
     label = function.labels[0] if function.labels else "function"
     wrapped = Padded(function, n, len(ground.theta))
     linear = not function.hessian(theta).any() and hasattr(function, "matrix")
+    outside = None
+    if not ground.interior and not J[:, fit._infinite[:n] != 0].any():
+        outside, ground = ground, Ground.of_limit(fit._estimate)
     with np.errstate(all="ignore"):
-        estimate = _at_maximum(fit, function, J, linear)
+        estimate = _at_maximum(fit, function, J, linear, ground)
         root = delta.covariance_root(fit._certifying)
         se = float(np.linalg.norm(root @ J[0]))
     known = math.isfinite(se) and se > 0
     cut_off = fit._follows is not None and bool((J[0] @ fit._follows).any())
     scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), 1e-300)
-    profiler = Profiler(
-        ground.objective,
-        ground.theta,
-        ground.top,
-        ground.free,
-        wrapped,
-        linear,
-        estimate,
-        scale,
-        fit.dispersion,
-        ground.interior,
-    )
+    if math.isinf(estimate) and ground.pace is not None:
+        scale = abs(float(J[0] @ ground.pace[:n])) or scale
+
+    def profiler_on(ground: Ground) -> Profiler:
+        return Profiler(
+            ground.objective,
+            ground.theta,
+            ground.top,
+            ground.free,
+            wrapped,
+            linear,
+            estimate,
+            scale,
+            fit.dispersion,
+            ground.interior,
+        )
+
+    profiler = profiler_on(ground)
+    if outside is not None:
+        found, p = fit._estimate, len(ground.theta)
+        assert found.direction is not None
+        direction, model = found.direction[:p], outside.model
+        profiler.released = Release(profiler_on(outside), lambda theta: model.this_side(theta, direction), direction)
     return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit._reference_df)
 
 
-def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool) -> float:
+def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool, ground: Ground) -> float:
     """The function at the maximum: infinite where the likelihood rises for ever in a direction that moves it."""
-    if fit._direction is None or fit._ground.interior:
-        return float(function.value(fit._ground.theta[: fit._n])[0])
+    if ground.interior:
+        return float(function.value(ground.theta[: fit._n])[0])
     values = fit._theta[: fit._n]
     if not linear:
         raise ModelError(

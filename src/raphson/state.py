@@ -19,6 +19,9 @@ from raphson.uncertainty import Information, Uncertainty
 if TYPE_CHECKING:
     import pandas as pd
 
+FALLEN, MOST_FALLEN = 0.05, 2.0
+"""Where a search begins of a maximum at infinity: the log-likelihood has fallen by about so much, and no more."""
+
 
 @lru_cache(maxsize=64)
 def _labels(names: tuple[str, ...]) -> pd.Index:
@@ -213,6 +216,7 @@ class Ground:
     free : (p,) mask of the parameters that move.
     top : ℓ at the maximum, or its supremum.
     interior : whether `theta` is the maximum.
+    pace : (p,) a step that matters on the way to infinity; None where `theta` is the maximum.
     """
 
     model: Any
@@ -221,6 +225,7 @@ class Ground:
     free: np.ndarray
     top: float
     interior: bool
+    pace: np.ndarray | None = None
 
     @property
     def metric(self) -> np.ndarray:
@@ -232,10 +237,37 @@ class Ground:
         """The ground of an estimate of the model `asked`."""
         result = found.result
         top = result.evaluation.value
-        if found.status is not Status.SEPARATED:
-            model = found.model
-            return Ground(model, model.objective, result.theta, result.free, top, True)
+        if found.direction is None:
+            return Ground.of_limit(found)
         # The limit's likelihood is the supremum of that of the model asked for, whose finite parameters are wanted.
-        start = asked.start(Need()).theta
-        free = result.free | (found.infinite != 0)
-        return Ground(asked, asked.objective, np.where(free, start, 0.0), free, top, False)
+        p = len(result.theta)
+        if p < asked.objective.n_params:  # a family that ended in a simpler one: the limit is one of that
+            asked = found.model.opened
+        free, direction = result.free | (found.infinite[:p] != 0), found.direction[:p]
+        start, pace = _near(asked, result.theta, direction, top)
+        if pace is None:
+            start = np.where(free, asked.start(Need()).theta, 0.0)
+        return Ground(asked, asked.objective, start, free, top, False, pace)
+
+    @staticmethod
+    def of_limit(found: Estimate) -> Ground:
+        """The ground of the model whose maximum an estimate is, its infinite parameters held where they are."""
+        result = found.result
+        model = found.model
+        return Ground(model, model.objective, result.theta, result.free, result.evaluation.value, True)
+
+
+def _near(asked: Any, theta: np.ndarray, direction: np.ndarray, top: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """Parameters this side of infinity where the likelihood has fallen a little, and how far they are from lower ones.
+
+    The second is None where there are none.
+    """
+    origin, best, pace = asked.this_side(theta, direction), theta, None
+    for part in 2.0 ** -np.arange(0.0, 45.0):
+        there = origin + part * direction
+        fallen = top - asked.objective.evaluate(there).value
+        if np.isfinite(fallen) and fallen < MOST_FALLEN:
+            best, pace = there, part * direction
+        if fallen > FALLEN:
+            break
+    return best, pace

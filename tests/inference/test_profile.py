@@ -158,3 +158,21 @@ def test_functions_of_all_parameters_stay_on_their_curve(poisson):
     point = found.at(found.estimate * 1.5)
     assert point.theta[1] * point.theta[2] == pytest.approx(found.estimate * 1.5, rel=1e-9)
     assert found.root(point, found.estimate * 1.5) < 0 or found.estimate > 0
+
+
+def test_an_end_where_the_likelihood_falls_at_once_is_told_of():
+    class Cut:
+        """−x² up to x = 1, and −∞ beyond."""
+
+        n_params, n_rows, blocks, bounds, at_limit, penalty, walled = 1, 1, (), None, False, None, False
+
+        def evaluate(self, theta, need=None):
+            value = -float(theta[0] ** 2) if theta[0] < 1.0 else -np.inf
+            return Evaluation(theta, value, -2.0 * theta, {"observed": Gram(2.0 * np.eye(1))}, 1.0, 0.0, [], 1)
+
+    function = Combinations(np.ones((1, 1)), np.zeros(1), ("x",))
+    profiler = Profiler(Cut(), np.zeros(1), 0.0, np.ones(1, bool), function, True, 0.0, 1.0)
+    upper, _ = profiler.end(1, 1.96)
+    lower, _ = profiler.end(-1, 1.96)
+    assert lower == pytest.approx(-1.96 / np.sqrt(2)) and upper == pytest.approx(1.0, abs=1e-9)
+    assert len(profiler.doubts) == 1 and profiler.doubts[0].startswith("the upper end: the log-likelihood falls")

@@ -40,6 +40,9 @@ class Model:
     def relabelled(self, theta):
         return None
 
+    def retreat(self, theta):
+        return None
+
     def turns(self, theta):
         return np.zeros(0), np.zeros((0, len(theta)))
 

@@ -18,6 +18,7 @@ lies at infinity, the profile itself is bracketed and its root found by Brent's 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,16 @@ FOLLOWED = 20
 
 FLAT = 0.8
 """By at least this factor the profile's rise shrinks from one doubling to the next where it levels off."""
+
+
+IMPOSSIBLE = 1e10
+"""How far the likelihood has fallen where it is finite at no parameters that were tried."""
+
+JUMP = 1e-3
+"""A share of what the likelihood may fall by within an interval: where it falls by more at once there is an edge."""
+
+GAIN = 1e-4
+"""A log-likelihood higher by less is none: it would move an end by a hundred-thousandth of a standard error."""
 
 
 class Padded:
@@ -61,6 +72,28 @@ class Padded:
         return np.pad(self.inner.hessian(theta[: self.n]), ((0, 0), (0, more), (0, more)))
 
 
+@dataclass(frozen=True)
+class Release:
+    """Estimates at infinity, let go.
+
+    Attributes
+    ----------
+    profiler : the profile in which they move with the others.
+    this_side : from a limit's parameters to those that the direction leads back to there.
+    direction : (p,) along which they went to infinity.
+    """
+
+    profiler: Profiler
+    this_side: Callable[[np.ndarray], np.ndarray]
+    direction: np.ndarray
+
+    def gains(self, theta: np.ndarray) -> bool:
+        """Whether the likelihood is higher somewhere on the way back from infinity at the limit's parameters."""
+        objective, origin = self.profiler.objective, self.this_side(theta)
+        value = [objective.evaluate(origin + part * self.direction).value for part in 2.0 ** -np.arange(0.0, 40.0)]
+        return bool(np.nanmax(value) > value[0] + GAIN)
+
+
 @dataclass
 class Profiler:
     """The profile of one function.
@@ -78,6 +111,8 @@ class Profiler:
     dispersion : φ̂, held.
     interior : whether the maximum is at `theta`, so that Newton's method can begin there.
     better : the best point found above the maximum, if any.
+    released : where some estimates are infinite and `objective` holds them there, the profile that lets them move.
+    doubts : why an end is not to be trusted, or was not found, in words.
     """
 
     objective: Any
@@ -91,6 +126,8 @@ class Profiler:
     dispersion: float = 1.0
     interior: bool = True
     better: tuple[float, np.ndarray] | None = field(default=None)
+    released: Release | None = None
+    doubts: list[str] = field(default_factory=list)
 
     def end(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
         """Where the signed root is ±`reach` on that side (+1 upper, −1 lower), and the parameters there.
@@ -102,11 +139,21 @@ class Profiler:
         if math.isinf(self.estimate) and side * self.estimate > 0:
             return self.estimate, None
         with np.errstate(all="ignore"):
-            found = self._newton(side, reach) if self.interior else None
             try:
-                return found if found is not None else self._bracket(side, reach)
-            except ConvergenceError:
+                found = self._newton(side, reach) if self.interior else None
+                found = found if found is not None else self._bracket(side, reach)
+            except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError) as error:
+                self._doubt(side, f"the profile could not be followed to it ({error})")
                 return math.nan, None
+            if self.released is not None and (found[1] is None or self.released.gains(found[1])):
+                # What runs to infinity at the maximum comes back on the way: it moves along.
+                other = self.released.profiler
+                found = other.end(side, reach)
+                self.better, self.doubts = other.better or self.better, [*self.doubts, *other.doubts]
+            return found
+
+    def _doubt(self, side: int, why: str) -> None:
+        self.doubts.append(f"the {'upper' if side > 0 else 'lower'} end: {why}")
 
     def at(self, value: float, start: np.ndarray | None = None) -> Maximum:
         """The maximum under g(θ) = value."""
@@ -212,34 +259,50 @@ class Profiler:
 
     def _bracket(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
         points: dict[float, Maximum] = {}
+        drops: dict[float, float] = {}
 
         def drop(value: float) -> float:
+            # Remembered: from another start the same value may lead elsewhere, and a root needs one function.
+            if value not in drops:
+                drops[value] = fallen(value)
+            return drops[value]
+
+        def fallen(value: float) -> float:
             near = min(points, key=lambda known: abs(known - value)) if points else None
-            try:
-                found = self.at(value, None if near is None else points[near].theta)
-            except ConvergenceError:
-                if not self.linear:
-                    raise
-                return 1e10  # no point of the plane is possible
-            if not math.isfinite(found.value):
-                return 1e10
+            found = self._best_at(value, None if near is None else points[near].theta)
+            if found is None:
+                return IMPOSSIBLE
             points[value] = found
             return 2.0 * (self.top - found.value) / self.dispersion - reach * reach
 
         inside, step = self._inside(drop, side, reach)
         if math.isnan(inside):
+            self._doubt(side, "no value was found at which the log-likelihood is as high as the interval asks for")
             return math.nan, None
         outside, previous, change, flat = inside, -reach * reach, math.inf, 0
         for _ in range(DOUBLINGS):
             outside, inner = outside + side * step, outside
             now = drop(outside)
             if now > 0:
+                if drop(inner) > 0:  # not where Newton's method thought it was
+                    self._doubt(side, "the likelihood at the estimate itself is lower than the interval asks for")
+                    return math.nan, None
                 end = float(brentq(drop, inner, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
-                theta = points[min(points, key=lambda known: abs(known - end))].theta
+                known = min(points, key=lambda known: abs(known - end))
+                theta = points[known].theta
+                bounded = self.objective.bounds is not None  # at a bound an end is where it belongs
+                if not bounded and not points[known].converged:
+                    self._doubt(side, "the maximum with the value held was not reached there; it may lie farther out")
+                elif not bounded and abs(drop(end)) > JUMP * reach * reach:
+                    self._doubt(
+                        side,
+                        "the log-likelihood falls there at once, or is finite nowhere beyond; if no parameter is at "
+                        "the edge of what is possible, its arithmetic is, and the end lies farther out",
+                    )
                 if math.isfinite(self.estimate):
                     # Back towards the estimate from there: a ridge that Newton's method could not follow may lead to
                     # higher ground.
-                    self.at(0.5 * (self.estimate + end), theta)
+                    self._best_at(0.5 * (self.estimate + end), theta)
                 return end, theta
             # Where the increments shrink like a geometric series its sum is where the profile levels off.
             rise = now - previous
@@ -250,6 +313,26 @@ class Profiler:
                 break
             previous, change, step = now, rise, 2.0 * step
         return side * math.inf, None
+
+    def _best_at(self, value: float, near: np.ndarray | None) -> Maximum | None:
+        """The maximum where g is held, from a point near by, or from the estimate; None where nothing is possible."""
+        best: Maximum | None = None
+        failed: ConvergenceError | None = None
+        for start in (near, self.theta):
+            if start is None:
+                continue
+            try:
+                found = self.at(value, start)
+            except (ConvergenceError, np.linalg.LinAlgError) as error:
+                failed = error if isinstance(error, ConvergenceError) else ConvergenceError(str(error))
+                continue
+            if math.isfinite(found.value) and (best is None or found.value > best.value):
+                best = found
+            if best is not None and best.converged:
+                break
+        if best is None and failed is not None and not self.linear:
+            raise failed
+        return best
 
     def _inside(self, drop: Any, side: int, reach: float) -> tuple[float, float]:
         """A point of the interval, and a step."""

@@ -263,6 +263,22 @@ class Model:
         """
         return None
 
+    def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where a search that was lost in rounding is taken up, (p,), and the mask of what it moves; None elsewhere."""
+        return None
+
+    @property
+    def opened(self) -> Model:
+        """A limit's model with nothing held at infinity."""
+        return self
+
+    def this_side(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """(p,) parameters this side of infinity, from a limit's estimate (p,) and its direction (p,).
+
+        Adding the direction to them leads to where the rows that it moves are at their limits.
+        """
+        return theta
+
     def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so.
 

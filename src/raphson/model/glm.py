@@ -293,7 +293,8 @@ class GeneralisedLinearModel(Model):
             if simpler is not None:
                 signs = np.zeros(len(theta))
                 signs[self.n_coefficients :] = 1.0
-                model = replace(self, family=simpler, penalty=self._main_penalty)
+                shift = None if self.shift is None else self.shift[: simpler.n_predictors]
+                model = replace(self, family=simpler, penalty=self._main_penalty, shift=shift)
                 note = (
                     f"the responses vary no more than {simpler.name} ones: {', '.join(self.family.auxiliary)} runs to "
                     f"infinity, and the {simpler.name} fit, its limit, is shown"
@@ -368,6 +369,10 @@ class GeneralisedLinearModel(Model):
         delta, signs = np.zeros((2, self.predictor.n_params))
         delta[: self.n_coefficients], signs[: self.n_coefficients] = found.direction, found.signs
         return Limit("separated", model, signs, FAR / gaps.smallest * delta)
+
+    @property
+    def opened(self) -> GeneralisedLinearModel:
+        return replace(self, shift=None)
 
     # -- rows held at infinity -----------------------------------------------------------------------------------
 

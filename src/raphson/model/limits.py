@@ -22,6 +22,7 @@ class Limit:
     infinite : (p,) sign of each infinite parameter of the original model, 0 for the finite ones.
     direction : (p,) along which the likelihood rises for ever, so long that rows which it moves are at their limits.
     note : what it means, in words.
+    start : (p,) where its maximum is looked for; None for where the iteration ended.
     """
 
     status: Literal["separated", "boundary"]
@@ -29,3 +30,23 @@ class Limit:
     infinite: np.ndarray
     direction: np.ndarray | None
     note: str = ""
+    start: np.ndarray | None = None
+
+    def joined(self, further: Limit) -> Limit:
+        """This limit and one of its own model, which has the same parameters or the first of them."""
+        rest = len(self.infinite) - len(further.infinite)
+        infinite = np.where(
+            np.pad(further.infinite, (0, rest)) != 0, np.pad(further.infinite, (0, rest)), self.infinite
+        )
+        steps = [
+            np.pad(one, (0, len(self.infinite) - len(one)))
+            for one in (self.direction, further.direction)
+            if one is not None
+        ]
+        direction = np.sum(steps, axis=0) if steps else None
+        status: Literal["separated", "boundary"] = "boundary"
+        if "separated" in (self.status, further.status):
+            status = "separated"
+        apart = "some covariates separate the responses: their maximum likelihood estimates are infinite"
+        note = further.note or f"{self.note or apart}; {apart}"
+        return Limit(status, further.model, infinite, direction, note, further.start)

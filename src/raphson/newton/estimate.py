@@ -142,8 +142,16 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
         if more:
             note = f"{note or model.advice(result.status)}; {more}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
+    retreat = None if limit is not None or result.status.converged else model.retreat(result.theta)
+    if retreat is not None:
+        again = maximize(model.objective, retreat[0], options.method, free=retreat[1], **options.keywords())
+        limit = model.limit(again.theta, again.evaluation, False)
     if limit is not None:
-        inner = _resumed(limit.model, options, result)
+        inner = _resumed(limit.model, options, result, limit.start)
+        # What is left may have its maximum at infinity in turn.
+        while (further := limit.model.limit(inner.theta, inner.evaluation, inner.status.converged)) is not None:
+            limit = limit.joined(further)
+            inner = _resumed(limit.model, options, inner, limit.start)
         status = Status(limit.status) if inner.status.converged else inner.status
         return Estimate(limit.model, inner, status, limit.infinite, limit.direction, limit.note)
     if result.status is Status.SEPARATED:
@@ -256,9 +264,9 @@ def _better(trial: Result, best: Result) -> bool:
     return bool(trial.evaluation.value > best.evaluation.value)
 
 
-def _resumed(model: Any, options: Options, before: Result) -> Result:
-    """Go on from where an iteration stopped, on another model of the same parameters or fewer."""
-    theta = before.theta[: model.objective.n_params]
+def _resumed(model: Any, options: Options, before: Result, start: np.ndarray | None = None) -> Result:
+    """Go on from `start` or where an iteration stopped, on another model of the same parameters or fewer."""
+    theta = (before.theta if start is None else start)[: model.objective.n_params]
     result = maximize(model.objective, theta, options.method, free=model.free, **options.keywords())
     return replace(result, path=before.path.then(result.path))
 

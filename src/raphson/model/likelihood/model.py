@@ -14,6 +14,8 @@ from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable, Sampler
 from raphson.model.likelihood.distribution import quantiles, tabulate
+from raphson.model.likelihood.runaway import limit_at_infinity, out_of_rounding
+from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 from raphson.model.predictor import Jacobian, LinearPredictor, filled
 from raphson.model.replicates import MOST_DENSE, Replicates
@@ -104,6 +106,8 @@ class LikelihoodModel(Model):
     constants : (K,) predictors of a model without covariates, to begin with; None to look for them.
     assembly : how the information is put together, in words.
     term_columns : the coefficients of each term of each formula, by "parameter:term".
+    infinite : (p,) sign of each parameter that is infinite, 0 for the others: of a limit.
+    held : (p,) mask of the parameters that stay where they are, one for each way to infinity: of a limit.
     """
 
     linear: Any = None
@@ -115,6 +119,8 @@ class LikelihoodModel(Model):
     assembly: str = ""
     intercepts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     term_columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    infinite: np.ndarray | None = None
+    held: np.ndarray | None = None
 
     @property
     def predictor(self) -> LinearPredictor:
@@ -127,6 +133,19 @@ class LikelihoodModel(Model):
     @property
     def terms(self) -> dict[str, list[int]]:
         return {term: list(columns) for term, columns in self.term_columns.items()}
+
+    @property
+    def free(self) -> np.ndarray | None:
+        return None if self.held is None else ~self.held
+
+    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
+        return limit_at_infinity(self, theta, evaluation, converged)
+
+    def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return out_of_rounding(self, theta)
+
+    def this_side(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        return theta - direction
 
     @cached_property
     def blocks(self) -> Sequence[Block]:

@@ -1,0 +1,331 @@
+r"""Likelihoods that rise for ever: which parameters run to infinity, and the model that is left there.
+
+Where the maximum lies at infinity along δ the log-likelihood approaches its supremum by some exponential or power of
+the distance gone, and the iteration ends where nothing is left to gain. Two signs tell that end from a maximum.
+
+*Curvature*, where the arithmetic is exact: a few units back the curvature is many times what it is at the end, though
+by the standard error that belongs to it that is no distance at all. Beside a maximum the curvature is the same as far
+as a good part of a standard error.
+
+*Level ground*, where rounding stopped the iteration first, as that of log Γ(y+θ) − log Γ(θ) does at a large θ: going
+back from the end the log-likelihood is level, and then falls. Where it is level it is so for half as long again as the
+way from a fall to a tenth of it; beyond a maximum it would fall again within that distance.
+
+The limit holds one parameter of each such direction where it is and estimates the others: rows that the direction moves
+are at their limits, so that neither value, score nor information depends on where it is held. All parameters that the
+direction moves are infinite, but for combinations of them that it leaves alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import qr
+
+from raphson.model.limits import Limit
+from raphson.model.objective import Evaluation, Need
+
+if TYPE_CHECKING:
+    from raphson.model.likelihood.model import LikelihoodModel
+
+SINGULAR = 1e-13
+"""An eigenvalue of the scaled information below this is rounding: nothing is known of that combination."""
+
+VAGUE, NEAR, STEEPER = 10.0, 60.0, 20.0
+"""A parameter with a standard error above `VAGUE` is suspected to run to infinity. It does if the curvature grows more
+than `STEEPER`-fold within the `NEAR`-th part of a standard error, where that of a maximum does not change."""
+
+MOVED = 1e-6
+"""What moves the predictors less than this share of the largest move stays where it is."""
+
+FALL = 0.5
+"""How far back from infinity a search begins: where the log-likelihood is so much lower."""
+
+FAINT = 1e-3
+"""A fall smaller than this on the way back says nothing."""
+
+ROUGH, SMALL, FAR, MOST_PARAMETERS = 1e-4, (1e-14, 1e-12, 1e-9), 8.0, 50
+"""Rounding that is too much to see a maximum by; relative changes of parameters that should change little else; how far
+out one has to be to have brought the rounding; and parameters up to which it is asked which of them did."""
+
+LONG, WIDE = 1e-3, 0.1
+"""What the way back to where the likelihood falls has to move the predictors by, and its share of the way to 0: nearer
+to an end are only steep maxima and rounding."""
+
+LEVEL = 0.05
+"""How much of the log-likelihood may be rounding where the iteration stopped."""
+
+WINDOW = 4
+"""Changes from point to point that are looked at together: one alone may be small by chance."""
+
+POINTS = 48
+"""Points on the way back from an end, spread evenly, and as many that crowd where the fall begins."""
+
+
+def limit_at_infinity(
+    model: LikelihoodModel, theta: np.ndarray, evaluation: Evaluation, converged: bool
+) -> Limit | None:
+    """The model that the likelihood tends to, if its maximum lies at infinity; see :meth:`Model.limit`."""
+    if model.penalty is not None or model.bias is not None:
+        return None
+    with np.errstate(all="ignore"):
+        M = _information(model, theta, evaluation)
+        reach = _reach(model, theta)
+        found, start = [], theta
+        for direction, curvature, plain in _suspects(model, M):
+            if converged:
+                outward = _steepens(model, theta, direction, curvature, reach(direction))
+            elif plain and found:
+                continue  # one at a time: the others may come to rest once it is held
+            else:
+                outward, start = _levels_off(model, theta, direction, reach(direction))
+            if outward is not None:
+                found.append(outward)
+        if not found:
+            return None
+        return _limit(model, start, np.array(found), reach)
+
+
+def out_of_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where to take up an iteration that was lost in rounding; None where rounding is not the matter.
+
+    Parameters (p,) with one of them drawn back to where there is no rounding, and the mask (p,) of the others, to be
+    found anew.
+
+    Far out on the way to infinity a difference of large numbers may be nothing but rounding, which a method that looks
+    for higher values follows.
+    """
+    p = len(theta)
+    if model.penalty is not None or model.bias is not None or p > MOST_PARAMETERS:
+        return None
+    with np.errstate(all="ignore"):
+        if _rounding(model, theta) < ROUGH:
+            return None
+        for j in np.flatnonzero(~_held(model) & (np.abs(theta) > FAR)):
+            outward = np.eye(p)[j] * (np.sign(theta[j]) or 1.0)
+            size = abs(float(theta[j]))
+            ways = [*np.arange(1.0, min(size, 60.0)), *(size * (1.0 - 2.0**-k) for k in range(1, 60))]
+            for way in sorted(ways):
+                there = theta - way * outward
+                if _rounding(model, there) < ROUGH:
+                    others = ~_held(model)
+                    others[j] = False
+                    return there, others
+    return None
+
+
+def _rounding(model: LikelihoodModel, theta: np.ndarray) -> float:
+    """How much of the log-likelihood is rounding: its changes over distances that change nothing else."""
+    here = _value(model, theta)
+    steps = np.maximum(np.abs(theta), 1.0) * np.random.default_rng(0).normal(size=(2, len(theta)))
+    found = [abs(_value(model, theta + size * step) - here) for step in steps for size in SMALL]
+    return float(np.max(found)) if np.isfinite(found).all() else np.inf
+
+
+def _limit(model: LikelihoodModel, theta: np.ndarray, found: np.ndarray, reach: Callable[[np.ndarray], float]) -> Limit:
+    """The limit along directions (m, p) that lead outward."""
+    sizes = np.array([reach(one) for one in np.eye(len(theta))])
+    moves = found * sizes
+    moves /= np.abs(moves).max(axis=1, keepdims=True)
+    moves[np.abs(moves) < MOVED] = 0.0
+    triangle, order = qr(moves, mode="r", pivoting=True)  # type: ignore[misc]
+    depth = np.abs(np.diagonal(triangle))
+    pivots = order[: int(np.count_nonzero(depth > MOVED * depth[0]))]
+    # Each direction is as long as it takes to fall noticeably on the way back along it.
+    moving = moves.any(axis=0)
+    total = np.zeros(len(theta))
+    for one, moved in zip(found, moves, strict=True):
+        outward = np.where(moved != 0, one, 0.0)
+        total += outward * _way_back(model, theta, outward)
+    held = _held(model).copy()
+    held[pivots] = True
+    signs = np.where(moving, np.sign(np.where(total != 0, total, found.sum(axis=0))), _signs(model))
+    limit = replace(model, infinite=signs, held=held)
+    status = "separated" if _by_covariates(model, signs) else "boundary"
+    return Limit(status, limit, signs, total, _note(model, signs), theta)
+
+
+def _held(model: LikelihoodModel) -> np.ndarray:
+    return np.zeros(model.predictor.n_params, dtype=bool) if model.held is None else model.held
+
+
+def _signs(model: LikelihoodModel) -> np.ndarray:
+    return np.zeros(model.predictor.n_params) if model.infinite is None else model.infinite
+
+
+def _suspects(model: LikelihoodModel, M: np.ndarray | None) -> list[tuple[np.ndarray, float, bool]]:
+    """Directions that may lead to infinity, the curvature along each, and whether it is a parameter's own."""
+    p = model.predictor.n_params
+    free = np.flatnonzero(~_held(model))
+    if M is None or not np.isfinite(M).all():
+        return [(np.eye(p)[j], 0.0, True) for j in free]
+    M = M[np.ix_(free, free)]
+    diagonal = np.diagonal(M)
+    told = diagonal > 0
+    scale = np.sqrt(np.where(told, diagonal, 1.0))
+    inside = np.flatnonzero(told)
+    out: list[tuple[np.ndarray, float, bool]] = []
+
+    def suspect(along: np.ndarray, plain: bool) -> None:
+        direction = np.zeros(p)
+        direction[free] = along
+        out.append((direction, float(along @ M @ along), plain))
+
+    scaled = (M / scale / scale[:, None])[np.ix_(inside, inside)]
+    values, vectors = np.linalg.eigh(scaled)
+    flat = np.abs(values) <= SINGULAR * np.abs(values).max(initial=0.0)
+    for one in vectors[:, flat].T:  # not identified at all, or so far out that its curvature is rounding
+        along = np.zeros(len(free))
+        along[inside] = one / scale[inside]
+        suspect(along / np.abs(along).max(), False)
+    inverse = np.zeros_like(M)
+    kept = vectors[:, ~flat]
+    inverse[np.ix_(inside, inside)] = (kept / values[~flat]) @ kept.T
+    inverse = inverse / scale / scale[:, None]
+    for j in range(len(free)):
+        if told[j] and 0 < inverse[j, j] <= VAGUE**2:
+            continue
+        # As the parameter moves by 1 the others follow so that the log-likelihood falls least.
+        follows = told[j] and inverse[j, j] > 0
+        suspect(inverse[:, j] / inverse[j, j] if follows else np.eye(len(free))[j], True)
+    return out
+
+
+def _reach(model: LikelihoodModel, theta: np.ndarray) -> Callable[[np.ndarray], float]:
+    """A function that says how far a direction (p,) moves the predictor that it moves farthest."""
+    predictor = model.predictor
+
+    def eta(theta: np.ndarray) -> np.ndarray:
+        return np.concatenate([predictor.eta(block, theta)[:, : block.rows] for block in model.blocks], axis=1)
+
+    here = eta(theta)
+    return lambda direction: float(np.abs(eta(theta + direction) - here).max(initial=0.0))
+
+
+def _steepens(
+    model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, curvature: float, reach: float
+) -> np.ndarray | None:
+    """The direction, led outward, if the curvature along it grows manifold within a small part of a standard error."""
+    if not 0 < reach < np.inf:
+        return None
+    farthest = np.inf if curvature <= 0 else reach / np.sqrt(curvature) / NEAR
+    # The rows that still count may move much less than those that move farthest.
+    for length in 5.0 * 4.0 ** np.arange(14):
+        if length > farthest:
+            return None
+        for sign in (-1.0, 1.0):
+            there = model.objective.evaluate(theta + sign * length / reach * direction, Need(kinds=("observed",)))
+            part = there.information.get("observed") if there.finite else None
+            if part is not None and direction @ part.matrix @ direction > STEEPER * max(curvature, 0.0):
+                return -sign * direction
+    return None
+
+
+def _levels_off(
+    model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, reach: float
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """The direction, led outward, if the log-likelihood levels off along it, and the best place to hold it at.
+
+    That is where it changes least from one point to the next: before, it rises; beyond, there is more rounding.
+    """
+    if not 0 < reach < np.inf:
+        return None, theta
+    for sign in (1.0, -1.0):
+        outward = sign * direction
+        far = _way_back(model, theta, outward)
+        gone = abs(float(theta @ outward)) / float(outward @ outward)
+        if not far * reach > LONG or far < WIDE * gone:
+            continue
+        even = np.linspace(0.0, 1.0, POINTS)
+        crowded = 1.0 - 2.0 ** -np.arange(1.0, POINTS)
+        back = far * np.unique(np.concatenate([even, crowded]))[::-1]  # from the fall to the end
+        value = np.array([_value(model, theta - one * outward) for one in back])
+        place, noise = _plateau(back, value)
+        if not place or not np.isfinite(value).all():
+            continue
+        gap = value[place] - value[: place + 1]
+        begun = np.flatnonzero(gap > max(1e3 * noise, FAINT))
+        if not len(begun) or (np.diff(gap[begun[-1] :]) > 3.0 * noise).any():
+            continue
+        last = int(begun[-1])
+        tenth = int(np.flatnonzero(gap <= gap[last] / 10.0)[0])
+        # A parabola that is a tenth of its fall from the top would have come down again by half of it.
+        if back[tenth] - back[place] >= 1.5 * (back[last] - back[tenth]):
+            return outward, theta - back[place] * outward
+    return None, theta
+
+
+def _plateau(back: np.ndarray, value: np.ndarray) -> tuple[int, float]:
+    """Where values on the way out change least from point to point, and by how much; 0 where they are nowhere high."""
+    lengths = -np.diff(back)
+    spread = np.flatnonzero(lengths > 1e-3 * back[0] / POINTS)  # points that crowd show no change, whatever there is
+    steps = np.abs(np.diff(value))[spread]
+    steps[value[spread + 1] < value.max() - LEVEL] = np.inf
+    if len(steps) < WINDOW:
+        return 0, 0.0
+    worst = np.lib.stride_tricks.sliding_window_view(steps, WINDOW).max(axis=1)
+    calm = int(np.argmin(worst))
+    if not np.isfinite(worst[calm]):
+        return 0, 0.0
+    return int(spread[calm + WINDOW // 2]) + 1, float(worst[calm]) + 1e-13 * abs(float(value[-1]))
+
+
+def _way_back(model: LikelihoodModel, theta: np.ndarray, outward: np.ndarray) -> float:
+    """How often a direction has to be gone back from θ until the log-likelihood has fallen by `FALL`.
+
+    Where it never falls so far it is where it has fallen most; 0 where it does not fall.
+    """
+    size = float(outward @ outward)
+    # A parameter on the scale of a logarithm falls a few units back, others near 0, however large they have become.
+    to_zero = float(theta @ outward) / size if size else 0.0
+    ways = list(2.0 ** np.arange(-4.0, 12.0))
+    if to_zero > 0:
+        ways += [to_zero * (1.0 - 2.0**-k) for k in range(1, 50)]
+    top, best, deepest = _value(model, theta), 0.0, FAINT
+    for way in sorted(ways):
+        fall = top - _value(model, theta - way * outward)
+        if not np.isfinite(fall):
+            break
+        if fall > deepest:
+            best, deepest = way, fall
+        if fall > FALL:
+            break
+    return best
+
+
+def _value(model: LikelihoodModel, theta: np.ndarray) -> float:
+    return model.objective.evaluate(theta).value
+
+
+def _information(model: LikelihoodModel, theta: np.ndarray, evaluation: Evaluation) -> np.ndarray | None:
+    part = evaluation.information.get("observed")
+    if part is None:
+        part = model.objective.evaluate(theta, Need(kinds=("observed",))).information.get("observed")
+    return None if part is None else part.matrix
+
+
+def _by_covariates(model: LikelihoodModel, signs: np.ndarray) -> bool:
+    """Whether covariates are among what runs to infinity, rather than parameters of the distribution alone."""
+    covariates = {j for columns in model.term_columns.values() for j in columns} | {
+        j for part in model.predictor.slices if part.stop - part.start > 1 for j in range(part.start, part.stop)
+    }
+    return not covariates.isdisjoint(np.flatnonzero(signs))
+
+
+def _note(model: LikelihoodModel, signs: np.ndarray) -> str:
+    """What it means that parameters run to infinity, and what is to be done about it."""
+    ends = [
+        f"{name} goes to {'-' if sign < 0 else ''}infinity"
+        for name, sign in zip(model.labels, signs, strict=True)
+        if sign
+    ]
+    text = f"the likelihood rises for ever as {' and '.join(ends)}"
+    if not _by_covariates(model, signs):
+        return text + "; the simpler distribution at that end fits as well, and is what is shown"
+    return text + (
+        ", as where covariates separate the responses, or a group of rows has none of one kind; its limit is shown. "
+        "Drop what separates, merge levels, or pass bias='firth' or penalty="
+    )
