@@ -118,17 +118,31 @@ def test_frequency_weights_stand_for_rows():
     del rng
 
 
-def test_separated_replicates_are_counted_and_left_out():
+def test_separated_replicates_count_as_infinite():
     x = np.arange(12.0)
     y = np.array([0, 0, 0, 0, 1, 0, 1, 0, 1, 1, 1, 1.0])
     fit = rp.glm(y, np.column_stack([np.ones(12), x]), family="binomial", names=["one", "x"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        boot = fit.bootstrap(100, seed=1)
-    assert boot.statuses["separated"] > 3
-    assert boot.n_used == boot.n - sum(count for name, count in boot.statuses.items() if name != "converged")
-    assert boot.estimates.isna().all(axis=1).sum() == boot.n - boot.n_used
-    assert np.isfinite(boot.conf_int()).all().all()
+    with pytest.warns(rp.ConvergenceWarning, match="replicates have their maximum at infinity"):
+        boot = fit.bootstrap(200, seed=1)
+    apart = boot.statuses["separated"]
+    assert 3 < apart == boot.n_infinite and boot.n_used + boot.statuses.get("singular", 0) == 200
+    infinite = np.isinf(boot.estimates["x"])
+    assert infinite.sum() == apart and (boot.estimates["x"][infinite] > 0).all()  # successes are where x is large
+    # An end is that of all replicates, in their order; with more than 2.5% of them beyond, there is none.
+    lower, upper = boot.conf_int(kind="percentile").loc["x"]
+    ordered = np.sort(boot.estimates["x"].dropna().to_numpy())
+    place = 0.025 * (len(ordered) + 1) - 1
+    low = int(place)
+    assert lower == pytest.approx(ordered[low] + (place - low) * (ordered[low + 1] - ordered[low]), rel=1e-12)
+    assert apart / 200 > 0.03 and np.isposinf(upper)
+    basic = boot.conf_int(kind="basic").loc["x"]
+    assert np.isneginf(basic["lower"]) and basic["upper"] == pytest.approx(2 * fit.params["x"] - lower)
+    bca = boot.conf_int(kind="bca").loc["x"]
+    assert np.isfinite(bca["lower"]) and bca["upper"] > basic["upper"]
+    with pytest.raises(ModelError, match="finite estimate and a standard error of every replicate"):
+        boot.conf_int(kind="studentised")
+    assert np.isnan(boot.se["x"]) and np.isnan(boot.bias["x"])
+    boot.plot()
 
 
 def test_a_replicate_without_a_level_is_singular():
@@ -221,6 +235,18 @@ def test_a_separated_fit_has_nothing_to_start_from():
         fit.bootstrap(10)
 
 
+def test_a_fit_at_a_limit_is_not_resampled():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = [
+            rp.mle("hurdle_poisson", "k ~ 1", {"k": [1, 2, 1, 3, 1, 2, 4, 1]}),
+            rp.glm("k ~ 1", {"k": [2.0, 3, 2, 3, 2, 3]}, family="negative_binomial"),
+        ]
+    for fit in fits:
+        with pytest.raises(ModelError, match="finite maximum"):
+            fit.bootstrap(10)
+
+
 def test_it_plots(boot):
     figure = boot.plot()
     assert [axes.get_title() for axes in figure.axes][:3] == ["Intercept", "x", "z"]
@@ -262,10 +288,14 @@ def test_a_batch_is_the_fits_one_by_one(frame, make):
     counts = np.random.default_rng(1).multinomial(300, np.ones(300) / 300, size=5).astype(float)
     batch = refitting.refit(fit._model.y, counts, 5)
     alone = refitting._one_by_one(fit._model.y, counts, 5)
-    assert batch.finite.all() and alone.finite.all()
-    np.testing.assert_allclose(batch.theta, alone.theta, atol=1e-5 * fit.bse.min())
-    np.testing.assert_allclose(batch.variance, alone.variance, rtol=2e-3)
-    np.testing.assert_allclose(batch.dispersion, alone.dispersion, rtol=1e-5)
+    np.testing.assert_array_equal(batch.finite, alone.finite)
+    np.testing.assert_array_equal(np.isinf(batch.limit), np.isinf(alone.limit))
+    assert (batch.finite | np.isinf(batch.limit).any(axis=1)).all() and batch.finite.any()
+    found = [np.where(one.finite[:, None], one.theta, one.limit) for one in (batch, alone)]
+    np.testing.assert_allclose(*found, atol=1e-5 * fit.bse.min())
+    here = batch.finite
+    np.testing.assert_allclose(batch.variance[here], alone.variance[here], rtol=2e-3)
+    np.testing.assert_allclose(batch.dispersion[here], alone.dispersion[here], rtol=1e-5)
 
 
 def test_bias_reduction_is_resampled_too():
@@ -281,7 +311,7 @@ def test_replicates_that_are_poisson_keep_their_coefficients(frame):
     frame = frame.assign(count=rng.poisson(np.exp(0.5 + 0.3 * frame["x"]) * rng.gamma(20.0, 1 / 20, len(frame))))
     fit = rp.glm("count ~ x", frame, family="negative_binomial")
     boot = fit.bootstrap(40, seed=1)
-    assert boot.statuses["boundary"] > 5 and boot.n_used == 40
+    assert boot.statuses["boundary"] > 5 and boot.n_used == 40 and boot.n_infinite == 0
     np.testing.assert_allclose(boot.se, fit.bse, rtol=0.5)
 
 

@@ -3,8 +3,8 @@
 Models are refitted in batches: with linear predictors, GLMs and likelihoods alike, by matrix products over all
 replicates of a chunk, curves by compiled derivatives at many parameters at once (:mod:`raphson.newton.replicates`).
 Fits with bounds, ``bias="firth"`` or finite differences are refitted one replicate after another, from the estimate.
-Replicates that the batch cannot fit are fitted alone, which tells why: separated and failed ones are counted, and left
-out of the summaries.
+Replicates that the batch cannot fit are fitted alone, which tells why. Estimates that are infinite count as such in the
+intervals; failed replicates are left out of them. Both are told of.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.errors import ModelError, RaphsonError, check_choice
+from raphson.errors import ConvergenceWarning, ModelError, RaphsonError, check_choice, warn_user
 from raphson.execute import Executor
 from raphson.inference import bootstrap as bootstrap_intervals
 from raphson.inference.hypotheses import Test
@@ -59,6 +59,7 @@ class Refitted:
     status : (B,) of :class:`Status`.
     finite : (B,) mask of the replicates whose coefficients have a finite maximum: the converged ones, and those where
         only an auxiliary parameter is infinite (a negative binomial that is a Poisson: "boundary").
+    limit : (B, p) estimates where the maximum lies at infinity, some of them ±inf; NaN elsewhere.
     """
 
     theta: np.ndarray
@@ -67,6 +68,7 @@ class Refitted:
     score: np.ndarray
     status: np.ndarray
     finite: np.ndarray
+    limit: np.ndarray
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -90,7 +92,8 @@ class Bootstrap:
     ----------
     kind : "nonparametric", "parametric" or "cluster".
     params : the fit's estimates.
-    estimates : a frame (B, p): the estimates of each replicate, NaN where it has none.
+    estimates : a frame (B, p): the estimates of each replicate, ±inf where its maximum lies at infinity, NaN where it
+        has none.
     statuses : how many replicates ended in which way.
     """
 
@@ -104,11 +107,16 @@ class Bootstrap:
 
     @cached_property
     def _used(self) -> np.ndarray:
-        return np.asarray(np.isfinite(self.estimates.to_numpy()).all(axis=1))
+        return ~np.isnan(self.estimates.to_numpy()).any(axis=1)
 
     @cached_property
     def _values(self) -> np.ndarray:
         return self.estimates.to_numpy()[self._used]
+
+    @property
+    def n_infinite(self) -> int:
+        """Replicates with an infinite estimate."""
+        return int(np.isinf(self._values).any(axis=1).sum())
 
     @cached_property
     def _acceleration(self) -> np.ndarray:
@@ -122,25 +130,31 @@ class Bootstrap:
 
     @property
     def n_used(self) -> int:
-        """Replicates with a finite estimate, which the summaries rest on."""
+        """Replicates that have estimates, finite or not, which the summaries rest on."""
         return int(self._used.sum())
 
     @cached_property
     def se(self) -> pd.Series:
-        """Standard deviations of the replicates."""
-        return self._series(self._values.std(axis=0, ddof=1) if self.n_used > 1 else np.nan)
+        """Standard deviations of the replicates; NaN where some are infinite."""
+        with np.errstate(invalid="ignore"):
+            return self._series(self._values.std(axis=0, ddof=1) if self.n_used > 1 else np.nan)
 
     @cached_property
     def bias(self) -> pd.Series:
-        """Mean of the replicates minus the estimate."""
-        return self._series(self._values.mean(axis=0) - self.params.to_numpy() if self.n_used else np.nan)
+        """Mean of the replicates minus the estimate; NaN where some are infinite."""
+        if not self.n_used:
+            return self._series(np.nan)
+        with np.errstate(invalid="ignore"):
+            centre = self._values.mean(axis=0)
+        return self._series(np.where(np.isfinite(centre), centre, np.nan) - self.params.to_numpy())
 
     @cached_property
     def cov(self) -> pd.DataFrame:
-        """Covariance matrix of the replicates."""
+        """Covariance matrix of the replicates; NaN where some are infinite."""
         import pandas as pd
 
-        V = np.atleast_2d(np.cov(self._values, rowvar=False))
+        with np.errstate(invalid="ignore"):
+            V = np.atleast_2d(np.cov(self._values, rowvar=False))
         return pd.DataFrame(V, index=self.params.index, columns=self.params.index)
 
     def conf_int(self, level: float = 0.95, kind: str = "bca") -> pd.DataFrame:
@@ -154,8 +168,14 @@ class Bootstrap:
 
         Notes
         -----
-        Davison and Hinkley (1997), sections 5.2 and 5.3. Replicates without a finite estimate are left out; where
-        there are many (``statuses``), the intervals say less than they seem to.
+        Davison and Hinkley (1997), sections 5.2 and 5.3. An infinite estimate of a replicate counts as such: an end may
+        be infinite. Replicates that failed are left out; where there are many (``statuses``), the intervals say less
+        than they seem to.
+
+        Raises
+        ------
+        ModelError
+            For "studentised" intervals where an estimate of some replicate has no standard error.
         """
         import pandas as pd
 
@@ -208,7 +228,7 @@ def bootstrap(
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n: expected a whole number of replicates, at least 1; got {n!r}")
     model: Model = fit._need_data("a bootstrap")
-    if not fit.converged:
+    if fit._infinite.any() or not fit.converged:
         raise ModelError(
             f"bootstrap: the fit has no finite maximum to start from ({fit.status.value}: {fit.message}); mend the "
             "model first"
@@ -216,6 +236,7 @@ def bootstrap(
     groups = fit._groups
     if kind == "cluster" and groups is None:
         raise ModelError("groups: kind='cluster' resamples clusters; pass groups=, the cluster of each row")
+    _check_units(model, kind, groups)
     draws = _Draws(model, kind, groups, simulator(fit, simulate) if kind == "parametric" else None)
     refitting = Refitting.of(fit)
 
@@ -223,7 +244,38 @@ def bootstrap(
         return refitting.refit(*draws.draw(rng, count), count)
 
     found = Refitted.joined(in_chunks(work, int(n), refitting.chunk, seed, model.executor))
-    return _summarised(fit, found, kind, groups)
+    out = _summarised(fit, found, kind, groups)
+    _tell(out)
+    return out
+
+
+def _check_units(model: Model, kind: str, groups: np.ndarray | None) -> None:
+    """Refuse to draw from one row, or one cluster: every data set would be the one that is there."""
+    if kind == "parametric":
+        return
+    counted = model.row_weight > 0
+    cluster = kind == "cluster" and groups is not None
+    units = len(np.unique(groups[counted])) if cluster else np.count_nonzero(counted)
+    if units < 2:
+        raise ModelError(
+            f"bootstrap: expected at least two {'clusters' if cluster else 'rows'} to draw from; got {units}, of which "
+            "every data set would be a copy (a whole series may be one row): write the likelihood so that independent "
+            "parts are rows, or simulate from the model with kind='parametric'"
+        )
+
+
+def _tell(found: Bootstrap) -> None:
+    """Warn of replicates that are not what a summary takes them for."""
+    told = []
+    if found.n_infinite:
+        told.append(
+            f"{found.n_infinite} of {found.n} replicates have their maximum at infinity, as where a resampled data set "
+            "is separated: their estimates count as infinite in intervals, and se and bias are NaN where there are any"
+        )
+    if found.n_used < found.n:
+        told.append(f"{found.n - found.n_used} of {found.n} replicates have no maximum and are left out")
+    if told:
+        warn_user(f"bootstrap: {'; '.join(told)}", ConvergenceWarning)
 
 
 def calibrated(fit: Any, test: Test, n: int | None, seed: int | None, simulate: Simulator | None) -> Test:
@@ -353,9 +405,11 @@ class Refitting:
     @staticmethod
     def of(fit: Any) -> Refitting:
         """As the fit was fitted, from its estimates."""
-        rule = fit._dispersion_rule
+        rule, ended = fit._dispersion_rule, fit._estimate
         known = 1.0 if fit.family.dispersion_fixed else rule if isinstance(rule, float) else None
         kind = "observed" if fit.information_kind == "observed" else "expected"
+        if fit._infinite.any():  # what runs to infinity stays there
+            return Refitting(ended.model, ended.result.theta, ended.result.free, fit.method, kind, known)
         return Refitting(fit._model, fit._theta, fit._free, fit.method, kind, known)
 
     @property
@@ -397,16 +451,19 @@ class Refitting:
         variance = np.full(theta.shape, np.nan)
         variance[:, free] = self._variances(found.information[:, free][:, :, free]) * phi[:, None]
         finite, df = np.array([one.converged for one in status], dtype=bool), self.residual_df(counts, B)
+        limit = np.full(theta.shape, np.nan)
         # A maximum that took long to find, or was not found, may lie at infinity: fitted alone it says so.
         for i in np.flatnonzero((found.n_iter > SLOW) | ~finite):
             # From the last iterate, which is far out already where it runs to infinity.
             begin = theta[i] if status[i] in (Status.CONVERGED, Status.STEP_LIMIT, Status.SINGULAR) else self.start
             alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts, begin)
             status[i], finite[i] = self._ended(alone)
+            if alone is not None and self._at_infinity(alone):
+                limit[i] = self._limit(alone)
             if alone is not None and finite[i]:
                 theta[i, : len(alone.result.theta)] = alone.result.theta
                 phi[i], variance[i] = self._spread(alone, df[i])
-        return Refitted(theta, variance, phi, found.score / phi[:, None], status, finite)
+        return Refitted(theta, variance, phi, found.score / phi[:, None], status, finite, limit)
 
     def _variances(self, M: np.ndarray) -> np.ndarray:
         """Diagonals (B, r) of M⁻¹, or of (F+P)⁻¹ F (F+P)⁻¹ under a penalty, from M = F + P over the free parameters."""
@@ -464,9 +521,20 @@ class Refitting:
             return Status.SINGULAR, False
         return status, status.converged and not found.infinite[:n].any()
 
+    def _at_infinity(self, found: Estimate) -> bool:
+        """Whether a replicate has a maximum, and some coefficients are infinite there."""
+        at_limit = found.status in (Status.SEPARATED, Status.BOUNDARY) and found.result.status.converged
+        return bool(at_limit and found.infinite[: self.model.n_coefficients].any())
+
+    def _limit(self, found: Estimate) -> np.ndarray:
+        """(p,) the estimates of a replicate fitted alone whose maximum lies at infinity."""
+        out = np.full(len(self.start), np.nan)
+        out[: len(found.result.theta)] = found.result.theta
+        return np.where(found.infinite != 0, np.copysign(np.inf, found.infinite), out)
+
     def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         p = len(self.start)
-        theta, variance, score = (np.full((B, p), np.nan) for _ in range(3))
+        theta, variance, score, limit = (np.full((B, p), np.nan) for _ in range(4))
         phi, status = np.full(B, np.nan), np.full(B, Status.NOT_FINITE, dtype=object)
         finite, df = np.zeros(B, dtype=bool), self.residual_df(counts, B)
         for i in range(B):
@@ -476,9 +544,11 @@ class Refitting:
             if found is None:
                 continue
             theta[i, : len(found.result.theta)] = found.result.theta
+            if self._at_infinity(found):
+                limit[i] = self._limit(found)
             if finite[i]:
                 phi[i], variance[i] = self._spread(found, df[i])
-        return Refitted(theta, variance, phi, score, status, finite)
+        return Refitted(theta, variance, phi, score, status, finite, limit)
 
     def _spread(self, found: Estimate, df: float) -> tuple[float, np.ndarray]:
         """Dispersion and variances (p,) of a replicate fitted alone; its rows' copies leave `df` degrees of freedom."""
@@ -521,11 +591,11 @@ def _summarised(fit: Any, found: Refitted, kind: str, groups: np.ndarray | None)
     import pandas as pd
 
     p = fit._n
-    values = np.where(found.finite[:, None], found.theta[:, :p], np.nan)
+    values = np.where(found.finite[:, None], found.theta, found.limit)[:, :p]
     kept = fit._free[:p]
     names = [name for name, keep in zip(fit.names, kept, strict=True) if keep]
     with np.errstate(invalid="ignore"):
-        errors = np.sqrt(found.variance[:, :p][:, kept])
+        errors = np.where(np.isinf(values), np.nan, np.sqrt(found.variance[:, :p]))[:, kept]
         error = np.sqrt(np.diagonal(fit._uncertainty.model_based(fit.information_kind, fit.dispersion))[kept])
     return Bootstrap(
         kind=kind,

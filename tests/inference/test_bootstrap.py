@@ -76,3 +76,12 @@ def test_unknown_kinds_and_levels_are_refused():
         intervals(np.zeros((5, 1)), np.zeros(1), "normal")
     with pytest.raises(ModelError, match="level"):
         intervals(np.zeros((5, 1)), np.zeros(1), "bca", 95)
+
+
+def test_infinite_replicates_stand_at_the_ends():
+    draws = np.r_[-np.inf, np.arange(1.0, 38.0), np.inf][:, None]  # 39 of them: 2.5% is the first
+    assert intervals(draws, np.array([19.0]), "percentile").tolist() == [[-np.inf, np.inf]]
+    np.testing.assert_allclose(intervals(draws, np.array([19.0]), "percentile", 0.9), [[1.0, 37.0]])
+    # Between a finite value and an infinite one is the infinite one.
+    np.testing.assert_array_equal(intervals(draws, np.array([19.0]), "percentile", 0.92), [[-np.inf, np.inf]])
+    np.testing.assert_array_equal(intervals(draws, np.array([19.0]), "basic"), [[-np.inf, np.inf]])

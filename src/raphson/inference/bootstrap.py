@@ -29,7 +29,7 @@ def intervals(
 
     Parameters
     ----------
-    replicates : (B, p) estimates of the replicates; rows with a NaN must have been left out.
+    replicates : (B, p) estimates of the replicates, which may be infinite; rows with a NaN must have been left out.
     estimate : (p,).
     kind : "percentile", "basic", "bca" or "studentised".
     level : coverage.
@@ -64,7 +64,10 @@ def intervals(
         a = np.zeros(len(estimate)) if acceleration is None else acceleration
         return _quantiles(replicates, bca_levels(replicates, estimate, a, level))
     if errors is None or error is None:
-        raise ModelError("kind: 'studentised' needs the standard errors of every replicate; use kind='bca'")
+        raise ModelError(
+            "kind: 'studentised' needs a finite estimate and a standard error of every replicate, and some have none "
+            "(separated or singular ones); use kind='percentile' or 'bca', in which infinite estimates count as such"
+        )
     t = (replicates - estimate) / errors
     ends = _quantiles(t, np.full((len(estimate), 2), [alpha, 1 - alpha]))
     return estimate[:, None] - error[:, None] * ends[:, ::-1]
@@ -104,6 +107,17 @@ def acceleration(influence: np.ndarray, counts: np.ndarray | None = None) -> np.
 
 def _quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Quantile levels[j] of column j, (p, 2), at positions (B + 1)·level (Davison and Hinkley 1997, section 5.2.1)."""
-    return np.stack(
-        [np.quantile(column, level, method="weibull") for column, level in zip(values.T, levels, strict=True)]
-    )
+    return np.stack([_quantile(column, level) for column, level in zip(values.T, levels, strict=True)])
+
+
+def _quantile(column: np.ndarray, level: np.ndarray) -> np.ndarray:
+    if np.isfinite(column).all():
+        return np.quantile(column, level, method="weibull")
+    # Between a finite value and an infinite one lies the infinite one, where NumPy has ∞ − ∞.
+    place = np.clip((len(column) + 1) * level - 1, 0, len(column) - 1)
+    whole = np.round(place)
+    place = np.where(np.abs(place - whole) < 1e-9, whole, place)  # rounding of a level leads not to infinity
+    ordered, below = np.sort(column), np.floor(place).astype(int)
+    low, high, part = ordered[below], ordered[np.ceil(place).astype(int)], place - below
+    with np.errstate(invalid="ignore"):
+        return np.where(low == high, low, (1 - part) * low + np.where(part > 0, part, 1.0) * high)

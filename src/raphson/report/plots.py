@@ -258,7 +258,7 @@ def plot_replicates(bootstrap: Any, level: float = 0.95) -> Figure:
     for axes, name in zip(grid.flat, names, strict=False):
         values = bootstrap.estimates[name].to_numpy()
         axes.hist(values[np.isfinite(values)], bins=40, color=FAINT)
-        axes.axvspan(*ends.loc[name], color=ACCENT, alpha=0.15, linewidth=0)
+        axes.axvspan(*np.clip(ends.loc[name], *axes.get_xlim()), color=ACCENT, alpha=0.15, linewidth=0)
         axes.axvline(bootstrap.params[name], color=ACCENT, linewidth=1.5)
         axes.set_title(_cut(name), fontsize=9, color=INK, parse_math=False)
         axes.set_yticks([])
