@@ -67,8 +67,8 @@ def anova(*fits: Any) -> pd.DataFrame:
     return pd.DataFrame(lines, index=[str(fit.formula or f"fit {i + 1}") for i, fit in enumerate(ordered)])
 
 
-def check_nested(larger: Any, smaller: Any) -> int:
-    """Degrees of freedom between two fits of nested models.
+def check_nested(larger: Any, smaller: Any, nested: bool = False) -> int:
+    """Degrees of freedom between two fits of nested models; `nested` is the user's word for it.
 
     Raises
     ------
@@ -84,8 +84,11 @@ def check_nested(larger: Any, smaller: Any) -> int:
         raise DataError(
             "smaller: it has another response or other weights than this fit; models of the same are nested"
         )
+    reason = "" if nested else mine.why_not_nested(other, larger._theta, smaller._theta)
     family = [_described(fit) for fit in (larger, smaller)]
-    if family[0] != family[1] or larger._auxiliary != smaller._auxiliary or type(mine) is not type(other):
+    if reason is None and (
+        family[0] != family[1] or larger._auxiliary != smaller._auxiliary or type(mine) is not type(other)
+    ):
         raise ModelError(
             f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}: between "
             "families the ratio has no χ² distribution, nested at an edge or not; compare aic or bic"
@@ -96,7 +99,9 @@ def check_nested(larger: Any, smaller: Any) -> int:
             f"smaller: expected a model with fewer parameters than this fit's {larger._effective:g}; got "
             f"{smaller._effective:g}. Call lr_test on the larger fit; models of as many parameters are not nested"
         )
-    if larger._predictor.linear and smaller._predictor.linear and not _spans(larger, smaller):
+    if reason:
+        raise ModelError(f"smaller: {reason}")
+    if reason is None and larger._predictor.linear and smaller._predictor.linear and not _spans(larger, smaller):
         raise ModelError(
             "smaller: its terms are not combinations of this fit's, so the models are not nested and the ratio has no "
             "χ² distribution; compare aic or bic"

@@ -249,6 +249,11 @@ def robust_covariance(
     scores = np.asarray(scores, dtype=float)
     n = float(scores.shape[1] if frequency is None else frequency.sum())
     p = int(np.sum(factor.kept)) if n_params is None else n_params
+    if (scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
+        raise ModelError(
+            f"cov={kind!r} is made of how the rows' scores differ, and there is one row (a whole series may be one): "
+            "use cov='model', or write the likelihood so that independent parts are rows."
+        )
     if (kind == "HC1" or (kind == "cluster" and small_sample == "full")) and n <= p:
         other = "small_sample='clusters'" if kind == "cluster" else "cov='HC0'"
         raise ModelError(f"cov={kind!r} divides by n - p, but n = {n:g} and p = {p}: use {other}, or more data.")

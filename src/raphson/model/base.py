@@ -310,6 +310,13 @@ class Model:
         """Where the values that the iteration began at came from, in words, if they had to be looked for."""
         return ""
 
+    def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
+        """Why a smaller model is not nested in this one, in words, empty where it is, at the estimates of both.
+
+        None where the families' names and the designs tell.
+        """
+        return None
+
     def advice(self, status: Any) -> str:
         """What a status means for a model of this kind, and what to do about it."""
         return status.proven if self.concave else status.advice

@@ -14,6 +14,7 @@ from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable, Sampler
 from raphson.model.likelihood.distribution import quantiles, tabulate
+from raphson.model.likelihood.nesting import why_not_nested
 from raphson.model.likelihood.runaway import limit_at_infinity, out_of_rounding
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
@@ -140,6 +141,22 @@ class LikelihoodModel(Model):
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
         return limit_at_infinity(self, theta, evaluation, converged)
+
+    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
+        out = super().remarks(result, dispersion, cov, met)
+        if np.count_nonzero(self.row_weight > 0) != 1:
+            return out
+        return [
+            *out,
+            "the likelihood has one row, which may hold a whole series: nobs is 1, so that bic adds nothing for the "
+            "parameters (log 1 = 0); compare aic, or take log of the series' length. There are no robust standard "
+            "errors, and no bootstrap of rows",
+        ]
+
+    def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
+        if not isinstance(smaller, LikelihoodModel) or (self.family.ready and smaller.family.ready):
+            return None
+        return why_not_nested(self, smaller, theta, smaller_theta)
 
     def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         return out_of_rounding(self, theta)

@@ -1,0 +1,96 @@
+"""Whether one likelihood is nested in another, judged by what they give the rows and not by what they are called.
+
+The smaller model is nested if some parameters of the larger one give every row the log-likelihood that the smaller
+estimate gives it. They are looked for by least squares over the rows, whose residuals have the rows' scores as their
+derivatives. With more rows than parameters nothing else makes them all 0: neither another response, nor another scale.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raphson.data.matrix import dense
+
+if TYPE_CHECKING:
+    from raphson.model.likelihood.model import LikelihoodModel
+
+MATCHED = 1e-6
+"""Differences between log-likelihoods of a row, relative to the largest of them, that are none."""
+
+
+def why_not_nested(
+    larger: LikelihoodModel, smaller: LikelihoodModel, theta: np.ndarray, smaller_theta: np.ndarray
+) -> str:
+    """Why the smaller likelihood is not nested in the larger one, in words; empty where it is.
+
+    Parameters
+    ----------
+    theta, smaller_theta : (p,) and (q,) estimates.
+    """
+    counted = larger.row_weight > 0
+    if np.count_nonzero(counted) <= len(theta):
+        return _by_names(larger, smaller)
+    with np.errstate(all="ignore"):
+        wanted = smaller.rows(smaller_theta).value[counted]
+        gap = _closest(larger, wanted, counted, _starts(larger, smaller, theta, smaller_theta))
+    worst = int(np.argmax(np.abs(gap)))
+    if np.abs(gap[worst]) <= MATCHED * max(float(np.abs(wanted).max()), 1.0):
+        return ""
+    return (
+        f"no parameters of this model give the rows the log-likelihoods that the smaller one gives them (the nearest "
+        f"differ by up to {abs(gap[worst]):.3g} in a row): it is one of another response, on another scale, or not "
+        "nested. If you know that it is, say nested=True; else compare aic or bic"
+    )
+
+
+def _by_names(larger: LikelihoodModel, smaller: LikelihoodModel) -> str:
+    """As far as the names of parameters and the columns that are read tell, where rows are too few to tell more."""
+    read = all(any(np.array_equal(one, other) for other in larger.extra) for one in smaller.extra)
+    if read and set(smaller.labels) <= set(larger.labels):
+        return ""
+    return (
+        "there are no more rows than parameters, and it has other parameters or reads other columns than this model. "
+        "If you know that it is nested, say nested=True; else compare aic or bic"
+    )
+
+
+def _starts(
+    larger: LikelihoodModel, smaller: LikelihoodModel, theta: np.ndarray, smaller_theta: np.ndarray
+) -> list[np.ndarray]:
+    """Where matching parameters of the larger model are looked for: those of the same names, the others 0 or found."""
+    known = dict(zip(smaller.labels, smaller_theta, strict=True))
+    shared = np.array([name in known for name in larger.labels])
+    values = np.array([known.get(name, 0.0) for name in larger.labels])
+    return [values, np.where(shared, values, theta), theta]
+
+
+def _closest(larger: LikelihoodModel, wanted: np.ndarray, counted: np.ndarray, starts: list[np.ndarray]) -> np.ndarray:
+    """The smallest differences of the rows' log-likelihoods that were found."""
+    from scipy.optimize import least_squares
+
+    weight = larger.row_weight[counted]
+    parts = [dense(larger.matrices[d])[counted] for d in larger.predictor.design]
+
+    def gap(theta: np.ndarray) -> np.ndarray:
+        value = larger.rows(theta).value[counted] - wanted
+        return np.where(np.isfinite(value), value, 1e3)
+
+    def slope(theta: np.ndarray) -> np.ndarray:
+        score = larger.rows(theta).score[:, counted] / weight
+        J = np.zeros((len(wanted), len(theta)))
+        for X, columns, u in zip(parts, larger.predictor.slices, score, strict=True):
+            J[:, columns] += X * u[:, None]
+        return np.where(np.isfinite(J), J, 0.0)
+
+    best: np.ndarray | None = None
+    for start in starts:
+        if not np.isfinite(larger.rows(start).value[counted]).all():
+            continue
+        found = least_squares(gap, start, slope, x_scale="jac", ftol=1e-15, xtol=1e-15, gtol=1e-15, max_nfev=100)
+        if best is None or np.abs(found.fun).max() < np.abs(best).max():
+            best = found.fun
+        if np.abs(best).max() <= MATCHED * max(float(np.abs(wanted).max()), 1.0):
+            break
+    return np.full(len(wanted), np.inf) if best is None else best
