@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -202,7 +203,7 @@ def mle(
         dispersion="pearson",
         formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
         source=source,
-        refit=None if general else lambda changed: mle(logpdf, changed, data, **same),  # type: ignore[arg-type]
+        refit=None if general else partial(_again, logpdf=logpdf, data=data, options=same),  # type: ignore[arg-type]
         small_sample=small_sample,
         inputs=inputs_of(weights_kind, weights=weights, penalty=penalty, groups=groups),
     )
@@ -210,6 +211,11 @@ def mle(
     fit.formulas = texts
     warn_of(fit)
     return fit
+
+
+def _again(formulas: dict[str, str], logpdf: Any, data: Any, options: dict[str, Any]) -> LikelihoodFit:
+    """The fit with other formulas."""
+    return mle(logpdf, formulas, data, **options)
 
 
 def _read(

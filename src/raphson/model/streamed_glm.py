@@ -178,16 +178,16 @@ class StreamedModel(GeneralisedLinearModel):
 
     @cached_property
     def blocks(self) -> Any:  # type: ignore[override]
-        def read(numbers: range) -> Iterator[Block]:
-            for piece, held in self._read(numbers):
-                (block,) = held.blocks
-                yield replace(block, start=piece.start)
+        return Passing(self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
 
-        def shuffled(rng: np.random.Generator) -> Iterator[list[Block]]:
-            for group in self._data.shuffled(rng):
-                yield [held.blocks[0] for held in map(self._piece, group)]
+    def _read_blocks(self, numbers: range) -> Iterator[Block]:
+        for piece, held in self._read(numbers):
+            (block,) = held.blocks
+            yield replace(block, start=piece.start)
 
-        return Passing(self._data.n_rows, len(self._data.pieces), read, shuffled)
+    def _shuffled_blocks(self, rng: np.random.Generator) -> Iterator[list[Block]]:
+        for group in self._data.shuffled(rng):
+            yield [held.blocks[0] for held in map(self._piece, group)]
 
     @cached_property
     def sample(self) -> GeneralisedLinearModel:

@@ -16,7 +16,7 @@ from raphson.data.several import PartsSchema, SeveralData
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
-from raphson.model.densities.ready import Ready
+from raphson.model.densities.ready import DENSITIES, Ready
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
@@ -124,13 +124,17 @@ def density_model(
                 )
         ready.check(data.response.name, y, dict(zip(columns, extra, strict=True)))
     labels = (*names, *_cut_names(levels, n_cuts))
-    function, step, origin = _density_rows(ready, density, columns, len(names), n_cuts, levels is not None, extra)
     title = ready.name if ready else getattr(density, "__name__", "density")
-    family = LikelihoodFamily(title, function, labels, step, True, ready.name if ready else None, levels, origin)
-    if ready is not None and ready.rows is not None:
-        rows = ready.rows
-        closed = remembered(rows, "closed", lambda: compiled_closed(rows))
-        family = replace(family, closed=closed, constant=ready.constant)
+    shapes = tuple(one.shape[1:] for one in extra)
+    recipe = (ready.name if ready else density, columns, len(names), n_cuts, levels is not None, shapes)
+    family = LikelihoodFamily(
+        name=title,
+        labels=labels,
+        ready=ready.name if ready else None,
+        levels=levels,
+        recipe=(density_parts, recipe),
+        **density_parts(*recipe),
+    )
 
     matrices: list[Any] = []
     design: list[int] = []
@@ -206,16 +210,45 @@ def _cut_names(levels: tuple[str, ...] | None, n_cuts: int) -> tuple[str, ...]:
     return tuple(f"{names[j]}|{names[j + 1]}" for j in range(n_cuts))
 
 
+def density_parts(
+    density: str | Callable[..., Any],
+    columns: tuple[str, ...],
+    n_parameters: int,
+    n_cuts: int,
+    coded: bool,
+    shapes: tuple[tuple[int, ...], ...],
+) -> dict[str, Any]:
+    """What a family has of its density, traced and compiled, by the attributes of :class:`LikelihoodFamily`.
+
+    Parameters
+    ----------
+    density : the user's, or the name of a ready one.
+    columns, shapes : what it reads beside the response, and the shape of each in a row.
+    n_parameters, n_cuts : its predictors, and cut points after them.
+    coded : whether the response is the code of a level.
+    """
+    if isinstance(density, str):
+        ready = DENSITIES[density]
+        parts = _density_rows(ready.function, columns, n_parameters, n_cuts, coded, None)
+        if ready.rows is None:
+            return parts
+        rows = ready.rows
+        return parts | {
+            "closed": remembered(rows, "closed", lambda: compiled_closed(rows)),
+            "constant": ready.constant,
+        }
+    return _density_rows(density, columns, n_parameters, n_cuts, coded, shapes)
+
+
 def _density_rows(
-    ready: Ready | None,
     density: Callable[..., Any],
     columns: tuple[str, ...],
     n_parameters: int,
     n_cuts: int,
     coded: bool,
-    extra: tuple[np.ndarray, ...],
-) -> tuple[RowFunction, Any, Any]:
-    """The row function of a density, its compiled rows, and where it comes from."""
+    shapes: tuple[tuple[int, ...], ...] | None,
+) -> dict[str, Any]:
+    """The row function of a density, its compiled rows, and where it comes from; not traced without shapes."""
 
     def row_density(eta: Any, row: tuple[Any, ...]) -> Any:
         predictors = [eta[k] for k in range(n_parameters)]
@@ -224,14 +257,14 @@ def _density_rows(
         y = row[0].astype(int) if coded else row[0]
         return density(y, *predictors, **dict(zip(columns, row[1:], strict=True)))
 
-    if ready is not None:
-        return remembered(density, (columns, n_cuts, coded), lambda: (row_density, compiled_rows(row_density), None))
-    shapes = tuple(one.shape[1:] for one in extra)
+    if shapes is None:
+        key = (columns, n_cuts, coded)
+        return remembered(density, key, lambda: {"function": row_density, "step": compiled_rows(row_density)})
     name = getattr(density, "__name__", "logpdf")
     compares_with_text(density, name, columns)
     traced = trace_row(row_density, n_parameters + n_cuts, shapes, name)
 
-    def make() -> tuple[RowFunction, Any, Any]:
+    def make() -> dict[str, Any]:
         again = accurate(traced)
 
         def replayed(eta: Any, row: tuple[Any, ...]) -> Any:
@@ -240,7 +273,7 @@ def _density_rows(
         def origin(theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
             return traced, [eta, *row]
 
-        return replayed, compiled_rows(replayed), origin
+        return {"function": replayed, "step": compiled_rows(replayed), "origin": origin}
 
     return remembered(density, (columns, n_cuts, coded, shapes, fingerprint(traced)), make)
 

@@ -25,6 +25,9 @@ FEW_PREDICTORS = 2
 _CONSTANTS: weakref.WeakKeyDictionary[Block, tuple[float, np.ndarray]] = weakref.WeakKeyDictionary()
 """By block, the terms of its rows' log density that no parameter enters."""
 
+_MADE = frozenset(["function", "step", "origin", "closed", "constant"])
+"""Attributes of a family that are traced or compiled: a pickled one has the recipe in their place."""
+
 RowFunction = Callable[[Any, tuple[Any, ...]], Any]
 """g(η (K,), row): the log-likelihood of one row, in jax.numpy; the row is a tuple of numbers or arrays."""
 
@@ -206,6 +209,8 @@ class LikelihoodFamily:
     origin : (θ, η, row) to the user's function as it was traced and its inputs, to look for what went wrong.
     closed : compiled rows in closed form, which stand in for `step`; see :func:`compiled_closed`.
     constant : y (m,) to the terms of log f that they lack, (m,).
+    recipe : what gives `function`, `step`, `origin`, `closed` and `constant` by name once more, in another process,
+        and its arguments; None where they can go there as they are.
     """
 
     name: str
@@ -218,6 +223,7 @@ class LikelihoodFamily:
     origin: Any = None
     closed: Any = None
     constant: Callable[[np.ndarray], np.ndarray] | None = None
+    recipe: tuple[Callable[..., dict[str, Any]], tuple[Any, ...]] | None = None
 
     dispersion_fixed: ClassVar[bool] = True
     quasi: ClassVar[bool] = False
@@ -232,6 +238,15 @@ class LikelihoodFamily:
     auxiliary: ClassVar[tuple[str, ...]] = ()
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """What a user's function is defined for is not known beforehand."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if self.recipe is None or name not in _MADE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self.recipe is not None:
+            make, arguments = self.recipe
+            vars(self).update(make(*arguments))
 
     @property
     def n_predictors(self) -> int:

@@ -9,6 +9,8 @@ derivatives to 8.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,6 +56,65 @@ class PlainRow:
         return self[name]
 
 
+class RowValues:
+    """From θ and the numbers of rows to their log-likelihoods; notes which columns are read."""
+
+    def __init__(
+        self, loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns, used: dict[str, None]
+    ) -> None:
+        self.loglik, self.name, self.layout, self.columns, self.used = loglik, name, layout, columns, used
+
+    @cached_property
+    def _rows(self) -> dict[int, PlainRow]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_rows"}
+
+    def __call__(self, theta: np.ndarray, where: Sequence[int]) -> np.ndarray:
+        params = self.layout.nested(theta)  # the same for all rows
+        return np.array([self._value(params, number) for number in where])
+
+    def _value(self, params: Any, number: int) -> float:
+        row = self._rows.get(number)
+        if row is None:
+            row = self._rows[number] = PlainRow(self.columns, number, self.used)
+        try:
+            return float(self.loglik(dict(params), row))  # a function may write into what it is given
+        except RaphsonError:
+            raise
+        except (ZeroDivisionError, OverflowError, FloatingPointError, ValueError) as error:
+            if isinstance(error, ValueError) and "math domain" not in str(error):
+                raise ModelError(f"{self.name}: it failed in row {number}: {error}") from error
+            return float("nan")  # outside the domain: the search steps back
+        except Exception as error:
+            raise ModelError(f"{self.name}: it failed in row {number}: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The derivatives of a block's rows.
+
+    Attributes
+    ----------
+    values : of rows, by their numbers.
+    scales : (p,) of the parameters, see :func:`_scales`.
+    numbers : (n,) of the rows in the data.
+    """
+
+    values: Values
+    scales: np.ndarray
+    numbers: np.ndarray
+
+    def slopes(self, theta: np.ndarray, block: Block) -> np.ndarray:
+        """Values above their derivatives, (1 + p, m)."""
+        return _slope(_of_rows(self.values, self.numbers, block), theta, self.scales)
+
+    def bends(self, theta: np.ndarray, block: Block) -> np.ndarray:
+        """Minus their second derivatives, (p, p, m)."""
+        return _bend(_of_rows(self.values, self.numbers, block), theta, self.scales)
+
+
 def finite_family(
     loglik: Callable[..., Any],
     name: str,
@@ -64,28 +125,7 @@ def finite_family(
 ) -> tuple[LikelihoodFamily, RowData]:
     """The family of a likelihood in plain Python, and the rows that lack nothing it reads."""
     used: dict[str, None] = {}
-    plain: dict[int, PlainRow] = {}
-
-    def value_in(params: Any, number: int) -> float:
-        row = plain.get(number)
-        if row is None:
-            row = plain[number] = PlainRow(columns, number, used)
-        try:
-            return float(loglik(dict(params), row))  # a function may write into what it is given
-        except RaphsonError:
-            raise
-        except (ZeroDivisionError, OverflowError, FloatingPointError, ValueError) as error:
-            if isinstance(error, ValueError) and "math domain" not in str(error):
-                raise ModelError(f"{name}: it failed in row {number}: {error}") from error
-            return float("nan")  # outside the domain: the search steps back
-        except Exception as error:
-            raise ModelError(f"{name}: it failed in row {number}: {type(error).__name__}: {error}") from error
-
-    def values(theta: np.ndarray, where: Sequence[int]) -> np.ndarray:
-        """Log-likelihoods of rows, by their numbers."""
-        params = layout.nested(theta)  # the same for all rows
-        return np.array([value_in(params, number) for number in where])
-
+    values = RowValues(loglik, name, layout, columns, used)
     first = values(theta, (0,))[0]
     if values(theta, (0,))[0] != first and first == first:
         raise ModelError(f"{name}: two calls with the same arguments differ; a likelihood cannot be random")
@@ -96,13 +136,9 @@ def finite_family(
 
     scales = _scales(values, theta, numbers[:: max(1, len(numbers) // 10)].tolist())
 
-    def slopes(theta: np.ndarray, block: Block) -> np.ndarray:
-        return _slope(_of_rows(values, numbers, block), theta, scales)
-
-    def bends(theta: np.ndarray, block: Block) -> np.ndarray:
-        return _bend(_of_rows(values, numbers, block), theta, scales)
-
-    family = FiniteFamily(name, values, layout.names, (slopes, bends), False)  # type: ignore[arg-type]
+    differences = Differences(values, scales, numbers)
+    steps = (differences.slopes, differences.bends)
+    family = FiniteFamily(name, values, layout.names, steps, False)  # type: ignore[arg-type]
     return family, rows
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
 from raphson.data.columns import Columns, RowData, from_columns
+from raphson.data.several import Column
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
@@ -45,7 +46,7 @@ class Row:
 
     __slots__ = ("_columns", "_values")
 
-    def __init__(self, columns: Columns, values: dict[str, Any]) -> None:
+    def __init__(self, columns: Columns | dict[str, Column], values: dict[str, Any]) -> None:
         self._columns, self._values = columns, values
 
     def __getitem__(self, name: str) -> Any:
@@ -134,6 +135,13 @@ class Plan:
         assert self.cut is not None
         return compiled_rows(self.cut.remainder)
 
+    def parts(self, whole: bool) -> dict[str, Any]:
+        """What a family has of it, by the attributes of :class:`LikelihoodFamily`; with all parameters if `whole`."""
+        if whole:
+            return {"function": self.whole, "step": self.whole_step, "origin": self.origin}
+        assert self.cut is not None
+        return {"function": self.cut.remainder, "step": self.cut_step, "origin": self.origin}
+
     @cached_property
     def derivative(self) -> Any:
         """Compiled (columns) -> (η at θ = 0 (m, K), ∂η/∂θ (m, K, p)) of the cut."""
@@ -199,10 +207,18 @@ def general_model(
     traced = trace_likelihood(loglik, name, layout, columns)
     rows = from_columns(columns, traced.used, **extras)
     arrays = tuple(np.ascontiguousarray(rows.columns[one].values) for one in traced.used)
-    key = ("general", layout, traced.used, fingerprint(traced.jaxpr))
-    plan: Plan = remembered(loglik, key, lambda: Plan(traced, layout))
+    plan = plan_of(loglik, layout, traced)
     checks.indices_inside(plan.picks, name, arrays, layout)
-    family = LikelihoodFamily(name, plan.whole, layout.names, None, False, origin=plan.origin)
+    cells = {one: replace(columns[one], values=columns[one].values[:0]) for one in traced.used}
+    family = LikelihoodFamily(
+        name,
+        plan.whole,
+        layout.names,
+        None,
+        False,
+        origin=plan.origin,
+        recipe=(likelihood_parts, (loglik, layout, cells, True)),
+    )
     model = _assembled(plan, family, rows, arrays, theta, weights_kind, executor)
     if model is None:
         family = replace(family, step=plan.whole_step)
@@ -213,7 +229,23 @@ def general_model(
     return _penalised(model, penalty), theta
 
 
-def trace_likelihood(loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns) -> Traced:
+def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: Traced) -> Plan:
+    """The plan of a traced likelihood: the same one for the same function."""
+    key = ("general", layout, traced.used, fingerprint(traced.jaxpr))
+    return remembered(loglik, key, lambda: Plan(traced, layout))
+
+
+def likelihood_parts(
+    loglik: Callable[..., Any], layout: Parameters, cells: dict[str, Column], whole: bool
+) -> dict[str, Any]:
+    """What a family has of loglik(params, row), traced and compiled; the cells are its columns, without rows."""
+    name = getattr(loglik, "__name__", "loglik")
+    return plan_of(loglik, layout, trace_likelihood(loglik, name, layout, cells)).parts(whole)
+
+
+def trace_likelihood(
+    loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns | dict[str, Column]
+) -> Traced:
     """Trace one row; a column is added to the inputs when the function asks for it."""
     import jax
 
@@ -297,11 +329,13 @@ def _assembled(
     if not plan.agreed:
         return None
     shift, parts, supports = _designs(plan, arrays, n)
+    assert family.recipe is not None
+    make, (*given, _) = family.recipe
     family = replace(
         family,
-        function=plan.cut.remainder,
         labels=tuple(f"predictor {k + 1}" for k in range(K)),
-        step=plan.cut_step,
+        recipe=(make, (*given, False)),
+        **plan.parts(False),
     )
     matrices: list[Any] = []
     design: list[int] = []

@@ -23,12 +23,14 @@ def family_from_dict(saved: dict[str, Any]) -> LikelihoodFamily:
         raise ModelError(f"family: the saved fit names a density {ready!r} that there is not")
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
         raise ModelError("family: expected texts as the labels of a saved likelihood")
-
-    def absent(eta: Any, row: Any) -> Any:
-        raise ModelError("a loaded fit does not carry the user's likelihood; fit again")
-
     title = str(saved.get("title", "likelihood"))
-    return LikelihoodFamily(title, absent, tuple(labels), None, False, ready, None if levels is None else tuple(levels))
+    return LikelihoodFamily(
+        title, _absent, tuple(labels), None, False, ready, None if levels is None else tuple(levels)
+    )
+
+
+def _absent(eta: Any, row: Any) -> Any:
+    raise ModelError("a loaded fit does not carry the user's likelihood; fit again")
 
 
 def schema_from_dict(saved: Any) -> PartsSchema | RowSchema:
