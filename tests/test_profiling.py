@@ -211,9 +211,13 @@ def test_every_profile_of_an_awkward_likelihood_ends_in_a_number_or_infinity():
         return p["ll"] + p["lb"] + (b - 1) * jnp.log(row.y / a) + r - jnp.exp(p["ll"]) * a * jnp.expm1(r)
 
     fit = rp.mle(extended_weibull, {"y": np.array(y)}, start={"ll": -5.0, "la": 5.0, "lb": -0.3})
-    with pytest.warns(rp.ConvergenceWarning, match="profile of lb: the lower end"):  # exp(la) leaves the numbers
+    # Towards small shapes exp(la) leaves the numbers before the likelihood has fallen far enough.
+    with pytest.warns(rp.ConvergenceWarning, match="could be followed to") as caught:
         table = fit.conf_int(kind="profile")
+    told = " ".join(str(one.message) for one in caught)
     # By scipy, over the other two.
     np.testing.assert_allclose(table.loc["ll"], [-6.9097807, np.inf], atol=2e-6)
     assert table.loc["lb", "upper"] == pytest.approx(0.3616397, abs=2e-6)
-    assert not table.isna().any().any()
+    assert table.isna().to_numpy().tolist()[0] == [False, False]
+    for name, (lower, upper) in table.iterrows():
+        assert not np.isnan(upper) and (not np.isnan(lower) or f"profile of {name}: the lower end" in told)

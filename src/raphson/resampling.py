@@ -107,7 +107,7 @@ class Bootstrap:
 
     @cached_property
     def _used(self) -> np.ndarray:
-        return ~np.isnan(self.estimates.to_numpy()).any(axis=1)
+        return np.asarray(~np.isnan(self.estimates.to_numpy()).any(axis=1))
 
     @cached_property
     def _values(self) -> np.ndarray:
@@ -254,13 +254,13 @@ def _check_units(model: Model, kind: str, groups: np.ndarray | None) -> None:
     if kind == "parametric":
         return
     counted = model.row_weight > 0
-    cluster = kind == "cluster" and groups is not None
-    units = len(np.unique(groups[counted])) if cluster else np.count_nonzero(counted)
+    cluster = groups if kind == "cluster" else None
+    units = np.count_nonzero(counted) if cluster is None else len(np.unique(cluster[counted]))
     if units < 2:
         raise ModelError(
-            f"bootstrap: expected at least two {'clusters' if cluster else 'rows'} to draw from; got {units}, of which "
-            "every data set would be a copy (a whole series may be one row): write the likelihood so that independent "
-            "parts are rows, or simulate from the model with kind='parametric'"
+            f"bootstrap: expected at least two {'rows' if cluster is None else 'clusters'} to draw from; got {units}, "
+            "of which every data set would be a copy (a whole series may be one row): write the likelihood so that "
+            "independent parts are rows, or simulate from the model with kind='parametric'"
         )
 
 

@@ -34,6 +34,9 @@ from raphson.numeric import EPSILON
 DOUBLINGS = 40
 """Doublings of the step outwards after which an end is held to be infinite."""
 
+LOST = 5
+"""Steps outwards that may end where no maximum is reached until the end is given up, each a quarter of the last."""
+
 FOLLOWED = 20
 """Restricted maxima that may be spent on the way from one value of a nonlinear function to another."""
 
@@ -258,6 +261,7 @@ class Profiler:
     # -- Brent's method ----------------------------------------------------------------------------------------
 
     def _bracket(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
+        bounded = self.objective.bounds is not None  # at a bound no maximum is reached, and none is needed
         points: dict[float, Maximum] = {}
         drops: dict[float, float] = {}
 
@@ -268,7 +272,8 @@ class Profiler:
             return drops[value]
 
         def fallen(value: float) -> float:
-            near = min(points, key=lambda known: abs(known - value)) if points else None
+            reached = [known for known, there in points.items() if there.converged or bounded]
+            near = min(reached, key=lambda known: abs(known - value)) if reached else None
             found = self._best_at(value, None if near is None else points[near].theta)
             if found is None:
                 return IMPOSSIBLE
@@ -279,10 +284,22 @@ class Profiler:
         if math.isnan(inside):
             self._doubt(side, "no value was found at which the log-likelihood is as high as the interval asks for")
             return math.nan, None
-        outside, previous, change, flat = inside, -reach * reach, math.inf, 0
+        outside, previous, change, flat, lost = inside, -reach * reach, math.inf, 0, 0
         for _ in range(DOUBLINGS):
             outside, inner = outside + side * step, outside
             now = drop(outside)
+            if now > 0 and not bounded and outside in points and not points[outside].converged:
+                # Lower only because the maximum was not reached there: nearer by, it may be.
+                outside, step, lost, change, flat = inner, 0.25 * step, lost + 1, math.inf, 0
+                if lost > LOST:
+                    fallen_by = math.sqrt(max(drop(inner) + reach * reach, 0.0)) / reach
+                    self._doubt(
+                        side,
+                        f"the profile could be followed to {inner:.6g} only, where its root is {fallen_by:.0%} of the "
+                        "quantile; beyond, the maxima with the value held are not reached",
+                    )
+                    return math.nan, None
+                continue
             if now > 0:
                 if drop(inner) > 0:  # not where Newton's method thought it was
                     self._doubt(side, "the likelihood at the estimate itself is lower than the interval asks for")
@@ -290,7 +307,6 @@ class Profiler:
                 end = float(brentq(drop, inner, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
                 known = min(points, key=lambda known: abs(known - end))
                 theta = points[known].theta
-                bounded = self.objective.bounds is not None  # at a bound an end is where it belongs
                 if not bounded and not points[known].converged:
                     self._doubt(side, "the maximum with the value held was not reached there; it may lie farther out")
                 elif not bounded and abs(drop(end)) > JUMP * reach * reach:
@@ -316,7 +332,6 @@ class Profiler:
 
     def _best_at(self, value: float, near: np.ndarray | None) -> Maximum | None:
         """The maximum where g is held, from a point near by, or from the estimate; None where nothing is possible."""
-        best: Maximum | None = None
         failed: ConvergenceError | None = None
         for start in (near, self.theta):
             if start is None:
@@ -326,13 +341,11 @@ class Profiler:
             except (ConvergenceError, np.linalg.LinAlgError) as error:
                 failed = error if isinstance(error, ConvergenceError) else ConvergenceError(str(error))
                 continue
-            if math.isfinite(found.value) and (best is None or found.value > best.value):
-                best = found
-            if best is not None and best.converged:
-                break
-        if best is None and failed is not None and not self.linear:
+            if math.isfinite(found.value):
+                return found
+        if failed is not None and not self.linear:
             raise failed
-        return best
+        return None
 
     def _inside(self, drop: Any, side: int, reach: float) -> tuple[float, float]:
         """A point of the interval, and a step."""

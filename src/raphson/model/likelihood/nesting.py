@@ -88,7 +88,16 @@ def _closest(larger: LikelihoodModel, wanted: np.ndarray, counted: np.ndarray, s
     for start in starts:
         if not np.isfinite(larger.rows(start).value[counted]).all():
             continue
-        found = least_squares(gap, start, slope, x_scale="jac", ftol=1e-15, xtol=1e-15, gtol=1e-15, max_nfev=100)
+        found = least_squares(
+            gap,
+            start,
+            slope,  # type: ignore[arg-type]
+            x_scale="jac",
+            ftol=1e-15,
+            xtol=1e-15,
+            gtol=1e-15,
+            max_nfev=100,
+        )
         if best is None or np.abs(found.fun).max() < np.abs(best).max():
             best = found.fun
         if np.abs(best).max() <= MATCHED * max(float(np.abs(wanted).max()), 1.0):

@@ -201,8 +201,14 @@ def _reach(model: LikelihoodModel, theta: np.ndarray) -> Callable[[np.ndarray], 
     def eta(theta: np.ndarray) -> np.ndarray:
         return np.concatenate([predictor.eta(block, theta)[:, : block.rows] for block in model.blocks], axis=1)
 
-    here = eta(theta)
-    return lambda direction: float(np.abs(eta(theta + direction) - here).max(initial=0.0))
+    here: list[np.ndarray] = []
+
+    def reach(direction: np.ndarray) -> float:
+        if not here:  # most fits have no suspect
+            here.append(eta(theta))
+        return float(np.abs(eta(theta + direction) - here[0]).max(initial=0.0))
+
+    return reach
 
 
 def _steepens(
