@@ -440,3 +440,20 @@ def test_a_search_that_ends_beside_a_single_row_still_starts() -> None:
     y[-1] += 87.0  # which exp(71 x) passes through, times 1e-184
     found = rp.nls("y ~ a*exp(-b*x) + c", {"x": X, "y": y}, loss="tukey", scale=0.03)
     np.testing.assert_allclose(found.params, [3, 0.9, 0.5], rtol=1e-6)
+
+
+def test_a_step_that_no_region_bounds_is_not_proposed_for_ever():
+    # Nothing in the curve depends on `at` where it ends, so that only the linear parameters are left to step in.
+    rng, x = np.random.default_rng(101), np.arange(15.0)
+    y = 1 + 0.3 * x + 0.25 * np.maximum(x - 8, 0) + 0.8 * rng.standard_normal(15)
+    fit = rp.nls("y ~ a + b*x + c*max(x - at, 0)", {"x": x, "y": y})
+    assert fit.rss < 7.2
+
+
+def test_an_outlier_that_a_robust_loss_gives_up_does_not_make_the_curve_a_constant():
+    x = np.linspace(0.2, 5, 20)
+    y = 2 * x / (0.8 + x) + 0.02 * np.cos(7 * x * x)
+    y[5] += 7
+    fit = rp.nls("y ~ V*x/(K + x)", {"x": x, "y": y}, loss="tukey", scale=0.02)
+    assert fit.params["V"] == pytest.approx(2, abs=0.05)
+    assert not any("than a constant would" in remark for remark in fit.remarks)

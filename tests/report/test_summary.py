@@ -55,9 +55,17 @@ def test_unknown_digits_do_not_hide_the_estimate(make_fit) -> None:
     assert line_of(str(summary(fit)), "age")[1] == "-0.019877"
 
 
-@pytest.mark.parametrize(("estimate", "note"), [(np.nan, "aliased"), (np.inf, "separated"), (-np.inf, "separated")])
-def test_a_missing_or_infinite_estimate_is_explained(make_fit, estimate: float, note: str) -> None:
-    fit = make_fit(message="age cannot be told")
+@pytest.mark.parametrize(
+    ("estimate", "status", "note"),
+    [
+        (np.nan, Status.CONVERGED, "aliased"),
+        (np.inf, Status.SEPARATED, "separated"),
+        (-np.inf, Status.SEPARATED, "separated"),
+        (-np.inf, Status.BOUNDARY, "infinite"),
+    ],
+)
+def test_a_missing_or_infinite_estimate_is_explained(make_fit, estimate: float, status: Status, note: str) -> None:
+    fit = make_fit(message="age cannot be told", status=status)
     fit.params.iloc[1] = estimate
     fit.bse.iloc[1] = fit.tvalues.iloc[1] = fit.pvalues.iloc[1] = np.nan
     text = str(summary(fit))

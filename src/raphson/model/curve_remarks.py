@@ -138,7 +138,10 @@ def _equals(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np
 
 def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
     """A curve that leaves as much of the responses as their mean does; which a search may end with, or a local one."""
-    fitted, weight = model.rows(theta).mean[0], model.row_weight
+    rows = model.rows(theta)
+    fitted, weight = rows.mean[0], rows.expected[0, 0]  # a row that a robust loss gives up explains nothing either way
+    if not weight.sum() > 0:
+        return
     level = float(weight @ model.y / weight.sum())
     total = float(weight @ (model.y - level) ** 2)
     varies = float(np.ptp(fitted)) > 0 or not np.isclose(fitted[0], level, rtol=1e-9)

@@ -261,6 +261,8 @@ class Climb:
             if accepted:
                 self.damping = proposal.damping
                 return Accepted(trial, 1.0)
+            if not proposal.length:
+                return None  # no step of what the region bounds: a smaller region proposes the same again
             if region.exhausted(self.here.theta) or proposal.gain <= value_noise(self.here):
                 return None  # what is left to gain cannot be told from rounding
             proposal = region.propose(part.triangle, self.here.theta, self.free, self.objective.bounds)

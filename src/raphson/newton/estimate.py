@@ -203,7 +203,7 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     arrived = first.status.converged or first.distance <= first.evaluation.blur  # no start sees more than the noise
     separated = first.status is Status.SEPARATED
     doubt = "" if separated else model.doubts(first.theta, arrived, _condition(first), first.n_iter)
-    if not doubt:
+    if not doubt or options.max_iter == 0:
         return first, "", ()
     best, tried, ends = first, 0, [first]
     lucky = not model.sound(first.theta)  # a likelihood made of rounding, which any other replaces

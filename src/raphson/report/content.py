@@ -22,13 +22,15 @@ class Coefficient(NamedTuple):
     upper: float
     digits: float
     """How many digits of the estimate are correct."""
+    at_infinity: str = "separated"
+    """What an infinite estimate is called."""
 
     @property
     def note(self) -> str:
         """Why there is no finite estimate, or an empty text."""
         if math.isnan(self.estimate):
             return "aliased"
-        return "separated" if math.isinf(self.estimate) else ""
+        return self.at_infinity if math.isinf(self.estimate) else ""
 
     def places(self) -> int | None:
         """Decimals of the estimate, its standard error and its interval; None where decimals do not suit.
@@ -58,6 +60,7 @@ class Coefficient(NamedTuple):
 
 NOTES = {
     "aliased": "a linear combination of earlier columns, left out of the fit",
+    "infinite": "the likelihood rises for ever in this direction",
     "separated": "it separates the responses: the likelihood rises for ever in this direction",
 }
 """What each :attr:`Coefficient.note` means."""
@@ -83,7 +86,8 @@ def coefficients(fit: Any, level: float = 0.95) -> list[Coefficient]:
         fit.digits,
     )
     rows = zip(fit.params.index, *(column.to_numpy(dtype=float).tolist() for column in columns), strict=True)
-    return [Coefficient(visible(str(name)), *values) for name, *values in rows]
+    at_infinity = "separated" if _status(fit) == "separated" else "infinite"
+    return [Coefficient(visible(str(name)), *values, at_infinity=at_infinity) for name, *values in rows]
 
 
 def statistic_name(fit: Any) -> str:
