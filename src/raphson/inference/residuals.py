@@ -88,8 +88,8 @@ def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | None = 0) -
     Examples
     --------
     >>> import numpy as np
-    >>> randomised_quantile(np.log([[0.5], [0.5], [0.5], [0.5]])).tolist()
-    [0.0]
+    >>> randomised_quantile(np.log([[0.975], [0.975], [0.025], [0.025]])).round(2).tolist()
+    [1.96]
     """
     below, up_to, at_least, above = (np.asarray(one, dtype=float) for one in log_tails)
     v = np.random.default_rng(seed).random(below.shape)

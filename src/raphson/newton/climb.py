@@ -352,6 +352,8 @@ class Climb:
             return False  # its steps are Newton's own, or were damped for a while where it is indefinite
         if self.region is not None and any(step.damping for step in steps[-PATIENCE:]):
             return False
+        if self.found is not None and self.found.ill_conditioned:
+            return False  # the tall matrix knows what its square, in which the observed information comes, has lost
         return steps[-1].distance > PROGRESS * steps[-1 - PATIENCE].distance
 
     def measure(self) -> Measured:
