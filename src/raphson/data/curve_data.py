@@ -209,7 +209,7 @@ def from_points(
     per_row_given = (("weights", weights, _no_number), ("sigma", sigma, _no_number), ("groups", groups, _no_label))
     for what, given, absent in per_row_given:
         if given is not None and len(np.shape(given)) in (1, 2) and len(given) == len(values):
-            bad: np.ndarray = absent(given).reshape(len(values), -1).any(axis=1)
+            bad = np.asarray(absent(given).reshape(len(values), -1).any(axis=1))
             rows.note(bad if bad.any() else None, "missing values", what)
     kept = rows.settle(missing)
     if kept is not None:

@@ -72,7 +72,7 @@ def note_missing(rows: Rows, x: Any, y: np.ndarray) -> None:
                 raise DataError(
                     f"x: expected {n} rows like y, to drop those with missing values; got shape {leaf.shape}"
                 )
-            rows.note(np.isnan(leaf).reshape(n, -1).any(axis=1), "missing values", name)
+            rows.note(np.asarray(np.isnan(leaf).reshape(n, -1).any(axis=1)), "missing values", name)
 
 
 def taken(x: Any, kept: np.ndarray, n: int) -> Any:
