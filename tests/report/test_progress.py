@@ -4,6 +4,9 @@ import io
 import threading
 import time
 
+import pytest
+import rich.progress
+
 from raphson.report.progress import Progress
 
 
@@ -40,3 +43,18 @@ def test_long_work_is_shown_and_wiped() -> None:
     while not set(threading.enumerate()) <= before and time.monotonic() < deadline:
         time.sleep(0.01)  # the display's thread takes a moment to end
     assert set(threading.enumerate()) <= before  # no thread is left behind
+
+
+def test_a_row_that_comes_while_the_display_is_made_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    progress = Progress("Fitting", stream=stream, delay=60.0)
+    start = rich.progress.Progress.start
+
+    def late(display: rich.progress.Progress) -> None:
+        progress(iteration=7, distance=0.031)
+        start(display)
+
+    monkeypatch.setattr(rich.progress.Progress, "start", late)
+    with progress:
+        progress._open()
+        assert progress._live.tasks[0].description.startswith("Fitting, iteration 7, 0.031 standard errors")

@@ -83,6 +83,8 @@ class Progress:
             if self._ended:
                 return
             display = Display(*columns, console=Console(file=self.stream), transient=True)
-            display.add_task(self._text, total=None)
+            task = display.add_task(self._text, total=None)
             display.start()
             self._live = display
+            # A row that came while the display was being made found none to write to: its text is shown now.
+            display.update(task, description=self._text)
