@@ -1,7 +1,7 @@
 """Link functions: how the mean of a response hangs on its linear predictor.
 
 A link offers the mean, its logarithm, the logarithm of its complement and its reciprocal as functions
-of eta, each safe in value and in derivative from -800 to 800 (see :mod:`raphson.model.special`); a
+of eta, each safe in value and in derivative from -800 to 800 (see :mod:`raphson.special.elementary`); a
 family puts its log density together from those it needs. No derivative is written here that autodiff
 could not take from them.
 """
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model import special
+from raphson.special import elementary
 
 Array = Any
 
@@ -148,7 +148,7 @@ class Log(Link):
         return eta
 
     def log_complement(self, eta: Array) -> Array:
-        return special.log1m_exp(eta)
+        return elementary.log1m_exp(eta)
 
     def bend(self, eta: np.ndarray) -> np.ndarray:
         return np.ones_like(eta)
@@ -165,13 +165,13 @@ class Logit(Link):
     interval = (0.0, 1.0)
 
     def mean(self, eta: Array) -> Array:
-        return special.sigmoid(eta)
+        return elementary.sigmoid(eta)
 
     def log_mean(self, eta: Array) -> Array:
-        return -special.softplus(-eta)
+        return -elementary.softplus(-eta)
 
     def log_complement(self, eta: Array) -> Array:
-        return -special.softplus(eta)
+        return -elementary.softplus(eta)
 
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 + jnp.exp(-eta)
@@ -193,13 +193,13 @@ class Probit(Link):
     interval = (0.0, 1.0)
 
     def mean(self, eta: Array) -> Array:
-        return special.ndtr(eta)
+        return elementary.ndtr(eta)
 
     def log_mean(self, eta: Array) -> Array:
-        return special.log_ndtr(eta)
+        return elementary.log_ndtr(eta)
 
     def log_complement(self, eta: Array) -> Array:
-        return special.log_ndtr(-eta)
+        return elementary.log_ndtr(-eta)
 
     def bend(self, eta: np.ndarray) -> np.ndarray:
         return -eta
@@ -218,16 +218,16 @@ class CLogLog(Link):
     interval = (0.0, 1.0)
 
     def mean(self, eta: Array) -> Array:
-        return special.gumbel_distribution(eta)
+        return elementary.gumbel_distribution(eta)
 
     def log_mean(self, eta: Array) -> Array:
-        return special.log_gumbel(eta)
+        return elementary.log_gumbel(eta)
 
     def log_complement(self, eta: Array) -> Array:
         return -jnp.exp(eta)
 
     def reciprocal(self, eta: Array) -> Array:
-        return special.gumbel_reciprocal(eta)
+        return elementary.gumbel_reciprocal(eta)
 
     def bend(self, eta: np.ndarray) -> np.ndarray:
         return -np.expm1(eta)
@@ -244,16 +244,16 @@ class Cauchit(Link):
     interval = (0.0, 1.0)
 
     def mean(self, eta: Array) -> Array:
-        return special.cauchy_distribution(eta)
+        return elementary.cauchy_distribution(eta)
 
     def log_mean(self, eta: Array) -> Array:
-        return special.log_cauchy(eta)
+        return elementary.log_cauchy(eta)
 
     def log_complement(self, eta: Array) -> Array:
-        return special.log_cauchy(-eta)
+        return elementary.log_cauchy(-eta)
 
     def reciprocal(self, eta: Array) -> Array:
-        return special.cauchy_reciprocal(eta)
+        return elementary.cauchy_reciprocal(eta)
 
     def bend(self, eta: np.ndarray) -> np.ndarray:
         return -2.0 * eta / (1.0 + eta * eta)
@@ -287,7 +287,7 @@ class Inverse(Link):
         return -jnp.log(eta)
 
     def log_complement(self, eta: Array) -> Array:
-        return special.log1m_reciprocal(eta)
+        return elementary.log1m_reciprocal(eta)
 
     def reciprocal(self, eta: Array) -> Array:
         return eta
@@ -322,7 +322,7 @@ class InverseSquared(Link):
         return -0.5 * jnp.log(eta)
 
     def log_complement(self, eta: Array) -> Array:
-        return special.log1m_reciprocal_root(eta)
+        return elementary.log1m_reciprocal_root(eta)
 
     def reciprocal(self, eta: Array) -> Array:
         return jnp.sqrt(eta)
@@ -357,7 +357,7 @@ class Sqrt(Link):
         return 2.0 * jnp.log(eta)
 
     def log_complement(self, eta: Array) -> Array:
-        return special.log1m_square(eta)
+        return elementary.log1m_square(eta)
 
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 / (eta * eta)

@@ -25,7 +25,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from raphson.model.special import Array, Function, with_derivatives
+from raphson.special.elementary import Array, Function, with_derivatives
 
 
 def _kept(still: Array, rule: Function, *values: tuple[Array, float]) -> Array:

@@ -57,13 +57,13 @@ def apply(equation: Any, inputs: list[Any]) -> list[Any]:
 
 @cache
 def _better() -> dict[str, tuple[str, Callable[..., Any]]]:
-    from raphson.model import incomplete, special
+    from raphson.special import elementary, incomplete
 
     return {
-        "log_ndtr": ("custom", special.log_ndtr),
-        "logaddexp": ("custom", special.log_sum),
-        "erfcx": ("custom", lambda *inputs: special.erfcx(inputs[-1])),  # JAX hands over constants first
-        "logistic": ("primitive", special.sigmoid),
+        "log_ndtr": ("custom", elementary.log_ndtr),
+        "logaddexp": ("custom", elementary.log_sum),
+        "erfcx": ("custom", lambda *inputs: elementary.erfcx(inputs[-1])),  # JAX hands over constants first
+        "logistic": ("primitive", elementary.sigmoid),
         "igamma": ("primitive", incomplete.gammainc),
         "igammac": ("primitive", incomplete.gammaincc),
         "regularized_incomplete_beta": ("primitive", incomplete.betainc),
@@ -163,7 +163,7 @@ def accurate(jaxpr: Any, n_leaves: int = 1) -> Callable[..., list[Any]]:
 
 def numbered(these: Replaced, inner: Visit | None = None) -> Visit:
     """A visit that replaces what is replaced by number, and leaves the others to `inner`."""
-    from raphson.model.incomplete import betaln
+    from raphson.special.incomplete import betaln
 
     number = -1
     last, result = -1, None

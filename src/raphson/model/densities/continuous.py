@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.model.incomplete import betaln, lgamma_growth
-from raphson.model.special import Array, log_ndtr, softplus
+from raphson.special.elementary import Array, log_ndtr, softplus
+from raphson.special.incomplete import betaln, lgamma_growth
 
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 

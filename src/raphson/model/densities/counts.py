@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.model.gamma_functions import negative_binomial_log_density, negative_binomial_none
-from raphson.model.incomplete import lgamma_growth
-from raphson.model.special import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
+from raphson.special.elementary import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
+from raphson.special.gamma import negative_binomial_log_density, negative_binomial_none
+from raphson.special.incomplete import lgamma_growth
 
 
 def _poisson(y: Array, log_mean: Array) -> Array:

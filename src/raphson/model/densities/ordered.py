@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from raphson.model.special import Array, log1m_exp, log_ndtr, softplus
+from raphson.special.elementary import Array, log1m_exp, log_ndtr, softplus
 
 
 def _between(

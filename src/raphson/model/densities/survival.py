@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from raphson.model.densities.continuous import LOG_SQRT_2PI
-from raphson.model.incomplete import log_gamma_kernel, log_gammaincc
-from raphson.model.special import Array, log_ndtr
+from raphson.special.elementary import Array, log_ndtr
+from raphson.special.incomplete import log_gamma_kernel, log_gammaincc
 
 
 def weibull(y: Array, log_time: Array, log_sigma: Array, *, event: Array) -> Array:

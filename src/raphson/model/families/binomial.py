@@ -21,9 +21,9 @@ from raphson.model.families.base import (
 )
 from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
-from raphson.model.special import log1p_unit, times
 from raphson.model.spread import binomial_terms
 from raphson.model.tails import Tails, log_beta_tails
+from raphson.special.elementary import log1p_unit, times
 
 if TYPE_CHECKING:
     from raphson.data import Response

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model import gamma_functions
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, register
 from raphson.model.families.exponential import (
     Poisson,
@@ -18,10 +17,11 @@ from raphson.model.families.exponential import (
     poisson_peak,
     warn_if_fractional,
 )
-from raphson.model.gamma_functions import log_parallel, stirling_remainder, theta_log1p
 from raphson.model.links import Link, Log
-from raphson.model.special import sigmoid, with_derivatives
 from raphson.model.tails import Tails, log_beta_tails
+from raphson.special import gamma
+from raphson.special.elementary import sigmoid, with_derivatives
+from raphson.special.gamma import log_parallel, stirling_remainder, theta_log1p
 
 
 @with_derivatives(lambda mean, theta: 1.0 / (1.0 + mean / theta), None)
@@ -115,7 +115,7 @@ class NegativeBinomial(PositiveMean):
 
     def log_density(self, y: Array, eta: Array) -> Array:
         if self.theta is None:
-            return gamma_functions.negative_binomial_log_density(y, self.link.log_mean(eta[0]), eta[1])
+            return gamma.negative_binomial_log_density(y, self.link.log_mean(eta[0]), eta[1])
         # y log mu - (y + theta) log(1 + mu/theta), the logarithm joined to log mu so that neither
         # overflows: log mu - log(1 + mu/theta) = log(mu theta/(mu + theta))
         m, a = self.link.log_mean(eta[0]), jnp.log(self.theta)
@@ -141,14 +141,14 @@ class NegativeBinomial(PositiveMean):
     def rows(self, y: Array, eta: Array) -> Rows:
         if self.theta is not None:
             return super().rows(y, eta)
-        # The chain rule over (log mu, log theta), whose derivatives gamma_functions has.
+        # The chain rule over (log mu, log theta), whose derivatives special.gamma has.
         a = eta[1]
 
         m, m1 = derivative(self.link.log_mean, eta[0])
-        value = gamma_functions.negative_binomial_log_density(y, m, a)
-        by_mean, by_mean2 = derivative(lambda v: gamma_functions.negative_binomial_mean_score(y, v, a), m)
-        by_theta, by_theta2 = derivative(lambda v: gamma_functions.negative_binomial_theta_score(y, m, v), a)
-        _, cross = derivative(lambda v: gamma_functions.negative_binomial_mean_score(y, m, v), a)
+        value = gamma.negative_binomial_log_density(y, m, a)
+        by_mean, by_mean2 = derivative(lambda v: gamma.negative_binomial_mean_score(y, v, a), m)
+        by_theta, by_theta2 = derivative(lambda v: gamma.negative_binomial_theta_score(y, m, v), a)
+        _, cross = derivative(lambda v: gamma.negative_binomial_mean_score(y, m, v), a)
         first, observed = chain_over_log_mean(self.link, eta[0], by_mean, by_mean2)
         score = jnp.stack([first, by_theta])
         mixed = -cross * m1
@@ -207,7 +207,7 @@ class NegativeBinomial(PositiveMean):
         from scipy.special import gammaln
 
         # An estimated theta's terms are all in the value.
-        known = 0.0 if self.theta is None else gamma_functions.lgamma_difference(y, self.theta)
+        known = 0.0 if self.theta is None else gamma.lgamma_difference(y, self.theta)
         return weight * (known - gammaln(y + 1.0))
 
     def saturated_base(

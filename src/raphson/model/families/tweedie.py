@@ -23,8 +23,8 @@ from raphson.model.families.exponential import (
     warn_if_fractional,
 )
 from raphson.model.links import Link
-from raphson.model.special import with_derivatives
 from raphson.model.tails import Tails
+from raphson.special.elementary import with_derivatives
 
 
 @with_derivatives(None, None, None, lambda c1, c2, p, m: two_powers((1.0 - p) * c1, (2.0 - p) * c2, p, m))

@@ -19,7 +19,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.model.special import (
+from raphson.special.elementary import (
     Array,
     log1p_gap,
     log1p_gap_ratio,

@@ -7,8 +7,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from raphson.model import incomplete
 from raphson.numeric import x64
+from raphson.special import incomplete
 
 rng = np.random.default_rng(3)
 SHAPES = 10.0 ** rng.uniform(-1.5, 3.5, 16)

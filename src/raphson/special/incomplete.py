@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.model.gamma_functions import lgamma_difference, log_minus_digamma, stirling_remainder
-from raphson.model.special import Array, log1m_exp, log1p_gap, with_derivatives
+from raphson.special.elementary import Array, log1m_exp, log1p_gap, with_derivatives
+from raphson.special.gamma import lgamma_difference, log_minus_digamma, stirling_remainder
 
 _NODES, _WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(64))
 _NODES = _NODES + 0.5  # on [0, 1]
