@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson.newton.status import Status
+from raphson.status import Status
 
 METHODS = ("fisher-scoring", "newton", "irls", "bhhh", "newton-cg", "gradient-descent")
 

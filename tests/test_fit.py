@@ -11,7 +11,7 @@ import pytest
 from scipy import optimize, special, stats
 
 import raphson as rp
-from raphson.newton.status import Status
+from raphson.status import Status
 
 
 @pytest.fixture(scope="module")

@@ -292,7 +292,7 @@ def test_one_level_is_no_order():
 
 
 def test_no_status_of_a_likelihood_speaks_of_links_or_means():
-    from raphson.newton.status import Status
+    from raphson.status import Status
 
     rng = np.random.default_rng(0)
     model = rp.mle("zero_inflated_poisson", "y ~ 1", {"y": rng.poisson(2, 60) * (rng.random(60) > 0.3)})._model

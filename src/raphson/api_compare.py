@@ -13,8 +13,8 @@ from raphson.fit import Fit
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.race import distances, race, yardstick
-from raphson.newton.status import Status
 from raphson.report.race import Comparison
+from raphson.status import Status
 
 DEFAULT = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
 

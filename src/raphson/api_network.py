@@ -44,7 +44,7 @@ from raphson.newton.first_order import (
 from raphson.newton.maximize import Result
 from raphson.newton.methods import resolve_method
 from raphson.newton.path import Path, Step
-from raphson.newton.status import Status
+from raphson.status import Status
 
 UPDATES = ("whole", "layerwise")
 PRECISIONS = ("single", "double")

@@ -24,7 +24,7 @@ from raphson.fit import Fit
 from raphson.model.base import check_weights_kind
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import resolve_method
-from raphson.newton.status import Status
+from raphson.status import Status
 from raphson.uncertainty import COVARIANCES, check_small_sample
 
 DISPERSION = ("pearson", "deviance", "ml")

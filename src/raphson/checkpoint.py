@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import DataError
+from raphson.files import written_whole
 from raphson.newton.first_order import Epoch, Snapshot
-from raphson.report.files import written_whole
 
 FORMAT = "raphson training"
 MOST_TEXT, HEADER = 2**28, 2**14

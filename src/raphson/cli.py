@@ -155,7 +155,7 @@ def _nls(options: argparse.Namespace) -> int:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse places that cannot be written to before the work, not after it."""
-    from raphson.report.files import check_output
+    from raphson.files import check_output
 
     if options.save is not None:
         check_output(options.save, (".json",), "a saved fit", [options.data])
@@ -174,7 +174,7 @@ def _shown(fit: Any, options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from raphson.report.files import TABLES, check_output, check_table
+    from raphson.files import TABLES, check_output, check_table
 
     if options.out is not None:
         check_table(options.out)
@@ -197,7 +197,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from raphson.report.files import check_output
+    from raphson.files import check_output
 
     if options.html is not None:
         check_output(options.html, (".html", ".htm"), "a page", [])
@@ -214,7 +214,7 @@ def _explain(options: argparse.Namespace) -> int:
             if finding is not None:
                 print(f"\n{finding}")
     if options.html is not None:
-        from raphson.report.files import written_whole
+        from raphson.files import written_whole
 
         with written_whole(options.html) as draft:
             draft.write_text(steps.to_html(), encoding="utf-8")
@@ -223,8 +223,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from raphson import datasets
+    from raphson.files import written_whole
     from raphson.report import iterations
-    from raphson.report.files import written_whole
     from raphson.report.summary import summary
 
     folder = Path(options.out)
@@ -325,14 +325,14 @@ def _print_fit(fit: Any, options: argparse.Namespace) -> None:
 
 
 def _save(fit: Any, place: str | os.PathLike[str]) -> None:
-    from raphson.report.files import written_whole
+    from raphson.files import written_whole
 
     with written_whole(place) as draft:
         fit.save(draft)
 
 
 def _report(fit: Any, place: str | os.PathLike[str], level: float) -> None:
-    from raphson.report.files import written_whole
+    from raphson.files import written_whole
     from raphson.report.html import html_page
 
     with written_whole(place) as draft:
@@ -351,7 +351,7 @@ def _write_predictions(frame: pd.DataFrame, options: argparse.Namespace) -> None
 
         print(to_json({"predictions": frame.to_dict(orient="records")}))
     if options.out is not None:
-        from raphson.report.files import write_table
+        from raphson.files import write_table
 
         write_table(frame, options.out)
     elif not options.json:

@@ -21,10 +21,10 @@ from raphson.inference import certificate, intervals
 from raphson.inference.hypotheses import Test
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
-from raphson.newton.status import Status
 from raphson.predicting import Predictor
 from raphson.profiling import Profiling
 from raphson.state import kept_labels
+from raphson.status import Status
 from raphson.terms import Terms
 from raphson.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty, check_small_sample
 
@@ -621,7 +621,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
     def report(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page."""
-        from raphson.report.files import check_output, written_whole
+        from raphson.files import check_output, written_whole
         from raphson.report.html import html_page
 
         check_output(path, (".html", ".htm"), "a report")

@@ -15,8 +15,8 @@ from raphson.model.likelihood.runaway import SINGULAR
 from raphson.model.objective import Need
 from raphson.model.replay import apply
 from raphson.newton.estimate import Estimate
-from raphson.newton.status import Status
 from raphson.numeric import x64
+from raphson.status import Status
 
 ROWS_NAMED = 5
 

@@ -12,7 +12,7 @@ from raphson.errors import DataError
 from raphson.inference import intervals
 from raphson.model.glm import PERFECT
 from raphson.newton.batch import Solutions
-from raphson.newton.status import Status
+from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd

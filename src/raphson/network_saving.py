@@ -18,7 +18,7 @@ TEXTS = ("method", "formula", "_remark", "information_kind", "cov_kind")
 
 def write(fit: Any, path: str | PathLike[str]) -> None:
     """Write a network's fit to `path`; the file is there whole or not at all."""
-    from raphson.report.files import written_whole
+    from raphson.files import written_whole
 
     try:
         covariance, effective = fit._reduced_cov, fit._effective
@@ -70,7 +70,7 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.model.network import Network
     from raphson.model.network_predictor import NetworkPredictor, Scale
     from raphson.newton import path as steps
-    from raphson.newton.status import Status
+    from raphson.status import Status
 
     expect, array = saving._expect, saving._array
     family = families.from_dict(body["family"])

@@ -27,8 +27,8 @@ from raphson.newton import replicates
 from raphson.newton.batch import inverses
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import METHODS, resolve_method
-from raphson.newton.status import Status
 from raphson.numeric import one_blas_thread
+from raphson.status import Status
 from raphson.uncertainty import Uncertainty
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ DISPERSIONS = ("pearson", "deviance", "ml")
 
 def write(fit: Any, path: str | PathLike[str]) -> None:
     """Write a fit to `path`; the file is there whole or not at all."""
-    from raphson.report.files import written_whole
+    from raphson.files import written_whole
 
     body: dict[str, Any] = {name: getattr(fit, name) for name in TEXTS}
     body |= {name: getattr(fit, name) for name in NUMBERS if name != "rss"}
@@ -133,7 +133,7 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.model.nonlinear import saved_predictor
     from raphson.model.predictor import LinearPredictor
     from raphson.newton import path as steps
-    from raphson.newton.status import Status
+    from raphson.status import Status
     from raphson.uncertainty import INFORMATION
 
     by_rows = is_likelihood(body["family"])

@@ -17,8 +17,8 @@ from raphson.inference.restricted import maximum_on_plane
 from raphson.model.base import Model
 from raphson.model.objective import Need
 from raphson.model.parameters import place_of
-from raphson.newton.status import Status
 from raphson.resampling import Refitted, Refitting, Simulator, Work, drawing, in_chunks
+from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd

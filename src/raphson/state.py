@@ -13,7 +13,7 @@ from raphson.errors import DataError, ModelError
 from raphson.model.objective import Need
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
-from raphson.newton.status import Status
+from raphson.status import Status
 from raphson.uncertainty import Information, Uncertainty
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 from raphson.errors import ModelError
 from raphson.execute import serial, threads
 from raphson.newton import batch
-from raphson.newton.status import Status
+from raphson.status import Status
 
 X = np.linspace(0.0, 5.0, 30)
 

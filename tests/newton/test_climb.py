@@ -12,7 +12,7 @@ from raphson.newton.climb import MANY_BLOCKS, Climb
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
 from raphson.newton.solve import factorise
-from raphson.newton.status import Status
+from raphson.status import Status
 
 
 def climb(objective, method="newton", start=None, **changes):

@@ -15,7 +15,7 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Need
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.methods import METHODS
-from raphson.newton.status import Status
+from raphson.status import Status
 
 NEWTON = Options(METHODS["newton"])
 

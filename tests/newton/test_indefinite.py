@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from raphson.newton.indefinite import eigenpairs, uphill
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
-from raphson.newton.status import Status
+from raphson.status import Status
 
 ALL = np.ones(3, dtype=bool)
 

@@ -7,7 +7,7 @@ from raphson.errors import ConvergenceError
 from raphson.model.objective import Need
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS as EVERY
-from raphson.newton.status import Status
+from raphson.status import Status
 
 METHODS = {name: method for name, method in EVERY.items() if method.solver != "batch"}
 """Those that climb: a step of the others reads a batch."""

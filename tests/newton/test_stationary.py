@@ -12,7 +12,7 @@ from raphson.newton.estimate import Options, estimate
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
 from raphson.newton.stationary import examined, higher
-from raphson.newton.status import Status
+from raphson.status import Status
 
 
 @dataclass

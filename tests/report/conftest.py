@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from raphson.fit import Fit
-from raphson.newton.status import Status
+from raphson.status import Status
 
 
 @pytest.fixture

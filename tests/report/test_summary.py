@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from raphson.newton.status import Status
 from raphson.report.summary import summary
+from raphson.status import Status
 
 
 def line_of(text: str, name: str) -> list[str]:

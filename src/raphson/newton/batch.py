@@ -27,8 +27,8 @@ import numpy as np
 
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
-from raphson.newton.status import Status
 from raphson.numeric import EPSILON, anchor, brief_compilation, x64
+from raphson.status import Status
 
 CHUNK_PROBLEMS = (8, 64, 512)
 """How many problems a compiled call works on; the numbers that code is compiled for."""

@@ -20,9 +20,9 @@ from raphson.newton.methods import METHODS, Method
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import factorise
 from raphson.newton.stationary import examined, higher, left_behind
-from raphson.newton.status import Status
 from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
+from raphson.status import Status
 
 PART_TOLERANCE = 0.5
 """How near, in its own standard errors, the maximum over a part has to be found before one last step."""

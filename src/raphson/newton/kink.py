@@ -23,7 +23,7 @@ from raphson.newton.face import SPANNED, Face, across_and_along
 from raphson.newton.maximize import PROVED, Result
 from raphson.newton.search import value_noise
 from raphson.newton.solve import OnPlane, on_plane
-from raphson.newton.status import Status
+from raphson.status import Status
 
 NEAR = 1e-4
 """Standard errors up to which an end that no search could better may be off its kink."""

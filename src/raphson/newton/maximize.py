@@ -21,7 +21,7 @@ from raphson.newton.face import Face, face_of
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import Factor
-from raphson.newton.status import Status
+from raphson.status import Status
 
 PROVED = 1e-7
 """Standard errors up to which the score may miss a combination of the walls' normals."""

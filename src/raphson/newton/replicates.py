@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raphson.model.replicates import CommonRows, Replicates, ReplicateSums
-from raphson.newton.status import Status
+from raphson.status import Status
 
 MOST_HALVINGS = 12
 NEAR = 1e-3

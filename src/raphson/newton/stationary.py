@@ -19,7 +19,7 @@ from raphson.newton.indefinite import eigenpairs
 from raphson.newton.maximize import Result
 from raphson.newton.search import value_noise
 from raphson.newton.solve import factorise
-from raphson.newton.status import Status
+from raphson.status import Status
 
 WEAK = 1e-5
 """Squared pivots of the scaled information below this tell of a weak direction."""

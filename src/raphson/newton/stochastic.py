@@ -25,8 +25,8 @@ from raphson.newton.first_order import RATES, Descent, Epoch, Sample, Structure,
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import direction
-from raphson.newton.status import Status
 from raphson.newton.streaming import PassingRows
+from raphson.status import Status
 
 BATCH_ROWS = 32
 

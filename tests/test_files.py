@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from raphson.errors import DataError
-from raphson.report.files import write_table, written_whole
+from raphson.files import write_table, written_whole
 
 
 def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_full_disk_is_told_with_the_path() -> None:
 def test_drafts_of_killed_processes_are_swept_and_others_kept(tmp_path: Path) -> None:
     code = """
 import os, sys
-from raphson.report.files import written_whole
+from raphson.files import written_whole
 with written_whole(sys.argv[1]) as draft:
     draft.write_text("half")
     os.kill(os.getpid(), 9)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raphson.newton.status import Status
+from raphson.status import Status
 
 
 @pytest.mark.parametrize("status", Status)
