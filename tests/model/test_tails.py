@@ -9,7 +9,7 @@ from scipy import stats
 
 import raphson as rp
 from raphson.model import families
-from raphson.model.tails import log_beta_tails, log_gamma_tails
+from raphson.model.families.tails import log_beta_tails, log_gamma_tails
 
 
 @pytest.mark.parametrize(

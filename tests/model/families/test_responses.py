@@ -13,7 +13,8 @@ import pytest
 
 import raphson as rp
 from raphson.errors import DataError, ModelError
-from raphson.model import families, links
+from raphson.model import families
+from raphson.model.families import links
 from raphson.numeric import x64
 
 # the value alone compiles in a third of the time

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from raphson.model import families, links
+from raphson.model import families
+from raphson.model.families import links
 from raphson.numeric import x64
 
 MAKERS = {

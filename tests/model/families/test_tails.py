@@ -12,7 +12,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from raphson.model import families, links
+from raphson.model import families
+from raphson.model.families import links
 from raphson.numeric import x64
 
 LOWER = (-800, -709.5, -400, -40, -37.6, -20, -8, -2.2, -0.41, -1e-3)

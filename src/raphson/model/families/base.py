@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import DataError, ModelError
-from raphson.model import links
-from raphson.model.links import Link
-from raphson.model.tails import Tails
+from raphson.model.families import links
+from raphson.model.families.links import Link
+from raphson.model.families.tails import Tails
 
 if TYPE_CHECKING:
     from raphson.data import Response

@@ -20,9 +20,9 @@ from raphson.model.families.base import (
     some_of,
 )
 from raphson.model.families.exponential import poisson_excess, poisson_peak
-from raphson.model.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
+from raphson.model.families.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
+from raphson.model.families.tails import Tails, log_beta_tails
 from raphson.model.spread import binomial_terms
-from raphson.model.tails import Tails, log_beta_tails
 from raphson.special.elementary import log1p_unit, times
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import numpy as np
 
 from raphson.errors import warn_user
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, register
-from raphson.model.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
+from raphson.model.families.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
+from raphson.model.families.tails import Tails, log_gamma_tails
 from raphson.model.spread import poisson_terms
-from raphson.model.tails import Tails, log_gamma_tails
 from raphson.special.elementary import log1p_gap, log1p_gap_ratio, times, with_derivatives
 from raphson.special.gamma import log_minus_digamma, stirling_remainder
 

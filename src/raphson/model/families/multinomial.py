@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.errors import DataError, ModelError
 from raphson.model.families.base import Array, Family, Observations, Rows, refuse, register
-from raphson.model.links import Link, Logit
+from raphson.model.families.links import Link, Logit
 
 if TYPE_CHECKING:
     from raphson.data import Response

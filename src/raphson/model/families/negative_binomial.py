@@ -17,8 +17,8 @@ from raphson.model.families.exponential import (
     poisson_peak,
     warn_if_fractional,
 )
-from raphson.model.links import Link, Log
-from raphson.model.tails import Tails, log_beta_tails
+from raphson.model.families.links import Link, Log
+from raphson.model.families.tails import Tails, log_beta_tails
 from raphson.special import gamma
 from raphson.special.elementary import sigmoid, with_derivatives
 from raphson.special.gamma import log_parallel, stirling_remainder, theta_log1p

@@ -17,7 +17,7 @@ import numpy as np
 
 from raphson.errors import ModelError
 from raphson.model.families.base import Array, Family, Rows, parameter, register
-from raphson.model.links import Link
+from raphson.model.families.links import Link
 
 NORMAL_MAD = 0.6744897501960817
 """Median of |z| for a standard normal z."""

@@ -22,8 +22,8 @@ from raphson.model.families.exponential import (
     require_positive,
     warn_if_fractional,
 )
-from raphson.model.links import Link
-from raphson.model.tails import Tails
+from raphson.model.families.links import Link
+from raphson.model.families.tails import Tails
 from raphson.special.elementary import with_derivatives
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from raphson.errors import ModelError
-from raphson.model import links
+from raphson.model.families import links
 from raphson.numeric import x64
 
 ALL = sorted(links.Link.__subclasses__(), key=lambda link: link.name)

@@ -40,7 +40,7 @@ class Link:
 
     Examples
     --------
-    >>> from raphson.model import links
+    >>> from raphson.model.families import links
     >>> links.resolve("logit").link(0.75).round(4).item()
     1.0986
     """
@@ -401,7 +401,7 @@ def resolve(link: str | Link) -> Link:
 
     Examples
     --------
-    >>> from raphson.model import links
+    >>> from raphson.model.families import links
     >>> links.resolve("inverse-squared")
     InverseSquared()
     """
