@@ -64,7 +64,7 @@ def measure(path: str) -> None:
     import raphson as rp
     from raphson.data import from_stream
     from raphson.execute import serial
-    from raphson.model.streamed_glm import StreamedModel
+    from raphson.model.glm.streamed import StreamedModel
     from raphson.newton.first_order import Descent, beginning, train
     from raphson.newton.stochastic import Task
 

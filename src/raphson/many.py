@@ -10,7 +10,7 @@ import numpy as np
 
 from raphson.errors import DataError
 from raphson.inference import intervals
-from raphson.model.glm import PERFECT
+from raphson.model.glm.glm import PERFECT
 from raphson.newton.batch import Solutions
 from raphson.status import Status
 

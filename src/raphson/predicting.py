@@ -12,9 +12,9 @@ from raphson.data.matrix import matvec
 from raphson.errors import ModelError
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
+from raphson.model.glm.separation import FAR
 from raphson.model.predictor import LinearPredictor
 from raphson.model.predictor import Predictor as ModelPredictor
-from raphson.model.separation import FAR
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from raphson.data.masks import unmasked
 from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
 from raphson.fit import Fit
 from raphson.model import families
-from raphson.model.glm import INTERCEPTS
+from raphson.model.glm.glm import INTERCEPTS
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.numeric import x64

@@ -93,7 +93,7 @@ def test_restricted_objective_is_the_objective_on_the_plane(root, sample):
     from raphson import families
     from raphson.data import from_arrays
     from raphson.execute import serial
-    from raphson.model.glm import GeneralisedLinearModel
+    from raphson.model.glm.glm import GeneralisedLinearModel
 
     data = from_arrays(sample.count, sample.X)
     inner = GeneralisedLinearModel.of(data, families.Poisson(), "precision", None, serial()).objective

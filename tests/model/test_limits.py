@@ -6,7 +6,7 @@ import pytest
 import raphson as rp
 from raphson.data import from_arrays
 from raphson.execute import serial
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.limits import Limit
 
 

@@ -10,7 +10,7 @@ import pytest
 from raphson.data import blocks, from_arrays
 from raphson.execute import serial, threads
 from raphson.model import families
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.objective import Gram, Need, Root, row_roots, scaled
 from raphson.newton.solve import factorise
 

@@ -7,7 +7,7 @@ import pytest
 
 from raphson.data import from_arrays
 from raphson.execute import serial
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.objective import Gram, Need
 
 

@@ -7,7 +7,7 @@ from raphson.data import from_arrays
 from raphson.errors import ConvergenceError
 from raphson.execute import serial
 from raphson.model import families
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.objective import Gram, Need, Root
 from raphson.model.start import least_squares, start_from
 

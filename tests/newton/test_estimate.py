@@ -10,7 +10,7 @@ from raphson.data import blocks, from_arrays
 from raphson.errors import ConvergenceError
 from raphson.execute import serial
 from raphson.model import families
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Need
 from raphson.newton.estimate import Options, estimate

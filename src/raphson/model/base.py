@@ -1,6 +1,6 @@
 """A model with its data: a family, a predictor, a response, and what the iteration and the Fit read of them.
 
-Subclasses say what the predictor is and where to start: :mod:`raphson.model.glm` and its fellows.
+Subclasses say what the predictor is and where to start: :mod:`raphson.model.glm.glm` and its fellows.
 """
 
 from __future__ import annotations

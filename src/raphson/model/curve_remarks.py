@@ -10,7 +10,7 @@ import numpy as np
 from raphson.data.messages import listing
 from raphson.model.exchanges import equally_good
 from raphson.model.families.robust import Robust
-from raphson.model.glm import PERFECT
+from raphson.model.glm.glm import PERFECT
 from raphson.model.identification import Open, describe, without_error
 from raphson.model.objective import Need
 

@@ -29,7 +29,7 @@ from raphson.model.curve_replicates import CurveReplicates
 from raphson.model.dimensions import Dimensions
 from raphson.model.exchanges import apart, changed
 from raphson.model.families import Family
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.identification import clearly_determined, open_directions, without_error
 from raphson.model.noise import Blurred
 from raphson.model.nonlinear import Exact, Finite, NonlinearPredictor

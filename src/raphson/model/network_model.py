@@ -16,7 +16,7 @@ from raphson.execute import Executor
 from raphson.model.base import Layered, Model, check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.network import Network
 from raphson.model.network_predictor import NetworkPredictor, Scale, with_constant
 from raphson.model.objective import Evaluation, Need, Objective

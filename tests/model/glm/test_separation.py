@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import linprog
 from scipy.special import expit
 
-from raphson.model import recession
-from raphson.model.separation import Separation, proves_finite, separated, separated_multinomial
+from raphson.model.glm import recession
+from raphson.model.glm.separation import Separation, proves_finite, separated, separated_multinomial
 
 
 def with_constant(*columns: np.ndarray | list[float]) -> np.ndarray:

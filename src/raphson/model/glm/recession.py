@@ -31,7 +31,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit, log_expit
 
-from raphson.model.constraints import ABSENT, EQUATION, INEQUALITY, MoreRows, Rows
+from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, Rows
 
 TIE = 1e-11
 """Relative to Σ|x_ij δ_j|: a product below this is zero up to the rounding of the data."""

@@ -22,11 +22,11 @@ from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor, sum_blocks
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.glm.separation import Moves, separated_everywhere
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
-from raphson.model.separation import Moves, separated_everywhere
 from raphson.model.spread import Spread
 from raphson.numeric import EPSILON
 
@@ -286,7 +286,7 @@ class StreamedModel(GeneralisedLinearModel):
 
     @property
     def _least_weight(self) -> float:
-        """As :func:`raphson.model.separation.least_weight` gives it of all rows."""
+        """As :func:`raphson.model.glm.separation.least_weight` gives it of all rows."""
         assert self.facts is not None
         return EPSILON * self.facts.weights / self._data.n_rows
 

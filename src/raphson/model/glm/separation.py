@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.constraints import ClassRows, Rows, SignedRows
-from raphson.model.recession import Everywhere, maximal_direction, maximal_direction_everywhere, null_within
+from raphson.model.glm.recession import Everywhere, maximal_direction, maximal_direction_everywhere, null_within
+from raphson.model.glm.separating_rows import ClassRows, Rows, SignedRows
 from raphson.numeric import EPSILON
 
 FAR = 1e4
@@ -206,7 +206,7 @@ def separated_everywhere(part: Rows, everywhere: Everywhere) -> AtInfinity | Non
     part : Rows
         Constraints of some of the rows.
     everywhere : callable
-        As for :func:`raphson.model.recession.maximal_direction_everywhere`.
+        As for :func:`raphson.model.glm.recession.maximal_direction_everywhere`.
 
     Returns
     -------

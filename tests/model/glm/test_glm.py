@@ -7,7 +7,7 @@ from raphson.data import from_arrays, from_formula
 from raphson.errors import DataError, ModelError
 from raphson.execute import serial
 from raphson.model import families
-from raphson.model.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import GeneralisedLinearModel
 
 
 def make(data, family, kind="precision", penalty=None):

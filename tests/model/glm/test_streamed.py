@@ -9,7 +9,7 @@ import pytest
 import raphson as rp
 from raphson.data.blocks import Passing
 from raphson.errors import ConvergenceWarning, DataError, MissingDataWarning, ModelError
-from raphson.model.streamed_glm import StreamedModel
+from raphson.model.glm.streamed import StreamedModel
 
 N = 3000
 pytestmark = pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")

@@ -20,15 +20,23 @@ from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias import check_bias
-from raphson.model.constraints import ClassRows, Rows, SignedRows
-from raphson.model.edge_remarks import edge_remarks
 from raphson.model.families import resolve
+from raphson.model.glm.edge_remarks import edge_remarks
+from raphson.model.glm.separating_rows import ClassRows, Rows, SignedRows
+from raphson.model.glm.separation import (
+    FAR,
+    AtInfinity,
+    Moves,
+    at_infinity,
+    least_weight,
+    separated,
+    separated_multinomial,
+)
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replicates import MOST_DENSE, Replicates
-from raphson.model.separation import FAR, AtInfinity, Moves, at_infinity, least_weight, separated, separated_multinomial
 from raphson.model.start import levels, start_from
 
 CERTAIN = 1e-7
