@@ -24,7 +24,8 @@ from raphson.execute import Executor
 from raphson.fit import Fit
 from raphson.many import Fits
 from raphson.model.base import check_weights_kind
-from raphson.model.curve_model import (
+from raphson.model.curve.least_squares import NonlinearModel
+from raphson.model.curve.read import (
     ReadCurve,
     nonlinear_model,
     predicts_one_row,
@@ -32,7 +33,6 @@ from raphson.model.curve_model import (
     read_curves,
     read_function,
 )
-from raphson.model.least_squares import NonlinearModel
 from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
 from raphson.robust_curves import robust_estimate

@@ -12,9 +12,9 @@ import numpy as np
 from raphson.errors import ConvergenceWarning, RankWarning, warn_user
 from raphson.fit import Fit
 from raphson.many import Fits
-from raphson.model.curve_code import CurveCode
-from raphson.model.curve_model import ReadCurve, nonlinear_model, one_curve
-from raphson.model.least_squares import NonlinearModel
+from raphson.model.curve.code import CurveCode
+from raphson.model.curve.least_squares import NonlinearModel
+from raphson.model.curve.read import ReadCurve, nonlinear_model, one_curve
 from raphson.newton import batch
 from raphson.newton.batch import Solutions
 from raphson.newton.estimate import Options, estimate

@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from raphson.errors import DataError, RaphsonError
+from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.families.robust import preliminary_scale, resolve_loss, robust_scale
-from raphson.model.least_squares import NonlinearModel
 from raphson.newton.estimate import Estimate
 
 SCALE_ROUNDS = 30

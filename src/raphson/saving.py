@@ -129,8 +129,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.data import Schema
     from raphson.inference.covariance import SMALL_SAMPLE
     from raphson.model import families
+    from raphson.model.curve.nonlinear import saved_predictor
     from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
-    from raphson.model.nonlinear import saved_predictor
     from raphson.model.predictor import LinearPredictor
     from raphson.newton import path as steps
     from raphson.status import Status

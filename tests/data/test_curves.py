@@ -110,7 +110,7 @@ def test_every_function_has_numbers_and_derivatives():
     import jax
 
     from raphson.data.curves import FUNCTIONS
-    from raphson.model.nonlinear import jax_function
+    from raphson.model.curve.nonlinear import jax_function
     from raphson.numeric import x64
 
     for name, (_, arity) in FUNCTIONS.items():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raphson.model.exchanges import apart, changed, equally_good, exchanged
+from raphson.model.curve.label_switching import apart, changed, equally_good, exchanged
 
 
 def test_stretches_of_every_length_change_places():

@@ -24,20 +24,20 @@ from raphson.data.messages import listing
 from raphson.data.points import leaves
 from raphson.errors import ConvergenceError
 from raphson.model.base import Model
-from raphson.model.curve_remarks import NOTHING_GAINED, remarks
-from raphson.model.curve_replicates import CurveReplicates
-from raphson.model.dimensions import Dimensions
-from raphson.model.exchanges import apart, changed
+from raphson.model.curve.dimensions import Dimensions
+from raphson.model.curve.identification import clearly_determined, open_directions, without_error
+from raphson.model.curve.label_switching import apart, changed
+from raphson.model.curve.noise import Blurred
+from raphson.model.curve.nonlinear import Exact, Finite, NonlinearPredictor
+from raphson.model.curve.remarks import NOTHING_GAINED, remarks
+from raphson.model.curve.replicates import CurveReplicates
+from raphson.model.curve.robust_screening import RobustScreen
+from raphson.model.curve.screening import Screen
+from raphson.model.curve.starts import Ground, ends, points_of, search
+from raphson.model.curve.waves import Phase, Spectrum, Wave, spectrum
 from raphson.model.families import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.identification import clearly_determined, open_directions, without_error
-from raphson.model.noise import Blurred
-from raphson.model.nonlinear import Exact, Finite, NonlinearPredictor
 from raphson.model.objective import Evaluation, Need, Objective, Root
-from raphson.model.robust_screening import RobustScreen
-from raphson.model.screening import Screen
-from raphson.model.search import Ground, ends, points_of, search
-from raphson.model.waves import Phase, Spectrum, Wave, spectrum
 
 VISIBLE = 1e-3
 """Share of the response's variation below which what a curve misses is not looked at."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.nonlinear import FEW, MANY, NonlinearPredictor
+from raphson.model.curve.nonlinear import FEW, MANY, NonlinearPredictor
 
 ROWS = (64, 256, 512)
 """Numbers of rows that a screening reads, by which it is compiled; of more rows it takes some."""

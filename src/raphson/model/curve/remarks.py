@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from raphson.data.messages import listing
-from raphson.model.exchanges import equally_good
+from raphson.model.curve.identification import Open, describe, without_error
+from raphson.model.curve.label_switching import equally_good
 from raphson.model.families.robust import Robust
 from raphson.model.glm.glm import PERFECT
-from raphson.model.identification import Open, describe, without_error
 from raphson.model.objective import Need
 
 STILL = 1e-3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raphson.data.curves import parse_curve
-from raphson.model.nonlinear import CURVES_KEPT, curve_derivatives
+from raphson.model.curve.nonlinear import CURVES_KEPT, curve_derivatives
 
 X = np.array([0.0, 0.5, 1.0, 2.0, 3.0])
 

@@ -4,9 +4,9 @@ import numpy as np
 from scipy import optimize
 
 from raphson.data.curves import parse_curve
+from raphson.model.curve.nonlinear import NonlinearPredictor, curve_derivatives
+from raphson.model.curve.robust_screening import RobustScreen
 from raphson.model.families.robust import preliminary_scale
-from raphson.model.nonlinear import NonlinearPredictor, curve_derivatives
-from raphson.model.robust_screening import RobustScreen
 
 X = np.linspace(0, 4, 40)
 NAMES = ("a", "k", "b")

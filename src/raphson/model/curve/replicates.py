@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block
-from raphson.model.nonlinear import NonlinearPredictor
+from raphson.model.curve.nonlinear import NonlinearPredictor
 from raphson.model.replicates import ReplicateRows, Replicates
 
 TOGETHER = (8, 64)

@@ -18,7 +18,7 @@ from raphson.autodiff.trace import readable_errors
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.curves import Curve, parse_curve
 from raphson.errors import ModelError
-from raphson.model.curve_code import CurveCode
+from raphson.model.curve.code import CurveCode
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, device, x64

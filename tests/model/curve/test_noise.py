@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.model.noise import SURE
+from raphson.model.curve.noise import SURE
 from raphson.model.objective import Need
 
 X = np.linspace(0.0, 6.0, 30)

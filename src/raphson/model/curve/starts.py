@@ -1,7 +1,7 @@
 """Where else to start a curve from: many points of every scale, screened by their sums of squares.
 
-What scale a parameter has follows from its dimension (:mod:`raphson.model.dimensions`): a rate that of 1/x, a width
-that of the range of x, a position lies in that range. Points are drawn over several orders of magnitude about these
+What scale a parameter has follows from its dimension (:mod:`raphson.model.curve.dimensions`): a rate that of 1/x, a
+width that of the range of x, a position lies in that range. Points are drawn over several orders of magnitude about these
 scales and about the values that the user gave; then the best are crossed and varied, as differential evolution does
 (Storn and Price 1997, J. Global Optimization 11, 341). All are compared after projection, in batches.
 """
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.dimensions import Dimensions
-from raphson.model.waves import Phase, Spectrum, Wave
+from raphson.model.curve.dimensions import Dimensions
+from raphson.model.curve.waves import Phase, Spectrum, Wave
 
 WIDE, BRED, GENERATIONS, PARENTS = 1536, 512, 3, 32
 """Points drawn at first, points in each later generation, how many of these, and how many points breed."""

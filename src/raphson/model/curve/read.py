@@ -15,7 +15,9 @@ from raphson.data.points import as_arrays, leaves
 from raphson.data.schema import PointsSchema
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
-from raphson.model.curves import (
+from raphson.model.curve.least_squares import NonlinearModel
+from raphson.model.curve.nonlinear import Finite, NonlinearPredictor, curve_derivatives
+from raphson.model.curve.structure import (
     CurveExplanation,
     FunctionExplanation,
     Structure,
@@ -26,8 +28,6 @@ from raphson.model.curves import (
     structure_of_function,
 )
 from raphson.model.families import Gaussian
-from raphson.model.least_squares import NonlinearModel
-from raphson.model.nonlinear import Finite, NonlinearPredictor, curve_derivatives
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 

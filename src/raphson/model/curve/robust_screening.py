@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.nonlinear import MANY
-from raphson.model.screening import Screen
+from raphson.model.curve.nonlinear import MANY
+from raphson.model.curve.screening import Screen
 
 ROUNDS = 6
 """Times that weights and conditionally linear parameters are found in turn."""

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raphson.model.dimensions import Dimensions
-from raphson.model.search import Ground, distinct, ends, search
-from raphson.model.waves import Phase, Wave, spectrum
+from raphson.model.curve.dimensions import Dimensions
+from raphson.model.curve.starts import Ground, distinct, ends, search
+from raphson.model.curve.waves import Phase, Wave, spectrum
 
 
 def ground(given, exponents=None, position=None, box=None, drawn=None) -> Ground:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from raphson.autodiff.trace import trace
-from raphson.model.waves import FREQUENCIES, spectrum, waves
+from raphson.model.curve.waves import FREQUENCIES, spectrum, waves
 
 CURVES = {
     "angular": (lambda w, ph, x: jnp.sin(w * x + ph), [(0, 1.0, 1)], [(1, 1.0)]),

@@ -1,4 +1,4 @@
-"""From a user's curve, an expression or a function, to the model of :mod:`raphson.model.least_squares`."""
+"""From a user's curve, an expression or a function, to the model of :mod:`raphson.model.curve.least_squares`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from raphson.autodiff.trace import trace
 from raphson.data.curves import Curve
 from raphson.data.messages import listing
 from raphson.errors import ModelError
-from raphson.model.curve_code import CurveCode
-from raphson.model.dimensions import Dimensions, dimensions
-from raphson.model.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
-from raphson.model.nonlinear import Derivatives, Exact, jax_function
+from raphson.model.curve.code import CurveCode
+from raphson.model.curve.dimensions import Dimensions, dimensions
+from raphson.model.curve.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
+from raphson.model.curve.nonlinear import Derivatives, Exact, jax_function
+from raphson.model.curve.waves import Phase, Wave, waves
 from raphson.model.parameters import Parameters
-from raphson.model.waves import Phase, Wave, waves
 
 
 @dataclass(frozen=True)

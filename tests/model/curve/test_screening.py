@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from raphson.data.curves import parse_curve
-from raphson.model.nonlinear import NonlinearPredictor, curve_derivatives
-from raphson.model.screening import ROWS, Screen
+from raphson.model.curve.nonlinear import NonlinearPredictor, curve_derivatives
+from raphson.model.curve.screening import ROWS, Screen
 
 CURVE = parse_curve("a*exp(-k*x) + b + c*log(m + x)", ["x"], "formula")
 NAMES = ("a", "k", "b", "c", "m")

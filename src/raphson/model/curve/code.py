@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from raphson.model.curve.rounding import AMPLIFIED, shaken
+from raphson.model.curve.turns import gaps_of
 from raphson.model.replay import with_limits
-from raphson.model.rounding import AMPLIFIED, shaken
-from raphson.model.turns import gaps_of
 
 
 class CurveCode:
