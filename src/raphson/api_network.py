@@ -26,7 +26,7 @@ from raphson.data import from_arrays, from_formula
 from raphson.errors import ConvergenceWarning, DataError, ModelError, check_choice, warn_user
 from raphson.execute import Executor
 from raphson.fit import Fit
-from raphson.model.network_model import NetworkModel
+from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
 from raphson.network_fit import NetworkFit
 from raphson.newton.estimate import Estimate
@@ -107,7 +107,7 @@ def network(
     activation : "relu", "tanh", "sigmoid", "softplus" or "identity".
     batch_norm : whether each hidden layer normalises its units over the batch (Ioffe and Szegedy 2015).
     residual : None, "additive" (x⁺ = x + μ) or "stacked" (x⁺ = [μ; x − μ]), around each hidden layer as wide as the
-        one before; see :mod:`raphson.model.network`.
+        one before; see :mod:`raphson.model.network.layers`.
     dropout : share of the hidden units that each training step leaves out.
     method : "sgd", "momentum", "rmsprop" or "adam"; or a second-order method such as "levenberg-marquardt",
         "gauss-newton" or "newton-cg", which reads all rows, with batch norm frozen and without dropout.

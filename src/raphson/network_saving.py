@@ -67,8 +67,8 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     """The Fit, of a `kind`, that :func:`write` described; every part of it is checked."""
     from raphson.data import Schema
     from raphson.model import families
-    from raphson.model.network import Network
-    from raphson.model.network_predictor import NetworkPredictor, Scale
+    from raphson.model.network.layers import Network
+    from raphson.model.network.predictor import NetworkPredictor, Scale
     from raphson.newton import path as steps
     from raphson.status import Status
 

@@ -8,8 +8,8 @@ import pytest
 import raphson as rp
 from raphson.errors import ConvergenceWarning, ModelError
 from raphson.model.families import Gaussian
-from raphson.model.linear_rows import LinearRows
-from raphson.model.network import Network
+from raphson.model.network.layers import Network
+from raphson.model.network.linear_rows import LinearRows
 from raphson.newton import first_order
 from raphson.newton.first_order import Descent, Sample, beginning, chunk_steps, train
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from raphson.model.families import Gaussian, NegativeBinomial
-from raphson.model.network import Network
+from raphson.model.network.layers import Network
 from raphson.newton.first_order import Descent, Sample, beginning, train
 
 rng = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from raphson.model.network import Network
+from raphson.model.network.layers import Network
 from raphson.report.network_summary import _layers
 
 

@@ -18,9 +18,9 @@ from raphson.data.blocks import Block, Passing
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
-from raphson.model.linear_rows import LinearRows
+from raphson.model.network.linear_rows import LinearRows
+from raphson.model.network.output_scale import output_scale
 from raphson.model.objective import Kind, Need, Objective
-from raphson.model.output_scale import output_scale
 from raphson.newton.first_order import RATES, Descent, Epoch, Sample, Structure, Trained, beginning, train
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, Step

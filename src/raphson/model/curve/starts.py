@@ -1,9 +1,9 @@
 """Where else to start a curve from: many points of every scale, screened by their sums of squares.
 
 What scale a parameter has follows from its dimension (:mod:`raphson.model.curve.dimensions`): a rate that of 1/x, a
-width that of the range of x, a position lies in that range. Points are drawn over several orders of magnitude about these
-scales and about the values that the user gave; then the best are crossed and varied, as differential evolution does
-(Storn and Price 1997, J. Global Optimization 11, 341). All are compared after projection, in batches.
+width that of the range of x, a position lies in that range. Points are drawn over several orders of magnitude about
+these scales and about the values that the user gave; then the best are crossed and varied, as differential evolution
+does (Storn and Price 1997, J. Global Optimization 11, 341). All are compared after projection, in batches.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raphson.model.families import Gaussian, Multinomial
-from raphson.model.output_scale import output_scale
+from raphson.model.network.output_scale import output_scale
 
 
 def test_the_output_scale_of_a_gaussian_response_is_its_mean_and_spread():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raphson.errors import ModelError
-from raphson.model.network import ACTIVATIONS, Layer, Network, activate
+from raphson.model.network.layers import ACTIVATIONS, Layer, Network, activate
 from raphson.numeric import x64
 
 

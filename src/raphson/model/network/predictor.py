@@ -16,7 +16,7 @@ import numpy as np
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
-from raphson.model.network import Network
+from raphson.model.network.layers import Network
 from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
 
@@ -123,7 +123,7 @@ class NetworkPredictor:
     Attributes
     ----------
     network : the structure.
-    state : running statistics and scale of the output; see :meth:`raphson.model.network.Network.state`.
+    state : running statistics and scale of the output; see :meth:`raphson.model.network.layers.Network.state`.
     scale : of the inputs.
     last_layer : whether :meth:`designs` are the derivatives by the output layer's weights alone.
 

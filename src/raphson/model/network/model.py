@@ -17,10 +17,10 @@ from raphson.model.base import Layered, Model, check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.network import Network
-from raphson.model.network_predictor import NetworkPredictor, Scale, with_constant
+from raphson.model.network.layers import Network
+from raphson.model.network.output_scale import output_scale
+from raphson.model.network.predictor import NetworkPredictor, Scale, with_constant
 from raphson.model.objective import Evaluation, Need, Objective
-from raphson.model.output_scale import output_scale
 from raphson.model.rows import block_rows
 from raphson.numeric import x64
 

@@ -5,8 +5,8 @@ import pytest
 
 from raphson.data.blocks import make_blocks
 from raphson.errors import ModelError
-from raphson.model.network import Network
-from raphson.model.network_predictor import NetworkPredictor, Scale
+from raphson.model.network.layers import Network
+from raphson.model.network.predictor import NetworkPredictor, Scale
 
 X = np.random.default_rng(0).normal(size=(7, 2))
 
