@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from raphson.data.parquet import stream
     from raphson.fit import Fit
     from raphson.loading import load
-    from raphson.model import densities, families
+    from raphson.model import families
+    from raphson.model.likelihood import densities
     from raphson.simulation import simulate_coverage
 
 _WHERE = {
@@ -41,7 +42,7 @@ _WHERE = {
     "nls": ("raphson.api_nls", "nls"),
     "network": ("raphson.api_network", "network"),
     "compare": ("raphson.api_compare", "compare"),
-    "densities": ("raphson.model.densities", None),
+    "densities": ("raphson.model.likelihood.densities", None),
     "Fit": ("raphson.fit", "Fit"),
     "load": ("raphson.loading", "load"),
     "anova": ("raphson.comparing", "anova"),

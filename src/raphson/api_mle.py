@@ -24,8 +24,8 @@ from raphson.execute import Executor
 from raphson.likelihood_fit import LikelihoodFit
 from raphson.likelihood_review import check_start, explained, reviewed
 from raphson.model.bias import check_bias
-from raphson.model.densities.ready import Ready, resolve
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
+from raphson.model.likelihood.densities.ready import Ready, resolve
 from raphson.model.likelihood.general import general_model
 from raphson.uncertainty import INFORMATION
 
@@ -71,7 +71,7 @@ def mle(
     Parameters
     ----------
     logpdf : a function in ``jax.numpy``, which sees one row at a time and returns one number; or the name of a ready
-        density (see :mod:`raphson.model.densities`), whose parameters without a formula are constants.
+        density (see :mod:`raphson.model.likelihood.densities`), whose parameters without a formula are constants.
     formulas : a formula for each parameter of the density; that with the response says what is modelled. In the
         general form the data stand here.
     data : data frame (pandas, polars, Arrow), dict of columns, or the path of a CSV, TSV, Parquet or Arrow file; in

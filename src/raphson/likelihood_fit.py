@@ -14,7 +14,7 @@ from raphson.data.formula import updated
 from raphson.errors import ModelError
 from raphson.fit import Fit
 from raphson.inference import delta, intervals
-from raphson.model.densities.ready import DENSITIES
+from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.distribution import levels_of, tabulate
 from raphson.predicting_likelihoods import (
     Predicted,

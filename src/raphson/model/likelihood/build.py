@@ -16,8 +16,8 @@ from raphson.data.several import PartsSchema, SeveralData
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
-from raphson.model.densities.ready import DENSITIES, Ready
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
+from raphson.model.likelihood.densities.ready import DENSITIES, Ready
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.penalty import penalty_matrix

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model.densities.ready import DENSITIES
+from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import COMPLETE
 from raphson.model.likelihood.modes import modes
 from raphson.model.likelihood.row_densities import COUNTS, LINE, NODES, POSITIVE, UNIT, RowDensities, Support

@@ -7,7 +7,7 @@ from typing import Any
 from raphson.data.columns import RowSchema
 from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
-from raphson.model.densities.ready import DENSITIES
+from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.family import LikelihoodFamily
 
 

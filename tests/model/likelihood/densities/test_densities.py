@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raphson.errors import DataError, ModelError
-from raphson.model import densities
+from raphson.model.likelihood import densities
 from raphson.numeric import x64
 
 M = mp.mpf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from raphson.model.densities.continuous import LOG_SQRT_2PI
+from raphson.model.likelihood.densities.continuous import LOG_SQRT_2PI
 from raphson.special.elementary import Array, log_ndtr
 from raphson.special.incomplete import log_gamma_kernel, log_gammaincc
 

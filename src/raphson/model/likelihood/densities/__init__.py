@@ -12,17 +12,17 @@ density with every constant in it.
 
 from __future__ import annotations
 
-from raphson.model.densities.continuous import beta, student_t, tobit
-from raphson.model.densities.counts import (
+from raphson.model.likelihood.densities.continuous import beta, student_t, tobit
+from raphson.model.likelihood.densities.counts import (
     beta_binomial,
     hurdle_negative_binomial,
     hurdle_poisson,
     zero_inflated_negative_binomial,
     zero_inflated_poisson,
 )
-from raphson.model.densities.ordered import ordered_logit, ordered_probit
-from raphson.model.densities.ready import DENSITIES, Ready, resolve
-from raphson.model.densities.survival import gamma, lognormal, weibull
+from raphson.model.likelihood.densities.ordered import ordered_logit, ordered_probit
+from raphson.model.likelihood.densities.ready import DENSITIES, Ready, resolve
+from raphson.model.likelihood.densities.survival import gamma, lognormal, weibull
 
 __all__ = [
     "DENSITIES",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import DataError, ModelError
-from raphson.model.densities import continuous, counts, ordered, survival
+from raphson.model.likelihood.densities import continuous, counts, ordered, survival
 
 Start = Callable[[np.ndarray, dict[str, np.ndarray]], "list[float]"]
 """From the response and the other columns to a constant for each predictor."""
