@@ -23,7 +23,7 @@ from raphson.errors import ConvergenceError, DataError, ModelError, check_choice
 from raphson.execute import Executor
 from raphson.likelihood_fit import LikelihoodFit
 from raphson.likelihood_review import check_start, explained, reviewed
-from raphson.model.bias import check_bias
+from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
 from raphson.model.likelihood.densities.ready import Ready, resolve
 from raphson.model.likelihood.general import general_model

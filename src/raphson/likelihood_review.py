@@ -13,7 +13,7 @@ from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.runaway import SINGULAR
 from raphson.model.objective import Need
-from raphson.model.replay import apply
+from raphson.model.replay.replay import apply
 from raphson.newton.estimate import Estimate
 from raphson.numeric import x64
 from raphson.status import Status

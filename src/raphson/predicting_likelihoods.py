@@ -17,7 +17,7 @@ from raphson.inference.functions import Params
 from raphson.model.likelihood.distribution import Tabulated, quantiles
 from raphson.model.likelihood.general import trace_likelihood
 from raphson.model.likelihood.parameters import Parameters
-from raphson.model.replay import accurate
+from raphson.model.replay.replay import accurate
 from raphson.numeric import x64
 
 if TYPE_CHECKING:

@@ -230,7 +230,7 @@ def checked_inputs(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:
-    from raphson.model.bias import BIAS
+    from raphson.model.bias.reduction import BIAS
     from raphson.newton.methods import METHODS
     from raphson.uncertainty import COVARIANCES, INFORMATION
 

@@ -16,7 +16,7 @@ from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.errors import check_choice
 from raphson.execute import Executor, serial
-from raphson.model.bias import reduced
+from raphson.model.bias.reduction import reduced
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
 from raphson.model.predictor import Predictor

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from raphson.errors import visible
-from raphson.model.bias import described
+from raphson.model.bias.reduction import described
 from raphson.report import numbers
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from raphson.model.curve.rounding import AMPLIFIED, shaken
 from raphson.model.curve.turns import gaps_of
-from raphson.model.replay import with_limits
+from raphson.model.replay.replay import with_limits
 
 
 class CurveCode:

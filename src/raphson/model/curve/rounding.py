@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from raphson.autodiff.trace import walk
-from raphson.model.replay import apply
+from raphson.model.replay.replay import apply
 
 SHAKEN = 2.0**-44
 """Relative size of the errors that are put in."""

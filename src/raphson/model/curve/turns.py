@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raphson.autodiff.trace import walk
-from raphson.model.replay import apply
+from raphson.model.replay.replay import apply
 
 PAIRS = frozenset(["max", "min", "lt", "le", "gt", "ge"])
 

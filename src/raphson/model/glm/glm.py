@@ -19,7 +19,7 @@ from raphson.data.matrix import dense, matvec
 from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
-from raphson.model.bias import check_bias
+from raphson.model.bias.reduction import check_bias
 from raphson.model.families import resolve
 from raphson.model.glm.edge_remarks import edge_remarks
 from raphson.model.glm.separating_rows import ClassRows, Rows, SignedRows

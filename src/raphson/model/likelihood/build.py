@@ -22,7 +22,7 @@ from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compi
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
-from raphson.model.replay import accurate
+from raphson.model.replay.replay import accurate
 from raphson.numeric import x64
 
 

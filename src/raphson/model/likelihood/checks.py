@@ -15,7 +15,7 @@ import numpy as np
 from raphson.autodiff.trace import CUSTOM, readable_errors, source_of, walk
 from raphson.errors import ModelError
 from raphson.model.likelihood.parameters import Parameters
-from raphson.model.replay import operate
+from raphson.model.replay.replay import operate
 from raphson.numeric import x64
 
 

@@ -26,7 +26,7 @@ from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, 
 from raphson.model.likelihood.parameters import Parameters
 from raphson.model.likelihood.predictors import Cut, cut
 from raphson.model.penalty import penalty_matrix
-from raphson.model.replay import accurate
+from raphson.model.replay.replay import accurate
 from raphson.numeric import anchor, x64
 
 AGREEMENT = 1e-9

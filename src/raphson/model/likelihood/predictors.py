@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.replay import Replaced, numbered, operate, replaced, run
+from raphson.model.replay.replay import Replaced, numbered, operate, replaced, run
 
 DATA, AFFINE, NONLINEAR = "data", "affine", "nonlinear"
 

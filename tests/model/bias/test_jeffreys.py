@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.model.jeffreys import _by_differences, _slopes
+from raphson.model.bias.jeffreys import _by_differences, _slopes
 from raphson.model.objective import Need
 
 FAMILIES = {

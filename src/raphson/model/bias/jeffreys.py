@@ -29,7 +29,7 @@ from raphson.data.blocks import Block
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
-from raphson.model.biased import Biased
+from raphson.model.bias.objective import Biased
 from raphson.model.objective import Evaluation, Gram, Kind, Need
 from raphson.model.rows import block_rows
 from raphson.numeric import anchor, x64

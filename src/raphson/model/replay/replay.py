@@ -5,7 +5,7 @@ derivatives in its shapes, ``gammainc`` and ``gammaincc`` no second ones; second
 ``expit``, ``softplus`` and ``log_sigmoid`` keep two digits at 30, those of ``erfcx`` eight at 100. All were held
 against mpmath, with gammaln, digamma, polygamma, ndtri, erfc, i0e, i1e, xlogy, expi and zeta, which are good as they
 are. Powers, logarithms and quotients that may meet a 0 or an infinity which no parameter moves have the derivatives of
-:mod:`raphson.model.powers`.
+:mod:`raphson.model.replay.powers`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from raphson.autodiff.trace import CUSTOM, closed, operation_name, walk
 from raphson.errors import warn_user
-from raphson.model.still import Marks, still_operations
+from raphson.model.replay.still import Marks, still_operations
 
 Visit = Callable[[Any, list[Any], Any], Sequence[Any]]
 
@@ -136,7 +136,7 @@ class Replaced:
     Attributes
     ----------
     betaln : as :func:`betaln_calls` finds them.
-    still : as :func:`raphson.model.still.still_operations` finds them.
+    still : as :func:`raphson.model.replay.still.still_operations` finds them.
     """
 
     betaln: dict[int, int]
@@ -211,7 +211,7 @@ def _run_still(jaxpr: Any, inputs: Sequence[Any], marks: Marks) -> list[Any]:
 
 def _still(equation: Any, inputs: list[Any], mark: Any) -> list[Any]:
     """The results of one operation that may meet a 0 which no parameter moves."""
-    from raphson.model import powers
+    from raphson.model.replay import powers
 
     name, p = equation.primitive.name, equation.params
     if name in _CONTROLLED:

@@ -2,8 +2,8 @@
 
 At x = 0 the base x/c of a power is 0 whatever c is, and so is that of (1 − exp(−k x))^p. What is followed through the
 operations is whether a value may, in some row, be *still*: the same whatever the parameters are; and whether it may be
-0 there, or infinite. Such operations are done by the functions of :mod:`raphson.model.powers`. All others, such as
-K + x under a division or a power of a parameter alone, are left as they are: where a parameter runs into the edge of
+0 there, or infinite. Such operations are done by the functions of :mod:`raphson.model.replay.powers`. All others, such
+as K + x under a division or a power of a parameter alone, are left as they are: where a parameter runs into the edge of
 what a curve is defined for, its derivative is not finite, and the iteration turns back.
 """
 

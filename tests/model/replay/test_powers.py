@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from raphson.model import powers
-from raphson.model.replay import with_limits
+from raphson.model.replay import powers
+from raphson.model.replay.replay import with_limits
 from raphson.numeric import x64
 
 POWERS = {

@@ -15,7 +15,7 @@ import pytest
 
 import raphson as rp
 from raphson.model.likelihood.build import fingerprint, remembered
-from raphson.model.replay import accurate, betaln_calls
+from raphson.model.replay.replay import accurate, betaln_calls
 from raphson.numeric import x64
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from raphson.data.blocks import Block
 from raphson.data.matrix import dense
 from raphson.execute import sum_blocks
-from raphson.model.biased import Biased
+from raphson.model.bias.objective import Biased
 from raphson.model.objective import Evaluation, Need
 from raphson.model.rows import block_rows
 

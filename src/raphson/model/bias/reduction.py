@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from raphson.errors import ModelError
-from raphson.model.adjusted_scores import AdjustedScores
-from raphson.model.biased import Biased
-from raphson.model.jeffreys import JeffreysPenalised
+from raphson.model.bias.adjusted_scores import AdjustedScores
+from raphson.model.bias.jeffreys import JeffreysPenalised
+from raphson.model.bias.objective import Biased
 from raphson.model.objective import Kind, Objective
 
 BIAS = (None, "firth", "jeffreys")

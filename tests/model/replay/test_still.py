@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from raphson.autodiff.trace import CUSTOM, trace, walk
-from raphson.model.still import still_operations
+from raphson.model.replay.still import still_operations
 
 
 def names(function: Any, parameters: int) -> list[str]:

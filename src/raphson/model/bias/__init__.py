@@ -1,0 +1,1 @@
+"""Reducing the bias of maximum likelihood."""
