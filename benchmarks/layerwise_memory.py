@@ -25,7 +25,7 @@ import raphson as rp
 from raphson.autodiff import backpropagate
 from raphson.model.families import Gaussian
 from raphson.model.network.layers import Network
-from raphson.newton.first_order import Descent, Sample, beginning, train
+from raphson.newton.training.first_order import Descent, Sample, beginning, train
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=({ROWS}, {WIDTH})), rng.normal(size={ROWS})
 def peak():

@@ -21,10 +21,10 @@ RAPHSON = (
     DATA
     + """
 import jax.numpy as jnp
-from raphson.newton import batch
+from raphson.newton.many import problems
 def decay(theta, data, shared): return theta[0] * jnp.exp(-theta[1] * shared["x"]) + theta[2]
 def work(_):
-    found = batch.solve(batch.least_squares(decay), start, {"y": y}, {"x": x})
+    found = problems.solve(problems.least_squares(decay), start, {"y": y}, {"x": x})
     found.covariance()
     return found
 def answer(found): return found.theta[:100].ravel()

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from raphson import checkpoint as checkpoints
 from raphson.arguments import (
     count,
     dispersion_rule,
@@ -30,7 +29,11 @@ from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
 from raphson.network_fit import NetworkFit
 from raphson.newton.estimate import Estimate
-from raphson.newton.first_order import (
+from raphson.newton.maximize import Result
+from raphson.newton.methods import resolve_method
+from raphson.newton.path import Path, Step
+from raphson.newton.training import checkpoint as checkpoints
+from raphson.newton.training.first_order import (
     RATES,
     SCHEDULES,
     Descent,
@@ -41,9 +44,6 @@ from raphson.newton.first_order import (
     beginning,
     train,
 )
-from raphson.newton.maximize import Result
-from raphson.newton.methods import resolve_method
-from raphson.newton.path import Path, Step
 from raphson.status import Status
 
 UPDATES = ("whole", "layerwise")

@@ -15,9 +15,9 @@ from raphson.many import Fits
 from raphson.model.curve.code import CurveCode
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import ReadCurve, nonlinear_model, one_curve
-from raphson.newton import batch
-from raphson.newton.batch import Solutions
 from raphson.newton.estimate import Options, estimate
+from raphson.newton.many import problems
+from raphson.newton.many.problems import Solutions
 from raphson.newton.methods import resolve_method
 
 POOLED = 16
@@ -129,7 +129,7 @@ def _solve(
 ) -> Solutions:
     assert read.by is not None
     derivatives: Any = read.predictor.derivatives
-    problem = batch.least_squares(_curve(derivatives.code))
+    problem = problems.least_squares(_curve(derivatives.code))
     shared = {"constants": derivatives.constants, "x": None if read.predictor.by_row else read.data.X}
     y = np.asarray(read.data.response.values, dtype=float)
     weights = np.ones(len(y)) if read.data.weights is None else read.data.weights
@@ -139,7 +139,7 @@ def _solve(
         data = {"y": y.reshape(shape), "weight": weights.reshape(shape)}
         if only is not None:
             data, start = {name: values[only] for name, values in data.items()}, start[only]
-        return batch.solve(problem, start, data, shared, **keywords)
+        return problems.solve(problem, start, data, shared, **keywords)
     codes, X = read.by, np.asarray(read.data.X)
     if only is not None:
         kept = np.isin(codes, only)
@@ -147,9 +147,9 @@ def _solve(
         start = start[only]
     columns = {f"x{k}": column for k, column in enumerate(X.T)} | {"y": y, "weight": weights}
     parts: list[tuple[np.ndarray, Solutions]] = []
-    for groups, padded in batch.stacked(codes, columns):
+    for groups, padded in problems.stacked(codes, columns):
         x = np.stack([padded.pop(f"x{k}") for k in range(X.shape[1])], axis=1) if X.shape[1] else None
-        parts.append((groups, batch.solve(problem, start[groups], padded | {"x": x}, shared, **keywords)))
+        parts.append((groups, problems.solve(problem, start[groups], padded | {"x": x}, shared, **keywords)))
     whole = parts[0][1]
     if len(parts) == 1:
         return whole

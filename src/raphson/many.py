@@ -11,7 +11,7 @@ import numpy as np
 from raphson.errors import DataError
 from raphson.inference import intervals
 from raphson.model.glm.glm import PERFECT
-from raphson.newton.batch import Solutions
+from raphson.newton.many.problems import Solutions
 from raphson.status import Status
 
 if TYPE_CHECKING:

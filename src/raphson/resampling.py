@@ -1,10 +1,10 @@
 """The bootstrap: a fit's sampling distribution, from refits to resampled rows, clusters or simulated responses.
 
 Models are refitted in batches: with linear predictors, GLMs and likelihoods alike, by matrix products over all
-replicates of a chunk, curves by compiled derivatives at many parameters at once (:mod:`raphson.newton.replicates`).
-Fits with bounds, ``bias="firth"`` or finite differences are refitted one replicate after another, from the estimate.
-Replicates that the batch cannot fit are fitted alone, which tells why. Estimates that are infinite count as such in the
-intervals; failed replicates are left out of them. Both are told of.
+replicates of a chunk, curves by compiled derivatives at many parameters at once
+(:mod:`raphson.newton.many.replicates`). Fits with bounds, ``bias="firth"`` or finite differences are refitted one
+replicate after another, from the estimate. Replicates that the batch cannot fit are fitted alone, which tells why.
+Estimates that are infinite count as such in the intervals; failed replicates are left out of them. Both are told of.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from raphson.inference.hypotheses import Test
 from raphson.inference.influence import dfbeta
 from raphson.model.base import Model, RowTable
 from raphson.model.replicates import CommonRows
-from raphson.newton import replicates
-from raphson.newton.batch import inverses
 from raphson.newton.estimate import Estimate, Options, estimate
+from raphson.newton.many import replicates
+from raphson.newton.many.problems import inverses
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.numeric import one_blas_thread
 from raphson.status import Status

@@ -1,0 +1,1 @@
+"""Models with their data: what the iteration climbs and the Fit reads."""

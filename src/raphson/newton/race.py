@@ -16,7 +16,7 @@ from raphson.model.objective import Evaluation, Kind, Need
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import Step
-from raphson.newton.stochastic import BATCH_ROWS, descend
+from raphson.newton.training.stochastic import BATCH_ROWS, descend
 
 DOES_NOT_APPLY = "does not apply"
 """How a method ended that the model has no use for."""

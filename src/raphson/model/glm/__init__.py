@@ -1,0 +1,1 @@
+"""Generalised linear models, in memory and streamed, and maxima at infinity."""

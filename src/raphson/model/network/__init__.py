@@ -1,0 +1,1 @@
+"""Networks: predictors made of layers."""

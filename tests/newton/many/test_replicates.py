@@ -7,7 +7,7 @@ import pytest
 
 from raphson.api import glm
 from raphson.model.families import Binomial, Gamma
-from raphson.newton.replicates import change, information_slopes, refit
+from raphson.newton.many.replicates import change, information_slopes, refit
 from raphson.resampling import Refitting, resampled
 
 
@@ -79,7 +79,7 @@ def test_each_information_has_slopes_of_its_own():
 def test_many_parameters_have_no_slopes(monkeypatch):
     X, y = simulated("poisson")
     refitting = Refitting.of(glm(y, X, family="poisson"))
-    monkeypatch.setattr("raphson.newton.replicates.MOST_SLOPES", 3)
+    monkeypatch.setattr("raphson.newton.many.replicates.MOST_SLOPES", 3)
     arguments = refitting.model.replicates, refitting.start, y, np.ones(len(y)), None, "expected"
     assert information_slopes(*arguments) is None
     counts = resampled(np.random.default_rng(1), len(y), 20)

@@ -21,11 +21,11 @@ from raphson.execute import sum_blocks
 from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
 from raphson.model.objective import Kind, Need, Objective
-from raphson.newton.first_order import RATES, Descent, Epoch, Sample, Structure, Trained, beginning, train
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, Step
 from raphson.newton.solve import direction
-from raphson.newton.streaming import PassingRows
+from raphson.newton.training.first_order import RATES, Descent, Epoch, Sample, Structure, Trained, beginning, train
+from raphson.newton.training.streaming import PassingRows
 from raphson.status import Status
 
 BATCH_ROWS = 32

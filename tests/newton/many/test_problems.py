@@ -14,7 +14,7 @@ import pytest
 
 from raphson.errors import ModelError
 from raphson.execute import serial, threads
-from raphson.newton import batch
+from raphson.newton.many import problems
 from raphson.status import Status
 
 X = np.linspace(0.0, 5.0, 30)
@@ -34,7 +34,7 @@ def simulated(count, noise=0.05, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     truth, y = simulated(100)
-    return truth, y, batch.solve(batch.least_squares(decay), np.ones(3), {"y": y}, {"x": X})
+    return truth, y, problems.solve(problems.least_squares(decay), np.ones(3), {"y": y}, {"x": X})
 
 
 def test_it_finds_what_scipy_finds(fitted):
@@ -66,12 +66,12 @@ def test_the_score_vanishes_and_the_observed_information_is_its_derivative(fitte
 
 def test_a_problem_ends_the_same_whatever_is_solved_beside_it(fitted):
     _, y, found = fitted
-    kind = batch.least_squares(decay)
+    kind = problems.least_squares(decay)
     # other neighbours in chunks of the same size, another order, another executor
     order = np.random.default_rng(1).permutation(100)[:70]
-    other = batch.solve(kind, np.ones(3), {"y": y[order]}, {"x": X}, executor=serial())
+    other = problems.solve(kind, np.ones(3), {"y": y[order]}, {"x": X}, executor=serial())
     np.testing.assert_array_equal(other.theta, found.theta[order])
-    again = batch.solve(kind, np.ones(3), {"y": y}, {"x": X}, executor=threads(2))
+    again = problems.solve(kind, np.ones(3), {"y": y}, {"x": X}, executor=threads(2))
     np.testing.assert_array_equal(again.theta, found.theta)
 
 
@@ -86,7 +86,7 @@ def test_the_certified_digits_are_reached_from_both_starts(name, correct_digits)
 
     shared = {"x": np.array(case["x"][0]), "y": np.array(case["y"])}
     starts = np.array([case["start1"], case["start2"]], dtype=float)
-    found = batch.solve(batch.least_squares(curve), starts, None, shared)
+    found = problems.solve(problems.least_squares(curve), starts, None, shared)
     assert found.converged.all()
     for theta, V in zip(found.theta, found.covariance(), strict=True):
         assert correct_digits(theta, case["polished"]["params"]) > 10
@@ -96,7 +96,7 @@ def test_the_certified_digits_are_reached_from_both_starts(name, correct_digits)
 def test_bounds_hold_what_pushes_against_them(fitted):
     _, y, free = fitted
     upper = np.array([np.inf, np.inf, 0.3])
-    found = batch.solve(batch.least_squares(decay), np.array([1.0, 1.0, 0.1]), {"y": y}, {"x": X}, upper=upper)
+    found = problems.solve(problems.least_squares(decay), np.array([1.0, 1.0, 0.1]), {"y": y}, {"x": X}, upper=upper)
     assert found.converged.all()
     assert (found.theta[:, 2] <= 0.3).all()
     inside = free.theta[:, 2] < 0.29
@@ -110,7 +110,7 @@ def test_a_parameter_whose_bounds_are_equal_stays():
     low = np.full((10, 3), -np.inf)
     high = -low
     low[:, 2] = high[:, 2] = truth[:, 2]
-    found = batch.solve(batch.least_squares(decay), truth, {"y": y}, {"x": X}, lower=low, upper=high)
+    found = problems.solve(problems.least_squares(decay), truth, {"y": y}, {"x": X}, lower=low, upper=high)
     assert found.converged.all()
     np.testing.assert_array_equal(found.theta[:, 2], truth[:, 2])
     value = -0.5 * np.sum((y - truth[:, :1] * np.exp(-truth[:, 1:2] * X) - truth[:, 2:]) ** 2, axis=1)
@@ -123,17 +123,17 @@ def test_each_problem_has_its_own_status():
     y[2] = 0.0  # nothing for the rate to explain once the amplitude is 0
     start = np.ones((5, 3))
     start[3] = [0.0, 1.0, 0.0]
-    found = batch.solve(batch.least_squares(decay), start, {"y": y}, {"x": X})
+    found = problems.solve(problems.least_squares(decay), start, {"y": y}, {"x": X})
     assert found.status[1] is Status.NOT_FINITE
     assert not found.status[2].converged or found.value[2] > -1e-20
     assert found.converged[[0, 4]].all()
-    alone = batch.solve(batch.least_squares(decay), np.ones((1, 3)), {"y": y[4:]}, {"x": X})
+    alone = problems.solve(problems.least_squares(decay), np.ones((1, 3)), {"y": y[4:]}, {"x": X})
     np.testing.assert_allclose(found.theta[4], alone.theta[0], rtol=1e-12)
 
 
 def test_running_out_of_steps_is_no_success():
     _, y = simulated(4)
-    found = batch.solve(batch.least_squares(decay), np.ones(3), {"y": y}, {"x": X}, max_iter=2)
+    found = problems.solve(problems.least_squares(decay), np.ones(3), {"y": y}, {"x": X}, max_iter=2)
     assert set(found.status) == {Status.STEP_LIMIT}
 
 
@@ -141,7 +141,7 @@ def test_an_undetermined_combination_is_singular():
     def double(theta, data, shared):
         return theta[0] + theta[1] + 0.0 * shared["x"]
 
-    found = batch.solve(batch.least_squares(double), np.ones(2), {"y": simulated(3)[1]}, {"x": X})
+    found = problems.solve(problems.least_squares(double), np.ones(2), {"y": simulated(3)[1]}, {"x": X})
     assert not found.converged.any()
     assert np.isnan(found.covariance()).all()
 
@@ -154,7 +154,7 @@ def test_a_likelihood_with_its_own_score_and_information():
         return data["y"] * theta[0] - mu, (data["y"] - mu)[None], mu[None, None]
 
     y = np.array([1.0, 4.0, 100.0, 0.3])
-    found = batch.solve(batch.Traced(evaluate), np.zeros(1), {"y": y})
+    found = problems.solve(problems.Traced(evaluate), np.zeros(1), {"y": y})
     np.testing.assert_allclose(found.theta[:, 0], np.log(y), rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(found.covariance()[:, 0, 0], 1 / y, rtol=1e-13)
 
@@ -168,12 +168,12 @@ def test_weights_and_padding_are_left_out():
     def curve(theta, data, shared):
         return theta[0] * jnp.exp(-theta[1] * data["x"]) + theta[2]
 
-    kind = batch.least_squares(curve)
-    for groups, padded in batch.stacked(codes[keep], columns):
-        found = batch.solve(kind, np.ones(3), padded)
+    kind = problems.least_squares(curve)
+    for groups, padded in problems.stacked(codes[keep], columns):
+        found = problems.solve(kind, np.ones(3), padded)
         for i, group in enumerate(groups):
             here = keep[codes == group]
-            alone = batch.solve(kind, np.ones((1, 3)), {"y": y[group][here][None], "x": X[here][None]})
+            alone = problems.solve(kind, np.ones((1, 3)), {"y": y[group][here][None], "x": X[here][None]})
             np.testing.assert_allclose(found.theta[i], alone.theta[0], rtol=1e-11)
             np.testing.assert_allclose(found.dispersion[i], alone.dispersion[0], rtol=1e-11)
 
@@ -184,7 +184,7 @@ def test_groups_of_many_sizes_need_few_lengths():
     codes = rng.permutation(codes)
     values = rng.normal(size=len(codes))
     seen, lengths = np.zeros(40), []
-    for groups, columns in batch.stacked(codes, {"v": values}):
+    for groups, columns in problems.stacked(codes, {"v": values}):
         lengths.append(columns["v"].shape[1])
         seen[groups] = (columns["v"] * columns["weight"]).sum(axis=1)
     np.testing.assert_allclose(seen, np.bincount(codes, values))
@@ -198,12 +198,14 @@ def test_a_second_batch_compiles_nothing():
         count[0] += event == "/jax/core/compile/backend_compile_duration"
 
     _, y = simulated(90)
-    kind = batch.least_squares(decay)
-    batch.solve(kind, np.ones(3), {"y": y}, {"x": X})
+    kind = problems.least_squares(decay)
+    problems.solve(kind, np.ones(3), {"y": y}, {"x": X})
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
-        batch.solve(kind, np.full(3, 0.9), {"y": y[:80]}, {"x": X})
-        batch.solve(batch.least_squares(decay), np.ones(3), {"y": y}, {"x": X}, upper=np.full(3, 9.0), max_iter=50)
+        problems.solve(kind, np.full(3, 0.9), {"y": y[:80]}, {"x": X})
+        problems.solve(
+            problems.least_squares(decay), np.ones(3), {"y": y}, {"x": X}, upper=np.full(3, 9.0), max_iter=50
+        )
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert count[0] == 0
@@ -213,7 +215,7 @@ def test_compiled_code_goes_with_the_function():
     def curve(theta, data, shared):
         return theta[0] + 0.0 * data["y"]
 
-    batch.solve(batch.least_squares(curve), np.zeros(1), {"y": np.ones((2, 3))})
+    problems.solve(problems.least_squares(curve), np.zeros(1), {"y": np.ones((2, 3))})
     watched = weakref.ref(curve)
     del curve
     gc.collect()
@@ -222,7 +224,7 @@ def test_compiled_code_goes_with_the_function():
 
 def test_numbers_of_problems_must_agree():
     with pytest.raises(ModelError, match="one row for each of 4 problems"):
-        batch.solve(batch.least_squares(decay), np.ones((3, 3)), {"y": np.ones((4, 30))}, {"x": X})
+        problems.solve(problems.least_squares(decay), np.ones((3, 3)), {"y": np.ones((4, 30))}, {"x": X})
 
 
 def test_inverses_of_definite_matrices_alone():
@@ -233,7 +235,7 @@ def test_inverses_of_definite_matrices_alone():
     M[2] += np.nan
     M[3, 1] = M[3, 0] * 1e8
     M[3, :, 1] = M[3, :, 0] * 1e8
-    V = batch.inverses(M, np.ones((6, 4), dtype=bool))
+    V = problems.inverses(M, np.ones((6, 4), dtype=bool))
     assert np.isnan(V[[1, 2, 3]]).all()
     for i in (0, 4, 5):
         np.testing.assert_allclose(
@@ -244,5 +246,5 @@ def test_inverses_of_definite_matrices_alone():
 def test_an_inverse_of_nearly_dependent_columns_is_given():
     near = 1.0 - 1e-9  # the determinant does not tell that the smallest eigenvalue, 1e-9, is above the tolerance
     M = np.full((1, 12, 12), near) + (1.0 - near) * np.eye(12)
-    V = batch.inverses(M, np.ones((1, 12), dtype=bool))
+    V = problems.inverses(M, np.ones((1, 12), dtype=bool))
     np.testing.assert_allclose(V[0] @ M[0], np.eye(12), atol=1e-6)

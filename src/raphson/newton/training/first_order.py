@@ -423,7 +423,7 @@ def train(
     with x64():
         run = _compiled(structure, descent.rule)
         if descent.update == "layerwise":
-            from raphson.newton.layerwise import layerwise
+            from raphson.newton.training.layerwise import layerwise
 
             run = layerwise(structure, descent.rule)  # type: ignore[arg-type]
         family = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=descent.dtype), family)

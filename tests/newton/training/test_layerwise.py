@@ -6,7 +6,7 @@ import pytest
 
 from raphson.model.families import Gaussian, NegativeBinomial
 from raphson.model.network.layers import Network
-from raphson.newton.first_order import Descent, Sample, beginning, train
+from raphson.newton.training.first_order import Descent, Sample, beginning, train
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(64, 3))

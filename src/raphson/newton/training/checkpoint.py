@@ -15,7 +15,7 @@ import numpy as np
 
 from raphson.errors import DataError
 from raphson.files import written_whole
-from raphson.newton.first_order import Epoch, Snapshot
+from raphson.newton.training.first_order import Epoch, Snapshot
 
 FORMAT = "raphson training"
 MOST_TEXT, HEADER = 2**28, 2**14

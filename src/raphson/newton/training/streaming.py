@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.data.blocks import Block, Passing
 from raphson.data.matrix import dense
-from raphson.newton.first_order import Chunk, chunk_steps
+from raphson.newton.training.first_order import Chunk, chunk_steps
 
 
 class PassingRows:

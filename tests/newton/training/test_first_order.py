@@ -10,8 +10,8 @@ from raphson.errors import ConvergenceWarning, ModelError
 from raphson.model.families import Gaussian
 from raphson.model.network.layers import Network
 from raphson.model.network.linear_rows import LinearRows
-from raphson.newton import first_order
-from raphson.newton.first_order import Descent, Sample, beginning, chunk_steps, train
+from raphson.newton.training import first_order
+from raphson.newton.training.first_order import Descent, Sample, beginning, chunk_steps, train
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(96, 2))

@@ -1,0 +1,1 @@
+"""Many problems of one kind, side by side."""

@@ -1,0 +1,1 @@
+"""First-order methods, batches and epochs, and training kept on disk."""
