@@ -190,7 +190,7 @@ def test_a_saved_network_predicts_the_same(gaussian, tmp_path):
 
 
 def test_a_damaged_file_is_refused(gaussian, tmp_path):
-    from raphson import saving
+    from raphson.fit import saving
 
     path = tmp_path / "fit.json"
     gaussian.save(path)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from raphson.api_mle import mle
     from raphson.api_network import network
     from raphson.api_nls import nls
-    from raphson.comparing import anova
     from raphson.data.parquet import stream
-    from raphson.fit import Fit
+    from raphson.fit.anova import anova
+    from raphson.fit.fit import Fit
     from raphson.loading import load
     from raphson.model import families
     from raphson.model.likelihood import densities
@@ -43,9 +43,9 @@ _WHERE = {
     "network": ("raphson.api_network", "network"),
     "compare": ("raphson.api_compare", "compare"),
     "densities": ("raphson.model.likelihood.densities", None),
-    "Fit": ("raphson.fit", "Fit"),
+    "Fit": ("raphson.fit.fit", "Fit"),
     "load": ("raphson.loading", "load"),
-    "anova": ("raphson.comparing", "anova"),
+    "anova": ("raphson.fit.anova", "anova"),
     "sklearn": ("raphson.sklearn", None),
     "stream": ("raphson.data.parquet", "stream"),
     "simulate_coverage": ("raphson.simulation", "simulate_coverage"),

@@ -18,11 +18,11 @@ from raphson.arguments import (
 from raphson.data import from_arrays, from_formula, from_stream, streamed
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
+from raphson.fit.uncertainty import INFORMATION
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.glm.streamed import StreamedModel
 from raphson.newton.methods import Method, resolve_method
-from raphson.uncertainty import INFORMATION
 
 
 def glm(

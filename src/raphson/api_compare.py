@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.arguments import count, positive, start_vector
 from raphson.errors import ModelError
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.race import distances, race, yardstick

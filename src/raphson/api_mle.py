@@ -21,13 +21,13 @@ from raphson.arguments import (
 from raphson.data.several import SeveralData, from_formulas
 from raphson.errors import ConvergenceError, DataError, ModelError, check_choice
 from raphson.execute import Executor
-from raphson.likelihood_fit import LikelihoodFit
+from raphson.fit.likelihood import LikelihoodFit
+from raphson.fit.uncertainty import INFORMATION
 from raphson.likelihood_review import check_start, explained, reviewed
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
 from raphson.model.likelihood.densities.ready import Ready, resolve
 from raphson.model.likelihood.general import general_model
-from raphson.uncertainty import INFORMATION
 
 DERIVATIVES = ("exact", "finite")
 

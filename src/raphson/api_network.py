@@ -24,10 +24,10 @@ from raphson.arguments import (
 from raphson.data import from_arrays, from_formula
 from raphson.errors import ConvergenceWarning, DataError, ModelError, check_choice, warn_user
 from raphson.execute import Executor
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
+from raphson.fit.network import NetworkFit
 from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
-from raphson.network_fit import NetworkFit
 from raphson.newton.estimate import Estimate
 from raphson.newton.maximize import Result
 from raphson.newton.methods import resolve_method

@@ -21,8 +21,9 @@ from raphson.curve_groups import fit_groups
 from raphson.data.curves import names_of_curve
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
-from raphson.fit import Fit
-from raphson.many import Fits
+from raphson.fit.fit import Fit
+from raphson.fit.many import Fits
+from raphson.fit.uncertainty import INFORMATION
 from raphson.model.base import check_weights_kind
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import (
@@ -36,7 +37,6 @@ from raphson.model.curve.read import (
 from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
 from raphson.robust_curves import robust_estimate
-from raphson.uncertainty import INFORMATION
 
 
 def nls(
@@ -119,8 +119,8 @@ def nls(
     Returns
     -------
     Fit
-        Or :class:`raphson.many.Fits`, where there are many curves. Parameters at a bound have NaN standard errors. With
-        a transformed response llf is that of the transformed values; with a robust loss it is NaN.
+        Or :class:`raphson.fit.many.Fits`, where there are many curves. Parameters at a bound have NaN standard errors.
+        With a transformed response llf is that of the transformed values; with a robust loss it is NaN.
 
     Raises
     ------

@@ -20,12 +20,12 @@ from raphson.errors import (
     warn_user,
 )
 from raphson.execute import Executor, threads
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
+from raphson.fit.uncertainty import COVARIANCES, check_small_sample
 from raphson.model.base import check_weights_kind
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import resolve_method
 from raphson.status import Status
-from raphson.uncertainty import COVARIANCES, check_small_sample
 
 DISPERSION = ("pearson", "deviance", "ml")
 

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from raphson.errors import ConvergenceWarning, RankWarning, warn_user
-from raphson.fit import Fit
-from raphson.many import Fits
+from raphson.fit.fit import Fit
+from raphson.fit.many import Fits
 from raphson.model.curve.code import CurveCode
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import ReadCurve, nonlinear_model, one_curve

@@ -5,11 +5,11 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from raphson import network_saving, saving
-from raphson.fit import Fit
-from raphson.likelihood_fit import LikelihoodFit
+from raphson.fit import network_saving, saving
+from raphson.fit.fit import Fit
+from raphson.fit.likelihood import LikelihoodFit
+from raphson.fit.network import NetworkFit
 from raphson.model.likelihood.saved import is_likelihood
-from raphson.network_fit import NetworkFit
 
 
 def load(path: str | PathLike[str]) -> Fit:

@@ -11,13 +11,13 @@ import numpy as np
 
 from raphson.data.messages import listing
 from raphson.errors import ModelError, RaphsonError
-from raphson.fit import Fit
+from raphson.fit.bootstrap import Refitted, Refitting, Simulator, Work, drawing, in_chunks
+from raphson.fit.fit import Fit
 from raphson.inference.intervals import quantile
 from raphson.inference.restricted import maximum_on_plane
 from raphson.model.base import Model
 from raphson.model.objective import Need
 from raphson.model.parameters import place_of
-from raphson.resampling import Refitted, Refitting, Simulator, Work, drawing, in_chunks
 from raphson.status import Status
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from raphson import api, api_network, api_nls
 from raphson.data.masks import unmasked
 from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
 from raphson.model import families
 from raphson.model.glm.glm import INTERCEPTS
 from raphson.model.parameters import Parameters

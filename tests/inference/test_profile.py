@@ -11,11 +11,11 @@ import pytest
 from scipy import optimize, special
 
 import raphson as rp
+from raphson.fit.functions import Profile
 from raphson.inference.functions import Combinations, Function
 from raphson.inference.profile import Padded, Profiler
 from raphson.inference.restricted import VALUE
 from raphson.model.objective import Evaluation, Gram, Need
-from raphson.profiling import Profile
 
 REACH = float(special.ndtri(0.975))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
 from raphson.status import Status
 
 

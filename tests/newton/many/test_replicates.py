@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from raphson.api import glm
+from raphson.fit.bootstrap import Refitting, resampled
 from raphson.model.families import Binomial, Gamma
 from raphson.newton.many.replicates import change, information_slopes, refit
-from raphson.resampling import Refitting, resampled
 
 
 def simulated(family, n=400):

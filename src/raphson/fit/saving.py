@@ -127,6 +127,7 @@ def _checked(path: str | PathLike[str]) -> Any:
 def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     """The Fit, of a `kind`, that :func:`write` described; every part of it is checked."""
     from raphson.data import Schema
+    from raphson.fit.uncertainty import INFORMATION
     from raphson.inference.covariance import SMALL_SAMPLE
     from raphson.model import families
     from raphson.model.curve.nonlinear import saved_predictor
@@ -134,7 +135,6 @@ def rebuilt(body: dict[str, Any], kind: type[Any]) -> Any:
     from raphson.model.predictor import LinearPredictor
     from raphson.newton import path as steps
     from raphson.status import Status
-    from raphson.uncertainty import INFORMATION
 
     by_rows = is_likelihood(body["family"])
     family = family_from_dict(body["family"]) if by_rows else families.from_dict(body["family"])
@@ -230,9 +230,9 @@ def checked_inputs(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:
+    from raphson.fit.uncertainty import COVARIANCES, INFORMATION
     from raphson.model.bias.reduction import BIAS
     from raphson.newton.methods import METHODS
-    from raphson.uncertainty import COVARIANCES, INFORMATION
 
     known = {"method": METHODS, "information_kind": INFORMATION, "cov_kind": COVARIANCES, "bias": BIAS}
     for name in TEXTS:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.fit.state import State
+from raphson.fit.uncertainty import per_copy
 from raphson.inference import influence, residuals
 from raphson.model.objective import Need
 from raphson.newton.solve import factorise
-from raphson.state import State
-from raphson.uncertainty import per_copy
 
 if TYPE_CHECKING:
     import pandas as pd

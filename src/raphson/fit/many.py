@@ -17,7 +17,7 @@ from raphson.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-    from raphson.fit import Fit
+    from raphson.fit.fit import Fit
 
 
 class Fits:

@@ -18,6 +18,7 @@ import numpy as np
 
 from raphson.errors import ConvergenceWarning, ModelError, RaphsonError, check_choice, warn_user
 from raphson.execute import Executor
+from raphson.fit.uncertainty import Uncertainty
 from raphson.inference import bootstrap as bootstrap_intervals
 from raphson.inference.hypotheses import Test
 from raphson.inference.influence import dfbeta
@@ -29,7 +30,6 @@ from raphson.newton.many.problems import inverses
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.numeric import one_blas_thread
 from raphson.status import Status
-from raphson.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd

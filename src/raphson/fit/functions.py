@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, warn_user
+from raphson.fit.state import Ground, State
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, Function
 from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.parameters import place_of
-from raphson.state import Ground, State
 
 if TYPE_CHECKING:
     import pandas as pd

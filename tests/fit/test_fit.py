@@ -517,7 +517,7 @@ def test_the_factor_of_clusters_is_the_users_choice():
 def test_a_fit_saved_before_it_said_what_it_was_given_still_loads(tmp_path):
     import json
 
-    from raphson import saving
+    from raphson.fit import saving
 
     fit = rp.glm("low ~ age", rp.datasets.load("births"), family="binomial")
     fit.save(tmp_path / "fit.json")

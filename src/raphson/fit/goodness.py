@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.fit.state import State
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.methods import METHODS
 from raphson.newton.path import Path
-from raphson.state import State
 
 
 class Goodness(State):

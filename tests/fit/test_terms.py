@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.terms import _contains, _factors
+from raphson.fit.terms import _contains, _factors
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson import saving
 from raphson.errors import ModelError
+from raphson.fit import saving
 
 NUMBERS = ("nobs", "dispersion", "deviance", "null_deviance", "distance", "_floor", "llf")
 TEXTS = ("method", "formula", "_remark", "information_kind", "cov_kind")

@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson import saving
 from raphson.data.extras import label_array, label_codes, renumber
 from raphson.data.formula import updated
-from raphson.determining import Determining
-from raphson.diagnosing import Diagnosing
 from raphson.errors import DataError, ModelError, check_choice, visible
-from raphson.goodness import Goodness
+from raphson.fit import saving
+from raphson.fit.determined import Determining
+from raphson.fit.functions import Profiling
+from raphson.fit.goodness import Goodness
+from raphson.fit.means import Predictor
+from raphson.fit.rows import Diagnosing
+from raphson.fit.state import kept_labels
+from raphson.fit.terms import Terms
+from raphson.fit.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty, check_small_sample
 from raphson.inference import certificate, intervals
 from raphson.inference.hypotheses import Test
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
-from raphson.predicting import Predictor
-from raphson.profiling import Profiling
-from raphson.state import kept_labels
 from raphson.status import Status
-from raphson.terms import Terms
-from raphson.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty, check_small_sample
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from raphson.resampling import Bootstrap
+    from raphson.fit.bootstrap import Bootstrap
 
 
 OF_THE_ROWS = ("_rows", "_designs", "_hat", "null_deviance", "has_intercept")
@@ -490,7 +490,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         >>> fit.bootstrap(200, seed=1).se.round(2).to_dict()
         {'Intercept': 0.9, 'lwt': 0.01, 'smoke': 0.31}
         """
-        from raphson.resampling import bootstrap
+        from raphson.fit.bootstrap import bootstrap
 
         if groups is not None and kind != "cluster":
             raise ModelError(f"groups: they go with kind='cluster'; got kind={kind!r}")
@@ -526,7 +526,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         >>> fit.information_matrix_test().df
         5
         """
-        from raphson.resampling import calibrated
+        from raphson.fit.bootstrap import calibrated
 
         return calibrated(self, super().information_matrix_test(), bootstrap, seed, simulate)
 

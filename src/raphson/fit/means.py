@@ -58,7 +58,7 @@ class Predictor:
         level: float,
         kind: str,
     ) -> pd.Series | pd.DataFrame:
-        """See :meth:`raphson.fit.Fit.predict`; X (n, p) is the design of the rows, `labels` their index."""
+        """See :meth:`raphson.fit.fit.Fit.predict`; X (n, p) is the design of the rows, `labels` their index."""
         import pandas as pd
 
         if kind not in KINDS:

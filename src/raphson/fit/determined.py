@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.fit.state import State
 from raphson.inference import covariance
 from raphson.inference.curvature import Curvature, curvature_of
 from raphson.inference.intervals import check_level
 from raphson.model.spread import deviates, remark
-from raphson.state import State
 
 if TYPE_CHECKING:
     import pandas as pd

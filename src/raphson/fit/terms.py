@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.fit.testing import Testing
 from raphson.inference.restricted import maximum_on_plane
-from raphson.testing import Testing
 
 if TYPE_CHECKING:
     import pandas as pd

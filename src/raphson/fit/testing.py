@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.comparing import check_nested
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
+from raphson.fit.anova import check_nested
+from raphson.fit.state import State
+from raphson.fit.uncertainty import INFORMATION, Information, Uncertainty, per_copy
 from raphson.inference import constraints, delta, hypotheses, intervals
 from raphson.inference.functions import Combinations, Function
 from raphson.inference.hypotheses import Test
 from raphson.inference.profile import Padded
 from raphson.inference.restricted import Maximum, maximum_on_curve, maximum_on_plane
 from raphson.model.objective import Need
-from raphson.state import State
-from raphson.uncertainty import INFORMATION, Information, Uncertainty, per_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,7 +303,7 @@ class Testing(State):
     # -- the information itself --------------------------------------------------------------------------------
 
     def information_matrix_test(self) -> Test:
-        """White's test, its statistic referred to χ²; see :meth:`raphson.fit.Fit.information_matrix_test`."""
+        """White's test, its statistic referred to χ²; see :meth:`raphson.fit.fit.Fit.information_matrix_test`."""
         import pandas as pd
 
         model, estimate = self._need_data("information_matrix_test"), self._estimate

@@ -9,8 +9,8 @@ import numpy as np
 
 from raphson.data.matrix import dense
 from raphson.errors import DataError, ModelError
+from raphson.fit.state import State
 from raphson.inference import hypotheses
-from raphson.state import State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def anova(*fits: Any) -> pd.DataFrame:
     Raises
     ------
     ModelError, DataError
-        As :meth:`raphson.fit.Fit.lr_test`.
+        As :meth:`raphson.fit.fit.Fit.lr_test`.
 
     Examples
     --------

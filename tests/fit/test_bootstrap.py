@@ -279,7 +279,7 @@ def shared(params, row):
     ids=["density", "ready", "general, nonlinear", "general, two predictors", "curve", "curve with ridge and weights"],
 )
 def test_a_batch_is_the_fits_one_by_one(frame, make):
-    from raphson.resampling import Refitting
+    from raphson.fit.bootstrap import Refitting
 
     frame = frame.assign(w=1.0 + np.arange(len(frame)) % 3)
     fit = make(frame)
@@ -336,7 +336,7 @@ def test_the_information_matrix_test_is_calibrated_by_drawing(frame):
 
 
 def test_every_replicate_draws_as_many_units_as_there_are():
-    from raphson.resampling import resampled
+    from raphson.fit.bootstrap import resampled
 
     for n, count in [(1, 5), (30, 1000), (20_000, 3)]:
         counts = resampled(np.random.default_rng(0), n, count)

@@ -12,11 +12,7 @@ import numpy as np
 from raphson.data.columns import Columns
 from raphson.data.formula import updated
 from raphson.errors import ModelError
-from raphson.fit import Fit
-from raphson.inference import delta, intervals
-from raphson.model.likelihood.densities.ready import DENSITIES
-from raphson.model.likelihood.distribution import levels_of, tabulate
-from raphson.predicting_likelihoods import (
+from raphson.fit.densities import (
     Predicted,
     check_request,
     ends_of,
@@ -26,7 +22,11 @@ from raphson.predicting_likelihoods import (
     predicted,
     shown,
 )
-from raphson.state import kept_labels
+from raphson.fit.fit import Fit
+from raphson.fit.state import kept_labels
+from raphson.inference import delta, intervals
+from raphson.model.likelihood.densities.ready import DENSITIES
+from raphson.model.likelihood.distribution import levels_of, tabulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class LikelihoodFit(Fit):
     """A fitted likelihood: what :func:`raphson.mle` returns.
 
-    It has what every :class:`~raphson.fit.Fit` has, but for what needs a mean or a saturated model: deviances, fitted
-    values and residuals.
+    It has what every :class:`~raphson.fit.fit.Fit` has, but for what needs a mean or a saturated model: deviances,
+    fitted values and residuals.
 
     Examples
     --------

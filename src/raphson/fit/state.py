@@ -10,11 +10,11 @@ import numpy as np
 
 from raphson.data.watching import told
 from raphson.errors import DataError, ModelError
+from raphson.fit.uncertainty import Information, Uncertainty
 from raphson.model.objective import Need
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
 from raphson.status import Status
-from raphson.uncertainty import Information, Uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def _labels(names: tuple[str, ...]) -> pd.Index:
 
 
 class State:
-    """The attributes that :class:`raphson.fit.Fit` sets, for the classes it is made of.
+    """The attributes that :class:`raphson.fit.fit.Fit` sets, for the classes it is made of.
 
     Attributes
     ----------

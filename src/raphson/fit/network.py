@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.fit import Fit
+from raphson.fit.fit import Fit
 from raphson.inference import intervals
 from raphson.inference.laplace import Laplace
 from raphson.model.objective import Need
@@ -240,6 +240,6 @@ class NetworkFit(Fit):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fit to one JSON file: numbers and text, nothing that is executed when it is read."""
-        from raphson import network_saving
+        from raphson.fit import network_saving
 
         network_saving.write(self, path)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson import saving
+from raphson.fit import saving
 
 
 @pytest.fixture(scope="module")
