@@ -23,32 +23,32 @@ from raphson.errors import (
 
 if TYPE_CHECKING:
     from raphson import autodiff, datasets, execute, sklearn
-    from raphson.api import glm
-    from raphson.api_compare import compare
-    from raphson.api_mle import mle
-    from raphson.api_network import network
-    from raphson.api_nls import nls
+    from raphson.api.compare import compare
+    from raphson.api.glm import glm
+    from raphson.api.load import load
+    from raphson.api.mle import mle
+    from raphson.api.network import network
+    from raphson.api.nls import nls
+    from raphson.api.simulate import simulate_coverage
     from raphson.data.parquet import stream
     from raphson.fit.anova import anova
     from raphson.fit.fit import Fit
-    from raphson.loading import load
     from raphson.model import families
     from raphson.model.likelihood import densities
-    from raphson.simulation import simulate_coverage
 
 _WHERE = {
-    "glm": ("raphson.api", "glm"),
-    "mle": ("raphson.api_mle", "mle"),
-    "nls": ("raphson.api_nls", "nls"),
-    "network": ("raphson.api_network", "network"),
-    "compare": ("raphson.api_compare", "compare"),
+    "glm": ("raphson.api.glm", "glm"),
+    "mle": ("raphson.api.mle", "mle"),
+    "nls": ("raphson.api.nls", "nls"),
+    "network": ("raphson.api.network", "network"),
+    "compare": ("raphson.api.compare", "compare"),
     "densities": ("raphson.model.likelihood.densities", None),
     "Fit": ("raphson.fit.fit", "Fit"),
-    "load": ("raphson.loading", "load"),
+    "load": ("raphson.api.load", "load"),
     "anova": ("raphson.fit.anova", "anova"),
     "sklearn": ("raphson.sklearn", None),
     "stream": ("raphson.data.parquet", "stream"),
-    "simulate_coverage": ("raphson.simulation", "simulate_coverage"),
+    "simulate_coverage": ("raphson.api.simulate", "simulate_coverage"),
     "families": ("raphson.model.families", None),
     "execute": ("raphson.execute", None),
     "autodiff": ("raphson.autodiff", None),

@@ -128,7 +128,7 @@ def _nls(options: argparse.Namespace) -> int:
     _check_outputs(options)
     if options.by is not None and (options.save is not None or options.report is not None):
         raise ModelError("--by: many curves are printed, and neither saved nor reported; leave out --save and --report")
-    from raphson.api_nls import nls
+    from raphson.api.nls import nls
     from raphson.report.progress import Progress
 
     # As for glm: the defaults live in nls's own signature.
@@ -179,8 +179,8 @@ def _predict(options: argparse.Namespace) -> int:
     if options.out is not None:
         check_table(options.out)
         check_output(options.out, TABLES, "a table", [options.data, options.model])
+    from raphson.api.load import load
     from raphson.data import read_table
-    from raphson.loading import load
     from raphson.report.progress import Progress
 
     fit = load(options.model)
@@ -201,7 +201,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     if options.html is not None:
         check_output(options.html, (".html", ".htm"), "a page", [])
-    from raphson.model.explaining import explain
+    from raphson.api.explain import explain
 
     steps = explain(options.expression, options.at)
     if options.json:
@@ -255,7 +255,7 @@ def _fitted(formula: str, data: Any, arguments: dict[str, Any]) -> Any:
     try:
         import formulaic  # noqa: F401
 
-        from raphson.api import glm
+        from raphson.api.glm import glm
         from raphson.report.progress import Progress
 
         with Progress("Fitting") as progress:

@@ -13,7 +13,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from raphson import api, api_network, api_nls
+from raphson.api.glm import glm
+from raphson.api.network import network
+from raphson.api.nls import nls
 from raphson.data.masks import unmasked
 from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
 from raphson.fit.fit import Fit
@@ -103,7 +105,7 @@ class _Linear(_Estimator):
             design, names = self._design(X), self._columns
             # Of columns that the rows cannot tell apart the later ones go; so do those beyond the number of rows.
             used = self.n_columns_used_ = design.shape[1] if self.penalty is not None else min(design.shape)
-            return api.glm(
+            return glm(
                 y,
                 np.ascontiguousarray(design[:, :used]),
                 family=family,
@@ -379,12 +381,12 @@ class NLSRegressor(RegressorMixin, _Estimator):
             "weights": weight,
         }
         if not isinstance(self.curve, str):
-            return cast("Fit", api_nls.nls(self._function, (X, y), start=self._begin, **options))
+            return cast("Fit", nls(self._function, (X, y), start=self._begin, **options))
         response = "response"
         while response in self._names:
             response += "_"
         data = dict(zip(self._names, X.T, strict=True)) | {response: y}
-        return cast("Fit", api_nls.nls(f"{response} ~ {self.curve}", data, start=self.start, **options))
+        return cast("Fit", nls(f"{response} ~ {self.curve}", data, start=self.start, **options))
 
     @property
     def _function(self) -> Callable[[Any, Any], Any]:
@@ -459,7 +461,7 @@ class _Network(_Estimator):
         options["seed"] = options.pop("random_state")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="response: all")
-            return api_network.network(y, X, **options)
+            return network(y, X, **options)
 
 
 class NetworkRegressor(RegressorMixin, _Network):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raphson.api import glm
+from raphson.api.glm import glm
 from raphson.fit.bootstrap import Refitting, resampled
 from raphson.model.families import Binomial, Gamma
 from raphson.newton.many.replicates import change, information_slopes, refit

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.arguments import count, positive, start_vector
+from raphson.api.arguments import count, positive, start_vector
 from raphson.errors import ModelError
 from raphson.fit.fit import Fit
 from raphson.model.objective import Need

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.arguments import (
+from raphson.api.arguments import (
     count,
     dispersion_rule,
     estimated,

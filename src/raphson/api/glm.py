@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from raphson.arguments import (
+from raphson.api.arguments import (
     covariance_kind,
     dispersion_rule,
     estimated,

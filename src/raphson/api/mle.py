@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.arguments import (
+from raphson.api.arguments import (
     covariance_kind,
     estimated,
     executor_of,
@@ -18,12 +18,12 @@ from raphson.arguments import (
     start_vector,
     warn_of,
 )
+from raphson.api.likelihood_review import check_start, explained, reviewed
 from raphson.data.several import SeveralData, from_formulas
 from raphson.errors import ConvergenceError, DataError, ModelError, check_choice
 from raphson.execute import Executor
 from raphson.fit.likelihood import LikelihoodFit
 from raphson.fit.uncertainty import INFORMATION
-from raphson.likelihood_review import check_start, explained, reviewed
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
 from raphson.model.likelihood.densities.ready import Ready, resolve

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.arguments import (
+from raphson.api.arguments import (
     covariance_kind,
     dispersion_rule,
     estimated,
@@ -17,7 +17,8 @@ from raphson.arguments import (
     positive,
     warn_of,
 )
-from raphson.curve_groups import fit_groups
+from raphson.api.by_group import fit_groups
+from raphson.api.robust_curves import robust_estimate
 from raphson.data.curves import names_of_curve
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
@@ -36,7 +37,6 @@ from raphson.model.curve.read import (
 )
 from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
-from raphson.robust_curves import robust_estimate
 
 
 def nls(
