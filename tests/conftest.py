@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,13 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-from raphson.model import families
-
 REFERENCE = Path(__file__).parent / "reference"
+
+# Half of the tests' time is XLA's. What one process compiles, the others and the next run load: JAX keeps it under a
+# key of the code, the versions and the processor, and reads these variables when it is first imported.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "compiled"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # No test asserts on time: a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,6 +45,8 @@ def correct_digits() -> Callable[[Any, Any], float]:
 @pytest.fixture(scope="session")
 def glm_case() -> Callable[[str], SimpleNamespace]:
     """A reference case by name: its raw data as R has them, its formula, its family and the reference numbers."""
+
+    from raphson.model import families  # JAX comes with it, which is to find the variables above
 
     def load(name: str) -> SimpleNamespace:
         reference = json.loads((REFERENCE / "glm" / f"{name}.json").read_text())

@@ -91,7 +91,7 @@ def test_a_single_column_is_a_table(text, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"x,y\n1,2\n"), r"compressed by gzip; its name must end in \.gz"),
+        (gzip.compress(b"x,y\n1,2\n", mtime=0), r"compressed by gzip; its name must end in \.gz"),
         (b"PK\x03\x04rest", "a zip archive or an Excel workbook"),
         (b"PAR1rest", r"Parquet; its name must end in \.parquet"),
         (b"\n <!DOCTYPE html>\n<html>, </html>\n", "a page of the web"),
