@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raphson.data import blocks
-from raphson.data.blocks import BLOCK_ROWS, Passing, block_rows, make_blocks, padded, total_rows
+from raphson.data.blocks import BLOCK_ROWS, StreamedBlocks, block_rows, make_blocks, padded, total_rows
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_passing_blocks_are_made_when_read():
             made.append(number)
             yield replace(make_blocks([np.ones((3, 1))], np.full(3, float(number)))[0], start=3 * number)
 
-    passing = Passing(15, 5, read, lambda rng: iter(()))
+    passing = StreamedBlocks(15, 5, read, lambda rng: iter(()))
     assert len(passing) == 5 and not made and total_rows(passing) == 15
     assert [block.y[0] for block in passing[1:4]] == [1.0, 2.0, 3.0] and made == [1, 2, 3]
     assert len(passing[1:4]) == 3 and passing[1:4][1].y[0] == 2.0 and passing[-1].start == 12

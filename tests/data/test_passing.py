@@ -9,7 +9,7 @@ import pytest
 from raphson.data import from_formula, from_stream
 from raphson.data.matrix import dense
 from raphson.data.parquet import stream
-from raphson.data.passing import Unheld
+from raphson.data.passing import NotInMemory
 from raphson.errors import DataError, FormulaError, MissingDataWarning
 
 NONE = dict.fromkeys(("weights", "offset", "trials", "groups"))
@@ -173,4 +173,4 @@ def test_the_sample_holds_no_piece(path):
 def test_what_is_not_held_says_so():
     for use in (len, np.asarray, lambda one: one[0], lambda one: one.mean(), lambda one: one * 2, lambda one: one == 1):
         with pytest.raises(DataError, match="the weights is not there, since streamed rows are not held"):
-            use(Unheld("the weights"))
+            use(NotInMemory("the weights"))

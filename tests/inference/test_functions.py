@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raphson.errors import ModelError
-from raphson.inference.functions import Combinations, Function
+from raphson.inference.functions import Combinations, ParameterFunction
 
 NAMES = ["beta[0]", "beta[1]", "S[0,0]", "S[0,1]", "S[1,0]", "S[1,1]", "part.a", "part.b", "rate"]
 THETA = np.arange(1.0, 10.0)
@@ -29,8 +29,8 @@ def test_parameters_by_name():
         )
         return params["rate"]
 
-    Function(read, NAMES).value(THETA)
-    assert Function(lambda params: params["S[0, 1]"], NAMES).value(THETA).tolist() == [4.0]
+    ParameterFunction(read, NAMES).value(THETA)
+    assert ParameterFunction(lambda params: params["S[0, 1]"], NAMES).value(THETA).tolist() == [4.0]
     assert found["beta"].shape == (2,) and found["S"].shape == (2, 2) and found["n"] == 9
 
 
@@ -38,15 +38,15 @@ def test_values_and_derivatives_of_every_shape():
     def several(params):
         return {"ratio": params["rate"] / params["beta"][0], "trace": jnp.trace(params["S"]) ** 2}
 
-    function = Function(several, NAMES)
+    function = ParameterFunction(several, NAMES)
     assert function.value(THETA).tolist() == [9.0, 81.0]
     assert function.labels == ("ratio", "trace") and not function.scalar
     J, H = function.jacobian(THETA), function.hessian(THETA)
     assert J.shape == (2, 9) and J[0, 8] == 1.0 and J[0, 0] == -9.0 and J[1, 2] == J[1, 5] == 18.0
     assert H.shape == (2, 9, 9) and H[0, 0, 0] == 18.0 and H[1, 2, 5] == 2.0
     assert J.dtype == np.float64
-    assert Function(lambda p: p.rate, NAMES).value(THETA).shape == (1,)
-    assert Function(lambda p: [p.rate, 1], NAMES).value(THETA).tolist() == [9.0, 1.0]
+    assert ParameterFunction(lambda p: p.rate, NAMES).value(THETA).shape == (1,)
+    assert ParameterFunction(lambda p: [p.rate, 1], NAMES).value(THETA).tolist() == [9.0, 1.0]
 
 
 def test_combinations_look_like_functions():
@@ -71,5 +71,5 @@ def test_combinations_look_like_functions():
 )
 def test_what_cannot_be_traced(function, message):
     with pytest.raises(ModelError, match=message) as caught:
-        Function(function, NAMES).jacobian(THETA)
+        ParameterFunction(function, NAMES).jacobian(THETA)
     assert "\n" not in str(caught.value)

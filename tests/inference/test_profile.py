@@ -12,7 +12,7 @@ from scipy import optimize, special
 
 import raphson as rp
 from raphson.fit.functions import Profile
-from raphson.inference.functions import Combinations, Function
+from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler
 from raphson.inference.restricted import VALUE
 from raphson.model.objective import Evaluation, Gram, Need
@@ -154,7 +154,7 @@ def test_a_better_maximum_is_told_and_offered():
 
 
 def test_functions_of_all_parameters_stay_on_their_curve(poisson):
-    found = profiler(poisson, Function(lambda p: p["x"] * p["z"], poisson.names))
+    found = profiler(poisson, ParameterFunction(lambda p: p["x"] * p["z"], poisson.names))
     point = found.at(found.estimate * 1.5)
     assert point.theta[1] * point.theta[2] == pytest.approx(found.estimate * 1.5, rel=1e-9)
     assert found.root(point, found.estimate * 1.5) < 0 or found.estimate > 0

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raphson.errors import ConvergenceError
-from raphson.inference.functions import Combinations, Function
+from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.restricted import VALUE, Restricted, maximum_on_curve, maximum_on_plane
 from raphson.model.objective import Evaluation, Gram, Need
 
@@ -122,7 +122,7 @@ def test_a_curve_meets_the_plane_where_it_is_one():
 
 def test_the_nearest_point_of_a_circle():
     objective = Quadratic(np.eye(2), np.array([3.0, 4.0]))
-    function = Function(lambda p: p["x"] ** 2 + p["y"] ** 2, ["x", "y"])
+    function = ParameterFunction(lambda p: p["x"] ** 2 + p["y"] ** 2, ["x", "y"])
     for start in ([3.0, 4.0], [-0.5, 2.0], [1e-3, 1e-3]):
         found = maximum_on_curve(objective, function, np.ones(1), np.array(start), np.ones(2, dtype=bool))
         assert found.converged
@@ -135,6 +135,6 @@ def test_the_nearest_point_of_a_circle():
 
 def test_no_point_satisfies_it():
     objective = Quadratic(np.eye(2), np.array([3.0, 4.0]))
-    function = Function(lambda p: p["x"] ** 2 + p["y"] ** 2, ["x", "y"])
+    function = ParameterFunction(lambda p: p["x"] ** 2 + p["y"] ** 2, ["x", "y"])
     found = maximum_on_curve(objective, function, -np.ones(1), objective.centre, np.ones(2, dtype=bool))
     assert not found.converged

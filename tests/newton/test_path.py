@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from raphson.newton.path import Path, Step
+from raphson.newton.path import Path, PathRow
 
 
 def step(i):
-    return Step(i, -float(i), 1.0, 0.5, 0.5, math.inf if i == 0 else 1.0, 0.0, 3.0, 10, "qr")
+    return PathRow(i, -float(i), 1.0, 0.5, 0.5, math.inf if i == 0 else 1.0, 0.0, 3.0, 10, "qr")
 
 
 def test_columns_and_back():
@@ -49,7 +49,7 @@ def test_columns_of_different_lengths_are_refused():
 
 def test_a_path_written_before_steps_had_a_penalty_is_read():
     path = Path()
-    path.append(Step(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr", penalty=-1.0))
+    path.append(PathRow(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr", penalty=-1.0))
     columns = path.columns()
     assert path.scaled(4.0).steps[0].llf == -9.0  # the penalty is that of all rows already
     del columns["penalty"]

@@ -26,7 +26,7 @@ from raphson.fit.likelihood import LikelihoodFit
 from raphson.fit.uncertainty import INFORMATION
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
-from raphson.model.likelihood.densities.ready import Ready, resolve
+from raphson.model.likelihood.densities.ready import DensitySpec, resolve
 from raphson.model.likelihood.general import general_model
 
 DERIVATIVES = ("exact", "finite")
@@ -140,7 +140,7 @@ def mle(
     cov = covariance_kind(cov, weights_kind, groups, small_sample)
     shared = {"weights": weights, "groups": groups, "missing": missing}
     where = executor_of(executor)
-    ready = resolve(logpdf) if isinstance(logpdf, str | Ready) or callable(logpdf) else None
+    ready = resolve(logpdf) if isinstance(logpdf, str | DensitySpec) or callable(logpdf) else None
     if ready is None and not callable(logpdf):
         resolve(logpdf)  # says what was expected
     general = data is None and ready is None
@@ -219,7 +219,7 @@ def _again(formulas: dict[str, str], logpdf: Any, data: Any, options: dict[str, 
 
 
 def _read(
-    ready: Ready | None, logpdf: Any, formulas: Any, data: Any, columns: Any, shared: dict[str, Any]
+    ready: DensitySpec | None, logpdf: Any, formulas: Any, data: Any, columns: Any, shared: dict[str, Any]
 ) -> tuple[SeveralData, Any, Signature, dict[str, str]]:
     """The data of the density form, the density, its arguments, and the formulas."""
     if data is None:

@@ -31,7 +31,7 @@ from raphson.model.objective import Need
 from raphson.newton.estimate import Estimate
 from raphson.newton.maximize import Result
 from raphson.newton.methods import resolve_method
-from raphson.newton.path import Path, Step
+from raphson.newton.path import Path, PathRow
 from raphson.newton.training import checkpoint as checkpoints
 from raphson.newton.training.first_order import (
     RATES,
@@ -356,7 +356,7 @@ def _path(history: list[Epoch], model: NetworkModel) -> Path:
     for i, epoch in enumerate(history, start=1):
         norm = math.sqrt(sum(one**2 for one in epoch.norms)) * scale
         nan = math.nan
-        path.append(Step(i, -epoch.loss * scale, norm, nan, nan, epoch.rate, 0.0, nan, epoch.rows - rows, "batch"))
+        path.append(PathRow(i, -epoch.loss * scale, norm, nan, nan, epoch.rate, 0.0, nan, epoch.rows - rows, "batch"))
         rows = epoch.rows
     return path
 

@@ -14,7 +14,7 @@ from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, check_unicode, listing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
 from raphson.data.numbers_in_text import check_text
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.schema import ArraySchema
 from raphson.data.values import Levels, as_levels, as_series, drop_unused, read_series
 from raphson.data.watching import Watch, squares
@@ -83,7 +83,7 @@ def from_arrays(
     matrix, column_names = read_design(X, names, "X")
     n_rows = matrix.shape[0]
     response, absent = _read_response(y, n_rows)
-    rows = Rows(n_rows)
+    rows = MissingRows(n_rows)
     if absent is None:
         rows.note_numbers(response.values, response.name)
     elif absent.any():
@@ -170,7 +170,7 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
     return X, checked
 
 
-def note_design(X: Matrix, names: tuple[str, ...], rows: Rows) -> float | None:
+def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> float | None:
     """Mark the rows of a design with missing or infinite entries; of an array, give the sum of squares.
 
     That sum reads the matrix once and makes no other. Where it overflows an entry that is not finite is looked for, and

@@ -44,7 +44,7 @@ class Block:
     extra: tuple[np.ndarray, ...] = ()
 
 
-class Passing(Sequence[Block]):
+class StreamedBlocks(Sequence[Block]):
     """Blocks that are made anew whenever they are read, and never held.
 
     Parameters
@@ -83,7 +83,7 @@ class Passing(Sequence[Block]):
 
 def total_rows(blocks: Sequence[Block]) -> int:
     """Rows of all blocks."""
-    return blocks.n_rows if isinstance(blocks, Passing) else sum(block.rows for block in blocks)
+    return blocks.n_rows if isinstance(blocks, StreamedBlocks) else sum(block.rows for block in blocks)
 
 
 def block_rows(n: int) -> int:

@@ -15,7 +15,7 @@ from raphson.data.messages import check_missing, unknown_column
 from raphson.data.model_data import Response
 from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.several import Column
 from raphson.data.values import Levels, Table, read_series
 from raphson.data.watching import Watch
@@ -146,7 +146,7 @@ def from_columns(
     data, n = columns.data, columns.n_rows
     for what, value in (("weights", weights), ("groups", groups)):
         check_index(data, value, what)
-    rows = Rows(n)
+    rows = MissingRows(n)
     for name in used:
         values = columns[name].values
         if values.dtype.kind == "f":

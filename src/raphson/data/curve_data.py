@@ -36,7 +36,7 @@ from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import stray
 from raphson.data.points import as_arrays, note_missing, per_response, require_finite, taken
 from raphson.data.readers import is_pandas, read_table
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.schema import ArraySchema, PointsSchema
 from raphson.data.values import Levels, Table
 from raphson.data.watching import Watch
@@ -116,7 +116,7 @@ def from_curve(
     columns, names = columns_and_parameters(curve, table.known, parameters)
     response = _response(left, table, names, known)
     _refuse_misspelt(names, parameters, {*response.names, *columns}, table)
-    rows = Rows(table.n_rows)
+    rows = MissingRows(table.n_rows)
     values = {name: _numbers(table, name, rows) for name in dict.fromkeys([*response.names, *columns])}
     y = _evaluated(response, values, rows)
     arguments = {"weights": weights, "sigma": sigma, "groups": groups, "by": by}
@@ -204,7 +204,7 @@ def from_points(
     if sigma is not None:
         check_sigma(sigma, values.shape)
         sigma = np.full(len(values), sigma, dtype=float) if np.ndim(sigma) == 0 else unmasked(sigma)
-    rows = Rows(len(values))
+    rows = MissingRows(len(values))
     note_missing(rows, x, values)
     per_row_given = (("weights", weights, _no_number), ("sigma", sigma, _no_number), ("groups", groups, _no_label))
     for what, given, absent in per_row_given:
@@ -278,7 +278,7 @@ def _refuse_misspelt(names: Collection[str], parameters: Collection[str], used: 
             raise unknown_column(name, table.names, "formula")
 
 
-def _numbers(table: Table, name: str, rows: Rows) -> np.ndarray:
+def _numbers(table: Table, name: str, rows: MissingRows) -> np.ndarray:
     variable = table.column(name)
     if isinstance(variable, Levels):
         raise DataError(
@@ -289,7 +289,7 @@ def _numbers(table: Table, name: str, rows: Rows) -> np.ndarray:
     return variable.values
 
 
-def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: Rows) -> np.ndarray:
+def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: MissingRows) -> np.ndarray:
     with np.errstate(all="ignore"):
         y = np.broadcast_to(np.asarray(response.evaluate(values, numpy_function), dtype=float), (rows.n_rows,))
     # Rows that a column of the response has spoilt are told of already.

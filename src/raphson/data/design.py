@@ -48,7 +48,7 @@ class Product:
         )
 
 
-class Plan:
+class DesignPlan:
     """The layout of a design: which product of factors fills which columns.
 
     Parameters

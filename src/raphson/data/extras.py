@@ -11,7 +11,7 @@ from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression, column_expression, parse_expression
 from raphson.data.masks import unmasked
 from raphson.data.messages import listing
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, as_series, read_series
 from raphson.errors import DataError
 
@@ -26,7 +26,7 @@ def parse_argument(value: Any, names: Collection[str], what: str) -> Expression 
 
 
 def per_row(
-    value: Any, expression: Expression | None, table: Table, states: States, rows: Rows, what: str
+    value: Any, expression: Expression | None, table: Table, states: States, rows: MissingRows, what: str
 ) -> np.ndarray | None:
     """Evaluate the argument to one number per row of the data, and note the unusable rows."""
     if value is None:
@@ -39,7 +39,7 @@ def per_row(
     return numbers.values
 
 
-def array_argument(value: Any, n_rows: int, rows: Rows | None, what: str) -> np.ndarray:
+def array_argument(value: Any, n_rows: int, rows: MissingRows | None, what: str) -> np.ndarray:
     """Check an array with one number per row, shape (n,); one number stands for that number in every row."""
     value = unmasked(value)
     if np.ndim(value) == 0:
@@ -68,7 +68,7 @@ def _numeric(value: Any, array: np.ndarray, what: str) -> np.ndarray:
     raise DataError(f"{what}: expected numbers; got {kind} ({type(value).__name__} of {array.dtype})")
 
 
-def group_codes(value: Any, expression: Expression | None, table: Table | None, rows: Rows) -> np.ndarray | None:
+def group_codes(value: Any, expression: Expression | None, table: Table | None, rows: MissingRows) -> np.ndarray | None:
     """Number the groups 0, 1, ... by row; -1 where the group is missing."""
     if value is None:
         return None

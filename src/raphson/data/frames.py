@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.coding import FactorInfo
-from raphson.data.design import Plan
+from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.expressions import Expression
 from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
@@ -19,7 +19,7 @@ from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, drop_unused
 from raphson.data.watching import Watch
@@ -176,7 +176,7 @@ class Asked:
         used = [*formula.response, *formula.factors, *formula.offsets, *self.expressions.values()]
         return tuple(dict.fromkeys(column for one in used if one is not None for column in one.columns))
 
-    def schema(self, plan: Plan, states: States) -> FormulaSchema:
+    def schema(self, plan: DesignPlan, states: States) -> FormulaSchema:
         """What rebuilds the design for new data."""
         offset, expression = self.arguments["offset"], self.expressions["offset"]
         given = offset is not None and not isinstance(offset, str)
@@ -198,13 +198,13 @@ class Reading:
     responses: list[Variable]
     variables: list[Variable]
     extra: dict[str, np.ndarray | None]
-    rows: Rows
+    rows: MissingRows
     evaluator: Evaluator
 
     @staticmethod
     def of(asked: Asked, table: Table, states: States, new: bool = False) -> Reading:
         """Evaluate everything that is asked of a table, but the groups."""
-        rows = Rows(table.n_rows)
+        rows = MissingRows(table.n_rows)
         evaluator = Evaluator(table, states, new=new)
         responses = evaluate_all(asked.formula.response, evaluator, rows)
         variables = evaluate_all(asked.formula.factors, evaluator, rows)
@@ -225,13 +225,13 @@ def describe(expression: Expression, variable: Variable) -> FactorInfo:
     return FactorInfo(expression.text, False, variable.labels, variable.spans_intercept)
 
 
-def make_plan(formula: Formula, infos: list[FactorInfo]) -> Plan:
+def make_plan(formula: Formula, infos: list[FactorInfo]) -> DesignPlan:
     """Lay out the design of a formula."""
-    return Plan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
+    return DesignPlan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
 
 
 def evaluate_all(
-    expressions: tuple[Expression, ...], evaluator: Evaluator, rows: Rows, infinite: bool = False
+    expressions: tuple[Expression, ...], evaluator: Evaluator, rows: MissingRows, infinite: bool = False
 ) -> list[Variable]:
     variables = []
     for expression in expressions:

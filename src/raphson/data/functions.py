@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Function(NamedTuple):
+class FormulaFunction(NamedTuple):
     """What a formula's function takes.
 
     Attributes
@@ -77,29 +77,29 @@ _CONTRASTS: dict[str, tuple[str, ...]] = {
     "Poly": ("scores",),
 }
 
-FUNCTIONS: dict[str, Function] = {
-    **{name: Function("elementwise") for name in ELEMENTWISE},
-    "I": Function("identity"),
-    "C": Function("factor", ("contrasts", "levels"), 2),
-    "factor": Function("factor", ("levels",), 1),
-    "as.factor": Function("factor"),
-    "relevel": Function("factor", ("ref",), 2),
-    "center": Function("stateful"),
-    "scale": Function("stateful", ("center", "scale", "ddof"), 4),
-    "standardize": Function("stateful", ("center", "rescale", "ddof"), 4),
-    "poly": Function("stateful", ("degree", "raw"), 3),
-    "bs": Function(
+FUNCTIONS: dict[str, FormulaFunction] = {
+    **{name: FormulaFunction("elementwise") for name in ELEMENTWISE},
+    "I": FormulaFunction("identity"),
+    "C": FormulaFunction("factor", ("contrasts", "levels"), 2),
+    "factor": FormulaFunction("factor", ("levels",), 1),
+    "as.factor": FormulaFunction("factor"),
+    "relevel": FormulaFunction("factor", ("ref",), 2),
+    "center": FormulaFunction("stateful"),
+    "scale": FormulaFunction("stateful", ("center", "scale", "ddof"), 4),
+    "standardize": FormulaFunction("stateful", ("center", "rescale", "ddof"), 4),
+    "poly": FormulaFunction("stateful", ("degree", "raw"), 3),
+    "bs": FormulaFunction(
         "stateful",
         ("df", "knots", "degree", "include_intercept", "lower_bound", "upper_bound", "extrapolation"),
         8,
     ),
-    "cr": Function("stateful", _SPLINE, 7),
-    "cs": Function("stateful", _SPLINE, 7),
-    "cc": Function("stateful", _SPLINE, 7),
-    **{name: Function("contrast", options, len(options)) for name, options in _CONTRASTS.items()},
-    "c": Function("list", (), None),
-    "offset": Function("structure"),
-    "cbind": Function("structure", (), 2),
+    "cr": FormulaFunction("stateful", _SPLINE, 7),
+    "cs": FormulaFunction("stateful", _SPLINE, 7),
+    "cc": FormulaFunction("stateful", _SPLINE, 7),
+    **{name: FormulaFunction("contrast", options, len(options)) for name, options in _CONTRASTS.items()},
+    "c": FormulaFunction("list", (), None),
+    "offset": FormulaFunction("structure"),
+    "cbind": FormulaFunction("structure", (), 2),
 }
 """Every function by the name it has in a formula."""
 

@@ -18,14 +18,14 @@ from raphson.data.frames import MOST_LEVELS, Asked, Reading, describe, make_plan
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.parquet import READERS, Stream
-from raphson.data.rows import Rows, refuse_or_warn
+from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, recode
 from raphson.errors import DataError, FormulaError
 
 if TYPE_CHECKING:
     import pandas
 
-    from raphson.data.design import Plan
+    from raphson.data.design import DesignPlan
 
 SAMPLE_ROWS = 50_000
 """About how many rows the sample has, spread evenly over the data."""
@@ -48,7 +48,7 @@ class Piece:
     start: int
 
 
-class Unheld:
+class NotInMemory:
     """Stands for what has a number for each row, where rows are not held: whoever uses it gets a clear error."""
 
     def __init__(self, what: str) -> None:
@@ -87,7 +87,7 @@ class StreamedData:
 
     source: Stream
     asked: Asked
-    plan: Plan
+    plan: DesignPlan
     levels: tuple[str, ...] | None
     pieces: tuple[Piece, ...]
     head: ModelData
@@ -210,7 +210,7 @@ class _Survey:
         self.read = self.dropped = 0
         self.pieces: list[Piece] = []
         self.sampled: list[pandas.DataFrame] = []
-        self.rows = Rows(source.n_rows)
+        self.rows = MissingRows(source.n_rows)
         self.factors = [_Seen() for _ in asked.formula.factors]
         self.response = _Seen()
         self.weighted = 0.0
@@ -280,12 +280,13 @@ class _Survey:
                     f"response: {formula.response_name!r} has several columns; one is due, or "
                     "cbind(successes, failures)"
                 )
-        given = {what: None if self.asked.arguments[what] is None else Unheld(what) for what in ("weights", "trials")}
-        offset = Unheld("the offset") if formula.offsets or self.asked.arguments["offset"] is not None else None
+        asked = self.asked.arguments
+        given = {what: None if asked[what] is None else NotInMemory(what) for what in ("weights", "trials")}
+        offset = NotInMemory("the offset") if formula.offsets or self.asked.arguments["offset"] is not None else None
         head = ModelData(
-            X=Unheld("the design"),  # type: ignore[arg-type]
+            X=NotInMemory("the design"),  # type: ignore[arg-type]
             names=plan.names,
-            response=Response(formula.response_name, Unheld("the response"), levels),  # type: ignore[arg-type]
+            response=Response(formula.response_name, NotInMemory("the response"), levels),  # type: ignore[arg-type]
             weights=given["weights"],  # type: ignore[arg-type]
             offset=offset,  # type: ignore[arg-type]
             trials=given["trials"],  # type: ignore[arg-type]

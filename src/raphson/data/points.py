@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.masks import unmasked
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.errors import DataError
 
 
@@ -57,7 +57,7 @@ def require_finite(x: Any, what: str) -> None:
             )
 
 
-def note_missing(rows: Rows, x: Any, y: np.ndarray) -> None:
+def note_missing(rows: MissingRows, x: Any, y: np.ndarray) -> None:
     """Note the rows in which x or y is missing, if it is clear which axis of x is the rows.
 
     Raises

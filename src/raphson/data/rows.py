@@ -13,7 +13,7 @@ from raphson.data.values import Numbers, Table, Variable
 from raphson.errors import DataError
 
 
-class Rows:
+class MissingRows:
     """Collects the rows with missing, infinite or undefined values, and the columns these are in.
 
     Parameters
@@ -75,7 +75,7 @@ class Rows:
             together = mask if together is None else together | mask
         return together
 
-    def absorb(self, other: Rows) -> None:
+    def absorb(self, other: MissingRows) -> None:
         """Take the reasons of other rows to be one's own."""
         for reason, names in other._reasons.items():
             self._reasons.setdefault(reason, {}).update(names)
@@ -109,7 +109,7 @@ class Rows:
 
 
 def refuse_or_warn(missing: str, reasons: str, count: int, n_rows: int) -> None:
-    """Act on `count` unusable rows of `n_rows`, as ``missing=`` has it: see :meth:`Rows.settle`."""
+    """Act on `count` unusable rows of `n_rows`, as ``missing=`` has it: see :meth:`MissingRows.settle`."""
     if missing == "raise":
         raise DataError(
             f'data: {reasons}, in {count} of {n_rows} rows; fill them in, or leave those rows out by missing="drop"'

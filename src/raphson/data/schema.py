@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.coding import FactorInfo
-from raphson.data.design import Plan
+from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, check_states, constant_contrasts
 from raphson.data.expressions import Expression
 from raphson.data.extras import array_argument, parse_argument
@@ -17,7 +17,7 @@ from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import NewData, take_rows
 from raphson.data.points import absent_rows, as_arrays
 from raphson.data.readers import is_pandas, read_table
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
 from raphson.errors import DataError, RaphsonError
 
@@ -86,7 +86,7 @@ class FormulaSchema(Schema):
     """
 
     def __init__(
-        self, formula: Formula, plan: Plan, states: States, offset: Expression | None, offset_given: bool
+        self, formula: Formula, plan: DesignPlan, states: States, offset: Expression | None, offset_given: bool
     ) -> None:
         self.formula = formula
         self.names = plan.names
@@ -126,7 +126,7 @@ class FormulaSchema(Schema):
         for name in self.columns:
             if name not in table.known:
                 raise unknown_column(name, table.names, "new data")
-        rows = Rows(table.n_rows)
+        rows = MissingRows(table.n_rows)
         evaluator = Evaluator(table, self._states, "new data", new=True)
         variables = [self._variable(number, evaluator, rows) for number in range(len(self.formula.factors))]
         total = self._total_offset(offset, evaluator, rows)
@@ -145,7 +145,7 @@ class FormulaSchema(Schema):
         absent = rows.bad if missing == "nan" else None
         return NewData(X, total, kept, table.n_rows - n_rows, labels, absent)
 
-    def _variable(self, number: int, evaluator: Evaluator, rows: Rows) -> Variable:
+    def _variable(self, number: int, evaluator: Evaluator, rows: MissingRows) -> Variable:
         expression, info = self.formula.factors[number], self._plan.factors[number]
         variable = evaluator.variable(expression)
         rows.note_expression(expression, variable, evaluator)
@@ -158,7 +158,7 @@ class FormulaSchema(Schema):
             raise DataError(f"new data: {info.text!r} gives other columns than at the fit")
         return variable
 
-    def _total_offset(self, offset: Any, evaluator: Evaluator, rows: Rows) -> np.ndarray | None:
+    def _total_offset(self, offset: Any, evaluator: Evaluator, rows: MissingRows) -> np.ndarray | None:
         parts = []
         expressions = list(self.formula.offsets)
         given = offset
@@ -235,7 +235,7 @@ class FormulaSchema(Schema):
             contrasts = constant_contrasts(expression) if one["categorical"] else None
             spans = one["spans_intercept"] or one["categorical"]
             infos.append(FactorInfo(expression.text, one["categorical"], labels, spans, contrasts))
-        plan = Plan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
+        plan = DesignPlan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
         _expect(list(plan.names) == saved["names"], "the column names of its formula")
         _expect(isinstance(saved["states"], dict), "the states of its transforms")
         states = {str(text): _decode_state(state) for text, state in saved["states"].items()}
@@ -286,7 +286,7 @@ class ArraySchema(Schema):
                     f"new data: expected the fit's {len(self.names)} columns ({listing(self.names)}); got {X.shape[1]}"
                 )
         n_rows = X.shape[0]
-        rows = Rows(n_rows)
+        rows = MissingRows(n_rows)
         note_design(X, self.names, rows)
         total = None
         if offset is None and self.needs_offset:

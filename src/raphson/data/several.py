@@ -24,7 +24,7 @@ from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, NewData, Response, take_columns
 from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
-from raphson.data.rows import Rows
+from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema, Schema
 from raphson.data.values import Levels, Table, Variable
 from raphson.data.watching import Watch
@@ -79,7 +79,7 @@ class PartsSchema:
         """What a keyword of the density stands for in new data."""
         text, labels = self.columns[name]
         table = Table(read_table(new))
-        found = _column(name, parse_argument(text, table.known, name), Evaluator(table, {}), Rows(table.n_rows))
+        found = _column(name, parse_argument(text, table.known, name), Evaluator(table, {}), MissingRows(table.n_rows))
         if labels is None or found.labels is None:
             return found
         codes = np.array([labels.index(one) if one in labels else -1 for one in found.labels], dtype=float)
@@ -190,7 +190,7 @@ def from_formulas(
     first = next(iter(parsed.values()))
 
     states = states_before(list(parsed.values()))
-    rows = Rows(table.n_rows)
+    rows = MissingRows(table.n_rows)
     evaluator = Evaluator(table, states)
     # To a density infinity is a value: that of a time that was never seen, say. Only a design cannot hold it.
     responses = evaluate_all(first.response, evaluator, rows, infinite=True)
@@ -295,7 +295,7 @@ def _without(X: Matrix, names: tuple[str, ...]) -> tuple[Matrix, tuple[str, ...]
     return take_columns(X, others), tuple(names[number] for number in others)
 
 
-def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows: Rows) -> Column:
+def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows: MissingRows) -> Column:
     if expression is None:
         raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
     if not expression.columns:

@@ -17,7 +17,7 @@ from raphson.fit import saving
 from raphson.fit.determined import Determining
 from raphson.fit.functions import Profiling
 from raphson.fit.goodness import Goodness
-from raphson.fit.means import Predictor
+from raphson.fit.means import MeanPredictor
 from raphson.fit.rows import Diagnosing
 from raphson.fit.state import kept_labels
 from raphson.fit.terms import Terms
@@ -437,7 +437,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             count = self._predictor.count(X, self._theta[: self._n])
             labels = kept_labels(prepared.labels, prepared.index, count + prepared.n_dropped)
         errors = se or interval is not None
-        predictor = Predictor(
+        predictor = MeanPredictor(
             self.family,
             self._predictor,
             self._theta[: self._n],

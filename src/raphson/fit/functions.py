@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, warn_user
-from raphson.fit.state import Ground, State
+from raphson.fit.state import ReferenceFit, State
 from raphson.inference import constraints, delta, intervals
-from raphson.inference.functions import Combinations, Function
+from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.parameters import place_of
 
@@ -94,7 +94,7 @@ class Profiling(State):
 
     def _scalar_or_vector(self, function: Any) -> Any:
         if callable(function):
-            return Function(function, self.names)
+            return ParameterFunction(function, self.names)
         found = constraints.linear(function, self.names, "function")
         labels = [text.removesuffix(" = 0") for text in found.texts]
         return Combinations(found.matrix, -found.value, labels)
@@ -234,7 +234,7 @@ def profile_of(fit: Any, function: Any) -> Profile:
     linear = not function.hessian(theta).any() and hasattr(function, "matrix")
     outside = None
     if not ground.interior and not J[:, fit._infinite[:n] != 0].any():
-        outside, ground = ground, Ground.of_limit(fit._estimate)
+        outside, ground = ground, ReferenceFit.of_limit(fit._estimate)
     with np.errstate(all="ignore"):
         estimate = _at_maximum(fit, function, J, linear, ground)
         root = delta.covariance_root(fit._certifying)
@@ -245,7 +245,7 @@ def profile_of(fit: Any, function: Any) -> Profile:
     if math.isinf(estimate) and ground.pace is not None:
         scale = abs(float(J[0] @ ground.pace[:n])) or scale
 
-    def profiler_on(ground: Ground) -> Profiler:
+    def profiler_on(ground: ReferenceFit) -> Profiler:
         return Profiler(
             ground.objective,
             ground.theta,
@@ -268,7 +268,7 @@ def profile_of(fit: Any, function: Any) -> Profile:
     return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit._reference_df)
 
 
-def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool, ground: Ground) -> float:
+def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool, ground: ReferenceFit) -> float:
     """The function at the maximum: infinite where the likelihood rises for ever in a direction that moves it."""
     if ground.interior:
         return float(function.value(ground.theta[: fit._n])[0])

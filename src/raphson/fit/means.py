@@ -13,8 +13,7 @@ from raphson.errors import ModelError
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
 from raphson.model.glm.separation import FAR
-from raphson.model.predictor import LinearPredictor
-from raphson.model.predictor import Predictor as ModelPredictor
+from raphson.model.predictor import LinearPredictor, Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +23,7 @@ INTERVALS = (None, "confidence", "prediction")
 
 
 @dataclass(frozen=True)
-class Predictor:
+class MeanPredictor:
     """What predicting needs of a fit.
 
     Attributes
@@ -39,7 +38,7 @@ class Predictor:
     """
 
     family: Any
-    predictor: ModelPredictor
+    predictor: Predictor
     theta: np.ndarray
     direction: np.ndarray | None
     covariance: np.ndarray

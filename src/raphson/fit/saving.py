@@ -255,10 +255,10 @@ def _checked_columns(columns: Any) -> dict[str, list[Any]]:
     """The path's columns: counts, numbers or text, as its steps have them."""
     from dataclasses import MISSING, fields
 
-    from raphson.newton.path import Step
+    from raphson.newton.path import PathRow
 
     tests = {"int": _is_count, "float": _is_number, "str": lambda value: isinstance(value, str)}
-    for field in fields(Step):
+    for field in fields(PathRow):
         if field.name not in columns and field.default is not MISSING:
             continue  # of an older file
         _expect(_is_list(columns[field.name], tests[str(field.type)]), f"path: the column {field.name}")

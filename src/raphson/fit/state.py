@@ -184,7 +184,7 @@ class State:
             )
 
     @property
-    def _ground(self) -> Ground:
+    def _ground(self) -> ReferenceFit:
         """Where restricted maxima are looked for."""
         model = self._need_data("a restricted maximum")
         if not model.objective.comparable:
@@ -193,7 +193,7 @@ class State:
                 "scores are the gradient of no likelihood, so there are no likelihood ratios, profiles or score tests; "
                 "use wald_test() and conf_int(), or bias='jeffreys', which maximises a penalised likelihood"
             )
-        return Ground.of(self._estimate, model)
+        return ReferenceFit.of(self._estimate, model)
 
 
 def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
@@ -205,7 +205,7 @@ def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Ground:
+class ReferenceFit:
     """Where restricted maxima are looked for: the model asked for, and its maximum.
 
     Attributes
@@ -233,12 +233,12 @@ class Ground:
         return self.objective.evaluate(self.theta, Need(kinds=("observed",))).information["observed"].matrix
 
     @staticmethod
-    def of(found: Estimate, asked: Any) -> Ground:
+    def of(found: Estimate, asked: Any) -> ReferenceFit:
         """The ground of an estimate of the model `asked`."""
         result = found.result
         top = result.evaluation.value
         if found.direction is None:
-            return Ground.of_limit(found)
+            return ReferenceFit.of_limit(found)
         # The limit's likelihood is the supremum of that of the model asked for, whose finite parameters are wanted.
         p = len(result.theta)
         if p < asked.objective.n_params:  # a family that ended in a simpler one: the limit is one of that
@@ -247,14 +247,14 @@ class Ground:
         start, pace = _near(asked, result.theta, direction, top)
         if pace is None:
             start = np.where(free, asked.start(Need()).theta, 0.0)
-        return Ground(asked, asked.objective, start, free, top, False, pace)
+        return ReferenceFit(asked, asked.objective, start, free, top, False, pace)
 
     @staticmethod
-    def of_limit(found: Estimate) -> Ground:
+    def of_limit(found: Estimate) -> ReferenceFit:
         """The ground of the model whose maximum an estimate is, its infinite parameters held where they are."""
         result = found.result
         model = found.model
-        return Ground(model, model.objective, result.theta, result.free, result.evaluation.value, True)
+        return ReferenceFit(model, model.objective, result.theta, result.free, result.evaluation.value, True)
 
 
 def _near(asked: Any, theta: np.ndarray, direction: np.ndarray, top: float) -> tuple[np.ndarray, np.ndarray | None]:

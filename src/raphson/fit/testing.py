@@ -12,7 +12,7 @@ from raphson.fit.anova import check_nested
 from raphson.fit.state import State
 from raphson.fit.uncertainty import INFORMATION, Information, Uncertainty, per_copy
 from raphson.inference import constraints, delta, hypotheses, intervals
-from raphson.inference.functions import Combinations, Function
+from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.hypotheses import Test
 from raphson.inference.profile import Padded
 from raphson.inference.restricted import Maximum, maximum_on_curve, maximum_on_plane
@@ -263,7 +263,7 @@ class Testing(State):
 
     def _hypothesis(self, constraint: Any) -> Hypothesis:
         if callable(constraint):
-            function = Function(constraint, self.names, "constraint")
+            function = ParameterFunction(constraint, self.names, "constraint")
             value = function.value(self._estimates)
             text = f"{getattr(constraint, '__name__', 'h').replace('<lambda>', 'h')}(params) = 0"
             return Hypothesis(function, np.zeros(len(value)), text, False)

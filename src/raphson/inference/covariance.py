@@ -18,7 +18,7 @@ import numpy as np
 
 from raphson.errors import DataError, ModelError
 from raphson.inference.influence import correct_for_leverage
-from raphson.inference.whitening import Factor, Matrix, dense_rows, slices, split_columns, whitened, whitener
+from raphson.inference.whitening import InformationFactor, Matrix, dense_rows, slices, split_columns, whitened, whitener
 
 SMALL_SAMPLE = ("full", "clusters", None)
 """Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), G/(G−1) alone, or none."""
@@ -26,7 +26,9 @@ SMALL_SAMPLE = ("full", "clusters", None)
 ROBUST_KINDS = ("HC0", "HC1", "HC2", "HC3", "cluster")
 
 
-def model_covariance(factor: Factor, dispersion: float = 1.0, information: np.ndarray | None = None) -> np.ndarray:
+def model_covariance(
+    factor: InformationFactor, dispersion: float = 1.0, information: np.ndarray | None = None
+) -> np.ndarray:
     """Covariance φ M⁻¹, or φ (F+P)⁻¹ F (F+P)⁻¹ of a penalised fit.
 
     Parameters
@@ -56,7 +58,7 @@ def model_covariance(factor: Factor, dispersion: float = 1.0, information: np.nd
     return _with_gaps(dispersion * (T.T @ _congruence(T, information) @ T), kept)
 
 
-def effective_df(factor: Factor, information: np.ndarray) -> float:
+def effective_df(factor: InformationFactor, information: np.ndarray) -> float:
     """Effective number of parameters tr((F+P)⁻¹F); without a penalty the number of kept parameters.
 
     Parameters
@@ -114,7 +116,7 @@ def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.n
 
 
 def whitened_middle(
-    factor: Factor, designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None
+    factor: InformationFactor, designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None
 ) -> np.ndarray:
     """Middle of the sandwich in the factor's coordinates, S = R⁻ᵀ (Σ f_i J_iᵀ u_i u_iᵀ J_i) R⁻¹.
 
@@ -139,7 +141,7 @@ def whitened_middle(
 
 
 def group_scores(
-    factor: Factor,
+    factor: InformationFactor,
     designs: Sequence[Matrix],
     scores: np.ndarray,
     groups: np.ndarray,
@@ -173,14 +175,14 @@ def group_scores(
     return total
 
 
-def sandwich(factor: Factor, middle: np.ndarray, scale: float = 1.0) -> np.ndarray:
+def sandwich(factor: InformationFactor, middle: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """Covariance R⁻¹ S R⁻ᵀ from the whitened middle S, times ``scale``: (p, p), NaN where not kept."""
     T = whitener(factor)
     return _with_gaps(scale * (T.T @ middle @ T), np.asarray(factor.kept, dtype=bool))
 
 
 def robust_covariance(
-    factor: Factor,
+    factor: InformationFactor,
     designs: Sequence[Matrix],
     scores: np.ndarray,
     kind: str = "HC0",

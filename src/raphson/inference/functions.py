@@ -81,7 +81,7 @@ class Params(Mapping[str, Any]):
         return len(self._names)
 
 
-class Function:
+class ParameterFunction:
     """m functions of p parameters.
 
     Parameters
@@ -162,7 +162,7 @@ class Function:
 
 
 class Combinations:
-    """m linear combinations of the parameters, offering what :class:`Function` does.
+    """m linear combinations of the parameters, offering what :class:`ParameterFunction` does.
 
     Parameters
     ----------

@@ -18,13 +18,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raphson.inference.whitening import Factor, Matrix, slices, split_columns, whitened, whitener
+from raphson.inference.whitening import InformationFactor, Matrix, slices, split_columns, whitened, whitener
 
 FULL_LEVERAGE = 1e-10
 """A row with 1 - h below this is fitted by a parameter of its own; what is left of 1 - h is rounding."""
 
 
-def leverage(factor: Factor, designs: Sequence[Matrix], information: np.ndarray) -> np.ndarray:
+def leverage(factor: InformationFactor, designs: Sequence[Matrix], information: np.ndarray) -> np.ndarray:
     """Leverage of each row, h_i = tr(W_i J_i M⁻¹ J_iᵀ).
 
     Parameters
@@ -60,7 +60,7 @@ def leverage(factor: Factor, designs: Sequence[Matrix], information: np.ndarray)
 
 
 def correct_for_leverage(
-    factor: Factor,
+    factor: InformationFactor,
     designs: Sequence[Matrix],
     scores: np.ndarray,
     information: np.ndarray,
@@ -119,7 +119,7 @@ def correct_for_leverage(
 
 
 def cooks_distance(
-    factor: Factor,
+    factor: InformationFactor,
     designs: Sequence[Matrix],
     scores: np.ndarray,
     information: np.ndarray,
@@ -153,7 +153,9 @@ def cooks_distance(
     return distance / (dispersion * p)
 
 
-def dfbeta(factor: Factor, designs: Sequence[Matrix], scores: np.ndarray, information: np.ndarray) -> np.ndarray:
+def dfbeta(
+    factor: InformationFactor, designs: Sequence[Matrix], scores: np.ndarray, information: np.ndarray
+) -> np.ndarray:
     """One-step change of the estimates when a row is deleted, θ̂ - θ̂₍ᵢ₎.
 
     Parameters
@@ -182,7 +184,9 @@ def dfbeta(factor: Factor, designs: Sequence[Matrix], scores: np.ndarray, inform
     return change
 
 
-def deleted_shift(factor: Factor, designs: Sequence[Matrix], scores: np.ndarray, information: np.ndarray) -> np.ndarray:
+def deleted_shift(
+    factor: InformationFactor, designs: Sequence[Matrix], scores: np.ndarray, information: np.ndarray
+) -> np.ndarray:
     """One-step change of a row's own predictors when it is deleted, J_i(θ̂ − θ̂₍ᵢ₎) = A_i (I − W_i A_i)⁻¹ u_i.
 
     Taken off η_i it gives the approximate leave-one-out predictor (Rad and Maleki 2020, J. R. Statist. Soc. B 82, 965),
@@ -207,7 +211,7 @@ def deleted_shift(factor: Factor, designs: Sequence[Matrix], scores: np.ndarray,
     return shift
 
 
-def dfbetas(change: np.ndarray, factor: Factor, sigma: float | np.ndarray) -> np.ndarray:
+def dfbetas(change: np.ndarray, factor: InformationFactor, sigma: float | np.ndarray) -> np.ndarray:
     """Changes of the estimates in standard errors, (θ̂ - θ̂₍ᵢ₎)_j / (σ (M⁻¹)_jj^½).
 
     Parameters

@@ -29,7 +29,7 @@ BLOCK_ROWS = 8192
 """Rows handled at a time, so that a dense block of a few dozen columns stays in the cache."""
 
 
-class Factor(Protocol):
+class InformationFactor(Protocol):
     """A factor R of a positive definite matrix M = RᵀR, of which only the ``kept`` columns count.
 
     ``solve(v)`` is M⁻¹v, ``half_solve(v)`` is R⁻ᵀv (so that |half_solve(v)|² = vᵀM⁻¹v), both for v of shape
@@ -46,7 +46,7 @@ class Factor(Protocol):
     def inverse(self) -> np.ndarray: ...
 
 
-def whitener(factor: Factor) -> np.ndarray:
+def whitener(factor: InformationFactor) -> np.ndarray:
     """T = R⁻ᵀ as a matrix, (r, p), with zero columns for the parameters that are not kept.
 
     A triangular matrix may be inverted without losing more than a solve would (Higham, *Accuracy and

@@ -19,7 +19,7 @@ from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Roo
 from raphson.newton.convergence import Measured, rounding_floor
 from raphson.newton.indefinite import uphill
 from raphson.newton.methods import Method
-from raphson.newton.path import Path, Step
+from raphson.newton.path import Path, PathRow
 from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
 from raphson.newton.solve import (
     ILL_CONDITIONED,
@@ -56,7 +56,7 @@ MOST_PARAMETERS = 1000
 """Parameters up to which it may: a matrix of theirs is formed and its eigenvalues found."""
 
 
-class Climb:
+class IterationState:
     """An iteration under way.
 
     Parameters
@@ -553,7 +553,7 @@ class Climb:
         assert self.found is not None
         solver = "qr" if self.root and self.method.solver == "cholesky" else self.method.solver
         self.path.append(
-            Step(
+            PathRow(
                 iteration=len(self.path),
                 llf=self.here.value,
                 score_norm=math.sqrt(sum(s * s for s in self.here.score[self.free].tolist())),

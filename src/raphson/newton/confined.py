@@ -24,7 +24,7 @@ from scipy.optimize import nnls
 
 from raphson.model.objective import Gram, Kind, Need, Root
 from raphson.model.walls import Walls
-from raphson.newton.climb import NEAR, Climb
+from raphson.newton.climb import NEAR, IterationState
 from raphson.newton.convergence import Measured
 from raphson.newton.search import Accepted, backtracking
 from raphson.newton.solve import Direction, Factor, factorise
@@ -45,7 +45,7 @@ MOST_ROUNDS = 100
 KINDS: tuple[Kind, ...] = ("observed", "opg")
 
 
-class Confined(Climb):
+class Confined(IterationState):
     """A climb that goes on as Newton's method between walls.
 
     Parameters
@@ -53,7 +53,7 @@ class Confined(Climb):
     climb : the iteration so far.
     """
 
-    def __init__(self, climb: Climb) -> None:
+    def __init__(self, climb: IterationState) -> None:
         self.__dict__.update(climb.__dict__)
         self.method = replace(climb.method, curvature="observed", solver="cholesky", search=backtracking)
         self.region = None
@@ -67,12 +67,12 @@ class Confined(Climb):
             self._hold(factor, root)
 
     @staticmethod
-    def serves(climb: Climb) -> bool:
+    def serves(climb: IterationState) -> bool:
         """Whether a climb that got stuck may go on between walls."""
         return climb.objective.walled and not isinstance(climb, Confined)
 
     @staticmethod
-    def takes_over(climb: Climb) -> bool:
+    def takes_over(climb: IterationState) -> bool:
         """Whether a climb has met the walls of its objective, or creeps along them."""
         if not Confined.serves(climb):
             return False

@@ -17,7 +17,7 @@ from raphson.newton.climb import MANY_BLOCKS
 from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
-from raphson.newton.path import Path, Step
+from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import factorise
 from raphson.newton.stationary import examined, higher, left_behind
 from raphson.newton.training.stochastic import descend
@@ -63,7 +63,7 @@ class Options:
     max_iter: int | None = None
     damping: float = 0.0
     learning_rate: float | None = None
-    watch: Callable[[Step], None] | None = None
+    watch: Callable[[PathRow], None] | None = None
     seed: int | None = None
 
     def keywords(self) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.model.objective import Evaluation, Objective
-from raphson.newton.climb import Climb
+from raphson.newton.climb import IterationState
 from raphson.newton.confined import Confined
 from raphson.newton.convergence import Verdict, judge
 from raphson.newton.face import Face, face_of
 from raphson.newton.methods import Method
-from raphson.newton.path import Path, Step
+from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import Factor
 from raphson.status import Status
 
@@ -84,7 +84,7 @@ def maximize(
     learning_rate: float | None = None,
     warm: Factor | None = None,
     suspect: Callable[[Evaluation], bool] | None = None,
-    watch: Callable[[Step], None] | None = None,
+    watch: Callable[[PathRow], None] | None = None,
 ) -> Result:
     """Climb from `start` to the maximum of an objective.
 
@@ -112,7 +112,7 @@ def maximize(
     """
     limit = method.max_iter if max_iter is None else max_iter
     wanted = np.ones(objective.n_params, dtype=bool) if free is None else free
-    climb = Climb(objective, method, start, wanted, damping, learning_rate, tol, warm)
+    climb = IterationState(objective, method, start, wanted, damping, learning_rate, tol, warm)
     begun = climb.here.theta
 
     def ended(status: Status) -> Result:
@@ -166,7 +166,7 @@ def maximize(
             return ended(Status.SEARCH_FAILED)
 
 
-def at_edge(climb: Climb, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:
+def at_edge(climb: IterationState, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:
     """The status of an end, its face if it lies at the edge of the domain, and whether it is stuck there.
 
     An end at the edge is a maximum only if its multipliers prove it.

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Step:
+class PathRow:
     """One iteration.
 
     Attributes
@@ -55,7 +55,7 @@ class Path:
     (1, [-3.0])
     """
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[PathRow] = field(default_factory=list)
 
     def then(self, other: Path) -> Path:
         """This path and one that went on from its end, numbered through."""
@@ -71,7 +71,7 @@ class Path:
         """The same steps with these log-likelihoods."""
         return Path([replace(step, llf=float(value)) for step, value in zip(self.steps, llf, strict=True)])
 
-    def append(self, step: Step) -> None:
+    def append(self, step: PathRow) -> None:
         self.steps.append(step)
 
     def __len__(self) -> int:
@@ -80,11 +80,11 @@ class Path:
     def columns(self) -> dict[str, list[Any]]:
         """The table, a list for each column."""
         rows = [asdict(step) for step in self.steps]
-        return {f.name: [row[f.name] for row in rows] for f in fields(Step)}
+        return {f.name: [row[f.name] for row in rows] for f in fields(PathRow)}
 
     @staticmethod
     def from_columns(columns: dict[str, list[Any]]) -> Path:
         """The reverse of :meth:`columns`."""
-        names = [f.name for f in fields(Step) if f.name in columns or f.default is MISSING]
+        names = [f.name for f in fields(PathRow) if f.name in columns or f.default is MISSING]
         rows = zip(*(columns[name] for name in names), strict=True)
-        return Path([Step(**dict(zip(names, values, strict=True))) for values in rows])
+        return Path([PathRow(**dict(zip(names, values, strict=True))) for values in rows])

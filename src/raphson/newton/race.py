@@ -15,7 +15,7 @@ from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation, Kind, Need
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
-from raphson.newton.path import Step
+from raphson.newton.path import PathRow
 from raphson.newton.training.stochastic import BATCH_ROWS, descend
 
 DOES_NOT_APPLY = "does not apply"
@@ -110,7 +110,7 @@ def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: 
         own.__dict__["objective"] = metered
         meter = metered.meter
 
-        def watch(step: Step) -> None:
+        def watch(step: PathRow) -> None:
             if step.iteration:
                 accepted = [theta for value, theta in meter.seen if value == step.llf]
                 rows.append((step.iteration, meter.passes, accepted[-1] if accepted else rows[-1][2]))

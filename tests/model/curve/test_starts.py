@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from raphson.model.curve.dimensions import Dimensions
-from raphson.model.curve.starts import Ground, distinct, ends, search
+from raphson.model.curve.starts import SearchRegion, distinct, ends, search
 from raphson.model.curve.waves import Phase, Wave, spectrum
 
 
-def ground(given, exponents=None, position=None, box=None, drawn=None) -> Ground:
+def ground(given, exponents=None, position=None, box=None, drawn=None) -> SearchRegion:
     given = np.array(given, dtype=float)
     p = len(given)
     known = None
     if exponents is not None:
         known = Dimensions(np.array(exponents, float), np.zeros((p, 1)) if position is None else np.array(position))
     drawn = np.ones(p, dtype=bool) if drawn is None else np.array(drawn)
-    return Ground(given, drawn, np.array([100.0, 0.0]), np.array([300.0, 5.0]), known, box)
+    return SearchRegion(given, drawn, np.array([100.0, 0.0]), np.array([300.0, 5.0]), known, box)
 
 
 def test_scales_follow_the_dimension() -> None:

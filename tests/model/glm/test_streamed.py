@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson.data.blocks import Passing
+from raphson.data.blocks import StreamedBlocks
 from raphson.errors import ConvergenceWarning, DataError, MissingDataWarning, ModelError
 from raphson.model.glm.streamed import StreamedModel
 
@@ -60,7 +60,7 @@ def test_the_fit_is_that_of_the_data_in_memory(name, frame, path):
     formula, keywords = MODELS[name]
     held = rp.glm(formula, frame, **keywords)
     fit = rp.glm(formula, rp.stream(path, 256), **keywords)
-    assert isinstance(fit._model.blocks, Passing) and len(fit._model.blocks) > 10
+    assert isinstance(fit._model.blocks, StreamedBlocks) and len(fit._model.blocks) > 10
     assert fit.converged and fit.n_dropped == held.n_dropped == 60 * ("x" in formula)
     assert np.abs((fit.params - held.params) / held.bse).max() < 1e-10
     np.testing.assert_allclose(fit.bse, held.bse, rtol=1e-7)
@@ -154,7 +154,7 @@ def test_methods_race_over_a_stream(fit):
 def test_large_parquet_streams_without_being_asked(path, monkeypatch):
     monkeypatch.setattr("raphson.data.parquet.STREAM_BYTES", 1000)
     fit = rp.glm("z ~ x", str(path))
-    assert isinstance(fit._model.blocks, Passing) and fit.nobs == 2940
+    assert isinstance(fit._model.blocks, StreamedBlocks) and fit.nobs == 2940
 
 
 def test_threads_give_the_same_bits(path):

@@ -13,7 +13,7 @@ import pytest
 
 from raphson.data.columns import Columns
 from raphson.model.likelihood import general
-from raphson.model.likelihood.general import Plan
+from raphson.model.likelihood.general import EvaluationPlan
 from raphson.model.likelihood.parameters import Parameters
 from raphson.numeric import x64
 
@@ -142,7 +142,7 @@ def test_the_predictors_that_an_idiom_has(name):
     function, shapes, K = IDIOMS[name]
     layout, theta = Parameters.of(start_of(shapes))
     traced = general.trace_likelihood(function, name, layout, Columns(DATA))
-    plan = Plan(traced, layout)
+    plan = EvaluationPlan(traced, layout)
     if K is None:
         assert plan.cut is None
         return

@@ -154,7 +154,7 @@ def test_a_likelihood_with_its_own_score_and_information():
         return data["y"] * theta[0] - mu, (data["y"] - mu)[None], mu[None, None]
 
     y = np.array([1.0, 4.0, 100.0, 0.3])
-    found = problems.solve(problems.Traced(evaluate), np.zeros(1), {"y": y})
+    found = problems.solve(problems.TracedProblem(evaluate), np.zeros(1), {"y": y})
     np.testing.assert_allclose(found.theta[:, 0], np.log(y), rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(found.covariance()[:, 0, 0], 1 / y, rtol=1e-13)
 

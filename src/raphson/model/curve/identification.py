@@ -27,7 +27,7 @@ PART = 0.2
 
 
 @dataclass(frozen=True)
-class Open:
+class UnidentifiedDirection:
     """A direction that the data leave open.
 
     Attributes
@@ -47,7 +47,9 @@ class Open:
         return np.abs(self.share) >= PART * np.abs(self.share).max()
 
 
-def open_directions(R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersion: float) -> list[Open]:
+def open_directions(
+    R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersion: float
+) -> list[UnidentifiedDirection]:
     """The directions that the data leave open, or determine so poorly that one standard error changes all.
 
     Parameters
@@ -73,7 +75,7 @@ def open_directions(R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersi
     for j in np.flatnonzero(scale == 0):
         share = np.zeros(len(theta))
         share[index[j]] = 1.0
-        found.append(Open(share, share, True))
+        found.append(UnidentifiedDirection(share, share, True))
     index, J, scale = index[scale > 0], J[:, scale > 0], scale[scale > 0]
     if not len(index):
         return found
@@ -86,7 +88,7 @@ def open_directions(R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersi
         step, share = np.zeros(len(theta)), np.zeros(len(theta))
         share[index] = v
         step[index] = v / scale * (1.0 if exact else np.sqrt(dispersion) / sigma)
-        direction = Open(step, share, exact)
+        direction = UnidentifiedDirection(step, share, exact)
         if exact or _matters(direction, theta):
             found.append(direction)
     return found
@@ -115,7 +117,7 @@ def clearly_determined(R: np.ndarray, free: np.ndarray) -> bool:
     return math.prod(shares) > EXACT * p ** (p / 2)
 
 
-def _matters(direction: Open, theta: np.ndarray) -> bool:
+def _matters(direction: UnidentifiedDirection, theta: np.ndarray) -> bool:
     """Whether one standard error along it changes most of the parameters that take part by half of their size."""
     part = direction.involved
     if np.count_nonzero(part) < 2:
@@ -125,7 +127,7 @@ def _matters(direction: Open, theta: np.ndarray) -> bool:
     return float(np.minimum(relative, 1.0).mean()) >= 0.5
 
 
-def without_error(directions: Sequence[Open], p: int) -> np.ndarray:
+def without_error(directions: Sequence[UnidentifiedDirection], p: int) -> np.ndarray:
     """(p,) mask of the parameters that exactly open directions move: they have no standard error."""
     mask = np.zeros(p, dtype=bool)
     for direction in directions:
@@ -134,7 +136,7 @@ def without_error(directions: Sequence[Open], p: int) -> np.ndarray:
     return mask
 
 
-def describe(direction: Open, names: Sequence[str], theta: np.ndarray) -> str:
+def describe(direction: UnidentifiedDirection, names: Sequence[str], theta: np.ndarray) -> str:
     """The parameters of a direction, and what stays the same along it, in words."""
     index = np.flatnonzero(direction.involved)
     who = [names[j] for j in index.tolist()]

@@ -27,13 +27,13 @@ from raphson.model.base import Model
 from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.identification import clearly_determined, open_directions, without_error
 from raphson.model.curve.label_switching import apart, changed
-from raphson.model.curve.noise import Blurred
-from raphson.model.curve.nonlinear import Exact, Finite, NonlinearPredictor
+from raphson.model.curve.noise import NoiseFloor
+from raphson.model.curve.nonlinear import CompiledDerivatives, Finite, NonlinearPredictor
 from raphson.model.curve.remarks import NOTHING_GAINED, remarks
 from raphson.model.curve.replicates import CurveReplicates
 from raphson.model.curve.robust_screening import RobustScreen
 from raphson.model.curve.screening import Screen
-from raphson.model.curve.starts import Ground, ends, points_of, search
+from raphson.model.curve.starts import SearchRegion, ends, points_of, search
 from raphson.model.curve.waves import Phase, Spectrum, Wave, spectrum
 from raphson.model.families import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
@@ -142,18 +142,18 @@ class NonlinearModel(Model):
         return replace(super().likelihood, project=project, projected=self.projected, blurred=self._blurred)
 
     @property
-    def _blurred(self) -> Blurred | None:
+    def _blurred(self) -> NoiseFloor | None:
         derivatives = self.curve.derivatives
         if not isinstance(derivatives, Finite):
             return None
-        return Blurred(self.family, self.curve, derivatives, self.blocks[0], self.movable)
+        return NoiseFloor(self.family, self.curve, derivatives, self.blocks[0], self.movable)
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return self.curve.designs(self.data.X, self.blocks, theta)
 
     @cached_property
     def replicates(self) -> CurveReplicates | None:
-        if not isinstance(self.curve.derivatives, Exact) or self.box is not None or self.bias is not None:
+        if not isinstance(self.curve.derivatives, CompiledDerivatives) or self.box is not None or self.bias is not None:
             return None
         return CurveReplicates(self.family, (), (), None, predictor=self.curve, blocks=self.blocks)
 
@@ -228,7 +228,7 @@ class NonlinearModel(Model):
 
     def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         derivatives = self.curve.derivatives
-        if not isinstance(derivatives, Exact):
+        if not isinstance(derivatives, CompiledDerivatives):
             return super().turns(theta)
         table = np.concatenate([derivatives.turns(theta, block.designs[0]) for block in self.blocks], axis=1)
         return table[0], table[1:].T
@@ -428,9 +428,9 @@ class NonlinearModel(Model):
     @property
     def _effort(self) -> float:
         """Share of the usual number of points that the search takes."""
-        return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, Exact) else 0.03
+        return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, CompiledDerivatives) else 0.03
 
-    def _ground(self, number: int) -> Ground:
+    def _ground(self, number: int) -> SearchRegion:
         """Where to look: about the values given, too, but for every other search, as they may mislead."""
         X: Any = self.data.X
         covariates = ends(tuple(X.T)) if self.curve.by_row else ends(X)
@@ -440,7 +440,7 @@ class NonlinearModel(Model):
         given = np.where(drawn & (number % 2 == 1), np.nan, given)
         ends_of = (np.array(low), np.array(high))
         phases = self.phases if self._spectra else ()
-        return Ground(given, drawn, *ends_of, self.dimensions, self.box, self._spectra, phases)
+        return SearchRegion(given, drawn, *ends_of, self.dimensions, self.box, self._spectra, phases)
 
     @cached_property
     def _spectra(self) -> tuple[tuple[Wave, Spectrum], ...]:

@@ -29,7 +29,7 @@ class Unsure(Protocol):
 
 
 @dataclass(frozen=True)
-class Blurred:
+class NoiseFloor:
     """Adds to an evaluation how much noise hides of it.
 
     Attributes

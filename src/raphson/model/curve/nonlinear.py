@@ -58,7 +58,7 @@ class Derivatives(Protocol):
         ...
 
 
-class Exact:
+class CompiledDerivatives:
     """Derivatives by autodiff of a function of ``jax.numpy``, compiled when first asked for.
 
     Parameters
@@ -74,14 +74,14 @@ class Exact:
         self,
         code: CurveCode,
         what: str,
-        recipe: tuple[Callable[..., Exact], tuple[Any, ...]],
+        recipe: tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]],
         constants: Any = None,
         written: dict[str, Any] | None = None,
     ) -> None:
         self.code, self.what, self.recipe = code, what, recipe
         self.constants, self.written = constants, written
 
-    def __reduce__(self) -> tuple[Callable[..., Exact], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]]:
         return self.recipe
 
     def given(self, x: Any) -> Any:
@@ -289,13 +289,13 @@ def _on_device(numbers: tuple[float, ...]) -> Any:
         return jax.device_put(np.array(numbers), device())
 
 
-def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Exact:
+def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> CompiledDerivatives:
     """The derivatives of a curve; x is (d, size), one row for each of the columns.
 
     Curves that differ in their constants only share what is compiled.
     """
     form, constants = curve.form
-    return Exact(
+    return CompiledDerivatives(
         _code_of(form, tuple(constants), columns, parameters),
         f"the curve {curve.text}",
         (curve_derivatives, (curve, columns, parameters)),
@@ -438,7 +438,7 @@ class NonlinearPredictor:
 
     def solved(self, block: Block, theta: np.ndarray, root: np.ndarray, which: int) -> np.ndarray | None:
         """θ with one conditionally linear parameter at its best, for a block of all rows; None without derivatives."""
-        if not self.by_row or not isinstance(self.derivatives, Exact):
+        if not self.by_row or not isinstance(self.derivatives, CompiledDerivatives):
             return None
         there, table = self.derivatives.solved(theta, block.designs[0], block.y, root, which)
         self._last["table"] = (block, there.tobytes(), table)

@@ -19,8 +19,8 @@ from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.nonlinear import Finite, NonlinearPredictor, curve_derivatives
 from raphson.model.curve.structure import (
     CurveExplanation,
+    CurveStructure,
     FunctionExplanation,
-    Structure,
     check_signature,
     function_derivatives,
     refuse_absent,
@@ -50,7 +50,7 @@ class ReadCurve:
     predictor: NonlinearPredictor
     parameters: Parameters
     initial: np.ndarray
-    structure: Structure
+    structure: CurveStructure
     explain: Callable[[np.ndarray], str]
     transformed: bool
     by: np.ndarray | None = None
@@ -135,7 +135,7 @@ def read_function(
         nothing = np.zeros(len(initial), dtype=bool)
         made = Finite(function, parameters)
         found, x, whole = _as_taken(lambda x: made.shaped(initial, x).shape, x)
-        structure, shape = Structure(nothing, nothing), found
+        structure, shape = CurveStructure(nothing, nothing), found
     else:
         found, x, whole = _as_taken(lambda x: structure_of_function(function, parameters, initial, x), x)
         structure, shape = found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.messages import listing
-from raphson.model.curve.identification import Open, describe, without_error
+from raphson.model.curve.identification import UnidentifiedDirection, describe, without_error
 from raphson.model.curve.label_switching import equally_good
 from raphson.model.families.robust import Robust
 from raphson.model.glm.glm import PERFECT
@@ -30,7 +30,7 @@ FURTHER = 100.0
 def remarks(
     model: Any,
     result: Any,
-    open_ones: list[Open],
+    open_ones: list[UnidentifiedDirection],
     R: np.ndarray,
     dispersion: float,
     cov: str,
@@ -88,7 +88,7 @@ def _spread(cov: str) -> str:
     return f"by the sandwich ({cov})"
 
 
-def _open(open_ones: list[Open], names: tuple[str, ...], theta: np.ndarray) -> Iterator[str]:
+def _open(open_ones: list[UnidentifiedDirection], names: tuple[str, ...], theta: np.ndarray) -> Iterator[str]:
     for direction in open_ones:
         words = describe(direction, names, theta)
         who = [names[j] for j in np.flatnonzero(direction.involved)]

@@ -28,7 +28,7 @@ DIFFERENT = 0.2
 
 
 @dataclass(frozen=True)
-class Ground:
+class SearchRegion:
     """The region in which starting values are looked for.
 
     Attributes
@@ -120,7 +120,7 @@ def points_of(effort: float) -> int:
 
 
 def search(
-    ground: Ground, value: Callable[[np.ndarray], np.ndarray], count: int, seed: Any, effort: float = 1.0
+    ground: SearchRegion, value: Callable[[np.ndarray], np.ndarray], count: int, seed: Any, effort: float = 1.0
 ) -> np.ndarray:
     """The most promising of many points.
 

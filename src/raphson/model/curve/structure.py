@@ -18,13 +18,13 @@ from raphson.errors import ModelError
 from raphson.model.curve.code import CurveCode
 from raphson.model.curve.dimensions import Dimensions, dimensions
 from raphson.model.curve.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
-from raphson.model.curve.nonlinear import Derivatives, Exact, jax_function
+from raphson.model.curve.nonlinear import CompiledDerivatives, Derivatives, jax_function
 from raphson.model.curve.waves import Phase, Wave, waves
 from raphson.model.parameters import Parameters
 
 
 @dataclass(frozen=True)
-class Structure:
+class CurveStructure:
     """What tracing a curve shows.
 
     Attributes
@@ -43,7 +43,7 @@ class Structure:
 
 
 @lru_cache(maxsize=256)
-def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> Structure:
+def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> CurveStructure:
     """Trace an expression."""
 
     def function(parts: list[Any], x: list[Any]) -> Any:
@@ -56,7 +56,7 @@ def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple
 
 def structure_of_function(
     function: Callable[[Any, Any], Any], parameters: Parameters, theta: np.ndarray, x: Any
-) -> tuple[Structure, tuple[int, ...]]:
+) -> tuple[CurveStructure, tuple[int, ...]]:
     """Trace a function of (params, x); gives the shape of what it returns, too."""
 
     def of_parts(parts: list[Any], x: Any) -> Any:
@@ -127,7 +127,7 @@ def _called(function: Any) -> str:
     return name if name.isidentifier() else "f"
 
 
-def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> Structure:
+def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> CurveStructure:
     parts = [Reach(frozenset([j]), frozenset()) for j in range(len(parameters.shapes))]
     reach = curved_pairs(jaxpr, parts + [NOTHING] * n_data)
     linear = largest_linear_set(reach.pairs, sorted(reach.on))
@@ -146,10 +146,10 @@ def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> Structure:
 
     frequencies, phases = waves(jaxpr, inputs)
     each = Dimensions(*(np.repeat(table, parameters.sizes, axis=0) for table in (found.exponents, found.position)))
-    return Structure(spread(linear), ~spread(reach.on), each, elements(frequencies), elements(phases))
+    return CurveStructure(spread(linear), ~spread(reach.on), each, elements(frequencies), elements(phases))
 
 
-def refuse_absent(structure: Structure, names: tuple[str, ...]) -> None:
+def refuse_absent(structure: CurveStructure, names: tuple[str, ...]) -> None:
     """Refuse parameters that the model does not depend on."""
     absent = [name for name, is_absent in zip(names, structure.absent, strict=True) if is_absent]
     if absent:
@@ -162,7 +162,7 @@ def refuse_absent(structure: Structure, names: tuple[str, ...]) -> None:
 _KEPT: weakref.WeakKeyDictionary[Any, dict[Any, CurveCode]] = weakref.WeakKeyDictionary()
 
 
-def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> Exact:
+def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> CompiledDerivatives:
     """Derivatives of a user's function of (params, x) as one of (θ, x); code is kept as long as the function lives."""
     try:
         kept = _KEPT.setdefault(function, {})
@@ -172,7 +172,7 @@ def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parame
         # What is kept must not keep the function alive: it holds it weakly.
         reference: Any = weakref.ref(function) if function in _KEPT else lambda: function
         kept[parameters] = CurveCode(lambda theta, x: reference()(parameters.unflatten(theta), x).reshape(-1) * 1.0)
-    return Exact(kept[parameters], _name(function), (function_derivatives, (function, parameters)))
+    return CompiledDerivatives(kept[parameters], _name(function), (function_derivatives, (function, parameters)))
 
 
 @dataclass(frozen=True)

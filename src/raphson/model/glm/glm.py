@@ -22,7 +22,7 @@ from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias.reduction import check_bias
 from raphson.model.families import resolve
 from raphson.model.glm.edge_remarks import edge_remarks
-from raphson.model.glm.separating_rows import ClassRows, Rows, SignedRows
+from raphson.model.glm.separating_rows import ClassRows, SeparatingRows, SignedRows
 from raphson.model.glm.separation import (
     FAR,
     AtInfinity,
@@ -344,7 +344,7 @@ class GeneralisedLinearModel(Model):
         """Predictors of the mean."""
         return self.family.n_predictors - len(self.family.auxiliary)
 
-    def constraints(self, least: float, scale: np.ndarray | None = None) -> Rows:
+    def constraints(self, least: float, scale: np.ndarray | None = None) -> SeparatingRows:
         """What the rows of more than the least weight demand of a direction at infinity.
 
         `scale` (p,) is that of the coordinates, by default of these rows.

@@ -31,7 +31,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit, log_expit
 
-from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, Rows
+from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, SeparatingRows
 
 TIE = 1e-11
 """Relative to Σ|x_ij δ_j|: a product below this is zero up to the rounding of the data."""
@@ -43,7 +43,7 @@ CLIMB = 40
 
 
 @dataclass(frozen=True)
-class Direction:
+class RecessionDirection:
     """A recession direction of largest support, in scaled coordinates, and the space of all that do as much."""
 
     direction: np.ndarray  # (p,)
@@ -61,7 +61,7 @@ class Left:
     strict: np.ndarray  # per constraint: b_iᵀδ > 0
 
 
-def maximal_direction(rows: Rows, space: np.ndarray) -> Direction | None:
+def maximal_direction(rows: SeparatingRows, space: np.ndarray) -> RecessionDirection | None:
     """A recession direction of largest support within ``space``, or None if there is none (or none provable).
 
     Parameters
@@ -74,7 +74,9 @@ def maximal_direction(rows: Rows, space: np.ndarray) -> Direction | None:
     return None if left is None else _strict_direction(rows, left)
 
 
-def maximal_direction_everywhere(part: Rows, space: np.ndarray, everywhere: Everywhere) -> Direction | None:
+def maximal_direction_everywhere(
+    part: SeparatingRows, space: np.ndarray, everywhere: Everywhere
+) -> RecessionDirection | None:
     """A recession direction of rows that are not held, found on a part of them that grows only while it has to.
 
     What the part leaves open, the directions in which it does not change among them, is tried on all rows. Those that
@@ -126,10 +128,10 @@ class News:
         return News(constraints, np.concatenate([self.kinds, other.kinds])[which], depth[which], self.most)
 
 
-Everywhere = Callable[[Callable[[Rows], News]], News]
+Everywhere = Callable[[Callable[[SeparatingRows], News]], News]
 
 
-def _news(rows: Rows, left: Left, unseen: np.ndarray) -> News:
+def _news(rows: SeparatingRows, left: Left, unseen: np.ndarray) -> News:
     value, bound = _evaluate(rows, left.direction)
     inequality = rows.kind == INEQUALITY
     strict = inequality & (value > TIE * bound)
@@ -150,7 +152,7 @@ def _worth_holding(depth: np.ndarray, most: int) -> np.ndarray:
     return np.concatenate([order[:most], np.sort(order[most:])[:: -(-(len(depth) - most) // most)]])
 
 
-def open_directions(rows: Rows, space: np.ndarray) -> Left | None:
+def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
     """What rows leave open within ``space``; None if that is nothing, or if it cannot be proved."""
     rng = np.random.default_rng(0)
     inequality = rows.kind == INEQUALITY
@@ -196,14 +198,14 @@ def open_directions(rows: Rows, space: np.ndarray) -> Left | None:
     return None
 
 
-def _strict_direction(rows: Rows, left: Left) -> Direction | None:
+def _strict_direction(rows: SeparatingRows, left: Left) -> RecessionDirection | None:
     """The direction that is left, without what no constraint sees; None if it takes no row along."""
     if not left.strict.any():
         return None
     rng = np.random.default_rng(0)
     direction, space = _without_aliases(left.direction, left.space, _solve(rows, left.space, left.strict, rng))
     pulling = rows.dense(_some(np.flatnonzero(left.strict), 1000, rng)).sum(axis=0)
-    return Direction(direction, space, left.strict, space @ (space.T @ pulling))
+    return RecessionDirection(direction, space, left.strict, space @ (space.T @ pulling))
 
 
 def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool] | None:
@@ -357,7 +359,7 @@ def _programme(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | Non
     return g, C @ g > 0.5, -answer.ineqlin.marginals
 
 
-def _solve(rows: Rows, space: np.ndarray, zero: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _solve(rows: SeparatingRows, space: np.ndarray, zero: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # The part of the space on which the constraints in the mask `zero` are 0. A few of full rank settle it; the
     # others are looked at only while something is left. `known` says that those which are left all see something.
     left, known = np.flatnonzero(zero), False
@@ -388,14 +390,14 @@ def _without_aliases(direction: np.ndarray, space: np.ndarray, unseen: np.ndarra
     return direction, null_within(space, np.eye(len(rest))[aliased])
 
 
-def _evaluate(rows: Rows, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _evaluate(rows: SeparatingRows, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     value, bound = np.empty(len(rows.kind)), np.empty(len(rows.kind))
     for where, v, b in rows.products(direction[:, None]):
         value[where], bound[where] = v[:, 0], b[:, 0]
     return value, bound
 
 
-def _moves(rows: Rows, space: np.ndarray) -> np.ndarray:
+def _moves(rows: SeparatingRows, space: np.ndarray) -> np.ndarray:
     # Which constraints change along some direction of the space.
     moves = np.empty(len(rows.kind), dtype=bool)
     for where, v, b in rows.products(space):
@@ -407,7 +409,7 @@ def _some(which: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray
     return which if len(which) <= count else rng.choice(which, count, replace=False)
 
 
-def _stratified(rows: Rows, inequality: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def _stratified(rows: SeparatingRows, inequality: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     # As many from each stratum: a handful of successes among a million failures must all be there.
     labels = np.unique(rows.strata[inequality])
     each = -(-count // len(labels))

@@ -15,7 +15,7 @@ BLOCK_ENTRIES = 2**18
 ABSENT, EQUATION, INEQUALITY = -1, 0, 1
 
 
-class Rows(Protocol):
+class SeparatingRows(Protocol):
     """Constraints b_i on the scaled parameters, as numbers into a flat list."""
 
     scale: np.ndarray  # (p,): parameter j is multiplied by it in scaled coordinates
@@ -91,7 +91,7 @@ class ClassRows:
 class MoreRows:
     """Rows, and after them constraints (m, p) from elsewhere, in the scaled coordinates of these rows."""
 
-    def __init__(self, rows: Rows, constraints: np.ndarray, kinds: np.ndarray) -> None:
+    def __init__(self, rows: SeparatingRows, constraints: np.ndarray, kinds: np.ndarray) -> None:
         self.rows, self.constraints = rows, constraints
         self.scale = rows.scale
         self.kind = np.concatenate([rows.kind, kinds])

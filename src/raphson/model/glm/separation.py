@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from raphson.model.glm.recession import Everywhere, maximal_direction, maximal_direction_everywhere, null_within
-from raphson.model.glm.separating_rows import ClassRows, Rows, SignedRows
+from raphson.model.glm.separating_rows import ClassRows, SeparatingRows, SignedRows
 from raphson.numeric import EPSILON
 
 FAR = 1e4
@@ -198,7 +198,7 @@ def separated_multinomial(
     )
 
 
-def separated_everywhere(part: Rows, everywhere: Everywhere) -> AtInfinity | None:
+def separated_everywhere(part: SeparatingRows, everywhere: Everywhere) -> AtInfinity | None:
     """Complete or quasi-complete separation of rows that are not held.
 
     Parameters

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, Passing
+from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.model_data import ModelData
-from raphson.data.passing import Piece, StreamedData, Unheld
+from raphson.data.passing import NotInMemory, Piece, StreamedData
 from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor, sum_blocks
 from raphson.model.base import check_weights_kind
@@ -72,7 +72,7 @@ class StreamedRows:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(Unheld(f"what has a value for each row ({name})"), name)
+        return getattr(NotInMemory(f"what has a value for each row ({name})"), name)
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class StreamedModel(GeneralisedLinearModel):
                 "response: the categories of a streamed multinomial response must be text or a categorical column; "
                 f"{streamed.head.response.name!r} holds numbers: write it as text"
             )
-        size = None if observations.size is None else Unheld("the trials")
-        weight = Unheld("the weights") if size is not None or streamed.head.weights is not None else None
+        size = None if observations.size is None else NotInMemory("the trials")
+        weight = NotInMemory("the weights") if size is not None or streamed.head.weights is not None else None
         model = StreamedModel(
             observations.family,
             streamed.head,
-            Unheld("the response"),  # type: ignore[arg-type]
+            NotInMemory("the response"),  # type: ignore[arg-type]
             weight,  # type: ignore[arg-type]
             size,  # type: ignore[arg-type]
             weights_kind,
@@ -168,7 +168,7 @@ class StreamedModel(GeneralisedLinearModel):
 
     def _sum(self, function: Callable[[GeneralisedLinearModel], Any]) -> Any:
         """Sum of a function of the pieces."""
-        pieces: Any = Passing(
+        pieces: Any = StreamedBlocks(
             self._data.n_rows,
             len(self._data.pieces),
             lambda numbers: (held for _, held in self._read(numbers)),  # type: ignore[misc]
@@ -178,7 +178,7 @@ class StreamedModel(GeneralisedLinearModel):
 
     @cached_property
     def blocks(self) -> Any:  # type: ignore[override]
-        return Passing(self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
+        return StreamedBlocks(self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
 
     def _read_blocks(self, numbers: range) -> Iterator[Block]:
         for piece, held in self._read(numbers):
@@ -202,7 +202,7 @@ class StreamedModel(GeneralisedLinearModel):
 
     @property
     def copies(self) -> Any:
-        return None if self.data.weights is None else Unheld("the number of copies of each row")
+        return None if self.data.weights is None else NotInMemory("the number of copies of each row")
 
     @cached_property
     def nobs(self) -> float:

@@ -17,7 +17,7 @@ from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
-from raphson.model.likelihood.densities.ready import DENSITIES, Ready
+from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.penalty import penalty_matrix
@@ -84,7 +84,7 @@ def remembered(function: Any, key: Any, make: Callable[[], Any]) -> Any:
 
 
 def density_model(
-    ready: Ready | None,
+    ready: DensitySpec | None,
     density: Callable[..., Any],
     data: SeveralData,
     parameters: tuple[str, ...],
@@ -377,7 +377,7 @@ class RowsOf:
         return replace(self, weights=None if self.weights is None else np.ascontiguousarray(self.weights[rows]))
 
 
-def formulas_of(ready: Ready | None, taken: Signature, formulas: Any) -> dict[str, str]:
+def formulas_of(ready: DensitySpec | None, taken: Signature, formulas: Any) -> dict[str, str]:
     """A formula for each parameter of the density, in its order but for the one with the response, which is first.
 
     Raises

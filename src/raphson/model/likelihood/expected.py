@@ -25,7 +25,7 @@ import numpy as np
 
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
-from raphson.model.likelihood.quadrature import Moments, Rule, at_points, rule_of
+from raphson.model.likelihood.quadrature import Moments, QuadratureRule, at_points, rule_of
 from raphson.model.likelihood.row_densities import COUNTS, LINE, POSITIVE, UNIT, RowDensities, Support
 from raphson.numeric import x64
 
@@ -114,7 +114,7 @@ def expectation(family: LikelihoodFamily, block: Block, eta: np.ndarray) -> tupl
 
 def _rules(
     family: LikelihoodFamily, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.ndarray, first: int
-) -> tuple[list[tuple[slice, Rule]], Moments]:
+) -> tuple[list[tuple[slice, QuadratureRule]], Moments]:
     """Rules for all rows, :data:`ROWS` at a time, and the moments by them."""
     m = eta.shape[1]
 
@@ -143,7 +143,7 @@ def _rules(
 
 def _ranges(
     family: LikelihoodFamily, y: np.ndarray
-) -> Iterator[tuple[Callable[[RowDensities, np.ndarray], Rule], float]]:
+) -> Iterator[tuple[Callable[[RowDensities, np.ndarray], QuadratureRule], float]]:
     """The ranges of responses to try: rules for rows from their densities and responses, and how near 1 they must be.
 
     A continuous range has to add up to the rounding of 1, for one that is near it but not it would leave something out;

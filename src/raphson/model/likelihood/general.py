@@ -79,7 +79,7 @@ class _Unread(RaphsonError):  # noqa: N818 - not an error: says what else is rea
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedLikelihood:
     """A traced likelihood.
 
     Attributes
@@ -93,10 +93,10 @@ class Traced:
 
 
 @dataclass(eq=False)
-class Plan:
+class EvaluationPlan:
     """How a traced likelihood is evaluated: compiled once for a function and the shapes of what it reads."""
 
-    traced: Traced
+    traced: TracedLikelihood
     layout: Parameters
     agreed: bool | None = None
     """Whether the cut was found to agree with the function itself; None before it was looked at."""
@@ -229,10 +229,10 @@ def general_model(
     return _penalised(model, penalty), theta
 
 
-def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: Traced) -> Plan:
+def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: TracedLikelihood) -> EvaluationPlan:
     """The plan of a traced likelihood: the same one for the same function."""
     key = ("general", layout, traced.used, fingerprint(traced.jaxpr))
-    return remembered(loglik, key, lambda: Plan(traced, layout))
+    return remembered(loglik, key, lambda: EvaluationPlan(traced, layout))
 
 
 def likelihood_parts(
@@ -245,7 +245,7 @@ def likelihood_parts(
 
 def trace_likelihood(
     loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns | dict[str, Column]
-) -> Traced:
+) -> TracedLikelihood:
     """Trace one row; a column is added to the inputs when the function asks for it."""
     import jax
 
@@ -274,7 +274,7 @@ def trace_likelihood(
         warn_of_single_precision(jaxpr, name)
         if not used:
             raise ModelError(f"{name}: it reads no column of the row; every row would have the same likelihood")
-        return Traced(jaxpr, tuple(used))
+        return TracedLikelihood(jaxpr, tuple(used))
 
 
 def _cell(values: np.ndarray) -> Any:
@@ -312,7 +312,7 @@ def _penalised(model: LikelihoodModel, penalty: Any) -> LikelihoodModel:
 
 
 def _assembled(
-    plan: Plan,
+    plan: EvaluationPlan,
     family: LikelihoodFamily,
     rows: RowData,
     arrays: tuple[np.ndarray, ...],
@@ -364,7 +364,7 @@ def _assembled(
     )
 
 
-def _agrees(plan: Plan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
+def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
     """Whether value, gradient and a product of the Hessian are the same by the cut and directly, for some rows."""
     import jax
 
@@ -401,7 +401,7 @@ def _agrees(plan: Plan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bo
     return True
 
 
-def _designs(plan: Plan, arrays: tuple[np.ndarray, ...], n: int) -> tuple[np.ndarray, list[Any], list[slice]]:
+def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], n: int) -> tuple[np.ndarray, list[Any], list[slice]]:
     """Shifts (K, n), the design matrix of each predictor and the parameters that it acts on."""
     from scipy import sparse
 

@@ -107,7 +107,7 @@ class Panels:
 
 
 @dataclass
-class Rule:
+class QuadratureRule:
     """Responses and weights for each row, with which sums over its response are made.
 
     Attributes
@@ -123,8 +123,8 @@ class Rule:
     log_weight: np.ndarray
     count: int
 
-    def plus(self, other: Rule) -> Rule:
-        return Rule(
+    def plus(self, other: QuadratureRule) -> QuadratureRule:
+        return QuadratureRule(
             np.concatenate([self.rows, other.rows]),
             np.concatenate([self.y, other.y]),
             np.concatenate([self.log_weight, other.log_weight]),
@@ -253,7 +253,7 @@ class _Front:
         return Panels(rows[kept], left[kept], right[kept])
 
 
-def rule_of(density: RowDensities, support: Support, like: np.ndarray, own: np.ndarray | None = None) -> Rule:
+def rule_of(density: RowDensities, support: Support, like: np.ndarray, own: np.ndarray | None = None) -> QuadratureRule:
     """The rule of each row; it is for the caller to check that it adds the density up to 1.
 
     Parameters
@@ -317,14 +317,14 @@ def _fronts(m: int, found: Located, support: Support) -> list[_Front]:
     ]
 
 
-def at_points(points: np.ndarray, m: int) -> Rule:
+def at_points(points: np.ndarray, m: int) -> QuadratureRule:
     """The sum over the same responses (c,) in each of m rows."""
     panels = -(-len(points) // NODES)
     y = np.full(panels * NODES, points[0])
     y[: len(points)] = points
     log_weight = np.where(np.arange(len(y)) < len(points), 0.0, -np.inf)
     shape = (m, panels, NODES)
-    return Rule(
+    return QuadratureRule(
         np.repeat(np.arange(m), panels),
         np.broadcast_to(y.reshape(panels, NODES), shape).reshape(-1, NODES).copy(),
         np.broadcast_to(log_weight.reshape(panels, NODES), shape).reshape(-1, NODES).copy(),
@@ -339,7 +339,7 @@ def _halved(
     sums: list[Moments],
     whole: Moments,
     added: Callable[[Panels], Moments],
-) -> Rule:
+) -> QuadratureRule:
     """Panels halved until their halves agree with them."""
     values = Moments.joined([whole.chosen(slice(0)), *sums])
     kept: list[Panels] = []
@@ -364,4 +364,4 @@ def _halved(
     leaves = Panels.joined(kept)
     z, log_weight = leaves.nodes(support)
     with np.errstate(all="ignore"):
-        return Rule(leaves.rows, support.to(z), log_weight, density.rows)
+        return QuadratureRule(leaves.rows, support.to(z), log_weight, density.rows)

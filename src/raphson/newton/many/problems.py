@@ -55,7 +55,7 @@ _ACTIVE, _NEAR, _CONVERGED, _FLOOR, _FAILED, _NOT_FINITE = range(6)
 
 
 @dataclass(frozen=True, eq=False)
-class Traced:
+class TracedProblem:
     """One kind of small problem, written in ``jax.numpy`` for a single problem.
 
     Compiled code belongs to the object: keep it, and use it again, to compile once.
@@ -152,7 +152,7 @@ class _State(NamedTuple):
 
 
 def solve(
-    problem: Traced,
+    problem: TracedProblem,
     start: np.ndarray,
     data: Any = None,
     shared: Any = None,
@@ -226,7 +226,7 @@ def solve(
 class _Run(NamedTuple):
     """What stays the same throughout."""
 
-    problem: Traced
+    problem: TracedProblem
     data: Any
     shared: Any
     limits: tuple[np.ndarray, np.ndarray]
@@ -287,7 +287,7 @@ def _begin(theta: np.ndarray) -> _State:
     )
 
 
-def _compiled(problem: Traced) -> Any:
+def _compiled(problem: TracedProblem) -> Any:
     """The steps of a chunk: until all of its problems have ended, or a number of times."""
     import jax
     import jax.numpy as jnp
@@ -316,7 +316,9 @@ def _compiled(problem: Traced) -> Any:
     return jax.jit(advance, keep_unused=True, compiler_options=brief_compilation())
 
 
-def _turn(problem: Traced, exact: Any, here: _State, data: Any, shared: Any, low: Any, high: Any, tol: Any) -> _State:
+def _turn(
+    problem: TracedProblem, exact: Any, here: _State, data: Any, shared: Any, low: Any, high: Any, tol: Any
+) -> _State:
     """One step of one problem, traced: a trial is evaluated, and accepted or not."""
     import jax
     import jax.numpy as jnp
@@ -543,7 +545,7 @@ _KIND = "_raphson_least_squares"
 """The attribute of a curve that its problem is kept in: compiled code goes when the function goes."""
 
 
-def least_squares(curve: Callable[..., Any]) -> Traced:
+def least_squares(curve: Callable[..., Any]) -> TracedProblem:
     """The problem of fitting a curve by weighted least squares: −½ Σ w_i (y_i − f_i(θ))² is maximised.
 
     Parameters
@@ -591,7 +593,7 @@ def least_squares(curve: Callable[..., Any]) -> Traced:
         n = jnp.sum(weighted(data, shared)[1] > 0)
         return -2.0 * value / jnp.maximum(n - p, 1)
 
-    made = Traced(evaluate, observed, dispersion)
+    made = TracedProblem(evaluate, observed, dispersion)
     with suppress(AttributeError):  # a bound method takes no attributes, and is compiled each time
         setattr(curve, _KIND, made)
     return made

@@ -44,7 +44,7 @@ BLOWN_UP = 1e3
 """A loss this many times that of a constant model, which is about 1, has diverged."""
 
 
-class Structure(Protocol):
+class TracedPredictor(Protocol):
     """From parameters to linear predictors; static and hashable."""
 
     def eta(
@@ -67,7 +67,7 @@ class Chunk(NamedTuple):
     """(S, K, B) or None."""
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Where batches come from."""
 
     def steps(self, batch_size: int) -> int:
@@ -258,7 +258,7 @@ def stepped(params: Any, steps: Any, rate: Any, decay: Any) -> Any:
 
 
 @cache
-def _compiled(structure: Structure, rule: str) -> Any:
+def _compiled(structure: TracedPredictor, rule: str) -> Any:
     """The loop over a chunk's steps, for one structure and one rule."""
     import jax
 
@@ -388,10 +388,10 @@ def beginning(params: Any, state: Any, descent: Descent) -> Snapshot:
 
 
 def train(
-    structure: Structure,
+    structure: TracedPredictor,
     family: Any,
     begin: Snapshot,
-    source: Source,
+    source: BatchSource,
     descent: Descent,
     *,
     divisor: float = 1.0,

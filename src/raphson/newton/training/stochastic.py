@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, Passing
+from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
@@ -22,9 +22,18 @@ from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
 from raphson.model.objective import Kind, Need, Objective
 from raphson.newton.maximize import Result
-from raphson.newton.path import Path, Step
+from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import direction
-from raphson.newton.training.first_order import RATES, Descent, Epoch, Sample, Structure, Trained, beginning, train
+from raphson.newton.training.first_order import (
+    RATES,
+    Descent,
+    Epoch,
+    Sample,
+    TracedPredictor,
+    Trained,
+    beginning,
+    train,
+)
 from raphson.newton.training.streaming import PassingRows
 from raphson.status import Status
 
@@ -61,7 +70,7 @@ class Task:
     decay : weight decay.
     """
 
-    structure: Structure
+    structure: TracedPredictor
     state: dict[str, Any]
     rows: Sample | PassingRows
     divisor: float
@@ -107,7 +116,7 @@ class Task:
             )
         design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
         blocks = objective.blocks
-        if isinstance(blocks, Passing):
+        if isinstance(blocks, StreamedBlocks):
             return Task._streamed(model, objective, blocks, LinearRows(design))
         designs = tuple(np.concatenate([dense(b.designs[d]) for b in blocks]) for d in range(len(blocks[0].designs)))
         y, w = _responses(blocks)
@@ -141,7 +150,7 @@ class Task:
         )
 
     @staticmethod
-    def _streamed(model: Any, objective: Objective, blocks: Passing, structure: LinearRows) -> Task:
+    def _streamed(model: Any, objective: Objective, blocks: StreamedBlocks, structure: LinearRows) -> Task:
         """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
         y, w = _responses(model.thinned(max(1, objective.n_rows // SCALE_ROWS)).objective.blocks)
         _, spread, divisor = output_scale(objective.family, y, w)
@@ -171,7 +180,7 @@ def descend(
     max_iter: int | None = None,
     learning_rate: float | None = None,
     seed: int | None = 0,
-    watch: Callable[[Step], None] | None = None,
+    watch: Callable[[PathRow], None] | None = None,
     trace: Callable[[int, np.ndarray], None] | None = None,
 ) -> tuple[Result, str]:
     """Maximise a model's likelihood by a first-order method.
@@ -207,7 +216,7 @@ def descend(
         rows = epoch.rows - (path.steps[-1].rows if path.steps else 0)
         norm = math.sqrt(sum(one**2 for one in epoch.norms)) * task.scale
         nan = math.nan
-        path.append(Step(number, -epoch.loss * task.scale, norm, nan, nan, epoch.rate, 0.0, nan, rows, "batch"))
+        path.append(PathRow(number, -epoch.loss * task.scale, norm, nan, nan, epoch.rate, 0.0, nan, rows, "batch"))
         if watch is not None:
             watch(path.steps[-1])
 
@@ -269,7 +278,7 @@ def _end(
     kept = free if factor is None else factor.kept
     nan = math.nan
     norm = float(np.linalg.norm(here.score))
-    path.append(Step(len(path) + 1, here.value, norm, distance, distance, nan, 0.0, nan, here.rows, "none"))
+    path.append(PathRow(len(path) + 1, here.value, norm, distance, distance, nan, 0.0, nan, here.rows, "none"))
     none = np.zeros(len(theta), dtype=bool)
     if trained.ending == "diverged":
         status = Status.NOT_FINITE

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, Passing
+from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.matrix import dense
 from raphson.newton.training.first_order import Chunk, chunk_steps
 
@@ -23,7 +23,7 @@ class PassingRows:
     dtype : in which the batches are made.
     """
 
-    def __init__(self, blocks: Passing, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any) -> None:
+    def __init__(self, blocks: StreamedBlocks, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any) -> None:
         self.blocks, self.sizes, self.mean_weight, self.dtype = blocks, sizes, mean_weight, dtype
         self.n = blocks.n_rows
 

@@ -21,12 +21,12 @@ from raphson.model.likelihood.densities.counts import (
     zero_inflated_poisson,
 )
 from raphson.model.likelihood.densities.ordered import ordered_logit, ordered_probit
-from raphson.model.likelihood.densities.ready import DENSITIES, Ready, resolve
+from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, resolve
 from raphson.model.likelihood.densities.survival import gamma, lognormal, weibull
 
 __all__ = [
     "DENSITIES",
-    "Ready",
+    "DensitySpec",
     "beta",
     "beta_binomial",
     "gamma",

@@ -18,7 +18,7 @@ Start = Callable[[np.ndarray, dict[str, np.ndarray]], "list[float]"]
 
 
 @dataclass(frozen=True)
-class Ready:
+class DensitySpec:
     """A density that can be asked for by name.
 
     Attributes
@@ -178,18 +178,18 @@ def _probit_levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]
     return [0.6 * value for value in _levels(y, columns)]
 
 
-DENSITIES: dict[str, Ready] = {
+DENSITIES: dict[str, DensitySpec] = {
     ready.name: ready
     for ready in (
-        Ready(
+        DensitySpec(
             "student_t",
             continuous.student_t,
             ("location", "log_scale", "log_df"),
             "real",
             lambda y, columns: [float(np.median(y)), _log(0.7 * _spread(y), 1e-300), 1.5],
         ),
-        Ready("beta", continuous.beta, ("logit_mean", "log_precision"), "share", _shares),
-        Ready(
+        DensitySpec("beta", continuous.beta, ("logit_mean", "log_precision"), "share", _shares),
+        DensitySpec(
             "tobit",
             continuous.tobit,
             ("mean", "log_sigma"),
@@ -198,10 +198,10 @@ DENSITIES: dict[str, Ready] = {
             ("lower",),
             ("lower",),
         ),
-        Ready(
+        DensitySpec(
             "beta_binomial", counts.beta_binomial, ("logit_mean", "log_precision"), "trials", _successes, ("trials",)
         ),
-        Ready(
+        DensitySpec(
             "zero_inflated_poisson",
             counts.zero_inflated_poisson,
             ("log_mean", "logit_zero"),
@@ -210,26 +210,26 @@ DENSITIES: dict[str, Ready] = {
             rows=counts.zero_inflated_poisson_rows,
             constant=counts.minus_log_factorial,
         ),
-        Ready(
+        DensitySpec(
             "zero_inflated_negative_binomial",
             counts.zero_inflated_negative_binomial,
             ("log_mean", "logit_zero", "log_theta"),
             "count",
             lambda y, columns: [*_with_zeros(y, columns), 1.0],
         ),
-        Ready("hurdle_poisson", counts.hurdle_poisson, ("log_mean", "logit_positive"), "count", _hurdle),
-        Ready(
+        DensitySpec("hurdle_poisson", counts.hurdle_poisson, ("log_mean", "logit_positive"), "count", _hurdle),
+        DensitySpec(
             "hurdle_negative_binomial",
             counts.hurdle_negative_binomial,
             ("log_mean", "logit_positive", "log_theta"),
             "count",
             lambda y, columns: [*_hurdle(y, columns), 1.0],
         ),
-        Ready("weibull", survival.weibull, ("log_time", "log_sigma"), "positive", _log_times, ("event",)),
-        Ready("lognormal", survival.lognormal, ("log_time", "log_sigma"), "positive", _log_times, ("event",)),
-        Ready("gamma", survival.gamma, ("log_mean", "log_shape"), "positive", _gamma_times, ("event",)),
-        Ready("ordered_logit", ordered.ordered_logit, ("location",), "levels", _levels),
-        Ready("ordered_probit", ordered.ordered_probit, ("location",), "levels", _probit_levels),
+        DensitySpec("weibull", survival.weibull, ("log_time", "log_sigma"), "positive", _log_times, ("event",)),
+        DensitySpec("lognormal", survival.lognormal, ("log_time", "log_sigma"), "positive", _log_times, ("event",)),
+        DensitySpec("gamma", survival.gamma, ("log_mean", "log_shape"), "positive", _gamma_times, ("event",)),
+        DensitySpec("ordered_logit", ordered.ordered_logit, ("location",), "levels", _levels),
+        DensitySpec("ordered_probit", ordered.ordered_probit, ("location",), "levels", _probit_levels),
     )
 }
 """The ready densities by name."""
@@ -244,7 +244,7 @@ _ALIASES = {
 }
 
 
-def resolve(density: Any) -> Ready | None:
+def resolve(density: Any) -> DensitySpec | None:
     """The ready density meant by a name or by its function; None for any other function.
 
     Raises
@@ -257,7 +257,7 @@ def resolve(density: Any) -> Ready | None:
     >>> resolve("zip").parameters
     ('log_mean', 'logit_zero')
     """
-    if isinstance(density, Ready):
+    if isinstance(density, DensitySpec):
         return density
     if callable(density):
         return next((ready for ready in DENSITIES.values() if ready.function is density), None)
