@@ -282,7 +282,7 @@ def test_a_file_that_is_no_parquet_gets_one_line(tmp_path: Path, capsys) -> None
 
 
 def test_a_mistake_of_ours_shows_no_traceback(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_fitted", lambda *_: 1 / 0)
+    monkeypatch.setattr(cli.commands, "_fitted", lambda *_: 1 / 0)
     assert run("fit", FORMULA, BIRTHS) == 2
     assert "ZeroDivisionError" in one_line(capsys)
 
@@ -326,7 +326,7 @@ def test_a_reader_that_leaves_early_is_no_error(saved: str, tmp_path: Path) -> N
     read_end, write_end = os.pipe()
     os.close(read_end)
     result = subprocess.run(
-        [sys.executable, "-m", "raphson.cli", "predict", saved, str(tmp_path / "big.csv")],
+        [sys.executable, "-m", "raphson", "predict", saved, str(tmp_path / "big.csv")],
         stdout=write_end,
         stderr=subprocess.PIPE,
         text=True,
@@ -424,7 +424,7 @@ class Deaf:
             except KeyboardInterrupt:
                 pass
 
-cli._parser = Deaf
+cli.parser = Deaf
 sys.exit(cli.main())
 """
     assert interrupted(["-c", code], None) == 130

@@ -64,8 +64,8 @@ class MissingDataWarning(UserWarning):
     """Rows with missing values were dropped."""
 
 
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse a value that is not among the choices.
+def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
+    """Refuse a value that is not among the choices, of which the last may be None.
 
     Examples
     --------
@@ -74,8 +74,9 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     Traceback (most recent call last):
     raphson.errors.ModelError: missing: expected one of drop, raise; got 3
     """
-    if not isinstance(value, str) or value not in choices:  # an array would compare by element
-        raise ModelError(f"{name}: expected one of {', '.join(choices)}; got {one_line(value)}")
+    if not isinstance(value, str | None) or value not in choices:  # an array would compare by element
+        words = ", ".join(choice for choice in choices if choice is not None)
+        raise ModelError(f"{name}: expected one of {words}{' or None' * (None in choices)}; got {one_line(value)}")
 
 
 def one_line(value: object, most: int = 80) -> str:

@@ -1,0 +1,66 @@
+"""The words that options take, as types: checks read the same lists by ``typing.get_args``.
+
+Where a name may also come from elsewhere (a family with its parameter, such as "tweedie(1.5)"), signatures add ``str``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+FamilyName = Literal[
+    "gaussian",
+    "binomial",
+    "poisson",
+    "gamma",
+    "inverse_gaussian",
+    "negative_binomial",
+    "tweedie",
+    "multinomial",
+    "quasipoisson",
+    "quasibinomial",
+]
+LinkName = Literal["identity", "log", "logit", "probit", "cloglog", "cauchit", "inverse", "inverse_squared", "sqrt"]
+
+FirstOrder = Literal["sgd", "momentum", "rmsprop", "adam"]
+MethodName = Literal[
+    "newton",
+    "fisher-scoring",
+    "irls",
+    "gauss-newton",
+    "modified-gauss-newton",
+    "levenberg-marquardt",
+    "bhhh",
+    "newton-cg",
+    "gradient-descent",
+    FirstOrder,
+]
+
+WeightsKind = Literal["precision", "frequency", "sampling"]
+Missing = Literal["drop", "raise"]
+MissingInNew = Literal["nan", "drop", "raise"]
+"""What becomes of rows with missing values, in data to fit and in new data to predict for."""
+
+Information = Literal["expected", "observed", "opg"]
+RobustCovariance = Literal["HC0", "HC1", "HC2", "HC3", "cluster"]
+Covariance = Literal["model", RobustCovariance, "jackknife"]
+SmallSample = Literal["full", "clusters"]
+"""Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), or G/(G−1) alone."""
+
+DispersionRule = Literal["pearson", "deviance", "ml"]
+Bias = Literal["firth", "jeffreys"]
+Loss = Literal["squared", "huber", "cauchy", "tukey"]
+Derivatives = Literal["exact", "finite"]
+
+Activation = Literal["relu", "tanh", "sigmoid", "softplus", "identity"]
+Shortcut = Literal["additive", "stacked"]
+Schedule = Literal["constant", "cosine", "exponential", "warmup"]
+Update = Literal["whole", "layerwise"]
+Precision = Literal["single", "double"]
+
+Interval = Literal["confidence", "prediction"]
+Scale = Literal["response", "link"]
+"""What predictions are of: the response's mean, or the linear predictors."""
+IntervalKind = Literal["wald", "profile"]
+ResidualKind = Literal["deviance", "pearson", "response", "working", "quantile"]
+BootstrapKind = Literal["nonparametric", "parametric", "cluster"]
+BootstrapInterval = Literal["percentile", "basic", "bca", "studentised"]

@@ -1,0 +1,211 @@
+"""The commands: each reads its data, calls a front door and shows what came."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from raphson.cli.output import CONVERGED, NOT_CONVERGED, as_frame, print_fit, report, save, write_predictions
+from raphson.cli.process import wake_collector
+from raphson.errors import DataError, ModelError
+from raphson.options import GLM, NLS, Record, keywords
+
+TEXT_OPTIONS = ("sep", "decimal", "na", "encoding")
+_DEMO_FORMULA = "low ~ age + lwt + race + smoke"
+
+
+def fit(options: argparse.Namespace) -> int:
+    """``raphson fit``"""
+    _check_outputs(options)
+    given = _given(options, GLM)
+    if options.link is not None:
+        from dataclasses import replace
+
+        from raphson.model import families
+
+        family: Any = families.resolve(given.get("family", "gaussian"))  # every family is a dataclass
+        given["family"] = replace(family, link=options.link)
+    return _shown(_fitted(options.formula, _table(options), given), options)
+
+
+def nls(options: argparse.Namespace) -> int:
+    """``raphson nls``"""
+    _check_outputs(options)
+    given = _given(options, NLS)
+    if "by" in given and (options.save is not None or options.report is not None):
+        raise ModelError("--by: many curves are printed, and neither saved nor reported; leave out --save and --report")
+    from raphson.api.nls import nls as front_door
+
+    found = _with_progress(front_door, options.formula, _table(options), given)
+    if "by" not in given:
+        return _shown(found, options)
+    if options.json:
+        from raphson.report.document import to_json
+
+        tables = {"coefficients": found.tidy(), "groups": found.glance().rename_axis("group").reset_index()}
+        print(to_json({name: table.to_dict(orient="records") for name, table in tables.items()}))
+    else:
+        found.tidy().to_csv(sys.stdout, index=False)
+    return CONVERGED if bool(found.converged.all()) else NOT_CONVERGED
+
+
+def _given(options: argparse.Namespace, door: tuple[Record, ...]) -> dict[str, Any]:
+    """The front door's keywords that were given; it has the defaults of the others itself."""
+    return {one.name: getattr(options, one.name) for one in keywords(door) if hasattr(options, one.name)}
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse places that cannot be written to before the work, not after it."""
+    from raphson.files import check_output
+
+    if options.save is not None:
+        check_output(options.save, (".json",), "a saved fit", [options.data])
+    if options.report is not None:
+        check_output(options.report, (".html", ".htm"), "a report", [options.data])
+
+
+def _shown(fit: Any, options: argparse.Namespace) -> int:
+    """Print, save and report a fit, as asked for."""
+    print_fit(fit, options)
+    if options.save is not None:
+        save(fit, options.save)
+    if options.report is not None:
+        report(fit, options.report, options.level)
+    return CONVERGED if fit.converged else NOT_CONVERGED
+
+
+def predict(options: argparse.Namespace) -> int:
+    """``raphson predict``"""
+    from raphson.files import TABLES, check_output, check_table
+
+    if options.out is not None:
+        check_table(options.out)
+        check_output(options.out, TABLES, "a table", [options.data, options.model])
+    from raphson.api.load import load
+    from raphson.data import read_table
+    from raphson.report.progress import Progress
+
+    fit = load(options.model)
+    with Progress("Predicting"):
+        predicted = fit.predict(
+            read_table(_table(options)),
+            se=options.se,
+            interval=options.interval,
+            level=options.level,
+            kind=options.kind,
+        )
+    write_predictions(as_frame(predicted), options)
+    return CONVERGED
+
+
+def explain(options: argparse.Namespace) -> int:
+    """``raphson explain``"""
+    from raphson.files import check_output
+
+    if options.html is not None:
+        check_output(options.html, (".html", ".htm"), "a page", [])
+    from raphson.api.explain import explain as taken_apart
+
+    steps = taken_apart(options.expression, options.at)
+    if options.json:
+        from raphson.report.document import to_json
+
+        print(to_json(steps.to_dict()))
+    else:
+        print(steps)
+        for finding in (steps.first_nonfinite(), steps.vanishing()):
+            if finding is not None:
+                print(f"\n{finding}")
+    if options.html is not None:
+        from raphson.files import written_whole
+
+        with written_whole(options.html) as draft:
+            draft.write_text(steps.to_html(), encoding="utf-8")
+    return CONVERGED
+
+
+def demo(options: argparse.Namespace) -> int:
+    """``raphson demo``"""
+    from raphson import datasets
+    from raphson.files import written_whole
+    from raphson.report import iterations
+    from raphson.report.summary import summary
+
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = datasets.path("births")
+    print("189 births at Springfield, Massachusetts, in 1986: which mothers had a child of less than 2.5 kg?")
+    print("(Hosmer and Lemeshow 1989, Applied Logistic Regression.) The same fit from the command line:\n")
+    print(f'    raphson fit "{_DEMO_FORMULA}" {data.name} --family binomial --method irls\n', flush=True)
+    fit = _fitted(_DEMO_FORMULA, data, {"family": "binomial", "method": "irls"})
+    print("The iterations, each a weighted least squares problem:\n")
+    print(iterations.as_text(fit))
+    print(f"\n{summary(fit)}\n")
+    save(fit, folder / "fit.json")
+    report(fit, folder / "report.html", 0.95)
+    with written_whole(folder / "path.png") as draft:
+        fit.plot_path().savefig(draft, dpi=150)
+    with written_whole(folder / data.name) as draft:
+        draft.write_bytes(data.read_bytes())
+    for name in (data.name, "fit.json", "report.html", "path.png"):
+        print(f"wrote {folder / name}")
+    return CONVERGED if fit.converged else NOT_CONVERGED
+
+
+def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
+    # Compiling keeps no one waiting while the libraries that read the data are loaded.
+    family = given.get("family", "gaussian")
+    ahead: threading.Thread | None = threading.Thread(target=_compile_ahead, args=(family,), daemon=True)
+    ahead.start()
+    try:
+        import formulaic  # noqa: F401
+
+        from raphson.api.glm import glm
+
+        return _with_progress(glm, formula, data, given)
+    except KeyboardInterrupt:
+        ahead = None  # it may wait for an import that was broken off
+        raise
+    finally:
+        if ahead is not None:
+            ahead.join()  # a process that ends in the middle of compiling may not end well
+
+
+def _with_progress(front_door: Callable[..., Any], formula: str, data: Any, given: dict[str, Any]) -> Any:
+    from raphson.report.progress import Progress
+
+    with Progress("Fitting") as progress:
+
+        def step(**row: Any) -> None:
+            wake_collector()
+            progress(**row)
+
+        return front_door(formula, data, progress=step, **given)
+
+
+def _compile_ahead(family: Any) -> None:
+    with suppress(Exception):  # whatever is wrong with the family is reported where it is used
+        from raphson.model.families import resolve
+        from raphson.model.rows import compile_ahead
+
+        compile_ahead(resolve(family))
+
+
+def _table(options: argparse.Namespace) -> Any:
+    """Standard input for ``-``, else the path itself; the table where options say how its text is written."""
+    source = options.data
+    if source == "-":
+        if sys.stdin is None:
+            raise DataError("data: standard input is closed; name a file")
+        source = getattr(sys.stdin, "buffer", sys.stdin)  # bytes, whose encoding is the file's own and no locale's
+    text = {name: value for name in TEXT_OPTIONS if (value := getattr(options, name)) is not None}
+    if not text:
+        return source
+    from raphson.data import TextFormat, read_table
+
+    return read_table(source, TextFormat(**text))

@@ -1,0 +1,253 @@
+"""From the words of a command line to values: the options of a fit follow from its front door's records."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn, get_args
+
+from raphson.choices import Interval, LinkName, Scale
+from raphson.cli import commands
+from raphson.cli.output import BAD_INPUT, one_line
+from raphson.options import GLM, NLS, Keyword, Record, keywords
+
+_DATA_HELP = "CSV, TSV (also as .csv.gz), Parquet or Arrow file; - reads CSV from standard input"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    line = _Parser(
+        prog="raphson",
+        description="Fit generalised linear models and curves by maximum likelihood.",
+        epilog="Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input.",
+    )
+    line.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    subparsers = line.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_fit(subparsers)
+    _add_nls(subparsers)
+    _add_predict(subparsers)
+    _add_explain(subparsers)
+    _add_demo(subparsers)
+    return line
+
+
+def _add_fit(subparsers: Any) -> None:
+    fit = subparsers.add_parser("fit", help="fit a model to a data file", description="Fit a generalised linear model.")
+    fit.set_defaults(run=commands.fit)
+    fit.add_argument("formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"')
+    fit.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    model = _add_keywords(fit, GLM)
+    model.add_argument(
+        "--link", metavar="NAME", help=f"in place of the family's usual link: {', '.join(get_args(LinkName))}"
+    )
+    _add_text(fit)
+    _add_result(fit)
+
+
+def _add_nls(subparsers: Any) -> None:
+    nls = subparsers.add_parser(
+        "nls",
+        help="fit a curve to a data file",
+        description="Fit a curve by nonlinear least squares. Names in it that are no columns are parameters.",
+    )
+    nls.set_defaults(run=commands.nls)
+    nls.add_argument("formula", metavar="CURVE", help='such as "y ~ b1*(1-exp(-b2*x))"')
+    nls.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    _add_keywords(nls, NLS)
+    _add_text(nls)
+    _add_result(nls)
+
+
+def _add_keywords(command: Any, door: tuple[Record, ...]) -> Any:
+    """An option for every keyword of a front door that a shell can write; gives the first group of them."""
+    groups: dict[str, Any] = {}
+    for keyword in keywords(door):
+        if keyword.option.shell:
+            if keyword.group not in groups:
+                groups[keyword.group] = command.add_argument_group(keyword.group)
+            groups[keyword.group].add_argument(f"--{keyword.name.replace('_', '-')}", **_form(keyword))
+    return next(iter(groups.values()))
+
+
+def _form(keyword: Keyword) -> dict[str, Any]:
+    """How argparse reads a keyword's value. One that is not given is not there: its default is the front door's."""
+    option = keyword.option
+    form: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(keyword).replace("%", "%%")}
+    if option.shell == "FLAG":
+        return form | {"action": "store_true"}
+    if option.closed:
+        return form | {"choices": option.choices}
+    return form | {"type": READERS[option.shell], "metavar": option.shell}
+
+
+def _help(keyword: Keyword) -> str:
+    """What the keyword is, its words where others may be given too, and its default.
+
+    Examples
+    --------
+    >>> [_help(one) for one in keywords(GLM) if one.name in ("information", "max_iter", "dispersion")]
+    ['how the dispersion is found: pearson, deviance, ml or a number',
+     'Fisher information that the covariance uses (default expected)',
+     'steps allowed']
+    """
+    option, default = keyword.option, keyword.default
+    told = option.help
+    if option.choices and not option.closed:
+        told += f": {', '.join(option.choices)}{' or a number' * (option.shell == 'RULE')}"
+    return told if default is None or isinstance(default, bool) else f"{told} (default {default})"
+
+
+def _add_text(command: Any) -> None:
+    text = command.add_argument_group("files of text")
+    text.add_argument("--sep", type=_separator, metavar="CHARACTER", help="between the columns: ';', tab, ...")
+    text.add_argument("--decimal", metavar="CHARACTER", help="decimal point: . (default) or ,")
+    text.add_argument(
+        "--na", type=_marks, metavar="TEXT,...", help="missing values besides nothing at all, NA, NaN and null"
+    )
+    text.add_argument("--encoding", metavar="NAME", help="such as latin-1 (default utf-8)")
+
+
+def _add_result(command: Any) -> None:
+    output = command.add_argument_group("the result")
+    output.add_argument("--save", metavar="FILE", help="write the fit, for `raphson predict`")
+    output.add_argument("--report", metavar="FILE", help="write one HTML page")
+    output.add_argument("--level", type=_level, default=0.95, help="coverage of the intervals (default 0.95)")
+    output.add_argument("--json", action="store_true", help="print JSON instead of the summary")
+
+
+def _add_predict(subparsers: Any) -> None:
+    predict = subparsers.add_parser(
+        "predict", help="predict from a saved fit", description="Predict the mean response for new data."
+    )
+    predict.set_defaults(run=commands.predict)
+    predict.add_argument("model", metavar="MODEL", help="file written by --save")
+    predict.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    _add_text(predict)
+    predict.add_argument("--out", metavar="FILE", help="CSV, TSV, Parquet or Arrow by its ending (default: print CSV)")
+    predict.add_argument("--interval", choices=get_args(Interval))
+    predict.add_argument("--se", action="store_true", help="add standard errors")
+    predict.add_argument("--kind", choices=get_args(Scale), default="response")
+    predict.add_argument("--level", type=_level, default=0.95, help="coverage of the interval (default 0.95)")
+    predict.add_argument("--json", action="store_true", help="print JSON instead of CSV")
+
+
+def _add_explain(subparsers: Any) -> None:
+    explain = subparsers.add_parser(
+        "explain",
+        help="take a function apart into elementary steps",
+        description="Show the elementary steps of an expression: values, local partial derivatives and adjoints.",
+    )
+    explain.set_defaults(run=commands.explain)
+    explain.add_argument("expression", metavar="EXPRESSION", help='such as "log(1 + exp(-y*x))"')
+    explain.add_argument("--at", type=_numbers, required=True, metavar="NAME=NUMBER,...", help="such as y=1,x=0.3")
+    explain.add_argument("--html", metavar="FILE", help="write one HTML page with the table and the graph")
+    explain.add_argument("--json", action="store_true", help="print JSON instead of the table")
+
+
+def _add_demo(subparsers: Any) -> None:
+    demo = subparsers.add_parser(
+        "demo",
+        help="a real fit from shipped data",
+        description="Fit a logistic regression by IRLS, step by step.",
+    )
+    demo.set_defaults(run=commands.demo)
+    demo.add_argument("--out", metavar="DIR", default="raphson-demo", help="where to write (default raphson-demo)")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a usage error, where argparse prints the whole usage before it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"raphson: error: {one_line(message)} (see `{self.prog} --help`)\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"raphson {version('raphson')}")
+        parser.exit(0)
+
+
+def _separator(text: str) -> str:
+    """A tab has to be named, for who can type one?"""
+    return "\t" if text in ("tab", "\\t") else text
+
+
+def _marks(text: str) -> tuple[str, ...]:
+    return tuple(mark.strip() for mark in text.split(","))
+
+
+def _level(text: str) -> float:
+    level = float(text)
+    if not 0 < level < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, such as 0.95; got {text}")
+    return level
+
+
+def _list_of_numbers(text: str) -> list[float]:
+    """Read ``-1,0.5``."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers, one for each coefficient, such as --start=-1,0.5; got {text}"
+        ) from None
+
+
+def _numbers(text: str) -> dict[str, float]:
+    """Read ``b1=500,b2=1e-4``."""
+    numbers: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            equals = ""
+        if name in numbers:
+            raise argparse.ArgumentTypeError(f"expected each name once; {name} has two numbers in {text}")
+        if not equals or not name:
+            raise argparse.ArgumentTypeError(f"expected names with a number each, such as y=1,x=0.3; got {text}")
+        numbers[name] = number
+    return numbers
+
+
+def _bounds(text: str) -> dict[str, tuple[float | None, float | None]]:
+    """Read ``b1=0:10,b2=0:``; an empty end is no bound."""
+    bounds: dict[str, tuple[float | None, float | None]] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        low, colon, high = (piece.strip() for piece in value.partition(":"))
+        try:
+            pair = (float(low) if low else None, float(high) if high else None)
+        except ValueError:
+            colon = ""
+        if not (equals and colon and name) or name in bounds:
+            raise argparse.ArgumentTypeError(f"expected names with two ends each, such as b1=0:10,b2=0: ; got {text}")
+        bounds[name] = pair
+    return bounds
+
+
+def _number_or_word(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "WORD": str,
+    "COLUMN": str,
+    "EXPRESSION": str,
+    "NUMBER": float,
+    "STEPS": int,
+    "SEED": int,
+    "RULE": _number_or_word,
+    "NUMBER,...": _list_of_numbers,
+    "NAME=NUMBER,...": _numbers,
+    "NAME=LOW:HIGH,...": _bounds,
+}
+"""What each form of a value in a shell is read by."""

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import inspect
+from typing import get_args
+
+import numpy as np
+import pytest
+
+import raphson as rp
+from raphson import choices
+from raphson.cli.parse import READERS
+from raphson.fit.uncertainty import COVARIANCES
+from raphson.model.families import FAMILIES
+from raphson.model.families.links import LINKS
+from raphson.model.families.robust import LOSSES
+from raphson.newton.methods import METHODS
+from raphson.options import GLM, MLE, NETWORK, NLS, Inference, Iteration, LinearModel, keywords
+
+DOORS = {rp.glm: GLM, rp.nls: NLS, rp.mle: MLE, rp.network: NETWORK}
+THEIRS = ("formula", "formulas", "data", "model", "logpdf")
+"""What a door is given before its keywords."""
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_a_doors_signature_is_that_of_its_records(door) -> None:
+    signature = inspect.signature(door).parameters
+    found = {name: one.default for name, one in signature.items() if name not in THEIRS}
+    assert found == {one.name: one.default for one in keywords(DOORS[door])}
+
+
+def test_compare_takes_the_defaults_of_any_iteration() -> None:
+    signature = inspect.signature(rp.compare).parameters
+    usual = Iteration(seed=0)
+    assert {name: getattr(usual, name) for name in ("tol", "max_iter", "seed")} == {
+        name: signature[name].default for name in ("tol", "max_iter", "seed")
+    }
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=lambda door: type(door[0]).__name__)
+def test_every_keyword_has_help_that_any_terminal_shows_and_a_form_that_is_read(door) -> None:
+    for keyword in keywords(door):
+        option = keyword.option
+        assert option.help.isascii() and not option.help.endswith(".")
+        assert option.shell in ("", "FLAG", *READERS)
+
+
+def test_words_are_those_that_are_looked_up() -> None:
+    assert set(get_args(choices.MethodName)) == set(METHODS)
+    assert set(get_args(choices.FamilyName)) == set(FAMILIES)
+    assert set(get_args(choices.LinkName)) == set(LINKS)
+    assert set(get_args(choices.Loss)) == {"squared", *LOSSES}
+    assert set(get_args(choices.Covariance)) == set(COVARIANCES)
+
+
+@pytest.mark.parametrize(
+    ("record", "given", "says"),
+    [
+        (Iteration, {"tol": 0}, "tol: expected a positive number; got 0"),
+        (Iteration, {"tol": True}, "tol: expected a positive number; got True"),
+        (Iteration, {"tol": None}, "tol: expected a positive number; got None"),
+        (Iteration, {"max_iter": 2.5}, "max_iter: expected a whole number, 0 or more; got 2.5"),
+        (Iteration, {"damping": float("nan")}, "damping: expected a number, 0 or more; got nan"),
+        (Iteration, {"progress": 3}, "progress: expected True, False or a function; got 3"),
+        (Iteration, {"executor": map}, "executor: expected rp.execute.threads"),
+        (Inference, {"information": "fisher"}, "information: expected one of expected, observed, opg; got 'fisher'"),
+        (Inference, {"small_sample": "hc"}, "small_sample: expected one of full, clusters or None; got 'hc'"),
+        (LinearModel, {"dispersion": "mean"}, "dispersion: expected pearson, deviance, ml or a number; got 'mean'"),
+        (LinearModel, {"dispersion": -1.0}, "dispersion: expected a positive number; got -1.0"),
+        (LinearModel, {"weights_kind": np.ones(2)}, "weights_kind: expected one of precision, frequency, sampling"),
+    ],
+)
+def test_a_record_refuses_what_cannot_be(record, given, says) -> None:
+    with pytest.raises(rp.RaphsonError, match=says.replace("(", r"\(")):
+        record(**given)
+
+
+def test_what_is_left_open_is_the_models() -> None:
+    settled = Inference().settled("observed")
+    assert settled.information == "observed" and settled.cov == "model"
+    assert Inference(information="opg").settled("observed").information == "opg"
+    assert Inference(groups="g").settled("expected", "HC0").cov == "cluster"
+    assert Inference(cov="HC1").settled("expected", "HC0").cov == "HC1"
+    with pytest.raises(rp.RaphsonError, match="groups: cov='cluster' needs groups="):
+        Inference(cov="cluster").settled("expected")
+    with pytest.raises(rp.RaphsonError, match="small_sample: it is the factor of cov='cluster'"):
+        Inference(small_sample=None).settled("expected")
