@@ -21,6 +21,8 @@ from raphson.errors import (
     SeparationWarning,
 )
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from raphson import autodiff, datasets, execute, sklearn
     from raphson.api.compare import compare

@@ -64,6 +64,41 @@ class MissingDataWarning(UserWarning):
     """Rows with missing values were dropped."""
 
 
+EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "sklearn": "scikit-learn 1.6 or later"}
+"""What is installed only on demand: the names in ``pip install "raphson[...]"``, and what each brings."""
+
+
+class Needs:
+    """Imports of what an extra brings: where it is missing, the error names the extra.
+
+    Parameters
+    ----------
+    extra : str
+        One of :data:`EXTRAS`.
+    what : str
+        What cannot be done without it.
+
+    Examples
+    --------
+    >>> with Needs("plot", "a plot"):
+    ...     import nowhere
+    Traceback (most recent call last):
+    raphson.errors.RaphsonError: a plot needs matplotlib: pip install "raphson[plot]" (No module named 'nowhere')
+    """
+
+    def __init__(self, extra: str, what: str) -> None:
+        self.extra, self.what = extra, what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ImportError):
+            raise RaphsonError(
+                f'{self.what} needs {EXTRAS[self.extra]}: pip install "raphson[{self.extra}]" ({error})'
+            ) from error
+
+
 def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
     """Refuse a value that is not among the choices, of which the last may be None.
 

@@ -9,10 +9,11 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raphson.errors import DataError
+from raphson.errors import DataError, Needs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,6 +192,9 @@ def check_table(path: str | os.PathLike[str]) -> None:
     """Raise a DataError unless :func:`write_table` knows the ending and the place can be written."""
     if Path(path).suffix.lower() not in TABLES:
         raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(TABLES)}.")
+    if Path(path).suffix.lower() not in _TEXT:
+        with Needs("parquet", f"{os.fspath(path)}: writing Parquet and Arrow"):
+            import_module("pyarrow.parquet")
     check_writable(path)
 
 

@@ -17,7 +17,7 @@ from raphson.api.glm import glm
 from raphson.api.network import network
 from raphson.api.nls import nls
 from raphson.data.masks import unmasked
-from raphson.errors import DataError, ModelError, RankWarning, RaphsonError
+from raphson.errors import DataError, ModelError, Needs, RankWarning
 from raphson.fit.fit import Fit
 from raphson.model import families
 from raphson.model.glm.glm import INTERCEPTS
@@ -25,12 +25,10 @@ from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.numeric import x64
 
-try:
+with Needs("sklearn", "raphson.sklearn"):
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-except ImportError as error:
-    raise RaphsonError('sklearn: scikit-learn 1.6 or later is needed; pip install "raphson[sklearn]"') from error
 
 __all__ = ["GLMClassifier", "GLMRegressor", "NLSRegressor", "NetworkClassifier", "NetworkRegressor"]
 

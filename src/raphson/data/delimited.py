@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import importlib.util
 import io
 import re
 from dataclasses import dataclass
@@ -103,9 +104,6 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     DataError
         If it is empty, cut short, no text, in another encoding, or its columns are separated by something else.
     """
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
     content, separator = _by_its_own_account(_as_utf8(content, form, what), form.sep, usual)
     if not content.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"{what}: the file is empty")
@@ -115,22 +113,13 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     sample = content[:_SAMPLE].decode("utf-8", errors="replace")
     # Quotes around numbers with decimal commas between commas have to be there, and say nothing.
     text = _text_columns(sample, separator, marks) if separator != form.decimal else []
+    parse = _by_arrow if importlib.util.find_spec("pyarrow") else _by_pandas
     try:
-        table = pc.read_csv(
-            pa.BufferReader(content),
-            parse_options=pc.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pc.ConvertOptions(
-                null_values=list(marks),
-                strings_can_be_null=True,
-                decimal_point=form.decimal,
-                column_types={name: pa.string() for name in text},
-            ),
-        )
-        names = table.column_names
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+        names, frame = parse(content, separator, form.decimal, marks, text)
+    except (ValueError, NotImplementedError) as error:  # as Arrow's errors of its own are, and pandas's
         _check_separator(sample, separator, what)
-        if isinstance(error, UnicodeDecodeError):
-            reason = f"its header is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}"
+        if isinstance(error, _NotUtf8Error):
+            reason = f"{error} is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}"
         else:
             reason = _ragged(content, separator) or f"{one_line(error)}; is it cut short or damaged?"
         kind = "TSV" if separator == "\t" else "CSV"
@@ -138,13 +127,69 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     if len(names) == 1:
         _check_separator(sample, separator, what)
     check_unique(names, what)
-    for name, kind in zip(names, table.schema.types, strict=True):
+    return frame
+
+
+class _NotUtf8Error(ValueError):
+    """What is not UTF-8: the header, a column, or the file."""
+
+
+def _by_arrow(
+    content: bytes, separator: str, decimal: str, marks: tuple[str, ...], text: list[str]
+) -> tuple[list[str], pandas.DataFrame]:
+    """The columns' names and the table, by Arrow: on several threads, and much faster than by pandas."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    table = pc.read_csv(
+        pa.BufferReader(content),
+        parse_options=pc.ParseOptions(delimiter=separator, newlines_in_values=True),
+        convert_options=pc.ConvertOptions(
+            null_values=list(marks),
+            strings_can_be_null=True,
+            decimal_point=decimal,
+            column_types={name: pa.string() for name in text},
+        ),
+    )
+    try:
+        names = table.column_names
+    except UnicodeDecodeError as error:
+        raise _NotUtf8Error("its header") from error
+    for number, kind in enumerate(table.schema.types):
         if pa.types.is_binary(kind):
-            raise DataError(f"{what}: column {name!r} is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}")
+            raise _NotUtf8Error(f"column {names[number]!r}")
         if pa.types.is_temporal(kind):
             # Dates stay as they were written: text, which a model may use as a factor or not at all.
-            table = table.set_column(names.index(name), name, table.column(name).cast(pa.string()))
-    return table.to_pandas()
+            table = table.set_column(number, names[number], table.column(number).cast(pa.string()))
+    return names, table.to_pandas()
+
+
+def _by_pandas(
+    content: bytes, separator: str, decimal: str, marks: tuple[str, ...], text: list[str]
+) -> tuple[list[str], pandas.DataFrame]:
+    """The same by pandas, where Arrow is not installed."""
+    import pandas as pd
+
+    try:
+        decoded = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _NotUtf8Error("the file") from error
+    if _ragged(content, separator):  # pandas fills up what is short
+        raise ValueError("the lines have different numbers of fields")
+    names = next(row for row in csv.reader(io.StringIO(decoded, newline=""), delimiter=separator) if row)
+    frame = pd.read_csv(
+        io.StringIO(decoded, newline=""),
+        sep=separator,
+        decimal=decimal,
+        header=0,
+        names=range(len(names)),  # two of one name are refused later
+        index_col=False,
+        dtype={number: str for number, name in enumerate(names) if name in text},
+        na_values=list(marks),
+        keep_default_na=False,
+        low_memory=False,
+    )
+    return names, frame.set_axis(names, axis=1)
 
 
 _ENCODING_HINT = (

@@ -13,7 +13,7 @@ import numpy as np
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import check_unique, listing, one_line
 from raphson.data.paths import check_path, is_folder, unreadable
-from raphson.errors import DataError, MissingDataWarning, warn_user
+from raphson.errors import DataError, MissingDataWarning, Needs, warn_user
 
 if TYPE_CHECKING:
     import pandas
@@ -268,9 +268,9 @@ def _dataset(source: Any) -> Any:
                 "pandas.concat(map(pandas.read_csv, paths))"
             )
         return None
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
+    with Needs("parquet", f"{paths[0]}: reading Parquet"):
+        import pyarrow as pa
+        import pyarrow.dataset as ds
     for path in paths:
         try:
             Path(path).stat()

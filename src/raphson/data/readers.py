@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from raphson.data.delimited import TextFormat, read_delimited
 from raphson.data.messages import check_unicode, check_unique, listing, one_line
 from raphson.data.parquet import PARQUET_ENDINGS, read_whole
 from raphson.data.paths import check_path, short_path, unreadable
-from raphson.errors import DataError
+from raphson.errors import DataError, Needs
 
 if TYPE_CHECKING:
     import pandas
@@ -114,7 +116,8 @@ def _read_frame(source: Any) -> pandas.DataFrame:
         frame: Any = nw.from_native(source)
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
-        return frame.to_pandas()
+        with Needs("parquet", f"data: reading a frame of {type(source).__module__.partition('.')[0]}"):
+            return frame.to_pandas()
     except (TypeError, AttributeError) as error:
         if getattr(getattr(source, "dtype", None), "names", None):
             raise DataError(
@@ -178,33 +181,31 @@ def _check_ending(path: Path, ending: str, codec: str | None, text: TextFormat |
 
 def _content(path: Path, codec: str | None) -> bytes:
     """Content of a file, unpacked."""
-    import pyarrow as pa
-
     if codec is None:
         return path.read_bytes()
-    if not pa.Codec.is_available(codec):
-        raise DataError(f"{path}: this pyarrow cannot unpack {codec}; unpack the file")
     try:
+        if codec != "zstd":
+            return importlib.import_module(codec).decompress(path.read_bytes())
+        with Needs("parquet", f"{path}: unpacking Zstandard"):
+            import pyarrow as pa
         with pa.input_stream(str(path), compression=codec) as file:
             return file.read()
-    except (pa.ArrowException, OSError) as error:
+    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
         raise DataError(
             f"{path}: cannot be unpacked by {codec} ({one_line(error)}); is it cut short or damaged?"
         ) from error
 
 
 def _read_binary(path: Path, ending: str) -> pandas.DataFrame:
-    import pyarrow as pa
-
+    with Needs("parquet", f"{path}: reading {'Parquet' if ending in PARQUET_ENDINGS else 'Arrow'}"):
+        import pyarrow as pa
+        import pyarrow.feather as feather
+        import pyarrow.parquet as pq
     try:
         if ending in PARQUET_ENDINGS:
-            import pyarrow.parquet as pq
-
             with pq.ParquetFile(path) as file:
                 table = file.read()
         else:
-            import pyarrow.feather as feather
-
             try:
                 table = feather.read_table(path)
             except pa.ArrowInvalid:

@@ -59,9 +59,9 @@ class GradientProfile:
         -------
         matplotlib.figure.Figure
         """
+        figure = _figure(6.4, 3.8)
         import matplotlib as mpl
 
-        figure = _figure(6.4, 3.8)
         axes = figure.subplots()
         epochs = np.unique(np.linspace(0, len(self.table) - 1, min(len(self.table), 12)).astype(int))
         shades = mpl.colormaps["viridis_r"](np.linspace(0.1, 1.0, len(epochs)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.errors import ModelError
+from raphson.errors import ModelError, Needs
 from raphson.report import content
 
 if TYPE_CHECKING:
@@ -320,7 +320,8 @@ def _figure_class() -> type[Figure]:
     # A figure that pyplot does not manage is not shown by a notebook on its own: say how to draw it.
     from io import BytesIO
 
-    from matplotlib.figure import Figure
+    with Needs("plot", "a plot"):
+        from matplotlib.figure import Figure
 
     class NotebookFigure(Figure):
         def _repr_png_(self) -> bytes:
