@@ -233,7 +233,7 @@ class Inference(Record):
         none=True,
     )
 
-    def settled(self, information: may_be.Information, cov: may_be.Covariance = "model") -> Inference:
+    def with_nuisance_fixed(self, information: may_be.Information, cov: may_be.Covariance = "model") -> Inference:
         """This with what was left open as the model has it, and held to what goes together.
 
         Raises

@@ -65,9 +65,9 @@ def test_a_part_that_has_lost_its_use_is_no_matter_of_how_the_curve_is_written()
     formula = "y ~ a*exp(-c*x) + b*exp(-d*x)"
     model = quiet(formula, DECAY, start={"c": 0.5, "d": 2.0})._model
     lost = np.array([3.0, 0.7, 0.0, 2.0])  # without a height the second rate has no effect
-    assert "some parameters have no effect of their own" in model.doubts(lost, True, np.inf)
+    assert "some parameters have no effect of their own" in model.needs_multistart(lost, True, np.inf)
     same = quiet("y ~ a*b*exp(-c*x)", DECAY, start={"b": 1.0, "c": 0.5})._model
-    assert same.doubts(np.array([3.0, 1.0, 0.7]), True, np.inf) == ""
+    assert same.needs_multistart(np.array([3.0, 1.0, 0.7]), True, np.inf) == ""
 
 
 def test_a_linear_curve_has_one_minimum_and_no_search():

@@ -52,7 +52,7 @@ def test_products_with_the_jacobian(case):
     jacobian = predictor.at(block, v)[1]
     close = {"rtol": 1e-11, "atol": 1e-11}
     np.testing.assert_allclose(jacobian.product(v), J @ v, **close)
-    assert jacobian.bend(u) is None
+    assert jacobian.second_order(u) is None
     np.testing.assert_allclose(jacobian.transpose_product(u), np.einsum("kmp,km->p", J, u), **close)
     np.testing.assert_allclose(jacobian.information(W), expected, **close)
     np.testing.assert_allclose(jacobian.information_product(W, v), expected @ v, **close)

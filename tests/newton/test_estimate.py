@@ -34,10 +34,10 @@ class Model:
     def start(self, need, plain=False):
         return self.objective.evaluate(np.zeros(self.objective.n_params), need)
 
-    def doubts(self, theta, converged, condition, steps=None):
+    def needs_multistart(self, theta, converged, condition, steps=None):
         return ""
 
-    def relabelled(self, theta):
+    def label_switched(self, theta):
         return None
 
     def retreat(self, theta):

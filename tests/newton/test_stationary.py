@@ -27,10 +27,10 @@ class Model:
     def start(self, need, plain=False):
         return self.objective.evaluate(self.begin, need)
 
-    def doubts(self, *_):
+    def needs_multistart(self, *_):
         return ""
 
-    def relabelled(self, theta):
+    def label_switched(self, theta):
         return None
 
     def start_note(self, begun):

@@ -132,7 +132,7 @@ def simulate_coverage(
     if n is not None:
         asked = asked.subset(rng.integers(0, len(asked.y), _whole("n", n)))  # type: ignore[arg-type]
     theta = _truth(model, truth)
-    settled = asked.settled(theta)
+    settled = asked.with_nuisance_fixed(theta)
     phi = model.dispersion if dispersion is None else float(dispersion)
     rows = settled.rows(theta[: settled.predictor.n_params])
     draw = drawing(settled, rows, phi, simulate)

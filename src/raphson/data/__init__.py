@@ -11,9 +11,9 @@ from raphson.data.delimited import TextFormat
 from raphson.data.frames import from_formula
 from raphson.data.model_data import ModelData, NewData, Response
 from raphson.data.parquet import Stream, stream, streamed
-from raphson.data.passing import StreamedData, from_stream
 from raphson.data.readers import read_table
 from raphson.data.schema import Schema
+from raphson.data.streams import StreamedData, from_stream
 
 __all__ = [
     "ModelData",

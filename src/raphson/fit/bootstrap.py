@@ -553,7 +553,7 @@ class Refitting:
     def _spread(self, found: Estimate, df: float) -> tuple[float, np.ndarray]:
         """Dispersion and variances (p,) of a replicate fitted alone; its rows' copies leave `df` degrees of freedom."""
         model = found.model
-        settled = model.settled(found.result.theta)
+        settled = model.with_nuisance_fixed(found.result.theta)
         phi = self.dispersion
         if phi is None:
             rows = settled.rows(found.result.theta[: settled.predictor.n_params])

@@ -87,7 +87,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         self.status: Status = found.status
         self._auxiliary: tuple[str, ...] = asked.family.auxiliary
         self.bias: str | None = asked.bias
-        self._settled = found.model.settled(found.result.theta)
+        self._settled = found.model.with_nuisance_fixed(found.result.theta)
         self._uncertainty = Uncertainty(found, self._settled, asked.n_coefficients)
         self.family = self._settled.family
         self.names: tuple[str, ...] = asked.names

@@ -60,7 +60,7 @@ class Terms(Testing):
                 ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, ground.metric
             )
             test = self._lr(term, 2.0 * (ground.top - found.value) / self.dispersion, len(moved))
-            settled = ground.model.settled(found.theta)
+            settled = ground.model.with_nuisance_fixed(found.theta)
             rows = settled.rows(found.theta[: settled.predictor.n_params])
             aic = -2.0 * self._llf_of(settled, rows) + 2.0 * (self._n_estimated - len(moved))
             lines[term] = (len(moved), settled.deviance(rows), aic, test.statistic, test.p_value)

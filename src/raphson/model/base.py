@@ -279,7 +279,7 @@ class Model:
         """
         return theta
 
-    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so.
 
         Parameters
@@ -302,7 +302,7 @@ class Model:
         """What the model's kinks turn on, (K,), 0 at a kink, and its derivatives, (K, p); none for a smooth model."""
         return np.zeros(0), np.zeros((0, len(theta)))
 
-    def relabelled(self, theta: np.ndarray) -> np.ndarray | None:
+    def label_switched(self, theta: np.ndarray) -> np.ndarray | None:
         """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
         return None
 
@@ -344,7 +344,7 @@ class Model:
         """(p,) mask of the parameters that can change and leave every row as it is, for want of a dropped column."""
         return np.zeros(self.predictor.n_params, dtype=bool)
 
-    def settled(self, theta: np.ndarray) -> Model:
+    def with_nuisance_fixed(self, theta: np.ndarray) -> Model:
         """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
         return self
 

@@ -58,27 +58,27 @@ class Root:
     Attributes
     ----------
     triangle : (≤ p + 1, p + 1).
-    bend : B (p, p), or None where it is zero.
+    second_order : B (p, p), or None where it is zero.
     """
 
     triangle: np.ndarray
-    bend: np.ndarray | None = None
+    second_order: np.ndarray | None = None
 
     def __add__(self, other: Root) -> Root:
-        bends = [bend for bend in (self.bend, other.bend) if bend is not None]
-        bend = np.sum(bends, axis=0) if bends else None
-        return Root.of(np.concatenate([self.triangle, other.triangle]), bend)
+        terms = [term for term in (self.second_order, other.second_order) if term is not None]
+        second_order = np.sum(terms, axis=0) if terms else None
+        return Root.of(np.concatenate([self.triangle, other.triangle]), second_order)
 
     @staticmethod
-    def of(rows: np.ndarray, bend: np.ndarray | None = None) -> Root:
+    def of(rows: np.ndarray, second_order: np.ndarray | None = None) -> Root:
         """Decompose the tall matrix [A, z]."""
-        return Root(triangularised(rows), bend)
+        return Root(triangularised(rows), second_order)
 
     @property
     def matrix(self) -> np.ndarray:
         """M (p, p)."""
         R = self.triangle[:, :-1]
-        return R.T @ R if self.bend is None else R.T @ R + self.bend
+        return R.T @ R if self.second_order is None else R.T @ R + self.second_order
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class BlockCurvature:
     ----------
     jacobian : J of the block's rows.
     W : (K, K, rows) row information.
-    u : (K, rows) row scores that bend the predictor; None where M is without B.
+    u : (K, rows) row scores of the second-order term; None where M is without B.
     """
 
     jacobian: Jacobian
@@ -115,8 +115,8 @@ class BlockCurvature:
     def product(self, v: np.ndarray) -> np.ndarray:
         """This share of M times v (p,)."""
         out = self.jacobian.information_product(self.W, v)
-        bent = None if self.u is None else self.jacobian.bend_product(self.u, v)
-        return out if bent is None else out + bent
+        second = None if self.u is None else self.jacobian.second_order_product(self.u, v)
+        return out if second is None else out + second
 
     def diagonal(self) -> np.ndarray:
         """Diagonal of Σ JᵀWJ, (p,)."""
@@ -252,7 +252,7 @@ class Objective:
     def same(self, kind: Kind) -> Kind:
         """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one.
 
-        That is so for predictors linear in θ: the others bend the observed information.
+        That is so for predictors linear in θ: the others add the second-order term to the observed information.
         """
         return "expected" if kind == "observed" and self.family.canonical and self.predictor.linear else kind
 
@@ -377,19 +377,19 @@ class Objective:
             if need.products:
                 curvature.append(BlockCurvature(jacobian, W, score if kind == "observed" else None))
                 break
-            bend = jacobian.bend(score) if kind == "observed" else None
+            second_order = jacobian.second_order(score) if kind == "observed" else None
             if triangle is not None and kind != "opg":
-                information[kind] = Root(triangle, bend)
+                information[kind] = Root(triangle, second_order)
                 continue
             roots = row_roots(W, score) if need.root else None
             if roots is not None:
                 A = jacobian.scaled_rows(roots[0])
-                root = information[kind] = Root.of(np.concatenate([A, roots[1].reshape(-1, 1)], axis=1), bend)
+                root = information[kind] = Root.of(np.concatenate([A, roots[1].reshape(-1, 1)], axis=1), second_order)
                 if self.family.canonical and kind != "opg":
-                    triangle = root.triangle  # that of the other kind too: but for the bend they are one
+                    triangle = root.triangle  # that of the other kind too: but for the second-order term they are one
             else:
                 M = jacobian.information(W)
-                information[kind] = Gram(M if bend is None else M + bend)
+                information[kind] = Gram(M if second_order is None else M + second_order)
         pearson = 0.0
         if self.residual_df is not None:
             mean = rows.mean[0]
@@ -432,8 +432,8 @@ def projected(part: Gram | Root, basis: np.ndarray) -> Gram | Root:
     """NᵀMN: M as γ sees it where θ moves by Nγ, for N (p, r)."""
     if isinstance(part, Gram):
         return Gram(basis.T @ part.matrix @ basis)
-    bend = None if part.bend is None else basis.T @ part.bend @ basis
-    return Root.of(np.column_stack([part.triangle[:, :-1] @ basis, part.triangle[:, -1]]), bend)
+    second_order = None if part.second_order is None else basis.T @ part.second_order @ basis
+    return Root.of(np.column_stack([part.triangle[:, :-1] @ basis, part.triangle[:, -1]]), second_order)
 
 
 def triangularised(rows: np.ndarray) -> np.ndarray:
@@ -476,7 +476,7 @@ def penalised(part: Gram | Root, penalty: np.ndarray, theta: np.ndarray) -> Gram
         return Gram(part.matrix + penalty)
     values, vectors = np.linalg.eigh(penalty)
     B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    return Root.of(np.concatenate([part.triangle, np.column_stack([B, -B @ theta])]), part.bend)
+    return Root.of(np.concatenate([part.triangle, np.column_stack([B, -B @ theta])]), part.second_order)
 
 
 def scaled(part: Gram | Root, factor: float) -> Gram | Root:
@@ -485,7 +485,7 @@ def scaled(part: Gram | Root, factor: float) -> Gram | Root:
         return Gram(part.matrix * factor)
     triangle = part.triangle * np.sqrt(factor)
     triangle[:, -1] /= factor
-    return Root(triangle, None if part.bend is None else part.bend * factor)
+    return Root(triangle, None if part.second_order is None else part.second_order * factor)
 
 
 def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

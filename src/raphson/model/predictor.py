@@ -6,8 +6,8 @@ With the family's row scores u (K, n) and row information W (K, K, n),
     expected information  Σ_i J_iᵀ E[W_i] J_i
     observed information  Σ_i J_iᵀ W_i J_i − Σ_i Σ_k u_ik ∂²η_ik/∂θ²
 
-The last sum, the *bend* of the predictor, vanishes where η is linear in θ: there J is the design X, and nothing is
-differentiated.
+The last sum, the *second-order term* of the predictor, vanishes where η is linear in θ: there J is the design X, and
+nothing is differentiated.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Jacobian:
                     out[part] += W[k, j] @ (dense(X) * dense(Z))
         return out
 
-    def bend(self, u: np.ndarray) -> np.ndarray | None:
+    def second_order(self, u: np.ndarray) -> np.ndarray | None:
         """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p); None where η is linear in θ."""
         return None
 
@@ -98,10 +98,10 @@ class Jacobian:
         """∂²η_k/∂θ² of each row, (K, p, p, rows); None where it is not there to be had, or zero."""
         return None
 
-    def bend_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | None:
-        """The bend times v, without the matrix."""
-        bend = self.bend(u)
-        return None if bend is None else bend @ v
+    def second_order_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | None:
+        """The second-order term times v, without the matrix."""
+        second_order = self.second_order(u)
+        return None if second_order is None else second_order @ v
 
 
 class Predictor(Protocol):

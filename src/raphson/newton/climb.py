@@ -502,8 +502,8 @@ class IterationState:
         It makes α I the multiple of the identity that comes nearest to M⁻¹ along the last step.
         """
         moved = there.theta - self.here.theta
-        bent = float(moved @ (self.here.score - there.score))
-        return float(moved @ moved) / bent if bent > 0 else None
+        second = float(moved @ (self.here.score - there.score))
+        return float(moved @ moved) / second if second > 0 else None
 
     def _was_newton(self, size: float) -> bool:
         """Whether the step just taken was a full Newton step from so near that it serves as the last one."""

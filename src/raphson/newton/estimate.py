@@ -133,7 +133,7 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
     begun = result.begun
     result, passed = _beyond(model, options, result)
     result, note, met = _elsewhere(model, options, result)
-    twin = model.relabelled(result.theta)
+    twin = model.label_switched(result.theta)
     if twin is not None:
         again = maximize(model.objective, twin, options.method, free=model.free, **options.keywords())
         result = replace(again, path=result.path.then(again.path))
@@ -202,7 +202,7 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
     """
     arrived = first.status.converged or first.distance <= first.evaluation.blur  # no start sees more than the noise
     separated = first.status is Status.SEPARATED
-    doubt = "" if separated else model.doubts(first.theta, arrived, _condition(first), first.n_iter)
+    doubt = "" if separated else model.needs_multistart(first.theta, arrived, _condition(first), first.n_iter)
     if not doubt or options.max_iter == 0:
         return first, "", ()
     best, tried, ends = first, 0, [first]
@@ -226,7 +226,7 @@ def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str
             met += trial.status.converged and _level(trial, best)
             if met >= ENOUGH:
                 break
-        settled = not model.doubts(best.theta, best.status.converged, _condition(best))
+        settled = not model.needs_multistart(best.theta, best.status.converged, _condition(best))
         if settled or (number and _level(best, before)):
             break
     if best is not first and best.status is Status.STEP_LIMIT:

@@ -174,7 +174,7 @@ def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | Non
         return _gram_factor(part, free)
     p = part.triangle.shape[1] - 1
     free = np.ones(p, dtype=bool) if free is None else free
-    return _triangle(part.triangle, free, part.bend)[0]
+    return _triangle(part.triangle, free, part.second_order)[0]
 
 
 def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
@@ -217,12 +217,13 @@ def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) ->
 
 
 def _triangle(
-    triangle: np.ndarray, free: np.ndarray, bend: np.ndarray | None = None
+    triangle: np.ndarray, free: np.ndarray, second_order: np.ndarray | None = None
 ) -> tuple[Factor | None, np.ndarray]:
     """The factor from a triangle [R, Qᵀz], and Qᵀz on the columns that are kept.
 
-    With a bend B the matrix is RᵀR + B = Rᵀ (I + R⁻ᵀBR⁻¹) R: if CᵀC is the Cholesky decomposition of the bracket,
-    which is near I where the predictor bends little, its factor is CR, and no condition number has been squared.
+    With a second-order term B the matrix is RᵀR + B = Rᵀ (I + R⁻ᵀBR⁻¹) R: if CᵀC is the Cholesky decomposition of the
+    bracket, which is near I where the predictor bends little, its factor is CR, and no condition number has been
+    squared.
 
     A column with a tiny pivot is dropped before the later ones are judged: its row of R points in a direction
     that rounding chose, and would take a share of theirs.
@@ -235,9 +236,9 @@ def _triangle(
     scale = lengths if whole else lengths[kept]
     r = len(scale)
     R, z = np.asfortranarray(T[:r, :r] / scale), T[:r, -1]
-    if bend is None or not r:
+    if second_order is None or not r:
         return Factor(R, scale, kept), z
-    B = (bend if whole else bend[np.ix_(kept, kept)]) / scale / scale[:, None]
+    B = (second_order if whole else second_order[np.ix_(kept, kept)]) / scale / scale[:, None]
     half = dtrtrs(R, B, trans=1)[0]
     bracket = np.eye(r) + dtrtrs(R, half.T, trans=1)[0]
     C, failed = dpotrf(bracket, clean=1)
@@ -287,7 +288,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
             lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
             rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
             triangle = triangularised(np.concatenate([triangle, rows]))
-        factor, half = _triangle(triangle, free, part.bend)
+        factor, half = _triangle(triangle, free, part.second_order)
         if factor is None:
             return None
     step = factor.expand(factor.back_solve(half))

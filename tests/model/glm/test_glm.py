@@ -65,7 +65,7 @@ def test_a_number_as_penalty_spares_the_intercept_of_each_level(sample):
 
 def test_the_penalty_of_the_settled_model_has_no_auxiliary_part(sample):
     data = from_formula("y ~ x", {"y": sample.spread, "x": sample.x})
-    settled = make(data, "nb", penalty=2.0).settled(np.array([0.1, 0.2, np.log(1.5)]))
+    settled = make(data, "nb", penalty=2.0).with_nuisance_fixed(np.array([0.1, 0.2, np.log(1.5)]))
     assert settled.penalty.shape == (2, 2) and settled.family.theta == pytest.approx(1.5)
     assert settled.predictor.widths == (2,)
 

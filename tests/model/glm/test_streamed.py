@@ -235,7 +235,7 @@ def test_separation_by_rows_that_the_sample_has_none_of(formula, family, separat
     frame["colour"] = np.where(frame["z"] > 0, "red", rng.choice(["blue", "green", "red"], N))
     frame["w"] = 2.0 * frame["z"]
     frame.to_parquet(tmp_path / "rare.parquet", row_group_size=700)
-    monkeypatch.setattr("raphson.data.passing.SAMPLE_ROWS", N // 10)
+    monkeypatch.setattr("raphson.data.streams.SAMPLE_ROWS", N // 10)
     held = rp.glm(formula, frame, family=family)
     fit = rp.glm(formula, rp.stream(tmp_path / "rare.parquet", piece_rows=256), family=family)
     assert not np.isin(RARE_ROWS, np.arange(0, N, 10)).any()

@@ -56,11 +56,11 @@ def test_the_bend_is_the_derivative_of_the_score_by_the_weights():
     predictor, theta = made("stacked", True)
     block = block_of(predictor)
     u = np.random.default_rng(3).normal(size=(2, 7))
-    bend = predictor.at(block, theta)[1].bend(u)
+    second_order = predictor.at(block, theta)[1].second_order(u)
     by_differences = -central(lambda t: predictor.at(block, t)[1].transpose_product(u), theta)
-    np.testing.assert_allclose(bend, by_differences, atol=1e-6)
+    np.testing.assert_allclose(second_order, by_differences, atol=1e-6)
     v = np.random.default_rng(4).normal(size=len(theta))
-    np.testing.assert_allclose(predictor.at(block, theta)[1].bend_product(u, v), bend @ v, atol=1e-10)
+    np.testing.assert_allclose(predictor.at(block, theta)[1].second_order_product(u, v), second_order @ v, atol=1e-10)
 
 
 def test_designs_are_formed_for_the_rows_asked_for():

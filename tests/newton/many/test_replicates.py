@@ -86,9 +86,9 @@ def test_many_parameters_have_no_slopes(monkeypatch):
     straight = refitting.in_batch(y, counts, 20)
     assert all(status.converged for status in straight.status)
     monkeypatch.undo()
-    bent = Refitting.of(glm(y, X, family="poisson")).in_batch(y, counts, 20)
-    np.testing.assert_allclose(straight.theta, bent.theta, atol=1e-6)
-    assert straight.n_iter.mean() > bent.n_iter.mean()
+    second = Refitting.of(glm(y, X, family="poisson")).in_batch(y, counts, 20)
+    np.testing.assert_allclose(straight.theta, second.theta, atol=1e-6)
+    assert straight.n_iter.mean() > second.n_iter.mean()
 
 
 def test_where_the_start_has_no_curvature_there_are_no_slopes():

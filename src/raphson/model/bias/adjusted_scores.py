@@ -78,5 +78,5 @@ class AdjustedScores(Biased):
             rows = slice(start, min(start + ROWS, m))
             Z = dense(jacobian.parts[0][rows]) @ T.T
             h[rows] = np.einsum("mr,mr->m", Z, Z) * W[rows]
-        a = np.where(h > 0, 0.5 * h * self.family.link.bend(eta[0, :m]), 0.0)
+        a = np.where(h > 0, 0.5 * h * self.family.link.second_derivative(eta[0, :m]), 0.0)
         return jacobian.transpose_product(a[None])

@@ -72,8 +72,8 @@ class JeffreysPenalised(Biased):
         }
         if curved:
             # Σ_r,s over the whitened I_r: tr(I⁻¹ I_r I⁻¹ I_s) = Σ (T I_r Tᵀ)·(T I_s Tᵀ).
-            bent = found.second - 0.5 * found.turned @ found.turned.T
-            information["observed"] = Gram(plain.information["observed"].matrix - bent)
+            second = found.second - 0.5 * found.turned @ found.turned.T
+            information["observed"] = Gram(plain.information["observed"].matrix - second)
         curvature = plain.curvature
         if need.products:
             curvature = self.likelihood.evaluate(theta, need).curvature
@@ -91,7 +91,7 @@ class JeffreysPenalised(Biased):
         m, K, r = block.rows, len(eta), len(T)
         first, second = _slopes(self.family, block, eta, curved, self.kind)
         score = np.zeros((K, m))
-        bent = np.zeros((K, K, m))
+        second = np.zeros((K, K, m))
         turned = np.zeros((self.n_params, r * r)) if curved else None
         step = max(ENTRIES // max(K * r * r, 1), 16)
         for start in range(0, m, step):
@@ -102,13 +102,13 @@ class JeffreysPenalised(Biased):
             score[:, rows] = 0.5 * np.einsum("abm,abcm->cm", A, first[..., rows])
             if turned is None:
                 continue
-            bent[..., rows] = 0.5 * np.einsum("abm,abcdm->cdm", A, second[..., rows])
+            second[..., rows] = 0.5 * np.einsum("abm,abcdm->cdm", A, second[..., rows])
             turns = np.einsum("abcm,amr,bms->cmrs", first[..., rows], Z, Z, optimize=True)
             for c, (x, cols) in enumerate(zip(X, jacobian.slices, strict=True)):
                 turned[cols] += x.T @ turns[c].reshape(len(x), r * r)
         if turned is None:
             return _Correction(jacobian.transpose_product(score), None, None)
-        return _Correction(jacobian.transpose_product(score), jacobian.information(bent), turned)
+        return _Correction(jacobian.transpose_product(score), jacobian.information(second), turned)
 
 
 @dataclass

@@ -151,4 +151,4 @@ class Biased:
         triangle = part.triangle.copy()
         scale = self._scale
         triangle[:, -1] += np.linalg.lstsq(triangle[:, :-1].T / scale[:, None], more / scale, rcond=ALIASED)[0]
-        return Root(triangle, part.bend)
+        return Root(triangle, part.second_order)

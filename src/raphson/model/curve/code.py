@@ -113,17 +113,17 @@ class CurveCode:
         return jax.jit(second, keep_unused=True)
 
     @cached_property
-    def bend(self) -> Any:
+    def second_order(self) -> Any:
         """(θ, x, u) to −Σ u_i ∂²f_i/∂θ², (p, p)."""
         import jax
         import jax.numpy as jnp
 
         first = jax.jacrev if self.backward else jax.jacfwd
 
-        def bend(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
+        def second_order(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
             return first(first(lambda t: -jnp.vdot(u, self.differentiable(t, x))))(theta)
 
-        return jax.jit(bend, keep_unused=True)
+        return jax.jit(second_order, keep_unused=True)
 
     @cached_property
     def turns(self) -> Any:
@@ -147,7 +147,7 @@ class CurveCode:
 
     @cached_property
     def many_bends(self) -> Any:
-        """(θ (R, p), x, u (R, size)) to the bend of each, (R, p, p)."""
+        """(θ (R, p), x, u (R, size)) to the second-order term of each, (R, p, p)."""
         import jax
 
-        return jax.jit(jax.vmap(self.bend, in_axes=(0, None, 0, None)), keep_unused=True)
+        return jax.jit(jax.vmap(self.second_order, in_axes=(0, None, 0, None)), keep_unused=True)

@@ -321,7 +321,7 @@ class NonlinearModel(Model):
             f"parameters, drawn and then crossed, the best was {won}" + (f", solving for {solved}" if solved else "")
         )
 
-    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Whether another start should be tried.
 
         At a wrong minimum the curve misses the shape of the data: residuals in the order of x follow one another,
@@ -465,7 +465,7 @@ class NonlinearModel(Model):
         """The starting values; 1 for those that projection finds, NaN for those that nobody gave."""
         return np.where(np.isnan(self.initial) & self.projected, 1.0, self.initial)
 
-    def relabelled(self, theta: np.ndarray) -> np.ndarray | None:
+    def label_switched(self, theta: np.ndarray) -> np.ndarray | None:
         """The same curve, its parameters in the order, and with the signs, that the start has.
 
         Where parts of a curve have one form, as the terms of a sum of exponentials, they may change places on the way,

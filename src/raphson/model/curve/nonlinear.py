@@ -1,7 +1,7 @@
 """Nonlinear predictors: η_i = f(θ, x_i), with exact derivatives.
 
-A function of (θ, x) comes with J = ∂f/∂θ and the bend −Σ u_i ∂²f_i/∂θ². Both are made by forward-mode autodiff: p is
-small beside n, and a forward derivative passes through loops and differential equation solvers too.
+A function of (θ, x) comes with J = ∂f/∂θ and the second-order term −Σ u_i ∂²f_i/∂θ². Both are made by forward-mode
+autodiff: p is small beside n, and a forward derivative passes through loops and differential equation solvers too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Derivatives(Protocol):
         """How far rounding puts f off at each of the points (m, p), (m, size)."""
         ...
 
-    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+    def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         """−Σ u_i ∂²f_i/∂θ², (p, p)."""
         ...
 
@@ -97,7 +97,7 @@ class CompiledDerivatives:
         return self._run(self.code.many_tangents, thetas, x)
 
     def bend_of_many(self, thetas: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
-        """:meth:`bend` at each of R parameters (R, p) with u (R, size), (R, p, p)."""
+        """:meth:`second_order` at each of R parameters (R, p) with u (R, size), (R, p, p)."""
         M = self._run(self.code.many_bends, thetas, x, u)
         return 0.5 * (M + M.transpose(0, 2, 1))
 
@@ -124,8 +124,8 @@ class CompiledDerivatives:
             there, table = self.code.solved(theta, self.given(x), y, root, which, anchor())
             return np.array(there), np.asarray(table)
 
-    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
-        M = self._run(self.code.bend, theta, x, u)
+    def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+        M = self._run(self.code.second_order, theta, x, u)
         return 0.5 * (M + M.T)
 
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
@@ -225,7 +225,7 @@ class Finite:
     def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
         return np.zeros((len(points), 1))  # what the noise of its values does is watched in the iteration
 
-    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+    def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         count = len(self.value(theta, x))
         M = np.asarray(differentiate(lambda t: -float(u[:count] @ self.value(t, x)), theta, order=2).value)
         return 0.5 * (M + M.T)
@@ -318,7 +318,7 @@ class Absent:
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self.value(theta, x)
 
-    def bend(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+    def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         return self.value(theta, x)
 
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
@@ -352,7 +352,7 @@ def saved_predictor(saved: Any, names: Sequence[str]) -> NonlinearPredictor:
 
 @dataclass(frozen=True)
 class CurvedJacobian(Jacobian):
-    """J of a nonlinear predictor: dense, with a bend.
+    """J of a nonlinear predictor: dense, with a second-order term.
 
     Attributes
     ----------
@@ -365,10 +365,10 @@ class CurvedJacobian(Jacobian):
     x: Any
     size: int
 
-    def bend(self, u: np.ndarray) -> np.ndarray:
+    def second_order(self, u: np.ndarray) -> np.ndarray:
         padded = np.zeros(self.size)
         padded[: u.shape[1]] = u[0]
-        return self.derivatives.bend(self.theta, self.x, padded)
+        return self.derivatives.second_order(self.theta, self.x, padded)
 
     def second(self) -> np.ndarray:
         return self.derivatives.second(self.theta, self.x)[None, :, :, : len(self.parts[0])]

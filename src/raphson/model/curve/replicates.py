@@ -1,6 +1,7 @@
 """The likelihood of many replicates of one curve at once: the same x, other weights or other responses.
 
-As :mod:`raphson.model.replicates`, but J is another one at every θ, and the observed information has a bend:
+As :mod:`raphson.model.replicates`, but J is another one at every θ, and the observed information has a second-order
+term:
 
     M = Σ J_iᵀ W_i J_i − Σ u_i ∂²f_i/∂θ²
 """
@@ -47,7 +48,7 @@ class CurveReplicates(Replicates):
         return False
 
     def common(self, *unused: Any, **unused_too: Any) -> None:
-        """Rows add bends of their own to the information, too much to keep."""
+        """Rows add second-order terms of their own to the information, too much to keep."""
 
     def rows(self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool = True) -> ReplicateRows:
         """As for linear predictors, with the slope ∂f/∂θ."""
@@ -68,7 +69,7 @@ class CurveReplicates(Replicates):
         return M if kind == "expected" else M + self._over_blocks(rows.theta, rows.score[:, 0])
 
     def _over_blocks(self, theta: np.ndarray, u: np.ndarray | None) -> np.ndarray:
-        """f above its derivatives, (R, 1 + p, n); with u (R, n) the bend −Σ u_i ∂²f_i/∂θ², (R, p, p)."""
+        """f above its derivatives, (R, 1 + p, n); with u (R, n) the second-order term −Σ u_i ∂²f_i/∂θ², (R, p, p)."""
         derivatives: Any = self.predictor.derivatives
         size = next((size for size in TOGETHER if len(theta) <= size), TOGETHER[-1])
         found = []

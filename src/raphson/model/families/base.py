@@ -137,7 +137,7 @@ class Family:
         """What each predictor is called where a response has several, or None."""
         return None
 
-    def settled(self, auxiliary: np.ndarray) -> Family:
+    def with_nuisance_fixed(self, auxiliary: np.ndarray) -> Family:
         """The family with its auxiliary parameters fixed at their estimates."""
         return self
 

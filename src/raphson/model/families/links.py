@@ -97,7 +97,7 @@ class Link:
         """g(mean), for means inside ``interval``."""
         raise NotImplementedError
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         """d'/d, d being the slope of the mean by eta."""
         raise NotImplementedError
 
@@ -123,7 +123,7 @@ class Identity(Link):
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 / eta
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return np.zeros_like(eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ class Log(Link):
     def log_complement(self, eta: Array) -> Array:
         return elementary.log1m_exp(eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return np.ones_like(eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ class Logit(Link):
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 + jnp.exp(-eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return -np.tanh(0.5 * eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -201,7 +201,7 @@ class Probit(Link):
     def log_complement(self, eta: Array) -> Array:
         return elementary.log_ndtr(-eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return -eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -229,7 +229,7 @@ class CLogLog(Link):
     def reciprocal(self, eta: Array) -> Array:
         return elementary.gumbel_reciprocal(eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return -np.expm1(eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -255,7 +255,7 @@ class Cauchit(Link):
     def reciprocal(self, eta: Array) -> Array:
         return elementary.cauchy_reciprocal(eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return -2.0 * eta / (1.0 + eta * eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -292,7 +292,7 @@ class Inverse(Link):
     def reciprocal(self, eta: Array) -> Array:
         return eta
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return -2.0 / eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -327,7 +327,7 @@ class InverseSquared(Link):
     def reciprocal(self, eta: Array) -> Array:
         return jnp.sqrt(eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return -1.5 / eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
@@ -362,7 +362,7 @@ class Sqrt(Link):
     def reciprocal(self, eta: Array) -> Array:
         return 1.0 / (eta * eta)
 
-    def bend(self, eta: np.ndarray) -> np.ndarray:
+    def second_derivative(self, eta: np.ndarray) -> np.ndarray:
         return 1.0 / eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class NegativeBinomial(PositiveMean):
         # y eta - (y + theta) log(theta + exp(eta)); nothing is known of the two predictors together
         return self.theta is not None and isinstance(self.link, Log)
 
-    def settled(self, auxiliary: np.ndarray) -> Family:
+    def with_nuisance_fixed(self, auxiliary: np.ndarray) -> Family:
         return self if self.theta is not None else self.at(float(np.exp(auxiliary[0])))
 
     def limit_evidence(self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -191,7 +191,7 @@ class GeneralisedLinearModel(Model):
         constant = eta @ weight / weight.sum()
         return start_from(self.objective, eta, constant, need, plain)
 
-    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """A likelihood that is not concave may have other maxima; that of a constant mean has one."""
         size = self.predictor.n_params * len(self.y)
         several = self.predictor.n_params > 1 and self.shift is None and self.bias is None and not self.family.auxiliary
@@ -210,11 +210,11 @@ class GeneralisedLinearModel(Model):
         n = self.n_coefficients
         return None if self.penalty is None else self.penalty[:n, :n]
 
-    def settled(self, theta: np.ndarray) -> GeneralisedLinearModel:
+    def with_nuisance_fixed(self, theta: np.ndarray) -> GeneralisedLinearModel:
         """The model of the coefficients alone, the family's auxiliary parameters fixed at their estimates."""
         if not self.family.auxiliary:
             return self
-        family = self.family.settled(theta[self.n_coefficients :])
+        family = self.family.with_nuisance_fixed(theta[self.n_coefficients :])
         shift = None if self.shift is None else self.shift[: family.n_predictors]
         return replace(self, family=family, penalty=self._main_penalty, shift=shift)
 

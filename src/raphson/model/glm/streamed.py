@@ -17,7 +17,7 @@ import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.model_data import ModelData
-from raphson.data.passing import NotInMemory, Piece, StreamedData
+from raphson.data.streams import NotInMemory, Piece, StreamedData
 from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor, sum_blocks
 from raphson.model.base import check_weights_kind
@@ -243,7 +243,7 @@ class StreamedModel(GeneralisedLinearModel):
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
-    def doubts(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """None: another start would read all rows many times."""
         return ""
 

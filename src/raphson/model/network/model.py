@@ -181,7 +181,7 @@ class NetworkModel(Model):
         )
         return replace(self, data=data, y=self.y[rows], weight=cut(self.weight), size=cut(self.size), held_out=None)
 
-    def settled(self, theta: np.ndarray) -> NetworkModel:
+    def with_nuisance_fixed(self, theta: np.ndarray) -> NetworkModel:
         """The family's auxiliary parameters fixed at their estimates: η's constants, which then leave θ."""
         if not self.network.n_auxiliary:
             return self
@@ -189,10 +189,10 @@ class NetworkModel(Model):
         constants = theta[-self.network.n_auxiliary :]
         eta = self.frozen["centre"][main:] + self.frozen["spread"][main:] * constants
         frozen = self.frozen | {"centre": self.frozen["centre"][:main], "spread": self.frozen["spread"][:main]}
-        held_out = None if self.held_out is None else self.held_out.settled(theta)
+        held_out = None if self.held_out is None else self.held_out.with_nuisance_fixed(theta)
         return replace(
             self,
-            family=self.family.settled(eta),
+            family=self.family.with_nuisance_fixed(eta),
             network=replace(self.network, n_auxiliary=0),
             frozen=frozen,
             penalty=None if self.penalty is None else self.penalty[: self.n_coefficients, : self.n_coefficients],

@@ -1,7 +1,7 @@
 """A network as a predictor: η and its derivatives by all weights, batch norm and dropout frozen.
 
 J_i = ∂η_i/∂θ is dense and as wide as θ. Where only products with it are wanted they are made by one forward or one
-reverse sweep, and J itself is never formed (Pearlmutter 1994, Neural Computation 6, 147, for the bend).
+reverse sweep, and J itself is never formed (Pearlmutter 1994, Neural Computation 6, 147, for the second-order term).
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class _Compiled:
     jacobian: Any
     forward: Any
     reverse: Any
-    bend_product: Any
-    bend: Any
+    second_order_product: Any
+    second_order: Any
     features: Any
 
 
@@ -96,12 +96,12 @@ def _compiled(network: Network) -> _Compiled:
     def reverse(theta: Any, state: Any, Z: Any, u: Any) -> Any:
         return jax.vjp(lambda t: eta(t, state, Z), theta)[1](u)[0]
 
-    def bend_product(theta: Any, state: Any, Z: Any, u: Any, v: Any) -> Any:
+    def second_order_product(theta: Any, state: Any, Z: Any, u: Any, v: Any) -> Any:
         return -jax.jvp(lambda t: reverse(t, state, Z, u), (theta,), (v,))[1]
 
-    def bend(theta: Any, state: Any, Z: Any, u: Any) -> Any:
+    def second_order(theta: Any, state: Any, Z: Any, u: Any) -> Any:
         columns = jnp.eye(network.n_params)
-        return jax.lax.map(lambda v: bend_product(theta, state, Z, u, v), columns, batch_size=16)
+        return jax.lax.map(lambda v: second_order_product(theta, state, Z, u, v), columns, batch_size=16)
 
     def features(theta: Any, state: Any, Z: Any) -> Any:
         params = network.unpack(theta)
@@ -113,7 +113,7 @@ def _compiled(network: Network) -> _Compiled:
         # The anchor, last of the arguments, says where it runs.
         return jax.jit(lambda *arguments: function(*arguments[:-1]), keep_unused=True)
 
-    return _Compiled(*map(jitted, (eta, jacobian, forward, reverse, bend_product, bend, features)))
+    return _Compiled(*map(jitted, (eta, jacobian, forward, reverse, second_order_product, second_order, features)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,13 +284,13 @@ class NetworkJacobian(Jacobian):
         """Σ_i J_iᵀ u_i, (p,), by a reverse sweep: backpropagation."""
         return self._call("reverse", self._padded(u))
 
-    def bend(self, u: np.ndarray) -> np.ndarray | None:
+    def second_order(self, u: np.ndarray) -> np.ndarray | None:
         """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p), where θ is short; None where it is long."""
         if self.n_params > MOST_BENT:
             return None
-        bend = self._call("bend", self._padded(u))
-        return 0.5 * (bend + bend.T)
+        second_order = self._call("second_order", self._padded(u))
+        return 0.5 * (second_order + second_order.T)
 
-    def bend_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The bend times v: forward over reverse."""
-        return self._call("bend_product", self._padded(u), v)
+    def second_order_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The second-order term times v: forward over reverse."""
+        return self._call("second_order_product", self._padded(u), v)

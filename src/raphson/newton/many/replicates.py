@@ -231,10 +231,10 @@ def _refit(
                 ahead = here**2 * np.minimum(np.where(begun, np.inf, here / before[good] ** 2), 1.0)
                 near = here <= NEAR
             else:
-                bend, length = solve(-0.5 * np.einsum("rij,rj->ri", change(slopes.observed, d), d))
+                second_order, length = solve(-0.5 * np.einsum("rij,rj->ri", change(slopes.observed, d), d))
                 share = np.sqrt(np.maximum(length, 0.0) / np.where(square > 0, square, 1.0))
                 described = definite & (share < MOST_BENT)
-                d = np.where(described[:, None], d + bend, d)
+                d = np.where(described[:, None], d + second_order, d)
                 turned[good[begun]] = share[begun]
                 # A bent step leaves the share by which T is wrong of its bend: what the bend was of the first step,
                 # over which T changed much as M did, and what it is of this one.

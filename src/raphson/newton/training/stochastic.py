@@ -34,7 +34,7 @@ from raphson.newton.training.first_order import (
     beginning,
     train,
 )
-from raphson.newton.training.streaming import PassingRows
+from raphson.newton.training.streaming import StreamedRows
 from raphson.status import Status
 
 BATCH_ROWS = 32
@@ -72,7 +72,7 @@ class Task:
 
     structure: TracedPredictor
     state: dict[str, Any]
-    rows: Sample | PassingRows
+    rows: Sample | StreamedRows
     divisor: float
     scale: float
     pack: Callable[[Any], np.ndarray]
@@ -133,7 +133,7 @@ class Task:
         structure: LinearRows,
         sizes: list[np.ndarray],
         spread: np.ndarray,
-        rows: Sample | PassingRows,
+        rows: Sample | StreamedRows,
         divisor: float,
         scale: float,
     ) -> Task:
@@ -167,7 +167,7 @@ class Task:
             2 + np.cumsum([0, *(X.shape[1] for X in blocks[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]
-        rows = PassingRows(blocks, sizes, total / n if uneven else None, np.float64)
+        rows = StreamedRows(blocks, sizes, total / n if uneven else None, np.float64)
         return Task._linear(structure, sizes, spread, rows, divisor, divisor * float(total))
 
 

@@ -12,7 +12,7 @@ from raphson.data.matrix import dense
 from raphson.newton.training.first_order import Chunk, chunk_steps
 
 
-class PassingRows:
+class StreamedRows:
     """Rows of passing blocks, shuffled within what is read at a time: pieces from several places of the data.
 
     Parameters

@@ -9,7 +9,7 @@ import pytest
 from raphson.data import from_formula, from_stream
 from raphson.data.matrix import dense
 from raphson.data.parquet import stream
-from raphson.data.passing import NotInMemory
+from raphson.data.streams import NotInMemory
 from raphson.errors import DataError, FormulaError, MissingDataWarning
 
 NONE = dict.fromkeys(("weights", "offset", "trials", "groups"))
@@ -106,7 +106,7 @@ def test_shuffled_pieces_are_all_rows_once_and_from_several_places(frame, path, 
 
 @pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
 def test_the_sample_is_spread_evenly(path, frame, monkeypatch):
-    monkeypatch.setattr("raphson.data.passing.SAMPLE_ROWS", 100)
+    monkeypatch.setattr("raphson.data.streams.SAMPLE_ROWS", 100)
     data = from_stream("y ~ late", stream(path, 256), NONE)
     np.testing.assert_array_equal(data.sample.response.values, frame["y"].to_numpy()[::15])
     assert data.sample.X.shape == (100, 2)
@@ -144,7 +144,7 @@ def test_an_identifier_is_no_factor(tmp_path, monkeypatch):
     pd.DataFrame({"y": np.arange(600.0), "name": [f"n{i}" for i in range(600)]}).to_parquet(path)
     with pytest.raises(DataError, match="'name' is text with 600 different values in 600 rows"):
         from_stream("y ~ name", stream(path, 256), NONE)
-    monkeypatch.setattr("raphson.data.passing.MOST_LEVELS", 500)
+    monkeypatch.setattr("raphson.data.streams.MOST_LEVELS", 500)
     with pytest.raises(DataError, match="more than 500 different values"):
         from_stream("y ~ name", stream(path, 256), NONE)
 
@@ -159,7 +159,7 @@ def test_files_of_other_types_are_refused(tmp_path):
 def test_the_sample_holds_no_piece(path):
     # A view of a piece would keep all of it: memory would grow with the data.
     from raphson.data.frames import Asked
-    from raphson.data.passing import _Survey
+    from raphson.data.streams import _Survey
 
     source = stream(path, 256)
     survey = _Survey(Asked.of("y ~ w", source.names, NONE), source)
