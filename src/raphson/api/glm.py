@@ -15,7 +15,8 @@ from raphson.api.arguments import (
     start_vector,
     warn_of,
 )
-from raphson.data import from_arrays, from_formula, from_stream, streamed
+from raphson.data import from_arrays, from_formula, from_stream
+from raphson.data import streams as streamed
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
