@@ -172,16 +172,33 @@ def test_a_maximum_at_infinity_is_refused():
         rp.compare(separated)
 
 
+def test_a_maximum_at_an_edge_is_raced_to():
+    share = np.repeat([0.0, 1.0, 2.0, 3.0], 4)
+    data = {"x": share, "y": [0, 1, 0, 0, 0, 1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1]}
+    edge = rp.glm("y ~ x", data, family=rp.families.Binomial(link="log"))
+    race = rp.compare(edge, ["newton", "gradient-descent"])
+    assert edge.status.value == race.table["status"].iloc[0] == "boundary" and (race.table["distance"] < 1e-8).all()
+
+
+def test_a_family_that_ended_in_a_simpler_one_is_refused():
+    data = {"x": np.arange(6.0), "y": [3, 4, 3, 5, 4, 5]}
+    poisson = rp.glm("y ~ x", data, family="negative-binomial")
+    assert poisson.status.value == "boundary"
+    with pytest.raises(ModelError, match=r"at infinity \(boundary\)"):
+        rp.compare(poisson)
+
+
 def test_contours_need_two_parameters():
     three = rp.glm("y ~ x + I(x**2)", DATA, family="binomial")
     with pytest.raises(ModelError, match="two parameters; this one has 3"):
         rp.compare(three, ["newton"]).plot_contours()
 
 
-def test_a_fit_with_its_bias_reduced_races_and_what_reads_batches_does_not_apply():
-    firth = rp.glm("y ~ x", DATA, family="binomial", bias="firth")
-    race = rp.compare(firth, ["newton", "fisher-scoring", "adam"])
-    assert race.table["status"].to_list() == ["converged", "converged", "does not apply"]
-    assert race.table["distance"].iloc[:2].max() < 1e-8 and "bias reduction" in race.notes["adam"]
+@pytest.mark.parametrize("link", ["logit", "probit"])  # a penalised likelihood, and adjusted scores
+def test_a_fit_with_its_bias_reduced_races_and_what_reads_batches_does_not_apply(link):
+    firth = rp.glm("y ~ x", DATA, family=rp.families.Binomial(link=link), bias="firth")
+    race = rp.compare(firth, ["newton", "fisher-scoring", "newton-cg", "adam"])
+    assert race.table["status"].to_list() == ["converged"] * 3 + ["does not apply"]
+    assert race.table["distance"].iloc[:3].max() < 1e-8 and "bias reduction" in race.notes["adam"]
     with pytest.raises(ModelError, match="bias reduction is no sum over rows"):
         rp.glm("y ~ x", DATA, family="binomial", bias="firth", method="sgd")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,8 +13,7 @@ import raphson as rp
 from raphson.fit.functions import Profile
 from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler
-from raphson.inference.restricted import VALUE
-from raphson.model.objective import Evaluation, Gram, Need
+from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
 
 REACH = float(special.ndtri(0.975))
 
@@ -116,15 +114,11 @@ def test_a_likelihood_that_levels_off_has_an_infinite_end():
     assert upper == math.inf and 0 < lower < 4.0
 
 
-class TwoHills:
+class TwoHills(Objective):
     """ℓ = log(e^{−½|θ − m|²} + 2 e^{−½|θ + m|²}): the lower hill at m, the higher one at −m."""
 
-    n_rows, blocks, at_limit, walled, bounds = 10, (), False, False, None
-    predictor = SimpleNamespace(linear=True)
+    n_params, n_rows, linear = 2, 10, True
     top = np.array([2.5, 2.5])
-
-    def same(self, kind):
-        return kind
 
     def evaluate(self, theta, need=VALUE):
         logs = np.array([-0.5 * np.sum((theta - self.top) ** 2), np.log(2) - 0.5 * np.sum((theta + self.top) ** 2)])
@@ -133,7 +127,7 @@ class TwoHills:
         pull = (share[0] - share[1]) * self.top
         M = np.eye(2) - 4 * share[0] * share[1] * np.outer(self.top, self.top)
         parts = {kind: Gram(M) for kind in need.kinds}
-        return Evaluation(theta, float(value), pull - theta, parts, 1.0, 0.0, [], 10)
+        return Evaluation(theta, float(value), pull - theta, parts, 1.0, 0.0, 10)
 
 
 def test_a_better_maximum_is_told_and_offered():
@@ -161,14 +155,14 @@ def test_functions_of_all_parameters_stay_on_their_curve(poisson):
 
 
 def test_an_end_where_the_likelihood_falls_at_once_is_told_of():
-    class Cut:
+    class Cut(Objective):
         """−x² up to x = 1, and −∞ beyond."""
 
-        n_params, n_rows, blocks, bounds, at_limit, penalty, walled = 1, 1, (), None, False, None, False
+        n_params = n_rows = 1
 
         def evaluate(self, theta, need=None):
             value = -float(theta[0] ** 2) if theta[0] < 1.0 else -np.inf
-            return Evaluation(theta, value, -2.0 * theta, {"observed": Gram(2.0 * np.eye(1))}, 1.0, 0.0, [], 1)
+            return Evaluation(theta, value, -2.0 * theta, {"observed": Gram(2.0 * np.eye(1))}, 1.0, 0.0, 1)
 
     function = Combinations(np.ones((1, 1)), np.zeros(1), ("x",))
     profiler = Profiler(Cut(), np.zeros(1), 0.0, np.ones(1, bool), function, True, 0.0, 1.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +12,12 @@ from hypothesis import strategies as st
 
 from raphson.errors import ConvergenceError
 from raphson.inference.functions import Combinations, ParameterFunction
-from raphson.inference.restricted import VALUE, Restricted, maximum_on_curve, maximum_on_plane
-from raphson.model.objective import Evaluation, Gram, Need
+from raphson.inference.restricted import Restricted, maximum_on_curve, maximum_on_plane
+from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
 
 
 @dataclass(frozen=True)
-class Quadratic:
+class Quadratic(Objective):
     """ℓ(θ) = −½ (θ − c)ᵀM(θ − c), −∞ where θ_0 > edge."""
 
     M: np.ndarray
@@ -27,18 +26,17 @@ class Quadratic:
     bounds: tuple | None = None
 
     n_rows = 100
-    blocks = ()
-    at_limit = walled = False
-    predictor = SimpleNamespace(linear=True)
+    linear = True
 
-    def same(self, kind):
-        return kind
+    @property
+    def n_params(self):
+        return len(self.centre)
 
     def evaluate(self, theta, need=VALUE):
         gap = theta - self.centre
         value = -0.5 * gap @ self.M @ gap if theta[0] <= self.edge else -math.inf
         parts = {kind: Gram(self.M) for kind in need.kinds}
-        return Evaluation(theta, float(value), -self.M @ gap, parts, 1.0, 0.0, [], 100)
+        return Evaluation(theta, float(value), -self.M @ gap, parts, 1.0, 0.0, 100)
 
 
 def problem(seed=0, p=4):

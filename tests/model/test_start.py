@@ -58,7 +58,7 @@ def test_a_fit_outside_the_domain_is_drawn_back(family, y):
     X = np.column_stack([np.ones(6), np.arange(6.0)])
     made = model(y, X, family)
     eta = made.family.start_eta(made.y, made.row_weight)
-    evaluation = made.objective.linearised(eta, Need(("expected",)))
+    evaluation = made.likelihood.linearised(eta, Need(("expected",)))
     direct = np.linalg.solve(evaluation.information["expected"].matrix, evaluation.score)
     assert not made.objective.evaluate(direct).finite
     assert made.start(Need()).finite
@@ -69,4 +69,4 @@ def test_no_start_in_the_domain():
     X = np.array([[1.0], [-1.0], [2.0]])
     made = model(np.array([1.0, 2.0, 3.0]), X, families.Gamma(link="inverse"))
     with pytest.raises(ConvergenceError, match=r"start: no starting values.*pass start="):
-        start_from(made.objective, np.ones((1, 3)), np.ones(1), Need())
+        start_from(made.likelihood, made.objective, np.ones((1, 3)), np.ones(1), Need())

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from raphson.model.objective import Evaluation, Gram, Need, Root
-from raphson.model.predictor import LinearPredictor
-
-NOTHING = Need()
+from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective, Root
 
 
-class Toy:
+class Toy(Objective):
     """An objective without data: a value, its score and its observed information as functions of θ.
 
     `expected` defaults to the observed information, `opg` to the identity; `tall`, where given, is a matrix A with
@@ -20,12 +17,9 @@ class Toy:
     column is left out.
     """
 
-    at_limit = True
-    walled = False
-
-    @property
-    def likelihood(self) -> Toy:
-        return self
+    n_params = n_rows = n_blocks = 0
+    at_limit = linear = True
+    bounds = projected = prior = None
 
     def __init__(
         self,
@@ -36,7 +30,7 @@ class Toy:
         expected: Callable[[np.ndarray], np.ndarray] | None = None,
         dispersion: float = 1.0,
         rows: int = 100,
-        blocks: Sequence[Any] = (None,),
+        n_blocks: int = 1,
         tall: np.ndarray | None = None,
     ) -> None:
         self.tall = tall
@@ -46,23 +40,10 @@ class Toy:
             "opg": lambda theta: np.eye(n_params),
         }
         self.value, self.score, self.n_params = value, score, n_params
-        self.dispersion, self.n_rows, self.blocks = dispersion, rows, blocks
+        self.dispersion, self.n_rows, self.n_blocks = dispersion, rows, n_blocks
         self.asked: list[tuple[np.ndarray, Need]] = []
-        self.predictor = LinearPredictor((n_params,), (0,))
-        self.bounds = self.projected = self.prior = None
 
-    main_kind = "expected"
-
-    def same(self, kind: str) -> str:
-        return kind
-
-    def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
-        return theta + step
-
-    def blocked(self, theta: np.ndarray, score: np.ndarray) -> None:
-        return None
-
-    def evaluate(self, theta: np.ndarray, need: Need = NOTHING) -> Evaluation:
+    def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         theta = np.asarray(theta, dtype=float)
         self.asked.append((theta, need))
         value, score = float(self.value(theta)), np.asarray(self.score(theta), dtype=float)
@@ -76,14 +57,21 @@ class Toy:
                 information[kind] = Root.of(np.column_stack([A, z]))
             elif not need.products:
                 information[kind] = Gram(M)
-        curvature = [np.asarray(self.functions["observed"](theta))] if need.products else []
-        return Evaluation(theta, value, score, information, self.dispersion, -1.0, curvature, self.n_rows)
+        operator = Products(np.asarray(self.functions["observed"](theta))) if need.products else None
+        return Evaluation(theta, value, score, information, self.dispersion, -1.0, self.n_rows, operator)
 
-    def information_product(self, curvature: list[np.ndarray], v: np.ndarray) -> np.ndarray:
-        return curvature[0] @ v
 
-    def information_diagonal(self, curvature: list[np.ndarray]) -> np.ndarray:
-        return np.diag(curvature[0]).copy()
+class Products:
+    """A matrix that only multiplies."""
+
+    def __init__(self, M: np.ndarray) -> None:
+        self.M = M
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        return self.M @ v
+
+    def diagonal(self) -> np.ndarray:
+        return np.diag(self.M).copy()
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_far_away_with_an_indefinite_observed_information_the_expected_one_measu
 @pytest.fixture
 def large(poisson):
     """The same objective, looking as if its data were many blocks and many rows."""
-    return lambda **changes: poisson(blocks=(None,) * (MANY_BLOCKS + 1), **{"rows": 40, **changes})
+    return lambda **changes: poisson(n_blocks=MANY_BLOCKS + 1, **{"rows": 40, **changes})
 
 
 def test_a_kept_matrix_leads_to_the_same_maximum(large, poisson):

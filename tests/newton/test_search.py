@@ -10,7 +10,7 @@ ONE = np.array([1.0])
 
 
 def evaluation(x, value, slope, rows=1):
-    return Evaluation(np.array([float(x)]), value, np.array([slope]), {}, 1.0, -1.0, [], rows)
+    return Evaluation(np.array([float(x)]), value, np.array([slope]), {}, 1.0, -1.0, rows)
 
 
 def along(value, slope):

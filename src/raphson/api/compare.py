@@ -79,10 +79,10 @@ def compare(
         raise ModelError(f"methods: expected a list of names; got {got}{hint}")
     chosen = [resolve_method(name) for name in methods]
     asked = model._need_data("a comparison")
-    if model.status in (Status.SEPARATED, Status.BOUNDARY):
+    if model.status is Status.SEPARATED or model._estimate.infinite.any():
         raise ModelError(
-            f"model: the maximum of this one is at infinity or at an edge ({model.status.value}), where no distance to "
-            "it can be measured; drop what separates, or add penalty="
+            f"model: the maximum of this one is at infinity ({model.status.value}), where no distance to it can be "
+            "measured; drop what separates, or add penalty="
         )
     begin = start_vector(start, asked.objective.n_params)
     if begin is None:

@@ -193,7 +193,7 @@ class NetworkFit(Fit):
         linear = settled.last_layer(theta)
         eta = np.concatenate([settled.predictor.eta(block, theta)[:, : block.rows] for block in settled.blocks], axis=1)
         # Linear in the output layer's weights around the present η: its expected information there.
-        part = linear.objective.linearised(eta, Need(kinds=("expected",))).information["expected"]
+        part = linear.likelihood.linearised(eta, Need(kinds=("expected",))).information["expected"]
         spread = np.repeat(self._predictor.state["spread"], last.inputs + 1)
         weights = np.append(np.full(last.inputs, prior[-last.outputs - 1]), 1.0)
         return Laplace(part.matrix * spread * spread[:, None], np.tile(weights, last.outputs))

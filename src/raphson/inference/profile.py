@@ -27,7 +27,7 @@ from scipy.optimize import brentq
 
 from raphson.errors import ConvergenceError
 from raphson.inference.restricted import Maximum, evaluate_inside, maximum_on_curve, maximum_on_plane
-from raphson.model.objective import Gram, Need
+from raphson.model.objective import Gram, Need, Objective
 from raphson.newton.solve import factorise
 from raphson.numeric import EPSILON
 
@@ -118,7 +118,7 @@ class Profiler:
     doubts : why an end is not to be trusted, or was not found, in words.
     """
 
-    objective: Any
+    objective: Objective
     theta: np.ndarray
     top: float
     free: np.ndarray

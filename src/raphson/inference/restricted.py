@@ -8,14 +8,14 @@ unknowns: ∇ℓ = Hᵀλ, h = 0 with H = ∂h/∂θ (Nocedal and Wright 2006, s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from raphson.errors import ConvergenceError, ModelError
-from raphson.model.objective import Evaluation, Gram, Kind, Need, Root, projected
+from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Gram, Need, Objective, Root, projected
 from raphson.model.walls import Walls
 from raphson.newton.confined import MOST_ROUNDS, nearest
 from raphson.newton.maximize import maximize
@@ -33,114 +33,87 @@ SHARES = (0.1, 1e-2, 1e-4, 1e-7)
 LONGEST = 20.0
 """Standard errors beyond which a step on the way to a curve is cut: what the quadratic says there means nothing."""
 
-VALUE = Need()
-"""Value and score alone."""
-
 
 @dataclass(frozen=True)
-class Restricted:
+class Restricted(DerivedObjective[Objective]):
     """An objective on the plane θ = origin + basis γ, as a function of γ (r,).
+
+    No box, no prior and no parameters that are solved for: those of θ are no longer free to move alone. Beyond a bound
+    of θ the objective is −∞.
 
     Attributes
     ----------
-    inner : the objective of θ (p,).
     origin : (p,) a point of the plane.
     basis : (p, r) columns that span it.
     """
 
-    inner: Any
     origin: np.ndarray
     basis: np.ndarray
+
+    @property
+    def bounds(self) -> None:
+        return None
+
+    @property
+    def projected(self) -> None:
+        return None
+
+    @property
+    def prior(self) -> None:
+        return None
+
+    @property
+    def edges(self) -> None:
+        return None
 
     @property
     def n_params(self) -> int:
         return self.basis.shape[1]
 
     @property
-    def n_rows(self) -> int:
-        return self.inner.n_rows
-
-    @property
-    def blocks(self) -> Sequence[Any]:
-        return self.inner.blocks
-
-    @property
-    def at_limit(self) -> bool:
-        return self.inner.at_limit
-
-    def same(self, kind: Kind) -> Kind:
-        """See :meth:`Objective.same`."""
-        return self.inner.same(kind)
+    def likelihood(self) -> Objective:
+        return self
 
     def theta(self, gamma: np.ndarray) -> np.ndarray:
         """(p,) the point of the plane."""
         return self.origin + self.basis @ gamma
 
-    def evaluate(self, gamma: np.ndarray, need: Need = VALUE) -> Evaluation:
-        """Value, score Nᵀ∇ℓ and information NᵀMN at γ."""
-        full = evaluate_inside(self.inner, self.theta(gamma), need)
+    def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
+        """Value, score Nᵀ∇ℓ and information NᵀMN at γ = `theta`."""
+        full = evaluate_inside(self.inner, self.theta(theta), need)
         score = self.basis.T @ full.score
         parts = {kind: projected(part, self.basis) for kind, part in full.information.items()}
-        return replace(full, theta=gamma, score=score, information=parts)
+        return replace(full, theta=theta, score=score, information=parts, operator=None)
 
-    @property
-    def predictor(self) -> Any:
-        return self.inner.predictor
+    def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
+        return theta + step
 
-    @property
-    def projected(self) -> None:
-        """No parameter is solved for: those of θ are no longer free to move alone."""
+    def blocked(self, theta: np.ndarray, score: np.ndarray) -> None:
         return None
-
-    @property
-    def prior(self) -> None:
-        """None: what is looked at under a hypothesis are parameters that the data determine."""
-        return None
-
-    @property
-    def bounds(self) -> None:
-        """A box of θ is no box of γ: beyond it the objective is −∞ instead."""
-        return None
-
-    def moved(self, gamma: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
-        """γ + step."""
-        return gamma + step
-
-    def blocked(self, gamma: np.ndarray, score: np.ndarray) -> None:
-        """See :meth:`Objective.blocked`: there are no bounds."""
 
     @property
     def walled(self) -> bool:
-        """See :meth:`Objective.walled`."""
         return self.inner.walled
 
-    @property
-    def concave(self) -> bool:
-        """See :meth:`Objective.concave`."""
-        return self.inner.concave
-
-    def walls(self, gamma: np.ndarray, step: np.ndarray | None = None) -> Walls:
-        """See :meth:`Objective.walls`: where they cut the plane."""
-        found = self.inner.walls(self.theta(gamma), None if step is None else self.basis @ step)
+    def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
+        """Where walls of θ cut the plane."""
+        found = self.inner.walls(self.theta(theta), None if step is None else self.basis @ step)
         return found.on_plane(self.basis)
 
-    @property
-    def main_kind(self) -> Kind:
-        """See :meth:`Objective.main_kind`."""
-        return self.inner.main_kind
-
-    def design_root(self, gamma: np.ndarray) -> Root:
-        """See :meth:`Objective.design_root`."""
-        root = projected(self.inner.design_root(self.theta(gamma)), self.basis)
+    def design_root(self, theta: np.ndarray) -> Root | None:
+        design = self.inner.design_root(self.theta(theta))
+        if design is None:
+            return None
+        root = projected(design, self.basis)
         assert isinstance(root, Root)
         return root
 
 
-def evaluate_inside(objective: Any, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
+def evaluate_inside(objective: Objective, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
     """The objective, −∞ outside its bounds."""
     bounds = objective.bounds
     if bounds is not None and ((theta < bounds[0]) | (theta > bounds[1])).any():
-        return Evaluation(theta, -math.inf, np.zeros_like(theta), {}, 1.0, 0.0, [], objective.n_rows)
+        return Evaluation(theta, -math.inf, np.zeros_like(theta), {}, 1.0, 0.0, objective.n_rows)
     return objective.evaluate(theta, need)
 
 
@@ -163,7 +136,12 @@ class Maximum:
 
 
 def maximum_on_plane(
-    objective: Any, R: np.ndarray, r: np.ndarray, start: np.ndarray, free: np.ndarray, metric: np.ndarray | None = None
+    objective: Objective,
+    R: np.ndarray,
+    r: np.ndarray,
+    start: np.ndarray,
+    free: np.ndarray,
+    metric: np.ndarray | None = None,
 ) -> Maximum:
     """Maximise under Rθ = r.
 
@@ -198,7 +176,7 @@ def maximum_on_plane(
         for method in ("newton", "fisher-scoring"):
             try:
                 with np.errstate(all="ignore"):
-                    result = maximize(plane, np.zeros(plane.n_params), METHODS[method])  # type: ignore[arg-type]
+                    result = maximize(plane, np.zeros(plane.n_params), METHODS[method])
             except ModelError:
                 continue  # some likelihoods have no expected information
             if found is None or result.evaluation.value > found.evaluation.value:
@@ -250,7 +228,9 @@ def _origins(
     return out
 
 
-def _inner_origins(objective: Any, origins: list[np.ndarray], basis: np.ndarray, start: np.ndarray) -> Any:
+def _inner_origins(
+    objective: Objective, origins: list[np.ndarray], basis: np.ndarray, start: np.ndarray
+) -> Iterator[np.ndarray]:
     """The points that were proposed, and then, if none of them will do, one brought into the domain of the means."""
     yield from origins
     if not objective.walled or not basis.shape[1]:
@@ -262,13 +242,14 @@ def _inner_origins(objective: Any, origins: list[np.ndarray], basis: np.ndarray,
 
 
 def _brought_inside(
-    objective: Any, origin: np.ndarray, basis: np.ndarray, inside: np.ndarray, share: float
+    objective: Objective, origin: np.ndarray, basis: np.ndarray, inside: np.ndarray, share: float
 ) -> np.ndarray | None:
     """The point of the plane nearest to `origin` where every row has a `share` of its room at `inside`."""
     factor = factorise(Gram(np.eye(basis.shape[1])))
     assert factor is not None
     theta, walls = origin, Walls.none(basis.shape[1])
     for _ in range(MOST_ROUNDS):
+        assert objective.edges is not None
         beyond = objective.edges.outside(theta, inside, share)
         if not len(beyond):
             return theta
@@ -282,7 +263,9 @@ def _brought_inside(
     return None
 
 
-def maximum_on_curve(objective: Any, function: Any, value: np.ndarray, start: np.ndarray, free: np.ndarray) -> Maximum:
+def maximum_on_curve(
+    objective: Objective, function: Any, value: np.ndarray, start: np.ndarray, free: np.ndarray
+) -> Maximum:
     """Maximise under h(θ) = value, by Newton's method on the Lagrangian with a merit function.
 
     A step solves, with B = M + Σ λ_k ∂²h_k the curvature of ℓ − λᵀ(h − value),

@@ -18,7 +18,8 @@ from raphson.errors import check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
 from raphson.model.limits import Limit
-from raphson.model.objective import Evaluation, Need, Objective, pearson_statistic
+from raphson.model.log_likelihood import LogLikelihood, pearson_statistic
+from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.predictor import Predictor
 from raphson.model.replicates import Replicates
 from raphson.model.rows import block_rows
@@ -218,7 +219,7 @@ class Model:
         return 0.0
 
     @cached_property
-    def objective(self) -> Any:
+    def objective(self) -> Objective:
         """What is maximised, or solved for: the likelihood, its bias reduced if asked for."""
         return self.likelihood if self.bias is None else reduced(self.likelihood, self.bias, self.bias_information)
 
@@ -228,10 +229,10 @@ class Model:
         return "expected"
 
     @cached_property
-    def likelihood(self) -> Objective:
+    def likelihood(self) -> LogLikelihood:
         """The log-likelihood, penalised."""
         n_free = self.predictor.n_params if self.free is None else int(np.count_nonzero(self.free))
-        return Objective(
+        return LogLikelihood(
             self.family,
             self.predictor,
             self.blocks,

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg.lapack import dposv  # type: ignore[attr-defined]
 
 from raphson.errors import ConvergenceError
+from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
 
 
@@ -28,13 +29,19 @@ def least_squares(part: Gram | Root, score: np.ndarray) -> np.ndarray:
 
 
 def start_from(
-    objective: Objective, eta: np.ndarray, constant: np.ndarray, need: Need, plain: bool = False
+    likelihood: LogLikelihood,
+    objective: Objective,
+    eta: np.ndarray,
+    constant: np.ndarray,
+    need: Need,
+    plain: bool = False,
 ) -> Evaluation:
     """The objective at coefficients where the log-likelihood is finite.
 
     Parameters
     ----------
-    objective : the model.
+    likelihood : the model's.
+    objective : what is maximised, evaluated at the start: the likelihood, or that with its bias reduced.
     eta : (K, n) the family's proposal, row by row.
     constant : (K,) linear predictors of a constant mean.
     need : what the first step will need of the evaluation.
@@ -46,11 +53,11 @@ def start_from(
     ConvergenceError
         If no such coefficients are found.
     """
-    linear = _fit(objective, eta)
+    linear = _fit(likelihood, eta)
     here = None if plain else _evaluate(objective, linear, need)
-    if here is not None and objective.family.canonical:
+    if here is not None and likelihood.family.canonical:
         return here
-    inside = _fit(objective, np.broadcast_to(constant[:, None], eta.shape), project=True)
+    inside = _fit(likelihood, np.broadcast_to(constant[:, None], eta.shape), project=True)
     if here is not None:
         # Without concavity a start worse than a constant mean may lie beyond a ridge that leads to infinity.
         level = _evaluate(objective, inside, need)
@@ -72,10 +79,10 @@ def start_from(
     )
 
 
-def levels(objective: Objective, eta: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
+def levels(likelihood: LogLikelihood, eta: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
     """Coefficients that come nearest to a constant η, at quantiles of a family's proposal (K, n), each once."""
     constants = np.unique(np.quantile(eta, shares, axis=1), axis=0)
-    found = [_fit(objective, np.repeat(one[:, None], objective.n_rows, axis=1), project=True) for one in constants]
+    found = [_fit(likelihood, np.repeat(one[:, None], likelihood.n_rows, axis=1), project=True) for one in constants]
     return [theta for theta in found if np.isfinite(theta).all()]
 
 
@@ -86,8 +93,8 @@ def _evaluate(objective: Objective, theta: np.ndarray, need: Need) -> Evaluation
     return evaluation if evaluation.finite else None
 
 
-def _fit(objective: Objective, eta: np.ndarray, project: bool = False) -> np.ndarray:
-    evaluation = objective.linearised(eta, Need(kinds=("expected",)), project)
+def _fit(likelihood: LogLikelihood, eta: np.ndarray, project: bool = False) -> np.ndarray:
+    evaluation = likelihood.linearised(eta, Need(kinds=("expected",)), project)
     if not evaluation.finite or "expected" not in evaluation.information:
-        return np.full(objective.n_params, np.nan)
+        return np.full(likelihood.n_params, np.nan)
     return least_squares(evaluation.information["expected"], evaluation.score)

@@ -92,7 +92,7 @@ class IterationState:
         self.spectral = method.curvature is None and learning_rate is None
         """Whether trial step sizes follow the last step, for want of a matrix that would scale it."""
         self.root = method.solver == "qr"
-        self.many = len(objective.blocks) > MANY_BLOCKS and method.solver == "cholesky"
+        self.many = objective.n_blocks > MANY_BLOCKS and method.solver == "cholesky"
         self.path = Path()
         self.rows_read = 0
         self.near = self.polished = False
@@ -209,7 +209,10 @@ class IterationState:
 
     def _explained(self, kept: np.ndarray) -> bool:
         """Whether the design alone says that the columns not kept are combinations of the others."""
-        factor = factorise(self.objective.design_root(self.here.theta), self.free)
+        design = self.objective.design_root(self.here.theta)
+        if design is None:
+            return True
+        factor = factorise(design, self.free)
         return factor is not None and not (factor.kept & ~kept).any()
 
     def _hold(self, factor: Factor, part: Gram | Root) -> bool:
@@ -220,16 +223,17 @@ class IterationState:
         """
         held = np.where(self.free & ~factor.kept, self.here.theta, 0.0)
         self.free = factor.kept
-        if not held.any() or not self.objective.predictor.linear:
+        if not held.any() or not self.objective.linear:
             return False
         self.here = self._evaluate(self.here.theta - held + factor.solve(part.matrix @ held), self._need())
         return True
 
     def _solve_by_products(self) -> Direction:
-        curvature = self.here.curvature
+        operator = self.here.operator
+        assert operator is not None
         return conjugate_gradients(
-            lambda v: self.objective.information_product(curvature, v),
-            self.objective.information_diagonal(curvature),
+            operator.product,
+            operator.diagonal(),
             self.here.score,
             self.free,
             tolerance=1e-12 if self.near else 1e-2,
@@ -436,8 +440,8 @@ class IterationState:
         factor = self.newton.factor if self.newton is not None else None
         if factor is not None:
             return factor.expand(factor.diagonal)
-        if self.here.curvature:
-            return self.objective.information_diagonal(self.here.curvature)
+        if self.here.operator is not None:
+            return self.here.operator.diagonal()
         return np.zeros_like(self.here.theta)
 
     def advance(self, polish: bool) -> bool:

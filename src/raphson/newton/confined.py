@@ -81,8 +81,9 @@ class Confined(IterationState):
 
     def _told(self) -> Root:
         """A triangle that has the rank of the rows: of those that say something, where others are held at infinity."""
-        if not self.objective.at_limit:
-            return self.objective.design_root(self.here.theta)
+        design = None if self.objective.at_limit else self.objective.design_root(self.here.theta)
+        if design is not None:
+            return design
         kinds: tuple[Kind, ...] = (self.objective.main_kind, "opg")
         parts = self._evaluate(self.here.theta, Need(kinds=kinds, root=True)).information
         triangles = [part.triangle for part in parts.values() if isinstance(part, Root)]

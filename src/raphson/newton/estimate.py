@@ -281,7 +281,7 @@ def _climb(
             # A penalty may be finite only where the information is positive definite: near the likelihood's maximum.
             start = maximize(objective.likelihood, start, method, free=model.free, **options.keywords()).theta
         return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
-    if len(objective.blocks) > MANY_BLOCKS and method.curvature is not None:
+    if objective.n_blocks > MANY_BLOCKS and method.curvature is not None:
         return _climb_from_a_part(model, options, suspect)
     return maximize(
         objective,

@@ -13,12 +13,11 @@ is 0 is where it would be without the edge, and keeps its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
 
-from raphson.model.objective import Gram, Need, projected
+from raphson.model.objective import Gram, Need, Objective, projected
 from raphson.model.walls import Walls
 from raphson.newton.solve import factorise
 
@@ -63,7 +62,7 @@ class Face:
         return U[:, s > SPANNED * s.max(initial=0.0)]
 
 
-def face_of(objective: Any, theta: np.ndarray, free: np.ndarray, walls: Walls) -> Face | None:
+def face_of(objective: Objective, theta: np.ndarray, free: np.ndarray, walls: Walls) -> Face | None:
     """The face that θ lies on; None where the information there is not finite."""
     here = objective.evaluate(theta, Need(kinds=("observed", "opg")))
     if not here.finite:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.objective import Evaluation, Need
+from raphson.model.objective import Evaluation, Need, Objective
 from raphson.newton.face import SPANNED, Face, across_and_along
 from raphson.newton.maximize import PROVED, Result
 from raphson.newton.search import value_noise
@@ -108,7 +108,7 @@ def _inside(bounds: tuple[np.ndarray, np.ndarray] | None, theta: np.ndarray) -> 
     return bounds is None or bool(((theta >= bounds[0]) & (theta <= bounds[1])).all())
 
 
-def _measure(objective: Any, theta: np.ndarray) -> np.ndarray | None:
+def _measure(objective: Objective, theta: np.ndarray) -> np.ndarray | None:
     """1/√ of the diagonal of the expected information; None where it is not finite."""
     M = objective.evaluate(theta, Need(kinds=("expected",))).information["expected"].matrix
     if not np.isfinite(M).all():
@@ -136,7 +136,7 @@ def _chosen(gaps: np.ndarray, normals: np.ndarray, free: np.ndarray, errors: np.
     return chosen
 
 
-def _one_sided(objective: Any, found: _Standing, spread: float) -> np.ndarray | None:
+def _one_sided(objective: Objective, found: _Standing, spread: float) -> np.ndarray | None:
     """The gentlest descent across each surface, in standard errors; None where the objective does not fall."""
     here, D, M = found.here, found.across, found.here.information["observed"].matrix
     sizes = np.sqrt(np.maximum(np.einsum("pi,pq,qi->i", D, M, D), 0.0)) / spread

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from raphson.errors import RaphsonError
-from raphson.model.objective import Evaluation, Kind, Need
+from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Kind, Need, Objective, Operator
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import PathRow
@@ -20,9 +19,6 @@ from raphson.newton.training.stochastic import BATCH_ROWS, descend
 
 DOES_NOT_APPLY = "does not apply"
 """How a method ended that the model has no use for."""
-
-VALUE = Need()
-"""Value and score alone."""
 
 
 @dataclass
@@ -34,27 +30,36 @@ class Meter:
     """Value and θ of the evaluations since the last accepted point."""
 
 
-class Metered:
-    """An objective that counts the passes over its data, and is in all else the one inside."""
+@dataclass(frozen=True)
+class Metered(DerivedObjective[Objective]):
+    """An objective that counts the passes over its data."""
 
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.meter = Meter()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
+    meter: Meter = field(default_factory=Meter)
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Evaluate, and count a pass."""
         evaluation = self.inner.evaluate(theta, need)
         self.meter.passes += 1
         self.meter.seen.append((evaluation.value, evaluation.theta))
-        return evaluation
+        operator = evaluation.operator
+        return evaluation if operator is None else replace(evaluation, operator=MeteredOperator(operator, self.meter))
 
-    def information_product(self, curvature: Any, v: np.ndarray) -> np.ndarray:
-        """Multiply, and count a pass."""
+
+@dataclass(frozen=True)
+class MeteredOperator:
+    """An operator that counts its products: each is a pass."""
+
+    inner: Operator
+    meter: Meter
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """M v."""
         self.meter.passes += 1
-        return self.inner.information_product(curvature, v)
+        return self.inner.product(v)
+
+    def diagonal(self) -> np.ndarray:
+        """The diagonal of M."""
+        return self.inner.diagonal()
 
 
 @dataclass(frozen=True)
@@ -105,9 +110,7 @@ def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: 
 
         result, _ = descend(model, method.name, start, tol=tol, max_iter=max_iter, seed=seed, trace=trace)
     else:
-        metered: Any = Metered(model.objective)
-        own = copy.copy(model)
-        own.__dict__["objective"] = metered
+        metered = Metered(model.objective)
         meter = metered.meter
 
         def watch(step: PathRow) -> None:

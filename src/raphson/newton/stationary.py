@@ -9,11 +9,10 @@ information is singular, among them the skew normal). The iteration goes on from
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from raphson.model.objective import Evaluation, Need
+from raphson.model.objective import Evaluation, Need, Objective
 from raphson.newton.climb import MOST_PARAMETERS
 from raphson.newton.indefinite import eigenpairs
 from raphson.newton.maximize import Result
@@ -47,7 +46,7 @@ EXAMINED = (Status.CONVERGED, Status.ROUNDING_FLOOR, Status.SEARCH_FAILED, Statu
 """Ends that may be stationary points."""
 
 
-def examined(result: Result, objective: Any) -> bool:
+def examined(result: Result, objective: Objective) -> bool:
     """Whether the end looks like a stationary point that need not be a maximum; nothing is read for the answer."""
     if result.status not in EXAMINED or objective.at_limit or objective.prior is not None:
         return False
@@ -63,7 +62,7 @@ def examined(result: Result, objective: Any) -> bool:
     return factor is None or factor.smallest_pivot**2 < WEAK or bool((result.free & ~factor.kept).any())
 
 
-def higher(result: Result, objective: Any) -> tuple[np.ndarray | None, bool]:
+def higher(result: Result, objective: Objective) -> tuple[np.ndarray | None, bool]:
     """A point near the end of an iteration where ℓ is higher, or None; and whether ℓ is curved upwards at the end.
 
     Parameters
@@ -88,7 +87,7 @@ def higher(result: Result, objective: Any) -> tuple[np.ndarray | None, bool]:
     return (None if best is here else best.theta), bool(values[0] < -UPWARDS)
 
 
-def _along(objective: Any, here: Evaluation, direction: np.ndarray, best: Evaluation) -> Evaluation:
+def _along(objective: Objective, here: Evaluation, direction: np.ndarray, best: Evaluation) -> Evaluation:
     """The highest point met along a direction, if it is higher than the best so far."""
     enough = 10.0 * value_noise(here)
     for length in LENGTHS:

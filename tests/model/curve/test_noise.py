@@ -43,4 +43,4 @@ def test_the_spread_of_value_and_distance_is_foretold(level, weights):
 
 def test_functions_with_derivatives_have_none():
     fit = rp.nls("y ~ top*exp(-rate*x)", {"x": X, "y": Y}, start={"rate": 0.4})
-    assert fit._model.objective.blurred is None and fit._estimate.result.evaluation.blur == 0.0
+    assert fit._model.likelihood.blurred is None and fit._estimate.result.evaluation.blur == 0.0

@@ -77,7 +77,7 @@ def test_a_problem_ends_the_same_whatever_is_solved_beside_it(fitted):
 
 @pytest.mark.parametrize("name", ["Misra1a", "Thurber", "Rat42", "Chwirut2"])
 def test_the_certified_digits_are_reached_from_both_starts(name, correct_digits):
-    case = json.loads((Path(__file__).parents[1] / "reference" / "nist_nls" / f"{name}.json").read_text())
+    case = json.loads((Path(__file__).parents[2] / "reference" / "nist_nls" / f"{name}.json").read_text())
     code = compile(case["expr"], name, "eval")
     names = case["param_names"]
 

@@ -25,10 +25,8 @@ from raphson.data.blocks import Block
 from raphson.data.matrix import dense
 from raphson.execute import sum_blocks
 from raphson.model.bias.objective import Biased
-from raphson.model.objective import Evaluation, Need
+from raphson.model.objective import VALUE, Evaluation, Kind, Need
 from raphson.model.rows import block_rows
-
-VALUE = Need()
 
 ROWS = 2**16
 """Rows that are whitened at a time."""
@@ -43,21 +41,21 @@ class AdjustedScores(Biased):
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """The adjusted score, the likelihood's informations, and how far the root is."""
-        kinds = tuple(dict.fromkeys((*need.kinds, "expected")))
-        plain = self.likelihood.evaluate(theta, replace(need, kinds=kinds, products=False))  # type: ignore[arg-type]
+        kinds: tuple[Kind, ...] = (*need.kinds, "expected")
+        plain = self.likelihood.evaluate(theta, replace(need, kinds=tuple(dict.fromkeys(kinds)), products=False))
         if not plain.finite:
             return plain
         log_det, T = self._whitener(theta, plain.information["expected"])
         if T is None:
             return replace(plain, value=log_det)
-        added = sum_blocks(self.likelihood.executor, lambda block: self._added(block, theta, T), self.blocks)
+        added = sum_blocks(self.likelihood.executor, lambda block: self._added(block, theta, T), self.likelihood.blocks)
         added = plain.dispersion * added
         score = plain.score + added
         half = T @ score
         information = {
             kind: self._raised(part, added) for kind, part in plain.information.items() if kind in need.kinds
         }
-        curvature = self.likelihood.evaluate(theta, need).curvature if need.products else plain.curvature
+        operator = self.likelihood.evaluate(theta, need).operator if need.products else None
         value = -0.5 * float(half @ half)
         return replace(
             plain,
@@ -65,18 +63,18 @@ class AdjustedScores(Biased):
             added=value - plain.value,
             score=score,
             information=information,
-            curvature=curvature,
+            operator=operator,
         )
 
     def _added(self, block: Block, theta: np.ndarray, T: np.ndarray) -> np.ndarray:
         """Σ ½ h_i d′_i/d_i x_i of a block, (p,)."""
         eta, jacobian = self.likelihood.predictor.at(block, theta)
         m = block.rows
-        W = block_rows(self.family, block, eta).expected[0, 0]
+        W = block_rows(self.likelihood.family, block, eta).expected[0, 0]
         h = np.empty(m)
         for start in range(0, m, ROWS):
             rows = slice(start, min(start + ROWS, m))
             Z = dense(jacobian.parts[0][rows]) @ T.T
             h[rows] = np.einsum("mr,mr->m", Z, Z) * W[rows]
-        a = np.where(h > 0, 0.5 * h * self.family.link.second_derivative(eta[0, :m]), 0.0)
+        a = np.where(h > 0, 0.5 * h * self.likelihood.family.link.second_derivative(eta[0, :m]), 0.0)
         return jacobian.transpose_product(a[None])

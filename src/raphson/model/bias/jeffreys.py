@@ -30,7 +30,7 @@ from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
 from raphson.model.bias.objective import Biased
-from raphson.model.objective import Evaluation, Gram, Kind, Need
+from raphson.model.objective import VALUE, Evaluation, Gram, Kind, Need
 from raphson.model.rows import block_rows
 from raphson.numeric import anchor, x64
 
@@ -42,8 +42,6 @@ STEP = 2.0**-17
 
 WIDE_STEP, SHARE = 2.0**-10, 2.0**-8
 """Of fourth-order differences, about the fifth root; and the most of a predictor's own unit, √(1/W), that it may be."""
-
-VALUE = Need()
 
 
 class JeffreysPenalised(Biased):
@@ -66,7 +64,7 @@ class JeffreysPenalised(Biased):
         def one(block: Block) -> _Correction:
             return self._correction(block, theta, T, curved)
 
-        found = sum_blocks(self.likelihood.executor, one, self.blocks)
+        found = sum_blocks(self.likelihood.executor, one, self.likelihood.blocks)
         information = {
             kind: self._raised(part, found.score) for kind, part in plain.information.items() if kind in need.kinds
         }
@@ -74,22 +72,20 @@ class JeffreysPenalised(Biased):
             # Σ_r,s over the whitened I_r: tr(I⁻¹ I_r I⁻¹ I_s) = Σ (T I_r Tᵀ)·(T I_s Tᵀ).
             second = found.second - 0.5 * found.turned @ found.turned.T
             information["observed"] = Gram(plain.information["observed"].matrix - second)
-        curvature = plain.curvature
-        if need.products:
-            curvature = self.likelihood.evaluate(theta, need).curvature
+        operator = self.likelihood.evaluate(theta, need).operator if need.products else None
         return replace(
             plain,
             value=plain.value + 0.5 * log_det,
             added=0.5 * log_det,
             score=plain.score + found.score,
             information=information,
-            curvature=curvature,
+            operator=operator,
         )
 
     def _correction(self, block: Block, theta: np.ndarray, T: np.ndarray, curved: bool) -> _Correction:
         eta, jacobian = self.likelihood.predictor.at(block, theta)
         m, K, r = block.rows, len(eta), len(T)
-        first, second = _slopes(self.family, block, eta, curved, self.kind)
+        first, second = _slopes(self.likelihood.family, block, eta, curved, self.kind)
         score = np.zeros((K, m))
         second = np.zeros((K, K, m))
         turned = np.zeros((self.n_params, r * r)) if curved else None

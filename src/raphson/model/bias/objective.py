@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block
-from raphson.model.objective import BlockCurvature, Evaluation, Gram, Kind, Need, Objective, Root
-from raphson.model.predictor import Predictor
+from raphson.model.log_likelihood import LogLikelihood
+from raphson.model.objective import DerivedObjective, Gram, Kind, Need, Root
 from raphson.model.walls import Walls
 
 ALIASED = 1e-11
@@ -19,101 +16,45 @@ ALIASED = 1e-11
 
 
 @dataclass(frozen=True)
-class Biased:
+class Biased(DerivedObjective[LogLikelihood]):
     """A likelihood with something added to its score; subclasses say what.
+
+    There are no walls: where the information grows without bound, at the edge of the domain, so does what is added.
 
     Attributes
     ----------
-    likelihood : the objective without it. Covariances come from its information.
     kind : which information it is made of: the expected one, or the observed.
     """
 
-    likelihood: Objective
     kind: Kind = "expected"
 
     @property
-    def comparable(self) -> bool:
-        """Whether there is a penalised likelihood, by which two points can be compared."""
-        return True
-
-    @property
-    def family(self) -> Any:
-        return self.likelihood.family
-
-    @property
-    def blocks(self) -> Sequence[Block]:
-        return self.likelihood.blocks
-
-    @property
-    def n_params(self) -> int:
-        return self.likelihood.n_params
-
-    @property
-    def n_rows(self) -> int:
-        return self.likelihood.n_rows
-
-    @property
-    def at_limit(self) -> bool:
-        return self.likelihood.at_limit
-
-    @property
-    def main_kind(self) -> Kind:
-        """That of the objective inside."""
-        return self.likelihood.main_kind
+    def likelihood(self) -> LogLikelihood:
+        """The objective without what is added. Covariances come from its information."""
+        return self.inner
 
     def same(self, kind: Kind) -> Kind:
         """The kind itself: the added term bends the observed information of a canonical link too."""
         return kind
 
     @property
-    def predictor(self) -> Predictor:
-        return self.likelihood.predictor
-
-    @property
-    def bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
-        return self.likelihood.bounds
+    def concave(self) -> bool:
+        return False
 
     @property
     def projected(self) -> None:
         """No parameter is solved for: what is added depends on all of them."""
         return None
 
-    @property
-    def prior(self) -> np.ndarray | None:
-        return self.likelihood.prior
-
     def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
-        """See :meth:`Objective.moved`."""
-        return self.likelihood.moved(theta, step, project=False)
-
-    def blocked(self, theta: np.ndarray, score: np.ndarray) -> np.ndarray | None:
-        """See :meth:`Objective.blocked`."""
-        return self.likelihood.blocked(theta, score)
+        return self.inner.moved(theta, step, project=False)
 
     @property
-    def walled(self) -> bool:
-        """False: where the information grows without bound, at the edge of the domain, so does what is added."""
-        return False
+    def edges(self) -> None:
+        return None
 
     def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
-        """See :meth:`Objective.walls`: there are none."""
         return Walls.none(self.n_params)
-
-    def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
-        """See :meth:`Objective.linearised`: starting values are those of the likelihood."""
-        return self.likelihood.linearised(eta, need, project)
-
-    def design_root(self, theta: np.ndarray) -> Root:
-        """See :meth:`Objective.design_root`."""
-        return self.likelihood.design_root(theta)
-
-    def information_product(self, curvature: list[BlockCurvature], v: np.ndarray) -> np.ndarray:
-        """See :meth:`Objective.information_product`: that of the likelihood."""
-        return self.likelihood.information_product(curvature, v)
-
-    def information_diagonal(self, curvature: list[BlockCurvature]) -> np.ndarray:
-        """See :meth:`Objective.information_diagonal`: that of the likelihood."""
-        return self.likelihood.information_diagonal(curvature)
 
     @cached_property
     def _scale(self) -> np.ndarray:

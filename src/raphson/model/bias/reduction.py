@@ -8,7 +8,8 @@ from raphson.errors import ModelError
 from raphson.model.bias.adjusted_scores import AdjustedScores
 from raphson.model.bias.jeffreys import JeffreysPenalised
 from raphson.model.bias.objective import Biased
-from raphson.model.objective import Kind, Objective
+from raphson.model.log_likelihood import LogLikelihood
+from raphson.model.objective import Kind
 
 BIAS = (None, "firth", "jeffreys")
 
@@ -40,7 +41,7 @@ def check_bias(bias: Any, family: Any, penalty: Any) -> None:
         raise ModelError(f"bias: expected either bias={bias!r} or penalty=, two ways of shrinking; got both")
 
 
-def reduced(likelihood: Objective, bias: str, kind: Kind) -> Biased:
+def reduced(likelihood: LogLikelihood, bias: str, kind: Kind) -> Biased:
     """The objective whose root or maximum has less bias than that of a likelihood."""
     if is_penalty(likelihood.family, bias):
         return JeffreysPenalised(likelihood, kind)

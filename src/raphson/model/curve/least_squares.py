@@ -37,7 +37,8 @@ from raphson.model.curve.starts import SearchRegion, ends, points_of, search
 from raphson.model.curve.waves import Phase, Spectrum, Wave, spectrum
 from raphson.model.families import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.objective import Evaluation, Need, Objective, Root
+from raphson.model.log_likelihood import LogLikelihood
+from raphson.model.objective import Evaluation, Need, Root
 
 VISIBLE = 1e-3
 """Share of the response's variation below which what a curve misses is not looked at."""
@@ -137,7 +138,7 @@ class NonlinearModel(Model):
         return self.curve.blocks((self.data.X,), self.y, self.weight, None)
 
     @cached_property
-    def likelihood(self) -> Objective:
+    def likelihood(self) -> LogLikelihood:
         project = self.project if self.projected.any() else None
         return replace(super().likelihood, project=project, projected=self.projected, blurred=self._blurred)
 

@@ -157,7 +157,7 @@ def _noise(model: Any, result: Any) -> Iterator[str]:
     blur = result.evaluation.blur
     if blur < SLIGHT:
         return
-    relative = model.objective.blurred.relative(result.theta)
+    relative = model.likelihood.blurred.relative(result.theta)
     off = f"are off by about {relative:.1g} of their size" if relative > 1e-14 else "jump as the parameters move"
     yield (
         f"the function is noisy: its values {off}, which moves the estimates by up to {blur:.1g} standard errors"

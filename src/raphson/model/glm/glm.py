@@ -33,7 +33,8 @@ from raphson.model.glm.separation import (
     separated_multinomial,
 )
 from raphson.model.limits import Limit
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.log_likelihood import LogLikelihood
+from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replicates import MOST_DENSE, Replicates
@@ -179,7 +180,7 @@ class GeneralisedLinearModel(Model):
         return self.predictor.blocks(designs, self.y, self.weight, offset)
 
     @cached_property
-    def likelihood(self) -> Objective:
+    def likelihood(self) -> LogLikelihood:
         return replace(super().likelihood, at_limit=self.shift is not None)
 
     # -- the iteration -----------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ class GeneralisedLinearModel(Model):
         weight = self.row_weight
         eta = np.asarray(self.family.start_eta(self.y, weight))
         constant = eta @ weight / weight.sum()
-        return start_from(self.objective, eta, constant, need, plain)
+        return start_from(self.likelihood, self.objective, eta, constant, need, plain)
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """A likelihood that is not concave may have other maxima; that of a constant mean has one."""
@@ -203,7 +204,7 @@ class GeneralisedLinearModel(Model):
         if number:
             return []
         eta = np.asarray(self.family.start_eta(self.y, self.row_weight))[:, self.row_weight > 0]
-        return levels(self.objective, eta, OTHER_STARTS)
+        return levels(self.likelihood, eta, OTHER_STARTS)
 
     @property
     def _main_penalty(self) -> np.ndarray | None:

@@ -25,7 +25,8 @@ from raphson.model.families import resolve
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.glm.separation import Moves, separated_everywhere
 from raphson.model.limits import Limit
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.log_likelihood import LogLikelihood
+from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.spread import Spread
 from raphson.numeric import EPSILON
@@ -210,8 +211,8 @@ class StreamedModel(GeneralisedLinearModel):
         return self.facts.count if self.weights_kind == "frequency" else float(self.facts.positive)
 
     @cached_property
-    def likelihood(self) -> Objective:
-        return Objective(
+    def likelihood(self) -> LogLikelihood:
+        return LogLikelihood(
             self.family,
             self.predictor,
             self.blocks,

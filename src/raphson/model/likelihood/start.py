@@ -9,13 +9,14 @@ components of a mixture that begin alike, or a skewness of 0, it is tried again 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from raphson.data.blocks import make_blocks
 from raphson.data.matrix import matvec
 from raphson.errors import ConvergenceError
+from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.predictor import LinearPredictor
 from raphson.model.rows import block_rows
@@ -40,7 +41,7 @@ RUNAWAY = 8.0
 """A log density so far above the median is that of a component that shrinks onto a row."""
 
 
-def starting_point(model: LikelihoodModel, need: Need, objective: Any) -> Evaluation:
+def starting_point(model: LikelihoodModel, need: Need, objective: Objective) -> Evaluation:
     """An objective of the model at coefficients where the log-likelihood is finite.
 
     Raises
@@ -65,7 +66,7 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     K = model.family.n_predictors
     ones = np.ones((len(part.y), 1))
     blocks = make_blocks((ones,), part.y, part.weight, None, part.extra)
-    objective = Objective(model.family, LinearPredictor((1,) * K, (0,) * K), blocks)
+    objective = LogLikelihood(model.family, LinearPredictor((1,) * K, (0,) * K), blocks)
     finite = part.y[np.isfinite(part.y)]  # an infinite response, which the density may take, suggests no number
     responses = finite if finite.size else np.zeros(1)
 
@@ -89,7 +90,7 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     return [climbed, *finite[:20]]
 
 
-def _alike(objective: Objective, theta: np.ndarray) -> bool:
+def _alike(objective: LogLikelihood, theta: np.ndarray) -> bool:
     """Whether the row scores of some constants are proportional: the outer product of scores is singular."""
     found = objective.evaluate(theta, Need(kinds=("opg",)))
     if not found.finite:
@@ -101,7 +102,7 @@ def _alike(objective: Objective, theta: np.ndarray) -> bool:
     return bool(np.linalg.eigvalsh(M / size / size[:, None])[0] < ALIKE)
 
 
-def _spread_out(objective: Objective, y: np.ndarray, climbed: np.ndarray) -> np.ndarray | None:
+def _spread_out(objective: LogLikelihood, y: np.ndarray, climbed: np.ndarray) -> np.ndarray | None:
     """The best of climbs from constants spread over the response's quantiles; None if none is better."""
     rng = np.random.default_rng(0)
     places = np.quantile(y, [0.1, 0.25, 0.5, 0.75, 0.9])
@@ -124,7 +125,7 @@ def _spread_out(objective: Objective, y: np.ndarray, climbed: np.ndarray) -> np.
     return best
 
 
-def _degenerate(objective: Objective, theta: np.ndarray) -> bool:
+def _degenerate(objective: LogLikelihood, theta: np.ndarray) -> bool:
     """Whether parameters are alike, or the density of a few rows has run away from that of the others."""
     if _alike(objective, theta):
         return True

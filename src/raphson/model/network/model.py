@@ -17,10 +17,11 @@ from raphson.model.base import Layered, Model, check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.layers import Network
 from raphson.model.network.output_scale import output_scale
 from raphson.model.network.predictor import NetworkPredictor, Scale, with_constant
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.objective import Evaluation, Need
 from raphson.model.rows import block_rows
 from raphson.numeric import x64
 
@@ -249,12 +250,12 @@ class NetworkModel(Model):
         return replace(self, penalty=np.diag(self.training_decay * self.divisor * self.network.decays))
 
     @cached_property
-    def objective(self) -> Objective:  # type: ignore[override]
+    def objective(self) -> LogLikelihood:
         """The log-likelihood less weight decay, with the prior of the initial weights for what the data leave open."""
-        return replace(super().objective, prior=self.network.prior_precision(self.n_coefficients))
+        return replace(self.likelihood, prior=self.network.prior_precision(self.n_coefficients))
 
     @cached_property
-    def unpenalised(self) -> Objective:
+    def unpenalised(self) -> LogLikelihood:
         """The objective without weight decay."""
         return replace(self.objective, penalty=None)
 

@@ -18,6 +18,7 @@ from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.matrix import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
+from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
 from raphson.model.objective import Kind, Need, Objective
@@ -89,39 +90,39 @@ class Task:
         ModelError
             If its predictors are neither linear nor layers, or it has bounds, a penalty or bias reduction.
         """
-        objective: Objective = model.objective
+        likelihood: LogLikelihood = model.likelihood
         layered = model.layered
         if layered is not None:
             rows = Sample(layered.designs, model.y, model.weight, layered.offset, np.float64)
             scale = layered.divisor * float(model.row_weight.sum())
             own = (layered.pack, layered.unpack, RATES, layered.decay)
             return Task(layered.structure, layered.state, rows, layered.divisor, scale, *own)
-        predictor = objective.predictor
+        predictor = likelihood.predictor
         if not predictor.linear:
             raise ModelError(
                 f"method: {name} reads batches of a model with linear predictors, or of layers without batch norm; use "
                 "method='levenberg-marquardt', or rp.network for layers"
             )
-        if objective.likelihood is not objective:
+        if model.objective is not likelihood:
             raise ModelError(
                 f"method: {name} reads batches of rows, and the penalty of bias reduction is no sum over rows; use "
                 "method='newton', or 'gradient-descent' for a first-order one"
             )
-        if objective.penalty is not None or objective.bounds is not None:
+        if likelihood.penalty is not None or likelihood.bounds is not None:
             raise ModelError(f"method: {name} knows no penalty or bounds; use method='newton'")
-        if objective.family.own_rows is not None:
+        if likelihood.family.own_rows is not None:
             raise ModelError(
                 f"method: {name} reads batches of a response alone, and the likelihood of a row of this model reads "
                 "more; use method='newton', or 'gradient-descent' for a first-order one"
             )
         design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
-        blocks = objective.blocks
+        blocks = likelihood.blocks
         if isinstance(blocks, StreamedBlocks):
-            return Task._streamed(model, objective, blocks, LinearRows(design))
+            return Task._streamed(model, likelihood, blocks, LinearRows(design))
         designs = tuple(np.concatenate([dense(b.designs[d]) for b in blocks]) for d in range(len(blocks[0].designs)))
         y, w = _responses(blocks)
         offset = None if blocks[0].offset is None else np.concatenate([b.offset for b in blocks], axis=1)  # type: ignore[misc]
-        _, spread, divisor = output_scale(objective.family, y, w)
+        _, spread, divisor = output_scale(likelihood.family, y, w)
         sizes = [_sizes(np.einsum("ij,ij->j", X, X) / len(X)) for X in designs]
         scaled = tuple(X / size for X, size in zip(designs, sizes, strict=True))
         weight = None if (w == 1.0).all() else w
@@ -150,10 +151,10 @@ class Task:
         )
 
     @staticmethod
-    def _streamed(model: Any, objective: Objective, blocks: StreamedBlocks, structure: LinearRows) -> Task:
+    def _streamed(model: Any, likelihood: LogLikelihood, blocks: StreamedBlocks, structure: LinearRows) -> Task:
         """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
-        y, w = _responses(model.thinned(max(1, objective.n_rows // SCALE_ROWS)).objective.blocks)
-        _, spread, divisor = output_scale(objective.family, y, w)
+        y, w = _responses(model.thinned(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks)
+        _, spread, divisor = output_scale(likelihood.family, y, w)
 
         def moments(block: Block) -> np.ndarray:
             squares = [np.square(dense(X)).sum(axis=0) for X in block.designs]
@@ -161,9 +162,9 @@ class Task:
             # Of the weights their sum, and how many are not 1.
             return np.concatenate([[weight.sum(), np.count_nonzero(weight != 1.0)], *squares])
 
-        n = objective.n_rows
+        n = likelihood.n_rows
         (total, uneven), *squares = np.split(
-            sum_blocks(objective.executor, moments, blocks),
+            sum_blocks(likelihood.executor, moments, blocks),
             2 + np.cumsum([0, *(X.shape[1] for X in blocks[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]
@@ -226,7 +227,7 @@ def descend(
 
     trained = train(
         task.structure,
-        objective.family,
+        model.family,
         begin,
         task.rows,
         descent,

@@ -1,0 +1,385 @@
+"""The log-likelihood of a model, its score and information, summed over blocks of rows.
+
+    ℓ(θ) = Σ w_i log f(y_i | η_i) − ½ θᵀPθ        at unit dispersion
+    ∇ℓ   = Σ J_iᵀ w_i u_i − Pθ
+    M    = Σ J_iᵀ w_i W_i J_i + B + P              W: observed, expected or u uᵀ
+
+where B = −Σ w_i u_i ∂²η_i/∂θ² enters the observed information of a predictor that is not linear in θ.
+"""
+# pyright: strict, reportConstantRedefinition=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import Block, total_rows
+from raphson.execute import Executor, serial, sum_blocks
+from raphson.model.objective import (
+    VALUE,
+    Bounds,
+    Evaluation,
+    Gram,
+    Kind,
+    Need,
+    Objective,
+    Root,
+    penalised,
+    scaled,
+)
+from raphson.model.predictor import Jacobian, Predictor
+from raphson.model.rows import block_rows
+from raphson.model.walls import Edges
+from raphson.numeric import EPSILON
+
+
+@dataclass(frozen=True)
+class BlockInformation:
+    """One block's share of M, as the parts it is made of.
+
+    Attributes
+    ----------
+    jacobian : J of the block's rows.
+    W : (K, K, rows) row information.
+    u : (K, rows) row scores of the second-order term; None where M is without B.
+    """
+
+    jacobian: Jacobian
+    W: np.ndarray
+    u: np.ndarray | None
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """This share of M times v (p,)."""
+        out = self.jacobian.information_product(self.W, v)
+        second = None if self.u is None else self.jacobian.second_order_product(self.u, v)
+        return out if second is None else out + second
+
+    def diagonal(self) -> np.ndarray:
+        """Diagonal of Σ JᵀWJ, (p,)."""
+        return self.jacobian.information_diagonal(self.W)
+
+
+@dataclass(frozen=True)
+class BlockOperator:
+    """M as the sum of what its blocks multiply a vector with.
+
+    Attributes
+    ----------
+    parts : of the blocks.
+    penalty : P (p, p) or None.
+    executor : where sums over blocks run.
+    """
+
+    parts: Sequence[BlockInformation]
+    penalty: np.ndarray | None
+    executor: Executor
+
+    def product(self, v: np.ndarray) -> np.ndarray:
+        """M v, one reading of the data and no p × p matrix."""
+        product = sum_blocks(self.executor, lambda part: part.product(v), self.parts)
+        return product if self.penalty is None else product + self.penalty @ v
+
+    def diagonal(self) -> np.ndarray:
+        """Diagonal of Σ JᵀWJ + P."""
+        diagonal = sum_blocks(self.executor, lambda part: part.diagonal(), self.parts)
+        return diagonal if self.penalty is None else diagonal + np.diag(self.penalty)
+
+
+@dataclass
+class Sums:
+    """What blocks add up to."""
+
+    value: float
+    score: np.ndarray
+    pearson: float
+    highest: float
+    information: dict[str, Gram | Root]
+    operators: list[BlockInformation] = field(default_factory=list[BlockInformation])
+
+    def __add__(self, other: Sums) -> Sums:
+        information: dict[str, Any] = {}
+        for kind, mine in self.information.items():
+            yours = other.information[kind]
+            if isinstance(mine, Root) and isinstance(yours, Root):
+                information[kind] = mine + yours
+            else:
+                information[kind] = Gram(mine.matrix + yours.matrix)
+        return Sums(
+            self.value + other.value,
+            self.score + other.score,
+            self.pearson + other.pearson,
+            max(self.highest, other.highest),
+            information,
+            self.operators + other.operators,
+        )
+
+
+@dataclass(frozen=True)
+class LogLikelihood(Objective):
+    """The log-likelihood of a family, a predictor and data, less a penalty.
+
+    Attributes
+    ----------
+    family : the family; its parameters are those of the traced density.
+    predictor : from θ to η.
+    blocks : the data.
+    penalty : (p, p) or None.
+    executor : where sums over blocks run.
+    copies : (n,) how many copies each row stands for, where weights are counts: such a row scores w times, not
+        once w times as much. None if every row is one.
+    residual_df : divisor of Pearson's statistic for φ̂; None where the family fixes φ = 1.
+    at_limit : whether some rows are held at infinity, so that columns only they determine are rightly left out.
+    bounds : (lower, upper), each (p,), the box that θ is kept in; None for none.
+    project : from a trial θ to the best one that shares its nonlinear parameters (variable projection); None where
+        there is nothing to project.
+    projected : (p,) mask of the parameters that `project` finds.
+    prior : (p,) precisions of a weak prior, no part of ℓ: it says how far is far along directions that the data say
+        nothing of. None where every parameter is to be determined.
+    blurred : adds to an evaluation what noise of the predictor hides of it; None where there is only rounding.
+    """
+
+    family: Any
+    predictor: Predictor
+    blocks: Sequence[Block]
+    penalty: np.ndarray | None = None
+    executor: Executor = field(default_factory=serial)
+    copies: np.ndarray | None = None
+    residual_df: float | None = None
+    # Fields of a frozen dataclass, and cached properties, are as good as the properties that they override.
+    at_limit: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
+    bounds: Bounds | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
+    project: Callable[[np.ndarray], np.ndarray] | None = None
+    projected: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
+    prior: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
+    blurred: Callable[[Evaluation], Evaluation] | None = None
+
+    @property
+    def n_params(self) -> int:
+        return self.predictor.n_params
+
+    @cached_property
+    def n_rows(self) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return total_rows(self.blocks)
+
+    @property
+    def n_blocks(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def linear(self) -> bool:
+        return self.predictor.linear
+
+    @property
+    def main_kind(self) -> Kind:
+        """The information that is always to be had: the expected one, where the family knows it."""
+        return self.family.main_information
+
+    def same(self, kind: Kind) -> Kind:
+        """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one.
+
+        That is so for predictors linear in θ: the others add the second-order term to the observed information.
+        """
+        return "expected" if kind == "observed" and self.family.canonical and self.predictor.linear else kind
+
+    def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
+        """θ + step, put back into the box and projected."""
+        there = super().moved(theta, step)
+        return self.project(there) if project and self.project is not None else there
+
+    @cached_property
+    def edges(self) -> Edges | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The ends of the means' domain that rows may lie at; None where there are none."""
+        low, high = self.family.domain
+        if not self.predictor.linear or (math.isinf(low) and math.isinf(high)):
+            return None
+        return Edges(self.family, self.predictor, self.blocks)
+
+    @property
+    def concave(self) -> bool:
+        """Whether ℓ is concave in θ, so that a point where it does not rise is the maximum."""
+        return self.predictor.linear and self.family.log_concave
+
+    def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
+        """Value, score and the information asked for, at θ (p,)."""
+        if "observed" in need.kinds:
+            need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
+
+        def one(block: Block) -> Sums:
+            return self._block(block, *self.predictor.at(block, theta), need)
+
+        found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
+        return found if self.blurred is None else self.blurred(found)
+
+    def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
+        """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
+
+        Around η the log-likelihood of a row is u δ − ½ δᵀWδ + const in δ = Jθ + offset − η, so its gradient at
+        θ = 0 is Jᵀ(u + W(η − offset)) and its information JᵀWJ: this is the first step of iteratively
+        reweighted least squares, from R's `mustart` (McCullagh and Nelder 1989, section 2.5). With `project` the
+        score u is left out: the problem of the θ whose Jθ + offset comes nearest to η itself.
+        """
+
+        def one(block: Block) -> Sums:
+            here = np.empty((len(eta), len(block.y)))
+            here[:, : block.rows] = eta[:, block.start : block.start + block.rows]
+            here[:, block.rows :] = here[:, block.fill, None]
+            target = here[:, : block.rows]
+            if block.offset is not None:
+                target = target - block.offset
+            return self._block(block, here, self.predictor.at(block, zero)[1], need, target, project)
+
+        zero = np.zeros(self.n_params)
+        return self._penalised(zero, sum_blocks(self.executor, one, self.blocks))
+
+    def design_root(self, theta: np.ndarray) -> Root:
+        """The rows J_i of positive weight as a triangle: what the design alone says about rank, whatever W is."""
+        K = self.predictor.n_predictors
+
+        def one(block: Block) -> Root:
+            counts = (block.weight[: block.rows] > 0).astype(float)
+            roots = np.eye(K)[:, :, None] * counts
+            A = self.predictor.at(block, theta)[1].scaled_rows(roots)
+            return Root.of(np.column_stack([A, np.zeros(len(A))]))
+
+        root: Root = sum_blocks(self.executor, one, self.blocks)
+        if self.penalty is None:
+            return root
+        ridge = penalised(root, self.penalty, np.zeros(self.n_params))
+        assert isinstance(ridge, Root)
+        return ridge
+
+    def _block(
+        self,
+        block: Block,
+        eta: np.ndarray,
+        jacobian: Jacobian,
+        need: Need,
+        target: np.ndarray | None = None,
+        project: bool = False,
+    ) -> Sums:
+        curved = target is not None or any(kind != "opg" for kind in need.kinds)
+        rows = block_rows(self.family, block, eta, curved)
+        m = block.rows
+        if not math.isfinite(rows.total):
+            # Outside the domain nothing else has a meaning; the search steps back.
+            return Sums(rows.total, np.zeros(self.n_params), 0.0, 0.0, {})
+        score = rows.score
+        if target is not None:
+            working = np.einsum("klm,lm->km", rows.expected, target)
+            score = working if project else score + working
+        information: dict[str, Gram | Root] = {}
+        operators: list[BlockInformation] = []
+        triangle: np.ndarray | None = None
+        for kind in need.kinds:
+            W = self._row_information(kind, rows, block, score)
+            if need.products:
+                operators.append(BlockInformation(jacobian, W, score if kind == "observed" else None))
+                break
+            second_order = jacobian.second_order(score) if kind == "observed" else None
+            if triangle is not None and kind != "opg":
+                information[kind] = Root(triangle, second_order)
+                continue
+            roots = row_roots(W, score) if need.root else None
+            if roots is not None:
+                A = jacobian.scaled_rows(roots[0])
+                root = information[kind] = Root.of(np.concatenate([A, roots[1].reshape(-1, 1)], axis=1), second_order)
+                if self.family.canonical and kind != "opg":
+                    triangle = root.triangle  # that of the other kind too: but for the second-order term they are one
+            else:
+                M = jacobian.information(W)
+                information[kind] = Gram(M if second_order is None else M + second_order)
+        pearson = 0.0
+        if self.residual_df is not None:
+            mean = rows.mean[0]
+            pearson = pearson_statistic(block.y[:m], mean, self.family.variance(mean), block.weight[:m])
+        return Sums(rows.total, jacobian.transpose_product(score), pearson, rows.highest, information, operators)
+
+    def _row_information(self, kind: Kind, rows: Any, block: Block, score: np.ndarray) -> np.ndarray:
+        if kind == "opg":
+            W = score[:, None] * score[None]
+            if self.copies is not None:
+                # `score` is c u; c copies of the row give c u uᵀ, and (c u)(c u)ᵀ is c times that.
+                copies = self.copies[block.start : block.start + block.rows]
+                W = W / np.where(copies > 0, copies, 1.0)
+            return W
+        return rows.observed if kind == "observed" else rows.expected
+
+    def _penalised(self, theta: np.ndarray, sums: Sums) -> Evaluation:
+        value, score, information = sums.value, sums.score, sums.information
+        dispersion, added = 1.0, 0.0
+        if self.residual_df is not None and self.residual_df > 0 and math.isfinite(value) and sums.pearson > 0:
+            dispersion = sums.pearson / self.residual_df
+        if dispersion != 1.0 and "opg" in information:
+            # The score at dispersion φ is u/φ, so the outer product of scores is (Σ u uᵀ)/φ²; as every
+            # matrix here stands for φM, it is (Σ u uᵀ)/φ.
+            information["opg"] = scaled(information["opg"], 1.0 / dispersion)
+        if self.penalty is not None:
+            added = -0.5 * float(theta @ self.penalty @ theta)
+            value = value + added
+            score = score - self.penalty @ theta
+            for kind, part in information.items():
+                information[kind] = penalised(part, self.penalty, theta)
+        if "expected" in information and self.same("observed") == "expected":
+            information["observed"] = information["expected"]
+        operator = BlockOperator(sums.operators, self.penalty, self.executor) if sums.operators else None
+        return Evaluation(theta, value, score, information, dispersion, sums.highest, self.n_rows, operator, added)
+
+
+def pearson_statistic(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
+    """Σ w (y − μ)²/V(μ); a response that is certain and right (V = 0, y = μ) adds nothing."""
+    residual = y - mean
+    if variance.size and variance.min() > 0 and weight.min() > 0:
+        return float(np.sum(weight * residual * residual / variance))
+    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))
+
+
+def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Per row, a square root of the information and the right-hand side that goes with it.
+
+    Parameters
+    ----------
+    W : (K, K, m) row information.
+    score : (K, m) row scores.
+
+    Returns
+    -------
+    (roots (K, K, m), z (K, m)) with Σ_r a_r a_rᵀ = W and Σ_r a_r z_r = u for the rows a_r of roots, or None if
+    some W is not positive semidefinite or u is outside its range. For K = 1, a = √W and z = u/√W: the working residual.
+    """
+    if len(W) == 1:
+        w = W[0, 0]
+        if w.size and w.min() < 0:
+            return None
+        a, nothing = np.sqrt(w), w == 0
+        if score[0][nothing].any():
+            return None  # as with Huber's loss: no right-hand side makes up for the rows without information
+        z = score[0] / np.where(nothing, 1.0, a)
+        return a[None, None], z[None]
+    if not np.isfinite(W).all():
+        return None  # the second derivatives of some row are not finite: LAPACK would look for eigenvalues in vain
+    # Each predictor in units of its own, so that what is small beside another's information is not taken for rounding:
+    # W = D (V Λ Vᵀ) D. Powers of two round nothing.
+    largest = np.abs(np.einsum("kkm->km", W)).max(axis=1, initial=0.0)
+    D = np.exp2(np.round(0.5 * np.log2(np.where(largest > 0, largest, 1.0))))
+    W, score = W / D[:, None, None] / D[:, None], score / D[:, None]
+    values, vectors = np.linalg.eigh(np.moveaxis(W, 2, 0))  # (m, K), (m, K, K)
+    largest = np.maximum(values[:, -1:], 0.0)
+    if (values < -1e-13 * largest).any():
+        return None
+    projected = np.einsum("mkr,km->mr", vectors, score)
+    # A direction in which both are rounding, as of classes that are certain together, has nothing to say: the square
+    # root would make 1e-17 of it 3e-9, which is no longer told from information.
+    rounding = (values <= 8.0 * EPSILON * largest) & (
+        np.abs(projected) <= 8.0 * EPSILON * np.abs(score.T).max(axis=1)[:, None]
+    )
+    kept = (values > 1e-300) & ~rounding
+    a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
+    z = np.divide(projected, a, out=np.zeros_like(a), where=kept)
+    return np.transpose(vectors * a[:, None, :], (2, 1, 0)) * D[:, None], z.T
