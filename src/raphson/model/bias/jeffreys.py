@@ -87,7 +87,7 @@ class JeffreysPenalised(Biased):
         m, K, r = block.rows, len(eta), len(T)
         first, second = _slopes(self.likelihood.family, block, eta, curved, self.kind)
         score = np.zeros((K, m))
-        second = np.zeros((K, K, m))
+        term = np.zeros((K, K, m))
         turned = np.zeros((self.n_params, r * r)) if curved else None
         step = max(ENTRIES // max(K * r * r, 1), 16)
         for start in range(0, m, step):
@@ -98,13 +98,13 @@ class JeffreysPenalised(Biased):
             score[:, rows] = 0.5 * np.einsum("abm,abcm->cm", A, first[..., rows])
             if turned is None:
                 continue
-            second[..., rows] = 0.5 * np.einsum("abm,abcdm->cdm", A, second[..., rows])
+            term[..., rows] = 0.5 * np.einsum("abm,abcdm->cdm", A, second[..., rows])
             turns = np.einsum("abcm,amr,bms->cmrs", first[..., rows], Z, Z, optimize=True)
             for c, (x, cols) in enumerate(zip(X, jacobian.slices, strict=True)):
                 turned[cols] += x.T @ turns[c].reshape(len(x), r * r)
         if turned is None:
             return _Correction(jacobian.transpose_product(score), None, None)
-        return _Correction(jacobian.transpose_product(score), jacobian.information(second), turned)
+        return _Correction(jacobian.transpose_product(score), jacobian.information(term), turned)
 
 
 @dataclass
