@@ -45,7 +45,7 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
         (CURVE, {"start": [1, 2]}, "start: expected a dict of values by name", 0),
         (CURVE, {"start": {"b": 0.1}, "bounds": {"b": (1, 0)}}, "bounds: expected lower < upper for 'b'", 0),
         (CURVE, {"start": {"b": 0.1}, "bounds": {"b": "x"}}, r"bounds: expected \(lower, upper\) for 'b'", 0),
-        (CURVE, {"start": {"b": 0.1}, "loss": "l1"}, "loss: expected 'squared', 'huber'", 0),
+        (CURVE, {"start": {"b": 0.1}, "loss": "l1"}, "loss: expected one of squared, huber", 0),
         (CURVE, {"start": {"b": 0.1}, "method": "lm"}, "method: expected one of newton", 0),
         (CURVE, {"start": {"b": 0.1}, "by": "q"}, "column 'q' is not in the data", 2),
         (CURVE, {"start": {"b": 0.1}, "weights": -np.ones(6)}, "weights: must not be negative", 2),

@@ -75,12 +75,12 @@ def test_a_record_refuses_what_cannot_be(record, given, says) -> None:
 
 
 def test_what_is_left_open_is_the_models() -> None:
-    settled = Inference().with_nuisance_fixed("observed")
-    assert settled.information == "observed" and settled.cov == "model"
-    assert Inference(information="opg").with_nuisance_fixed("observed").information == "opg"
-    assert Inference(groups="g").with_nuisance_fixed("expected", "HC0").cov == "cluster"
-    assert Inference(cov="HC1").with_nuisance_fixed("expected", "HC0").cov == "HC1"
+    completed = Inference().completed("observed")
+    assert completed.information == "observed" and completed.cov == "model"
+    assert Inference(information="opg").completed("observed").information == "opg"
+    assert Inference(groups="g").completed("expected", "HC0").cov == "cluster"
+    assert Inference(cov="HC1").completed("expected", "HC0").cov == "HC1"
     with pytest.raises(rp.RaphsonError, match="groups: cov='cluster' needs groups="):
-        Inference(cov="cluster").with_nuisance_fixed("expected")
+        Inference(cov="cluster").completed("expected")
     with pytest.raises(rp.RaphsonError, match="small_sample: it is the factor of cov='cluster'"):
-        Inference(small_sample=None).with_nuisance_fixed("expected")
+        Inference(small_sample=None).completed("expected")

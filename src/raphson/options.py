@@ -47,7 +47,7 @@ def option(
     check: Check | None = None,
     *,
     shell: str | None = None,
-    none: bool = False,
+    none: bool | None = None,
 ) -> Any:
     """A field of a record.
 
@@ -55,12 +55,12 @@ def option(
     ----------
     default, help, check, shell : of the keyword.
     choices : a Literal, to whose words `check` may add others.
-    none : whether None is one of the choices, though it is not the default.
+    none : whether None is one of the choices that a message names; where it is the default, unless said otherwise.
     """
     words = () if choices is None else get_args(choices)
     closed = bool(words) and check is None
     if closed:
-        check = one_of(*words, *([None] if none else []))
+        check = one_of(*words, *([None] if none or (none is None and default is None) else []))
     shell = shell if shell is not None else "WORD" if words else ""
     return field(default=default, metadata={"option": Option(help, check, words, closed, shell)})
 
@@ -128,6 +128,17 @@ def true_or_false(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def units(name: str, value: Any) -> tuple[int, ...]:
+    """The units of each layer; of one layer also the number alone."""
+    widths = (value,) if isinstance(value, numbers.Integral) else value
+    try:
+        return tuple(at_least_one(name, width) for width in widths)
+    except (TypeError, ModelError):
+        raise ModelError(
+            f"{name}: expected the units of each layer, whole numbers of 1 or more; got {one_line(value)}"
+        ) from None
+
+
 def one_of(*words: Any) -> Check:
     """One of some words."""
 
@@ -143,10 +154,17 @@ def any_other(name: str, value: Any) -> Any:
     return value
 
 
+def _covariance(name: str, value: Any) -> str:
+    """A word; whether there is such a covariance is for those to say who know them all."""
+    if not isinstance(value, str):
+        check_choice(name, value, get_args(may_be.Covariance))
+    return value
+
+
 def a_rule_or_number(name: str, value: Any) -> str | float:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return positive(name, float(value))
-    if value not in get_args(may_be.DispersionRule):
+    if not isinstance(value, str) or value not in get_args(may_be.DispersionRule):
         raise ModelError(
             f"{name}: expected {', '.join(get_args(may_be.DispersionRule))} or a number; got {one_line(value)}"
         )
@@ -218,13 +236,13 @@ class Iteration(Record):
 
 @dataclass(frozen=True)
 class Inference(Record):
-    """What standard errors come from."""
+    """What standard errors come from; information and cov may be None until :meth:`completed`."""
 
     title: ClassVar[str] = "standard errors"
-    information: may_be.Information | None = option(
-        None, "Fisher information that the covariance uses", may_be.Information
+    information: may_be.Information = option(
+        None, "Fisher information that the covariance uses", may_be.Information, none=False
     )
-    cov: may_be.Covariance | None = option(None, "covariance of the estimates", may_be.Covariance, check=any_other)
+    cov: may_be.Covariance = option(None, "covariance of the estimates", may_be.Covariance, check=_covariance)
     groups: Any = option(None, 'cluster of each row, for cov="cluster"', shell="COLUMN")
     small_sample: may_be.SmallSample | None = option(
         "full",
@@ -233,7 +251,7 @@ class Inference(Record):
         none=True,
     )
 
-    def with_nuisance_fixed(self, information: may_be.Information, cov: may_be.Covariance = "model") -> Inference:
+    def completed(self, information: may_be.Information, cov: may_be.Covariance = "model") -> Inference:
         """This with what was left open as the model has it, and held to what goes together.
 
         Raises
@@ -324,7 +342,7 @@ class Likelihood(_Rows):
 class Layers(_OfAFamily):
     """What is said of a network."""
 
-    hidden: Any = option((64, 64), "units of each hidden layer")
+    hidden: tuple[int, ...] = option((64, 64), "units of each hidden layer", check=units)
     activation: may_be.Activation = option("relu", "what each hidden unit does to its input", may_be.Activation)
     batch_norm: bool = option(False, "whether each hidden layer normalises its units", check=true_or_false)
     residual: may_be.Shortcut | None = option(None, "what goes around a hidden layer", may_be.Shortcut)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from raphson.data import from_formula
-from raphson.errors import DataError, FormulaError, MissingDataWarning
+from raphson.errors import DataError, FormulaError, MissingDataWarning, ModelError
 
 NAN, INF = np.nan, np.inf
 
@@ -119,7 +119,7 @@ def test_no_row_left():
 
 
 def test_a_wrong_word_for_missing():
-    with pytest.raises(DataError, match="missing= must be 'drop' or 'raise'; got 'ignore'"):
+    with pytest.raises(ModelError, match="missing: expected one of drop, raise; got 'ignore'"):
         from_formula("y ~ x", table(), missing="ignore")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from raphson.data import Schema, from_arrays, from_formula
-from raphson.errors import DataError, MissingDataWarning
+from raphson.errors import DataError, MissingDataWarning, ModelError
 
 NAN = np.nan
 RNG = np.random.default_rng(3)
@@ -95,7 +95,7 @@ def test_missing_in_new_data():
     assert np.isnan(kept.X).all(axis=1).tolist() == [False, True, False, True] == np.isnan(kept.offset).tolist()
     with pytest.raises(DataError, match="in 2 of 4 rows"):
         model.schema.design(new, missing="raise")
-    with pytest.raises(DataError, match="missing= must be 'drop' or 'raise' or 'nan'"):
+    with pytest.raises(ModelError, match="missing: expected one of nan, drop, raise"):
         model.schema.design(new, missing="keep")
     nothing = model.schema.design({"x": [NAN], "a": ["b"], "z": [1.0]}, missing="nan")
     assert np.isnan(nothing.X).all()

@@ -508,7 +508,7 @@ def test_the_factor_of_clusters_is_the_users_choice():
     np.testing.assert_allclose(fit.bse, plain.bse * np.sqrt(G / (G - 1) * (n - 1) / (n - p)))
     np.testing.assert_allclose(fit.robust("cluster", small_sample="clusters").bse, plain.bse * np.sqrt(G / (G - 1)))
     assert plain.update(". ~ . - age").small_sample is None
-    with pytest.raises(rp.ModelError, match="small_sample: expected 'full', 'clusters' or None; got 'hc1'"):
+    with pytest.raises(rp.ModelError, match="small_sample: expected one of full, clusters or None; got 'hc1'"):
         fit.robust("cluster", small_sample="hc1")
     with pytest.raises(rp.ModelError, match="small_sample: it is the factor of cov='cluster'"):
         rp.glm("low ~ age", births, family="binomial", cov="HC1", small_sample="clusters")

@@ -185,7 +185,7 @@ def test_missing_values(logistic, frame, caught):
     np.testing.assert_allclose(kept["fit"].dropna(), full[["row0", "row2", "row3"]], rtol=1e-14)
     with pytest.raises(rp.DataError, match="x"):
         logistic.predict(new, missing="raise")
-    with pytest.raises(rp.DataError, match="missing="):
+    with pytest.raises(rp.ModelError, match="missing: expected one of nan, drop, raise"):
         logistic.predict(new, missing="keep")
 
 
@@ -245,8 +245,8 @@ def test_matrices(sample):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kind": "mean"}, "kind: expected 'response' or 'link'"),
-        ({"interval": "tolerance"}, "interval: expected None"),
+        ({"kind": "mean"}, "kind: expected one of response, link"),
+        ({"interval": "tolerance"}, "interval: expected one of confidence, prediction or None"),
         ({"interval": "confidence", "level": 95}, r"Did you mean level=0\.95"),
         ({"interval": "prediction", "kind": "link"}, "use kind='response'"),
     ],

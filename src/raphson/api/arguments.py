@@ -1,57 +1,40 @@
-"""Arguments that front doors share: each has one check, and one way from a checked model to its estimate."""
+"""What front doors share: what they were given, as their models and fits take it."""
 
 from __future__ import annotations
 
-import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from raphson.errors import (
-    ConvergenceWarning,
-    ModelError,
-    RankWarning,
-    SeparationWarning,
-    check_choice,
-    one_line,
-    warn_user,
-)
+from raphson.choices import Covariance, Information
+from raphson.data import ModelData, from_arrays, from_formula
+from raphson.errors import ConvergenceWarning, ModelError, RankWarning, SeparationWarning, check_choice, warn_user
 from raphson.execute import Executor, threads
 from raphson.fit.fit import Fit
-from raphson.fit.uncertainty import COVARIANCES, check_small_sample
-from raphson.model.base import check_weights_kind
+from raphson.fit.uncertainty import COVARIANCES
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import resolve_method
+from raphson.options import Inference, Iteration
 from raphson.status import Status
 
-DISPERSION = ("pearson", "deviance", "ml")
+TOLD = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
+"""What a model was given beside its formula that its summary tells."""
 
 
-def estimated(
-    model: Any,
-    method: str,
-    *,
-    start: np.ndarray | None,
-    tol: float,
-    max_iter: int | None,
-    damping: float,
-    learning_rate: float | None,
-    progress: bool | Callable[..., None],
-    seed: int | None = None,
-) -> Estimate:
-    """Check what the user says about the iteration, and run it."""
-    with progress_shown(progress) as show:
+def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None) -> Estimate:
+    """Run the iteration that the user asked for."""
+    with progress_shown(iteration.progress) as show:
         options = Options(
-            resolve_method(method),
-            positive("tol", tol),
-            None if max_iter is None else count("max_iter", max_iter),
-            not_negative("damping", damping),
-            None if learning_rate is None else positive("learning_rate", learning_rate),
+            resolve_method(iteration.method),
+            iteration.tol,
+            iteration.max_iter,
+            iteration.damping,
+            iteration.learning_rate,
             None if show is None else lambda step: show(iteration=step.iteration, distance=step.distance),
-            None if seed is None else count("seed", seed),
+            iteration.seed,
         )
         return estimate(model, options, start)
 
@@ -68,74 +51,68 @@ def warn_of(fit: Fit) -> None:
         warn_user(fit.lacking, RankWarning)
 
 
+def model_data(formula: Any, data: Any, given: Mapping[str, Any]) -> ModelData:
+    """The data of a formula, or of arrays."""
+    extras: dict[str, Any] = {name: given.get(name) for name in ("weights", "offset", "trials", "groups", "missing")}
+    if not isinstance(formula, str):
+        return from_arrays(formula, data, names=given["names"], **extras)
+    if given["names"] is not None:
+        raise ModelError("names: a formula names its own columns; leave names= out")
+    return from_formula(formula, data, **extras)
+
+
 def progress_shown(progress: bool | Callable[..., None]) -> Any:
     """A context that shows progress as asked for: gives a function, or None."""
     if progress is True:
         from raphson.report.progress import Progress
 
         return Progress("Fitting")
-    if progress and not callable(progress):
-        raise ModelError(f"progress: expected True, False or a function; got {progress!r}")
     return nullcontext(progress or None)
 
 
-def executor_of(executor: Executor | None) -> Executor:
+def executor_of(iteration: Iteration) -> Executor:
     """The executor asked for; threads by default."""
-    if executor is None:
-        return threads()
-    # An executor of the standard library has a map too, which gives an iterator and no list.
-    if not callable(getattr(executor, "map", None)) or hasattr(executor, "submit"):
-        raise ModelError(
-            f"executor: expected rp.execute.threads(n), rp.execute.serial() or None; got {one_line(executor)}"
-        )
-    return executor
+    return threads() if iteration.executor is None else iteration.executor
 
 
-def covariance_kind(cov: str | None, weights_kind: str, groups: Any, small_sample: str | None = "full") -> str:
-    """The covariance asked for, checked; the default goes with the weights and groups."""
-    check_weights_kind(weights_kind)
-    if cov is None:
-        cov = "cluster" if groups is not None else "HC0" if weights_kind == "sampling" else "model"
-    check_choice("cov", cov, COVARIANCES)
-    if cov == "cluster" and groups is None:
-        raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
-    check_small_sample(small_sample, cov)
-    return cov
+def inference_of(
+    given: Mapping[str, Any], information: Information = "expected", cov: Covariance | None = None
+) -> Inference:
+    """What standard errors come from; what was left open goes with the model, its weights and groups."""
+    usual: Covariance = cov or ("HC0" if given["weights_kind"] == "sampling" else "model")
+    completed = Inference.of(given).completed(information, usual)
+    check_choice("cov", completed.cov, COVARIANCES)
+    return completed
 
 
-def inputs_of(weights_kind: str, **given: Any) -> dict[str, Any]:
+def inputs_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """What a model was given beside its formula, as a summary tells it: a name or a number itself, else "array".
 
     Examples
     --------
-    >>> inputs_of("frequency", weights="w", offset=[0.0, 1.0], penalty=2, trials=None)
+    >>> inputs_of({"weights": "w", "weights_kind": "frequency", "offset": [0.0, 1.0], "penalty": 2, "trials": None})
     {'weights': 'w', 'offset': 'array', 'penalty': 2.0, 'weights_kind': 'frequency'}
     """
     told: dict[str, Any] = {}
-    for name, value in given.items():
+    for name in TOLD:
+        value = given.get(name)
         if isinstance(value, str):
             told[name] = value
         elif isinstance(value, numbers.Real):
             told[name] = float(value)
         elif value is not None:
             told[name] = "array"
-    return told | ({"weights_kind": weights_kind} if "weights" in told else {})
+    return told | ({"weights_kind": given["weights_kind"]} if "weights" in told else {})
 
 
 def dispersion_rule(dispersion: str | float | None, family: Any) -> str | float:
     """How φ is found: the name of a rule, or its value."""
-    if isinstance(dispersion, numbers.Real) and not isinstance(dispersion, bool):
-        value = positive("dispersion", float(dispersion))
-        if family.dispersion_fixed and value != 1.0:
-            raise ModelError(
-                f"dispersion: it is 1 by definition for the {family.name} family; got {value:g}. "
-                "Use family='quasipoisson' or 'quasibinomial' to have it estimated"
-            )
-        return value
-    if dispersion is None:
-        return "pearson"
-    check_choice("dispersion", dispersion, DISPERSION)
-    return str(dispersion)
+    if isinstance(dispersion, float) and family.dispersion_fixed and dispersion != 1.0:
+        raise ModelError(
+            f"dispersion: it is 1 by definition for the {family.name} family; got {dispersion:g}. "
+            "Use family='quasipoisson' or 'quasibinomial' to have it estimated"
+        )
+    return "pearson" if dispersion is None else dispersion
 
 
 def start_vector(start: Any, n_params: int) -> np.ndarray | None:
@@ -151,24 +128,3 @@ def start_vector(start: Any, n_params: int) -> np.ndarray | None:
             f"start: expected {n_params} finite numbers, one for each coefficient; got shape {values.shape}"
         )
     return values
-
-
-def positive(name: str, value: Any) -> float:
-    """A positive number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
-        raise ModelError(f"{name}: expected a positive number; got {value!r}")
-    return float(value)
-
-
-def not_negative(name: str, value: Any) -> float:
-    """A number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
-        raise ModelError(f"{name}: expected a number, 0 or more; got {value!r}")
-    return float(value)
-
-
-def count(name: str, value: Any) -> int:
-    """A whole number that is not negative."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise ModelError(f"{name}: expected a whole number, 0 or more; got {value!r}")
-    return int(value)

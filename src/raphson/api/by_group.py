@@ -19,6 +19,7 @@ from raphson.newton.estimate import Options, estimate
 from raphson.newton.many import problems
 from raphson.newton.many.problems import Solutions
 from raphson.newton.methods import resolve_method
+from raphson.options import Curve, Inference, Iteration
 
 POOLED = 16
 """Curves that are fitted together, as if they were one, to find where to start."""
@@ -44,10 +45,9 @@ def fit_groups(
     read: ReadCurve,
     options: tuple[Any, ...],
     single: Callable[[NonlinearModel, ReadCurve], Fit],
-    method: str,
-    iteration: dict[str, Any],
-    information: str,
-    dispersion: str | float | None,
+    asked: Curve,
+    iteration: Iteration,
+    inference: Inference,
 ) -> Fits:
     """Fit every curve by itself.
 
@@ -56,37 +56,36 @@ def fit_groups(
     read : the curves' rows together.
     options : as :func:`nonlinear_model` takes them.
     single : makes the Fit of one curve.
-    method, iteration : for the pooled fit that gives the start.
-    information, dispersion : of the standard errors.
+    asked, iteration, inference : what the user said of the curves.
     """
     assert read.by is not None
     count = len(read.labels)
-    asked = nonlinear_model(one_curve(read, 0) if not read.predictor.by_row else read, *options)
-    start = _start(read, options, method)
-    lower, upper = asked.bounds or (np.full(len(start), -np.inf), np.full(len(start), np.inf))
-    lower, upper = np.where(asked.movable, lower, start), np.where(asked.movable, upper, start)
-    max_iter = iteration["max_iter"] or 200
-    found = _solve(read, np.tile(start, (count, 1)), lower, upper, iteration["tol"], max_iter)
+    model = nonlinear_model(one_curve(read, 0) if not read.predictor.by_row else read, *options)
+    start = _start(read, options, iteration.method)
+    lower, upper = model.bounds or (np.full(len(start), -np.inf), np.full(len(start), np.inf))
+    lower, upper = np.where(model.movable, lower, start), np.where(model.movable, upper, start)
+    max_iter = iteration.max_iter or 200
+    found = _solve(read, np.tile(start, (count, 1)), lower, upper, iteration.tol, max_iter)
     lost = ~found.converged
     if lost.any() and not lost.all():
         # What most curves are like is a better start than what all of them are together.
         typical = np.median(found.theta[found.converged], axis=0)
         starts = np.where(lost[:, None], typical, found.theta)
-        again = _solve(read, starts, lower, upper, iteration["tol"], max_iter, np.flatnonzero(lost))
+        again = _solve(read, starts, lower, upper, iteration.tol, max_iter, np.flatnonzero(lost))
         found = _merged(found, again, np.flatnonzero(lost))
     weight = np.ones(len(read.by)) if read.data.weights is None else read.data.weights
     n_rows = np.bincount(read.by, weights=weight > 0, minlength=count).astype(int)
     squares = np.bincount(read.by, weights=weight * np.asarray(read.data.response.values) ** 2, minlength=count)
 
-    value = float(dispersion) if isinstance(dispersion, int | float) else None
+    value = asked.dispersion if isinstance(asked.dispersion, float) else None
     fits = Fits(
         found,
         read.labels,
-        asked.names,
+        model.names,
         n_rows,
         squares,
-        asked.movable,
-        information,
+        model.movable,
+        inference.information,
         value,
         OneCurve(read, options, single),
     )

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from raphson.api.arguments import count, positive, start_vector
+from raphson.api.arguments import start_vector
+from raphson.choices import MethodName
 from raphson.errors import ModelError
 from raphson.fit.fit import Fit
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.race import distances, race, yardstick
+from raphson.options import Iteration, count
 from raphson.report.race import Comparison
 from raphson.status import Status
 
-DEFAULT = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
+DEFAULT: tuple[MethodName, ...] = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
 
 CONTOUR_ROWS = 20_000
 """Rows that contours are drawn from; of more, every so many."""
@@ -24,7 +26,7 @@ CONTOUR_ROWS = 20_000
 
 def compare(
     model: Fit,
-    methods: Sequence[str] = DEFAULT,
+    methods: Sequence[MethodName] = DEFAULT,
     *,
     start: Any = None,
     tol: float = 1e-8,
@@ -71,6 +73,7 @@ def compare(
     """
     import pandas as pd
 
+    iteration = Iteration(tol=tol, max_iter=max_iter)
     if not isinstance(model, Fit):
         raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
     if isinstance(methods, str) or not isinstance(methods, Sequence) or not len(methods):
@@ -91,8 +94,8 @@ def compare(
         asked,
         chosen,
         begin,
-        tol=positive("tol", tol),
-        max_iter=None if max_iter is None else count("max_iter", max_iter),
+        tol=iteration.tol,
+        max_iter=iteration.max_iter,
         seed=count("seed", seed),
     )
     ran = [runner for runner in runners if not runner.note]

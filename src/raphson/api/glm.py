@@ -3,53 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raphson.api.arguments import (
-    covariance_kind,
     dispersion_rule,
     estimated,
     executor_of,
+    inference_of,
     inputs_of,
+    model_data,
     start_vector,
     warn_of,
 )
-from raphson.data import from_arrays, from_formula, from_stream
-from raphson.data import streams as streamed
-from raphson.errors import ModelError, check_choice
+from raphson.choices import (
+    Bias,
+    Covariance,
+    DispersionRule,
+    FamilyName,
+    Information,
+    MethodName,
+    Missing,
+    SmallSample,
+    WeightsKind,
+)
+from raphson.data import from_stream, streamed
+from raphson.errors import ModelError
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
-from raphson.fit.uncertainty import INFORMATION
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.glm.streamed import StreamedModel
 from raphson.newton.methods import Method, resolve_method
+from raphson.options import Inference, Iteration, LinearModel
+
+if TYPE_CHECKING:
+    from raphson.model.families import Family
 
 
 def glm(
     formula: Any,
     data: Any = None,
     *,
-    family: Any = "gaussian",
-    method: str = "fisher-scoring",
+    family: FamilyName | str | Family = "gaussian",
+    method: MethodName = "fisher-scoring",
     names: Sequence[str] | None = None,
     trials: Any = None,
     offset: Any = None,
     weights: Any = None,
-    weights_kind: str = "precision",
+    weights_kind: WeightsKind = "precision",
     penalty: Any = None,
-    bias: str | None = None,
-    information: str = "expected",
-    cov: str | None = None,
+    bias: Bias | None = None,
+    information: Information = "expected",
+    cov: Covariance | None = None,
     groups: Any = None,
-    small_sample: str | None = "full",
-    dispersion: str | float | None = None,
+    small_sample: SmallSample | None = "full",
+    dispersion: DispersionRule | float | None = None,
     start: Any = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
     learning_rate: float | None = None,
-    missing: str = "drop",
+    missing: Missing = "drop",
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
@@ -123,73 +138,47 @@ def glm(
     >>> fit.converged, fit.n_iter
     (True, 5)
     """
-    check_choice("information", information, INFORMATION)
-    cov = covariance_kind(cov, weights_kind, groups, small_sample)
-    extras = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "missing": missing}
-    by_formula = isinstance(formula, str)
-    if by_formula:
-        if names is not None:
-            raise ModelError("names: a formula names its own columns; leave names= out")
-        flow = streamed(data)
-    else:
-        flow = None
-    options = (family, weights_kind, penalty, executor_of(executor), bias)
-    if flow is not None:
-        check_streamable(resolve_method(method), cov, groups)
-        arguments = {name: value for name, value in extras.items() if name != "missing"}
-        model: GeneralisedLinearModel = StreamedModel.over(from_stream(formula, flow, arguments, missing), *options)
-    elif by_formula:
-        model = GeneralisedLinearModel.of(from_formula(formula, data, **extras), *options)
-    else:
-        model = GeneralisedLinearModel.of(from_arrays(formula, data, names=names, **extras), *options)
-    rule = dispersion_rule(dispersion, model.family)
+    given = locals()
+    asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)
+    model = _model(formula, data, given, asked, iteration, inference)
     found = estimated(
         model,
-        method,
-        start=start_vector(start, model.objective.n_params),
-        tol=tol,
-        max_iter=max_iter,
-        damping=damping,
-        learning_rate=learning_rate,
-        progress=progress,
-        seed=0 if seed is None else seed,
+        iteration if seed is not None else replace(iteration, seed=0),
+        start_vector(asked.start, model.objective.n_params),
     )
-    keywords: dict[str, Any] = extras | {
-        "family": family,
-        "method": method,
-        "weights_kind": weights_kind,
-        "penalty": penalty,
-        "bias": bias,
-        "information": information,
-        "cov": cov,
-        "small_sample": small_sample,
-        "dispersion": dispersion,
-        "tol": tol,
-        "max_iter": max_iter,
-        "damping": damping,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "executor": executor,
-    }
+    again = {name: value for name, value in given.items() if name not in ("formula", "names", "start", "progress")}
     fit = Fit(
         found,
         model,
         method=resolve_method(method).name,
-        information=information,  # type: ignore[arg-type]
-        cov=cov,
+        information=inference.information,
+        cov=inference.cov,
         groups=model.data.groups,
-        dispersion=rule,
-        formula=formula if by_formula else None,
+        dispersion=dispersion_rule(asked.dispersion, model.family),
+        formula=formula if isinstance(formula, str) else None,
         source=data,
-        refit=partial(glm, data=data, **keywords) if by_formula else None,
-        small_sample=small_sample,
-        inputs=inputs_of(weights_kind, weights=weights, offset=offset, trials=trials, penalty=penalty, groups=groups),
+        refit=partial(glm, **again) if isinstance(formula, str) else None,
+        small_sample=inference.small_sample,
+        inputs=inputs_of(given),
     )
     warn_of(fit)
     return fit
 
 
-def check_streamable(method: Method, cov: str, groups: Any) -> None:
+def _model(
+    formula: Any, data: Any, given: dict[str, Any], asked: LinearModel, iteration: Iteration, inference: Inference
+) -> GeneralisedLinearModel:
+    """The model of a formula or of arrays; of data that do not fit into memory, the one that streams them."""
+    options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
+    flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
+    if flow is None:
+        return GeneralisedLinearModel.of(model_data(formula, data, given), *options)
+    check_streamable(resolve_method(iteration.method), inference)
+    extras = {name: given[name] for name in ("weights", "offset", "trials", "groups")}
+    return StreamedModel.over(from_stream(formula, flow, extras, asked.missing), *options)
+
+
+def check_streamable(method: Method, inference: Inference) -> None:
     """Refuse what would hold the rows, or needs them one by one.
 
     Raises
@@ -201,8 +190,8 @@ def check_streamable(method: Method, cov: str, groups: Any) -> None:
             f"method: {method.name} keeps the curvature of every row, which streamed data must not; use "
             "method='fisher-scoring', 'newton' or 'irls'"
         )
-    if groups is not None or cov != "model":
+    if inference.groups is not None or inference.cov != "model":
         raise ModelError(
-            f"cov: {cov!r} needs the score of every row, which streamed data do not keep; use cov='model', or fit a "
-            "data frame"
+            f"cov: {inference.cov!r} needs the score of every row, which streamed data do not keep; use cov='model', "
+            "or fit a data frame"
         )

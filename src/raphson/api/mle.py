@@ -10,26 +10,29 @@ from typing import Any
 
 import numpy as np
 
-from raphson.api.arguments import (
-    covariance_kind,
-    estimated,
-    executor_of,
-    inputs_of,
-    start_vector,
-    warn_of,
-)
+from raphson.api.arguments import estimated, executor_of, inference_of, inputs_of, start_vector, warn_of
 from raphson.api.likelihood_review import check_start, explained, reviewed
+from raphson.choices import (
+    Bias,
+    Covariance,
+    Derivatives,
+    Information,
+    MethodName,
+    Missing,
+    SmallSample,
+    WeightsKind,
+)
 from raphson.data.several import SeveralData, from_formulas
-from raphson.errors import ConvergenceError, DataError, ModelError, check_choice
+from raphson.errors import ConvergenceError, DataError, ModelError
 from raphson.execute import Executor
 from raphson.fit.likelihood import LikelihoodFit
-from raphson.fit.uncertainty import INFORMATION
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import Signature, density_model, formulas_of, signature_of
 from raphson.model.likelihood.densities.ready import DensitySpec, resolve
 from raphson.model.likelihood.general import general_model
-
-DERIVATIVES = ("exact", "finite")
+from raphson.model.likelihood.model import LikelihoodModel
+from raphson.newton.methods import resolve_method
+from raphson.options import Iteration, Likelihood
 
 
 def mle(
@@ -39,21 +42,21 @@ def mle(
     *,
     start: Any = None,
     columns: Mapping[str, str | float] | None = None,
-    derivatives: str = "exact",
-    method: str = "newton",
+    derivatives: Derivatives = "exact",
+    method: MethodName = "newton",
     weights: Any = None,
-    weights_kind: str = "precision",
+    weights_kind: WeightsKind = "precision",
     penalty: Any = None,
-    bias: str | None = None,
-    information: str = "observed",
-    cov: str | None = None,
+    bias: Bias | None = None,
+    information: Information = "observed",
+    cov: Covariance | None = None,
     groups: Any = None,
-    small_sample: str | None = "full",
+    small_sample: SmallSample | None = "full",
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
     learning_rate: float | None = None,
-    missing: str = "drop",
+    missing: Missing = "drop",
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
@@ -134,78 +137,34 @@ def mle(
     >>> fit.params.round(4).to_dict()
     {'mu:Intercept': 0.1533, 'mu:x': 0.9657, 'log_sigma:Intercept': -1.6247}
     """
-    del seed
-    check_choice("information", information, INFORMATION)
-    check_choice("derivatives", derivatives, DERIVATIVES)
-    cov = covariance_kind(cov, weights_kind, groups, small_sample)
-    shared = {"weights": weights, "groups": groups, "missing": missing}
-    where = executor_of(executor)
-    ready = resolve(logpdf) if isinstance(logpdf, str | DensitySpec) or callable(logpdf) else None
-    if ready is None and not callable(logpdf):
-        resolve(logpdf)  # says what was expected
-    general = data is None and ready is None
-    texts: dict[str, str] = {}
-    if general:
-        assert callable(logpdf)
-        if columns is not None:
-            raise ModelError("columns: loglik(params, row) reads its columns as row.name; leave columns= out")
-        model, theta = general_model(
-            logpdf, formulas, start, derivatives, weights_kind=weights_kind, penalty=penalty, executor=where, **shared
-        )
-        source, groups_read = formulas, model.data.groups
-    else:
-        if derivatives == "finite":
-            raise ModelError(
-                'derivatives: "finite" goes with the general form, mle(loglik, data, start=...); '
-                "write the likelihood as loglik(params, row)"
-            )
-        prepared, density, taken, texts = _read(ready, logpdf, formulas, data, columns, shared)
-        model = density_model(ready, density, prepared, taken.parameters, weights_kind, penalty, where)
-        theta = start_vector(_flat_start(start, model.labels), model.objective.n_params)
-        source, groups_read = data, prepared.groups
-    check_bias(bias, model.family, penalty)
+    given = locals()
+    asked, iteration = Likelihood.of(given), Iteration.of(given)
+    inference = inference_of(given, "observed")
+    resolve_method(method)
+    model, theta, texts = _model(logpdf, formulas, data, given, asked, executor_of(iteration))
+    check_bias(asked.bias, model.family, penalty)
     # Adjusted scores need the bias itself, which a likelihood does not tell; for a canonical parameter the two are one.
-    model = replace(model, bias=None if bias is None else "jeffreys")
-    iteration = {
-        "tol": tol,
-        "max_iter": max_iter,
-        "damping": damping,
-        "learning_rate": learning_rate,
-        "progress": progress,
-    }
+    model = replace(model, bias=None if asked.bias is None else "jeffreys")
     if theta is not None:
         check_start(model, theta)
     try:
-        found = estimated(model, method, start=theta, **iteration)
+        found = estimated(model, replace(iteration, seed=None), theta)
     except ConvergenceError as error:
         raise ConvergenceError(explained(model, theta, str(error))) from None
-    found = reviewed(model, found)
-    same: dict[str, Any] = {
-        "columns": columns,
-        "method": method,
-        "weights_kind": weights_kind,
-        "penalty": penalty,
-        "bias": bias,
-        "information": information,
-        "cov": cov,
-        "small_sample": small_sample,
-        "executor": executor,
-        **shared,
-        **iteration,
-    }
+    again = {name: value for name, value in given.items() if name not in ("formulas", "start", "derivatives", "seed")}
     fit = LikelihoodFit(
-        found,
+        reviewed(model, found),
         model,
         method=method,
-        information=information,  # type: ignore[arg-type]
-        cov=cov,
-        groups=groups_read,
+        information=inference.information,
+        cov=inference.cov,
+        groups=model.data.groups,
         dispersion="pearson",
         formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
-        source=source,
-        refit=None if general else partial(_again, logpdf=logpdf, data=data, options=same),  # type: ignore[arg-type]
-        small_sample=small_sample,
-        inputs=inputs_of(weights_kind, weights=weights, penalty=penalty, groups=groups),
+        source=data if texts else formulas,
+        refit=partial(_again, given=again) if texts else None,  # type: ignore[arg-type]
+        small_sample=inference.small_sample,
+        inputs=inputs_of(given),
     )
     fit.assembly = model.assembly
     fit.formulas = texts
@@ -213,9 +172,33 @@ def mle(
     return fit
 
 
-def _again(formulas: dict[str, str], logpdf: Any, data: Any, options: dict[str, Any]) -> LikelihoodFit:
+def _again(formulas: dict[str, str], given: dict[str, Any]) -> LikelihoodFit:
     """The fit with other formulas."""
-    return mle(logpdf, formulas, data, **options)
+    return mle(formulas=formulas, **given)
+
+
+def _model(
+    logpdf: Any, formulas: Any, data: Any, given: dict[str, Any], asked: Likelihood, where: Executor
+) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
+    """The model, where it begins, and the formulas of its parameters; the general form has none."""
+    ready = resolve(logpdf) if isinstance(logpdf, str | DensitySpec) or callable(logpdf) else None
+    if ready is None and not callable(logpdf):
+        resolve(logpdf)  # says what was expected
+    rows = {name: given[name] for name in ("weights", "groups", "missing")}
+    if data is None and ready is None:
+        assert callable(logpdf)
+        if asked.columns is not None:
+            raise ModelError("columns: loglik(params, row) reads its columns as row.name; leave columns= out")
+        options: dict[str, Any] = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": where}
+        return *general_model(logpdf, formulas, asked.start, asked.derivatives, **options, **rows), {}
+    if asked.derivatives == "finite":
+        raise ModelError(
+            'derivatives: "finite" goes with the general form, mle(loglik, data, start=...); '
+            "write the likelihood as loglik(params, row)"
+        )
+    prepared, density, taken, texts = _read(ready, logpdf, formulas, data, asked.columns, rows)
+    model = density_model(ready, density, prepared, taken.parameters, asked.weights_kind, asked.penalty, where)
+    return model, start_vector(_flat_start(asked.start, model.labels), model.objective.n_params), texts
 
 
 def _read(

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-import numbers
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.api.arguments import (
-    count,
-    dispersion_rule,
-    estimated,
-    executor_of,
-    inputs_of,
-    not_negative,
-    positive,
-    progress_shown,
+from raphson.api.arguments import dispersion_rule, estimated, executor_of, inputs_of, model_data, progress_shown
+from raphson.choices import (
+    Activation,
+    DispersionRule,
+    FamilyName,
+    MethodName,
+    Missing,
+    Precision,
+    Schedule,
+    Shortcut,
+    Update,
+    WeightsKind,
 )
-from raphson.data import from_arrays, from_formula
-from raphson.errors import ConvergenceWarning, DataError, ModelError, check_choice, warn_user
+from raphson.data import ModelData
+from raphson.errors import ConvergenceWarning, DataError, ModelError, warn_user
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.network import NetworkFit
@@ -35,7 +38,6 @@ from raphson.newton.path import Path, PathRow
 from raphson.newton.training import checkpoint as checkpoints
 from raphson.newton.training.first_order import (
     RATES,
-    SCHEDULES,
     Descent,
     Epoch,
     Sample,
@@ -44,11 +46,12 @@ from raphson.newton.training.first_order import (
     beginning,
     train,
 )
+from raphson.options import Iteration, Layers, Training
 from raphson.status import Status
 
-UPDATES = ("whole", "layerwise")
-PRECISIONS = ("single", "double")
-EPOCHS = 200
+if TYPE_CHECKING:
+    from raphson.model.families import Family
+
 MOST_PARAMS = 500_000_000
 """Weights of the largest network that is tried: they, their gradients and Adam's moments fill 16 GB."""
 
@@ -58,34 +61,34 @@ def network(
     data: Any = None,
     *,
     hidden: int | Sequence[int] = (64, 64),
-    family: Any = "gaussian",
-    activation: str = "relu",
+    family: FamilyName | str | Family = "gaussian",
+    activation: Activation = "relu",
     batch_norm: bool = False,
-    residual: str | None = None,
+    residual: Shortcut | None = None,
     dropout: float = 0.0,
-    method: str = "adam",
+    method: MethodName = "adam",
     learning_rate: float | None = None,
-    schedule: str | Callable[[int], float] = "constant",
+    schedule: Schedule | Callable[[int], float] = "constant",
     batch_size: int | None = None,
-    epochs: int = EPOCHS,
+    epochs: int = 200,
     validation: float | None = None,
     patience: int | None = 20,
     weight_decay: float = 0.0,
     seed: int | None = 0,
-    update: str = "whole",
-    precision: str | None = None,
+    update: Update = "whole",
+    precision: Precision | None = None,
     checkpoint: str | PathLike[str] | None = None,
     names: Sequence[str] | None = None,
     trials: Any = None,
     offset: Any = None,
     weights: Any = None,
-    weights_kind: str = "precision",
-    dispersion: str | float | None = None,
+    weights_kind: WeightsKind = "precision",
+    dispersion: DispersionRule | float | None = None,
     start: Any = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
-    missing: str = "drop",
+    missing: Missing = "drop",
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
 ) -> NetworkFit:
@@ -161,94 +164,23 @@ def network(
     >>> bool(np.abs(fit.predict({"x": x}) - np.sin(2 * x)).max() < 0.2)
     True
     """
-    units = _hidden(hidden)
-    rule = str(method).lower().replace("_", "-")
-    first_order = rule in RATES
+    given = locals()
+    asked, training, iteration = Layers.of(given), Training.of(given), Iteration.of(given)
     chosen = resolve_method(method)
-    check_choice("update", update, UPDATES)
-    share = _validation(validation, first_order)
-    if seed is not None:
-        count("seed", seed)
-    if not isinstance(batch_norm, bool | np.bool_):
-        raise ModelError(f"batch_norm: expected True or False; got {batch_norm!r}")
-    extras = {"weights": weights, "offset": offset, "trials": trials, "groups": None, "missing": missing}
-    if isinstance(formula, str):
-        if names is not None:
-            raise ModelError("names: a formula names its own columns; leave names= out")
-        prepared = from_formula(formula, data, **extras)
-    else:
-        prepared = from_arrays(formula, data, names=names, **extras)
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(prepared.response.values))
-    if prepared.weights is not None:
-        order = order[prepared.weights[order] > 0]  # a row of weight 0 validates nothing
-    n = len(order)
-    n_held = min(max(1, round(share * n)), n - 1) if share and n > 1 else 0
-    held_out = np.sort(order[:n_held])
-    structure = {
-        "hidden": units,
-        "activation": activation,
-        "batch_norm": bool(batch_norm),
-        "residual": residual,
-        "dropout": _share("dropout", dropout),
-    }
-    model = NetworkModel.of(prepared, family, weights_kind, executor_of(executor), structure, held_out)
-    model = model.decaying(not_negative("weight_decay", weight_decay))
-    if residual is not None and not any(layer.residual for layer in model.network.layers):
-        warn_user(
-            f"residual: no hidden layer of {units} is as wide as the one before it, so none is connected around; "
-            "give two neighbours the same width",
-            UserWarning,
-        )
-    if model.network.n_params > MOST_PARAMS:
-        raise ModelError(
-            f"hidden: {units} makes {model.network.n_params:.2g} weights; at most {MOST_PARAMS:.0g} are trained. "
-            "Give fewer units"
-        )
-    theta = _start(start, model, rng)
+    first_order = chosen.name in RATES
+    if training.validation is None:
+        training = replace(training, validation=0.1 if first_order else 0.0)
+    rng = np.random.default_rng(iteration.seed)
+    model = _model(model_data(formula, data, given), asked, training, executor_of(iteration), rng)
+    theta = _start(asked.start, model, rng)
     if first_order:
-        if update == "layerwise" and dropout:
-            raise ModelError("dropout: update='layerwise' has none; leave one of the two out")
-        descent = Descent(
-            rule,
-            count("epochs", epochs),
-            _batch_size(batch_size, len(model.y), bool(batch_norm)),
-            None if learning_rate is None else positive("learning_rate", learning_rate),
-            _schedule(schedule),
-            model.weight_decay,
-            _patience(patience) if share else None,
-            int(rng.integers(2**31)),
-            _single(precision),
-            update,
-        )
-        with progress_shown(progress) as show:
-            found, model, history, remark = _descended(model, theta, descent, checkpoint, show)
+        descent = _descent(model, chosen.name, asked, training, iteration, rng)
+        with progress_shown(iteration.progress) as show:
+            found, model, history, remark = _descended(model, theta, descent, training.checkpoint, show)
     else:
-        only_theirs = {
-            "checkpoint": checkpoint is not None,
-            "precision": precision is not None,
-            "batch_size": batch_size is not None,
-            "schedule": schedule != "constant",
-            "epochs": epochs != EPOCHS,
-        }
-        for name, given in only_theirs.items():
-            if given:
-                instead = "set max_iter= instead" if name == "epochs" else "leave it out"
-                raise ModelError(f"{name}: only first-order methods take it; with method={chosen.name!r} {instead}")
-        if update != "whole":
-            raise ModelError(f"update: {chosen.name} needs all gradients at once; leave update= out")
+        _refuse(training, chosen.name)
         model = model.with_state(model.population_state(theta)).penalised()
-        found = estimated(
-            model,
-            chosen.name,
-            start=theta,
-            tol=tol,
-            max_iter=max_iter,
-            damping=damping,
-            learning_rate=learning_rate,
-            progress=progress,
-        )
-        history, remark = [], ""
+        found, history, remark = estimated(model, replace(iteration, seed=None), theta), [], ""
     fit = NetworkFit(
         found,
         model,
@@ -256,15 +188,77 @@ def network(
         information="expected",
         cov="model",
         groups=None,
-        dispersion=dispersion_rule(dispersion, model.family),
+        dispersion=dispersion_rule(asked.dispersion, model.family),
         formula=formula if isinstance(formula, str) else None,
         source=data,
-        inputs=inputs_of(
-            weights_kind, weights=weights, offset=offset, trials=trials, weight_decay=weight_decay or None
-        ),
+        inputs=inputs_of(given | {"weight_decay": asked.weight_decay or None}),
     ).trained(history, remark)
     _warn_of(fit, first_order)
     return fit
+
+
+def _model(
+    prepared: ModelData, asked: Layers, training: Training, executor: Executor, rng: np.random.Generator
+) -> NetworkModel:
+    """The network, with some rows held out."""
+    order = rng.permutation(len(prepared.response.values))
+    if prepared.weights is not None:
+        order = order[prepared.weights[order] > 0]  # a row of weight 0 validates nothing
+    n, held = len(order), training.validation
+    n_held = min(max(1, round(held * n)), n - 1) if held and n > 1 else 0
+    parts = ("hidden", "activation", "batch_norm", "residual", "dropout")
+    structure = {name: getattr(asked, name) for name in parts}
+    model = NetworkModel.of(
+        prepared, asked.family, asked.weights_kind, executor, structure, np.sort(order[:n_held])
+    ).decaying(asked.weight_decay)
+    if asked.residual is not None and not any(layer.residual for layer in model.network.layers):
+        warn_user(
+            f"residual: no hidden layer of {asked.hidden} is as wide as the one before it, so none is connected "
+            "around; give two neighbours the same width",
+            UserWarning,
+        )
+    if model.network.n_params > MOST_PARAMS:
+        raise ModelError(
+            f"hidden: {asked.hidden} makes {model.network.n_params:.2g} weights; at most {MOST_PARAMS:.0g} are "
+            "trained. Give fewer units"
+        )
+    return model
+
+
+def _descent(
+    model: NetworkModel,
+    rule: str,
+    asked: Layers,
+    training: Training,
+    iteration: Iteration,
+    rng: np.random.Generator,
+) -> Descent:
+    """How a first-order method trains the network."""
+    if training.update == "layerwise" and asked.dropout:
+        raise ModelError("dropout: update='layerwise' has none; leave one of the two out")
+    return Descent(
+        rule,
+        training.epochs,
+        _batch_size(training.batch_size, len(model.y), asked.batch_norm),
+        iteration.learning_rate,
+        training.schedule,
+        model.weight_decay,
+        training.patience if training.validation else None,
+        int(rng.integers(2**31)),
+        training.precision != "double",
+        training.update,
+    )
+
+
+def _refuse(training: Training, method: str) -> None:
+    """Refuse what only first-order methods take."""
+    usual = Training()
+    for name in ("checkpoint", "precision", "batch_size", "schedule", "epochs"):
+        if getattr(training, name) != getattr(usual, name):
+            instead = "set max_iter= instead" if name == "epochs" else "leave it out"
+            raise ModelError(f"{name}: only first-order methods take it; with method={method!r} {instead}")
+    if training.update != "whole":
+        raise ModelError(f"update: {method} needs all gradients at once; leave update= out")
 
 
 def _descended(
@@ -383,48 +377,8 @@ def _description(model: NetworkModel, theta: np.ndarray, descent: Descent) -> di
     }
 
 
-def _hidden(hidden: Any) -> tuple[int, ...]:
-    units: tuple[Any, ...]
-    widths: Any = (hidden,) if isinstance(hidden, numbers.Integral) else hidden
-    try:
-        units = tuple(widths)
-    except TypeError:
-        units = (None,)
-    if not all(isinstance(u, numbers.Integral) and not isinstance(u, bool) and int(u) >= 1 for u in units):
-        raise ModelError(f"hidden: expected the units of each layer, whole numbers of 1 or more; got {hidden!r}")
-    return tuple(int(u) for u in units if u is not None)
-
-
-def _validation(validation: float | None, first_order: bool) -> float:
-    if validation is None:
-        return 0.1 if first_order else 0.0
-    return _share("validation", validation)
-
-
-def _share(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
-        raise ModelError(f"{name}: expected a share, 0 or more and less than 1; got {_shown(value)}")
-    return float(value)
-
-
-def _shown(value: Any) -> str:
-    """A value in one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _patience(patience: int | None) -> int | None:
-    if patience is None:
-        return None
-    if count("patience", patience) == 0:
-        raise ModelError("patience: expected 1 epoch or more, or None; got 0")
-    return int(patience)
-
-
 def _batch_size(batch_size: int | None, n: int, batch_norm: bool) -> int:
-    size = min(32, n) if batch_size is None else count("batch_size", batch_size)
-    if size < 1:
-        raise ModelError(f"batch_size: expected 1 row or more; got {batch_size}")
+    size = min(32, n) if batch_size is None else batch_size
     if size > n:
         raise DataError(
             f"batch_size: expected no more than the {n} rows to train on; got {size}. Lower batch_size= or validation="
@@ -435,19 +389,6 @@ def _batch_size(batch_size: int | None, n: int, batch_norm: bool) -> int:
             "or leave batch_norm= out"
         )
     return size
-
-
-def _schedule(schedule: Any) -> Any:
-    if not callable(schedule):
-        check_choice("schedule", schedule, SCHEDULES)
-    return schedule
-
-
-def _single(precision: str | None) -> bool:
-    if precision is None:
-        return True
-    check_choice("precision", precision, PRECISIONS)
-    return precision == "single"
 
 
 def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndarray:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from raphson.api.arguments import (
-    covariance_kind,
-    dispersion_rule,
-    estimated,
-    executor_of,
-    inputs_of,
-    positive,
-    warn_of,
-)
+from raphson.api.arguments import dispersion_rule, estimated, executor_of, inference_of, inputs_of, warn_of
 from raphson.api.by_group import fit_groups
 from raphson.api.robust_curves import robust_estimate
+from raphson.choices import (
+    Covariance,
+    Derivatives,
+    DispersionRule,
+    Information,
+    Loss,
+    MethodName,
+    Missing,
+    SmallSample,
+    WeightsKind,
+)
 from raphson.data.curves import names_of_curve
-from raphson.errors import ModelError, check_choice
+from raphson.errors import ModelError, one_line
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.many import Fits
-from raphson.fit.uncertainty import INFORMATION
-from raphson.model.base import check_weights_kind
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import (
     ReadCurve,
@@ -37,6 +39,7 @@ from raphson.model.curve.read import (
 )
 from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
+from raphson.options import Curve, Inference, Iteration
 
 
 def nls(
@@ -47,25 +50,25 @@ def nls(
     bounds: Any = None,
     fixed: Any = None,
     by: str | None = None,
-    method: str = "levenberg-marquardt",
-    loss: str = "squared",
+    method: MethodName = "levenberg-marquardt",
+    loss: Loss = "squared",
     scale: float | None = None,
-    derivatives: str = "exact",
+    derivatives: Derivatives = "exact",
     weights: Any = None,
-    weights_kind: str = "precision",
+    weights_kind: WeightsKind = "precision",
     sigma: Any = None,
     absolute_sigma: bool = False,
     penalty: Any = None,
-    information: str | None = None,
-    cov: str | None = None,
+    information: Information | None = None,
+    cov: Covariance | None = None,
     groups: Any = None,
-    small_sample: str | None = "full",
-    dispersion: str | float | None = None,
+    small_sample: SmallSample | None = "full",
+    dispersion: DispersionRule | float | None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
     learning_rate: float | None = None,
-    missing: str = "drop",
+    missing: Missing = "drop",
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
@@ -137,107 +140,88 @@ def nls(
     >>> fit.params.round(4).to_dict()
     {'top': 10.0612, 'rate': 0.4954}
     """
-    options_given = {name: value for name, value in locals().items() if name not in ("model", "data", "by")}
-    information = information or ("expected" if loss == "squared" else "observed")
-    check_choice("information", information, INFORMATION)
-    check_choice("derivatives", derivatives, ("exact", "finite"))
-    check_weights_kind(weights_kind)
+    given = locals()
+    asked, iteration = Curve.of(given), Iteration.of(given)
+    robust = asked.loss != "squared"
+    inference = inference_of(given, "observed" if robust else "expected", "HC0" if robust else None)
     resolve_method(method)
-    usual = "HC0" if loss != "squared" and groups is None else None
-    cov = covariance_kind(cov or usual, weights_kind, groups, small_sample)
     if sigma is not None and (weights is not None or weights_kind != "precision"):
         raise ModelError("sigma: it stands for weights=1/sigma**2, of the kind 'precision'; leave out one of the two")
-    if absolute_sigma:
+    if asked.absolute_sigma:
         if dispersion is not None:
             raise ModelError("absolute_sigma: it stands for dispersion=1; leave out one of the two")
-        dispersion = 1.0
-    extras = {"weights": weights, "sigma": sigma, "groups": groups, "missing": missing}
-    many = by is not None
-    if isinstance(model, str):
-        if derivatives == "finite":
-            raise ModelError("derivatives: an expression always has exact ones; leave derivatives= out")
-        read = read_curve(model, data, start, fixed, bounds, by=by, **extras)
-    elif callable(model):
-        if many:
-            raise ModelError("by: a function takes its data as (x, y); give y two dimensions, one curve in each row")
-        many = derivatives == "exact" and _has_rows_of_curves(model, data, start)
-        read = (read_curves if many else partial(read_function, derivatives=derivatives))(
-            model, data, start, fixed, **extras
-        )
-    else:
-        raise ModelError(
-            f"model: expected an expression such as 'y ~ b1*exp(-b2*x)' or a function f(params, x); got {model!r}"
-        )
-    iteration: dict[str, Any] = {
-        "tol": tol,
-        "max_iter": max_iter,
-        "damping": damping,
-        "learning_rate": learning_rate,
-        "progress": progress,
-    }
+        asked = replace(asked, dispersion=1.0)
+    read, many = _read(model, data, given, asked)
+    options = (asked.bounds, asked.fixed, asked.weights_kind, asked.penalty, executor_of(iteration), iteration.seed)
+    formula = model if isinstance(model, str) else None
     made = partial(
         _fit,
-        method=method,
-        iteration=iteration,
-        loss=loss,
-        scale=None if scale is None else positive("scale", scale),
-        information=information,
-        cov=cov,
-        dispersion=dispersion,
-        formula=model if isinstance(model, str) else None,
+        asked=asked,
+        iteration=replace(iteration, seed=None),
+        inference=inference,
+        formula=formula,
         source=data,
-        small_sample=small_sample,
-        refit=partial(_refitted, data, options_given) if isinstance(model, str) else None,
-        inputs=inputs_of(weights_kind, weights=weights, sigma=sigma, penalty=penalty, groups=groups),
+        inputs=inputs_of(given),
+        refit=None if formula is None else partial(_refitted, given),
     )
-    options = (bounds, fixed, weights_kind, penalty, executor_of(executor), seed)
     if many:
-        if loss != "squared" or cov != "model" or penalty is not None:
+        if robust or inference.cov != "model" or penalty is not None:
             raise ModelError(
                 "by: many curves are fitted by least squares without penalty, with model-based covariances"
             )
-        return fit_groups(read, options, made, method, iteration, information, dispersion)
+        return fit_groups(read, options, made, asked, iteration, inference)
     return made(nonlinear_model(read, *options), read)
 
 
+def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[ReadCurve, bool]:
+    """The curve with its data, and whether it stands for many curves, each with parameters of its own."""
+    extras = {name: given[name] for name in ("weights", "sigma", "groups", "missing")}
+    if isinstance(model, str):
+        if asked.derivatives == "finite":
+            raise ModelError("derivatives: an expression always has exact ones; leave derivatives= out")
+        read = read_curve(model, data, asked.start, asked.fixed, asked.bounds, by=asked.by, **extras)
+        return read, asked.by is not None
+    if not callable(model):
+        raise ModelError(
+            "model: expected an expression such as 'y ~ b1*exp(-b2*x)' or a function f(params, x); "
+            f"got {one_line(model)}"
+        )
+    if asked.by is not None:
+        raise ModelError("by: a function takes its data as (x, y); give y two dimensions, one curve in each row")
+    if asked.derivatives == "exact" and _has_rows_of_curves(model, data, asked.start):
+        return read_curves(model, data, asked.start, asked.fixed, **extras), True
+    return read_function(model, data, asked.start, asked.fixed, derivatives=asked.derivatives, **extras), False
+
+
 def _fit(
-    asked: NonlinearModel,
+    model: NonlinearModel,
     read: ReadCurve,
     *,
-    method: str,
-    iteration: dict[str, Any],
-    loss: str,
-    scale: float | None,
-    information: str,
-    cov: str,
-    dispersion: str | float | None,
+    asked: Curve,
+    iteration: Iteration,
+    inference: Inference,
     formula: str | None,
     source: Any,
-    small_sample: str | None,
     inputs: dict[str, Any],
     refit: Callable[..., Any] | None,
 ) -> Fit:
-    found = estimated(asked, method, start=None, **iteration)
-    if loss != "squared":
-        asked, found = robust_estimate(
-            asked,
-            found,
-            loss,
-            scale,
-            partial(estimated, method=method, start=None, **iteration),
-            partial(estimated, method=method, start=None, **_shortened(iteration)),
-        )
+    found = estimated(model, iteration)
+    if asked.loss != "squared":
+        most = TRIAL_STEPS if iteration.max_iter is None else min(iteration.max_iter, TRIAL_STEPS)
+        trial = replace(iteration, max_iter=most, progress=False)  # one start of many
+        climbs = (partial(estimated, iteration=one) for one in (iteration, trial))
+        model, found = robust_estimate(model, found, asked.loss, asked.scale, *climbs)
     fit = Fit(
         found,
-        asked,
-        method=resolve_method(method).name,
-        information=information,  # type: ignore[arg-type]
-        cov=cov,
+        model,
+        method=resolve_method(iteration.method).name,
+        information=inference.information,
+        cov=inference.cov,
         groups=read.data.groups,
-        dispersion=dispersion_rule(dispersion, asked.family),
+        dispersion=dispersion_rule(asked.dispersion, model.family),
         formula=formula,
         source=source,
-        small_sample=small_sample,
+        small_sample=inference.small_sample,
         inputs=inputs,
         refit=refit,
     )
@@ -245,20 +229,14 @@ def _fit(
     return fit
 
 
-def _refitted(data: Any, given: dict[str, Any], formula: str, **options: Any) -> Any:
+def _refitted(given: dict[str, Any], formula: str, **options: Any) -> Any:
     """Another curve for the same data: what was said of parameters that it lacks no longer applies."""
     names = names_of_curve(formula)
-    kept = dict(given)
+    kept = {name: value for name, value in given.items() if name not in ("model", "by")}
     for what in ("start", "fixed", "bounds"):
         if isinstance(kept[what], dict):
             kept[what] = {name: value for name, value in kept[what].items() if name in names} or None
-    return nls(formula, data, **kept | options)
-
-
-def _shortened(iteration: dict[str, Any]) -> dict[str, Any]:
-    """The iteration of one start of many."""
-    steps = iteration["max_iter"]
-    return {**iteration, "max_iter": TRIAL_STEPS if steps is None else min(steps, TRIAL_STEPS), "progress": False}
+    return nls(formula, **kept | options)
 
 
 def _has_rows_of_curves(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:

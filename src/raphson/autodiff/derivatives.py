@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from raphson.autodiff import finite
 from raphson.autodiff.sweeps import differentiating
 from raphson.autodiff.trace import flat, readable_errors, warn_of_single_precision
-from raphson.errors import DataError, ModelError
+from raphson.choices import Derivatives
+from raphson.errors import DataError, ModelError, check_choice
 from raphson.numeric import x64
 
 Function = Callable[..., Any]
 
 
-def gradient(f: Function, *, method: str = "exact") -> Function:
+def gradient(f: Function, *, method: Derivatives = "exact") -> Function:
     """Give the gradient ∇f of a function with one number as its result.
 
     Parameters
@@ -69,7 +70,7 @@ def gradient(f: Function, *, method: str = "exact") -> Function:
     return at
 
 
-def jacobian(f: Function, *, method: str = "exact") -> Function:
+def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
     """Give the Jacobian ∂f/∂x of a function with an array (or a structure of arrays) as its result.
 
     Parameters
@@ -130,7 +131,7 @@ def jacobian(f: Function, *, method: str = "exact") -> Function:
     return at
 
 
-def hessian(f: Function, *, method: str = "exact") -> Function:
+def hessian(f: Function, *, method: Derivatives = "exact") -> Function:
     """Give the Hessian ∂²f/∂x∂xᵀ of a function with one number as its result.
 
     Parameters
@@ -176,7 +177,7 @@ def hessian(f: Function, *, method: str = "exact") -> Function:
     return at
 
 
-def hvp(f: Function, *, method: str = "exact") -> Function:
+def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
     """Give the product of f's Hessian with a vector, H v, without the Hessian (if exact).
 
     Parameters
@@ -404,8 +405,7 @@ def name_of(f: Any) -> str:
 
 
 def _check(method: str) -> None:
-    if method not in ("exact", "finite"):
-        raise ModelError(f"method must be 'exact' or 'finite'; got {method!r}.")
+    check_choice("method", method, get_args(Derivatives))
 
 
 def _scalar(called: Function, name: str) -> Function:

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations_with_replacement
 from math import factorial, prod
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from raphson.autodiff.derivatives import Point, name_of
 from raphson.autodiff.sweeps import differentiating
 from raphson.autodiff.trace import readable_errors, warn_of_single_precision
-from raphson.errors import DataError, ModelError
+from raphson.choices import Derivatives
+from raphson.errors import DataError, ModelError, check_choice
 
 _LARGEST = 10_000_000
 
@@ -118,7 +119,7 @@ class TaylorExpansion:
         return "".join(terms)
 
 
-def taylor(f: Callable[..., Any], at: Any, order: int, *, method: str = "exact") -> TaylorExpansion:
+def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = "exact") -> TaylorExpansion:
     """Expand a function about a point.
 
     Parameters
@@ -157,10 +158,9 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: str = "exact")
     >>> round(float(expansion(0.1)), 9)
     1.105170833
     """
-    if method not in ("exact", "finite"):
-        raise ModelError(f"method must be 'exact' or 'finite'; got {method!r}.")
+    check_choice("method", method, get_args(Derivatives))
     if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 0:
-        raise ModelError(f"order must be a whole number, 0 or more; got {order!r}.")
+        raise ModelError(f"order: expected a whole number, 0 or more; got {order!r}")
     point = Point(f, at if isinstance(at, tuple) else (at,), name_of(f))
     if point.size ** int(order) > _LARGEST:
         raise ModelError(

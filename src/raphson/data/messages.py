@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import get_args
 
-from raphson.errors import DataError, MissingDataWarning, warn_user
+from raphson.choices import Missing
+from raphson.errors import DataError, MissingDataWarning, check_choice, warn_user
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:
@@ -70,11 +72,9 @@ def check_unicode(texts: Iterable[object], what: str) -> None:
             ) from None
 
 
-def check_missing(missing: object, choices: tuple[str, ...] = ("drop", "raise")) -> str:
+def check_missing(missing: object, choices: tuple[str, ...] = get_args(Missing)) -> None:
     """Check the argument ``missing=``."""
-    if missing not in choices:
-        raise DataError(f"missing= must be {' or '.join(repr(choice) for choice in choices)}; got {missing!r}")
-    return str(missing)
+    check_choice("missing", missing, choices)
 
 
 def warn_missing(message: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from raphson.choices import MissingInNew
 from raphson.data.coding import FactorInfo
 from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, check_states, constant_contrasts
@@ -21,7 +22,7 @@ from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
 from raphson.errors import DataError, RaphsonError
 
-_MISSING = ("drop", "raise", "nan")
+_MISSING = get_args(MissingInNew)
 
 
 class Schema:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from raphson.choices import BootstrapKind
 from raphson.errors import ConvergenceWarning, ModelError, RaphsonError, check_choice, warn_user
 from raphson.execute import Executor
 from raphson.fit.uncertainty import Uncertainty
@@ -34,7 +35,6 @@ from raphson.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("nonparametric", "parametric", "cluster")
 
 Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 """``simulate(rng, eta (K, n)) -> (n,)`` responses."""
@@ -224,7 +224,7 @@ def bootstrap(
     fit: Any, n: int = 1000, seed: int | None = None, kind: str = "nonparametric", simulate: Simulator | None = None
 ) -> Bootstrap:
     """Refit a fit's model to `n` resampled data sets; see :meth:`raphson.Fit.bootstrap`."""
-    check_choice("kind", kind, KINDS)
+    check_choice("kind", kind, get_args(BootstrapKind))
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n: expected a whole number of replicates, at least 1; got {n!r}")
     model: Model = fit._need_data("a bootstrap")

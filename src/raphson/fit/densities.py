@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from raphson.choices import Interval, Scale
 from raphson.data.columns import Columns
 from raphson.data.matrix import matvec
 from raphson.data.model_data import common_rows, take_rows
-from raphson.errors import ModelError
+from raphson.errors import ModelError, check_choice
 from raphson.inference import delta
 from raphson.inference.functions import Params
 from raphson.model.likelihood.distribution import Tabulated, quantiles
@@ -23,9 +24,6 @@ from raphson.numeric import x64
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("link", "response")
-INTERVALS = (None, "confidence", "prediction")
-
 
 def check_request(kind: str, interval: str | None) -> None:
     """Refuse what cannot be predicted.
@@ -34,10 +32,8 @@ def check_request(kind: str, interval: str | None) -> None:
     ------
     ModelError
     """
-    if kind not in KINDS:
-        raise ModelError(f"kind: expected 'link' or 'response'; got {kind!r}")
-    if interval not in INTERVALS:
-        raise ModelError(f"interval: expected None, 'confidence' or 'prediction'; got {interval!r}")
+    check_choice("kind", kind, get_args(Scale))
+    check_choice("interval", interval, (*get_args(Interval), None))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.choices import Covariance, Information, SmallSample
 from raphson.data.extras import label_array, label_codes, renumber
 from raphson.data.formula import updated
 from raphson.errors import DataError, ModelError, check_choice, visible
@@ -21,11 +22,12 @@ from raphson.fit.means import MeanPredictor
 from raphson.fit.rows import Diagnosing
 from raphson.fit.state import kept_labels
 from raphson.fit.terms import Terms
-from raphson.fit.uncertainty import COVARIANCES, INFORMATION, Information, Uncertainty, check_small_sample
+from raphson.fit.uncertainty import COVARIANCES, INFORMATION, Uncertainty
 from raphson.inference import certificate, intervals
 from raphson.inference.hypotheses import Test
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
+from raphson.options import Inference
 from raphson.status import Status
 
 if TYPE_CHECKING:
@@ -63,13 +65,13 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         *,
         method: str,
         information: Information,
-        cov: str,
+        cov: Covariance,
         groups: np.ndarray | None,
         dispersion: str | float,
         formula: str | None,
         source: Any = None,
         refit: Callable[..., Fit] | None = None,
-        small_sample: str | None = "full",
+        small_sample: SmallSample | None = "full",
         inputs: Mapping[str, Any] | None = None,
     ) -> None:
         self._estimate = found
@@ -80,8 +82,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         self._refit = refit
         self.method = method
         self.information_kind: Information = information
-        self.cov_kind = cov
-        self.small_sample = small_sample
+        self.cov_kind: Covariance = cov
+        self.small_sample: SmallSample | None = small_sample
         self.inputs: dict[str, Any] = dict(inputs or {})
         self.formula = formula
         self.status: Status = found.status
@@ -339,7 +341,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """What a summary is headed by: the formula, or what stands for it."""
         return visible(self.formula, keep="\n") if self.formula else "y and X as arrays"
 
-    def robust(self, cov: str = "HC0", groups: Any = None, small_sample: str | None = "full") -> Fit:
+    def robust(self, cov: Covariance = "HC0", groups: Any = None, small_sample: SmallSample | None = "full") -> Fit:
         """The same fit with another covariance.
 
         Parameters
@@ -350,7 +352,8 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
             "clusters", G/(G − 1) alone, as R's ``vcovCL`` has it for a GLM; or None for no factor.
         """
         self._need_data("a robust covariance")
-        check_small_sample(small_sample, cov)
+        asked = self._groups if groups is None else groups
+        Inference(cov=cov, groups=asked, small_sample=small_sample).completed(self.information_kind)
         check_choice("cov", cov, COVARIANCES)
         codes = None
         if groups is not None:
@@ -369,8 +372,6 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
                     "cov='cluster' and groups=, which leaves them out"
                 )
             codes = renumber(numbered, None)
-        elif cov == "cluster" and self._groups is None:
-            raise ModelError("groups: cov='cluster' needs groups=, the cluster of each row")
         other = object.__new__(type(self))
         worked_out = {name for one in type(self).__mro__ for name, made in vars(one).items() if _is_cached(made)}
         other.__dict__.update({k: v for k, v in self.__dict__.items() if k in OF_THE_ROWS or k not in worked_out})

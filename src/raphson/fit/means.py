@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from raphson.choices import Interval, Scale
 from raphson.data.blocks import Block, make_blocks
 from raphson.data.matrix import matvec
-from raphson.errors import ModelError
+from raphson.errors import ModelError, check_choice
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
 from raphson.model.glm.separation import FAR
@@ -17,9 +18,6 @@ from raphson.model.predictor import LinearPredictor, Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
-
-KINDS = ("response", "link")
-INTERVALS = (None, "confidence", "prediction")
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,8 @@ class MeanPredictor:
         """See :meth:`raphson.fit.fit.Fit.predict`; X (n, p) is the design of the rows, `labels` their index."""
         import pandas as pd
 
-        if kind not in KINDS:
-            raise ModelError(f"kind: expected 'response' or 'link'; got {kind!r}")
-        if interval not in INTERVALS:
-            raise ModelError(f"interval: expected None, 'confidence' or 'prediction'; got {interval!r}")
+        check_choice("kind", kind, get_args(Scale))
+        check_choice("interval", interval, (*get_args(Interval), None))
         reach = intervals.quantile(level, self.df)
         moves = self._moves(X)
         blocks = self._blocks(X, offset, moves)

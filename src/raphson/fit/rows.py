@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from raphson.errors import ModelError
+from raphson.choices import ResidualKind
+from raphson.errors import ModelError, check_choice
 from raphson.fit.state import State
 from raphson.fit.uncertainty import per_copy
 from raphson.inference import influence, residuals
@@ -29,7 +30,7 @@ class Diagnosing(State):
         self._need_data("fitted values")
         return self._by_row(self._rows.mean)
 
-    def residuals(self, kind: str = "deviance", seed: int = 0) -> pd.Series:
+    def residuals(self, kind: ResidualKind = "deviance", seed: int = 0) -> pd.Series:
         """Residuals by the index of the data.
 
         Parameters
@@ -40,6 +41,7 @@ class Diagnosing(State):
         model, rows = self._need_data("residuals"), self._rows
         if self.family.predictor_labels is not None:
             raise ModelError("residuals: a multinomial response has no single residual; compare fittedvalues")
+        check_choice("kind", kind, get_args(ResidualKind))
         y, mean, w = model.y, rows.mean[0], model.row_weight
         if kind == "deviance":
             values = residuals.deviance(y, mean, self.family.unit_deviance(y, mean, rows.value), w)
@@ -49,12 +51,9 @@ class Diagnosing(State):
             values = residuals.response(y, mean)
         elif kind == "working":
             values = residuals.working(y, mean, rows.slope[0, 0])
-        elif kind == "quantile":
+        else:
             scale = self.dispersion if model.size is not None else self.dispersion / np.where(w > 0, w, 1.0)
             values = residuals.randomised_quantile(self.family.log_tails(y, mean, scale, model.size), seed)
-        else:
-            known = "deviance, pearson, response, working, quantile"
-            raise ModelError(f"kind: expected one of {known}; got {kind!r}")
         return self._by_row(values[None])
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.choices import Covariance, SmallSample
 from raphson.data.watching import told
 from raphson.errors import DataError, ModelError
 from raphson.fit.uncertainty import Information, Uncertainty
@@ -47,8 +48,8 @@ class State:
     family: Any
     status: Status
     information_kind: Information
-    cov_kind: str
-    small_sample: str | None
+    cov_kind: Covariance
+    small_sample: SmallSample | None
     inputs: dict[str, Any]
     formula: str | None
     method: str

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 
+from raphson.choices import Covariance, Information
 from raphson.errors import ModelError
 from raphson.inference import covariance
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.estimate import Estimate
 from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise, on_plane
 
-Information = Literal["expected", "observed", "opg"]
-INFORMATION: tuple[Information, ...] = ("expected", "observed", "opg")
-COVARIANCES = ("model", *covariance.ROBUST_KINDS, "jackknife")
+INFORMATION: tuple[Information, ...] = get_args(Information)
+COVARIANCES: tuple[str, ...] = get_args(Covariance)
 
 
 @dataclass(frozen=True)
@@ -194,21 +194,6 @@ class Uncertainty:
         errors = np.sqrt(np.maximum(np.diagonal(V)[self.n :], 0.0))
         face = self.estimate.result.face
         return errors if face is None else np.where(face.affected[self.n :], np.nan, errors)
-
-
-def check_small_sample(small_sample: Any, cov: str) -> None:
-    """Refuse a factor that is not known, or has no clusters to count.
-
-    Raises
-    ------
-    ModelError
-    """
-    if small_sample not in covariance.SMALL_SAMPLE:
-        raise ModelError(f"small_sample: expected 'full', 'clusters' or None; got {small_sample!r}")
-    if small_sample != "full" and cov != "cluster":
-        raise ModelError(
-            f"small_sample: it is the factor of cov='cluster', and cov={cov!r} has its own: HC0 none, HC1 n/(n - p)"
-        )
 
 
 def per_copy(values: np.ndarray, copies: np.ndarray | None) -> np.ndarray:

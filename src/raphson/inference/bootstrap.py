@@ -6,13 +6,14 @@ Introduction to the Bootstrap, chapters 13 and 14.
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 from scipy import special
 
-from raphson.errors import ModelError
+from raphson.choices import BootstrapInterval
+from raphson.errors import ModelError, check_choice
 from raphson.inference.intervals import check_level
-
-KINDS = ("percentile", "basic", "bca", "studentised")
 
 
 def intervals(
@@ -49,8 +50,7 @@ def intervals(
     [[-2.0, 2.0]]
     """
     check_level(level)
-    if kind not in KINDS:
-        raise ModelError(f"kind: expected one of {', '.join(KINDS)}; got {kind!r}")
+    check_choice("kind", kind, get_args(BootstrapInterval))
     alpha = 0.5 * (1.0 - level)
     if len(replicates) < 2:
         return np.full((len(estimate), 2), np.nan)

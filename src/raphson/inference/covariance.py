@@ -13,17 +13,19 @@ rows were there. The information behind the factor holds both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
-from raphson.errors import DataError, ModelError
+from raphson.choices import RobustCovariance, SmallSample
+from raphson.errors import DataError, ModelError, check_choice
 from raphson.inference.influence import correct_for_leverage
 from raphson.inference.whitening import InformationFactor, Matrix, dense_rows, slices, split_columns, whitened, whitener
 
-SMALL_SAMPLE = ("full", "clusters", None)
+SMALL_SAMPLE = (*get_args(SmallSample), None)
 """Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), G/(G−1) alone, or none."""
 
-ROBUST_KINDS = ("HC0", "HC1", "HC2", "HC3", "cluster")
+ROBUST_KINDS = get_args(RobustCovariance)
 
 
 def model_covariance(
@@ -246,8 +248,7 @@ def robust_covariance(
     >>> float(robust_covariance(One(), [np.ones((3, 1))], (y - 2.0)[None])[0, 0].round(6))
     0.222222
     """
-    if kind not in ROBUST_KINDS:
-        raise ModelError(f"cov must be 'model' or one of {', '.join(ROBUST_KINDS)}; got {kind!r}.")
+    check_choice("cov", kind, ROBUST_KINDS)
     scores = np.asarray(scores, dtype=float)
     n = float(scores.shape[1] if frequency is None else frequency.sum())
     p = int(np.sum(factor.kept)) if n_params is None else n_params

@@ -5,12 +5,13 @@ r"""Quantiles, p-values and Wald intervals of the normal and Student's t, from `
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy import special
 
-from raphson.errors import ModelError, one_line, warn_user
+from raphson.choices import IntervalKind
+from raphson.errors import ModelError, check_choice, one_line, warn_user
 
 
 def check_level(level: Any) -> float:
@@ -148,8 +149,7 @@ def conf_int(
     >>> conf_int(np.array([1.0]), np.array([0.5])).round(4).tolist()
     [[0.02, 1.98]]
     """
-    if kind != "wald":
-        raise ModelError(f"kind must be 'wald' or 'profile'; got {kind!r}.")
+    check_choice("kind", kind, get_args(IntervalKind))
     reach = quantile(level, df) * np.asarray(bse, dtype=float)
     with np.errstate(invalid="ignore"):
         return np.column_stack([params - reach, params + reach])

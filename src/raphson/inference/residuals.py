@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-KINDS = ("deviance", "pearson", "response", "working", "quantile")
-
 
 def response(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """y - μ."""

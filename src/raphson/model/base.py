@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, get_args
 
 import numpy as np
 
+from raphson.choices import WeightsKind
 from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.errors import check_choice
@@ -27,8 +28,6 @@ from raphson.model.spread import Spread
 
 Sampler = Callable[[np.random.Generator, int], np.ndarray]
 """``(rng, count) -> (count, n)`` responses."""
-
-WEIGHTS_KINDS = ("precision", "frequency", "sampling")
 
 
 @dataclass(frozen=True)
@@ -480,4 +479,4 @@ class Model:
 
 def check_weights_kind(kind: str) -> None:
     """Refuse a kind of weights that is none."""
-    check_choice("weights_kind", kind, WEIGHTS_KINDS)
+    check_choice("weights_kind", kind, get_args(WeightsKind))

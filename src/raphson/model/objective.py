@@ -14,14 +14,15 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy.linalg.lapack import dgeqrf  # type: ignore[attr-defined]
 
+from raphson.choices import Information
 from raphson.model.walls import Edges, Walls
 
-Kind = Literal["observed", "expected", "opg"]
+Kind = Information
 
 Bounds = tuple[np.ndarray, np.ndarray]
 """(lower, upper), each (p,)."""

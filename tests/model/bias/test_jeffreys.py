@@ -150,7 +150,7 @@ def test_penalised_likelihood_ratios_and_profiles():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"bias": "firths"}, "bias: expected None, 'firth' or 'jeffreys'; got 'firths'"),
+        ({"bias": "firths"}, "bias: expected one of firth, jeffreys or None; got 'firths'"),
         ({"bias": "jeffreys", "family": "gaussian"}, "gaussian family has another parameter"),
         ({"bias": "firth", "family": "negative_binomial"}, "negative_binomial family has another parameter"),
         ({"bias": "firth", "family": "quasipoisson"}, "has no likelihood"),

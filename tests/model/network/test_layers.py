@@ -92,7 +92,7 @@ def test_parameters_pack_and_unpack_and_have_a_name_each():
     ("options", "message"),
     [
         ({"activation": "swish"}, "activation: expected one of relu, tanh"),
-        ({"residual": "dense"}, "residual: expected None, 'additive' or 'stacked'"),
+        ({"residual": "dense"}, "residual: expected one of additive, stacked or None"),
     ],
 )
 def test_unknown_parts_are_refused(options, message):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from raphson.errors import ModelError
+from raphson.choices import Bias
+from raphson.errors import ModelError, check_choice
 from raphson.model.bias.adjusted_scores import AdjustedScores
 from raphson.model.bias.jeffreys import JeffreysPenalised
 from raphson.model.bias.objective import Biased
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Kind
 
-BIAS = (None, "firth", "jeffreys")
+BIAS = (*get_args(Bias), None)
 
 
 def check_bias(bias: Any, family: Any, penalty: Any) -> None:
@@ -21,8 +22,7 @@ def check_bias(bias: Any, family: Any, penalty: Any) -> None:
     ------
     ModelError
     """
-    if bias not in BIAS:
-        raise ModelError(f"bias: expected None, 'firth' or 'jeffreys'; got {bias!r}")
+    check_choice("bias", bias, BIAS)
     if bias is None:
         return
     if family.quasi or family.auxiliary or (bias == "jeffreys" and not family.dispersion_fixed):

@@ -15,7 +15,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.errors import ModelError
+from raphson.errors import check_choice
 from raphson.model.families.base import Array, Family, Rows, parameter, register
 from raphson.model.families.links import Link
 
@@ -129,8 +129,7 @@ def resolve_loss(loss: str, scale: float) -> Robust:
     ModelError
         If there is none of that name.
     """
-    if loss not in LOSSES:
-        raise ModelError(f"loss: expected 'squared', {', '.join(map(repr, LOSSES))}; got {loss!r}")
+    check_choice("loss", loss, tuple(LOSSES))
     return LOSSES[loss](None, scale)  # type: ignore[call-arg]
 
 

@@ -27,15 +27,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import prod, sqrt
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from raphson.errors import ModelError
+from raphson.choices import Activation, Shortcut
+from raphson.errors import ModelError, check_choice
 from raphson.model.parameters import element_names
 
-ACTIVATIONS = ("relu", "tanh", "sigmoid", "softplus", "identity")
-RESIDUALS = (None, "additive", "stacked")
+ACTIVATIONS, RESIDUALS = get_args(Activation), (*get_args(Shortcut), None)
 
 NORM_EPSILON = 1e-5
 """ε of batch norm: a unit that never varies is not divided by zero."""
@@ -228,10 +228,8 @@ class Network:
         >>> [(layer.inputs, layer.outputs, layer.width) for layer in network.layers]
         [(3, 8, 8), (8, 8, 16), (16, 1, 1)]
         """
-        if activation not in ACTIVATIONS:
-            raise ModelError(f"activation: expected one of {', '.join(ACTIVATIONS)}; got {activation!r}")
-        if residual not in RESIDUALS:
-            raise ModelError(f"residual: expected None, 'additive' or 'stacked'; got {residual!r}")
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("residual", residual, RESIDUALS)
         layers: list[Layer] = []
         width, stream, stacked = inputs, inputs, False
         around = sum(a == b for a, b in zip((inputs, *hidden), hidden, strict=False))

@@ -38,8 +38,6 @@ RATES = {"sgd": 0.05, "momentum": 0.01, "rmsprop": 1e-3, "adam": 1e-3}
 ADAPTIVE = ("rmsprop", "adam")
 """Those whose M is √ of the running mean of the squared gradient, a diagonal of the outer product; else M is I."""
 
-SCHEDULES = ("constant", "cosine", "exponential", "warmup")
-
 BLOWN_UP = 1e3
 """A loss this many times that of a constant model, which is about 1, has diverged."""
 
@@ -160,7 +158,7 @@ class Descent:
     epochs : readings of the data.
     batch_size : rows of a step.
     learning_rate : α; None for the rule's own.
-    schedule : one of SCHEDULES, or a function from the number of a step to the factor of α.
+    schedule : a word of :data:`raphson.choices.Schedule`, or a function from the number of a step to the factor of α.
     weight_decay : λ: each step also takes α λ W off the weights W (Loshchilov and Hutter 2019, algorithm 2).
     patience : epochs without a better validation loss before training stops; None for no early stopping.
     seed : of the shuffling and the dropout.
