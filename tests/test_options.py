@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import get_args
 
 import numpy as np
@@ -26,6 +27,25 @@ def test_a_doors_signature_is_that_of_its_records(door) -> None:
     signature = inspect.signature(door).parameters
     found = {name: one.default for name, one in signature.items() if name not in THEIRS}
     assert found == {one.name: one.default for one in keywords(DOORS[door])}
+
+
+def documented(door) -> dict[str, str]:
+    """What the docstring says of each parameter, on one line."""
+    section = door.__doc__.partition("Parameters\n    ----------\n")[2].partition("\n\n")[0]
+    found: dict[str, str] = {}
+    for names, text in re.findall(r"^    (\w[\w, ]*) : (.*(?:\n        .*)*)", section, re.M):
+        found |= dict.fromkeys(names.split(", "), " ".join(text.replace("``", "").replace("−", "-").split()))
+    return found
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_a_docstring_says_of_each_keyword_what_its_record_says(door) -> None:
+    told = documented(door)
+    assert set(told) == set(inspect.signature(door).parameters)
+    for keyword in keywords(DOORS[door]):
+        text = told[keyword.name]
+        if not text.startswith(("as for :func:`raphson.glm`", "accepted for symmetry", "of a second-order method")):
+            assert text.startswith(keyword.option.help), keyword.name
 
 
 def test_compare_takes_the_defaults_of_any_iteration() -> None:

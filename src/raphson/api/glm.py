@@ -81,35 +81,39 @@ def glm(
         or Arrow file; a list of Parquet files, a folder or a pyarrow.dataset of them. Parquet data of more than 256 MB
         are streamed (:func:`raphson.stream`). With arrays the design matrix X (n, p), used as given: no intercept is
         added.
-    family : a name or an object such as ``rp.families.Gamma(link="log")``.
-    method : "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or "gradient-descent"; or a first-order
-        method that reads batches of 32 rows: "sgd", "momentum", "rmsprop", "adam".
-    names : column names of X.
-    trials : group sizes of binomial counts: a column name, an array (n,) or a number for all rows; the response then
-        counts successes.
+    family : distribution of the response: a name, or an object such as ``rp.families.Gamma(link="log")``.
+    method : how each step is found: "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or
+        "gradient-descent"; or a first-order method that reads batches of 32 rows: "sgd", "momentum", "rmsprop", "adam".
+    names : names of the columns of X.
+    trials : group sizes of a binomial response, which then counts successes: a column name, an array (n,) or a number
+        for all rows.
     offset : added to the linear predictor: a column name, an expression or an array (n,).
-    weights : column name or array (n,), not negative.
-    weights_kind : "precision" (Var = φ V(μ)/w), "frequency" (w copies of the row) or "sampling" (pseudo-likelihood).
-    penalty : ridge P: a number (spares the intercept), a vector (p,) or a matrix (p, p).
-    bias : "firth" makes up for the bias of order 1/n by adjusted scores, which leaves the estimates finite under
-        separation (Firth 1993; Kosmidis and Firth 2009); with a dispersion, for the coefficients, φ being Pearson's.
+    weights : weight of each row, 0 or more: a column name or an array (n,).
+    weights_kind : what a weight stands for: "precision" (Var = φ V(μ)/w), "frequency" (w copies of the row) or
+        "sampling" (pseudo-likelihood).
+    penalty : ridge penalty P: a number (spares the intercept), a vector (p,) or a matrix (p, p).
+    bias : reduction of the estimates' bias, which keeps them finite under separation. "firth" makes up for the bias of
+        order 1/n by adjusted scores (Firth 1993; Kosmidis and Firth 2009); with a dispersion, for the coefficients, φ
+        being Pearson's.
         "jeffreys" maximises ℓ(θ) + ½ log det I(θ), for families without a dispersion. For canonical links the two are
         one; for others adjusted scores are the gradient of nothing, so that Wald tests and intervals are all there is.
-    information : which Fisher information the covariance uses: "expected", "observed" or "opg".
-    cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
+    information : Fisher information that the covariance uses: "expected" (default), "observed" or "opg".
+    cov : covariance of the estimates: "model" (default; "HC0" with sampling weights), "HC0" to "HC3", "cluster", or
+        "jackknife" (infinitesimal).
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
-    small_sample : the factor of ``cov="cluster"`` with G clusters: "full" (default), G/(G − 1) · (n − 1)/(n − p);
-        "clusters", G/(G − 1) alone; or None.
-    dispersion : "pearson" (default), "deviance", "ml" or a number; families with φ = 1 take none.
-    start : (p,) where to begin.
+    small_sample : factor of ``cov="cluster"`` with G clusters: "full", G/(G − 1) * (n − 1)/(n − p), or "clusters",
+        G/(G − 1) alone; None for none.
+    dispersion : how the dispersion is found: "pearson" (default), "deviance", "ml" or a number; families with φ = 1
+        take none.
+    start : where the iteration begins, (p,).
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
     max_iter : steps allowed; of a method that reads batches, readings of the data.
-    damping : τ of the first step, a tenth after each accepted one; the maximum stays where it is.
+    damping : damping of the first step, a tenth of it after each accepted one: τ, which leaves the maximum where it is.
     learning_rate : first trial step size α.
-    missing : "drop" (counted and reported) or "raise".
-    seed : of the methods that read the rows in random order; 0 if not given.
-    progress : True shows a line on a terminal for work longer than a second; a function is called with each step's
-        iteration and distance as keywords.
+    missing : what becomes of rows with missing values: "drop" (counted and reported) or "raise".
+    seed : seed of what is random in the fit: the order in which some methods read the rows; 0 if not given.
+    progress : whether to show how far the fit has come, on a terminal and if it takes longer than a second; a function
+        is called with each step's iteration and distance as keywords.
     executor : where sums over blocks run; ``rp.execute.threads()`` by default.
 
     Returns

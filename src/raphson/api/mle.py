@@ -79,35 +79,27 @@ def mle(
         general form the data stand here.
     data : data frame (pandas, polars, Arrow), dict of columns, or the path of a CSV, TSV, Parquet or Arrow file; in
         the general form a dict may also hold matrices (n, d), each row of which ``row.name`` gives.
-    start : general form: the parameters, with starting values. Density form: a number for each coefficient; by
-        default they are looked for.
+    start : where the iteration begins. General form: the parameters, with starting values. Density form: a number for
+        each coefficient; by default they are looked for.
     columns : what the density's keywords stand for where they are not columns themselves: a column's name, an
         expression, as in ``{"event": "status == 2"}``, or a number for all rows, as in ``{"lower": 0.5}``.
-    derivatives : "exact" (automatic differentiation), or "finite" for a function that JAX cannot trace: by differences
-        of the log-likelihood itself, with plain numbers and arrays.
-    method : "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or "gradient-descent".
-    weights : column name or array (n,), not negative; a weight multiplies its row's log-likelihood.
-    weights_kind : "precision" (nobs counts the rows), "frequency" (w copies of the row) or "sampling".
-    penalty : ridge P: a number (spares the intercepts), a vector (p,) or a matrix (p, p).
-    bias : "jeffreys" adds ½ log det I(θ) to the log-likelihood, Jeffreys' penalty: finite estimates under separation,
-        and of a canonical parameter less bias: there it is Firth's (1993), and "firth" is taken for it. I is the
-        expected information where the density tells it; for loglik(params, row) and for censored responses it is the
-        observed one, the same for a canonical link.
-    information : which Fisher information the covariance uses: "observed" (default), "expected" or "opg".
-    cov : "model" (default; "HC0" with sampling weights), "HC0" to "HC3", or "cluster".
-    groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
-    small_sample : the factor of ``cov="cluster"`` with G clusters: "full" (default), G/(G − 1) · (n − 1)/(n − p);
-        "clusters", G/(G − 1) alone; or None.
-    tol : distance to the maximum, in standard errors, at which one last full step is taken.
-    max_iter : steps allowed.
-    damping : τ of the first step, a tenth after each accepted one; the maximum stays where it is.
-    learning_rate : first trial step size α.
-    missing : "drop" (counted and reported) or "raise"; of the columns that are used. Infinity is missing in the
-        covariates of a formula only; elsewhere the function is given it.
+    derivatives : how derivatives are found: "exact" (automatic differentiation), or "finite" for a function that JAX
+        cannot trace: by differences of the log-likelihood itself, with plain numbers and arrays.
+    method : how each step is found: "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or
+        "gradient-descent".
+    weights : weight of each row, 0 or more: a column name or an array (n,). It multiplies the row's log-likelihood.
+    weights_kind : what a weight stands for: "precision" (nobs counts the rows), "frequency" (w copies of the row) or
+        "sampling".
+    penalty : ridge penalty P: a number (spares the intercepts), a vector (p,) or a matrix (p, p).
+    bias : Jeffreys' penalty: "jeffreys" adds ½ log det I(θ) to the log-likelihood, for finite estimates under
+        separation, and of a canonical parameter less bias: there it is Firth's (1993), and "firth" is taken for it. I
+        is the expected information where the density tells it; for loglik(params, row) and for censored responses it is
+        the observed one, the same for a canonical link.
+    missing : what becomes of rows with missing values, in the columns that are used: "drop" (counted and reported) or
+        "raise". Infinity is missing in the covariates of a formula only; elsewhere the function is given it.
     seed : accepted for symmetry with random methods; nothing here is random.
-    progress : True shows a line on a terminal for work longer than a second; a function is called with each step's
-        iteration and distance as keywords.
-    executor : where sums over blocks run; ``rp.execute.threads()`` by default.
+    information, cov, groups, small_sample, tol, max_iter, damping, learning_rate, progress, executor : as for
+        :func:`raphson.glm`; but the covariance uses the "observed" information by default.
 
     Returns
     -------

@@ -106,37 +106,41 @@ def network(
     formula : a formula such as ``"y ~ ."`` (categorical columns are coded), or the response as an array (n,).
     data : with a formula a data frame, a dict of columns or a path; with arrays the inputs X (n, d).
     hidden : units of each hidden layer; ``()`` for none.
-    family : a name or an object, as for :func:`raphson.glm`.
-    activation : "relu", "tanh", "sigmoid", "softplus" or "identity".
+    family : distribution of the response, as for :func:`raphson.glm`.
+    activation : what each hidden unit does to its input: "relu", "tanh", "sigmoid", "softplus" or "identity".
     batch_norm : whether each hidden layer normalises its units over the batch (Ioffe and Szegedy 2015).
-    residual : None, "additive" (x⁺ = x + μ) or "stacked" (x⁺ = [μ; x − μ]), around each hidden layer as wide as the
-        one before; see :mod:`raphson.model.network.layers`.
-    dropout : share of the hidden units that each training step leaves out.
-    method : "sgd", "momentum", "rmsprop" or "adam"; or a second-order method such as "levenberg-marquardt",
-        "gauss-newton" or "newton-cg", which reads all rows, with batch norm frozen and without dropout.
-    learning_rate : α; by default 0.05 for sgd, 0.01 for momentum, 0.001 for rmsprop and adam.
-    schedule : what becomes of α over the training: "constant", "cosine" (to 0), "exponential" (to a thousandth),
-        "warmup" (up over the first twentieth, then cosine), or a function from the number of the step to a factor.
+    residual : what goes around a hidden layer as wide as the one before: None, "additive" (x⁺ = x + μ) or "stacked"
+        (x⁺ = [μ; x − μ]); see :mod:`raphson.model.network.layers`.
+    dropout : share of the hidden units that a training step leaves out.
+    method : how each step is found: "sgd", "momentum", "rmsprop" or "adam" (default); or a second-order method such as
+        "levenberg-marquardt", "gauss-newton" or "newton-cg", which reads all rows, with batch norm frozen and without
+        dropout.
+    learning_rate : first trial step size α, of first-order methods the size of each step: by default 0.05 for sgd, 0.01
+        for momentum, 0.001 for rmsprop and adam.
+    schedule : what becomes of the learning rate over the training: "constant", "cosine" (to 0), "exponential" (to a
+        thousandth), "warmup" (up over the first twentieth, then cosine), or a function from the number of the step to a
+        factor.
     batch_size : rows of a step; 32, or all where there are fewer.
     epochs : readings of the data; of a first-order method, as are batches and schedules.
     validation : share of the rows held out; the weights of the lowest loss on them are kept. By default 0.1 for a
         first-order method, else 0: none.
-    patience : epochs without a lower validation loss after which training stops; None for no early stopping.
-    weight_decay : λ of ½ λ |W|², added to the loss; decoupled from the gradient in first-order methods (Loshchilov
-        and Hutter 2019). Biases are spared.
-    seed : of the initial weights, the rows held out, the shuffling and the dropout; None for another each time.
-    update : "whole", or "layerwise": each layer is updated as its gradient arrives in the reverse sweep, so that one
-        layer's gradient is held at a time. The weights are the same; it is slower, and for networks whose
-        gradients fill the memory.
+    patience : epochs without a lower validation loss after which to stop; None for no early stopping.
+    weight_decay : factor of half the squared weights, added to the loss: λ of ½ λ |W|², decoupled from the gradient in
+        first-order methods (Loshchilov and Hutter 2019). Biases are spared.
+    seed : seed of what is random in the fit: the initial weights, the rows held out, the shuffling and the dropout;
+        None for another each time.
+    update : what a step updates at once: "whole", or "layerwise", where each layer is updated as its gradient arrives
+        in the reverse sweep, so that one layer's gradient is held at a time. The weights are the same; it is slower,
+        and for networks whose gradients fill the memory.
     precision : in which batches are computed: "single" (the default: twice as fast, and batches are noisier than
         its rounding) or "double". Inputs are standardised, losses validated and results reported in double precision.
-    checkpoint : a file that saves the training after every epoch; the same call goes on from it.
+    checkpoint : file that saves the training after every epoch; the same call goes on from it.
     names, trials, offset, weights, weights_kind, missing, executor : as for :func:`raphson.glm`.
-    dispersion : a number, or by default found on the rows held out, or from the residuals.
-    start : (p,) initial weights, in the order of ``fit.params``.
+    dispersion : how the dispersion is found: a number, or by default on the rows held out, or from the residuals.
+    start : initial weights (p,), in the order of ``fit.params``.
     tol, max_iter, damping : of a second-order method, as for :func:`raphson.glm`.
-    progress : True shows a line on a terminal for work longer than a second; a function is called with each epoch's
-        iteration and loss as keywords.
+    progress : whether to show how far the fit has come, as for :func:`raphson.glm`; a function is called with each
+        epoch's iteration and loss as keywords.
 
     Returns
     -------

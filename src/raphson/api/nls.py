@@ -89,35 +89,33 @@ def nls(
     data : with an expression a data frame, a dict of columns, or the path of a file; with a function the pair (x, y),
         x being whatever the function takes. A y of two dimensions is a vector-valued response if f returns that
         shape, and one curve in each row if f returns the shape of one.
-    start : starting values by name, numbers or arrays (with a function also one array). Those of conditionally
-        linear parameters may be left out; the others that have none are looked for, as `message` says.
-    bounds : (lower, upper) by name, None for no bound.
+    start : starting values by name; the others are looked for, as `message` says. Numbers or arrays (with a function
+        also one array); conditionally linear parameters need none.
+    bounds : lower and upper bounds by name, None for no bound.
     fixed : values by name of parameters that are not estimated.
-    by : column whose values tell independent curves apart: all are fitted in one compiled call.
-    method : "levenberg-marquardt" (default: a trust region, whose last steps are pure Gauss-Newton), "gauss-newton",
-        "modified-gauss-newton" (backtracking), "newton" (full Hessian) or any other of :func:`raphson.glm`.
-    loss : "squared", "huber", "cauchy" or "tukey", by iteratively reweighted least squares from the least squares fit,
-        from `start` and from a search that outliers do not decide; the highest maximum is kept.
-    scale : of a robust loss; by default the residuals' median absolute value over 0.6745, estimated with the curve.
-    derivatives : "exact" (autodiff) or "finite", for a function that JAX cannot trace.
-    weights : column name or array (n,), not negative.
-    weights_kind : "precision" (Var = φ/w), "frequency" (w copies of the row) or "sampling".
-    sigma : column name, expression, array (n,) or number: standard deviations of the responses, as
-        ``scipy.optimize.curve_fit`` has them. The same as ``weights=1/sigma**2``.
-    absolute_sigma : whether sigma are the standard deviations themselves, and not only in proportion to them. The same
-        as ``dispersion=1``.
-    penalty : ridge P: a number, a vector (p,) or a matrix (p, p).
-    information : "expected" (Gauss-Newton, default), "observed" (full Hessian; default with a robust loss) or "opg".
-    cov : "model" (default; "HC0" with sampling weights or a robust loss), "HC0" to "HC3", or "cluster".
-    groups : cluster of each row, for ``cov="cluster"``.
-    small_sample : the factor of ``cov="cluster"`` with G clusters: "full" (default), G/(G − 1) · (n − 1)/(n − p);
-        "clusters", G/(G − 1) alone; or None.
-    dispersion : "pearson" (RSS over residual degrees of freedom), "ml", or a number: 1 where weights are 1/σ².
-    tol : distance to the minimum, in standard errors, at which one last full step is taken.
-    max_iter, damping, learning_rate : of the iteration.
-    missing : "drop" (counted and reported) or "raise".
-    seed : of the search for starting values.
-    progress, executor : as for :func:`raphson.glm`.
+    by : column whose values tell independent curves apart: all are fitted in one compiled call, and make a
+        :class:`raphson.fit.many.Fits`.
+    method : how each step is found: "levenberg-marquardt" (default: a trust region, whose last steps are pure
+        Gauss-Newton), "gauss-newton", "modified-gauss-newton" (backtracking), "newton" (full Hessian) or any other of
+        :func:`raphson.glm`.
+    loss : loss of the residuals: "squared", "huber", "cauchy" or "tukey", by iteratively reweighted least squares from
+        the least squares fit, from `start` and from a search that outliers do not decide; the highest maximum is kept.
+    scale : scale of a robust loss, estimated if not given: with the curve, as the residuals' median absolute value over
+        0.6745.
+    derivatives : how derivatives are found: "exact" (autodiff) or "finite", for a function that JAX cannot trace.
+    sigma : standard deviations of the responses: weights 1/sigma**2, as ``scipy.optimize.curve_fit`` has them; a column
+        name, an expression, an array (n,) or a number.
+    absolute_sigma : whether sigma are the standard deviations themselves: dispersion 1, and not only in proportion to
+        them.
+    penalty : ridge penalty P: a number, a vector (p,) or a matrix (p, p).
+    information : Fisher information that the covariance uses: "expected" (Gauss-Newton, default), "observed" (full
+        Hessian; default with a robust loss) or "opg".
+    cov : covariance of the estimates, as for :func:`raphson.glm`; with a robust loss "HC0" by default.
+    dispersion : how the dispersion is found: "pearson" (RSS over residual degrees of freedom), "ml", or a number: 1
+        where weights are 1/σ².
+    seed : seed of what is random in the fit: the search for starting values.
+    weights, weights_kind, groups, small_sample, tol, max_iter, damping, learning_rate, missing, progress, executor : as
+        for :func:`raphson.glm`.
 
     Returns
     -------
