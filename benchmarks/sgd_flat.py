@@ -65,8 +65,8 @@ def measure(path: str) -> None:
     from raphson.data import from_stream
     from raphson.execute import serial
     from raphson.model.glm.streamed import StreamedModel
+    from raphson.newton.stochastic import Task
     from raphson.newton.training.first_order import Descent, beginning, train
-    from raphson.newton.training.stochastic import Task
 
     data = from_stream(FORMULA, rp.stream(path), dict.fromkeys(("weights", "offset", "trials", "groups")))
     model = StreamedModel.over(data, "binomial", "precision", None, serial(), None)

@@ -37,7 +37,6 @@ from raphson.newton.methods import resolve_method
 from raphson.newton.path import Path, PathRow
 from raphson.newton.training import checkpoint as checkpoints
 from raphson.newton.training.first_order import (
-    RATES,
     Descent,
     Epoch,
     Sample,
@@ -46,6 +45,7 @@ from raphson.newton.training.first_order import (
     beginning,
     train,
 )
+from raphson.newton.training.steps import RATES
 from raphson.options import Iteration, Layers, Training
 from raphson.status import Status
 

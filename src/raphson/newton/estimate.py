@@ -20,7 +20,7 @@ from raphson.newton.methods import METHODS, Method
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import factorise
 from raphson.newton.stationary import examined, higher, left_behind
-from raphson.newton.training.stochastic import descend
+from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
 from raphson.status import Status
 

@@ -13,7 +13,7 @@ from typing import Literal
 from raphson.errors import ModelError
 from raphson.model.objective import Kind, Need
 from raphson.newton.search import Accepted, backtracking, full_step, wolfe
-from raphson.newton.training.first_order import ADAPTIVE, RATES
+from raphson.newton.training.steps import ADAPTIVE, RATES
 
 
 @dataclass(frozen=True)

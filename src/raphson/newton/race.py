@@ -15,7 +15,7 @@ from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Kind, N
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import PathRow
-from raphson.newton.training.stochastic import BATCH_ROWS, descend
+from raphson.newton.stochastic import BATCH_ROWS, descend
 
 DOES_NOT_APPLY = "does not apply"
 """How a method ended that the model has no use for."""

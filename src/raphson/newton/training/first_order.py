@@ -19,11 +19,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.newton.training.steps import RATES, Chunk, layer_squares, loss_and_score, rule_of, stepped
 from raphson.numeric import anchor, device, x64
 
 CHUNK_STEPS = (16, 64, 256)
@@ -31,12 +32,6 @@ CHUNK_STEPS = (16, 64, 256)
 
 CHUNK_BYTES = 2**26
 """No chunk is larger than this, if it can be helped."""
-
-RATES = {"sgd": 0.05, "momentum": 0.01, "rmsprop": 1e-3, "adam": 1e-3}
-"""The methods, and the learning rate α of each unless the user says otherwise."""
-
-ADAPTIVE = ("rmsprop", "adam")
-"""Those whose M is √ of the running mean of the squared gradient, a diagonal of the outer product; else M is I."""
 
 BLOWN_UP = 1e3
 """A loss this many times that of a constant model, which is about 1, has diverged."""
@@ -50,19 +45,6 @@ class TracedPredictor(Protocol):
     ) -> tuple[Any, Any]:
         """η (K, m) of the rows, and the state after them."""
         ...
-
-
-class Chunk(NamedTuple):
-    """The batches of up to S steps, B rows each."""
-
-    designs: tuple[np.ndarray, ...]
-    """Each (S, B, d)."""
-    y: np.ndarray
-    """(S, B)."""
-    weight: np.ndarray | None
-    """(S, B), of mean 1, or None for ones."""
-    offset: np.ndarray | None
-    """(S, K, B) or None."""
 
 
 class BatchSource(Protocol):
@@ -210,49 +192,6 @@ def _schedule(name: str, total: int) -> Callable[[Any], Any]:
     if name == "warmup":
         return optax.warmup_cosine_decay_schedule(0.0, 1.0, max(total // 20, 1), max(total, 2))
     return lambda steps: np.ones(len(steps))
-
-
-@cache
-def rule_of(name: str) -> Any:
-    """The step that is multiplied by α, as optax's gradient transformation."""
-    import optax
-
-    return {
-        "sgd": optax.identity,
-        "momentum": lambda: optax.trace(decay=0.9),
-        "rmsprop": lambda: optax.scale_by_rms(decay=0.9),
-        "adam": optax.scale_by_adam,
-    }[name]()
-
-
-def layer_squares(gradients: Any) -> Any:
-    """Σ g² of each layer's gradient, (L,)."""
-    import jax
-    import jax.numpy as jnp
-
-    return jnp.stack([sum(jnp.sum(g * g) for g in jax.tree.leaves(layer)) for layer in gradients])
-
-
-def loss_and_score(family: Any, y: Any, weight: Any, eta: Any, divisor: Any) -> tuple[Any, Any]:
-    """Loss of a batch, −Σ w log f/(m φ₀), and its derivative by η (K, m): minus the family's score, divided too."""
-    rows = family.rows(y, eta)
-    value, score = rows.value, rows.score
-    if weight is not None:
-        value, score = weight * value, weight * score
-    scale = y.shape[0] * divisor
-    return -value.sum() / scale, (-score / scale).astype(eta.dtype)
-
-
-def stepped(params: Any, steps: Any, rate: Any, decay: Any) -> Any:
-    """Parameters after a step, weights shrunk by the decay."""
-    import jax
-
-    def one(path: Any, parameter: Any, step: Any) -> Any:
-        if getattr(path[-1], "key", None) == "weight":
-            step = step + decay * parameter
-        return parameter - rate * step
-
-    return jax.tree_util.tree_map_with_path(one, params, steps)
 
 
 @cache

@@ -14,7 +14,7 @@ import numpy as np
 
 from raphson.autodiff import backpropagate
 from raphson.model.network.layers import Layer, Network
-from raphson.newton.training.first_order import Chunk, layer_squares, rule_of, stepped
+from raphson.newton.training.steps import Chunk, layer_squares, rule_of, stepped
 from raphson.numeric import x64
 
 

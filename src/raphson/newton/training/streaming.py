@@ -9,7 +9,8 @@ import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.matrix import dense
-from raphson.newton.training.first_order import Chunk, chunk_steps
+from raphson.newton.training.first_order import chunk_steps
+from raphson.newton.training.steps import Chunk
 
 
 class StreamedRows:

@@ -26,7 +26,6 @@ from raphson.newton.maximize import Result
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import direction
 from raphson.newton.training.first_order import (
-    RATES,
     Descent,
     Epoch,
     Sample,
@@ -35,6 +34,7 @@ from raphson.newton.training.first_order import (
     beginning,
     train,
 )
+from raphson.newton.training.steps import RATES
 from raphson.newton.training.streaming import StreamedRows
 from raphson.status import Status
 
