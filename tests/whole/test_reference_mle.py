@@ -16,7 +16,7 @@ import pytest
 
 import raphson as rp
 
-REFERENCE = Path(__file__).parent / "reference" / "mle"
+REFERENCE = Path(__file__).parents[1] / "reference" / "mle"
 
 
 def case(name):

@@ -290,7 +290,7 @@ def test_profile_intervals_of_a_reference_case(correct_digits):
     import json
     from pathlib import Path
 
-    folder = Path(__file__).parent / "reference" / "mle"
+    folder = Path(__file__).parents[1] / "reference" / "mle"
     truth = json.loads((folder / "weibull_lung.json").read_text())
     lung = pd.read_csv(folder / "weibull_lung.csv")
     fit = rp.mle("weibull", "time ~ age + sex + `ph.ecog`", lung, columns={"event": "status == 2"})

@@ -16,7 +16,7 @@ import pytest
 
 import raphson as rp
 
-PLACE = Path(__file__).parent / "reference" / "nist_nls"
+PLACE = Path(__file__).parents[1] / "reference" / "nist_nls"
 NAMES = sorted(path.stem for path in PLACE.glob("*.json"))
 BEYOND_DOUBLE = "Lanczos1"
 """Its residual sum of squares, 1.4e-25, is below the rounding of y."""

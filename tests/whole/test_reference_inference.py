@@ -9,7 +9,7 @@ import pytest
 
 import raphson as rp
 
-FILES = sorted((Path(__file__).parent / "reference" / "glm").glob("*.json"))
+FILES = sorted((Path(__file__).parents[1] / "reference" / "glm").glob("*.json"))
 HAVING = {key: [f.stem for f in FILES if key in json.loads(f.read_text())] for key in ("profile_ci", "drop1")}
 
 
