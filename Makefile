@@ -7,23 +7,31 @@ BIN := $(VENV)/bin
 PROCESSES ?= --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint types layers check format docs bench lock clean
+.PHONY: help demo test quick wheel-test lint types layers check format docs bench lock clean
 
 help:
-	@echo "make demo    a real logistic regression: the iterations, the summary, a report and a plot in build/demo"
-	@echo "make test    all tests, doctests and documentation pages"
-	@echo "make check   lint, types and layers"
-	@echo "make format  let ruff rewrite the layout and what it can mend"
-	@echo "make docs    run every code block of the pages in docs/"
-	@echo "make bench   speed, beside other packages"
-	@echo "make lock    resolve the lock files anew"
-	@echo "make clean   remove the environment and what was built"
+	@echo "make demo        a real logistic regression: the iterations, the summary, a report and a plot in build/demo"
+	@echo "make test        all tests, doctests and documentation pages"
+	@echo "make quick       those of them that are quick: the inner loop"
+	@echo "make wheel-test  all of them on the wheel that ships, with the lowest and the newest versions"
+	@echo "make check       lint, types and layers"
+	@echo "make format      let ruff rewrite the layout and what it can mend"
+	@echo "make docs        run every code block of the pages in docs/"
+	@echo "make bench       speed, beside other packages"
+	@echo "make lock        resolve the lock files anew"
+	@echo "make clean       remove the environment and what was built"
 
 demo: $(VENV)/.run
 	$(BIN)/raphson demo --out build/demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PROCESSES) $(ARGS)
+
+quick: $(VENV)/.test
+	$(BIN)/python -m pytest $(PROCESSES) --quick $(ARGS)
+
+wheel-test: $(VENV)/.run
+	PYTHON="$(PYTHON)" VENV="$(VENV)" PROCESSES="$(PROCESSES)" ARGS="$(ARGS)" requirements/wheel-test
 
 check: lint types layers
 

@@ -15,17 +15,30 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
-REFERENCE = Path(__file__).parent / "reference"
+HERE = Path(__file__).parent
+REFERENCE = HERE / "reference"
 
 # Half of the tests' time is XLA's. What one process compiles, the others and the next run load: JAX keeps it under a
 # key of the code, the versions and the processor, and reads these variables when it is first imported.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / "build" / "compiled"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE.parent / "build" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # No test asserts on time: a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out the tests that tests/slow.txt names")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("quick", False):
+        lines = (HERE / "slow.txt").read_text(encoding="utf-8").splitlines()
+        slow = {line for line in lines if not line.startswith("#")}
+        config.hook.pytest_deselected(items=[item for item in items if item.name.partition("[")[0] in slow])
+        items[:] = [item for item in items if item.name.partition("[")[0] not in slow]
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,7 @@ class ParameterFunction:
     Examples
     --------
     >>> import numpy as np
-    >>> ratio = Function(lambda params: params["a"] / params["b"], ["a", "b"])
+    >>> ratio = ParameterFunction(lambda params: params["a"] / params["b"], ["a", "b"])
     >>> ratio.value(np.array([1.0, 2.0])).tolist(), ratio.jacobian(np.array([1.0, 2.0])).tolist()
     ([0.5], [[0.5, -0.25]])
     """

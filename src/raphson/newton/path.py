@@ -50,7 +50,7 @@ class Path:
     Examples
     --------
     >>> path = Path()
-    >>> path.append(Step(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr"))
+    >>> path.append(PathRow(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr"))
     >>> len(path), path.columns()["llf"]
     (1, [-3.0])
     """
