@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import Any, NamedTuple
 
+from raphson.compat import BRIEF, backends_made, processor
 from raphson.errors import ModelError
 
 EPSILON = 2.0**-52
@@ -106,8 +106,7 @@ class _Process:
         """Refuse to compute in the fork of a process that has used JAX; else take this process for one's own."""
         if self.number == os.getpid():
             return
-        bridge = sys.modules.get("jax._src.xla_bridge")
-        if device.cache_info().currsize or (bridge is not None and bridge.backends_are_initialized()):
+        if device.cache_info().currsize or backends_made():
             raise ModelError(
                 "process: this one was forked from a process that had used JAX, whose threads a fork does not have, "
                 'so nothing can be computed here; start processes by multiprocessing.get_context("spawn") or '
@@ -128,14 +127,7 @@ def device() -> Any:
     threads anyway, one thread is all that a block should use. Where jaxlib offers no such client, JAX's own serves.
     """
     _process.check()
-    import jax
-
-    try:
-        from jaxlib.xla_client import make_cpu_client
-
-        return make_cpu_client(asynchronous=False).devices()[0]
-    except (ImportError, AttributeError, TypeError):
-        return jax.devices("cpu")[0]
+    return processor()
 
 
 @cache
@@ -148,7 +140,7 @@ def anchor() -> Any:
 
 
 @cache
-def brief_compilation() -> dict[str, bool]:
+def brief_compilation() -> dict[str, bool | str]:
     """Options for :func:`jax.jit` by which a long loop compiles in two thirds of the time, and runs as fast.
 
     XLA's fusion emitters build each fusion through MLIR; without them it goes to LLVM straight away. Empty where the
@@ -156,12 +148,11 @@ def brief_compilation() -> dict[str, bool]:
     """
     import jax
 
-    options = {"xla_cpu_use_fusion_emitters": False}
     try:
-        jax.jit(lambda x: x, compiler_options=options).lower(anchor()).compile()
+        jax.jit(lambda x: x, compiler_options=BRIEF).lower(anchor()).compile()
     except (RuntimeError, ValueError):
         return {}
-    return options
+    return BRIEF
 
 
 class _Pools(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.compat import CUSTOM, as_function, operation_name
 from raphson.errors import ModelError
 from raphson.model.base import RowTable
 from raphson.model.likelihood.family import LikelihoodFamily
@@ -97,7 +98,7 @@ def _values(model: LikelihoodModel, theta: np.ndarray) -> str:
 
 def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
     """The first operation of the row function whose value is not finite though what it is made of is."""
-    from raphson.autodiff.trace import CUSTOM, operation_name, source_of, walk
+    from raphson.autodiff.trace import source_of, walk
 
     family: LikelihoodFamily = model.family
     if type(family) is not LikelihoodFamily:
@@ -152,7 +153,6 @@ def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
 def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
     """The step of the row function that hands down a derivative that is not finite."""
     import jax
-    from jax.extend.core import jaxpr_as_fun
 
     from raphson.autodiff.decomposition import Decomposition
     from raphson.autodiff.sweeps import Quantity, decomposed
@@ -161,7 +161,7 @@ def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numb
     try:
         jaxpr, inputs = _traced_row(model, theta, rows, number)
         active, row = [np.asarray(one) for one in inputs[:-n_row]], inputs[-n_row:]
-        function = jaxpr_as_fun(jaxpr)
+        function = as_function(jaxpr)
         ones = [np.ones_like(one) for one in active]
 
         def slope(*inputs: Any) -> Any:

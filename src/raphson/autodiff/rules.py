@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from raphson.compat import bind, is_jaxpr
+
 
 class Rule(Protocol):
     """What a step needs to know of its operation φ."""
@@ -36,10 +38,7 @@ class CompiledRule:
         self._functions: dict[Any, Callable[..., Any]] = {}
 
     def _apply(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
-        bound = self._primitive.get_bind_params(self._parameters)
-        functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10 gives both
-        results = self._primitive.bind(*functions, *inputs, **parameters)
-        return tuple(results) if self._primitive.multiple_results else (results,)
+        return tuple(bind(self._primitive, self._parameters, inputs))
 
     def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Compute the operation."""
@@ -163,11 +162,9 @@ def host(value: Any) -> Any:
 
 
 def _holds_code(value: Any) -> bool:
-    from jax.extend.core import ClosedJaxpr, Jaxpr
-
     if isinstance(value, (tuple, list)):
         return any(map(_holds_code, value))
-    return isinstance(value, (ClosedJaxpr, Jaxpr)) or (callable(value) and not isinstance(value, type))
+    return is_jaxpr(value) or (callable(value) and not isinstance(value, type))
 
 
 def _is_plain(value: Any) -> bool:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from raphson.autodiff.rules import CompiledRule, Rule, Stack, Take, host, rule_of
-from raphson.autodiff.trace import CUSTOM, Equation, Source, closed, operation_name, readable_errors, source_of, walk
+from raphson.autodiff.trace import Source, readable_errors, source_of, walk
+from raphson.compat import CUSTOM, Equation, closed, name_of, operation_name
 from raphson.errors import ModelError
 from raphson.numeric import device, x64
 
@@ -198,7 +199,7 @@ class Recorder:
 
     def visit(self, equation: Equation, inputs: list[Quantity], site: Equation) -> Sequence[Quantity]:
         """Do one equation: control flow by its own rule, anything else as one step."""
-        unroll = {"cond": self._cond, "while": self._while, "scan": self._scan}.get(equation.primitive.name)
+        unroll = {"cond": self._cond, "while": self._while, "scan": self._scan}.get(name_of(equation))
         if unroll is not None:
             return unroll(equation, inputs, None if site is equation else site)
         return self.step(operation_name(equation), self._rule(equation), inputs, site, equation.params)

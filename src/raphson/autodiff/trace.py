@@ -20,27 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from raphson.compat import Equation, called_by, file_of, frames_of, is_literal, name_of, opened
 from raphson.errors import DataError, ModelError, RaphsonError, warn_user
 from raphson.numeric import x64
-
-Equation = Any
-"""One equation of a jaxpr (``jax.extend.core.JaxprEqn``): ``primitive.name``, ``params``, ``invars``, ``outvars``."""
-
-CUSTOM = frozenset(["custom_jvp_call", "custom_vjp_call"])
-"""Calls of functions whose author wrote their derivative; what is inside them is not what is differentiated."""
-
-_CALLED = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
-    "remat2": "jaxpr",
-    "checkpoint": "jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "custom_vjp_call_jaxpr": "call_jaxpr",
-}
-"""Primitives that only call a function, and the parameter that holds it."""
 
 
 class Source(NamedTuple):
@@ -61,7 +43,7 @@ class Trace:
 
     Attributes
     ----------
-    jaxpr : jax.extend.core.ClosedJaxpr
+    jaxpr : closed jaxpr
         Its equations, with 64-bit numbers.
     names : tuple of str
         What each flat input is called: the argument's name, with the path inside it (``theta['beta']``).
@@ -115,7 +97,7 @@ def trace(
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> [equation.primitive.name for equation in trace(lambda x: jnp.log(1 + jnp.exp(x)), 0.3).jaxpr.eqns]
+    >>> [name_of(equation) for equation in opened(trace(lambda x: jnp.log(1 + jnp.exp(x)), 0.3).jaxpr).equations]
     ['exp', 'add', 'log']
     """
     import jax
@@ -172,59 +154,32 @@ def walk(
     >>> [sorted(names) for names in walk(traced.jaxpr, [{"x"}, {"y"}], union, lift=lambda constant: set())]
     [['x', 'y'], ['y']]
     """
-    from jax.extend.core import Literal
-
     values: dict[Any, Any] = {}
 
     def read(atom: Any) -> Any:
-        return (
-            lift(np.asarray(atom.val, getattr(atom.aval, "dtype", None))) if isinstance(atom, Literal) else values[atom]
-        )
+        if is_literal(atom):
+            return lift(np.asarray(atom.val, getattr(atom.aval, "dtype", None)))
+        return values[atom]
 
-    inside = jaxpr.jaxpr
-    values.update(zip(inside.constvars, map(lift, jaxpr.consts), strict=True))
-    values.update(zip(inside.invars, inputs, strict=True))
-    for equation in inside.eqns:
+    inside = opened(jaxpr)
+    values.update((variable, lift(constant)) for variable, constant in inside.constants)
+    values.update(zip(inside.inputs, inputs, strict=True))
+    for equation in inside.equations:
         given = [read(atom) for atom in equation.invars]
-        body = None if equation.primitive.name in keep else called_by(equation)
+        body = None if name_of(equation) in keep else called_by(equation)
         if body is None:
             results = visit(equation, given, site or equation)
         else:
             # A library's function may have been traced before, from another line: the call knows the right one.
-            place = site or (equation if _is_library(body) else None)
+            place = site or (equation if _hidden(file_of(body)) else None)
             results = walk(body, given, visit, lift, keep, place)
         values.update(zip(equation.outvars, results, strict=True))
-    return [read(atom) for atom in inside.outvars]
-
-
-def called_by(equation: Equation) -> Any | None:
-    """Give the closed jaxpr of the function that an equation only calls; None for an operation."""
-    parameter = _CALLED.get(equation.primitive.name)
-    return None if parameter is None else closed(equation.params[parameter])
-
-
-def closed(jaxpr: Any) -> Any:
-    """Close a jaxpr that has no constants; leave a closed one as it is."""
-    from jax.extend.core import ClosedJaxpr
-
-    return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
-
-
-def operation_name(equation: Equation) -> str:
-    """Name an equation's operation: the primitive's name, or that of the function with a derivative of its own."""
-    name = equation.primitive.name
-    if name in CUSTOM:
-        written = equation.params["call_jaxpr"].jaxpr.debug_info.func_name.strip("_")
-        return written if written.isidentifier() else name.removesuffix("_call")
-    return name
+    return [read(atom) for atom in inside.outputs]
 
 
 def source_of(equation: Equation) -> Source | None:
     """Find the line of the user's code that an equation comes from; None if there is none."""
-    traceback = equation.source_info.traceback
-    if traceback is None:
-        return None
-    for frame in traceback.frames:
+    for frame in frames_of(equation):
         if not _hidden(frame.file_name):
             text = linecache.getline(frame.file_name, frame.line_num).strip()
             return Source(frame.file_name, frame.line_num, frame.function_name, text)
@@ -359,13 +314,6 @@ def _first_line(error: BaseException) -> str:
 def _told(value: Any) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
-
-
-def _is_library(body: Any) -> bool:
-    information = body.jaxpr.debug_info
-    place = getattr(information, "func_src_info", None) or ""
-    _, _, written = place.rpartition(" at ")
-    return _hidden(written)
 
 
 @cache

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from raphson.autodiff.trace import CUSTOM, trace, walk
+from raphson.autodiff.trace import trace, walk
+from raphson.compat import CUSTOM, name_of
 from raphson.model.replay.still import still_operations
 
 
@@ -19,7 +20,7 @@ def names(function: Any, parameters: int) -> list[str]:
     seen: list[str] = []
 
     def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
-        seen.append(equation.primitive.name)
+        seen.append(name_of(equation))
         return [None] * len(equation.outvars)
 
     walk(jaxpr, [None] * (parameters + 1), visit, keep=CUSTOM)

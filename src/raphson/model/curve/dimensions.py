@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raphson.autodiff.trace import walk
+from raphson.compat import name_of
 
 Exponents = dict[Any, float]
 """The dimension of a value, as a sum of unknown exponents (of parameters, by number) and known units (by name)."""
@@ -136,7 +137,7 @@ def _lifted(constant: Any) -> Carried:
 
 
 def _result(equation: Any, given: list[Carried], equations: _Equations) -> Carried:
-    name = equation.primitive.name
+    name = name_of(equation)
     known = [one.exponents for one in given if one.exponents is not None]
     if name == "select_n":
         given, name = given[1:], "max"

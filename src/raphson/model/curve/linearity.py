@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from raphson.autodiff.trace import walk
+from raphson.compat import name_of
 
 Pairs = frozenset[tuple[int, int]]
 
@@ -65,7 +66,7 @@ def curved_pairs(jaxpr: Any, inputs: list[Reach]) -> Reach:
     """
 
     def visit(equation: Any, given: list[Reach], site: Any) -> list[Reach]:
-        name, on = equation.primitive.name, frozenset().union(*(one.on for one in given))
+        name, on = name_of(equation), frozenset().union(*(one.on for one in given))
         pairs = frozenset().union(*(one.pairs for one in given))
         if not on or name in LINEAR:
             pass

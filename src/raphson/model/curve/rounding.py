@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from raphson.autodiff.trace import walk
+from raphson.compat import name_of, opened
 from raphson.model.replay.replay import apply
 
 SHAKEN = 2.0**-44
@@ -57,7 +58,7 @@ def shaken(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         random = np.random.default_rng(0)
 
         def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
-            name = equation.primitive.name
+            name = name_of(equation)
             results = apply(equation, given)
             if name in _EXACT or name in _LOOPS:
                 return results
@@ -66,7 +67,7 @@ def shaken(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
                 for one in results
             ]
 
-        if any(equation.primitive.name in _LOOPS for equation in jaxpr.jaxpr.eqns):
+        if any(name_of(equation) in _LOOPS for equation in opened(jaxpr).equations):
             return function(theta, x)
         (value,) = walk(jaxpr, jax.tree_util.tree_leaves((theta, x)), visit)
         return value

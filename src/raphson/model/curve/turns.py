@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raphson.autodiff.trace import walk
+from raphson.compat import name_of
 from raphson.model.replay.replay import apply
 
 PAIRS = frozenset(["max", "min", "lt", "le", "gt", "ge"])
@@ -31,7 +32,7 @@ def gaps_of(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         found: list[Any] = []
 
         def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
-            name = equation.primitive.name
+            name = name_of(equation)
             if jnp.asarray(given[0]).dtype.kind == "f" if given else False:
                 if name in PAIRS:
                     found.append(given[0] - given[1])

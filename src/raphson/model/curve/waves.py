@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raphson.autodiff.trace import walk
+from raphson.compat import name_of
 
 Monomial = tuple[tuple[Any, int], ...]
 """Powers of parameters (by number) and of covariates (by ``"x0"``, ``"x1"``, ...), sorted by their names."""
@@ -88,7 +89,7 @@ def waves(jaxpr: Any, parameters: list[int | None]) -> tuple[tuple[Wave, ...], t
         covariate += number is None
 
     def visit(equation: Any, given: list[Polynomial | None], site: Any) -> list[Polynomial | None]:
-        name = equation.primitive.name
+        name = name_of(equation)
         if name in _WAVES and given[0] is not None:
             for monomial, factor in given[0].items():
                 powers = dict(monomial)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.autodiff.trace import CUSTOM, readable_errors, source_of, walk
+from raphson.autodiff.trace import readable_errors, source_of, walk
+from raphson.compat import CUSTOM, name_of, opened
 from raphson.errors import ModelError
 from raphson.model.likelihood.parameters import Parameters
 from raphson.model.replay.replay import operate
@@ -90,11 +91,11 @@ class Picks:
         import jax
         import jax.numpy as jnp
 
-        n_leaves, n_inputs = len(layout.leaves), len(jaxpr.jaxpr.invars)
+        n_leaves, n_inputs = len(layout.leaves), len(opened(jaxpr).inputs)
         places: list[tuple[Any, Any, frozenset[int]]] = []
 
         def picks(equation: Any) -> bool:
-            return equation.primitive.name in ("dynamic_slice", "gather")
+            return name_of(equation) in ("dynamic_slice", "gather")
 
         def mark(equation: Any, given: list[frozenset[int]], site: Any) -> list[frozenset[int]]:
             if picks(equation) and given[0] and not frozenset().union(*given[1:]):
@@ -136,7 +137,7 @@ def indices_inside(picked: Picks, name: str, arrays: tuple[np.ndarray, ...], lay
         values = [np.asarray(one) for one in picked.indices(arrays)]
     for (equation, site, dependent), value in zip(picked.places, values, strict=True):
         shape = equation.invars[0].aval.shape
-        if equation.primitive.name == "dynamic_slice":
+        if name_of(equation) == "dynamic_slice":
             most = np.array(shape) - np.array(equation.params["slice_sizes"])
             value = value.reshape(len(value), -1)
         else:

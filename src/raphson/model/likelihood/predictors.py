@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from raphson.autodiff.trace import walk
+from raphson.compat import CUSTOM, name_of, opened
 from raphson.model.replay.replay import Replaced, numbered, operate, replaced, run
 
 DATA, AFFINE, NONLINEAR = "data", "affine", "nonlinear"
@@ -175,9 +177,8 @@ def cut(jaxpr: Any, n_leaves: int) -> Cut | None:
     n_leaves : how many of its inputs are parameters.
     """
     graph = _Graph()
-    leaves = [graph.new(tuple(one.aval.shape)) for one in jaxpr.jaxpr.invars[:n_leaves]]
-    columns = [Node(DATA) for _ in jaxpr.jaxpr.invars[n_leaves:]]
-    from raphson.autodiff.trace import CUSTOM, walk
+    leaves = [graph.new(tuple(one.aval.shape)) for one in opened(jaxpr).inputs[:n_leaves]]
+    columns = [Node(DATA) for _ in opened(jaxpr).inputs[n_leaves:]]
 
     def visit(equation: Any, given: list[Node], site: Any) -> list[Node]:
         out = _visit(graph, equation, given)
@@ -216,7 +217,7 @@ def _visit(graph: _Graph, equation: Any, given: list[Node]) -> list[Node]:
     marks = {node.mark for node in given}
     outputs = equation.outvars
     # The same operation on the same values was done before: its results are merged.
-    key = (equation.primitive.name, tuple(id(node) for node in given), str(equation.params))
+    key = (name_of(equation), tuple(id(node) for node in given), str(equation.params))
     if key in graph.seen:
         return graph.seen[key]
     if marks <= {DATA}:
@@ -233,7 +234,7 @@ def _visit(graph: _Graph, equation: Any, given: list[Node]) -> list[Node]:
 
 def is_affine(equation: Any, given: list[Node]) -> bool:
     """Whether an operation on affine values and data gives an affine value."""
-    name = equation.primitive.name
+    name = name_of(equation)
     affine = [node.mark == AFFINE for node in given]
     if name == "convert_element_type":
         return np.issubdtype(equation.params["new_dtype"], np.floating)

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.autodiff.trace import CUSTOM, closed, operation_name, walk
+from raphson.autodiff.trace import walk
+from raphson.compat import CUSTOM, bind, closed, frames_of, name_of, opened, operation_name
 from raphson.errors import warn_user
 from raphson.model.replay.still import Marks, still_operations
 
@@ -38,21 +39,16 @@ def run(jaxpr: Any, inputs: Sequence[Any], visit: Visit | None = None) -> list[A
 
 def operate(equation: Any, inputs: list[Any]) -> list[Any]:
     """The results of one operation."""
-    primitive = equation.primitive
     better = _better().get(operation_name(equation))
     real = all(getattr(one, "dtype", np.dtype(float)).kind == "f" for one in inputs)
-    if better is not None and real and (primitive.name in CUSTOM) == (better[0] == "custom"):
+    if better is not None and real and (name_of(equation) in CUSTOM) == (better[0] == "custom"):
         return [better[1](*inputs)]
     return apply(equation, inputs)
 
 
 def apply(equation: Any, inputs: list[Any]) -> list[Any]:
     """The results of one operation as JAX has it."""
-    primitive = equation.primitive
-    bound = primitive.get_bind_params(equation.params)
-    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10 gives both
-    out = primitive.bind(*functions, *inputs, **parameters)
-    return list(out) if primitive.multiple_results else [out]
+    return bind(equation.primitive, equation.params, inputs)
 
 
 @cache
@@ -104,7 +100,7 @@ def betaln_calls(jaxpr: Any) -> dict[int, int]:
             called = _comes_from_betaln(equation)
         return [None] * len(equation.outvars)
 
-    run(jaxpr, [None] * len(jaxpr.jaxpr.invars), note)
+    run(jaxpr, [None] * len(opened(jaxpr).inputs), note)
     found: dict[int, int] = {}
     at = 0
     while at <= len(names) - len(pattern):
@@ -123,10 +119,7 @@ def betaln_calls(jaxpr: Any) -> dict[int, int]:
 
 
 def _comes_from_betaln(equation: Any) -> bool:
-    traceback = equation.source_info.traceback
-    if traceback is None:
-        return False
-    return any(frame.function_name == "betaln" and "jax" in frame.file_name for frame in traceback.frames)
+    return any(frame.function_name == "betaln" and "jax" in frame.file_name for frame in frames_of(equation))
 
 
 @dataclass(frozen=True)
@@ -213,7 +206,7 @@ def _still(equation: Any, inputs: list[Any], mark: Any) -> list[Any]:
     """The results of one operation that may meet a 0 which no parameter moves."""
     from raphson.model.replay import powers
 
-    name, p = equation.primitive.name, equation.params
+    name, p = name_of(equation), equation.params
     if name in _CONTROLLED:
         return _CONTROLLED[name](p, inputs, mark)
     function = powers.in_place_of(name, p, mark)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raphson.autodiff.trace import CUSTOM, closed, walk
+from raphson.autodiff.trace import walk
+from raphson.compat import CUSTOM, closed, is_literal, name_of, opened
 
 Marks = dict[int, Any]
 """By number of an operation that is to be replaced, as :func:`walk` visits them: which of its operands may be infinite;
@@ -83,7 +84,7 @@ def still_operations(jaxpr: Any, n_leaves: int, n_constants: int = 0) -> Marks:
     >>> still_operations(trace(lambda top, half, x: top * x / (half + x), 1.0, 1.0, 1.0).jaxpr, 2)
     {}
     """
-    n_data = len(jaxpr.jaxpr.invars) - n_leaves - n_constants
+    n_data = len(opened(jaxpr).inputs) - n_leaves - n_constants
     inputs = [PARAMETER] * n_leaves + [DATA] * n_data + [CONSTANT] * n_constants
     return _Analysis(eager=False).of(jaxpr, inputs)[0]
 
@@ -103,7 +104,7 @@ class _Analysis:
 
     def _visit(self, equation: Any, given: list[Value], site: Any) -> list[Value]:
         self.number += 1
-        name = equation.primitive.name
+        name = name_of(equation)
         if name == "div":
             self._confirm(given[1:])
         elif name not in ADDITIVE:
@@ -186,12 +187,10 @@ def _elementary(name: str, equation: Any, given: Sequence[Value]) -> _Found:
 
 def _exponent(equation: Any, value: Value) -> float:
     """The exponent of a power, if it is written as a number; 1 or -1 if its sign is known, NaN if it is not."""
-    from jax.extend.core import Literal
-
-    name = equation.primitive.name
+    name = name_of(equation)
     if name == "pow":
         exponent = equation.invars[1]
-        return float(exponent.val) if isinstance(exponent, Literal) else value.sign or np.nan
+        return float(exponent.val) if is_literal(exponent) else value.sign or np.nan
     return {"integer_pow": equation.params.get("y", 0), "square": 2.0}.get(name, -0.5)
 
 
