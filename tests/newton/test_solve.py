@@ -159,8 +159,8 @@ def test_a_matrix_is_factored_once(monkeypatch):
     """The last step, the condition number and the covariance need the factor of one matrix."""
     from raphson.newton import solve
 
-    made, cholesky = [], solve._cholesky
-    monkeypatch.setattr(solve, "_cholesky", lambda M, free: made.append(free.sum()) or cholesky(M, free))
+    made, cholesky = [], solve.cholesky
+    monkeypatch.setattr(solve, "cholesky", lambda M, free: made.append(free.sum()) or cholesky(M, free))
     part, every = Gram(np.array([[4.0, 2.0], [2.0, 3.0]])), np.array([True, True])
     step = solve.direction(part, np.array([1.0, 2.0]), every)
     assert solve.factorise(part) is step.factor and made == [2]

@@ -9,10 +9,10 @@ import numpy as np
 
 from raphson.compat import CUSTOM, as_function, operation_name
 from raphson.errors import ModelError
+from raphson.linalg import ALIASED, SINGULAR
 from raphson.model.base import RowTable
 from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.model import LikelihoodModel
-from raphson.model.likelihood.runaway import SINGULAR
 from raphson.model.objective import Need
 from raphson.model.replay.replay import apply
 from raphson.newton.estimate import Estimate
@@ -23,9 +23,6 @@ ROWS_NAMED = 5
 
 TRIED, HIGH = 50, 10.0
 """Parameters along which an unbounded likelihood is looked for, and the log density that tells one."""
-
-LOOSE = 1e-12
-"""An eigenvalue of the scaled information this small beside the largest belongs to a combination not identified."""
 
 
 def check_start(model: LikelihoodModel, theta: np.ndarray) -> None:
@@ -337,10 +334,10 @@ def _loose(model: LikelihoodModel, theta: np.ndarray) -> str:
     size = np.sqrt(np.abs(np.diagonal(M)))
     if not np.isfinite(M).all() or not size.any():
         return ""
-    flat = size <= 1e-12 * size.max()
+    flat = size <= ALIASED * size.max()
     scale = np.where(flat, 1.0, size)
     values, vectors = np.linalg.eigh(M / scale / scale[:, None])
-    loose = vectors[:, np.abs(values) < LOOSE * np.abs(values).max()].T
+    loose = vectors[:, np.abs(values) < SINGULAR * np.abs(values).max()].T
     told = []
     for one in loose[:3]:
         direction = one / scale

@@ -18,10 +18,8 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError, RaphsonError
+from raphson.linalg import DEPENDENT
 from raphson.model.parameters import INDEX_GAP, place_of
-
-DEPENDENT = 1e-10
-"""Below this share of its length the part of an equation that no other explains counts as rounding."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from scipy import special
 
 from raphson.errors import ModelError
 from raphson.inference.whitening import Matrix, dense_rows, slices
+from raphson.linalg import DEPENDENT, cholesky
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,15 +125,13 @@ def wald(gap: np.ndarray, J: np.ndarray, covariance: np.ndarray) -> float:
     """
     used = J.any(axis=0)
     V = J[:, used] @ covariance[np.ix_(used, used)] @ J[:, used].T
-    scale = np.sqrt(np.diagonal(V))
-    try:
-        L = np.linalg.cholesky(V / scale / scale[:, None])
-    except np.linalg.LinAlgError:
+    factor = cholesky(V)
+    if factor is None:
         raise ModelError(
             "constraint: the estimates' covariance leaves its equations no variance of their own; leave out the "
             "redundant ones, or use cov='model'"
-        ) from None
-    z = np.linalg.solve(L, gap / scale)
+        )
+    z = factor.half_solve(gap)
     return float(z @ z)
 
 
@@ -231,7 +230,7 @@ def information_matrix(
     A, b = R[:, :-1], R[:, -1]
     lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
     # An indicator that is 0 in every row but for rounding is none; scaled to length 1 it would count as one.
-    lengths[width:] = np.where(lengths[width:] > 1e-10 * np.sqrt(sizes[lower]), lengths[width:], 0.0)
+    lengths[width:] = np.where(lengths[width:] > DEPENDENT * np.sqrt(sizes[lower]), lengths[width:], 0.0)
     A = np.where(lengths > 0, A / np.where(lengths > 0, lengths, 1.0), 0.0)
     df = _rank(A) - _rank(A[:, :width])
     total = float(count.sum())
@@ -240,7 +239,7 @@ def information_matrix(
             f"information_matrix_test: expected more rows than its {df + width} moments; got {total:g}: too few to "
             "estimate their covariance"
         )
-    fitted = A @ np.linalg.lstsq(A, b, rcond=1e-10)[0]
+    fitted = A @ np.linalg.lstsq(A, b, rcond=DEPENDENT)[0]
     return float(fitted @ fitted), df
 
 
@@ -248,4 +247,4 @@ def _rank(A: np.ndarray) -> int:
     if not A.size:
         return 0
     values = np.linalg.svd(A, compute_uv=False)
-    return int(np.count_nonzero(values > 1e-10 * max(values[0], 1e-300)))
+    return int(np.count_nonzero(values > DEPENDENT * max(values[0], 1e-300)))

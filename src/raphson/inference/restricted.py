@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ConvergenceError, ModelError
+from raphson.linalg import cholesky
 from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Gram, Need, Objective, Root, projected
 from raphson.model.walls import Walls
 from raphson.newton.confined import MOST_ROUNDS, nearest
@@ -208,14 +209,10 @@ def _origins(
     """Points of the plane: the nearest to `start` in the metric, the nearest by plain distance, that nearest to 0."""
     origins = []
     inner = start[free]
-    if metric is not None:
-        M = metric[np.ix_(free, free)] / scale / scale[:, None]
-        try:
-            half = np.linalg.solve(np.linalg.cholesky(M), (R / scale).T)
-            MR = np.linalg.solve(np.linalg.cholesky(M).T, half)
-            origins.append(inner - MR @ np.linalg.solve(half.T @ half, R @ inner - r) / scale)
-        except np.linalg.LinAlgError:
-            pass
+    factor = None if metric is None else cholesky(metric[np.ix_(free, free)])
+    if factor is not None:
+        half = factor.half_solve(R.T)
+        origins.append(inner - factor.back_solve(half @ np.linalg.solve(half.T @ half, R @ inner - r)))
     for point in (inner, np.zeros_like(inner)):
         origins.append(point - np.linalg.lstsq(R / scale, R @ point - r, rcond=None)[0] / scale)
     out = []
@@ -359,17 +356,11 @@ def _lagrangian_step(
     along, across, T = Q[:, q:], Q[:, :q], T[:q]
     normal = across @ np.linalg.solve(T.T, -gap)
     B = (M + bent) / scale / scale[:, None]
-    damping, inner = 0.0, np.zeros(along.shape[1])
-    while along.shape[1]:
-        C = along.T @ B @ along + damping * np.eye(along.shape[1])
-        try:
-            np.linalg.cholesky(C)
-        except np.linalg.LinAlgError:
-            damping = max(10.0 * damping, 1e-3)
-            if damping < 1e8:
-                continue
-        inner = np.linalg.solve(C, along.T @ (s - B @ normal))
-        break
-    step = normal + along @ inner
+    C, damping = along.T @ B @ along, 0.0
+    factor = cholesky(C)
+    while factor is None and damping < 1e8:
+        damping = max(10.0 * damping, 1e-3)
+        factor = cholesky(C + damping * np.eye(len(C)))
+    step = normal if factor is None else normal + along @ factor.solve(along.T @ (s - B @ normal))
     multipliers = np.linalg.solve(T, across.T @ (s - B @ step))
     return step / scale, multipliers, float(np.linalg.norm(step))

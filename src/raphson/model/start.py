@@ -9,9 +9,9 @@ constant mean, which is always inside.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.lapack import dposv  # type: ignore[attr-defined]
 
 from raphson.errors import ConvergenceError
+from raphson.linalg import SINGULAR, cholesky
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
 
@@ -19,13 +19,12 @@ from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
 def least_squares(part: Gram | Root, score: np.ndarray) -> np.ndarray:
     """Solution of M θ = ∇ℓ, that of minimum norm where columns are aliased."""
     M = part.matrix
+    factor = cholesky(M)
+    if factor is not None:
+        return factor.solve(score)
     scale = np.sqrt(np.maximum(M.diagonal(), 0.0))
     scale[scale == 0] = 1.0
-    scaled = M / scale / scale[:, None]
-    solution, failed = dposv(scaled, score / scale)[1:]
-    if failed:
-        solution = np.linalg.lstsq(scaled, score / scale, rcond=1e-10)[0]
-    return np.asarray(solution / scale)
+    return np.linalg.lstsq(M / scale / scale[:, None], score / scale, rcond=SINGULAR)[0] / scale
 
 
 def start_from(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh, solve_triangular
+from scipy.linalg import LinAlgError, eigh
 
 from raphson.newton.solve import Direction
 
@@ -54,14 +54,11 @@ def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.
     # A metric of rounded or nearly dependent columns is lifted as far as it takes.
     lift = max(RIDGE, 2.0 * max(0.0, -float(np.linalg.eigvalsh(G)[0])))
     try:
-        L = np.linalg.cholesky(G + lift * np.eye(len(G)))
-        half = solve_triangular(L, M / scale / scale[:, None], lower=True)
-        A = solve_triangular(L, half.T, lower=True)
-        values, V = eigh(0.5 * (A + A.T))
-    except (LinAlgError, np.linalg.LinAlgError):
+        values, V = eigh(M / scale / scale[:, None], G + lift * np.eye(len(G)))
+    except LinAlgError:
         return None
     vectors = np.zeros((len(free), len(values)))
-    vectors[free] = solve_triangular(L, V, lower=True, trans=1) / scale[:, None]
+    vectors[free] = V / scale[:, None]
     return values, vectors
 
 

@@ -8,112 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from math import sqrt
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrcon, dtrtri, dtrtrs  # type: ignore[attr-defined]
+from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
+from raphson.linalg import ALIASED, Factor, cholesky
 from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON
 
-ALIASED = 1e-12
-"""A column whose part orthogonal to the earlier ones is shorter than this (the column having length 1) is aliased."""
-
 ILL_CONDITIONED = 1e-5
 """Below this squared pivot Cholesky may lose the tenth digit (its error is about ε/pivot²): QR takes over."""
-
-
-@dataclass(frozen=True)
-class Factor:
-    """Triangular factor of a positive definite matrix: M = D RᵀR D on the kept columns.
-
-    Attributes
-    ----------
-    root : (r, r) upper triangular R.
-    scale : (r,) diagonal of D.
-    kept : (p,) mask of the columns that take part; the others are aliased or held.
-
-    Examples
-    --------
-    >>> factor = factorise(Gram(np.array([[4.0, 2.0], [2.0, 3.0]])))
-    >>> factor.solve(np.array([1.0, 0.0])).round(3)
-    array([ 0.375, -0.25 ])
-    """
-
-    root: np.ndarray
-    scale: np.ndarray
-    kept: np.ndarray
-
-    @property
-    def whole(self) -> bool:
-        """Whether every column takes part."""
-        return len(self.scale) == len(self.kept)
-
-    def solve(self, v: np.ndarray) -> np.ndarray:
-        """M⁻¹ v for v (p,) or (p, k); 0 in the columns that do not take part."""
-        return self.expand(self.back_solve(self.half_solve(v)))
-
-    def half_solve(self, v: np.ndarray) -> np.ndarray:
-        """R⁻ᵀ D⁻¹ v, (r,) or (r, k): its squared length is vᵀM⁻¹v."""
-        inner = v if self.whole else v[self.kept]
-        inner = inner / (self.scale if inner.ndim == 1 else self.scale[:, None])
-        if not len(inner):
-            return inner
-        return dtrtrs(self.root, inner, trans=1)[0]
-
-    def back_solve(self, h: np.ndarray) -> np.ndarray:
-        """D⁻¹ R⁻¹ h on the kept columns."""
-        if not len(h):
-            return h
-        out = dtrtrs(self.root, h)[0]
-        return out / (self.scale if out.ndim == 1 else self.scale[:, None])
-
-    def expand(self, v: np.ndarray) -> np.ndarray:
-        """Put values of the kept columns among all, 0 elsewhere."""
-        if self.whole:
-            return v
-        out = np.zeros((len(self.kept), *v.shape[1:]))
-        out[self.kept] = v
-        return out
-
-    def inverse(self) -> np.ndarray:
-        """M⁻¹ (p, p); 0 in the rows and columns that do not take part."""
-        if not len(self.scale):
-            return self._expand_square(np.zeros((0, 0)))
-        # Not by solving for the columns of I: BLAS shares even two out over threads, which wait for one another.
-        half = dtrtri(self.root)[0] / self.scale[:, None]
-        return self._expand_square(half @ half.T)
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """M (p, p); 0 in the rows and columns that do not take part."""
-        return self._expand_square(self.root.T @ self.root * self.scale * self.scale[:, None])
-
-    def _expand_square(self, inner: np.ndarray) -> np.ndarray:
-        if self.whole:
-            return inner
-        out = np.zeros((len(self.kept), len(self.kept)))
-        out[np.ix_(self.kept, self.kept)] = inner
-        return out
-
-    @property
-    def diagonal(self) -> np.ndarray:
-        """The diagonal of M on the kept columns, (r,)."""
-        return self.scale**2 * np.einsum("ij,ij->j", self.root, self.root)
-
-    @cached_property
-    def smallest_pivot(self) -> float:
-        """Smallest diagonal element of R in size, at most 1."""
-        return min((abs(pivot) for pivot in self.root.diagonal().tolist()), default=1.0)
-
-    @property
-    def condition(self) -> float:
-        """Estimated condition number (1-norm) of R: the square root of that of the scaled M."""
-        if not len(self.root):
-            return 1.0
-        reciprocal = dtrcon(self.root)[0]
-        return float(1.0 / reciprocal) if reciprocal > 0 else float("inf")
 
 
 @dataclass(frozen=True)
@@ -181,19 +86,8 @@ def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
     """The factor of a matrix on its free columns, made once."""
     key = free.tobytes()
     if key not in part.factors:
-        part.factors[key] = _cholesky(part.matrix, free)
+        part.factors[key] = cholesky(part.matrix, free)
     return part.factors[key]
-
-
-def _cholesky(M: np.ndarray, free: np.ndarray) -> Factor | None:
-    if not free.all():
-        M = M[np.ix_(free, free)]
-    diagonal = M.diagonal()
-    if not all(element > 0 for element in diagonal.tolist()):
-        return None
-    scale = np.sqrt(diagonal)
-    R, info = dpotrf(M / scale / scale[:, None], clean=1)
-    return None if info else Factor(R, scale, free)
 
 
 def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -278,7 +172,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
     if isinstance(part, Gram):
         M = part.matrix
         damped = M + damping * np.diag(np.abs(M.diagonal())) if damping else None
-        factor = _gram_factor(part, free) if damped is None else _cholesky(damped, free)
+        factor = _gram_factor(part, free) if damped is None else cholesky(damped, free)
         if factor is None:
             return None
         half = factor.half_solve(score)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
 
+from raphson.linalg import ALIASED, independent
 from raphson.model.objective import triangularised
 
 FIRST_RADIUS = 1.0
@@ -27,9 +28,6 @@ FIRST_RADIUS = 1.0
 
 SLACK = 1.1
 """By how much a whole step may be longer than the radius."""
-
-NEGLIGIBLE = 1e-13
-"""Singular values below this share of the largest are rounding."""
 
 VANISHED = 1e-100
 """Length of a column below which its parameter has no effect: a step scaled by it would overflow."""
@@ -97,13 +95,13 @@ class TrustRegion:
         if not as_given or fixed.any():
             T = triangularised(np.column_stack([T[:, order], T[:, -1] - T[:, :-1] @ fixed]))
         outer = T[:b, :b]
-        if b and not (kept := _independent(outer)).all():
+        if b and not (kept := independent(outer)).all():
             # A column that earlier ones explain would claim a row of T that belongs to the others: it stays put.
             return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
         if a:
             inner, shared = T[b : b + a, b : b + a], T[:b, b : b + a]
             lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
-            if b and (lost := lengths <= NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", shared, shared))).any():
+            if b and (lost := lengths <= ALIASED * np.sqrt(np.einsum("ij,ij->j", shared, shared))).any():
                 # Nor is there anything but rounding in a column that those of the solved explain.
                 return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), alpha[lost]), fixed)
             D = self._scales(alpha, lengths, len(theta))
@@ -159,7 +157,7 @@ class TrustRegion:
 
 def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
     """min ‖diag(s) v − c‖ with ‖v‖ ≤ radius: v, and its τ (Hebden's iteration on 1/‖v(τ)‖)."""
-    whole = s > NEGLIGIBLE * max(float(s[0]), 1e-300)
+    whole = s > ALIASED * max(float(s[0]), 1e-300)
     v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
     length = _length(v)
     if length <= SLACK * radius:
@@ -187,15 +185,10 @@ def _length(v: np.ndarray) -> float:
     return math.hypot(*v.tolist())
 
 
-def _independent(R: np.ndarray) -> np.ndarray:
-    """Mask of the columns of a triangle that no earlier one explains."""
-    return np.abs(R.diagonal()) > NEGLIGIBLE * np.sqrt(np.einsum("ij,ij->j", R, R))
-
-
 def _whole(R: np.ndarray, right: np.ndarray) -> np.ndarray | None:
     """R⁻¹ right for a triangle; None where its pivots do not show that it has full rank."""
     if R.shape[0] < R.shape[1] or not len(R):
         return None
-    if not _independent(R).all():
+    if not independent(R).all():
         return None
     return dtrtrs(R, right)[0]

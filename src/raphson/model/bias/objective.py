@@ -7,12 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from raphson.linalg import COMPUTED, SINGULAR
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import DerivedObjective, Gram, Kind, Need, Root
 from raphson.model.walls import Walls
-
-ALIASED = 1e-11
-"""A direction in which the scaled design has no more length than this is none: columns are aliased."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +72,15 @@ class Biased(DerivedObjective[LogLikelihood]):
             values, vectors = np.linalg.eigh(part.matrix / scale / scale[:, None])
             if values[0] > 1e-6 * values[-1]:
                 return float(np.sum(np.log(values))), (vectors / np.sqrt(values)).T / scale
-            if values[0] < -ALIASED * values[-1]:
+            if values[0] < -SINGULAR * values[-1]:
                 return -np.inf, None
             part = self.likelihood.evaluate(theta, Need(kinds=(self.kind,), root=True)).information[self.kind]
             if isinstance(part, Gram):  # some row's is indefinite, so there is no root
-                kept = values > ALIASED * values[-1]
+                kept = values > SINGULAR * values[-1]
                 root = (vectors[:, kept] / np.sqrt(values[kept])).T
                 return float(np.sum(np.log(values[kept]))), root / scale
         _, sizes, rows = np.linalg.svd(part.triangle[:, :-1] / scale, full_matrices=False)
-        kept = sizes > ALIASED * sizes[0]
+        kept = sizes > COMPUTED * sizes[0]
         return float(2.0 * np.sum(np.log(sizes[kept]))), rows[kept] / sizes[kept, None] / scale
 
     def _raised(self, part: Gram | Root, more: np.ndarray) -> Gram | Root:
@@ -91,5 +89,5 @@ class Biased(DerivedObjective[LogLikelihood]):
             return part
         triangle = part.triangle.copy()
         scale = self._scale
-        triangle[:, -1] += np.linalg.lstsq(triangle[:, :-1].T / scale[:, None], more / scale, rcond=ALIASED)[0]
+        triangle[:, -1] += np.linalg.lstsq(triangle[:, :-1].T / scale[:, None], more / scale, rcond=COMPUTED)[0]
         return Root(triangle, part.second_order)

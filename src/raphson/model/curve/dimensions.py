@@ -16,6 +16,7 @@ import numpy as np
 
 from raphson.autodiff.trace import walk
 from raphson.compat import name_of
+from raphson.linalg import DEPENDENT
 
 Exponents = dict[Any, float]
 """The dimension of a value, as a sum of unknown exponents (of parameters, by number) and known units (by name)."""
@@ -199,7 +200,7 @@ def _solved(equations: _Equations, n_units: int) -> np.ndarray:
                 B[i, int(key)] = -value
     if not rows:
         return np.zeros((p, n_units))
-    return np.linalg.lstsq(A, B, rcond=1e-10)[0][:p]
+    return np.linalg.lstsq(A, B, rcond=DEPENDENT)[0][:p]
 
 
 def _positions(equations: _Equations, d: int) -> np.ndarray:

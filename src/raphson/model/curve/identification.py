@@ -15,9 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from raphson.data.messages import listing
-
-EXACT = 1e-11
-"""Singular value, the largest being 1, below which a direction is open but for rounding."""
+from raphson.linalg import COMPUTED
 
 POOR = 1e-2
 """Singular value below which a direction may be called poorly determined, if its standard error is large too."""
@@ -82,7 +80,7 @@ def open_directions(
     singular, Vt = np.linalg.svd(J / scale)[1:]
     singular = np.append(singular, np.zeros(len(index) - len(singular)))
     for sigma, v in zip(singular[::-1], Vt[::-1], strict=True):
-        exact = bool(sigma <= EXACT * singular[0])
+        exact = bool(sigma <= COMPUTED * singular[0])
         if not exact and not (sigma <= POOR * singular[0] and dispersion > 0):
             break
         step, share = np.zeros(len(theta)), np.zeros(len(theta))
@@ -114,7 +112,7 @@ def clearly_determined(R: np.ndarray, free: np.ndarray) -> bool:
     shares = [
         abs(pivot) / length if length > 0 else 0.0 for pivot, length in zip(pivots, lengths.tolist(), strict=True)
     ]
-    return math.prod(shares) > EXACT * p ** (p / 2)
+    return math.prod(shares) > COMPUTED * p ** (p / 2)
 
 
 def _matters(direction: UnidentifiedDirection, theta: np.ndarray) -> bool:

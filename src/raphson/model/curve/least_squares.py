@@ -23,6 +23,7 @@ from raphson.data.blocks import Block
 from raphson.data.messages import listing
 from raphson.data.points import leaves
 from raphson.errors import ConvergenceError
+from raphson.linalg import ALIASED
 from raphson.model.base import Model
 from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.identification import clearly_determined, open_directions, without_error
@@ -279,7 +280,7 @@ class NonlinearModel(Model):
         if not (np.isfinite(scale).all() and np.isfinite(r).all()):
             return theta
         scale[scale == 0] = 1.0
-        delta = np.linalg.lstsq(A / scale, r, rcond=1e-13)[0] / scale
+        delta = np.linalg.lstsq(A / scale, r, rcond=ALIASED)[0] / scale
         out = theta.copy()
         out[linear] += delta
         return out

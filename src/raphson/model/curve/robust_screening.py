@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.linalg import SINGULAR
 from raphson.model.curve.nonlinear import MANY
 from raphson.model.curve.screening import Screen
 
@@ -95,7 +96,7 @@ class RobustScreen(Screen):
             if A.shape[2]:
                 # Columns have length 1: what is added to the diagonal keeps systems of too few rows solvable.
                 B = (A * weight[..., None]).transpose(0, 2, 1)
-                beta = np.linalg.solve(B @ A + 1e-12 * np.eye(A.shape[2]), B @ r[..., None])[..., 0]
+                beta = np.linalg.solve(B @ A + SINGULAR * np.eye(A.shape[2]), B @ r[..., None])[..., 0]
                 left = r - (A @ beta[..., None])[..., 0]
             size = np.maximum(np.median(np.abs(left[:, used]), axis=1), self._smallest)
             weight = 2.0 / (1.0 + left**2 / size[:, None] ** 2) * used

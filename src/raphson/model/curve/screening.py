@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.linalg import ALIASED
 from raphson.model.curve.nonlinear import FEW, MANY, NonlinearPredictor
 
 ROWS = (64, 256, 512)
@@ -135,5 +136,5 @@ def _solved(R: np.ndarray, right: np.ndarray) -> np.ndarray:
     for j in reversed(range(right.shape[1])):
         pivot = R[:, j, j]
         left = right[:, j] - np.einsum("mk,mk->m", R[:, j, j + 1 :], beta[:, j + 1 :])
-        beta[:, j] = np.where(np.abs(pivot) > 1e-13, left / np.where(pivot == 0, 1.0, pivot), 0.0)
+        beta[:, j] = np.where(np.abs(pivot) > ALIASED, left / np.where(pivot == 0, 1.0, pivot), 0.0)
     return beta

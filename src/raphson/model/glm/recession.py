@@ -28,9 +28,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit, log_expit
 
+from raphson.linalg import cholesky
 from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, SeparatingRows
 
 TIE = 1e-11
@@ -320,10 +320,10 @@ def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         multiplier, weight = expit(-value), expit(value) * expit(-value)
         if value.min() > 1e-8 * value.max():
             return g / value.min(), np.ones(m, dtype=bool), multiplier
-        try:
-            step = cho_solve(cho_factor((C.T * weight) @ C), C.T @ multiplier)
-        except LinAlgError:
+        factor = cholesky((C.T * weight) @ C)
+        if factor is None:
             return None
+        step = factor.solve(C.T @ multiplier)
         change = C @ step
         if np.all(np.abs(change) < 1e-3):
             return np.zeros(q), np.zeros(m, dtype=bool), multiplier

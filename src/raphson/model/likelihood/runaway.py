@@ -25,14 +25,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import qr
 
+from raphson.linalg import SINGULAR
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 
 if TYPE_CHECKING:
     from raphson.model.likelihood.model import LikelihoodModel
-
-SINGULAR = 1e-13
-"""An eigenvalue of the scaled information below this is rounding: nothing is known of that combination."""
 
 VAGUE, NEAR, STEEPER = 10.0, 60.0, 20.0
 """A parameter with a standard error above `VAGUE` is suspected to run to infinity. It does if the curvature grows more

@@ -16,7 +16,6 @@ after every few steps the unfinished ones are gathered into fewer chunks, so tha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
+from raphson.linalg import SINGULAR, definite
 from raphson.numeric import EPSILON, anchor, brief_compilation, x64
 from raphson.status import Status
 
@@ -44,9 +44,6 @@ NEAR = 1e-2
 
 FIRST_DAMPING, SMALLEST_DAMPING, LARGEST_DAMPING = 1e-3, 1e-13, 1e14
 """τ at the start; where it is as good as 0 (valleys of ill-conditioned problems need small ones); where to give up."""
-
-SINGULAR_PIVOT = 1e-13
-"""Squared pivot of the scaled matrix below which a parameter is not determined by its data."""
 
 SHORTEST = 8
 """Groups of rows are padded to at least this length."""
@@ -428,15 +425,14 @@ def _solve(M: Any, ridge: Any, v: Any, free: Any) -> tuple[Any, Any, Any]:
         row = jax.lax.dynamic_index_in_dim(table, k, 0, keepdims=False)
         column = jax.lax.dynamic_index_in_dim(table, k, 1, keepdims=False)
         pivot = jax.lax.dynamic_index_in_dim(row, k, keepdims=False)
-        safe = jnp.where(pivot > SINGULAR_PIVOT, pivot, 1.0)
+        safe = jnp.where(pivot > SINGULAR, pivot, 1.0)
         mine = (jnp.arange(p) == k)[:, None]
         table = jnp.where(mine, row[None] / safe, table - column[:, None] * (row / safe)[None])
         return table, jnp.minimum(smallest, pivot)
 
     table, smallest = jax.lax.fori_loop(0, p, eliminate, (table, jnp.ones(())))
     x = table[:, p]
-    definite = (smallest > SINGULAR_PIVOT) & jnp.all(positive | ~free)
-    return x * s, jnp.maximum(x @ (v * s), 0.0), definite
+    return x * s, jnp.maximum(x @ (v * s), 0.0), (smallest > SINGULAR) & jnp.all(positive | ~free)
 
 
 def _solutions(state: _State) -> Solutions:
@@ -494,16 +490,7 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
     A = np.where(both, M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
     finite = np.isfinite(A).reshape(len(A), -1).min(axis=1, initial=True)
     A = np.where(np.reshape(finite, (-1, 1, 1)), A, 0.0)
-    # A matrix with a pivot below the tolerance has a determinant or a smallest eigenvalue below it.
-    smallest = SINGULAR_PIVOT if M.shape[1] > 1 else 0.0
-    # Of a positive definite A with unit diagonal the eigenvalues other than the smallest λ multiply to
-    # (p/(p - 1))^(p - 1) < e at most, as they sum to less than p: λ > det A/e, which the Cholesky factor tells.
-    sound = np.zeros(len(A), dtype=bool)
-    with suppress(np.linalg.LinAlgError):
-        sound = np.prod(np.einsum("bii->bi", np.linalg.cholesky(A)), axis=1) ** 2 > math.e * smallest
-    if not sound.all():
-        sound[~sound] = np.linalg.eigvalsh(A[~sound]).min(axis=1) > smallest
-    good = np.reshape(sound, (-1, 1, 1))
+    good = np.reshape(definite(A), (-1, 1, 1))
     V = np.linalg.inv(np.where(good, A, np.eye(M.shape[1])))
     return np.where(both & good, V * s[:, :, None] * s[:, None, :], np.nan)
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from raphson.linalg import definite
 from raphson.model.replicates import CommonRows, Replicates, ReplicateSums
 from raphson.status import Status
 
@@ -283,14 +284,9 @@ class _Solve:
         positive = (diagonal > 0).all(axis=1) & np.isfinite(M).all(axis=(1, 2))
         s = self._scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         A = np.where(positive[:, None, None], M * s[:, :, None] * s[:, None, :], np.eye(M.shape[1]))
-        try:
-            L = np.linalg.cholesky(A)
-        except np.linalg.LinAlgError:
-            positive &= np.linalg.eigvalsh(A)[:, 0] > 1e-12
-            A[~positive] = np.eye(M.shape[1])
-            L = np.linalg.cholesky(A)
+        self.definite = positive & definite(A)
+        A[~self.definite] = np.eye(M.shape[1])
         self._A = A
-        self.definite = positive & (np.einsum("rii->ri", L) ** 2 > 1e-12).all(axis=1)
 
     def __call__(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         out = np.zeros_like(v)
