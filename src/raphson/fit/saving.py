@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from raphson.errors import DataError, RaphsonError
+from raphson.registry import NotRegisteredError
 
 FORMAT = "raphson fit"
 VERSION = 1
@@ -87,6 +88,8 @@ def read(path: str | PathLike[str], rebuild: Callable[[dict[str, Any]], Any]) ->
     content = _checked(path)
     try:
         return rebuild(_decode(content))
+    except NotRegisteredError as error:
+        raise NotRegisteredError(f"{path}: {error}") from None
     except RaphsonError as error:
         reason = str(error)
     except KeyError as error:

@@ -8,17 +8,26 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Any
 
 from raphson.errors import ModelError
-from raphson.model.families.base import Family, Observations, Rows
+from raphson.model.families import links
+from raphson.model.families.base import Family, Observations, Rows, check_family, parameters_of, structured
 from raphson.model.families.binomial import Binomial, QuasiBinomial
-from raphson.model.families.exponential import Gamma, Gaussian, InverseGaussian, Poisson, QuasiPoisson
+from raphson.model.families.exponential import (
+    Gamma,
+    Gaussian,
+    InverseGaussian,
+    Poisson,
+    PositiveMean,
+    QuasiPoisson,
+)
+from raphson.model.families.links import Link
 from raphson.model.families.multinomial import Multinomial
 from raphson.model.families.negative_binomial import NegativeBinomial
 from raphson.model.families.robust import LOSSES, resolve_loss
 from raphson.model.families.tweedie import Tweedie
+from raphson.registry import Registry
 
 __all__ = [
     "FAMILIES",
@@ -27,47 +36,84 @@ __all__ = [
     "Gamma",
     "Gaussian",
     "InverseGaussian",
+    "Link",
     "Multinomial",
     "NegativeBinomial",
     "Observations",
     "Poisson",
+    "PositiveMean",
     "QuasiBinomial",
     "QuasiPoisson",
     "Rows",
     "Tweedie",
     "from_dict",
+    "links",
+    "register",
     "resolve",
 ]
 
-FAMILIES: dict[str, type[Family]] = {
-    family.name: family
-    for family in (
-        Gaussian,
-        Binomial,
-        Poisson,
-        Gamma,
-        InverseGaussian,
-        NegativeBinomial,
-        Tweedie,
-        Multinomial,
-        QuasiPoisson,
-        QuasiBinomial,
-    )
-}
+FAMILIES: Registry[type[Family]] = Registry(
+    "family",
+    "family",
+    "families",
+    "rp.families.register",
+    check_family,
+    {
+        "normal": "gaussian",
+        "bernoulli": "binomial",
+        "nb": "negative_binomial",
+        "negbin": "negative_binomial",
+        "inversegaussian": "inverse_gaussian",
+        "negativebinomial": "negative_binomial",
+        "quasi_poisson": "quasipoisson",
+        "quasi_binomial": "quasibinomial",
+    },
+)
 """The families by name."""
 
-_ALIASES = {
-    "normal": "gaussian",
-    "bernoulli": "binomial",
-    "nb": "negative_binomial",
-    "negbin": "negative_binomial",
-    "inversegaussian": "inverse_gaussian",
-    "negativebinomial": "negative_binomial",
-    "quasi_poisson": "quasipoisson",
-    "quasi_binomial": "quasibinomial",
-}
+for _family in (
+    Gaussian,
+    Binomial,
+    Poisson,
+    Gamma,
+    InverseGaussian,
+    NegativeBinomial,
+    Tweedie,
+    Multinomial,
+    QuasiPoisson,
+    QuasiBinomial,
+):
+    FAMILIES.own(_family.name, _family)
 
-_PARAMETERS = {"tweedie": "power", "negative_binomial": "theta"}
+
+def register(family: Any) -> Any:
+    """Let a family be asked for by its name, as those are that come with Raphson; a class decorator.
+
+    Parameters
+    ----------
+    family : subclass of Family
+        With a ``name`` and a ``default_link``. Fields besides its link are numeric parameters, of which the first may
+        follow the name in brackets: ``"tweedie(1.5)"``.
+
+    Returns
+    -------
+    type
+        The class, now a frozen dataclass that JAX can take apart.
+
+    Raises
+    ------
+    ModelError
+        If something that every family has is not there, or the name is taken.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> rp.families.register("logistic")
+    Traceback (most recent call last):
+    raphson.errors.ModelError: families.register: expected a subclass of rp.families.Family; got 'logistic'
+    """
+    check_family(family)
+    return FAMILIES.register(getattr(family, "name", None), structured(family))
 
 
 def resolve(family: str | Family) -> Family:
@@ -96,33 +142,33 @@ def resolve(family: str | Family) -> Family:
     """
     if isinstance(family, Family):
         return family
-    known = ", ".join(FAMILIES)
     if isinstance(family, type) and issubclass(family, Family):
         family = family.name
     if not isinstance(family, str):
+        known = ", ".join(FAMILIES)
         raise ModelError(f"family: expected a name ({known}) or a Family, got {type(family).__name__}.")
-    match = re.fullmatch(r"\s*([^()]*?)\s*(?:\(\s*(?:(?:power|theta)\s*=\s*)?([^()]*?)\s*\))?\s*", family)
-    name, inner = (match[1], match[2]) if match else (family, None)
-    name = re.sub(r"[-.\s]+", "_", name.strip().lower())
-    name = _ALIASES.get(name, name)
-    if name not in FAMILIES:
-        near = get_close_matches(name, [*FAMILIES, *_ALIASES], n=1)
-        hint = f" Did you mean {_ALIASES.get(near[0], near[0])!r}?" if near else ""
-        raise ModelError(f"family: there is no family named {family!r}.{hint} The families are {known}.")
+    match = re.fullmatch(r"\s*([^()]*?)\s*(?:\(\s*(?:(\w+)\s*=\s*)?([^()]*?)\s*\))?\s*", family)
+    given, parameter, inner = match.groups() if match else (family, None, None)
+    name = FAMILIES.name_of(given)
+    if name is None:
+        raise FAMILIES.unknown(family, like=given)
+    kind = FAMILIES[name]
     if inner is None:
         if name == "tweedie":
             raise ModelError('family: the tweedie family needs its power, as in "tweedie(1.5)" or Tweedie(power=1.5).')
-        return FAMILIES[name]()
-    if name not in _PARAMETERS:
-        raise ModelError(f"family: the {name} family has no parameter, got {family!r}. Write {name!r}.")
+        return kind()
+    takes = parameters_of(kind)
+    if parameter not in (None, *takes) or not takes:
+        which = f" {parameter}" if takes else ""
+        raise ModelError(f"family: the {name} family has no parameter{which}, got {family!r}. Write {name!r}.")
     try:
         value = float(inner)
     except ValueError:
         raise ModelError(
-            f"family: expected a number for the {_PARAMETERS[name]} of {name}, got {inner!r}. "
+            f"family: expected a number for the {parameter or takes[0]} of {name}, got {inner!r}. "
             f'Write it as in "{name}(1.5)".'
         ) from None
-    return FAMILIES[name](**{_PARAMETERS[name]: value})
+    return kind(**{parameter or takes[0]: value})
 
 
 def from_dict(fields: dict[str, Any]) -> Family:
@@ -139,11 +185,13 @@ def from_dict(fields: dict[str, Any]) -> Family:
         if set(fields) != {"link", "scale"} or fields["link"] != "identity":
             raise ModelError(f"family: the saved {name} loss has other fields: {sorted(fields)}.")
         return resolve_loss(name, fields["scale"])
-    if name not in FAMILIES:
+    if not isinstance(name, str):
         raise ModelError(f"family: expected the saved description of a family, got the name {name!r}.")
-    allowed = {"link", "levels"} if name == "multinomial" else {"link", _PARAMETERS.get(name, "link")}
+    kind = FAMILIES.saved(name)
+    links.LINKS.saved(fields.get("link"))
+    allowed = {"link", *(("levels",) if name == "multinomial" else parameters_of(kind))}
     if not set(fields) <= allowed:
         raise ModelError(f"family: the saved {name} has unknown fields: {sorted(set(fields) - allowed)}.")
     if isinstance(fields.get("levels"), list):
         fields["levels"] = tuple(str(level) for level in fields["levels"])
-    return FAMILIES[name](**fields)
+    return kind(**fields)

@@ -16,8 +16,8 @@ from raphson.model.families.base import (
     clip_to,
     derivative,
     refuse,
-    register,
     some_of,
+    structured,
 )
 from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.families.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
@@ -36,7 +36,7 @@ def _logistic(eta: np.ndarray) -> np.ndarray:
     return np.reciprocal(mean, out=mean)
 
 
-@register()
+@structured
 class Binomial(Family):
     """Successes in a number of trials: Var(y) = mean (1 - mean) / trials.
 
@@ -290,7 +290,7 @@ class Binomial(Family):
         return below, up_to, at_least, above
 
 
-@register()
+@structured
 class QuasiBinomial(Binomial):
     """Binomial mean and score, Var(y) = dispersion x mean (1 - mean) / trials; its log-likelihood is NaN."""
 

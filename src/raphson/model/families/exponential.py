@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import warn_user
-from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, register
+from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, structured
 from raphson.model.families.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
 from raphson.model.families.tails import Tails, log_gamma_tails
 from raphson.model.spread import poisson_terms
@@ -71,7 +71,7 @@ def _normal_rows(y: np.ndarray, eta: np.ndarray, weight: np.ndarray) -> tuple[tu
     return (total, -math.inf), table
 
 
-@register()
+@structured
 class Gaussian(Family):
     """The normal distribution: Var(y) = dispersion.
 
@@ -179,7 +179,7 @@ class Gaussian(Family):
         return lower, lower, upper, upper
 
 
-@register()
+@structured
 class Poisson(PositiveMean):
     """The Poisson distribution: Var(y) = mean.
 
@@ -285,7 +285,7 @@ class Poisson(PositiveMean):
         return below, up_to, at_least, above
 
 
-@register()
+@structured
 class QuasiPoisson(Poisson):
     """Poisson mean and score with Var(y) = dispersion x mean; its log-likelihood is NaN."""
 
@@ -316,7 +316,7 @@ def _near_gap(t: Array) -> Array:
     return t * t * log1p_gap_ratio(t)
 
 
-@register()
+@structured
 class Gamma(PositiveMean):
     """The gamma distribution: Var(y) = dispersion x mean^2, shape 1/dispersion.
 
@@ -438,7 +438,7 @@ def _canonical_inverse_gaussian(y: Array, x: Array) -> Array:
     return -0.5 * (y * root - 1.0) * (root - 1.0 / y)
 
 
-@register()
+@structured
 class InverseGaussian(PositiveMean):
     """The inverse Gaussian distribution: Var(y) = dispersion x mean^3.
 

@@ -9,13 +9,14 @@ could not take from them.
 from __future__ import annotations
 
 import math
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
+from raphson.numeric import x64
+from raphson.registry import Registry
 from raphson.special import elementary
 
 Array = Any
@@ -369,17 +370,76 @@ class Sqrt(Link):
         return np.sqrt(mean)
 
 
-LINKS: dict[str, type[Link]] = {
-    link.name: link for link in (Identity, Log, Logit, Probit, CLogLog, Cauchit, Inverse, InverseSquared, Sqrt)
-}
+def check_link(link: Any) -> None:
+    """Say what a class lacks of a link.
+
+    Raises
+    ------
+    ModelError
+    """
+    if not (isinstance(link, type) and issubclass(link, Link)):
+        raise ModelError(f"links.register: expected a subclass of rp.families.Link; got {link!r}")
+    lacking = [what for what in ("mean", "link", "bend") if getattr(link, what) is getattr(Link, what)]
+    lacking += [what for what in ("limits", "interval") if not hasattr(link, what)]
+    if lacking:
+        raise ModelError(
+            f"links.register: {link.__name__} lacks {', '.join(lacking)}; see docs/add-your-own.md for what each gives"
+        )
+    one = link()
+    low, high = one.interval
+    inside = (
+        np.array([low + 1.0 if math.isinf(high) else 0.5 * (low + high)]) if math.isfinite(low) else np.array([0.5])
+    )
+    with x64():
+        back = np.asarray(one.mean(jnp.asarray(one.link(inside))))
+    if not np.allclose(back, inside, rtol=1e-9):
+        raise ModelError(
+            f"links.register: {link.__name__}.mean and .link are to undo one another, but the mean {inside[0]:g} comes "
+            f"back as {back[0]:g}"
+        )
+
+
+LINKS: Registry[type[Link]] = Registry(
+    "link",
+    "link",
+    "links",
+    "rp.families.links.register",
+    check_link,
+    {"1/mu^2": "inverse_squared", "1/mu": "inverse", "inverse_square": "inverse_squared", "root": "sqrt"},
+)
 """The links by name."""
 
-_ALIASES = {
-    "1/mu^2": "inverse_squared",
-    "1/mu": "inverse",
-    "inverse_square": "inverse_squared",
-    "root": "sqrt",
-}
+for _link in (Identity, Log, Logit, Probit, CLogLog, Cauchit, Inverse, InverseSquared, Sqrt):
+    LINKS.own(_link.name, _link)
+
+
+def register(link: type[Link]) -> type[Link]:
+    """Let a link be asked for by its name, as those are that come with Raphson; a class decorator.
+
+    Parameters
+    ----------
+    link : subclass of Link
+        With a ``name``.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    ModelError
+        If something that every link has is not there, its mean is not the inverse of its link, or the name is taken.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> rp.families.links.register(rp.families.links.Log)
+    Traceback (most recent call last):
+    raphson.errors.ModelError: rp.families.links.register: 'log' is a link that comes with Raphson; choose another name
+    """
+    check_link(link)
+    return LINKS.register(getattr(link, "name", None), link)
 
 
 def resolve(link: str | Link) -> Link:
@@ -409,13 +469,6 @@ def resolve(link: str | Link) -> Link:
         return link
     if isinstance(link, type) and issubclass(link, Link):
         return link()
-    known = ", ".join(LINKS)
     if not isinstance(link, str):
-        raise ModelError(f"link: expected a name ({known}) or a Link, got {type(link).__name__}.")
-    name = link.strip().lower().replace("-", "_").replace(".", "_").replace(" ", "_")
-    name = _ALIASES.get(name, name)
-    if name not in LINKS:
-        near = get_close_matches(name, LINKS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ModelError(f"link: there is no link named {link!r}.{hint} The links are {known}.")
-    return LINKS[name]()
+        raise ModelError(f"link: expected a name ({', '.join(LINKS)}) or a Link, got {type(link).__name__}.")
+    return LINKS.find(link)()

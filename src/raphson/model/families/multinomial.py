@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import DataError, ModelError
-from raphson.model.families.base import Array, Family, Observations, Rows, refuse, register
+from raphson.model.families.base import Array, Family, Observations, Rows, refuse, structured
 from raphson.model.families.links import Link, Logit
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MOST_LEVELS = 1000
 
 
-@register()
+@structured
 class Multinomial(Family):
     """A response in one of L levels: log(P(level k)/P(first level)) = eta_k, K = L - 1 predictors.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, register
+from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, structured
 from raphson.model.families.exponential import (
     Poisson,
     PositiveMean,
@@ -29,7 +29,7 @@ def _theta_log1p_of_mean(mean: Array, theta: Array) -> Array:
     return theta * jnp.log1p(mean / theta)
 
 
-@register(data=("theta",))
+@structured
 class NegativeBinomial(PositiveMean):
     """The negative binomial distribution: Var(y) = mean + mean^2 / theta.
 

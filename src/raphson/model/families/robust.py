@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import check_choice
-from raphson.model.families.base import Array, Family, Rows, parameter, register
+from raphson.model.families.base import Array, Family, Rows, parameter, structured
 from raphson.model.families.links import Link
 
 NORMAL_MAD = 0.6744897501960817
@@ -69,7 +69,7 @@ class Robust(Family):
         return np.full(np.shape(y), np.nan)
 
 
-@register(data=("scale",))
+@structured
 class Huber(Robust):
     """Square inside 1.345 s, absolute value outside."""
 
@@ -89,7 +89,7 @@ class Huber(Robust):
         )
 
 
-@register(data=("scale",))
+@structured
 class Cauchy(Robust):
     """Minus the log density of Cauchy, scaled by 2.385 s."""
 
@@ -103,7 +103,7 @@ class Cauchy(Robust):
         return 0.5 * c2 * jnp.log1p(t), 1.0 / (1.0 + t), (1.0 - t) / (1.0 + t) ** 2
 
 
-@register(data=("scale",))
+@structured
 class Tukey(Robust):
     """Biweight: residuals beyond 4.685 s have no influence at all."""
 

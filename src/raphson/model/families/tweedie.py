@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, register
+from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, structured
 from raphson.model.families.exponential import (
     Gamma,
     Gaussian,
@@ -68,7 +68,7 @@ def minus_half_deviance(y: Array, p: Array, m: Array) -> Array:
     return jnp.where(y > 0, change, two_powers(y / safe1, 1.0 / safe2, p, m))
 
 
-@register(data=("power",))
+@structured
 class Tweedie(PositiveMean):
     """A Tweedie distribution: Var(y) = dispersion x mean^power.
 
