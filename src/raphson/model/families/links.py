@@ -379,7 +379,7 @@ def check_link(link: Any) -> None:
     """
     if not (isinstance(link, type) and issubclass(link, Link)):
         raise ModelError(f"links.register: expected a subclass of rp.families.Link; got {link!r}")
-    lacking = [what for what in ("mean", "link", "bend") if getattr(link, what) is getattr(Link, what)]
+    lacking = [what for what in ("mean", "link", "second_derivative") if getattr(link, what) is getattr(Link, what)]
     lacking += [what for what in ("limits", "interval") if not hasattr(link, what)]
     if lacking:
         raise ModelError(
