@@ -14,6 +14,7 @@ from raphson.data.evaluate import Evaluator, States, check_states, constant_cont
 from raphson.data.expressions import Expression
 from raphson.data.extras import array_argument, parse_argument
 from raphson.data.formula import Formula, parse_formula
+from raphson.data.matrices import note_design, read_design
 from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import NewData, take_rows
 from raphson.data.points import absent_rows, as_arrays
@@ -273,8 +274,6 @@ class ArraySchema(Schema):
         DataError
             If the number of columns differs, or something is not a number.
         """
-        from raphson.data.arrays import note_design, read_design
-
         check_missing(missing, _MISSING)
         new, labels = self._by_name(new)
         X, _ = read_design(new, None, "new data")

@@ -1,0 +1,163 @@
+"""Design matrices of any library: read, named, and searched for what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from raphson.data.masks import unmasked
+from raphson.data.messages import check_unicode, listing
+from raphson.data.model_data import Matrix
+from raphson.data.readers import read_table
+from raphson.data.rows import MissingRows
+from raphson.data.values import Levels, read_series
+from raphson.data.watching import squares
+from raphson.errors import DataError, one_line
+
+
+def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix, tuple[str, ...]]:
+    """Read a design matrix and its column names.
+
+    Returns
+    -------
+    X : ndarray of float64, shape (n, p), C order, or a tabmat matrix
+    names : tuple of str
+    """
+    found: Sequence[str] | None = None
+    if type(X) is not np.ndarray:
+        X, found = _unpack(X, what)
+    if isinstance(X, np.ndarray):
+        X = _numbers(X, what)
+        if X.ndim == 1:
+            X = X.reshape(-1, 1)
+    if X.ndim != 2 or not X.shape[0] or not X.shape[1]:
+        raise DataError(f"{what}: expected a matrix with rows and columns; got shape {X.shape}")
+    p = X.shape[1]
+    if names is None:
+        names = found if found is not None else [f"x{number}" for number in range(1, p + 1)]
+    elif isinstance(names, str) or not isinstance(names, Iterable):
+        raise DataError(f"names: expected {p}, one for each column of {what}; got {one_line(names)}")
+    elif len(names := list(names)) != p:
+        raise DataError(f"names: expected {p}, one for each column of {what}; got {len(names)}")
+    checked = tuple(map(str, names))
+    check_unicode(checked, "names")
+    if len(set(checked)) != p:
+        twice = sorted({name for name in checked if checked.count(name) > 1})
+        raise DataError(f"names: more than one column is called {listing(map(repr, twice))}; rename them")
+    return X, checked
+
+
+def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> float | None:
+    """Mark the rows of a design with missing or infinite entries; of an array, give the sum of squares.
+
+    That sum reads the matrix once and makes no other. Where it overflows an entry that is not finite is looked for, and
+    none is found.
+    """
+    known: float | None = None
+    for values, columns in dense_parts(X):
+        total = squares(values)
+        if isinstance(X, np.ndarray):
+            known = total
+        if math.isfinite(total):
+            continue
+        for place, column in enumerate(columns):
+            rows.note_numbers(values[:, place], names[column])
+    for part, columns in sparse_parts(X):
+        if not np.isfinite(part.data.sum()):
+            entries = part.tocoo()
+            for place, column in enumerate(columns):
+                here = entries.col == place
+                full = np.zeros(part.shape[0])
+                full[entries.row[here]] = entries.data[here]
+                rows.note_numbers(full, names[column])
+    return known
+
+
+def dense_parts(X: Matrix) -> list[tuple[np.ndarray, Sequence[int]]]:
+    if isinstance(X, np.ndarray):
+        return [(X, range(X.shape[1]))]
+    return [(part.unpack(), columns) for part, columns in _parts(X) if type(part).__name__ == "DenseMatrix"]
+
+
+def sparse_parts(X: Matrix) -> list[tuple[Any, Sequence[int]]]:
+    if isinstance(X, np.ndarray):
+        return []
+    return [(part.array_csc, columns) for part, columns in _parts(X) if type(part).__name__ == "SparseMatrix"]
+
+
+def _parts(X: Any) -> list[tuple[Any, Sequence[int]]]:
+    if type(X).__name__ == "SplitMatrix":
+        return list(zip(X.matrices, X.indices, strict=True))
+    return [(X, range(X.shape[1]))]
+
+
+def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
+    """Get at the numbers of what is not a plain array: a matrix, and its names if it has some."""
+    if hasattr(X, "tocsc") and hasattr(X, "nnz"):
+        if X.dtype.kind not in "fiub":
+            raise DataError(f"{what}: expected real numbers; got a sparse matrix of {X.dtype}")
+        import scipy.sparse
+        import tabmat
+
+        return tabmat.SparseMatrix(scipy.sparse.csc_matrix(X, dtype=np.float64)), None
+    if hasattr(X, "sandwich") and hasattr(X, "matvec"):
+        # A tabmat matrix. One of dense columns is an array after all.
+        if type(X).__name__ == "DenseMatrix":
+            return np.asarray(X.unpack()), None
+        if type(X).__name__ == "CategoricalMatrix":
+            # Alone it lacks some of what a matrix of several parts can do.
+            import tabmat
+
+            return tabmat.SplitMatrix([X]), None
+        return X, None
+    if hasattr(X, "columns") or hasattr(X, "column_names"):
+        return unpack_frame(X, what)
+    if hasattr(X, "to_numpy"):
+        name = getattr(X, "name", None)
+        variable = read_series(X, str(name or what)) if hasattr(X, "iloc") else X.to_numpy()
+        if isinstance(variable, Levels):
+            raise _not_numbers([str(name or "X")], what)
+        values = variable if isinstance(variable, np.ndarray) else variable.values
+        return values, None if name is None else [str(name)]
+    try:
+        return np.asarray(unmasked(X)), None
+    except ValueError as error:
+        raise DataError(f"{what}: its rows differ in length: {' '.join(str(error).split())}") from error
+
+
+def unpack_frame(X: Any, what: str) -> tuple[np.ndarray, Sequence[str]]:
+    frame = read_table(X)
+    names = list(frame.columns)
+    if all(isinstance(kind, np.dtype) and kind.kind in "fiu" for kind in frame.dtypes):
+        return frame.to_numpy(dtype=np.float64), names
+    variables = [read_series(cast(Any, frame[name]), name) for name in names]
+    for number, variable in enumerate(variables):
+        if isinstance(variable, Levels) and variable.origin == "boolean":
+            truth = np.array([label == "True" for label in variable.labels], dtype=np.float64)
+            variables[number] = np.where(variable.codes >= 0, truth[variable.codes], np.nan)  # type: ignore[call-overload]
+    text = [name for name, variable in zip(names, variables, strict=True) if isinstance(variable, Levels)]
+    if text:
+        raise _not_numbers(text, what)
+    arrays = [one if isinstance(one, np.ndarray) else one.values for one in variables]  # type: ignore[union-attr]
+    return np.column_stack(arrays), names
+
+
+def _not_numbers(names: Sequence[str], what: str) -> DataError:
+    which = f"column {names[0]!r} holds" if len(names) == 1 else f"columns {listing(map(repr, names))} hold"
+    return DataError(
+        f"{what}: the {which} text or categories where numbers are due; use a formula, which makes factors of them"
+    )
+
+
+def _numbers(X: np.ndarray, what: str) -> np.ndarray:
+    if X.dtype == np.float64:
+        return X if X.flags.c_contiguous else np.ascontiguousarray(X)
+    if X.dtype.kind in "fiub":
+        return np.ascontiguousarray(X, dtype=np.float64)
+    kind = "complex numbers" if X.dtype.kind == "c" else "text or objects"
+    raise DataError(
+        f"{what}: expected real numbers; got {kind} ({X.dtype}); convert them, or use a formula for factors"
+    )
