@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.errors import DataError, ModelError
 from raphson.fit.state import State
 from raphson.inference import hypotheses

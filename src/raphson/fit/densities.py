@@ -10,8 +10,8 @@ import numpy as np
 
 from raphson.choices import Interval, Scale
 from raphson.data.columns import Columns
-from raphson.data.matrix import matvec
 from raphson.data.model_data import common_rows, take_rows
+from raphson.data.products import matvec
 from raphson.errors import ModelError, check_choice
 from raphson.inference import delta
 from raphson.inference.functions import Params

@@ -158,7 +158,7 @@ class Determining(State):
 
 def _derivatives(model: Any, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """∂η/∂θ (n, p) and ∂²η/∂θ² (n, p, p) of a model with one predictor."""
-    from raphson.data.matrix import dense
+    from raphson.data.products import dense
 
     first, second = [], []
     for block in model.blocks:

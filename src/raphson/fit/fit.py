@@ -602,7 +602,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         import pandas as pd
 
         from raphson.data import read_table
-        from raphson.data.matrix import dense
+        from raphson.data.products import dense
 
         model, labels = self._need_data("the rows of the data"), self._row_labels
         if self.formula is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.choices import Interval, Scale
 from raphson.data.blocks import Block, make_blocks
-from raphson.data.matrix import matvec
+from raphson.data.products import matvec
 from raphson.errors import ModelError, check_choice
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from raphson.data.blocks import Block, make_blocks
-from raphson.data.matrix import cross_sandwich, dense, matvec, transpose_matvec, weighted_squares
+from raphson.data.products import cross_sandwich, dense, matvec, transpose_matvec, weighted_squares
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.numeric import EPSILON
 
 AT_EDGE = 1e-9

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.model.likelihood.build import fingerprint, remembered
+from raphson.model.likelihood.build import fingerprint
+from raphson.model.memory import remembered
 from raphson.model.replay.replay import accurate, betaln_calls
 from raphson.numeric import x64
 

@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from raphson.data.blocks import Block
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.execute import sum_blocks
 from raphson.model.bias.objective import Biased
 from raphson.model.objective import VALUE, Evaluation, Kind, Need

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
 from raphson.model.bias.objective import Biased

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ from raphson.model.curve.dimensions import Dimensions, dimensions
 from raphson.model.curve.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
 from raphson.model.curve.nonlinear import CompiledDerivatives, Derivatives, jax_function
 from raphson.model.curve.waves import Phase, Wave, waves
+from raphson.model.memory import remembered, weakly
 from raphson.model.parameters import Parameters
 
 
@@ -159,20 +159,15 @@ def refuse_absent(structure: CurveStructure, names: tuple[str, ...]) -> None:
         )
 
 
-_KEPT: weakref.WeakKeyDictionary[Any, dict[Any, CurveCode]] = weakref.WeakKeyDictionary()
-
-
 def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> CompiledDerivatives:
     """Derivatives of a user's function of (params, x) as one of (θ, x); code is kept as long as the function lives."""
-    try:
-        kept = _KEPT.setdefault(function, {})
-    except TypeError:  # not weakly referable, as some callables are not
-        kept = {}
-    if parameters not in kept:
-        # What is kept must not keep the function alive: it holds it weakly.
-        reference: Any = weakref.ref(function) if function in _KEPT else lambda: function
-        kept[parameters] = CurveCode(lambda theta, x: reference()(parameters.unflatten(theta), x).reshape(-1) * 1.0)
-    return CompiledDerivatives(kept[parameters], _name(function), (function_derivatives, (function, parameters)))
+    get = weakly(function)
+
+    def make() -> CurveCode:
+        return CurveCode(lambda theta, x: get()(parameters.unflatten(theta), x).reshape(-1) * 1.0)
+
+    code = remembered(function, parameters, make)
+    return CompiledDerivatives(code, _name(function), (function_derivatives, (function, parameters)))
 
 
 @dataclass(frozen=True)

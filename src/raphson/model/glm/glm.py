@@ -15,7 +15,7 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block
-from raphson.data.matrix import dense, matvec
+from raphson.data.products import dense, matvec
 from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +19,7 @@ from raphson.model.likelihood.checks import compares_with_text, traced_errors
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.memory import remembered
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replay.replay import accurate
@@ -66,21 +66,6 @@ def signature_of(density: Callable[..., Any]) -> Signature:
         raise ModelError(f"logpdf: {form}; got the positional arguments ({', '.join(positional)})")
     optional = tuple(one.name for one in keywords if one.default is not kinds.empty)
     return Signature(tuple(positional[1:]), tuple(one.name for one in keywords), optional)
-
-
-_COMPILED: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
-"""Compiled rows by the user's function, which is not kept alive for them."""
-
-
-def remembered(function: Any, key: Any, make: Callable[[], Any]) -> Any:
-    """What `make` gave for this function and key before, or gives now."""
-    try:
-        kept = _COMPILED.setdefault(function, {})
-    except TypeError:  # not every callable can be referred to weakly
-        return make()
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
 
 
 def density_model(

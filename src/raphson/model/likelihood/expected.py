@@ -25,8 +25,10 @@ import numpy as np
 
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
+from raphson.model.likelihood.affine import affine_in_response, information_free_of_response
 from raphson.model.likelihood.quadrature import Moments, QuadratureRule, at_points, rule_of
 from raphson.model.likelihood.row_densities import COUNTS, LINE, POSITIVE, UNIT, RowDensities, Support
+from raphson.model.memory import remembered
 from raphson.numeric import x64
 
 if TYPE_CHECKING:
@@ -206,9 +208,6 @@ def _why(family: LikelihoodFamily, best: tuple[float, Moments] | None, first: in
 
 def free_of_response(family: LikelihoodFamily, extra: tuple[Any, ...]) -> bool:
     """Whether the observed information does not depend on the response, and so is the expected one."""
-    from raphson.model.likelihood.affine import information_free_of_response
-    from raphson.model.likelihood.build import remembered
-
     function, K = family.function, family.n_predictors
     shapes = tuple(one.shape[1:] for one in extra)
     with x64():
@@ -217,9 +216,6 @@ def free_of_response(family: LikelihoodFamily, extra: tuple[Any, ...]) -> bool:
 
 def _affine_rule(family: LikelihoodFamily, extra: tuple[Any, ...]) -> Any:
     """(η (1, m), y, extra) -> b_k ∂μ/∂η_l where the traced score is affine in the response; None where it is not."""
-    from raphson.model.likelihood.affine import affine_in_response
-    from raphson.model.likelihood.build import remembered
-
     function, shapes = family.function, tuple(one.shape[1:] for one in extra)
 
     def make() -> Any:

@@ -17,6 +17,8 @@ import numpy as np
 
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
+from raphson.model.likelihood.expected import expectation, expected_information
+from raphson.model.memory import remembered
 from raphson.numeric import anchor, x64
 
 FEW_PREDICTORS = 2
@@ -123,8 +125,6 @@ def _by_row(gradient: Any, function: RowFunction, eta: Any, row: tuple[Any, ...]
 def _slopes_of(function: RowFunction) -> Any:
     import jax
     import jax.numpy as jnp
-
-    from raphson.model.likelihood.build import remembered
 
     def slopes(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> Any:
         del anchor
@@ -296,14 +296,10 @@ class LikelihoodFamily:
                 "say which column that is; use information='observed' or 'opg', or write a density "
                 "logpdf(y, ...) with formulas"
             )
-        from raphson.model.likelihood.expected import expected_information
-
         return expected_information(self, block, eta)
 
     def expectation(self, block: Block, eta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """From predictors near eta to :meth:`expected`, summed over the same responses and so smooth."""
-        from raphson.model.likelihood.expected import expectation
-
         m = block.rows
         near, weight = expectation(self, block, eta)[0], block.weight[:m]
         return lambda at: np.where(weight > 0, weight * near(np.ascontiguousarray(at[:, :m])), 0.0)

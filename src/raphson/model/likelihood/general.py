@@ -20,11 +20,12 @@ from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood import checks
-from raphson.model.likelihood.build import RowsOf, check_pure, check_scalar, fingerprint, remembered
+from raphson.model.likelihood.build import RowsOf, check_pure, check_scalar, fingerprint
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
 from raphson.model.likelihood.parameters import Parameters
 from raphson.model.likelihood.predictors import Cut, cut
+from raphson.model.memory import remembered
 from raphson.model.penalty import penalty_matrix
 from raphson.model.replay.replay import accurate
 from raphson.numeric import anchor, x64

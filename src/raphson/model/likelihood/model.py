@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable, Sampler
 from raphson.model.likelihood.distribution import quantiles, tabulate
+from raphson.model.likelihood.expected import free_of_response
 from raphson.model.likelihood.nesting import why_not_nested
 from raphson.model.likelihood.runaway import limit_at_infinity, out_of_rounding
+from raphson.model.likelihood.start import starting_point
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 from raphson.model.predictor import Jacobian, LinearPredictor, filled
@@ -177,8 +179,6 @@ class LikelihoodModel(Model):
         family = self.family
         if not family.with_response:
             return "observed"
-        from raphson.model.likelihood.expected import free_of_response
-
         if free_of_response(family, self.extra):
             return "observed"
         theta = self.start(Need(), plain=True).theta
@@ -252,8 +252,6 @@ class LikelihoodModel(Model):
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
         """The objective at the best constants for each predictor; without bias reduction if `plain`."""
-        from raphson.model.likelihood.start import starting_point
-
         return starting_point(self, need, self.likelihood if plain else self.objective)
 
     def rows(self, theta: np.ndarray) -> RowTable:

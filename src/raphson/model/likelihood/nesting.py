@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 
 if TYPE_CHECKING:
     from raphson.model.likelihood.model import LikelihoodModel

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.model.memory import remembered
+
 if TYPE_CHECKING:
     from raphson.model.likelihood.family import LikelihoodFamily
 
@@ -122,8 +124,6 @@ def _compiled(family: LikelihoodFamily, what: str) -> Any:
     """A density compiled for panels: (η (K, P), nodes, extra) -> "values", "terms" or "sums"; see RowDensities."""
     import jax
     import jax.numpy as jnp
-
-    from raphson.model.likelihood.build import remembered
 
     function = family.function
 

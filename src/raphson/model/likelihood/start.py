@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raphson.data.blocks import make_blocks
-from raphson.data.matrix import matvec
+from raphson.data.products import matvec
 from raphson.errors import ConvergenceError
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Objective
@@ -193,7 +193,7 @@ def coefficients(model: LikelihoodModel, constants: np.ndarray) -> np.ndarray:
         if intercept or (width == 1 and (matvec(X, np.ones(1)) == 1.0).all()):
             theta[part.start + (intercept[0] if intercept else 0)] = constants[k]
         elif constants[k] != 0:
-            from raphson.data.matrix import sandwich, transpose_matvec
+            from raphson.data.products import sandwich, transpose_matvec
             from raphson.model.objective import Gram
 
             ones = np.ones(X.shape[0])

@@ -10,7 +10,7 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block, make_blocks
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import Layered, Model, check_weights_kind

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.model.network.layers import Network
 from raphson.model.predictor import Jacobian, filled

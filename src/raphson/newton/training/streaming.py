@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
-from raphson.data.matrix import dense
+from raphson.data.products import dense
 from raphson.newton.training.first_order import chunk_steps
 from raphson.newton.training.steps import Chunk
 

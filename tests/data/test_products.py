@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse
 import tabmat
 
-from raphson.data import matrix
-from raphson.data.matrix import (
+from raphson.data import products
+from raphson.data.products import (
     cross_sandwich,
     dense,
     is_dense,
@@ -56,15 +56,15 @@ def test_sandwich(form, kind):
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_sandwich_in_slices(kind, monkeypatch):
     # Slices of 256 rows: the last is shorter, and rows must be neither lost nor counted twice.
-    monkeypatch.setattr(matrix, "_SMALL", 0)
-    monkeypatch.setattr(matrix, "_CACHE_ROWS", 1)
+    monkeypatch.setattr(products, "_SMALL", 0)
+    monkeypatch.setattr(products, "_CACHE_ROWS", 1)
     w = WEIGHTS[kind]
     np.testing.assert_allclose(sandwich(X, w), X.T @ np.diag(w) @ X, rtol=1e-12, atol=1e-11)
 
 
-@pytest.mark.parametrize("size", [matrix._SMALL, 0])
+@pytest.mark.parametrize("size", [products._SMALL, 0])
 def test_a_single_slice_by_both_ways(size, monkeypatch):
-    monkeypatch.setattr(matrix, "_SMALL", size)
+    monkeypatch.setattr(products, "_SMALL", size)
     for w in WEIGHTS.values():
         np.testing.assert_allclose(sandwich(X, w), X.T @ np.diag(w) @ X, rtol=1e-12, atol=1e-11)
 
