@@ -12,8 +12,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from raphson.data import TextFormat, read_table
-from raphson.data import streams as streamed
+from raphson.data import TextFormat, read_table, streamed
 from raphson.errors import DataError
 
 FRAME = pd.DataFrame({"x": [0.1, 1 / 3, 2e-300], "k": [1, 2, 3], "g": ["a", None, "b"]})
