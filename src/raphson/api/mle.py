@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from raphson.api.arguments import estimated, executor_of, inference_of, inputs_of, start_vector, warn_of
-from raphson.api.likelihood_review import check_start, explained, reviewed
 from raphson.choices import (
     Bias,
     Covariance,
@@ -31,6 +30,7 @@ from raphson.model.likelihood.build import Signature, density_model, formulas_of
 from raphson.model.likelihood.densities.ready import DensitySpec, resolve
 from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.likelihood.review import check_start, explained, reviewed
 from raphson.newton.methods import resolve_method
 from raphson.options import Iteration, Likelihood
 
@@ -143,9 +143,12 @@ def mle(
         found = estimated(model, replace(iteration, seed=None), theta)
     except ConvergenceError as error:
         raise ConvergenceError(explained(model, theta, str(error))) from None
+    end, at_limit = found.result, bool(found.infinite.any()) and found.result.status.converged
+    status, note = reviewed(model, found.model, found.status, found.note, end.evaluation, end.free, at_limit)
+    found = replace(found, status=status, note=note)
     again = {name: value for name, value in given.items() if name not in ("formulas", "start", "derivatives", "seed")}
     fit = LikelihoodFit(
-        reviewed(model, found),
+        found,
         model,
         method=method,
         information=inference.information,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from raphson.linalg import ALIASED, SINGULAR
 from raphson.model.base import RowTable
 from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.model import LikelihoodModel
-from raphson.model.objective import Need
+from raphson.model.likelihood.start import coefficients
+from raphson.model.objective import Evaluation, Need
 from raphson.model.replay.replay import apply
-from raphson.newton.estimate import Estimate
 from raphson.numeric import x64
 from raphson.status import Status
 
@@ -62,8 +61,6 @@ def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) ->
     if theta is None:
         theta = np.zeros(model.predictor.n_params)
         if model.constants is not None:
-            from raphson.model.likelihood.start import coefficients
-
             theta = coefficients(model, model.constants)
     with np.errstate(all="ignore"):
         rows = model.rows(theta)
@@ -225,38 +222,46 @@ def _traced_row(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numbe
         return jax.make_jaxpr(lambda eta, *row: family.function(eta, row))(eta, *row), [eta, *row]
 
 
-def reviewed(model: LikelihoodModel, found: Estimate) -> Estimate:
-    """The estimate with its status and note set right where it is no maximum, not identified, or at infinity."""
-    result = found.result
-    at_limit = bool(found.infinite.any()) and result.status.converged
-    if not found.status.converged and not at_limit:
-        advice = found.note or model.advice(found.status)
-        unbounded = _unbounded(model, result)
-        if unbounded:
-            return replace(found, note=f"{unbounded}; {advice}")
-        broken = _broken_slope(model, result.theta) or _corners(model, result.theta)
-        if broken:
-            return replace(found, note=broken)
-        return replace(found, note="; ".join(one for one in (_loose(model, result.theta), advice) if one))
-    if _singular(found.model, result):
-        note = _unbounded(model, result) or _loose(model, result.theta) or model.advice(Status.SINGULAR)
-        return replace(found, status=Status.SINGULAR, note=note)
-    return found
+def reviewed(
+    model: LikelihoodModel,
+    climbed: LikelihoodModel,
+    status: Status,
+    note: str,
+    end: Evaluation,
+    free: np.ndarray,
+    at_limit: bool,
+) -> tuple[Status, str]:
+    """Status and note of an estimate, set right where it is no maximum or not identified.
+
+    Parameters
+    ----------
+    model, climbed : as asked for, and as the iteration ended with: a limit's model where the maximum is at infinity.
+    status, note : what the iteration says of its end.
+    end : the objective of `climbed` there.
+    free : (p,) mask of the parameters that it moved.
+    at_limit : whether a limit's model has its maximum there.
+    """
+    if not status.converged and not at_limit:
+        advice = note or model.advice(status)
+        wrong = _unbounded(model, end.theta)
+        if not wrong and (broken := _broken_slope(model, end.theta) or _corners(model, end.theta)):
+            return status, broken
+        return status, "; ".join(one for one in (wrong or _loose(model, end.theta), advice) if one)
+    if _singular(climbed, end, free):
+        return Status.SINGULAR, (
+            _unbounded(model, end.theta) or _loose(model, end.theta) or model.advice(Status.SINGULAR)
+        )
+    return status, note
 
 
-def _information(model: LikelihoodModel, result: Any) -> np.ndarray | None:
-    part = result.evaluation.information.get("observed")
-    if part is None:
-        part = model.objective.evaluate(result.theta, Need(kinds=("observed",))).information.get("observed")
-    return None if part is None else part.matrix
-
-
-def _singular(model: LikelihoodModel, result: Any) -> bool:
+def _singular(model: LikelihoodModel, end: Evaluation, free: np.ndarray) -> bool:
     """Whether the information at a maximum says nothing of some combination of the parameters."""
-    M = _information(model, result)
-    if M is None or not np.isfinite(M).all():
+    part = end.information.get("observed")
+    if part is None:
+        part = model.objective.evaluate(end.theta, Need(kinds=("observed",))).information.get("observed")
+    if part is None or not np.isfinite(part.matrix).all():
         return True
-    M = M[np.ix_(result.free, result.free)]
+    M = part.matrix[np.ix_(free, free)]
     size = np.sqrt(np.abs(np.diagonal(M)))
     if not len(M):
         return False
@@ -265,18 +270,18 @@ def _singular(model: LikelihoodModel, result: Any) -> bool:
     return bool(np.linalg.eigvalsh(M / size / size[:, None])[0] < SINGULAR)
 
 
-def _unbounded(model: LikelihoodModel, result: Any) -> str:
+def _unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
     """Whether the log-likelihood grows without bound: some row's density has become enormous."""
     with np.errstate(all="ignore"):
-        value = model.rows(result.theta).value
+        value = model.rows(theta).value
     highest = np.nanmax(np.where(model.row_weight > 0, value, -np.inf))
     if not highest > 15.0 or not highest > np.nanmedian(value) + 10.0:
-        return _rising(model, result.theta)
+        return _rising(model, theta)
     number = int(np.nanargmax(np.where(model.row_weight > 0, value, -np.inf)))
-    far = int(np.argmax(np.abs(result.theta)))
+    far = int(np.argmax(np.abs(theta)))
     return (
         f"the likelihood seems unbounded: the density of row {_original(model, np.array([number]))[0]} is "
-        f"exp({highest:.0f}) and grows as {model.labels[far]} goes to {result.theta[far]:.3g}, as when a variance goes "
+        f"exp({highest:.0f}) and grows as {model.labels[far]} goes to {theta[far]:.3g}, as when a variance goes "
         "to 0; bound it below, share the variance, or add penalty="
     )
 
