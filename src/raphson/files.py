@@ -108,7 +108,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     DataError
-        If it is no path, the folder does not exist or cannot be written, or ``path`` is a folder.
+        If it is not a path, the folder does not exist or cannot be written, or ``path`` is a folder.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise DataError(f"path: expected the name of a file to write; got {path!r}")

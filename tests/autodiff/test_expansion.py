@@ -67,7 +67,7 @@ def test_several_arguments_and_many_points() -> None:
 
 def test_it_prints_itself() -> None:
     text = str(taylor(lambda x, y: x * y + 1.0, (0.0, 2.0), 2))
-    assert text == "f ≈ 1 + 2·x + 1·x·(y - 2)\nabout x = 0, y = 2; the rest is of order 3"
+    assert text == "f ≈ 1 + 2·x + 1·x·(y - 2)\nabout x = 0, y = 2; the remainder is of order 3"
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_a_constant_column_counts_as_intercept(matrix, expected):
             Y,
             pd.DataFrame({"a": list("pqrs"), "b": Y}),
             {},
-            "X: the column 'a' holds text or categories .*formula",
+            "X: the column 'a' holds text or categories.*formula",
         ),
         (Y, scipy.sparse.csr_matrix(X.astype(complex)), {}, "sparse matrix of complex"),
         (Y, [[1, 2], [3]], {}, "X: its rows differ in length"),
@@ -183,7 +183,7 @@ def test_a_constant_column_counts_as_intercept(matrix, expected):
         (Y, X, {"trials": [1, 2]}, "trials: expected 4"),
         (Y, X, {"groups": [1, 2]}, "groups: expected 4"),
         (Y, X, {"missing": "keep"}, "missing: expected one of drop, raise"),
-        ([NAN] * 4, X, {}, "no row is left, for missing values in y"),
+        ([NAN] * 4, X, {}, "no row is left; all 4 rows have missing values in y"),
     ],
 )
 def test_what_does_not_fit(y, matrix, options, message):

@@ -211,7 +211,7 @@ def test_spellings_of_r():
 @pytest.mark.parametrize(
     ("right", "error", "message"),
     [
-        ("log(a)", DataError, "'a' is text .such as 'a', 'b', 'c'. where numbers are due"),
+        ("log(a)", DataError, "'a' is text .such as 'a', 'b', 'c'., but numbers are expected"),
         ("I(g + 1)", DataError, "'g' is a factor"),
         ("poly(a, 2)", DataError, "'a' is text"),
         ("C(a, levels=['a', 'b'])", DataError, "leave out 'c'"),
@@ -227,7 +227,7 @@ def test_spellings_of_r():
         ("poly(x, 2) * I(poly(x, 2) + 1)", FormulaError, "several columns"),
         ("C(poly(x, 2))", DataError, "several columns cannot be a factor"),
         ("I(c(1, 2) + x)", FormulaError, "'c.1, 2.' is not a number"),
-        ("x - x - 1", FormulaError, "leaves no columns"),
+        ("x - x - 1", FormulaError, "the design has no columns"),
         ("cbind(x, z)", FormulaError, "belongs on the left"),
     ],
 )
@@ -244,7 +244,7 @@ def test_columns_of_no_use():
     )  # fmt: skip
     for name, message in [
         ("day", "column 'day' has type datetime64.*turn dates and times into numbers"),
-        ("one", "the factor 'one' has one level only .'k'."),
+        ("one", "the factor 'one' has only one level .'k'."),
         ("id", "'id' is text with 60 different values in 60 rows .*an identifier, or numbers stored as text"),
         ("mixed", "column 'mixed' holds numbers and text"),
         ("complex", "column 'complex' holds complex numbers"),

@@ -133,6 +133,6 @@ def test_a_sum_of_more_terms_than_can_be_walked_is_refused_and_a_long_one_is_fit
 
     assert rp.nls(terms(40), rows).converged
     for n in (260, 5000):
-        with pytest.raises(FormulaError, match="operations one upon another; write it as a function") as caught:
+        with pytest.raises(FormulaError, match="nested operations; write it as a function") as caught:
             rp.nls(terms(n), rows)
         assert "\n" not in str(caught.value)

@@ -80,8 +80,8 @@ def test_responses():
         ("y ~ x z", "cannot read"),
         ("y ~ *x", "cannot read"),
         ("y ~ (x", r"the bracket '\(' in '.*' is never closed"),
-        ("y ~ x)", r"the bracket '\)' in '.*' closes nothing"),
-        ("y ~ I(x]", "closes nothing"),
+        ("y ~ x)", r"the bracket '\)' in '.*' has no opening bracket"),
+        ("y ~ I(x]", "has no opening bracket"),
         ("y ~ C(a, 'b)", "quotation mark ' in .* is never closed"),
         ("y ~ `x", "quotation mark ` in"),
         ("y ~ 2*x", r"the number '2' is not a term; write I\(2\*x\)"),
@@ -145,7 +145,7 @@ def test_a_response_on_both_sides_is_refused(formula):
 
 @pytest.mark.parametrize("formula", ["y ~ log(y)", "log(y) ~ y", "y ~ x + I(y)", "y ~ offset(y)"])
 def test_a_function_of_the_response_on_the_right_is_told_of(formula):
-    with pytest.warns(UserWarning, match="are made of the same column, 'y'"):
+    with pytest.warns(UserWarning, match="are computed from the same column, 'y'"):
         from_formula(formula, {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
 
 

@@ -57,7 +57,7 @@ def test_a_formula_without_response():
 
 
 def test_a_response_with_several_columns():
-    with pytest.raises(DataError, match="has several columns; one is due, or cbind"):
+    with pytest.raises(DataError, match="has several columns; expected one, or cbind"):
         from_formula("poly(y, 2) ~ x", table())
 
 
@@ -114,7 +114,7 @@ def test_every_reason_for_dropping_is_named(formula, columns, options, reason, l
 
 
 def test_no_row_left():
-    with pytest.raises(DataError, match="no row is left, for missing values in x in all 5 rows"):
+    with pytest.raises(DataError, match="no row is left; all 5 rows have missing values in x"):
         from_formula("y ~ x", table(x=[NAN] * 5))
 
 
@@ -186,7 +186,7 @@ def test_a_dot_leaves_out_what_the_arguments_name():
         ({"trials": [[1, 2]]}, "trials: expected 5 numbers"),
         ({"trials": [1, 1, -1, 1, 1]}, "trials: must not be negative; 1 is, in row 2"),
         ({"groups": [1, 2]}, "groups: expected 5 labels"),
-        ({"weights": "g"}, "weights: 'g' is text .* where numbers are due"),
+        ({"weights": "g"}, "weights: 'g' is text .* but numbers are expected"),
         ({"weights": list("abcde")}, "weights: expected numbers; got text"),
         ({"offset": [1j] * 5}, "offset: expected numbers; got complex"),
         ({"weights": "2"}, "weights: there is no column in '2'"),

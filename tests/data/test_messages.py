@@ -12,7 +12,9 @@ import raphson as rp
 def test_a_structured_array_is_told_how_it_becomes_a_table():
     rows = np.zeros(3, dtype=[("x", float), ("y", float)])
     for table in (rows, rows.view(np.recarray)):
-        with pytest.raises(rp.DataError, match=r"data: a structured array is no table here; pass pandas.DataFrame"):
+        with pytest.raises(
+            rp.DataError, match=r"data: a structured array is not read as a table; pass pandas.DataFrame"
+        ):
             rp.glm("y ~ x", table)
     with pytest.raises(rp.DataError, match="y: expected numbers or labels, one for each row"):
         rp.glm(rows, np.ones((3, 1)))

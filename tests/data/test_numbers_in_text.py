@@ -42,7 +42,7 @@ def test_a_token_among_numbers_is_refused_by_name(token):
     assert "column 'x' is text" in message and repr(token) in message and "write C(x)" in message
     assert any(remedy in message for remedy in ("na_values=", "decimal=','", "to_numeric"))
     # In a transform and in a likelihood's own columns there is no C().
-    with pytest.raises(rp.DataError, match="numbers are due") as refused:
+    with pytest.raises(rp.DataError, match="numbers are expected") as refused:
         design(spoilt(token), "y ~ exp(x)")
     assert repr(token) in str(refused.value)
     with pytest.raises(rp.DataError, match="column 'x' is text") as refused:
@@ -100,10 +100,10 @@ def test_a_factor_of_text_stays_one_without_a_word(levels):
 @pytest.mark.parametrize(
     ("levels", "words"),
     [
-        (["1", "2", "other"], "numbers but for 'other'; it is taken for a factor of 3 levels"),
-        (["2001", "2002", "unknown"], "numbers but for 'unknown'; it is taken for a factor of 3 levels"),
-        ([str(age) for age in range(2, 100)], "holds numbers as text, and is taken for a factor of 98 levels"),
-        ([*map(str, range(100, 130)), "A12"], "numbers but for 'A12'; it is taken for a factor of 31 levels"),
+        (["1", "2", "other"], "numbers except 'other'; it is treated as a factor of 3 levels"),
+        (["2001", "2002", "unknown"], "numbers except 'unknown'; it is treated as a factor of 3 levels"),
+        ([str(age) for age in range(2, 100)], "holds numbers as text, and is treated as a factor of 98 levels"),
+        ([*map(str, range(100, 130)), "A12"], "numbers except 'A12'; it is treated as a factor of 31 levels"),
     ],
 )
 def test_what_may_be_either_is_told_of(levels, words):
@@ -129,7 +129,7 @@ def test_every_source_is_looked_at(tmp_path, capsys):
             rp.glm("y ~ x", source)
     pd.DataFrame(table).to_csv(tmp_path / "spoilt.csv", index=False)
     assert main(["fit", "y ~ x", str(tmp_path / "spoilt.csv")]) == 2
-    assert "column 'x' is text, though its values are numbers but for 'n/a'" in capsys.readouterr().err
+    assert "column 'x' is text, though its values are numbers except 'n/a'" in capsys.readouterr().err
     pd.DataFrame(table).to_parquet(tmp_path / "spoilt.parquet")
     with pytest.raises(rp.DataError, match=r"column 'x' is text.*'n/a'"):
         rp.glm("y ~ x", rp.stream(tmp_path / "spoilt.parquet"))

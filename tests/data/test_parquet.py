@@ -87,7 +87,7 @@ def test_bad_sources_get_one_line(tmp_path, files):
         (empty, "no rows"),
         (tmp_path / "nothing", "no Parquet files"),
         (tmp_path / "absent.parquet", "there is no such file"),
-        ([files[0], tmp_path / "rows.csv"], "each must be Parquet"),
+        ([files[0], tmp_path / "rows.csv"], "must all be Parquet"),
         (tmp_path / "rows.csv", "there is no such file or folder"),
         (3, "expected the path of a Parquet file"),
         (ds.dataset(pa.table({"x": [1]})), "must be of Parquet files"),
@@ -123,7 +123,7 @@ def test_a_bad_file_that_is_not_the_first_is_named(damage, read, tmp_path):
     pd.DataFrame({"x": np.arange(100.0)}).to_parquet(tmp_path / "a.parquet")
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "b.parquet").write_bytes(whole[:-30] if damage == "cut short" else b"x,y\n1,2\n")
-    with pytest.raises(DataError, match=r"b\.parquet: not whole Parquet") as caught:
+    with pytest.raises(DataError, match=r"b\.parquet: not a complete Parquet file") as caught:
         read(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -134,7 +134,9 @@ def test_a_folder_without_parquet_says_what_it_holds(read, tmp_path):
     for name in ("a.csv", "b.csv", "deep/c.csv", "deep/d.csv"):
         (tmp_path / name).write_text("x\n1\n")
     (tmp_path / ".hidden").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"no file in this folder is Parquet.*holds a\.csv, b\.csv, c\.csv and 1 more"):
+    with pytest.raises(
+        DataError, match=r"expected a folder of Parquet files; it holds a\.csv, b\.csv, c\.csv and 1 more"
+    ):
         read(tmp_path)
 
 
@@ -142,7 +144,7 @@ def test_a_folder_without_parquet_says_what_it_holds(read, tmp_path):
 def test_what_is_no_parquet_in_a_folder_of_parquet_is_named(read, tmp_path):
     pd.DataFrame({"x": np.arange(100.0)}).to_parquet(tmp_path / "b.parquet")
     (tmp_path / "a.txt").write_text("read me")
-    with pytest.raises(DataError, match=r"a\.txt: not Parquet, in a folder of Parquet files"):
+    with pytest.raises(DataError, match=r"a\.txt: not a Parquet file, in a folder of Parquet files"):
         read(tmp_path)
 
 

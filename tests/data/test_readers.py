@@ -66,8 +66,8 @@ def test_what_cannot_be_unpacked_is_told(tmp_path):
     for name, content, message in (
         ("t.csv.gz", b"x,y\n1,2\n", "cannot be unpacked by gzip"),
         ("t.csv.gz", gzip.compress(b""), "the file is empty"),
-        ("t.csv.zip", b"PK", "cannot tell the format by the ending '.zip'.*csv.gz"),
-        ("t.parquet.gz", gzip.compress(b"PAR1"), "only text is read where it is compressed"),
+        ("t.csv.zip", b"PK", "cannot tell the format from the ending '.zip'.*csv.gz"),
+        ("t.parquet.gz", gzip.compress(b"PAR1"), "compressed files are read only if they are text"),
         ("t.txt", b"x y\n1 2\n", "say what separates the columns"),
     ):
         (tmp_path / name).write_bytes(content)
@@ -80,13 +80,13 @@ def test_what_cannot_be_unpacked_is_told(tmp_path):
     [
         ("a" * 5000 + ".csv", "a{60}...: cannot be read: File name too long"),
         ("a" * 5000 + ".parquet", "a{60}...: cannot be read: File name too long"),
-        ("a\0.csv", r"a\\0\.csv is no path"),
-        ("a\0.parquet", "is no path"),
-        ("a\ud800.csv", r"a\\ud800\.csv is no path"),
+        ("a\0.csv", r"a\\0\.csv is not a path"),
+        ("a\0.parquet", "is not a path"),
+        ("a\ud800.csv", r"a\\ud800\.csv is not a path"),
         ("", "the path is empty"),
         ("x,y\n1,2\n", "text of several lines, 'x,y 1,2'; wrap it in io.StringIO"),
         ("x,y\n1,2\n" * 1000, "text of several lines"),
-        ("https://example.org/t.csv", "is an address"),
+        ("https://example.org/t.csv", "is a web address"),
     ],
 )
 def test_text_that_is_no_path(path, message):
@@ -192,7 +192,7 @@ def test_files_that_are_not_there_or_not_files(tmp_path):
     with pytest.raises(DataError, match="there is no such file"):
         read_table(tmp_path / "absent.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match="not a file"):
+    with pytest.raises(DataError, match="expected a file; this is a folder"):
         read_table(tmp_path / "folder.csv")
 
 

@@ -123,7 +123,7 @@ def test_a_sparse_design_of_new_data():
         ("C(k, contr.sum)", {"k": 9}, "level '9' not among the known levels '1', '2', '3', '4'"),
         ("C(a, levels=['a', 'b', 'c'])", {"a": "q"}, "leave out 'q'"),
         ("flag", {"flag": "maybe"}, "level 'maybe' not among the known levels 'False', 'True'"),
-        ("x", {"x": "tall"}, "'x' is text .such as 'tall'. where numbers are due"),
+        ("x", {"x": "tall"}, "'x' is text .such as 'tall'., but numbers are expected"),
         ("log(x)", {"x": "tall"}, "'x' is text"),
         ("bs(x, df=4)", {"x": 99.0}, "outside the knots' range; fit with extrapolation="),
         ("cr(x, df=4)", {"x": 99.0}, None),
@@ -161,7 +161,7 @@ def test_offsets_of_new_data():
     given = from_formula("y ~ x", FRAME, offset=np.ones(N))
     for schema in (given.schema, through_json(given.schema)):
         assert schema.needs_offset
-        with pytest.raises(DataError, match="offset: the fit had one given as an array"):
+        with pytest.raises(DataError, match="offset: the fit had one, given as an array"):
             schema.design(new)
         np.testing.assert_array_equal(schema.design(new, offset=2.0).offset, [2, 2])
     with pytest.raises(DataError, match="offset: expected 2 numbers"):

@@ -123,7 +123,7 @@ def test_dropped_rows_are_counted_and_named_once(path):
 @pytest.mark.parametrize(
     ("formula", "arguments", "kind", "says"),
     [
-        ("y ~ scale(x)", {}, FormulaError, "'scale.x.' needs all rows before the first"),
+        ("y ~ scale(x)", {}, FormulaError, "'scale.x.' needs all rows at once"),
         ("y ~ bs(w, df=4)", {}, FormulaError, "needs all rows"),
         ("y ~ nothing", {}, DataError, "nothing"),
         ("~ x", {}, FormulaError, "no response"),
@@ -172,5 +172,5 @@ def test_the_sample_holds_no_piece(path):
 
 def test_what_is_not_held_says_so():
     for use in (len, np.asarray, lambda one: one[0], lambda one: one.mean(), lambda one: one * 2, lambda one: one == 1):
-        with pytest.raises(DataError, match="the weights is not there, since streamed rows are not held"):
+        with pytest.raises(DataError, match="the weights cannot be had, since streamed rows are not kept"):
             use(NotInMemory("the weights"))

@@ -153,8 +153,8 @@ class Decomposition:
                 partials = show.partials(step)
                 return Finding(
                     step,
-                    f"it hands down an adjoint that is not finite: its local partials are {partials} "
-                    f"at {_inputs(step)}, and its own adjoint is {show.number(step.adjoint)}",
+                    f"it passes on an adjoint that is not finite: its local partials are {partials} at "
+                    f"{_inputs(step)}, and its own adjoint is {show.number(step.adjoint)}",
                 )
         return None
 
@@ -192,13 +192,13 @@ class Decomposition:
             cut = [step for step in through if not step.is_active]
             if not cut:
                 return None
-            return Finding(cut[-1], f"no derivative passes it, and f depends on {names} in no other way")
+            return Finding(cut[-1], f"its derivative is 0, and f depends on {names} only through it")
         worst = min(passed, key=lambda step: ratio[step.index])
         if ratio[worst.index] >= 1.0:
             return None
         return Finding(
             worst,
-            f"it multiplies the adjoint by {ratio[worst.index]:.2g} at {_inputs(worst)}; what arrives at {names} is "
+            f"it multiplies the adjoint by {ratio[worst.index]:.2g} at {_inputs(worst)}; the adjoint of {names} is "
             f"{max(magnitude.get(id(one), 0.0) for one in starved):.2g}",
         )
 

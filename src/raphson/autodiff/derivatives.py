@@ -343,7 +343,10 @@ class Point:
         with readable_errors(self.name):
             here = self.flat_function()
             if not np.isfinite(here(self.vector)).all():
-                raise ModelError(f"{self.name} is not finite at the point given, so it has no derivative: move there.")
+                raise ModelError(
+                    f"{self.name} is not finite at the point given, so it has no derivative there: choose another "
+                    "point."
+                )
             whole = self.shapes[0] if len(self.shapes) == 1 else (self.size,)
 
             def vector(given: Any) -> np.ndarray:

@@ -96,7 +96,7 @@ class TaylorExpansion:
             lines.append(f"... and {len(places) - 6} more")
         point = ", ".join(f"{v} = {x:.6g}" for v, x in zip(self.variables[:6], self.at, strict=False))
         more = ", ..." if len(self.at) > 6 else ""
-        return "\n".join([*lines, f"about {point}{more}; the rest is of order {self.order + 1}"])
+        return "\n".join([*lines, f"about {point}{more}; the remainder is of order {self.order + 1}"])
 
     def __repr__(self) -> str:
         return str(self)
@@ -154,7 +154,7 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = 
     >>> expansion = taylor(jnp.exp, 0.0, 4)
     >>> print(expansion)
     exp ≈ 1 + 1·x + 0.5·x^2 + 0.166667·x^3 + 0.0416667·x^4
-    about x = 0; the rest is of order 5
+    about x = 0; the remainder is of order 5
     >>> round(float(expansion(0.1)), 9)
     1.105170833
     """

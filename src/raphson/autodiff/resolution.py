@@ -79,7 +79,10 @@ class Precision:
         ]
 
     def _title(self) -> str:
-        return f"{self.name} = {self.value:.6g}, with noise {self.noise:.2g}. The smallest change that shows:"
+        return (
+            f"{self.name} = {self.value:.6g}, with noise {self.noise:.2g}. The smallest visible change of each "
+            "coordinate:"
+        )
 
     def __str__(self) -> str:
         table = [_HEAD, *self._cells()]

@@ -83,8 +83,8 @@ class FactorInfo:
         if reduced and self.labels is not None and len(self.labels) < 2:
             level = ", ".join(map(repr, self.labels))
             raise DataError(
-                f"formula: the factor {self.text!r} has one level only ({level}), "
-                "so it cannot be told from the intercept; leave it out"
+                f"formula: the factor {self.text!r} has only one level ({level}), so it cannot be told from the "
+                "intercept; leave it out"
             )
 
 

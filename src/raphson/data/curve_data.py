@@ -256,7 +256,7 @@ def _response(left: str, table: Table, names: Collection[str], known: Collection
     for name in response.names:
         if name in names:
             raise FormulaError(
-                f"formula: {name!r} stands in the response and is a parameter; the response is data only"
+                f"formula: {name!r} is a parameter and stands in the response, which takes columns of the data only"
             )
         if name not in table.known:
             raise unknown_column(name, table.names, "response")

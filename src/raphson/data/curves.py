@@ -232,7 +232,7 @@ def _check(node: ast.expr, known: Collection[str], source: str, what: str, names
         if function is None or node.keywords or any(isinstance(one, ast.Starred) for one in node.args):
             if isinstance(node.func, ast.Name) and node.func.id in known:
                 raise FormulaError(
-                    f"{what}: {node.func.id!r} is no function, in {short(source)}; write {node.func.id}*(...)"
+                    f"{what}: {node.func.id!r} is not a function, in {short(source)}; write {node.func.id}*(...)"
                 )
             raise _refused(node, source, what)
         if len(node.args) != function[1]:
@@ -375,8 +375,8 @@ def columns_and_parameters(
     both = [name for name in parameters if name in columns]
     if both:
         raise FormulaError(
-            f"{parameters[both[0]]}: {listing(map(repr, both))} is a column of the data, and cannot be a parameter "
-            "too; rename one"
+            f"{parameters[both[0]]}: {listing(map(repr, both))} is a column of the data, so it cannot be a "
+            "parameter; rename one"
         )
     strange = [name for name in parameters if name not in curve.names]
     if strange:

@@ -39,7 +39,7 @@ _OTHER_FORMATS = (
     (re.compile(rb"PK\x03\x04"), "a zip archive or an Excel workbook; unpack it, or save it as CSV"),
     (re.compile(rb"PAR1"), "Parquet; its name must end in .parquet"),
     (re.compile(rb"ARROW1"), "Arrow; its name must end in .arrow"),
-    (re.compile(rb"\s*<(?:!doctype html|html|\?xml)", re.IGNORECASE), "a page of the web; download the file itself"),
+    (re.compile(rb"\s*<(?:!doctype html|html|\?xml)", re.IGNORECASE), "a web page; download the file itself"),
 )
 
 
@@ -79,7 +79,7 @@ class TextFormat:
                 "".encode(self.encoding)
             except (LookupError, ValueError) as error:
                 raise DataError(
-                    f"encoding: expected the name of one, such as 'latin-1' or 'utf-16'; got {self.encoding!r}"
+                    f"encoding: expected a name such as 'latin-1' or 'utf-16'; got {self.encoding!r}"
                 ) from error
 
 
@@ -175,7 +175,7 @@ def _by_pandas(
     except UnicodeDecodeError as error:
         raise _NotUtf8Error("the file") from error
     if _ragged(content, separator):  # pandas fills up what is short
-        raise ValueError("the lines have different numbers of fields")
+        raise ValueError("its lines have different numbers of fields")
     names = next(row for row in csv.reader(io.StringIO(decoded, newline=""), delimiter=separator) if row)
     frame = pd.read_csv(
         io.StringIO(decoded, newline=""),
@@ -214,7 +214,7 @@ def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
         remedy = (
             f"is it UTF-16? Save it in UTF-8{_ENCODING_HINT.replace('latin-1', 'utf-16')}" if wide else "is it damaged?"
         )
-        raise DataError(f"{what}: the file holds NUL characters, which are no text; {remedy}")
+        raise DataError(f"{what}: the file holds NUL characters, which text never has; {remedy}")
     return content
 
 
@@ -274,8 +274,8 @@ def _ragged(content: bytes, separator: str) -> str:
                 if not rest and len(row) < len(header):
                     return f"{told}; is the file cut short?"
                 if len(header) > 1 and rest and all(other == len(row) for other in rest):
-                    return f"{told}, as has every other; the header must name every column"
-                return f"{told}; mend that line, or take away lines that do not belong to the table"
+                    return f"{told}, like every other line; the header must name every column"
+                return f"{told}; correct that line, or remove lines that do not belong to the table"
     except (csv.Error, StopIteration):
         pass
     return ""

@@ -94,7 +94,7 @@ class DesignPlan:
                 filled += width if self.products[-1].is_indicator else len(names) - start
             self.terms[term_name] = tuple(range(first, len(names)))
         if not names:
-            raise FormulaError("formula: it leaves no columns; keep the intercept or a term")
+            raise FormulaError("formula: the design has no columns; keep the intercept or a term")
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise FormulaError(f"formula: two design columns are called {twice[0]!r}; rename a column of the data")

@@ -96,7 +96,7 @@ class Evaluator:
         if isinstance(value, Levels):
             value = self._to_numbers(value, expression.tree)
         if value.values.ndim != 1:
-            raise DataError(f"{self.what}: {expression.text!r} gives several columns where one is due")
+            raise DataError(f"{self.what}: {expression.text!r} gives several columns, but one is expected")
         return value
 
     def value(self, node: ast.expr) -> Any:
@@ -144,7 +144,7 @@ class Evaluator:
             return self._to_numbers(value, node)
         if isinstance(value, Numbers):
             if value.values.ndim != 1:
-                raise FormulaError(f"{self.what}: {written(node)!r} has several columns, so it is no number")
+                raise FormulaError(f"{self.what}: {written(node)!r} has several columns, so it is not a number")
             return value
         if isinstance(value, (bool, int, float)):
             return value
@@ -158,8 +158,8 @@ class Evaluator:
         kind = "text" if value.origin == "text" else "a factor"
         some = stray(value.labels)
         raise DataError(
-            f"{self.what}: {written(node)!r} is {kind} (such as {some}) where numbers are due; "
-            "correct the entries that are not numbers, or use the column as a factor by itself"
+            f"{self.what}: {written(node)!r} is {kind} (such as {some}), but numbers are expected; correct the "
+            "entries that are not numbers, or use the column by itself as a factor"
         )
 
     def _binary(self, node: ast.BinOp) -> Any:
@@ -204,7 +204,9 @@ class Evaluator:
 
     def _compare_level(self, node: ast.Compare, factor: Levels, other: object) -> Numbers:
         if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)) or isinstance(other, list):
-            raise DataError(f"{self.what}: {written(node)!r} compares text; only == and != with a level can be")
+            raise DataError(
+                f"{self.what}: {written(node)!r} compares text; text can only be compared with a level, by == or !="
+            )
         label = label_of(other)
         if label not in factor.labels and self.new:
             same = np.zeros(len(factor.codes), dtype=bool)
@@ -220,7 +222,7 @@ class Evaluator:
 
     def _compare_levels(self, node: ast.Compare, a: Levels, b: Levels) -> Numbers:
         if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
-            raise DataError(f"{self.what}: {written(node)!r} compares text; only == and != can be")
+            raise DataError(f"{self.what}: {written(node)!r} compares text, which only == and != can do")
         position = {label: code for code, label in enumerate(a.labels)}
         into_a = np.array([position.get(label, len(position)) for label in b.labels] or [-1])
         same = a.codes == into_a[b.codes]
@@ -408,7 +410,7 @@ def check_states(expressions: Iterable[Expression], states: States) -> None:
                 isinstance(state[key], kind) for key, kind in _STATE_TYPES.items() if key in needed
             )
             if not fitted:
-                raise DataError(f"what {written(node)!r} remembers of the fit's data is not there")
+                raise DataError(f"what {written(node)!r} computed from the fit's data is missing")
 
 
 class _NoTable:

@@ -98,7 +98,7 @@ def tokenize(source: str, what: str) -> list[Token]:
             if len(open_brackets) > _DEEPEST:
                 raise FormulaError(f"{what}: brackets are nested more than {_DEEPEST} deep")
         elif text in _CLOSING and (not open_brackets or open_brackets.pop() != _CLOSING[text]):
-            raise FormulaError(f"{what}: the bracket {text!r} in {short(source)} closes nothing")
+            raise FormulaError(f"{what}: the bracket {text!r} in {short(source)} has no opening bracket")
         tokens.append(Token(kind, text, match.start()))
     if open_brackets:
         raise FormulaError(f"{what}: the bracket {open_brackets[-1]!r} in {short(source)} is never closed")
@@ -134,7 +134,7 @@ def parse_expression(source: str, names: Collection[str], what: str) -> Expressi
         _check(tree, names, source, what, columns)
         return Expression(tree, written(tree), tuple(columns))
     except RecursionError as error:
-        raise FormulaError(f"{what}: {short(source)} is nested too deep") from error
+        raise FormulaError(f"{what}: {short(source)} is nested too deeply") from error
 
 
 def column_expression(name: str) -> Expression:
@@ -169,7 +169,7 @@ def parsed(source: str, names: Collection[str], what: str) -> ast.expr:
         reason = error.msg if isinstance(error, SyntaxError) else "too long a number"
         reserved = [word for word in re.findall(r"\w+", python) if keyword.iskeyword(word)]
         if isinstance(error, SyntaxError) and reserved:
-            reason += f"; {reserved[0]} is a word of Python's: as a name it stands in backticks, `{reserved[0]}`"
+            reason += f"; {reserved[0]} is a reserved word of Python; as a name write it in backticks, `{reserved[0]}`"
         raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
     if _depth(tree) > _DEEPEST_TREE:
         raise _too_deep(source, f"more than {_DEEPEST_TREE}", what)
@@ -178,8 +178,8 @@ def parsed(source: str, names: Collection[str], what: str) -> ast.expr:
 
 def _too_deep(source: str, many: str, what: str) -> FormulaError:
     return FormulaError(
-        f"{what}: {short(source)} has {many} operations one upon another; write it as a function of the parameters and "
-        "the data, in jax.numpy"
+        f"{what}: {short(source)} has {many} nested operations; write it as a function of the parameters and the "
+        "data, in jax.numpy"
     )
 
 

@@ -142,15 +142,16 @@ def check_sides(formula: Formula, response: tuple[Expression, ...]) -> None:
     both = [factor.text for factor in formula.factors if factor.text in {part.text for part in response}]
     if both:
         raise FormulaError(
-            f"formula: the response {both[0]!r} is on the right side of {short(formula.text)} too, and would explain "
-            "itself without error; take it out of there"
+            f"formula: the response {both[0]!r} is on the right side of {short(formula.text)} too, where it would "
+            "explain itself without error; remove it there"
         )
     for part in response:
         alike = [factor.text for factor in (*formula.factors, *formula.offsets) if factor.columns == part.columns]
         if len(part.columns) == 1 and alike:
             warn_user(
-                f"formula: the response {part.text!r} and {alike[0]!r} on the right side of {short(formula.text)} are "
-                f"made of the same column, {part.columns[0]!r}; a function of the response explains nothing"
+                f"formula: the response {part.text!r} and {alike[0]!r} on the right side of {short(formula.text)} "
+                f"are computed from the same column, {part.columns[0]!r}; a function of the response explains "
+                "nothing"
             )
 
 

@@ -293,6 +293,6 @@ def read_response(
         codes = variable.codes if kept is None else variable.codes[kept]
         return Response(name, codes.astype(np.float64), variable.labels)
     if variable.values.ndim != 1:
-        raise DataError(f"response: {name!r} has several columns; one is due, or cbind(successes, failures)")
+        raise DataError(f"response: {name!r} has several columns; expected one, or cbind(successes, failures)")
     values = variable.values if kept is None else variable.values[kept]
     return Response(name, values)

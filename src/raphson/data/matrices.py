@@ -148,7 +148,8 @@ def unpack_frame(X: Any, what: str) -> tuple[np.ndarray, Sequence[str]]:
 def _not_numbers(names: Sequence[str], what: str) -> DataError:
     which = f"column {names[0]!r} holds" if len(names) == 1 else f"columns {listing(map(repr, names))} hold"
     return DataError(
-        f"{what}: the {which} text or categories where numbers are due; use a formula, which makes factors of them"
+        f"{what}: the {which} text or categories, but numbers are expected; use a formula, which turns them into "
+        "factors"
     )
 
 

@@ -60,15 +60,16 @@ def check_unicode(texts: Iterable[object], what: str) -> None:
     --------
     >>> check_unicode(["b\\ud800"], "column 'k'")
     Traceback (most recent call last):
-    raphson.errors.DataError: column 'k': 'b\\ud800' holds half a surrogate pair, which is no character; ...
+    raphson.errors.DataError: column 'k': 'b\\ud800' holds half a surrogate pair, which is not a character; ...
     """
     for text in texts:
         try:
             str(text).encode()
         except UnicodeEncodeError:
             raise DataError(
-                f"{what}: {str(text)!a} holds half a surrogate pair, which is no character; replace it, as "
-                "text.encode('utf-8', 'replace').decode() does, or read the file in the encoding that it was written in"
+                f"{what}: {str(text)!a} holds half a surrogate pair, which is not a character; replace it, as "
+                "text.encode('utf-8', 'replace').decode() does, or read the file in the encoding that it was "
+                "written in"
             ) from None
 
 

@@ -143,13 +143,13 @@ def check_text(labels: Sequence[str], codes: np.ndarray, name: str, n_rows: int,
     order = np.argsort(~(found.mark | found.dressed)[rest], kind="stable")
     first: list[int] = np.flatnonzero(rest)[order].tolist()
     told = f"{listing((repr(labels[place]) for place in first), 6)}"
-    message = f"column {name!r} is text, though its values are numbers but for {told}"
+    message = f"column {name!r} is text, though its values are numbers except {told}"
     if not plain:
         message = f"column {name!r} is text, though its values look like numbers, such as {told}"
     words = not (found.mark | found.dressed)[rest].any()
     codes_among = words and all(re.search(r"\d", labels[place]) for place in first)
     if declare and plain and words and found.whole and (few or codes_among):
-        warn_user(f"{message}; it is taken for a factor of {len(labels)} levels. {_remedy(labels, first, declare)}")
+        warn_user(f"{message}; it is treated as a factor of {len(labels)} levels. {_remedy(labels, first, declare)}")
         return
     raise DataError(f"{message}. {_remedy(labels, first, declare)}")
 
@@ -162,7 +162,9 @@ def _check_plain(labels: Sequence[str], found: Found, name: str, few: bool, decl
         raise DataError(f"column {name!r} holds numbers as text, such as {some}; {remedy}")
     alike = len({len(label.strip()) for label in labels}) == 1 and len(labels[0].strip()) > 2
     if not few and not alike:  # years and postcodes are all of one length
-        warn_user(f"column {name!r} holds numbers as text, and is taken for a factor of {len(labels)} levels; {remedy}")
+        warn_user(
+            f"column {name!r} holds numbers as text, and is treated as a factor of {len(labels)} levels; {remedy}"
+        )
 
 
 def _remedy(labels: Sequence[str], rest: Sequence[int], declare: str) -> str:
@@ -178,9 +180,9 @@ def _remedy(labels: Sequence[str], rest: Sequence[int], declare: str) -> str:
     if any(_COMMA.fullmatch(text) and not _THOUSANDS.fullmatch(text) for text in texts):
         options.append("for decimal commas read the file with decimal=',' (--decimal ',' on the command line)")
     elif any(_THOUSANDS.fullmatch(text) for text in texts):
-        options.append("read the file with thousands=',', or decimal=',' if the comma is that")
+        options.append("read the file with thousands=',', or decimal=',' if the comma is the decimal mark")
     elif any(dressed):
-        options.append("take signs and units away and convert with pandas.to_numeric")
+        options.append("remove signs and units, then convert with pandas.to_numeric")
     if declare:
         options.append(f"if it is a factor, {declare}")
     told = "; ".join(options)

@@ -240,7 +240,9 @@ def read_whole(source: Any) -> Any:
 
 
 def _not_whole(path: Any, error: Exception) -> DataError:
-    return DataError(f"{path}: not whole Parquet ({one_line(error)}); is it cut short or damaged, or another format?")
+    return DataError(
+        f"{path}: not a complete Parquet file ({one_line(error)}); is it cut short or damaged, or another format?"
+    )
 
 
 def _dataset(source: Any) -> Any:
@@ -264,7 +266,7 @@ def _dataset(source: Any) -> Any:
         if several:
             wrong = paths[int(np.argmin(parquet))]
             raise DataError(
-                f"{wrong}: of several files each must be Parquet, ending in .parquet; join others in Python: "
+                f"{wrong}: several files must all be Parquet, ending in .parquet; join others in Python: "
                 "pandas.concat(map(pandas.read_csv, paths))"
             )
         return None
@@ -303,11 +305,12 @@ def _foreign(folder: Any) -> DataError | None:
     if not other:
         return None
     if len(other) < len(files):
-        return DataError(f"{other[0]}: not Parquet, in a folder of Parquet files; take it away, or list the others")
+        return DataError(
+            f"{other[0]}: not a Parquet file, in a folder of Parquet files; move it elsewhere, or list the others"
+        )
     return DataError(
-        f"{folder}: no file in this folder is Parquet, as all must be; it holds "
-        f"{listing((path.name for path in other), 3)}. Name one file, or join them in Python: "
-        "pandas.concat(map(pandas.read_csv, paths))"
+        f"{folder}: expected a folder of Parquet files; it holds {listing((path.name for path in other), 3)}. Name "
+        "one file, or join them in Python: pandas.concat(map(pandas.read_csv, paths))"
     )
 
 

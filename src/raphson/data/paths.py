@@ -11,7 +11,7 @@ from raphson.errors import DataError
 
 
 def check_path(source: Any) -> None:
-    """Refuse text that is no path."""
+    """Refuse text that is not a path."""
     text = os.fspath(source)
     if not isinstance(text, str):
         return
@@ -32,9 +32,9 @@ def check_path(source: Any) -> None:
     except UnicodeEncodeError:
         unusable = True
     if unusable:
-        raise DataError(f"data: {short_path(text)} is no path")
+        raise DataError(f"data: {short_path(text)} is not a path")
     if "://" in text:
-        raise DataError(f"data: {short(text)} is an address; read it with pandas and pass the data frame")
+        raise DataError(f"data: {short(text)} is a web address; read it with pandas and pass the data frame")
 
 
 def is_folder(path: Any) -> bool:

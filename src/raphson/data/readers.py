@@ -121,8 +121,8 @@ def _read_frame(source: Any) -> pandas.DataFrame:
     except (TypeError, AttributeError) as error:
         if getattr(getattr(source, "dtype", None), "names", None):
             raise DataError(
-                "data: a structured array is no table here; pass pandas.DataFrame(array), or a dict of its fields, "
-                "{name: array[name] for name in array.dtype.names}"
+                "data: a structured array is not read as a table; pass pandas.DataFrame(array), or a dict of its "
+                "fields, {name: array[name] for name in array.dtype.names}"
             ) from error
         raise DataError(
             f"data: expected a data frame (pandas, polars, Arrow), a dict of columns, a path or an open "
@@ -151,7 +151,7 @@ def _read_path(path: Path, text: TextFormat | None) -> pandas.DataFrame:
     try:
         size = path.stat().st_size
         if path.is_dir():
-            raise DataError(f"{path}: not a file, but a folder")
+            raise DataError(f"{path}: expected a file; this is a folder")
         if size == 0 and path.is_file():
             raise DataError(f"{path}: the file is empty")
         if text is not None:
@@ -167,14 +167,15 @@ def _check_ending(path: Path, ending: str, codec: str | None, text: TextFormat |
     if ending not in _SEPARATORS and (text is None or text.sep is None):
         if ending not in ENDINGS:
             raise DataError(
-                f"{told}: cannot tell the format by the ending {ending!r}; known endings are {', '.join(ENDINGS)}, and "
-                f"{', '.join(f'.csv{packed}' for packed in _COMPRESSED)}; of other text say what separates the columns "
-                "(--sep on the command line), or read it with pandas and pass the data frame"
+                f"{told}: cannot tell the format from the ending {ending!r}; known endings are "
+                f"{', '.join(ENDINGS)}, and {', '.join(f'.csv{packed}' for packed in _COMPRESSED)}; for other "
+                "text, say what separates the columns (--sep on the command line), or read it with pandas and pass "
+                "the data frame"
             )
         if text is not None:
             raise DataError(f"{told}: sep, decimal, na and encoding are for files of text; leave them out")
         if codec is not None:
-            raise DataError(f"{told}: only text is read where it is compressed; unpack the file")
+            raise DataError(f"{told}: compressed files are read only if they are text; unpack it")
     elif ending in ENDINGS and ending not in _SEPARATORS:
         raise DataError(f"{told}: sep, decimal, na and encoding are for files of text; leave them out")
 
@@ -215,7 +216,7 @@ def _read_binary(path: Path, ending: str) -> pandas.DataFrame:
     except pa.ArrowException as error:
         format_name = "Parquet" if ending in PARQUET_ENDINGS else "Arrow"
         raise DataError(
-            f"{path}: not a whole {format_name} file ({one_line(error)}); is it cut short or damaged?"
+            f"{path}: not a complete {format_name} file ({one_line(error)}); is it cut short or damaged?"
         ) from error
     check_unique(table.column_names, str(path))
     return table.to_pandas()

@@ -116,5 +116,5 @@ def refuse_or_warn(missing: str, reasons: str, count: int, n_rows: int) -> None:
         )
     if missing == "drop":
         if count == n_rows:
-            raise DataError(f"data: no row is left, for {reasons} in all {n_rows} rows")
+            raise DataError(f"data: no row is left; all {n_rows} rows have {reasons}")
         warn_missing(f"{count} of {n_rows} rows dropped for {reasons}")

@@ -157,7 +157,7 @@ class FormulaSchema(Schema):
         if isinstance(variable, Levels):
             variable = evaluator.numbers(expression)
         if variable.labels != info.labels:
-            raise DataError(f"new data: {info.text!r} gives other columns than at the fit")
+            raise DataError(f"new data: {info.text!r} gives other columns than it did at the fit")
         return variable
 
     def _total_offset(self, offset: Any, evaluator: Evaluator, rows: MissingRows) -> np.ndarray | None:
@@ -170,10 +170,7 @@ class FormulaSchema(Schema):
                 if name not in evaluator.table.known:
                     raise unknown_column(name, evaluator.table.names, "new data")
         if given is None and self.needs_offset:
-            raise DataError(
-                "offset: the fit had one given as an array, so new data need theirs: "
-                "give offset= with one number for each new row"
-            )
+            raise DataError("offset: the fit had one, given as an array; give offset= with one number for each new row")
         if isinstance(given, str):
             named = parse_argument(given, evaluator.table.known, "offset")
             expressions += [] if named is None else [named]
@@ -290,7 +287,7 @@ class ArraySchema(Schema):
         note_design(X, self.names, rows)
         total = None
         if offset is None and self.needs_offset:
-            raise DataError("offset: the fit had one, so new data need theirs; give offset= for each new row")
+            raise DataError("offset: the fit had one; give offset= with one number for each new row")
         if offset is not None:
             offset = np.full(n_rows, offset) if np.ndim(offset) == 0 else offset
             total = array_argument(offset, n_rows, rows, "offset")
@@ -445,7 +442,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _decode(saved: Any, depth: int) -> Any:
-    _expect(depth < 8, "a state that is not nested so deep")
+    _expect(depth < 8, "a state that is not nested so deeply")
     if isinstance(saved, dict):
         if set(saved) == {"array"}:
             array = np.array(saved["array"], dtype=np.float64)

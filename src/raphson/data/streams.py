@@ -56,8 +56,8 @@ class NotInMemory:
 
     def _refuse(self, *_: Any) -> Any:
         raise DataError(
-            f"data: {self._what} is not there, since streamed rows are not held; fit a part of the data in memory "
-            "(a data frame) for quantities by row, or predict for the rows of interest"
+            f"data: {self._what} cannot be had, since streamed rows are not kept in memory; fit a part of the data "
+            "as a data frame for quantities by row, or predict for the rows of interest"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -189,8 +189,8 @@ def from_stream(formula: str, source: Stream, arguments: dict[str, Any], missing
     for what, value in arguments.items():
         if value is not None and not isinstance(value, str):
             raise DataError(
-                f"{what}: with streamed data it must be a column's name or an expression of columns, since the rows "
-                f"are not held; got {type(value).__name__}. Write it into the files"
+                f"{what}: with streamed data it must be a column's name or an expression of columns, since the "
+                f"rows are not kept in memory; got {type(value).__name__}. Write it into the files"
             )
     asked = Asked.of(formula, source.names, arguments)
     source.warn_of_lacking(asked.columns)
@@ -222,8 +222,8 @@ class _Survey:
         read = Reading.of(self.asked, table, states, new=True)
         if states:
             raise FormulaError(
-                f"formula: {listing(map(repr, states))} needs all rows before the first can be worked out, and "
-                "streamed rows are read in pieces; write such a column into the files, or fit a data frame"
+                f"formula: {listing(map(repr, states))} needs all rows at once, and streamed rows are read in "
+                "pieces; write such a column into the files, or fit a data frame"
             )
         self.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
@@ -277,8 +277,8 @@ class _Survey:
                 levels = response.labels
             elif response.values.ndim != 1:
                 raise DataError(
-                    f"response: {formula.response_name!r} has several columns; one is due, or "
-                    "cbind(successes, failures)"
+                    f"response: {formula.response_name!r} has several columns; expected one, or cbind(successes, "
+                    "failures)"
                 )
         asked = self.asked.arguments
         given = {what: None if asked[what] is None else NotInMemory(what) for what in ("weights", "trials")}

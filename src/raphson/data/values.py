@@ -202,7 +202,7 @@ def _read_series(series: pandas.Series, name: str) -> Variable:
     if isinstance(dtype, pd.CategoricalDtype):
         labels = tuple(label_of(value) for value in dtype.categories)
         if len(set(labels)) != len(labels):
-            raise DataError(f"column {name!r}: two of its categories read alike ({listing(labels)})")
+            raise DataError(f"column {name!r}: two of its categories look the same ({listing(labels)})")
         return Levels(np.asarray(series.cat.codes, dtype=np.intp), labels, "category")
     if isinstance(dtype, pd.SparseDtype):
         return read_series(series.sparse.to_dense(), name)

@@ -104,7 +104,7 @@ def test_what_needs_no_rows_is_there(fit, frame, tmp_path):
     ],
 )
 def test_what_needs_the_rows_says_that_they_are_not_held(use, fit):
-    with pytest.raises(DataError, match="streamed rows are not held") as caught:
+    with pytest.raises(DataError, match="streamed rows are not kept") as caught:
         use(fit)
     assert "\n" not in str(caught.value)
 
