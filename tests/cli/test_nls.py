@@ -8,25 +8,10 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson import cli
 
 CURVE = "y ~ b1*(1-exp(-b2*x))"
 X = np.array([0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0])
 Y = 3.0 * (1.0 - np.exp(-0.4 * X)) + np.array([0.02, -0.05, 0.04, 0.01, -0.03, 0.05, -0.02, 0.01])
-
-
-def run(*arguments: str) -> int:
-    try:
-        return cli.main(list(arguments))
-    except SystemExit as leaving:  # argparse leaves by itself
-        assert isinstance(leaving.code, int)
-        return leaving.code
-
-
-def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    out, error = capsys.readouterr()
-    assert out == "" and error.startswith("raphson: error: ") and error.count("\n") == 1
-    return error
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +27,14 @@ def fit(data: str) -> rp.Fit:
     return rp.nls(CURVE, data, start={"b2": 0.5})
 
 
-def test_the_summary_is_that_of_nls(data, fit, capsys) -> None:
+def test_the_summary_is_that_of_nls(run, data, fit, capsys) -> None:
     assert run("nls", CURVE, data, "--start", "b1=2,b2=0.5") == 0
     out, error = capsys.readouterr()
     assert error == "" and "Residual SD" in out and "Converged" in out
     assert out.splitlines()[0] == CURVE and f"{fit.params['b1']:.4f}" in out
 
 
-def test_start_is_optional_and_the_document_says_what_was_done(data, fit, capsys) -> None:
+def test_start_is_optional_and_the_document_says_what_was_done(run, data, fit, capsys) -> None:
     assert run("nls", CURVE, data, "--json") == 0
     read = json.loads(capsys.readouterr().out)
     assert "no starting value was given for b2" in read["message"]
@@ -57,7 +42,7 @@ def test_start_is_optional_and_the_document_says_what_was_done(data, fit, capsys
     assert [row["name"] for row in read["coefficients"]] == ["b1", "b2"]
 
 
-def test_options_reach_nls(data, capsys) -> None:
+def test_options_reach_nls(run, data, capsys) -> None:
     options = ["--fixed", "b1=3", "--bounds", "b2=0:1", "--weights", "w", "--information", "observed"]
     assert run("nls", CURVE, data, "--start", "b2=0.5", *options, "--json") == 0
     read = json.loads(capsys.readouterr().out)
@@ -70,7 +55,7 @@ def test_options_reach_nls(data, capsys) -> None:
     assert found["b2"]["std_error"] == pytest.approx(expected.bse["b2"], rel=1e-8)
 
 
-def test_sigma_is_weights_and_a_partial_start_is_filled_in(data, capsys) -> None:
+def test_sigma_is_weights_and_a_partial_start_is_filled_in(run, data, capsys) -> None:
     assert run("nls", CURVE + " + c*exp(-k*x)", data, "--start", "b2=0.4", "--fixed", "k=3", "--json") == 0
     capsys.readouterr()
     assert run("nls", CURVE, data, "--sigma", "w", "--absolute-sigma", "--json") == 0
@@ -79,12 +64,12 @@ def test_sigma_is_weights_and_a_partial_start_is_filled_in(data, capsys) -> None
     assert found["b2"]["std_error"] == pytest.approx(fit.bse["b2"], rel=1e-6)
 
 
-def test_at_a_bound_the_summary_says_so(data, capsys) -> None:
+def test_at_a_bound_the_summary_says_so(run, data, capsys) -> None:
     assert run("nls", CURVE, data, "--start", "b2=0.2", "--bounds", "b2=0:0.3") == 0
     assert "b2 at its upper bound 0.3" in capsys.readouterr().out
 
 
-def test_saved_curves_predict(data, fit, tmp_path: Path, capsys) -> None:
+def test_saved_curves_predict(run, data, fit, tmp_path: Path, capsys) -> None:
     place, page = tmp_path / "fit.json", tmp_path / "fit.html"
     assert run("nls", CURVE, data, "--start", "b2=0.5", "--save", str(place), "--report", str(page)) == 0
     assert "<svg" in page.read_text(encoding="utf-8")
@@ -95,7 +80,7 @@ def test_saved_curves_predict(data, fit, tmp_path: Path, capsys) -> None:
     np.testing.assert_allclose(pd.read_csv(out), expected, rtol=1e-9)
 
 
-def test_many_curves(data, capsys) -> None:
+def test_many_curves(run, data, capsys) -> None:
     assert run("nls", CURVE, data, "--start", "b2=0.5", "--by", "plant") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "group,term,estimate,std_error,status" and len(lines) == 5
@@ -104,7 +89,7 @@ def test_many_curves(data, capsys) -> None:
     assert [row["group"] for row in read["groups"]] == [0, 1] and len(read["coefficients"]) == 4
 
 
-def test_not_converged_is_still_printed(data, capsys) -> None:
+def test_not_converged_is_still_printed(run, data, capsys) -> None:
     code = run("nls", CURVE, data, "--start", "b1=1,b2=1e-9", "--max-iter", "1", "--method", "gauss-newton")
     out, error = capsys.readouterr()
     assert code == 1 and "b2" in out and "not converged" in error
@@ -126,6 +111,6 @@ def test_not_converged_is_still_printed(data, capsys) -> None:
         ([CURVE, "DATA", "--method", "gaus-newton"], "method"),
     ],
 )
-def test_bad_input_is_one_line(data, arguments, said, capsys) -> None:
+def test_bad_input_is_one_line(run, one_line, data, arguments, said, capsys) -> None:
     assert run("nls", *(data if one == "DATA" else one for one in arguments)) == 2
-    assert said in one_line(capsys)
+    assert said in one_line()

@@ -1,0 +1,148 @@
+"""The commands do what the front doors do."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from raphson import datasets
+
+FORMULA = "low ~ age + lwt + race + smoke"
+BIRTHS = str(datasets.path("births"))
+BINOMIAL = ["--family", "binomial"]
+
+
+def test_standard_input_is_csv(run, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("fit", FORMULA, BIRTHS, *BINOMIAL, "--json")
+    expected = json.loads(capsys.readouterr().out)["coefficients"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path(BIRTHS).read_text()))
+    assert run("fit", FORMULA, "-", *BINOMIAL, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["coefficients"] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "value"),
+    [
+        (["--link", "probit"], "link", "probit"),
+        (["--method", "newton"], "method", "newton"),
+        (["--information", "observed"], "information", "observed"),
+        (["--cov", "HC1"], "cov", "HC1"),
+        (["--bias", "firth"], "bias", "firth"),
+    ],
+)
+def test_options_reach_the_fit(run, capsys, options: list[str], key: str, value: str) -> None:
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--json", *options) == 0
+    assert json.loads(capsys.readouterr().out)[key] == value
+
+
+def test_text_that_is_written_otherwise_is_read_by_options(run, tmp_path: Path, capsys, monkeypatch) -> None:
+    rows = [(0.5, 1.25, "grün"), (1.5, 2.0, "rot"), (-0.25, 0.5, "grün"), (2.0, 3.5, "rot"), (3.0, 3.75, "grün")]
+    expected = np.polyfit([x for x, _, _ in rows], [y for _, y, _ in rows], 1)[::-1]
+    text = "x;y;größe\n" + "".join(f"{x};{y};{g}\n".replace(".", ",") for x, y, g in rows) + "k.A.;1,0;rot\n"
+    options = ["--sep", ";", "--decimal", ",", "--na", "n.d.,k.A.", "--encoding", "latin-1"]
+    (tmp_path / "t.dat").write_bytes(text.encode("latin-1"))
+    model = str(tmp_path / "fit.json")
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode("latin-1")), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    for arguments in (
+        ["fit", "y ~ x", str(tmp_path / "t.dat"), "--save", model],
+        ["fit", "y ~ x", "-"],
+        ["nls", "y ~ a + b*x", str(tmp_path / "t.dat")],
+    ):
+        assert run(*arguments, *options, "--json") == 0
+        out, error = capsys.readouterr()
+        assert "1 of 6" in error or "1 row" in error
+        found = [row["estimate"] for row in json.loads(out)["coefficients"]]
+        assert found == pytest.approx(list(expected), rel=1e-9)
+    assert run("predict", model, str(tmp_path / "t.dat"), *options) == 0
+    predicted = pd.read_csv(io.StringIO(capsys.readouterr().out))["fit"]
+    assert predicted[0] == pytest.approx(expected[0] + 0.5 * expected[1]) and np.isnan(predicted[5])
+
+
+def test_standard_input_that_is_closed(run, one_line, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run("fit", FORMULA, "-") == 2
+    assert "standard input is closed" in one_line()
+
+
+def test_not_converged_is_printed_and_exits_1(run, capsys) -> None:
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--max-iter", "1") == 1
+    out, error = capsys.readouterr()
+    assert "Step limit" in out and "race[T.other]" in out
+    assert error.startswith("raphson: warning: ") and error.count("\n") == 1
+
+
+def test_demo_shows_the_iterations_and_writes_its_results(run, tmp_path: Path, capsys) -> None:
+    assert run("demo", "--out", str(tmp_path / "demo")) == 0
+    out = capsys.readouterr().out
+    assert "iteration" in out and "log-likelihood" in out and FORMULA in out
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == [
+        "births.csv",
+        "fit.json",
+        "path.png",
+        "report.html",
+    ]
+
+
+def test_explain_shows_the_steps(run, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "steps.html"
+    assert run("explain", "log(1 + exp(-y*x))", "--at", "y=1,x=0.3", "--html", str(page)) == 0
+    out, error = capsys.readouterr()
+    assert error == "" and "5 elementary steps" in out and "-0.425557" in out and "exp(z2)" in out
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert run("explain", "log(x)/x", "--at", "x=0", "--json") == 0
+    read = json.loads(capsys.readouterr().out)
+    assert [step["operation"] for step in read["steps"]] == ["log", "div"] and read["value"] == "-inf"
+    assert run("explain", "log(x)/x", "--at", "x=0") == 0
+    assert "Step 1, z1 = log(x): its value is -inf" in capsys.readouterr().out
+
+
+def test_a_column_missing_at_prediction_is_named(run, one_line, saved: str, tmp_path: Path, capsys) -> None:
+    datasets.load("births").drop(columns="lwt").to_csv(tmp_path / "new.csv", index=False)
+    assert run("predict", saved, str(tmp_path / "new.csv"), "--out", str(tmp_path / "p.csv")) == 2
+    assert "lwt" in one_line()
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize("text", ["", "low,age\n", "\x00\x01\x02", "low,age\n1,2\n0,3,4,5\n"])
+def test_broken_files_get_one_line(run, one_line, tmp_path: Path, capsys, text: str) -> None:
+    (tmp_path / "bad.csv").write_text(text)
+    assert run("fit", "low ~ age", str(tmp_path / "bad.csv")) == 2
+    one_line()
+
+
+def test_a_file_that_is_no_parquet_gets_one_line(run, one_line, tmp_path: Path, capsys) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
+    assert run("fit", "low ~ age", str(tmp_path / "bad.parquet")) == 2
+    one_line()
+
+
+def test_json_and_summary_say_what_the_model_was_given(run, tmp_path, capsys) -> None:
+    frame = pd.read_csv(BIRTHS).assign(w=lambda one: 1 + one["smoke"])
+    frame.to_csv(tmp_path / "births.csv")
+    options = ["--weights", "w", "--weights-kind", "frequency", "--offset", "log(lwt)", "--penalty", "2"]
+    clusters = ["--cov", "cluster", "--groups", "ftv", "--small-sample", "clusters"]
+    arguments = ("fit", "low ~ age", str(tmp_path / "births.csv"), *BINOMIAL, *options, *clusters)
+    assert run(*arguments, "--json", "--save", str(tmp_path / "fit.json")) == 0
+    read = json.loads(capsys.readouterr().out)
+    expected = {
+        "weights": "w",
+        "weights_kind": "frequency",
+        "offset": "log(lwt)",
+        "penalty": 2.0,
+        "groups": "ftv",
+        "small_sample": "clusters",
+    }
+    assert {name: read[name] for name in expected} == expected
+    assert run(*arguments) == 0
+    text = capsys.readouterr().out
+    assert "w (frequency)" in text and "Penalty" in text and "cluster (ftv; G/(G-1))" in text
+    from raphson import load
+
+    assert str(load(tmp_path / "fit.json").summary()) == text.rstrip("\n")
