@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from raphson.fit.fit import Fit
     from raphson.model import families
     from raphson.model.likelihood import densities
+    from raphson.status import Status
 
 _WHERE = {
     "glm": ("raphson.api.glm", "glm"),
@@ -49,6 +50,7 @@ _WHERE = {
     "load": ("raphson.api.load", "load"),
     "anova": ("raphson.fit.anova", "anova"),
     "sklearn": ("raphson.sklearn", None),
+    "Status": ("raphson.status", "Status"),
     "stream": ("raphson.data.parquet", "stream"),
     "simulate_coverage": ("raphson.api.simulate", "simulate_coverage"),
     "families": ("raphson.model.families", None),
@@ -68,6 +70,7 @@ __all__ = [
     "RankWarning",
     "RaphsonError",
     "SeparationWarning",
+    "Status",
     "anova",
     "autodiff",
     "compare",

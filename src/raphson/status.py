@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Status(Enum):
-    """How an iteration ended; ``status.converged`` says whether the result is a maximum.
+class Status(StrEnum):
+    """How an iteration ended: a text, which can say whether the result is a maximum and what to do about it.
 
     Examples
     --------
-    >>> Status.STEP_LIMIT.value, Status.STEP_LIMIT.converged
-    ('step limit', False)
+    >>> import raphson as rp
+    >>> rp.Status.STEP_LIMIT.converged, rp.Status.STEP_LIMIT == "step limit"
+    (False, True)
+    >>> rp.Status("boundary").converged
+    True
     """
 
     CONVERGED = "converged"
+    """A maximum, within the tolerance."""
+
     ROUNDING_FLOOR = "rounding floor"
+    """As near a maximum as the rounding of the score lets one see: success, with the digits that `Fit.digits` tells."""
+
     STEP_LIMIT = "step limit"
+    """The steps allowed were used up. Never success."""
+
     SEARCH_FAILED = "search failed"
+    """No step along the last direction raised the log-likelihood; or an edge of which nothing is proved."""
+
     SINGULAR = "singular"
+    """The information is singular where the iteration stands, so that there is no step."""
+
     NOT_FINITE = "not finite"
+    """The log-likelihood or a derivative stopped being finite; of a network, the loss diverged."""
+
     SEPARATED = "separated"
+    """Covariates separate the responses: some estimates are infinite, and the others are those of the limit."""
+
     BOUNDARY = "boundary"
+    """A maximum at the edge of what is possible, proved by its multipliers or one-sided derivatives: success."""
+
     STOPPED_EARLY = "stopped early"
+    """A network whose loss on the rows held out stopped falling; its weights are those of the lowest."""
 
     @property
     def converged(self) -> bool:

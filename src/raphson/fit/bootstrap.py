@@ -535,7 +535,7 @@ class Refitting:
     def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         p = len(self.start)
         theta, variance, score, limit = (np.full((B, p), np.nan) for _ in range(4))
-        phi, status = np.full(B, np.nan), np.full(B, Status.NOT_FINITE, dtype=object)
+        phi, status = np.full(B, np.nan), np.array([Status.NOT_FINITE] * B, dtype=object)
         finite, df = np.zeros(B, dtype=bool), self.residual_df(counts, B)
         for i in range(B):
             own = y[i] if y.ndim == 2 else y

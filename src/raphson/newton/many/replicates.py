@@ -183,7 +183,7 @@ def _refit(
 ) -> Refits:
     p = len(start)
     theta = np.tile(start, (R, 1))
-    status = np.full(R, Status.STEP_LIMIT, dtype=object)
+    status = np.array([Status.STEP_LIMIT] * R, dtype=object)  # np.full would make it text
     distance, before = np.full(R, np.inf), np.full(R, np.inf)
     n_iter = np.zeros(R, dtype=int)
     information, value = np.full((R, p, p), np.nan), np.full(R, -np.inf)
