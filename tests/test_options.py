@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import get_args
+from typing import get_args, get_overloads
 
 import numpy as np
 import pytest
@@ -27,6 +27,16 @@ def test_a_doors_signature_is_that_of_its_records(door) -> None:
     signature = inspect.signature(door).parameters
     found = {name: one.default for name, one in signature.items() if name not in THEIRS}
     assert found == {one.name: one.default for one in keywords(DOORS[door])}
+
+
+def test_each_form_of_nls_has_the_same_defaults() -> None:
+    usual = {one.name: one.default for one in keywords(NLS)}
+    first, by_group = (inspect.signature(one).parameters for one in get_overloads(rp.nls))
+    assert set(first) == {"model", "data", *usual}
+    for form in (first, by_group):
+        assert all(one.default in (usual.get(name), inspect.Parameter.empty) for name, one in form.items())
+    refused = {"loss", "scale", "derivatives", "penalty", "cov", "groups", "small_sample"}
+    assert set(first) - set(by_group) == refused  # what many curves do not take
 
 
 def documented(door) -> dict[str, str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_every_status_is_documented():
     body = next(one for one in ast.parse(inspect.getsource(module)).body if isinstance(one, ast.ClassDef)).body
     told = {
         one.targets[0].id
-        for one, after in zip(body, body[1:])
+        for one, after in pairwise(body)
         if isinstance(one, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
     }
     assert told == set(Status.__members__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -42,6 +42,63 @@ from raphson.newton.methods import resolve_method
 from raphson.options import Curve, Inference, Iteration
 
 
+@overload
+def nls(
+    model: Any,
+    data: Any,
+    *,
+    start: Any = None,
+    bounds: Any = None,
+    fixed: Any = None,
+    by: None = None,
+    method: MethodName = "levenberg-marquardt",
+    loss: Loss = "squared",
+    scale: float | None = None,
+    derivatives: Derivatives = "exact",
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    sigma: Any = None,
+    absolute_sigma: bool = False,
+    penalty: Any = None,
+    information: Information | None = None,
+    cov: Covariance | None = None,
+    groups: Any = None,
+    small_sample: SmallSample | None = "full",
+    dispersion: DispersionRule | float | None = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    missing: Missing = "drop",
+    seed: int | None = None,
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> Fit: ...
+@overload
+def nls(
+    model: Any,
+    data: Any,
+    *,
+    by: str,
+    start: Any = None,
+    bounds: Any = None,
+    fixed: Any = None,
+    method: MethodName = "levenberg-marquardt",
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    sigma: Any = None,
+    absolute_sigma: bool = False,
+    information: Information | None = None,
+    dispersion: DispersionRule | float | None = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    missing: Missing = "drop",
+    seed: int | None = None,
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> Fits: ...
 def nls(
     model: Any,
     data: Any,

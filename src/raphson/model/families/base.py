@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from raphson.choices import LinkName
 from raphson.errors import DataError, ModelError
 from raphson.model.families import links
 from raphson.model.families.links import Link
@@ -98,6 +99,10 @@ class Family:
     default_link: ClassVar[str]
     link: Link
     levels: tuple[str, ...] | None = None
+
+    if TYPE_CHECKING:
+        # Each family's own fields make it; of a link its name will do, which no type checker can see by itself.
+        def __init__(self, *fields: Any, link: LinkName | str | Link | None = None, **named: Any) -> None: ...
 
     def __post_init__(self) -> None:
         # JAX makes copies with tracers in the fields; anything but a name is left alone.

@@ -1,0 +1,1 @@
+collect_ignore = ["script.py"]  # it runs as a script, once
