@@ -114,3 +114,27 @@ def test_what_is_left_open_is_the_models() -> None:
         Inference(cov="cluster").completed("expected")
     with pytest.raises(rp.RaphsonError, match="small_sample: it is the factor of cov='cluster'"):
         Inference(small_sample=None).completed("expected")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "door", "own"),
+    [
+        (rp.sklearn.GLMRegressor, GLM, {"fit_intercept"}),
+        (rp.sklearn.GLMClassifier, GLM, {"link", "fit_intercept", "penalty"}),  # whose penalty is scikit-learn's C = 1
+        (rp.sklearn.NLSRegressor, NLS, {"curve"}),
+        (rp.sklearn.NetworkRegressor, NETWORK, set()),
+        (rp.sklearn.NetworkClassifier, NETWORK, set()),
+    ],
+)
+def test_an_estimators_parameters_are_a_doors(estimator, door, own) -> None:
+    usual = {"random_state" if one.name == "seed" else one.name: one.default for one in keywords(door)}
+    signature = inspect.signature(estimator).parameters
+    assert own <= set(signature)
+    for name in set(signature) - own:
+        assert signature[name].default == usual[name], name
+    assert set(estimator().get_params()) == set(signature)
+    assert f":func:`raphson.{door_name(door)}`" in estimator.__doc__
+
+
+def door_name(door) -> str:
+    return next(one.__name__ for one, records in DOORS.items() if records is door)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
 from raphson.api.glm import glm
 from raphson.api.network import network
 from raphson.api.nls import nls
+from raphson.choices import Activation, FamilyName, LinkName, MethodName, Schedule, Shortcut
 from raphson.data.masks import unmasked
 from raphson.errors import DataError, ModelError, Needs, RankWarning
 from raphson.fit.fit import Fit
@@ -24,6 +26,7 @@ from raphson.model.glm.glm import INTERCEPTS
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.numeric import x64
+from raphson.options import Curve, Iteration, Layers, LinearModel, Training
 
 with Needs("sklearn", "raphson.sklearn"):
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -70,15 +73,15 @@ class _Estimator(BaseEstimator):
         return max(self.fit_.n_iter, 1)
 
 
+@dataclass(repr=False, eq=False, kw_only=True)
 class _Linear(_Estimator):
     """A GLM's design: the features, and a column of ones."""
 
-    fit_intercept: bool
-    penalty: Any
-    method: str
-    tol: float
-    max_iter: int | None
-    n_columns_used_: int
+    penalty: Any = LinearModel.penalty
+    fit_intercept: bool = True
+    method: MethodName = "fisher-scoring"
+    tol: float = Iteration.tol
+    max_iter: int | None = Iteration.max_iter
 
     def _design(self, X: np.ndarray) -> np.ndarray:
         return np.column_stack([np.ones(len(X)), X]) if self.fit_intercept else X
@@ -102,7 +105,8 @@ class _Linear(_Estimator):
             warnings.filterwarnings("ignore", message="response: all")
             design, names = self._design(X), self._columns
             # Of columns that the rows cannot tell apart the later ones go; so do those beyond the number of rows.
-            used = self.n_columns_used_ = design.shape[1] if self.penalty is not None else min(design.shape)
+            used = design.shape[1] if self.penalty is not None else min(design.shape)
+            self.n_columns_used_: int = used
             return glm(
                 y,
                 np.ascontiguousarray(design[:, :used]),
@@ -128,6 +132,7 @@ class _Linear(_Estimator):
         return (values[:, 1:], values[:, 0]) if self.fit_intercept else (values, np.zeros(len(values)))
 
 
+@dataclass(repr=False, eq=False)
 class GLMRegressor(RegressorMixin, _Linear):
     """A generalised linear model of a numeric response.
 
@@ -154,22 +159,7 @@ class GLMRegressor(RegressorMixin, _Linear):
     ([0.573], [25.6])
     """
 
-    def __init__(
-        self,
-        family: Any = "gaussian",
-        *,
-        penalty: Any = None,
-        fit_intercept: bool = True,
-        method: str = "fisher-scoring",
-        tol: float = 1e-8,
-        max_iter: int | None = None,
-    ) -> None:
-        self.family = family
-        self.penalty = penalty
-        self.fit_intercept = fit_intercept
-        self.method = method
-        self.tol = tol
-        self.max_iter = max_iter
+    family: FamilyName | str | families.Family = LinearModel.family
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GLMRegressor:
         """Fit to X (n, p) and y (n,), with precision weights (n,)."""
@@ -224,6 +214,7 @@ class _Classifier(ClassifierMixin, _Estimator):
         return self.classes_[chosen]
 
 
+@dataclass(repr=False, eq=False)
 class GLMClassifier(_Classifier, _Linear):
     """Logistic regression and its kin: binomial for two classes, multinomial for more.
 
@@ -254,22 +245,9 @@ class GLMClassifier(_Classifier, _Linear):
     ([[0.5, 0.5]], ['yes'])
     """
 
-    def __init__(
-        self,
-        link: str = "logit",
-        *,
-        penalty: Any = 1.0,
-        fit_intercept: bool = True,
-        method: str = "fisher-scoring",
-        tol: float = 1e-8,
-        max_iter: int | None = None,
-    ) -> None:
-        self.link = link
-        self.penalty = penalty
-        self.fit_intercept = fit_intercept
-        self.method = method
-        self.tol = tol
-        self.max_iter = max_iter
+    link: LinkName | str | families.Link = "logit"
+    _: KW_ONLY
+    penalty: Any = 1.0
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GLMClassifier:
         """Fit to X (n, p) and labels y (n,), with weights (n,) that count."""
@@ -304,6 +282,7 @@ class GLMClassifier(_Classifier, _Linear):
         return tags
 
 
+@dataclass(repr=False, eq=False)
 class NLSRegressor(RegressorMixin, _Estimator):
     """Nonlinear least squares.
 
@@ -330,24 +309,14 @@ class NLSRegressor(RegressorMixin, _Estimator):
     [3.0, 0.5]
     """
 
-    def __init__(
-        self,
-        curve: str | Callable[[Any, Any], Any] | None = None,
-        start: Any = None,
-        *,
-        bounds: Any = None,
-        method: str = "levenberg-marquardt",
-        penalty: Any = None,
-        tol: float = 1e-8,
-        max_iter: int | None = None,
-    ) -> None:
-        self.curve = curve
-        self.start = start
-        self.bounds = bounds
-        self.method = method
-        self.penalty = penalty
-        self.tol = tol
-        self.max_iter = max_iter
+    curve: str | Callable[[Any, Any], Any] | None = None
+    start: Any = None
+    _: KW_ONLY
+    bounds: Any = Curve.bounds
+    method: MethodName = "levenberg-marquardt"
+    penalty: Any = Curve.penalty
+    tol: float = Iteration.tol
+    max_iter: int | None = Iteration.max_iter
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NLSRegressor:
         """Fit to X (n, p) and y (n,), with precision weights (n,)."""
@@ -379,12 +348,12 @@ class NLSRegressor(RegressorMixin, _Estimator):
             "weights": weight,
         }
         if not isinstance(self.curve, str):
-            return cast("Fit", nls(self._function, (X, y), start=self._begin, **options))
+            return nls(self._function, (X, y), start=self._begin, **options)
         response = "response"
         while response in self._names:
             response += "_"
         data = dict(zip(self._names, X.T, strict=True)) | {response: y}
-        return cast("Fit", nls(f"{response} ~ {self.curve}", data, start=self.start, **options))
+        return nls(f"{response} ~ {self.curve}", data, start=self.start, **options)
 
     @property
     def _function(self) -> Callable[[Any, Any], Any]:
@@ -414,6 +383,7 @@ def _line(params: Any, X: Any) -> Any:
     return params[0] + params[1] * X[:, 0]
 
 
+@dataclass(repr=False, eq=False)
 class _Network(_Estimator):
     """What both kinds of network share.
 
@@ -421,38 +391,21 @@ class _Network(_Estimator):
     demands; ``raphson.network(weights=...)`` weighs rows in the likelihood.
     """
 
-    def __init__(
-        self,
-        hidden: Any = (64, 64),
-        *,
-        activation: str = "relu",
-        batch_norm: bool = False,
-        residual: str | None = None,
-        dropout: float = 0.0,
-        method: str = "adam",
-        learning_rate: float | None = None,
-        schedule: Any = "constant",
-        batch_size: int | None = None,
-        epochs: int = 200,
-        validation: float | None = None,
-        patience: int | None = 20,
-        weight_decay: float = 0.0,
-        random_state: int | None = 0,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.batch_norm = batch_norm
-        self.residual = residual
-        self.dropout = dropout
-        self.method = method
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.validation = validation
-        self.patience = patience
-        self.weight_decay = weight_decay
-        self.random_state = random_state
+    hidden: Any = Layers.hidden
+    _: KW_ONLY
+    activation: Activation = Layers.activation
+    batch_norm: bool = Layers.batch_norm
+    residual: Shortcut | None = Layers.residual
+    dropout: float = Layers.dropout
+    method: MethodName = "adam"
+    learning_rate: float | None = Iteration.learning_rate
+    schedule: Schedule | Callable[[int], float] = Training.schedule
+    batch_size: int | None = Training.batch_size
+    epochs: int = Training.epochs
+    validation: float | None = Training.validation
+    patience: int | None = Training.patience
+    weight_decay: float = Layers.weight_decay
+    random_state: int | None = 0
 
     def _trained(self, X: np.ndarray, y: np.ndarray, family: Any) -> Any:
         options = self.get_params(deep=False) | {"family": family, "missing": "raise", "names": self._names}
@@ -462,6 +415,7 @@ class _Network(_Estimator):
             return network(y, X, **options)
 
 
+@dataclass(repr=False, eq=False)
 class NetworkRegressor(RegressorMixin, _Network):
     """A neural network with a numeric response.
 
@@ -487,42 +441,8 @@ class NetworkRegressor(RegressorMixin, _Network):
     True
     """
 
-    def __init__(
-        self,
-        hidden: Any = (64, 64),
-        *,
-        family: Any = "gaussian",
-        activation: str = "relu",
-        batch_norm: bool = False,
-        residual: str | None = None,
-        dropout: float = 0.0,
-        method: str = "adam",
-        learning_rate: float | None = None,
-        schedule: Any = "constant",
-        batch_size: int | None = None,
-        epochs: int = 200,
-        validation: float | None = None,
-        patience: int | None = 20,
-        weight_decay: float = 0.0,
-        random_state: int | None = 0,
-    ) -> None:
-        super().__init__(
-            hidden,
-            activation=activation,
-            batch_norm=batch_norm,
-            residual=residual,
-            dropout=dropout,
-            method=method,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            batch_size=batch_size,
-            epochs=epochs,
-            validation=validation,
-            patience=patience,
-            weight_decay=weight_decay,
-            random_state=random_state,
-        )
-        self.family = family
+    _: KW_ONLY
+    family: FamilyName | str | families.Family = Layers.family
 
     def fit(self, X: Any, y: Any) -> NetworkRegressor:
         """Train on X (n, p) and y (n,)."""
