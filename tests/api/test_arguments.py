@@ -1,0 +1,55 @@
+"""What the doors share takes what they were given, and refuses it in the same words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raphson.api.arguments import dispersion_rule, inference_of, inputs_of, model_data, start_vector
+from raphson.errors import ModelError
+from raphson.model.families import Binomial, Gamma
+
+GIVEN = {
+    "weights_kind": "frequency",
+    "weights": None,
+    "offset": None,
+    "trials": None,
+    "groups": None,
+    "missing": "drop",
+}
+
+
+def test_starting_values_are_checked():
+    assert start_vector(None, 2) is None and start_vector([1, 2], 2).tolist() == [1.0, 2.0]
+    with pytest.raises(ModelError, match=r"start: expected 2 finite numbers.*got shape \(3,\)"):
+        start_vector([1.0, 2.0, 3.0], 2)
+    with pytest.raises(ModelError, match="start: expected 2 finite numbers"):
+        start_vector([1.0, np.nan], 2)
+    with pytest.raises(ModelError, match=r"start: expected 2 numbers; got \{'a': 1\}"):
+        start_vector({"a": 1}, 2)
+
+
+def test_a_dispersion_that_is_one_by_definition_is_not_another():
+    assert dispersion_rule(None, Gamma()) == "pearson" and dispersion_rule(2.0, Gamma()) == 2.0
+    assert dispersion_rule(1.0, Binomial()) == 1.0
+    with pytest.raises(ModelError, match="dispersion: it is 1 by definition for the binomial family; got 2"):
+        dispersion_rule(2.0, Binomial())
+
+
+def test_a_formula_names_its_columns():
+    with pytest.raises(ModelError, match="names: a formula names its own columns"):
+        model_data("y ~ x", {"y": [1, 2], "x": [1, 2]}, {**GIVEN, "names": ["a"]})
+    read = model_data([1.0, 2.0], np.eye(2), {**GIVEN, "names": ["a", "b"]})
+    assert read.names == ("a", "b")
+
+
+def test_only_inputs_are_told_and_weights_with_their_kind():
+    told = inputs_of({"weights": np.ones(3), "weights_kind": "sampling", "penalty": True, "groups": "g", "tol": 1.0})
+    assert told == {"weights": "array", "weights_kind": "sampling", "penalty": 1.0, "groups": "g"}
+    assert "weights_kind" not in inputs_of({"weights_kind": "frequency"})
+
+
+@pytest.mark.parametrize(("kind", "cov"), [("sampling", "HC0"), ("frequency", "model")])
+def test_weights_of_a_sample_have_robust_errors(kind, cov):
+    given = {**GIVEN, "weights_kind": kind, "information": None, "cov": None, "small_sample": "full"}
+    assert inference_of(given).cov == cov
