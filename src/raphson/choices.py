@@ -41,8 +41,7 @@ MissingInNew = Literal["nan", "drop", "raise"]
 """What becomes of rows with missing values, in data to fit and in new data to predict for."""
 
 Information = Literal["expected", "observed", "opg"]
-RobustCovariance = Literal["HC0", "HC1", "HC2", "HC3", "cluster"]
-Covariance = Literal["model", RobustCovariance, "jackknife"]
+Covariance = Literal["model", "HC0", "HC1", "HC2", "HC3", "cluster", "jackknife"]
 SmallSample = Literal["full", "clusters"]
 """Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), or G/(G−1) alone."""
 

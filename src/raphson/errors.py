@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, those that turn the direction of writing, and halves of surrogate pairs."""
@@ -99,7 +99,7 @@ class Needs:
             ) from error
 
 
-def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
+def check_choice(name: str, value: object, choices: Collection[str | None]) -> None:
     """Refuse a value that is not among the choices, of which the last may be None.
 
     Examples

@@ -15,6 +15,7 @@ from raphson.errors import DataError, ModelError
 from raphson.inference import covariance
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "glm"
+KINDS = [name for name in covariance.COVARIANCES if name not in (covariance.MODEL, "jackknife")]
 NAMES = sorted(path.stem for path in REFERENCE.glob("*.json"))
 
 
@@ -117,7 +118,7 @@ def test_several_predictors_match_dense_formulas(softmax: SimpleNamespace, kind:
 def test_tabmat_designs_give_the_same(softmax: SimpleNamespace) -> None:
     wrapped = [tabmat.DenseMatrix(X) for X in softmax.designs]
     codes = np.arange(softmax.n) % 7
-    for kind in covariance.ROBUST_KINDS:
+    for kind in KINDS:
         one, other = (
             covariance.robust_covariance(
                 softmax.factor, designs, softmax.scores, kind, information=softmax.information, groups=codes
@@ -144,7 +145,7 @@ def test_blocks_of_rows_add_up(plain_factor: type) -> None:
     assert covariance.sandwich(factor, whole) == pytest.approx(bread @ (X.T * u[0] ** 2) @ X @ bread, rel=1e-10)
 
 
-@pytest.mark.parametrize("kind", covariance.ROBUST_KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_frequency_weight_is_that_many_rows(kind: str, logistic: SimpleNamespace, plain_factor: type) -> None:
     # Red if the frequency enters the middle squared, or n counts rows instead of copies.
     f = logistic.weight
@@ -175,7 +176,7 @@ def test_rows_that_count_zero_times_change_nothing(logistic: SimpleNamespace, pl
     keep = np.arange(logistic.n) % 5 != 0
     factor = plain_factor(np.sqrt(keep * logistic.W)[:, None] * logistic.X)
     groups = np.arange(logistic.n) % 5
-    for kind in covariance.ROBUST_KINDS:
+    for kind in KINDS:
         with_zeros = covariance.robust_covariance(
             factor,
             [logistic.X],
@@ -228,9 +229,10 @@ def test_the_factor_of_a_cluster_covariance(plain_factor: type) -> None:
     )
     np.testing.assert_allclose(full, 3 / 2 * clusters)
     # As many coefficients as rows: n - p is 0, and the factor without it still there.
+    X4 = np.eye(4) + X
     with pytest.raises(ModelError, match="small_sample='clusters'"):
-        covariance.robust_covariance(factor, [X2], u, "cluster", groups=groups, n_params=4)
-    covariance.robust_covariance(factor, [X2], u, "cluster", groups=groups, n_params=4, small_sample="clusters")
+        covariance.robust_covariance(plain_factor(X4), [X4], u, "cluster", groups=groups)
+    covariance.robust_covariance(plain_factor(X4), [X4], u, "cluster", groups=groups, small_sample="clusters")
 
 
 def test_clusters_in_any_order_and_singletons(softmax: SimpleNamespace) -> None:
@@ -248,7 +250,7 @@ def test_clusters_in_any_order_and_singletons(softmax: SimpleNamespace) -> None:
     assert pytest.approx(bread @ sums.T @ sums @ bread * 4 / 3 * (n - 1) / (n - 5), rel=1e-10) == V
 
 
-@pytest.mark.parametrize("kind", covariance.ROBUST_KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_columns_left_out_are_nan_and_the_rest_as_without_them(
     kind: str, logistic: SimpleNamespace, plain_factor: type
 ) -> None:
@@ -309,3 +311,50 @@ def test_what_cannot_be_done_says_why(plain_factor: type) -> None:
         attempt(factor, [X], u, "cluster", groups=np.zeros(2))
     with pytest.raises(ModelError, match="n - p"):
         attempt(factor, [X[:2]], u[:, :2], "HC1")
+
+
+@pytest.fixture
+def registered() -> Any:
+    before = dict(covariance.COVARIANCES._parts)
+    yield covariance.register
+    covariance.COVARIANCES._parts = before
+
+
+def test_a_covariance_that_is_registered_is_asked_for_by_name(
+    registered: Any, logistic: SimpleNamespace, plain_factor: type
+) -> None:
+    def doubled(rows: covariance.RowScores) -> np.ndarray:
+        Z = rows.whitened()
+        return rows.sandwich(2.0 * (Z * rows.count[:, None]).T @ Z)
+
+    registered(covariance.CovarianceSpec("doubled", doubled))
+    factor, f = plain_factor(np.sqrt(logistic.W)[:, None] * logistic.X), logistic.weight
+    given: dict[str, Any] = {"information": logistic.W[None, None], "frequency": f}
+    V, usual = (
+        covariance.robust_covariance(factor, [logistic.X], logistic.u[None], kind, **given)
+        for kind in ("doubled", "HC0")
+    )
+    assert pytest.approx(2.0 * usual, rel=1e-12) == V
+    rows = covariance.RowScores(factor, [logistic.X], logistic.u[None], **given)
+    assert rows.p == logistic.X.shape[1] and rows.n == f.sum()
+    assert rows.leverage().sum() == pytest.approx(rows.p)
+    with pytest.raises(ModelError, match="cov: expected one of HC0.*doubled; got 'tripled'"):
+        covariance.robust_covariance(factor, [logistic.X], logistic.u[None], "tripled")
+
+
+@pytest.mark.parametrize(
+    ("of", "says"),
+    [
+        (None, "expected a CovarianceSpec"),
+        (lambda rows: rows.nothing, "mine failed on twelve rows with AttributeError"),
+        (lambda rows: np.eye(3), "a finite .p, p. matrix, p being 2 here"),
+        (lambda rows: np.diag([1.0, np.nan]), "a finite .p, p. matrix"),
+        (lambda rows: -np.eye(2), "without negative eigenvalues"),
+        (lambda rows: np.array([[1.0, 0.5], [0.0, 1.0]]), "symmetric matrix"),
+    ],
+)
+def test_what_is_no_covariance_is_not_registered(registered: Any, of: Any, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        registered(covariance.CovarianceSpec("mine", of))
+    with pytest.raises(ModelError, match="'HC3' is a covariance that comes with Raphson"):
+        registered(covariance.CovarianceSpec("HC3", lambda rows: np.eye(2)))

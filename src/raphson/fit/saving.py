@@ -241,6 +241,8 @@ def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:
     for name in TEXTS:
         value = body[name]
         _expect(isinstance(value, str) or (name in MAY_LACK and value is None), f"{name}: expected text")
+        if name == "cov_kind":
+            COVARIANCES.saved(value)
         _expect(name not in known or value in known[name], f"{name}: {value!r} is not known")
     return {name: body[name] for name in TEXTS}
 

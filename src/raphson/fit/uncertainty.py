@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from raphson.choices import Covariance, Information
+from raphson.choices import Information
 from raphson.errors import ModelError
 from raphson.inference import covariance
 from raphson.model.objective import Gram, Need, Root, scaled
@@ -16,7 +16,7 @@ from raphson.newton.estimate import Estimate
 from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise, on_plane
 
 INFORMATION: tuple[Information, ...] = get_args(Information)
-COVARIANCES: tuple[str, ...] = get_args(Covariance)
+COVARIANCES = covariance.COVARIANCES
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,8 @@ class Uncertainty:
     def _sandwich(
         self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None, small_sample: str | None
     ) -> np.ndarray:
-        """That of all parameters, auxiliary ones last.
-
-        "jackknife" is the infinitesimal jackknife, the sum of squares of the estimates' derivatives by the rows'
-        weights (Jaeckel 1972): the sandwich with the observed information, summed within clusters if there are groups.
-        """
-        if cov == "jackknife":
-            kind, cov = "observed", "HC0" if groups is None else "cluster"
+        """That of all parameters, auxiliary ones last."""
+        kind = COVARIANCES[cov].information or kind
         if self.empty:
             return np.full((len(self.estimate.result.free),) * 2, np.nan)
         model = self.estimate.model

@@ -12,20 +12,21 @@ rows were there. The information behind the factor holds both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 
-from raphson.choices import RobustCovariance, SmallSample
+from raphson.choices import Information, SmallSample
 from raphson.errors import DataError, ModelError, check_choice
-from raphson.inference.influence import correct_for_leverage
+from raphson.inference.influence import correct_for_leverage, leverage
 from raphson.inference.whitening import InformationFactor, Matrix, dense_rows, slices, split_columns, whitened, whitener
+from raphson.linalg import cholesky
+from raphson.registry import Registry
 
 SMALL_SAMPLE = (*get_args(SmallSample), None)
 """Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), G/(G−1) alone, or none."""
-
-ROBUST_KINDS = get_args(RobustCovariance)
 
 
 def model_covariance(
@@ -192,7 +193,6 @@ def robust_covariance(
     information: np.ndarray | None = None,
     frequency: np.ndarray | None = None,
     groups: np.ndarray | None = None,
-    n_params: int | None = None,
     small_sample: str | None = "full",
 ) -> np.ndarray:
     """Sandwich covariance of all rows at once.
@@ -205,7 +205,8 @@ def robust_covariance(
     scores : ndarray, (K, n)
         Row scores at unit dispersion, precision and sampling weights multiplied in. A row with weight zero
         has score zero.
-    kind : {"HC0", "HC1", "HC2", "HC3", "cluster"}
+    kind : str
+        One of :data:`COVARIANCES`.
     information : ndarray, (K, K, n), optional
         -∂²ℓ_i/∂η² with the weights of ``scores`` multiplied in (not the frequency): HC2 and HC3 need it for
         the leverages.
@@ -213,8 +214,6 @@ def robust_covariance(
         How many copies the row stands for. All rows count once without it; give 0 for rows that don't count.
     groups : ndarray, (n,), optional
         Cluster labels, of any type that sorts.
-    n_params : int, optional
-        The p of HC1 and of the cluster correction; by default the number of kept parameters.
     small_sample : {"full", "clusters", None}
         The factor of "cluster": G/(G-1) · (n-1)/(n-p), G/(G-1) alone, or none.
 
@@ -248,42 +247,211 @@ def robust_covariance(
     >>> float(robust_covariance(One(), [np.ones((3, 1))], (y - 2.0)[None])[0, 0].round(6))
     0.222222
     """
-    check_choice("cov", kind, ROBUST_KINDS)
-    scores = np.asarray(scores, dtype=float)
-    n = float(scores.shape[1] if frequency is None else frequency.sum())
-    p = int(np.sum(factor.kept)) if n_params is None else n_params
-    if (scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
+    rows = RowScores(factor, designs, np.asarray(scores, dtype=float), information, frequency, groups, small_sample)
+    check_choice("cov", kind, [name for name in COVARIANCES if name != MODEL])
+    if (rows.scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
         raise ModelError(
             f"cov={kind!r} is made of how the rows' scores differ, and there is one row (a whole series may be one): "
             "use cov='model', or write the likelihood so that independent parts are rows."
         )
-    if (kind == "HC1" or (kind == "cluster" and small_sample == "full")) and n <= p:
-        other = "small_sample='clusters'" if kind == "cluster" else "cov='HC0'"
-        raise ModelError(f"cov={kind!r} divides by n - p, but n = {n:g} and p = {p}: use {other}, or more data.")
-    if kind == "cluster":
-        if groups is None:
-            raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to.")
-        codes, n_groups = _codes(groups, scores.shape[1], frequency)
-        if n_groups < 2:
-            raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'.")
-        Z = group_scores(factor, designs, scores, codes, n_groups, frequency)
-        scale = 1.0 if small_sample is None else n_groups / (n_groups - 1)
-        return sandwich(factor, Z.T @ Z, scale * (n - 1) / (n - p) if small_sample == "full" else scale)
-    if kind in ("HC2", "HC3"):
-        if information is None:
+    return COVARIANCES[kind].of(rows)
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """What a covariance is made of: a factor of the information M = RᵀR, and the score of each row.
+
+    Attributes
+    ----------
+    factor : of M at unit dispersion, with p parameters of which r are kept.
+    designs, scores, information, frequency, groups, small_sample : as for :func:`robust_covariance`.
+    """
+
+    factor: InformationFactor
+    designs: Sequence[Matrix]
+    scores: np.ndarray
+    information: np.ndarray | None = None
+    frequency: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    small_sample: str | None = "full"
+
+    @property
+    def count(self) -> np.ndarray:
+        """(n,) copies that each row stands for."""
+        return np.ones(self.scores.shape[1]) if self.frequency is None else self.frequency
+
+    @property
+    def n(self) -> float:
+        """Rows, copies counted."""
+        return float(self.count.sum())
+
+    @property
+    def p(self) -> int:
+        """Parameters that were estimated."""
+        return int(np.sum(self.factor.kept))
+
+    def whitened(self) -> np.ndarray:
+        """(n, r) R⁻ᵀ J_iᵀ u_i: the row scores in coordinates in which M is the identity."""
+        parts = split_columns(whitener(self.factor), self.designs)
+        return _whitened_scores(self.designs, parts, self.scores, slice(None))
+
+    def leverage(self) -> np.ndarray:
+        """(n,) the share of its own fit that each row has, of one copy."""
+        assert self.information is not None
+        return leverage(self.factor, self.designs, self.information)
+
+    def sandwich(self, middle: np.ndarray | None = None, scale: float = 1.0) -> np.ndarray:
+        """(p, p) M⁻¹ (...) M⁻¹ with a middle (r, r) in whitened coordinates; by default that of White."""
+        if middle is None:
+            middle = whitened_middle(self.factor, self.designs, self.scores, self.frequency)
+        return sandwich(self.factor, middle, scale)
+
+    def freedom(self, kind: str, other: str) -> float:
+        """n − p.
+
+        Raises
+        ------
+        ModelError
+            If nothing is left.
+        """
+        if self.n <= self.p:
+            raise ModelError(
+                f"cov={kind!r} divides by n - p, but n = {self.n:g} and p = {self.p}: use {other}, or more data."
+            )
+        return self.n - self.p
+
+
+@dataclass(frozen=True)
+class CovarianceSpec:
+    """A covariance that can be asked for by name.
+
+    Attributes
+    ----------
+    name : as in ``cov="HC3"``.
+    of : from :class:`RowScores` to the covariance (p, p).
+    information : kind of the information behind it, whatever is asked for; None for the one asked for.
+    """
+
+    name: str
+    of: Callable[[RowScores], np.ndarray]
+    information: Information | None = None
+
+
+def _without_leverage(kind: str, power: float) -> Callable[[RowScores], np.ndarray]:
+    def of(rows: RowScores) -> np.ndarray:
+        if rows.information is None:
             raise ModelError(f"cov={kind!r} needs the information of each row for its leverages.")
-        power = 0.5 if kind == "HC2" else 1.0
-        scores, full = correct_for_leverage(factor, designs, scores, information, power)
-        if frequency is not None:
-            full &= frequency > 0
+        scores, full = correct_for_leverage(rows.factor, rows.designs, rows.scores, rows.information, power)
+        full &= rows.count > 0
         if full.any():
             some = ", ".join(str(i) for i in np.flatnonzero(full)[:5])
             raise ModelError(
                 f"cov={kind!r} divides by 1 - leverage, which is 0 for {int(full.sum())} row(s) (first: {some}), each "
                 "fitted by a parameter of its own: use cov='HC1', or leave these rows and parameters out."
             )
-    scale = n / (n - p) if kind == "HC1" else 1.0
-    return sandwich(factor, whitened_middle(factor, designs, scores, frequency), scale)
+        return replace(rows, scores=scores).sandwich()
+
+    return of
+
+
+def _clustered(rows: RowScores) -> np.ndarray:
+    freedom = rows.freedom("cluster", "small_sample='clusters'") if rows.small_sample == "full" else 1.0
+    if rows.groups is None:
+        raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to.")
+    codes, n_groups = _codes(rows.groups, rows.scores.shape[1], rows.frequency)
+    if n_groups < 2:
+        raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'.")
+    Z = group_scores(rows.factor, rows.designs, rows.scores, codes, n_groups, rows.frequency)
+    scale = 1.0 if rows.small_sample is None else n_groups / (n_groups - 1)
+    return rows.sandwich(Z.T @ Z, scale * (rows.n - 1) / freedom if rows.small_sample == "full" else scale)
+
+
+def _jackknife(rows: RowScores) -> np.ndarray:
+    """The infinitesimal jackknife: the squares of the estimates' derivatives by the rows' weights (Jaeckel 1972).
+
+    It is the sandwich with the observed information, summed within clusters if there are groups.
+    """
+    return rows.sandwich() if rows.groups is None else _clustered(rows)
+
+
+def check_covariance(spec: Any) -> None:
+    """Say what is wrong with a covariance, by trying it on twelve rows and two parameters.
+
+    Raises
+    ------
+    ModelError
+    """
+    how = "covariance.register"
+    if not (isinstance(spec, CovarianceSpec) and callable(spec.of)):
+        raise ModelError(f"{how}: expected a CovarianceSpec(name, of), of(rows) giving a matrix; got {spec!r}")
+    if spec.information is not None:
+        check_choice(f"{how}: information", spec.information, get_args(Information))
+    X = np.column_stack([np.ones(12), np.arange(12.0)])
+    factor = cholesky(X.T @ X)
+    assert factor is not None
+    u = np.sin(3.0 * np.arange(12.0))[None]
+    rows = RowScores(factor, [X], u, np.ones((1, 1, 12)), np.ones(12), np.arange(12) // 3)
+    try:
+        V = np.asarray(spec.of(rows), dtype=float)
+    except Exception as error:
+        raise ModelError(f"{how}: {spec.name} failed on twelve rows with {type(error).__name__}: {error}") from error
+    if V.shape != (2, 2) or not np.isfinite(V).all():
+        raise ModelError(f"{how}: {spec.name} is to give a finite (p, p) matrix, p being 2 here; got {V.tolist()}")
+    if not np.allclose(V, V.T, rtol=1e-9) or np.linalg.eigvalsh(V)[0] < -1e-9 * np.abs(V).max():
+        raise ModelError(
+            f"{how}: {spec.name} is to give a symmetric matrix without negative eigenvalues; got {V.tolist()}"
+        )
+
+
+MODEL = "model"
+"""The covariance that follows from the model alone: :func:`model_covariance`."""
+
+COVARIANCES: Registry[CovarianceSpec] = Registry(
+    "cov", "covariance", "covariances", "raphson.inference.covariance.register", check_covariance
+)
+"""The covariances by name."""
+
+for _spec in (
+    CovarianceSpec(MODEL, lambda rows: model_covariance(rows.factor)),
+    CovarianceSpec("HC0", lambda rows: rows.sandwich()),
+    CovarianceSpec("HC1", lambda rows: rows.sandwich(scale=rows.n / rows.freedom("HC1", "cov='HC0'"))),
+    CovarianceSpec("HC2", _without_leverage("HC2", 0.5)),
+    CovarianceSpec("HC3", _without_leverage("HC3", 1.0)),
+    CovarianceSpec("cluster", _clustered),
+    CovarianceSpec("jackknife", _jackknife, "observed"),
+):
+    COVARIANCES.own(_spec.name, _spec)
+
+
+def register(spec: CovarianceSpec) -> CovarianceSpec:
+    """Let a covariance be asked for by its name, in ``cov=`` and ``fit.robust``.
+
+    Parameters
+    ----------
+    spec : CovarianceSpec
+
+    Returns
+    -------
+    CovarianceSpec
+
+    Raises
+    ------
+    ModelError
+        If it gives no covariance when it is tried on a few rows, or its name is taken.
+
+    Examples
+    --------
+    Every row's score kept from being larger than 2 in whitened coordinates:
+
+    >>> import numpy as np
+    >>> from raphson.inference import covariance
+    >>> def bounded(rows):
+    ...     Z = np.clip(rows.whitened(), -2.0, 2.0)
+    ...     return rows.sandwich((Z * rows.count[:, None]).T @ Z)
+    >>> covariance.register(covariance.CovarianceSpec("bounded", bounded)).name
+    'bounded'
+    """
+    return COVARIANCES.register(getattr(spec, "name", None), spec)
 
 
 def rank_remark(kind: str, weight: np.ndarray, groups: np.ndarray | None, p: int) -> str:
