@@ -10,6 +10,7 @@ import raphson as rp
 from raphson.errors import ModelError
 from raphson.model.families import FAMILIES
 from raphson.model.families.links import LINKS, Log
+from raphson.model.likelihood.densities import DENSITIES, DensitySpec
 from raphson.registry import NotRegisteredError, Registry
 
 
@@ -63,7 +64,7 @@ def test_an_unknown_name_is_told_which_there_are(tools: Registry[Any]) -> None:
 @pytest.fixture
 def forgotten() -> Any:
     """Whatever a test registers is gone after it."""
-    before = [(registry, dict(registry._parts)) for registry in (FAMILIES, LINKS)]
+    before = [(registry, dict(registry._parts)) for registry in (FAMILIES, LINKS, DENSITIES)]
     yield
     for registry, parts in before:
         registry._parts = parts
@@ -141,3 +142,43 @@ def test_a_link_is_held_to_its_inverse(forgotten: Any) -> None:
         rp.families.links.register(type("Bare", (rp.families.Link,), {"name": "bare"}))
     rp.families.links.register(type("Fine", (Log,), {"name": "fine"}))
     assert rp.families.Poisson(link="fine").link.name == "fine"
+
+
+def gumbel(y: Any, location: Any, log_scale: Any) -> Any:
+    z = (y - location) * jnp.exp(-log_scale)
+    return -z - jnp.exp(-z) - log_scale
+
+
+def test_a_density_that_is_registered_is_as_good_as_any(forgotten: Any, tmp_path: Any) -> None:
+    spec = rp.densities.register(DensitySpec("gumbel", gumbel))
+    assert spec.parameters == ("location", "log_scale") and spec.columns == ()
+    data = {"y": np.random.default_rng(0).gumbel(3.0, 2.0, 200), "x": np.arange(200.0)}
+    fit = rp.mle("gumbel", "y ~ x", data)
+    same = rp.mle(gumbel, {"location": "y ~ x", "log_scale": "~ 1"}, data)
+    assert fit.params.to_list() == pytest.approx(same.params.to_list(), rel=1e-8)
+    fit.save(tmp_path / "fit.json")
+    assert rp.load(tmp_path / "fit.json").params.to_list() == fit.params.to_list()
+    with pytest.raises(NotRegisteredError, match=r"The densities are .*gumbel"):
+        rp.mle("gumbell2", "y ~ x", data)
+    del DENSITIES._parts["gumbel"]
+    with pytest.raises(NotRegisteredError, match=r"fit.json: .*'gumbel'.*rp.densities.register before rp.load"):
+        rp.load(tmp_path / "fit.json")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"parameters": ("location",)},
+            r"mine takes \(y, location, log_scale\), which does not go with its parameters",
+        ),
+        ({"support": "nowhere"}, "support must be one of real, count"),
+        ({"start": lambda y, columns: [1.0]}, r"start is to give 2 finite numbers; got \[1.0\]"),
+        ({"function": lambda y, mu: y.nothing}, "mine failed at y = -1 with AttributeError"),
+        ({"function": lambda y, mu: jnp.stack([mu, mu])}, r"one number for a row; got the shape \(2,\)"),
+        ({"function": lambda y, mu: jnp.log(y)}, "inside of its support 'real'"),
+    ],
+)
+def test_what_is_no_density_is_not_registered(forgotten: Any, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        rp.densities.register(DensitySpec(**({"name": "mine", "function": gumbel} | given)))

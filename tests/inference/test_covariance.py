@@ -338,7 +338,7 @@ def test_a_covariance_that_is_registered_is_asked_for_by_name(
     rows = covariance.RowScores(factor, [logistic.X], logistic.u[None], **given)
     assert rows.p == logistic.X.shape[1] and rows.n == f.sum()
     assert rows.leverage().sum() == pytest.approx(rows.p)
-    with pytest.raises(ModelError, match="cov: expected one of HC0.*doubled; got 'tripled'"):
+    with pytest.raises(ModelError, match=r"cov: expected one of HC0.*doubled; got 'tripled'"):
         covariance.robust_covariance(factor, [logistic.X], logistic.u[None], "tripled")
 
 

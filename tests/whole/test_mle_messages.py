@@ -90,7 +90,7 @@ def test_formulas_and_names():
     both = {"mu": "y ~ x", "log_sigma": "y ~ 1"}
     refused("only the first has a response", normal, both, FRAME, error=rp.FormulaError)
     refused("not.*column|no column", normal, {"mu": "y ~ nothing", "log_sigma": "~ 1"}, FRAME, error=rp.RaphsonError)
-    refused("did you mean 'zero_inflated_poisson'", "zero_inflated_poison", "y ~ x", FRAME)
+    refused("Did you mean 'zero_inflated_poisson'", "zero_inflated_poison", "y ~ x", FRAME)
     refused("expected a dict of a formula", normal, "y ~ x", FRAME)
     refused("expected a function", 3, BOTH, FRAME)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,53 +18,12 @@ from raphson.model.likelihood.checks import compares_with_text, traced_errors
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.likelihood.signature import Signature
 from raphson.model.memory import remembered
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replay.replay import accurate
 from raphson.numeric import x64
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a density takes.
-
-    Attributes
-    ----------
-    parameters : its linear predictors, after the response.
-    columns : its keyword-only arguments.
-    optional : those of them with a default.
-    """
-
-    parameters: tuple[str, ...]
-    columns: tuple[str, ...]
-    optional: tuple[str, ...]
-
-
-def signature_of(density: Callable[..., Any]) -> Signature:
-    """Read the arguments of logpdf(y, parameter, ..., *, column, ...).
-
-    Raises
-    ------
-    ModelError
-        If there is no response and parameter, or an argument is a catch-all.
-    """
-    form = "expected logpdf(y, parameter, ..., *, column, ...)"
-    if not callable(density):
-        raise ModelError(f"logpdf: {form}; got {density!r}")
-    try:
-        arguments = list(inspect.signature(density).parameters.values())
-    except (TypeError, ValueError):
-        raise ModelError(f"logpdf: {form}; the arguments of {density!r} cannot be read") from None
-    kinds = inspect.Parameter
-    if any(one.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD) for one in arguments):
-        raise ModelError(f"logpdf: {form}; *args and **kwargs do not say what they are")
-    positional = [one.name for one in arguments if one.kind is not kinds.KEYWORD_ONLY]
-    keywords = [one for one in arguments if one.kind is kinds.KEYWORD_ONLY]
-    if len(positional) < 2:
-        raise ModelError(f"logpdf: {form}; got the positional arguments ({', '.join(positional)})")
-    optional = tuple(one.name for one in keywords if one.default is not kinds.empty)
-    return Signature(tuple(positional[1:]), tuple(one.name for one in keywords), optional)
 
 
 def density_model(
@@ -111,7 +69,14 @@ def density_model(
     labels = (*names, *_cut_names(levels, n_cuts))
     title = ready.name if ready else getattr(density, "__name__", "density")
     shapes = tuple(one.shape[1:] for one in extra)
-    recipe = (ready.name if ready else density, columns, len(names), n_cuts, levels is not None, shapes)
+    recipe = (
+        ready.name if ready and DENSITIES.is_own(ready.name) else density,
+        columns,
+        len(names),
+        n_cuts,
+        levels is not None,
+        shapes,
+    )
     family = LikelihoodFamily(
         name=title,
         labels=labels,
@@ -141,7 +106,7 @@ def density_model(
     constants = None
     if ready is not None:
         with np.errstate(all="ignore"):
-            constants = np.array(ready.start(y, dict(zip(columns, extra, strict=True))), dtype=float)
+            constants = ready.constants(y, dict(zip(columns, extra, strict=True)))
     model = LikelihoodModel(
         family,
         RowsOf.of(data),  # type: ignore[arg-type]

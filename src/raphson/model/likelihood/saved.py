@@ -19,8 +19,8 @@ def is_likelihood(family: Any) -> bool:
 def family_from_dict(saved: dict[str, Any]) -> LikelihoodFamily:
     """The family that :meth:`LikelihoodFamily.to_dict` described; a user's function is not part of it."""
     ready, labels, levels = saved["density"], saved["labels"], saved.get("levels")
-    if ready is not None and ready not in DENSITIES:
-        raise ModelError(f"family: the saved fit names a density {ready!r} that there is not")
+    if ready is not None:
+        DENSITIES.saved(ready)
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
         raise ModelError("family: expected texts as the labels of a saved likelihood")
     title = str(saved.get("title", "likelihood"))

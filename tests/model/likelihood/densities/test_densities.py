@@ -184,7 +184,7 @@ def test_names():
     ready = densities.DENSITIES["zero_inflated_poisson"]
     assert [ready.full_name(one) for one in ("log_mean", "mean", "mu", "zero", "sigma")] == [
         "log_mean", "log_mean", "log_mean", "logit_zero", None]  # fmt: skip
-    with pytest.raises(ModelError, match="did you mean 'tobit'"):
+    with pytest.raises(ModelError, match="Did you mean 'tobit'"):
         densities.resolve("tobitt")
     with pytest.raises(DataError, match="no more successes than trials"):
         densities.DENSITIES["beta_binomial"].check("y", np.array([3.0]), {"trials": np.array([2.0])})

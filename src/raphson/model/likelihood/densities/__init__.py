@@ -12,6 +12,9 @@ density with every constant in it.
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from raphson.model.likelihood.densities.continuous import beta, student_t, tobit
 from raphson.model.likelihood.densities.counts import (
     beta_binomial,
@@ -21,7 +24,7 @@ from raphson.model.likelihood.densities.counts import (
     zero_inflated_poisson,
 )
 from raphson.model.likelihood.densities.ordered import ordered_logit, ordered_probit
-from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, resolve
+from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, register, resolve
 from raphson.model.likelihood.densities.survival import gamma, lognormal, weibull
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "lognormal",
     "ordered_logit",
     "ordered_probit",
+    "register",
     "resolve",
     "student_t",
     "tobit",
@@ -42,3 +46,6 @@ __all__ = [
     "zero_inflated_negative_binomial",
     "zero_inflated_poisson",
 ]
+
+for _module in iter_modules(__path__):  # whatever densities a module has, it takes in
+    import_module(f"{__name__}.{_module.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own, spread
 from raphson.special.elementary import Array, log_ndtr, softplus
 from raphson.special.incomplete import betaln, lgamma_growth
 
@@ -56,3 +57,28 @@ def tobit(y: Array, mean: Array, log_sigma: Array, *, lower: Array = 0.0) -> Arr
     z = (y - mean) * jnp.exp(-log_sigma)
     at_limit = y <= lower
     return jnp.where(at_limit, log_ndtr((lower - mean) * jnp.exp(-log_sigma)), -0.5 * z * z - log_sigma - LOG_SQRT_2PI)
+
+
+def _shares(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    mean, variance = float(y.mean()), float(y.var())
+    return [logit(mean), log(mean * (1.0 - mean) / max(variance, 1e-12) - 1.0, 0.5)]
+
+
+def _below_limit(y: np.ndarray, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, str]:
+    return y < columns.get("lower", np.zeros(len(y))), "no value below the limit (column 'lower', or 0)"
+
+
+own(
+    DensitySpec(
+        "student_t",
+        student_t,
+        start=lambda y, columns: [float(np.median(y)), log(0.7 * spread(y), 1e-300), 1.5],
+    ),
+    DensitySpec("beta", beta, support="share", start=_shares),
+    DensitySpec(
+        "tobit",
+        tobit,
+        support=_below_limit,
+        start=lambda y, columns: [float(y.mean()), log(spread(y), 1e-300)],
+    ),
+)

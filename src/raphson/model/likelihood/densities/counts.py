@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own
 from raphson.special.elementary import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
 from raphson.special.gamma import negative_binomial_log_density, negative_binomial_none
 from raphson.special.incomplete import lgamma_growth
@@ -136,3 +137,46 @@ def beta_binomial(y: Array, logit_mean: Array, log_precision: Array, *, trials: 
     # One call for the three of them: a third of the code to compile.
     steps, bases = jnp.stack([y, n - y, n]), jnp.stack([a, b, jnp.exp(log_precision)])
     return binomial + jnp.dot(jnp.asarray([1.0, 1.0, -1.0]), lgamma_growth(steps, bases))
+
+
+def _with_zeros(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    positive = y[y > 0]
+    mean = float(positive.mean()) if len(positive) else 0.1
+    excess = float(np.mean(y == 0)) - np.exp(-mean)
+    return [log(mean), logit(max(excess, 0.05) / (1.0 - min(np.exp(-mean), 0.9)))]
+
+
+def _hurdle(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    positive = y[y > 0]
+    mean = float(positive.mean()) if len(positive) else 0.1
+    return [log(mean - 0.5, 0.1), logit(float(np.mean(y > 0)))]
+
+
+def _successes(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    return [logit(float(y.sum() / max(columns["trials"].sum(), 1.0))), 2.0]
+
+
+own(
+    DensitySpec("beta_binomial", beta_binomial, support="trials", start=_successes),
+    DensitySpec(
+        "zero_inflated_poisson",
+        zero_inflated_poisson,
+        support="count",
+        start=_with_zeros,
+        rows=zero_inflated_poisson_rows,
+        constant=minus_log_factorial,
+    ),
+    DensitySpec(
+        "zero_inflated_negative_binomial",
+        zero_inflated_negative_binomial,
+        support="count",
+        start=lambda y, columns: [*_with_zeros(y, columns), 1.0],
+    ),
+    DensitySpec("hurdle_poisson", hurdle_poisson, support="count", start=_hurdle),
+    DensitySpec(
+        "hurdle_negative_binomial",
+        hurdle_negative_binomial,
+        support="count",
+        start=lambda y, columns: [*_hurdle(y, columns), 1.0],
+    ),
+)

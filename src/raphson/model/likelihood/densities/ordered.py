@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 
+from raphson.model.likelihood.densities.ready import DensitySpec, own
 from raphson.special.elementary import Array, log1m_exp, log_ndtr, softplus
 
 
@@ -61,3 +63,19 @@ def ordered_probit(y: Array, location: Array, cuts: Array) -> Array:
     cuts : (L−1,) increasing cut points.
     """
     return _between(y, location, cuts, _normal_interval, log_ndtr)
+
+
+def _levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    # The location is 0 without covariates; cut points at the logits of the cumulative shares.
+    shares = np.cumsum(np.bincount(y.astype(int))) / len(y)
+    return [0.0, *(float(np.log(s / (1.0 - s))) for s in np.clip(shares[:-1], 1e-4, 1.0 - 1e-4))]
+
+
+def _probit_levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    return [0.6 * value for value in _levels(y, columns)]
+
+
+own(
+    DensitySpec("ordered_logit", ordered_logit, ("location",), "levels", _levels),
+    DensitySpec("ordered_probit", ordered_probit, ("location",), "levels", _probit_levels),
+)

@@ -1,20 +1,49 @@
-"""The ready densities by name: what their parameters are, which responses they take, and where to begin."""
+"""The ready densities by name: what their parameters are, which responses they take, and where to begin.
+
+A module beside this one that takes its densities into :data:`DENSITIES` is all that it takes to add some.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from raphson.errors import DataError, ModelError
-from raphson.model.likelihood.densities import continuous, counts, ordered, survival
+from raphson.model.likelihood.signature import signature_of
+from raphson.numeric import x64
+from raphson.registry import Registry
 
 Start = Callable[[np.ndarray, dict[str, np.ndarray]], "list[float]"]
 """From the response and the other columns to a constant for each predictor."""
+
+Outside = Callable[[np.ndarray, dict[str, np.ndarray]], "tuple[np.ndarray, str]"]
+"""From the response and the other columns to the mask of the rows at fault, and what was expected of them."""
+
+
+def _trials(y: np.ndarray, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, str]:
+    bad, expected = _count(y, columns)
+    if bad.any():
+        return bad, expected
+    trials = columns["trials"]
+    return (y > trials) | (trials != np.round(trials)), "no more successes than trials"
+
+
+def _count(y: np.ndarray, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, str]:
+    return (y < 0) | (y != np.round(y)), "counts of 0 or more"
+
+
+SUPPORTS: dict[str, Outside] = {
+    "real": lambda y, columns: (np.zeros(len(y), dtype=bool), ""),
+    "count": _count,
+    "trials": _trials,
+    "share": lambda y, columns: ((y <= 0) | (y >= 1), "shares above 0 and below 1"),
+    "positive": lambda y, columns: (y <= 0, "times above 0"),
+    "levels": lambda y, columns: (np.zeros(len(y), dtype=bool), ""),
+}
+"""Which responses a density takes."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +54,12 @@ class DensitySpec:
     ----------
     name : what it is asked for by.
     function : one row's log density; with ordered levels its last argument is the vector of cut points.
-    parameters : its linear predictors, in order.
-    support : "real", "count", "share", "positive", "trials" or "levels".
-    columns : what else it reads, by keyword.
+    parameters : its linear predictors, in order; by default those of its definition.
+    support : "real", "count", "share", "positive", "trials" or "levels"; or a function of the response and the other
+        columns that gives the mask of the rows outside of it, and what was expected of them.
+    columns : what else it reads, by keyword; by default what its definition has after ``*``.
     optional : which of these it can do without.
-    start : constants to begin with.
+    start : from the response and the other columns to a constant for each predictor; 0 without it.
     rows : value, score and information in closed form, where that is much faster than autodiff; its value may lack
         the terms in y alone.
     constant : these terms, (n,), from y.
@@ -37,13 +67,24 @@ class DensitySpec:
 
     name: str
     function: Callable[..., Any]
-    parameters: tuple[str, ...]
-    support: str
-    start: Start
+    parameters: tuple[str, ...] = ()
+    support: str | Outside = "real"
+    start: Start | None = None
     columns: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     rows: Callable[..., Any] | None = None
     constant: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.parameters:
+            taken = signature_of(self.function)
+            for name in ("parameters", "columns", "optional"):
+                object.__setattr__(self, name, getattr(taken, name))
+
+    def constants(self, y: np.ndarray, columns: dict[str, np.ndarray]) -> np.ndarray:
+        """Where to begin: one number for each predictor, and for each cut point."""
+        found = [0.0] * len(self.parameters) if self.start is None else self.start(y, columns)
+        return np.array(found, dtype=float)
 
     @property
     def cut_points(self) -> bool:
@@ -88,21 +129,8 @@ class DensitySpec:
         DataError
             The message names the first row at fault.
         """
-        bad, expected = np.zeros(len(y), dtype=bool), ""
-        if self.support in ("count", "trials"):
-            bad, expected = (y < 0) | (y != np.round(y)), "counts of 0 or more"
-        if self.support == "trials" and not bad.any():
-            trials = columns["trials"]
-            bad, expected = (y > trials) | (trials != np.round(trials)), "no more successes than trials"
-        if self.support == "share":
-            bad, expected = (y <= 0) | (y >= 1), "shares above 0 and below 1"
-        if self.support == "positive":
-            bad, expected = y <= 0, "times above 0"
-        if self.name == "tobit":
-            bad, expected = (
-                y < columns.get("lower", np.zeros(len(y))),
-                "no value below the limit (column 'lower', or 0)",
-            )
+        outside = SUPPORTS[self.support] if isinstance(self.support, str) else self.support
+        bad, expected = outside(y, columns)
         event = columns.get("event")
         if event is not None and not np.isin(event, (0, 1)).all():
             row = int(np.flatnonzero(~np.isin(event, (0, 1)))[0])
@@ -123,125 +151,110 @@ class DensitySpec:
             )
 
 
-def _logit(p: float) -> float:
+TRIED = {"count": (0.0, 1.0, 3.0), "trials": (0.0, 1.0), "share": (0.3, 0.6), "positive": (0.5, 2.0)}
+"""Responses at which a density is tried when it is registered; -1, 0.5 and 2 for the others."""
+
+
+def check_density(spec: Any) -> None:
+    """Say what is wrong with a density, by trying it on a few responses.
+
+    Raises
+    ------
+    ModelError
+    """
+    how = "densities.register"
+    if not isinstance(spec, DensitySpec):
+        raise ModelError(f"{how}: expected a DensitySpec(name, function, ...); got {spec!r}")
+    taken = signature_of(spec.function)
+    n_arguments = len(spec.parameters) + spec.cut_points
+    if len(taken.parameters) != n_arguments or set(spec.columns) != set(taken.columns):
+        raise ModelError(
+            f"{how}: {spec.name} takes ({', '.join(('y', *taken.parameters, *taken.columns))}), which does not go with "
+            f"its parameters {', '.join(spec.parameters)} and columns {', '.join(spec.columns) or 'none'}"
+        )
+    if isinstance(spec.support, str) and spec.support not in SUPPORTS:
+        raise ModelError(f"{how}: support must be one of {', '.join(SUPPORTS)} or a function; got {spec.support!r}")
+    if spec.cut_points:
+        return
+    y = np.array(TRIED.get(str(spec.support), (-1.0, 0.5, 2.0)))
+    columns = {name: np.ones(len(y)) for name in spec.columns}
+    start = spec.constants(y, columns)
+    if start.shape != (len(spec.parameters),) or not np.isfinite(start).all():
+        raise ModelError(f"{how}: start is to give {len(spec.parameters)} finite numbers; got {start.tolist()}")
+    try:
+        with x64():
+            values = [np.asarray(spec.function(one, *start, **{name: 1.0 for name in columns})) for one in y]
+    except Exception as error:
+        raise ModelError(f"{how}: {spec.name} failed at y = {y[0]:g} with {type(error).__name__}: {error}") from error
+    if any(one.shape != () for one in values):
+        raise ModelError(f"{how}: {spec.name} is to give one number for a row; got the shape {values[0].shape}")
+    if not callable(spec.support) and not np.isfinite(values).all():
+        raise ModelError(f"{how}: {spec.name} is {values} at y = {y.tolist()}, inside of its support {spec.support!r}")
+
+
+DENSITIES: Registry[DensitySpec] = Registry(
+    "logpdf",
+    "density",
+    "densities",
+    "rp.densities.register",
+    check_density,
+    {
+        "t": "student_t",
+        "zip": "zero_inflated_poisson",
+        "zinb": "zero_inflated_negative_binomial",
+        "betabinomial": "beta_binomial",
+        "log_normal": "lognormal",
+        "polr": "ordered_logit",
+    },
+)
+"""The ready densities by name."""
+
+
+def own(*specs: DensitySpec) -> None:
+    """Take in densities that come with Raphson."""
+    for spec in specs:
+        DENSITIES.own(spec.name, spec)
+
+
+def register(spec: DensitySpec) -> DensitySpec:
+    """Let a density be asked for by its name in :func:`raphson.mle`.
+
+    Parameters
+    ----------
+    spec : DensitySpec
+
+    Returns
+    -------
+    DensitySpec
+
+    Raises
+    ------
+    ModelError
+        If the function does not take what it says, is not finite where responses may be, or its name is taken.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import raphson as rp
+    >>> def rayleigh(y, log_scale):
+    ...     return jnp.log(y) - 2.0 * log_scale - 0.5 * (y * jnp.exp(-log_scale)) ** 2
+    >>> rp.densities.register(rp.densities.DensitySpec("rayleigh", rayleigh, support="positive")).parameters
+    ('log_scale',)
+    """
+    return DENSITIES.register(getattr(spec, "name", None), spec)
+
+
+def logit(p: float) -> float:
     p = min(max(p, 0.01), 0.99)
     return float(np.log(p / (1.0 - p)))
 
 
-def _log(x: float, least: float = 1e-3) -> float:
+def log(x: float, least: float = 1e-3) -> float:
     return float(np.log(max(x, least)))
 
 
-def _spread(y: np.ndarray) -> float:
+def spread(y: np.ndarray) -> float:
     return float(np.std(y)) or 1.0
-
-
-def _with_zeros(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    positive = y[y > 0]
-    mean = float(positive.mean()) if len(positive) else 0.1
-    excess = float(np.mean(y == 0)) - np.exp(-mean)
-    return [_log(mean), _logit(max(excess, 0.05) / (1.0 - min(np.exp(-mean), 0.9)))]
-
-
-def _hurdle(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    positive = y[y > 0]
-    mean = float(positive.mean()) if len(positive) else 0.1
-    return [_log(mean - 0.5, 0.1), _logit(float(np.mean(y > 0)))]
-
-
-def _shares(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    mean, variance = float(y.mean()), float(y.var())
-    return [_logit(mean), _log(mean * (1.0 - mean) / max(variance, 1e-12) - 1.0, 0.5)]
-
-
-def _successes(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    return [_logit(float(y.sum() / max(columns["trials"].sum(), 1.0))), 2.0]
-
-
-def _log_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    log_y = np.log(y)
-    return [float(log_y.mean()) + 0.5, _log(_spread(log_y), 0.1)]
-
-
-def _gamma_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    died = max(float(columns["event"].mean()), 0.1)
-    return [_log(float(y.mean()) / died, 1e-300), 0.0]
-
-
-def _levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    # The location is 0 without covariates; cut points at the logits of the cumulative shares.
-    shares = np.cumsum(np.bincount(y.astype(int))) / len(y)
-    return [0.0, *(float(np.log(s / (1.0 - s))) for s in np.clip(shares[:-1], 1e-4, 1.0 - 1e-4))]
-
-
-def _probit_levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
-    return [0.6 * value for value in _levels(y, columns)]
-
-
-DENSITIES: dict[str, DensitySpec] = {
-    ready.name: ready
-    for ready in (
-        DensitySpec(
-            "student_t",
-            continuous.student_t,
-            ("location", "log_scale", "log_df"),
-            "real",
-            lambda y, columns: [float(np.median(y)), _log(0.7 * _spread(y), 1e-300), 1.5],
-        ),
-        DensitySpec("beta", continuous.beta, ("logit_mean", "log_precision"), "share", _shares),
-        DensitySpec(
-            "tobit",
-            continuous.tobit,
-            ("mean", "log_sigma"),
-            "real",
-            lambda y, columns: [float(y.mean()), _log(_spread(y), 1e-300)],
-            ("lower",),
-            ("lower",),
-        ),
-        DensitySpec(
-            "beta_binomial", counts.beta_binomial, ("logit_mean", "log_precision"), "trials", _successes, ("trials",)
-        ),
-        DensitySpec(
-            "zero_inflated_poisson",
-            counts.zero_inflated_poisson,
-            ("log_mean", "logit_zero"),
-            "count",
-            _with_zeros,
-            rows=counts.zero_inflated_poisson_rows,
-            constant=counts.minus_log_factorial,
-        ),
-        DensitySpec(
-            "zero_inflated_negative_binomial",
-            counts.zero_inflated_negative_binomial,
-            ("log_mean", "logit_zero", "log_theta"),
-            "count",
-            lambda y, columns: [*_with_zeros(y, columns), 1.0],
-        ),
-        DensitySpec("hurdle_poisson", counts.hurdle_poisson, ("log_mean", "logit_positive"), "count", _hurdle),
-        DensitySpec(
-            "hurdle_negative_binomial",
-            counts.hurdle_negative_binomial,
-            ("log_mean", "logit_positive", "log_theta"),
-            "count",
-            lambda y, columns: [*_hurdle(y, columns), 1.0],
-        ),
-        DensitySpec("weibull", survival.weibull, ("log_time", "log_sigma"), "positive", _log_times, ("event",)),
-        DensitySpec("lognormal", survival.lognormal, ("log_time", "log_sigma"), "positive", _log_times, ("event",)),
-        DensitySpec("gamma", survival.gamma, ("log_mean", "log_shape"), "positive", _gamma_times, ("event",)),
-        DensitySpec("ordered_logit", ordered.ordered_logit, ("location",), "levels", _levels),
-        DensitySpec("ordered_probit", ordered.ordered_probit, ("location",), "levels", _probit_levels),
-    )
-}
-"""The ready densities by name."""
-
-_ALIASES = {
-    "t": "student_t",
-    "zip": "zero_inflated_poisson",
-    "zinb": "zero_inflated_negative_binomial",
-    "betabinomial": "beta_binomial",
-    "log_normal": "lognormal",
-    "polr": "ordered_logit",
-}
 
 
 def resolve(density: Any) -> DensitySpec | None:
@@ -265,10 +278,4 @@ def resolve(density: Any) -> DensitySpec | None:
         raise ModelError(
             f"logpdf: expected a function in jax.numpy, or the name of a ready density; got {type(density).__name__}"
         )
-    name = re.sub(r"[-.\s]+", "_", density.strip().lower())
-    name = _ALIASES.get(name, name)
-    if name not in DENSITIES:
-        near = get_close_matches(name, [*DENSITIES, *_ALIASES], n=1)
-        hint = f"; did you mean {_ALIASES.get(near[0], near[0])!r}?" if near else ""
-        raise ModelError(f"logpdf: expected a function or one of {', '.join(DENSITIES)}; got {density!r}{hint}")
-    return DENSITIES[name]
+    return DENSITIES.find(density)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 
 from raphson.model.likelihood.densities.continuous import LOG_SQRT_2PI
+from raphson.model.likelihood.densities.ready import DensitySpec, log, own, spread
 from raphson.special.elementary import Array, log_ndtr
 from raphson.special.incomplete import log_gamma_kernel, log_gammaincc
 
@@ -58,3 +60,20 @@ def gamma(y: Array, log_mean: Array, log_shape: Array, *, event: Array) -> Array
     at = jnp.where(event > 0, 1.0, x)
     censored = log_gammaincc(shape, at, jnp.where(event > 0, 0.0, kernel))
     return jnp.where(event > 0, kernel - log_y, censored)
+
+
+def _log_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    log_y = np.log(y)
+    return [float(log_y.mean()) + 0.5, log(spread(log_y), 0.1)]
+
+
+def _gamma_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
+    died = max(float(columns["event"].mean()), 0.1)
+    return [log(float(y.mean()) / died, 1e-300), 0.0]
+
+
+own(
+    DensitySpec("weibull", weibull, support="positive", start=_log_times),
+    DensitySpec("lognormal", lognormal, support="positive", start=_log_times),
+    DensitySpec("gamma", gamma, support="positive", start=_gamma_times),
+)
