@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from raphson.errors import ModelError
 from raphson.fit.fit import Fit
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
-from raphson.newton.race import distances, race, yardstick
+from raphson.newton.race import Runner, distances, race, yardstick
 from raphson.options import Iteration, count
 from raphson.report.race import Comparison
 from raphson.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT: tuple[MethodName, ...] = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
 
@@ -73,31 +76,20 @@ def compare(
     """
     import pandas as pd
 
+    _check(model, methods)
     iteration = Iteration(tol=tol, max_iter=max_iter)
-    if not isinstance(model, Fit):
-        raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
-    if isinstance(methods, str) or not isinstance(methods, Sequence) or not len(methods):
-        got = repr(methods) if isinstance(methods, str | Sequence) else type(methods).__name__
-        hint = "; fits of nested models are compared by rp.anova" if isinstance(methods, Fit) else ""
-        raise ModelError(f"methods: expected a list of names; got {got}{hint}")
     chosen = [resolve_method(name) for name in methods]
     asked = model._need_data("a comparison")
     if model.status is Status.SEPARATED or model._estimate.infinite.any():
         raise ModelError(
-            f"model: the maximum of this one is at infinity ({model.status.value}), where no distance to it can be "
-            "measured; drop what separates, or add penalty="
+            f"model: its maximum is at infinity ({model.status.value}), to which there is no distance; drop what "
+            "separates, or add penalty="
         )
     begin = start_vector(start, asked.objective.n_params)
     if begin is None:
         begin = asked.start(Need(), plain=True).theta
-    runners = race(
-        asked,
-        chosen,
-        begin,
-        tol=iteration.tol,
-        max_iter=iteration.max_iter,
-        seed=count("seed", seed),
-    )
+    limits = {"tol": iteration.tol, "max_iter": iteration.max_iter, "seed": count("seed", seed)}
+    runners = race(asked, chosen, begin, **limits)
     ran = [runner for runner in runners if not runner.note]
     if not ran:
         raise ModelError(f"methods: none applies to this model; {runners[0].note}")
@@ -107,61 +99,57 @@ def compare(
         theta = max(ends, key=lambda t: _value(asked, t))
     best, information = yardstick(asked, theta)
     kept = np.ones(len(theta), dtype=bool) & ~model._aliased
-    lines, points = [], []
+    away = {runner.method: distances(runner.theta, best, information, kept) for runner in ran}
+    short = {one.method: max(best.value - _value(asked, one.theta[-1]), 0.0) / best.dispersion for one in ran}
     names = _names(model, len(theta))
-    for runner in runners:
-        if runner.note:
-            lines.append(
-                {
-                    "method": runner.method,
-                    "M": METHODS[runner.method].matrix,
-                    "iterations": 0,
-                    "passes": 0.0,
-                    "row_gradients": 0,
-                }
-            )
-            lines[-1] |= {"seconds": np.nan, "distance": np.nan, "llf_gap": np.nan, "status": runner.status}
-            continue
-        d = distances(runner.theta, best, information, kept)
-        lines.append(
-            {
-                "method": runner.method,
-                "M": METHODS[runner.method].matrix,
-                "iterations": int(runner.iteration[-1]),
-                "passes": float(runner.passes[-1]),
-                "row_gradients": round(float(runner.row_gradients[-1])),
-                "seconds": runner.seconds,
-                "distance": float(d[-1]),
-                "llf_gap": max(best.value - _value(asked, runner.theta[-1]), 0.0) / best.dispersion,
-                "status": runner.status,
-            }
-        )
-        points.append(
-            pd.DataFrame(
-                {
-                    "method": runner.method,
-                    "iteration": runner.iteration,
-                    "passes": runner.passes,
-                    "row_gradients": runner.row_gradients,
-                    "distance": d,
-                }
-                | dict(zip(names, runner.theta.T, strict=True))
-            )
-        )
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = np.sqrt(best.dispersion / np.maximum(np.diagonal(information), 1e-300))
     every = max(1, asked.objective.n_rows // CONTOUR_ROWS)
     drawn = asked if every == 1 else asked.thinned(every)
-    table = pd.DataFrame(lines).set_index("method")
     return Comparison(
-        table,
-        pd.concat(points, ignore_index=True),
+        pd.DataFrame([_line(runner, away, short) for runner in runners]).set_index("method"),
+        pd.concat([_points(runner, away[runner.method], names) for runner in ran], ignore_index=True),
         names,
         best.theta,
         errors,
         lambda t: _value(drawn, t) * asked.objective.n_rows / drawn.objective.n_rows / best.dispersion,
         {runner.method: runner.note for runner in runners if runner.note},
     )
+
+
+def _check(model: Any, methods: Any) -> None:
+    """Refuse what is no Fit, and what are no methods."""
+    if not isinstance(model, Fit):
+        raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
+    if isinstance(methods, str) or not isinstance(methods, Sequence) or not len(methods):
+        got = repr(methods) if isinstance(methods, str | Sequence) else type(methods).__name__
+        hint = "; fits of nested models are compared by rp.anova" if isinstance(methods, Fit) else ""
+        raise ModelError(f"methods: expected a list of names; got {got}{hint}")
+
+
+def _line(runner: Runner, away: dict[str, np.ndarray], short: dict[str, float]) -> dict[str, Any]:
+    """A method's row of the table; one that does not apply has taken no step."""
+    ran = runner.method in away
+    return {
+        "method": runner.method,
+        "M": METHODS[runner.method].matrix,
+        "iterations": int(runner.iteration[-1]) if ran else 0,
+        "passes": float(runner.passes[-1]) if ran else 0.0,
+        "row_gradients": round(float(runner.row_gradients[-1])) if ran else 0,
+        "seconds": runner.seconds if ran else np.nan,
+        "distance": float(away[runner.method][-1]) if ran else np.nan,
+        "llf_gap": short.get(runner.method, np.nan),
+        "status": runner.status,
+    }
+
+
+def _points(runner: Runner, away: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
+    """A method's path."""
+    import pandas as pd
+
+    counted = ("method", "iteration", "passes", "row_gradients")
+    columns = {name: getattr(runner, name) for name in counted} | {"distance": away}
+    return pd.DataFrame(columns | dict(zip(names, runner.theta.T, strict=True)))
 
 
 def _value(model: Any, theta: np.ndarray) -> float:
