@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from raphson.fit.fit import Fit
     from raphson.model import families
     from raphson.model.likelihood import densities
+    from raphson.newton import methods
     from raphson.status import Status
 
 _WHERE = {
@@ -54,6 +55,7 @@ _WHERE = {
     "stream": ("raphson.data.parquet", "stream"),
     "simulate_coverage": ("raphson.api.simulate", "simulate_coverage"),
     "families": ("raphson.model.families", None),
+    "methods": ("raphson.newton.methods", None),
     "execute": ("raphson.execute", None),
     "autodiff": ("raphson.autodiff", None),
     "datasets": ("raphson.datasets", None),
@@ -80,6 +82,7 @@ __all__ = [
     "families",
     "glm",
     "load",
+    "methods",
     "mle",
     "network",
     "nls",

@@ -28,7 +28,7 @@ from raphson.model.replicates import CommonRows
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.many import replicates
 from raphson.newton.many.problems import inverses
-from raphson.newton.methods import METHODS, resolve_method
+from raphson.newton.methods import resolve_method
 from raphson.numeric import one_blas_thread
 from raphson.status import Status
 
@@ -504,7 +504,7 @@ class Refitting:
 
     def _alone(self, y: np.ndarray, counts: np.ndarray, begin: np.ndarray) -> Estimate | None:
         try:
-            options = Options(resolve_method(self.method, tuple(METHODS)))
+            options = Options(resolve_method(self.method))
             return estimate(self.model.replica(y, counts), options, begin)
         except RaphsonError:
             return None

@@ -24,10 +24,13 @@ from scipy.optimize import nnls
 
 from raphson.model.objective import Gram, Kind, Need, Root
 from raphson.model.walls import Walls
-from raphson.newton.climb import NEAR, IterationState
+from raphson.newton.ascent import Ascent
 from raphson.newton.convergence import Measured
-from raphson.newton.search import Accepted, backtracking
+from raphson.newton.curvature import OBSERVED
+from raphson.newton.directions import NEAR, Directions
+from raphson.newton.search import backtracking
 from raphson.newton.solve import Direction, Factor, factorise
+from raphson.newton.state import IterationState
 from raphson.numeric import EPSILON
 
 PATIENCE = 10
@@ -45,39 +48,101 @@ MOST_ROUNDS = 100
 KINDS: tuple[Kind, ...] = ("observed", "opg")
 
 
-class Confined(IterationState):
-    """A climb that goes on as Newton's method between walls.
+class BetweenWalls(Directions):
+    """Newton's step between the walls, by a matrix as near to the observed information as is positive definite.
 
     Parameters
     ----------
-    climb : the iteration so far.
+    before : the directions of the iteration so far.
     """
 
-    def __init__(self, climb: IterationState) -> None:
-        self.__dict__.update(climb.__dict__)
-        self.method = replace(climb.method, curvature="observed", solver="cholesky", search=backtracking)
-        self.region = None
-        self.many = self.polished = False
-        self.fresh = self.near = True
-        self.last_good, self.damping, self.pull = None, 0.0, 0.0
-        self.here = self._evaluate(self.here.theta, self._need())
+    pull = 0.0
+    """Length of the last step, were there no walls."""
+
+    def __init__(self, before: Directions) -> None:
+        super().__init__(replace(before.method, curvature=OBSERVED, solver="cholesky", search=backtracking), 0.0, None)
+
+    def need(self, near: bool) -> Need:
+        return Need(kinds=KINDS)
+
+    def solve(self, state: IterationState) -> Direction | None:
+        """The step; None if no matrix is positive definite."""
+        if "opg" not in state.here.information:
+            state.renew(self.need(state.near))
+        theta, score, objective = state.here.theta, state.here.score, state.objective
+        walls = objective.walls(theta)
+        self.factor = _metric(state, walls)
+        if self.factor is None:
+            return None
+        found = within(self.factor, score, walls, lambda d: objective.walls(theta, d))
+        if found is None:
+            return None
+        step, length, self.pull = found
+        return Direction(step, length, self.factor)
+
+
+def _metric(state: IterationState, walls: Walls) -> Factor | None:
+    """A positive definite matrix as near to the observed information as there is one.
+
+    Where rows push against a wall with a constant slope, the observed information is 0 across it. Of the outer product
+    of scores, which is not, a trifle is enough then: the walls end what would be a long step. Where it is negative
+    there, a aᵀ of the walls that θ stands at changes nothing along them: Newton's steps stay Newton's.
+    """
+    observed, opg = (state.here.information[kind].matrix for kind in KINDS)
+    tilted, across = observed + 1e-6 * opg, _across(walls, opg)
+    for M in (observed, tilted, *(tilted + size * across for size in SIZES if len(walls)), observed + opg):
+        factor = factorise(Gram(M), state.free)
+        if factor is not None and factor.smallest_pivot**2 > NOT_FLAT:
+            return factor
+    kind = state.objective.main_kind
+    main = state.evaluate(state.here.theta, Need(kinds=(kind,))).information[kind].matrix
+    for damping in (1e-6, 1e-3, 1.0):
+        factor = factorise(Gram(main + damping * (opg + np.diag(np.diagonal(main + opg)))), state.free)
+        if factor is not None:
+            return factor
+    return None
+
+
+def _across(walls: Walls, opg: np.ndarray) -> np.ndarray:
+    """Σ a_i a_iᵀ of walls (p, p), each a_i of length 1 as the outer product of scores measures it."""
+    diagonal = np.diagonal(opg)
+    lengths = np.sqrt((walls.normals**2 / np.where(diagonal > 0, diagonal, 1.0)).sum(axis=1))
+    normals = walls.normals / np.where(lengths > 0, lengths, 1.0)[:, None]
+    return normals.T @ normals
+
+
+class Confined(Ascent):
+    """An iteration that goes on as Newton's method between walls.
+
+    Parameters
+    ----------
+    before : the iteration so far.
+    """
+
+    def __init__(self, before: Ascent) -> None:
+        self.__dict__.update(before.__dict__)
+        self.walled = BetweenWalls(before.directions)
+        self.directions = self.walled
+        self.near, self.polished, self.last_good = True, False, None
+        self.renew(self.need())
         root = self._told()
         factor = factorise(root, self.free)
         if factor is not None and (factor.kept != self.free).any():
-            self._hold(factor, root)
+            self.hold(factor, root, self.need())
 
     @staticmethod
-    def serves(climb: IterationState) -> bool:
-        """Whether a climb that got stuck may go on between walls."""
-        return climb.objective.walled and not isinstance(climb, Confined)
+    def serves(iteration: Ascent) -> bool:
+        """Whether an iteration that got stuck may go on between walls."""
+        return iteration.objective.walled and not isinstance(iteration, Confined)
 
     @staticmethod
-    def takes_over(climb: IterationState) -> bool:
-        """Whether a climb has met the walls of its objective, or creeps along them."""
-        if not Confined.serves(climb):
+    def takes_over(iteration: Ascent) -> bool:
+        """Whether an iteration has met the walls of its objective, or creeps along them."""
+        if not Confined.serves(iteration):
             return False
-        slow = climb.method.curvature is not None and len(climb.path) > PATIENCE
-        return climb.blocked or slow or (not len(climb.path) and len(climb.objective.walls(climb.here.theta)) > 0)
+        if iteration.blocked or (iteration.directions.kind is not None and len(iteration.path) > PATIENCE):
+            return True
+        return iteration.first and len(iteration.objective.walls(iteration.here.theta)) > 0
 
     def _told(self) -> Root:
         """A triangle that has the rank of the rows: of those that say something, where others are held at infinity."""
@@ -85,65 +150,17 @@ class Confined(IterationState):
         if design is not None:
             return design
         kinds: tuple[Kind, ...] = (self.objective.main_kind, "opg")
-        parts = self._evaluate(self.here.theta, Need(kinds=kinds, root=True)).information
+        parts = self.evaluate(self.here.theta, Need(kinds=kinds, root=True)).information
         triangles = [part.triangle for part in parts.values() if isinstance(part, Root)]
         return Root.of(np.concatenate(triangles))
-
-    def _need(self) -> Need:
-        return Need(kinds=KINDS)
-
-    def solve(self) -> bool:
-        """Find the step; False if no matrix is positive definite."""
-        if "opg" not in self.here.information:
-            self._renew()
-        theta, score = self.here.theta, self.here.score
-        walls = self.objective.walls(theta)
-        factor = self._metric(walls)
-        if factor is None:
-            return False
-        found = within(factor, score, walls, lambda d: self.objective.walls(theta, d))
-        if found is None:
-            return False
-        step, length, self.pull = found
-        self.found = self.newton = Direction(step, length, factor)
-        self.factor = factor
-        return True
-
-    def _metric(self, walls: Walls) -> Factor | None:
-        """A positive definite matrix as near to the observed information as there is one.
-
-        Where rows push against a wall with a constant slope, the observed information is 0 across it. Of the outer
-        product of scores, which is not, a trifle is enough then: the walls end what would be a long step. Where it is
-        negative there, a aᵀ of the walls that θ stands at changes nothing along them: Newton's steps stay Newton's.
-        """
-        observed, opg = (self.here.information[kind].matrix for kind in KINDS)
-        tilted, across = observed + 1e-6 * opg, self._across(walls, opg)
-        for M in (observed, tilted, *(tilted + size * across for size in SIZES if len(walls)), observed + opg):
-            factor = factorise(Gram(M), self.free)
-            if factor is not None and factor.smallest_pivot**2 > NOT_FLAT:
-                return factor
-        kind = self.objective.main_kind
-        main = self._evaluate(self.here.theta, Need(kinds=(kind,))).information[kind].matrix
-        for damping in (1e-6, 1e-3, 1.0):
-            factor = factorise(Gram(main + damping * (opg + np.diag(np.diagonal(main + opg)))), self.free)
-            if factor is not None:
-                return factor
-        return None
-
-    def _across(self, walls: Walls, opg: np.ndarray) -> np.ndarray:
-        """Σ a_i a_iᵀ of walls (p, p), each a_i of length 1 as the outer product of scores measures it."""
-        diagonal = np.diagonal(opg)
-        lengths = np.sqrt((walls.normals**2 / np.where(diagonal > 0, diagonal, 1.0)).sum(axis=1))
-        normals = walls.normals / np.where(lengths > 0, lengths, 1.0)[:, None]
-        return normals.T @ normals
 
     def measure(self) -> Measured:
         """How far the maximum under the walls is, in standard errors."""
         assert self.found is not None
-        self.previous = self.distance
+        self.previous, self.newton = self.distance, self.found
         scale = math.sqrt(self.here.dispersion)
         self.distance = self.found.decrement / scale
-        self.floor = self._floor() + EPSILON * self.pull / scale
+        self.floor = self._floor() + EPSILON * self.walled.pull / scale
         if self.last_good is not None and self.distance > self.last_good[1]:
             self.here, self.distance = self.last_good
         self._record()
@@ -151,30 +168,16 @@ class Confined(IterationState):
 
     def advance(self, polish: bool) -> bool:
         """Take the step, or a part of it that raises ℓ; False if none does."""
-        assert self.found is not None
         if self._reverted:
             return False
-        accepted = self._whole() if polish else self._search()
+        accepted = self._polish() if polish else self._search()
         if accepted is None and not polish and self.distance <= NEAR:
-            polish, accepted = True, self._whole()  # the search sees only rounding
+            polish, accepted = True, self._polish()  # the search sees only rounding
         if accepted is None:
             return False
         self.last_good = (self.here, self.distance) if polish else None
         self.polished, self.here, self.size = polish, accepted.evaluation, accepted.size
         return True
-
-    def _search(self) -> Accepted | None:
-        assert self.found is not None
-        slope = float(self.here.score @ self.found.step)
-        self.blocked = False
-        if not slope > 0:
-            return None
-        return backtracking(lambda d: self._try(d, self._need()), self.here, self.found.step, slope)
-
-    def _whole(self) -> Accepted | None:
-        assert self.found is not None
-        there = self._evaluate(self.here.theta + self.found.step, self._need())
-        return Accepted(there, 1.0) if there.finite else None
 
 
 def within(

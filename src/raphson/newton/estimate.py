@@ -13,7 +13,7 @@ import numpy as np
 
 from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation
-from raphson.newton.climb import MANY_BLOCKS
+from raphson.newton.directions import MANY_BLOCKS
 from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
@@ -281,11 +281,11 @@ def _climb(
             # A penalty may be finite only where the information is positive definite: near the likelihood's maximum.
             start = maximize(objective.likelihood, start, method, free=model.free, **options.keywords()).theta
         return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
-    if objective.n_blocks > MANY_BLOCKS and method.curvature is not None:
+    if objective.n_blocks > MANY_BLOCKS and method.informed:
         return _climb_from_a_part(model, options, suspect)
     return maximize(
         objective,
-        model.start(method.need(method.solver == "qr", near=False), plain=method.curvature is None),
+        model.start(method.need(method.solver == "qr", near=False), plain=not method.informed),
         method,
         free=model.free,
         suspect=suspect,

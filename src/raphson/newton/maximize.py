@@ -2,7 +2,7 @@
 
 Each turn solves for the direction, measures the distance to the maximum, asks whether to stop, and searches along
 the direction. What M is, how the system is solved and how α is found are the method's three parts
-(:mod:`raphson.newton.methods`); what a turn does in detail is in :mod:`raphson.newton.climb`. With the expected
+(:mod:`raphson.newton.methods`); what a turn does in detail is in :mod:`raphson.newton.ascent`. With the expected
 information and QR of √W X this is iteratively reweighted least squares.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.model.objective import Evaluation, Objective
-from raphson.newton.climb import IterationState
+from raphson.newton.ascent import Ascent
 from raphson.newton.confined import Confined
 from raphson.newton.convergence import Verdict, judge
 from raphson.newton.face import Face, face_of
@@ -101,7 +101,7 @@ def maximize(
         iteration only: the maximum stays where it is.
     learning_rate : first trial step size α; by default 1, or one that follows the last step where M is the identity.
     warm : factor of the information as a part of the data estimates it, when `start` comes from that part.
-    suspect : whether an accepted point looks as if the maximum lay at infinity; then the climb stops there with the
+    suspect : whether an accepted point looks as if the maximum lay at infinity; then the ascent stops there with the
         status "separated", for the caller to decide on the design whether it does.
     watch : called with every step as it is recorded.
 
@@ -112,75 +112,75 @@ def maximize(
     """
     limit = method.max_iter if max_iter is None else max_iter
     wanted = np.ones(objective.n_params, dtype=bool) if free is None else free
-    climb = IterationState(objective, method, start, wanted, damping, learning_rate, tol, warm)
-    begun = climb.here.theta
+    ascent = Ascent(objective, method, start, wanted, damping, learning_rate, tol, warm)
+    begun = ascent.here.theta
 
     def ended(status: Status) -> Result:
-        status, face, stuck = at_edge(climb, status, tol)
-        aliased = wanted & ~climb.free & ~climb.at_bound
+        status, face, stuck = at_edge(ascent, status, tol)
+        aliased = wanted & ~ascent.free & ~ascent.at_bound
         return Result(
-            climb.here,
+            ascent.here,
             status,
-            climb.path,
-            climb.free,
+            ascent.path,
+            ascent.free,
             aliased,
-            climb.at_bound,
-            climb.distance,
-            climb.resolution,
-            climb.root,
-            climb.factor,
+            ascent.at_bound,
+            ascent.distance,
+            ascent.resolution,
+            ascent.directions.root,
+            ascent.directions.factor,
             begun,
             face,
             stuck,
         )
 
     while True:
-        if Confined.takes_over(climb):
-            climb = Confined(climb)
-        if not climb.solve():
-            if Confined.serves(climb):
-                climb = Confined(climb)
+        if Confined.takes_over(ascent):
+            ascent = Confined(ascent)
+        if not ascent.solve():
+            if Confined.serves(ascent):
+                ascent = Confined(ascent)
                 continue
             return ended(Status.SINGULAR)
-        verdict = judge(climb.measure(), tol)
+        verdict = judge(ascent.measure(), tol)
         if watch is not None:
-            watch(climb.path.steps[-1])
+            watch(ascent.path.steps[-1])
         if verdict is Verdict.CONVERGED:
             return ended(Status.CONVERGED)
         if verdict is Verdict.ROUNDING_FLOOR:
             return ended(Status.ROUNDING_FLOOR)
-        if suspect is not None and suspect(climb.here):
+        if suspect is not None and suspect(ascent.here):
             return ended(Status.SEPARATED)
-        if len(climb.path) > limit:
+        if len(ascent.path) > limit:
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)  # within `tol` already; the last step only adds digits
             return ended(Status.STEP_LIMIT)
-        if not climb.advance(polish=verdict is Verdict.POLISH):
+        if not ascent.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)
-            if climb.at_floor:
+            if ascent.at_floor:
                 return ended(Status.ROUNDING_FLOOR)
-            if Confined.serves(climb):
-                climb = Confined(climb)
+            if Confined.serves(ascent):
+                ascent = Confined(ascent)
                 continue
             return ended(Status.SEARCH_FAILED)
 
 
-def at_edge(climb: IterationState, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:
+def at_edge(ascent: Ascent, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:
     """The status of an end, its face if it lies at the edge of the domain, and whether it is stuck there.
 
     An end at the edge is a maximum only if its multipliers prove it.
     """
-    stuck = climb.blocked and not status.converged
-    if not climb.objective.walled or status is Status.SEPARATED:
+    stuck = ascent.blocked and not status.converged
+    if not ascent.objective.walled or status is Status.SEPARATED:
         return status, None, stuck
-    theta = climb.here.theta
-    walls = climb.objective.walls(theta)
+    theta = ascent.here.theta
+    walls = ascent.objective.walls(theta)
     if not len(walls):
         return status, None, stuck
     if status.converged:
-        face = face_of(climb.objective, theta, climb.free, walls)
-        allowed = max(10.0 * tolerance, 10.0 * climb.resolution, PROVED)
-        if face is not None and face.residual <= allowed and (face.curved or climb.objective.concave):
+        face = face_of(ascent.objective, theta, ascent.free, walls)
+        allowed = max(10.0 * tolerance, 10.0 * ascent.resolution, PROVED)
+        if face is not None and face.residual <= allowed and (face.curved or ascent.objective.concave):
             return Status.BOUNDARY, face, False
     return Status.SEARCH_FAILED, None, True

@@ -33,6 +33,9 @@ class Accepted:
 Evaluate = Callable[[np.ndarray], Evaluation]
 """Evaluates the objective a step away from where the search begins."""
 
+Search = Callable[[Evaluate, Evaluation, np.ndarray, float, float], Accepted | None]
+"""``(evaluate, here, step, slope, first)``: the point accepted along a step; slope is ∇ℓᵀd, first the first α tried."""
+
 
 def value_noise(evaluation: Evaluation) -> float:
     """How much of ℓ may be rounding, a few ε times what was added up, or noise of the predictor."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from raphson.model.objective import Evaluation, Need, Objective
-from raphson.newton.climb import MOST_PARAMETERS
+from raphson.newton.directions import MOST_PARAMETERS
 from raphson.newton.indefinite import eigenpairs
 from raphson.newton.maximize import Result
 from raphson.newton.search import value_noise

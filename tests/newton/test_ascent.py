@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from raphson.model.objective import Need
-from raphson.newton.climb import MANY_BLOCKS, IterationState
+from raphson.newton.ascent import Ascent
+from raphson.newton.directions import MANY_BLOCKS
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
 from raphson.newton.solve import factorise
@@ -18,9 +19,7 @@ from raphson.status import Status
 def climb(objective, method="newton", start=None, **changes):
     p = objective.n_params
     keywords = {"free": np.ones(p, dtype=bool), "damping": 0.0, "learning_rate": None, "tolerance": 1e-8, "warm": None}
-    return IterationState(
-        objective, METHODS[method], np.zeros(p) if start is None else start, **{**keywords, **changes}
-    )
+    return Ascent(objective, METHODS[method], np.zeros(p) if start is None else start, **{**keywords, **changes})
 
 
 def test_one_turn_by_hand(quadratic):

@@ -1,0 +1,287 @@
+"""What one turn of the loop does: solve for a direction, measure the distance to the maximum, and advance."""
+# pyright: strict
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective
+from raphson.newton.convergence import Measured, rounding_floor
+from raphson.newton.directions import MOST_PARAMETERS, NEAR, InRegion, Uphill, directions_of
+from raphson.newton.methods import Method
+from raphson.newton.path import PathRow
+from raphson.newton.search import Accepted
+from raphson.newton.solve import Direction, Factor, direction
+from raphson.newton.state import IterationState
+
+QUADRATIC = 1e-6
+"""A full Newton step from within this distance leaves no more than its square, about: it is the last one needed."""
+
+LARGEST_FLOOR = 1e-2
+"""Part of a standard error, of a model whose dispersion is known, that rounding is believed to make up."""
+
+PATIENCE, PROGRESS = 8, 0.1
+"""Steps within which a method has to bring the distance down to this share, or the observed information takes over."""
+
+
+class Ascent(IterationState):
+    """An iteration under way.
+
+    Parameters
+    ----------
+    objective, method : what is maximised, and how.
+    start : (p,) parameters, or the objective evaluated there with what the method needs.
+    free : (p,) mask of the parameters that move.
+    damping : τ of the first step; each accepted step divides it by ten.
+    learning_rate : first trial step size; by default 1, or one that follows the last step where M is the identity.
+    tolerance : distance to the maximum at which to stop.
+    warm : factor of the information near the maximum, if one is known from a part of the data.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        method: Method,
+        start: np.ndarray | Evaluation,
+        free: np.ndarray,
+        damping: float,
+        learning_rate: float | None,
+        tolerance: float,
+        warm: Factor | None,
+    ) -> None:
+        super().__init__(objective, free, tolerance)
+        self.directions = directions_of(method, objective, damping, learning_rate, warm)
+        self.refuted = False
+        """Whether a search found no rise where M promised one: then only the observed information is believed."""
+        self.taken_over = False
+        """Whether the observed information has been tried where the method's own M led no further."""
+        self.found: Direction | None = None
+        """The method's own direction at the present point."""
+        self.newton: Direction | None = None
+        """The full step by the observed information (the expected one where that is indefinite)."""
+        self.last_good: tuple[Evaluation, float] | None = None
+        """The point before a last step, and its distance."""
+        self.begin(start, self.need() if self.directions.fresh else Need())
+
+    def need(self) -> Need:
+        """What to ask of an evaluation."""
+        return self.directions.need(self.near)
+
+    # -- the direction -------------------------------------------------------------------------------------------
+
+    def solve(self) -> bool:
+        """Find the direction: (M + τD) d = ∇ℓ. False if there is none, whatever the damping."""
+        self.free_from_bounds()
+        self.found = self.directions.solve(self)
+        return self.found is not None or self._take_over()
+
+    def _take_over(self) -> bool:
+        """Step by the observed information from here on, made positive definite where it is not. False if in vain."""
+        if self.taken_over or not self.directions.factors or self.objective.n_params > MOST_PARAMETERS:
+            return False
+        if self._observes and self.found is not None and not self.directions.damping:
+            return False  # that was its full step
+        before = self.here, self.directions, self.found
+        self.taken_over = True
+        self.directions = Uphill(self.directions, self.objective)
+        self.found = self.directions.solve(self)
+        if self.found is None or not self.found.decrement > 0:
+            self.here, self.directions, self.found = before
+            return False
+        self.newton, self.last_good = self.found, None
+        return True
+
+    @property
+    def _observes(self) -> bool:
+        return self.directions.observes(self.objective)
+
+    def _crawls(self) -> bool:
+        """Whether the method's last steps, all as long as it would have them, have hardly shrunk the distance.
+
+        Its M then differs from the information by a large factor in some direction, and will go on doing so: steps by
+        M multiply the distance there by 1 − λ, with λ the eigenvalue of M⁻¹ times the observed information.
+        """
+        steps = self.path.steps
+        if self.polished or len(steps) <= PATIENCE or not self.directions.factors:
+            return False
+        damped = [bool(step.damping) for step in steps[-PATIENCE:]]
+        if self._observes and not all(damped):
+            return False  # its steps are Newton's own, or were damped for a while where it is indefinite
+        if isinstance(self.directions, InRegion) and any(damped):
+            return False
+        if self.found is not None and self.found.ill_conditioned:
+            return False  # the tall matrix knows what its square, in which the observed information comes, has lost
+        return steps[-1].distance > PROGRESS * steps[-1 - PATIENCE].distance
+
+    # -- the distance --------------------------------------------------------------------------------------------
+
+    def measure(self) -> Measured:
+        """How far the maximum is, in standard errors, by the observed information once it is near."""
+        assert self.found is not None
+        self.previous = self.distance
+        scale = math.sqrt(self.here.dispersion)
+        own = self.found.decrement / scale
+        self.newton = self.found
+        if not self.directions.fresh:
+            self.distance, self.floor = own, 0.0
+        else:
+            self._look_closer(own)
+            self.newton = self._newton_direction()
+            self.distance = self.newton.decrement / scale
+            self.floor = self._floor() if self.near or self.distance > 0.5 * self.previous else 0.0
+        if self.last_good is not None and self.distance > self.last_good[1]:
+            # The last full step moved by less than the score is rounded: the point before it was as good.
+            information = self.here.information or self.last_good[0].information
+            self.here, self.distance = replace(self.last_good[0], information=information), self.last_good[1]
+        full = self.size == 1.0 and not self.directions.damping and self.directions.fresh
+        self._record()
+        self.directions.measured(self)
+        return self._measured(full)
+
+    def _measured(self, full: bool) -> Measured:
+        return Measured(self.distance, self.previous, self.floor, self.polished, full, self.here.blur)
+
+    def _look_closer(self, own: float) -> None:
+        """Near the maximum, have the observed information evaluated too."""
+        assert self.found is not None
+        if self.refuted:
+            return
+        if own > 100.0 * self.directions.near_at:
+            self.near = False
+        elif not self.near and own <= self.directions.near_at:
+            self.near = True
+            self.found = self.directions.look_closer(self, self.found)
+
+    def _newton_direction(self) -> Direction:
+        assert self.found is not None
+        if "observed" not in self.here.information:
+            return self.found
+        if self.directions.kind == self.objective.same("observed") and not self.directions.damping:
+            return self.found
+        kinds: tuple[Kind, ...] = ("observed", "expected")
+        for kind in kinds:
+            # Far away, or at a saddle, the observed information may be indefinite: then the expected one serves.
+            measured = self._step_by(kind)
+            if measured is not None:
+                return measured
+        return self.found
+
+    def _step_by(self, kind: Kind) -> Direction | None:
+        """The full step by an information at the present point; None if it is not there or not positive definite."""
+        part = self.here.information.get(kind)
+        if part is not None and self.refuted and self.objective.prior is not None:
+            part = Gram(part.matrix + self.here.dispersion * np.diag(self.objective.prior))
+        return None if part is None else direction(part, self.here.score, self.free)
+
+    def _floor(self, condition: float = 1.0) -> float:
+        theta = np.where(self.free, self.here.theta, 0.0)
+        floor = rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
+        # With a known dispersion no good part of a standard error is rounding, whatever the scores have become, as
+        # where a variance runs to 0. An estimated one may itself be rounding: data without error are at any distance.
+        return min(floor, LARGEST_FLOOR) if self.here.dispersion == 1.0 else floor
+
+    def _diagonal(self) -> np.ndarray:
+        factor = self.newton.factor if self.newton is not None else None
+        if factor is not None:
+            return factor.expand(factor.diagonal)
+        if self.here.operator is not None:
+            return self.here.operator.diagonal()
+        return np.zeros_like(self.here.theta)
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether rounding or noise may make up the distance that is left, as where the data have no error."""
+        return self.newton is not None and (self.distance <= self._floor() or self._measured(False).hidden)
+
+    @property
+    def resolution(self) -> float:
+        """The rounding floor at its worst, κ included: what the certificate allows for, and no reason to stop."""
+        factor = self.newton.factor if self.newton is not None else None
+        return max(self._floor(1.0 if factor is None else factor.condition), self.here.blur)
+
+    # -- the step ------------------------------------------------------------------------------------------------
+
+    def advance(self, polish: bool) -> bool:
+        """Take a step: the method's own, searched for, or the full Newton step to polish. False if none is found."""
+        if polish and self._reverted:
+            return False
+        if not polish and self._crawls() and not self.at_floor:
+            self._take_over()
+        accepted = self._polish() if polish else self._search()
+        if accepted is None and not polish and (self.near or self._refute()) and not self._reverted:
+            # So near the maximum that the search sees only rounding: the observed information knows the way.
+            polish = True
+            accepted = self._polish()
+        if accepted is None and not self.at_floor and self._take_over():
+            polish = False
+            accepted = self._search()
+        if accepted is None:
+            return False
+        self.last_good = (self.here, self.distance) if polish else None
+        self.polished = polish or self._was_newton(accepted.size)
+        self.here, self.size = self.directions.accept(self, accepted), accepted.size
+        return True
+
+    def _search(self) -> Accepted | None:
+        assert self.found is not None
+        return self.directions.search(self, self.found)
+
+    def _polish(self) -> Accepted | None:
+        assert self.newton is not None
+        self.directions.fresh = self.directions.renews_at_the_end
+        there = self.objective.moved(self.here.theta, self.newton.step, project=False)
+        trial = self.evaluate(there, self.need() if self.directions.fresh else Need())
+        return Accepted(trial, 1.0) if trial.finite else None
+
+    def _refute(self) -> bool:
+        """Whether the observed information sees the maximum near, where the search found no rise that M promised.
+
+        A unit of a network whose weights decay to w ≈ 0 has a bias b of which the fit depends by w alone: its score is
+        w g and its Gauss-Newton information w² h, so that it is g/√h standard errors from its maximum for ever,
+        however small w.
+        """
+        if not self.directions.factors:
+            return False
+        before = self.here
+        self.near = self.refuted = True
+        if "observed" not in self.here.information:
+            self.renew(self.need())
+            self.directions.fresh = True
+        seen = self._step_by("observed")
+        if seen is None or seen.decrement > NEAR * math.sqrt(self.here.dispersion):
+            self.near = self.refuted = False
+            self.here = before
+        else:
+            self.newton = seen
+        return self.refuted
+
+    def _was_newton(self, size: float) -> bool:
+        """Whether the step just taken was a full Newton step from so near that it serves as the last one."""
+        exact = self.newton is self.found and self.directions.exact(self)
+        return exact and size == 1.0 and self.distance <= QUADRATIC
+
+    @property
+    def _reverted(self) -> bool:
+        return self.last_good is not None and self.here.theta is self.last_good[0].theta
+
+    def _record(self) -> None:
+        assert self.found is not None
+        self.path.append(
+            PathRow(
+                iteration=len(self.path),
+                llf=self.here.value,
+                score_norm=math.sqrt(sum(s * s for s in self.here.score[self.free].tolist())),
+                decrement=self.found.decrement / math.sqrt(self.here.dispersion),
+                distance=self.distance,
+                step=self.size,
+                damping=self.directions.damping,
+                condition=math.nan if self.found.factor is None else self.found.factor.condition,
+                rows=self.rows_read,
+                penalty=self.here.added,
+                solver=self.directions.label,
+            )
+        )
+        self.rows_read = 0

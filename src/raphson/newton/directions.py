@@ -1,0 +1,453 @@
+"""How an iteration finds its directions, (M + τD) d = ∇ℓ: by factoring M, by products with it, or as M itself says.
+
+Where the data are many blocks, M need not be renewed at every step. A step by the M of an earlier point shrinks the
+distance to the maximum, not to its square, but by a constant factor: about that distance, at which M was taken,
+over √n. So with many rows one M serves several steps that read the data for the score alone, at a third of the cost.
+"""
+# pyright: strict
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Root
+from raphson.newton.curvature import OBSERVED, Curvature
+from raphson.newton.indefinite import uphill
+from raphson.newton.methods import Method
+from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
+from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, conjugate_gradients, direction
+from raphson.newton.state import IterationState
+from raphson.newton.trust_region import Proposal, TrustRegion
+
+NEAR = 1e-2
+"""Distance, in standard errors, from which on the observed information is evaluated to measure it."""
+
+FINAL = 3e-10
+"""An information matrix taken within this distance × √n gives ten digits of the standard errors: it changes by about
+the distance over √n."""
+
+MANY_BLOCKS = 4
+"""Blocks beyond which keeping M for several steps pays."""
+
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
+
+MOST_PARAMETERS = 1000
+"""Parameters up to which a matrix of theirs is formed for the sake of the distance, or its eigenvalues are found."""
+
+EXACT, ROUGH = 1e-12, 1e-2
+"""By how much conjugate gradients shrink the residual: near the maximum, and far from it."""
+
+
+class Directions(ABC):
+    """What an iteration steps along, and what it keeps from one step to the next.
+
+    Parameters
+    ----------
+    method : curvature, solver and search.
+    damping : τ of the first step; each accepted step divides it by ten.
+    learning_rate : first trial step size; 1 by default.
+    """
+
+    kind: Kind | None = None
+    """The information that M is; None where it is none."""
+    factors = False
+    """Whether M is factored: then the observed information may take over where M leads no further."""
+    near_at = NEAR
+    """Own measure of the distance from which on the observed information is asked for."""
+
+    def __init__(self, method: Method, damping: float, learning_rate: float | None) -> None:
+        self.method, self.damping = method, damping
+        self.size = learning_rate or 1.0
+        """First trial step size."""
+        self.factor: Factor | None = None
+        """Factor of the last M."""
+        self.fresh = True
+        """Whether M was evaluated at the present point."""
+        self.root = False
+        """Whether M comes as a triangle, from the tall matrix."""
+
+    @property
+    def label(self) -> str:
+        """The solver, as the path tells it."""
+        return self.method.solver
+
+    def need(self, near: bool) -> Need:
+        """What to ask of an evaluation."""
+        return self.method.need(self.root, near)
+
+    @abstractmethod
+    def solve(self, state: IterationState) -> Direction | None:
+        """The direction at the present point; None if there is none, whatever the damping."""
+
+    def observes(self, objective: Objective) -> bool:
+        """Whether M is the observed information."""
+        return self.kind is not None and objective.same(self.kind) == objective.same("observed")
+
+    def exact(self, state: IterationState) -> bool:
+        """Whether the direction is that of a Cholesky factor taken at the present point, without damping."""
+        return False
+
+    def look_closer(self, state: IterationState, found: Direction) -> Direction:
+        """Have the observed information evaluated, now that the maximum is near; the direction at the point."""
+        if "observed" not in state.here.information:
+            state.renew(self.need(near=True))
+        return found
+
+    def renews(self, state: IterationState) -> bool:
+        """Whether M is to be evaluated at the next point."""
+        return True
+
+    @property
+    def renews_at_the_end(self) -> bool:
+        """Whether it is to be after the last step."""
+        return True
+
+    def measured(self, state: IterationState) -> None:  # noqa: B027
+        """Take note of the distance; by default of nothing."""
+
+    def search(self, state: IterationState, found: Direction) -> Accepted | None:
+        """A point along the direction that is good enough; None if none is."""
+        slope = float(state.here.score @ found.step)
+        if not slope > 0:
+            return None
+        self.fresh = self.renews(state)
+        state.blocked = False
+        return self.along(state, found, slope, self.need(state.near) if self.fresh else Need())
+
+    def along(self, state: IterationState, found: Direction, slope: float, need: Need) -> Accepted | None:
+        """The method's own search."""
+        search = self.method.search
+        assert search is not None
+        return search(lambda step: state.trial(step, need), state.here, found.step, slope, self.size)
+
+    def accept(self, state: IterationState, accepted: Accepted) -> Evaluation:
+        """Learn from the step to a point; the objective there, with what is carried over."""
+        self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
+        return accepted.evaluation
+
+
+class ByFactor(Directions):
+    """By Cholesky of M, or by QR of the tall matrix where it would lose digits.
+
+    Parameters
+    ----------
+    objective : what is maximised.
+    warm : factor of the information near the maximum, if one is known from a part of the data.
+    """
+
+    factors = True
+
+    def __init__(
+        self,
+        method: Method,
+        damping: float,
+        learning_rate: float | None,
+        objective: Objective,
+        warm: Factor | None = None,
+    ) -> None:
+        super().__init__(method, damping, learning_rate)
+        self.kind = method.curvature.kind
+        self.root = method.solver == "qr"
+        self.many = objective.n_blocks > MANY_BLOCKS and method.solver == "cholesky"
+        self.factor = warm if self.many else None
+        self.fresh = self.factor is None
+        self.factor_distance = math.inf
+        """Distance of the point where it was taken."""
+        self.shrinks = 0.1
+        """By what a step with it is expected to shrink the distance."""
+
+    @property
+    def label(self) -> str:
+        solver = "qr" if self.root else self.method.solver
+        return solver if self.fresh else f"{solver} (kept)"
+
+    def solve(self, state: IterationState) -> Direction | None:
+        if not self.fresh:
+            found = self._with_kept_factor(state)
+            if found is not None:
+                return found
+            self.renew(state)
+        return self._by_factor(state)
+
+    def renew(self, state: IterationState) -> None:
+        """Evaluate M at the present point."""
+        state.renew(self.need(state.near))
+        self.fresh = True
+
+    def part(self, state: IterationState) -> Gram | Root:
+        """M at the present point."""
+        assert self.kind is not None
+        return state.here.information[self.kind]
+
+    def _with_kept_factor(self, state: IterationState) -> Direction | None:
+        """Step by the M of an earlier point, unless it no longer serves or the end is reached."""
+        assert self.factor is not None
+        half = self.factor.half_solve(state.here.score)
+        decrement = math.sqrt(half @ half)
+        distance = decrement / math.sqrt(state.here.dispersion)
+        if not state.polished and (distance <= state.tolerance or distance > 0.5 * state.distance):
+            return None
+        return Direction(self.factor.expand(self.factor.back_solve(half)), decrement, self.factor)
+
+    def _by_factor(self, state: IterationState) -> Direction | None:
+        found = direction(self.part(state), state.here.score, state.free, self.damping)
+        if not self.root and (found is None or found.ill_conditioned):
+            # Cholesky fails or would lose digits: decompose the tall matrix itself.
+            self.root = True
+            self.renew(state)
+            found = direction(self.part(state), state.here.score, state.free, self.damping)
+        while found is None and self.damping < LARGEST_DAMPING:
+            self.damping = max(10.0 * self.damping, 1e-3)
+            found = direction(self.part(state), state.here.score, state.free, self.damping)
+        if found is None or found.factor is None:
+            return None
+        dropped = (found.factor.kept != state.free).any() and not state.objective.at_limit
+        if dropped and not (state.first and state.explained(found.factor.kept)):
+            return None  # not the design but the weights, all but zero here, make M singular
+        if state.first and state.hold(found.factor, self.part(state), self.need(state.near)):
+            return self._by_factor(state)
+        if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:
+            self.root = self.method.solver == "qr"
+        self.factor = found.factor
+        return found
+
+    # -- one M for several steps ---------------------------------------------------------------------------------
+
+    @property
+    def renews_at_the_end(self) -> bool:
+        return not (self.many and not self.root)
+
+    def renews(self, state: IterationState) -> bool:
+        """At the end, or where that more than pays for itself."""
+        if self.renews_at_the_end or state.first or self.factor is None:
+            return True
+        final, n = FINAL * math.sqrt(state.here.rows), math.sqrt(state.here.rows)
+        if self.factor_distance <= final:
+            return False
+        ahead = state.distance * self.shrinks
+        return ahead <= final or ahead / n < self.shrinks**2
+
+    def measured(self, state: IterationState) -> None:
+        if self.fresh:
+            self.factor_distance = state.distance
+            self.shrinks = min(0.5, state.distance / math.sqrt(state.here.rows))
+        elif not state.polished and 0 < state.previous < math.inf:
+            self.shrinks = min(0.5, state.distance / state.previous)
+
+    def exact(self, state: IterationState) -> bool:
+        return self.method.solver == "cholesky" and self.factor_distance == state.distance and not self.damping
+
+    def accept(self, state: IterationState, accepted: Accepted) -> Evaluation:
+        there = super().accept(state, accepted)
+        if not there.information and self.factor_distance <= FINAL * math.sqrt(there.rows):
+            return replace(there, information=state.here.information)
+        return there
+
+
+class Uphill(ByFactor):
+    """By the observed information, made positive definite where it is not: what takes over from another M.
+
+    Parameters
+    ----------
+    before : the directions that led no further.
+    """
+
+    def __init__(self, before: Directions, objective: Objective) -> None:
+        method = replace(before.method, curvature=OBSERVED, solver="cholesky", search=backtracking)
+        super().__init__(method, 0.0, before.size, objective)
+        self.many = isinstance(before, ByFactor) and before.many
+        self.fresh = False
+
+    @property
+    def label(self) -> str:
+        return "observed"
+
+    def solve(self, state: IterationState) -> Direction | None:
+        if not self.fresh:
+            self.renew(state)
+        found = direction(self.part(state), state.here.score, state.free)
+        if not self.root and found is not None and found.ill_conditioned:
+            self.root = True
+            self.renew(state)
+            found = direction(self.part(state), state.here.score, state.free)
+        if found is None:
+            return self._indefinite(state)
+        self.factor = found.factor
+        return found
+
+    def _indefinite(self, state: IterationState) -> Direction | None:
+        objective, here = state.objective, state.here
+        kinds: tuple[Kind, ...] = (objective.main_kind, "opg")
+        for kind in kinds:
+            if objective.same(kind) == objective.same("observed"):
+                continue  # a metric of its own is wanted
+            metric = state.evaluate(here.theta, Need(kinds=(kind,))).information[kind].matrix
+            M = self.part(state).matrix
+            # Where second derivatives are not finite the metric itself stands for them.
+            found = uphill(M if np.isfinite(M).all() else metric, metric, here.score, state.free)
+            if found is not None:
+                return found
+        return None
+
+
+class InRegion(Directions):
+    """By QR of the tall matrix within a trust region, which finds τ: M need not have full rank."""
+
+    factors = True
+
+    def __init__(self, method: Method, damping: float, learning_rate: float | None, objective: Objective) -> None:
+        super().__init__(method, damping, learning_rate)
+        self.kind = method.curvature.kind
+        self.root = True
+        self.region = TrustRegion(objective.projected)
+        self.proposal: Proposal | None = None
+
+    def _triangle(self, state: IterationState) -> Root | None:
+        assert self.kind is not None
+        part = state.here.information[self.kind]
+        return part if isinstance(part, Root) and np.isfinite(part.triangle).all() else None
+
+    def _propose(self, state: IterationState, part: Root) -> Proposal:
+        return self.region.propose(part.triangle, state.here.theta, state.free, state.objective.bounds)
+
+    def solve(self, state: IterationState) -> Direction | None:
+        part = self._triangle(state)
+        if part is None:
+            return None
+        self.proposal = self._propose(state, part)
+        self.damping = self.proposal.damping
+        whole = direction(part, state.here.score, state.free)
+        return None if whole is None else Direction(self.proposal.step, whole.decrement, whole.factor)
+
+    def along(self, state: IterationState, found: Direction, slope: float, need: Need) -> Accepted | None:
+        """Try the step, and shorter ones with ever more damping, until one is accepted."""
+        part, here, proposal = self._triangle(state), state.here, self.proposal
+        assert part is not None
+        while proposal is not None and proposal.gain > 0:
+            trial = state.trial(proposal.step, need)
+            slope = float(here.score @ proposal.step)
+            accepted = acceptable(here, trial, 1.0, slope, proposal.step)
+            rise = trial.value - here.value if trial.finite else -math.inf
+            ratio = 1.0 if accepted and abs(rise) <= value_noise(here) else rise / proposal.gain
+            # A trial that is refused always shrinks the region, or the same one would be tried for ever.
+            self.region.learn(ratio if accepted else min(ratio, 0.25), proposal)
+            if accepted:
+                self.damping = proposal.damping
+                return Accepted(trial, 1.0)
+            if not proposal.length:
+                return None  # no step of what the region bounds: a smaller region proposes the same again
+            if self.region.exhausted(here.theta) or proposal.gain <= value_noise(here):
+                return None  # what is left to gain cannot be told from rounding
+            proposal = self._propose(state, part)
+        return None
+
+    def accept(self, state: IterationState, accepted: Accepted) -> Evaluation:
+        return accepted.evaluation
+
+
+class ByProducts(Directions):
+    """By conjugate gradients, from products M v: no p × p matrix is formed."""
+
+    kind = "observed"
+
+    def solve(self, state: IterationState) -> Direction | None:
+        if state.first:
+            state.drop_aliased(self.need(state.near))
+        return by_products(state, EXACT if state.near else ROUGH)
+
+    def look_closer(self, state: IterationState, found: Direction) -> Direction:
+        return by_products(state, EXACT)
+
+
+class ByCurvature(Directions):
+    """As the curvature solves by itself, of what it has learned.
+
+    The observed information measures the distance and makes the last step as ever. Of many parameters its products with
+    vectors do both, so that no p × p matrix is formed; they find every step that is left once the maximum is near.
+    """
+
+    def __init__(self, method: Method, damping: float, learning_rate: float | None, objective: Objective) -> None:
+        super().__init__(method, damping, learning_rate)
+        self.curvature: Curvature[Any] = method.curvature
+        self.learned: Any = None
+        measures, small = self.curvature.in_standard_errors, objective.n_params <= MOST_PARAMETERS
+        self.spectral = not measures and learning_rate is None
+        """Whether trial step sizes follow the last step, for want of a matrix that would scale it."""
+        self.sparing = measures and not small and not self.curvature.kinds
+        self.near_at = NEAR if measures else math.inf
+
+    def need(self, near: bool) -> Need:
+        if not self.sparing:
+            return super().need(near)
+        return Need(kinds=("observed",), products=True) if near else Need()
+
+    def solve(self, state: IterationState) -> Direction | None:
+        if state.first:
+            if not self.sparing:
+                state.drop_aliased(self.need(state.near))
+            self.learned = self.curvature.init(_masked(state.here, state.free))
+        if self.sparing and state.near:
+            return by_products(state, EXACT)
+        step = self.curvature.solve(self.learned, _masked(state.here, state.free), state.free)
+        if step is None:
+            return None
+        step = np.where(state.free, step, 0.0)
+        rise = float(state.here.score @ step)
+        return Direction(step, math.sqrt(rise), None) if rise >= 0 else None
+
+    def look_closer(self, state: IterationState, found: Direction) -> Direction:
+        if not self.sparing:
+            return super().look_closer(state, found)
+        state.renew(self.need(near=True))
+        return by_products(state, EXACT)
+
+    def accept(self, state: IterationState, accepted: Accepted) -> Evaluation:
+        here, there = _masked(state.here, state.free), _masked(accepted.evaluation, state.free)
+        self.learned = self.curvature.update(self.learned, here, there)
+        if self.spectral:
+            self.size = _spectral_size(here, there) or accepted.size
+        return super().accept(state, accepted)
+
+
+def _masked(evaluation: Evaluation, free: np.ndarray) -> Evaluation:
+    """An evaluation with a score of 0 for the parameters that are held."""
+    return evaluation if free.all() else replace(evaluation, score=np.where(free, evaluation.score, 0.0))
+
+
+def _spectral_size(here: Evaluation, there: Evaluation) -> float | None:
+    """Step size of Barzilai and Borwein (1988, IMA J. Numer. Anal. 8, equation 5): Δθᵀ Δθ / −Δθᵀ Δ∇ℓ.
+
+    It makes α I the multiple of the identity that comes nearest to M⁻¹ along the last step.
+    """
+    moved = there.theta - here.theta
+    curved = float(moved @ (here.score - there.score))
+    return float(moved @ moved) / curved if curved > 0 else None
+
+
+def by_products(state: IterationState, tolerance: float) -> Direction:
+    """The step by the observed information, from its products with vectors."""
+    operator = state.here.operator
+    assert operator is not None
+    return conjugate_gradients(operator.product, operator.diagonal(), state.here.score, state.free, tolerance)
+
+
+def directions_of(
+    method: Method,
+    objective: Objective,
+    damping: float,
+    learning_rate: float | None,
+    warm: Factor | None,
+) -> Directions:
+    """The directions of a method."""
+    if method.solver == "cg":
+        return ByProducts(method, damping, learning_rate)
+    if method.solver == "none":
+        return ByCurvature(method, damping, learning_rate, objective)
+    if method.search is None:
+        return InRegion(method, damping, learning_rate, objective)
+    return ByFactor(method, damping, learning_rate, objective, warm)
