@@ -13,6 +13,7 @@ from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Need
+from raphson.model.problem import Problem
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.methods import METHODS
 from raphson.status import Status
@@ -21,10 +22,10 @@ NEWTON = Options(METHODS["newton"])
 
 
 @dataclass
-class Model:
+class Model(Problem):
     """An objective with a start, and a limit that it gives when asked."""
 
-    objective: Any
+    objective: Any = None
     found: Limit | None = None
     suspicious: bool = False
     asked: int = 0
@@ -33,24 +34,6 @@ class Model:
 
     def start(self, need, plain=False):
         return self.objective.evaluate(np.zeros(self.objective.n_params), need)
-
-    def needs_multistart(self, theta, converged, condition, steps=None):
-        return ""
-
-    def label_switched(self, theta):
-        return None
-
-    def retreat(self, theta):
-        return None
-
-    def turns(self, theta):
-        return np.zeros(0), np.zeros((0, len(theta)))
-
-    def start_note(self, begun):
-        return ""
-
-    def advice(self, status):
-        return status.advice
 
     def suspects_infinity(self, evaluation):
         return self.suspicious

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raphson.model.problem import Problem
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
@@ -16,34 +17,16 @@ from raphson.status import Status
 
 
 @dataclass
-class Model:
+class Model(Problem):
     """An objective that begins where it is told."""
 
-    objective: Any
-    begin: np.ndarray
+    objective: Any = None
+    begin: Any = None
     concave: bool = False
     free: Any = None
 
     def start(self, need, plain=False):
         return self.objective.evaluate(self.begin, need)
-
-    def needs_multistart(self, *_):
-        return ""
-
-    def label_switched(self, theta):
-        return None
-
-    def start_note(self, begun):
-        return ""
-
-    def advice(self, status):
-        return status.advice
-
-    def suspects_infinity(self, evaluation):
-        return False
-
-    def limit(self, *_):
-        return None
 
 
 @pytest.fixture

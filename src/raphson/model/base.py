@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 
@@ -18,10 +18,10 @@ from raphson.data.blocks import Block
 from raphson.errors import check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
-from raphson.model.limits import Limit
 from raphson.model.log_likelihood import LogLikelihood, pearson_statistic
-from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.objective import Objective
 from raphson.model.predictor import Predictor
+from raphson.model.problem import Problem
 from raphson.model.replicates import Replicates
 from raphson.model.rows import block_rows
 from raphson.model.spread import Spread
@@ -53,30 +53,6 @@ class RowTable:
     eta: np.ndarray
 
 
-class Layered(NamedTuple):
-    """What a first-order method descends directly where the predictors are not linear: traced, and in its own units.
-
-    Attributes
-    ----------
-    structure : from parameters to η; static and hashable.
-    state : what goes with the parameters.
-    designs : each (n, d).
-    offset : (K, n) or None.
-    divisor : φ₀ of the loss.
-    decay : weight decay.
-    pack, unpack : from its parameters to θ, and back.
-    """
-
-    structure: Any
-    state: Any
-    designs: tuple[np.ndarray, ...]
-    offset: np.ndarray | None
-    divisor: float
-    decay: float
-    pack: Callable[[Any], np.ndarray]
-    unpack: Callable[[np.ndarray], Any]
-
-
 def row_table(family: Any, predictor: Predictor, blocks: Sequence[Block], theta: np.ndarray) -> RowTable:
     """Evaluate every row at θ."""
     parts = []
@@ -90,7 +66,7 @@ def row_table(family: Any, predictor: Predictor, blocks: Sequence[Block], theta:
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Problem):
     """Family, predictor and response.
 
     Attributes
@@ -116,9 +92,6 @@ class Model:
     executor: Executor = field(default_factory=serial)
     bias: str | None = None
 
-    trial_method: ClassVar[str] = ""
-    """Method that climbs from the :meth:`candidates`; that of the fit where there is none."""
-
     # -- structure: what a subclass says ---------------------------------------------------------------------
 
     @property
@@ -134,10 +107,6 @@ class Model:
     @property
     def blocks(self) -> Sequence[Block]:
         """The data."""
-        raise NotImplementedError
-
-    def start(self, need: Need, plain: bool = False) -> Evaluation:
-        """The objective at starting values inside the domain; those of a constant mean if `plain`."""
         raise NotImplementedError
 
     def null_model(self, family: Any) -> Model | None:
@@ -165,11 +134,6 @@ class Model:
         return self.predictor.n_params - len(self.family.auxiliary)
 
     @property
-    def free(self) -> np.ndarray | None:
-        """(p,) mask of the parameters to estimate; None for all."""
-        return None
-
-    @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
         """(lower, upper), each (p,), the box that θ is kept in; None for none."""
         return None
@@ -182,11 +146,6 @@ class Model:
     @property
     def replicates(self) -> Replicates | None:
         """The model as many replicates share it; None where each has to be fitted by itself."""
-        return None
-
-    @property
-    def layered(self) -> Layered | None:
-        """The model for first-order methods, where they apply and its predictors are not linear; None elsewhere."""
         return None
 
     @cached_property
@@ -248,25 +207,6 @@ class Model:
         """The same model on every `every`-th row: where a large data set's iteration begins."""
         return self.subset(slice(None, None, every))
 
-    def suspects_infinity(self, evaluation: Evaluation) -> bool:
-        """Whether the maximum looks as if it lay at infinity."""
-        return False
-
-    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
-        """The model that the likelihood tends to, if its maximum lies at infinity.
-
-        Parameters
-        ----------
-        theta : (p,) where the iteration ended.
-        evaluation : of the objective there.
-        converged : whether the iteration claims a maximum.
-        """
-        return None
-
-    def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where a search that was lost in rounding is taken up, (p,), and the mask of what it moves; None elsewhere."""
-        return None
-
     @property
     def opened(self) -> Model:
         """A limit's model with nothing held at infinity."""
@@ -279,55 +219,12 @@ class Model:
         """
         return theta
 
-    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so.
-
-        Parameters
-        ----------
-        theta, converged : as for :meth:`limit`.
-        condition : number of the scaled information's root there.
-        steps : that the way from the user's start took; None where the iteration began elsewhere.
-        """
-        return ""
-
-    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
-        """Other places to start from, the most promising first; others again for each number."""
-        return []
-
-    def sound(self, theta: np.ndarray) -> bool:
-        """Whether the likelihood at θ is that of the model, rather than of its rounding."""
-        return True
-
-    def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the model's kinks turn on, (K,), 0 at a kink, and its derivatives, (K, p); none for a smooth model."""
-        return np.zeros(0), np.zeros((0, len(theta)))
-
-    def label_switched(self, theta: np.ndarray) -> np.ndarray | None:
-        """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
-        return None
-
-    def start_note(self, begun: np.ndarray) -> str:
-        """Where the values that the iteration began at came from, in words, if they had to be looked for."""
-        return ""
-
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
         """Why a smaller model is not nested in this one, in words, empty where it is, at the estimates of both.
 
         None where the families' names and the designs tell.
         """
         return None
-
-    def advice(self, status: Any) -> str:
-        """What a status means for a model of this kind, and what to do about it."""
-        return status.proven if self.concave else status.advice
-
-    @property
-    def stuck_at_edge(self) -> str:
-        """What an end at the edge of the domain means where nothing proves that the maximum is there."""
-        return (
-            "the iteration stopped at the edge of what is possible, and nothing shows that the maximum lies there; "
-            "raise max_iter, begin elsewhere with start=, or choose a link or a family without that edge"
-        )
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         """What the user should know of an estimate beside its numbers, a sentence each.

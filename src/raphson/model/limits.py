@@ -6,9 +6,12 @@ The distance to the maximum cannot see them, since the likelihood flattens on th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from raphson.model.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Limit:
     """
 
     status: Literal["separated", "boundary"]
-    model: Any
+    model: Problem
     infinite: np.ndarray
     direction: np.ndarray | None
     note: str = ""

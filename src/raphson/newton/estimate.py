@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation
+from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS
 from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
@@ -41,6 +42,9 @@ SADDLE = "the score is zero there, but the log-likelihood is curved upwards: a s
 
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""
+
+
+P = TypeVar("P", bound=Problem)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Generic[P]):
     """A fitted model.
 
     Attributes
@@ -92,7 +96,7 @@ class Estimate:
     met : other parameters (p,) at which a search found the likelihood as high.
     """
 
-    model: Any
+    model: P
     result: Result
     status: Status
     infinite: np.ndarray
@@ -101,12 +105,12 @@ class Estimate:
     met: tuple[np.ndarray, ...] = ()
 
 
-def estimate(model: Any, options: Options, start: np.ndarray | None = None) -> Estimate:
+def estimate(model: P, options: Options, start: np.ndarray | None = None) -> Estimate[P]:
     """Maximise a model's likelihood.
 
     Parameters
     ----------
-    model : a :class:`raphson.model.base.Model`.
+    model : such as a :class:`raphson.model.base.Model`.
     options : method and limits of the iteration.
     start : (p,) where to begin; the model's own starting values by default.
     """
@@ -116,7 +120,7 @@ def estimate(model: Any, options: Options, start: np.ndarray | None = None) -> E
         return _estimate(model, options, start)
 
 
-def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimate:
+def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[P]:
     if options.method.solver == "batch":
         result, note = descend(
             model,
@@ -153,7 +157,8 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
             limit = limit.joined(further)
             inner = _resumed(limit.model, options, inner, limit.start)
         status = Status(limit.status) if inner.status.converged else inner.status
-        return Estimate(limit.model, inner, status, limit.infinite, limit.direction, limit.note)
+        held = cast(P, limit.model)  # a limit is a model like the one that it is the limit of
+        return Estimate(held, inner, status, limit.infinite, limit.direction, limit.note)
     if result.status is Status.SEPARATED:
         result = _resumed(model, options, result)
     if result.blocked:
@@ -161,7 +166,7 @@ def _estimate(model: Any, options: Options, start: np.ndarray | None) -> Estimat
     return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note, met)
 
 
-def _beyond(model: Any, options: Options, result: Result) -> tuple[Result, str]:
+def _beyond(model: Problem, options: Options, result: Result) -> tuple[Result, str]:
     """Go on from a stationary point that is no maximum; what was met, in words.
 
     A concave log-likelihood has no such points, and of others only those ends are looked at whose information is all
@@ -187,13 +192,13 @@ def _beyond(model: Any, options: Options, result: Result) -> tuple[Result, str]:
     return result, passed
 
 
-def _settled(model: Any, options: Options, result: Result) -> Result:
+def _settled(model: Problem, options: Options, result: Result) -> Result:
     """An end that no step could better, at the kink that it came to, if it lies at one."""
     ended = result.status in (Status.SEARCH_FAILED, Status.STEP_LIMIT)
     return at_kink(model, result, options.tol) if ended else result
 
 
-def _elsewhere(model: Any, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
+def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
     """Look for a better maximum where the model has reason to doubt the one found.
 
     Gives the best, what was done, and the points at which others as high were met.
@@ -264,7 +269,7 @@ def _better(trial: Result, best: Result) -> bool:
     return bool(trial.evaluation.value > best.evaluation.value)
 
 
-def _resumed(model: Any, options: Options, before: Result, start: np.ndarray | None = None) -> Result:
+def _resumed(model: Problem, options: Options, before: Result, start: np.ndarray | None = None) -> Result:
     """Go on from `start` or where an iteration stopped, on another model of the same parameters or fewer."""
     theta = (before.theta if start is None else start)[: model.objective.n_params]
     result = maximize(model.objective, theta, options.method, free=model.free, **options.keywords())
@@ -272,7 +277,7 @@ def _resumed(model: Any, options: Options, before: Result, start: np.ndarray | N
 
 
 def _climb(
-    model: Any, options: Options, start: np.ndarray | None, suspect: Callable[[Evaluation], bool] | None
+    model: Problem, options: Options, start: np.ndarray | None, suspect: Callable[[Evaluation], bool] | None
 ) -> Result:
     method, objective = options.method, model.objective
     if start is not None:
@@ -293,7 +298,7 @@ def _climb(
     )
 
 
-def _climb_from_a_part(model: Any, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
+def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
     """Begin with the maximum over a part of the rows, spread evenly.
 
     It lies some √(p·every) standard errors from that over all rows, and its information, times `every`, estimates

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.problem import Problem
 from raphson.newton.face import SPANNED, Face, across_and_along
 from raphson.newton.maximize import PROVED, Result
 from raphson.newton.search import value_noise
@@ -51,7 +51,7 @@ class _Standing:
     factor: OnPlane | None
 
 
-def at_kink(model: Any, result: Result, tolerance: float) -> Result:
+def at_kink(model: Problem, result: Result, tolerance: float) -> Result:
     """The result at the kink near which an iteration ended, if one-sided derivatives prove a local maximum there."""
     objective, free, spread = model.objective, result.free, np.sqrt(result.evaluation.dispersion)
     gaps, normals = model.turns(result.theta)
@@ -78,7 +78,7 @@ def at_kink(model: Any, result: Result, tolerance: float) -> Result:
 
 
 def _onto(
-    model: Any, theta: np.ndarray, free: np.ndarray, unit: np.ndarray, chosen: list[int], short: float
+    model: Problem, theta: np.ndarray, free: np.ndarray, unit: np.ndarray, chosen: list[int], short: float
 ) -> _Standing | None:
     """Newton's steps to the maximum on the surfaces: θ ← θ + b + Zγ, Ab = −g, ZᵀMZγ = Zᵀ(∇ℓ − Mb)."""
     moved = np.inf

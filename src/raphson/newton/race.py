@@ -12,6 +12,7 @@ import numpy as np
 
 from raphson.errors import RaphsonError
 from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Kind, Need, Objective, Operator
+from raphson.model.problem import Problem
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
 from raphson.newton.path import PathRow
@@ -87,7 +88,7 @@ class Runner:
     note: str = ""
 
 
-def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: int | None, seed: int) -> Runner:
+def run(model: Problem, method: Method, start: np.ndarray, *, tol: float, max_iter: int | None, seed: int) -> Runner:
     """Run one method from `start`.
 
     Parameters
@@ -129,13 +130,13 @@ def run(model: Any, method: Method, start: np.ndarray, *, tol: float, max_iter: 
 
 
 def race(
-    model: Any, methods: Sequence[Method], start: np.ndarray, *, tol: float, max_iter: int | None, seed: int
+    model: Problem, methods: Sequence[Method], start: np.ndarray, *, tol: float, max_iter: int | None, seed: int
 ) -> list[Runner]:
     """Run the methods one after the other, each from `start`."""
     return [_attempt(model, method, start, tol=tol, max_iter=max_iter, seed=seed) for method in methods]
 
 
-def _attempt(model: Any, method: Method, start: np.ndarray, **options: Any) -> Runner:
+def _attempt(model: Problem, method: Method, start: np.ndarray, **options: Any) -> Runner:
     """Run a method; of one that the model has no use for, say why."""
     try:
         return run(model, method, start, **options)
@@ -155,7 +156,7 @@ def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept
     return np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", moved, M, moved), 0.0) / best.dispersion)
 
 
-def yardstick(model: Any, theta: np.ndarray) -> tuple[Evaluation, np.ndarray]:
+def yardstick(model: Problem, theta: np.ndarray) -> tuple[Evaluation, np.ndarray]:
     """The objective at the maximum and its observed information, or the expected one where that is indefinite."""
     kinds: tuple[Kind, ...] = ("observed", "expected")
     for kind in kinds:

@@ -22,6 +22,7 @@ from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
 from raphson.model.objective import Kind, Need, Objective
+from raphson.model.problem import Problem
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import direction
@@ -82,7 +83,7 @@ class Task:
     decay: float = 0.0
 
     @staticmethod
-    def of(model: Any, name: str) -> Task:
+    def of(model: Problem, name: str) -> Task:
         """Read a model with its data.
 
         Raises
@@ -90,13 +91,13 @@ class Task:
         ModelError
             If its predictors are neither linear nor layers, or it has bounds, a penalty or bias reduction.
         """
-        likelihood: LogLikelihood = model.likelihood
         layered = model.layered
         if layered is not None:
-            rows = Sample(layered.designs, model.y, model.weight, layered.offset, np.float64)
-            scale = layered.divisor * float(model.row_weight.sum())
+            rows = Sample(layered.designs, layered.y, layered.weight, layered.offset, np.float64)
+            scale = layered.divisor * layered.total
             own = (layered.pack, layered.unpack, RATES, layered.decay)
             return Task(layered.structure, layered.state, rows, layered.divisor, scale, *own)
+        likelihood = model.likelihood
         predictor = likelihood.predictor
         if not predictor.linear:
             raise ModelError(
@@ -151,7 +152,7 @@ class Task:
         )
 
     @staticmethod
-    def _streamed(model: Any, likelihood: LogLikelihood, blocks: StreamedBlocks, structure: LinearRows) -> Task:
+    def _streamed(model: Problem, likelihood: LogLikelihood, blocks: StreamedBlocks, structure: LinearRows) -> Task:
         """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
         y, w = _responses(model.thinned(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks)
         _, spread, divisor = output_scale(likelihood.family, y, w)
@@ -173,7 +174,7 @@ class Task:
 
 
 def descend(
-    model: Any,
+    model: Problem,
     name: str,
     start: np.ndarray | None,
     *,
@@ -202,7 +203,7 @@ def descend(
     -------
     The result, and what it means in words.
     """
-    objective: Objective = model.objective
+    objective = model.objective
     task = Task.of(model, name)
     theta = model.start(Need(), plain=True).theta if start is None else start
     batch = min(BATCH_ROWS, task.rows.n)
@@ -227,7 +228,7 @@ def descend(
 
     trained = train(
         task.structure,
-        model.family,
+        model.likelihood.family,
         begin,
         task.rows,
         descent,

@@ -13,7 +13,7 @@ from raphson.data.blocks import Block, make_blocks
 from raphson.data.products import dense
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
-from raphson.model.base import Layered, Model, check_weights_kind
+from raphson.model.base import Model, check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
@@ -22,6 +22,7 @@ from raphson.model.network.layers import Network
 from raphson.model.network.output_scale import output_scale
 from raphson.model.network.predictor import NetworkPredictor, Scale, with_constant
 from raphson.model.objective import Evaluation, Need
+from raphson.model.problem import Layered
 from raphson.model.rows import block_rows
 from raphson.numeric import x64
 
@@ -210,8 +211,11 @@ class NetworkModel(Model):
             network,
             self.frozen,
             (self.inputs,),
+            self.y,
+            self.weight,
             self.offset,
             self.divisor,
+            float(self.row_weight.sum()),
             self.weight_decay,
             network.pack,
             network.unpack,

@@ -1,0 +1,158 @@
+"""What an iteration needs of a model, and what a model may know beyond that.
+
+An iteration needs an objective, which parameters move, and where to start. All else has the default of a model of which
+nothing more is known: one maximum, inside, of a smooth function.
+"""
+# pyright: strict
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from raphson.model.limits import Limit
+from raphson.model.log_likelihood import LogLikelihood
+from raphson.model.objective import Evaluation, Need, Objective
+from raphson.status import Status
+
+
+class Layered(NamedTuple):
+    """What a first-order method descends directly where the predictors are not linear: traced, and in its own units.
+
+    Attributes
+    ----------
+    structure : from parameters to η; static and hashable.
+    state : what goes with the parameters.
+    designs : each (n, d).
+    y, weight : (n,) response; weights, or None.
+    offset : (K, n) or None.
+    divisor : φ₀ of the loss.
+    total : Σ w.
+    decay : weight decay.
+    pack, unpack : from its parameters to θ, and back.
+    """
+
+    structure: Any
+    state: Any
+    designs: tuple[np.ndarray, ...]
+    y: np.ndarray
+    weight: np.ndarray | None
+    offset: np.ndarray | None
+    divisor: float
+    total: float
+    decay: float
+    pack: Callable[[Any], np.ndarray]
+    unpack: Callable[[np.ndarray], Any]
+
+
+class MultiStart:
+    """What a model of several maxima says of them."""
+
+    trial_method: ClassVar[str] = ""
+    """Method that climbs from the :meth:`candidates`; that of the fit where there is none."""
+
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so.
+
+        Parameters
+        ----------
+        theta, converged : as for :meth:`Problem.limit`.
+        condition : number of the scaled information's root there.
+        steps : that the way from the user's start took; None where the iteration began elsewhere.
+        """
+        return ""
+
+    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
+        """Other places to start from, the most promising first; others again for each number."""
+        return []
+
+    def sound(self, theta: np.ndarray) -> bool:
+        """Whether the likelihood at θ is that of the model, rather than of its rounding."""
+        return True
+
+    def label_switched(self, theta: np.ndarray) -> np.ndarray | None:
+        """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
+        return None
+
+    def start_note(self, begun: np.ndarray) -> str:
+        """Where the values that the iteration began at came from, in words, if they had to be looked for."""
+        return ""
+
+
+class Problem(MultiStart):
+    """What is maximised, from where, and what its ends mean."""
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What is maximised."""
+        raise NotImplementedError
+
+    @property
+    def free(self) -> np.ndarray | None:
+        """(p,) mask of the parameters to estimate; None for all."""
+        return None
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The objective at starting values inside the domain; those of a constant mean if `plain`."""
+        raise NotImplementedError
+
+    def thinned(self, every: int) -> Self:
+        """The same on every `every`-th row: where a large data set's iteration begins."""
+        raise NotImplementedError
+
+    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
+        """What the likelihood tends to, if its maximum lies at infinity.
+
+        Parameters
+        ----------
+        theta : (p,) where the iteration ended.
+        evaluation : of the objective there.
+        converged : whether the iteration claims a maximum.
+        """
+        return None
+
+    # -- where the maximum may be, and what an end means -----------------------------------------------------------
+
+    @property
+    def concave(self) -> bool:
+        """Whether the log-likelihood is known to be concave in θ, so that a maximum found is the only one."""
+        return False
+
+    def suspects_infinity(self, evaluation: Evaluation) -> bool:
+        """Whether the maximum looks as if it lay at infinity."""
+        return False
+
+    def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where a search that was lost in rounding is taken up, (p,), and the mask of what it moves; None elsewhere."""
+        return None
+
+    def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the model's kinks turn on, (K,), 0 at a kink, and its derivatives, (K, p); none for a smooth model."""
+        return np.zeros(0), np.zeros((0, len(theta)))
+
+    def advice(self, status: Status) -> str:
+        """What a status means here, and what to do about it."""
+        return status.proven if self.concave else status.advice
+
+    @property
+    def stuck_at_edge(self) -> str:
+        """What an end at the edge of the domain means where nothing proves that the maximum is there."""
+        return (
+            "the iteration stopped at the edge of what is possible, and nothing shows that the maximum lies there; "
+            "raise max_iter, begin elsewhere with start=, or choose a link or a family without that edge"
+        )
+
+    # -- what methods that read batches descend --------------------------------------------------------------------
+
+    @cached_property
+    def likelihood(self) -> LogLikelihood:
+        """The log-likelihood, penalised, as a sum over rows."""
+        raise NotImplementedError
+
+    @property
+    def layered(self) -> Layered | None:
+        """The model for first-order methods, where they apply and its predictors are not linear; None elsewhere."""
+        return None
