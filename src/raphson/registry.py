@@ -1,7 +1,7 @@
 """What can be asked for by name: the parts that come with Raphson, and those that users register beside them.
 
-Families, links, densities, covariances and streamed sources are each found in a :class:`Registry`, and registered in
-one way: ``register(part)``, where the part knows its ``name``, and what is wrong with it is said at once.
+Families, links, densities, covariances, methods and streamed sources are each found in a :class:`Registry`, and
+registered in one way: ``register(part)``, where the part knows its ``name``, and what is wrong with it is said at once.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ class Registry(Mapping[str, Part], Generic[Part]):
         ModelError
             If the name is none, or belongs to a part that comes with Raphson, or the part is not whole.
         """
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
             raise ModelError(
-                f"{self.how}: expected a name of letters, digits and '_', such as 'my_{self.kind}'; got {name!r}"
+                f"{self.how}: expected a name of letters, digits, '_' and '-', such as 'my_{self.kind}'; got {name!r}"
             )
         if name in self._ours or name in self._aliases:
             raise ModelError(f"{self.how}: {name!r} is a {self.kind} that comes with Raphson; choose another name")

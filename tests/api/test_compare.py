@@ -149,7 +149,7 @@ def test_sgd_is_ahead_before_newton_has_read_the_data_once():
 @pytest.mark.parametrize(
     ("methods", "message"),
     [
-        (["newtn"], "did you mean 'newton'"),
+        (["newtn"], "Did you mean 'newton'"),
         ([], "methods: expected a list"),
         ("newton", "methods: expected a list"),
         (rp.glm("y ~ x", {"x": [1, 2, 3], "y": [1, 2, 2]}), "expected a list of names; got Fit; fits of nested models"),

@@ -134,7 +134,7 @@ def test_a_good_fit_warns_of_nothing(frame):
         ("count ~ age", {"family": "binomial"}, rp.DataError, "trials="),
         ("count ~ age", {"family": "binomial", "trials": [1.0] * 60}, rp.DataError, "no more successes than trials"),
         ("count ~ age", {"family": "poison"}, rp.ModelError, "Did you mean 'poisson'"),
-        ("count ~ age", {"method": "newtn"}, rp.ModelError, "did you mean 'newton'"),
+        ("count ~ age", {"method": "newtn"}, rp.ModelError, "Did you mean 'newton'"),
         ("count ~ age", {"tol": 0}, rp.ModelError, "tol: expected a positive number"),
         ("count ~ age", {"tol": "small"}, rp.ModelError, "tol: expected a positive number"),
         ("count ~ age", {"tol": float("nan")}, rp.ModelError, "tol: expected a positive number"),

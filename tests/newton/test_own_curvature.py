@@ -52,8 +52,8 @@ class LimitedMemory(rp.methods.Curvature):
 
 @pytest.fixture
 def lbfgs():
-    yield rp.methods.register("my-lbfgs", LimitedMemory(10), search=rp.methods.wolfe)
-    del METHODS["my-lbfgs"]
+    yield rp.methods.register(rp.methods.Method("my-lbfgs", LimitedMemory(10), search=rp.methods.wolfe, max_iter=500))
+    METHODS._parts.pop("my-lbfgs")
 
 
 rng = np.random.default_rng(0)
@@ -135,20 +135,35 @@ def test_of_many_parameters_no_matrix_is_formed(lbfgs, monkeypatch):
     np.testing.assert_allclose(found.theta, newton.theta, rtol=1e-10)
 
 
-def test_what_is_no_name_or_no_curvature_is_refused(lbfgs):
+def test_what_is_no_method_is_refused(lbfgs):
     assert resolve_method("My_LBFGS") is lbfgs and isinstance(lbfgs, Method)
-    with pytest.raises(
-        ModelError, match=r"method: expected one of newton, .*my-lbfgs; got 'my-lbfg'; did you mean 'my"
-    ):
+    message = (
+        r"method: there is no method named 'my-lbfg'. Did you mean 'my-lbfgs'\? The methods are newton, .*my-lbfgs"
+    )
+    with pytest.raises(ModelError, match=message):
         rp.glm(RESPONSES["poisson"], X, family="poisson", method="my-lbfg")
-    with pytest.raises(ModelError, match=r"name: .*'newton' is a method of the package"):
-        rp.methods.register("newton", LimitedMemory(5))
-    with pytest.raises(ModelError, match=r"name: .*'My method' is none"):
-        rp.methods.register("My method", LimitedMemory(5))
-    with pytest.raises(ModelError, match=r"curvature: .*got <class"):
-        rp.methods.register("classes", LimitedMemory)
-    again = rp.methods.register("my-lbfgs", LimitedMemory(3))
+    for method, message in (
+        (Method("newton", LimitedMemory(5)), "'newton' is a method that comes with Raphson"),
+        (Method("My method", LimitedMemory(5)), "expected a name of letters"),
+        (Method("classes", LimitedMemory), "expected an object of a subclass of rp.methods.Curvature; got <class"),
+        (Method("factored", LimitedMemory(5), "cholesky"), "the solver 'none' with a curvature that solves by itself"),
+        (Method("unsearched", LimitedMemory(5), search=None), "a trust region, search=None, takes solver='qr'"),
+        (LimitedMemory(5), "expected an rp.methods.Method"),
+    ):
+        with pytest.raises(ModelError, match=f"methods.register: .*{message}"):
+            rp.methods.register(method)
+    again = rp.methods.register(Method("my-lbfgs", LimitedMemory(3)))
     assert resolve_method("my-lbfgs") is again
+
+
+def test_a_saved_fit_asks_for_its_method(lbfgs, tmp_path):
+    fit = rp.glm(RESPONSES["poisson"], X, family="poisson", method="my-lbfgs")
+    fit.save(tmp_path / "fit.json")
+    assert rp.load(tmp_path / "fit.json").method == "my-lbfgs"
+    METHODS._parts.pop("my-lbfgs")
+    with pytest.raises(ModelError, match=r"named 'my-lbfgs'.*register it with methods.register before rp.load"):
+        rp.load(tmp_path / "fit.json")
+    rp.methods.register(lbfgs)
 
 
 def test_a_direction_that_leads_down_is_no_direction():
@@ -159,5 +174,5 @@ def test_a_direction_that_leads_down_is_no_direction():
     model = GeneralisedLinearModel.of(
         from_arrays(RESPONSES["poisson"], X), families.Poisson(), "precision", None, serial()
     )
-    found = estimate(model, Options(Method("down", Downhill(1), "none", rp.methods.backtracking)))
+    found = estimate(model, Options(Method("down", Downhill(1))))
     assert found.status is Status.SINGULAR

@@ -46,7 +46,7 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
         (CURVE, {"start": {"b": 0.1}, "bounds": {"b": (1, 0)}}, "bounds: expected lower < upper for 'b'", 0),
         (CURVE, {"start": {"b": 0.1}, "bounds": {"b": "x"}}, r"bounds: expected \(lower, upper\) for 'b'", 0),
         (CURVE, {"start": {"b": 0.1}, "loss": "l1"}, "loss: expected one of squared, huber", 0),
-        (CURVE, {"start": {"b": 0.1}, "method": "lm"}, "method: expected one of newton", 0),
+        (CURVE, {"start": {"b": 0.1}, "method": "lm"}, "method: there is no method named 'lm'", 0),
         (CURVE, {"start": {"b": 0.1}, "by": "q"}, "column 'q' is not in the data", 2),
         (CURVE, {"start": {"b": 0.1}, "weights": -np.ones(6)}, "weights: must not be negative", 2),
         (CURVE, {"start": {"b": 0.1}, "sigma": [1, 1, 0, 1, 1, 1]}, "must be positive; 1 is not, in row 2", 2),

@@ -237,13 +237,14 @@ def _checked_texts(body: dict[str, Any]) -> dict[str, str | None]:
     from raphson.model.bias.reduction import BIAS
     from raphson.newton.methods import METHODS
 
-    known = {"method": METHODS, "information_kind": INFORMATION, "cov_kind": COVARIANCES, "bias": BIAS}
+    known = {"information_kind": INFORMATION, "cov_kind": COVARIANCES, "bias": BIAS}
     for name in TEXTS:
         value = body[name]
         _expect(isinstance(value, str) or (name in MAY_LACK and value is None), f"{name}: expected text")
         if name == "cov_kind":
             COVARIANCES.saved(value)
         _expect(name not in known or value in known[name], f"{name}: {value!r} is not known")
+    METHODS.saved(body["method"])
     return {name: body[name] for name in TEXTS}
 
 

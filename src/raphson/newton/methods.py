@@ -6,7 +6,6 @@ A new method is a new line in the table, or a call of :func:`register` from anyw
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +14,14 @@ from raphson.model.objective import Evaluation, Need
 from raphson.newton.curvature import EXPECTED, IDENTITY, OBSERVED, OUTER_PRODUCT, Curvature
 from raphson.newton.search import Accepted, Search, backtracking, full_step, wolfe
 from raphson.newton.training.steps import ADAPTIVE, RATES
+from raphson.registry import Registry
 
 __all__ = [
+    "EXPECTED",
+    "IDENTITY",
     "METHODS",
+    "OBSERVED",
+    "OUTER_PRODUCT",
     "Accepted",
     "Curvature",
     "Evaluation",
@@ -49,8 +53,8 @@ class Method:
 
     name: str
     curvature: Curvature[Any]
-    solver: Solver
-    search: Search | None
+    solver: Solver = "none"
+    search: Search | None = backtracking
     max_iter: int = 100
 
     @property
@@ -79,72 +83,66 @@ class Method:
         return Need(kinds=tuple(dict.fromkeys(kinds)), root=root)
 
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("newton", OBSERVED, "cholesky", backtracking),
-        Method("fisher-scoring", EXPECTED, "cholesky", backtracking),
-        Method("irls", EXPECTED, "qr", backtracking),
-        Method("gauss-newton", EXPECTED, "qr", full_step),
-        Method("modified-gauss-newton", EXPECTED, "qr", backtracking),
-        Method("levenberg-marquardt", EXPECTED, "qr", None, max_iter=500),
-        Method("bhhh", OUTER_PRODUCT, "cholesky", wolfe, max_iter=500),
-        Method("newton-cg", OBSERVED, "cg", backtracking),
-        Method("gradient-descent", IDENTITY, "none", backtracking, max_iter=10_000),
-        *(Method(name, IDENTITY, "batch", None) for name in RATES),
-    )
-}
+def _check(method: Method) -> None:
+    """Refuse a method whose parts do not go together."""
+    how, own = "methods.register", method.curvature
+    if not isinstance(own, Curvature):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"{how}: expected an object of a subclass of rp.methods.Curvature; got {one_line(own)}")
+    if method.solver not in (("none",) if own.kind is None else ("none", "cholesky", "qr", "cg")):
+        raise ModelError(
+            f"{how}: expected the solver 'none' with a curvature that solves by itself, and 'cholesky', 'qr' or 'cg' "
+            f"with one of the informations; got {method.solver!r}"
+        )
+    if method.search is None and method.solver != "qr":
+        raise ModelError(f"{how}: search: a trust region, search=None, takes solver='qr'; got {method.solver!r}")
 
 
-BUILT_IN = frozenset(METHODS)
+METHODS = Registry[Method]("method", "method", "methods", "methods.register", _check)
+"""The methods by name."""
+
+for _method in (
+    Method("newton", OBSERVED, "cholesky", backtracking),
+    Method("fisher-scoring", EXPECTED, "cholesky", backtracking),
+    Method("irls", EXPECTED, "qr", backtracking),
+    Method("gauss-newton", EXPECTED, "qr", full_step),
+    Method("modified-gauss-newton", EXPECTED, "qr", backtracking),
+    Method("levenberg-marquardt", EXPECTED, "qr", None, max_iter=500),
+    Method("bhhh", OUTER_PRODUCT, "cholesky", wolfe, max_iter=500),
+    Method("newton-cg", OBSERVED, "cg", backtracking),
+    Method("gradient-descent", IDENTITY, "none", backtracking, max_iter=10_000),
+    *(Method(name, IDENTITY, "batch", None) for name in RATES),
+):
+    METHODS.own(_method.name, _method)
 
 
-def register(
-    name: str,
-    curvature: Curvature[Any],
-    *,
-    search: Search = backtracking,
-    max_iter: int = 1000,
-) -> Method:
+def register(method: Method) -> Method:
     """Add a method of one's own: every door takes its name from here on.
 
     Parameters
     ----------
-    name : as users will type it, in lower case. That of an earlier one of one's own is replaced.
-    curvature : what M is, and how it solves.
-    search : how α is found along a direction: :func:`backtracking`, :func:`wolfe`, :func:`full_step`, or a function
-        like them.
-    max_iter : steps allowed unless the user says otherwise.
+    method : its name, what M is, and how α is found: by :func:`backtracking`, :func:`wolfe`, :func:`full_step`, or a
+        function like them. One of the same name that was registered before goes.
 
     Raises
     ------
     ModelError
-        If the name is that of a method of the package, or not in lower case, or `curvature` is none.
+        If it is no method, its name is that of one that comes with Raphson, or its parts do not go together.
 
     Examples
     --------
-    >>> class Fixed(Curvature[None]):
-    ...     matrix = "a tenth of the identity"
-    ...     def init(self, here): return None
-    ...     def update(self, learned, before, after): return None
-    ...     def solve(self, learned, here, free): return 10 * here.score
-    >>> register("fixed", Fixed()).matrix
-    'a tenth of the identity'
-    >>> del METHODS["fixed"]
+    Newton's method with a line search, of parts that are there:
+
+    >>> import raphson as rp
+    >>> searched = rp.methods.Method("newton_searched", OBSERVED, "cholesky", wolfe)
+    >>> rp.methods.register(searched).matrix
+    'observed'
+    >>> births = rp.datasets.load("births")
+    >>> rp.glm("low ~ smoke", births, family="binomial", method="newton-searched").method
+    'newton_searched'
     """
-    if not isinstance(name, str) or name != _key(name) or not name or name in BUILT_IN:  # pyright: ignore[reportUnnecessaryIsInstance]
-        taken = "is a method of the package" if name in BUILT_IN else "is none"
-        raise ModelError(f"name: expected a new name in lower case, with hyphens; {name!r} {taken}")
-    if not isinstance(curvature, Curvature):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ModelError(
-            f"curvature: expected an object of a subclass of rp.methods.Curvature; got {one_line(curvature)}"
-        )
-    METHODS[name] = Method(name, curvature, "none", search, max_iter)
-    return METHODS[name]
-
-
-def _key(name: Any) -> str:
-    return str(name).lower().replace("_", "-")
+    if not isinstance(method, Method):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"methods.register: expected an rp.methods.Method; got {one_line(method)}")
+    return METHODS.register(method.name, method)
 
 
 def resolve_method(name: str) -> Method:
@@ -160,9 +158,4 @@ def resolve_method(name: str) -> Method:
     >>> resolve_method("irls").solver
     'qr'
     """
-    key = _key(name)
-    if key in METHODS:
-        return METHODS[key]
-    near = difflib.get_close_matches(key, METHODS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ModelError(f"method: expected one of {', '.join(METHODS)}; got {name!r}{hint}")
+    return METHODS.find(str(name))
