@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from raphson.api.network import network
     from raphson.api.nls import nls
     from raphson.api.simulate import simulate_coverage
-    from raphson.data.parquet import stream
+    from raphson.data.sources import stream
     from raphson.fit.anova import anova
     from raphson.fit.fit import Fit
     from raphson.model import families
@@ -52,7 +52,7 @@ _WHERE = {
     "anova": ("raphson.fit.anova", "anova"),
     "sklearn": ("raphson.sklearn", None),
     "Status": ("raphson.status", "Status"),
-    "stream": ("raphson.data.parquet", "stream"),
+    "stream": ("raphson.data.sources", "stream"),
     "simulate_coverage": ("raphson.api.simulate", "simulate_coverage"),
     "families": ("raphson.model.families", None),
     "methods": ("raphson.newton.methods", None),

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import raphson as rp
-from raphson.data import parquet, read_table
-from raphson.data.parquet import Stream, stream, streamed
+from raphson.data import parquet, read_table, sources
+from raphson.data.parquet import Stream
+from raphson.data.sources import stream, streamed
 from raphson.errors import DataError, MissingDataWarning
 
 
@@ -66,7 +67,7 @@ def test_small_data_are_read_whole_and_large_ones_streamed(files, monkeypatch):
     assert streamed("rows.csv") is None and streamed(pd.DataFrame({"x": [1.0]})) is None
     own = stream(files)
     assert streamed(own) is own
-    monkeypatch.setattr(parquet, "STREAM_BYTES", 100)
+    monkeypatch.setattr(sources, "STREAM_BYTES", 100)
     assert streamed(files).n_rows == 1000
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from raphson.data import from_formula, from_stream
-from raphson.data.parquet import stream
 from raphson.data.products import dense
+from raphson.data.sources import stream
 from raphson.data.streams import NotInMemory
 from raphson.errors import DataError, FormulaError, MissingDataWarning
 

@@ -10,9 +10,10 @@ from raphson.data.arrays import from_arrays
 from raphson.data.delimited import TextFormat
 from raphson.data.frames import from_formula
 from raphson.data.model_data import ModelData, NewData, Response
-from raphson.data.parquet import Stream, stream, streamed
+from raphson.data.parquet import Stream
 from raphson.data.readers import read_table
 from raphson.data.schema import Schema
+from raphson.data.sources import stream, streamed
 from raphson.data.streams import StreamedData, from_stream
 
 __all__ = [

@@ -13,13 +13,11 @@ import numpy as np
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import check_unique, listing, one_line
 from raphson.data.paths import check_path, is_folder, unreadable
+from raphson.data.sources import SOURCES, Source
 from raphson.errors import DataError, MissingDataWarning, Needs, warn_user
 
 if TYPE_CHECKING:
     import pandas
-
-STREAM_BYTES = 2**28
-"""Parquet data that would take more than so many bytes in memory are streamed (256 MB)."""
 
 PART_ROWS = 2**17
 """Neighbouring row groups are taken together until they have so many rows."""
@@ -27,11 +25,8 @@ PART_ROWS = 2**17
 PARQUET_ENDINGS = (".parquet", ".pq")
 """File name endings of Parquet."""
 
-READERS = 4
-"""Places of the data that shuffled pieces are read from at a time."""
 
-
-class Stream:
+class Stream(Source):
     """A Parquet data set as a sequence of *parts*, each read in pieces of at most `piece_rows` rows.
 
     Parameters
@@ -54,13 +49,16 @@ class Stream:
         Columns that are not in every file, each with the first file that lacks it.
     """
 
+    name = "parquet"
+    whole_if_small = True
+
     def __init__(self, dataset: Any, piece_rows: int = BLOCK_ROWS[-1]) -> None:
         self._dataset = dataset
         self.piece_rows = piece_rows
         self.names = tuple(dataset.schema.names)
         check_unique(self.names, "data")
         self._parts: list[list[Any]] = []
-        self.n_rows = self.nbytes = 0
+        self.n_rows = self._nbytes = 0
         room = 0
         self.lacking: dict[str, str] = {}
         for fragment in dataset.get_fragments():
@@ -74,7 +72,7 @@ class Stream:
                 self._parts[-1].append(group)
                 room -= info.num_rows
                 self.n_rows += info.num_rows
-                self.nbytes += max(info.total_byte_size, 8 * info.num_rows * (len(self.names) + 1))
+                self._nbytes += max(info.total_byte_size, 8 * info.num_rows * (len(self.names) + 1))
         if not self.n_rows:
             raise DataError("data: the Parquet files have no rows")
 
@@ -108,9 +106,19 @@ class Stream:
     def parts(self) -> int:
         return len(self._parts)
 
-    def kind(self, name: str) -> Any:
-        """Arrow type of a column."""
-        return self._dataset.schema.field(name).type
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    @classmethod
+    def of(cls, given: Any) -> Stream | None:
+        found = _dataset(given)
+        return None if found is None else cls(found)
+
+    def declared(self, column: str) -> bool:
+        import pyarrow as pa
+
+        return pa.types.is_dictionary(self._dataset.schema.field(column).type)
 
     def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
         """Read one part, in pieces of `piece_rows` rows, the last of those that are left.
@@ -159,65 +167,6 @@ class Stream:
 def _frame(table: Any) -> pandas.DataFrame:
     # Column by column: of numbers without gaps, none is copied. A pool of threads costs more than so few rows do.
     return table.to_pandas(split_blocks=True, use_threads=False)
-
-
-def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Stream:
-    """Read Parquet data piece by piece, however small they are; larger ones than 256 MB are so without being asked.
-
-    What is streamed is never held: an iteration reads it anew for each pass. So a fit of it has no quantities by row
-    (residuals, leverage, ...), and everything else.
-
-    Parameters
-    ----------
-    source : path, list of paths, folder, or pyarrow.dataset.Dataset
-        Of Parquet files.
-    piece_rows : int
-        Rows that are read at a time: 256, 1024, 4096 or 16384.
-
-    Returns
-    -------
-    Stream
-        To be passed to :func:`raphson.glm` in place of a data frame.
-
-    Raises
-    ------
-    DataError
-        If it is not Parquet, or has no rows.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd
-    >>> import raphson as rp
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     rp.datasets.load("births").to_parquet(f"{folder}/births.parquet")
-    ...     fit = rp.glm("low ~ lwt + smoke", rp.stream(f"{folder}/births.parquet"), family="binomial")
-    ...     fit.params.round(3).to_dict()
-    {'Intercept': 0.622, 'lwt': -0.013, 'smoke': 0.677}
-    """
-    if piece_rows not in BLOCK_ROWS:
-        raise DataError(f"piece_rows: expected one of {', '.join(map(str, BLOCK_ROWS))}; got {piece_rows!r}")
-    found = _dataset(source)
-    if found is None:
-        if isinstance(source, (str, os.PathLike)) and not Path(source).exists():
-            raise DataError(f"{source}: there is no such file or folder")
-        got = f"{os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else type(source).__name__
-        raise DataError(
-            "source: expected the path of a Parquet file or of a folder of them, a list of paths, or a pyarrow "
-            f"dataset; got {got}"
-        )
-    return Stream(found, piece_rows)
-
-
-def streamed(source: Any) -> Stream | None:
-    """Give the stream that data are to be read by; None if they are to be read whole."""
-    if isinstance(source, Stream):
-        return source
-    found = _dataset(source)
-    if found is None:
-        return None
-    whole = Stream(found)
-    return whole if whole.nbytes > STREAM_BYTES else None
 
 
 def read_whole(source: Any) -> Any:
@@ -325,3 +274,6 @@ def _is_parquet(path: Any) -> bool:
     return ending in PARQUET_ENDINGS or (
         ending not in (".csv", ".tsv", ".arrow", ".feather", ".ipc") and is_folder(path)
     )
+
+
+SOURCES.own(Stream.name, Stream)

@@ -12,6 +12,7 @@ from raphson.data.delimited import TextFormat, read_delimited
 from raphson.data.messages import check_unicode, check_unique, listing, one_line
 from raphson.data.parquet import PARQUET_ENDINGS, read_whole
 from raphson.data.paths import check_path, short_path, unreadable
+from raphson.data.sources import opened
 from raphson.errors import DataError, Needs
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
     (2, 2)
     """
     table = read_whole(source) if text is None else None
+    theirs = opened(source, whole_if_small=False) if text is None and table is None else None
     if table is not None:
         frame = table.to_pandas()
+    elif theirs is not None:
+        frame = theirs.whole()
     elif isinstance(source, (str, os.PathLike)):
         check_path(source)
         frame = _read_path(Path(source), text)

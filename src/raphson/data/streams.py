@@ -17,8 +17,8 @@ from raphson.data.extras import check_nonnegative, take
 from raphson.data.frames import MOST_LEVELS, Asked, Reading, describe, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
-from raphson.data.parquet import READERS, Stream
 from raphson.data.rows import MissingRows, refuse_or_warn
+from raphson.data.sources import Source
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, recode
 from raphson.errors import DataError, FormulaError
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pandas
 
     from raphson.data.design import DesignPlan
+
+READERS = 4
+"""Places of the data that shuffled pieces are read from at a time."""
 
 SAMPLE_ROWS = 50_000
 """About how many rows the sample has, spread evenly over the data."""
@@ -85,7 +88,7 @@ class StreamedData:
     sample : about SAMPLE_ROWS of the rows, as data in memory.
     """
 
-    source: Stream
+    source: Source
     asked: Asked
     plan: DesignPlan
     levels: tuple[str, ...] | None
@@ -167,13 +170,13 @@ class StreamedData:
         return Response(name, variable.values if kept is None else variable.values[kept])
 
 
-def from_stream(formula: str, source: Stream, arguments: dict[str, Any], missing: str = "drop") -> StreamedData:
+def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing: str = "drop") -> StreamedData:
     """Read a formula over a stream.
 
     Parameters
     ----------
     formula : str
-    source : Stream
+    source : Source
     arguments : dict
         ``weights``, ``offset``, ``trials`` and ``groups``: names of columns, expressions, or None.
     missing : {"drop", "raise"}
@@ -204,7 +207,7 @@ def from_stream(formula: str, source: Stream, arguments: dict[str, Any], missing
 class _Survey:
     """The first pass: what is noted of each piece, and what follows when all have been seen."""
 
-    def __init__(self, asked: Asked, source: Stream) -> None:
+    def __init__(self, asked: Asked, source: Source) -> None:
         self.asked, self.source = asked, source
         self.every = max(1, source.n_rows // SAMPLE_ROWS)
         self.read = self.dropped = 0
@@ -248,9 +251,7 @@ class _Survey:
 
     def _kind(self, columns: Sequence[str]) -> str:
         """Whether a single column is one with declared categories."""
-        import pyarrow as pa
-
-        declared = len(columns) == 1 and pa.types.is_dictionary(self.source.kind(columns[0]))
+        declared = len(columns) == 1 and self.source.declared(columns[0])
         return "declared" if declared else ""
 
     def settle(self, missing: str) -> StreamedData:

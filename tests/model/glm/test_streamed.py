@@ -152,7 +152,7 @@ def test_methods_race_over_a_stream(fit):
 
 
 def test_large_parquet_streams_without_being_asked(path, monkeypatch):
-    monkeypatch.setattr("raphson.data.parquet.STREAM_BYTES", 1000)
+    monkeypatch.setattr("raphson.data.sources.STREAM_BYTES", 1000)
     fit = rp.glm("z ~ x", str(path))
     assert isinstance(fit._model.blocks, StreamedBlocks) and fit.nobs == 2940
 

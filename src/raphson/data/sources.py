@@ -1,0 +1,226 @@
+"""Data that are read a piece at a time and never held: what a source of them is, and which kinds there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from raphson.data.blocks import BLOCK_ROWS
+from raphson.data.messages import check_unique
+from raphson.errors import DataError, ModelError
+from raphson.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas
+
+STREAM_BYTES = 2**28
+"""Data that may be read whole, but would take more than so many bytes in memory, are streamed (256 MB)."""
+
+
+class Source:
+    """A table that is read piece by piece, anew for each pass over it; subclasses say how.
+
+    An object of a subclass has to pickle where it is to go to other processes.
+
+    Attributes
+    ----------
+    name : what the kind of source is called.
+    names : of the columns.
+    n_rows : rows in all.
+    piece_rows : rows that are taken together.
+    """
+
+    name: ClassVar[str]
+    whole_if_small: ClassVar[bool] = False
+    """Whether :func:`raphson.data.read_table` is to read it, where it is small."""
+    names: tuple[str, ...]
+    n_rows: int
+    piece_rows: int = BLOCK_ROWS[-1]
+
+    @classmethod
+    def of(cls, given: Any) -> Self | None:
+        """The source that is meant by what stands for data; None if that is none of this kind."""
+        raise NotImplementedError
+
+    def rows(self, part: int, columns: Sequence[str]) -> Iterator[Any]:
+        """The rows of a part, in order, as data frames or dicts of columns, however many rows each has."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> int:
+        """In how many parts the rows lie, each of which can be read by itself."""
+        return 1
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory, as numbers of eight bytes with a column of ones beside them."""
+        return 8 * self.n_rows * (len(self.names) + 1)
+
+    def declared(self, column: str) -> bool:
+        """Whether a column has declared categories, whose order counts."""
+        return False
+
+    def warn_of_lacking(self, columns: Sequence[str]) -> None:
+        """Warn where some of the data have not these columns."""
+
+    def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
+        """One part in pieces of `piece_rows` rows, the last of those that are left."""
+        import pandas as pd
+
+        waiting: list[pandas.DataFrame] = []
+        count = 0
+        for table in self.rows(part, columns):
+            waiting.append(_frame(table))
+            count += len(waiting[-1])
+            if count >= self.piece_rows:
+                held = pd.concat(waiting, ignore_index=True)
+                while count >= self.piece_rows:
+                    yield held.iloc[: self.piece_rows]
+                    held = held.iloc[self.piece_rows :].reset_index(drop=True)
+                    count -= self.piece_rows
+                waiting = [held]
+        if count:
+            yield pd.concat(waiting, ignore_index=True)
+
+    def whole(self) -> pandas.DataFrame:
+        """All of it."""
+        import pandas as pd
+
+        pieces = [piece for part in range(self.parts) for piece in self.read(part, self.names)]
+        return pd.concat(pieces, ignore_index=True)
+
+
+def _frame(table: Any) -> pandas.DataFrame:
+    import pandas as pd
+
+    if isinstance(table, (pd.DataFrame, dict)):
+        return pd.DataFrame(table)
+    import narwhals as nw
+
+    return nw.from_native(table, eager_only=True).to_pandas()
+
+
+def check_source(kind: Any) -> None:
+    """Say what a class lacks of a source.
+
+    Raises
+    ------
+    ModelError
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Source)):
+        raise ModelError(f"sources.register: expected a subclass of raphson.data.sources.Source; got {kind!r}")
+    lacking = [what for what in ("of", "rows") if getattr(kind, what).__qualname__ == f"Source.{what}"]
+    if lacking:
+        raise ModelError(f"sources.register: {kind.__name__} lacks {' and '.join(lacking)}; see docs/add-your-own.md")
+
+
+SOURCES: Registry[type[Source]] = Registry("source", "source", "sources", "raphson.data.sources.register", check_source)
+"""Kinds of sources by name."""
+
+
+def register(kind: type[Source]) -> type[Source]:
+    """Let what a class recognises stand for data, as paths of Parquet do; a class decorator.
+
+    Parameters
+    ----------
+    kind : subclass of Source
+        With a ``name``. It is asked before those that were registered earlier.
+
+    Returns
+    -------
+    type
+        The class.
+
+    Raises
+    ------
+    ModelError
+        If it does not say what it recognises or how rows are read, or its name is taken.
+
+    Examples
+    --------
+    >>> from raphson.data import sources
+    >>> sources.register(sources.Source)
+    Traceback (most recent call last):
+    raphson.errors.ModelError: sources.register: Source lacks of and rows; see docs/add-your-own.md
+    """
+    check_source(kind)
+    return SOURCES.register(getattr(kind, "name", None), kind)
+
+
+def opened(given: Any, whole_if_small: bool = True) -> Source | None:
+    """The source that stands for data; None if there is none, or only one that is read whole where that is not meant.
+
+    Raises
+    ------
+    DataError
+        If it has no columns or rows.
+    """
+    if isinstance(given, Source):
+        return given
+    for kind in reversed(list(SOURCES.values())):
+        found = kind.of(given) if whole_if_small or not kind.whole_if_small else None
+        if found is not None:
+            check_unique(found.names, "data")
+            if not found.names or not found.n_rows > 0:
+                raise DataError(f"data: the {kind.name} source has {found.n_rows} rows, columns {list(found.names)}")
+            return found
+    return None
+
+
+def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
+    """Read data piece by piece, however small they are; Parquet larger than 256 MB is so without being asked.
+
+    What is streamed is never held: an iteration reads it anew for each pass. So a fit of it has no quantities by row
+    (residuals, leverage, ...), and everything else.
+
+    Parameters
+    ----------
+    source : path, list of paths, folder, or pyarrow.dataset.Dataset
+        Of Parquet files; or what a source recognises that was registered by ``raphson.data.sources.register``.
+    piece_rows : int
+        Rows that are read at a time: 256, 1024, 4096 or 16384.
+
+    Returns
+    -------
+    Source
+        To be passed to :func:`raphson.glm` in place of a data frame.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, or has no rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> import raphson as rp
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rp.datasets.load("births").to_parquet(f"{folder}/births.parquet")
+    ...     fit = rp.glm("low ~ lwt + smoke", rp.stream(f"{folder}/births.parquet"), family="binomial")
+    ...     fit.params.round(3).to_dict()
+    {'Intercept': 0.622, 'lwt': -0.013, 'smoke': 0.677}
+    """
+    if piece_rows not in BLOCK_ROWS:
+        raise DataError(f"piece_rows: expected one of {', '.join(map(str, BLOCK_ROWS))}; got {piece_rows!r}")
+    found = opened(source)
+    if found is None:
+        if isinstance(source, (str, os.PathLike)) and not Path(source).exists():
+            raise DataError(f"{source}: there is no such file or folder")
+        got = f"{os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else type(source).__name__
+        theirs = "".join(f", or a source of the kind {name}" for name in SOURCES if not SOURCES.is_own(name))
+        raise DataError(
+            "source: expected the path of a Parquet file or of a folder of them, a list of paths, or a pyarrow "
+            f"dataset{theirs}; got {got}"
+        )
+    found.piece_rows = piece_rows
+    return found
+
+
+def streamed(given: Any) -> Source | None:
+    """The source that data are to be read by; None if they are to be read whole."""
+    found = opened(given)
+    small = found is not None and found is not given and found.whole_if_small and found.nbytes <= STREAM_BYTES
+    return None if small else found

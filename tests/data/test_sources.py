@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.data import read_table, sources
+from raphson.errors import DataError, ModelError
+
+
+class Memory(sources.Source):
+    """Rows of a frame, handed out by sevens, in two parts."""
+
+    name = "memory"
+    parts = 2
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame, self.names, self.n_rows = frame, tuple(frame.columns), len(frame)
+
+    @classmethod
+    def of(cls, given: Any) -> Memory | None:
+        return cls(given[1]) if isinstance(given, tuple) and given[:1] == ("memory",) else None
+
+    def rows(self, part: int, columns: Sequence[str]) -> Iterator[Any]:
+        half = self.frame[list(columns)].iloc[part * 300 : None if part else 300]
+        for number, start in enumerate(range(0, len(half), 7)):
+            some = half.iloc[start : start + 7]
+            yield some if number % 2 else {name: some[name].to_numpy() for name in columns}
+
+
+@pytest.fixture
+def registered() -> Iterator[Any]:
+    before = dict(sources.SOURCES._parts)
+    yield sources.register
+    sources.SOURCES._parts = before
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    x, g = rng.normal(size=700), rng.choice(["b", "a", "c"], 700)
+    return pd.DataFrame({"y": rng.poisson(np.exp(0.3 * x + (g == "a"))), "x": x, "g": g})
+
+
+def test_a_source_is_streamed_as_the_frame_is_fitted(registered: Any, frame: pd.DataFrame) -> None:
+    registered(Memory)
+    expected = rp.glm("y ~ x + g", frame, family="poisson")
+    found = rp.glm("y ~ x + g", ("memory", frame), family="poisson")
+    assert found.params.index.equals(expected.params.index)
+    np.testing.assert_allclose(found.params, expected.params, rtol=1e-8)
+    np.testing.assert_allclose(found.llf, expected.llf, rtol=1e-10)
+    with pytest.raises(DataError, match="streamed"):
+        found.leverage  # noqa: B018
+
+
+def test_pieces_have_the_length_that_is_asked_for(registered: Any, frame: pd.DataFrame) -> None:
+    registered(Memory)
+    found = rp.stream(("memory", frame), piece_rows=256)
+    pieces = [piece for part in range(found.parts) for piece in found.read(part, ["x", "g"])]
+    assert [len(piece) for piece in pieces] == [256, 44, 256, 144]
+    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), frame[["x", "g"]], check_dtype=False)
+    pd.testing.assert_frame_equal(read_table(("memory", frame)), frame, check_dtype=False)
+    pd.testing.assert_frame_equal(read_table(found), frame, check_dtype=False)
+
+
+def test_what_is_no_source_is_refused(registered: Any, frame: pd.DataFrame) -> None:
+    with pytest.raises(ModelError, match=r"expected a subclass of raphson.data.sources.Source; got 3"):
+        registered(3)
+    with pytest.raises(ModelError, match="Half lacks rows"):
+        registered(type("Half", (sources.Source,), {"name": "half", "of": Memory.of}))
+    with pytest.raises(ModelError, match="'parquet' is a source that comes with Raphson"):
+        registered(type("Mine", (Memory,), {"name": "parquet"}))
+    registered(Memory)
+    with pytest.raises(DataError, match=r"the memory source has 0 rows, columns \['y', 'x', 'g'\]"):
+        rp.glm("y ~ x", ("memory", frame[:0]))
+    with pytest.raises(DataError, match="or a source of the kind memory; got int"):
+        rp.stream(3)
