@@ -29,7 +29,11 @@ print(fit.summary(), fit.llf - probit.llf, fit.nobs, fit.cov_params().shape, pow
 if fit.status is not rp.Status.CONVERGED and not fit.status.converged:
     print(fit.status.upper(), fit.status.advice)
 
-# Intervals, residuals, resampling
+# Predictions: a series, or a table where more is asked for
+assert_type(fit.predict(births), pd.Series)
+assert_type(fit.predict(births, se=True), pd.DataFrame)
+assert_type(fit.predict(births, interval="confidence", level=0.9, kind="link"), pd.DataFrame)
+assert_type(fit.predict(births, True), pd.DataFrame)
 assert_type(fit.conf_int(kind="profile"), pd.DataFrame)
 assert_type(fit.residuals(kind="pearson"), pd.Series)
 robust = fit.robust("cluster", groups="race", small_sample="clusters")
@@ -63,6 +67,7 @@ assert isinstance(counted, rp.Fit) and isinstance(ready, rp.Fit)
 
 # Networks, and races between methods
 net = rp.network("low ~ age + lwt", births, hidden=(4,), family="binomial", activation="tanh", epochs=2, seed=1)
+assert_type(net.predict(births), pd.Series)
 print(net.history, traced.digits)
 methods: list[MethodName] = ["newton", "fisher-scoring"]
 race = rp.compare(fit, methods=methods)

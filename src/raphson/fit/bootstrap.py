@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from raphson.choices import BootstrapKind
+from raphson.choices import BootstrapInterval, BootstrapKind
 from raphson.errors import ConvergenceWarning, ModelError, RaphsonError, check_choice, warn_user
 from raphson.execute import Executor
 from raphson.fit.uncertainty import Uncertainty
@@ -157,7 +157,7 @@ class Bootstrap:
             V = np.atleast_2d(np.cov(self._values, rowvar=False))
         return pd.DataFrame(V, index=self.params.index, columns=self.params.index)
 
-    def conf_int(self, level: float = 0.95, kind: str = "bca") -> pd.DataFrame:
+    def conf_int(self, level: float = 0.95, kind: BootstrapInterval = "bca") -> pd.DataFrame:
         """Confidence intervals, columns ``lower`` and ``upper``.
 
         Parameters

@@ -6,11 +6,20 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from raphson.choices import Covariance, Information, SmallSample
+from raphson.choices import (
+    BootstrapKind,
+    Covariance,
+    Information,
+    Interval,
+    IntervalKind,
+    MissingInNew,
+    Scale,
+    SmallSample,
+)
 from raphson.data.extras import label_array, label_codes, renumber
 from raphson.data.formula import updated
 from raphson.errors import DataError, ModelError, check_choice, visible
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from raphson.fit.bootstrap import Bootstrap
+    from raphson.report.summary import Summary
 
 
 OF_THE_ROWS = ("_rows", "_designs", "_hat", "null_deviance", "has_intercept")
@@ -272,7 +282,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         """Two-sided p-values of the hypothesis that a coefficient is 0."""
         return self._series(intervals.p_values(self.tvalues.to_numpy(), self._reference_df))
 
-    def conf_int(self, level: float = 0.95, kind: str = "wald") -> pd.DataFrame:
+    def conf_int(self, level: float = 0.95, kind: IntervalKind = "wald") -> pd.DataFrame:
         """Confidence intervals, columns ``lower`` and ``upper``.
 
         Parameters
@@ -400,15 +410,63 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     def _certifying(self) -> np.ndarray:
         return self._finite(self._at_maximum(lambda: self._uncertainty.model_based("expected", self.dispersion)))
 
+    # To a type checker a series, or a table where an error or an interval is asked for.
+    @overload
+    def predict(
+        self,
+        new: Any = None,
+        se: Literal[False] = False,
+        interval: None = None,
+        level: float = 0.95,
+        kind: Scale = "response",
+        offset: Any = None,
+        missing: MissingInNew = "nan",
+    ) -> pd.Series: ...
+    @overload
+    def predict(
+        self,
+        new: Any,
+        se: Literal[True],
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: Scale = "response",
+        offset: Any = None,
+        missing: MissingInNew = "nan",
+    ) -> pd.DataFrame: ...
+    @overload
+    def predict(
+        self,
+        new: Any = None,
+        *,
+        se: Literal[True],
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: Scale = "response",
+        offset: Any = None,
+        missing: MissingInNew = "nan",
+    ) -> pd.DataFrame: ...
+    @overload
     def predict(
         self,
         new: Any = None,
         se: bool = False,
-        interval: str | None = None,
+        *,
+        interval: Interval,
         level: float = 0.95,
-        kind: str = "response",
+        kind: Scale = "response",
         offset: Any = None,
-        missing: str = "nan",
+        missing: MissingInNew = "nan",
+    ) -> pd.DataFrame: ...
+
+    def predict(
+        self,
+        new: Any = None,
+        se: bool = False,
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: Scale = "response",
+        offset: Any = None,
+        missing: MissingInNew = "nan",
     ) -> pd.Series | pd.DataFrame:
         """Predict for new data, or for the data of the fit.
 
@@ -458,7 +516,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         self,
         n: int = 1000,
         seed: int | None = None,
-        kind: str = "nonparametric",
+        kind: BootstrapKind = "nonparametric",
         simulate: Callable[..., np.ndarray] | None = None,
         groups: Any = None,
     ) -> Bootstrap:
@@ -554,7 +612,7 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
     # -- tables ------------------------------------------------------------------------------------------------
 
-    def summary(self, level: float = 0.95) -> Any:
+    def summary(self, level: float = 0.95) -> Summary:
         """The fit on one page: prints as text, shows as HTML in a notebook."""
         from raphson.report.summary import summary
 
