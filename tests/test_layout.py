@@ -5,7 +5,61 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import raphson
+
 HERE = Path(__file__).parent
+SOURCE = Path(raphson.__file__).parent
+
+ELSEWHERE = {
+    "tests/cli/test_process.py": ["__main__"],  # it is a process
+    "tests/test_options.py": ["choices"],  # the words of options
+    # All families are walked over alike, and all ready densities.
+    "tests/model/families/test_rows.py": [
+        f"model/families/{name}"
+        for name in ("base", "binomial", "exponential", "multinomial", "negative_binomial", "robust", "tweedie")
+    ],
+    "tests/model/likelihood/densities/test_densities.py": [
+        f"model/likelihood/densities/{name}" for name in ("continuous", "counts", "ordered", "ready", "survival")
+    ],
+    # What a kind of model is made of is tested as its door puts it together.
+    "tests/api/test_mle.py": [
+        "fit/likelihood",
+        *(f"model/likelihood/{name}" for name in ("build", "family", "finite", "general", "model", "signature")),
+    ],
+    "tests/whole/test_mle_messages.py": ["model/likelihood/review"],
+    "tests/model/likelihood/test_expected.py": [
+        f"model/likelihood/{name}" for name in ("distribution", "modes", "quadrature", "row_densities")
+    ],
+    "tests/api/test_network.py": ["fit/network", "fit/network_saving", "model/network/model", "newton/stochastic"],
+    "tests/api/test_nls.py": ["model/curve/least_squares", "model/curve/read", "model/curve/structure"],
+    "tests/whole/test_nls_messages.py": ["model/curve/remarks"],
+    "tests/fit/test_bootstrap.py": ["model/curve/replicates"],
+    "tests/fit/test_many.py": ["api/by_group"],
+    "tests/fit/test_fit.py": ["fit/state", "fit/uncertainty", "model/base", "model/problem"],
+    "tests/model/glm/test_separation.py": ["model/glm/recession"],
+    "tests/whole/test_edges.py": ["model/glm/edge_remarks", "model/walls", "newton/confined"],
+    "tests/model/glm/test_streamed.py": ["newton/training/streaming"],
+    "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
+    "tests/newton/test_methods.py": ["newton/curvature", "newton/directions", "newton/state"],
+    "tests/data/test_arrays.py": ["data/matrices"],
+}
+"""Where modules are tested that have no file of their own in the mirror."""
+
+
+def mirrored(module: str) -> Path:
+    room, _, name = module.rpartition("/")
+    return HERE / room / f"test_{name}.py"
+
+
+def test_every_module_has_its_tests():
+    modules = {
+        str(file.relative_to(SOURCE).with_suffix("")) for file in SOURCE.rglob("*.py") if file.stem != "__init__"
+    }
+    listed = [module for several in ELSEWHERE.values() for module in several]
+    alone = {module for module in modules if not mirrored(module).exists()}
+    assert alone - set(listed) == set(), "write tests/ROOM/test_MODULE.py"
+    assert set(listed) - alone == set(), "these have a file of their own, or are gone: take them off the list"
+    assert [place for place in ELSEWHERE if not (HERE.parent / place).exists()] == []
 
 
 def test_slow_tests_are_there():
