@@ -71,16 +71,16 @@ class Status(StrEnum):
 _ADVICE = {
     Status.CONVERGED: "the estimate is at a maximum, within the tolerance",
     Status.ROUNDING_FLOOR: (
-        "the estimate is as near a maximum as the rounding of the score lets one see; "
-        "`digits` says how many digits of each estimate are safe"
+        "the estimate is as near a maximum as the rounding of the score allows; `digits` says how many digits of each "
+        "estimate are reliable"
     ),
     Status.STEP_LIMIT: "the iteration ran out of steps; raise max_iter, try another method, or start= nearer",
     Status.SEARCH_FAILED: (
         "no step along the last direction raised the log-likelihood; try method='newton', damping=, or another start="
     ),
     Status.SINGULAR: (
-        "the information is singular where the iteration stands: begin nearer the maximum with start=, rescale extreme "
-        "values, or simplify the model"
+        "the information is singular at the last step; begin nearer the maximum with start=, rescale extreme values, "
+        "or simplify the model"
     ),
     Status.NOT_FINITE: "the log-likelihood stopped being finite; try another start= or check the data for extremes",
     Status.SEPARATED: (
@@ -88,11 +88,11 @@ _ADVICE = {
         "merge levels, or pass bias='firth' or penalty="
     ),
     Status.BOUNDARY: (
-        "the estimate is a maximum at the edge of what is possible: the log-likelihood falls along the edge and away "
-        "from it"
+        "the estimate is a maximum at the boundary of the parameter space: the log-likelihood falls along the "
+        "boundary and away from it"
     ),
     Status.STOPPED_EARLY: (
-        "the loss of the rows held out stopped falling; the weights are those of its lowest value, which is what "
-        "predicts best, not a maximum of the likelihood"
+        "the loss of the rows held out stopped falling; the weights are those where it was lowest, which predict best "
+        "but are no maximum of the likelihood"
     ),
 }

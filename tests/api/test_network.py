@@ -239,14 +239,14 @@ def test_a_start_beyond_single_precision_is_a_status():
 def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
     path = tmp_path / "net.ckpt"
     rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 1}), validation=0, checkpoint=path)
-    with pytest.raises(DataError, match=f"checkpoint: .* is of another training: {message}"):
+    with pytest.raises(DataError, match=f"checkpoint: .* belongs to another training: {message}"):
         rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 2} | change), validation=0, checkpoint=path)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     path = tmp_path / "net.ckpt"
     rp.network("y ~ x", FRAME, **(ONE | {"epochs": 1}), checkpoint=path)
-    with pytest.raises(DataError, match="of another training: its data were others"):
+    with pytest.raises(DataError, match="belongs to another training: its data were different"):
         rp.network("y ~ size", FRAME, **(ONE | {"epochs": 2}), checkpoint=path)
 
 
@@ -337,7 +337,7 @@ def test_a_checkpoint_that_was_changed_is_refused(change, tmp_path):
         ({"method": "newton-cg", "checkpoint": "a"}, ModelError, "checkpoint: only first-order methods"),
         ({"start": [1.0]}, ModelError, "start: expected 25 finite numbers"),
         ({"family": "poisson"}, DataError, "response 'y'"),
-        ({"family": "quasipoisson"}, (ModelError, DataError), "family: a network descends a log density|response"),
+        ({"family": "quasipoisson"}, (ModelError, DataError), "family: a network is trained on a log density|response"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(options, error, message):

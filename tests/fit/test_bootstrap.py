@@ -201,7 +201,7 @@ def test_a_density_is_drawn_from_and_a_function_that_is_none_needs_a_simulator()
 
     formulas = {"mu": "y ~ x", "log_sigma": "~ 1"}
     fit = rp.mle(logpdf, formulas, frame)
-    with pytest.raises(ModelError, match=r"adds up to 1 over no range .* simulate="):
+    with pytest.raises(ModelError, match=r"does not integrate to 1 .* simulate="):
         fit.bootstrap(5, seed=1, kind="parametric")
     boot = fit.bootstrap(
         200, seed=1, kind="parametric", simulate=lambda rng, eta: eta[0] + np.exp(eta[1]) * rng.normal(size=60)

@@ -214,7 +214,7 @@ def test_a_parameter_is_open_where_its_effect_is_but_rounding():
 
 def test_data_without_noise_are_told_of():
     exact = rp.nls("y ~ a*exp(-k*x)", {"x": X, "y": 3.0 * np.exp(-0.7 * X)}, start={"k": 1.0})
-    assert "passes through the data but for rounding" in exact.message
+    assert "passes through the data up to rounding" in exact.message
     assert "rounding" not in PLAIN.message
     assert "rounding" not in rp.nls("y ~ a*exp(-k*x)", DECAY.assign(y=1e-9 * DECAY["y"]), start={"k": 1.0}).message
 

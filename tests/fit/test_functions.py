@@ -127,7 +127,7 @@ def test_ends_stop_at_bounds(curve):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smok", "'smok' is no parameter|is no parameter"),
+        ("smok", "'smok' is not a parameter|is not a parameter"),
         ("lwt, smoke", "one parameter or a function that returns one number; got 2"),
         (lambda p: jnp.stack([p["lwt"], p["smoke"]]), "returns one number; got 2"),
         (lambda p: 1.0, "depends on an estimated parameter"),
@@ -212,7 +212,7 @@ def test_every_profile_of_an_awkward_likelihood_ends_in_a_number_or_infinity():
 
     fit = rp.mle(extended_weibull, {"y": np.array(y)}, start={"ll": -5.0, "la": 5.0, "lb": -0.3})
     # Towards small shapes exp(la) leaves the numbers before the likelihood has fallen far enough.
-    with pytest.warns(rp.ConvergenceWarning, match="could be followed to") as caught:
+    with pytest.warns(rp.ConvergenceWarning, match="could be followed only to") as caught:
         table = fit.conf_int(kind="profile")
     told = " ".join(str(one.message) for one in caught)
     # By scipy, over the other two.

@@ -194,10 +194,10 @@ def test_what_has_no_likelihood_ratio(sample):
 @pytest.mark.parametrize(
     ("constraint", "message"),
     [
-        ("nobody = 0", "constraint: 'nobody' in 'nobody = 0' is no parameter; the parameters are one, x, z"),
+        ("nobody = 0", "constraint: 'nobody' in 'nobody = 0' is not a parameter; the parameters are one, x, z"),
         ("x = 0, 2*x = 0", "independent equations"),
         (np.eye(4), "columns, one for each of one, x, z"),
-        (lambda p: p["w"], "'w' is no parameter"),
+        (lambda p: p["w"], "'w' is not a parameter"),
     ],
 )
 @pytest.mark.parametrize("test", ["wald_test", "lr_test", "score_test"])

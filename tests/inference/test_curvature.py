@@ -28,7 +28,7 @@ def test_published_root_mean_squares(puromycin):
     found = puromycin.curvature()
     assert round(found.parameter_effects, 4) == 0.2121
     assert round(found.intrinsic, 3) == 0.092
-    assert found.linear and "Wald intervals serve" in found.verdict
+    assert found.linear and "Wald intervals are adequate" in found.verdict
 
 
 def test_a_surface_does_not_bend_by_other_parameters(puromycin):

@@ -61,7 +61,7 @@ def test_combinations_look_like_functions():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda p: p["rat"], "'rat' is no parameter.*did you mean 'rate'"),
+        (lambda p: p["rat"], "'rat' is not a parameter.*did you mean 'rate'"),
         (lambda p: np.log(p["rate"]), "expected a function of the parameters in jax.numpy"),
         (lambda p: math.log(p["rate"]), "jax.numpy"),
         (lambda p: p["rate"] if p["rate"] > 0 else 0.0, "jax.numpy"),

@@ -59,7 +59,7 @@ def test_what_is_no_number_is_refused(values, message) -> None:
 
 def test_unknown_names_are_refused() -> None:
     parameters, _ = Parameters.of({"a": 1.0}, "start")
-    with pytest.raises(ModelError, match="bounds: 'b' is no parameter; the parameters are a"):
+    with pytest.raises(ModelError, match="bounds: 'b' is not a parameter; the parameters are a"):
         parameters.per_element({"b": 1.0}, 0.0, "bounds")
     with pytest.raises(ModelError, match="bounds: expected a number for 'a'; got 'x'"):
         parameters.per_element({"a": "x"}, 0.0, "bounds")

@@ -105,7 +105,9 @@ def test_what_is_said_of_an_edge():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit = rp.glm("y ~ x", RISKS, family=rp.families.Binomial(link="log"))
-    assert "is the maximum" in fit.message and "10 rows lie at the edge, with a fitted mean of 1: x = 2" in fit.message
+    assert (
+        "is the maximum" in fit.message and "10 rows lie at the boundary, with a fitted mean of 1: x = 2" in fit.message
+    )
     assert fit.bse.isna().all() and 'conf_int(kind="profile")' in fit.message
     assert "NaN" in str(fit.summary()) and fit.predict(se=True)["se"].isna().all()
 

@@ -248,8 +248,8 @@ def test_a_traced_function_that_is_random_or_remembers():
         calls.append(1)
         return -0.5 * (row.y - params["a"]) ** 2 / len(calls)
 
-    refused("something else each time", random, {"mu": "y ~ 1"}, FRAME)
-    refused("something else each time", remembers, FRAME, start={"a": 0.0})
+    refused("gives other values each time", random, {"mu": "y ~ 1"}, FRAME)
+    refused("gives other values each time", remembers, FRAME, start={"a": 0.0})
 
 
 def test_scipy_on_traced_values():

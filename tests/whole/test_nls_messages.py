@@ -166,7 +166,7 @@ def test_a_function_that_is_not_finite_at_the_start():
         (lambda p, x: x / 0 if False else 1 // 0, "failed at a=0.1: ZeroDivisionError"),
         (lambda p, x: p["zz"], "failed at a=0.1: KeyError: 'zz'"),
         (lambda p, x: p["a"], r"shape of y, \(3,\); the function returns \(\)"),
-        (lambda p, x: x * 1j, "expected real numbers of the function"),
+        (lambda p, x: x * 1j, "expected real numbers from the function"),
     ],
 )
 def test_functions_that_are_only_called(function, match):

@@ -96,7 +96,7 @@ class Determining(State):
         """How far the curve is from linear over the joint confidence region: Bates and Watts's curvatures.
 
         Exact second derivatives give the root mean square and the greatest of the intrinsic curvature, which no
-        parametrisation changes, and of that of the parameters; each times √F, so that up to ½ Wald intervals serve.
+        parametrisation changes, and of that of the parameters; each times √F: up to ½, Wald intervals are adequate.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Determining(State):
         Curvature times √F (1 is as curved as the 95% region is wide):
           intrinsic          0.0920 (greatest 0.1502)
           parameter effects  0.2121 (greatest 0.3491)
-        the curve is close to linear over the confidence region: Wald intervals serve
+        the curve is close to linear over the confidence region: Wald intervals are adequate
         """
         model = self._need_data("curvature")
         link = getattr(getattr(self.family, "link", None), "name", "identity")

@@ -107,8 +107,8 @@ def independent(J: np.ndarray, what: str = "constraint") -> None:
     scaled = J / np.where(lengths > 0, lengths, 1.0)[:, None]
     if len(J) > J.shape[1] or (len(J) and np.linalg.svd(scaled, compute_uv=False)[-1] < DEPENDENT):
         raise ModelError(
-            f"{what}: expected independent equations, each about some parameter that was estimated; got {len(J)} that "
-            "say no more than fewer of them: leave out the redundant ones"
+            f"{what}: expected independent equations, each about some estimated parameter; of the {len(J)} given, "
+            "some follow from the others: leave out the redundant ones"
         )
 
 
@@ -220,7 +220,7 @@ def _no_parameter(name: str, names: Sequence[str], text: str, what: str) -> Mode
     name = re.sub(r"parameter_(\d+)_", lambda match: names[int(match.group(1))], name)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return ModelError(f"{what}: {name!r} in {text!r} is no parameter; the parameters are {_listed(names)}{hint}")
+    return ModelError(f"{what}: {name!r} in {text!r} is not a parameter; the parameters are {_listed(names)}{hint}")
 
 
 def _number_of(name: str, names: Sequence[str], what: str) -> int:

@@ -251,7 +251,7 @@ def robust_covariance(
     check_choice("cov", kind, [name for name in COVARIANCES if name != MODEL])
     if (rows.scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
         raise ModelError(
-            f"cov={kind!r} is made of how the rows' scores differ, and there is one row (a whole series may be one): "
+            f"cov={kind!r} compares the scores of rows, and there is only one row (which may hold a whole series): "
             "use cov='model', or write the likelihood so that independent parts are rows."
         )
     return COVARIANCES[kind].of(rows)

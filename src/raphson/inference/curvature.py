@@ -63,15 +63,15 @@ class Curvature:
         """What follows, in words."""
         if not self.intrinsic < LIMIT:
             return (
-                "the surface itself is curved over the confidence region: neither Wald nor profile intervals hold "
-                "their level; bootstrap"
+                "the surface itself is curved over the confidence region: neither Wald nor profile intervals keep "
+                "their level; use the bootstrap"
             )
         if not self.parameter_effects < LIMIT:
             return (
                 "the parameters are curved over the confidence region: take profile intervals, which do not depend on "
                 "the parametrisation, or other parameters"
             )
-        return "the curve is close to linear over the confidence region: Wald intervals serve"
+        return "the curve is close to linear over the confidence region: Wald intervals are adequate"
 
     def __repr__(self) -> str:
         return (

@@ -58,7 +58,7 @@ class Params(Mapping[str, Any]):
                 return Params(self._theta[np.array(inner)], [self._names[i][len(name) + 1 :] for i in inner])
         near = difflib.get_close_matches(str(name), self._names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ModelError(f"function: {name!r} is no parameter; the parameters are {', '.join(self._names)}{hint}")
+        raise ModelError(f"function: {name!r} is not a parameter; the parameters are {', '.join(self._names)}{hint}")
 
     def _array(self, name: str) -> Any:
         """The parameters name[0], name[1], ... or name[0, 0], ... as one array; None where there are none."""

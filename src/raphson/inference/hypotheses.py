@@ -128,8 +128,7 @@ def wald(gap: np.ndarray, J: np.ndarray, covariance: np.ndarray) -> float:
     factor = cholesky(V)
     if factor is None:
         raise ModelError(
-            "constraint: the estimates' covariance leaves its equations no variance of their own; leave out the "
-            "redundant ones, or use cov='model'"
+            "constraint: the covariance of its equations is singular; leave out the redundant ones, or use cov='model'"
         )
     z = factor.half_solve(gap)
     return float(z @ z)

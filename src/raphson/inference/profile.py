@@ -146,7 +146,7 @@ class Profiler:
                 found = self._newton(side, reach) if self.interior else None
                 found = found if found is not None else self._bracket(side, reach)
             except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError) as error:
-                self._doubt(side, f"the profile could not be followed to it ({error})")
+                self._doubt(side, f"the profile could not be followed that far ({error})")
                 return math.nan, None
             if self.released is not None and (found[1] is None or self.released.gains(found[1])):
                 # What runs to infinity at the maximum comes back on the way: it moves along.
@@ -187,8 +187,8 @@ class Profiler:
             else:
                 ahead /= 4.0
         raise ConvergenceError(
-            "profile: the maximum where the function is held at a value could not be found; profile a transformation "
-            "of it, such as its logarithm"
+            "profile: the maximum with the function held at a value was not found; profile a transformation of it, "
+            "such as its logarithm"
         )
 
     def root(self, found: Maximum, value: float) -> float:
@@ -282,7 +282,7 @@ class Profiler:
 
         inside, step = self._inside(drop, side, reach)
         if math.isnan(inside):
-            self._doubt(side, "no value was found at which the log-likelihood is as high as the interval asks for")
+            self._doubt(side, "no value was found inside the interval")
             return math.nan, None
         outside, previous, change, flat, lost = inside, -reach * reach, math.inf, 0, 0
         for _ in range(DOUBLINGS):
@@ -295,25 +295,25 @@ class Profiler:
                     fallen_by = math.sqrt(max(drop(inner) + reach * reach, 0.0)) / reach
                     self._doubt(
                         side,
-                        f"the profile could be followed to {inner:.6g} only, where its root is {fallen_by:.0%} of the "
-                        "quantile; beyond, the maxima with the value held are not reached",
+                        f"the profile could be followed only to {inner:.6g}, where its signed root is {fallen_by:.0%} "
+                        "of the quantile; beyond it, no constrained maximum was reached",
                     )
                     return math.nan, None
                 continue
             if now > 0:
                 if drop(inner) > 0:  # not where Newton's method thought it was
-                    self._doubt(side, "the likelihood at the estimate itself is lower than the interval asks for")
+                    self._doubt(side, "the likelihood at the estimate itself is below that of the interval's end")
                     return math.nan, None
                 end = float(brentq(drop, inner, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
                 known = min(points, key=lambda known: abs(known - end))
                 theta = points[known].theta
                 if not bounded and not points[known].converged:
-                    self._doubt(side, "the maximum with the value held was not reached there; it may lie farther out")
+                    self._doubt(side, "the constrained maximum was not reached there; the end may lie farther out")
                 elif not bounded and abs(drop(end)) > JUMP * reach * reach:
                     self._doubt(
                         side,
-                        "the log-likelihood falls there at once, or is finite nowhere beyond; if no parameter is at "
-                        "the edge of what is possible, its arithmetic is, and the end lies farther out",
+                        "the log-likelihood drops abruptly there, or is not finite beyond; if no parameter is at the "
+                        "boundary of its range, the computation overflows there, and the end lies farther out",
                     )
                 if math.isfinite(self.estimate):
                     # Back towards the estimate from there: a ridge that Newton's method could not follow may lead to

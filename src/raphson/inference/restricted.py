@@ -190,8 +190,8 @@ def maximum_on_plane(
         converged = found.status.converged or found.distance < CLOSE
         return Maximum(theta, there.value, there.score, converged)
     raise ConvergenceError(
-        "constraint: no parameters that satisfy it were found at which the log-likelihood is finite; check that it "
-        "leaves the model possible"
+        "constraint: no parameters were found that satisfy it and have a finite log-likelihood; check that the model "
+        "can satisfy it"
     )
 
 

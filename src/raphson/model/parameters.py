@@ -157,7 +157,7 @@ class Parameters:
         for name, value in values.items():
             where = parts.get(name, place_of(name, elements) if isinstance(name, str) else None)
             if where is None:
-                raise ModelError(f"{what}: {name!r} is no parameter; the parameters are {listing(self.names)}")
+                raise ModelError(f"{what}: {name!r} is not a parameter; the parameters are {listing(self.names)}")
             try:
                 out[where] = np.asarray(value, dtype=float).ravel() if np.ndim(value) else float(value)
             except (TypeError, ValueError):

@@ -111,15 +111,15 @@ def remark(family: str, looser: tuple[str, ...], phi: float, p_value: float, by_
     quasi, *others = (f"family={name!r}" for name in looser)
     if phi < 1.0:
         return (
-            f"underdispersed: Pearson's χ² is {phi:.3g} times its degrees of freedom ({chance}), less than {family} "
-            f"responses vary, so that standard errors are too large, about {1 / math.sqrt(phi):.3g} times; {quasi} "
-            "takes the spread from the data"
+            f"underdispersed: Pearson's χ² is {phi:.3g} times its degrees of freedom ({chance}), where {family} "
+            "responses would have about 1, so that standard errors are too large, by a factor of about "
+            f"{1 / math.sqrt(phi):.3g}; {quasi} estimates the spread from the data"
         )
     also = [*others, *(["robust('HC1')"] if by_rows else [])]
     root = math.sqrt(phi)
     return (
         f"overdispersed: Pearson's χ² is {phi:.3g} times its degrees of freedom ({chance}), where {family} responses "
         f"would have about 1, so that standard errors are too small, by a factor of about {root:.3g}, its root; see "
-        f"whether a covariate, an interaction or an outlier explains it, or take {quasi} (the same estimates, errors "
-        f"times {root:.3g})" + "".join(f" or {one}" for one in also)
+        f"whether a covariate, an interaction or an outlier explains it, or take {quasi} (the same estimates, "
+        f"standard errors times {root:.3g})" + "".join(f" or {one}" for one in also)
     )

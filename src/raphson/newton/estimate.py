@@ -37,8 +37,10 @@ ESCAPES = 4
 ENOUGH = 4
 """Starts that lead to the best maximum seen, after which a search ends."""
 
-PASSED = "a point where the score is zero but no maximum lies was met on the way and left behind"
-SADDLE = "the score is zero there, but the log-likelihood is curved upwards: a saddle, no maximum; pass another start="
+PASSED = "a stationary point that is no maximum was met on the way and left behind"
+SADDLE = (
+    "the score is zero there, but the log-likelihood curves upwards: it is a saddle, not a maximum; pass another start="
+)
 
 THINNED_ROWS = 50_000
 """Rows of the part that a large data set's iteration begins with."""

@@ -106,11 +106,11 @@ class Task:
             )
         if model.objective is not likelihood:
             raise ModelError(
-                f"method: {name} reads batches of rows, and the penalty of bias reduction is no sum over rows; use "
+                f"method: {name} reads batches of rows, and the penalty of bias reduction is not a sum over rows; use "
                 "method='newton', or 'gradient-descent' for a first-order one"
             )
         if likelihood.penalty is not None or likelihood.bounds is not None:
-            raise ModelError(f"method: {name} knows no penalty or bounds; use method='newton'")
+            raise ModelError(f"method: {name} has no penalty or bounds; use method='newton'")
         if likelihood.family.own_rows is not None:
             raise ModelError(
                 f"method: {name} reads batches of a response alone, and the likelihood of a row of this model reads "
@@ -291,6 +291,6 @@ def _end(
         status = Status.STEP_LIMIT
         note = (
             f"{descent.rule} read the data {descent.epochs} times and ended {distance:.2g} standard errors from the "
-            "maximum; raise max_iter, or use method='newton', which finds it in a few readings"
+            "maximum; raise max_iter, or use method='newton', which finds it in a few passes"
         )
     return Result(here, status, path, kept, ~kept, none, distance, math.nan, False, factor), note

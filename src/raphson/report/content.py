@@ -60,8 +60,8 @@ class Coefficient(NamedTuple):
 
 NOTES = {
     "aliased": "a linear combination of earlier columns, left out of the fit",
-    "infinite": "the likelihood rises for ever in this direction",
-    "separated": "it separates the responses: the likelihood rises for ever in this direction",
+    "infinite": "the likelihood rises without end in this direction",
+    "separated": "it separates the responses: the likelihood rises without end in this direction",
 }
 """What each :attr:`Coefficient.note` means."""
 

@@ -290,7 +290,7 @@ def test_canonical_links_are_the_defaults():
 def test_units_whose_squares_are_no_numbers(family, unit):
     x = np.linspace(0, 1, 12)
     y = 1.5 + np.cos(7 * x)
-    with pytest.raises(rp.DataError, match=r"its largest value in size is .* other units: divide it by"):
+    with pytest.raises(rp.DataError, match=r"its largest absolute value is .* other units: divide it by"):
         rp.glm(unit * y, np.column_stack([np.ones(12), x]), family=family)
     with pytest.raises(rp.DataError, match="other units"):
         rp.nls("y ~ a + b*x", {"x": x, "y": 1e-165 * y})

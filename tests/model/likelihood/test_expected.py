@@ -124,7 +124,7 @@ def test_fisher_scoring_and_the_information():
 @pytest.mark.parametrize(
     ("density", "y", "theta", "message"),
     [
-        (lambda y, mu: -0.5 * (y - jnp.sinh(mu)) ** 2, [0.5, 1.5, 2.5], [1.0], "adds up to 1 over no range"),
+        (lambda y, mu: -0.5 * (y - jnp.sinh(mu)) ** 2, [0.5, 1.5, 2.5], [1.0], "does not integrate to 1"),
         # The range depends on the parameter, so that the score's mean is not 0.
         (
             lambda y, start: jnp.where(
@@ -134,12 +134,12 @@ def test_fisher_scoring_and_the_information():
             ),
             [0.5, 0.7, 0.9],
             [0.2],
-            "its score's mean is not 0",
+            "the mean of its score is not 0",
         ),
     ],
 )
 def test_what_cannot_be_expected(density, y, theta, message):
-    name = "mu" if "no range" in message else "start"
+    name = "mu" if "does not integrate to 1" in message else "start"
     with pytest.raises(rp.ModelError, match=message):
         rows_of(density, {name: "y ~ 1"}, {"y": np.array(y)}, theta)
 

@@ -57,7 +57,7 @@ def test_other_names_do_not_matter(births, larger):
 def test_another_response_or_scale_is_refused(births, larger, other, start):
     # Two parameters of the same names, and columns that this model reads.
     smaller = rp.mle(other, births, start={"m": start, "s": 1.0})
-    with pytest.raises(rp.ModelError, match=r"another response, on another scale.*nested=True"):
+    with pytest.raises(rp.ModelError, match=r"another response or another scale.*nested=True"):
         larger.lr_test(smaller)
     # A likelihood ratio below zero shows through the user's word.
     assert smaller.llf > larger.llf
@@ -94,7 +94,7 @@ def test_a_series_that_is_one_row():
     fit = rp.mle(series, {"y": y}, start={"mu": 0.0, "z": 0.0, "s": 0.0})
     assert "one row" in fit.message and "bic" in fit.message and np.isfinite(fit.bse).all()
     for kind in ("HC0", "HC3"):
-        with pytest.raises(rp.ModelError, match="there is one row"):
+        with pytest.raises(rp.ModelError, match="there is only one row"):
             _ = fit.robust(kind).bse
     with pytest.raises(rp.ModelError, match="at least two rows to draw from; got 1"):
         fit.bootstrap(10)

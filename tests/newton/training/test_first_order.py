@@ -165,7 +165,7 @@ def test_a_linear_model_comes_near_its_maximum_and_says_how_near():
 
 def test_what_batches_cannot_fit_is_refused():
     data = {"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 2.0, 5.0]}
-    with pytest.raises(ModelError, match="method: sgd knows no penalty"):
+    with pytest.raises(ModelError, match="method: sgd has no penalty"):
         rp.glm("y ~ x", data, method="sgd", penalty=1.0)
     with pytest.raises(ModelError, match="linear predictors"):
         rp.nls("y ~ a * exp(b * x)", data, start={"a": 1.0, "b": 0.1}, method="adam")

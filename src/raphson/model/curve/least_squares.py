@@ -67,8 +67,8 @@ UNSEEN = 1e-26
 
 ADVICE = {
     "search failed": (
-        "no step along the last direction lowered the sum of squares: a flat valley, a parameter on its way to "
-        "infinity, a kink in the curve or its noise stopped the iteration; give other starting values, bounds=, or a "
+        "no step along the last direction lowered the sum of squares. A flat valley, a parameter on its way to "
+        "infinity, a kink in the curve, or noise stopped the iteration; give other starting values, bounds=, or a "
         "simpler curve"
     ),
     "boundary": (
@@ -76,8 +76,8 @@ ADVICE = {
         "both ways"
     ),
     "singular": (
-        "the Jacobian is singular where the iteration stands: give other starting values, hold a parameter with "
-        "fixed=, or simplify the curve"
+        "the Jacobian is singular at the last step; give other starting values, hold a parameter with fixed=, or "
+        "simplify the curve"
     ),
 }
 """What a status means for a curve, where that differs from what it means in general."""
@@ -188,8 +188,8 @@ class NonlinearModel(Model):
     @property
     def stuck_at_edge(self) -> str:
         return (
-            "the iteration ran into the edge of where the curve is finite; keep it inside with bounds=, or start "
-            "elsewhere"
+            "the iteration reached the edge of the region where the curve is finite; keep it inside with bounds=, or "
+            "begin elsewhere with start="
         )
 
     def undetermined(self, result: Any) -> np.ndarray:
@@ -305,7 +305,7 @@ class NonlinearModel(Model):
         best = self.candidates(1)
         if not best:
             raise ConvergenceError(
-                "start: at none of the starting values tried was the curve finite in every row; pass start= with a "
+                "start: the curve is not finite in every row at any of the starting values tried; pass start= with a "
                 "value for each parameter"
             )
         return self.objective.evaluate(best[0], need)
@@ -318,9 +318,9 @@ class NonlinearModel(Model):
         won = ", ".join(f"{self.names[j]} = {begun[j]:.4g}" for j in missing)
         solved = listing([self.names[j] for j in np.flatnonzero(np.isnan(self.initial) & self.projected)])
         return (
-            f"no starting value was given for {listing([self.names[j] for j in missing])}: of "
-            f"{points_of(self._effort):,} points over four orders of magnitude about the scales that the data give the "
-            f"parameters, drawn and then crossed, the best was {won}" + (f", solving for {solved}" if solved else "")
+            f"no starting value was given for {listing([self.names[j] for j in missing])}; of "
+            f"{points_of(self._effort):,} points tried, over four orders of magnitude around the scales that the data "
+            f"suggest, the best was {won}" + (f", solving for {solved}" if solved else "")
         )
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:

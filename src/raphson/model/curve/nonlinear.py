@@ -184,10 +184,10 @@ class Finite:
         except Exception as error:
             raise ModelError(
                 f"model: the function failed at {at}: {type(error).__name__}: {error}; let it return NaN where it "
-                "cannot be computed, and the iteration turns back"
+                "cannot be computed; the iteration then steps back"
             ) from error
         if values.dtype.kind not in "fiub":
-            raise ModelError(f"model: expected real numbers of the function; at {at} it returned {values.dtype}")
+            raise ModelError(f"model: expected real numbers from the function; at {at} it returned {values.dtype}")
         return values.astype(float)
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:

@@ -51,8 +51,8 @@ def remarks(
     yield from _open(open_ones, names, theta)
     if not dispersion > PERFECT * float(np.mean(model.row_weight * model.y**2)):
         yield (
-            "the curve passes through the data but for rounding: standard errors, tests and intervals measure that "
-            "rounding, and say nothing of how well data with noise would determine the parameters"
+            "the curve passes through the data up to rounding: standard errors, tests and intervals measure that "
+            "rounding, and say nothing about how well noisy data would determine the parameters"
         )
     yield from _explains_nothing(model, theta)
     yield from _noise(model, result)
@@ -73,7 +73,7 @@ def remarks(
     if model.transformed:
         yield (
             f"the response is {model.data.response.name}: residuals, predictions, standard errors and llf are on its "
-            "scale, and llf does not compare with that of another response"
+            "scale, and llf cannot be compared with that of another response"
         )
     if model.penalty is not None:
         yield (
@@ -84,7 +84,7 @@ def remarks(
 
 def _spread(cov: str) -> str:
     if cov == "model":
-        return "those of the loss taken for a likelihood"
+        return "those of the loss treated as a likelihood"
     return f"by the sandwich ({cov})"
 
 
@@ -162,8 +162,8 @@ def _noise(model: Any, result: Any) -> Iterator[str]:
     yield (
         f"the function is noisy: its values {off}, which moves the estimates by up to {blur:.1g} standard errors"
         + ("" if result.status.converged else ", too much to tell a minimum from noise")
-        + ". For more digits let it return them: values that are not rounded, double precision, a solver's tolerances "
-        "tightened, means of more runs"
+        + ". For more digits, let it return unrounded values in double precision, tighten a solver's tolerances, or "
+        "average more runs"
     )
 
 
@@ -201,10 +201,10 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
         if loss(int(j), FURTHER) <= 0.01 * dispersion < loss(int(j), 1e-6):
             yield (
                 f"{name} runs to infinity: at {name} = {FURTHER * theta[j]:.3g} the curve would fit as well as at "
-                f"{theta[j]:.3g}, so that the data give no more than a bound on it"
+                f"{theta[j]:.3g}, so the data only bound it"
             )
         elif known[j] and not placed(int(j)):
-            yield f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not place it there"
+            yield (f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not determine it")
 
 
 def _at_kink(model: Any, result: Any) -> Iterator[str]:
@@ -215,9 +215,9 @@ def _at_kink(model: Any, result: Any) -> Iterator[str]:
     several = len(there) > 1
     yield (
         f"the sum of squares has a kink at {where}, where the curve turns at a data point: it rises to either side, "
-        f"and {'they have' if several else f'{model.names[there[0]]} has'} no standard error (NaN). The other standard "
-        f"errors are those of a fit that holds {'them' if several else 'it'} there; profile intervals hold: "
-        'conf_int(kind="profile")'
+        f"and {'they have' if several else f'{model.names[there[0]]} has'} no standard error (NaN). The other "
+        f"standard errors are those of a fit that holds {'them' if several else 'it'} there; profile intervals remain "
+        'valid: conf_int(kind="profile")'
     )
 
 

@@ -295,7 +295,7 @@ class Family:
             needed = [size * size, float(self.variance(np.array(size)))]
         if not all(LARGEST**-2 <= value <= LARGEST**2 for value in needed):
             raise DataError(
-                f"response {name!r}: its largest value in size is {size:.3g}, and the squares or powers "
+                f"response {name!r}: its largest absolute value is {size:.3g}, and the squares or powers "
                 f"of such numbers {'vanish' if size < 1 else 'overflow'} in 64 bits, so that no dispersion and no "
                 f"standard error could be found. Measure the response in other units: divide it by {size:.0e}"
             )

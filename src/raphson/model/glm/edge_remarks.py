@@ -22,18 +22,18 @@ def edge_remarks(model: Any, result: Any) -> list[str]:
     rows, end = edges.at(theta), _end(model, edges)
     count = f"{len(rows)} row" + ("" if len(rows) == 1 else "s")
     lie = "lies" if len(rows) == 1 else "lie"
-    out = [f"{count} {lie} at the edge, with a fitted mean of {end}: {_patterns(model, face)}"]
+    out = [f"{count} {lie} at the boundary, with a fitted mean of {end}: {_patterns(model, face)}"]
     cut_off = face.affected[: model.n_coefficients]
     named = [name for name, one in zip(model.names, cut_off, strict=True) if one]
     if named:
         several = len(named) > 1
         out.append(
-            f"{', '.join(named)} {'have' if several else 'has'} no standard error (NaN), since the edge cuts "
-            f"{'their distributions' if several else 'its distribution'} off; profile intervals hold there: "
+            f"{', '.join(named)} {'have' if several else 'has'} no standard error (NaN), since the boundary cuts "
+            f"{'their distributions' if several else 'its distribution'} off; profile intervals remain valid: "
             'conf_int(kind="profile")'
         )
     if not face.curved:
-        out.append("the likelihood is flat along the edge: other estimates there are as likely")
+        out.append("the likelihood is flat along the boundary: other estimates there are as likely")
     return out
 
 

@@ -57,8 +57,8 @@ PERFECT = 1e-24
 """Mean square of the residuals over that of the responses, up to which a fit leaves nothing but rounding."""
 
 WITHOUT_ERROR = (
-    "the model fits without error but for rounding: standard errors, tests and intervals measure that rounding, and "
-    "say nothing of how well data with noise would determine the coefficients; see whether the response is among the "
+    "the model fits without error up to rounding: standard errors, tests and intervals measure that rounding, and say "
+    "nothing about how well noisy data would determine the coefficients; see whether the response is among the "
     "covariates, or computed from them"
 )
 
@@ -273,8 +273,8 @@ class GeneralisedLinearModel(Model):
             return super().advice(status)
         which = "the maximum" if self.concave else "a local maximum"
         return (
-            f"the estimate is {which} of the likelihood, and lies at the edge of what the {self.family.link.name} link "
-            "makes possible"
+            f"the estimate is {which} of the likelihood, at the boundary of the parameters that the "
+            f"{self.family.link.name} link allows"
         )
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:

@@ -113,7 +113,9 @@ class StreamedModel(GeneralisedLinearModel):
         """
         check_weights_kind(weights_kind)
         if bias is not None:
-            raise ModelError("bias: bias reduction needs all rows at once, which streamed data never are; leave it out")
+            raise ModelError(
+                "bias: bias reduction needs all rows at once, which streamed data never have; leave it out"
+            )
         asked = resolve(family)
         observations = asked.prepare(streamed.sample.response, streamed.sample.trials)
         if observations.family.predictor_labels is not None and streamed.levels is None:
@@ -231,7 +233,7 @@ class StreamedModel(GeneralisedLinearModel):
         return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
 
     def subset(self, rows: slice) -> Any:
-        raise ModelError("data: a subset of streamed rows is not held; fit it from a data frame")
+        raise ModelError("data: a subset of streamed rows cannot be taken; fit it from a data frame")
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return [self.data.X] * self.predictor.n_predictors

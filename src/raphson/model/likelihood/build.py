@@ -257,8 +257,9 @@ def check_pure(traced: Any, again: Any, what: str) -> None:
     """Refuse a function that does something else when it is called once more."""
     if fingerprint(traced) != fingerprint(again):
         raise ModelError(
-            f"{what}: it does something else each time that it is called, by random numbers or by something it changes "
-            "outside; a likelihood has to be a function of its arguments. Draw random numbers beforehand, as columns"
+            f"{what}: it gives other values each time that it is called, because it draws random numbers or changes "
+            "something outside itself; a likelihood must be a function of its arguments. Draw random numbers "
+            "beforehand, as columns"
         )
 
 
@@ -274,7 +275,7 @@ def check_scalar(out: Any, what: str) -> None:
         )
     if not np.issubdtype(out.dtype, np.floating):
         raise ModelError(
-            f"{what}: expected a log density, a real number; it returned {out.dtype}, which has no slope. "
+            f"{what}: expected a log density, a real number; it returned {out.dtype}, which has no derivative. "
             "Does a path return a constant?"
         )
 

@@ -154,6 +154,6 @@ def indices_inside(picked: Picks, name: str, arrays: tuple[np.ndarray, ...], lay
             line = f" at {place} (`{place.text}`)" if place is not None else ""
             raise ModelError(
                 f"{name}: index {int(value[at])} is beyond the end of {paths[0]!r}, of shape "
-                f"{layout.leaves[min(dependent)].shape}, in row {at[0]}{line}; levels are counted from 0. "
-                "Give it more elements in start=, or mend the index"
+                f"{layout.leaves[min(dependent)].shape}, in row {at[0]}{line}; levels are counted from 0. Give it "
+                "more elements in start=, or correct the index"
             )

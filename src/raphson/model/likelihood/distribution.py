@@ -155,9 +155,9 @@ def tabulate(family: Any, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.
             found = next((table for table in (rule(own, more) for rule in rules) if table is not None), None)
             if found is None:
                 raise ModelError(
-                    f"{family.name}: its density adds up to 1 over no range of responses (a censored response, a mass "
-                    "at one point, or a density without its constants), so it has no mean or quantiles and cannot be "
-                    "drawn from; pass function= to predict something else, simulate= to draw responses"
+                    f"{family.name}: its density does not integrate to 1 over the responses (a censored response, a "
+                    "mass at one point, or a density without its constants), so it has no mean or quantiles and "
+                    "cannot be drawn from; pass function= to predict something else, simulate= to draw responses"
                 )
             tables.append(found)
     return tables

@@ -193,8 +193,9 @@ def _why(family: LikelihoodFamily, best: tuple[float, Moments] | None, first: in
     remedy = "; use information='observed' or 'opg', with method='newton'"
     if best is None:
         return (
-            f"{what}adds up to 1 over no range of responses, or its score's mean is not 0 (a censored response, a mass "
-            f"at one point, a range that depends on a parameter, or a density without its constants){remedy}"
+            f"{what}does not integrate to 1 over the responses, or the mean of its score is not 0 (a censored "
+            "response, a mass at one point, a range that depends on a parameter, or a density without its "
+            f"constants){remedy}"
         )
     bad = np.flatnonzero(~_adds_up(best[1], COMPLETE))
     gap, _ = best[1].defects()

@@ -29,13 +29,13 @@ MOST_NUMBERS = 2**23
 
 ADVICE = {
     "boundary": (
-        "the iteration ended at the edge of where every row has a positive density; where that is not meant, write the "
-        "parameters so that none can leave it, as with the log of a scale or the logit of a share, or begin elsewhere "
-        "with start="
+        "the iteration ended at the edge of the region where every row has a positive density; if that is not "
+        "intended, write the parameters so that none can leave it, as with the log of a scale or the logit of a "
+        "share, or begin elsewhere with start="
     ),
     "singular": (
-        "the information is singular where the iteration stands: begin nearer the maximum with start=, rescale extreme "
-        "values, or write the likelihood with fewer parameters"
+        "the information is singular at the last step; begin nearer the maximum with start=, rescale extreme values, "
+        "or write the likelihood with fewer parameters"
     ),
 }
 """What a status means for a likelihood, where that differs from what it means in general."""

@@ -39,9 +39,9 @@ def why_not_nested(
     if np.abs(gap[worst]) <= MATCHED * max(float(np.abs(wanted).max()), 1.0):
         return ""
     return (
-        f"no parameters of this model give the rows the log-likelihoods that the smaller one gives them (the nearest "
-        f"differ by up to {abs(gap[worst]):.3g} in a row): it is one of another response, on another scale, or not "
-        "nested. If you know that it is, say nested=True; else compare aic or bic"
+        "this model cannot give the rows the log-likelihoods that the smaller one gives them (at best they differ by "
+        f"up to {abs(gap[worst]):.3g} in a row): the smaller one has another response or another scale, or is not "
+        "nested. If you know that it is nested, say nested=True; else compare aic or bic"
     )
 
 

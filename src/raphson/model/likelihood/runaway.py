@@ -326,10 +326,10 @@ def _note(model: LikelihoodModel, signs: np.ndarray) -> str:
         for name, sign in zip(model.labels, signs, strict=True)
         if sign
     ]
-    text = f"the likelihood rises for ever as {' and '.join(ends)}"
+    text = f"the likelihood rises without end as {' and '.join(ends)}"
     if not _by_covariates(model, signs):
-        return text + "; the simpler distribution at that end fits as well, and is what is shown"
+        return text + "; the simpler distribution in that limit fits as well, and is shown"
     return text + (
-        ", as where covariates separate the responses, or a group of rows has none of one kind; its limit is shown. "
-        "Drop what separates, merge levels, or pass bias='firth' or penalty="
+        ", as when covariates separate the responses, or a group of rows has only one kind; its limit is shown. Drop "
+        "what separates, merge levels, or pass bias='firth' or penalty="
     )

@@ -55,8 +55,8 @@ def starting_point(model: LikelihoodModel, need: Need, objective: Objective) -> 
         if evaluation.finite:
             return evaluation
     raise ConvergenceError(
-        f"start: the log-likelihood of {model.family.name} is finite at none of the starting values tried; "
-        "pass start= with parameters at which every row has a positive density"
+        f"start: the log-likelihood of {model.family.name} is not finite at any of the starting values tried; pass "
+        "start= with parameters at which every row has a positive density"
     )
 
 

@@ -89,7 +89,7 @@ class NetworkModel(Model):
             raise DataError("data: no row is left to train on; lower validation=")
         if known.quasi:
             raise ModelError(
-                f"family: a network descends a log density, and {known.name} has none; use {known.name[5:]!r}"
+                f"family: a network is trained on a log density, and {known.name} has none; use {known.name[5:]!r}"
             )
         scale = Scale.of(dense(data.X)[fitted], data.names, None if weight is None else w[fitted])
         network = Network.of(len(scale.columns), known.n_predictors - n_auxiliary, n_auxiliary=n_auxiliary, **structure)
@@ -315,7 +315,7 @@ def everywhere(family: Family, asked_for: bool) -> Family:
         return family
     if asked_for:
         raise ModelError(
-            f"family: with the {family.link.name} link {family.name} has no mean for outputs of one sign, and those "
-            f"of a network have either; use {type(family).__name__}(link='log')"
+            f"family: with the {family.link.name} link {family.name} has no mean for outputs of one sign, and a "
+            f"network's outputs may have either; use {type(family).__name__}(link='log')"
         )
     return replace(family, link="log")  # type: ignore[arg-type]

@@ -125,15 +125,15 @@ def _check_description(found: dict[str, Any], now: dict[str, Any], path: str | P
     for name, value in now.items():
         if found.get(name) != value:
             raise DataError(
-                f"checkpoint: {path} is of another training: {_difference(name, found.get(name), value)}. Delete the "
-                "file, or name another"
+                f"checkpoint: {path} belongs to another training: {_difference(name, found.get(name), value)}. Delete "
+                "the file, or name another"
             )
 
 
 def _difference(what: str, found: Any, now: Any) -> str:
     """Where two descriptions first differ, in words."""
     if what in ("data", "start"):
-        return "its data were others" if what == "data" else "it began with other weights"
+        return "its data were different" if what == "data" else "it began with other weights"
     if isinstance(found, dict) and isinstance(now, dict):
         key = next(key for key in now if found.get(key) != now[key])
         return _difference(f"{what}'s {key}", found.get(key), now[key])

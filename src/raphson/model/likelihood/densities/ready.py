@@ -114,7 +114,7 @@ class DensitySpec:
             infinite = ~np.isfinite(values)
             if infinite.any():
                 row = int(np.argmax(infinite))
-                censored = "; of a censored time give the last at which it was watched, and event = 0"
+                censored = "; for a censored time give the last time of observation, and event = 0"
                 raise DataError(
                     f"{name}: the {self.name} density expects finite numbers; got {values[row]:g} in row {row} "
                     f"({int(infinite.sum())} of {len(values)} rows). Drop those rows"
@@ -140,14 +140,14 @@ class DensitySpec:
             )
         if event is not None and not event.any():
             raise DataError(
-                f"event: all {len(event)} times are censored, and without one event nothing says how long the times are"
-                '. Say what counts as one, as in columns={"event": "status == 2"}'
+                f"event: all {len(event)} times are censored, and without any event the data do not say how long the "
+                'times are. Say what counts as an event, as in columns={"event": "status == 2"}'
             )
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
                 f"response {name!r}: the {self.name} density expects {expected}; got {y[row]:g} in row {row} "
-                f"({int(bad.sum())} of {len(y)} rows). Mend or drop those rows, or choose another density"
+                f"({int(bad.sum())} of {len(y)} rows). Correct or drop those rows, or choose another density"
             )
 
 
