@@ -21,16 +21,16 @@ class Status(StrEnum):
     """A maximum, within the tolerance."""
 
     ROUNDING_FLOOR = "rounding floor"
-    """As near a maximum as the rounding of the score lets one see: success, with the digits that `Fit.digits` tells."""
+    """As near a maximum as the rounding of the score allows: success, with the digits that `Fit.digits` tells."""
 
     STEP_LIMIT = "step limit"
     """The steps allowed were used up. Never success."""
 
     SEARCH_FAILED = "search failed"
-    """No step along the last direction raised the log-likelihood; or an edge of which nothing is proved."""
+    """No step along the last direction raised the log-likelihood; or a boundary of which nothing is proved."""
 
     SINGULAR = "singular"
-    """The information is singular where the iteration stands, so that there is no step."""
+    """The information is singular at the last step, so that there is no next one."""
 
     NOT_FINITE = "not finite"
     """The log-likelihood or a derivative stopped being finite; of a network, the loss diverged."""
@@ -39,14 +39,14 @@ class Status(StrEnum):
     """Covariates separate the responses: some estimates are infinite, and the others are those of the limit."""
 
     BOUNDARY = "boundary"
-    """A maximum at the edge of what is possible, proved by its multipliers or one-sided derivatives: success."""
+    """A maximum at the boundary of the parameter space, proved by its multipliers or one-sided derivatives: success."""
 
     STOPPED_EARLY = "stopped early"
     """A network whose loss on the rows held out stopped falling; its weights are those of the lowest."""
 
     @property
     def converged(self) -> bool:
-        """True at a maximum: within tolerance, as near as rounding lets the score tell, or at a proved edge."""
+        """True at a maximum: within tolerance, as near as rounding lets the score tell, or at a proved boundary."""
         return self in (Status.CONVERGED, Status.ROUNDING_FLOOR, Status.BOUNDARY)
 
     @property

@@ -151,14 +151,15 @@ def from_curve(
         terms={},
         watch=watch,
     )
-    labels: tuple[Any, ...] = ()
-    if curves is not None and by is not None:
-        column = table.frame[by] if kept is None else table.frame[by].iloc[kept]
-        curves = renumber(curves, kept)
-        assert curves is not None
-        first = np.unique(curves, return_index=True)[1]
-        labels = tuple(column.iloc[first].tolist())
+    curves = renumber(curves, kept)
+    labels = () if curves is None or by is None else _labels(table, by, curves, kept)
     return CurveData(curve, columns, names, response, model_data, curves, labels)
+
+
+def _labels(table: Table, by: str, curves: np.ndarray, kept: np.ndarray | None) -> tuple[Any, ...]:
+    """What the column says of each curve."""
+    column = table.frame[by] if kept is None else table.frame[by].iloc[kept]
+    return tuple(column.iloc[np.unique(curves, return_index=True)[1]].tolist())
 
 
 def from_points(

@@ -141,8 +141,8 @@ class Problem(MultiStart):
     def stuck_at_edge(self) -> str:
         """What an end at the edge of the domain means where nothing proves that the maximum is there."""
         return (
-            "the iteration stopped at the edge of what is possible, and nothing shows that the maximum lies there; "
-            "raise max_iter, begin elsewhere with start=, or choose a link or a family without that edge"
+            "the iteration stopped at the boundary of the parameter space, and the maximum could not be proved to lie "
+            "there; raise max_iter, begin elsewhere with start=, or choose a link or a family without that boundary"
         )
 
     # -- what methods that read batches descend --------------------------------------------------------------------

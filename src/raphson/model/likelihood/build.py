@@ -44,69 +44,15 @@ def density_model(
     y = np.ascontiguousarray(data.response.values, dtype=float)
     if y.ndim != 1:
         raise ModelError(f"response {data.response.name!r}: a density takes one number for each row")
-    levels = data.response.levels
-    n_cuts = 0
+    levels, constants = data.response.levels, None
     if ready is not None:
-        ready.check_finite({f"response {data.response.name!r}": y, **dict(zip(columns, extra, strict=True))})
-    if ready is not None and ready.cut_points:
-        y, levels = _coded(y, levels, data.response.name)
-        n_cuts = len(levels) - 1
-    if ready is not None and levels is not None and not ready.cut_points:
-        raise DataError(
-            f"response {data.response.name!r}: the {ready.name} density expects numbers; got the levels "
-            f"{', '.join(map(repr, levels[:5]))}. Convert the column, or use 'ordered_logit' for ordered levels"
-        )
-    if ready is not None:
-        for name, column in data.columns.items():
-            if column.labels is not None:
-                # Codes would make an event of whichever level is sorted last.
-                raise DataError(
-                    f"{name}: the {ready.name} density expects numbers; {data.asked[name]} holds the levels "
-                    f"{', '.join(map(repr, column.labels[:5]))}. Convert the column, or say which counts, as in "
-                    f'columns={{"{name}": "status == \'dead\'"}}'
-                )
-        ready.check(data.response.name, y, dict(zip(columns, extra, strict=True)))
+        y, levels, constants = _as_ready(ready, data, y, dict(zip(columns, extra, strict=True)))
+    n_cuts = len(levels) - 1 if ready is not None and ready.cut_points and levels is not None else 0
     labels = (*names, *_cut_names(levels, n_cuts))
-    title = ready.name if ready else getattr(density, "__name__", "density")
-    shapes = tuple(one.shape[1:] for one in extra)
-    recipe = (
-        ready.name if ready and DENSITIES.is_own(ready.name) else density,
-        columns,
-        len(names),
-        n_cuts,
-        levels is not None,
-        shapes,
-    )
-    family = LikelihoodFamily(
-        name=title,
-        labels=labels,
-        ready=ready.name if ready else None,
-        levels=levels,
-        recipe=(density_parts, recipe),
-        **density_parts(*recipe),
-    )
-
-    matrices: list[Any] = []
-    design: list[int] = []
-    for part in data.parts.values():
-        place = next((d for d, X in enumerate(matrices) if X is part.X), len(matrices))
-        if place == len(matrices):
-            matrices.append(part.X)
-        design.append(place)
-    if n_cuts:
-        design += [len(matrices)] * n_cuts
-        matrices.append(np.ones((len(y), 1)))
+    family = _family(ready, density, columns, labels, n_cuts, levels, tuple(one.shape[1:] for one in extra))
+    matrices, design = _designs(data, n_cuts)
     widths = tuple(part.X.shape[1] for part in data.parts.values()) + (1,) * n_cuts
     named = [f"{name}:{term}" for name, part in data.parts.items() for term in part.names]
-    offset = None
-    if any(part.offset is not None for part in data.parts.values()):
-        offset = np.zeros((len(labels), len(y)))
-        for k, part in enumerate(data.parts.values()):
-            offset[k] = 0.0 if part.offset is None else part.offset
-    constants = None
-    if ready is not None:
-        with np.errstate(all="ignore"):
-            constants = ready.constants(y, dict(zip(columns, extra, strict=True)))
     model = LikelihoodModel(
         family,
         RowsOf.of(data),  # type: ignore[arg-type]
@@ -116,9 +62,9 @@ def density_model(
         weights_kind,
         None,
         executor,
-        linear=LinearPredictor(widths, tuple(design)),
-        matrices=tuple(matrices),
-        offset=offset,
+        linear=LinearPredictor(widths, design),
+        matrices=matrices,
+        offset=_offsets(data, len(labels)),
         extra=extra,
         labels=(*named, *_cut_names(levels, n_cuts)),
         constants=constants,
@@ -129,6 +75,79 @@ def density_model(
         intercepts = np.array([name.rpartition(":")[2] == "Intercept" for name in named] + [True] * n_cuts)
         model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, intercepts))
     return model
+
+
+def _family(
+    ready: DensitySpec | None,
+    density: Callable[..., Any],
+    columns: tuple[str, ...],
+    labels: tuple[str, ...],
+    n_cuts: int,
+    levels: tuple[str, ...] | None,
+    shapes: tuple[tuple[int, ...], ...],
+) -> LikelihoodFamily:
+    named = ready.name if ready and DENSITIES.is_own(ready.name) else density
+    recipe = (named, columns, len(labels) - n_cuts, n_cuts, levels is not None, shapes)
+    return LikelihoodFamily(
+        name=ready.name if ready else getattr(density, "__name__", "density"),
+        labels=labels,
+        ready=ready.name if ready else None,
+        levels=levels,
+        recipe=(density_parts, recipe),
+        **density_parts(*recipe),
+    )
+
+
+def _as_ready(
+    ready: DensitySpec, data: SeveralData, y: np.ndarray, columns: dict[str, np.ndarray]
+) -> tuple[np.ndarray, tuple[str, ...] | None, np.ndarray]:
+    """The response as a ready density takes it, its levels, and where its predictors start; checked."""
+    name, levels = data.response.name, data.response.levels
+    ready.check_finite({f"response {name!r}": y, **columns})
+    if ready.cut_points:
+        y, levels = _coded(y, levels, name)
+    elif levels is not None:
+        raise DataError(
+            f"response {name!r}: the {ready.name} density expects numbers; got the levels "
+            f"{', '.join(map(repr, levels[:5]))}. Convert the column, or use 'ordered_logit' for ordered levels"
+        )
+    for keyword, column in data.columns.items():
+        if column.labels is not None:
+            # Codes would make an event of whichever level is sorted last.
+            raise DataError(
+                f"{keyword}: the {ready.name} density expects numbers; {data.asked[keyword]} holds the levels "
+                f"{', '.join(map(repr, column.labels[:5]))}. Convert the column, or say which counts, as in "
+                f'columns={{"{keyword}": "status == \'dead\'"}}'
+            )
+    ready.check(name, y, columns)
+    with np.errstate(all="ignore"):
+        return y, levels, ready.constants(y, columns)
+
+
+def _designs(data: SeveralData, n_cuts: int) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """The different design matrices, and which of them each predictor has; cut points are constants."""
+    matrices: list[Any] = []
+    design: list[int] = []
+    for part in data.parts.values():
+        place = next((d for d, X in enumerate(matrices) if X is part.X), len(matrices))
+        if place == len(matrices):
+            matrices.append(part.X)
+        design.append(place)
+    if n_cuts:
+        design += [len(matrices)] * n_cuts
+        matrices.append(np.ones((len(data.response.values), 1)))
+    return tuple(matrices), tuple(design)
+
+
+def _offsets(data: SeveralData, n_predictors: int) -> np.ndarray | None:
+    """(K, n) offsets of all predictors; None if no formula has one."""
+    given = [part.offset for part in data.parts.values()]
+    if all(one is None for one in given):
+        return None
+    offset = np.zeros((n_predictors, len(data.response.values)))
+    for k, one in enumerate(given):
+        offset[k] = 0.0 if one is None else one
+    return offset
 
 
 def _terms_of(data: SeveralData) -> dict[str, tuple[int, ...]]:

@@ -344,11 +344,7 @@ def _turn(
     accepted = finite & (first | (here.sound & ((gain > 1e-4 * foretold) & (foretold > 0) | flat)))
     # 3. The damping.
     agreement = jnp.where(flat | first, 1.0, gain / foretold)
-    eased = jnp.where(agreement > 0.75, 0.1, jnp.where(agreement > 0.25, 1.0, 3.0)) * here.damping
-    eased = jnp.where(first, here.damping, jnp.where(eased < SMALLEST_DAMPING, 0.0, eased))
-    raised = jnp.maximum(here.damping, SMALLEST_DAMPING) * here.growth
-    damping = jnp.where(accepted, eased, raised)
-    growth = jnp.where(accepted, 2.0, 2.0 * here.growth)
+    damping, growth = _damping(here, accepted, first, agreement)
 
     def chosen(new: Any, old: Any) -> Any:
         return jnp.where(accepted, new, old)
@@ -369,21 +365,9 @@ def _turn(
     # Rounding of θ's terms, each by ε: see convergence.rounding_floor.
     diagonal = jnp.where(held, 0.0, jnp.abs(jnp.diagonal(M)))
     floor = EPSILON * (jnp.abs(theta) @ jnp.sqrt(diagonal) / spread + 10.0)
-    # 5. Whether to stop: after a full step, or where nothing is left but rounding.
-    full = accepted & ~first & (here.damping == 0.0)
-    stalled = (full | ~accepted) & (distance >= 0.5 * here.distance) & (distance <= 100 * floor)
-    near = tol >= NEAR
-    # Below the tolerance one last full step squares what is left, unless the step before has done so already.
-    last = full & ((here.distance <= tol) | (distance <= 1e-3 * tol))
-    done = (distance <= tol) & (near | last | (distance <= floor))
-    hopeless = (damping > LARGEST_DAMPING) | (here.sound & jnp.all(trial == here.theta))
-    status = jnp.where(done, jnp.where(near, _NEAR, _CONVERGED), _ACTIVE)
-    at_floor = jnp.where(near, _NEAR, jnp.where(distance <= tol, _CONVERGED, _FLOOR))
-    rounded = jnp.isfinite(distance) & ((distance <= floor) | stalled)
-    status = jnp.where((status == _ACTIVE) & rounded, at_floor, status)
-    give_up = jnp.where(distance <= tol, jnp.where(near, _NEAR, _CONVERGED), _FAILED)
-    status = jnp.where((status == _ACTIVE) & hopeless & ~first, give_up, status)
-    status = jnp.where(first & ~finite, _NOT_FINITE, status)
+    # 5. Whether to stop.
+    stuck = jnp.all(trial == here.theta)
+    status = _ending(here, first, finite, accepted, distance, floor, damping, stuck, tol)
     return _State(
         theta=theta,
         step=step,
@@ -401,6 +385,46 @@ def _turn(
         steps=here.steps + 1,
         status=status,
     )
+
+
+def _damping(here: _State, accepted: Any, first: Any, agreement: Any) -> tuple[Any, Any]:
+    """τ of the next step, by how well the last one kept what it foretold, and the factor of its next rise."""
+    import jax.numpy as jnp
+
+    eased = jnp.where(agreement > 0.75, 0.1, jnp.where(agreement > 0.25, 1.0, 3.0)) * here.damping
+    eased = jnp.where(first, here.damping, jnp.where(eased < SMALLEST_DAMPING, 0.0, eased))
+    raised = jnp.maximum(here.damping, SMALLEST_DAMPING) * here.growth
+    return jnp.where(accepted, eased, raised), jnp.where(accepted, 2.0, 2.0 * here.growth)
+
+
+def _ending(
+    here: _State,
+    first: Any,
+    finite: Any,
+    accepted: Any,
+    distance: Any,
+    floor: Any,
+    damping: Any,
+    stuck: Any,
+    tol: Any,
+) -> Any:
+    """The status after a trial: ended after a full step, or where nothing is left but rounding."""
+    import jax.numpy as jnp
+
+    full = accepted & ~first & (here.damping == 0.0)
+    stalled = (full | ~accepted) & (distance >= 0.5 * here.distance) & (distance <= 100 * floor)
+    near = tol >= NEAR
+    # Below the tolerance one last full step squares what is left, unless the step before has done so already.
+    last = full & ((here.distance <= tol) | (distance <= 1e-3 * tol))
+    done = (distance <= tol) & (near | last | (distance <= floor))
+    hopeless = (damping > LARGEST_DAMPING) | (here.sound & stuck)
+    status = jnp.where(done, jnp.where(near, _NEAR, _CONVERGED), _ACTIVE)
+    at_floor = jnp.where(near, _NEAR, jnp.where(distance <= tol, _CONVERGED, _FLOOR))
+    rounded = jnp.isfinite(distance) & ((distance <= floor) | stalled)
+    status = jnp.where((status == _ACTIVE) & rounded, at_floor, status)
+    give_up = jnp.where(distance <= tol, jnp.where(near, _NEAR, _CONVERGED), _FAILED)
+    status = jnp.where((status == _ACTIVE) & hopeless & ~first, give_up, status)
+    return jnp.where(first & ~finite, _NOT_FINITE, status)
 
 
 def _solve(M: Any, ridge: Any, v: Any, free: Any) -> tuple[Any, Any, Any]:

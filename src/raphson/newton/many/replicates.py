@@ -2,7 +2,7 @@
 
 Each replicate takes full steps with its observed information (the expected one where that is not positive definite).
 All start at the same estimate, some standard errors from their maxima. There the third derivatives T = ∂M/∂θ of the
-estimate's own likelihood are known, and they bend the step: from
+estimate's own likelihood are known, and give the step a second-order term: from
 
     0 = s − M d − ½ T[d, d] + O(d³)   follows   d = M⁻¹ s − ½ M⁻¹ T[M⁻¹ s, M⁻¹ s] + O(d³)
 
@@ -27,10 +27,10 @@ from raphson.status import Status
 MOST_HALVINGS = 12
 NEAR = 1e-3
 """Distance in standard errors below which convergence is trusted to be quadratic."""
-NEAR_BENT = 0.1
+NEAR_SECOND_ORDER = 0.1
 """The same where the third derivatives tell how far from quadratic the likelihood is."""
-MOST_BENT = 0.3
-"""A step that they bend by more than this share of its length is taken straight: they do not describe it well."""
+LARGEST_SHARE = 0.3
+"""Where the second-order term is a larger share of the step, it is left out: they do not describe the step well."""
 MOST_SLOPES = 64
 """Up to so many parameters third derivatives are taken: they cost two evaluations of the data for each."""
 
@@ -68,7 +68,7 @@ class Refits:
 
 
 @dataclass
-class _Climb:
+class _ChunkLikelihood:
     """The likelihoods of all replicates of a chunk.
 
     Attributes
@@ -158,21 +158,23 @@ def refit(
     free = np.ones(p, dtype=bool) if free is None else free
 
     with np.errstate(all="ignore"):
-        climb = _Climb(model, y, weight, penalty, kind, common, residual_df is not None)
-        found = _refit(climb, R, start, free, residual_df, slopes, tol, max_iter)
+        chunk = _ChunkLikelihood(model, y, weight, penalty, kind, common, residual_df is not None)
+        found = _refit(chunk, R, start, free, residual_df, slopes, tol, max_iter)
         left = np.flatnonzero(found.status != Status.CONVERGED)
         if len(left):
             own_y, own_weight = y[left] if y.ndim == 2 else y, weight[left] if weight.ndim == 2 else weight
             df = residual_df[left] if isinstance(residual_df, np.ndarray) else residual_df
-            climb = _Climb(model, own_y, own_weight, penalty, kind, common, residual_df is not None, guarded=True)
-            again = _refit(climb, len(left), start, free, df, None, tol, max_iter)
+            chunk = _ChunkLikelihood(
+                model, own_y, own_weight, penalty, kind, common, residual_df is not None, guarded=True
+            )
+            again = _refit(chunk, len(left), start, free, df, None, tol, max_iter)
             for name in Refits.__dataclass_fields__:
                 getattr(found, name)[left] = getattr(again, name)
     return found
 
 
 def _refit(
-    climb: _Climb,
+    chunk: _ChunkLikelihood,
     R: int,
     start: np.ndarray,
     free: np.ndarray,
@@ -181,85 +183,129 @@ def _refit(
     tol: float,
     max_iter: int,
 ) -> Refits:
-    p = len(start)
-    theta = np.tile(start, (R, 1))
-    status = np.array([Status.STEP_LIMIT] * R, dtype=object)  # np.full would make it text
-    distance, before = np.full(R, np.inf), np.full(R, np.inf)
-    n_iter = np.zeros(R, dtype=int)
-    information, value = np.full((R, p, p), np.nan), np.full(R, -np.inf)
-    pearson, first = np.full(R, np.nan), np.full((R, p), np.nan)
-    size, step, turned = np.ones(R), np.zeros((R, p)), np.zeros(R)
-    active = np.arange(R)
-    trial = theta.copy()
+    run = _Iterations(chunk, R, start, free, residual_df, slopes, tol)
+    found, active = run.found, np.arange(R)
     while len(active):
-        sums = climb.evaluate(trial[active], active)
-        score = sums.score
-        new_value = sums.value if climb.guarded and sums.value is not None else np.zeros(len(active))
-        # A trial that lowers the likelihood by more than rounding is drawn back.
-        drop = value[active] - new_value
-        worse = (
-            ~np.isfinite(new_value) | ~np.isfinite(score).all(axis=1) | (drop > 1e-10 * (1.0 + np.abs(value[active])))
+        sums = chunk.evaluate(run.trial[active], active)
+        value = sums.value if chunk.guarded and sums.value is not None else np.zeros(len(active))
+        worse = _worse(value, sums.score, run.value[active])
+        run.draw_back(active[worse])
+        if not worse.all():
+            run.advance(active[~worse], value[~worse], sums.taken(~worse))
+        unfinished = found.status[active] == Status.STEP_LIMIT
+        active = active[unfinished & (found.n_iter[active] < max_iter)]
+    return found
+
+
+class _Iterations:
+    """The iterations of R replicates: what is found so far, and the trials to evaluate next."""
+
+    def __init__(
+        self,
+        chunk: _ChunkLikelihood,
+        R: int,
+        start: np.ndarray,
+        free: np.ndarray,
+        residual_df: np.ndarray | float | None,
+        slopes: Slopes | None,
+        tol: float,
+    ) -> None:
+        p = len(start)
+        self.chunk, self.free, self.residual_df, self.slopes, self.tol = chunk, free, residual_df, slopes, tol
+        self.found = Refits(
+            np.tile(start, (R, 1)),
+            np.full((R, p, p), np.nan),
+            np.full(R, np.nan),
+            np.full((R, p), np.nan),
+            np.full(R, np.inf),
+            np.zeros(R, dtype=int),
+            np.array([Status.STEP_LIMIT] * R, dtype=object),  # np.full would make it text
         )
-        back = active[worse]
-        size[back] *= 0.5
-        trial[back] = theta[back] + size[back, None] * step[back]
-        status[back[size[back] < 0.5**MOST_HALVINGS]] = Status.SEARCH_FAILED
-        status[back[n_iter[back] == 0]] = Status.NOT_FINITE
-        good = active[~worse]
-        if len(good):
-            keep = ~worse
-            theta[good], value[good], score = trial[good], new_value[keep], score[keep]
-            sums = sums.taken(keep)
-            M = sums.information["observed"]
-            solve = _Solve(M, free)
-            if not solve.definite.all():
-                M = M.copy()
-                M[~solve.definite] = climb.expected(theta[good[~solve.definite]], good[~solve.definite])
-                solve = _Solve(M, free)
-            definite = solve.definite
-            d, square = solve(score)
-            dispersion: np.ndarray | float = 1.0
-            if residual_df is not None:
-                pearson[good] = sums.pearson
-                df = residual_df[good] if isinstance(residual_df, np.ndarray) else residual_df
-                dispersion = np.where(pearson[good] > 0, pearson[good] / df, 1.0)
-            here = np.sqrt(np.maximum(square, 0.0) / dispersion)
-            begun = n_iter[good] == 0
-            first[good[begun]] = score[begun]
-            information[good] = sums.information.get(climb.kind, M)
-            if slopes is None:
-                # With d_{k+1} = c d_k², c as the last two distances tell, the next one is c d_k².
-                ahead = here**2 * np.minimum(np.where(begun, np.inf, here / before[good] ** 2), 1.0)
-                near = here <= NEAR
-            else:
-                second_order, length = solve(-0.5 * np.einsum("rij,rj->ri", change(slopes.observed, d), d))
-                share = np.sqrt(np.maximum(length, 0.0) / np.where(square > 0, square, 1.0))
-                described = definite & (share < MOST_BENT)
-                d = np.where(described[:, None], d + second_order, d)
-                turned[good[begun]] = share[begun]
-                # A bent step leaves the share by which T is wrong of its bend: what the bend was of the first step,
-                # over which T changed much as M did, and what it is of this one.
-                ahead = (
-                    here * share * np.where(described & ~begun, np.minimum(10.0 * turned[good] + share, 1.0), np.inf)
-                )
-                near = here <= NEAR_BENT
-            last = definite & near & ((ahead <= tol) | (here <= tol))
-            before_last = before[good]
-            before[good] = here
-            distance[good] = np.where(last, np.minimum(ahead, here), here)
-            step[good], size[good] = d, 1.0
-            trial[good] = theta[good] + d
-            theta[good[last]] = trial[good[last]]
-            if slopes is not None:
-                information[good[last]] += change(slopes.reported, d[last])
-            status[good[last]] = Status.CONVERGED
-            if not climb.guarded:
-                status[good[~begun & ~last & (here > 0.5 * before_last) & (here > tol)]] = Status.SEARCH_FAILED
-            status[good[~definite]] = Status.SINGULAR
-            n_iter[good] += 1
-        unfinished = status[active] == Status.STEP_LIMIT
-        active = active[unfinished & (n_iter[active] < max_iter)]
-    return Refits(theta, information, pearson, first, distance, n_iter, status)
+        self.trial = self.found.theta.copy()
+        self.value, self.before = np.full(R, -np.inf), np.full(R, np.inf)
+        self.size, self.step, self.turned = np.ones(R), np.zeros((R, p)), np.zeros(R)
+
+    def draw_back(self, rows: np.ndarray) -> None:
+        """Halve the steps of trials that were worse."""
+        self.size[rows] *= 0.5
+        self.trial[rows] = self.found.theta[rows] + self.size[rows, None] * self.step[rows]
+        status = self.found.status
+        status[rows[self.size[rows] < 0.5**MOST_HALVINGS]] = Status.SEARCH_FAILED
+        status[rows[self.found.n_iter[rows] == 0]] = Status.NOT_FINITE
+
+    def advance(self, rows: np.ndarray, value: np.ndarray, sums: ReplicateSums) -> None:
+        """Accept trials, and take their next steps: the last ones, where these end within the tolerance."""
+        found, tol = self.found, self.tol
+        found.theta[rows], self.value[rows] = self.trial[rows], value
+        begun = found.n_iter[rows] == 0
+        found.score[rows[begun]] = sums.score[begun]
+        solve, M = _solver(self.chunk, sums.information["observed"], found.theta[rows], rows, self.free)
+        found.information[rows] = sums.information.get(self.chunk.kind, M)
+        d, square = solve(sums.score)
+        here = np.sqrt(np.maximum(square, 0.0) / self._dispersion(rows, sums))
+        if self.slopes is None:
+            # With d_{k+1} = c d_k², c as the last two distances tell, the next one is c d_k².
+            ahead = here**2 * np.minimum(np.where(begun, np.inf, here / self.before[rows] ** 2), 1.0)
+            near = here <= NEAR
+        else:
+            d, share, described = _with_second_order(solve, self.slopes, d, square)
+            self.turned[rows[begun]] = share[begun]
+            # Such a step leaves the share by which T is wrong of its second-order term: what the term was of the first
+            # step, over which T changed much as M did, and what it is of this one.
+            wrong = np.minimum(10.0 * self.turned[rows] + share, 1.0)
+            ahead = here * share * np.where(described & ~begun, wrong, np.inf)
+            near = here <= NEAR_SECOND_ORDER
+        last = solve.definite & near & ((ahead <= tol) | (here <= tol))
+        slow = ~begun & ~last & (here > 0.5 * self.before[rows]) & (here > tol)
+        self.before[rows] = here
+        found.distance[rows] = np.where(last, np.minimum(ahead, here), here)
+        self.step[rows], self.size[rows] = d, 1.0
+        self.trial[rows] = found.theta[rows] + d
+        found.theta[rows[last]] = self.trial[rows[last]]
+        if self.slopes is not None:
+            found.information[rows[last]] += change(self.slopes.reported, d[last])
+        found.status[rows[last]] = Status.CONVERGED
+        if not self.chunk.guarded:
+            found.status[rows[slow]] = Status.SEARCH_FAILED
+        found.status[rows[~solve.definite]] = Status.SINGULAR
+        found.n_iter[rows] += 1
+
+    def _dispersion(self, rows: np.ndarray, sums: ReplicateSums) -> np.ndarray | float:
+        df = self.residual_df
+        if df is None:
+            return 1.0
+        pearson = self.found.pearson
+        pearson[rows] = sums.pearson
+        df = df[rows] if isinstance(df, np.ndarray) else df
+        return np.where(pearson[rows] > 0, pearson[rows] / df, 1.0)
+
+
+def _worse(value: np.ndarray, score: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Trials to draw back: not finite, or of a likelihood that is lower by more than rounding."""
+    lower = before - value > 1e-10 * (1.0 + np.abs(before))
+    return ~np.isfinite(value) | ~np.isfinite(score).all(axis=1) | lower
+
+
+def _solver(
+    chunk: _ChunkLikelihood, M: np.ndarray, theta: np.ndarray, rows: np.ndarray, free: np.ndarray
+) -> tuple[_Solve, np.ndarray]:
+    """A solver with the observed information, the expected one where that is indefinite; and the matrices."""
+    solve = _Solve(M, free)
+    if solve.definite.all():
+        return solve, M
+    M = M.copy()
+    M[~solve.definite] = chunk.expected(theta[~solve.definite], rows[~solve.definite])
+    return _Solve(M, free), M
+
+
+def _with_second_order(
+    solve: _Solve, slopes: Slopes, d: np.ndarray, square: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps with their second-order terms, the terms' shares of the steps, and whether the slopes describe M there."""
+    second_order, length = solve(-0.5 * np.einsum("rij,rj->ri", change(slopes.observed, d), d))
+    share = np.sqrt(np.maximum(length, 0.0) / np.where(square > 0, square, 1.0))
+    described = solve.definite & (share < LARGEST_SHARE)
+    return np.where(described[:, None], d + second_order, d), share, described
 
 
 def change(slopes: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -302,7 +348,7 @@ def information_slopes(
     """The slopes of the observed and of the reported information of a likelihood at θ; None where they are unknown.
 
     By central differences over a tenth of a standard error: over a whole one M changes by a small part of itself, so
-    they have two digits, and more would not make a bent step more exact.
+    they have two digits, and more would not make a step with its second-order term more exact.
     """
     p = len(theta)
     if p > MOST_SLOPES:
