@@ -5,6 +5,9 @@ and the information of γ are Nᵀ∇ℓ and NᵀMN, and the one loop maximises 
 unknowns: ∇ℓ = Hᵀλ, h = 0 with H = ∂h/∂θ (Nocedal and Wright 2006, section 18.1).
 """
 
+# pyright: strict, reportConstantRedefinition=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math

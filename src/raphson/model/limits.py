@@ -3,6 +3,8 @@
 The distance to the maximum cannot see them, since the likelihood flattens on the way: they are decided on the design.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 from dataclasses import dataclass

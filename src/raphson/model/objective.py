@@ -6,7 +6,7 @@ that forming AᵀA would square away, and is combined over blocks by decomposing
 Grigori, Hoemmen and Langou 2012, SIAM J. Sci. Comput. 34, A206). B is the curvature of a predictor that is not linear
 in θ (:mod:`raphson.model.log_likelihood`).
 """
-# pyright: strict, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: strict, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 

@@ -13,6 +13,9 @@ and the step is 0: its length ‖Rd‖ is the distance to that maximum in standa
 without walls. For d = 0 it is the residual of ∇ℓ = Σ λ_i a_i in the metric M⁻¹, by the duality of the two problems.
 """
 
+# pyright: strict, reportConstantRedefinition=false, reportMissingTypeStubs=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math

@@ -4,6 +4,8 @@ The measure is the distance to the maximum in standard errors, √(∇ℓᵀ M�
 It is never a change in ℓ: near the maximum ℓ is flat, and a change of ε·ℓ leaves the estimate wrong by √ε.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 import math

@@ -3,6 +3,8 @@
 Works for anything that offers an objective, starting values and limits.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -310,13 +312,11 @@ def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Eval
     every = max(2, objective.n_rows // THINNED_ROWS)
     try:
         first = _climb(model.thinned(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
-        # At the edge of what the part's rows allow others may have left the domain.
-        usable = first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and bool(first.free.all())
-        usable = usable and (not objective.walled or objective.evaluate(first.theta).finite)
     except RaphsonError:
-        # The part may be degenerate where the whole is not.
-        usable = False
-    if not usable:
+        first = None  # the part may be degenerate where the whole is not
+    usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()
+    # At the edge of what the part's rows allow others may have left the domain.
+    if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
         start = model.start(method.need(method.solver == "qr", near=False))
         return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
     factor = first.factor

@@ -10,6 +10,9 @@ so that a parameter with a row of D other than 0 has been cut off by the edge, a
 is 0 is where it would be without the edge, and keeps its own.
 """
 
+# pyright: strict, reportConstantRedefinition=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

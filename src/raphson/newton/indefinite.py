@@ -10,6 +10,9 @@ is a sum of squares (Gill, Murray and Wright 1981, Practical Optimization, secti
 of measurement, as G changes with them.
 """
 
+# pyright: strict, reportConstantRedefinition=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from math import sqrt

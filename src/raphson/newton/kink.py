@@ -10,6 +10,8 @@ score in a cell, θ is a local maximum if
 since d = Zγ + Σ t_i σ_i D_i with t_i ≥ 0 reaches every point of the cell.
 """
 
+# pyright: strict, reportConstantRedefinition=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

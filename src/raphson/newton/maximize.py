@@ -6,6 +6,8 @@ the direction. What M is, how the system is solved and how α is found are the m
 information and QR of √W X this is iteratively reweighted least squares.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -116,23 +118,7 @@ def maximize(
     begun = ascent.here.theta
 
     def ended(status: Status) -> Result:
-        status, face, stuck = at_edge(ascent, status, tol)
-        aliased = wanted & ~ascent.free & ~ascent.at_bound
-        return Result(
-            ascent.here,
-            status,
-            ascent.path,
-            ascent.free,
-            aliased,
-            ascent.at_bound,
-            ascent.distance,
-            ascent.resolution,
-            ascent.directions.root,
-            ascent.directions.factor,
-            begun,
-            face,
-            stuck,
-        )
+        return _result(ascent, status, begun, tol)
 
     while True:
         if Confined.takes_over(ascent):
@@ -164,6 +150,26 @@ def maximize(
                 ascent = Confined(ascent)
                 continue
             return ended(Status.SEARCH_FAILED)
+
+
+def _result(ascent: Ascent, status: Status, begun: np.ndarray, tolerance: float) -> Result:
+    """The end of an iteration, and what it means if it lies at the edge of the domain."""
+    status, face, stuck = at_edge(ascent, status, tolerance)
+    return Result(
+        ascent.here,
+        status,
+        ascent.path,
+        ascent.free,
+        ascent.wanted & ~ascent.free & ~ascent.at_bound,
+        ascent.at_bound,
+        ascent.distance,
+        ascent.resolution,
+        ascent.directions.root,
+        ascent.directions.factor,
+        begun,
+        face,
+        stuck,
+    )
 
 
 def at_edge(ascent: Ascent, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:

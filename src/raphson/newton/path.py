@@ -1,5 +1,7 @@
 """What happened on the way: one line for every iteration."""
 
+# pyright: strict, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Several methods on one objective, from one start: what each step cost, and how far it left the maximum."""
 
+# pyright: strict, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import RaphsonError
-from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Kind, Need, Objective, Operator
+from raphson.model.objective import VALUE, DerivedObjective, Evaluation, Need, Objective, Operator
 from raphson.model.problem import Problem
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import Method
@@ -158,11 +160,10 @@ def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept
 
 def yardstick(model: Problem, theta: np.ndarray) -> tuple[Evaluation, np.ndarray]:
     """The objective at the maximum and its observed information, or the expected one where that is indefinite."""
-    kinds: tuple[Kind, ...] = ("observed", "expected")
-    for kind in kinds:
-        best = model.objective.evaluate(theta, Need(kinds=(kind,)))
-        M = best.information[kind].matrix
-        steady = math.isfinite(float(M.sum())) and np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max(initial=1.0)
-        if steady or model.objective.main_kind == "observed":
-            break
-    return best, M
+    best = model.objective.evaluate(theta, Need(kinds=("observed",)))
+    M = best.information["observed"].matrix
+    steady = math.isfinite(float(M.sum())) and np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max(initial=1.0)
+    if steady or model.objective.main_kind == "observed":
+        return best, M
+    best = model.objective.evaluate(theta, Need(kinds=("expected",)))
+    return best, best.information["expected"].matrix

@@ -5,6 +5,8 @@ rounded, by the slope ∇ℓᵀd (the approximate Wolfe condition of Hager and Z
 equation 27): near a maximum the value carries half the digits of its argument, the slope all of them.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -4,6 +4,9 @@ Columns are scaled to M_jj = 1 first, so that units of measurement do not count 
 scaled matrix the square of the j-th pivot is 1 − R²_j, the share of column j that no earlier column explains.
 """
 
+# pyright: strict, reportConstantRedefinition=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

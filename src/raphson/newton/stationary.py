@@ -6,6 +6,8 @@ the way, and from a saddle on both (Rotnitzky, Cox, Bottai and Robins 2000, Bern
 information is singular, among them the skew normal). The iteration goes on from the highest point met.
 """
 
+# pyright: strict
+
 from __future__ import annotations
 
 from dataclasses import replace

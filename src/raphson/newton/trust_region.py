@@ -12,6 +12,8 @@ Parameters that are solved for at each trial point (variable projection) are lef
 others is that of the problem from which they have been eliminated, which one more triangularisation gives.
 """
 
+# pyright: strict, reportConstantRedefinition=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,7 @@
 """An objective that reduces the bias of maximum likelihood: what it has from the likelihood inside, and F^(−½)."""
 
+# pyright: strict
+
 from __future__ import annotations
 
 from dataclasses import dataclass
