@@ -40,7 +40,8 @@ ELSEWHERE = {
     "tests/whole/test_edges.py": ["model/glm/edge_remarks", "model/walls", "newton/confined"],
     "tests/model/glm/test_streamed.py": ["newton/training/streaming"],
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
-    "tests/newton/test_methods.py": ["newton/curvature", "newton/directions", "newton/state"],
+    "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
+    "tests/newton/test_own_curvature.py": ["newton/curvature"],
     "tests/data/test_arrays.py": ["data/matrices"],
 }
 """Where modules are tested that have no file of their own in the mirror."""
