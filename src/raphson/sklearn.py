@@ -255,7 +255,7 @@ class GLMClassifier(_Classifier, _Linear):
         two = len(self.classes_) == 2
         if not two and self.link != "logit":
             raise ModelError(
-                f"link: expected 'logit' for {len(self.classes_)} classes; got {self.link!r}. With it "
+                f"link: expected 'logit' for {len(self.classes_)} classes; got {self.link!r}, which is for two. "
                 "Only binary classification is supported."
             )
         family: Any = families.Binomial if two else families.Multinomial

@@ -32,7 +32,7 @@ def test_starting_values_are_checked():
 def test_a_dispersion_that_is_one_by_definition_is_not_another():
     assert dispersion_rule(None, Gamma()) == "pearson" and dispersion_rule(2.0, Gamma()) == 2.0
     assert dispersion_rule(1.0, Binomial()) == 1.0
-    with pytest.raises(ModelError, match="dispersion: it is 1 by definition for the binomial family; got 2"):
+    with pytest.raises(ModelError, match="dispersion: it is 1 by definition in the binomial family; got 2"):
         dispersion_rule(2.0, Binomial())
 
 

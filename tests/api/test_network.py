@@ -333,7 +333,7 @@ def test_a_checkpoint_that_was_changed_is_refused(change, tmp_path):
         ({"weight_decay": -1.0}, ModelError, "weight_decay: expected a number, 0 or more"),
         ({"precision": "half"}, ModelError, "precision: expected one of single, double"),
         ({"update": "blockwise"}, ModelError, "update: expected one of whole, layerwise"),
-        ({"update": "layerwise", "dropout": 0.5}, ModelError, "dropout: update='layerwise' has none"),
+        ({"update": "layerwise", "dropout": 0.5}, ModelError, "dropout: it does not go with update='layerwise'"),
         ({"method": "newton-cg", "checkpoint": "a"}, ModelError, "checkpoint: only first-order methods"),
         ({"start": [1.0]}, ModelError, "start: expected 25 finite numbers"),
         ({"family": "poisson"}, DataError, "response 'y'"),

@@ -90,7 +90,7 @@ def test_it_plots_and_prints(linear):
 
 
 def test_bad_requests_are_refused(linear):
-    with pytest.raises(ModelError, match="expected a fit"):
+    with pytest.raises(ModelError, match="expected a Fit"):
         rp.simulate_coverage("y ~ x")
     with pytest.raises(ModelError, match="'slope' is not among the parameters"):
         rp.simulate_coverage(linear, {"slope": 1.0})

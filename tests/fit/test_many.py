@@ -106,7 +106,7 @@ def test_tables(fits) -> None:
 def test_errors(fits) -> None:
     with pytest.raises(DataError, match="there is no group 'z'; the first are"):
         fits["z"]
-    with pytest.raises(ModelError, match="many curves are fitted by least squares"):
+    with pytest.raises(ModelError, match="many curves are fitted by plain least squares"):
         rp.nls(CURVE, LONG, start=START, by="plant", loss="huber")
     with pytest.raises(ModelError, match="give y two dimensions"):
         rp.nls(decay, (X, Y), start=START, by="plant")

@@ -97,7 +97,7 @@ def test_formulas_and_names():
     def needs_event(y, mu, *, event):
         return event * mu - y * jnp.exp(mu)
 
-    refused("reads a column 'event'", needs_event, {"mu": "y ~ x"}, FRAME, error=rp.DataError)
+    refused("takes a column 'event'", needs_event, {"mu": "y ~ x"}, FRAME, error=rp.DataError)
     refused("the density takes no 'evnt'", needs_event, {"mu": "y ~ x"}, FRAME, columns={"evnt": "x"})
     refused(r"\*args", lambda y, *parameters: y, {"mu": "y ~ x"}, FRAME)
 

@@ -11,7 +11,15 @@ import numpy as np
 
 from raphson.choices import Covariance, Information
 from raphson.data import ModelData, from_arrays, from_formula
-from raphson.errors import ConvergenceWarning, ModelError, RankWarning, SeparationWarning, check_choice, warn_user
+from raphson.errors import (
+    ConvergenceWarning,
+    ModelError,
+    RankWarning,
+    SeparationWarning,
+    check_choice,
+    one_line,
+    warn_user,
+)
 from raphson.execute import Executor, threads
 from raphson.fit.fit import Fit
 from raphson.fit.uncertainty import COVARIANCES
@@ -109,22 +117,20 @@ def dispersion_rule(dispersion: str | float | None, family: Any) -> str | float:
     """How φ is found: the name of a rule, or its value."""
     if isinstance(dispersion, float) and family.dispersion_fixed and dispersion != 1.0:
         raise ModelError(
-            f"dispersion: it is 1 by definition for the {family.name} family; got {dispersion:g}. "
-            "Use family='quasipoisson' or 'quasibinomial' to have it estimated"
+            f"dispersion: it is 1 by definition in the {family.name} family; got {dispersion:g}. "
+            "Use family='quasipoisson' or 'quasibinomial', in which it is estimated"
         )
     return "pearson" if dispersion is None else dispersion
 
 
-def start_vector(start: Any, n_params: int) -> np.ndarray | None:
+def start_vector(start: Any, n_params: int, of: str = "coefficient") -> np.ndarray | None:
     """The starting values asked for, checked; None for the model's own."""
     if start is None:
         return None
     try:
         values = np.asarray(start, dtype=float)
     except (TypeError, ValueError):
-        raise ModelError(f"start: expected {n_params} numbers; got {start!r}") from None
+        raise ModelError(f"start: expected {n_params} numbers; got {one_line(start)}") from None
     if values.shape != (n_params,) or not np.isfinite(values).all():
-        raise ModelError(
-            f"start: expected {n_params} finite numbers, one for each coefficient; got shape {values.shape}"
-        )
+        raise ModelError(f"start: expected {n_params} finite numbers, one for each {of}; got shape {values.shape}")
     return values

@@ -191,11 +191,11 @@ def check_streamable(method: Method, inference: Inference) -> None:
     """
     if method.solver == "cg":
         raise ModelError(
-            f"method: {method.name} keeps the curvature of every row, which streamed data must not; use "
+            f"method: {method.name} keeps the curvature of every row, and streamed data are not held; use "
             "method='fisher-scoring', 'newton' or 'irls'"
         )
     if inference.groups is not None or inference.cov != "model":
         raise ModelError(
-            f"cov: {inference.cov!r} needs the score of every row, which streamed data do not keep; use cov='model', "
+            f"cov: {inference.cov!r} needs the score of every row, and streamed data are not held; use cov='model', "
             "or fit a data frame"
         )

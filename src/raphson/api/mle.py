@@ -22,7 +22,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data.several import SeveralData, from_formulas
-from raphson.errors import ConvergenceError, DataError, ModelError
+from raphson.errors import ConvergenceError, DataError, ModelError, one_line
 from raphson.execute import Executor
 from raphson.fit.likelihood import LikelihoodFit
 from raphson.model.bias.reduction import check_bias
@@ -220,7 +220,7 @@ def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
     if columns is None:
         columns = {}
     if not isinstance(columns, Mapping):
-        raise ModelError(f"columns: expected a dict of keyword and column; got {columns!r}")
+        raise ModelError(f"columns: expected a dict of keyword and column; got {one_line(columns)}")
     for name in columns:
         if name not in taken.columns:
             known = f"its keywords are {', '.join(taken.columns)}" if taken.columns else "it has no keywords"
@@ -237,8 +237,8 @@ def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
             asked[name] = name
         elif name not in taken.optional:
             raise DataError(
-                f"data: the density reads a column {name!r} (an argument after *), and there is none; add it, or say "
-                f'what stands for it, as in columns={{"{name}": "..."}}'
+                f"data: the density takes a column {name!r} (an argument after *), and the data have none; add it, or "
+                f'say what stands for it, as in columns={{"{name}": "..."}}'
             )
     return asked
 
@@ -259,6 +259,6 @@ def _flat_start(start: Any, labels: tuple[str, ...]) -> Any:
         else:
             raise ModelError(
                 f"start: expected a number for each of {', '.join(labels)}, or as many as a parameter has "
-                f"coefficients; got {name!r}: {value!r}"
+                f"coefficients; got {name!r}: {one_line(value)}"
             )
     return list(values.values())

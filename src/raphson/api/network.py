@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.api.arguments import dispersion_rule, estimated, executor_of, inputs_of, model_data, progress_shown
+from raphson.api.arguments import (
+    dispersion_rule,
+    estimated,
+    executor_of,
+    inputs_of,
+    model_data,
+    progress_shown,
+    start_vector,
+)
 from raphson.choices import (
     Activation,
     DispersionRule,
@@ -25,7 +33,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data import ModelData
-from raphson.errors import ConvergenceWarning, DataError, ModelError, warn_user
+from raphson.errors import ConvergenceWarning, DataError, ModelError, one_line, warn_user
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.network import NetworkFit
@@ -217,8 +225,8 @@ def _model(
     ).decaying(asked.weight_decay)
     if asked.residual is not None and not any(layer.residual for layer in model.network.layers):
         warn_user(
-            f"residual: no hidden layer of {asked.hidden} is as wide as the one before it, so none is connected "
-            "around; give two neighbours the same width",
+            f"residual: no hidden layer of {asked.hidden} is as wide as the one before it, so nothing goes around "
+            "any; give two neighbours the same width",
             UserWarning,
         )
     if model.network.n_params > MOST_PARAMS:
@@ -239,7 +247,7 @@ def _descent(
 ) -> Descent:
     """How a first-order method trains the network."""
     if training.update == "layerwise" and asked.dropout:
-        raise ModelError("dropout: update='layerwise' has none; leave one of the two out")
+        raise ModelError("dropout: it does not go with update='layerwise'; leave one of the two out")
     return Descent(
         rule,
         training.epochs,
@@ -278,7 +286,7 @@ def _descended(
     keep_in: Callable[[Snapshot], None] | None = None
     if checkpoint is not None:
         if not isinstance(checkpoint, str | PathLike):
-            raise ModelError(f"checkpoint: expected the name of a file; got {checkpoint!r}")
+            raise ModelError(f"checkpoint: expected the name of a file; got {one_line(checkpoint)}")
         description = _description(model, theta, descent)
         begin = checkpoints.read(checkpoint, description, begin) or begin
 
@@ -396,18 +404,9 @@ def _batch_size(batch_size: int | None, n: int, batch_norm: bool) -> int:
 
 
 def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndarray:
-    theta = model.initial(rng)
-    if start is None:
-        return theta
-    if isinstance(start, Fit):
-        start = start.params
-    try:
-        values = np.asarray(start, dtype=float)
-    except (TypeError, ValueError):
-        raise ModelError(f"start: expected {len(theta)} numbers; got {start!r}") from None
-    if values.shape != theta.shape or not np.isfinite(values).all():
-        raise ModelError(f"start: expected {len(theta)} finite numbers, one for each weight; got shape {values.shape}")
-    return values
+    initial = model.initial(rng)
+    given = start_vector(start.params if isinstance(start, Fit) else start, len(initial), "weight")
+    return initial if given is None else given
 
 
 def _warn_of(fit: NetworkFit, first_order: bool) -> None:

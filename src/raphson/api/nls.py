@@ -201,7 +201,9 @@ def nls(
     inference = inference_of(given, "observed" if robust else "expected", "HC0" if robust else None)
     resolve_method(method)
     if sigma is not None and (weights is not None or weights_kind != "precision"):
-        raise ModelError("sigma: it stands for weights=1/sigma**2, of the kind 'precision'; leave out one of the two")
+        raise ModelError(
+            "sigma: it stands for weights=1/sigma**2 of the kind 'precision'; leave out weights= and weights_kind="
+        )
     if asked.absolute_sigma:
         if dispersion is not None:
             raise ModelError("absolute_sigma: it stands for dispersion=1; leave out one of the two")
@@ -222,7 +224,7 @@ def nls(
     if many:
         if robust or inference.cov != "model" or penalty is not None:
             raise ModelError(
-                "by: many curves are fitted by least squares without penalty, with model-based covariances"
+                "by: many curves are fitted by plain least squares; leave out loss=, penalty=, cov= and groups="
             )
         return fit_groups(read, options, made, asked, iteration, inference)
     return made(nonlinear_model(read, *options), read)

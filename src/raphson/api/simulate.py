@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from raphson.choices import IntervalKind
 from raphson.data.messages import listing
-from raphson.errors import ModelError, RaphsonError
+from raphson.errors import ModelError, RaphsonError, one_line
 from raphson.fit.bootstrap import Refitted, Refitting, Simulator, Work, drawing, in_chunks
 from raphson.fit.fit import Fit
 from raphson.inference.intervals import quantile
@@ -18,12 +19,13 @@ from raphson.inference.restricted import maximum_on_plane
 from raphson.model.base import Model
 from raphson.model.objective import Need
 from raphson.model.parameters import place_of
+from raphson.options import at_least_one
 from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-INTERVALS = ("wald", "profile")
+INTERVALS = get_args(IntervalKind)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def simulate_coverage(
     *,
     level: float = 0.95,
     dispersion: float | None = None,
-    intervals: tuple[str, ...] = INTERVALS,
+    intervals: Sequence[IntervalKind] = INTERVALS,
     simulate: Simulator | None = None,
 ) -> Coverage:
     """Simulate from a model at a known truth, refit, and report bias, standard errors and coverage.
@@ -120,9 +122,7 @@ def simulate_coverage(
     True
     """
     if not isinstance(model, Fit):
-        raise ModelError(
-            f"model: expected a fit, whose design and family are simulated from; got {type(model).__name__}"
-        )
+        raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
     for kind in intervals:
         if kind not in INTERVALS:
             raise ModelError(f"intervals: expected some of {', '.join(INTERVALS)}; got {kind!r}")
@@ -130,7 +130,7 @@ def simulate_coverage(
     asked: Model = model._need_data("a simulation")
     rng = np.random.default_rng(seed)
     if n is not None:
-        asked = asked.subset(rng.integers(0, len(asked.y), _whole("n", n)))  # type: ignore[arg-type]
+        asked = asked.subset(rng.integers(0, len(asked.y), at_least_one("n", n)))  # type: ignore[arg-type]
     theta = _truth(model, truth)
     settled = asked.with_nuisance_fixed(theta)
     phi = model.dispersion if dispersion is None else float(dispersion)
@@ -140,7 +140,7 @@ def simulate_coverage(
     if refitting.dispersion is None:
         q = quantile(level, float(refitting.residual_df(np.ones(len(asked.y)), 1)[0]))
     study = _Study(refitting, draw, model._n, q, "profile" in intervals)
-    parts = in_chunks(study.chunk, _whole("reps", reps), refitting.chunk, seed, asked.executor)
+    parts = in_chunks(study.chunk, at_least_one("reps", reps), refitting.chunk, seed, asked.executor)
     found = Refitted.joined([part for part, _ in parts])
     covered = np.concatenate([part for _, part in parts])
     return _reported(model, found, covered, theta, q, level, intervals, len(asked.y))
@@ -216,7 +216,7 @@ def _reported(
     theta: np.ndarray,
     q: float,
     level: float,
-    intervals: tuple[str, ...],
+    intervals: Sequence[str],
     n: int,
 ) -> Coverage:
     import pandas as pd
@@ -279,11 +279,5 @@ def _truth(fit: Fit, truth: Any) -> np.ndarray:
             raise ModelError(f"truth: expected {fit._n} numbers, one for each parameter; got shape {values.shape}")
         theta[: fit._n] = values
     if not np.isfinite(theta).all():
-        raise ModelError("truth: expected finite numbers")
+        raise ModelError(f"truth: expected finite numbers; got {one_line(truth)}")
     return theta
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ModelError(f"{name}: expected a whole number, at least 1; got {value!r}")
-    return int(value)
