@@ -44,6 +44,10 @@ class ModelError(RaphsonError, ValueError):
     """The model was specified inconsistently: an unknown family, link, method or option."""
 
 
+class RefusedName(ModelError, AttributeError):  # noqa: N818 - it is never raised for anything but a name
+    """A fit of this kind has no such thing: the message says why. ``hasattr`` takes it for an answer."""
+
+
 class ConvergenceError(RaphsonError, RuntimeError):
     """The iteration cannot go on: for example, the log-likelihood is not finite at the start."""
 

@@ -121,7 +121,7 @@ def test_bias_reduction_of_a_censored_regression_maximises_what_it_says():
     firth = rp.mle("weibull", "time ~ x", FRAME.head(25), columns={"event": "seen"}, bias="firth")
     assert firth.converged
     assert abs(firth.params["log_sigma:Intercept"] - plain.params["log_sigma:Intercept"]) > 0.01
-    model = plain._model
+    model = plain._reading.state.at.asked
 
     def target(theta):
         found = model.likelihood.evaluate(theta, Need(kinds=("observed",)))

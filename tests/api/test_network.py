@@ -35,7 +35,7 @@ def gaussian():
 
 
 def test_a_formula_gives_coded_inputs_without_a_second_intercept(gaussian):
-    assert gaussian._predictor.network.layers[0].inputs == 3
+    assert gaussian._reading.predictor.network.layers[0].inputs == 3
     assert len(gaussian.params) == 3 * 8 + 8 + 8 + 1
     assert gaussian.deviance < 0.2 * gaussian.null_deviance
     assert gaussian.formula == "y ~ x + kind"
@@ -84,7 +84,7 @@ def test_weights_have_no_standard_errors_and_the_fit_says_so(gaussian):
 
 
 def test_intervals_of_predictions_are_those_of_the_delta_method_with_a_prior(gaussian):
-    theta, model = gaussian.params.to_numpy(), gaussian._model
+    theta, model = gaussian.params.to_numpy(), gaussian._reading.state.at.asked
     block = model.blocks[0]
     J = np.asarray(model.predictor.at(block, theta)[1].parts[0])
     prior = model.network.prior_precision(len(theta))
@@ -106,10 +106,10 @@ def test_of_many_weights_the_last_layer_gives_the_intervals():
     fit = rp.network("y ~ x", FRAME, hidden=(250,), epochs=2, validation=0.2)
     assert fit.interval_kind == "last layer"
     table = fit.predict(FRAME.head(5), se=True, interval="confidence")
-    model = fit._model
+    model = fit._reading.state.at.asked
     H = np.concatenate([model.predictor.features(b, fit.params.to_numpy()) for b in model.blocks])
     H = np.column_stack([H, np.ones(len(H))]) * model.frozen["spread"]
-    P = np.diag(np.r_[np.full(250, 1.0 / fit._predictor.network.layers[-1].initial_variance), 1.0])
+    P = np.diag(np.r_[np.full(250, 1.0 / fit._reading.predictor.network.layers[-1].initial_variance), 1.0])
     V = np.linalg.inv(H.T @ H / fit.dispersion + P)
     new = np.column_stack([H[: len(H)]])
     first = model.data.index.tolist().index(FRAME.index[model.data.index[0]])
@@ -125,8 +125,8 @@ def test_of_many_weights_the_last_layer_gives_the_intervals():
 )
 def test_the_loss_is_the_familys(formula, family):
     fit = rp.network(formula, FRAME, family=family, **(ONE | {"epochs": 15}), validation=0)
-    rows = fit._model.rows(fit.params.to_numpy())
-    assert fit._model.loss(fit.params.to_numpy()) == pytest.approx(-rows.value.mean())
+    rows = fit._reading.state.at.asked.rows(fit.params.to_numpy())
+    assert fit._reading.state.at.asked.loss(fit.params.to_numpy()) == pytest.approx(-rows.value.mean())
     assert fit.deviance < fit.null_deviance
     shown = fit.predict(FRAME.head(3), interval="confidence")
     if family == "multinomial":
@@ -165,8 +165,8 @@ def test_validation_rows_are_held_out_and_the_best_weights_kept(gaussian):
     assert fit.nobs == 90
     assert fit.status.value == "stopped early"
     best = fit.history["validation"].min()
-    assert fit._model.held_out.loss(fit.params.to_numpy()) == pytest.approx(best, rel=1e-6)
-    held = fit._model.held_out
+    assert fit._reading.state.at.asked.held_out.loss(fit.params.to_numpy()) == pytest.approx(best, rel=1e-6)
+    held = fit._reading.state.at.asked.held_out
     residual = held.y - held.rows(fit.params.to_numpy()).mean[0]
     assert fit.dispersion == pytest.approx(float(residual @ residual) / 30)
     wide = fit.predict(FRAME, se=True, interval="confidence")
@@ -190,13 +190,13 @@ def test_a_saved_network_predicts_the_same(gaussian, tmp_path):
 
 
 def test_a_damaged_file_is_refused(gaussian, tmp_path):
-    from raphson.fit import saving
+    from raphson.fit import file
 
     path = tmp_path / "fit.json"
     gaussian.save(path)
     document = json.loads(path.read_text())
     document["fit"]["theta"] = document["fit"]["theta"][:-1]
-    document["sha256"] = saving._digest(document["fit"])
+    document["sha256"] = file._digest(document["fit"])
     path.write_text(json.dumps(document))
     with pytest.raises(DataError, match="theta: expected numbers of shape"):
         rp.load(path)
@@ -383,7 +383,7 @@ def test_second_order_methods_train_a_network():
         with pytest.raises(ModelError, match="records no gradients by layer"):
             fit.gradient_profile()
     # at the maximum of the penalised likelihood the score of ℓ is Pθ
-    penalised = fits["levenberg-marquardt"]._model
+    penalised = fits["levenberg-marquardt"]._reading.state.at.asked
     theta = fits["levenberg-marquardt"].params.to_numpy()
     gradient = penalised.unpenalised.evaluate(theta).score - penalised.penalty @ theta
     assert np.linalg.norm(gradient) < 1e-2 * np.linalg.norm(penalised.penalty @ theta)
@@ -398,16 +398,19 @@ def test_levenberg_marquardt_arrives_where_weight_decay_has_left_units_without_a
             "y ~ x", FRAME, hidden=4, activation="tanh", method="levenberg-marquardt", weight_decay=weight_decay
         )
     assert fit.converged and fit.distance < 1e-8
-    assert np.abs(fit.score).max() < 1e-6 * fit.null_deviance / fit._model.divisor
+    assert np.abs(fit.score).max() < 1e-6 * fit.null_deviance / fit._reading.state.at.asked.divisor
 
 
 def test_batch_norm_is_frozen_over_all_rows_for_second_order_methods():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fit = rp.network("y ~ x", FRAME, hidden=(4,), batch_norm=True, method="levenberg-marquardt", max_iter=3)
-    running = fit._predictor.state["running"][0]
+    running = fit._reading.predictor.state["running"][0]
     first = rp.network("y ~ x", FRAME, hidden=(4,), batch_norm=True, epochs=0, validation=0)
-    z = first._model.inputs @ first._model.network.unpack(first.params.to_numpy())[0]["weight"]
+    z = (
+        first._reading.state.at.asked.inputs
+        @ first._reading.state.at.asked.network.unpack(first.params.to_numpy())[0]["weight"]
+    )
     np.testing.assert_allclose(running["mean"], z.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(running["variance"], z.var(axis=0))
 

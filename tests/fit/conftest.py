@@ -51,12 +51,15 @@ NEW = pd.DataFrame({"x": [-1.0, 0.0, 0.5], "z": [0.2, -0.4, 0.0], "third": [0.0,
 """Rows to predict."""
 
 
+FOLDER = TemporaryDirectory()
+"""Files that go with the process."""
+
+
 def of_parquet(frame: pd.DataFrame, *arguments: object, **options: object) -> rp.Fit:
-    """A fit of data that are streamed from a file, which need not be there afterwards."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        frame.to_parquet(path)
-        return rp.glm(*arguments, str(path), **options)
+    """A fit of data that are streamed from a file."""
+    path = Path(FOLDER.name) / "rows.parquet"
+    frame.to_parquet(path)
+    return rp.glm(*arguments, str(path), **options)
 
 
 def logpdf(y, log_mean, log_size):

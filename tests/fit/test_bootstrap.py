@@ -279,15 +279,15 @@ def shared(params, row):
     ids=["density", "ready", "general, nonlinear", "general, two predictors", "curve", "curve with ridge and weights"],
 )
 def test_a_batch_is_the_fits_one_by_one(frame, make):
-    from raphson.fit.bootstrap import Refitting
+    from raphson.fit.refitting import Refitting
 
     frame = frame.assign(w=1.0 + np.arange(len(frame)) % 3)
     fit = make(frame)
-    refitting = Refitting.of(fit)
+    refitting = Refitting.of(fit._reading)
     assert refitting.model.replicates is not None
     counts = np.random.default_rng(1).multinomial(300, np.ones(300) / 300, size=5).astype(float)
-    batch = refitting.refit(fit._model.y, counts, 5)
-    alone = refitting._one_by_one(fit._model.y, counts, 5)
+    batch = refitting.refit(fit._reading.state.at.asked.y, counts, 5)
+    alone = refitting._one_by_one(fit._reading.state.at.asked.y, counts, 5)
     np.testing.assert_array_equal(batch.finite, alone.finite)
     np.testing.assert_array_equal(np.isinf(batch.limit), np.isinf(alone.limit))
     assert (batch.finite | np.isinf(batch.limit).any(axis=1)).all() and batch.finite.any()

@@ -107,9 +107,9 @@ def test_the_general_form_predicts_functions_of_the_row():
 
 
 def test_what_cannot_be_predicted(fit, inflated):
-    with pytest.raises(rp.ModelError, match="expected 'link' or 'response'; got 'mean'"):
+    with pytest.raises(rp.ModelError, match="expected one of response, link; got 'mean'"):
         fit.predict(kind="mean")
-    with pytest.raises(rp.ModelError, match="None, 'confidence' or 'prediction'"):
+    with pytest.raises(rp.ModelError, match="interval: expected one of confidence, prediction or None; got 'wide'"):
         fit.predict(interval="wide")
     with pytest.raises(rp.ModelError, match=r"expected lambda mu, log_sigma: \.\.\..* failed with TypeError"):
         fit.predict(function=lambda mu: mu)

@@ -63,10 +63,10 @@ def test_what_the_data_leave_open_is_named_and_has_no_standard_error(case):
 
 def test_a_part_that_has_lost_its_use_is_no_matter_of_how_the_curve_is_written():
     formula = "y ~ a*exp(-c*x) + b*exp(-d*x)"
-    model = quiet(formula, DECAY, start={"c": 0.5, "d": 2.0})._model
+    model = quiet(formula, DECAY, start={"c": 0.5, "d": 2.0})._reading.state.at.asked
     lost = np.array([3.0, 0.7, 0.0, 2.0])  # without a height the second rate has no effect
     assert "some parameters have no effect of their own" in model.needs_multistart(lost, True, np.inf)
-    same = quiet("y ~ a*b*exp(-c*x)", DECAY, start={"b": 1.0, "c": 0.5})._model
+    same = quiet("y ~ a*b*exp(-c*x)", DECAY, start={"b": 1.0, "c": 0.5})._reading.state.at.asked
     assert same.needs_multistart(np.array([3.0, 1.0, 0.7]), True, np.inf) == ""
 
 

@@ -517,13 +517,13 @@ def test_the_factor_of_clusters_is_the_users_choice():
 def test_a_fit_saved_before_it_said_what_it_was_given_still_loads(tmp_path):
     import json
 
-    from raphson.fit import saving
+    from raphson.fit import file
 
     fit = rp.glm("low ~ age", rp.datasets.load("births"), family="binomial")
     fit.save(tmp_path / "fit.json")
     document = json.loads((tmp_path / "fit.json").read_text())
     for name in ("inputs", "small_sample"):
         del document["fit"][name]
-    document["sha256"] = saving._digest(document["fit"])
+    document["sha256"] = file._digest(document["fit"])
     (tmp_path / "fit.json").write_text(json.dumps(document))
     assert str(rp.load(tmp_path / "fit.json").summary()) == str(fit.summary())

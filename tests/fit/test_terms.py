@@ -59,7 +59,7 @@ def test_variance_inflation(births):
     fit = rp.glm("age ~ lwt + smoke + race", births)
     table = fit.vif()
     # For one column: 1/(1 − R²) of it on the others.
-    X = fit._model.data.X
+    X = fit._reading.state.at.asked.data.X
     for name in ("lwt", "smoke"):
         j = fit.names.index(name)
         rest = np.delete(X, j, axis=1)

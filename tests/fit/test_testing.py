@@ -70,7 +70,11 @@ def test_against_formulas(logistic, births):
     np.testing.assert_allclose(contrast[["conf_low", "conf_high"]], c @ b + np.array([-1, 1]) * 1.959963985 * se)
     # Rao's statistic is Pearson's for an added 0/1 column: the score's square over its conditional variance.
     null = rp.glm("low ~ age + lwt + race", births, family="binomial")
-    X, x, mean = null._model.data.X, births["smoke"].to_numpy(dtype=float), null.fittedvalues.to_numpy()
+    X, x, mean = (
+        null._reading.state.at.asked.data.X,
+        births["smoke"].to_numpy(dtype=float),
+        null.fittedvalues.to_numpy(),
+    )
     W, u = mean * (1 - mean), births["low"].to_numpy() - mean
     rest = x - X @ np.linalg.solve((X.T * W) @ X, (X.T * W) @ x)
     assert logistic.score_test("smoke = 0").statistic == pytest.approx((x @ u) ** 2 / np.sum(W * rest**2), rel=1e-8)
@@ -120,7 +124,7 @@ def test_nonlinear_hypotheses(logistic, curve):
     restricted = curve.lr_test(written[0]).restricted
     assert restricted["a"] * restricted["b"] == pytest.approx(1.9, rel=1e-9)
     # The same model, reparametrised by m = a b.
-    data = {"x": curve._model.data.X[:, 0], "y": curve._model.y}
+    data = {"x": curve._reading.state.at.asked.data.X[:, 0], "y": curve._reading.state.at.asked.y}
     held = rp.nls("y ~ 1.9/b*(1 - exp(-b*x))", data, start={"b": 0.4})
     assert ratios[0] == pytest.approx((held.rss - curve.rss) / curve.dispersion, rel=1e-8)
 
@@ -154,7 +158,7 @@ def test_the_robust_score_test_is_the_sandwich_at_the_restriction(logistic, birt
     # For one added column x: U² / Σ (x̃_i u_i)², x̃ the residual of x on the others in the metric of W.
     mean = smaller.fittedvalues.to_numpy()
     W, u = mean * (1 - mean), births["low"].to_numpy() - mean
-    X, x = smaller._model.data.X, births["smoke"].to_numpy(dtype=float)
+    X, x = smaller._reading.state.at.asked.data.X, births["smoke"].to_numpy(dtype=float)
     rest = x - X @ np.linalg.solve((X.T * W) @ X, (X.T * W) @ x)
     expected = (rest @ u) ** 2 / np.sum((rest * u) ** 2)
     assert logistic.robust("HC0").score_test("smoke = 0").statistic == pytest.approx(expected, rel=1e-7)

@@ -11,6 +11,7 @@ from scipy import optimize, special
 
 import raphson as rp
 from raphson.fit.functions import Profile
+from raphson.fit.reference import reference_of
 from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler
 from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
@@ -19,7 +20,7 @@ REACH = float(special.ndtri(0.975))
 
 
 def profiler(fit, function, n_params=None, scale=1.0):
-    ground = fit._ground
+    ground = reference_of(fit._reading)
     wrapped = Padded(function, len(fit.names), len(ground.theta))
     linear = isinstance(function, Combinations)
     estimate = float(function.value(ground.theta[: len(fit.names)])[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raphson.fit.fit import Fit
+from raphson.errors import visible
 from raphson.status import Status
 
 
@@ -37,6 +37,8 @@ def _make_fit(names: Sequence[str] = ("Intercept", "age", "race[T.other]"), **ch
         "aic": 224.86246,
         "bic": 234.5,
         "deviance": 218.86,
+        "measures": ("deviance", "null_deviance"),
+        "identified": True,
         "null_deviance": 234.67,
         "dispersion": 1.0,
         "status": Status.CONVERGED,
@@ -66,7 +68,7 @@ def _make_fit(names: Sequence[str] = ("Intercept", "age", "race[T.other]"), **ch
     }
     values.update(changes)
     fit = SimpleNamespace(**values)
-    fit.title = Fit.title.fget(fit)  # type: ignore[attr-defined]
+    fit.title = visible(fit.formula, keep="\n") if fit.formula else "y and X as arrays"
     if "conf_int" not in changes:
         fit.conf_int = lambda level=0.95: pd.DataFrame(
             {"lower": fit.params - 1.96 * fit.bse, "upper": fit.params + 1.96 * fit.bse}

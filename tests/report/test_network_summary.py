@@ -1,14 +1,12 @@
 """The summary of a network: its layers."""
 
-from types import SimpleNamespace
-
 from raphson.model.network.layers import Network
 from raphson.report.network_summary import _layers
 
 
 def layers(*hidden, **options):
     network = Network.of(4, 1, hidden, **options)
-    return _layers(SimpleNamespace(_predictor=SimpleNamespace(network=network)))[1:]
+    return _layers(network)[1:]
 
 
 def test_each_layer_has_a_line_with_its_weights():

@@ -11,6 +11,7 @@ from raphson.api.arguments import start_vector
 from raphson.choices import MethodName
 from raphson.errors import ModelError
 from raphson.fit.fit import Fit
+from raphson.fit.reading import Reading, reading_of
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.race import Runner, distances, race, yardstick
@@ -76,11 +77,11 @@ def compare(
     """
     import pandas as pd
 
-    _check(model, methods)
+    fit = _checked(model, methods)
     iteration = Iteration(tol=tol, max_iter=max_iter)
     chosen = [resolve_method(name) for name in methods]
-    asked = model._need_data("a comparison")
-    if model.status is Status.SEPARATED or model._estimate.infinite.any():
+    asked = fit.at("a comparison").asked
+    if model.status is Status.SEPARATED or fit.at("a comparison").estimate.infinite.any():
         raise ModelError(
             f"model: its maximum is at infinity ({model.status.value}), to which there is no distance; drop what "
             "separates, or add penalty="
@@ -93,12 +94,12 @@ def compare(
     ran = [runner for runner in runners if not runner.note]
     if not ran:
         raise ModelError(f"methods: none applies to this model; {runners[0].note}")
-    theta = np.asarray(model._theta, dtype=float)
+    theta = np.asarray(fit.state.theta, dtype=float)
     if not model.converged:
         ends = [theta, *(runner.theta[-1] for runner in ran)]
         theta = max(ends, key=lambda t: _value(asked, t))
     best, information = yardstick(asked, theta)
-    kept = np.ones(len(theta), dtype=bool) & ~model._aliased
+    kept = np.ones(len(theta), dtype=bool) & ~fit.state.aliased
     away = {runner.method: distances(runner.theta, best, information, kept) for runner in ran}
     short = {one.method: max(best.value - _value(asked, one.theta[-1]), 0.0) / best.dispersion for one in ran}
     names = _names(model, len(theta))
@@ -117,14 +118,16 @@ def compare(
     )
 
 
-def _check(model: Any, methods: Any) -> None:
-    """Refuse what is no Fit, and what are no methods."""
-    if not isinstance(model, Fit):
+def _checked(model: Any, methods: Any) -> Reading:
+    """The reading of a Fit; refused are what is none, and what are no methods."""
+    fit = reading_of(model)
+    if fit is None:
         raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
     if isinstance(methods, str) or not isinstance(methods, Sequence) or not len(methods):
         got = repr(methods) if isinstance(methods, str | Sequence) else type(methods).__name__
         hint = "; fits of nested models are compared by rp.anova" if isinstance(methods, Fit) else ""
         raise ModelError(f"methods: expected a list of names; got {got}{hint}")
+    return fit
 
 
 def _line(runner: Runner, away: dict[str, np.ndarray], short: dict[str, float]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from raphson.data import from_stream, streamed
 from raphson.errors import ModelError
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
+from raphson.fit.reading import Reading
+from raphson.fit.state import FitState
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.glm.streamed import StreamedModel
 from raphson.newton.methods import Method, resolve_method
@@ -151,7 +153,7 @@ def glm(
         start_vector(asked.start, model.objective.n_params),
     )
     again = {name: value for name, value in given.items() if name not in ("formula", "names", "start", "progress")}
-    fit = Fit(
+    state = FitState.of(
         found,
         model,
         method=resolve_method(method).name,
@@ -165,6 +167,7 @@ def glm(
         small_sample=inference.small_sample,
         inputs=inputs_of(given),
     )
+    fit = Fit(Reading(state))
     warn_of(fit)
     return fit
 

@@ -24,7 +24,9 @@ from raphson.choices import (
 from raphson.data.several import SeveralData, from_formulas
 from raphson.errors import ConvergenceError, DataError, ModelError, one_line
 from raphson.execute import Executor
-from raphson.fit.likelihood import LikelihoodFit
+from raphson.fit.fit import Fit
+from raphson.fit.likelihood import LikelihoodReading
+from raphson.fit.state import FitState
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import density_model, formulas_of
 from raphson.model.likelihood.densities.ready import DensitySpec, resolve
@@ -61,7 +63,7 @@ def mle(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
-) -> LikelihoodFit:
+) -> Fit:
     """Fit any likelihood by maximum likelihood, with exact derivatives.
 
     Maximises ℓ(θ) = Σ w_i log f_i − ½ θᵀPθ, where log f_i is what the function gives for row i. Two forms:
@@ -104,7 +106,7 @@ def mle(
 
     Returns
     -------
-    LikelihoodFit
+    Fit
 
     Raises
     ------
@@ -148,7 +150,7 @@ def mle(
     status, note = reviewed(model, found.model, found.status, found.note, end.evaluation, end.free, at_limit)
     found = replace(found, status=status, note=note)
     again = {name: value for name, value in given.items() if name not in ("formulas", "start", "derivatives", "seed")}
-    fit = LikelihoodFit(
+    state = FitState.of(
         found,
         model,
         method=method,
@@ -162,13 +164,12 @@ def mle(
         small_sample=inference.small_sample,
         inputs=inputs_of(given),
     )
-    fit.assembly = model.assembly
-    fit.formulas = texts
+    fit = Fit(LikelihoodReading(state, model.assembly, texts))
     warn_of(fit)
     return fit
 
 
-def _again(formulas: dict[str, str], given: dict[str, Any]) -> LikelihoodFit:
+def _again(formulas: dict[str, str], given: dict[str, Any]) -> Fit:
     """The fit with other formulas."""
     return mle(formulas=formulas, **given)
 

@@ -36,7 +36,8 @@ from raphson.data import ModelData
 from raphson.errors import ConvergenceWarning, DataError, ModelError, one_line, warn_user
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
-from raphson.fit.network import NetworkFit
+from raphson.fit.network import NetworkReading
+from raphson.fit.state import FitState
 from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
 from raphson.newton.estimate import Estimate
@@ -99,7 +100,7 @@ def network(
     missing: Missing = "drop",
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
-) -> NetworkFit:
+) -> Fit:
     """Fit a neural network: any family, with layers in place of the linear predictor.
 
     Maximises ℓ(θ) = Σ w_i log f(y_i | η_i) with η_i = network(θ, x_i), one η for each linear predictor of the family
@@ -152,7 +153,7 @@ def network(
 
     Returns
     -------
-    NetworkFit
+    Fit
         A Fit with predictions, ``history`` and ``gradient_profile()``. Its weights have no standard errors, as they
         are not identified; its predictions have intervals.
 
@@ -193,7 +194,7 @@ def network(
         _refuse(training, chosen.name)
         model = model.with_state(model.population_state(theta)).penalised()
         found, history, remark = estimated(model, replace(iteration, seed=None), theta), [], ""
-    fit = NetworkFit(
+    state = FitState.of(
         found,
         model,
         method=chosen.name,
@@ -204,7 +205,8 @@ def network(
         formula=formula if isinstance(formula, str) else None,
         source=data,
         inputs=inputs_of(given | {"weight_decay": asked.weight_decay or None}),
-    ).trained(history, remark)
+    )
+    fit = Fit(NetworkReading.of(state, history, remark))
     _warn_of(fit, first_order)
     return fit
 
@@ -409,6 +411,6 @@ def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndar
     return initial if given is None else given
 
 
-def _warn_of(fit: NetworkFit, first_order: bool) -> None:
+def _warn_of(fit: Fit, first_order: bool) -> None:
     if fit.status is Status.NOT_FINITE or not (fit.converged or first_order):
         warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)

@@ -28,6 +28,8 @@ from raphson.errors import ModelError, one_line
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.many import Fits
+from raphson.fit.reading import Reading
+from raphson.fit.state import FitState
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import (
     ReadCurve,
@@ -268,7 +270,7 @@ def _fit(
         trial = replace(iteration, max_iter=most, progress=False)  # one start of many
         climbs = (partial(estimated, iteration=one) for one in (iteration, trial))
         model, found = robust_estimate(model, found, asked.loss, asked.scale, *climbs)
-    fit = Fit(
+    state = FitState.of(
         found,
         model,
         method=resolve_method(iteration.method).name,
@@ -282,6 +284,7 @@ def _fit(
         inputs=inputs,
         refit=refit,
     )
+    fit = Fit(Reading(state))
     warn_of(fit)
     return fit
 

@@ -12,11 +12,11 @@ import numpy as np
 from raphson.choices import IntervalKind
 from raphson.data.messages import listing
 from raphson.errors import ModelError, RaphsonError, one_line
-from raphson.fit.bootstrap import Refitted, Refitting, Simulator, Work, drawing, in_chunks
 from raphson.fit.fit import Fit
+from raphson.fit.reading import Reading, reading_of
+from raphson.fit.refitting import Refitted, Refitting, Simulator, Work, drawing, in_chunks
 from raphson.inference.intervals import quantile
 from raphson.inference.restricted import maximum_on_plane
-from raphson.model.base import Model
 from raphson.model.objective import Need
 from raphson.model.parameters import place_of
 from raphson.options import at_least_one
@@ -121,29 +121,30 @@ def simulate_coverage(
     >>> bool((study.table["wald"] - 0.95).abs().max() < 4 * study.error)
     True
     """
-    if not isinstance(model, Fit):
+    reading = reading_of(model)
+    if reading is None:
         raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
     for kind in intervals:
         if kind not in INTERVALS:
             raise ModelError(f"intervals: expected some of {', '.join(INTERVALS)}; got {kind!r}")
     q = quantile(level)
-    asked: Model = model._need_data("a simulation")
+    asked = reading.at("a simulation").asked
     rng = np.random.default_rng(seed)
     if n is not None:
         asked = asked.subset(rng.integers(0, len(asked.y), at_least_one("n", n)))  # type: ignore[arg-type]
-    theta = _truth(model, truth)
+    theta = _truth(reading, truth)
     settled = asked.with_nuisance_fixed(theta)
     phi = model.dispersion if dispersion is None else float(dispersion)
     rows = settled.rows(theta[: settled.predictor.n_params])
     draw = drawing(settled, rows, phi, simulate)
-    refitting = replace(Refitting.of(model), model=asked, start=theta)
+    refitting = replace(Refitting.of(reading), model=asked, start=theta)
     if refitting.dispersion is None:
         q = quantile(level, float(refitting.residual_df(np.ones(len(asked.y)), 1)[0]))
-    study = _Study(refitting, draw, model._n, q, "profile" in intervals)
+    study = _Study(refitting, draw, reading.n, q, "profile" in intervals)
     parts = in_chunks(study.chunk, at_least_one("reps", reps), refitting.chunk, seed, asked.executor)
     found = Refitted.joined([part for part, _ in parts])
     covered = np.concatenate([part for _, part in parts])
-    return _reported(model, found, covered, theta, q, level, intervals, len(asked.y))
+    return _reported(reading, found, covered, theta, q, level, intervals, len(asked.y))
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ class _Study:
 
 
 def _reported(
-    fit: Fit,
+    fit: Reading,
     found: Refitted,
     covered: np.ndarray,
     theta: np.ndarray,
@@ -221,8 +222,8 @@ def _reported(
 ) -> Coverage:
     import pandas as pd
 
-    p, finite = fit._n, found.finite
-    kept = fit._free[:p]
+    p, finite = fit.n, found.finite
+    kept = fit.state.free[:p]
     names = [name for name, keep in zip(fit.names, kept, strict=True) if keep]
     estimates = np.where(finite[:, None], found.theta[:, :p], np.nan)[:, kept]
     true = theta[:p][kept]
@@ -257,11 +258,11 @@ def _reported(
     )
 
 
-def _truth(fit: Fit, truth: Any) -> np.ndarray:
+def _truth(fit: Reading, truth: Any) -> np.ndarray:
     """(p,) the true parameters; those not named, and auxiliary ones, are as estimated."""
-    theta = fit._theta.copy()
+    theta = fit.state.theta.copy()
     if truth is None:
-        if fit.status not in (Status.CONVERGED, Status.ROUNDING_FLOOR):
+        if fit.state.status not in (Status.CONVERGED, Status.ROUNDING_FLOOR):
             raise ModelError("truth: the fit's own estimates are not a finite maximum; pass truth= with finite ones")
         return theta
     if isinstance(truth, Mapping) or hasattr(truth, "to_dict"):
@@ -275,9 +276,9 @@ def _truth(fit: Fit, truth: Any) -> np.ndarray:
             theta[places[name]] = value
     else:
         values = np.asarray(truth, dtype=float)
-        if values.shape != (fit._n,):
-            raise ModelError(f"truth: expected {fit._n} numbers, one for each parameter; got shape {values.shape}")
-        theta[: fit._n] = values
+        if values.shape != (fit.n,):
+            raise ModelError(f"truth: expected {fit.n} numbers, one for each parameter; got shape {values.shape}")
+        theta[: fit.n] = values
     if not np.isfinite(theta).all():
         raise ModelError(f"truth: expected finite numbers; got {one_line(truth)}")
     return theta

@@ -92,7 +92,10 @@ class PartsSchema:
             {"parameter": name, "schema": part.schema.to_dict(), "without_intercept": part.without_intercept}
             for name, part in self.parts.items()
         ]
-        return {"kind": "parts", "parts": parts}
+        columns = {
+            name: [text, None if labels is None else list(labels)] for name, (text, labels) in self.columns.items()
+        }
+        return {"kind": "parts", "parts": parts, "columns": columns}
 
     @staticmethod
     def from_dict(saved: Any) -> PartsSchema:
@@ -104,7 +107,12 @@ class PartsSchema:
             if without:
                 X, names = _without(X, names)
             parts[str(one["parameter"])] = Part(X, names, None, schema, False, without)
-        return PartsSchema(parts)
+        columns: dict[str, tuple[str, tuple[str, ...] | None]] = {}
+        for name, (text, labels) in saved.get("columns", {}).items():  # older files have none
+            if not isinstance(text, str):
+                raise DataError(f"columns: expected an expression for {name!r}; got {text!r}")
+            columns[str(name)] = text, None if labels is None else tuple(map(str, labels))
+        return PartsSchema(parts, columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.choices import Interval, Scale
 from raphson.data.columns import Columns
 from raphson.data.model_data import common_rows, take_rows
 from raphson.data.products import matvec
-from raphson.errors import ModelError, check_choice
+from raphson.errors import ConvergenceWarning, ModelError, warn_user
+from raphson.fit.means import Prediction
 from raphson.inference import delta
 from raphson.inference.functions import Params
 from raphson.model.likelihood.distribution import Tabulated, quantiles
@@ -24,16 +25,14 @@ from raphson.numeric import x64
 if TYPE_CHECKING:
     import pandas as pd
 
+OUT = (15.0, 30.0)
+"""How far out, in units of the predictor that moves most, a prediction at infinity is looked at."""
 
-def check_request(kind: str, interval: str | None) -> None:
-    """Refuse what cannot be predicted.
+ROUNDING = 1e-6
+"""What a direction moves by less than this, beside its largest part, stays where it is."""
 
-    Raises
-    ------
-    ModelError
-    """
-    check_choice("kind", kind, get_args(Scale))
-    check_choice("interval", interval, (*get_args(Interval), None))
+SAME = 1e-5
+"""Relative change from one to the other at which it is at its limit."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Predicted:
     reach : quantile of the intervals.
     labels : index of the rows.
     kept : their positions in the new data; None if all are there.
+    moves : (K, m) which way each predictor goes to infinity, the largest of a row ±1; 0 where it stays.
     """
 
     names: Sequence[str]
@@ -57,50 +57,85 @@ class Predicted:
     root: np.ndarray
     reach: float
     labels: Any
-    kept: np.ndarray | None = None
+    kept: np.ndarray | None
+    moves: np.ndarray
+
+    @property
+    def moved(self) -> np.ndarray:
+        """(m,) mask of the rows that have a predictor at infinity."""
+        return np.logical_or.reduce(self.moves != 0, axis=0)
 
     def only(self, rows: np.ndarray) -> Predicted:
         """Some of the rows, numbers in place of what is missing."""
         designs = [take_rows(design, rows) for design in self.designs]
-        return replace(self, eta=np.nan_to_num(self.eta[:, rows]), designs=designs, labels=self.labels[rows])
+        eta, moves = np.nan_to_num(self.eta[:, rows]), self.moves[:, rows]
+        return replace(self, eta=eta, moves=moves, designs=designs, labels=self.labels[rows])
 
-    def predictors(self, count: int, se: bool, interval: str | None) -> pd.DataFrame:
+    def outward(self, reach: float) -> Predicted:
+        """The rows so far on the way to infinity."""
+        return replace(self, eta=self.eta + reach * self.moves)
+
+    def predictors(self, count: int, asked: Prediction) -> pd.DataFrame:
         """A column for each of the first `count` predictors, and ``_se``, ``_lower``, ``_upper`` if asked for."""
         import pandas as pd
 
         columns: dict[str, np.ndarray] = {}
-        errors = delta.predictor_se(self.designs, self.root) if se or interval else self.eta
-        for name, eta, error in zip(self.names[:count], self.eta, errors, strict=False):
-            columns[name] = eta
-            if se:
+        eta = np.where(self.moves == 0, self.eta, np.copysign(np.inf, self.moves))
+        errors = np.zeros(eta.shape)
+        if asked.uncertain:  # at infinity the Wald theory has nothing to say
+            errors = np.where(self.moves == 0, delta.predictor_se(self.designs, self.root), np.nan)
+        for name, values, error in zip(self.names[:count], eta, errors, strict=False):
+            columns[name] = values
+            if asked.se:
                 columns[f"{name}_se"] = error
-            if interval:
-                columns[f"{name}_lower"], columns[f"{name}_upper"] = eta - self.reach * error, eta + self.reach * error
+            if asked.interval:
+                columns[f"{name}_lower"] = values - self.reach * error
+                columns[f"{name}_upper"] = values + self.reach * error
         return pd.DataFrame(columns, index=self.labels)
 
-    def function(self, function: Callable[..., Any], se: bool, interval: str | None) -> pd.Series | pd.DataFrame:
+    def function(self, asked: Prediction) -> pd.Series | pd.DataFrame:
         """A function of the predictors, one row at a time, with its standard error by the delta method."""
         import jax
         import jax.numpy as jnp
+
+        function = asked.function
+        assert function is not None
 
         def one(eta: Any) -> Any:
             return jnp.asarray(function(*eta), dtype=float)
 
         what = f"lambda {', '.join(self.names)}: ..."
         values, slope = evaluated(lambda: (jax.vmap(one)(self.eta.T), jax.vmap(jax.jacfwd(one))(self.eta.T)), what)
-        return self.with_errors(values, slope.T, se, interval)
+        return self.with_errors(values, slope.T, asked)
 
-    def levels(self, tables: list[Tabulated], levels: Sequence[str], se: bool, interval: str | None) -> pd.DataFrame:
-        """The probability of each level of an ordered response."""
+    def response(
+        self, tables: list[Tabulated], levels: Sequence[str] | None, asked: Prediction
+    ) -> pd.Series | pd.DataFrame:
+        """The mean of the response, or the probability of each of its ordered levels."""
+        import pandas as pd
+
+        if levels is not None:
+            return self._levels(tables, levels, asked)
+        slope = np.concatenate([table.mean_slope for table in tables], axis=1)
+        mean = np.concatenate([table.mean for table in tables])
+        if asked.interval != "prediction":
+            return self.with_errors(mean, slope, asked)
+        found = self.with_errors(mean, slope, replace(asked, interval=None))
+        table = found.to_frame() if isinstance(found, pd.Series) else found
+        # Quantiles at (1 ∓ level)/2 of each row's response at the estimate, whose own uncertainty is left out.
+        table["lower"], table["upper"] = quantiles(tables, 0.5 + 0.5 * asked.level * np.array([-1.0, 1.0]))
+        return table
+
+    def _levels(self, tables: list[Tabulated], levels: Sequence[str], asked: Prediction) -> pd.DataFrame:
         import pandas as pd
 
         mass = np.concatenate([table.mass for table in tables])
         slope = np.concatenate([np.asarray(table.mass_slope) for table in tables], axis=2)
         found = {"fit": mass.T}
-        if se or interval:
+        if asked.uncertain:
             errors = delta.mean_se(self.designs, self.root, slope)
-            found |= {"se": errors} if se else {}
-            if interval:
+            found |= {"se": errors} if asked.se else {}
+            if asked.interval:
                 found["lower"], found["upper"] = delta.probability_interval(mass.T, errors, self.reach)
         if len(found) == 1:
             return pd.DataFrame(mass, index=self.labels, columns=list(levels))
@@ -109,16 +144,14 @@ class Predicted:
         }
         return pd.DataFrame(columns, index=self.labels)
 
-    def with_errors(
-        self, values: np.ndarray, slope: np.ndarray, se: bool, interval: str | None
-    ) -> pd.Series | pd.DataFrame:
+    def with_errors(self, values: np.ndarray, slope: np.ndarray, asked: Prediction) -> pd.Series | pd.DataFrame:
         """Values (m,) with their slopes by the predictors (K, m)."""
-        errors = delta.mean_se(self.designs, self.root, slope[None])[0] if se or interval else None
-        return shown(values, errors, se, interval, self.reach, self.labels)
+        errors = delta.mean_se(self.designs, self.root, slope[None])[0] if asked.uncertain else None
+        return shown(values, errors, asked, self.reach, self.labels)
 
 
 def shown(
-    values: np.ndarray, errors: np.ndarray | None, se: bool, interval: str | None, reach: float, labels: Any
+    values: np.ndarray, errors: np.ndarray | None, asked: Prediction, reach: float, labels: Any
 ) -> pd.Series | pd.DataFrame:
     """A Series of predictions, or a frame with columns ``fit``, ``se``, ``lower``, ``upper``."""
     import pandas as pd
@@ -126,9 +159,9 @@ def shown(
     if errors is None:
         return pd.Series(values, index=labels, name="fit")
     columns = {"fit": values}
-    if se:
+    if asked.se:
         columns["se"] = errors
-    if interval:
+    if asked.interval:
         columns["lower"], columns["upper"] = values - reach * errors, values + reach * errors
     return pd.DataFrame(columns, index=labels)
 
@@ -158,9 +191,10 @@ def evaluated(compute: Callable[[], Any], what: str) -> list[np.ndarray]:
 
 
 def of_rows(
-    function: Callable[..., Any], names: tuple[str, ...], theta: np.ndarray, data: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Values (m,) and slopes (m, p) of a function of the parameters and a row, over the rows of `data`.
+    function: Callable[..., Any], names: tuple[str, ...], theta: np.ndarray, direction: np.ndarray, data: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A function of the parameters and a row: values (m,), slopes (m, p), and which rows (m,) parameters at infinity
+    concern, whose values are those of the limit.
 
     Rows where a column is missing give NaN.
     """
@@ -179,72 +213,121 @@ def of_rows(
     def one(theta: Any, row: Any) -> Any:
         return again(theta, *row)[0]
 
-    values, slope = evaluated(
-        lambda: (jax.vmap(one, (None, 0))(theta, rows), jax.vmap(jax.jacrev(one), (None, 0))(theta, rows)),
-        "a function of (params, row)",
-    )
+    def at(theta: np.ndarray) -> list[np.ndarray]:
+        return evaluated(
+            lambda: (jax.vmap(one, (None, 0))(theta, rows), jax.vmap(jax.jacrev(one), (None, 0))(theta, rows)),
+            "a function of (params, row)",
+        )
+
+    values, slope = at(theta)
+    moved = np.zeros(len(values), dtype=bool)
+    if direction.any():
+        unit = direction / np.abs(direction).max()
+        near, far = (at(theta + reach * unit)[0] for reach in OUT)
+        moved = (slope * unit != 0).any(axis=1) | (near != values)
+        values = np.where(moved, _limit(near, far), values)
     absent = np.any([np.isnan(cells.reshape(len(cells), -1)).any(axis=1) for cells in rows], axis=0)
+    _tell(moved & np.isnan(values) & ~absent)
     # A comparison with what is missing is false, and would choose a number.
-    return np.where(absent, np.nan, values), slope
+    return np.where(absent, np.nan, values), slope, moved
 
 
 def predicted(
-    parts: Any, theta: np.ndarray, n_cuts: int, new: Any, missing: str, labels: Any, root: np.ndarray, reach: float
+    parts: Any,
+    parameters: tuple[np.ndarray, np.ndarray],
+    new: Any,
+    missing: str,
+    labels: Any,
+    root: np.ndarray,
+    reach: float,
 ) -> Predicted:
     """The predictors of new rows, or of those of the fit; cut points of ordered levels follow the parts.
 
     Parameters
     ----------
     parts : parameter -> its design.
+    parameters : θ (n,), finite, and the direction (n,) along which it goes to infinity.
     labels : from the first part's design to the index of the rows.
     """
-    names, etas, designs = [], [], []
+    names: list[str] = []
+    designs: list[Any] = []
+    etas, moves = [], []
+    theta, direction = parameters
     start = 0
     rows = list(parts.values()) if new is None else common_rows([part.design(new, missing) for part in parts.values()])
-    index = labels(rows[0])
     for name, made in zip(parts, rows, strict=True):
         here = slice(start, start + made.X.shape[1])
         start = here.stop
-        eta = matvec(made.X, np.nan_to_num(theta[here]))
+        eta = matvec(made.X, theta[here])
         names.append(name)
         etas.append(eta if made.offset is None else eta + made.offset)
+        moves.append(matvec(made.X, direction[here]))
         designs.append(made.X)
     m = len(etas[0])
-    for j in range(n_cuts):
-        names.append(f"cut {j + 1}")
-        etas.append(np.full(m, theta[start + j]))
+    for j in range(start, len(theta)):
+        names.append(f"cut {j - start + 1}")
+        etas.append(np.full(m, theta[j]))
+        moves.append(np.full(m, direction[j]))
         designs.append(np.ones((m, 1)))
+    moved = np.nan_to_num(np.stack(moves))
+    largest = np.abs(moved).max(axis=0)
+    unit = np.where(np.abs(moved) > ROUNDING * np.abs(direction).max(initial=0.0), moved, 0.0)
+    unit = unit / np.where(largest > 0, largest, 1.0)
     kept = None if new is None else rows[0].index
-    return Predicted(names, np.stack(etas), designs, root, reach, index, kept)
+    return Predicted(names, np.stack(etas), designs, root, reach, labels(rows[0]), kept, unit)
 
 
 def of_whole_rows(
-    made: Predicted, extra: tuple[np.ndarray, ...], predict: Callable[[Predicted, tuple[np.ndarray, ...]], Any]
+    made: Predicted,
+    extra: tuple[np.ndarray, ...],
+    asked: Prediction,
+    predict: Callable[[Predicted, tuple[np.ndarray, ...]], pd.Series | pd.DataFrame],
 ) -> pd.Series | pd.DataFrame:
-    """What `predict` makes of the rows whose predictors and columns are all there; NaN for the others."""
+    """What `predict` makes of the rows whose predictors and columns are all there; NaN for the others.
+
+    Where a predictor is infinite it is what the prediction tends to, and NaN, with a warning, where that is nothing
+    finite.
+    """
     import pandas as pd
 
-    whole = [np.isfinite(made.eta).all(axis=0), *(~np.isnan(values) for values in extra)]
-    good: np.ndarray = np.logical_and.reduce(whole)
+    whole = np.logical_and.reduce([np.isfinite(made.eta).all(axis=0), *(~np.isnan(values) for values in extra)])
+    good = whole & ~made.moved
     if good.all():
         return predict(made, extra)
+
+    def of(rows: np.ndarray, reach: float = 0.0) -> pd.Series | pd.DataFrame:
+        return predict(made.only(rows).outward(reach), tuple(np.nan_to_num(values[rows]) for values in extra))
+
     # Where no row is whole the first, with zeros in it, tells what is predicted of a row.
-    kept = np.flatnonzero(good) if good.any() else np.zeros(1, dtype=int)
-    found = predict(made.only(kept), tuple(np.nan_to_num(values[kept]) for values in extra))
+    found = of(np.flatnonzero(good) if good.any() else np.zeros(1, dtype=int))
     values = np.full((len(good), *found.shape[1:]), np.nan)
     values[good] = found.to_numpy()[: good.sum()]
+    beyond = np.flatnonzero(whole & made.moved)
+    if len(beyond):
+        with suppress(ModelError):  # so far out it may be that of no distribution
+            values[beyond] = _limit(*(of(beyond, reach).to_numpy() for reach in OUT))
+        told = values[beyond].reshape(len(beyond), -1)
+        if isinstance(found, pd.DataFrame) and asked.uncertain:
+            doubted = np.array([str(name).startswith(("se", "lower", "upper")) for name in found.columns])
+            values[np.ix_(beyond, np.flatnonzero(doubted))] = np.nan
+            told = told[:, ~doubted]
+        _tell(np.logical_or.reduce(np.isnan(told), axis=1))
     if isinstance(found, pd.Series):
         return pd.Series(values, index=made.labels, name=found.name)
     return pd.DataFrame(values, index=made.labels, columns=found.columns)
 
 
-def mean_of(tables: list[Tabulated]) -> tuple[np.ndarray, np.ndarray]:
-    """Means (m,) and their slopes by the predictors (K, m)."""
-    slope = np.concatenate([table.mean_slope for table in tables], axis=1)
-    return np.concatenate([table.mean for table in tables]), slope
+def _limit(near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """What values tend to: where they no longer change, or vanish; NaN elsewhere."""
+    same = np.abs(near - far) <= SAME * np.maximum(np.abs(near), np.abs(far))
+    return np.where(same, far, np.where(np.abs(far) <= SAME * np.abs(near), 0.0, np.nan))
 
 
-def ends_of(tables: Any, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Quantiles at (1 ∓ level)/2 of each row's response at the estimate, whose own uncertainty is left out."""
-    lower, upper = quantiles(tables, np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
-    return lower, upper
+def _tell(without: np.ndarray) -> None:
+    """Warn of rows (m,) at infinity whose prediction tends to no finite value."""
+    if without.any():
+        warn_user(
+            f"predict: {int(without.sum())} of {len(without)} rows depend on a parameter at infinity so that their "
+            "prediction has no finite limit; it is NaN (see fit.message)",
+            ConvergenceWarning,
+        )

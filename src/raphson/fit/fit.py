@@ -1,60 +1,40 @@
-"""The Fit: what a user holds after fitting. Everything beyond the estimate itself is worked out when asked for."""
+"""The Fit: what a user holds after fitting. Everything beyond the estimate itself is worked out when asked for.
+
+It is a front: :mod:`raphson.fit.state` has what was asked and estimated, :mod:`raphson.fit.reading` what follows from
+it for a kind of model, and the modules beside them what can be asked of a reading.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
-
-from raphson.choices import (
-    BootstrapKind,
-    Covariance,
-    Information,
-    Interval,
-    IntervalKind,
-    MissingInNew,
-    Scale,
-    SmallSample,
-)
-from raphson.data.extras import label_array, label_codes, renumber
-from raphson.data.formula import updated
-from raphson.errors import DataError, ModelError, check_choice, visible
-from raphson.fit import saving
-from raphson.fit.determined import Determining
-from raphson.fit.functions import Profiling
-from raphson.fit.goodness import Goodness
-from raphson.fit.means import MeanPredictor
-from raphson.fit.rows import Diagnosing
-from raphson.fit.state import kept_labels
-from raphson.fit.terms import Terms
-from raphson.fit.uncertainty import COVARIANCES, INFORMATION, Uncertainty
-from raphson.inference import certificate, intervals
-from raphson.inference.hypotheses import Test
-from raphson.newton.estimate import Estimate
-from raphson.newton.path import Path
-from raphson.options import Inference
+from raphson.choices import Covariance, Information, Interval, MissingInNew, Scale, SmallSample
+from raphson.errors import check_choice
+from raphson.fit import bootstrap as resampling
+from raphson.fit import determined, functions, rows, saving, terms, testing
+from raphson.fit.likelihood import LikelihoodReading
+from raphson.fit.means import Prediction
+from raphson.fit.members import Asked, Shown, reading_behind
+from raphson.fit.network import NetworkReading
+from raphson.fit.reading import Reading
+from raphson.fit.robust import robust
+from raphson.fit.uncertainty import INFORMATION
 from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from raphson.fit.bootstrap import Bootstrap
     from raphson.report.summary import Summary
 
 
-OF_THE_ROWS = ("_rows", "_designs", "_hat", "null_deviance", "has_intercept")
-"""What was worked out and costs a reading of the data: it stays where only the covariance is another."""
-
-
-class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
+class Fit:
     """A fitted model.
 
     Front doors such as :func:`raphson.glm` make it; :func:`raphson.load` reads a saved one, which has everything
-    but what needs the data themselves (residuals, leverage, the augmented table).
+    but what needs the data themselves (residuals, leverage, the augmented table). A name that this kind of model has
+    not, such as the residuals of a likelihood, is refused with the reason; ``hasattr`` is False for it.
 
     Examples
     --------
@@ -66,61 +46,70 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
     'converged'
     """
 
-    _saved_information: dict[str, np.ndarray | None]
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
-    def __init__(
-        self,
-        found: Estimate,
-        asked: Any,
-        *,
-        method: str,
-        information: Information,
-        cov: Covariance,
-        groups: np.ndarray | None,
-        dispersion: str | float,
-        formula: str | None,
-        source: Any = None,
-        refit: Callable[..., Fit] | None = None,
-        small_sample: SmallSample | None = "full",
-        inputs: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._estimate = found
-        self._model = asked
-        self._groups = groups
-        self._dispersion_rule = dispersion
-        self._source = source
-        self._refit = refit
-        self.method = method
-        self.information_kind: Information = information
-        self.cov_kind: Covariance = cov
-        self.small_sample: SmallSample | None = small_sample
-        self.inputs: dict[str, Any] = dict(inputs or {})
-        self.formula = formula
-        self.status: Status = found.status
-        self._auxiliary: tuple[str, ...] = asked.family.auxiliary
-        self.bias: str | None = asked.bias
-        self._settled = found.model.with_nuisance_fixed(found.result.theta)
-        self._uncertainty = Uncertainty(found, self._settled, asked.n_coefficients)
-        self.family = self._settled.family
-        self.names: tuple[str, ...] = asked.names
-        self.n_dropped: int = asked.data.n_dropped
-        self._n = asked.n_coefficients
-        self._theta = _padded(found.result.theta, asked.objective.n_params)
-        self._infinite = found.infinite
-        self._direction = found.direction
-        self._free = _padded(found.result.free, asked.objective.n_params).astype(bool)
-        self._aliased = _padded(found.result.aliased, asked.objective.n_params).astype(bool)
-        self._aliased[: self._n] &= ~self._undetermined
-        self._predictor = self._settled.predictor
-        self._schema = asked.data.schema
-        self._steps: Path = found.result.path
-        self.distance: float = float(found.result.distance)
-        self._floor: float = float(found.result.floor)
+    # -- what was asked --------------------------------------------------------------------------------------------
 
-    identified = True
-    """Whether each parameter can be spoken of by itself, with what a row does to it."""
+    @property
+    def formula(self) -> str | None:
+        """The formula; None where there is none."""
+        return self._reading.state.formula
 
-    # -- how it went -------------------------------------------------------------------------------------------
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return self._reading.state.names
+
+    @property
+    def family(self) -> Any:
+        """The family, its auxiliary parameters filled in."""
+        return self._reading.state.family
+
+    @property
+    def method(self) -> str:
+        """Name of the method that fitted it."""
+        return self._reading.state.method
+
+    @property
+    def information_kind(self) -> Information:
+        """Which information the standard errors use: "expected", "observed" or "opg"."""
+        return self._reading.state.information
+
+    @property
+    def cov_kind(self) -> Covariance:
+        """Which covariance: "model", "HC0" to "HC3", "cluster" or "jackknife"."""
+        return self._reading.state.cov
+
+    @property
+    def small_sample(self) -> SmallSample | None:
+        """The factor of a cluster covariance: "full", "clusters" or None."""
+        return self._reading.state.small_sample
+
+    @property
+    def bias(self) -> str | None:
+        """The kind of bias reduction: "firth", "jeffreys" or None."""
+        return self._reading.state.bias
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the model was given beside its formula, in words: "weights", "offset", "penalty" and the like."""
+        return dict(self._reading.state.inputs)
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows that were left out as something was missing."""
+        return self._reading.state.n_dropped
+
+    formulas = Shown(LikelihoodReading.formulas)
+    assembly = Shown(LikelihoodReading.assembly)
+
+    # -- how it went -----------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """How the iteration ended."""
+        return self._reading.state.status
 
     @property
     def converged(self) -> bool:
@@ -128,78 +117,18 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         return self.status.converged
 
     @property
-    def linear(self) -> bool:
-        """Whether the predictor is linear in the parameters."""
-        return bool(self._predictor.linear)
+    def distance(self) -> float:
+        """How far the estimate is from the maximum, in standard errors."""
+        return self._reading.state.distance
 
-    @property
-    def n_iter(self) -> int:
-        """Steps taken."""
-        return max(len(self._steps) - 1, 0)
-
-    @cached_property
-    def message(self) -> str:
-        """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
-        ended = self._estimate.note or self._estimate.model.advice(self.status)
-        return visible("; ".join([ended, *self._wrong, *self.remarks]))
-
-    @property
-    def lacking(self) -> str:
-        """The same with what is wrong with some of the coefficients first, for a warning to open with."""
-        ended = self._estimate.note or self._estimate.model.advice(self.status)
-        return "; ".join([*self._wrong, *self.remarks, ended])
-
-    @property
-    def _wrong(self) -> list[str]:
-        """What is wrong with some of the coefficients, or with the dispersion."""
-        parts = []
-        infinite = self._named(self._infinite[: self._n] != 0)
-        if infinite:
-            parts.append(f"infinite: {', '.join(infinite)}")
-        aliased = self._named(self._aliased[: self._n] & (self._infinite[: self._n] == 0))
-        if aliased:
-            parts.append(f"aliased (linear combinations of earlier columns): {', '.join(aliased)}")
-        light = self._light
-        if light:
-            parts.append(light)
-        elif self.df_resid <= 0 and self.use_t:
-            parts.append("saturated: as many coefficients as rows, so the dispersion cannot be estimated")
-        return parts
-
-    @property
-    def _light(self) -> str:
-        """What is wrong with frequency weights that stand for fewer observations than there are coefficients."""
-        model = self._model
-        if model is None or model.weights_kind != "frequency" or self.nobs > self._n:
-            return ""
-        rows = int(np.count_nonzero(model.row_weight > 0))
-        if rows <= self._n:
-            return ""
-        lost = ", and the dispersion cannot be estimated" if self.use_t else ""
-        return (
-            f"the frequency weights add up to {self.nobs:.6g}, so that {rows} rows count as no more observations than "
-            f"there are coefficients ({self._n}){lost}; weights that are not numbers of copies go with "
-            "weights_kind='precision' or 'sampling'"
-        )
-
-    @cached_property
-    def path(self) -> pd.DataFrame:
-        """The iterations, one row each: iteration, llf, score_norm, decrement, distance, step, damping, ...
-
-        ``llf`` is the log-likelihood there, as :attr:`llf` is at the end: every constant included, without a penalty,
-        at the dispersion that maximises it. ``penalty`` is what was maximised beside it, so that with a fixed
-        dispersion their sum rises.
-        """
-        import pandas as pd
-
-        return pd.DataFrame(self.told_steps.columns())
-
-    @cached_property
-    def told_steps(self) -> Path:
-        """The iterations with their log-likelihoods; a loaded fit's have them."""
-        if self._model is None or not len(self._steps):
-            return self._steps
-        return self._steps.told(self._llf_along(self._steps))
+    n_iter = Shown(Reading.n_iter)
+    message = Shown(Reading.message)
+    lacking = Shown(Reading.lacking)
+    remarks = Shown(Reading.remarks)
+    path = Shown(Reading.path)
+    digits = Shown(Reading.digits)
+    history = Shown(NetworkReading.history)
+    gradient_profile = Asked(NetworkReading.gradient_profile)
 
     def plot_path(self) -> Any:
         """Plot the iterations; returns the matplotlib Figure."""
@@ -207,149 +136,51 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
         return plot_path(self)
 
-    # -- estimates ---------------------------------------------------------------------------------------------
+    # -- estimates -------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def params(self) -> pd.Series:
-        """Estimates by name; NaN where aliased, infinite where separated."""
-        values = self._theta[: self._n].copy()
-        values[self._aliased[: self._n]] = np.nan
-        infinite = self._infinite[: self._n]
-        values[infinite != 0] = np.inf * infinite[infinite != 0]
-        return self._series(values)
+    params = Shown(Reading.params)
+    bse = Shown(Reading.bse)
+    tvalues = Shown(Reading.tvalues)
+    pvalues = Shown(Reading.pvalues)
+    score = Shown(Reading.score)
+    condition_number = Shown(Reading.condition_number)
+    has_aliased = Shown(Reading.has_aliased)
+    has_undetermined = Shown(Reading.has_undetermined)
+    conf_int = Asked(functions.conf_int)
 
-    @cached_property
-    def _cov(self) -> np.ndarray:
-        return self._cut(self._finite(self._reduced_cov))
+    @property
+    def identified(self) -> bool:
+        """Whether each parameter can be spoken of by itself, with what a row does to it."""
+        return self._reading.identified
 
-    @cached_property
-    def _follows(self) -> np.ndarray | None:
-        """(n, q) how the estimates follow an edge of the domain at which the maximum lies; None where it does not."""
-        found: Any = self._estimate  # a network that was loaded has none
-        face = None if found is None else found.result.face
-        return None if face is None else face.follows[: self._n]
-
-    def _cut(self, V: np.ndarray) -> np.ndarray:
-        """A matrix of the coefficients, NaN in the rows and columns of those that an edge has cut off."""
-        if self._follows is None:
-            return V
-        out, without = np.array(V), self._follows.any(axis=1)
-        out[without], out[:, without] = np.nan, np.nan
-        return out
-
-    @cached_property
-    def _reduced_cov(self) -> np.ndarray:
-        """Covariance of the coefficients that the iteration moved: where some are infinite, those of the limit."""
-        self._need_data("a covariance")
-        self._check_unchanged("a covariance")
-        uncertainty, kind = self._uncertainty, self.information_kind
-        if self.cov_kind == "model":
-            return self._at_maximum(lambda: uncertainty.model_based(kind, self.dispersion))
-        small_sample = self.small_sample
-        return self._at_maximum(
-            lambda: uncertainty.robust(kind, self.cov_kind, self.dispersion, self._groups, small_sample)
-        )
-
-    def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
-        """A covariance; NaN where the iteration ended at no maximum that has one: the status says why."""
-        try:
-            return covariance()
-        except ModelError:
-            if self.status in (Status.CONVERGED, Status.ROUNDING_FLOOR):
-                raise
-            return np.full((self._n, self._n), np.nan)
-
-    def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of the estimates; NaN in the rows of aliased and infinite ones."""
-        import pandas as pd
-
-        return pd.DataFrame(self._cov, index=list(self.names), columns=list(self.names))
-
-    @cached_property
-    def bse(self) -> pd.Series:
-        """Standard errors."""
-        return self._series(np.sqrt(np.maximum(np.diagonal(self._cov), 0.0)))
-
-    @cached_property
-    def tvalues(self) -> pd.Series:
-        """Estimates over their standard errors: t where the dispersion was estimated, else z; NaN without an error."""
-        errors = self.bse.to_numpy()
-        with np.errstate(over="ignore"):
-            return self._series(self._estimates / np.where(errors > 0, errors, np.nan))
-
-    @cached_property
-    def pvalues(self) -> pd.Series:
-        """Two-sided p-values of the hypothesis that a coefficient is 0."""
-        return self._series(intervals.p_values(self.tvalues.to_numpy(), self._reference_df))
-
-    def conf_int(self, level: float = 0.95, kind: IntervalKind = "wald") -> pd.DataFrame:
-        """Confidence intervals, columns ``lower`` and ``upper``.
-
-        Parameters
-        ----------
-        level : coverage.
-        kind : "wald" (estimate ∓ quantile times standard error) or "profile" (see :meth:`profile`).
-        """
-        import pandas as pd
-
-        if kind == "profile":
-            ends = self._profile_intervals(level)
-        else:
-            ends = intervals.conf_int(self._estimates, self.bse.to_numpy(), level, self._reference_df, kind)
-        return pd.DataFrame(ends, index=list(self.names), columns=["lower", "upper"])
+    @property
+    def linear(self) -> bool:
+        """Whether the predictor is linear in the parameters."""
+        return self._reading.linear
 
     @property
     def use_t(self) -> bool:
         """Whether the dispersion is estimated, so that t takes the place of z."""
-        return not self.family.dispersion_fixed and not isinstance(self._dispersion_rule, float)
+        return self._reading.use_t
 
-    @property
-    def _reference_df(self) -> float | None:
-        return self.df_resid if self.use_t else None
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of the estimates; NaN in the rows of aliased and infinite ones."""
+        return self._reading.square(self._reading.cov)
 
-    @property
-    def _estimates(self) -> np.ndarray:
-        values = self.params.to_numpy()
-        return np.where(np.isinf(values), np.nan, values)
-
-    # -- information and covariance ----------------------------------------------------------------------------
-
-    def information(self, kind: Information = "expected") -> pd.DataFrame:
+    def information(self, kind: Information | None = None) -> pd.DataFrame:
         """Fisher information at the estimate, 1/φ̂ included; its inverse is the model-based ``cov_params()``.
 
         With a penalty P it is F + P, and the covariance φ̂ (F+P)⁻¹ F (F+P)⁻¹; with a negative binomial whose θ was
         estimated, that of the coefficients with θ profiled out.
+
+        Parameters
+        ----------
+        kind : "expected", "observed" or "opg"; by default the expected one, of a likelihood the observed one.
         """
-        import pandas as pd
-
+        reading = reading_behind(self, "information")
+        kind = reading.kind_of_information if kind is None else kind
         check_choice("kind", kind, INFORMATION)
-        if self._model is None:
-            M = self._saved_information[kind]
-        else:
-            self._check_unchanged("information")
-            M = self._cut(self._finite(self._uncertainty.information(kind, self.dispersion)))
-        if M is None:
-            raise ModelError(f"information: the saved fit has no {kind} information; fit again")
-        return pd.DataFrame(M, index=list(self.names), columns=list(self.names))
-
-    @cached_property
-    def score(self) -> pd.Series:
-        """Gradient of the log-likelihood at the estimate, 1/φ̂ included: rounding is what is left of it."""
-        self._need_data("the score")
-        gradient = _padded(self._estimate.result.evaluation.score, len(self._theta))[: self._n] / self.dispersion
-        return self._series(np.where(self._free[: self._n], gradient, np.nan))
-
-    def _finite(self, V: np.ndarray) -> np.ndarray:
-        """A matrix of the coefficients, NaN in the rows and columns of infinite and undetermined ones."""
-        out = np.array(V)
-        without = (self._infinite[: self._n] != 0) | self._undetermined
-        out[without], out[:, without] = np.nan, np.nan
-        return out
-
-    @property
-    def title(self) -> str:
-        """What a summary is headed by: the formula, or what stands for it."""
-        return visible(self.formula, keep="\n") if self.formula else "y and X as arrays"
+        return reading.square(reading.information(kind))
 
     def robust(self, cov: Covariance = "HC0", groups: Any = None, small_sample: SmallSample | None = "full") -> Fit:
         """The same fit with another covariance.
@@ -361,56 +192,62 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         small_sample : the factor of ``cov="cluster"`` with G clusters: "full", G/(G − 1) · (n − 1)/(n − p);
             "clusters", G/(G − 1) alone, as R's ``vcovCL`` has it for a GLM; or None for no factor.
         """
-        self._need_data("a robust covariance")
-        asked = self._groups if groups is None else groups
-        Inference(cov=cov, groups=asked, small_sample=small_sample).completed(self.information_kind)
-        check_choice("cov", cov, COVARIANCES)
-        codes = None
-        if groups is not None:
-            values = self._column(groups) if isinstance(groups, str) else label_array(groups)
-            index = self._model.data.index
-            whole = len(self._model.y) + self._model.data.n_dropped
-            if index is not None and values.shape == (whole,):
-                values = values[index]
-            if values.ndim != 1 or len(values) != len(self._model.y):
-                raise DataError(f"groups: expected one for each of {len(self._model.y)} rows; got shape {values.shape}")
-            numbered = label_codes(values)
-            if (numbered < 0).any():
-                raise DataError(
-                    f"groups: missing for {int((numbered < 0).sum())} of {len(numbered)} rows, the first of them row "
-                    f"{int(np.argmin(numbered))} of those fitted; say which group they are in, or fit again with "
-                    "cov='cluster' and groups=, which leaves them out"
-                )
-            codes = renumber(numbered, None)
-        other = object.__new__(type(self))
-        worked_out = {name for one in type(self).__mro__ for name, made in vars(one).items() if _is_cached(made)}
-        other.__dict__.update({k: v for k, v in self.__dict__.items() if k in OF_THE_ROWS or k not in worked_out})
-        other.cov_kind, other.small_sample = cov, small_sample
-        if codes is not None:
-            other._groups = codes
-            other.inputs = self.inputs | {"groups": groups if isinstance(groups, str) else "array"}
-        return other
+        return Fit(robust(reading_behind(self, "robust"), cov, groups, small_sample))
 
-    def _column(self, name: str) -> np.ndarray:
-        frame = self._frame
-        if name not in frame:
-            raise DataError(f"groups: column {name!r} is not in the data; the columns are {', '.join(map(str, frame))}")
-        return frame[name].to_numpy()
+    # -- how well it fits ------------------------------------------------------------------------------------------
 
-    # -- the certificate ---------------------------------------------------------------------------------------
+    llf = Shown(Reading.llf)
+    deviance = Shown(Reading.deviance)
+    null_deviance = Shown(Reading.null_deviance)
+    dispersion = Shown(Reading.dispersion)
+    aic = Shown(Reading.aic)
+    bic = Shown(Reading.bic)
+    nobs = Shown(Reading.nobs)
+    df_model = Shown(Reading.df_model)
+    df_resid = Shown(Reading.df_resid)
+    df_null = Shown(Reading.df_null)
+    has_intercept = Shown(Reading.has_intercept)
+    theta = Shown(Reading.theta)
+    theta_se = Shown(Reading.theta_se)
+    rss = Shown(Reading.rss)
+    residual_sd = Shown(Reading.residual_sd)
+    interval_kind = Shown(NetworkReading.interval_kind)
 
-    @cached_property
-    def digits(self) -> pd.Series:
-        """How many significant digits of each estimate are correct, as far as the iteration can tell."""
-        return self._series(
-            certificate.digits(self._estimates, np.sqrt(np.diagonal(self._certifying)), self.distance, self._floor)
-        )
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Which statistics of fit a summary shows, beside those of the likelihood."""
+        return self._reading.measures
 
-    @cached_property
-    def _certifying(self) -> np.ndarray:
-        return self._finite(self._at_maximum(lambda: self._uncertainty.model_based("expected", self.dispersion)))
+    # -- inference -------------------------------------------------------------------------------------------------
 
-    # To a type checker a series, or a table where an error or an interval is asked for.
+    wald_test = Asked(testing.wald_test)
+    t_test = Asked(testing.t_test)
+    score_test = Asked(testing.score_test)
+    lr_test = Asked(testing.lr_test)
+    drop1 = Asked(terms.drop1)
+    vif = Asked(terms.vif)
+    delta = Asked(functions.delta_of)
+    profile = Asked(functions.profile)
+    curvature = Asked(determined.curvature)
+    bootstrap = Asked(resampling.bootstrap)
+    information_matrix_test = Asked(resampling.information_matrix_test)
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    fittedvalues = Shown(Reading.fittedvalues)
+    residuals = Asked(rows.residuals)
+    leverage = Shown(rows.leverage)
+    cooks_distance = Shown(rows.cooks_distance)
+    dfbetas = Shown(rows.dfbetas)
+    loo = Asked(rows.loo)
+
+    @property
+    def covariates(self) -> pd.DataFrame | None:
+        """The columns that an expression reads, in the rows that were used; None for any other fit."""
+        return self._reading.covariates
+
+    # To a type checker a series, or a table where an error or an interval is asked for. (Of several levels, and of a
+    # likelihood's predictors, it is a table in any case, which no type tells.)
     @overload
     def predict(
         self,
@@ -418,9 +255,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         se: Literal[False] = False,
         interval: None = None,
         level: float = 0.95,
-        kind: Scale = "response",
+        kind: Scale | None = None,
         offset: Any = None,
         missing: MissingInNew = "nan",
+        function: Callable[..., Any] | None = None,
     ) -> pd.Series: ...
     @overload
     def predict(
@@ -429,9 +267,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         se: Literal[True],
         interval: Interval | None = None,
         level: float = 0.95,
-        kind: Scale = "response",
+        kind: Scale | None = None,
         offset: Any = None,
         missing: MissingInNew = "nan",
+        function: Callable[..., Any] | None = None,
     ) -> pd.DataFrame: ...
     @overload
     def predict(
@@ -441,9 +280,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         se: Literal[True],
         interval: Interval | None = None,
         level: float = 0.95,
-        kind: Scale = "response",
+        kind: Scale | None = None,
         offset: Any = None,
         missing: MissingInNew = "nan",
+        function: Callable[..., Any] | None = None,
     ) -> pd.DataFrame: ...
     @overload
     def predict(
@@ -453,9 +293,10 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         *,
         interval: Interval,
         level: float = 0.95,
-        kind: Scale = "response",
+        kind: Scale | None = None,
         offset: Any = None,
         missing: MissingInNew = "nan",
+        function: Callable[..., Any] | None = None,
     ) -> pd.DataFrame: ...
 
     def predict(
@@ -464,164 +305,102 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         se: bool = False,
         interval: Interval | None = None,
         level: float = 0.95,
-        kind: Scale = "response",
+        kind: Scale | None = None,
         offset: Any = None,
         missing: MissingInNew = "nan",
+        function: Callable[..., Any] | None = None,
     ) -> pd.Series | pd.DataFrame:
         """Predict for new data, or for the data of the fit.
 
         Parameters
         ----------
-        new : a data frame, a path, or a matrix with the columns of the fit; None for the data of the fit.
+        new : a data frame, a path, a dict of columns, or a matrix with the columns of the fit; None for the data of the
+            fit.
         se : whether to add standard errors.
-        interval : None, "confidence" (of the mean) or "prediction" (of a new response).
+        interval : None, "confidence" (of what is predicted) or "prediction" (of a new response; of a likelihood the
+            quantiles of its distribution at the estimate).
         level : coverage.
-        kind : "response" for means, "link" for linear predictors.
-        offset : (n,) offset of the new rows, where that of the fit was given as an array.
+        kind : "response" for means, "link" for linear predictors; by default means, of a likelihood its predictors. Of
+            a likelihood the mean is integrated over the density, or is the probability of each of its ordered levels; a
+            ready density of survival times is that of the time itself, not censored.
+        offset : (n,) offset of the new rows, where that of the fit was given as an array; those of a likelihood stand
+            in its formulas.
         missing : of rows with missing values: "nan" (one prediction for every row, NaN where it cannot be told),
             "drop" or "raise". A level that the fit has not seen is an error in any case.
+        function : of a likelihood, what to predict instead, in ``jax.numpy``, one row at a time: of the density's
+            predictors, in its order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form of the parameters and
+            the row, ``lambda params, row: params["a"] * row.x``. Its standard error is the delta method's.
 
         Returns
         -------
         A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``.
-        A multinomial fit gives a frame with a column for each level.
-        """
-        absent = None
-        if new is None:
-            data = self._need_data("predictions without new data").data
-            X, shift, labels = data.X, data.offset, self._row_labels
-        else:
-            prepared = self._schema.design(new, missing=missing, offset=offset)
-            X, shift, absent = prepared.X, prepared.offset, prepared.absent
-            count = self._predictor.count(X, self._theta[: self._n])
-            labels = kept_labels(prepared.labels, prepared.index, count + prepared.n_dropped)
-        errors = se or interval is not None
-        predictor = MeanPredictor(
-            self.family,
-            self._predictor,
-            self._theta[: self._n],
-            None if self._direction is None else self._direction[: self._n],
-            self._reduced_cov if errors else np.zeros((0, 0)),
-            self.dispersion if errors else math.nan,
-            self._reference_df if errors else None,
-            self._follows if errors else None,
-        )
-        found = predictor.predict(X, shift, labels, se=se, interval=interval, level=level, kind=kind)
-        # A comparison with what is missing is false: a curve with one in it would give a number.
-        if absent is not None and len(absent) == len(found):
-            found.iloc[np.flatnonzero(absent)] = np.nan
-        return found
+        A multinomial fit gives a frame with a column for each level, a likelihood's predictors one for each parameter
+        of the density, with ``parameter_se``, ``parameter_lower``, ``parameter_upper``.
 
-    def bootstrap(
-        self,
-        n: int = 1000,
-        seed: int | None = None,
-        kind: BootstrapKind = "nonparametric",
-        simulate: Callable[..., np.ndarray] | None = None,
-        groups: Any = None,
-    ) -> Bootstrap:
-        """Refit the model to resampled data: standard errors, bias and intervals that do not lean on asymptotics.
+        Raises
+        ------
+        ModelError
+            Of loglik(params, row) without `function`, as it does not say what to predict; of a density that is that of
+            no distribution (one with a mass at a point, or of a censored response).
 
-        Parameters
-        ----------
-        n : replicates.
-        seed : of the randomisation; the same seed gives the same replicates.
-        kind : "nonparametric" (rows are drawn with replacement), "cluster" (the clusters of ``groups=`` are) or
-            "parametric" (responses are drawn from the fitted model).
-        simulate : for "parametric" where the family cannot be drawn from: ``simulate(rng, eta (K, n)) -> (n,)``.
-        groups : (n,) cluster of each row, or the name of a column, for "cluster"; those of the fit by default.
-
-        Returns
-        -------
-        Bootstrap
-            With ``estimates`` (n, p), ``se``, ``bias``, ``conf_int(level, kind)``, ``statuses``, ``plot()``.
-
-        Notes
+        Warns
         -----
-        Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 6.3 and 7.2. Replicates that are
-        refitted in batches are taken to 1e-5 of a standard error, far below what their number leaves uncertain.
+        ConvergenceWarning
+            If a likelihood's parameter is infinite, and with it the prediction of some row, which is NaN.
 
         Examples
         --------
+        >>> import jax.numpy as jnp
         >>> import raphson as rp
-        >>> births = rp.datasets.load("births")
-        >>> fit = rp.glm("low ~ lwt + smoke", births, family="binomial")
-        >>> fit.bootstrap(200, seed=1).se.round(2).to_dict()
-        {'Intercept': 0.9, 'lwt': 0.01, 'smoke': 0.31}
+        >>> data = {"art": [0, 0, 0, 1, 2, 0, 3, 1, 0, 4], "x": [1, 0, 1, 0, 0, 1, 0, 1, 1, 0]}
+        >>> fit = rp.mle("zero_inflated_poisson", "art ~ x", data)
+        >>> fit.predict({"x": [0, 1]}, kind="response", se=True).round(4).to_numpy().tolist()
+        [[2.0055, 0.6974], [0.1995, 0.2015]]
+        >>> by_hand = fit.predict({"x": [0, 1]}, function=lambda mean, zero: jnp.exp(mean) / (1 + jnp.exp(zero)))
+        >>> by_hand.round(4).tolist()
+        [2.0055, 0.1995]
         """
-        from raphson.fit.bootstrap import bootstrap
+        reading = self._reading
+        asked = Prediction(reading.kind_of_prediction if kind is None else kind, se, interval, level, function)
+        return reading.predict(new, asked, offset, missing)
 
-        if groups is not None and kind != "cluster":
-            raise ModelError(f"groups: they go with kind='cluster'; got kind={kind!r}")
-        if groups is not None:
-            return bootstrap(self.robust(self.cov_kind, groups, self.small_sample), n, seed, kind, simulate)
-        return bootstrap(self, n, seed, kind, simulate)
-
-    def information_matrix_test(
-        self, bootstrap: int | None = None, seed: int | None = 0, simulate: Callable[..., np.ndarray] | None = None
-    ) -> Test:
-        """White's test that the model is right: do the outer product of scores and the Hessian agree?
-
-        Where the model holds, the expected, the observed and the outer product information estimate one matrix. The
-        statistic is Chesher's and Lancaster's nR². Its χ² rejects right models far too often in samples of some hundred
-        rows, so it is referred to its own distribution under the fitted model (Horowitz 1994).
-
-        Parameters
-        ----------
-        bootstrap : data sets to draw from the fitted model for the p-value; 0 for χ². None draws 199 where there are at
-            most 20,000 rows, responses can be drawn and refitted together, and else takes χ².
-        seed : of the draws.
-        simulate : as for :meth:`bootstrap`.
-
-        Returns
-        -------
-        Test
-            Its ``table`` has the standard errors by each of the three informations, and by the sandwich.
-
-        Examples
-        --------
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
-        >>> fit.information_matrix_test().df
-        5
-        """
-        from raphson.fit.bootstrap import calibrated
-
-        return calibrated(self, super().information_matrix_test(), bootstrap, seed, simulate)
-
-    def update(self, formula: str = ". ~ .", **options: Any) -> Fit:
+    def update(self, formula: str | Mapping[str, str] = ". ~ .", **options: Any) -> Fit:
         """Fit again with another formula, or other options, on the same data.
 
         Parameters
         ----------
         formula : the new one; ``.`` stands for what was there: ``". ~ . + age"``, or ``"+ age"`` for
-            short, and ``"- age"``.
+            short, and ``"- age"``. Of a likelihood that with the response, or the change of each, by parameter, as in
+            ``{"zero": "~ . + age"}``.
         options : of the front door that made the fit, such as ``family=`` or ``start=``; the others stay as they were.
             What start=, fixed= or bounds= said of parameters that a new curve lacks is left out.
 
         Examples
         --------
         >>> import raphson as rp
-        >>> fit = rp.glm("low ~ lwt", rp.datasets.load("births"), family="binomial")
+        >>> births = rp.datasets.load("births")
+        >>> fit = rp.glm("low ~ lwt", births, family="binomial")
         >>> fit.update(". ~ . + smoke").formula
         'low ~ (lwt) + smoke'
+        >>> fit = rp.mle("tobit", {"mean": "ftv ~ age", "sigma": "~ 1"}, births.assign(ftv=births["age"] % 3))
+        >>> fit.update({"mean": ". ~ . + smoke", "sigma": "~ smoke"}).formulas
+        {'mean': 'ftv ~ (age) + smoke', 'log_sigma': '~ smoke'}
         """
-        if self._refit is None or self.formula is None:
-            raise ModelError("update: only a fit made from a formula, and not loaded, can be updated; fit anew")
-        return self._refit(updated(self.formula, formula), **options)
+        return reading_behind(self, "update").updated(formula, options)
 
-    # -- tables ------------------------------------------------------------------------------------------------
+    # -- tables ----------------------------------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """What a summary is headed by: the formula, or what stands for it."""
+        return self._reading.title
 
     def summary(self, level: float = 0.95) -> Summary:
         """The fit on one page: prints as text, shows as HTML in a notebook."""
-        from raphson.report.summary import summary
-
-        return summary(self, level)
+        return self._reading.summary(self, level)
 
     def __repr__(self) -> str:
-        from raphson.report.summary import summary
-
-        return summary(self).text
+        return self.summary().text
 
     def _repr_html_(self) -> str:
         return self.summary().html
@@ -638,45 +417,17 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
 
         return glance(self)
 
-    @cached_property
-    def has_intercept(self) -> bool:
-        """Whether the constant lies in the span of the columns."""
-        return bool(self._model.data.has_intercept)
-
-    @property
-    def df_null(self) -> float:
-        """Residual degrees of freedom of the null model."""
-        return self.nobs - (self.family.n_predictors if self.has_intercept else 0)
-
     def augment(self) -> pd.DataFrame:
         """The rows of the data that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``."""
         from raphson.report.tables import augment
 
-        return augment(self, self._frame)
+        return augment(self, reading_behind(self, "augment").frame)
 
-    @property
-    def _frame(self) -> pd.DataFrame:
-        """The rows of the data that were used."""
-        import pandas as pd
-
-        from raphson.data import read_table
-        from raphson.data.products import dense
-
-        model, labels = self._need_data("the rows of the data"), self._row_labels
-        if self.formula is None:
-            frame = pd.DataFrame(dense(model.data.X), columns=list(model.data.names), index=labels)
-            frame.insert(0, model.data.response.name, model.y, allow_duplicates=True)
-            return frame
-        frame = read_table(self._source)
-        if model.data.index is not None:
-            frame = frame.iloc[model.data.index]
-        return frame.set_axis(labels, axis=0)
-
-    # -- keep --------------------------------------------------------------------------------------------------
+    # -- keep ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fit to one JSON file: numbers and text, nothing that is executed when it is read."""
-        saving.write(self, path)
+        saving.write(self._reading, path)
 
     def report(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page."""
@@ -686,21 +437,3 @@ class Fit(Goodness, Diagnosing, Determining, Terms, Profiling):
         check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
             draft.write_text(html_page(self, 0.95), encoding="utf-8")
-
-    # -- helpers -----------------------------------------------------------------------------------------------
-
-    @property
-    def has_aliased(self) -> bool:
-        """Whether some columns are linear combinations of earlier ones."""
-        return bool((self._aliased[: self._n] & (self._infinite[: self._n] == 0)).any())
-
-
-def _is_cached(attribute: Any) -> bool:
-    return isinstance(attribute, cached_property)
-
-
-def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    """`values` with zeros behind: a limiting model may lack the auxiliary parameters of the one asked for."""
-    out = np.zeros(length)
-    out[: len(values)] = values
-    return out

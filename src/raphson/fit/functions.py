@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.choices import IntervalKind
 from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, warn_user
-from raphson.fit.state import ReferenceFit, State
+from raphson.fit.reading import Reading
+from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
@@ -25,86 +27,98 @@ POINTS = 8
 """Points of a trace on each side of the estimate."""
 
 
-class Profiling(State):
-    """The part of a Fit that estimates functions of its parameters."""
+def delta_of(fit: Reading, function: Any, level: float = 0.95, order: int = 1) -> delta.Delta:
+    """Estimate of any function of the parameters, with its standard error and interval by the delta method.
 
-    def delta(self, function: Any, level: float = 0.95, order: int = 1) -> delta.Delta:
-        """Estimate of any function of the parameters, with its standard error and interval by the delta method.
+    Parameters
+    ----------
+    function : of the parameters by name, in ``jax.numpy``: ``lambda p: p["a"] / p["b"]``; it returns a number, an
+        array, or a dict of numbers. Or words for a linear combination: ``"age - lwt"``.
+    level : coverage of the interval.
+    order : 1, or 2 for the second-order correction: the estimate less its bias ½ tr(HV), and the variance
+        gᵀVg + ½ tr(HVHV) of a normal θ̂, with H the function's Hessian (Kendall and Stuart, section 10.6).
 
-        Parameters
-        ----------
-        function : of the parameters by name, in ``jax.numpy``: ``lambda p: p["a"] / p["b"]``; it returns a number, an
-            array, or a dict of numbers. Or words for a linear combination: ``"age - lwt"``.
-        level : coverage of the interval.
-        order : 1, or 2 for the second-order correction: the estimate less its bias ½ tr(HV), and the variance
-            gᵀVg + ½ tr(HVHV) of a normal θ̂, with H the function's Hessian (Kendall and Stuart, section 10.6).
+    Returns
+    -------
+    Delta
+        ``estimate``, ``se`` and ``interval``.
 
-        Returns
-        -------
-        Delta
-            ``estimate``, ``se`` and ``interval``.
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import raphson as rp
+    >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+    >>> odds_ratio = fit.delta(lambda p: jnp.exp(p["smoke"]))
+    >>> round(odds_ratio.estimate, 4), round(odds_ratio.se, 4)
+    (1.9673, 0.6388)
+    """
+    if order not in (1, 2):
+        raise ModelError(f"order: expected 1 or 2; got {order!r}")
+    made = _scalar_or_vector(fit, function)
+    theta = fit.estimates
+    value, J = made.value(theta), made.jacobian(theta)
+    fit.check_finite(J, "function")
+    H = made.hessian(theta) if order == 2 else None
+    return delta.delta_method(value, J, fit.cov, level, fit.reference_df, H, made.labels, made.scalar)
 
-        Examples
-        --------
-        >>> import jax.numpy as jnp
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
-        >>> odds_ratio = fit.delta(lambda p: jnp.exp(p["smoke"]))
-        >>> round(odds_ratio.estimate, 4), round(odds_ratio.se, 4)
-        (1.9673, 0.6388)
-        """
-        if order not in (1, 2):
-            raise ModelError(f"order: expected 1 or 2; got {order!r}")
-        made = self._scalar_or_vector(function)
-        theta = self._estimates
-        value, J = made.value(theta), made.jacobian(theta)
-        self._check_finite(J)
-        H = made.hessian(theta) if order == 2 else None
-        return delta.delta_method(value, J, self._cov, level, self._reference_df, H, made.labels, made.scalar)
 
-    def profile(self, name: Any) -> Profile:
-        """Profile likelihood of a parameter, or of any function of the parameters.
+def profile(fit: Reading, name: Any) -> Profile:
+    """Profile likelihood of a parameter, or of any function of the parameters.
 
-        Parameters
-        ----------
-        name : a parameter; a linear combination in words, ``"age - lwt"``; or a function of the parameters in
-            ``jax.numpy``, ``lambda p: p["a"] / p["b"]``, that returns one number.
+    Parameters
+    ----------
+    name : a parameter; a linear combination in words, ``"age - lwt"``; or a function of the parameters in
+        ``jax.numpy``, ``lambda p: p["a"] / p["b"]``, that returns one number.
 
-        Returns
-        -------
-        Profile
-            With ``interval(level)``, whose ends are exact roots, ``trace``, ``plot()`` and ``better``.
+    Returns
+    -------
+    Profile
+        With ``interval(level)``, whose ends are exact roots, ``trace``, ``plot()`` and ``better``.
 
-        Examples
-        --------
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
-        >>> fit.profile("smoke").interval().round(6).tolist()
-        [0.040874, 1.317346]
-        """
-        self._need_data("a profile")
-        place = place_of(name, self.names) if isinstance(name, str) else None
-        if place is not None:
-            row = np.zeros((1, self._n))
-            row[0, place] = 1.0
-            function: Any = Combinations(row, np.zeros(1), (name,))
-        else:
-            function = self._scalar_or_vector(name)
-        return profile_of(self, function)
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+    >>> fit.profile("smoke").interval().round(6).tolist()
+    [0.040874, 1.317346]
+    """
+    fit.at("profile")
+    place = place_of(name, fit.names) if isinstance(name, str) else None
+    if place is not None:
+        row = np.zeros((1, fit.n))
+        row[0, place] = 1.0
+        function: Any = Combinations(row, np.zeros(1), (name,))
+    else:
+        function = _scalar_or_vector(fit, name)
+    return profile_of(fit, function)
 
-    def _scalar_or_vector(self, function: Any) -> Any:
-        if callable(function):
-            return ParameterFunction(function, self.names)
-        found = constraints.linear(function, self.names, "function")
-        labels = [text.removesuffix(" = 0") for text in found.texts]
-        return Combinations(found.matrix, -found.value, labels)
 
-    def _profile_intervals(self, level: float) -> np.ndarray:
-        ends = np.full((self._n, 2), np.nan)
-        for j, name in enumerate(self.names):
-            if self._free[j] or self._infinite[j]:
-                ends[j] = self.profile(name).interval(level)
-        return ends
+def _scalar_or_vector(fit: Reading, function: Any) -> Any:
+    if callable(function):
+        return ParameterFunction(function, fit.names)
+    found = constraints.linear(function, fit.names, "function")
+    labels = [text.removesuffix(" = 0") for text in found.texts]
+    return Combinations(found.matrix, -found.value, labels)
+
+
+def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> pd.DataFrame:
+    """Confidence intervals, columns ``lower`` and ``upper``.
+
+    Parameters
+    ----------
+    level : coverage.
+    kind : "wald" (estimate ∓ quantile times standard error) or "profile" (see :meth:`profile`).
+    """
+    import pandas as pd
+
+    if kind == "profile":
+        ends = np.full((fit.n, 2), np.nan)
+        for j, name in enumerate(fit.names):
+            if fit.identified and (fit.state.free[j] or fit.state.infinite[j]):
+                ends[j] = profile(fit, name).interval(level)
+    else:
+        ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df, kind)
+    return pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
 
 
 class Profile:
@@ -213,7 +227,7 @@ class Profile:
             )
 
 
-def profile_of(fit: Any, function: Any) -> Profile:
+def profile_of(fit: Reading, function: Any) -> Profile:
     """The profile of a scalar function of a fit's coefficients.
 
     Raises
@@ -221,8 +235,8 @@ def profile_of(fit: Any, function: Any) -> Profile:
     ModelError
         If it is no scalar, or depends on a parameter that was not estimated.
     """
-    ground, n = fit._ground, fit._n
-    fit._check_ratios("profile")
+    ground, n = reference_of(fit), fit.n
+    check_ratios(fit, "profile")
     theta = ground.theta[:n]
     J = function.jacobian(theta)
     if len(J) != 1:
@@ -233,14 +247,14 @@ def profile_of(fit: Any, function: Any) -> Profile:
     wrapped = Padded(function, n, len(ground.theta))
     linear = not function.hessian(theta).any() and hasattr(function, "matrix")
     outside = None
-    if not ground.interior and not J[:, fit._infinite[:n] != 0].any():
-        outside, ground = ground, ReferenceFit.of_limit(fit._estimate)
+    if not ground.interior and not J[:, fit.state.infinite[:n] != 0].any():
+        outside, ground = ground, ReferenceFit.of_limit(fit.at("profile").estimate)
     with np.errstate(all="ignore"):
         estimate = _at_maximum(fit, function, J, linear, ground)
-        root = delta.covariance_root(fit._certifying)
+        root = delta.covariance_root(fit.certifying)
         se = float(np.linalg.norm(root @ J[0]))
     known = math.isfinite(se) and se > 0
-    cut_off = fit._follows is not None and bool((J[0] @ fit._follows).any())
+    cut_off = fit.state.follows is not None and bool((J[0] @ fit.state.follows).any())
     scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), 1e-300)
     if math.isinf(estimate) and ground.pace is not None:
         scale = abs(float(J[0] @ ground.pace[:n])) or scale
@@ -261,23 +275,24 @@ def profile_of(fit: Any, function: Any) -> Profile:
 
     profiler = profiler_on(ground)
     if outside is not None:
-        found, p = fit._estimate, len(ground.theta)
+        found, p = fit.at("profile").estimate, len(ground.theta)
         assert found.direction is not None
         direction, model = found.direction[:p], outside.model
         profiler.released = Release(profiler_on(outside), lambda theta: model.this_side(theta, direction), direction)
-    return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit._reference_df)
+    return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit.reference_df)
 
 
-def _at_maximum(fit: Any, function: Any, J: np.ndarray, linear: bool, ground: ReferenceFit) -> float:
+def _at_maximum(fit: Reading, function: Any, J: np.ndarray, linear: bool, ground: ReferenceFit) -> float:
     """The function at the maximum: infinite where the likelihood rises for ever in a direction that moves it."""
     if ground.interior:
-        return float(function.value(ground.theta[: fit._n])[0])
-    values = fit._theta[: fit._n]
+        return float(function.value(ground.theta[: fit.n])[0])
+    values = fit.state.theta[: fit.n]
     if not linear:
         raise ModelError(
             "name: some estimates are infinite; only single parameters and linear combinations have a profile"
         )
-    direction = fit._direction[: fit._n]
+    assert fit.state.direction is not None
+    direction = fit.state.direction[: fit.n]
     terms = J[0] * direction
     move = float(terms.sum())
     if abs(move) > 1e-9 * float(np.abs(terms).sum()):

@@ -3,50 +3,89 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from raphson.errors import ModelError
-from raphson.fit.state import State
-from raphson.newton.estimate import Options, estimate
-from raphson.newton.methods import METHODS
+from raphson.errors import DataError, ModelError
+from raphson.fit.state import AtEstimate, FitState
+from raphson.model.base import Model, RowTable
 from raphson.newton.path import Path
 
 
-class Goodness(State):
-    """The part of a Fit that measures it against the data."""
+@dataclass(frozen=True, eq=False)
+class Goodness:
+    """A fit measured against its data. What it works out is kept; of a loaded fit the file says it.
 
-    @cached_property
-    def _rows(self) -> Any:
+    Attributes
+    ----------
+    state : what was asked and estimated.
+    """
+
+    state: FitState
+
+    def __post_init__(self) -> None:
+        vars(self).update(self.state.saved)  # where cached properties keep their values
+
+    @property
+    def n(self) -> int:
+        """How many coefficients the user sees."""
+        return len(self.state.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return self.state.names
+
+    @property
+    def family(self) -> Any:
+        """The family, its auxiliary parameters filled in."""
+        return self.state.family
+
+    def at(self, what: str, whole: bool = False) -> AtEstimate:
+        """The model with its data, for what is worked out from them; all rows of large ones are checked if `whole`.
+
+        Raises
+        ------
+        DataError
+            If the fit was loaded, or the data have been changed since.
+        """
+        self._here(what).check_unchanged(what, whole)
+        return self._here(what)
+
+    def _here(self, what: str) -> AtEstimate:
+        if self.state.at is None:
+            raise DataError(f"{what}: a loaded fit does not carry its data; fit again to get them")
+        return self.state.at
+
+    @property
+    def rows(self) -> RowTable:
         """Row quantities at the estimate, of the model whose maximum it is."""
-        self._check_unchanged("what the rows say")
-        if self._settled is self._estimate.model:
-            return self._uncertainty.rows
-        return self._settled.rows(self._theta[: self._settled.predictor.n_params])
-
-    @cached_property
-    def _designs(self) -> list[Any]:
-        """The derivative of the predictors at the estimate."""
-        self._check_unchanged("what the rows say")
-        return self._settled.designs(self._theta[: self._settled.predictor.n_params])
+        return self._here("what the rows say").rows
 
     @cached_property
     def nobs(self) -> float:
         """Observations: rows of positive weight, or the sum of frequency weights."""
-        return self._model.nobs
+        return self._here("nobs").asked.nobs
 
     @cached_property
-    def _effective(self) -> float:
+    def has_intercept(self) -> bool:
+        """Whether the constant lies in the span of the columns."""
+        return bool(self._here("has_intercept").asked.data.has_intercept)
+
+    @cached_property
+    def effective(self) -> float:
         """Degrees of freedom that the coefficients take: their number, or tr((F+P)⁻¹F) under a penalty."""
-        unmoved = (self._infinite[: self._n] != 0) & ~self._free[: self._n]
-        return self._uncertainty.effective_df + float(np.count_nonzero(unmoved))
+        n, state = self.n, self.state
+        unmoved = (state.infinite[:n] != 0) & ~state.free[:n]
+        return self._here("degrees of freedom").uncertainty.effective_df + float(np.count_nonzero(unmoved))
 
     @cached_property
     def df_model(self) -> float:
         """Degrees of freedom of the model, without the intercepts."""
-        return self._effective - (self.family.n_predictors if self.has_intercept else 0)
+        return self.effective - (self.family.n_predictors if self.has_intercept else 0)
 
     @cached_property
     def df_resid(self) -> float:
@@ -54,58 +93,74 @@ class Goodness(State):
 
         Such rows tell the infinite coefficients alone, and have neither residual nor information left.
         """
-        exact = self._settled.fitted_exactly
-        return self.nobs - exact - (self._uncertainty.effective_df if exact else self._effective)
+        at = self._here("df_resid")
+        exact = at.settled.fitted_exactly
+        return self.nobs - exact - (at.uncertainty.effective_df if exact else self.effective)
+
+    @cached_property
+    def df_null(self) -> float:
+        """Residual degrees of freedom of the null model."""
+        return self.nobs - (self.family.n_predictors if self.has_intercept else 0)
+
+    @property
+    def use_t(self) -> bool:
+        """Whether the dispersion is estimated, so that t takes the place of z."""
+        return not self.family.dispersion_fixed and not isinstance(self.state.dispersion_rule, float)
+
+    @cached_property
+    def reference_df(self) -> float | None:
+        """Degrees of freedom of t where it takes the place of z, else None."""
+        return self.df_resid if self.use_t else None
+
+    @property
+    def known_dispersion(self) -> float | None:
+        """φ where nobody estimates it, else None."""
+        if self.family.dispersion_fixed:
+            return 1.0
+        return self.state.dispersion_rule if isinstance(self.state.dispersion_rule, float) else None
 
     @cached_property
     def dispersion(self) -> float:
         """φ̂, by the rule asked for; 1 where the family fixes it."""
-        rule = self._dispersion_rule
+        rule = self.state.dispersion_rule
         if isinstance(rule, float):
             return rule
         if self.family.dispersion_fixed:
             return 1.0
         if rule == "ml":
-            return self._ml_dispersion
+            return self._here("dispersion").settled.ml_dispersion(self.rows)
         if self.df_resid <= 0:
             return math.nan
-        total = self._settled.pearson(self._rows) if rule == "pearson" else self.deviance
+        total = self._here("dispersion").settled.pearson(self.rows) if rule == "pearson" else self.deviance
         return total / self.df_resid
-
-    @cached_property
-    def _ml_dispersion(self) -> float:
-        return self._settled.ml_dispersion(self._rows)
 
     @cached_property
     def deviance(self) -> float:
         """Twice the gap to the saturated log-likelihood, at unit dispersion."""
-        return self._settled.deviance(self._rows)
+        return self._here("deviance").settled.deviance(self.rows)
 
     @cached_property
     def null_deviance(self) -> float:
         """Deviance of the model with only the intercept, if there is one, and the offset."""
-        self._check_unchanged("null_deviance")
-        return null_deviance(self._model.null_model(self.family))
+        return self._here("null_deviance").null_deviance
 
     @cached_property
     def llf(self) -> float:
         """Log-likelihood at the estimate, every constant included, at the maximum likelihood dispersion."""
-        return self._llf_of(self._settled, self._rows)
+        return self.llf_of(self._here("llf").settled, self.rows)
 
-    def _llf_of(self, settled: Any, rows: Any) -> float:
+    def llf_of(self, settled: Model, rows: RowTable) -> float:
         """Log-likelihood of a model of the same family at other estimates."""
         if self.family.quasi:
             return math.nan
-        phi = self._dispersion_rule
-        if self.family.dispersion_fixed:
-            phi = 1.0
-        elif not isinstance(phi, float):
+        phi = self.known_dispersion
+        if phi is None:
             phi = settled.ml_dispersion(rows)
         if phi == 0.0:
             return math.inf  # a perfect fit: the density of a point
         return settled.log_likelihood(rows, phi)
 
-    def _llf_along(self, steps: Path) -> np.ndarray:
+    def llf_along(self, steps: Path) -> np.ndarray:
         """The log-likelihood at each step, of which the path has what was maximised, at unit dispersion.
 
         The last is `llf`. That of another step differs by the difference of the objectives over φ where φ is known.
@@ -113,37 +168,38 @@ class Goodness(State):
         −(N/2) log D + const where φ̂ = D/N, else what the φ̂ of each D gives.
         """
         objective = np.array([step.llf - step.penalty for step in steps.steps])
-        llf, model, end = self.llf, self._settled, objective[-1]
+        llf, model, end = self.llf, self._here("path").settled, objective[-1]
         if not math.isfinite(llf) or not math.isfinite(end):
             return objective
-        phi = 1.0 if self.family.dispersion_fixed else self._dispersion_rule
-        if not isinstance(phi, float):
+        phi = self.known_dispersion
+        if phi is None:
             along = model.profile_likelihood(objective)
             if along is not None:
                 return llf + (along - along[-1])
-            phi = model.ml_dispersion(self._rows)
+            phi = model.ml_dispersion(self.rows)
         return llf + (objective - end) / phi
 
     @property
-    def _n_estimated(self) -> float:
-        return self._effective + len(self._auxiliary) + float(self.use_t)
+    def n_estimated(self) -> float:
+        """How many parameters the criteria count."""
+        return self.effective + len(self.state.auxiliary) + float(self.use_t)
 
     @cached_property
     def aic(self) -> float:
         """−2 llf + 2 × the number of parameters, an estimated dispersion or θ counted."""
-        return -2.0 * self.llf + 2.0 * self._n_estimated
+        return -2.0 * self.llf + 2.0 * self.n_estimated
 
     @cached_property
     def bic(self) -> float:
         """−2 llf + log(nobs) × the number of parameters."""
-        return -2.0 * self.llf + math.log(self.nobs) * self._n_estimated
+        return -2.0 * self.llf + math.log(self.nobs) * self.n_estimated
 
     @cached_property
     def theta(self) -> float | None:
         """The negative binomial's θ (Var = μ + μ²/θ), None for other families."""
         value = getattr(self.family, "theta", None)
         if value is None:
-            return math.inf if self._auxiliary else None
+            return math.inf if self.state.auxiliary else None
         return float(value)
 
     @cached_property
@@ -153,35 +209,24 @@ class Goodness(State):
         It comes from the joint information of coefficients and θ, the observed one unless the outer product was asked
         for. NaN where the covariance cannot be had, as that of HC3 with a row of leverage 1.
         """
-        if not self._auxiliary or self.theta == math.inf:
+        state = self.state
+        if not state.auxiliary or self.theta == math.inf:
             return None
         try:
-            error = self._uncertainty.auxiliary_se(
-                self.information_kind, self.cov_kind, self.dispersion, self._groups, self.small_sample
+            error = self._here("theta_se").uncertainty.auxiliary_se(
+                state.information, state.cov, self.dispersion, state.groups, state.small_sample
             )[0]
         except ModelError:
             return math.nan
         # θ = exp(log θ): by the delta method its standard error is θ times that of log θ.
-        return float(np.exp(self._theta[self._n]) * error)
+        return float(np.exp(state.theta[self.n]) * error)
 
     @cached_property
     def rss(self) -> float:
         """Weighted sum of squared residuals."""
-        if self.family.predictor_labels is not None:
-            raise ModelError("rss: a multinomial response has no residuals to square; see fit.deviance")
-        return self._settled.sum_of_squares(self._rows)
+        return self._here("rss").settled.sum_of_squares(self.rows)
 
-    @property
+    @cached_property
     def residual_sd(self) -> float:
         """√(rss/df_resid)."""
-        if self.family.predictor_labels is not None:
-            raise ModelError("residual_sd: a multinomial response has no residuals; see fit.deviance")
         return math.sqrt(self.rss / self.df_resid) if self.df_resid > 0 else math.nan
-
-
-def null_deviance(null: Any) -> float:
-    """Deviance of a null model at its maximum."""
-    if null.objective.n_params == 0:
-        return float(null.deviance(null.rows(np.zeros(0))))
-    found = estimate(null, Options(METHODS["fisher-scoring"]))
-    return float(found.model.deviance(found.model.rows(found.result.theta)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -18,6 +19,35 @@ from raphson.model.predictor import LinearPredictor, Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    kind : "response" or "link".
+    se : whether standard errors are wanted.
+    interval : None, "confidence" or "prediction".
+    level : coverage.
+    function : of a likelihood's predictors, in place of a kind; or None.
+    """
+
+    kind: Scale
+    se: bool = False
+    interval: Interval | None = None
+    level: float = 0.95
+    function: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, get_args(Scale))
+        check_choice("interval", self.interval, (*get_args(Interval), None))
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether standard errors or intervals are wanted."""
+        return self.se or self.interval is not None
 
 
 @dataclass(frozen=True)
@@ -44,29 +74,18 @@ class MeanPredictor:
     df: float | None
     follows: np.ndarray | None = None
 
-    def predict(
-        self,
-        X: Any,
-        offset: np.ndarray | None,
-        labels: Any,
-        *,
-        se: bool,
-        interval: str | None,
-        level: float,
-        kind: str,
-    ) -> pd.Series | pd.DataFrame:
+    def predict(self, X: Any, offset: np.ndarray | None, labels: Any, asked: Prediction) -> pd.Series | pd.DataFrame:
         """See :meth:`raphson.fit.fit.Fit.predict`; X (n, p) is the design of the rows, `labels` their index."""
         import pandas as pd
 
-        check_choice("kind", kind, get_args(Scale))
-        check_choice("interval", interval, (*get_args(Interval), None))
+        interval, level = asked.interval, asked.level
         reach = intervals.quantile(level, self.df)
         moves = self._moves(X)
         blocks = self._blocks(X, offset, moves)
         rows = row_table(self.family, self.predictor, blocks, self.theta)
-        link = kind == "link"
+        link = asked.kind == "link"
         values = np.where(moves == 0, rows.eta, np.copysign(np.inf, moves)) if link else rows.mean
-        if not se and interval is None:
+        if not asked.uncertain:
             return self._table({"": values}, labels)
         root = delta.covariance_root(self.covariance)
         designs = self.predictor.designs(X, blocks, self.theta)
@@ -74,7 +93,7 @@ class MeanPredictor:
         if not link:
             errors = delta.mean_se(designs, root, rows.slope)
         columns = {"fit": values}
-        if se:
+        if asked.se:
             columns["se"] = errors
         if interval == "confidence":
             columns["lower"], columns["upper"] = self._confidence(rows, designs, root, errors, reach, link)

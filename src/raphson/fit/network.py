@@ -1,19 +1,20 @@
-"""The Fit of a network: predictions with intervals, and no standard errors for weights that are not identified."""
+"""The reading of a network's fit: predictions with intervals, and no standard errors for weights not identified."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.fit.fit import Fit
-from raphson.inference import intervals
+from raphson.fit.reading import OF_LIKELIHOODS, OF_ONE_RESIDUAL, Reading
+from raphson.fit.state import FitState
 from raphson.inference.laplace import Laplace
+from raphson.model.network.model import NetworkModel
+from raphson.model.network.predictor import NetworkPredictor
 from raphson.model.objective import Need
 
 if TYPE_CHECKING:
@@ -32,53 +33,73 @@ UNIDENTIFIED = (
 )
 
 
-def _refused(name: str) -> Any:
-    """A method that speaks of single weights, of which nothing can be said."""
+OF_SINGLE_WEIGHTS = dict.fromkeys(
+    (
+        *("wald_test", "t_test", "score_test", "lr_test", "drop1", "profile", "delta", "vif", "information"),
+        *("information_matrix_test", "bootstrap", "robust", "loo", "leverage", "cooks_distance", "dfbetas"),
+        "curvature",
+    ),
+    UNIDENTIFIED,
+) | {"update": "a network is trained anew; call rp.network with the other formula"}
 
-    def refuse(self: Fit, *arguments: Any, **keywords: Any) -> Any:
-        raise ModelError(f"{name}: {UNIDENTIFIED}")
 
-    refuse.__name__, refuse.__doc__ = name, "Refused: the weights are not identified."
-    return refuse
+@dataclass(frozen=True, eq=False)
+class NetworkReading(Reading):
+    """What a trained network says.
 
-
-class NetworkFit(Fit):
-    """A trained network.
-
-    A :class:`raphson.Fit` whose coefficients are weights. ``bse``, ``tvalues``, ``pvalues``, ``conf_int()`` and
-    ``cov_params()`` are NaN; ``message`` says why.
+    Its coefficients are weights: ``bse``, ``tvalues``, ``pvalues``, ``conf_int()`` and ``cov_params()`` are NaN;
+    ``message`` says why.
 
     Standard errors and intervals of ``predict`` are those of the delta method over the generalised Gauss-Newton
     matrix, with the prior that the initial weights are drawn from (or that weight decay stands for) along directions
     that the data do not determine; ``interval_kind`` says whether over all weights or over those of the output layer.
     They are of a network at its maximum: what one that stopped early has not learnt is a bias that they do not include.
     Without `new`, ``predict`` gives the rows that the network was trained on.
+
+    Attributes
+    ----------
+    epochs : of a first-order method: epoch, loss, validation, rate, rows, and the norms of the layers' gradients.
+    remark : how the training ended, in words; empty where the status says it.
     """
 
-    _history: list[dict[str, Any]]
-    _labels: list[str]
-    _remark: str
+    epochs: Sequence[Mapping[str, Any]] = ()
+    remark: str = ""
 
-    def trained(self, history: list[dict[str, Any]], remark: str) -> NetworkFit:
-        """This fit, told how the training went: its epochs, and how it ended in words."""
-        self._history, self._remark = history, remark
-        self._labels = self._predictor.network.labels
-        self._predictor = replace(self._predictor, last_layer=self._n > MOST_WEIGHTS)
-        return self
+    identified: ClassVar[bool] = False
 
-    # -- how it went -------------------------------------------------------------------------------------------
+    @staticmethod
+    def of(state: FitState, epochs: Sequence[Mapping[str, Any]], remark: str) -> NetworkReading:
+        """The reading of a network that was just trained."""
+        predictor = replace(_predictor_of(state), last_layer=len(state.names) > MOST_WEIGHTS)
+        return NetworkReading(replace(state, predictor=predictor), epochs, remark)
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        several = OF_ONE_RESIDUAL if self.family.n_predictors > 1 else {}
+        return OF_SINGLE_WEIGHTS | OF_LIKELIHOODS | several
+
+    @property
+    def predictor(self) -> NetworkPredictor:
+        """The layers."""
+        return _predictor_of(self.state)
+
+    # -- how it went -----------------------------------------------------------------------------------------------
 
     @cached_property
     def message(self) -> str:
         """How the training ended, and what there is instead of standard errors."""
-        return f"{self._remark or self.status.advice}; {UNIDENTIFIED}"
-
-    @property
-    def n_iter(self) -> int:
-        """Epochs of a first-order method, steps of another."""
-        return len(self._history) or max(len(self._steps) - 1, 0)
+        return f"{self.remark or self.state.status.advice}; {UNIDENTIFIED}"
 
     @cached_property
+    def remarks(self) -> list[str]:
+        """None: the message says what there is instead of standard errors."""
+        return []
+
+    @cached_property
+    def n_iter(self) -> int:
+        """Epochs of a first-order method, steps of another."""
+        return len(self.epochs) or max(len(self.state.steps) - 1, 0)
+
     def history(self) -> pd.DataFrame:
         """The epochs: epoch, loss, validation, rate, rows (row gradients used so far).
 
@@ -88,7 +109,7 @@ class NetworkFit(Fit):
         import pandas as pd
 
         names = ["epoch", "loss", "validation", "rate", "rows"]
-        return pd.DataFrame([{name: row[name] for name in names} for row in self._history], columns=names)
+        return pd.DataFrame([{name: row[name] for name in names} for row in self.epochs], columns=names)
 
     def gradient_profile(self) -> Any:
         """The norm of the gradient by layer, over the training.
@@ -107,80 +128,45 @@ class NetworkFit(Fit):
         """
         from raphson.report.gradients import GradientProfile
 
-        if not self._history:
+        if not self.epochs:
             raise ModelError(
-                f"gradient_profile: {self.method} records no gradients by layer; train with method='adam' or another "
-                "first-order method"
+                f"gradient_profile: {self.state.method} records no gradients by layer; train with method='adam' or "
+                "another first-order method"
             )
-        return GradientProfile.of([row["norms"] for row in self._history], self._labels)
+        return GradientProfile.of([row["norms"] for row in self.epochs], self.predictor.network.labels)
 
-    # -- weights -----------------------------------------------------------------------------------------------
+    # -- weights, and what the data determine of them ----------------------------------------------------------------
 
     @cached_property
-    def _reduced_cov(self) -> np.ndarray:  # type: ignore[override]
+    def cov(self) -> np.ndarray:
+        """(n, n) NaN: the weights are not identified."""
+        return np.broadcast_to(np.nan, (self.n, self.n))
+
+    @cached_property
+    def certifying(self) -> np.ndarray:
+        """(n, n) NaN, as :attr:`cov`."""
+        return self.cov
+
+    @cached_property
+    def condition_number(self) -> float:
+        """NaN: the Jacobian by all weights is never formed."""
+        return np.nan
+
+    @cached_property
+    def reduced_cov(self) -> np.ndarray:
         """Covariance of the weights that intervals of predictions come from."""
         return self._laplace.covariance(self.dispersion)
 
-    @cached_property
-    def _cov(self) -> np.ndarray:  # type: ignore[override]
-        return np.broadcast_to(np.nan, (self._n, self._n))
-
-    @cached_property
-    def bse(self) -> pd.Series:  # type: ignore[override]
-        """NaN: the weights are not identified."""
-        return self._series(np.full(self._n, np.nan))
-
-    @cached_property
-    def digits(self) -> pd.Series:  # type: ignore[override]
-        """NaN: the weights are not identified."""
-        return self._series(np.full(self._n, np.nan))
-
-    def conf_int(self, level: float = 0.95, kind: str = "wald") -> pd.DataFrame:
-        """NaN: the weights are not identified."""
-        import pandas as pd
-
-        intervals.check_level(level)
-        return pd.DataFrame(np.nan, index=list(self.names), columns=["lower", "upper"])
-
-    @cached_property
-    def _reference_df(self) -> float | None:  # type: ignore[override]
-        """Degrees of freedom of φ̂: rows held out, or nobs − γ."""
-        if not self.use_t:
-            return None
-        held = self._settled.held_out
-        return self.df_resid if held is None else float(held.nobs)
-
-    wald_test, t_test = _refused("wald_test"), _refused("t_test")
-    score_test, lr_test = _refused("score_test"), _refused("lr_test")
-    profile, delta, vif = _refused("profile"), _refused("delta"), _refused("vif")
-    information_matrix_test, bootstrap = _refused("information_matrix_test"), _refused("bootstrap")
-    robust, loo = _refused("robust"), _refused("loo")
-    leverage = property(_refused("leverage"))  # type: ignore[assignment]
-    cooks_distance = property(_refused("cooks_distance"))  # type: ignore[assignment]
-    dfbetas = property(_refused("dfbetas"))  # type: ignore[assignment]
-    identified = False
-
-    # -- what the data determine -------------------------------------------------------------------------------
-
-    condition_number = math.nan  # type: ignore[assignment]
-    """NaN: the Jacobian by all weights is never formed."""
-
-    @property
-    def remarks(self) -> list[str]:  # type: ignore[override]
-        """None: the message says what there is instead of standard errors."""
-        return []
-
-    @property
     def interval_kind(self) -> str:
         """What the intervals of predictions come from: "all weights", or "last layer" where they are many."""
-        return "last layer" if self._predictor.last_layer else "all weights"
+        return "last layer" if self.predictor.last_layer else "all weights"
 
     @cached_property
     def _laplace(self) -> Laplace:
-        model = self._need_data("an interval")
-        settled, theta = self._settled, self._theta[: self._n]
-        prior = settled.network.prior_precision(theta.size, model.training_decay)
-        if self.interval_kind == "all weights":
+        asked, settled, theta = self.at("an interval").asked, self._settled, self.state.theta[: self.n]
+        assert isinstance(asked, NetworkModel)
+        prior = settled.network.prior_precision(theta.size, asked.training_decay)
+        if self.interval_kind() == "all weights":
             part = settled.unpenalised.evaluate(theta, Need(kinds=("expected",))).information["expected"]
             return Laplace(part.matrix, prior)
         last = settled.network.layers[-1]
@@ -194,52 +180,61 @@ class NetworkFit(Fit):
         eta = np.concatenate([settled.predictor.eta(block, theta)[:, : block.rows] for block in settled.blocks], axis=1)
         # Linear in the output layer's weights around the present η: its expected information there.
         part = linear.likelihood.linearised(eta, Need(kinds=("expected",))).information["expected"]
-        spread = np.repeat(self._predictor.state["spread"], last.inputs + 1)
+        spread = np.repeat(self.predictor.state["spread"], last.inputs + 1)
         weights = np.append(np.full(last.inputs, prior[-last.outputs - 1]), 1.0)
         return Laplace(part.matrix * spread * spread[:, None], np.tile(weights, last.outputs))
 
     @cached_property
-    def _effective(self) -> float:  # type: ignore[override]
+    def effective(self) -> float:
         """How many weights the data determine, of those that intervals come from."""
         phi = 1.0 if self.family.dispersion_fixed else self.dispersion
-        return self._laplace.determined(phi) if phi > 0 else float(self._n)
+        return self._laplace.determined(phi) if phi > 0 else float(self.n)
 
     @cached_property
-    def df_model(self) -> float:  # type: ignore[override]
+    def df_model(self) -> float:
         """Weights that the data determine, γ of MacKay (1992), without the intercepts."""
-        return self._effective - self.family.n_predictors
+        return self.effective - self.family.n_predictors
 
     @cached_property
-    def df_resid(self) -> float:  # type: ignore[override]
+    def df_resid(self) -> float:
         """nobs − γ."""
-        return self.nobs - self._effective
+        return self.nobs - self.effective
 
     @cached_property
-    def dispersion(self) -> float:  # type: ignore[override]
+    def dispersion(self) -> float:
         """φ̂: Pearson's statistic of the rows held out over their number; without such rows over nobs − γ."""
-        rule = self._dispersion_rule
-        if isinstance(rule, float):
-            return rule
-        if self.family.dispersion_fixed:
-            return 1.0
+        if self.known_dispersion is not None:
+            return self.known_dispersion
         held = self._settled.held_out
         if held is not None:
-            return held.pearson(held.rows(self._theta[: self._n])) / held.nobs
-        return self._laplace.dispersion(self._settled.pearson(self._rows), self.nobs)
+            return held.pearson(held.rows(self.state.theta[: self.n])) / held.nobs
+        return self._laplace.dispersion(self._settled.pearson(self.rows), self.nobs)
 
-    # -- tables ------------------------------------------------------------------------------------------------
+    @cached_property
+    def reference_df(self) -> float | None:
+        """Degrees of freedom of φ̂: rows held out, or nobs − γ."""
+        if not self.use_t:
+            return None
+        held = self._settled.held_out
+        return self.df_resid if held is None else float(held.nobs)
 
-    def summary(self, level: float = 0.95) -> Any:
-        """The layers and the training on one page: prints as text, shows as HTML in a notebook."""
+    @property
+    def _settled(self) -> NetworkModel:
+        settled = self.at("an interval").settled
+        assert isinstance(settled, NetworkModel)
+        return settled
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return "deviance", "null_deviance"
+
+    def summary(self, fit: Any, level: float) -> Any:
+        """The layers and the training."""
         from raphson.report.network_summary import network_summary
 
-        return network_summary(self)
+        return network_summary(fit, self.predictor.network)
 
-    def __repr__(self) -> str:
-        return self.summary().text
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fit to one JSON file: numbers and text, nothing that is executed when it is read."""
-        from raphson.fit import network_saving
-
-        network_saving.write(self, path)
+def _predictor_of(state: FitState) -> NetworkPredictor:
+    assert isinstance(state.predictor, NetworkPredictor)
+    return state.predictor

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from raphson.choices import ResidualKind
 from raphson.errors import ModelError, check_choice
-from raphson.fit.state import State
+from raphson.fit.reading import Reading
 from raphson.fit.uncertainty import per_copy
-from raphson.inference import influence, residuals
+from raphson.inference import influence
+from raphson.inference import residuals as of_kind
 from raphson.model.objective import Need
 from raphson.newton.solve import factorise
 
@@ -21,121 +21,107 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class Diagnosing(State):
-    """The part of a Fit that looks at the rows."""
+def residuals(fit: Reading, kind: ResidualKind = "deviance", seed: int = 0) -> pd.Series:
+    """Residuals by the index of the data.
 
-    @cached_property
-    def fittedvalues(self) -> pd.Series | pd.DataFrame:
-        """Fitted means, by the index of the data."""
-        self._need_data("fitted values")
-        return self._by_row(self._rows.mean)
+    Parameters
+    ----------
+    kind : "deviance", "pearson", "response", "working" or "quantile" (randomised; Dunn and Smyth 1996).
+    seed : of the randomisation.
+    """
+    check_choice("kind", kind, get_args(ResidualKind))
+    model, rows = fit.at("residuals").asked, fit.rows
+    y, mean, w = model.y, rows.mean[0], model.row_weight
+    if kind == "deviance":
+        values = of_kind.deviance(y, mean, fit.family.unit_deviance(y, mean, rows.value), w)
+    elif kind == "pearson":
+        values = of_kind.pearson(y, mean, fit.family.variance(mean), w)
+    elif kind == "response":
+        values = of_kind.response(y, mean)
+    elif kind == "working":
+        values = of_kind.working(y, mean, rows.slope[0, 0])
+    else:
+        scale = fit.dispersion if model.size is not None else fit.dispersion / np.where(w > 0, w, 1.0)
+        values = of_kind.randomised_quantile(fit.family.log_tails(y, mean, scale, model.size), seed)
+    return _by_row(fit, values)
 
-    def residuals(self, kind: ResidualKind = "deviance", seed: int = 0) -> pd.Series:
-        """Residuals by the index of the data.
 
-        Parameters
-        ----------
-        kind : "deviance", "pearson", "response", "working" or "quantile" (randomised; Dunn and Smyth 1996).
-        seed : of the randomisation.
-        """
-        model, rows = self._need_data("residuals"), self._rows
-        if self.family.predictor_labels is not None:
-            raise ModelError("residuals: a multinomial response has no single residual; compare fittedvalues")
-        check_choice("kind", kind, get_args(ResidualKind))
-        y, mean, w = model.y, rows.mean[0], model.row_weight
-        if kind == "deviance":
-            values = residuals.deviance(y, mean, self.family.unit_deviance(y, mean, rows.value), w)
-        elif kind == "pearson":
-            values = residuals.pearson(y, mean, self.family.variance(mean), w)
-        elif kind == "response":
-            values = residuals.response(y, mean)
-        elif kind == "working":
-            values = residuals.working(y, mean, rows.slope[0, 0])
-        else:
-            scale = self.dispersion if model.size is not None else self.dispersion / np.where(w > 0, w, 1.0)
-            values = residuals.randomised_quantile(self.family.log_tails(y, mean, scale, model.size), seed)
-        return self._by_row(values[None])
+def leverage(fit: Reading) -> pd.Series:
+    """Diagonal of the hat matrix of the weighted least squares problem at the estimate."""
+    return _by_row(fit, fit.at("leverage").leverage)
 
-    @cached_property
-    def leverage(self) -> pd.Series:
-        """Diagonal of the hat matrix of the weighted least squares problem at the estimate."""
-        return self._by_row(self._hat[None])
 
-    @cached_property
-    def _hat(self) -> np.ndarray:
-        self._need_data("leverage")
-        return influence.leverage(self._uncertainty.main_factor, self._designs, self._rows.expected)
+def cooks_distance(fit: Reading) -> pd.Series:
+    """Cook's distance of each row, by one step (R's ``cooks.distance``)."""
+    at = fit.at("cooks_distance")
+    factor = at.uncertainty.main_factor
+    return _by_row(fit, influence.cooks_distance(factor, at.designs, at.rows.score, at.rows.expected, fit.dispersion))
 
-    @cached_property
-    def cooks_distance(self) -> pd.Series:
-        """Cook's distance of each row, by one step (R's ``cooks.distance``)."""
-        self._need_data("cooks_distance")
-        values = influence.cooks_distance(
-            self._uncertainty.main_factor, self._designs, self._rows.score, self._rows.expected, self.dispersion
-        )
-        return self._by_row(values[None])
 
-    @cached_property
-    def dfbetas(self) -> pd.DataFrame:
-        """Change of each estimate in standard errors when a row is left out, by one step."""
-        import pandas as pd
+def dfbetas(fit: Reading) -> pd.DataFrame:
+    """Change of each estimate in standard errors when a row is left out, by one step."""
+    import pandas as pd
 
-        self._need_data("dfbetas")
-        factor, rows = self._uncertainty.main_factor, self._rows
-        change = influence.dfbeta(factor, self._designs, rows.score, rows.expected)
-        sigma: float | np.ndarray = 1.0
-        if self.use_t:
-            sigma = influence.deletion_sigma(self.residuals("deviance").to_numpy(), self._hat, self.df_resid)
-        values = influence.dfbetas(change, factor, sigma)
-        return pd.DataFrame(values[:, : self._n], index=self._row_labels, columns=list(self.names))
+    at = fit.at("dfbetas")
+    factor = at.uncertainty.main_factor
+    change = influence.dfbeta(factor, at.designs, at.rows.score, at.rows.expected)
+    sigma: float | np.ndarray = 1.0
+    if fit.use_t:
+        sigma = influence.deletion_sigma(residuals(fit).to_numpy(), at.leverage, fit.df_resid)
+    values = influence.dfbetas(change, factor, sigma)
+    return pd.DataFrame(values[:, : fit.n], index=fit.row_labels, columns=list(fit.names))
 
-    def loo(self) -> LeaveOneOut:
-        """Approximate leave-one-out: the estimates and the predictive density without each row, from this one fit.
 
-        One Newton step by the observed information from θ̂ leads to the estimates without row i; the row's log density
-        there, summed over the rows, is the expected log predictive density (Rad and Maleki 2020, J. R. Statist. Soc. B
-        82). Of a row that stands for several, one copy is left out. An estimated dispersion, or θ, stays what it is.
+def loo(fit: Reading) -> LeaveOneOut:
+    """Approximate leave-one-out: the estimates and the predictive density without each row, from this one fit.
 
-        Returns
-        -------
-        LeaveOneOut
+    One Newton step by the observed information from θ̂ leads to the estimates without row i; the row's log density
+    there, summed over the rows, is the expected log predictive density (Rad and Maleki 2020, J. R. Statist. Soc. B
+    82). Of a row that stands for several, one copy is left out. An estimated dispersion, or θ, stays what it is.
 
-        Raises
-        ------
-        ModelError
-            For a quasi family, which has no density.
+    Returns
+    -------
+    LeaveOneOut
 
-        Examples
-        --------
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
-        >>> round(fit.loo().elpd, 4), round(fit.llf, 4)
-        (-115.2915, -112.1703)
-        """
-        import pandas as pd
+    Raises
+    ------
+    ModelError
+        For a quasi family, which has no density.
 
-        model = self._need_data("leave-one-out")
-        if self.family.quasi:
-            raise ModelError(f"loo: the {self.family.name} family has no density; see dfbetas or cooks_distance")
-        settled, rows, copies = self._settled, self._rows, model.copies
-        theta = self._theta[: settled.predictor.n_params]
-        factor, W = self._uncertainty.main_factor, rows.expected
-        evaluation = settled.objective.likelihood.evaluate(theta, Need(kinds=("observed",)))
-        observed = factorise(evaluation.information["observed"], factor.kept)
-        if observed is not None:
-            factor, W = observed, rows.observed
-        score, information = per_copy(rows.score, copies), per_copy(W, copies)
-        shift = influence.deleted_shift(factor, self._designs, score, information)
-        phi = self._dispersion_rule if isinstance(self._dispersion_rule, float) else None
-        if self.family.dispersion_fixed:
-            phi = 1.0
-        elif phi is None:
-            phi = settled.ml_dispersion(rows)
-        with np.errstate(all="ignore"):
-            pointwise = settled.log_density(*settled.values_at(rows.eta - shift), phi)
-        change = influence.dfbeta(factor, self._designs, score, information)[:, : self._n]
-        estimates = pd.DataFrame(self._estimates - change, index=self._row_labels, columns=list(self.names))
-        return LeaveOneOut(pd.Series(pointwise, index=self._row_labels), estimates, self.llf)
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+    >>> round(fit.loo().elpd, 4), round(fit.llf, 4)
+    (-115.2915, -112.1703)
+    """
+    import pandas as pd
+
+    at = fit.at("loo")
+    if fit.family.quasi:
+        raise ModelError(f"loo: the {fit.family.name} family has no density; see dfbetas or cooks_distance")
+    settled, rows, copies = at.settled, at.rows, at.asked.copies
+    factor, W = at.uncertainty.main_factor, rows.expected
+    evaluation = settled.objective.likelihood.evaluate(at.theta, Need(kinds=("observed",)))
+    observed = factorise(evaluation.information["observed"], factor.kept)
+    if observed is not None:
+        factor, W = observed, rows.observed
+    score, information = per_copy(rows.score, copies), per_copy(W, copies)
+    shift = influence.deleted_shift(factor, at.designs, score, information)
+    phi = fit.known_dispersion
+    if phi is None:
+        phi = settled.ml_dispersion(rows)
+    with np.errstate(all="ignore"):
+        pointwise = settled.log_density(*settled.values_at(rows.eta - shift), phi)
+    change = influence.dfbeta(factor, at.designs, score, information)[:, : fit.n]
+    estimates = pd.DataFrame(fit.estimates - change, index=fit.row_labels, columns=list(fit.names))
+    return LeaveOneOut(pd.Series(pointwise, index=fit.row_labels), estimates, fit.llf)
+
+
+def _by_row(fit: Reading, values: np.ndarray) -> pd.Series:
+    import pandas as pd
+
+    return pd.Series(values, index=fit.row_labels)
 
 
 @dataclass(frozen=True)

@@ -1,274 +1,216 @@
-"""What a Fit consists of, and the small things that all its parts use."""
+"""What a fit knows: what was asked, and what was estimated. All else follows from it when it is asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from raphson.choices import Covariance, SmallSample
+from raphson.choices import Covariance, Information, SmallSample
 from raphson.data.watching import told
-from raphson.errors import DataError, ModelError
-from raphson.fit.uncertainty import Information, Uncertainty
-from raphson.model.objective import Need
-from raphson.newton.estimate import Estimate
+from raphson.errors import DataError
+from raphson.fit.uncertainty import Uncertainty
+from raphson.inference import influence
+from raphson.model.base import Model, RowTable
+from raphson.model.predictor import Predictor
+from raphson.newton.estimate import Estimate, Options, estimate
+from raphson.newton.methods import METHODS
 from raphson.newton.path import Path
 from raphson.status import Status
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-FALLEN, MOST_FALLEN = 0.05, 2.0
-"""Where a search begins of a maximum at infinity: the log-likelihood has fallen by about so much, and no more."""
-
-
-@lru_cache(maxsize=64)
-def _labels(names: tuple[str, ...]) -> pd.Index:
-    import pandas as pd
-
-    return pd.Index(list(names))
-
-
-class State:
-    """The attributes that :class:`raphson.fit.fit.Fit` sets, for the classes it is made of.
+@dataclass(frozen=True, eq=False)
+class AtEstimate:
+    """The model and its data at the estimate: what a fit has until it is saved. Each is worked out once.
 
     Attributes
     ----------
-    names : of the n coefficients.
-    family : settled, auxiliary parameters filled in.
-    status : how the iteration ended.
-    information_kind, cov_kind : which information and which covariance.
-    small_sample : the factor of a cluster covariance: "full", "clusters" or None.
-    inputs : what the model was given beside its formula, in words: "weights", "offset", "penalty" and the like.
+    asked : the model that was asked for.
+    estimate : its maximum, or that of its limit.
     """
 
-    names: tuple[str, ...]
-    family: Any
-    status: Status
-    information_kind: Information
-    cov_kind: Covariance
-    small_sample: SmallSample | None
-    inputs: dict[str, Any]
-    formula: str | None
-    method: str
-    bias: str | None
-    distance: float
+    asked: Model
+    estimate: Estimate
 
-    # What only a fit with its data has.
-    _estimate: Estimate
-    _uncertainty: Uncertainty
-    _settled: Any
-    _groups: np.ndarray | None
-    _source: Any
+    @cached_property
+    def settled(self) -> Model:
+        """The model whose maximum it is, auxiliary parameters fixed at their estimates."""
+        return self.estimate.model.with_nuisance_fixed(self.estimate.result.theta)
 
-    _model: Any
-    """The model asked for; None in a loaded fit."""
-    _n: int
-    """How many coefficients the user sees."""
-    _theta: np.ndarray
-    """All parameters, auxiliary ones behind the coefficients, finite."""
-    _free: np.ndarray
-    _aliased: np.ndarray
-    _infinite: np.ndarray
-    _direction: np.ndarray | None
-    _auxiliary: tuple[str, ...]
-    _dispersion_rule: str | float
-    _predictor: Any
-    _schema: Any
-    _steps: Path
-    _floor: float
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """The information at the estimate."""
+        return Uncertainty(self.estimate, self.settled, self.asked.n_coefficients)
 
-    if TYPE_CHECKING:
-        # What the parts read of one another.
-        @property
-        def params(self) -> pd.Series: ...
-        @property
-        def bse(self) -> pd.Series: ...
-        @property
-        def use_t(self) -> bool: ...
-        @property
-        def dispersion(self) -> float: ...
-        @property
-        def df_resid(self) -> float: ...
-        @property
-        def deviance(self) -> float: ...
-        @property
-        def llf(self) -> float: ...
-        @property
-        def aic(self) -> float: ...
-        @property
-        def nobs(self) -> float: ...
-        @property
-        def has_intercept(self) -> bool: ...
-        @property
-        def _reference_df(self) -> float | None: ...
-        @property
-        def _estimates(self) -> np.ndarray: ...
-        @property
-        def _cov(self) -> np.ndarray: ...
-        @property
-        def _certifying(self) -> np.ndarray: ...
-        @property
-        def _follows(self) -> np.ndarray | None: ...
-        @property
-        def _effective(self) -> float: ...
-        @property
-        def _undetermined(self) -> np.ndarray: ...
-        @property
-        def remarks(self) -> list[str]: ...
-        @property
-        def _n_estimated(self) -> float: ...
-        def _llf_of(self, settled: Any, rows: Any) -> float: ...
-        @property
-        def _rows(self) -> Any: ...
-        @property
-        def _designs(self) -> list[Any]: ...
+    @property
+    def theta(self) -> np.ndarray:
+        """(p,) the parameters of :attr:`settled`."""
+        return self.estimate.result.theta[: self.settled.predictor.n_params]
 
-    def _series(self, values: np.ndarray) -> pd.Series:
-        import pandas as pd
+    @cached_property
+    def rows(self) -> RowTable:
+        """Row quantities at the estimate."""
+        self.check_unchanged("what the rows say")
+        return self.uncertainty.rows if self.settled is self.estimate.model else self.settled.rows(self.theta)
 
-        return pd.Series(np.asarray(values, dtype=float), index=_labels(tuple(self.names)).copy(), copy=False)
+    @cached_property
+    def designs(self) -> list[Any]:
+        """The derivative of the predictors at the estimate."""
+        self.check_unchanged("what the rows say")
+        return self.settled.designs(self.theta)
 
-    def _named(self, mask: np.ndarray) -> list[str]:
-        return [name for name, chosen in zip(self.names, mask, strict=True) if chosen]
+    @cached_property
+    def leverage(self) -> np.ndarray:
+        """(n,) diagonal of the hat matrix."""
+        return influence.leverage(self.uncertainty.main_factor, self.designs, self.rows.expected)
 
-    def _need_data(self, what: str) -> Any:
-        if self._model is None:
-            raise DataError(f"{what}: a loaded fit does not carry its data; fit again to get them")
-        self._check_unchanged(what, whole=False)
-        return self._model
+    @cached_property
+    def null_deviance(self) -> float:
+        """Deviance of the model of a constant mean; NaN where there is none."""
+        self.check_unchanged("null_deviance")
+        null = self.asked.null_model(self.settled.family)
+        if null is None:
+            return float("nan")
+        if null.objective.n_params == 0:
+            return null.deviance(null.rows(np.zeros(0)))
+        found = estimate(null, Options(METHODS["fisher-scoring"]))
+        return found.model.deviance(found.model.rows(found.result.theta))
 
-    def _check_unchanged(self, what: str, whole: bool = True) -> None:
-        """Refuse what would be worked out from other data than those of the fit."""
-        watch = self._model.data.watch
+    def check_unchanged(self, what: str, whole: bool = True) -> None:
+        """Refuse what would be worked out from other data than those of the fit.
+
+        Raises
+        ------
+        DataError
+        """
+        watch = self.asked.data.watch
         changed = [] if watch is None else watch.changed(whole)
         if changed:
             raise DataError(told(changed, what))
 
-    @cached_property
-    def _row_labels(self) -> Any:
-        data = self._need_data("row labels").data
-        return kept_labels(data.labels, data.index, len(self._model.y) + data.n_dropped)
 
-    def _by_row(self, values: np.ndarray) -> Any:
-        """Rows of (C, n) as a Series, or as a frame with a column for each level."""
-        import pandas as pd
-
-        if len(values) == 1:
-            return pd.Series(values[0], index=self._row_labels)
-        return pd.DataFrame(values.T, index=self._row_labels, columns=list(self.family.levels))
-
-    def _check_finite(self, J: np.ndarray) -> None:
-        """Refuse what concerns a parameter without a standard error."""
-        known = np.isfinite(np.diagonal(self._cov))
-        without = self._named(J.any(axis=0) & ~known)
-        if without or not np.isfinite(J).all():
-            who = ", ".join(without) or "a parameter"
-            raise ModelError(
-                f"constraint: {who} has no finite estimate with a standard error (aliased, infinite or at a bound); "
-                "leave it out, or use lr_test if it is infinite"
-            )
-
-    def _check_ratios(self, what: str) -> None:
-        """Refuse what compares likelihoods where there is none."""
-        if self._need_data(what).weights_kind == "sampling":
-            raise ModelError(
-                f"{what}: with sampling weights the fit maximises a pseudo-likelihood, whose ratios are not χ²; use "
-                "wald_test or score_test, which take the sandwich"
-            )
-        if self.family.quasi and self.family.dispersion_fixed:
-            raise ModelError(
-                f"{what}: the {self.family.name} loss is no likelihood, and its differences are not χ²; use wald_test, "
-                "which takes the sandwich"
-            )
-
-    @property
-    def _ground(self) -> ReferenceFit:
-        """Where restricted maxima are looked for."""
-        model = self._need_data("a restricted maximum")
-        if not model.objective.comparable:
-            raise ModelError(
-                f"bias: with the {model.family.link.name} link of the {model.family.name} family Firth's adjusted "
-                "scores are the gradient of no likelihood, so there are no likelihood ratios, profiles or score tests; "
-                "use wald_test() and conf_int(), or bias='jeffreys', which maximises a penalised likelihood"
-            )
-        return ReferenceFit.of(self._estimate, model)
-
-
-def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
-    """The index of the rows that were kept, of n in all."""
-    import pandas as pd
-
-    labels = pd.RangeIndex(n) if labels is None else labels
-    return labels if index is None else labels[index]
-
-
-@dataclass(frozen=True)
-class ReferenceFit:
-    """Where restricted maxima are looked for: the model asked for, and its maximum.
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """What was asked, and what was estimated.
 
     Attributes
     ----------
-    model : the model.
-    objective : what is maximised.
-    theta : (p,) the maximum; where it lies at infinity, finite parameters to begin at.
-    free : (p,) mask of the parameters that move.
-    top : ℓ at the maximum, or its supremum.
-    interior : whether `theta` is the maximum.
-    pace : (p,) a step that matters on the way to infinity; None where `theta` is the maximum.
+    names : of the n coefficients that the user sees.
+    method, information, cov : of the iteration, of the standard errors, and which covariance.
+    small_sample : the factor of a cluster covariance: "full", "clusters" or None.
+    dispersion_rule : "pearson", "deviance", "ml", or φ itself.
+    formula : None where there is none.
+    inputs : what the model was given beside its formula, in words: "weights", "offset", "penalty" and the like.
+    bias : the kind of bias reduction, or None.
+    n_dropped : rows that were left out as something was missing.
+    family : with its auxiliary parameters filled in; their names are `auxiliary`.
+    predictor, schema : from the parameters to the linear predictors, and from new data to designs.
+    theta : (p,) all parameters, auxiliary ones behind the coefficients, finite.
+    free, aliased : (p,) masks of the parameters that moved, and of those that others stand for.
+    infinite : (p,) sign of each parameter that is infinite, 0 for the others.
+    undetermined : (n,) mask of the coefficients that can change and leave the fit as it is, so without errors.
+    direction : (p,) along which the likelihood rises for ever, or None.
+    follows : (n, q) how the estimates follow an edge of the domain at which the maximum lies, or None.
+    status, steps, distance, floor : how the iteration ended, its way, and what its certificate rests on.
+    at : the model with its data; None where the fit was loaded.
+    groups : (N,) cluster of each row, or None.
+    source, refit : what the user gave, and what fits it again by another formula; None where there is none.
+    saved : what a file says of a loaded fit, under the names of what else works it out.
     """
 
-    model: Any
-    objective: Any
+    names: tuple[str, ...]
+    method: str
+    information: Information
+    cov: Covariance
+    small_sample: SmallSample | None
+    dispersion_rule: str | float
+    formula: str | None
+    inputs: Mapping[str, Any]
+    bias: str | None
+    n_dropped: int
+    family: Any
+    auxiliary: tuple[str, ...]
+    predictor: Predictor
+    schema: Any
     theta: np.ndarray
     free: np.ndarray
-    top: float
-    interior: bool
-    pace: np.ndarray | None = None
-
-    @property
-    def metric(self) -> np.ndarray:
-        """(p, p) observed information at `theta`, in which restricted maxima are near or far."""
-        return self.objective.evaluate(self.theta, Need(kinds=("observed",))).information["observed"].matrix
-
-    @staticmethod
-    def of(found: Estimate, asked: Any) -> ReferenceFit:
-        """The ground of an estimate of the model `asked`."""
-        result = found.result
-        top = result.evaluation.value
-        if found.direction is None:
-            return ReferenceFit.of_limit(found)
-        # The limit's likelihood is the supremum of that of the model asked for, whose finite parameters are wanted.
-        p = len(result.theta)
-        if p < asked.objective.n_params:  # a family that ended in a simpler one: the limit is one of that
-            asked = found.model.opened
-        free, direction = result.free | (found.infinite[:p] != 0), found.direction[:p]
-        start, pace = _near(asked, result.theta, direction, top)
-        if pace is None:
-            start = np.where(free, asked.start(Need()).theta, 0.0)
-        return ReferenceFit(asked, asked.objective, start, free, top, False, pace)
+    aliased: np.ndarray
+    infinite: np.ndarray
+    undetermined: np.ndarray
+    direction: np.ndarray | None
+    follows: np.ndarray | None
+    status: Status
+    steps: Path
+    distance: float
+    floor: float
+    at: AtEstimate | None = None
+    groups: np.ndarray | None = None
+    source: Any = None
+    refit: Callable[..., Any] | None = None
+    saved: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @staticmethod
-    def of_limit(found: Estimate) -> ReferenceFit:
-        """The ground of the model whose maximum an estimate is, its infinite parameters held where they are."""
-        result = found.result
-        model = found.model
-        return ReferenceFit(model, model.objective, result.theta, result.free, result.evaluation.value, True)
+    def of(
+        found: Estimate,
+        asked: Model,
+        *,
+        method: str,
+        information: Information,
+        cov: Covariance,
+        dispersion: str | float,
+        formula: str | None,
+        groups: np.ndarray | None = None,
+        source: Any = None,
+        refit: Callable[..., Any] | None = None,
+        small_sample: SmallSample | None = "full",
+        inputs: Mapping[str, Any] | None = None,
+    ) -> FitState:
+        """The state of a fit with its data: the estimate of the model asked for, and what the user said of both."""
+        at, result = AtEstimate(asked, found), found.result
+        n, p, settled = asked.n_coefficients, asked.objective.n_params, at.settled
+        undetermined = np.zeros(n, dtype=bool)
+        if not found.infinite.any():
+            undetermined = asked.undetermined(result)[:n]
+        aliased = _padded(result.aliased, p).astype(bool)
+        aliased[:n] &= ~undetermined
+        return FitState(
+            names=asked.names,
+            method=method,
+            information=information,
+            cov=cov,
+            small_sample=small_sample,
+            dispersion_rule=dispersion,
+            formula=formula,
+            inputs=dict(inputs or {}),
+            bias=asked.bias,
+            n_dropped=asked.data.n_dropped,
+            family=settled.family,
+            auxiliary=asked.family.auxiliary,
+            predictor=settled.predictor,
+            schema=asked.data.schema,
+            theta=_padded(result.theta, p),
+            free=_padded(result.free, p).astype(bool),
+            aliased=aliased,
+            infinite=found.infinite,
+            undetermined=undetermined,
+            direction=found.direction,
+            follows=None if result.face is None else result.face.follows[:n],
+            status=found.status,
+            steps=result.path,
+            distance=float(result.distance),
+            floor=float(result.floor),
+            at=at,
+            groups=groups,
+            source=source,
+            refit=refit,
+        )
 
 
-def _near(asked: Any, theta: np.ndarray, direction: np.ndarray, top: float) -> tuple[np.ndarray, np.ndarray | None]:
-    """Parameters this side of infinity where the likelihood has fallen a little, and how far they are from lower ones.
-
-    The second is None where there are none.
-    """
-    origin, best, pace = asked.this_side(theta, direction), theta, None
-    for part in 2.0 ** -np.arange(0.0, 45.0):
-        there = origin + part * direction
-        fallen = top - asked.objective.evaluate(there).value
-        if np.isfinite(fallen) and fallen < MOST_FALLEN:
-            best, pace = there, part * direction
-        if fallen > FALLEN:
-            break
-    return best, pace
+def _padded(values: np.ndarray, length: int) -> np.ndarray:
+    """`values` with zeros behind: a limiting model may lack the auxiliary parameters of the one asked for."""
+    out = np.zeros(length)
+    out[: len(values)] = values
+    return out

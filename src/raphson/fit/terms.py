@@ -9,101 +9,99 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.fit.testing import Testing
+from raphson.fit.reading import Reading
+from raphson.fit.reference import check_likelihood, reference_of
+from raphson.fit.testing import likelihood_ratio
 from raphson.inference.restricted import maximum_on_plane
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class Terms(Testing):
-    """The part of a Fit that looks at whole terms of its formula."""
+def drop1(fit: Reading) -> pd.DataFrame:
+    """Test each term by leaving it out: likelihood-ratio tests, as R's ``drop1``.
 
-    def drop1(self) -> pd.DataFrame:
-        """Test each term by leaving it out: likelihood-ratio tests, as R's ``drop1``.
+    Only terms that no other term contains are left out: with ``a:b`` in the model, neither ``a`` nor ``b`` is.
+    Each smaller model is maximised anew, from this one's estimates.
 
-        Only terms that no other term contains are left out: with ``a:b`` in the model, neither ``a`` nor ``b`` is.
-        Each smaller model is maximised anew, from this one's estimates.
+    Returns
+    -------
+    DataFrame
+        First ``<none>``, then a row for each term: df, deviance, aic, statistic, p_value. The statistic is F where
+        the dispersion is estimated (the aic then is R's, at the ML dispersion), else χ².
 
-        Returns
-        -------
-        DataFrame
-            First ``<none>``, then a row for each term: df, deviance, aic, statistic, p_value. The statistic is F where
-            the dispersion is estimated (the aic then is R's, at the ML dispersion), else χ².
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> fit = rp.glm("low ~ age + race", rp.datasets.load("births"), family="binomial")
+    >>> fit.drop1()[["df", "statistic", "p_value"]].round(4)
+            df  statistic  p_value
+    <none>   0        NaN      NaN
+    age      1     1.5341   0.2155
+    race     2     3.7845   0.1507
+    """
+    import pandas as pd
 
-        Examples
-        --------
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ age + race", rp.datasets.load("births"), family="binomial")
-        >>> fit.drop1()[["df", "statistic", "p_value"]].round(4)
-                df  statistic  p_value
-        <none>   0        NaN      NaN
-        age      1     1.5341   0.2155
-        race     2     3.7845   0.1507
-        """
-        import pandas as pd
+    check_likelihood(fit, "drop1")
+    ground = reference_of(fit)
+    lines: dict[str, tuple[Any, ...]] = {"<none>": (0, fit.deviance, fit.aic, math.nan, math.nan)}
+    terms = ground.model.terms
+    for term, columns in terms.items():
+        if any(_contains(other, term) for other in terms if other != term):
+            continue
+        moved = [j for j in columns if ground.free[j]]
+        if not moved:
+            lines[term] = (0, fit.deviance, fit.aic, math.nan, math.nan)
+            continue
+        R = np.zeros((len(moved), len(ground.theta)))
+        R[np.arange(len(moved)), moved] = 1.0
+        found = maximum_on_plane(ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, ground.metric)
+        test = likelihood_ratio(fit, ground, term, 2.0 * (ground.top - found.value) / fit.dispersion, len(moved))
+        settled = ground.model.with_nuisance_fixed(found.theta)
+        rows = settled.rows(found.theta[: settled.predictor.n_params])
+        aic = -2.0 * fit.llf_of(settled, rows) + 2.0 * (fit.n_estimated - len(moved))
+        lines[term] = (len(moved), settled.deviance(rows), aic, test.statistic, test.p_value)
+    if len(lines) == 1:
+        raise ModelError("drop1: the model has no term that could be left out")
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["df", "deviance", "aic", "statistic", "p_value"])
+    return table.astype({"df": int})
 
-        self._check_likelihood("drop1")
-        ground = self._ground
-        lines: dict[str, tuple[Any, ...]] = {"<none>": (0, self.deviance, self.aic, math.nan, math.nan)}
-        terms = ground.model.terms
-        for term, columns in terms.items():
-            if any(_contains(other, term) for other in terms if other != term):
-                continue
-            moved = [j for j in columns if ground.free[j]]
-            if not moved:
-                lines[term] = (0, self.deviance, self.aic, math.nan, math.nan)
-                continue
-            R = np.zeros((len(moved), len(ground.theta)))
-            R[np.arange(len(moved)), moved] = 1.0
-            found = maximum_on_plane(
-                ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, ground.metric
-            )
-            test = self._lr(term, 2.0 * (ground.top - found.value) / self.dispersion, len(moved))
-            settled = ground.model.with_nuisance_fixed(found.theta)
-            rows = settled.rows(found.theta[: settled.predictor.n_params])
-            aic = -2.0 * self._llf_of(settled, rows) + 2.0 * (self._n_estimated - len(moved))
-            lines[term] = (len(moved), settled.deviance(rows), aic, test.statistic, test.p_value)
-        if len(lines) == 1:
-            raise ModelError("drop1: the model has no term that could be left out")
-        table = pd.DataFrame.from_dict(lines, orient="index", columns=["df", "deviance", "aic", "statistic", "p_value"])
-        return table.astype({"df": int})
 
-    def vif(self) -> pd.DataFrame:
-        """Variance inflation of each term: how much its collinearity with the others widens its confidence region.
+def vif(fit: Reading) -> pd.DataFrame:
+    """Variance inflation of each term: how much its collinearity with the others widens its confidence region.
 
-        Returns
-        -------
-        DataFrame
-            ``vif``, the generalised factor of Fox and Monette (1992, JASA 87, equation 10), from the correlations of
-            the estimates (as R's ``car::vif``); ``df``, how many coefficients the term has; and ``scaled``,
-            vif^(1/(2 df)), the factor of a standard error.
+    Returns
+    -------
+    DataFrame
+        ``vif``, the generalised factor of Fox and Monette (1992, JASA 87, equation 10), from the correlations of
+        the estimates (as R's ``car::vif``); ``df``, how many coefficients the term has; and ``scaled``,
+        vif^(1/(2 df)), the factor of a standard error.
 
-        Examples
-        --------
-        >>> import raphson as rp
-        >>> fit = rp.glm("low ~ age + lwt", rp.datasets.load("births"), family="binomial")
-        >>> fit.vif()["vif"].round(4).to_dict()
-        {'age': 1.0223, 'lwt': 1.0223}
-        """
-        import pandas as pd
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> fit = rp.glm("low ~ age + lwt", rp.datasets.load("births"), family="binomial")
+    >>> fit.vif()["vif"].round(4).to_dict()
+    {'age': 1.0223, 'lwt': 1.0223}
+    """
+    import pandas as pd
 
-        terms = self._need_data("vif").terms or {name: [j] for j, name in enumerate(self.names)}
-        V = self._certifying
-        used = [j for j in range(self._n) if np.isfinite(V[j, j]) and any(j in own for own in terms.values())]
-        C = V[np.ix_(used, used)]
-        scale = np.sqrt(np.diagonal(C))
-        C = C / scale / scale[:, None]
-        lines = {}
-        for term, columns in terms.items():
-            own = np.isin(used, columns)
-            if own.any():
-                logs = [np.linalg.slogdet(part)[1] for part in (C[np.ix_(own, own)], C[np.ix_(~own, ~own)], C)]
-                factor, df = math.exp(logs[0] + logs[1] - logs[2]), int(own.sum())
-                lines[term] = (factor, df, factor ** (0.5 / df))
-        if len(lines) < 2:
-            raise ModelError("vif: expected at least two terms beside the intercept; one cannot inflate another")
-        return pd.DataFrame.from_dict(lines, orient="index", columns=["vif", "df", "scaled"])
+    terms = fit.at("vif").asked.terms or {name: [j] for j, name in enumerate(fit.names)}
+    V = fit.certifying
+    used = [j for j in range(fit.n) if np.isfinite(V[j, j]) and any(j in own for own in terms.values())]
+    C = V[np.ix_(used, used)]
+    scale = np.sqrt(np.diagonal(C))
+    C = C / scale / scale[:, None]
+    lines = {}
+    for term, columns in terms.items():
+        own = np.isin(used, columns)
+        if own.any():
+            logs = [np.linalg.slogdet(part)[1] for part in (C[np.ix_(own, own)], C[np.ix_(~own, ~own)], C)]
+            factor, df = math.exp(logs[0] + logs[1] - logs[2]), int(own.sum())
+            lines[term] = (factor, df, factor ** (0.5 / df))
+    if len(lines) < 2:
+        raise ModelError("vif: expected at least two terms beside the intercept; one cannot inflate another")
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["vif", "df", "scaled"])
 
 
 def _factors(term: str) -> frozenset[str]:

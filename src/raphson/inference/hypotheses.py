@@ -233,7 +233,12 @@ def information_matrix(
     A = np.where(lengths > 0, A / np.where(lengths > 0, lengths, 1.0), 0.0)
     df = _rank(A) - _rank(A[:, :width])
     total = float(count.sum())
-    if df < 1 or df + width >= total:
+    if df < 1:
+        raise ModelError(
+            "information_matrix_test: the informations agree in every row, as where each group of rows has a parameter "
+            "of its own, so there is nothing to test"
+        )
+    if df + width >= total:
         raise ModelError(
             f"information_matrix_test: expected more rows than its {df + width} moments; got {total:g}: too few to "
             "estimate their covariance"

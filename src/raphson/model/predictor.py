@@ -153,6 +153,10 @@ class Predictor(Protocol):
         """η (K, size) and its derivative over the real rows."""
         ...
 
+    def to_dict(self) -> dict[str, Any]:
+        """Itself as plain JSON values, for a saved fit."""
+        ...
+
 
 def filled(eta: np.ndarray, block: Block) -> np.ndarray:
     """η with the offset added and its padding made copies of the filling row; changes `eta` (K, size) itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from raphson.errors import visible
@@ -148,6 +149,16 @@ def given(fit: Any) -> list[tuple[str, str]]:
     return pairs
 
 
+MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "deviance": ("Deviance", numbers.rounded),
+    "null_deviance": ("Null deviance", numbers.rounded),
+    "residual_sd": ("Residual SD", lambda value: numbers.significant(value, 6)),
+    "rss": ("Residual SS", lambda value: numbers.significant(value, 6)),
+    "condition_number": ("Condition no.", numbers.short),
+}
+"""How each statistic of fit is called and written."""
+
+
 def facts(fit: Any) -> list[tuple[str, str]]:
     """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
     count = numbers.significant
@@ -165,17 +176,8 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Log-likelihood", numbers.rounded(fit.llf)),
         ("AIC", numbers.rounded(fit.aic)),
         ("BIC", numbers.rounded(fit.bic)),
-        ("Deviance", numbers.rounded(fit.deviance)),
-        ("Null deviance", numbers.rounded(fit.null_deviance)),
+        *((MEASURES[name][0], MEASURES[name][1](getattr(fit, name))) for name in fit.measures),
     ]
-    if not getattr(fit, "linear", True):
-        pairs[-2:] = [
-            ("Residual SD", count(fit.residual_sd, 6)),
-            ("Residual SS", count(fit.rss, 6)),
-            ("Condition no.", numbers.short(fit.condition_number)),
-        ]
-    elif math.isnan(fit.deviance):  # a likelihood without a mean has none
-        del pairs[-2:]
     if getattr(fit, "bias", None) is not None:
         pairs.append(("Bias reduction", described(fit.family, fit.bias)))
     if getattr(fit, "theta", None) is not None:

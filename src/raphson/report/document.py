@@ -21,7 +21,7 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
     level : float
         Coverage of the intervals.
     """
-    curve = {} if getattr(fit, "linear", True) else {"rss": fit.rss, "residual_sd": fit.residual_sd}
+    curve = {name: getattr(fit, name) for name in ("rss", "residual_sd") if name in fit.measures}
     return {
         "formula": fit.formula,
         "family": fit.family.name,

@@ -60,18 +60,17 @@ def html_page(fit: Any, level: float = 0.95) -> str:
     rows = content.coefficients(fit, level)
     title = fit.title
     remark = content.warning(fit)
-    notes = dict.fromkeys(row.note for row in rows if row.note)
     verdict = escape(content.verdict(fit).capitalize())
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p class='status{'' if fit.converged else ' failed'}'>{verdict}</p>",
         f"<p class='remark'>{escape(remark)}</p>" if remark else "",
         *(f"<p class='remark'>{escape(text)}</p>" for text in content.remarks(fit)),
-        f"<div class='wide'>{facts_html(fit)}</div>",
-        "<h2>Coefficients</h2>",
-        f"<div class='wide'>{coefficients_html(fit, rows, level)}</div>",
-        *(f"<p>{escape(note)}: {escape(content.NOTES[note])}.</p>" for note in notes),
-        _drawn(lambda: plots.plot_coefficients(fit, level), "The coefficients") if plots.with_interval(rows) else "",
+        *(
+            _coefficients(fit, rows, level)
+            if fit.identified
+            else [f"<div class='wide'>{fit.summary(level).html}</div>"]
+        ),
         *(
             ["<h2>Curve</h2>", _drawn(lambda: plots.plot_curve(fit, level), "The curve")]
             if getattr(fit, "covariates", None) is not None
@@ -93,6 +92,25 @@ def html_page(fit: Any, level: float = 0.95) -> str:
         + "\n".join(part for part in parts if part)
         + "\n<footer>Written by Raphson.</footer>\n</body></html>\n"
     )
+
+
+def _coefficients(fit: Any, rows: list[content.Coefficient], level: float) -> list[str]:
+    """What describes the fit, and its coefficients one by one."""
+    drawn = plots.with_interval(rows)
+    return [
+        f"<div class='wide'>{facts_html(fit)}</div>",
+        "<h2>Coefficients</h2>",
+        f"<div class='wide'>{coefficients_html(fit, rows, level)}</div>",
+        *(
+            f"<p>{escape(note)}: {escape(content.NOTES[note])}.</p>"
+            for note in dict.fromkeys(r.note for r in rows if r.note)
+        ),
+        _drawn(lambda: plots.plot_coefficients(fit, level), "The coefficients") if drawn else "",
+    ]
+
+
+def _wide(part: str) -> str:
+    return f"<div class='wide'>{part}</div>"
 
 
 def _curvature(fit: Any) -> list[str]:

@@ -8,18 +8,20 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from raphson.model.network.layers import Network
 from raphson.report import content, numbers
 from raphson.report.summary import _WIDTH, Summary, _two_columns
 
 
-def network_summary(fit: Any) -> Summary:
+def network_summary(fit: Any, network: Network) -> Summary:
     """Summarise a network.
 
     Parameters
     ----------
-    fit : NetworkFit
+    fit : Fit
+    network : its layers.
     """
-    facts, layers = _facts(fit), _layers(fit)
+    facts, layers = _facts(fit), _layers(network)
     title = fit.formula or "y and X as arrays"
     widths = [max(map(len, column)) for column in zip(*layers, strict=True)]
     table = [
@@ -70,10 +72,9 @@ def _facts(fit: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def _layers(fit: Any) -> list[list[str]]:
+def _layers(network: Network) -> list[list[str]]:
     """A line for each layer; neighbours that are alike share one."""
     rows = [["layer", "inputs", "units", "activation", "norm", "residual", "weights"]]
-    network = fit._predictor.network
     described = [
         (
             str(layer.inputs),

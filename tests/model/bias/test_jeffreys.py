@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
+from raphson.fit.reference import reference_of
 from raphson.model.bias.jeffreys import _by_differences, _slopes
 from raphson.model.objective import Need
 
@@ -26,8 +27,8 @@ def fit(request, sample):
 
 
 def test_score_and_curvature_are_derivatives_of_the_value(fit):
-    objective = fit._model.objective
-    theta = fit._estimate.result.theta + 0.1
+    objective = fit._reading.state.at.asked.objective
+    theta = fit._reading.state.at.estimate.result.theta + 0.1
     here = objective.evaluate(theta, Need(kinds=("observed", "expected")))
     step = 1e-5 * np.eye(len(theta))
     up, down = ([objective.evaluate(theta + sign * d) for d in step] for sign in (1, -1))
@@ -44,8 +45,8 @@ def test_score_and_curvature_are_derivatives_of_the_value(fit):
 
 
 def test_differences_stand_in_for_autodiff(fit):
-    family, block = fit.family, fit._model.blocks[0]
-    eta = fit._model.predictor.eta(block, fit._estimate.result.theta)
+    family, block = fit.family, fit._reading.state.at.asked.blocks[0]
+    eta = fit._reading.state.at.asked.predictor.eta(block, fit._reading.state.at.estimate.result.theta)
     np.testing.assert_allclose(
         _by_differences(family, block, eta)[0], _slopes(family, block, eta, False)[0], rtol=1e-9, atol=1e-11
     )
@@ -53,9 +54,13 @@ def test_differences_stand_in_for_autodiff(fit):
 
 def test_the_covariance_is_that_of_the_likelihood(fit):
     assert fit.converged and fit.distance < 1e-8 and fit.bias == "jeffreys"
-    theta = fit._estimate.result.theta
+    theta = fit._reading.state.at.estimate.result.theta
     for kind in ("expected", "observed"):
-        M = fit._model.objective.likelihood.evaluate(theta, Need(kinds=(kind,))).information[kind].matrix
+        M = (
+            fit._reading.state.at.asked.objective.likelihood.evaluate(theta, Need(kinds=(kind,)))
+            .information[kind]
+            .matrix
+        )
         np.testing.assert_allclose(fit.information(kind), M, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(fit.bse, np.sqrt(np.diag(np.linalg.inv(fit.information("expected")))), rtol=1e-8)
 
@@ -135,11 +140,11 @@ def test_penalised_likelihood_ratios_and_profiles():
     fit = rp.glm(RESPONSE, SEPARATED, family="binomial", bias="firth", names=["one", "x", "z"])
     test = fit.lr_test("x = 0")
     # The restricted maximum keeps the penalty of the whole model (Heinze and Schemper 2002, section 2.3).
-    objective = fit._model.objective
+    objective = fit._reading.state.at.asked.objective
     from scipy.optimize import minimize
 
     best = minimize(lambda b: -objective.evaluate(np.array([b[0], 0.0, b[1]])).value, [0.0, 0.0], tol=1e-12)
-    assert test.statistic == pytest.approx(2 * (fit._ground.top + best.fun), rel=1e-8)
+    assert test.statistic == pytest.approx(2 * (reference_of(fit._reading).top + best.fun), rel=1e-8)
     lower, upper = fit.profile("x").interval()
     assert 0 < lower < fit.params["x"] < upper < np.inf
     smaller = rp.glm(RESPONSE, SEPARATED[:, :2], family="binomial", bias="firth")

@@ -30,7 +30,9 @@ def test_the_spread_of_value_and_distance_is_foretold(level, weights):
     values, distances, blurs, noises = [], [], [], []
     for _ in range(60):
         # A point a little aside, so that nothing is remembered.
-        here = fit._model.objective.evaluate(theta * (1.0 + 1e-12 * random.normal(size=2)), Need(("expected",), True))
+        here = fit._reading.state.at.asked.objective.evaluate(
+            theta * (1.0 + 1e-12 * random.normal(size=2)), Need(("expected",), True)
+        )
         values.append(here.value)
         distances.append(np.linalg.norm(np.linalg.solve(R.T, here.score)) / np.sqrt(here.dispersion))
         blurs.append(here.blur)
@@ -43,4 +45,7 @@ def test_the_spread_of_value_and_distance_is_foretold(level, weights):
 
 def test_functions_with_derivatives_have_none():
     fit = rp.nls("y ~ top*exp(-rate*x)", {"x": X, "y": Y}, start={"rate": 0.4})
-    assert fit._model.likelihood.blurred is None and fit._estimate.result.evaluation.blur == 0.0
+    assert (
+        fit._reading.state.at.asked.likelihood.blurred is None
+        and fit._reading.state.at.estimate.result.evaluation.blur == 0.0
+    )

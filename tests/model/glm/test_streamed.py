@@ -60,7 +60,9 @@ def test_the_fit_is_that_of_the_data_in_memory(name, frame, path):
     formula, keywords = MODELS[name]
     held = rp.glm(formula, frame, **keywords)
     fit = rp.glm(formula, rp.stream(path, 256), **keywords)
-    assert isinstance(fit._model.blocks, StreamedBlocks) and len(fit._model.blocks) > 10
+    assert (
+        isinstance(fit._reading.state.at.asked.blocks, StreamedBlocks) and len(fit._reading.state.at.asked.blocks) > 10
+    )
     assert fit.converged and fit.n_dropped == held.n_dropped == 60 * ("x" in formula)
     assert np.abs((fit.params - held.params) / held.bse).max() < 1e-10
     np.testing.assert_allclose(fit.bse, held.bse, rtol=1e-7)
@@ -154,7 +156,7 @@ def test_methods_race_over_a_stream(fit):
 def test_large_parquet_streams_without_being_asked(path, monkeypatch):
     monkeypatch.setattr("raphson.data.sources.STREAM_BYTES", 1000)
     fit = rp.glm("z ~ x", str(path))
-    assert isinstance(fit._model.blocks, StreamedBlocks) and fit.nobs == 2940
+    assert isinstance(fit._reading.state.at.asked.blocks, StreamedBlocks) and fit.nobs == 2940
 
 
 def test_threads_give_the_same_bits(path):
@@ -202,7 +204,10 @@ def test_a_direction_that_separates_the_sample_alone_is_no_separation(apart, tmp
     whole = StreamedModel.sample.func
     monkeypatch.setattr(StreamedModel, "sample", property(lambda self: whole(self).subset(slice(0, N))))
     fit = rp.glm("partly ~ z + g", rp.stream(tmp_path / "rows.parquet"), family="binomial")
-    assert fit._model.sample._separation() is not None and fit._model._separation() is None
+    assert (
+        fit._reading.state.at.asked.sample._separation() is not None
+        and fit._reading.state.at.asked._separation() is None
+    )
     assert fit.converged
     np.testing.assert_allclose(fit.params, held.params, rtol=1e-9)
 

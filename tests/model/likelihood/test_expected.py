@@ -42,7 +42,7 @@ def rows_of(density, parts, data, theta):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit = rp.mle(density, parts, data, start=np.asarray(theta, float), max_iter=0)
-    return fit._model.expected_rows(np.asarray(theta, float))
+    return fit._reading.state.at.asked.expected_rows(np.asarray(theta, float))
 
 
 @pytest.mark.parametrize(

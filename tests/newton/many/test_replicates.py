@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from raphson.api.glm import glm
-from raphson.fit.bootstrap import Refitting, resampled
+from raphson.fit.bootstrap import resampled
+from raphson.fit.refitting import Refitting
 from raphson.model.families import Binomial, Gamma
 from raphson.newton.many.replicates import change, information_slopes, refit
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
+from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import expectation, expected_information
 from raphson.model.memory import remembered
 from raphson.numeric import anchor, x64
@@ -251,6 +252,15 @@ class LikelihoodFamily:
     @property
     def n_predictors(self) -> int:
         return len(self.labels)
+
+    @property
+    def uncensored(self) -> tuple[str, ...]:
+        """Columns that are 1 where a response was seen, as one is that is predicted."""
+        return () if self.ready is None else ("event",)
+
+    def full_name(self, parameter: str) -> str | None:
+        """The predictor meant by a name, which may be short where the density is a ready one."""
+        return parameter if self.ready is None else DENSITIES[self.ready].full_name(parameter)
 
     @property
     def predictor_labels(self) -> tuple[str, ...]:

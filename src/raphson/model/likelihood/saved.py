@@ -7,6 +7,7 @@ from typing import Any
 from raphson.data.columns import RowSchema
 from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
+from raphson.model.likelihood.build import density_parts
 from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.family import LikelihoodFamily
 
@@ -16,16 +17,23 @@ def is_likelihood(family: Any) -> bool:
     return isinstance(family, dict) and family.get("name") == "likelihood"
 
 
-def family_from_dict(saved: dict[str, Any]) -> LikelihoodFamily:
+def family_from_dict(saved: dict[str, Any], schema: PartsSchema | RowSchema) -> LikelihoodFamily:
     """The family that :meth:`LikelihoodFamily.to_dict` described; a user's function is not part of it."""
     ready, labels, levels = saved["density"], saved["labels"], saved.get("levels")
     if ready is not None:
         DENSITIES.saved(ready)
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
         raise ModelError("family: expected texts as the labels of a saved likelihood")
-    title = str(saved.get("title", "likelihood"))
+    title, levels = str(saved.get("title", "likelihood")), None if levels is None else tuple(levels)
+    if ready is None:
+        return LikelihoodFamily(title, _absent, tuple(labels), None, False, None, levels)
+    n_parameters = len(DENSITIES[ready].parameters)
+    if not isinstance(schema, PartsSchema) or len(labels) < n_parameters:
+        raise ModelError(f"family: the saved fit lacks parameters of the density {ready!r}")
+    recipe = (ready, tuple(schema.columns), n_parameters, len(labels) - n_parameters, levels is not None, ())
+    parts = density_parts(*recipe)
     return LikelihoodFamily(
-        title, _absent, tuple(labels), None, False, ready, None if levels is None else tuple(levels)
+        title, labels=tuple(labels), ready=ready, levels=levels, recipe=(density_parts, recipe), **parts
     )
 
 

@@ -153,6 +153,18 @@ class NetworkPredictor:
         size = max([rows for rows in BLOCK_ROWS if rows * row <= JACOBIAN_BYTES], default=BLOCK_ROWS[0])
         return make_blocks((self.scale.inputs(designs[0]),), y, weight, offset, most_rows=size)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Itself as plain JSON values: the layers, their running statistics, and the scales."""
+        scale = self.scale
+        return {
+            "network": self.network.to_dict(),
+            "running": [{name: values.tolist() for name, values in one.items()} for one in self.state["running"]],
+            "centre": np.asarray(self.state["centre"]).tolist(),
+            "spread": np.asarray(self.state["spread"]).tolist(),
+            "scale": {"columns": list(scale.columns), "centre": scale.centre.tolist(), "spread": scale.spread.tolist()},
+            "last_layer": self.last_layer,
+        }
+
     def count(self, X: Any, theta: np.ndarray) -> int:
         """Rows of X."""
         return int(X.shape[0])

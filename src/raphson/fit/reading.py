@@ -1,0 +1,452 @@
+"""A reading of a fit: what its state says, as far as that is the same for all kinds of model, and where they differ.
+
+:class:`Reading` is that of a model with means: a generalised linear model, or a curve. Another kind overrides what is
+different: what is predicted, which statistics of fit there are, where covariances come from, how a summary looks, what
+``n_iter`` counts and ``message`` says; and it lists the names that it refuses, each with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from raphson.choices import Information, Scale
+from raphson.data.formula import updated
+from raphson.errors import ModelError, RefusedName, visible
+from raphson.fit import determined
+from raphson.fit.goodness import Goodness
+from raphson.fit.means import MeanPredictor, Prediction
+from raphson.inference import certificate, intervals
+from raphson.newton.path import Path
+from raphson.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OF_NETWORKS = dict.fromkeys(
+    ("history", "gradient_profile", "interval_kind"), "it is of a network, and this fit is none; see fit.path"
+)
+OF_LIKELIHOODS = {
+    "formulas": "only a likelihood has a formula for each parameter; see fit.formula",
+    "assembly": "only the information of a likelihood is put together from a function's pieces",
+}
+OF_ONE_RESIDUAL = dict.fromkeys(
+    ("residuals", "rss", "residual_sd"),
+    "a response of several levels has no single residual; compare fit.fittedvalues, and see fit.deviance",
+)
+
+
+@lru_cache(maxsize=64)
+def _labels(names: tuple[str, ...]) -> pd.Index:
+    import pandas as pd
+
+    return pd.Index(list(names))
+
+
+@dataclass(frozen=True, eq=False)
+class Reading(Goodness):
+    """What a fit's state says. What it works out is kept."""
+
+    kind_of_prediction: ClassVar[Scale] = "response"
+    """What is predicted if nobody says."""
+    kind_of_information: ClassVar[Information] = "expected"
+    """Which information is shown if nobody says."""
+    identified: ClassVar[bool] = True
+    """Whether each parameter can be spoken of by itself, with what a row does to it."""
+
+    # -- what this kind of model has not ---------------------------------------------------------------------------
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The names of a Fit that this kind of model has not, each with the reason."""
+        several = OF_ONE_RESIDUAL if self.family.n_predictors > 1 else {}
+        return OF_NETWORKS | OF_LIKELIHOODS | several
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name that this kind of model has not.
+
+        Raises
+        ------
+        RefusedName
+        """
+        reason = self.refused.get(name)
+        if reason is not None:
+            raise RefusedName(f"{name}: {reason}")
+
+    # -- how it went -----------------------------------------------------------------------------------------------
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimate is a maximum."""
+        return self.state.status.converged
+
+    @property
+    def linear(self) -> bool:
+        """Whether the predictor is linear in the parameters."""
+        return bool(self.state.predictor.linear)
+
+    @cached_property
+    def n_iter(self) -> int:
+        """Steps taken; epochs of a network that a first-order method trained."""
+        return max(len(self.state.steps) - 1, 0)
+
+    @cached_property
+    def message(self) -> str:
+        """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
+        return visible("; ".join([self._ended, *self._wrong, *self.remarks]))
+
+    @cached_property
+    def lacking(self) -> str:
+        """The same with what is wrong with some of the coefficients first, for a warning to open with."""
+        if self.state.at is None:
+            return self.message
+        return "; ".join([*self._wrong, *self.remarks, self._ended])
+
+    @property
+    def _ended(self) -> str:
+        found = self.at("message").estimate
+        return found.note or found.model.advice(self.state.status)
+
+    @property
+    def _wrong(self) -> list[str]:
+        """What is wrong with some of the coefficients, or with the dispersion."""
+        parts: list[str] = []
+        infinite = self.named(self._infinite != 0)
+        if infinite:
+            parts.append(f"infinite: {', '.join(infinite)}")
+        aliased = self.named(self._left_out)
+        if aliased:
+            parts.append(f"aliased (linear combinations of earlier columns): {', '.join(aliased)}")
+        light = determined.light_weights(self)
+        if light:
+            parts.append(light)
+        elif self.df_resid <= 0 and self.use_t:
+            parts.append("saturated: as many coefficients as rows, so the dispersion cannot be estimated")
+        return parts
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What the user should know before using the numbers, a sentence each: what the data leave open, what standard
+        errors and likelihood mean where a loss, a transformed response or bounds change it."""
+        return determined.remarks(self)
+
+    @cached_property
+    def has_aliased(self) -> bool:
+        """Whether some columns are linear combinations of earlier ones."""
+        return bool(self._left_out.any())
+
+    @cached_property
+    def has_undetermined(self) -> bool:
+        """Whether some parameters can change and leave the fit exactly as it is."""
+        return bool(self.state.undetermined.any())
+
+    @cached_property
+    def told_steps(self) -> Path:
+        """The iterations with their log-likelihoods; a loaded fit's have them."""
+        steps = self.state.steps
+        if self.state.at is None or not len(steps):
+            return steps
+        return steps.told(self.llf_along(steps))
+
+    @cached_property
+    def path(self) -> pd.DataFrame:
+        """The iterations, one row each: iteration, llf, score_norm, decrement, distance, step, damping, ...
+
+        ``llf`` is the log-likelihood there, as :attr:`llf` is at the end: every constant included, without a penalty,
+        at the dispersion that maximises it. ``penalty`` is what was maximised beside it, so that with a fixed
+        dispersion their sum rises.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.told_steps.columns())
+
+    # -- estimates -------------------------------------------------------------------------------------------------
+
+    @property
+    def _infinite(self) -> np.ndarray:
+        return self.state.infinite[: self.n]
+
+    @property
+    def _left_out(self) -> np.ndarray:
+        return self.state.aliased[: self.n] & (self._infinite == 0)
+
+    def series(self, values: np.ndarray) -> pd.Series:
+        """Values (n,) by the names of the coefficients."""
+        import pandas as pd
+
+        return pd.Series(np.asarray(values, dtype=float), index=_labels(self.names).copy(), copy=False)
+
+    def square(self, values: np.ndarray) -> pd.DataFrame:
+        """Values (n, n) by the names of the coefficients."""
+        import pandas as pd
+
+        return pd.DataFrame(values, index=list(self.names), columns=list(self.names))
+
+    def named(self, mask: np.ndarray) -> list[str]:
+        """The coefficients that a mask (n,) chooses."""
+        return [name for name, chosen in zip(self.names, mask, strict=True) if chosen]
+
+    @cached_property
+    def params(self) -> pd.Series:
+        """Estimates by name; NaN where aliased, infinite where separated."""
+        values = self.state.theta[: self.n].copy()
+        values[self.state.aliased[: self.n]] = np.nan
+        infinite = self._infinite
+        values[infinite != 0] = np.inf * infinite[infinite != 0]
+        return self.series(values)
+
+    @property
+    def estimates(self) -> np.ndarray:
+        """(n,) finite estimates, NaN for others."""
+        values = self.params.to_numpy()
+        return np.where(np.isinf(values), np.nan, values)
+
+    @cached_property
+    def cov(self) -> np.ndarray:
+        """(n, n) covariance of the estimates; NaN in the rows of those that have none."""
+        return self._cut(self._finite(self.reduced_cov))
+
+    @cached_property
+    def reduced_cov(self) -> np.ndarray:
+        """Covariance of the coefficients that the iteration moved: where some are infinite, those of the limit."""
+        uncertainty, state = self.at("a covariance", whole=True).uncertainty, self.state
+        if state.cov == "model":
+            return self._at_maximum(lambda: uncertainty.model_based(state.information, self.dispersion))
+        return self._at_maximum(
+            lambda: uncertainty.robust(state.information, state.cov, self.dispersion, state.groups, state.small_sample)
+        )
+
+    @cached_property
+    def certifying(self) -> np.ndarray:
+        """(n, n) covariance by the model, which the certificate and the terms' inflation are measured by."""
+        uncertainty = self.at("the certificate").uncertainty
+        return self._finite(self._at_maximum(lambda: uncertainty.model_based("expected", self.dispersion)))
+
+    def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
+        """A covariance; NaN where the iteration ended at no maximum that has one: the status says why."""
+        try:
+            return covariance()
+        except ModelError:
+            if self.state.status in (Status.CONVERGED, Status.ROUNDING_FLOOR):
+                raise
+            return np.full((self.n, self.n), np.nan)
+
+    def _finite(self, V: np.ndarray) -> np.ndarray:
+        """A matrix of the coefficients, NaN in the rows and columns of infinite and undetermined ones."""
+        out, without = np.array(V), (self._infinite != 0) | self.state.undetermined
+        out[without], out[:, without] = np.nan, np.nan
+        return out
+
+    def _cut(self, V: np.ndarray) -> np.ndarray:
+        """A matrix of the coefficients, NaN in the rows and columns of those that an edge has cut off."""
+        if self.state.follows is None:
+            return V
+        out, without = np.array(V), self.state.follows.any(axis=1)
+        out[without], out[:, without] = np.nan, np.nan
+        return out
+
+    def check_finite(self, J: np.ndarray, argument: str) -> None:
+        """Refuse a function with Jacobian J (q, n) that concerns a parameter without a standard error.
+
+        Raises
+        ------
+        ModelError
+        """
+        known = np.isfinite(np.diagonal(self.cov))
+        without = self.named(J.any(axis=0) & ~known)
+        if without or not np.isfinite(J).all():
+            who = ", ".join(without) or "a parameter"
+            raise ModelError(
+                f"{argument}: {who} has no finite estimate with a standard error (aliased, infinite or at a bound); "
+                "leave it out, or use lr_test if it is infinite"
+            )
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        """Standard errors."""
+        return self.series(np.sqrt(np.maximum(np.diagonal(self.cov), 0.0)))
+
+    @cached_property
+    def tvalues(self) -> pd.Series:
+        """Estimates over their standard errors: t where the dispersion was estimated, else z; NaN without an error."""
+        errors = self.bse.to_numpy()
+        with np.errstate(over="ignore"):
+            return self.series(self.estimates / np.where(errors > 0, errors, np.nan))
+
+    @cached_property
+    def pvalues(self) -> pd.Series:
+        """Two-sided p-values of the hypothesis that a coefficient is 0."""
+        return self.series(intervals.p_values(self.tvalues.to_numpy(), self.reference_df))
+
+    def information(self, kind: Information) -> np.ndarray:
+        """(n, n) Fisher information at the estimate, 1/φ̂ included.
+
+        Raises
+        ------
+        ModelError
+            If a loaded fit has not kept it.
+        """
+        if self.state.at is None:
+            M = self.state.saved["informations"][kind]
+            if M is None:
+                raise ModelError(f"information: the saved fit has no {kind} information; fit again")
+            return M
+        uncertainty = self.at("information", whole=True).uncertainty
+        return self._cut(self._finite(uncertainty.information(kind, self.dispersion)))
+
+    @cached_property
+    def score(self) -> pd.Series:
+        """Gradient of the log-likelihood at the estimate, 1/φ̂ included: rounding is what is left of it."""
+        score, n = self.at("score").estimate.result.evaluation.score, self.n
+        gradient = np.zeros(n)
+        gradient[: len(score)] = score[:n] / self.dispersion
+        return self.series(np.where(self.state.free[:n], gradient, np.nan))
+
+    @cached_property
+    def digits(self) -> pd.Series:
+        """How many significant digits of each estimate are correct, as far as the iteration can tell."""
+        errors = np.sqrt(np.diagonal(self.certifying))
+        return self.series(certificate.digits(self.estimates, errors, self.state.distance, self.state.floor))
+
+    @cached_property
+    def condition_number(self) -> float:
+        """Condition number of √W J at the estimate, J = ∂η/∂θ, its columns scaled to length 1 (Belsley 1991).
+
+        Above some 1e5 the data hardly tell some parameters apart; infinite where they do not at all, NaN where no
+        parameter was estimated.
+        """
+        return determined.condition_number(self.at("condition_number"), self.state.free[: self.n])
+
+    # -- the rows --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def row_labels(self) -> Any:
+        """The index of the rows that were used."""
+        asked = self.at("row labels").asked
+        return kept_labels(asked.data.labels, asked.data.index, len(asked.y) + asked.data.n_dropped)
+
+    def by_row(self, values: np.ndarray) -> pd.Series | pd.DataFrame:
+        """Rows of (C, n) as a Series, or as a frame with a column for each level."""
+        import pandas as pd
+
+        if len(values) == 1:
+            return pd.Series(values[0], index=self.row_labels)
+        return pd.DataFrame(values.T, index=self.row_labels, columns=list(self.family.levels))
+
+    @cached_property
+    def fittedvalues(self) -> pd.Series | pd.DataFrame:
+        """Fitted means, by the index of the data."""
+        self.at("fittedvalues")
+        return self.by_row(self.rows.mean)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows of the data that were used."""
+        import pandas as pd
+
+        from raphson.data import read_table
+        from raphson.data.products import dense
+
+        asked, labels = self.at("augment").asked, self.row_labels
+        if self.state.formula is None:
+            X = np.asarray(dense(asked.data.X))
+            if X.ndim > 2 or len(X) != len(labels):
+                raise ModelError("augment: what the function reads is no table with a row for each response")
+            X = X.reshape(len(X), -1)
+            names = list(asked.data.names) or [f"x{j}" if X.shape[1] > 1 else "x" for j in range(X.shape[1])]
+            frame = pd.DataFrame(X, columns=names, index=labels)
+            frame.insert(0, asked.data.response.name, asked.y, allow_duplicates=True)
+            return frame
+        frame = read_table(self.state.source)
+        if asked.data.index is not None:
+            frame = frame.iloc[asked.data.index]
+        return frame.set_axis(labels, axis=0)
+
+    @property
+    def covariates(self) -> pd.DataFrame | None:
+        """The columns that an expression reads, in the rows that were used; None for any other fit."""
+        import pandas as pd
+
+        if self.state.at is None or self.state.formula is None or not getattr(self.state.predictor, "by_row", False):
+            return None
+        data = self.state.at.asked.data
+        return pd.DataFrame(np.asarray(data.X), columns=list(data.names), index=self.row_labels)
+
+    # -- what is made of it ----------------------------------------------------------------------------------------
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Which statistics of fit a summary shows, beside those of the likelihood."""
+        return ("deviance", "null_deviance") if self.linear else ("residual_sd", "rss", "condition_number")
+
+    @property
+    def title(self) -> str:
+        """What a summary is headed by: the formula, or what stands for it."""
+        return visible(self.state.formula, keep="\n") if self.state.formula else "y and X as arrays"
+
+    def summary(self, fit: Any, level: float) -> Any:
+        """The summary of a Fit of this reading."""
+        from raphson.report.summary import summary
+
+        return summary(fit, level)
+
+    def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
+        """See :meth:`raphson.Fit.predict`."""
+        if asked.function is not None:
+            raise ModelError(
+                "function: it is of a likelihood's predictors; for functions of the coefficients see fit.delta, and "
+                "transform what predict() gives for those of the mean"
+            )
+        state, n, absent = self.state, self.n, None
+        if new is None:
+            data = self.at("predict() without new data").asked.data
+            X, shift, labels = data.X, data.offset, self.row_labels
+        else:
+            prepared = state.schema.design(new, missing=missing, offset=offset)
+            X, shift, absent = prepared.X, prepared.offset, prepared.absent
+            count = state.predictor.count(X, state.theta[:n])
+            labels = kept_labels(prepared.labels, prepared.index, count + prepared.n_dropped)
+        errors = asked.uncertain
+        predictor = MeanPredictor(
+            self.family,
+            state.predictor,
+            state.theta[:n],
+            None if state.direction is None else state.direction[:n],
+            self.reduced_cov if errors else np.zeros((0, 0)),
+            self.dispersion if errors else np.nan,
+            self.reference_df if errors else None,
+            state.follows if errors else None,
+        )
+        found = predictor.predict(X, shift, labels, asked)
+        # A comparison with what is missing is false: a curve with one in it would give a number.
+        if absent is not None and len(absent) == len(found):
+            found.iloc[np.flatnonzero(absent)] = np.nan
+        return found
+
+    def own(self) -> dict[str, Any]:
+        """What a file says of this kind of model beside what it says of all, as plain JSON values."""
+        return {}
+
+    def updated(self, formula: Any, options: Mapping[str, Any]) -> Any:
+        """See :meth:`raphson.Fit.update`."""
+        if self.state.refit is None or self.state.formula is None:
+            raise ModelError("update: only a fit made from a formula, and not loaded, can be updated; fit anew")
+        return self.state.refit(updated(self.state.formula, formula), **options)
+
+
+def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
+    """The index of the rows that were kept, of n in all."""
+    import pandas as pd
+
+    labels = pd.RangeIndex(n) if labels is None else labels
+    return labels if index is None else labels[index]
+
+
+def reading_of(fit: Any) -> Reading | None:
+    """The reading of a Fit, or itself; None of anything else."""
+    found = getattr(fit, "_reading", fit)
+    return found if isinstance(found, Reading) else None

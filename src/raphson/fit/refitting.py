@@ -1,0 +1,293 @@
+"""Refits of a model to other responses or weights, in batches where it has them, for the bootstrap and simulations.
+
+Models are refitted in batches: with linear predictors, GLMs and likelihoods alike, by matrix products over all
+replicates of a chunk, curves by compiled derivatives at many parameters at once
+(:mod:`raphson.newton.many.replicates`). Fits with bounds, ``bias="firth"`` or finite differences are refitted one
+replicate after another, from the estimate. Replicates that the batch cannot fit are fitted alone, which tells why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.choices import Information
+from raphson.errors import ModelError, RaphsonError
+from raphson.execute import Executor
+from raphson.fit.reading import Reading
+from raphson.fit.uncertainty import Uncertainty
+from raphson.model.base import Model, RowTable
+from raphson.model.replicates import CommonRows
+from raphson.newton.estimate import Estimate, Options, estimate
+from raphson.newton.many import replicates
+from raphson.newton.many.problems import inverses
+from raphson.newton.methods import resolve_method
+from raphson.status import Status
+
+Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+"""``simulate(rng, eta (K, n)) -> (n,)`` responses."""
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """Replicates of a model, refitted.
+
+    Attributes
+    ----------
+    theta : (B, p) estimates, auxiliary parameters last; the last iterate where there is no finite maximum.
+    variance : (B, p) variances by the model, the dispersion included; NaN where not known.
+    dispersion : (B,).
+    score : (B, p) scores at the start, dispersion included; NaN where not known.
+    status : (B,) of :class:`Status`.
+    finite : (B,) mask of the replicates whose coefficients have a finite maximum: the converged ones, and those where
+        only an auxiliary parameter is infinite (a negative binomial that is a Poisson: "boundary").
+    limit : (B, p) estimates where the maximum lies at infinity, some of them ±inf; NaN elsewhere.
+    """
+
+    theta: np.ndarray
+    variance: np.ndarray
+    dispersion: np.ndarray
+    score: np.ndarray
+    status: np.ndarray
+    finite: np.ndarray
+    limit: np.ndarray
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many ended in which way, the most frequent first."""
+        found: dict[str, int] = {}
+        for status in self.status:
+            found[status.value] = found.get(status.value, 0) + 1
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    @staticmethod
+    def joined(parts: Sequence[Refitted]) -> Refitted:
+        names = Refitted.__dataclass_fields__
+        return Refitted(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator | None) -> Work:
+    """A function that draws (count, n) responses of a model whose rows are those at the true parameters."""
+    n = len(model.y)
+    if simulate is None:
+        return model.sampler(rows, dispersion)
+
+    def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
+        y = [np.asarray(simulate(rng, rows.eta), dtype=float) for _ in range(count)]
+        if y[0].shape != (n,):
+            raise ModelError(
+                f"simulate: expected a function that returns {n} responses; it returned shape {y[0].shape}"
+            )
+        return np.stack(y)
+
+    return drawn
+
+
+@dataclass(frozen=True)
+class Refitting:
+    """How the replicates of a model are fitted.
+
+    Attributes
+    ----------
+    model : what is fitted.
+    start : (p,) where refits begin.
+    free : (p,) mask of the parameters to estimate; the others stay at `start`.
+    method : name of the method, for replicates that are fitted alone.
+    information : which information the variances come from.
+    dispersion : None where it is estimated (by Pearson's statistic over the degrees of freedom), else its value.
+    """
+
+    model: Model
+    start: np.ndarray
+    free: np.ndarray
+    method: str
+    information: Information
+    dispersion: float | None
+
+    @staticmethod
+    def of(fit: Reading) -> Refitting:
+        """As the fit was fitted, from its estimates."""
+        at, state = fit.at("a refit"), fit.state
+        kind: Information = "observed" if state.information == "observed" else "expected"
+        how = (state.method, kind, fit.known_dispersion)
+        if state.infinite.any():  # what runs to infinity stays there
+            return Refitting(at.estimate.model, at.estimate.result.theta, at.estimate.result.free, *how)
+        return Refitting(at.asked, state.theta, state.free, *how)
+
+    @property
+    def chunk(self) -> int:
+        """How many replicates are drawn and fitted together."""
+        batch = self.model.replicates
+        return 16 if batch is None else batch.chunk
+
+    @cached_property
+    def _common(self) -> CommonRows | None:
+        """What each row adds at the start: where only weights differ, all replicates begin with it."""
+        batch = self.model.replicates
+        assert batch is not None
+        kinds = replicates.kinds_of(batch, self.information)
+        counts = (self.base_weight > 0).astype(float)
+        return batch.common(self.start, self.model.y, counts, kinds, self.dispersion is None)
+
+    @cached_property
+    def _slopes(self) -> replicates.Slopes | None:
+        """Third derivatives of the model's own likelihood at the start."""
+        batch, model = self.model.replicates, self.model
+        assert batch is not None
+        return replicates.information_slopes(
+            batch, self.start, model.y, self.base_weight, model.penalty, self.information
+        )
+
+    @cached_property
+    def base_weight(self) -> np.ndarray:
+        """(n,) weights of the rows, trials included."""
+        return self.model.row_weight
+
+    def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
+        """Fit replicates with responses (B, n), or (n,) for all, whose rows count (B, n) or (n,) times."""
+        if self.model.replicates is None:
+            return self._one_by_one(y, counts, B)
+        found = self.in_batch(y, counts, B)
+        theta, status, phi = found.theta, found.status, self._dispersions(found, counts, B)
+        free = self.free
+        variance = np.full(theta.shape, np.nan)
+        variance[:, free] = self._variances(found.information[:, free][:, :, free]) * phi[:, None]
+        finite, df = np.array([one.converged for one in status], dtype=bool), self.residual_df(counts, B)
+        limit = np.full(theta.shape, np.nan)
+        # A maximum that took long to find, or was not found, may lie at infinity: fitted alone it says so.
+        for i in np.flatnonzero((found.n_iter > SLOW) | ~finite):
+            # From the last iterate, which is far out already where it runs to infinity.
+            begin = theta[i] if status[i] in (Status.CONVERGED, Status.STEP_LIMIT, Status.SINGULAR) else self.start
+            alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts, begin)
+            status[i], finite[i] = self._ended(alone)
+            if alone is not None and self._at_infinity(alone):
+                limit[i] = self._limit(alone)
+            if alone is not None and finite[i]:
+                theta[i, : len(alone.result.theta)] = alone.result.theta
+                phi[i], variance[i] = self._spread(alone, df[i])
+        return Refitted(theta, variance, phi, found.score / phi[:, None], status, finite, limit)
+
+    def _variances(self, M: np.ndarray) -> np.ndarray:
+        """Diagonals (B, r) of M⁻¹, or of (F+P)⁻¹ F (F+P)⁻¹ under a penalty, from M = F + P over the free parameters."""
+        V = inverses(M, np.ones(M.shape[:2], dtype=bool))
+        if self.model.penalty is None:
+            return np.einsum("bii->bi", V)
+        return np.einsum("bij,bjk,bki->bi", V, M - self.model.penalty[np.ix_(self.free, self.free)], V, optimize=True)
+
+    def in_batch(self, y: np.ndarray, counts: np.ndarray, B: int, free: np.ndarray | None = None) -> replicates.Refits:
+        """The batch alone, with other parameters free if asked."""
+        batch = self.model.replicates
+        assert batch is not None
+        return replicates.refit(
+            batch,
+            self.start,
+            y,
+            counts * self.base_weight,
+            penalty=self.model.penalty,
+            free=self.free if free is None else free,
+            residual_df=self.residual_df(counts, B) if self.dispersion is None else None,
+            kind=self.information,
+            common=self._common if y.ndim == 1 else None,
+            slopes=self._slopes,
+        )
+
+    def residual_df(self, counts: np.ndarray, B: int) -> np.ndarray:
+        """(B,) observations minus parameters, as the weights of each replicate count them."""
+        w, n = self.model.data.weights, len(self.model.y)
+        frequency = self.model.weights_kind == "frequency"
+        present = np.ones(n) if w is None else w if frequency else (w > 0).astype(float)
+        total = np.broadcast_to(counts @ present, (B,))
+        return np.maximum(total - np.count_nonzero(self.free), 1.0)
+
+    def _dispersions(self, found: replicates.Refits, counts: np.ndarray, B: int) -> np.ndarray:
+        if self.dispersion is not None:
+            return np.full(B, self.dispersion)
+        return found.pearson / self.residual_df(counts, B)
+
+    def _alone(self, y: np.ndarray, counts: np.ndarray, begin: np.ndarray) -> Estimate | None:
+        try:
+            options = Options(resolve_method(self.method))
+            return estimate(self.model.replica(y, counts), options, begin)
+        except RaphsonError:
+            return None
+
+    def _ended(self, found: Estimate | None) -> tuple[Status, bool]:
+        """How a replicate ended, and whether its coefficients are finite.
+
+        It is singular where it does not determine a parameter that all the rows do.
+        """
+        if found is None:
+            return Status.NOT_FINITE, False
+        free, status, n = found.result.free, found.status, self.model.n_coefficients
+        if len(free) == len(self.free) and (self.free & ~free).any() and status.converged:
+            return Status.SINGULAR, False
+        return status, status.converged and not found.infinite[:n].any()
+
+    def _at_infinity(self, found: Estimate) -> bool:
+        """Whether a replicate has a maximum, and some coefficients are infinite there."""
+        at_limit = found.status in (Status.SEPARATED, Status.BOUNDARY) and found.result.status.converged
+        return bool(at_limit and found.infinite[: self.model.n_coefficients].any())
+
+    def _limit(self, found: Estimate) -> np.ndarray:
+        """(p,) the estimates of a replicate fitted alone whose maximum lies at infinity."""
+        out = np.full(len(self.start), np.nan)
+        out[: len(found.result.theta)] = found.result.theta
+        return np.where(found.infinite != 0, np.copysign(np.inf, found.infinite), out)
+
+    def _one_by_one(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
+        p = len(self.start)
+        theta, variance, score, limit = (np.full((B, p), np.nan) for _ in range(4))
+        phi, status = np.full(B, np.nan), np.array([Status.NOT_FINITE] * B, dtype=object)
+        finite, df = np.zeros(B, dtype=bool), self.residual_df(counts, B)
+        for i in range(B):
+            own = y[i] if y.ndim == 2 else y
+            found = self._alone(own, counts[i] if counts.ndim == 2 else counts, self.start)
+            status[i], finite[i] = self._ended(found)
+            if found is None:
+                continue
+            theta[i, : len(found.result.theta)] = found.result.theta
+            if self._at_infinity(found):
+                limit[i] = self._limit(found)
+            if finite[i]:
+                phi[i], variance[i] = self._spread(found, df[i])
+        return Refitted(theta, variance, phi, score, status, finite, limit)
+
+    def _spread(self, found: Estimate, df: float) -> tuple[float, np.ndarray]:
+        """Dispersion and variances (p,) of a replicate fitted alone; its rows' copies leave `df` degrees of freedom."""
+        model = found.model
+        settled = model.with_nuisance_fixed(found.result.theta)
+        phi = self.dispersion
+        if phi is None:
+            rows = settled.rows(found.result.theta[: settled.predictor.n_params])
+            phi = settled.pearson(rows) / df
+        variance = np.full(len(self.start), np.nan)
+        try:
+            V = Uncertainty(found, settled, model.n_coefficients).model_based(self.information, phi)
+            variance[: len(V)] = np.diagonal(V)
+        except RaphsonError:
+            pass  # no variance where the information is not positive definite
+        return phi, variance
+
+
+SLOW = 9
+"""A replicate that takes more steps than this may be separated: its likelihood rises for ever."""
+
+Work = Callable[[np.random.Generator, int], Any]
+
+
+def in_chunks(work: Work, n: int, size: int, seed: int | None, executor: Executor) -> list[Any]:
+    """``work(rng, count)`` for `n` replicates in all, `size` at a time, shared out over threads.
+
+    Each chunk has a random stream of its own, so that the result does not depend on where it ran.
+    """
+    counts = [min(size, n - start) for start in range(0, n, size)]
+    streams = np.random.SeedSequence(seed).spawn(len(counts))
+
+    def one(job: tuple[int, np.random.SeedSequence]) -> Any:
+        return work(np.random.default_rng(job[1]), job[0])
+
+    return executor.map(one, list(zip(counts, streams, strict=True)))
