@@ -30,7 +30,6 @@ from raphson.model.glm.separation import (
     at_infinity,
     least_weight,
     separated,
-    separated_multinomial,
 )
 from raphson.model.limits import Limit
 from raphson.model.log_likelihood import LogLikelihood
@@ -329,15 +328,12 @@ class GeneralisedLinearModel(Model):
 
         There a row has neither score nor information left, so what is maximised is the likelihood of the others.
         """
-        if self.family.predictor_labels is not None:
-            K = self.family.n_predictors
-            found = separated_multinomial(self.data.X, self.y.astype(int), K + 1, weight=self.weight)
-        else:
-            found = separated(self.data.X, self.family.recession(self.y, self.size), weight=self.weight)
+        least = least_weight(self.row_weight)
+        found = separated(self.constraints(least))
         if found is None:
             return None
         gaps = Moves.of(self.gaps(found.direction))
-        model = self.led_along(found.direction, gaps.still, least_weight(self.row_weight))
+        model = self.led_along(found.direction, gaps.still, least)
         return self._at_infinity(found, model, gaps)
 
     @property

@@ -18,12 +18,16 @@ and all others are those of the limit fit (Konis, 2007, DPhil thesis, Oxford, ch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from raphson.model.glm.recession import Everywhere, maximal_direction, maximal_direction_everywhere, null_within
-from raphson.model.glm.separating_rows import ClassRows, SeparatingRows, SignedRows
+from raphson.model.glm.recession import (
+    Everywhere,
+    RecessionDirection,
+    maximal_direction,
+    maximal_direction_everywhere,
+)
+from raphson.model.glm.separating_rows import SeparatingRows
 from raphson.numeric import EPSILON
 
 FAR = 1e4
@@ -56,53 +60,12 @@ class AtInfinity:
     signs: np.ndarray
 
 
-@dataclass(frozen=True, kw_only=True)
-class Separation(AtInfinity):
-    """The same, with the rows that it takes along.
-
-    Attributes
-    ----------
-    rows : ndarray of bool, (n,)
-        The rows which it separates strictly: their log density goes to its supremum. The limit fit is the fit
-        of the other rows (and the llf of the limit has the suprema of these: 0 for a binary response).
-    complete : bool
-        Every row with a positive weight is separated: nothing is left to fit.
-    pairs : ndarray of bool, (n, L), or None
-        Multinomial: class k has probability 0 for row i in the limit. ``rows`` are those with one class left.
-    """
-
-    rows: np.ndarray
-    complete: bool
-    pairs: np.ndarray | None = None
-
-
-def separated(
-    X: Any,
-    direction: np.ndarray,
-    *,
-    weight: np.ndarray | None = None,
-    held: np.ndarray | None = None,
-    penalty: np.ndarray | None = None,
-) -> Separation | None:
-    """Complete or quasi-complete separation of a model with one linear predictor.
-
-    Parameters
-    ----------
-    X : ndarray or tabmat matrix, (n, p)
-        Design. A column that is a combination of earlier ones is aliased: its coefficient stays where it is.
-    direction : ndarray, (n,)
-        +1, -1 or 0: the direction of η in which the row's log density never falls and tends to its supremum, 0
-        if it has a finite optimum.
-    weight : ndarray, (n,), optional
-        Rows with weight 0 take no part, nor do those whose weight rounding would lose: see :func:`least_weight`.
-    held : ndarray of bool, (p,), optional
-        Coefficients that stay where they are.
-    penalty : ndarray, (p, p), optional
-        P of the penalty ½θᵀPθ: only directions with Pδ = 0 can go to infinity.
+def separated(rows: SeparatingRows) -> AtInfinity | None:
+    """Complete or quasi-complete separation, by the constraints of all rows.
 
     Returns
     -------
-    Separation or None
+    AtInfinity or None
         None if the maximum is attained. What rounding leaves undecided (an overlap of less than about 1e-11 of
         the terms of x_iᵀδ) counts as a tie; a direction that cannot be verified in floating point is not
         reported.
@@ -117,25 +80,15 @@ def separated(
     Successes exactly where x > 2:
 
     >>> import numpy as np
-    >>> x, y = np.arange(5.0), np.array([0, 0, 0, 1, 1])
-    >>> found = separated(np.column_stack([np.ones(5), x]), 2 * y - 1)
-    >>> found.complete, found.signs
-    (True, array([-1.,  1.]))
-    >>> separated(np.column_stack([np.ones(5), x]), np.array([-1, 1, -1, 1, 1])) is None
+    >>> from raphson.model.glm.separating_rows import SignedRows
+    >>> x, every = np.arange(5.0), np.ones(5, dtype=bool)
+    >>> X = np.column_stack([np.ones(5), x])
+    >>> separated(SignedRows(X, np.array([-1, -1, -1, 1, 1]), every)).signs
+    array([-1.,  1.])
+    >>> separated(SignedRows(X, np.array([-1, 1, -1, 1, 1]), every)) is None
     True
     """
-    n, p = X.shape
-    counted = np.ones(n, dtype=bool) if weight is None else np.asarray(weight) > least_weight(weight)
-    rows = SignedRows(X, np.asarray(direction, dtype=np.int8), counted)
-    found = maximal_direction(rows, _allowed(p, held, penalty, rows.scale))
-    if found is None:
-        return None
-    strict = found.strict
-    return Separation(
-        **_coefficients(found.direction, found.space, found.pull, rows.scale),
-        rows=strict,
-        complete=bool(np.all(strict[counted])),
-    )
+    return _at_infinity_of(maximal_direction(rows, np.eye(len(rows.scale))), rows)
 
 
 def least_weight(weight: np.ndarray) -> float:
@@ -147,63 +100,12 @@ def least_weight(weight: np.ndarray) -> float:
     return EPSILON * float(np.mean(weight))
 
 
-def separated_multinomial(
-    X: Any,
-    y: np.ndarray,
-    n_levels: int,
-    *,
-    weight: np.ndarray | None = None,
-    held: np.ndarray | None = None,
-    penalty: np.ndarray | None = None,
-) -> Separation | None:
-    """Complete or quasi-complete separation of a multinomial logit with L levels.
-
-    Parameters
-    ----------
-    X : ndarray or tabmat matrix, (n, p)
-        Design, the same for all K = L - 1 predictors.
-    y : ndarray of int, (n,)
-        Codes 0 .. L-1; level 0 is the baseline, whose predictor is 0.
-    n_levels : int
-        L.
-    weight, held, penalty
-        As for :func:`separated`, with the K p parameters ordered by predictor.
-
-    Returns
-    -------
-    Separation or None
-        δ_k in R^p for k = 1..K and δ_0 = 0, with x_iᵀ(δ_{y_i} - δ_k) >= 0 for all rows and levels.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X = np.column_stack([np.ones(6), np.arange(6.0)])
-    >>> found = separated_multinomial(X, np.array([0, 0, 1, 1, 2, 2]), 3)
-    >>> found.complete
-    True
-    """
-    n, p = X.shape
-    counted = np.ones(n, dtype=bool) if weight is None else np.asarray(weight) > least_weight(weight)
-    rows = ClassRows(X, np.asarray(y).astype(int), n_levels, counted)
-    found = maximal_direction(rows, _allowed(p * (n_levels - 1), held, penalty, rows.scale))
-    if found is None:
-        return None
-    pairs = found.strict.reshape(n, n_levels)
-    whole = pairs.sum(axis=1) == n_levels - 1
-    return Separation(
-        **_coefficients(found.direction, found.space, found.pull, rows.scale),
-        rows=whole,
-        complete=bool(np.all(whole[counted])),
-        pairs=pairs,
-    )
-
-
 def separated_everywhere(part: SeparatingRows, everywhere: Everywhere) -> AtInfinity | None:
     """Complete or quasi-complete separation of rows that are not held.
 
     Parameters
     ----------
-    part : Rows
+    part : SeparatingRows
         Constraints of some of the rows.
     everywhere : callable
         As for :func:`raphson.model.glm.recession.maximal_direction_everywhere`.
@@ -211,12 +113,9 @@ def separated_everywhere(part: SeparatingRows, everywhere: Everywhere) -> AtInfi
     Returns
     -------
     AtInfinity or None
-        As :func:`separated` and :func:`separated_multinomial` decide it.
+        As :func:`separated` decides it.
     """
-    found = maximal_direction_everywhere(part, np.eye(len(part.scale)), everywhere)
-    if found is None:
-        return None
-    return AtInfinity(**_coefficients(found.direction, found.space, found.pull, part.scale))
+    return _at_infinity_of(maximal_direction_everywhere(part, np.eye(len(part.scale)), everywhere), part)
 
 
 def at_infinity(moves: np.ndarray, still: float) -> np.ndarray:
@@ -282,77 +181,13 @@ class Moves:
         return min((size for size in self.sizes if size > self.still), default=1.0)
 
 
-def proves_finite(
-    direction: np.ndarray,
-    score: np.ndarray,
-    weight: np.ndarray,
-    change: np.ndarray,
-    rounding: float = 0.0,
-) -> bool:
-    r"""A proof, by a look at the last step of a fit, that there is no separation (one predictor).
-
-    Parameters
-    ----------
-    direction : ndarray, (n,)
-        As for :func:`separated`.
-    score : ndarray, (n,)
-        u_i = ∂ℓ_i/∂η at the estimates, all weights multiplied in; rows with weight 0 left out or 0.
-    weight : ndarray, (n,)
-        Positive W_i of the step: M = Σ W_i x_i x_iᵀ (observed or expected; no penalty).
-    change : ndarray, (n,)
-        Change of η by the step from there, x_iᵀ M⁻¹ Xᵀu.
-    rounding : float
-        The rounding error of the score in the norm of M⁻¹, √(rᵀM⁻¹r).
-
-    Returns
-    -------
-    bool
-        True: the maximum is attained. False proves nothing; ask :func:`separated`.
-
-    Notes
-    -----
-    By Stiemke's theorem no δ has d_i x_iᵀδ >= 0, one of them > 0, and x_iᵀδ = 0 where d_i = 0, if there are
-    multipliers v with Σ v_i x_i = 0 and d_i v_i > 0 where d_i is not 0. The scores nearly are such: u_i has
-    the sign of d_i, and Xᵀu = s is nearly 0. Taking off W_i x_iᵀM⁻¹s makes it exactly 0, since
-    Σ W_i x_i x_iᵀ M⁻¹ s = s, so it only has to leave the signs. Under separation it cannot: a Newton step for a
-    logistic model then moves some η by about 1 for ever, however small the score has become.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> u = np.array([0.5, -0.5, 0.5, -0.5])   # a fit of the mean of 1, 0, 1, 0
-    >>> proves_finite(np.array([1, -1, 1, -1]), u, np.full(4, 0.25), np.zeros(4))
-    True
-    """
-    # r, the error in s, changes x_iᵀM⁻¹s by at most √(x_iᵀM⁻¹x_i) √(rᵀM⁻¹r), and W_i x_iᵀM⁻¹x_i <= 1 is a
-    # leverage. Half the score is left as a margin for everything else.
-    free = (direction != 0) & ((score != 0) | (weight != 0))
-    signed = direction[free] * score[free]
-    moved = weight[free] * np.abs(change[free]) + np.sqrt(weight[free]) * rounding
-    return bool(np.all(np.isfinite(moved)) and np.all(moved < 0.5 * signed))
-
-
-def _allowed(p: int, held: np.ndarray | None, penalty: np.ndarray | None, scale: np.ndarray) -> np.ndarray:
-    # Basis of the directions open to the coefficients, in scaled coordinates (δ_j times the scale of column j).
-    free = np.ones(p, dtype=bool) if held is None else ~np.asarray(held, dtype=bool)
-    space = np.eye(p)[:, free]
-    if penalty is None or not np.any(penalty):
-        return space
-    return null_within(space, np.asarray(penalty) / scale)
-
-
-def _coefficients(
-    direction: np.ndarray, space: np.ndarray, pull: np.ndarray, scale: np.ndarray
-) -> dict[str, np.ndarray]:
-    share = np.linalg.norm(space, axis=1)
-    infinite = share > SUPPORT
-    size = np.abs(direction).max()
-    direction = np.where(np.abs(direction) > SUPPORT * size, direction, 0.0)
+def _at_infinity_of(found: RecessionDirection | None, rows: SeparatingRows) -> AtInfinity | None:
+    """The direction in the coefficients' own units, with those that it takes along."""
+    if found is None:
+        return None
+    infinite = np.linalg.norm(found.space, axis=1) > SUPPORT
+    direction = np.where(np.abs(found.direction) > SUPPORT * np.abs(found.direction).max(), found.direction, 0.0)
     # A coefficient may be in the support of N and yet not in δ: it then goes where the score pulls it.
-    signs = np.where(direction != 0.0, np.sign(direction), np.where(pull >= 0.0, 1.0, -1.0))
-    unscaled = direction / scale
-    return {
-        "direction": unscaled / np.abs(unscaled).max(),
-        "infinite": infinite,
-        "signs": np.where(infinite, signs, 0.0),
-    }
+    signs = np.where(direction != 0.0, np.sign(direction), np.where(found.pull >= 0.0, 1.0, -1.0))
+    unscaled = direction / rows.scale
+    return AtInfinity(unscaled / np.abs(unscaled).max(), infinite, np.where(infinite, signs, 0.0))
