@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import COMPLETE
 from raphson.model.likelihood.modes import modes
-from raphson.model.likelihood.row_densities import COUNTS, LINE, NODES, POSITIVE, UNIT, RowDensities, Support
+from raphson.model.likelihood.row_densities import COUNTS, NODES, RowDensities, Support, levels_of, ranges_of
 from raphson.numeric import x64
 
 ROWS = 256
@@ -142,12 +141,11 @@ def tabulate(family: Any, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.
     levels = levels_of(family)
     if levels is not None:
         rules.append(lambda eta, extra: _levels(family, eta, extra, len(levels)))
-    elif (y == np.round(y)).all() and (y >= 0).all():
-        rules.append(lambda eta, extra: _counts(family, eta, extra, y))
-    if (y > 0).all():
-        for transformation in (UNIT, POSITIVE) if (y < 1).all() else (POSITIVE,):
-            rules.append(lambda eta, extra, T=transformation: _continuous(family, eta, extra, y, T))
-    rules.append(lambda eta, extra: _continuous(family, eta, extra, y, LINE))
+    for support in ranges_of(family, y):
+        if support.counts:
+            rules.append(lambda eta, extra: _counts(family, eta, extra, y))
+        else:
+            rules.append(lambda eta, extra, T=support: _continuous(family, eta, extra, y, T))
     tables = []
     with x64(), np.errstate(all="ignore"):
         for start in range(0, eta.shape[1], ROWS):
@@ -188,13 +186,6 @@ def _table(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, w: np.ndarra
 def _mean_slope(y: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """Σ y ∂mass/∂η, (K, m)."""
     return np.einsum("mr,mrk->km", y, slope)
-
-
-def levels_of(family: Any) -> tuple[str, ...] | None:
-    """The levels of an ordered response; None where it is a number."""
-    if family.levels is not None or family.ready is None or not DENSITIES[family.ready].cut_points:
-        return family.levels
-    return tuple(map(str, range(family.n_predictors)))  # one location, and a cut point between any two
 
 
 def _levels(family: Any, eta: np.ndarray, extra: Any, count: int) -> Tabulated | None:

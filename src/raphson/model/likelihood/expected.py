@@ -27,7 +27,7 @@ from raphson.data.blocks import Block
 from raphson.errors import ModelError
 from raphson.model.likelihood.affine import affine_in_response, information_free_of_response
 from raphson.model.likelihood.quadrature import Moments, QuadratureRule, at_points, rule_of
-from raphson.model.likelihood.row_densities import COUNTS, LINE, POSITIVE, UNIT, RowDensities, Support
+from raphson.model.likelihood.row_densities import RowDensities, Support, levels_of, ranges_of
 from raphson.model.memory import remembered
 from raphson.numeric import x64
 
@@ -151,17 +151,13 @@ def _ranges(
     A continuous range has to add up to the rounding of 1, for one that is near it but not it would leave something out;
     of those that do so only nearly the first is taken in a second round.
     """
-    whole = bool((y == np.round(y)).all() and (y >= 0).all())
-    if family.levels is not None:
-        count = len(family.levels)
-        yield (lambda density, own: at_points(np.arange(float(count)), density.rows)), COMPLETE
-    elif whole and y.max() < FEW_RESPONSES:
+    levels, supports = levels_of(family), ranges_of(family, y)
+    if levels is not None:
+        yield (lambda density, own: at_points(np.arange(float(len(levels))), density.rows)), COMPLETE
+    elif supports[0].counts and y.max() < FEW_RESPONSES:
         top = max(float(y.max()), 1.0)
         yield (lambda density, own: at_points(np.arange(top + 1.0), density.rows)), FINITE
-    supports = [COUNTS] if whole and family.levels is None else []
-    if (y > 0).all():
-        supports += [UNIT, POSITIVE] if (y < 1).all() else [POSITIVE]
-    supports += [LINE, *_with_atoms(y)]
+    supports += _with_atoms(y)
     for within in (SURE, COMPLETE):
         for support in supports:
             yield (lambda density, own, support=support: rule_of(density, support, y, own)), within

@@ -267,11 +267,6 @@ class LikelihoodModel(Model):
         )
         return RowTable(value, score, observed, observed, mean, slope, eta)
 
-    def expected_rows(self, theta: np.ndarray) -> np.ndarray:
-        """(K, K, n) weighted E[W] at θ."""
-        parts = [self.family.expected(block, self.predictor.eta(block, theta)) for block in self.blocks]
-        return np.concatenate(parts, axis=-1)
-
     def advice(self, status: Any) -> str:
         return str(ADVICE.get(status.value, status.advice))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.memory import remembered
 
 if TYPE_CHECKING:
@@ -69,6 +70,26 @@ class Support:
 
 
 LINE, POSITIVE, UNIT, COUNTS = Support(), Support(lower=0.0), Support(0.0, 1.0), Support(counts=True)
+
+
+def levels_of(family: Any) -> tuple[str, ...] | None:
+    """The levels of an ordered response; None where it is a number."""
+    if family.levels is not None or family.ready is None or not DENSITIES[family.ready].cut_points:
+        return family.levels
+    return tuple(map(str, range(family.n_predictors)))  # one location, and a cut point between any two
+
+
+def ranges_of(family: Any, y: np.ndarray) -> list[Support]:
+    """The ranges that responses like these may come from, the narrowest first.
+
+    Which of them it is the density says: over its own range it adds up to 1. An ordered response has its levels, which
+    come before all of these.
+    """
+    counts = levels_of(family) is None and bool((y == np.round(y)).all() and (y >= 0).all())
+    found = [COUNTS] if counts else []
+    if (y > 0).all():
+        found += [UNIT, POSITIVE] if (y < 1).all() else [POSITIVE]
+    return [*found, LINE]
 
 
 @dataclass(frozen=True)
