@@ -305,21 +305,15 @@ class Profiler:
                     self._doubt(side, "the likelihood at the estimate itself is below that of the interval's end")
                     return math.nan, None
                 end = float(brentq(drop, inner, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
-                known = min(points, key=lambda known: abs(known - end))
-                theta = points[known].theta
-                if not bounded and not points[known].converged:
-                    self._doubt(side, "the constrained maximum was not reached there; the end may lie farther out")
-                elif not bounded and abs(drop(end)) > JUMP * reach * reach:
-                    self._doubt(
-                        side,
-                        "the log-likelihood drops abruptly there, or is not finite beyond; if no parameter is at the "
-                        "boundary of its range, the computation overflows there, and the end lies farther out",
-                    )
+                reached = points[min(points, key=lambda known: abs(known - end))]
+                if not bounded:
+                    jumps = reached.converged and abs(drop(end)) > JUMP * reach * reach
+                    self._doubt_end(side, reached.converged, jumps)
                 if math.isfinite(self.estimate):
                     # Back towards the estimate from there: a ridge that Newton's method could not follow may lead to
                     # higher ground.
-                    self._best_at(0.5 * (self.estimate + end), theta)
-                return end, theta
+                    self._best_at(0.5 * (self.estimate + end), reached.theta)
+                return end, reached.theta
             # Where the increments shrink like a geometric series its sum is where the profile levels off.
             rise = now - previous
             ratio = abs(rise / change) if change else math.inf
@@ -329,6 +323,16 @@ class Profiler:
                 break
             previous, change, step = now, rise, 2.0 * step
         return side * math.inf, None
+
+    def _doubt_end(self, side: int, converged: bool, jumps: bool) -> None:
+        if not converged:
+            self._doubt(side, "the constrained maximum was not reached there; the end may lie farther out")
+        elif jumps:
+            self._doubt(
+                side,
+                "the log-likelihood drops abruptly there, or is not finite beyond; if no parameter is at the boundary "
+                "of its range, the computation overflows there, and the end lies farther out",
+            )
 
     def _best_at(self, value: float, near: np.ndarray | None) -> Maximum | None:
         """The maximum where g is held, from a point near by, or from the estimate; None where nothing is possible."""

@@ -33,7 +33,7 @@ def test_no_file_is_no_training(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": "xyz"}, "its data were others"),
+        ({"data": "xyz"}, "its data were different"),
         ({"start": "xyz"}, "it began with other weights"),
         ({"method": {"name": "sgd"}}, 'its method\'s name was "adam", and now it is "sgd"'),
         ({"layers": [{"width": 4}, {"width": 1}]}, "its layer 1's width was 3, and now it is 4"),

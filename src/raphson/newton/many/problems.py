@@ -34,7 +34,7 @@ CHUNK_PROBLEMS = (8, 64, 512)
 """How many problems a compiled call works on; the numbers that code is compiled for."""
 
 CHUNK_NUMBERS = 2**22
-"""So many numbers (32 MB) may the Jacobians of a chunk take."""
+"""Numbers (32 MB) that the Jacobians of a chunk may take."""
 
 ROUND = 6
 """Steps between gatherings of the unfinished problems."""
@@ -343,8 +343,7 @@ def _turn(
     flat = (jnp.abs(gain) <= noise) & (jnp.abs(score @ d) <= 0.9 * slope)
     accepted = finite & (first | (here.sound & ((gain > 1e-4 * foretold) & (foretold > 0) | flat)))
     # 3. The damping.
-    agreement = jnp.where(flat | first, 1.0, gain / foretold)
-    damping, growth = _damping(here, accepted, first, agreement)
+    damping, growth = _damping(here, accepted, first, jnp.where(flat | first, 1.0, gain / foretold))
 
     def chosen(new: Any, old: Any) -> Any:
         return jnp.where(accepted, new, old)
@@ -366,25 +365,10 @@ def _turn(
     diagonal = jnp.where(held, 0.0, jnp.abs(jnp.diagonal(M)))
     floor = EPSILON * (jnp.abs(theta) @ jnp.sqrt(diagonal) / spread + 10.0)
     # 5. Whether to stop.
-    stuck = jnp.all(trial == here.theta)
-    status = _ending(here, first, finite, accepted, distance, floor, damping, stuck, tol)
-    return _State(
-        theta=theta,
-        step=step,
-        sound=sound,
-        value=value,
-        score=score,
-        M=M,
-        H=H,
-        scale=scale,
-        damping=damping,
-        growth=growth,
-        distance=distance,
-        dispersion=dispersion,
-        held=held,
-        steps=here.steps + 1,
-        status=status,
-    )
+    still = jnp.all(trial == here.theta)
+    status = _ending(here, first, finite, accepted, distance, floor, damping, still, tol)
+    point = (theta, step, sound, value, score, M, H, scale)
+    return _State(*point, damping, growth, distance, dispersion, held, here.steps + 1, status)
 
 
 def _damping(here: _State, accepted: Any, first: Any, agreement: Any) -> tuple[Any, Any]:
@@ -398,15 +382,7 @@ def _damping(here: _State, accepted: Any, first: Any, agreement: Any) -> tuple[A
 
 
 def _ending(
-    here: _State,
-    first: Any,
-    finite: Any,
-    accepted: Any,
-    distance: Any,
-    floor: Any,
-    damping: Any,
-    stuck: Any,
-    tol: Any,
+    here: _State, first: Any, finite: Any, accepted: Any, distance: Any, floor: Any, damping: Any, still: Any, tol: Any
 ) -> Any:
     """The status after a trial: ended after a full step, or where nothing is left but rounding."""
     import jax.numpy as jnp
@@ -417,7 +393,7 @@ def _ending(
     # Below the tolerance one last full step squares what is left, unless the step before has done so already.
     last = full & ((here.distance <= tol) | (distance <= 1e-3 * tol))
     done = (distance <= tol) & (near | last | (distance <= floor))
-    hopeless = (damping > LARGEST_DAMPING) | (here.sound & stuck)
+    hopeless = (damping > LARGEST_DAMPING) | (here.sound & still)
     status = jnp.where(done, jnp.where(near, _NEAR, _CONVERGED), _ACTIVE)
     at_floor = jnp.where(near, _NEAR, jnp.where(distance <= tol, _CONVERGED, _FLOOR))
     rounded = jnp.isfinite(distance) & ((distance <= floor) | stalled)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -352,86 +352,114 @@ def train(
     watch : called with the number of every epoch and what it came to.
     trace : called after every chunk of steps with the rows read so far and the parameters.
     """
-    import jax
-
     rng = np.random.default_rng(descent.seed)
     if begin.rng:
         rng.bit_generator.state = begin.rng
-    with x64():
-        run = _compiled(structure, descent.rule)
-        if descent.update == "layerwise":
-            from raphson.newton.training.layerwise import layerwise
-
-            run = layerwise(structure, descent.rule)  # type: ignore[arg-type]
-        family = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=descent.dtype), family)
-        now, best = (begin.params, begin.state), (begin.best_params, begin.best_state)
-        one, two, moments = jax.tree.map(lambda a: jax.device_put(a, device()), (*now, begin.moments))
-        # At the beginning the best weights are the first ones: one copy serves.
-        same = begin.best_params is begin.params
-        kept = (one, two) if same else jax.tree.map(lambda a: jax.device_put(a, device()), best)
-        here = Snapshot(one, two, moments, kept[0], kept[1], begin.best, begin.best_epoch, list(begin.history))
-        key = jax.device_put(jax.random.key_data(jax.random.key(descent.seed)), device())
-        per_epoch = source.steps(descent.batch_size)
-        total = per_epoch * descent.epochs
-        numbers = [np.asarray(v, dtype=descent.dtype) for v in (descent.weight_decay, divisor)]
-    every_rate = descent.rates(total).astype(descent.dtype)
+    here = _on_device(begin)
+    reader = _Epochs(structure, family, source, descent, divisor, trace)
     done = len(here.history)
     ending, blown_up = "epochs", None
     for epoch in range(done + 1, descent.epochs + 1):
         if descent.patience is not None and epoch - 1 - here.best_epoch >= descent.patience and here.history:
             ending = "patience"
             break
-        summed, squares, taken, rate = 0.0, 0.0, 0, math.nan
-        for chunk, count in source.chunks(descent.batch_size, rng):
-            size = len(chunk.y)
-            step = (epoch - 1) * per_epoch + taken
-            rates = np.zeros(size, dtype=descent.dtype)
-            rates[:count] = every_rate[step : step + count]
-            with x64():
-                arguments = (family, chunk, rates, *numbers)
-                before = here.params, here.state, here.moments
-                *after, chunk_loss, chunk_squares = run(*before, *arguments, 0, count, step, key, anchor())
-                loss = float(chunk_loss)
-                if not math.isfinite(loss) or loss > BLOWN_UP * count:
-                    layer, at = _first_blown_up(run, before, arguments, count, (step, key))
-                    blown_up = layer, epoch, taken + at
-                    break
-                here.params, here.state, here.moments = after
-                summed += loss
-                squares = squares + np.asarray(chunk_squares, dtype=float)
-            taken += count
-            if trace is not None:
-                with x64():
-                    now = jax.tree.map(lambda a: np.asarray(a, dtype=float), here.params)
-                trace(((epoch - 1) * per_epoch + taken) * descent.batch_size, now)
-            rate = float(rates[count - 1])
-        if blown_up is not None:
-            ending = "diverged"
+        read = reader.read(here, epoch, rng)
+        if isinstance(read, tuple):
+            ending, blown_up = "diverged", read
             break
-        loss, validation = summed / taken, math.nan
         if validate is not None:
-            with x64():
-                host = jax.tree.map(lambda a: np.asarray(a, dtype=float), (here.params, here.state))
-            validation = validate(*host)
-        norms = tuple(np.sqrt(np.asarray(squares) / taken).tolist())
-        rows = (here.history[-1].rows if here.history else 0) + taken * descent.batch_size
-        here.history.append(Epoch(loss, validation, rate, norms, rows))
-        judged = loss if validate is None else validation
+            read = replace(read, validation=validate(*_doubles((here.params, here.state))))
+        here.history.append(read)
+        judged = read.loss if validate is None else read.validation
         if judged < here.best:
             here.best, here.best_epoch = judged, epoch
             here.best_params, here.best_state = here.params, here.state
         if watch is not None:
-            watch(epoch, here.history[-1])
+            watch(epoch, read)
         if keep is not None:
             here.rng = dict(rng.bit_generator.state)
             keep(here)
     # Without validation the last weights are the best guess; the lowest training loss is not, it is the luckiest.
     last = validate is None and ending == "epochs"
     chosen = (here.params, here.state) if last else (here.best_params, here.best_state)
-    with x64():
-        kept_params, kept_state = jax.tree.map(lambda a: np.asarray(a, dtype=float), chosen)
     kept_epoch = len(here.history) if last else here.best_epoch
-    return Trained(kept_params, kept_state, here.history, ending, kept_epoch, blown_up)
+    params, state = _doubles(chosen)
+    return Trained(params, state, here.history, ending, kept_epoch, blown_up)
+
+
+def _on_device(begin: Snapshot) -> Snapshot:
+    """A copy of a snapshot whose arrays lie where the steps are taken."""
+    import jax
+
+    with x64():
+        now, best = (begin.params, begin.state), (begin.best_params, begin.best_state)
+        one, two, moments = jax.tree.map(lambda a: jax.device_put(a, device()), (*now, begin.moments))
+        # At the beginning the best weights are the first ones: one copy serves.
+        same = begin.best_params is begin.params
+        kept = (one, two) if same else jax.tree.map(lambda a: jax.device_put(a, device()), best)
+    return Snapshot(one, two, moments, kept[0], kept[1], begin.best, begin.best_epoch, list(begin.history))
+
+
+def _doubles(tree: Any) -> Any:
+    """Arrays of the device as NumPy's, in double precision."""
+    import jax
+
+    with x64():
+        return jax.tree.map(lambda a: np.asarray(a, dtype=float), tree)
+
+
+class _Epochs:
+    """The compiled steps of a training, and what they take beside weights and batches."""
+
+    def __init__(
+        self,
+        structure: TracedPredictor,
+        family: Any,
+        source: BatchSource,
+        descent: Descent,
+        divisor: float,
+        trace: Callable[[int, Any], None] | None,
+    ) -> None:
+        import jax
+
+        self.source, self.descent, self.trace = source, descent, trace
+        self.per_epoch = source.steps(descent.batch_size)
+        with x64():
+            self.run = _compiled(structure, descent.rule)
+            if descent.update == "layerwise":
+                from raphson.newton.training.layerwise import layerwise
+
+                self.run = layerwise(structure, descent.rule)  # type: ignore[arg-type]
+            self.family = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=descent.dtype), family)
+            self.key = jax.device_put(jax.random.key_data(jax.random.key(descent.seed)), device())
+            self.numbers = [np.asarray(v, dtype=descent.dtype) for v in (descent.weight_decay, divisor)]
+        self.rates = descent.rates(self.per_epoch * descent.epochs).astype(descent.dtype)
+
+    def read(self, here: Snapshot, epoch: int, rng: np.random.Generator) -> Epoch | tuple[int, int, int]:
+        """Read the data once, and move the weights in `here`; or say where the loss blew up, as `Trained` does."""
+        size, past = self.descent.batch_size, (epoch - 1) * self.per_epoch
+        summed, squares, taken, rate = 0.0, 0.0, 0, math.nan
+        for chunk, count in self.source.chunks(size, rng):
+            step = past + taken
+            rates = np.zeros(len(chunk.y), dtype=self.descent.dtype)
+            rates[:count] = self.rates[step : step + count]
+            with x64():
+                arguments = (self.family, chunk, rates, *self.numbers)
+                before = here.params, here.state, here.moments
+                *after, chunk_loss, chunk_squares = self.run(*before, *arguments, 0, count, step, self.key, anchor())
+                loss = float(chunk_loss)
+                if not math.isfinite(loss) or loss > BLOWN_UP * count:
+                    layer, at = _first_blown_up(self.run, before, arguments, count, (step, self.key))
+                    return layer, epoch, taken + at
+                here.params, here.state, here.moments = after
+                summed += loss
+                squares = squares + np.asarray(chunk_squares, dtype=float)
+            taken += count
+            if self.trace is not None:
+                self.trace((past + taken) * size, _doubles(here.params))
+            rate = float(rates[count - 1])
+        rows = (here.history[-1].rows if here.history else 0) + taken * size
+        return Epoch(summed / taken, math.nan, rate, tuple(np.sqrt(np.asarray(squares) / taken).tolist()), rows)
 
 
 def _first_blown_up(
