@@ -112,7 +112,7 @@ def test_loops_are_unrolled_and_branches_followed() -> None:
         (lambda x: x / x, 0.0, "div", "nan"),
         (lambda x: jnp.sin(x) / x, 0.0, "div", "nan"),
         (lambda x: jnp.exp(x) * 0.0, 1000.0, "exp", "inf"),
-        (lambda x: jnp.sqrt(x * x), 0.0, "sqrt", "hands down .* partials are inf"),
+        (lambda x: jnp.sqrt(x * x), 0.0, "sqrt", "passes on .* partials are inf"),
         (lambda x: jnp.linalg.norm(x), np.zeros(3), "sqrt", "passes on"),
         (lambda x: jnp.abs(x) ** 0.5, 0.0, "pow", "passes on"),
         (lambda x: jnp.log(x) + x, np.nan, "log", "since an input is"),

@@ -28,7 +28,7 @@ def test_numbers_are_named_after_themselves_and_their_columns():
 
 
 def test_a_single_level_cannot_be_told_from_the_intercept():
-    with pytest.raises(DataError, match=r"the factor 'a' has one level only \('p'\).*leave it out"):
+    with pytest.raises(DataError, match=r"the factor 'a' has only one level \('p'\).*leave it out"):
         FactorInfo("a", True, ("p",), True).column_names(reduced=True)
 
 

@@ -15,9 +15,9 @@ from raphson.errors import DataError
     [
         (" ", "the path is empty"),
         ("x,y\n1,2\n", r"a text of several lines.*io\.StringIO"),
-        ("a\0b", r"a\\0b is no path"),
-        ("\ud800", "is no path"),
-        ("https://example.org/data.csv", "is an address; read it with pandas"),
+        ("a\0b", r"a\\0b is not a path"),
+        ("\ud800", "is not a path"),
+        ("https://example.org/data.csv", "is a web address; read it with pandas"),
     ],
 )
 def test_what_is_no_path(text, message):

@@ -37,7 +37,7 @@ def test_reasons_of_other_rows_are_taken_over(rows):
 def test_a_row_is_left():
     rows = MissingRows(2)
     rows.note(np.array([True, True]), "missing values", "x")
-    with pytest.raises(DataError, match="no row is left, for missing values in x in all 2 rows"):
+    with pytest.raises(DataError, match="no row is left; all 2 rows have missing values in x"):
         rows.settle("drop")
 
 

@@ -56,7 +56,7 @@ def test_factors_of_every_type(column, labels, codes, origin):
         (pd.Series([1j, 2.0]), "holds complex numbers"),
         (pd.Series(pd.to_datetime(["2020-01-01"])), "turn dates and times into numbers first"),
         (pd.Series([(1, 2), {3}], dtype=object), "mixes types"),
-        (pd.Series(pd.Categorical([1, 1.0, "1"], [1, "1"])), "two of its categories read alike"),
+        (pd.Series(pd.Categorical([1, 1.0, "1"], [1, "1"])), "two of its categories look the same"),
     ],
 )
 def test_what_is_neither(column, message):

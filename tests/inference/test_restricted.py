@@ -79,7 +79,7 @@ def test_the_edge_of_the_domain():
     R, free = np.array([[1.0, 0, 0, 0]]), np.ones(4, dtype=bool)
     limited = Quadratic(objective.M, objective.centre, edge=1.0)
     assert maximum_on_plane(limited, R, np.array([0.9]), objective.centre, free, objective.M).converged
-    with pytest.raises(ConvergenceError, match="constraint: no parameters that satisfy it"):
+    with pytest.raises(ConvergenceError, match="constraint: no parameters were found that satisfy it"):
         maximum_on_plane(limited, R, np.array([1.1]), objective.centre, free, objective.M)
     boxed = Quadratic(objective.M, objective.centre, bounds=(np.full(4, -9.0), np.full(4, 1.0)))
     with pytest.raises(ConvergenceError):
