@@ -217,7 +217,7 @@ class Iteration(Record):
     """How the maximum is looked for."""
 
     title: ClassVar[str] = "the iteration"
-    method: may_be.MethodName = option("newton", "how each step is found", may_be.MethodName, check=any_other)
+    method: may_be.MethodName | str = option("newton", "how each step is found", may_be.MethodName, check=any_other)
     tol: float = option(
         1e-8,
         "distance to the maximum, in standard errors, at which one last full step is taken",

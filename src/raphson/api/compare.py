@@ -30,7 +30,7 @@ CONTOUR_ROWS = 20_000
 
 def compare(
     model: Fit,
-    methods: Sequence[MethodName] = DEFAULT,
+    methods: Sequence[MethodName | str] = DEFAULT,
     *,
     start: Any = None,
     tol: float = 1e-8,

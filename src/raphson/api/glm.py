@@ -48,7 +48,7 @@ def glm(
     data: Any = None,
     *,
     family: FamilyName | str | Family = "gaussian",
-    method: MethodName = "fisher-scoring",
+    method: MethodName | str = "fisher-scoring",
     names: Sequence[str] | None = None,
     trials: Any = None,
     offset: Any = None,

@@ -46,7 +46,7 @@ def mle(
     start: Any = None,
     columns: Mapping[str, str | float] | None = None,
     derivatives: Derivatives = "exact",
-    method: MethodName = "newton",
+    method: MethodName | str = "newton",
     weights: Any = None,
     weights_kind: WeightsKind = "precision",
     penalty: Any = None,

@@ -75,7 +75,7 @@ def network(
     batch_norm: bool = False,
     residual: Shortcut | None = None,
     dropout: float = 0.0,
-    method: MethodName = "adam",
+    method: MethodName | str = "adam",
     learning_rate: float | None = None,
     schedule: Schedule | Callable[[int], float] = "constant",
     batch_size: int | None = None,

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from raphson.errors import ConvergenceError
-from raphson.inference.restricted import Maximum, evaluate_inside, maximum_on_curve, maximum_on_plane
+from raphson.inference.restricted import Constraint, Maximum, evaluate_inside, maximum_on_curve, maximum_on_plane
 from raphson.model.objective import Gram, Need, Objective
 from raphson.newton.solve import factorise
 from raphson.numeric import EPSILON
@@ -57,7 +57,7 @@ GAIN = 1e-4
 class Padded:
     """A scalar function of the coefficients, the first of the parameters that the objective has."""
 
-    def __init__(self, inner: Any, n: int, n_params: int) -> None:
+    def __init__(self, inner: Constraint, n: int, n_params: int) -> None:
         self.inner, self.n, self.n_params = inner, n, n_params
 
     def value(self, theta: np.ndarray) -> np.ndarray:
@@ -122,7 +122,7 @@ class Profiler:
     theta: np.ndarray
     top: float
     free: np.ndarray
-    function: Any
+    function: Constraint
     linear: bool
     estimate: float
     scale: float

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -36,6 +36,22 @@ SHARES = (0.1, 1e-2, 1e-4, 1e-7)
 
 LONGEST = 20.0
 """Standard errors beyond which a step on the way to a curve is cut: what the quadratic says there means nothing."""
+
+
+class Constraint(Protocol):
+    """A function h of the parameters, (q,), with its derivatives."""
+
+    def value(self, theta: np.ndarray) -> np.ndarray:
+        """h (q,)."""
+        ...
+
+    def jacobian(self, theta: np.ndarray) -> np.ndarray:
+        """∂h (q, p)."""
+        ...
+
+    def hessian(self, theta: np.ndarray) -> np.ndarray:
+        """∂²h (q, p, p)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -264,7 +280,7 @@ def _brought_inside(
 
 
 def maximum_on_curve(
-    objective: Objective, function: Any, value: np.ndarray, start: np.ndarray, free: np.ndarray
+    objective: Objective, function: Constraint, value: np.ndarray, start: np.ndarray, free: np.ndarray
 ) -> Maximum:
     """Maximise under h(θ) = value, by Newton's method on the Lagrangian with a merit function.
 
@@ -279,7 +295,7 @@ def maximum_on_curve(
     Parameters
     ----------
     objective : of θ (p,).
-    function : h, with ``value`` (q,), ``jacobian`` (q, p) and ``hessian`` (q, p, p) at θ.
+    function : h.
     value : (q,).
     start : (p,) where the log-likelihood is finite; it need not satisfy the restriction.
     free : (p,) mask of the parameters that move.
@@ -337,7 +353,13 @@ def maximum_on_curve(
 
 
 def _gains(
-    here: Evaluation, there: Evaluation, function: Any, value: np.ndarray, gap: np.ndarray, penalty: float, falls: float
+    here: Evaluation,
+    there: Evaluation,
+    function: Constraint,
+    value: np.ndarray,
+    gap: np.ndarray,
+    penalty: float,
+    falls: float,
 ) -> bool:
     rise = (
         there.value
