@@ -68,9 +68,29 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_one_spelling_of_an_element_for_curves_and_likelihoods() -> None:
-    from raphson.model.likelihood.parameters import Parameters as Layout
-
     start = {"B": np.ones((2, 1)), "part": {"c": np.zeros(2), "s": 1.0}}
     names = ("B[0,0]", "B[1,0]", "part.c[0]", "part.c[1]", "part.s")
-    assert Parameters.of(start, "start")[0].names == Layout.of(start)[0].names == names
+    assert Parameters.of(start, "start")[0].names == Parameters.named(start)[0].names == names
     assert Parameters.of(start, "start")[0].per_element({"B[1, 0]": 3.0}, 0.0, "fixed").tolist() == [0, 3, 0, 0, 0]
+
+
+def test_values_by_name_come_back_as_plain_numbers() -> None:
+    layout, theta = Parameters.named({"a": 1.0, "group": {"b": [2.0, 3.0]}})
+    back = layout.plain(theta)
+    assert layout.size == 3 and type(back["a"]) is float and back["group"]["b"].tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ({}, "start: expected a dict of parameters with starting values"),
+        ([1.0], "start: expected a dict of parameters with starting values, such as .*; got list"),
+        ({3: 1.0}, "start: expected names as keys; got 3"),
+        ({"a": "x"}, "start: expected numbers for a; got 'x'"),
+        ({"a": {"b": [1.0, np.inf]}}, r"start: expected finite numbers; got inf for 'a.b\[1\]'"),
+        ({"a": []}, "start: expected at least one parameter"),
+    ],
+)
+def test_what_is_no_start_of_a_likelihood(start: object, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        Parameters.named(start)

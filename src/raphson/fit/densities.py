@@ -18,7 +18,7 @@ from raphson.inference import delta
 from raphson.inference.functions import Params
 from raphson.model.likelihood.distribution import Tabulated, quantiles
 from raphson.model.likelihood.general import trace_likelihood
-from raphson.model.likelihood.parameters import Parameters
+from raphson.model.parameters import Parameters
 from raphson.model.replay.replay import accurate
 from raphson.numeric import x64
 
@@ -201,7 +201,7 @@ def of_rows(
     import jax
 
     columns = Columns(data)
-    layout, _ = Parameters.of({"theta": theta})
+    layout, _ = Parameters.of({"theta": theta}, "theta")
 
     def wrapped(params: Any, row: Any) -> Any:
         return function(Params(params["theta"], names), row)

@@ -63,8 +63,8 @@ class Parameters:
     shapes: tuple[tuple[int, ...], ...]
 
     @staticmethod
-    def of(values: Any, what: str) -> tuple[Parameters, np.ndarray]:
-        """The structure of the user's values, and their vector.
+    def of(values: Any, what: str, by_name: bool = False) -> tuple[Parameters, np.ndarray]:
+        """The structure of the user's values, and their vector; `by_name`, all keys have to be text.
 
         Raises
         ------
@@ -77,6 +77,8 @@ class Parameters:
         def visit(value: Any, path: tuple[str, ...]) -> None:
             if isinstance(value, Mapping):
                 for key, inner in value.items():
+                    if by_name and not isinstance(key, str):
+                        raise ModelError(f"{what}: expected names as keys; got {key!r}")
                     visit(inner, (*path, str(key)))
                 return
             name = ".".join(path) or "the array"
@@ -96,6 +98,26 @@ class Parameters:
         return Parameters(tuple(paths), tuple(part.shape for part in parts)), theta
 
     @staticmethod
+    def named(start: Any) -> tuple[Parameters, np.ndarray]:
+        """The structure of finite starting values by name, and their vector.
+
+        Raises
+        ------
+        ModelError
+            If they are not a dict of numbers, arrays and dicts.
+        """
+        if not isinstance(start, Mapping) or not start:
+            raise ModelError(
+                "start: expected a dict of parameters with starting values, such as "
+                f"{{'beta': np.zeros(3), 'log_sigma': 0.0}}; got {type(start).__name__}"
+            )
+        layout, theta = Parameters.of(start, "start", by_name=True)
+        for name, value in zip(layout.names, theta, strict=True):
+            if not np.isfinite(value):
+                raise ModelError(f"start: expected finite numbers; got {value:g} for {name!r}")
+        return layout, theta
+
+    @staticmethod
     def scalars(names: Sequence[str]) -> Parameters:
         """Single numbers by name."""
         return Parameters(tuple((name,) for name in names), ((),) * len(names))
@@ -104,6 +126,11 @@ class Parameters:
     def sizes(self) -> list[int]:
         """Elements of each part."""
         return [prod(shape) for shape in self.shapes]
+
+    @property
+    def size(self) -> int:
+        """p."""
+        return sum(self.sizes)
 
     @property
     def slices(self) -> list[slice]:
@@ -136,6 +163,10 @@ class Parameters:
         """θ in the structure that the user gave."""
         return self.build(self.split(theta))
 
+    def plain(self, theta: np.ndarray) -> Any:
+        """The same, with Python's own numbers where a parameter is one."""
+        return self.build([one if one.ndim else float(one) for one in self.split(theta)])
+
     def per_element(self, values: Any, default: float, what: str) -> np.ndarray:
         """A value for each element of θ, from a mapping of names (of parts or of elements) to values.
 
@@ -144,7 +175,7 @@ class Parameters:
         ModelError
             If a name is unknown, or a value does not fit.
         """
-        out = np.full(sum(self.sizes), default)
+        out = np.full(self.size, default)
         if values is None:
             return out
         if not isinstance(values, Mapping):

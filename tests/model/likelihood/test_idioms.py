@@ -14,7 +14,7 @@ import pytest
 from raphson.data.columns import Columns
 from raphson.model.likelihood import general
 from raphson.model.likelihood.general import EvaluationPlan
-from raphson.model.likelihood.parameters import Parameters
+from raphson.model.parameters import Parameters
 from raphson.numeric import x64
 
 rng = np.random.default_rng(11)
@@ -140,7 +140,7 @@ def start_of(shapes):
 @pytest.mark.parametrize("name", IDIOMS)
 def test_the_predictors_that_an_idiom_has(name):
     function, shapes, K = IDIOMS[name]
-    layout, theta = Parameters.of(start_of(shapes))
+    layout, theta = Parameters.named(start_of(shapes))
     traced = general.trace_likelihood(function, name, layout, Columns(DATA))
     plan = EvaluationPlan(traced, layout)
     if K is None:

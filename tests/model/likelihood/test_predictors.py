@@ -10,8 +10,8 @@ import pytest
 import raphson as rp
 from raphson.data.columns import Columns
 from raphson.model.likelihood import general
-from raphson.model.likelihood.parameters import Parameters
 from raphson.model.likelihood.predictors import cut
+from raphson.model.parameters import Parameters
 
 rng = np.random.default_rng(11)
 N = 60
@@ -86,9 +86,9 @@ def start_of(shapes):
 def test_idioms(function, monkeypatch):
     shapes, K = IDIOMS[function]
     start = start_of(shapes)
-    layout, _ = Parameters.of(start)
+    layout, _ = Parameters.named(start)
     traced = general.trace_likelihood(function, function.__name__, layout, Columns(DATA))
-    found = cut(traced.jaxpr, len(layout.leaves))
+    found = cut(traced.jaxpr, len(layout.paths))
     assert found is not None and found.n_predictors == K
     fast = rp.mle(function, DATA, start=start)
     assert f"{K} linear predictor" in fast.assembly
@@ -110,9 +110,9 @@ def test_idioms(function, monkeypatch):
     ],
 )
 def test_where_there_are_no_fewer_predictors(function):
-    layout, _ = Parameters.of({"a": 0.1, "b": np.full(4, 0.1)})
+    layout, _ = Parameters.named({"a": 0.1, "b": np.full(4, 0.1)})
     traced = general.trace_likelihood(function, "loglik", layout, Columns(DATA))
-    assert cut(traced.jaxpr, len(layout.leaves)) is None
+    assert cut(traced.jaxpr, len(layout.paths)) is None
 
 
 def test_a_disagreement_is_not_trusted(monkeypatch):

@@ -15,7 +15,7 @@ import numpy as np
 from raphson.autodiff.trace import readable_errors, source_of, walk
 from raphson.compat import CUSTOM, name_of, opened
 from raphson.errors import ModelError
-from raphson.model.likelihood.parameters import Parameters
+from raphson.model.parameters import Parameters
 from raphson.model.replay.replay import operate
 from raphson.numeric import x64
 
@@ -91,7 +91,7 @@ class Picks:
         import jax
         import jax.numpy as jnp
 
-        n_leaves, n_inputs = len(layout.leaves), len(opened(jaxpr).inputs)
+        n_leaves, n_inputs = len(layout.paths), len(opened(jaxpr).inputs)
         places: list[tuple[Any, Any, frozenset[int]]] = []
 
         def picks(equation: Any) -> bool:
@@ -149,11 +149,11 @@ def indices_inside(picked: Picks, name: str, arrays: tuple[np.ndarray, ...], lay
         wrong = (value < 0) | (value > most)
         if wrong.any():
             at = tuple(axis[0] for axis in np.nonzero(wrong))
-            paths = [".".join(layout.leaves[leaf].path) for leaf in sorted(dependent)]
+            paths = [".".join(layout.paths[leaf]) for leaf in sorted(dependent)]
             place = source_of(site)
             line = f" at {place} (`{place.text}`)" if place is not None else ""
             raise ModelError(
                 f"{name}: index {int(value[at])} is beyond the end of {paths[0]!r}, of shape "
-                f"{layout.leaves[min(dependent)].shape}, in row {at[0]}{line}; levels are counted from 0. Give it "
+                f"{layout.shapes[min(dependent)]}, in row {at[0]}{line}; levels are counted from 0. Give it "
                 "more elements in start=, or correct the index"
             )

@@ -20,7 +20,7 @@ from raphson.data.blocks import Block
 from raphson.data.columns import Columns, RowData, from_columns
 from raphson.errors import ModelError, RaphsonError
 from raphson.model.likelihood.family import LikelihoodFamily, LikelihoodRows
-from raphson.model.likelihood.parameters import Parameters
+from raphson.model.parameters import Parameters
 
 SLOPE_STEP, CURVATURE_STEP = 2e-3, 1e-2
 """Steps as shares of each parameter's scale: ε^(1/5) and ε^(1/6), larger than those of plain central differences,
@@ -72,7 +72,7 @@ class RowValues:
         return {name: value for name, value in vars(self).items() if name != "_rows"}
 
     def __call__(self, theta: np.ndarray, where: Sequence[int]) -> np.ndarray:
-        params = self.layout.nested(theta)  # the same for all rows
+        params = self.layout.plain(theta)  # the same for all rows
         return np.array([self._value(params, number) for number in where])
 
     def _value(self, params: Any, number: int) -> float:

@@ -23,9 +23,9 @@ from raphson.model.likelihood import checks
 from raphson.model.likelihood.build import RowsOf, check_pure, check_scalar, fingerprint
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
-from raphson.model.likelihood.parameters import Parameters
 from raphson.model.likelihood.predictors import Cut, cut
 from raphson.model.memory import remembered
+from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.model.replay.replay import accurate
 from raphson.numeric import anchor, x64
@@ -110,7 +110,7 @@ class EvaluationPlan:
     @cached_property
     def again(self) -> Callable[..., list[Any]]:
         """The traced function, special functions replaced."""
-        return accurate(self.traced.jaxpr, len(self.layout.leaves))
+        return accurate(self.traced.jaxpr, len(self.layout.paths))
 
     def origin(self, theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
         """The traced function itself, and its inputs."""
@@ -128,7 +128,7 @@ class EvaluationPlan:
     @cached_property
     def cut(self) -> Cut | None:
         """Fewer predictors, if there are."""
-        return cut(self.traced.jaxpr, len(self.layout.leaves))
+        return cut(self.traced.jaxpr, len(self.layout.paths))
 
     @cached_property
     def cut_step(self) -> Any:
@@ -195,7 +195,7 @@ def general_model(
         )
     if data is None:
         raise ModelError(f"data: expected a data frame, a dict of columns or a path after {name}; got None")
-    layout, theta = Parameters.of(start)
+    layout, theta = Parameters.named(start)
     columns = Columns(data)
     extras = {"weights": weights, "groups": groups, "missing": missing}
     if derivatives == "finite":
@@ -254,12 +254,12 @@ def trace_likelihood(
     while True:
         try:
             with x64(), checks.traced_errors(name):
-                leaves = [jax.ShapeDtypeStruct(leaf.shape, np.float64) for leaf in layout.leaves]
+                leaves = [jax.ShapeDtypeStruct(shape, np.float64) for shape in layout.shapes]
                 cells = [_cell(columns[one].values) for one in used]
 
                 def flat(*inputs: Any) -> Any:
-                    params = layout.assembled(list(inputs[: len(layout.leaves)]))
-                    row = _Reading(columns, dict(zip(used, inputs[len(layout.leaves) :], strict=True)))
+                    params = layout.build(inputs[: len(layout.paths)])
+                    row = _Reading(columns, dict(zip(used, inputs[len(layout.paths) :], strict=True)))
                     return loglik(params, row)
 
                 jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
