@@ -104,7 +104,7 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     DataError
         If it is empty, cut short, no text, in another encoding, or its columns are separated by something else.
     """
-    content, separator = _by_its_own_account(_as_utf8(content, form, what), form.sep, usual)
+    content, separator = _declared_separator(_as_utf8(content, form, what), form.sep, usual)
     if not content.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"{what}: the file is empty")
     if content.count(b'"') % 2 and _quote_is_open(content, separator):
@@ -218,7 +218,7 @@ def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
     return content
 
 
-def _by_its_own_account(content: bytes, separator: str | None, usual: str) -> tuple[bytes, str]:
+def _declared_separator(content: bytes, separator: str | None, usual: str) -> tuple[bytes, str]:
     """The table and its separator, which the first line may name, as ``sep=;`` for Excel."""
     told = re.match(rb"(?:\xef\xbb\xbf)?sep=([;,\t|])\r?\n", content)
     if told is None:

@@ -84,12 +84,12 @@ def examine(labels: Sequence[str]) -> Found:
     dressed, mark = np.zeros(len(plain), dtype=bool), np.zeros(len(plain), dtype=bool)
     for place in other:
         mark[place] = plain[place].casefold() in _MARKS
-        dressed[place] = not mark[place] and _undressed(plain[place])
+        dressed[place] = not mark[place] and _is_decorated_number(plain[place])
     whole = all(_INTEGER.fullmatch(plain[place]) for place in np.flatnonzero(number))
     return Found(number, dressed, mark, whole, any(_PADDED.fullmatch(plain[place]) for place in other))
 
 
-def _undressed(text: str) -> bool:
+def _is_decorated_number(text: str) -> bool:
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1]
     match = _DRESS.fullmatch(text)
@@ -169,7 +169,7 @@ def _check_plain(labels: Sequence[str], found: Found, name: str, few: bool, decl
 
 def _remedy(labels: Sequence[str], rest: Sequence[int], declare: str) -> str:
     texts = [labels[place].translate(_SIGNS).strip() for place in rest]
-    dressed = [_undressed(text) and text.casefold() not in _MARKS for text in texts]
+    dressed = [_is_decorated_number(text) and text.casefold() not in _MARKS for text in texts]
     words = [repr(labels[place]) for place, other in zip(rest, dressed, strict=True) if not other]
     options = []
     if words:

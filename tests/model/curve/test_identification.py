@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raphson.model.curve.identification import clearly_determined, describe, open_directions, without_error
+from raphson.model.curve.identification import clearly_determined, describe, unidentified_directions, without_error
 
 FREE = np.ones(2, bool)
 
@@ -29,29 +29,29 @@ THETA = np.array([2.3, 3.7])
     ],
 )
 def test_the_kept_combination(f, kept):
-    exact = [one for one in open_directions(jacobian(f, THETA), FREE, THETA, 1.0) if one.exact]
+    exact = [one for one in unidentified_directions(jacobian(f, THETA), FREE, THETA, 1.0) if one.exact]
     # Finite differences leave 1e-10 where the exact Jacobian has rank one.
-    found = exact or open_directions(jacobian(f, THETA), FREE, THETA, 1e6)
+    found = exact or unidentified_directions(jacobian(f, THETA), FREE, THETA, 1e6)
     assert len(found) == 1 and describe(found[0], ("a", "b"), THETA) == f"a and b, but only {kept}"
 
 
 def test_a_parameter_without_effect_is_open_alone_and_has_no_error():
     J = np.column_stack([X, 0 * X])
-    [found] = open_directions(J, FREE, THETA, 1.0)
+    [found] = unidentified_directions(J, FREE, THETA, 1.0)
     assert found.exact and describe(found, ("a", "b"), THETA) == "b"
     assert without_error([found], 2).tolist() == [False, True]
 
 
 def test_what_is_held_is_not_open():
     J = np.column_stack([X, X])
-    assert len(open_directions(J, FREE, THETA, 1.0)) == 1
-    assert open_directions(J, np.array([True, False]), THETA, 1.0) == []
+    assert len(unidentified_directions(J, FREE, THETA, 1.0)) == 1
+    assert unidentified_directions(J, np.array([True, False]), THETA, 1.0) == []
 
 
 def test_a_poor_direction_counts_only_where_its_error_is_large():
     J = np.column_stack([X, X + 1e-4 * X**2])
-    assert open_directions(J, FREE, THETA, 1e-12) == []
-    [found] = open_directions(J, FREE, THETA, 1.0)
+    assert unidentified_directions(J, FREE, THETA, 1e-12) == []
+    [found] = unidentified_directions(J, FREE, THETA, 1.0)
     assert (not found.exact and "hardly a change" in describe(found, ("a", "b"), np.array([1.0, -7.0]))) or found
 
 

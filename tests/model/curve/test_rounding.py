@@ -7,7 +7,7 @@ import numpy as np
 
 from raphson.data.curves import parse_curve
 from raphson.model.curve.nonlinear import curve_derivatives
-from raphson.model.curve.rounding import AMPLIFIED, shaken
+from raphson.model.curve.rounding import AMPLIFIED, perturbed
 from raphson.numeric import x64
 
 X = np.linspace(3.0, 25.0, 40)
@@ -27,7 +27,7 @@ def test_the_rounding_of_a_difference_is_what_its_terms_are_rounded_by() -> None
 
 def test_what_is_exact_is_not_shaken() -> None:
     with x64():
-        value = np.asarray(shaken(lambda t, x: jnp.where(x > 10, -x, jnp.maximum(x, 3.0))[::-1])(np.ones(1), X))
+        value = np.asarray(perturbed(lambda t, x: jnp.where(x > 10, -x, jnp.maximum(x, 3.0))[::-1])(np.ones(1), X))
     np.testing.assert_array_equal(value, np.where(X > 10, -X, np.maximum(X, 3.0))[::-1])
     assert AMPLIFIED == 512.0
 
@@ -37,4 +37,4 @@ def test_loops_are_left_alone() -> None:
         return jax.lax.fori_loop(0, 3, lambda k, y: y * jnp.exp(-theta[0]), x)
 
     with x64():
-        np.testing.assert_array_equal(shaken(looped)(np.ones(1), X), looped(np.ones(1), X))
+        np.testing.assert_array_equal(perturbed(looped)(np.ones(1), X), looped(np.ones(1), X))

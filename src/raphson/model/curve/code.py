@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from raphson.model.curve.rounding import AMPLIFIED, shaken
+from raphson.model.curve.rounding import AMPLIFIED, perturbed
 from raphson.model.curve.turns import gaps_of
 from raphson.model.replay.replay import with_limits
 
@@ -55,7 +55,7 @@ class CurveCode:
         import jax
         import jax.numpy as jnp
 
-        off = shaken(self.function)
+        off = perturbed(self.function)
 
         def rounding(points: Any, x: Any, anchor: Any) -> Any:
             one = jax.vmap(lambda theta: jnp.abs(off(theta, x) - self.function(theta, x)) / AMPLIFIED)

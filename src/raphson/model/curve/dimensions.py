@@ -85,7 +85,7 @@ class _Equations:
     def equal(self, a: Exponents, b: Exponents) -> None:
         self.rows.append(_sum(a, b, -1.0))
 
-    def noticed(self, name: str, given: Sequence[Carried]) -> None:
+    def note_position(self, name: str, given: Sequence[Carried]) -> None:
         """Note a parameter that is added to or subtracted from a covariate itself."""
         for one, other in (given, given[::-1]) if len(given) == 2 else ():
             j, k = _alone(one.exponents), _alone(other.exponents)
@@ -145,7 +145,7 @@ def _result(equation: Any, given: list[Carried], equations: _Equations) -> Carri
         known = [one.exponents for one in given if one.exponents is not None]
     if name in _SAME or name in _COMPARED:
         if name in ("add", "sub"):
-            equations.noticed(name, given)
+            equations.note_position(name, given)
         for other in known[1:]:
             equations.equal(known[0], other)
         return PURE if name in _COMPARED or not known else Carried(known[0])

@@ -45,10 +45,10 @@ class UnidentifiedDirection:
         return np.abs(self.share) >= PART * np.abs(self.share).max()
 
 
-def open_directions(
+def unidentified_directions(
     R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersion: float
 ) -> list[UnidentifiedDirection]:
-    """The directions that the data leave open, or determine so poorly that one standard error changes all.
+    """The directions that the data do not identify, or determine so poorly that one standard error changes all.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def open_directions(
     Examples
     --------
     >>> J = np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
-    >>> [found] = open_directions(J, np.ones(3, bool), np.ones(3), 1.0)
+    >>> [found] = unidentified_directions(J, np.ones(3, bool), np.ones(3), 1.0)
     >>> found.exact, describe(found, ("a", "b", "c"), np.array([2.7, 1.3, 1.0]))
     (True, 'a and b, but only together (a by +2 and b by -1 is no change)')
     """

@@ -26,7 +26,7 @@ from raphson.errors import ConvergenceError
 from raphson.linalg import ALIASED
 from raphson.model.base import Model
 from raphson.model.curve.dimensions import Dimensions
-from raphson.model.curve.identification import clearly_determined, open_directions, without_error
+from raphson.model.curve.identification import clearly_determined, unidentified_directions, without_error
 from raphson.model.curve.label_switching import apart, changed
 from raphson.model.curve.noise import NoiseFloor
 from raphson.model.curve.nonlinear import CompiledDerivatives, Finite, NonlinearPredictor
@@ -59,7 +59,7 @@ LONG = 25
 DEGENERATE = 1e8
 """Condition number of the scaled Jacobian from which on some parameters are not told apart."""
 
-SOUNDED = 8
+PROBES = 8
 """Points at which the rank of the Jacobian is looked at, to see whether the curve lacks it everywhere."""
 
 UNSEEN = 1e-26
@@ -179,7 +179,7 @@ class NonlinearModel(Model):
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         R = self._root(result)
-        directions = open_directions(R, result.free | result.aliased, result.theta, dispersion)
+        directions = unidentified_directions(R, result.free | result.aliased, result.theta, dispersion)
         return list(remarks(self, result, directions, R, dispersion, cov, met))
 
     def advice(self, status: Any) -> str:
@@ -196,7 +196,7 @@ class NonlinearModel(Model):
         R, estimated = self._root(result), result.free | result.aliased
         if clearly_determined(R, estimated):
             return np.zeros(len(result.theta), dtype=bool)
-        directions = open_directions(R, estimated, result.theta, math.nan)
+        directions = unidentified_directions(R, estimated, result.theta, math.nan)
         return without_error(directions, len(result.theta))
 
     def _root(self, result: Any) -> np.ndarray:
@@ -338,7 +338,7 @@ class NonlinearModel(Model):
             return f"without {some}starting values, several were tried"
         if not converged:
             return "from the given start no minimum was reached"
-        if condition > DEGENERATE and not self._open_everywhere(theta):
+        if condition > DEGENERATE and not self._unidentified_everywhere(theta):
             return "at the minimum reached first some parameters have no effect of their own"
         if steps is not None and steps > LONG:
             return f"the way from the given start took {steps} steps"
@@ -359,20 +359,21 @@ class NonlinearModel(Model):
             return "at the minimum reached first the residuals follow one another"
         return ""
 
-    def _open_everywhere(self, theta: np.ndarray) -> bool:
-        """Whether points of every scale leave as many directions open: so the curve is written, whatever the data."""
-        opened = [self._opened(point) for point in (theta, *self._ground(0).draw(SOUNDED, np.random.default_rng(0)))]
-        return opened[0] > 0 and min(opened) >= opened[0] and np.isfinite(opened).sum() > SOUNDED // 2
+    def _unidentified_everywhere(self, theta: np.ndarray) -> bool:
+        """Whether points of every scale leave as many directions unidentified: then no data could identify them."""
+        points = (theta, *self._search_region(0).draw(PROBES, np.random.default_rng(0)))
+        found = [self._n_unidentified(point) for point in points]
+        return found[0] > 0 and min(found) >= found[0] and np.isfinite(found).sum() > PROBES // 2
 
-    def _opened(self, theta: np.ndarray) -> float:
-        """How many directions are exactly open at θ; infinite where the curve is not finite."""
+    def _n_unidentified(self, theta: np.ndarray) -> float:
+        """How many directions are exactly unidentified at θ; infinite where the curve is not finite."""
         need = Need(kinds=("expected",), root=True)
         here = self.objective.evaluate(theta, need)
         if not here.finite:
             return math.inf
         root = here.information["expected"]
         assert isinstance(root, Root)
-        return float(len(open_directions(root.triangle[:, :-1], self.movable, theta, math.nan)))
+        return float(len(unidentified_directions(root.triangle[:, :-1], self.movable, theta, math.nan)))
 
     def _far_from_start(self, theta: np.ndarray) -> bool:
         moved = self.movable & ~self.projected & (self.initial != 0)
@@ -393,7 +394,7 @@ class NonlinearModel(Model):
         found = []
         zero = np.zeros_like(self._given)
         with np.errstate(all="ignore"):
-            points = search(self._ground(number), screen, 2 * count, (self.seed, number), self._effort)
+            points = search(self._search_region(number), screen, 2 * count, (self.seed, number), self._effort)
             for theta in screen.solved(points):
                 evaluation = self.objective.evaluate(self.objective.moved(theta, zero), Need())
                 if evaluation.finite:
@@ -419,7 +420,7 @@ class NonlinearModel(Model):
         if not np.isnan(self._given).any():
             here = self._given[None]
             starts = [np.where(np.isnan(self.initial), screen.solved(here)[0], self.initial)]
-        found = search(self._ground(0), screen, count, (self.seed, 0), self._effort)
+        found = search(self._search_region(0), screen, count, (self.seed, 0), self._effort)
         return [*starts, *screen.solved(found)]
 
     def loosely(self, loss: Family, theta: np.ndarray) -> NonlinearModel:
@@ -432,7 +433,7 @@ class NonlinearModel(Model):
         """Share of the usual number of points that the search takes."""
         return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, CompiledDerivatives) else 0.03
 
-    def _ground(self, number: int) -> SearchRegion:
+    def _search_region(self, number: int) -> SearchRegion:
         """Where to look: about the values given, too, but for every other search, as they may mislead."""
         X: Any = self.data.X
         covariates = ends(tuple(X.T)) if self.curve.by_row else ends(X)

@@ -30,7 +30,7 @@ FURTHER = 100.0
 def remarks(
     model: Any,
     result: Any,
-    open_ones: list[UnidentifiedDirection],
+    directions: list[UnidentifiedDirection],
     R: np.ndarray,
     dispersion: float,
     cov: str,
@@ -41,14 +41,14 @@ def remarks(
     Parameters
     ----------
     model, result : the curve, and where its iteration ended.
-    open_ones : directions that the data leave open.
+    directions : directions that the data do not identify.
     R : (m, p), RᵀR = JᵀWJ + P.
     dispersion : φ̂.
     cov : kind of covariance that the standard errors come from.
     met : other points at which a search found ℓ as high.
     """
     names, theta = model.names, result.theta
-    yield from _open(open_ones, names, theta)
+    yield from _unidentified(directions, names, theta)
     if not dispersion > PERFECT * float(np.mean(model.row_weight * model.y**2)):
         yield (
             "the curve passes through the data up to rounding: standard errors, tests and intervals measure that "
@@ -56,7 +56,7 @@ def remarks(
         )
     yield from _explains_nothing(model, theta)
     yield from _noise(model, result)
-    known = ~without_error(open_ones, len(theta))
+    known = ~without_error(directions, len(theta))
     if known.all() and result.status.converged:
         yield from _equals(model, theta, met, np.sqrt(dispersion) / np.sqrt(np.einsum("ij,ij->j", R, R)))
     yield from _runaway(model, result, R, dispersion, known)
@@ -88,8 +88,8 @@ def _spread(cov: str) -> str:
     return f"by the sandwich ({cov})"
 
 
-def _open(open_ones: list[UnidentifiedDirection], names: tuple[str, ...], theta: np.ndarray) -> Iterator[str]:
-    for direction in open_ones:
+def _unidentified(directions: list[UnidentifiedDirection], names: tuple[str, ...], theta: np.ndarray) -> Iterator[str]:
+    for direction in directions:
         words = describe(direction, names, theta)
         who = [names[j] for j in np.flatnonzero(direction.involved)]
         if direction.exact and len(who) == 1:

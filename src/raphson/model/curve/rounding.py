@@ -36,7 +36,7 @@ _EXACT = frozenset(
 _LOOPS = frozenset(["while", "scan", "cond"])
 
 
-def shaken(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def perturbed(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The function f(θ, x) -> (size,) with every operation off; f itself where it holds loops, which are one operation.
 
     Examples
@@ -46,7 +46,7 @@ def shaken(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     >>> f = lambda theta, x: theta[0] * (1 - jnp.exp(-theta[1] * x))
     >>> with x64():
     ...     x = np.linspace(1.0, 2.0, 50)
-    ...     off = [np.ptp(shaken(f)(np.array([1.0, k]), x) / f(np.array([1.0, k]), x)) for k in (1.0, 1e-15)]
+    ...     off = [np.ptp(perturbed(f)(np.array([1.0, k]), x) / f(np.array([1.0, k]), x)) for k in (1.0, 1e-15)]
     >>> bool(off[0] < 1e-12), bool(off[1] > 1)
     (True, True)
     """

@@ -17,8 +17,8 @@ import numpy as np
 from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.waves import Phase, Spectrum, Wave
 
-WIDE, BRED, GENERATIONS, PARENTS = 1536, 512, 3, 32
-"""Points drawn at first, points in each later generation, how many of these, and how many points breed."""
+WIDE, OFFSPRING, GENERATIONS, PARENTS = 1536, 512, 3, 32
+"""Points drawn at first, points in each later generation, how many of these, and how many points are parents."""
 
 DECADES = 2.0
 """Orders of magnitude, either way, about the scale of a parameter or about the value given."""
@@ -88,7 +88,7 @@ class SearchRegion:
             return random.choice([-1.0, 0.0, 1.0], (count, p, units)), np.zeros((p, units - 1))
         return np.broadcast_to(self.dimensions.exponents, (count, p, units)), self.dimensions.position
 
-    def breed(self, parents: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    def offspring(self, parents: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
         """(count, p) points that mix two of the parents (m, p), best first, and vary what they mix."""
         m, p = parents.shape
         first, second = (parents[(m * random.random(count) ** 2).astype(int)] for _ in range(2))
@@ -116,17 +116,17 @@ class SearchRegion:
 
 def points_of(effort: float) -> int:
     """How many points a search looks at, at most, with a share of the usual effort."""
-    return int(effort * (WIDE + GENERATIONS * BRED))
+    return int(effort * (WIDE + GENERATIONS * OFFSPRING))
 
 
 def search(
-    ground: SearchRegion, value: Callable[[np.ndarray], np.ndarray], count: int, seed: Any, effort: float = 1.0
+    region: SearchRegion, value: Callable[[np.ndarray], np.ndarray], count: int, seed: Any, effort: float = 1.0
 ) -> np.ndarray:
     """The most promising of many points.
 
     Parameters
     ----------
-    ground : where to look.
+    region : where to look.
     value : from points (m, p) to what is minimised, (m,); not finite where a point is of no use.
     count : how many points are wanted, at most.
     seed : of the draws.
@@ -137,13 +137,13 @@ def search(
     (m, p), no two of them alike, the best first
     """
     random = np.random.default_rng(seed)
-    points = ground.draw(max(int(WIDE * effort), 16), random)
+    points = region.draw(max(int(WIDE * effort), 16), random)
     values = value(points)
     for _ in range(GENERATIONS):
         best = distinct(points, values, PARENTS)
         if not len(best):
             break
-        more = ground.breed(points[best], max(int(BRED * effort), 8), random)
+        more = region.offspring(points[best], max(int(OFFSPRING * effort), 8), random)
         points, values = np.concatenate([points, more]), np.concatenate([values, value(more)])
     return points[distinct(points, values, count)]
 

@@ -333,7 +333,7 @@ class GeneralisedLinearModel(Model):
         if found is None:
             return None
         gaps = Moves.of(self.gaps(found.direction))
-        model = self.led_along(found.direction, gaps.still, least)
+        model = self.at_end_of(found.direction, gaps.still, least)
         return self._at_infinity(found, model, gaps)
 
     @property
@@ -356,7 +356,7 @@ class GeneralisedLinearModel(Model):
         moves = self._moves(direction)
         return moves if len(moves) == 1 else np.concatenate([moves, *(moves[:, None] - moves[None])])
 
-    def led_along(self, direction: np.ndarray, still: float, least: float) -> GeneralisedLinearModel:
+    def at_end_of(self, direction: np.ndarray, still: float, least: float) -> GeneralisedLinearModel:
         """The model with the rows that a direction moves by more than `still` where it leads them.
 
         Rows of no more than the least weight had no say in it, and have none now.

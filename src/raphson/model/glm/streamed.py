@@ -163,7 +163,7 @@ class StreamedModel(GeneralisedLinearModel):
             return held.null_model(self.family)
         if self.away is None:
             return held
-        return held.led_along(self.away, self.still, self._least_weight)
+        return held.at_end_of(self.away, self.still, self._least_weight)
 
     def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, GeneralisedLinearModel]]:
         for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
