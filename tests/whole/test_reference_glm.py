@@ -122,7 +122,9 @@ def test_a_csv_path_gives_the_same_fit(fitted):
     whole, case = fitted("vaso_logit")
     path = Path(__file__).parents[1] / "reference" / "glm" / "vaso_logit.csv"
     fit = rp.glm(case.formula, str(path), family="binomial")
-    np.testing.assert_array_equal(fit.params, whole.params)
+    np.testing.assert_allclose(
+        fit.params, whole.params, rtol=1e-11
+    )  # pandas before 3 reads decimals to the last bit but one
 
 
 def test_the_baseline_of_text_can_be_chosen_in_the_formula(fitted):
