@@ -222,8 +222,8 @@ def bootstrap(
     model = fit.at("bootstrap").asked
     if fit.state.infinite.any() or not fit.converged:
         raise ModelError(
-            f"bootstrap: the fit has no finite maximum to start from ({fit.state.status.value}: {fit.message}); mend "
-            "the model first"
+            f"bootstrap: the fit has no finite maximum to start from ({fit.state.status.value}: {fit.message}); "
+            "conf_int(kind='profile') has intervals where some estimates are infinite; else mend the model first"
         )
     clusters = fit.state.groups
     if kind == "cluster" and clusters is None:

@@ -4,6 +4,9 @@ It is a front: :mod:`raphson.fit.state` has what was asked and estimated, :mod:`
 it for a kind of model, and the modules beside them what can be asked of a reading.
 """
 
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportConstantRedefinition=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

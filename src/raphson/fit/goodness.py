@@ -1,5 +1,8 @@
 """How well a fit describes the data: log-likelihood, deviance, dispersion, criteria, degrees of freedom."""
 
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportConstantRedefinition=false
+
 from __future__ import annotations
 
 import math

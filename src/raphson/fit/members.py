@@ -4,6 +4,9 @@ A name that this kind of model has not is refused where it is asked for, by an e
 it ``hasattr`` says no, and whoever uses it reads why.
 """
 
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportConstantRedefinition=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -5,6 +5,9 @@ different: what is predicted, which statistics of fit there are, where covarianc
 ``n_iter`` counts and ``message`` says; and it lists the names that it refuses, each with the reason.
 """
 
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportConstantRedefinition=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

@@ -1,5 +1,8 @@
 """What a fit knows: what was asked, and what was estimated. All else follows from it when it is asked for."""
 
+# pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportConstantRedefinition=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -33,7 +36,7 @@ class AtEstimate:
     """
 
     asked: Model
-    estimate: Estimate
+    estimate: Estimate[Model]
 
     @cached_property
     def settled(self) -> Model:
@@ -154,7 +157,7 @@ class FitState:
 
     @staticmethod
     def of(
-        found: Estimate,
+        found: Estimate[Model],
         asked: Model,
         *,
         method: str,
