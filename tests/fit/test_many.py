@@ -71,8 +71,8 @@ def test_fixed_parameters_and_bounds() -> None:
 
 
 def test_a_curve_that_fails_leaves_the_others_alone(fits) -> None:
-    # Where y is 0 throughout, the rate is not determined.
-    data = LONG.assign(y=np.where(LONG["plant"] == "c", 0.0, LONG["y"]))
+    # From a start where the curve falls, no step finds growth by 19 orders of magnitude.
+    data = LONG.assign(y=np.where(LONG["plant"] == "c", np.exp(9.0 * LONG["x"]), LONG["y"]))
     with pytest.warns(ConvergenceWarning, match="1 of 4 groups did not converge"):
         found = rp.nls(CURVE, data, start=START, by="plant")
     assert found.converged.to_dict() == {"a": True, "b": True, "c": False, "d": True}
@@ -121,6 +121,15 @@ def test_what_the_data_leave_open_is_said_of_each_group() -> None:
     with pytest.warns(RankWarning, match="in 2 of 2 groups the data leave parameters open"):
         fits = rp.nls("y ~ top*exp(shift - rate*x)", some, start={"top": 2.0, "shift": 0.1, "rate": 1.0}, by="plant")
     assert fits.message.str.contains("leave parameters open").all()
+
+
+def test_a_group_without_a_rate_is_what_it_is_alone() -> None:
+    # Where y is 0 throughout, any rate is as good.
+    data = LONG.assign(y=np.where(LONG["plant"] == "c", 0.0, LONG["y"]))
+    with pytest.warns(RankWarning, match="in 1 of 4 groups the data leave parameters open"):
+        found = rp.nls(CURVE, data, start=START, by="plant")
+    assert found.status["c"] == "converged" and np.isnan(found.bse.loc["c", "rate"])
+    np.testing.assert_allclose(found.params.loc["c", "top"], 0.0, atol=1e-9)
 
 
 def test_groups_too_small_or_without_noise_say_so() -> None:

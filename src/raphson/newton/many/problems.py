@@ -26,7 +26,7 @@ import numpy as np
 
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
-from raphson.linalg import SINGULAR, definite
+from raphson.linalg import definite
 from raphson.numeric import EPSILON, anchor, brief_compilation, x64
 from raphson.status import Status
 
@@ -44,6 +44,13 @@ NEAR = 1e-2
 
 FIRST_DAMPING, SMALLEST_DAMPING, LARGEST_DAMPING = 1e-3, 1e-13, 1e14
 """τ at the start; where it is as good as 0 (valleys of ill-conditioned problems need small ones); where to give up."""
+
+SINGULAR_PIVOT = 1e-13
+"""Squared pivot of a scaled matrix that counts as none: no more than the least damping, which makes all definite."""
+
+OPEN = 1e-9
+"""Damping up to which the damped matrix tells the distance to the maximum, where the undamped one is singular: what it
+hides is the way along directions that the data leave open."""
 
 SHORTEST = 8
 """Groups of rows are padded to at least this length."""
@@ -357,10 +364,11 @@ def _turn(
     dispersion = jnp.ones(()) if problem.dispersion is None else problem.dispersion(value, p, data, shared)
     # The next step, damped, and Newton's own, by which the distance is measured.
     ridges = jnp.stack([damping * scale, jnp.zeros(p)])
-    (step, _), (_, square), (sound, definite) = jax.vmap(lambda r: _solve(matrix, r, score, ~held))(ridges)
+    (step, _), (damped, square), (sound, definite) = jax.vmap(lambda r: _solve(matrix, r, score, ~held))(ridges)
     step = jnp.where(sound, step, 0.0)
     spread = jnp.sqrt(jnp.maximum(dispersion, 0.0))
-    distance = jnp.where(definite, jnp.where(square > 0, jnp.sqrt(square) / spread, 0.0), jnp.inf)
+    square = jnp.where(definite, square, jnp.where(sound & (damping <= OPEN), damped, jnp.inf))
+    distance = jnp.where(square > 0, jnp.sqrt(square) / spread, 0.0)
     # Rounding of θ's terms, each by ε: see convergence.rounding_floor.
     diagonal = jnp.where(held, 0.0, jnp.abs(jnp.diagonal(M)))
     floor = EPSILON * (jnp.abs(theta) @ jnp.sqrt(diagonal) / spread + 10.0)
@@ -425,14 +433,14 @@ def _solve(M: Any, ridge: Any, v: Any, free: Any) -> tuple[Any, Any, Any]:
         row = jax.lax.dynamic_index_in_dim(table, k, 0, keepdims=False)
         column = jax.lax.dynamic_index_in_dim(table, k, 1, keepdims=False)
         pivot = jax.lax.dynamic_index_in_dim(row, k, keepdims=False)
-        safe = jnp.where(pivot > SINGULAR, pivot, 1.0)
+        safe = jnp.where(pivot > SINGULAR_PIVOT, pivot, 1.0)
         mine = (jnp.arange(p) == k)[:, None]
         table = jnp.where(mine, row[None] / safe, table - column[:, None] * (row / safe)[None])
         return table, jnp.minimum(smallest, pivot)
 
     table, smallest = jax.lax.fori_loop(0, p, eliminate, (table, jnp.ones(())))
     x = table[:, p]
-    return x * s, jnp.maximum(x @ (v * s), 0.0), (smallest > SINGULAR) & jnp.all(positive | ~free)
+    return x * s, jnp.maximum(x @ (v * s), 0.0), (smallest > SINGULAR_PIVOT) & jnp.all(positive | ~free)
 
 
 def _solutions(state: _State) -> Solutions:
