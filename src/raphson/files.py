@@ -63,7 +63,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, BrokenPipeError):
             raise
         raise DataError(
-            f"{os.fspath(path)} cannot be written: {error.strerror or error}; make room, or choose another place."
+            f"{os.fspath(path)} cannot be written: {error.strerror or error}; make room, or choose another place"
         ) from error
     finally:
         if draft is not None:
@@ -117,13 +117,13 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         target.exists()
     except (ValueError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{str(path)[:80]!r} cannot be written: {reason}; choose another name.") from error
+        raise DataError(f"{str(path)[:80]!r} cannot be written: {reason}; choose another name") from error
     if target.is_dir():
-        raise DataError(f"{os.fspath(path)} is a folder: name a file to write.")
+        raise DataError(f"{os.fspath(path)} is a folder: name a file to write")
     if not target.parent.is_dir():
-        raise DataError(f"{os.fspath(path)} cannot be written: there is no folder {target.parent}; make it first.")
+        raise DataError(f"{os.fspath(path)} cannot be written: there is no folder {target.parent}; make it first")
     if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise DataError(f"{os.fspath(path)} cannot be written: permission denied; choose another place.")
+        raise DataError(f"{os.fspath(path)} cannot be written: permission denied; choose another place")
     return target
 
 
@@ -145,9 +145,9 @@ def check_output(
     """
     target = check_writable(path)
     if target.suffix.lower() not in endings and (target.is_file() or not target.exists()):
-        raise DataError(f"{os.fspath(path)}: {what} goes to a file that ends in {' or '.join(endings)}; name one.")
+        raise DataError(f"{os.fspath(path)}: {what} goes to a file that ends in {' or '.join(endings)}; name one")
     if any(target == Path(os.path.realpath(place)) for place in inputs):
-        raise DataError(f"{os.fspath(path)}: {what} would overwrite what is read; name another file.")
+        raise DataError(f"{os.fspath(path)}: {what} would overwrite what is read; name another file")
 
 
 def _mode(target: Path) -> int:
@@ -191,7 +191,7 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 def check_table(path: str | os.PathLike[str]) -> None:
     """Raise a DataError unless :func:`write_table` knows the ending and the place can be written."""
     if Path(path).suffix.lower() not in TABLES:
-        raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(TABLES)}.")
+        raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(TABLES)}")
     if Path(path).suffix.lower() not in _TEXT:
         with Needs("parquet", f"{os.fspath(path)}: writing Parquet and Arrow"):
             import_module("pyarrow.parquet")

@@ -128,7 +128,7 @@ def test_a_good_fit_warns_of_nothing(frame):
         ("count ~ age", {"weights": "wieght"}, rp.DataError, "did you mean 'weight'"),
         ("count ~ age", {"weights": "town"}, rp.DataError, "weights: 'town' is text"),
         ("count ~ age", {"offset": "town"}, rp.DataError, "offset"),
-        ("town ~ age", {}, rp.DataError, "expects numbers, got the levels 'ash', 'elm', 'oak'"),
+        ("town ~ age", {}, rp.DataError, "expects numbers; got the levels 'ash', 'elm', 'oak'"),
         ("normal ~ age", {}, rp.DataError, r"counts of 0 or more.*in row \d+ \(\d+ of 60 rows"),
         ("count ~ age", {"family": "gamma"}, rp.DataError, r"positive numbers.*of 60 rows"),
         ("count ~ age", {"family": "binomial"}, rp.DataError, "trials="),

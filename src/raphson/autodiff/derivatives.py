@@ -212,13 +212,13 @@ def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
 
     def at(*args: Any) -> Any:
         if len(args) < 2:
-            raise ModelError(f"hvp({name}) takes {name}'s arguments and a direction v shaped like them: pass both.")
+            raise ModelError(f"hvp({name}) takes {name}'s arguments and a direction v shaped like them: pass both")
         point = Point(f, args[:-1], name)
         direction = Point(f, args[-1] if len(args) > 2 else (args[-1],), name)
         if point.tree != direction.tree or point.shapes != direction.shapes:
             raise DataError(
                 f"hvp({name}): the direction v must be shaped like the argument (shapes {_listed(point.shapes)}); got "
-                f"shapes {_listed(direction.shapes)}."
+                f"shapes {_listed(direction.shapes)}"
             )
         if method == "finite":
             point.scalar()
@@ -286,7 +286,7 @@ class Point:
         self.name = name
         self.f = f
         if len(args) == 0:
-            raise ModelError(f"{name} was given no argument to differentiate with respect to: pass at least one.")
+            raise ModelError(f"{name} was given no argument to differentiate with respect to: pass at least one")
         names, values, self.tree = flat(f, args, {}, name)
         self.names = names
         self.values = [np.asarray(value, dtype=float) for value in values]
@@ -344,8 +344,7 @@ class Point:
             here = self.flat_function()
             if not np.isfinite(here(self.vector)).all():
                 raise ModelError(
-                    f"{self.name} is not finite at the point given, so it has no derivative there: choose another "
-                    "point."
+                    f"{self.name} is not finite at the point given, so it has no derivative there: choose another point"
                 )
             whole = self.shapes[0] if len(self.shapes) == 1 else (self.size,)
 
@@ -426,9 +425,7 @@ def _check_scalar(result: Any, name: str) -> None:
     shapes = [np.shape(leaf) for leaf in jax.tree_util.tree_leaves(result)]
     if shapes != [()]:
         got = f"an array of shape {shapes[0]}" if len(shapes) == 1 else f"{len(shapes)} results"
-        raise ModelError(
-            f"{name} must return one number here; got {got}: use jacobian, or return one element or a sum."
-        )
+        raise ModelError(f"{name} must return one number here; got {got}: use jacobian, or return one element or a sum")
 
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:

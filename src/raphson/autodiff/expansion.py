@@ -74,7 +74,7 @@ class TaylorExpansion:
             return total
         there = Point(self, args, self.name)
         if there.shapes != self._point.shapes or there.tree != self._point.tree:
-            raise DataError(f"the expansion of {self.name} takes arguments shaped like those it was made at.")
+            raise DataError(f"the expansion of {self.name} takes arguments shaped like those it was made at")
         away = there.vector - self.at
         total = np.array(self.derivatives[0])
         for k in range(1, self.order + 1):
@@ -165,7 +165,7 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = 
     if point.size ** int(order) > _LARGEST:
         raise ModelError(
             f"order {order} in {point.size} variables has {point.size}^{order} derivatives: lower the order, or expand "
-            "along a line, t -> f(a + t d)."
+            "along a line, t -> f(a + t d)"
         )
     if method == "finite":
         value = point.evaluate()
@@ -232,7 +232,7 @@ def _array(result: Any, name: str) -> np.ndarray:
 
     leaves = jax.tree_util.tree_leaves(result)
     if len(leaves) != 1:
-        raise ModelError(f"{name} must return one number or one array to be expanded; got {len(leaves)} results.")
+        raise ModelError(f"{name} must return one number or one array to be expanded; got {len(leaves)} results")
     return leaves[0]
 
 

@@ -489,7 +489,7 @@ def _limits(x: np.ndarray, bounds: tuple[Any, Any] | None) -> tuple[np.ndarray, 
     outside = (x < lower) | (x > upper)
     if outside.any():
         j = int(np.argmax(outside))
-        raise ModelError(f"x[{j}] = {x[j]:g} lies outside its bounds ({lower[j]:g}, {upper[j]:g}): start inside them.")
+        raise ModelError(f"x[{j}] = {x[j]:g} lies outside its bounds ({lower[j]:g}, {upper[j]:g}): start inside them")
     return lower, upper
 
 

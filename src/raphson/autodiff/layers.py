@@ -76,7 +76,7 @@ def backpropagate(
     layers = list(layers)
     parts = [_parts(layer, number) for number, layer in enumerate(layers, 1)]
     if not parts:
-        raise ModelError("layers must hold at least one layer; got none.")
+        raise ModelError("layers must hold at least one layer; got none")
     inputs: list[Any] = [x]
     for number, (params, apply) in enumerate(parts, 1):
         with differentiating(), readable_errors(f"layer {number}"):
@@ -104,7 +104,7 @@ def _parts(layer: Any, number: int) -> tuple[Any, Callable[..., Any]]:
     if not callable(apply):
         raise ModelError(
             f"layer {number} must be a pair (params, apply), or an object with params and apply(params, x); got "
-            f"{type(layer).__name__}."
+            f"{type(layer).__name__}"
         )
     return params, apply
 
@@ -163,9 +163,7 @@ def _loss(loss: Callable[..., Any]) -> Any:
         def checked(y: Any, *target: Any) -> Any:
             value = loss(y, *target)
             if np.shape(value) != ():
-                raise ModelError(
-                    f"loss must return one number; got an array of shape {np.shape(value)}: take its mean."
-                )
+                raise ModelError(f"loss must return one number; got an array of shape {np.shape(value)}: take its mean")
             return value
 
         return jax.jit(jax.value_and_grad(checked))

@@ -212,7 +212,7 @@ class Recorder:
             place = source_of(site)
             raise ModelError(
                 f"{self.what} takes more than {self.most} elementary steps" + (f" (at {place})" if place else "")
-                + ": shorten its loops, or raise max_steps."
+                + ": shorten its loops, or raise max_steps"
             )  # fmt: skip
         try:
             values = rule.value([one.value for one in inputs])
@@ -258,9 +258,7 @@ class Recorder:
             carry = self._walk(parameters["body_jaxpr"], [*of_body, *carry], site)
             turns += 1
             if turns > self.most:
-                raise ModelError(
-                    f"{self.what}: a loop runs more than {self.most} times: shorten it or raise max_steps."
-                )
+                raise ModelError(f"{self.what}: a loop runs more than {self.most} times: shorten it or raise max_steps")
         return carry
 
     def _is_true(self, jaxpr: Any, inputs: list[Quantity]) -> bool:
@@ -324,7 +322,7 @@ def unsupported(what: str, operation: str, place: Source | None, error: Exceptio
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return ModelError(
         f"{what}: the operation {operation!r}{where} cannot be differentiated step by step ({reason}); rewrite that "
-        "line with other operations, or use method='finite'."
+        "line with other operations, or use method='finite'"
     )
 
 

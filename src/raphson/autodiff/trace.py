@@ -203,7 +203,7 @@ def flat(
     import jax
 
     if not callable(function):
-        raise ModelError(f"{what}: expected a function; got {function!r}: pass the function itself, such as {what}=g.")
+        raise ModelError(f"{what}: expected a function; got {function!r}: pass the function itself, such as {what}=g")
     called = argument_names(function, len(arguments))
     both = (tuple(arguments), dict(keywords))
     leaves, tree = jax.tree_util.tree_flatten_with_path(both)
@@ -233,7 +233,7 @@ def as_number(value: Any, name: str, what: str, whole: bool = False) -> np.ndarr
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise DataError(
             f"{what}: its argument {name} must be a real number, an array of them, or a dict, list or tuple of arrays; "
-            f"got {_told(value)}."
+            f"got {_told(value)}"
         )
     return array if array.dtype.kind in ("biu" if whole else "b") else np.asarray(array, dtype=np.float64)
 
@@ -266,17 +266,17 @@ def readable_errors(what: str) -> Iterator[None]:
     except jax.errors.TracerArrayConversionError as error:
         raise ModelError(
             f"{what} cannot be traced{_where(error)}: it hands a traced value to NumPy; write it with jax.numpy, or "
-            "differentiate it with method='finite'."
+            "differentiate it with method='finite'"
         ) from error
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError) as error:
         raise ModelError(
             f"{what} cannot be traced{_where(error)}: a Python `if`, `while`, `float()` or index depends on a traced "
-            "value; use jnp.where or jax.lax.cond, or differentiate with method='finite'."
+            "value; use jnp.where or jax.lax.cond, or differentiate with method='finite'"
         ) from error
     except NotImplementedError as error:
         raise ModelError(
             f"{what} has an operation without a derivative{_where(error)}: {_first_line(error)}; rewrite that line, "
-            "or differentiate with method='finite'."
+            "or differentiate with method='finite'"
         ) from error
     except Exception as error:
         raise ModelError(f"{what} failed{_where(error)}: {type(error).__name__}: {_first_line(error)}") from error
@@ -289,7 +289,7 @@ def warn_of_single_precision(jaxpr: Any, what: str) -> None:
         shapes = ", ".join(map(str, lost[:3]))
         warn_user(
             f"{what} uses 32-bit arrays of shape {shapes}: their digits after the seventh are lost; make them 64-bit, "
-            "for example with numpy.asarray(..., dtype=float).",
+            "for example with numpy.asarray(..., dtype=float)",
             UserWarning,
         )
 

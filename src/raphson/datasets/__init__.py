@@ -56,7 +56,7 @@ def path(name: str) -> Path:
     """
     # Looked up in the list, not joined to the folder: a name can then not lead out of it.
     if name not in names():
-        raise DataError(f"name={name!r} is no shipped data set: choose one of {', '.join(names())}.")
+        raise DataError(f"name={name!r} is no shipped data set: choose one of {', '.join(names())}")
     return _FOLDER / f"{name}.csv"
 
 

@@ -252,7 +252,7 @@ def robust_covariance(
     if (rows.scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
         raise ModelError(
             f"cov={kind!r} compares the scores of rows, and there is only one row (which may hold a whole series): "
-            "use cov='model', or write the likelihood so that independent parts are rows."
+            "use cov='model', or write the likelihood so that independent parts are rows"
         )
     return COVARIANCES[kind].of(rows)
 
@@ -316,7 +316,7 @@ class RowScores:
         """
         if self.n <= self.p:
             raise ModelError(
-                f"cov={kind!r} divides by n - p, but n = {self.n:g} and p = {self.p}: use {other}, or more data."
+                f"cov={kind!r} divides by n - p, but n = {self.n:g} and p = {self.p}: use {other}, or more data"
             )
         return self.n - self.p
 
@@ -340,14 +340,14 @@ class CovarianceSpec:
 def _without_leverage(kind: str, power: float) -> Callable[[RowScores], np.ndarray]:
     def of(rows: RowScores) -> np.ndarray:
         if rows.information is None:
-            raise ModelError(f"cov={kind!r} needs the information of each row for its leverages.")
+            raise ModelError(f"cov={kind!r} needs the information of each row for its leverages")
         scores, full = correct_for_leverage(rows.factor, rows.designs, rows.scores, rows.information, power)
         full &= rows.count > 0
         if full.any():
             some = ", ".join(str(i) for i in np.flatnonzero(full)[:5])
             raise ModelError(
                 f"cov={kind!r} divides by 1 - leverage, which is 0 for {int(full.sum())} row(s) (first: {some}), each "
-                "fitted by a parameter of its own: use cov='HC1', or leave these rows and parameters out."
+                "fitted by a parameter of its own: use cov='HC1', or leave these rows and parameters out"
             )
         return replace(rows, scores=scores).sandwich()
 
@@ -357,10 +357,10 @@ def _without_leverage(kind: str, power: float) -> Callable[[RowScores], np.ndarr
 def _clustered(rows: RowScores) -> np.ndarray:
     freedom = rows.freedom("cluster", "small_sample='clusters'") if rows.small_sample == "full" else 1.0
     if rows.groups is None:
-        raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to.")
+        raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to")
     codes, n_groups = _codes(rows.groups, rows.scores.shape[1], rows.frequency)
     if n_groups < 2:
-        raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'.")
+        raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'")
     Z = group_scores(rows.factor, rows.designs, rows.scores, codes, n_groups, rows.frequency)
     scale = 1.0 if rows.small_sample is None else n_groups / (n_groups - 1)
     return rows.sandwich(Z.T @ Z, scale * (rows.n - 1) / freedom if rows.small_sample == "full" else scale)
@@ -529,7 +529,7 @@ def _cross(X: Matrix, Y: Matrix, weight: np.ndarray) -> np.ndarray:
 def _codes(groups: np.ndarray, n: int, frequency: np.ndarray | None) -> tuple[np.ndarray, int]:
     groups = np.asarray(groups)
     if groups.shape != (n,):
-        raise DataError(f"groups must have one label per row, shape ({n},); got shape {groups.shape}.")
+        raise DataError(f"groups must have one label per row, shape ({n},); got shape {groups.shape}")
     _, codes = np.unique(groups, return_inverse=True)
     if frequency is not None:
         # A cluster whose rows all count zero times isn't there: it must not enter G.

@@ -247,7 +247,7 @@ def plug_in_prediction_interval(
     else:
         raise ModelError(
             "interval='prediction' is available for gaussian, count, proportion and positive responses, "
-            f"not for {support!r}: use interval='confidence'."
+            f"not for {support!r}: use interval='confidence'"
         )
     return ends[0], ends[1]
 

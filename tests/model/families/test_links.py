@@ -103,7 +103,7 @@ def test_all_links_are_listed():
     [
         ("logti", r"link: there is no link named 'logti'. Did you mean 'logit'\? The links are identity, log"),
         ("zzz", r"no link named 'zzz'. The links are"),
-        (3, r"link: expected a name \(identity, .*\) or a Link, got int"),
+        (3, r"link: expected a name \(identity, .*\) or a Link; got int"),
     ],
 )
 def test_unknown_links(name, message):

@@ -71,33 +71,33 @@ def test_quasi_families_take_fractions_in_silence():
             [1, -1, 3, -2],
             None,
             None,
-            r"response 'y': expected counts of 0 or more \(the poisson family\), got -1 in row 1 "
-            r"\(2 of 4 rows: 1, 3, counted from 0\). Mend",
+            r"response 'y': expected counts of 0 or more \(the poisson family\); got -1 in row 1 "
+            r"\(2 of 4 rows: 1, 3, counted from 0\). Correct",
         ),
         ("negative_binomial", [-1], None, None, "got -1 in row 0"),
-        ("gamma", [1, 0, 2], None, None, r"expected positive numbers \(the gamma family\), got 0 in row 1"),
+        ("gamma", [1, 0, 2], None, None, r"expected positive numbers \(the gamma family\); got 0 in row 1"),
         ("inverse_gaussian", [-3.0], None, None, "expected positive numbers"),
         ("tweedie(1.5)", [-3.0], None, None, "numbers of 0 or more"),
         ("tweedie(2.5)", [0.0], None, None, "expected positive numbers"),
         ("binomial", [0, 2] + [3] * 9, None, None, r"10 of 11 rows: 1, 2, 3, 4, 5, \.\.\., counted.*trials="),
-        ("binomial", [0, 1], ("a", "b", "c"), None, "expects two levels, got 3: 'a', 'b', 'c'.*multinomial"),
-        ("binomial", [0, 0], ("a",), None, "expects two levels, got 1.*nothing to explain"),
+        ("binomial", [0, 1], ("a", "b", "c"), None, "expects two levels; got 3: 'a', 'b', 'c'.*multinomial"),
+        ("binomial", [0, 0], ("a",), None, "expects two levels; got 1.*nothing to explain"),
         ("binomial", [0, 1], ("a", "b"), [2, 2], "response is a number of successes"),
-        ("binomial", [5, 1], None, [4, 4], "no more successes than trials, got 5 in row 0"),
-        ("binomial", [0, 1], None, [4, 0], "response 'trials': expected positive numbers of trials, got 0 in row 1"),
+        ("binomial", [5, 1], None, [4, 4], "no more successes than trials; got 5 in row 0"),
+        ("binomial", [0, 1], None, [4, 0], "response 'trials': expected positive numbers of trials; got 0 in row 1"),
         ("binomial", [0, 1], None, [4], r"trials: expected one number per row \(2\)"),
-        ("binomial", [-1, 1], None, [4, 4], "successes of 0 or more, got -1"),
+        ("binomial", [-1, 1], None, [4, 4], "successes of 0 or more; got -1"),
         ("binomial", [[1, 2]], None, [3], "has its trials already"),
-        ("binomial", [[1, 2, 3]], None, None, r"two columns cbind\(successes, failures\), got 3"),
-        ("binomial", [[1, -2]], None, None, "counts of 0 or more in both columns, got -2 in row 0"),
-        ("binomial", [[0, 0], [1, 1]], None, None, "at least one trial in each row, got 0 in row 0"),
-        ("binomial", [np.nan, 1], None, None, "expected finite numbers, got nan in row 0"),
-        ("gaussian", [np.inf, 1], None, None, "expected finite numbers, got inf in row 0"),
-        ("gaussian", [0, 1], ("a", "b"), None, "expects numbers, got the levels 'a', 'b'.*binomial"),
+        ("binomial", [[1, 2, 3]], None, None, r"two columns cbind\(successes, failures\); got 3"),
+        ("binomial", [[1, -2]], None, None, "counts of 0 or more in both columns; got -2 in row 0"),
+        ("binomial", [[0, 0], [1, 1]], None, None, "at least one trial in each row; got 0 in row 0"),
+        ("binomial", [np.nan, 1], None, None, "expected finite numbers; got nan in row 0"),
+        ("gaussian", [np.inf, 1], None, None, "expected finite numbers; got inf in row 0"),
+        ("gaussian", [0, 1], ("a", "b"), None, "expects numbers; got the levels 'a', 'b'.*binomial"),
         ("gaussian", [0, 1], tuple("abcdefg"), None, r"'e', \.\.\. \(7 in all\).*multinomial"),
-        ("gaussian", [[1, 2]], None, None, "expects one column, got 2.*cbind"),
+        ("gaussian", [[1, 2]], None, None, "expects one column; got 2.*cbind"),
         ("poisson", [1], None, [3], "trials: only the binomial families count trials"),
-        ("multinomial", [0, 0], ("a",), None, r"two levels or more, got 1 \('a'\)"),
+        ("multinomial", [0, 0], ("a",), None, r"two levels or more; got 1 \('a'\)"),
         ("multinomial", [1.5, 2], None, None, "expected categories.*got 1.5 in row 0"),
         ("multinomial", [[1, 2]], None, None, "one column of categories"),
         ("multinomial", [1, 2], None, [3, 3], "one category per row"),
@@ -118,7 +118,7 @@ def test_multinomial_levels():
     assert numbers.y.tolist() == [2, 0, 2, 1]
     with pytest.raises(ModelError, match="levels are not known yet"):
         _ = families.Multinomial().n_predictors
-    with pytest.raises(ModelError, match="logit link only, got 'probit'"):
+    with pytest.raises(ModelError, match="logit link only; got 'probit'"):
         families.Multinomial(link="probit")
 
 
@@ -218,13 +218,13 @@ def test_names(name, family):
         ("negbinn", r"Did you mean 'negative_binomial'\?"),
         ("zzz", r"there is no family named 'zzz'. The families are gaussian, binomial"),
         ("tweedie", r'needs its power, as in "tweedie\(1.5\)"'),
-        ("tweedie(x)", "expected a number for the power of tweedie, got 'x'"),
-        ("tweedie(0.5)", r"power: expected a number outside \(0, 1\), got 0.5"),
-        ("nb(-1)", "theta: expected a positive number, or None to estimate it, got -1"),
+        ("tweedie(x)", "expected a number for the power of tweedie; got 'x'"),
+        ("tweedie(0.5)", r"power: expected a number outside \(0, 1\); got 0.5"),
+        ("nb(-1)", "theta: expected a positive number, or None to estimate it; got -1"),
         ("nb(nan)", "theta: expected a positive number"),
-        ("poisson(3)", r"the poisson family has no parameter, got 'poisson\(3\)'"),
+        ("poisson(3)", r"the poisson family has no parameter; got 'poisson\(3\)'"),
         ("poisson(3", "no family named"),
-        (7, "family: expected a name .* or a Family, got int"),
+        (7, "family: expected a name .* or a Family; got int"),
     ],
 )
 def test_bad_names(name, message):
@@ -233,7 +233,7 @@ def test_bad_names(name, message):
 
 
 def test_parameters_are_checked():
-    with pytest.raises(ModelError, match="theta: expected a positive number, or None to estimate it, got '2'"):
+    with pytest.raises(ModelError, match="theta: expected a positive number, or None to estimate it; got '2'"):
         families.NegativeBinomial(theta="2")
     with pytest.raises(ModelError, match="needs its power"):
         families.Tweedie(power=None)
@@ -256,7 +256,7 @@ def test_saved_and_read_back(name):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "expected the saved description of a family, got the name None"),
+        ({}, "expected the saved description of a family; got the name None"),
         ([], "got the name None"),
         ({"name": "poisson", "link": "log", "theta": 1.0}, r"the saved poisson has unknown fields: \['theta'\]"),
         ({"name": "poisson", "link": "os"}, "no link named 'os'"),

@@ -119,7 +119,7 @@ def test_what_needs_the_rows_says_that_they_are_not_held(use, fit):
         ({"groups": "g"}, ModelError, "cov: 'cluster' needs the score"),
         ({"bias": "firth"}, ModelError, "bias: bias reduction needs all rows"),
         ({"family": "poisson"}, DataError, "the poisson family expects numbers"),
-        ({"family": "gaussian"}, DataError, "expects numbers, got the levels"),
+        ({"family": "gaussian"}, DataError, "expects numbers; got the levels"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(keywords, kind, says, path):

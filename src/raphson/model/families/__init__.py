@@ -146,7 +146,7 @@ def resolve(family: str | Family) -> Family:
         family = family.name
     if not isinstance(family, str):
         known = ", ".join(FAMILIES)
-        raise ModelError(f"family: expected a name ({known}) or a Family, got {type(family).__name__}.")
+        raise ModelError(f"family: expected a name ({known}) or a Family; got {type(family).__name__}")
     match = re.fullmatch(r"\s*([^()]*?)\s*(?:\(\s*(?:(\w+)\s*=\s*)?([^()]*?)\s*\))?\s*", family)
     given, parameter, inner = match.groups() if match else (family, None, None)
     name = FAMILIES.name_of(given)
@@ -160,13 +160,13 @@ def resolve(family: str | Family) -> Family:
     takes = parameters_of(kind)
     if parameter not in (None, *takes) or not takes:
         which = f" {parameter}" if takes else ""
-        raise ModelError(f"family: the {name} family has no parameter{which}, got {family!r}. Write {name!r}.")
+        raise ModelError(f"family: the {name} family has no parameter{which}; got {family!r}. Write {name!r}")
     try:
         value = float(inner)
     except ValueError:
         raise ModelError(
-            f"family: expected a number for the {parameter or takes[0]} of {name}, got {inner!r}. "
-            f'Write it as in "{name}(1.5)".'
+            f"family: expected a number for the {parameter or takes[0]} of {name}; got {inner!r}. "
+            f'Write it as in "{name}(1.5)"'
         ) from None
     return kind(**{parameter or takes[0]: value})
 
@@ -183,15 +183,15 @@ def from_dict(fields: dict[str, Any]) -> Family:
     name = fields.pop("name", None)
     if isinstance(name, str) and name in LOSSES:
         if set(fields) != {"link", "scale"} or fields["link"] != "identity":
-            raise ModelError(f"family: the saved {name} loss has other fields: {sorted(fields)}.")
+            raise ModelError(f"family: the saved {name} loss has other fields: {sorted(fields)}")
         return resolve_loss(name, fields["scale"])
     if not isinstance(name, str):
-        raise ModelError(f"family: expected the saved description of a family, got the name {name!r}.")
+        raise ModelError(f"family: expected the saved description of a family; got the name {name!r}")
     kind = FAMILIES.saved(name)
     links.LINKS.saved(fields.get("link"))
     allowed = {"link", *(("levels",) if name == "multinomial" else parameters_of(kind))}
     if not set(fields) <= allowed:
-        raise ModelError(f"family: the saved {name} has unknown fields: {sorted(set(fields) - allowed)}.")
+        raise ModelError(f"family: the saved {name} has unknown fields: {sorted(set(fields) - allowed)}")
     if isinstance(fields.get("levels"), list):
         fields["levels"] = tuple(str(level) for level in fields["levels"])
     return kind(**fields)

@@ -263,7 +263,7 @@ class Family:
             )
         if response.levels is not None:
             raise DataError(
-                f"response {response.name!r}: the {self.name} family expects numbers, got the levels "
+                f"response {response.name!r}: the {self.name} family expects numbers; got the levels "
                 f"{some_of(response.levels)}. "
                 + (
                     'Use family="binomial" for two levels.'
@@ -274,10 +274,10 @@ class Family:
         y = np.asarray(response.values, dtype=np.float64)
         if y.ndim != 1:
             raise DataError(
-                f"response {response.name!r}: the {self.name} family expects one column, got "
-                f'{y.shape[1]}. cbind(successes, failures) goes with family="binomial".'
+                f"response {response.name!r}: the {self.name} family expects one column; got "
+                f'{y.shape[1]}. cbind(successes, failures) goes with family="binomial"'
             )
-        return refuse(response.name, y, ~np.isfinite(y), "finite numbers", "Drop or mend those rows.")
+        return refuse(response.name, y, ~np.isfinite(y), "finite numbers", "Correct or drop those rows")
 
     def check_support(self, name: str, y: np.ndarray) -> None:
         """Raise a DataError where y is outside the support; may warn."""
@@ -451,7 +451,7 @@ class Family:
 
         ``dispersion`` may be one number or one per row (dispersion over precision weight).
         """
-        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals.")
+        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals")
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
@@ -460,7 +460,7 @@ class Family:
 
         Arguments as for :meth:`cdf`.
         """
-        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals.")
+        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals")
 
     def sample(
         self,
@@ -557,11 +557,11 @@ def derivative(function: Any, x: Array) -> tuple[Any, Any]:
 def parameter(owner: object, name: str, value: Any, allowed: Any, expected: str) -> None:
     """Store a numeric parameter as float64 after checking it; leave JAX's own values alone."""
     if isinstance(value, str | bool | list | tuple | dict):
-        raise ModelError(f"{name}: expected {expected}, got {value!r}.")
+        raise ModelError(f"{name}: expected {expected}; got {value!r}")
     if isinstance(value, int | float | np.number):
         number = np.float64(value)
         if not (np.isfinite(number) and allowed(number)):
-            raise ModelError(f"{name}: expected {expected}, got {value!r}.")
+            raise ModelError(f"{name}: expected {expected}; got {value!r}")
         object.__setattr__(owner, name, number)
 
 
@@ -578,7 +578,7 @@ def refuse(name: str, y: np.ndarray, bad: np.ndarray, expected: str, remedy: str
         shown = ", ".join(str(i) for i in where[:ROWS_NAMED]) + (", ..." if where.size > ROWS_NAMED else "")
         first = y[where[0]]
         raise DataError(
-            f"response {name!r}: expected {expected}, got {first:g} in row {where[0]} "
+            f"response {name!r}: expected {expected}; got {first:g} in row {where[0]} "
             f"({where.size} of {y.shape[0]} rows: {shown}, counted from 0). {remedy}"
         )
     return y

@@ -117,29 +117,29 @@ class Binomial(Family):
         if values.ndim == 2:
             if trials is not None:
                 raise DataError(
-                    "trials: the response is cbind(successes, failures) and has its trials already. Leave trials= out."
+                    "trials: the response is cbind(successes, failures) and has its trials already. Leave trials= out"
                 )
             return self._from_counts(name, values)
         if levels is not None:
             if trials is not None:
                 raise DataError(
                     f"trials: with trials the response is a number of successes, and {name!r} has the levels "
-                    f"{some_of(levels)}. Leave trials= out, or give the successes as numbers."
+                    f"{some_of(levels)}. Leave trials= out, or give the successes as numbers"
                 )
             if len(levels) != 2:
                 raise DataError(
-                    f"response {name!r}: the {self.name} family expects two levels, got {len(levels)}: "
+                    f"response {name!r}: the {self.name} family expects two levels; got {len(levels)}: "
                     f"{some_of(levels)}. "
                     + (
-                        'Use family="multinomial".'
+                        'Use family="multinomial"'
                         if len(levels) > 2
-                        else "A response with one level has nothing to explain."
+                        else "A response with one level has nothing to explain"
                     )
                 )
             return Observations(values, None, levels, self)
         if values.ndim != 1:
-            raise DataError(f"response {name!r}: expected one column, got the shape {values.shape}.")
-        refuse(name, values, ~np.isfinite(values), "finite numbers", "Drop or mend those rows.")
+            raise DataError(f"response {name!r}: expected one column; got the shape {values.shape}")
+        refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
         if trials is not None:
             return self._from_trials(name, values, np.asarray(trials, dtype=np.float64))
         refuse(
@@ -147,14 +147,14 @@ class Binomial(Family):
             values,
             (values < 0) | (values > 1),
             f"0 or 1, or proportions between them (the {self.name} family)",
-            "For numbers of successes, give the group sizes as trials= or use cbind(successes, failures).",
+            "For numbers of successes, give the group sizes as trials= or use cbind(successes, failures)",
         )
         fractional = int(np.count_nonzero((values > 0) & (values < 1)))
         if fractional and not self.quasi:
             warn_user(
                 f"response {name!r}: {fractional} of {values.size} values are proportions, and no trials are "
                 "given. The fit goes on with one trial per row; give the group sizes as trials= with the "
-                'numbers of successes as the response, or use family="quasibinomial".',
+                'numbers of successes as the response, or use family="quasibinomial"',
                 UserWarning,
             )
         return Observations(values, None, None, self)
@@ -162,31 +162,29 @@ class Binomial(Family):
     def _from_counts(self, name: str, counts: np.ndarray) -> Observations:
         if counts.shape[1] != 2:
             raise DataError(
-                f"response {name!r}: expected the two columns cbind(successes, failures), "
-                f"got {counts.shape[1]}. Write both counts, in this order."
+                f"response {name!r}: expected the two columns cbind(successes, failures); "
+                f"got {counts.shape[1]}. Write both counts, in this order"
             )
         bad = ~np.isfinite(counts) | (counts < 0)
         worst = np.where(bad[:, 0], counts[:, 0], counts[:, 1])
-        refuse(name, worst, np.any(bad, axis=1), "counts of 0 or more in both columns", "Mend those rows.")
+        refuse(name, worst, np.any(bad, axis=1), "counts of 0 or more in both columns", "Correct those rows")
         size = counts.sum(axis=1)
-        refuse(name, size, size <= 0, "at least one trial in each row", "Drop the rows without trials.")
+        refuse(name, size, size <= 0, "at least one trial in each row", "Drop the rows without trials")
         self._warn_if_fractional(name, counts)
         return Observations(counts[:, 0] / size, size, None, self)
 
     def _from_trials(self, name: str, successes: np.ndarray, trials: np.ndarray) -> Observations:
         if trials.shape != successes.shape:
-            raise DataError(
-                f"trials: expected one number per row ({successes.shape[0]}), got the shape {trials.shape}."
-            )
+            raise DataError(f"trials: expected one number per row ({successes.shape[0]}); got the shape {trials.shape}")
         bad = ~np.isfinite(trials) | (trials <= 0)
-        refuse("trials", trials, bad, "positive numbers of trials", "Drop the rows without trials.")
-        refuse(name, successes, successes < 0, "numbers of successes of 0 or more", "Mend those rows.")
+        refuse("trials", trials, bad, "positive numbers of trials", "Drop the rows without trials")
+        refuse(name, successes, successes < 0, "numbers of successes of 0 or more", "Correct those rows")
         refuse(
             name,
             successes,
             successes > trials,
             "no more successes than trials",
-            "With trials= the response is the number of successes, not the proportion; mend those rows.",
+            "With trials= the response is the number of successes, not the proportion; correct those rows",
         )
         self._warn_if_fractional(name, successes)
         return Observations(successes / trials, trials, None, self)
@@ -196,7 +194,7 @@ class Binomial(Family):
         if count and not self.quasi:
             warn_user(
                 f"response {name!r}: {count} numbers of successes or failures are not whole. The fit goes "
-                "on; if the response is a proportion, multiply it by the trials.",
+                "on; if the response is a proportion, multiply it by the trials",
                 UserWarning,
             )
 

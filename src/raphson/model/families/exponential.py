@@ -223,7 +223,7 @@ class Poisson(PositiveMean):
             y,
             y < 0,
             f"counts of 0 or more (the {self.name} family)",
-            'Mend those rows, or choose a family for such responses, such as "gaussian".',
+            'Correct those rows, or choose a family for such responses, such as "gaussian"',
         )
         warn_if_fractional(self, name, y)
 
@@ -578,7 +578,7 @@ def require_positive(family: Family, name: str, y: np.ndarray) -> None:
         y,
         y <= 0,
         f"positive numbers (the {family.name} family)",
-        'Drop those rows, or use a family that allows zeros, such as "tweedie(1.5)".',
+        'Drop those rows, or use a family that allows zeros, such as "tweedie(1.5)"',
     )
 
 

@@ -470,5 +470,5 @@ def resolve(link: str | Link) -> Link:
     if isinstance(link, type) and issubclass(link, Link):
         return link()
     if not isinstance(link, str):
-        raise ModelError(f"link: expected a name ({', '.join(LINKS)}) or a Link, got {type(link).__name__}.")
+        raise ModelError(f"link: expected a name ({', '.join(LINKS)}) or a Link; got {type(link).__name__}")
     return LINKS.find(link)()

@@ -45,7 +45,7 @@ class Multinomial(Family):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.link, Logit):
-            raise ModelError(f"link: the multinomial family has the logit link only, got {self.link.name!r}.")
+            raise ModelError(f"link: the multinomial family has the logit link only; got {self.link.name!r}")
         levels: Any = self.levels
         if isinstance(levels, list | np.ndarray):
             object.__setattr__(self, "levels", tuple(str(level) for level in levels))
@@ -53,7 +53,7 @@ class Multinomial(Family):
     @property
     def n_predictors(self) -> int:
         if self.levels is None:
-            raise ModelError("Multinomial: the levels are not known yet; they come from the response.")
+            raise ModelError("Multinomial: the levels are not known yet; they come from the response")
         return len(self.levels) - 1
 
     @property
@@ -108,32 +108,32 @@ class Multinomial(Family):
         name = response.name
         values = np.asarray(response.values, dtype=np.float64)
         if trials is not None:
-            raise DataError("trials: the multinomial family takes one category per row. Leave trials= out.")
+            raise DataError("trials: the multinomial family takes one category per row. Leave trials= out")
         if values.ndim != 1:
-            raise DataError(f"response {name!r}: the multinomial family expects one column of categories.")
+            raise DataError(f"response {name!r}: the multinomial family expects one column of categories")
         levels = response.levels
         if levels is None:
-            refuse(name, values, ~np.isfinite(values), "finite numbers", "Drop or mend those rows.")
+            refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
             refuse(
                 name,
                 values,
                 values != np.floor(values),
                 "categories: text, a categorical column, or whole numbers",
-                "Convert the response to categories.",
+                "Convert the response to categories",
             )
             found, values = np.unique(values, return_inverse=True)
             values = values.astype(np.float64)
             if len(found) > _MOST_LEVELS:
                 raise DataError(
-                    f"response {name!r}: expected categories, got {len(found)} different numbers. "
-                    'Use another family for a numeric response, such as "gaussian" or "poisson".'
+                    f"response {name!r}: expected categories; got {len(found)} different numbers. "
+                    'Use another family for a numeric response, such as "gaussian" or "poisson"'
                 )
             levels = tuple(f"{level:.0f}" for level in found)
         if len(levels) < 2:
             raise DataError(
-                f"response {name!r}: expected two levels or more, got {len(levels)} "
+                f"response {name!r}: expected two levels or more; got {len(levels)} "
                 f"({', '.join(map(repr, levels)) or 'none'}). A response with one level has nothing to "
-                "explain."
+                "explain"
             )
         return Observations(values, None, tuple(levels), Multinomial(link=self.link, levels=tuple(levels)))
 

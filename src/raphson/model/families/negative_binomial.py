@@ -104,7 +104,7 @@ class NegativeBinomial(PositiveMean):
 
     def _known(self) -> np.float64:
         if self.theta is None:
-            raise ModelError("NegativeBinomial: theta is not known yet; use the family at its estimate, .at(theta).")
+            raise ModelError("NegativeBinomial: theta is not known yet; use the family at its estimate, .at(theta)")
         return self.theta
 
     # --- traced ---------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class NegativeBinomial(PositiveMean):
             y,
             y < 0,
             "counts of 0 or more (the negative_binomial family)",
-            'Mend those rows, or choose a family for such responses, such as "gaussian".',
+            'Correct those rows, or choose a family for such responses, such as "gaussian"',
         )
         warn_if_fractional(self, name, y)
 

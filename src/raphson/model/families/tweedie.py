@@ -97,7 +97,7 @@ class Tweedie(PositiveMean):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.power is None:
-            raise ModelError('power: the tweedie family needs its power, as in "tweedie(1.5)".')
+            raise ModelError('power: the tweedie family needs its power, as in "tweedie(1.5)"')
         parameter(self, "power", self.power, lambda p: p <= 0 or p >= 1, "a number outside (0, 1)")
 
     @property
@@ -154,7 +154,7 @@ class Tweedie(PositiveMean):
             warn_if_fractional(self, name, y)
         if 1 <= p < 2:
             expected = f"numbers of 0 or more (tweedie with power {p:g})"
-            refuse(name, y, y < 0, expected, "Mend or drop those rows.")
+            refuse(name, y, y < 0, expected, "Correct or drop those rows")
         elif p >= 2:
             require_positive(self, name, y)
 
