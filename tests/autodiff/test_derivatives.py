@@ -91,7 +91,7 @@ def test_the_users_precision_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "says"),
     [
-        (lambda: gradient(f, method="forward"), ModelError, "'exact' or 'finite'; got 'forward'"),
+        (lambda: gradient(f, method="forward"), ModelError, "expected one of exact, finite; got 'forward'"),
         (lambda: gradient(lambda x: x)(X), ModelError, r"one number.*\(3,\)"),
         (lambda: gradient(lambda x: x, method="finite")(X), ModelError, r"one number.*\(3,\)"),
         (lambda: hessian(lambda x: (x, x))(1.0), ModelError, "2 results"),

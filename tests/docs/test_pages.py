@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from raphson import cli, datasets
+from raphson.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -73,6 +74,13 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         shutil.copy(datasets.path(name), tmp_path)
     text = page.read_text(encoding="utf-8")
     names: dict = {"__name__": "__main__"}
+    register, registered = Registry.register, []
+
+    def noted(registry: Registry, name: str, part: object) -> object:
+        registered.append((registry, name))
+        return register(registry, name, part)
+
+    monkeypatch.setattr(Registry, "register", noted)
     with warnings.catch_warnings():
         for block in BLOCK.finditer(text):
             kind, code = block.groups()
@@ -80,6 +88,8 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
                 run_python(page, text[: block.start(2)].count("\n"), code, names)
             else:
                 run_console(code, capsys)
+    for registry, name in registered:  # a page leaves nothing to those after it
+        registry._parts.pop(name, None)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

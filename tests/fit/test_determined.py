@@ -147,7 +147,7 @@ def test_a_penalty_says_what_the_errors_leave_out():
 
 def test_starts_that_were_searched_for_are_told():
     fit = rp.nls("y ~ a*exp(-b*x)", DECAY)
-    assert "no starting value was given for b: of 3,072 points" in fit.message
+    assert "no starting value was given for b; of 3,072 points" in fit.message
     assert "the best was b = " in fit.message and "solving for a" in fit.message
     assert "no starting value" not in PLAIN.message
     np.testing.assert_allclose(fit.params["a"], PLAIN.params["a"], rtol=1e-9)

@@ -102,6 +102,8 @@ def test_separation_leaves_one_end(sample):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit = rp.glm((x > 3) * 1.0, X, names=["one", "x"], family="binomial")
+    with pytest.raises(rp.ModelError, match="kind: expected one of wald, profile; got 'bayes'"):
+        fit.conf_int(kind="bayes")
     interval = fit.conf_int(kind="profile")
     assert interval.loc["x", "upper"] == math.inf and interval.loc["one", "lower"] == -math.inf
     # At the lower end twice the log-likelihood is below its supremum 0 by the quantile of χ².
@@ -142,6 +144,8 @@ def test_what_cannot_be_profiled(logistic, name, message):
 def test_aliased_parameters_have_no_interval(sample):
     with pytest.warns(rp.RankWarning):
         fit = rp.glm(sample.count, np.column_stack([sample.X, sample.x]), family="poisson", names=list("abcd"))
+    with pytest.raises(rp.ModelError, match="kind: expected one of wald, profile; got 'bayes'"):
+        fit.conf_int(kind="bayes")
     interval = fit.conf_int(kind="profile")
     assert np.isnan(interval.loc["d"]).all() and np.isfinite(interval.loc[["a", "b", "c"]]).all().all()
     with pytest.raises(rp.ModelError, match="held or aliased"):

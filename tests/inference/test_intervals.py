@@ -51,10 +51,6 @@ def test_known_intervals() -> None:
 
 
 def test_errors_say_what_to_do() -> None:
-    with pytest.raises(ModelError, match="'wald' or 'profile'"):
-        intervals.conf_int(np.ones(1), np.ones(1), kind="profile")
-    with pytest.raises(ModelError, match="'wald' or 'profile'"):
-        intervals.conf_int(np.ones(1), np.ones(1), kind="bayes")
     with pytest.raises(ModelError, match=r"Did you mean level=0.95"):
         intervals.quantile(95)
     for level in (0.0, 1.0, np.nan, "high"):

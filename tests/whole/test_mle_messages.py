@@ -295,7 +295,8 @@ def test_no_status_of_a_likelihood_speaks_of_links_or_means():
     from raphson.status import Status
 
     rng = np.random.default_rng(0)
-    model = rp.mle("zero_inflated_poisson", "y ~ 1", {"y": rng.poisson(2, 60) * (rng.random(60) > 0.3)})._model
+    fit = rp.mle("zero_inflated_poisson", "y ~ 1", {"y": rng.poisson(2, 60) * (rng.random(60) > 0.3)})
+    model = fit._reading.state.at.asked
     for status in (Status.BOUNDARY, Status.SINGULAR, Status.SEARCH_FAILED, Status.STEP_LIMIT, Status.NOT_FINITE):
         assert not {"link", "means", "coefficients"} & set(model.advice(status).replace(",", "").split()), status
     assert "positive density" in model.advice(Status.BOUNDARY)

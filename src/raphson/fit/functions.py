@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from raphson.choices import IntervalKind
-from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, warn_user
+from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, check_choice, warn_user
 from raphson.fit.reading import Reading
 from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
@@ -111,13 +111,14 @@ def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> 
     """
     import pandas as pd
 
+    check_choice("kind", kind, get_args(IntervalKind))
     if kind == "profile":
         ends = np.full((fit.n, 2), np.nan)
         for j, name in enumerate(fit.names):
             if fit.identified and (fit.state.free[j] or fit.state.infinite[j]):
                 ends[j] = profile(fit, name).interval(level)
     else:
-        ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df, kind)
+        ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df)
     return pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
 
 

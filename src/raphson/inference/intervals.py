@@ -5,13 +5,12 @@ r"""Quantiles, p-values and Wald intervals of the normal and Student's t, from `
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from scipy import special
 
-from raphson.choices import IntervalKind
-from raphson.errors import ModelError, check_choice, one_line, warn_user
+from raphson.errors import ModelError, one_line, warn_user
 
 
 def check_level(level: Any) -> float:
@@ -119,9 +118,8 @@ def conf_int(
     bse: np.ndarray,
     level: float = 0.95,
     df: float | None = None,
-    kind: str = "wald",
 ) -> np.ndarray:
-    """Confidence intervals of the estimates.
+    """Wald's confidence intervals: estimate ∓ quantile · standard error.
 
     Parameters
     ----------
@@ -130,8 +128,6 @@ def conf_int(
     level : float
     df : float, optional
         As in :func:`quantile`.
-    kind : {"wald", "profile"}
-        Estimate ∓ quantile · standard error, or (not yet) the profile likelihood.
 
     Returns
     -------
@@ -141,7 +137,7 @@ def conf_int(
     Raises
     ------
     ModelError
-        For another ``kind``, or a level outside (0, 1).
+        For a level outside (0, 1).
 
     Examples
     --------
@@ -149,7 +145,6 @@ def conf_int(
     >>> conf_int(np.array([1.0]), np.array([0.5])).round(4).tolist()
     [[0.02, 1.98]]
     """
-    check_choice("kind", kind, get_args(IntervalKind))
     reach = quantile(level, df) * np.asarray(bse, dtype=float)
     with np.errstate(invalid="ignore"):
         return np.column_stack([params - reach, params + reach])

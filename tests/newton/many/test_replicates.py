@@ -33,7 +33,7 @@ FAMILIES = ["binomial", Binomial(link="probit"), "poisson", "negative_binomial",
 def test_they_end_at_their_maxima(family, kind):
     X, y = simulated(family)
     fit = glm(y, X, family=family, information=kind)
-    refitting = Refitting.of(fit)
+    refitting = Refitting.of(fit._reading)
     counts = resampled(np.random.default_rng(1), len(y), 100)
     found = refitting.in_batch(y, counts, 100)
     exact = refit(
@@ -58,7 +58,7 @@ def test_they_end_at_their_maxima(family, kind):
 
 def test_the_slopes_are_third_derivatives():
     X, y = simulated("binomial")
-    refitting = Refitting.of(glm(y, X, family="binomial"))
+    refitting = Refitting.of(glm(y, X, family="binomial")._reading)
     theta = refitting.start
     slopes = information_slopes(refitting.model.replicates, theta, y, np.ones(len(y)), None, "expected")
     mean = 1 / (1 + np.exp(-X @ theta))
@@ -72,14 +72,14 @@ def test_the_slopes_are_third_derivatives():
 
 def test_each_information_has_slopes_of_its_own():
     X, y = simulated("poisson")
-    refitting = Refitting.of(glm(y, X, family="negative_binomial"))
+    refitting = Refitting.of(glm(y, X, family="negative_binomial")._reading)
     slopes = information_slopes(refitting.model.replicates, refitting.start, y, np.ones(len(y)), None, "expected")
     assert np.abs(slopes.observed - slopes.reported).max() > 1e-3 * np.abs(slopes.observed).max()
 
 
 def test_many_parameters_have_no_slopes(monkeypatch):
     X, y = simulated("poisson")
-    refitting = Refitting.of(glm(y, X, family="poisson"))
+    refitting = Refitting.of(glm(y, X, family="poisson")._reading)
     monkeypatch.setattr("raphson.newton.many.replicates.MOST_SLOPES", 3)
     arguments = refitting.model.replicates, refitting.start, y, np.ones(len(y)), None, "expected"
     assert information_slopes(*arguments) is None
@@ -87,7 +87,7 @@ def test_many_parameters_have_no_slopes(monkeypatch):
     straight = refitting.in_batch(y, counts, 20)
     assert all(status.converged for status in straight.status)
     monkeypatch.undo()
-    second = Refitting.of(glm(y, X, family="poisson")).in_batch(y, counts, 20)
+    second = Refitting.of(glm(y, X, family="poisson")._reading).in_batch(y, counts, 20)
     np.testing.assert_allclose(straight.theta, second.theta, atol=1e-6)
     assert straight.n_iter.mean() > second.n_iter.mean()
 
@@ -95,7 +95,7 @@ def test_many_parameters_have_no_slopes(monkeypatch):
 def test_where_the_start_has_no_curvature_there_are_no_slopes():
     X, y = simulated("poisson")
     X[:, 3] = 0.0
-    refitting = Refitting.of(glm(y, X[:, :3], family="poisson"))
+    refitting = Refitting.of(glm(y, X[:, :3], family="poisson")._reading)
     assert (
         information_slopes(refitting.model.replicates, refitting.start, y, np.zeros(len(y)), None, "expected") is None
     )
