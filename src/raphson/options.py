@@ -11,6 +11,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self, get_args
 
 from raphson import choices as may_be
@@ -201,15 +202,27 @@ class Record:
     """What the command line heads them with."""
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            check, value = one.metadata["option"].check, getattr(self, one.name)
-            if check is not None and not (value is None and one.default is None):
-                object.__setattr__(self, one.name, check(one.name, value))
+        for name, default, check in _checks(type(self)):
+            value = getattr(self, name)
+            if value is not default:
+                object.__setattr__(self, name, check(name, value))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """The record's own among a door's arguments."""
-        return cls(**{one.name: given[one.name] for one in fields(cls) if one.name in given})
+        return cls(**{name: given[name] for name in _names(cls) if name in given})
+
+
+@cache
+def _names(kind: type[Record]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
+
+
+@cache
+def _checks(kind: type[Record]) -> tuple[tuple[str, Any, Callable[[str, Any], Any]], ...]:
+    """Name, default and check of the fields that are checked; a default is as it should be."""
+    found = ((one.name, one.default, one.metadata["option"].check) for one in fields(kind))
+    return tuple((name, default, check) for name, default, check in found if check not in (None, any_other))
 
 
 @dataclass(frozen=True)
