@@ -19,12 +19,13 @@ ELSEWHERE = {
         for name in ("base", "binomial", "exponential", "multinomial", "negative_binomial", "robust", "tweedie")
     ],
     "tests/model/likelihood/densities/test_densities.py": [
-        f"model/likelihood/densities/{name}" for name in ("continuous", "counts", "ordered", "ready", "survival")
+        f"model/likelihood/densities/{name}"
+        for name in ("continuous", "counts", "ordered", "ready", "signature", "survival")
     ],
     # What a kind of model is made of is tested as its door puts it together.
     "tests/api/test_mle.py": [
         "fit/likelihood",
-        *(f"model/likelihood/{name}" for name in ("build", "family", "finite", "general", "model", "signature")),
+        *(f"model/likelihood/{name}" for name in ("build", "family", "finite", "general", "model")),
     ],
     "tests/whole/test_mle_messages.py": ["model/likelihood/review"],
     "tests/model/likelihood/test_expected.py": [

@@ -30,10 +30,10 @@ from raphson.fit.state import FitState
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import density_model, formulas_of
 from raphson.model.likelihood.densities.ready import DensitySpec, resolve
+from raphson.model.likelihood.densities.signature import Signature, signature_of
 from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.review import check_start, explained, reviewed
-from raphson.model.likelihood.signature import Signature, signature_of
 from raphson.newton.methods import resolve_method
 from raphson.options import Iteration, Likelihood
 

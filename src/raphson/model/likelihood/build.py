@@ -16,9 +16,9 @@ from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec
+from raphson.model.likelihood.densities.signature import Signature
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
-from raphson.model.likelihood.signature import Signature
 from raphson.model.memory import remembered
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import DataError, ModelError
-from raphson.model.likelihood.signature import signature_of
+from raphson.model.likelihood.densities.signature import signature_of
 from raphson.numeric import x64
 from raphson.registry import Registry
 
