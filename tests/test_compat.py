@@ -57,6 +57,7 @@ def only(function: Any, *arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("table", TABLES)
+@pytest.mark.skipif(jax.__version_info__ < (0, 10), reason="the tables have the newest version's names too")
 def test_the_primitives_of_a_table_exist(table: str) -> None:
     assert set(TABLES[table]) - compat.EARLIER <= PRIMITIVES
 

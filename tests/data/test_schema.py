@@ -290,3 +290,10 @@ def test_an_array_offset_is_asked_for_again():
     with pytest.raises(DataError, match="offset: the fit had one"):
         schema.design(np.eye(2))
     np.testing.assert_array_equal(schema.design(np.eye(2), offset=[3, 4]).offset, [3, 4])
+
+
+def test_one_row_may_be_flat_but_a_column_is_not_taken_for_it() -> None:
+    schema = from_arrays([1.0, 2.0, 4.0], [[1.0, 0.0], [1.0, 1.0], [1.0, 3.0]]).schema
+    assert schema.design([1.0, 0.5]).X.tolist() == [[1.0, 0.5]]
+    with pytest.raises(DataError, match=r"expected the fit's 2 columns \(x1, x2\); got 1"):
+        schema.design(np.array([[1.0], [0.5]]))

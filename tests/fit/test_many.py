@@ -123,15 +123,6 @@ def test_what_the_data_leave_open_is_said_of_each_group() -> None:
     assert fits.message.str.contains("leave parameters open").all()
 
 
-def test_a_group_without_a_rate_is_what_it_is_alone() -> None:
-    # Where y is 0 throughout, any rate is as good.
-    data = LONG.assign(y=np.where(LONG["plant"] == "c", 0.0, LONG["y"]))
-    with pytest.warns(RankWarning, match="in 1 of 4 groups the data leave parameters open"):
-        found = rp.nls(CURVE, data, start=START, by="plant")
-    assert found.status["c"] == "converged" and np.isnan(found.bse.loc["c", "rate"])
-    np.testing.assert_allclose(found.params.loc["c", "top"], 0.0, atol=1e-9)
-
-
 def test_groups_too_small_or_without_noise_say_so() -> None:
     steady = pd.DataFrame({"x": X, "y": 5.0, "plant": "steady"})
     small = LONG[LONG["plant"] == "a"].head(2).assign(plant="small")

@@ -276,7 +276,7 @@ class ArraySchema(Schema):
         X, _ = read_design(new, None, "new data")
         if X.shape[1] != len(self.names):
             # One row may be given flat, as in predict([1, 0.5]).
-            if isinstance(X, np.ndarray) and X.shape == (len(self.names), 1):
+            if isinstance(X, np.ndarray) and np.ndim(new) == 1 and X.shape == (len(self.names), 1):
                 X = np.ascontiguousarray(X.T)
             else:
                 raise DataError(

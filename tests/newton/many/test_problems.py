@@ -207,7 +207,7 @@ def test_a_second_batch_compiles_nothing():
             problems.least_squares(decay), np.ones(3), {"y": y}, {"x": X}, upper=np.full(3, 9.0), max_iter=50
         )
     finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+        jax.monitoring.clear_event_listeners()
     assert count[0] == 0
 
 

@@ -168,7 +168,8 @@ def resolve(family: str | Family) -> Family:
             f"family: expected a number for the {parameter or takes[0]} of {name}; got {inner!r}. "
             f'Write it as in "{name}(1.5)"'
         ) from None
-    return kind(**{parameter or takes[0]: value})
+    arguments: dict[str, Any] = {parameter or takes[0]: value}
+    return kind(**arguments)
 
 
 def from_dict(fields: dict[str, Any]) -> Family:
