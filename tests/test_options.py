@@ -41,9 +41,9 @@ def test_each_form_of_nls_has_the_same_defaults() -> None:
 
 def documented(door) -> dict[str, str]:
     """What the docstring says of each parameter, on one line."""
-    section = door.__doc__.partition("Parameters\n    ----------\n")[2].partition("\n\n")[0]
+    section = inspect.cleandoc(door.__doc__).partition("Parameters\n----------\n")[2].partition("\n\n")[0]
     found: dict[str, str] = {}
-    for names, text in re.findall(r"^    (\w[\w, ]*) : (.*(?:\n        .*)*)", section, re.M):
+    for names, text in re.findall(r"^(\w[\w, ]*) : (.*(?:\n    .*)*)", section, re.M):
         found |= dict.fromkeys(names.split(", "), " ".join(text.replace("``", "").replace("−", "-").split()))
     return found
 
