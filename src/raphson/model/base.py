@@ -186,6 +186,11 @@ class Model(Problem):
         """Which information bias reduction takes the determinant of."""
         return "expected"
 
+    @property
+    def at_limit(self) -> bool:
+        """Whether some rows are held at infinity."""
+        return False
+
     @cached_property
     def likelihood(self) -> LogLikelihood:
         """The log-likelihood, penalised."""
@@ -196,9 +201,10 @@ class Model(Problem):
             self.blocks,
             self.penalty,
             self.executor,
-            self.data.weights if self.weights_kind == "frequency" else None,
+            self.copies if self.weights_kind == "frequency" else None,
             None if self.family.dispersion_fixed else max(self.nobs - self.fitted_exactly - n_free, 1.0),
             bounds=self.bounds,
+            at_limit=self.at_limit,
         )
 
     # -- the iteration -----------------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ from raphson.model.glm.separation import (
     separated,
 )
 from raphson.model.limits import Limit
-from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
@@ -178,9 +177,9 @@ class GeneralisedLinearModel(Model):
             offset[: self.family.n_predictors - len(self.family.auxiliary)] += self.data.offset
         return self.predictor.blocks(designs, self.y, self.weight, offset)
 
-    @cached_property
-    def likelihood(self) -> LogLikelihood:
-        return replace(super().likelihood, at_limit=self.shift is not None)
+    @property
+    def at_limit(self) -> bool:
+        return self.shift is not None
 
     # -- the iteration -----------------------------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ from raphson.model.families import resolve
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.glm.separation import Moves, separated_everywhere
 from raphson.model.limits import Limit
-from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.spread import Spread
@@ -212,20 +211,9 @@ class StreamedModel(GeneralisedLinearModel):
         assert self.facts is not None
         return self.facts.count if self.weights_kind == "frequency" else float(self.facts.positive)
 
-    @cached_property
-    def likelihood(self) -> LogLikelihood:
-        return LogLikelihood(
-            self.family,
-            self.predictor,
-            self.blocks,
-            self.penalty,
-            self.executor,
-            self.copies if self.weights_kind == "frequency" else None,
-            None
-            if self.family.dispersion_fixed
-            else max(self.nobs - self.fitted_exactly - self.predictor.n_params, 1.0),
-            at_limit=self.away is not None,
-        )
+    @property
+    def at_limit(self) -> bool:
+        return self.away is not None
 
     def thinned(self, every: int) -> Any:
         """The model of every `every`-th row or so, in memory."""
