@@ -83,13 +83,13 @@ class Registry(Mapping[str, Part], Generic[Part]):
         ModelError
             If the name is none, or belongs to a part that comes with Raphson, or the part is not whole.
         """
+        self._check(part)
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
             raise ModelError(
                 f"{self.how}: expected a name of letters, digits, '_' and '-', such as 'my_{self.kind}'; got {name!r}"
             )
         if name in self._ours or name in self._aliases:
             raise ModelError(f"{self.how}: {name!r} is a {self.kind} that comes with Raphson; choose another name")
-        self._check(part)
         self._parts[name] = part
         return part
 

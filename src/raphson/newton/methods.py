@@ -84,7 +84,9 @@ class Method:
 
 
 def _check(method: Method) -> None:
-    """Refuse a method whose parts do not go together."""
+    """Refuse what is no method, or one whose parts do not go together."""
+    if not isinstance(method, Method):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"methods.register: expected an rp.methods.Method; got {one_line(method)}")
     how, own = "methods.register", method.curvature
     if not isinstance(own, Curvature):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"{how}: expected an object of a subclass of rp.methods.Curvature; got {one_line(own)}")
@@ -140,9 +142,7 @@ def register(method: Method) -> Method:
     >>> rp.glm("low ~ smoke", births, family="binomial", method="newton-searched").method
     'newton_searched'
     """
-    if not isinstance(method, Method):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ModelError(f"methods.register: expected an rp.methods.Method; got {one_line(method)}")
-    return METHODS.register(method.name, method)
+    return METHODS.register(getattr(method, "name", None), method)
 
 
 def resolve_method(name: str) -> Method:
