@@ -130,6 +130,16 @@ def fitted(kind: str) -> rp.Fit:
         return KINDS[kind](rows())
 
 
+@pytest.fixture(scope="module")
+def births():
+    return rp.datasets.load("births")
+
+
+@pytest.fixture(scope="module")
+def linear(sample):
+    return rp.glm(sample.normal, sample.X, names=["one", "x", "z"])
+
+
 @pytest.fixture(scope="session")
 def new_rows():
     """Rows to predict."""

@@ -9,11 +9,6 @@ from scipy import stats
 import raphson as rp
 
 
-@pytest.fixture(scope="module")
-def births():
-    return rp.datasets.load("births")
-
-
 def fitted(births, right, **keywords):
     return rp.glm(f"low ~ {right}", births, **{"family": "binomial", **keywords})
 

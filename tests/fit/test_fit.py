@@ -15,18 +15,8 @@ from raphson.status import Status
 
 
 @pytest.fixture(scope="module")
-def births():
-    return rp.datasets.load("births")
-
-
-@pytest.fixture(scope="module")
 def logistic(births):
     return rp.glm("low ~ age + lwt + C(race) + smoke", births, family="binomial")
-
-
-@pytest.fixture(scope="module")
-def linear(sample):
-    return rp.glm(sample.normal, sample.X, names=["one", "x", "z"])
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,6 @@ def logistic():
 
 
 @pytest.fixture(scope="module")
-def linear(sample):
-    return rp.glm(sample.normal, sample.X, names=["one", "x", "z"])
-
-
-@pytest.fixture(scope="module")
 def curve():
     x = np.linspace(1.0, 8.0, 20)
     return x, 5.0 * (1 - np.exp(-0.4 * x)) + 0.2 * np.sin(7 * x)

@@ -15,11 +15,6 @@ import raphson as rp
 from raphson.fit import file, saving
 
 
-@pytest.fixture(scope="module")
-def births():
-    return rp.datasets.load("births")
-
-
 def frame(sample):
     return pd.DataFrame(
         {"y": sample.spread, "level": sample.category, "x": sample.x, "z": sample.z, "town": sample.group % 3}

@@ -9,11 +9,6 @@ import raphson as rp
 from raphson.fit.terms import _contains, _factors
 
 
-@pytest.fixture(scope="module")
-def births():
-    return rp.datasets.load("births")
-
-
 def test_marginality(births):
     fit = rp.glm("low ~ age*smoke + lwt + race:ui", births, family="binomial")
     # age and smoke are in age:smoke; race and ui have no terms of their own.

@@ -14,18 +14,8 @@ import raphson as rp
 
 
 @pytest.fixture(scope="module")
-def births():
-    return rp.datasets.load("births")
-
-
-@pytest.fixture(scope="module")
 def logistic(births):
     return rp.glm("low ~ age + lwt + race + smoke", births, family="binomial")
-
-
-@pytest.fixture(scope="module")
-def linear(sample):
-    return rp.glm(sample.normal, sample.X, names=["one", "x", "z"])
 
 
 @pytest.fixture(scope="module")

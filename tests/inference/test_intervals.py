@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+import scipy
 
 from raphson.errors import ModelError
 from raphson.inference import intervals
@@ -45,9 +46,8 @@ def test_quantile_and_p_value_are_inverse(df: float | None, level: float) -> Non
 
 def test_known_intervals() -> None:
     ends = intervals.conf_int(np.array([1.0, np.nan, np.inf]), np.array([0.5, np.nan, np.nan]), df=10)
-    assert ends[0] == pytest.approx(
-        [1 - 0.5 * 2.2281388519862747, 1 + 0.5 * 2.2281388519862747], rel=1e-10
-    )  # as SciPy 1.15 has it
+    bound = 1e-10 if scipy.__version__.startswith("1.15.") else 1e-14
+    assert ends[0] == pytest.approx([1 - 0.5 * 2.2281388519862747, 1 + 0.5 * 2.2281388519862747], rel=bound)
     assert np.isnan(ends[1:]).all()
     assert np.isnan(intervals.conf_int(np.array([1.0]), np.array([0.5]), df=0)).all()
 
