@@ -18,6 +18,7 @@ ELSEWHERE = {
         f"model/families/{name}"
         for name in ("base", "binomial", "exponential", "multinomial", "negative_binomial", "robust", "tweedie")
     ],
+    "tests/model/families/test_responses.py": ["model/families/structure"],
     "tests/model/likelihood/densities/test_densities.py": [
         f"model/likelihood/densities/{name}"
         for name in ("continuous", "counts", "ordered", "ready", "signature", "survival")

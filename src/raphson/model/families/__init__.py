@@ -12,7 +12,7 @@ from typing import Any
 
 from raphson.errors import ModelError
 from raphson.model.families import links
-from raphson.model.families.base import Family, Observations, Rows, check_family, parameters_of, structured
+from raphson.model.families.base import Family, Observations, Rows
 from raphson.model.families.binomial import Binomial, QuasiBinomial
 from raphson.model.families.exponential import (
     Gamma,
@@ -26,6 +26,7 @@ from raphson.model.families.links import Link
 from raphson.model.families.multinomial import Multinomial
 from raphson.model.families.negative_binomial import NegativeBinomial
 from raphson.model.families.robust import LOSSES, resolve_loss
+from raphson.model.families.structure import parameters_of, structured
 from raphson.model.families.tweedie import Tweedie
 from raphson.registry import Registry
 
@@ -52,12 +53,36 @@ __all__ = [
     "resolve",
 ]
 
+NEEDED = ("inside", "log_density", "expected", "start_mean", "variance", "unit_deviance", "log_base")
+"""What a family has to say for itself; of the rest there is a default, or it is refused where it is asked for."""
+
+
+def _check(family: Any) -> None:
+    """Say what a class lacks of a family.
+
+    Raises
+    ------
+    ModelError
+    """
+    if not (isinstance(family, type) and issubclass(family, Family)):
+        raise ModelError(f"families.register: expected a subclass of rp.families.Family; got {family!r}")
+    lacking = [what for what in NEEDED if getattr(family, what) is getattr(Family, what)]
+    if lacking and family.rows is Family.rows:
+        raise ModelError(
+            f"families.register: {family.__name__} lacks the method{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
+            "see docs/add-your-own.md for what each gives"
+        )
+    if not isinstance(getattr(family, "default_link", None), str):
+        raise ModelError(f'families.register: {family.__name__} lacks its default_link, such as default_link = "log"')
+    links.resolve(family.default_link)
+
+
 FAMILIES: Registry[type[Family]] = Registry(
     "family",
     "family",
     "families",
     "rp.families.register",
-    check_family,
+    _check,
     {
         "normal": "gaussian",
         "bernoulli": "binomial",
@@ -112,8 +137,7 @@ def register(family: Any) -> Any:
     Traceback (most recent call last):
     raphson.errors.ModelError: families.register: expected a subclass of rp.families.Family; got 'logistic'
     """
-    check_family(family)
-    return FAMILIES.register(getattr(family, "name", None), structured(family))
+    return structured(FAMILIES.register(getattr(family, "name", None), family))
 
 
 def resolve(family: str | Family) -> Family:

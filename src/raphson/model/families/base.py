@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -25,9 +24,6 @@ Array = Any
 
 LARGEST = 1e145
 """Responses beyond this, or all below its inverse, have squares that are no numbers, or lose their digits."""
-
-STRUCTURE = ("link", "levels")
-"""Fields of a family that are no numbers."""
 
 ROWS_NAMED = 5
 """So many rows are named in a message about the data."""
@@ -518,51 +514,9 @@ class Family:
         return fields
 
 
-def parameters_of(family: type[Family] | Family) -> tuple[str, ...]:
-    """The names of a family's numeric parameters, such as the power of a Tweedie distribution."""
-    return tuple(field.name for field in dataclasses.fields(family) if field.name not in STRUCTURE)  # type: ignore[arg-type]
-
-
-def structured(cls: Any) -> Any:
-    """Class decorator: a frozen dataclass and pytree, whose leaves are its numeric parameters; its link comes last."""
-    if not hasattr(cls, "link"):
-        cls.__annotations__ = inspect.get_annotations(cls) | {"link": Link}
-        cls.link = None
-    made = dataclass(frozen=True)(cls)
-    data = parameters_of(made)
-    meta = tuple(field.name for field in dataclasses.fields(made) if field.name not in data)
-
-    # Not jax.tree_util.register_dataclass: under it (JAX 0.10.2) the structures of two classes with
-    # the same static fields compare equal and only their hashes differ, so that a jitted function
-    # now and then ran one family's compiled code for another. Here the class is part of what is compared.
-    def flatten(family: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(family, f) for f in data), (made, *(getattr(family, f) for f in meta))
-
-    def unflatten(static: tuple[Any, ...], leaves: Any) -> Any:
-        # without __post_init__: the fields were checked before, and the leaves may be anything of JAX's
-        family = object.__new__(made)
-        for name, value in (*zip(meta, static[1:], strict=True), *zip(data, leaves, strict=True)):
-            object.__setattr__(family, name, value)
-        return family
-
-    jax.tree_util.register_pytree_node(made, flatten, unflatten)
-    return made
-
-
 def derivative(function: Any, x: Array) -> tuple[Any, Any]:
     """The function at x and its elementwise derivative."""
     return jax.jvp(function, (x,), (jnp.ones_like(x),))
-
-
-def parameter(owner: object, name: str, value: Any, allowed: Any, expected: str) -> None:
-    """Store a numeric parameter as float64 after checking it; leave JAX's own values alone."""
-    if isinstance(value, str | bool | list | tuple | dict):
-        raise ModelError(f"{name}: expected {expected}; got {value!r}")
-    if isinstance(value, int | float | np.number):
-        number = np.float64(value)
-        if not (np.isfinite(number) and allowed(number)):
-            raise ModelError(f"{name}: expected {expected}; got {value!r}")
-        object.__setattr__(owner, name, number)
 
 
 def some_of(levels: tuple[str, ...]) -> str:
@@ -596,27 +550,3 @@ def clip_to(mean: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
         floor = 0.1 * above if above > 0 else 1.0
         return np.where(mean > low, mean, low + floor)
     return mean
-
-
-NEEDED = ("inside", "log_density", "expected", "start_mean", "variance", "unit_deviance", "log_base")
-"""What a family has to say for itself; of the rest there is a default, or it is refused where it is asked for."""
-
-
-def check_family(family: Any) -> None:
-    """Say what a class lacks of a family.
-
-    Raises
-    ------
-    ModelError
-    """
-    if not (isinstance(family, type) and issubclass(family, Family)):
-        raise ModelError(f"families.register: expected a subclass of rp.families.Family; got {family!r}")
-    lacking = [what for what in NEEDED if getattr(family, what) is getattr(Family, what)]
-    if lacking and family.rows is Family.rows:
-        raise ModelError(
-            f"families.register: {family.__name__} lacks the method{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
-            "see docs/add-your-own.md for what each gives"
-        )
-    if not isinstance(getattr(family, "default_link", None), str):
-        raise ModelError(f'families.register: {family.__name__} lacks its default_link, such as default_link = "log"')
-    links.resolve(family.default_link)

@@ -8,19 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import DataError, warn_user
-from raphson.model.families.base import (
-    Array,
-    Family,
-    Observations,
-    Rows,
-    clip_to,
-    derivative,
-    refuse,
-    some_of,
-    structured,
-)
+from raphson.model.families.base import Array, Family, Observations, Rows, clip_to, derivative, refuse, some_of
 from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.families.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
+from raphson.model.families.structure import structured
 from raphson.model.families.tails import Tails, log_beta_tails
 from raphson.model.spread import binomial_terms
 from raphson.special.elementary import log1p_unit, times

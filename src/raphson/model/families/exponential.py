@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import warn_user
-from raphson.model.families.base import Array, Family, clip_to, derivative, refuse, structured
+from raphson.model.families.base import Array, Family, clip_to, derivative, refuse
 from raphson.model.families.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
+from raphson.model.families.structure import structured
 from raphson.model.families.tails import Tails, log_gamma_tails
 from raphson.model.spread import poisson_terms
 from raphson.special.elementary import log1p_gap, log1p_gap_ratio, times, with_derivatives

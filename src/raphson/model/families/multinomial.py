@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import DataError, ModelError
-from raphson.model.families.base import Array, Family, Observations, Rows, refuse, structured
+from raphson.model.families.base import Array, Family, Observations, Rows, refuse
 from raphson.model.families.links import Link, Logit
+from raphson.model.families.structure import structured
 
 if TYPE_CHECKING:
     from raphson.data import Response

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, structured
+from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
 from raphson.model.families.exponential import (
     Poisson,
     PositiveMean,
@@ -18,6 +18,7 @@ from raphson.model.families.exponential import (
     warn_if_fractional,
 )
 from raphson.model.families.links import Link, Log
+from raphson.model.families.structure import parameter, structured
 from raphson.model.families.tails import Tails, log_beta_tails
 from raphson.special import gamma
 from raphson.special.elementary import sigmoid, with_derivatives

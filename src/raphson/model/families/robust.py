@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import check_choice
-from raphson.model.families.base import Array, Family, Rows, parameter, structured
+from raphson.model.families.base import Array, Family, Rows
 from raphson.model.families.links import Link
+from raphson.model.families.structure import parameter, structured
 
 NORMAL_MAD = 0.6744897501960817
 """Median of |z| for a standard normal z."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, parameter, refuse, structured
+from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
 from raphson.model.families.exponential import (
     Gamma,
     Gaussian,
@@ -23,6 +23,7 @@ from raphson.model.families.exponential import (
     warn_if_fractional,
 )
 from raphson.model.families.links import Link
+from raphson.model.families.structure import parameter, structured
 from raphson.model.families.tails import Tails
 from raphson.special.elementary import with_derivatives
 
