@@ -52,14 +52,8 @@ NOT_NEGATIVE = ("nobs", "dispersion", "theta", "theta_se", "rss", "distance", "_
 OF_NETWORKS = ("nobs", "dispersion", "deviance", "null_deviance", "distance", "_floor", "llf")
 """Which of them are stored of a network."""
 
-ARRAYS = ("_theta", "_infinite", "_direction", "_reduced_cov", "_certifying", "_follows")
-"""What is stored as an array or None."""
-
 MASKS = ("_free", "_aliased", "_undetermined")
 """What is stored as 0 or 1 for each coefficient."""
-
-TEXTS = ("method", "information_kind", "cov_kind", "formula", "bias", "message")
-"""What is stored as text."""
 
 DISPERSIONS = ("pearson", "deviance", "ml")
 

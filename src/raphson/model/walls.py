@@ -30,8 +30,6 @@ AT_EDGE = 1e-9
 MOST_AT_ONCE = 2_000
 """Rows of a block, those that a step passes furthest, that are looked at together: many of them are alike."""
 
-Domain = tuple[float, float]
-
 
 @dataclass(frozen=True)
 class Walls:
