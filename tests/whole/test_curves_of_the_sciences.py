@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import raphson as rp
-from raphson.data.curves import numpy_function, parse_curve
+from raphson.data.curves import parse_curve
+from raphson.data.functions import numpy_function
 
 POSITIVE = np.linspace(0.05, 10, 60)
 DOSE = np.logspace(-3, 3, 40)

@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.arrays import from_arrays
-from raphson.data.curves import (
-    Curve,
-    columns_and_parameters,
-    numpy_function,
-    parse_curve,
-    split_curve,
-)
+from raphson.data.curves import Curve, columns_and_parameters, parse_curve, split_curve
 from raphson.data.extras import (
     array_argument,
     check_index,
@@ -30,6 +24,7 @@ from raphson.data.extras import (
     take,
     weights_of_sigma,
 )
+from raphson.data.functions import numpy_function
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, listing, nearest, unknown_column
 from raphson.data.model_data import ModelData, Response

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.expressions import Expression, written
+from raphson.data.expressions import Expression
 from raphson.data.functions import (
     CONSTANTS,
     ELEMENTWISE,
@@ -22,6 +21,7 @@ from raphson.data.functions import (
 )
 from raphson.data.messages import listing
 from raphson.data.numbers_in_text import stray
+from raphson.data.syntax import Walk, written
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, label_of
 from raphson.errors import DataError, FormulaError
 
@@ -31,28 +31,12 @@ if TYPE_CHECKING:
 States = dict[str, dict[str, Any]]
 """What the stateful transforms remember, by the text of their call: a mean, knots."""
 
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
 _STATE_TYPES = {"alpha": dict, "norms2": dict, "knots": list}
 _LARGEST_COUNT = 1000
 _EXACT = 2.0**53
 
 
-class Evaluator:
+class Evaluator(Walk):
     """Evaluates expressions over one table.
 
     Parameters
@@ -67,10 +51,8 @@ class Evaluator:
     """
 
     def __init__(self, table: Table, states: States, what: str = "formula", new: bool = False) -> None:
-        self.table = table
-        self.states = states
-        self.what = what
-        self.new = new
+        super().__init__(what)
+        self.table, self.states, self.new = table, states, new
 
     def variable(self, expression: Expression) -> Variable:
         """Evaluate to a variable over the table's rows.
@@ -99,26 +81,6 @@ class Evaluator:
             raise DataError(f"{self.what}: {expression.text!r} gives several columns, but one is expected")
         return value
 
-    def value(self, node: ast.expr) -> Any:
-        """Evaluate a node: a variable, or a constant."""
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Name):
-            return self._name(node.id)
-        if isinstance(node, ast.UnaryOp):
-            operand = self._operand(node.operand)
-            sign = -1 if isinstance(node.op, ast.USub) else 1
-            return Numbers(sign * operand.values) if isinstance(operand, Numbers) else sign * operand
-        if isinstance(node, ast.BinOp):
-            return self._binary(node)
-        if isinstance(node, ast.Compare):
-            return self._compare(node)
-        if isinstance(node, (ast.List, ast.Tuple)):
-            return [self.value(element) for element in node.elts]
-        if isinstance(node, ast.Call):
-            return self._call(node)
-        raise FormulaError(f"{self.what}: {ast.unparse(node)!r} is not allowed")
-
     def origin_of(self, node: ast.expr, rows: np.ndarray) -> str:
         """Find the smallest part of an expression that is not finite on some of the rows."""
         for child in ast.iter_child_nodes(node):
@@ -130,12 +92,13 @@ class Evaluator:
                     return self.origin_of(child, rows)
         return written(node)
 
-    def _name(self, name: str) -> Any:
-        if name in self.table.known:
-            return self.table.column(name)
-        if name in CONSTANTS:
-            return CONSTANTS[name]
-        return contrast_class(name)()
+    def name(self, node: ast.Name) -> Any:
+        if node.id in self.table.known:
+            return self.table.column(node.id)
+        return CONSTANTS[node.id] if node.id in CONSTANTS else contrast_class(node.id)()
+
+    def other(self, node: ast.expr) -> Any:
+        return [self.value(one) for one in node.elts] if isinstance(node, ast.List | ast.Tuple) else super().other(node)
 
     def _operand(self, node: ast.expr) -> Numbers | float | int:
         """Evaluate a node that must be a number or numbers."""
@@ -162,31 +125,18 @@ class Evaluator:
             "entries that are not numbers, or use the column by itself as a factor"
         )
 
-    def _binary(self, node: ast.BinOp) -> Any:
-        left, right = self._operand(node.left), self._operand(node.right)
-        if not isinstance(left, Numbers) and not isinstance(right, Numbers):
-            return self._constant(node, left, right)
-        a = left.values if isinstance(left, Numbers) else left
-        b = right.values if isinstance(right, Numbers) else right
-        if isinstance(node.op, ast.Pow):
-            return Numbers(_power(a, b))
-        return Numbers(np.asarray(_BINARY[type(node.op)](a, b), dtype=np.float64))
+    def operated(self, node: ast.expr, function: Callable[..., Any], operands: Sequence[ast.expr]) -> Any:
+        if isinstance(node, ast.Compare):
+            return self._compare(node, function)
+        values = [self._operand(one) for one in operands]
+        if not any(isinstance(one, Numbers) for one in values):
+            return self.computed(node, function, values)
+        power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+        raw = (one.values if isinstance(one, Numbers) else one for one in values)
+        return Numbers(np.asarray((_power if power else function)(*raw), dtype=np.float64))
 
-    def _constant(self, node: ast.BinOp, a: float | int, b: float | int) -> float | int:
-        try:
-            # Powers in doubles, which overflow, where whole numbers would grow without end.
-            power = isinstance(node.op, ast.Pow)
-            value = float(a) ** float(b) if power else _BINARY[type(node.op)](a, b)
-            if isinstance(value, complex) or not np.isfinite(float(value)):
-                raise OverflowError("not a finite real number")
-        except (OverflowError, ZeroDivisionError) as error:
-            raise FormulaError(f"{self.what}: cannot compute {written(node)!r}: {error}") from error
-        whole = isinstance(a, int) and isinstance(b, int) and float(value).is_integer()
-        return int(value) if whole and abs(value) < _EXACT and not isinstance(node.op, ast.Div) else value
-
-    def _compare(self, node: ast.Compare) -> Numbers:
+    def _compare(self, node: ast.Compare, compare: Callable[[Any, Any], Any]) -> Numbers:
         left, right = self.value(node.left), self.value(node.comparators[0])
-        compare = _COMPARE[type(node.ops[0])]
         labelled = [isinstance(one, Levels) and one.origin != "boolean" for one in (left, right)]
         if all(labelled):
             return self._compare_levels(node, left, right)
@@ -229,7 +179,7 @@ class Evaluator:
         truth = same if isinstance(node.ops[0], ast.Eq) else ~same
         return Numbers(np.where((a.codes < 0) | (b.codes < 0), np.nan, truth), boolean=True)
 
-    def _call(self, node: ast.Call) -> Any:
+    def call(self, node: ast.Call) -> Any:
         assert isinstance(node.func, ast.Name)
         name = function_name(node.func.id)
         if name is None:

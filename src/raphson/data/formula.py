@@ -13,17 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from raphson.data.expressions import (
-    Expression,
-    Token,
-    column_expression,
-    not_allowed,
-    parse_expression,
-    tokenize,
-    written,
-)
+from raphson.data.expressions import Expression, column_expression, parse_expression
 from raphson.data.functions import FUNCTIONS, function_name
 from raphson.data.messages import short, unknown_column
+from raphson.data.syntax import Token, not_allowed, tokenize, written
 from raphson.errors import DataError, FormulaError, warn_user
 
 _MOST_TERMS = 20_000

@@ -1,4 +1,4 @@
-"""The functions a formula may call, and nothing else: this list is the fence."""
+"""The functions that expressions may call, and nothing else: this list is the fence."""
 
 from __future__ import annotations
 
@@ -35,22 +35,53 @@ class FormulaFunction(NamedTuple):
         return self.kind not in ("contrast", "list")
 
 
-ELEMENTWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "log": np.log,
-    "log10": np.log10,
-    "log2": np.log2,
-    "log1p": np.log1p,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "sqrt": np.sqrt,
-    "abs": np.abs,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "floor": np.floor,
-    "ceil": np.ceil,
+OF_NUMBERS: dict[str, tuple[str, int]] = {
+    **{name: (name, 1) for name in ("exp", "log", "log10", "log2", "log1p", "expm1", "sqrt", "cbrt", "square")},
+    **{name: (name, 1) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "sinc", "sign", "floor", "ceil")},
+    **{f"a{name}": (f"arc{name}", 1) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    **{f"arc{name}": (f"arc{name}", 1) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "abs": ("abs", 1),
+    "fabs": ("abs", 1),
+    "atan2": ("arctan2", 2),
+    "arctan2": ("arctan2", 2),
+    "hypot": ("hypot", 2),
+    "pow": ("power", 2),
+    "power": ("power", 2),
+    **{name: ("minimum", 2) for name in ("min", "pmin", "minimum")},
+    **{name: ("maximum", 2) for name in ("max", "pmax", "maximum")},
+    **{name: ("where", 3) for name in ("where", "ifelse")},
+    "erf": ("special.erf", 1),
+    "erfc": ("special.erfc", 1),
+    "gamma": ("special.gamma", 1),
+    **{name: ("special.gammaln", 1) for name in ("gammaln", "lgamma")},
+    **{name: ("special.expit", 1) for name in ("expit", "logistic", "plogis")},
+    **{name: ("special.logit", 1) for name in ("logit", "qlogis")},
+    **{name: ("special.ndtr", 1) for name in ("pnorm", "ndtr")},
 }
-"""Functions of one number, applied to each."""
+"""Function of numbers -> its name in NumPy and ``jax.numpy`` (or in their special functions), and its arity."""
+
+
+def numpy_function(name: str) -> Any:
+    """A function of numbers by NumPy or SciPy."""
+    if name.startswith("special."):
+        from scipy import special
+
+        return getattr(special, name.removeprefix("special."))
+    return getattr(np, name)
+
+
+def bare(name: str) -> str:
+    """A function's name without the module's that may stand before it."""
+    for prefix in ("np.", "numpy.", "jnp.", "math."):
+        name = name.removeprefix(prefix)
+    return name
+
+
+ELEMENTWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    name: numpy_function(OF_NUMBERS[name][0])
+    for name in ["log", "log10", "log2", "log1p", "exp", "expm1", "sqrt", "abs", "sin", "cos", "tan", "floor", "ceil"]
+}
+"""What terms of formulas may apply to each number."""
 
 CONSTANTS = {
     "TRUE": True,
@@ -128,7 +159,7 @@ SPLINES = frozenset(["cr", "cs", "cc"])
 
 def function_name(name: str) -> str | None:
     """Give the listed name of a function: ``np.log`` is ``log``; None if it is not listed."""
-    short = name.removeprefix("np.") if name.removeprefix("np.") in ELEMENTWISE else name
+    short = bare(name) if bare(name) in ELEMENTWISE else name
     return short if short in FUNCTIONS else None
 
 

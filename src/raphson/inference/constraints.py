@@ -10,14 +10,16 @@ from __future__ import annotations
 import ast
 import difflib
 import itertools
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from raphson.errors import ModelError, RaphsonError
+from raphson.data.syntax import Walk, parsed, written
+from raphson.errors import FormulaError, ModelError
 from raphson.linalg import DEPENDENT
 from raphson.model.parameters import INDEX_GAP, place_of
 
@@ -120,7 +122,7 @@ def _from_words(texts: Sequence[str], names: Sequence[str], what: str) -> Linear
             shown = _unmasked(equation.strip(), aliases, names)
             if not equation.strip():
                 raise ModelError(f"{what}: expected equations such as '{names[0]} = 0'; got an empty one in {text!r}")
-            sides = [_affine(side, aliases, len(names), names, text, what) for side in equation.split("=")]
+            sides = [_affine(side, aliases, names, text, what) for side in equation.split("=")]
             if len(sides) == 1:
                 sides.append(np.zeros(len(names) + 1))
             for left, right in itertools.pairwise(sides):
@@ -160,14 +162,11 @@ def _unmasked(text: str, aliases: Mapping[str, int], names: Sequence[str]) -> st
     return re.sub(r"parameter_(\d+)_", lambda match: names[aliases[match.group()]], text)
 
 
-def _affine(side: str, aliases: Mapping[str, int], p: int, names: Sequence[str], text: str, what: str) -> np.ndarray:
+def _affine(side: str, aliases: Mapping[str, int], names: Sequence[str], text: str, what: str) -> np.ndarray:
     """An affine function as its p coefficients and its constant, (p + 1,)."""
     try:
-        tree = ast.parse(side.strip(), mode="eval").body
-        return _walk(tree, aliases, p, names, text, what)
-    except RaphsonError:
-        raise
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return _Affine(aliases, names, text, what).value(parsed(side, (), what))
+    except (FormulaError, OverflowError, RecursionError):
         unknown = re.sub(r"parameter_\d+_", " ", side)
         odd = re.search(r"[A-Za-z_][\w.:()\[\]]*", unknown)
         if odd is not None:
@@ -178,42 +177,47 @@ def _affine(side: str, aliases: Mapping[str, int], p: int, names: Sequence[str],
         ) from None
 
 
-def _walk(node: ast.AST, aliases: Mapping[str, int], p: int, names: Sequence[str], text: str, what: str) -> np.ndarray:
-    def inner(part: ast.AST) -> np.ndarray:
-        return _walk(part, aliases, p, names, text, what)
+class _Affine(Walk):
+    """Evaluates an affine function of the p parameters as its coefficients and its constant, (p + 1,)."""
 
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        constant = np.zeros(p + 1)
-        constant[-1] = float(node.value)
-        return constant
-    if isinstance(node, ast.Name):
-        if node.id not in aliases:
-            raise _no_parameter(node.id, names, text, what)
-        one = np.zeros(p + 1)
-        one[aliases[node.id]] = 1.0
+    def __init__(self, aliases: Mapping[str, int], names: Sequence[str], text: str, what: str) -> None:
+        super().__init__(what)
+        self.aliases, self.names, self.text = aliases, names, text
+
+    def constant(self, node: ast.Constant) -> np.ndarray:
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            raise self.refused(node)
+        return self._affine(-1, float(node.value))
+
+    def name(self, node: ast.Name) -> np.ndarray:
+        if node.id not in self.aliases:
+            raise _no_parameter(node.id, self.names, self.text, self.what)
+        return self._affine(self.aliases[node.id], 1.0)
+
+    def _affine(self, place: int, coefficient: float) -> np.ndarray:
+        one = np.zeros(len(self.names) + 1)
+        one[place] = coefficient
         return one
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
-        value = inner(node.operand)
-        return -value if isinstance(node.op, ast.USub) else value
-    if isinstance(node, ast.BinOp):
-        left, right = inner(node.left), inner(node.right)
-        if isinstance(node.op, ast.Add):
-            return left + right
-        if isinstance(node.op, ast.Sub):
-            return left - right
-        if isinstance(node.op, ast.Mult) and not left[:-1].any():
+
+    def computed(self, node: ast.expr, function: Callable[..., Any], values: Sequence[np.ndarray]) -> np.ndarray:
+        if isinstance(node, ast.Compare):
+            raise self.refused(node)
+        if function in (operator.add, operator.sub) or isinstance(node, ast.UnaryOp):
+            return function(*values)
+        left, right = values
+        if function is operator.mul and not left[:-1].any():
             return left[-1] * right
-        if isinstance(node.op, ast.Mult) and not right[:-1].any():
-            return right[-1] * left
-        if isinstance(node.op, ast.Div) and not right[:-1].any() and right[-1] != 0:
-            return left / right[-1]
+        if not right[:-1].any() and (function is operator.mul or (function is operator.truediv and right[-1])):
+            return function(left, right[-1])
         raise ModelError(
-            f"{what}: {text!r} is not linear in the parameters; pass a function instead, such as "
+            f"{self.what}: {self.text!r} is not linear in the parameters; pass a function instead, such as "
             "lambda params: params['a'] * params['b'] - 1"
         )
-    if isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
-        raise _no_parameter(ast.unparse(node), names, text, what)
-    raise SyntaxError
+
+    def refused(self, node: ast.expr) -> Exception:
+        if isinstance(node, ast.Call | ast.Attribute | ast.Subscript):
+            return _no_parameter(written(node), self.names, self.text, self.what)
+        return super().refused(node)
 
 
 def _no_parameter(name: str, names: Sequence[str], text: str, what: str) -> ModelError:

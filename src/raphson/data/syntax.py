@@ -1,0 +1,323 @@
+"""The one reader of expressions: text becomes a tree, which is held against what is allowed and then walked.
+
+An expression, in R's or Python's spelling, is never handed to Python's ``eval``. What its names, constants and calls
+mean is up to who reads: :mod:`raphson.data.expressions` and :mod:`raphson.data.evaluate` for the terms of formulas,
+:mod:`raphson.data.curves` for curves, :mod:`raphson.inference.constraints` for constraints.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import keyword
+import math
+import operator
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from raphson.data.functions import allowed
+from raphson.data.messages import short
+from raphson.errors import FormulaError
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)
+    | (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    | (?P<quoted>`[^`]+`)
+    | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+    | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*)
+    | (?P<dot>\.)
+    | (?P<operator>%in%|\*\*|==|!=|<=|>=|//|[-+*/^:()\[\],=<>~%])
+    | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN_NAME = re.compile(r"(?:[^\W\d_]|\.(?=[^\W\d]))[\w.]*|_[\w.]*")
+_OPENING, _CLOSING = {"(": ")", "[": "]"}, {")": "(", "]": "["}
+_DEEPEST, _DEEPEST_TREE = 50, 150
+
+OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.UAdd: lambda x: x,
+    ast.USub: operator.neg,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+"""What each operator computes, of numbers, of NumPy's arrays, or of values that JAX traces."""
+
+
+class Token(NamedTuple):
+    """A piece of a formula: what it is, its text and where it starts."""
+
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Where the next piece starts."""
+        return self.start + len(self.text)
+
+
+def tokenize(source: str, what: str, may: str | None = None) -> list[Token]:
+    """Cut a formula into pieces, without the spaces; brackets must match.
+
+    Parameters
+    ----------
+    source : str
+    what : str
+        Names the argument in messages, such as ``"formula"`` or ``"weights"``.
+    may : str, optional
+        What is allowed, in words; what a formula's terms may hold if not given.
+
+    Raises
+    ------
+    FormulaError
+        If a character has no meaning, or a bracket or quotation mark has no partner.
+    """
+    tokens: list[Token] = []
+    open_brackets: list[str] = []
+    for match in _TOKEN.finditer(source):
+        kind, text = str(match.lastgroup), match.group()
+        if kind == "space":
+            continue
+        if kind == "other":
+            if text in "\"'`":
+                raise FormulaError(f"{what}: the quotation mark {text} in {short(source)} is never closed")
+            raise not_allowed(text, source, what, may)
+        if text in _OPENING:
+            open_brackets.append(text)
+            if len(open_brackets) > _DEEPEST:
+                raise FormulaError(f"{what}: brackets are nested more than {_DEEPEST} deep")
+        elif text in _CLOSING and (not open_brackets or open_brackets.pop() != _CLOSING[text]):
+            raise FormulaError(f"{what}: the bracket {text!r} in {short(source)} has no opening bracket")
+        tokens.append(Token(kind, text, match.start()))
+    if open_brackets:
+        raise FormulaError(f"{what}: the bracket {open_brackets[-1]!r} in {short(source)} is never closed")
+    return tokens
+
+
+def spell(name: str) -> str:
+    """Write a column's name as a formula needs it: in backticks unless it is a plain name."""
+    return name if _PLAIN_NAME.fullmatch(name) else f"`{name}`"
+
+
+def written(tree: ast.AST) -> str:
+    """Write a checked tree in its one normal spelling."""
+    return ast.unparse(_Speller().visit(copy.deepcopy(tree)))
+
+
+def not_allowed(piece: str, source: str, what: str, may: str | None = None) -> FormulaError:
+    """Say what is not allowed, and what is."""
+    return FormulaError(f"{what}: {short(piece)} in {short(source)} is not allowed; allowed are {may or allowed()}")
+
+
+def parsed(source: str, names: Collection[str], what: str, may: str | None = None) -> ast.expr:
+    """Parse an expression into a tree of Python's, whose names are the user's; nothing is checked yet."""
+    python, aliases = _to_python(source, names, what, may)
+    try:
+        tree = ast.parse(f"({python}\n)", mode="eval").body
+        _restore_names(tree, aliases)
+    except (MemoryError, RecursionError) as error:  # Python's own limit, which may be the lower one
+        raise _too_deep(source, "too many", what) from error
+    except (SyntaxError, ValueError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else "too long a number"
+        reserved = [word for word in re.findall(r"\w+", python) if keyword.iskeyword(word)]
+        if isinstance(error, SyntaxError) and reserved:
+            reason += f"; {reserved[0]} is a reserved word of Python; as a name write it in backticks, `{reserved[0]}`"
+        raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
+    return tree
+
+
+def _too_deep(source: str, many: str, what: str) -> FormulaError:
+    return FormulaError(
+        f"{what}: {short(source)} has {many} nested operations; write it as a function of the parameters and the "
+        "data, in jax.numpy"
+    )
+
+
+def _depth(tree: ast.expr) -> int:
+    """Levels of a tree: a sum of n terms has n."""
+    depth, level = 0, [tree]
+    while level:
+        depth += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    return depth
+
+
+def _to_python(source: str, names: Collection[str], what: str, may: str | None) -> tuple[str, dict[str, str]]:
+    # Every name gets an alias that is a Python identifier, so that Solar.R is one name and not
+    # an attribute, and `a b` or a column called "lambda" is a name at all. An attribute or a
+    # keyword that is left in the parsed tree is then one that the user wrote, and is refused.
+    aliases: dict[str, str] = {}
+    pieces: list[str] = []
+    previous = None
+    for token in tokenize(source, what, may):
+        text = token.text
+        if previous is not None and previous.end == token.start and {previous.kind, token.kind} == {"name", "string"}:
+            raise not_allowed(previous.text + text, source, what, may)
+        if token.kind == "quoted" or (token.kind == "name" and (text in names or not keyword.iskeyword(text))):
+            alias = f"name_{len(aliases)}"
+            aliases[alias] = text[1:-1] if token.kind == "quoted" else text
+            pieces.append(alias)
+        elif text == "^":
+            pieces.append("**")
+        elif text in ("~", "%in%"):
+            raise not_allowed(text, source, what, may)
+        else:
+            pieces.append(text)
+        previous = token
+    return " ".join(pieces), aliases
+
+
+def _restore_names(tree: ast.expr, aliases: dict[str, str]) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            node.id = aliases.get(node.id, node.id)
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            node.arg = aliases.get(node.arg, node.arg)
+        elif isinstance(node, ast.Attribute):
+            node.attr = aliases.get(node.attr, node.attr)
+
+
+class _Speller(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(spell(node.id), node.ctx)
+
+
+def operation(node: ast.AST) -> tuple[type[ast.AST], tuple[ast.expr, ...]]:
+    """Which operator a node is, and what it works on; nothing if it is none."""
+    match node:
+        case ast.UnaryOp(sign, operand):
+            return type(sign), (operand,)
+        case ast.BinOp(left, arithmetic, right):
+            return type(arithmetic), (left, right)
+        case ast.Compare(left, [comparison], [right]):
+            return type(comparison), (left, right)
+    return type(node), ()
+
+
+class Walk:
+    """Evaluates a tree; what its names and calls are is up to a subclass.
+
+    Parameters
+    ----------
+    what : str
+        Names the argument in messages.
+
+    Examples
+    --------
+    >>> Walk("at").value(parsed("2*(3 + 4)^2", (), "at"))
+    98
+    """
+
+    operators: Collection[type[ast.AST]] = OPERATORS.keys()
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def value(self, node: ast.expr) -> Any:
+        """What a node amounts to."""
+        if isinstance(node, ast.Constant):
+            return self.constant(node)
+        if isinstance(node, ast.Name):
+            return self.name(node)
+        if isinstance(node, ast.Call):
+            return self.call(node)
+        kind, operands = operation(node)
+        if kind in self.operators:
+            return self.operated(node, OPERATORS[kind], operands)
+        return self.other(node)
+
+    def constant(self, node: ast.Constant) -> Any:
+        """A number or a text."""
+        return node.value
+
+    def name(self, node: ast.Name) -> Any:
+        """A name that is not called."""
+        raise self.refused(node)
+
+    def call(self, node: ast.Call) -> Any:
+        """A function of arguments."""
+        raise self.refused(node)
+
+    def operated(self, node: ast.expr, function: Callable[..., Any], operands: Sequence[ast.expr]) -> Any:
+        """An operator's function of its operands."""
+        return self.computed(node, function, list(map(self.value, operands)))
+
+    def other(self, node: ast.expr) -> Any:
+        """What is none of these."""
+        raise self.refused(node)
+
+    def refused(self, node: ast.expr) -> Exception:
+        """The error that says what is not allowed."""
+        return FormulaError(f"{self.what}: {written(node)!r} is not allowed")
+
+    def computed(self, node: ast.expr, function: Callable[..., Any], values: Sequence[Any]) -> Any:
+        """An operator's function of values; of two constants in doubles, as 9**9**9 would take for ever."""
+        # The values of parameters are NumPy's.
+        if not isinstance(node, ast.BinOp) or any(type(one) not in (int, float, bool) for one in values):
+            return function(*values)
+        try:
+            value = function(*map(float, values))
+            if isinstance(value, complex) or not math.isfinite(value):
+                raise OverflowError("not a finite real number")
+        except (ZeroDivisionError, OverflowError) as error:
+            raise FormulaError(f"{self.what}: {written(node)!r} has no value ({error.args[-1]})") from None
+        # A whole exponent stays one, which derivatives treat better.
+        return int(value) if value.is_integer() and abs(value) < 2**31 else value
+
+
+class Check(Walk):
+    """Holds every node of an expression against what is allowed, and notes its names in order of appearance.
+
+    Parameters
+    ----------
+    source : str
+    known : collection of str
+        Names that stand for something, whatever else they look like.
+    what : str
+        Names the argument in messages.
+    """
+
+    constants: tuple[type, ...] = (int, float)
+
+    def __init__(self, source: str, known: Collection[str], what: str) -> None:
+        super().__init__(what)
+        self.source, self.known = source, known
+        self.names: dict[str, None] = {}
+
+    def tree(self) -> ast.expr:
+        """The tree, all of which is allowed; a FormulaError if not all is, or if it is malformed."""
+        tree = parsed(self.source, self.known, self.what, self.allowed())
+        if _depth(tree) > _DEEPEST_TREE:
+            raise _too_deep(self.source, f"more than {_DEEPEST_TREE}", self.what)
+        self.value(tree)
+        return tree
+
+    def allowed(self) -> str:
+        """What is allowed, in words."""
+        return allowed()
+
+    def constant(self, node: ast.Constant) -> None:
+        if type(node.value) not in self.constants:
+            raise self.refused(node)
+        if isinstance(node.value, int) and abs(node.value) > 2**63:
+            some = str(node.value)[:20]
+            raise FormulaError(f"{self.what}: the number {some}... in {short(self.source)} is too large; write 1e30")
+
+    def operated(self, node: ast.expr, function: Callable[..., Any], operands: Sequence[ast.expr]) -> None:
+        for one in operands:
+            self.value(one)
+
+    def refused(self, node: ast.expr) -> Exception:
+        return not_allowed(written(node), self.source, self.what, self.allowed())
