@@ -8,7 +8,7 @@ Works for anything that offers an objective, starting values and limits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -53,18 +53,7 @@ P = TypeVar("P", bound=Problem)
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may say about the iteration.
-
-    Attributes
-    ----------
-    method : curvature, solver and search.
-    tol : distance to the maximum in standard errors.
-    max_iter : steps, or None for the method's own number.
-    damping : τ of the first step.
-    learning_rate : first trial step size, or None.
-    watch : called with every step.
-    seed : of methods that read batches.
-    """
+    """What the user says about the iteration, as :func:`maximize` takes it, and the seed of what is random in it."""
 
     method: Method
     tol: float = 1e-8
@@ -74,15 +63,11 @@ class Options:
     watch: Callable[[PathRow], None] | None = None
     seed: int | None = None
 
-    def keywords(self) -> dict[str, Any]:
-        """As :func:`maximize` takes them."""
-        return {
-            "tol": self.tol,
-            "max_iter": self.max_iter,
-            "damping": self.damping,
-            "learning_rate": self.learning_rate,
-            "watch": self.watch,
-        }
+    def maximum(self, model: Problem, start: np.ndarray | Evaluation, **more: Any) -> Result:
+        """Climb from `start`; anything else is said as to :func:`maximize`."""
+        said: dict[str, Any] = {"objective": model.objective, "start": start, "free": model.free}
+        said |= {one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"}
+        return maximize(**said | more)
 
 
 @dataclass(frozen=True)
@@ -143,7 +128,7 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
     result, note, met = _elsewhere(model, options, result)
     twin = model.label_switched(result.theta)
     if twin is not None:
-        again = maximize(model.objective, twin, options.method, free=model.free, **options.keywords())
+        again = options.maximum(model, twin)
         result = replace(again, path=result.path.then(again.path))
     told = model.start_note(begun) if start is None and begun is not None else ""
     for more in (told, passed):
@@ -152,7 +137,7 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
     retreat = None if limit is not None or result.status.converged else model.retreat(result.theta)
     if retreat is not None:
-        again = maximize(model.objective, retreat[0], options.method, free=retreat[1], **options.keywords())
+        again = options.maximum(model, retreat[0], free=retreat[1])
         limit = model.limit(again.theta, again.evaluation, False)
     if limit is not None:
         inner = _resumed(limit.model, options, result, limit.start)
@@ -184,7 +169,7 @@ def _beyond(model: Problem, options: Options, result: Result) -> tuple[Result, s
         again = None
         if there is not None:
             try:
-                again = maximize(objective, there, options.method, free=model.free, **options.keywords())
+                again = options.maximum(model, there)
             except RaphsonError:
                 again = None
         if again is None or not _better(again, result) or _level(again, result):
@@ -217,12 +202,12 @@ def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result,
     best, tried, ends = first, 0, [first]
     lucky = not model.sound(first.theta)  # a likelihood made of rounding, which any other replaces
     method = METHODS[model.trial_method] if model.trial_method else options.method
-    quick = replace(options, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
+    quick = replace(options, method=method, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
         before, met = best, 0
         for theta in model.candidates(TRIALS, number):
             try:
-                trial = maximize(model.objective, theta, method, free=model.free, **quick.keywords())
+                trial = quick.maximum(model, theta)
             except RaphsonError:
                 continue
             tried += 1
@@ -239,7 +224,7 @@ def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result,
         if settled or (number and _level(best, before)):
             break
     if best is not first and best.status is Status.STEP_LIMIT:
-        rest = maximize(model.objective, best.theta, options.method, free=model.free, **options.keywords())
+        rest = options.maximum(model, best.theta)
         best = replace(rest, path=best.path.then(rest.path))
     if best is not first:
         best = _settled(model, options, best)
@@ -276,7 +261,7 @@ def _better(trial: Result, best: Result) -> bool:
 def _resumed(model: Problem, options: Options, before: Result, start: np.ndarray | None = None) -> Result:
     """Go on from `start` or where an iteration stopped, on another model of the same parameters or fewer."""
     theta = (before.theta if start is None else start)[: model.objective.n_params]
-    result = maximize(model.objective, theta, options.method, free=model.free, **options.keywords())
+    result = options.maximum(model, theta)
     return replace(result, path=before.path.then(result.path))
 
 
@@ -288,18 +273,12 @@ def _climb(
         inner = objective.likelihood
         if inner is not objective and not objective.evaluate(start).finite and inner.evaluate(start).finite:
             # A penalty may be finite only where the information is positive definite: near the likelihood's maximum.
-            start = maximize(objective.likelihood, start, method, free=model.free, **options.keywords()).theta
-        return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
+            start = options.maximum(model, start, objective=inner).theta
+        return options.maximum(model, start, suspect=suspect)
     if objective.n_blocks > MANY_BLOCKS and method.informed:
         return _climb_from_a_part(model, options, suspect)
-    return maximize(
-        objective,
-        model.start(method.need(method.solver == "qr", near=False), plain=not method.informed),
-        method,
-        free=model.free,
-        suspect=suspect,
-        **options.keywords(),
-    )
+    begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
+    return options.maximum(model, begin, suspect=suspect)
 
 
 def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
@@ -318,9 +297,9 @@ def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Eval
     # At the edge of what the part's rows allow others may have left the domain.
     if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
         start = model.start(method.need(method.solver == "qr", near=False))
-        return maximize(objective, start, method, free=model.free, suspect=suspect, **options.keywords())
+        return options.maximum(model, start, suspect=suspect)
     factor = first.factor
     warm = None if factor is None else replace(factor, scale=factor.scale * np.sqrt(every))
-    result = maximize(objective, first.theta, method, free=model.free, warm=warm, suspect=suspect, **options.keywords())
+    result = options.maximum(model, first.theta, warm=warm, suspect=suspect)
     path = first.path.scaled(every).then(Path([result.path.steps[0], *result.path.steps]))
     return replace(result, path=path, begun=first.begun)

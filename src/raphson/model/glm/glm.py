@@ -287,14 +287,7 @@ class GeneralisedLinearModel(Model):
         return bool(dispersion * spread <= PERFECT * squares)
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
-        """The model that the likelihood tends to, if its maximum lies at infinity.
-
-        Parameters
-        ----------
-        theta : (p,) where the iteration ended.
-        evaluation : of the objective there.
-        converged : whether the iteration claims a maximum.
-        """
+        """The family's limit, or what is left beside rows whose responses are certain."""
         if self.family.auxiliary:
             simpler = self.family.limit(theta[self.n_coefficients :], self.limit_evidence(theta))
             if simpler is not None:

@@ -201,22 +201,9 @@ def _compiled(structure: TracedPredictor, rule: str) -> Any:
 
     transformation = rule_of(rule)
 
-    def run(
-        params: Any,
-        state: Any,
-        moments: Any,
-        family: Any,
-        chunk: Chunk,
-        rates: Any,
-        decay: Any,
-        divisor: Any,
-        first: Any,
-        last: Any,
-        number: Any,
-        key: Any,
-        anchor: Any,
-    ) -> Any:
+    def run(here: Any, batches: Any, first: Any, last: Any, number: Any, key: Any, anchor: Any) -> Any:
         del anchor
+        (params, state, moments), (family, chunk, rates, decay, divisor) = here, batches
 
         def step(i: Any, carry: Any) -> Any:
             params, state, moments, total, squares = carry
@@ -446,7 +433,7 @@ class _Epochs:
             with x64():
                 arguments = (self.family, chunk, rates, *self.numbers)
                 before = here.params, here.state, here.moments
-                *after, chunk_loss, chunk_squares = self.run(*before, *arguments, 0, count, step, self.key, anchor())
+                *after, chunk_loss, chunk_squares = self.run(before, arguments, 0, count, step, self.key, anchor())
                 loss = float(chunk_loss)
                 if not math.isfinite(loss) or loss > BLOWN_UP * count:
                     layer, at = _first_blown_up(self.run, before, arguments, count, (step, self.key))
@@ -474,7 +461,7 @@ def _first_blown_up(
     worst = np.ones(1)
     at = 0
     for i in range(count):
-        *before, loss, squares = run(*before, *arguments, i, i + 1, *place, anchor())
+        *before, loss, squares = run(tuple(before), arguments, i, i + 1, *place, anchor())
         norms = np.sqrt(np.asarray(squares, dtype=float))
         if first is None:
             first = np.where(norms > 0, norms, 1.0)

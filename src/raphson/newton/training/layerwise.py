@@ -14,7 +14,7 @@ import numpy as np
 
 from raphson.autodiff import backpropagate
 from raphson.model.network.layers import Layer, Network
-from raphson.newton.training.steps import Chunk, layer_squares, rule_of, stepped
+from raphson.newton.training.steps import layer_squares, rule_of, stepped
 from raphson.numeric import x64
 
 
@@ -87,28 +87,13 @@ def _running(network: Network) -> Any:
 def layerwise(network: Network, rule: str) -> Any:
     """Some steps of a chunk, as the compiled loop takes them: the same arguments, the same answer."""
 
-    def run(
-        params: Any,
-        state: Any,
-        moments: Any,
-        family: Any,
-        chunk: Chunk,
-        rates: Any,
-        decay: Any,
-        divisor: Any,
-        first: int,
-        last: int,
-        number: int,
-        key: Any,
-        anchor: Any,
-    ) -> tuple[Any, Any, Any, float, np.ndarray]:
-        del number, key, anchor
+    def run(here: Any, batches: Any, first: int, last: int, *_: Any) -> tuple[Any, Any, Any, float, np.ndarray]:
+        (params, state, moments), (family, chunk, rates, decay, divisor) = here, batches
         applies = [_layer(layer) for layer in network.layers]
         if network.n_auxiliary:
             applies.append(_constants(network.n_auxiliary))
         moments, total, squares = list(moments), 0.0, np.zeros(len(params))
         layers = [_Updatable(p, apply, k) for k, (p, apply) in enumerate(zip(params, applies, strict=True))]
-        del params
         for i in range(first, last):
             (x,) = (X[i] for X in chunk.designs)
             if network.batch_norm:
