@@ -21,6 +21,7 @@ from raphson.choices import Derivatives
 from raphson.errors import DataError, ModelError, check_choice
 
 _LARGEST = 10_000_000
+"""Derivatives of an expansion at most: they take 80 MB."""
 
 
 class TaylorExpansion:

@@ -30,17 +30,26 @@ _ONE_SIDED_LEVELS = 6
 """h, rh, ..., r⁵h at a bound, where each extrapolation removes one order only."""
 
 _GOOD = 1e-11
-"""Relative error at which no better step is sought."""
+"""Relative error at which no better step is sought. Some 250 times ε^(6/7), the least for values with a rounding error
+of ε, of which ε/h stands beside h⁶."""
 
 SURE = 6.0
 """Standard deviations of the noise in a derivative that its error allows for: three, for a noise that is itself known
 from few values and may be twice the estimate. (The extrapolated central difference's is 1.08 ε/h.)"""
 
 _NOTHING = 1e-15
+"""A number so near to 0 may be what rounding has left of numbers near 1, and says nothing of a scale."""
+
 _MOST_TRIALS = 12
+"""Trials of a step: between the first and the last of them lie ten orders of magnitude, 8¹¹."""
+
 _NOISE_POINTS = 8
+"""Points from whose differences the noise is estimated: they have differences of seven orders, and an analytic function
+is gone from those of the third or so at a spacing of 1e-6."""
+
 _CHANGE = 8.0
-"""Factor by which a step grows or shrinks between trials."""
+"""Factor by which a step grows or shrinks between trials. It changes the error of order h⁶ by a factor of 8⁶, 260,000,
+and that of the noise by 8."""
 
 Function = Callable[[np.ndarray], Any]
 

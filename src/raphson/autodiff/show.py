@@ -45,6 +45,8 @@ _SPELLED = {
     "conv_general_dilated": "conv",
 }
 _FEW = 4
+"""Elements of a vector, and arguments of an operation, that are written out."""
+
 _GRAPH = 80
 """Steps that a graph shows at most."""
 
@@ -180,6 +182,8 @@ def as_dict(decomposition: Decomposition) -> dict[str, Any]:
 
 _HEAD = ["step", "operation", "value", "local partials", "adjoint", "line"]
 _WIDEST = [12, 36, 32, 48, 32, 64]
+"""Letters of each column of the table at most."""
+
 _STYLE = """
 .raphson-steps { font: 14px/1.45 system-ui, sans-serif; color: #22303c; background: #fff; }
 .raphson-steps .title { font-weight: 600; }

@@ -23,6 +23,8 @@ MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 _FIELD = '("(?:[^"]|"")*"|[^{separator}\r\n]*)({separator}|\r\n|\n|\r|$)'
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _SAMPLE = 1 << 16
+"""Bytes at the beginning of a file, some thousand lines, that tell its columns of text."""
+
 _NAMES = {"\t": "tabs", " ": "spaces"}
 _SEPARATORS = (";", "\t", ",", "|", " ")
 _BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's

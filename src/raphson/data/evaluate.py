@@ -33,7 +33,10 @@ States = dict[str, dict[str, Any]]
 
 _STATE_TYPES = {"alpha": dict, "norms2": dict, "knots": list}
 _LARGEST_COUNT = 1000
+"""Degrees of freedom of a spline, or degree of a polynomial, at most: so many columns of a million rows take 8 GB."""
+
 _EXACT = 2.0**53
+"""Up to here every whole number is a double: powers that stay below are taken in whole numbers, without rounding."""
 
 
 class Evaluator(Walk):

@@ -20,6 +20,8 @@ from raphson.data.syntax import Token, not_allowed, tokenize, written
 from raphson.errors import DataError, FormulaError, warn_user
 
 _MOST_TERMS = 20_000
+"""Terms of a formula at most: the information of so many columns takes 3.2 GB."""
+
 _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
 
 

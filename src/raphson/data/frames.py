@@ -26,6 +26,8 @@ from raphson.data.watching import Watch
 from raphson.errors import DataError, FormulaError
 
 _ID_LIKE = 50
+"""A column of text with another value in every row is refused in more rows than this: as a factor it would have as many
+columns as there are rows. In fewer, it may name them."""
 
 MOST_LEVELS = 10_000
 """A column with more different values than this is no factor: the information of its columns alone has 0.8 GB."""

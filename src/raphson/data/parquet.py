@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
 PART_ROWS = 2**17
-"""Neighbouring row groups are taken together until they have so many rows."""
+"""Neighbouring row groups are taken together until they have so many rows. Eight blocks of the largest size."""
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 """File name endings of Parquet."""

@@ -34,6 +34,8 @@ _TOKEN = re.compile(
 _PLAIN_NAME = re.compile(r"(?:[^\W\d_]|\.(?=[^\W\d]))[\w.]*|_[\w.]*")
 _OPENING, _CLOSING = {"(": ")", "[": "]"}, {")": "(", "]": "["}
 _DEEPEST, _DEEPEST_TREE = 50, 150
+"""Brackets within brackets, where Python's own parser ends at 200; and levels of the tree; functions that call
+themselves walk it, and Python allows 1,000 calls within calls."""
 
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.UAdd: lambda x: x,

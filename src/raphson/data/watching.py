@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 
 COPIED = 1 << 20
-"""Bytes up to which an array is copied."""
+"""Bytes up to which an array is copied. That takes some 60 µs."""
 
 SAMPLED_ROWS = 1024
 """Rows, spread evenly, of which every bit is in the checksum of an array."""
 
 QUICK = 1 << 24
-"""Bytes that are read whole whenever a question is asked; of more, only when what all rows say is worked out."""
+"""Bytes that are read whole whenever a question is asked; of more, only when what all rows say is worked out. 16 MB,
+which take 1 ms."""
 
 _ROUNDING = 1e-12
+"""Relative difference of two sums of squares that is rounding: of n rows it is about √n ε/2, 3e-13 of ten million."""
 
 
 @dataclass(frozen=True)

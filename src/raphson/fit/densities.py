@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUT = (15.0, 30.0)
-"""How far out, in units of the predictor that moves most, a prediction at infinity is looked at."""
+"""How far out, in units of the predictor that moves most, a prediction at infinity is looked at. A logistic function is
+e⁻¹⁵ = 3e-7 and e⁻³⁰ = 1e-13 from its limit there."""
 
 ROUNDING = 1e-6
 """What a direction moves by less than this, beside its largest part, stays where it is."""
 
 SAME = 1e-5
-"""Relative change from one to the other at which it is at its limit."""
+"""Relative change from one to the other at which it is at its limit. It is 30 times e⁻¹⁵."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 FORMAT = "raphson fit"
 VERSION = 1
+"""Of the format: another number is refused."""
 
 
 def write(body: dict[str, Any], path: str | PathLike[str]) -> None:

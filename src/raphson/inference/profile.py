@@ -32,10 +32,12 @@ from raphson.newton.solve import factorise
 from raphson.numeric import EPSILON
 
 DOUBLINGS = 40
-"""Doublings of the step outwards after which an end is held to be infinite."""
+"""Doublings of the step outwards after which an end is held to be infinite. The step is 10¹² times the first one
+then."""
 
 LOST = 5
-"""Steps outwards that may end where no maximum is reached until the end is given up, each a quarter of the last."""
+"""Steps outwards that may end where no maximum is reached until the end is given up, each a quarter of the last. Five
+of them shorten it a thousandfold."""
 
 FOLLOWED = 20
 """Restricted maxima that may be spent on the way from one value of a nonlinear function to another."""
@@ -51,7 +53,8 @@ JUMP = 1e-3
 """A share of what the likelihood may fall by within an interval: where it falls by more at once there is an edge."""
 
 GAIN = 1e-4
-"""A log-likelihood higher by less is none: it would move an end by a hundred-thousandth of a standard error."""
+"""A log-likelihood higher by less is none: it would move an end of a 95% interval by GAIN/1.96, a twenty-thousandth of
+a standard error."""
 
 
 class Padded:

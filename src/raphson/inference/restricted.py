@@ -27,9 +27,11 @@ from raphson.newton.methods import METHODS
 from raphson.newton.solve import factorise
 
 CLOSE = 1e-4
-"""A restricted maximum this near, in standard errors, has its likelihood right to nine digits."""
+"""A restricted maximum this near, in standard errors, has its likelihood right to nine digits. ℓ is off by half the
+square of the distance, 5e-9."""
 
 MOST_STEPS = 50
+"""Steps at most of the search for a restricted maximum, of which Newton's last few double the digits."""
 
 SHARES = (0.1, 1e-2, 1e-4, 1e-7)
 """Shares of the room to the edge of the domain that a point of a plane is asked to leave every row."""

@@ -26,7 +26,7 @@ from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64
 
 CHUNK_ROWS = 16 * BLOCK_ROWS[-1]
-"""Rows of the replicates that step together."""
+"""Rows of the replicates that step together. 2 MiB for each column of numbers."""
 
 GROUP_ROWS = 4 * BLOCK_ROWS[-1]
 """Rows of the replicates that are summed together: the processor's cache holds them."""
@@ -38,7 +38,7 @@ MOST_DENSE = 2**27
 """Larger designs (1 GB) are not made dense for the sake of fitting many replicates together."""
 
 MOST_PRODUCTS = 2**24
-"""Above so many numbers the products x_ij x_ik are not kept, and M is formed replicate by replicate."""
+"""Above so many numbers the products x_ij x_ik are not kept, and M is formed replicate by replicate. 128 MiB."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ STEEP = 1e-4
 """Slope, in standard errors, from which on the objective falls for certain: within BESIDE it changes by as much."""
 
 STEPS = 25
+"""Steps at most: Newton's double the digits with each once they are near, and an end that is not near is none."""
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,14 @@ from raphson.model.objective import Evaluation
 from raphson.numeric import EPSILON
 
 ARMIJO = 1e-4
+"""Share of the promised rise that a step has to bring (Nocedal and Wright 2006, Numerical Optimization, section
+3.1)."""
+
 POOR = 0.05
 """A step whose rise is less than this share of what the slope promised is so long that a shorter one may rise more."""
 
 SHORTEST = 2.0**-70
+"""Size of a step, 10⁻²¹, below which it moves no θ unless the full step were 10⁵ times as long."""
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,13 @@ from raphson.newton.training.streaming import StreamedRows
 from raphson.status import Status
 
 BATCH_ROWS = 32
+"""Rows of a batch, as is usual (Bengio 2012, Practical recommendations for gradient-based training)."""
 
 FEWEST_STEPS = 10_000
 """Steps of a training whose number of epochs nobody chose, and no fewer than FEWEST_EPOCHS epochs."""
 
 FEWEST_EPOCHS = 20
+"""Readings of the data at least, of data so large that they hold all the steps."""
 
 MOST_STEPS = 1_000_000
 """Of data so large that FEWEST_EPOCHS would take more steps, they are read fewer times, but once."""

@@ -22,6 +22,7 @@ _HEADINGS = {
     "solver": "solver",
 }
 _LONGEST = 60
+"""Lines of a table of iterations at most."""
 
 LEGEND = (
     "decrement: length of the full step in standard errors, by the matrix the method steps with; "

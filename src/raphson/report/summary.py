@@ -11,6 +11,8 @@ from typing import Any
 from raphson.report import content, numbers
 
 _WIDTH = 88
+"""Letters of a line."""
+
 _FIGURE_SPACE = "\u2007"  # as wide as a digit: it keeps the points aligned where HTML would fold spaces
 
 

@@ -26,7 +26,7 @@ _NODES, _WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(64))
 _NODES = _NODES + 0.5  # on [0, 1]
 
 _DEPTH = 40.0
-"""Where the integrand has fallen to exp(−40) the integral ends."""
+"""Where the integrand has fallen to exp(−40) the integral ends. exp(−40) is 4e-18, a fiftieth of ε."""
 
 _FAR = 40.0
 """Beyond this w nothing but the exponential exp(−a w) is left of the lower integrands."""

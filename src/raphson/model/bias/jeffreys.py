@@ -35,7 +35,7 @@ from raphson.model.rows import block_rows
 from raphson.numeric import anchor, x64
 
 ENTRIES = 2**22
-"""Numbers held at a time for the second derivatives."""
+"""Numbers held at a time for the second derivatives. They take 32 MB."""
 
 STEP = 2.0**-17
 """Of second-order differences, about the cube root of the spacing of doubles."""

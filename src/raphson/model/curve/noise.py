@@ -17,7 +17,7 @@ from raphson.model.objective import Evaluation
 from raphson.model.rows import block_rows
 
 SURE = 3.0
-"""Standard deviations that a noise is taken to reach."""
+"""Standard deviations that a noise is taken to reach. A normal variable lies beyond in 0.3% of all cases."""
 
 
 class Unsure(Protocol):

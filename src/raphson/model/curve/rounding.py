@@ -18,7 +18,8 @@ from raphson.compat import name_of, opened
 from raphson.model.replay.replay import apply
 
 SHAKEN = 2.0**-44
-"""Relative size of the errors that are put in."""
+"""Relative size of the errors that are put in. Large enough not to be lost in the rounding itself, and small enough
+that their effects add up."""
 
 AMPLIFIED = SHAKEN / 2.0**-53
 """How many times larger that is than an operation's own rounding at its worst."""

@@ -19,7 +19,7 @@ ROUGH = 1e-4
 """Rounding over residuals, both as lengths, from which on a sum of squares is luck."""
 
 UNAVOIDABLE = 1e-12
-"""Rounding over responses that is never held against a curve."""
+"""Rounding over responses that is never held against a curve. It is some 5,000 roundings of a response."""
 
 
 class Screen:

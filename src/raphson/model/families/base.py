@@ -23,7 +23,8 @@ Array = Any
 """A traced array in the traced methods."""
 
 LARGEST = 1e145
-"""Responses beyond this, or all below its inverse, have squares that are no numbers, or lose their digits."""
+"""Responses beyond this, or all below its inverse, have squares that are no numbers, or lose their digits. Its square
+is 1e290, of which 1e18 rows can be added up; the doubles end at 1.8e308."""
 
 ROWS_NAMED = 5
 """So many rows are named in a message about the data."""

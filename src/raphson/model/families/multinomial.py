@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from raphson.data import Response
 
 _MOST_LEVELS = 1000
+"""Levels of a response of numbers at most: a measured response has a level in every row, and each has a predictor."""
 
 
 @structured

@@ -39,7 +39,8 @@ from raphson.model.replicates import MOST_DENSE, Replicates
 from raphson.model.start import levels, start_from
 
 CERTAIN = 1e-7
-"""A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation."""
+"""A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation. Under the
+logit link it lies beyond η = 16."""
 
 OTHER_STARTS = (0.5, 0.25, 0.75)
 """Quantiles of the responses at which other starts are constant, where the log-likelihood may have several maxima."""
@@ -52,7 +53,8 @@ INTERCEPTS = ("Intercept", "(Intercept)")
 
 
 PERFECT = 1e-24
-"""Mean square of the residuals over that of the responses, up to which a fit leaves nothing but rounding."""
+"""Mean square of the residuals over that of the responses, up to which a fit leaves nothing but rounding. They are then
+10⁻¹² of the responses, some 5,000 roundings."""
 
 WITHOUT_ERROR = (
     "the model fits without error up to rounding: standard errors, tests and intervals measure that rounding, and say "

@@ -36,10 +36,15 @@ from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, More
 TIE = 1e-11
 """Relative to Σ|x_ij δ_j|: a product below this is zero up to the rounding of the data."""
 ROUNDS = 200
+"""Times at most that rows join those the programme is solved for; each brings 20 rows a column or more."""
+
 READINGS = 30
 """Readings of all rows at most, where a part does not settle it."""
 ZOOMS = 4
+"""Times that the rows which are not settled are stretched and looked at again."""
+
 CLIMB = 40
+"""Newton's steps at most, by which rows that separate move on by about 1 each: at 2 they are taken to do so."""
 
 
 @dataclass(frozen=True)

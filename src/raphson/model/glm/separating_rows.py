@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 BLOCK_ENTRIES = 2**18
+"""Numbers of a block of rows, 2 MiB."""
 
 ABSENT, EQUATION, INEQUALITY = -1, 0, 1
 

@@ -30,6 +30,7 @@ REACH, COARSE, FINE = 4.2, 1 / 8, 1 / 48
 """How far t goes on either side, and its steps: for the search of centre and spread, and for the table."""
 
 SEARCHES = 12
+"""Rounds at most in which centre and spread are found."""
 
 LEFT_OUT = 1e-11
 """Probability of counts that may be left out."""

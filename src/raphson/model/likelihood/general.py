@@ -34,6 +34,7 @@ AGREEMENT = 1e-9
 """How well the assembled derivatives of some rows have to agree with the direct ones, relative to the largest."""
 
 CHECKED_ROWS = 8
+"""Rows on which this is looked at, evenly spread."""
 
 J_ROWS = 1_024
 """Rows whose derivatives of the predictors are taken at a time."""

@@ -15,6 +15,7 @@ CANDIDATES, ZOOMED = 96, 48
 """Places where a row's density is looked for at first, and nearer to a mode; multiples of the nodes."""
 
 MOST_MODES = 4
+"""Modes of a row, the highest first, that are followed."""
 
 FALL = 0.5
 """What the log density falls by within a mode's width."""

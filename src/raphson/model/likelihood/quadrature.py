@@ -25,7 +25,7 @@ HALVINGS, BATCHES = 40, 120
 """Most rounds of halving panels, and of adding them."""
 
 NEGLIGIBLE = 1e-13
-"""Share of the whole that the last panel may have."""
+"""Share of the whole that the last panel may have. Some 500 ε."""
 
 AGREED, LEAST_AGREED = 1e-11, 1e-8
 """Share of the whole by which a panel and its halves may differ: four times as much with every round, for what is left

@@ -38,7 +38,7 @@ from raphson.model.parameters import element_names
 ACTIVATIONS, RESIDUALS = get_args(Activation), (*get_args(Shortcut), None)
 
 NORM_EPSILON = 1e-5
-"""ε of batch norm: a unit that never varies is not divided by zero."""
+"""ε of batch norm: a unit that never varies is not divided by zero. As PyTorch has it, and the next."""
 
 MOMENTUM = 0.1
 """Weight of the present batch in the running mean and variance."""

@@ -31,7 +31,7 @@ from raphson.numeric import EPSILON, anchor, brief_compilation, x64
 from raphson.status import Status
 
 CHUNK_PROBLEMS = (8, 64, 512)
-"""How many problems a compiled call works on; the numbers that code is compiled for."""
+"""How many problems a compiled call works on; the numbers that code is compiled for. Each is eight times the last."""
 
 CHUNK_NUMBERS = 2**22
 """Numbers (32 MB) that the Jacobians of a chunk may take."""

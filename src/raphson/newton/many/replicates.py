@@ -25,6 +25,8 @@ from raphson.model.replicates import CommonRows, Replicates, ReplicateSums
 from raphson.status import Status
 
 MOST_HALVINGS = 12
+"""Halvings of a step at most, down to 1/4096 of it."""
+
 NEAR = 1e-3
 """Distance in standard errors below which convergence is trusted to be quadratic."""
 NEAR_SECOND_ORDER = 0.1

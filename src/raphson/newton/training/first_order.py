@@ -28,10 +28,11 @@ from raphson.newton.training.steps import RATES, Chunk, layer_squares, loss_and_
 from raphson.numeric import anchor, device, x64
 
 CHUNK_STEPS = (16, 64, 256)
-"""Numbers of steps that the loop is compiled for: a chunk of fewer stops early."""
+"""Numbers of steps that the loop is compiled for: a chunk of fewer stops early. Each is four times the last, so that at
+most three quarters of a chunk's steps are empty."""
 
 CHUNK_BYTES = 2**26
-"""No chunk is larger than this, if it can be helped."""
+"""No chunk is larger than this, if it can be helped. 64 MiB."""
 
 BLOWN_UP = 1e3
 """A loss this many times that of a constant model, which is about 1, has diverged."""
