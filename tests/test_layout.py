@@ -37,7 +37,7 @@ ELSEWHERE = {
     "tests/whole/test_nls_messages.py": ["model/curve/remarks"],
     "tests/fit/test_bootstrap.py": ["model/curve/replicates", "fit/refitting"],
     "tests/fit/test_every_name.py": ["fit/members", "fit/reading"],
-    "tests/fit/test_saving.py": ["fit/file"],
+    "tests/fit/test_saving.py": ["fit/coefficients", "fit/file"],
     "tests/fit/test_testing.py": ["fit/reference"],
     "tests/fit/test_anova.py": ["fit/nesting"],
     "tests/fit/test_many.py": ["api/by_group"],

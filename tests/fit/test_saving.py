@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson.fit import file, saving
+from raphson.fit import coefficients, file
 
 
 def frame(sample):
@@ -68,7 +68,7 @@ def same(one, two):
 
 def test_numbers_and_arrays(pair):
     fit, loaded = pair
-    for name in (*saving.NUMBERS, "method", "information_kind", "cov_kind", "formula", "bias", "message"):
+    for name in (*coefficients.NUMBERS, "method", "information_kind", "cov_kind", "formula", "bias", "message"):
         if hasattr(fit, name):  # several levels have no one residual
             same(getattr(loaded, name), getattr(fit, name))
     one, two = fit._reading, loaded._reading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -105,6 +105,7 @@ class RowSchema:
     """What a fit of loglik(params, row) remembers of its data: the names of the columns it read."""
 
     names: tuple[str, ...]
+    n_design_columns: ClassVar[int] = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Safe for JSON."""

@@ -75,6 +75,11 @@ class PartsSchema:
     columns: dict[str, tuple[str, tuple[str, ...] | None]] = field(default_factory=dict)
     """What each keyword of the density stands for, and the labels of its codes."""
 
+    @property
+    def n_design_columns(self) -> int:
+        """How many columns its designs have together."""
+        return sum(len(part.names) for part in self.parts.values())
+
     def read(self, name: str, new: Any) -> Column:
         """What a keyword of the density stands for in new data."""
         text, labels = self.columns[name]

@@ -14,13 +14,14 @@ from raphson.choices import Information, Scale
 from raphson.data.columns import Columns
 from raphson.data.formula import updated
 from raphson.errors import ModelError
+from raphson.fit.coefficients import linear_predictor, restored
 from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, shown
 from raphson.fit.file import array, expect, is_texts
 from raphson.fit.means import Prediction
 from raphson.fit.reading import OF_NETWORKS, Reading, kept_labels
-from raphson.fit.state import FitState
 from raphson.inference import delta, intervals
 from raphson.model.likelihood.distribution import levels_of, tabulate
+from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,18 +54,28 @@ class LikelihoodReading(Reading):
     kind_of_prediction: ClassVar[Scale] = "link"
     kind_of_information: ClassVar[Information] = "observed"
 
-    @staticmethod
-    def loaded(state: FitState, body: Mapping[str, Any]) -> LikelihoodReading:
+    @classmethod
+    def wrote(cls, body: Mapping[str, Any]) -> bool:
+        return is_likelihood(body["family"])
+
+    @classmethod
+    def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> LikelihoodReading:
         """The reading of a file; older ones say nothing of its own."""
+        schema = schema_from_dict(body["schema"])
+        family = family_from_dict(body["family"], schema)
         assembly, formulas, responses = body.get("assembly", ""), body.get("formulas", {}), body.get("responses", [])
+        predictor = linear_predictor(body, family.n_predictors)
+        expect(schema.n_design_columns <= len(body["names"]), f"names: expected {schema.n_design_columns} or more")
         expect(isinstance(assembly, str), "assembly: expected text")
         expect(isinstance(formulas, dict) and is_texts([*formulas.values()], False), "formulas: expected texts")
         y = array(responses, (len(responses),), "responses")
         expect(bool(np.isfinite(y).all()), "responses: expected finite numbers")
+        state = restored(body, common, family, schema, predictor)
         return LikelihoodReading(replace(state, saved={**state.saved, "responses": y}), assembly, formulas)
 
-    def own(self) -> dict[str, Any]:
-        return {"assembly": self.assembled, "formulas": dict(self.texts), "responses": self.responses.tolist()}
+    def stored(self) -> dict[str, Any]:
+        own = {"assembly": self.assembled, "formulas": dict(self.texts), "responses": self.responses.tolist()}
+        return super().stored() | own
 
     @property
     def refused(self) -> Mapping[str, str]:

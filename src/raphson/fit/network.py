@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,16 +10,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from raphson.data import Schema
 from raphson.errors import ModelError
+from raphson.fit.coefficients import number, told
+from raphson.fit.file import array, covariance, expect, is_count, is_list, is_number
 from raphson.fit.reading import OF_LIKELIHOODS, OF_ONE_RESIDUAL, Reading
 from raphson.fit.state import FitState
+from raphson.fit.uncertainty import INFORMATION
 from raphson.inference.laplace import Laplace
+from raphson.model import families
+from raphson.model.network.layers import Network
 from raphson.model.network.model import NetworkModel
-from raphson.model.network.predictor import NetworkPredictor
+from raphson.model.network.predictor import NetworkPredictor, Scale
 from raphson.model.objective import Need
 
 if TYPE_CHECKING:
     import pandas as pd
+
+STORED = ("nobs", "dispersion", "deviance", "null_deviance", "distance", "_floor", "llf")
+"""What a file has of a network as one number."""
 
 MOST_WEIGHTS = 600
 """Weights up to which intervals come from all of them; beyond, from those of the output layer."""
@@ -73,6 +83,69 @@ class NetworkReading(Reading):
         """The reading of a network that was just trained."""
         predictor = replace(_predictor_of(state), last_layer=len(state.names) > MOST_WEIGHTS)
         return NetworkReading(replace(state, predictor=predictor), epochs, remark)
+
+    @classmethod
+    def wrote(cls, body: Mapping[str, Any]) -> bool:
+        return "network" in body
+
+    @classmethod
+    def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> NetworkReading:
+        family, schema = families.from_dict(body["family"]), Schema.from_dict(body["schema"])
+        network = Network.from_dict(body["network"])
+        K, p = network.n_predictors, network.n_params
+        expect(
+            family.n_predictors == K and network.n_auxiliary == 0, f"network: expected {family.n_predictors} outputs"
+        )
+        for name in ("effective", *STORED):
+            expect(is_number(body[name]), f"{name}: expected a number")
+        expect(isinstance(body["_remark"], str), "_remark: expected text")
+        expect(isinstance(body["last_layer"], bool), "last_layer: expected true or false")
+        reference_df = body["reference_df"]
+        expect(reference_df is None or is_number(reference_df), "reference_df: expected a number or none")
+        theta = array(body["theta"], (p,), "theta")
+        expect(bool(np.isfinite(theta).all()), "theta: expected finite weights")
+        V = np.zeros((0, 0))
+        if body["covariance"]:
+            last = network.layers[-1]
+            V = covariance(body["covariance"], (last.inputs + 1) * K if body["last_layer"] else p, "covariance")
+        none = np.zeros(p, dtype=bool)
+        state = FitState(
+            **common,
+            names=network.names,
+            bias=None,
+            family=family,
+            auxiliary=(),
+            predictor=_layered(body, network, schema),
+            schema=schema,
+            theta=theta,
+            free=~none,
+            aliased=none,
+            infinite=np.zeros(p),
+            undetermined=none,
+            direction=None,
+            follows=None,
+            saved={name: body[name] for name in STORED if name not in ("distance", "_floor")}
+            | {"reduced_cov": V, "effective": float(body["effective"]), "reference_df": reference_df}
+            | {"has_intercept": body["has_intercept"], "informations": dict.fromkeys(INFORMATION)}
+            | ({"rss": number(body["rss"], "rss")} if body.get("rss") is not None else {}),  # older files have none
+        )
+        return NetworkReading(state, [_epoch(row, len(network.shapes)) for row in body["history"]], body["_remark"])
+
+    def stored(self) -> dict[str, Any]:
+        try:
+            V, effective = self.reduced_cov, self.effective
+        except ModelError:
+            V, effective = np.zeros((0, 0)), math.nan  # more weights than intervals are made from
+        return {name: getattr(self, name) for name in STORED if name not in ("distance", "_floor")} | {
+            "_remark": self.remark,
+            "rss": told(lambda: self.rss) if "rss" not in self.refused else None,
+            "theta": self.state.theta[: self.n].tolist(),
+            "covariance": V.tolist(),
+            "effective": effective,
+            "reference_df": self.reference_df,
+            "history": [dict(row) for row in self.epochs],
+            **self.predictor.to_dict(),
+        }
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -239,3 +312,31 @@ class NetworkReading(Reading):
 def _predictor_of(state: FitState) -> NetworkPredictor:
     assert isinstance(state.predictor, NetworkPredictor)
     return state.predictor
+
+
+def _layered(body: Mapping[str, Any], network: Network, schema: Schema) -> NetworkPredictor:
+    """The layers, with their running statistics and the scale of the inputs."""
+    K, running = network.n_predictors, []
+    expect(len(body["running"]) == len(network.layers), "running: expected one for each layer")
+    for layer, one in zip(network.layers, body["running"], strict=True):
+        expect(set(one) == set(layer.running()), "running: other statistics")
+        running.append({name: array(values, (layer.outputs,), name) for name, values in one.items()})
+    scale = body["scale"]
+    columns = scale["columns"]
+    expect(is_list(columns, is_count), "scale: expected numbers of columns")
+    expect(all(column < len(schema.names) for column in columns), "scale: a column that is not there")
+    d = len(columns)
+    expect(network.layers[0].inputs == d, f"network: expected {d} inputs")
+    centre, spread = array(scale["centre"], (d,), "scale"), array(scale["spread"], (d,), "scale")
+    expect(bool((spread > 0).all()), "scale: expected positive spreads")
+    state = network.state(array(body["centre"], (K,), "centre"), array(body["spread"], (K,), "spread"))
+    return NetworkPredictor(
+        network, state | {"running": running}, Scale(tuple(columns), centre, spread), body["last_layer"]
+    )
+
+
+def _epoch(row: Any, n_layers: int) -> dict[str, Any]:
+    expect(set(row) == {"epoch", "loss", "validation", "rate", "rows", "norms"}, "history: other columns")
+    array(row["norms"], (n_layers,), "norms")
+    expect(all(is_number(row[name]) for name in row if name != "norms"), "history: expected numbers")
+    return row

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from raphson.choices import Information, Scale
+from raphson.data import Schema
 from raphson.data.formula import updated
 from raphson.errors import ModelError, RefusedName, visible
-from raphson.fit import determined
+from raphson.fit import coefficients, determined
+from raphson.fit.file import expect, is_texts
 from raphson.fit.goodness import Goodness
 from raphson.fit.means import MeanPredictor, Prediction
 from raphson.inference import certificate, intervals
+from raphson.model import families
+from raphson.model.curve.nonlinear import saved_predictor
 from raphson.newton.path import Path
 from raphson.status import Status
 
@@ -430,9 +434,32 @@ class Reading(Goodness):
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
 
-    def own(self) -> dict[str, Any]:
-        """What a file says of this kind of model beside what it says of all, as plain JSON values."""
-        return {}
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def wrote(cls, body: Mapping[str, Any]) -> bool:
+        """Whether a file is of this kind of model."""
+        return True
+
+    @classmethod
+    def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> Reading:
+        """The reading of a file's content, every part of which is checked; `common` is that of all kinds of model."""
+        schema, family = Schema.from_dict(body["schema"]), families.from_dict(body["family"])
+        names, K, width = body["names"], family.n_predictors, len(schema.names)
+        if "curve" in body:
+            curve = body["curve"]
+            expect(K == 1, "curve: expected one predictor")
+            expect(curve is None or (is_texts(curve["columns"]) and is_texts(curve["parameters"])), "curve: its names")
+            expect(curve is None or tuple(curve["columns"]) == schema.names, "curve: expected the columns of the data")
+            predictor = saved_predictor(curve, names)
+        else:
+            predictor = coefficients.linear_predictor(body, K)
+            expect(predictor.widths == (width,) * K, f"widths: expected {K} times {width}")
+            expect(K * width == len(names), f"names: expected {K * width}")
+            expect(predictor.design == (0,) * K, f"design: expected {K} times 0")
+        return Reading(coefficients.restored(body, common, family, schema, predictor))
+
+    stored = coefficients.stored
 
     def updated(self, formula: Any, options: Mapping[str, Any]) -> Any:
         """See :meth:`raphson.Fit.update`."""

@@ -392,7 +392,10 @@ class NonlinearPredictor:
     _last: dict[str, tuple[Any, bytes, np.ndarray]] = field(default_factory=dict, repr=False, compare=False)
 
     linear: ClassVar[bool] = False
-    n_predictors: ClassVar[int] = 1
+
+    @property
+    def n_predictors(self) -> int:
+        return 1
 
     def to_dict(self) -> dict[str, Any]:
         """Itself as text, for a saved fit; None in place of a user's function."""
