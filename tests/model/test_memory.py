@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from raphson.model.memory import remembered, weakly
+from raphson.model.memory import cached_for, weak_getter
 
 
 def test_made_once_for_each_function_and_key():
@@ -14,7 +14,7 @@ def test_made_once_for_each_function_and_key():
 
     made = []
     for key in ("a", "b", "a"):
-        remembered(f, key, lambda: made.append(1) or object())
+        cached_for(f, key, lambda: made.append(1) or object())
     assert len(made) == 2
 
 
@@ -29,7 +29,7 @@ def test_nothing_keeps_the_function_alive():
         return f
 
     f = function()
-    kept, back = weakref.ref(remembered(f, "key", Made)), weakly(f)
+    kept, back = weakref.ref(cached_for(f, "key", Made)), weak_getter(f)
     assert back() is f
     del f
     gc.collect()
@@ -41,5 +41,5 @@ def test_what_cannot_be_referred_to_weakly_is_made_each_time():
         __slots__ = ()
 
     function = Slotted()
-    assert remembered(function, "key", object) is not remembered(function, "key", object)
-    assert weakly(function)() is function
+    assert cached_for(function, "key", object) is not cached_for(function, "key", object)
+    assert weak_getter(function)() is function

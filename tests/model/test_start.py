@@ -68,5 +68,5 @@ def test_no_start_in_the_domain():
     # Without an intercept η = xβ has both signs whatever β is.
     X = np.array([[1.0], [-1.0], [2.0]])
     made = model(np.array([1.0, 2.0, 3.0]), X, families.Gamma(link="inverse"))
-    with pytest.raises(ConvergenceError, match=r"start: no starting values.*pass start="):
+    with pytest.raises(ConvergenceError, match=r"start: found no starting values.*pass start="):
         start_from(made.likelihood, made.objective, np.ones((1, 3)), np.ones(1), Need())

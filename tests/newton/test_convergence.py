@@ -10,8 +10,8 @@ from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
 TOL = 1e-8
 
 
-def state(distance, previous=1.0, floor=1e-14, polished=False, full=True, blur=0.0):
-    return Measured(distance, previous, floor, polished, full, blur)
+def state(distance, previous=1.0, floor=1e-14, polished=False, full=True, noise_distance=0.0):
+    return Measured(distance, previous, floor, polished, full, noise_distance)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def state(distance, previous=1.0, floor=1e-14, polished=False, full=True, blur=0
         # A full Newton step brought nothing, near the floor: rounding
         (state(1e-6, previous=1.1e-6, floor=1e-7), Verdict.ROUNDING_FLOOR),
         # The same where it is the noise of the predictor that hides the rest; not if that is as large as the errors
-        (state(0.01, previous=0.015, blur=0.02), Verdict.ROUNDING_FLOOR),
-        (state(0.01, previous=0.1, blur=0.02), Verdict.CONTINUE),
-        (state(0.9, previous=1.1, blur=2.0), Verdict.CONTINUE),
+        (state(0.01, previous=0.015, noise_distance=0.02), Verdict.ROUNDING_FLOOR),
+        (state(0.01, previous=0.1, noise_distance=0.02), Verdict.CONTINUE),
+        (state(0.9, previous=1.1, noise_distance=2.0), Verdict.CONTINUE),
         # The same without a full step, or far above the floor: no reason to stop
         (state(1e-6, previous=1.1e-6, floor=1e-7, full=False), Verdict.CONTINUE),
         (state(1e-6, previous=1.1e-6, floor=1e-12), Verdict.CONTINUE),

@@ -106,7 +106,7 @@ def compare(
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = np.sqrt(best.dispersion / np.maximum(np.diagonal(information), 1e-300))
     every = max(1, asked.objective.n_rows // CONTOUR_ROWS)
-    drawn = asked if every == 1 else asked.thinned(every)
+    drawn = asked if every == 1 else asked.subsampled(every)
     return Comparison(
         pd.DataFrame([_line(runner, away, short) for runner in runners]).set_index("method"),
         pd.concat([_points(runner, away[runner.method], names) for runner in ran], ignore_index=True),

@@ -40,14 +40,14 @@ def remarks(fit: Goodness) -> list[str]:
 
 def _spread(fit: Goodness, at: AtEstimate) -> str:
     """Whether the responses vary more, or less, than the family says, where standard errors rely on that."""
-    looser = at.asked.looser
-    if fit.state.cov != "model" or not fit.state.status.converged or not looser:
+    wider_families = at.asked.wider_families
+    if fit.state.cov != "model" or not fit.state.status.converged or not wider_families:
         return ""
     found = at.settled.spread(fit.rows)
     if found is None:
         return ""
     phi, p_value = deviates(found, at.settled.pearson(fit.rows), fit.df_resid, fit.nobs)
-    return remark(fit.family.name, looser, phi, p_value, at.asked.by_rows)
+    return remark(fit.family.name, wider_families, phi, p_value, at.asked.by_rows)
 
 
 def _rank(fit: Goodness, at: AtEstimate) -> str:

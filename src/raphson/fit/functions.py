@@ -279,7 +279,7 @@ def profile_of(fit: Reading, function: Any) -> Profile:
         found, p = fit.at("profile").estimate, len(ground.theta)
         assert found.direction is not None
         direction, model = found.direction[:p], outside.model
-        profiler.released = Release(profiler_on(outside), lambda theta: model.this_side(theta, direction), direction)
+        profiler.released = Release(profiler_on(outside), lambda theta: model.finite_point(theta, direction), direction)
     return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit.reference_df)
 
 

@@ -54,7 +54,7 @@ class ReferenceFit:
         # The limit's likelihood is the supremum of that of the model asked for, whose finite parameters are wanted.
         p = len(result.theta)
         if p < asked.objective.n_params:  # a family that ended in a simpler one: the limit is one of that
-            asked = found.model.opened
+            asked = found.model.without_limit
         free, direction = result.free | (found.infinite[:p] != 0), found.direction[:p]
         start, pace = _near(asked, result.theta, direction, top)
         if pace is None:
@@ -74,7 +74,7 @@ def _near(asked: Model, theta: np.ndarray, direction: np.ndarray, top: float) ->
 
     The second is None where there are none.
     """
-    origin, best, pace = asked.this_side(theta, direction), theta, None
+    origin, best, pace = asked.finite_point(theta, direction), theta, None
     for part in 2.0 ** -np.arange(0.0, 45.0):
         there = origin + part * direction
         fallen = top - asked.objective.evaluate(there).value

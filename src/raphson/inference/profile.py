@@ -85,17 +85,17 @@ class Release:
     Attributes
     ----------
     profiler : the profile in which they move with the others.
-    this_side : from a limit's parameters to those that the direction leads back to there.
+    finite_point : from a limit's parameters to those that the direction leads back to there.
     direction : (p,) along which they went to infinity.
     """
 
     profiler: Profiler
-    this_side: Callable[[np.ndarray], np.ndarray]
+    finite_point: Callable[[np.ndarray], np.ndarray]
     direction: np.ndarray
 
     def gains(self, theta: np.ndarray) -> bool:
         """Whether the likelihood is higher somewhere on the way back from infinity at the limit's parameters."""
-        objective, origin = self.profiler.objective, self.this_side(theta)
+        objective, origin = self.profiler.objective, self.finite_point(theta)
         value = [objective.evaluate(origin + part * self.direction).value for part in 2.0 ** -np.arange(0.0, 40.0)]
         return bool(np.nanmax(value) > value[0] + GAIN)
 

@@ -273,7 +273,7 @@ def _brought_inside(
             return theta
         # The room is left from θ; that from the origin is less by how far θ has come.
         more = Walls(beyond.normals, beyond.room + beyond.normals @ (theta - origin)).on_plane(basis)
-        walls, before = walls.and_also(more), len(walls)
+        walls, before = walls.combined(more), len(walls)
         gamma = nearest(factor, np.zeros(basis.shape[1]), walls) if len(walls) > before else None
         if gamma is None:
             return None

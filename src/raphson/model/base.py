@@ -110,11 +110,11 @@ class Model(Problem):
         raise NotImplementedError
 
     def null_model(self, family: Any) -> Model | None:
-        """The model of a constant mean (and the offset), its family's parameters settled; None if there is none."""
+        """The model of a constant mean (and the offset) with the family's parameters fixed; None if there is none."""
         raise NotImplementedError
 
     def designs(self, theta: np.ndarray) -> list[Any]:
-        """The derivative of each predictor: K matrices (n, p_k), side by side, or each (n, p) where all share θ."""
+        """The derivative of each predictor: K matrices (n, p_k), or each (n, p) where the predictors share θ."""
         raise NotImplementedError
 
     def subset(self, rows: slice) -> Self:
@@ -130,7 +130,7 @@ class Model(Problem):
 
     @property
     def n_coefficients(self) -> int:
-        """Parameters that the user sees: all but the family's auxiliary ones, which come last."""
+        """Number of parameters that the user sees: all but the family's auxiliary ones, which come last."""
         return self.predictor.n_params - len(self.family.auxiliary)
 
     @property
@@ -145,7 +145,7 @@ class Model(Problem):
 
     @property
     def replicates(self) -> Replicates | None:
-        """The model as many replicates share it; None where each has to be fitted by itself."""
+        """What many replicates of the model have in common; None where each has to be fitted by itself."""
         return None
 
     @cached_property
@@ -155,7 +155,7 @@ class Model(Problem):
 
     @property
     def copies(self) -> np.ndarray | None:
-        """(n,) how many copies each row stands for; None if one each. A row of weight 0 counts as none."""
+        """(n,) how many observations each row stands for; None if each is one. A row of weight 0 counts as none."""
         w = self.data.weights
         if w is None:
             return None
@@ -173,17 +173,17 @@ class Model(Problem):
 
     @property
     def fitted_exactly(self) -> float:
-        """How many of `nobs` are fitted exactly at infinity: they say nothing of φ."""
+        """How many of `nobs` are fitted exactly at infinity. They carry no information about φ."""
         return 0.0
 
     @cached_property
     def objective(self) -> Objective:
-        """What is maximised, or solved for: the likelihood, its bias reduced if asked for."""
+        """What is maximised: the likelihood, with bias reduction if asked for."""
         return self.likelihood if self.bias is None else reduced(self.likelihood, self.bias, self.bias_information)
 
     @property
     def bias_information(self) -> Any:
-        """Which information bias reduction takes the determinant of."""
+        """The kind of information whose determinant bias reduction uses."""
         return "expected"
 
     @property
@@ -209,31 +209,31 @@ class Model(Problem):
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
-    def thinned(self, every: int) -> Self:
-        """The same model on every `every`-th row: where a large data set's iteration begins."""
+    def subsampled(self, every: int) -> Self:
+        """The same model on every `every`-th row, from whose fit a large data set's iteration begins."""
         return self.subset(slice(None, None, every))
 
     @property
-    def opened(self) -> Model:
-        """A limit's model with nothing held at infinity."""
+    def without_limit(self) -> Model:
+        """The model itself, or the one that this is a limit of: nothing is held at infinity."""
         return self
 
-    def this_side(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """(p,) parameters this side of infinity, from a limit's estimate (p,) and its direction (p,).
+    def finite_point(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """(p,) finite parameters near a limit, from the limit's estimate (p,) and its direction (p,).
 
-        Adding the direction to them leads to where the rows that it moves are at their limits.
+        One more step along the direction takes the rows that it moves to their limits.
         """
         return theta
 
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
-        """Why a smaller model is not nested in this one, in words, empty where it is, at the estimates of both.
+        """Why a smaller model is not nested in this one, judged at both estimates; an empty string where it is.
 
-        None where the families' names and the designs tell.
+        None where the families' names and the designs decide.
         """
         return None
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
-        """What the user should know of an estimate beside its numbers, a sentence each.
+        """Warnings about an estimate, a sentence each.
 
         Parameters
         ----------
@@ -244,7 +244,7 @@ class Model(Problem):
         return []
 
     def undetermined(self, result: Any) -> np.ndarray:
-        """(p,) mask of the parameters that can change and leave every row as it is, for want of a dropped column."""
+        """(p,) mask of the parameters that are not identified because an aliased column was dropped."""
         return np.zeros(self.predictor.n_params, dtype=bool)
 
     def with_nuisance_fixed(self, theta: np.ndarray) -> Model:
@@ -252,7 +252,7 @@ class Model(Problem):
         return self
 
     def replica(self, y: np.ndarray, counts: np.ndarray) -> Self:
-        """The same model with other responses (n,), and each row counting so many times, (n,)."""
+        """The same model with other responses (n,) and the weights multiplied by `counts` (n,)."""
         weights = counts if self.data.weights is None else self.data.weights * counts
         weight = counts if self.weight is None else self.weight * counts
         return replace(self, y=y, weight=weight, data=replace(self.data, weights=weights))
@@ -287,11 +287,11 @@ class Model(Problem):
         return pearson_statistic(self.y, mean, self.family.variance(mean), self.row_weight)
 
     def spread(self, rows: RowTable) -> Spread | None:
-        """What the rows say of more spread than the family's own; None where there is no such question.
+        """Sums for a test of over- or underdispersion; None where the dispersion is estimated or cannot be tested.
 
-        A precision weight says of how many observations, or trials, a response is the mean.
+        A precision weight is the number of observations, or trials, that a response is the mean of.
         """
-        if not self.looser or not self.family.dispersion_fixed or self.weights_kind == "sampling":
+        if not self.wider_families or not self.family.dispersion_fixed or self.weights_kind == "sampling":
             return None
         copies = self.data.weights if self.weights_kind == "frequency" else None
         count = self.row_weight
@@ -303,12 +303,12 @@ class Model(Problem):
         return Spread(*(float(one) for one in (terms.sum(axis=1) if copies is None else terms @ copies)))
 
     @property
-    def looser(self) -> tuple[str, ...]:
-        """Families for responses that vary more than the family says; empty where it leaves the spread open."""
-        return getattr(self.family, "looser", ())
+    def wider_families(self) -> tuple[str, ...]:
+        """Names of families for overdispersed responses; empty where the family estimates the dispersion itself."""
+        return getattr(self.family, "wider_families", ())
 
     by_rows = True
-    """Whether what has a value for each row can be had."""
+    """Whether values for single rows are available: not where the rows are streamed."""
 
     def _weighted_sum(self, values: np.ndarray) -> float:
         w = self.row_weight
@@ -317,14 +317,14 @@ class Model(Problem):
     def ml_dispersion(self, rows: RowTable) -> float:
         """The φ that maximises the likelihood at the fitted means."""
         mean = rows.mean[0]
-        uncertain = (self.y != mean) | (self.family.variance(mean) > 0)  # the others say nothing of φ
+        uncertain = (self.y != mean) | (self.family.variance(mean) > 0)  # the others carry no information about φ
         y, mean, weight = self.y[uncertain], mean[uncertain], self.row_weight[uncertain]
         return float(self.family.ml_dispersion(y, mean, weight, self.weights_kind))
 
     def profile_likelihood(self, objective: np.ndarray) -> np.ndarray | None:
-        """Log-likelihoods, but for one constant, where minus half the deviances are these (k,), each at its best φ.
+        """Log-likelihoods up to a constant, each at its best φ, where minus half the deviances are `objective` (k,).
 
-        None where the rows would have to be read for each.
+        None where each would need a reading of the rows.
         """
         counts = self.weights_kind == "precision"
         if self.family.dispersion_is_mean_deviance:
@@ -350,7 +350,7 @@ class Model(Problem):
     def log_density(self, value: np.ndarray, mean: np.ndarray, dispersion: float) -> np.ndarray:
         """(n,) w log f(y; μ, φ), every constant included, from the rows' unit-dispersion `value` (n,) and mean."""
         w, family, normalizer = self.row_weight, self.family, 0.0
-        if hasattr(family, "log_normalizer"):  # else the density came with its constants
+        if hasattr(family, "log_normalizer"):  # otherwise the density includes its constants
             base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
             given = (self.y, base, self.size, dispersion, self.weights_kind)
             if family.value_has_counts:
@@ -362,8 +362,7 @@ class Model(Problem):
         return np.where(w > 0, w * value / dispersion + normalizer, 0.0)
 
     def values_at(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Unit-dispersion log densities (n,) and means (C, n) where the predictors are eta (K, n), whatever θ that
-        would take."""
+        """Unit-dispersion log densities (n,) and means (C, n) at predictors eta (K, n), not necessarily of a θ."""
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         for block in self.blocks:
             here = np.empty((len(eta), len(block.y)))
@@ -381,5 +380,5 @@ class Model(Problem):
 
 
 def check_weights_kind(kind: str) -> None:
-    """Refuse a kind of weights that is none."""
+    """Refuse an unknown kind of weights."""
     check_choice("weights_kind", kind, get_args(WeightsKind))

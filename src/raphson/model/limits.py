@@ -1,6 +1,6 @@
-"""Maxima at infinity: separated responses, and families that end in a simpler one.
+"""Maxima at infinity: separated responses, and families whose limit is a simpler one.
 
-The distance to the maximum cannot see them, since the likelihood flattens on the way: they are decided on the design.
+The distance to the maximum cannot reveal them, since the likelihood flattens on the way: the design decides.
 """
 
 # pyright: strict
@@ -25,9 +25,10 @@ class Limit:
     status : "separated" or "boundary".
     model : what remains to be estimated.
     infinite : (p,) sign of each infinite parameter of the original model, 0 for the finite ones.
-    direction : (p,) along which the likelihood rises for ever, so long that rows which it moves are at their limits.
+    direction : (p,) along which the likelihood never stops rising, long enough to take the rows that it moves to their
+        limits.
     note : what it means, in words.
-    start : (p,) where its maximum is looked for; None for where the iteration ended.
+    start : (p,) where the search for its maximum begins; None for where the iteration ended.
     """
 
     status: Literal["separated", "boundary"]
@@ -38,7 +39,7 @@ class Limit:
     start: np.ndarray | None = None
 
     def joined(self, further: Limit) -> Limit:
-        """This limit and one of its own model, which has the same parameters or the first of them."""
+        """This limit followed by a limit of its own model, which has the same parameters or the first of them."""
         rest = len(self.infinite) - len(further.infinite)
         infinite = np.where(
             np.pad(further.infinite, (0, rest)) != 0, np.pad(further.infinite, (0, rest)), self.infinite

@@ -40,7 +40,7 @@ from raphson.numeric import EPSILON
 
 @dataclass(frozen=True)
 class BlockInformation:
-    """One block's share of M, as the parts it is made of.
+    """One block's share of M, unassembled.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class BlockInformation:
 
 @dataclass(frozen=True)
 class BlockOperator:
-    """M as the sum of what its blocks multiply a vector with.
+    """M as a sum over blocks, each of which multiplies a vector with its share.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class BlockOperator:
     executor: Executor
 
     def product(self, v: np.ndarray) -> np.ndarray:
-        """M v, one reading of the data and no p × p matrix."""
+        """M v, with one pass over the blocks and no p × p matrix."""
         product = sum_blocks(self.executor, lambda part: part.product(v), self.parts)
         return product if self.penalty is None else product + self.penalty @ v
 
@@ -92,7 +92,7 @@ class BlockOperator:
 
 @dataclass
 class Sums:
-    """What blocks add up to."""
+    """Sums over blocks."""
 
     value: float
     score: np.ndarray
@@ -130,17 +130,17 @@ class LogLikelihood(Objective):
     blocks : the data.
     penalty : (p, p) or None.
     executor : where sums over blocks run.
-    copies : (n,) how many copies each row stands for, where weights are counts: such a row scores w times, not
-        once w times as much. None if every row is one.
+    copies : (n,) how many observations each row stands for, where weights are counts: w scores u, not one score w u.
+        None if every row is one observation.
     residual_df : divisor of Pearson's statistic for φ̂; None where the family fixes φ = 1.
-    at_limit : whether some rows are held at infinity, so that columns only they determine are rightly left out.
+    at_limit : whether some rows are held at infinity, so that columns which only they determine are rightly left out.
     bounds : (lower, upper), each (p,), the box that θ is kept in; None for none.
-    project : from a trial θ to the best one that shares its nonlinear parameters (variable projection); None where
+    project : from a trial θ to the best one with the same nonlinear parameters (variable projection); None where
         there is nothing to project.
     projected : (p,) mask of the parameters that `project` finds.
-    prior : (p,) precisions of a weak prior, no part of ℓ: it says how far is far along directions that the data say
-        nothing of. None where every parameter is to be determined.
-    blurred : adds to an evaluation what noise of the predictor hides of it; None where there is only rounding.
+    prior : (p,) precisions of a weak prior, no part of ℓ: it gives a scale to directions that the data do not
+        determine. None where every parameter is to be determined.
+    with_noise : adds to an evaluation how much of it may be noise in the predictor; None where there is only rounding.
     """
 
     family: Any
@@ -150,13 +150,13 @@ class LogLikelihood(Objective):
     executor: Executor = field(default_factory=serial)
     copies: np.ndarray | None = None
     residual_df: float | None = None
-    # Fields of a frozen dataclass, and cached properties, are as good as the properties that they override.
+    # Fields of a frozen dataclass and cached properties may stand in for the properties that they override.
     at_limit: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
     bounds: Bounds | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
     project: Callable[[np.ndarray], np.ndarray] | None = None
     projected: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
     prior: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
-    blurred: Callable[[Evaluation], Evaluation] | None = None
+    with_noise: Callable[[Evaluation], Evaluation] | None = None
 
     @property
     def n_params(self) -> int:
@@ -176,18 +176,18 @@ class LogLikelihood(Objective):
 
     @property
     def main_kind(self) -> Kind:
-        """The information that is always to be had: the expected one, where the family knows it."""
+        """The kind of information that is always available: the expected one, where the family knows it."""
         return self.family.main_information
 
     def same(self, kind: Kind) -> Kind:
-        """The kind to compute when `kind` is wanted: with a canonical link observed and expected are one.
+        """The kind to compute when `kind` is wanted: with a canonical link observed and expected are the same.
 
-        That is so for predictors linear in θ: the others add the second-order term to the observed information.
+        That holds for predictors linear in θ. Others add the second-order term to the observed information.
         """
         return "expected" if kind == "observed" and self.family.canonical and self.predictor.linear else kind
 
     def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
-        """θ + step, put back into the box and projected."""
+        """θ + step, clipped to the bounds and projected."""
         there = super().moved(theta, step)
         return self.project(there) if project and self.project is not None else there
 
@@ -213,7 +213,7 @@ class LogLikelihood(Objective):
             return self._block(block, *self.predictor.at(block, theta), need)
 
         found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
-        return found if self.blurred is None else self.blurred(found)
+        return found if self.with_noise is None else self.with_noise(found)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
@@ -221,7 +221,7 @@ class LogLikelihood(Objective):
         Around η the log-likelihood of a row is u δ − ½ δᵀWδ + const in δ = Jθ + offset − η, so its gradient at
         θ = 0 is Jᵀ(u + W(η − offset)) and its information JᵀWJ: this is the first step of iteratively
         reweighted least squares, from R's `mustart` (McCullagh and Nelder 1989, section 2.5). With `project` the
-        score u is left out: the problem of the θ whose Jθ + offset comes nearest to η itself.
+        score u is left out: the solution is the θ whose Jθ + offset is nearest to η itself.
         """
 
         def one(block: Block) -> Sums:
@@ -237,7 +237,7 @@ class LogLikelihood(Objective):
         return self._penalised(zero, sum_blocks(self.executor, one, self.blocks))
 
     def design_root(self, theta: np.ndarray) -> Root:
-        """The rows J_i of positive weight as a triangle: what the design alone says about rank, whatever W is."""
+        """The triangle of the rows J_i of positive weight, for the rank of the design whatever W is."""
         K = self.predictor.n_predictors
 
         def one(block: Block) -> Root:
@@ -266,7 +266,7 @@ class LogLikelihood(Objective):
         rows = block_rows(self.family, block, eta, curved)
         m = block.rows
         if not math.isfinite(rows.total):
-            # Outside the domain nothing else has a meaning; the search steps back.
+            # Outside the domain nothing else is defined; the search steps back.
             return Sums(rows.total, np.zeros(self.n_params), 0.0, 0.0, {})
         score = rows.score
         if target is not None:
@@ -289,7 +289,7 @@ class LogLikelihood(Objective):
                 A = jacobian.scaled_rows(roots[0])
                 root = information[kind] = Root.of(np.concatenate([A, roots[1].reshape(-1, 1)], axis=1), second_order)
                 if self.family.canonical and kind != "opg":
-                    triangle = root.triangle  # that of the other kind too: but for the second-order term they are one
+                    triangle = root.triangle  # the other kind has the same one: only the second-order term differs
             else:
                 M = jacobian.information(W)
                 information[kind] = Gram(M if second_order is None else M + second_order)
@@ -315,8 +315,8 @@ class LogLikelihood(Objective):
         if self.residual_df is not None and self.residual_df > 0 and math.isfinite(value) and sums.pearson > 0:
             dispersion = sums.pearson / self.residual_df
         if dispersion != 1.0 and "opg" in information:
-            # The score at dispersion φ is u/φ, so the outer product of scores is (Σ u uᵀ)/φ²; as every
-            # matrix here stands for φM, it is (Σ u uᵀ)/φ.
+            # The score at dispersion φ is u/φ, so the outer product of scores is (Σ u uᵀ)/φ². Every matrix
+            # here is φM, so it becomes (Σ u uᵀ)/φ.
             information["opg"] = scaled(information["opg"], 1.0 / dispersion)
         if self.penalty is not None:
             added = -0.5 * float(theta @ self.penalty @ theta)
@@ -331,7 +331,7 @@ class LogLikelihood(Objective):
 
 
 def pearson_statistic(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
-    """Σ w (y − μ)²/V(μ); a response that is certain and right (V = 0, y = μ) adds nothing."""
+    """Σ w (y − μ)²/V(μ); a response predicted with certainty (V = 0, y = μ) adds nothing."""
     residual = y - mean
     if variance.size and variance.min() > 0 and weight.min() > 0:
         return float(np.sum(weight * residual * residual / variance))
@@ -359,13 +359,13 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             return None
         a, nothing = np.sqrt(w), w == 0
         if score[0][nothing].any():
-            return None  # as with Huber's loss: no right-hand side makes up for the rows without information
+            return None  # as with Huber's loss: a row without information but with a score has no root form
         z = score[0] / np.where(nothing, 1.0, a)
         return a[None, None], z[None]
     if not np.isfinite(W).all():
-        return None  # the second derivatives of some row are not finite: LAPACK would look for eigenvalues in vain
-    # Each predictor in units of its own, so that what is small beside another's information is not taken for rounding:
-    # W = D (V Λ Vᵀ) D. Powers of two round nothing.
+        return None  # some row's second derivatives are not finite: LAPACK would fail to find eigenvalues
+    # Each predictor is scaled to units of its own, W = D (V Λ Vᵀ) D, so that an information much smaller than another's
+    # is not mistaken for rounding. Scaling by powers of two is exact.
     largest = np.abs(np.einsum("kkm->km", W)).max(axis=1, initial=0.0)
     D = np.exp2(np.round(0.5 * np.log2(np.where(largest > 0, largest, 1.0))))
     W, score = W / D[:, None, None] / D[:, None], score / D[:, None]
@@ -374,8 +374,8 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     if (values < -1e-13 * largest).any():
         return None
     projected = np.einsum("mkr,km->mr", vectors, score)
-    # A direction in which both are rounding, as of classes that are certain together, has nothing to say: the square
-    # root would make 1e-17 of it 3e-9, which is no longer told from information.
+    # Directions in which both are rounding (classes that are certain together) are dropped: the square root would turn
+    # 1e-17 into 3e-9, which can no longer be distinguished from information.
     rounding = (values <= 8.0 * EPSILON * largest) & (
         np.abs(projected) <= 8.0 * EPSILON * np.abs(score.T).max(axis=1)[:, None]
     )

@@ -1,4 +1,4 @@
-"""What is made of a user's function, such as compiled code: kept as long as the function lives, and no longer."""
+"""A cache of what is made from a user's function, such as compiled code, kept as long as the function lives."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 _KEPT: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-def remembered(function: Any, key: Any, make: Callable[[], Any]) -> Any:
-    """What `make` gave for this function and key before, or gives now; it must not keep the function alive."""
+def cached_for(function: Any, key: Any, make: Callable[[], Any]) -> Any:
+    """The cached result of `make` for this function and key. The result must not keep the function alive."""
     try:
         kept = _KEPT.setdefault(function, {})
     except TypeError:  # not every callable can be referred to weakly
@@ -20,8 +20,8 @@ def remembered(function: Any, key: Any, make: Callable[[], Any]) -> Any:
     return kept[key]
 
 
-def weakly(function: Callable[..., Any]) -> Callable[[], Any]:
-    """Gives the function back as long as it lives, without keeping it alive where that is possible."""
+def weak_getter(function: Callable[..., Any]) -> Callable[[], Any]:
+    """A getter that returns the function without keeping it alive, where weak references allow that."""
     try:
         return weakref.ref(function)
     except TypeError:

@@ -35,8 +35,8 @@ class Gram:
     Attributes
     ----------
     matrix : (p, p).
-    factors : what solvers have made of it, by the columns that took part: of thousands of columns a factor takes
-        seconds, and the last step's serves the condition number and the covariance too.
+    factors : its factorisations, by the columns that took part. With thousands of columns one takes seconds, and the
+        last step's is used for the condition number and the covariance too.
     """
 
     matrix: np.ndarray
@@ -83,8 +83,8 @@ class Need:
     Attributes
     ----------
     kinds : the matrices M wanted.
-    root : whether in root form (a matrix that is not positive semidefinite comes in gram form all the same).
-    products : whether instead of the first matrix an operator is wanted that multiplies it with vectors.
+    root : whether in root form. A matrix that is not positive semidefinite comes in gram form all the same.
+    products : whether an operator that multiplies the first matrix with vectors is wanted instead of the matrix.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -119,12 +119,12 @@ class Evaluation:
     score : (p,) its gradient.
     information : the matrices asked for, penalised, by kind.
     dispersion : φ̂ at this θ, 1 where the family fixes it.
-    highest : largest log density of any row with response 0 or 1; near 0, some response is fitted with certainty.
+    highest : largest log density of any row with response 0 or 1. Near 0, some response is fitted with certainty.
     rows : how many rows were read.
     operator : M by its products with vectors, when asked for.
-    added : what ℓ has beside the log-likelihood: −½ θᵀPθ of a penalty, ½ log det I(θ) of bias reduction.
-    noise : how much of ℓ may be noise of the predictor, beyond rounding.
-    blur : how far the maximum may seem to be by that noise alone, in standard errors.
+    added : the part of ℓ that is not the log-likelihood: −½ θᵀPθ of a penalty, ½ log det I(θ) of bias reduction.
+    noise : how much of ℓ may be noise in the predictor, beyond rounding.
+    noise_distance : how far away noise alone can make the maximum appear, in standard errors.
     """
 
     theta: np.ndarray
@@ -137,7 +137,7 @@ class Evaluation:
     operator: Operator | None = None
     added: float = 0.0
     noise: float = 0.0
-    blur: float = 0.0
+    noise_distance: float = 0.0
 
     @property
     def finite(self) -> bool:
@@ -145,7 +145,7 @@ class Evaluation:
 
 
 def projected(part: Gram | Root, basis: np.ndarray) -> Gram | Root:
-    """NᵀMN: M as γ sees it where θ moves by Nγ, for N (p, r)."""
+    """NᵀMN, the information of γ where θ moves by Nγ, for N (p, r)."""
     if isinstance(part, Gram):
         return Gram(basis.T @ part.matrix @ basis)
     second_order = None if part.second_order is None else basis.T @ part.second_order @ basis
@@ -155,7 +155,7 @@ def projected(part: Gram | Root, basis: np.ndarray) -> Gram | Root:
 def triangularised(rows: np.ndarray) -> np.ndarray:
     """R of the QR decomposition of rows (m, n), (min(m, n), n).
 
-    LAPACK is called itself: for the few rows of a small curve NumPy's own call takes ten times as long.
+    LAPACK is called directly: for the few rows of a small curve NumPy's own call takes ten times as long.
 
     Examples
     --------
@@ -197,9 +197,9 @@ def scaled(part: Gram | Root, factor: float) -> Gram | Root:
 class Objective(ABC):
     """What an iteration maximises: a value, its gradient, and an information to step and measure by.
 
-    Six members say what it is, of which `bounds`, `moved` and `blocked` are those of a function without a box unless
-    a subclass has one. All others are capabilities. Their defaults are those of a function of which nothing more is
-    known, and a subclass overrides what it knows.
+    Six members define it: `n_params`, `n_rows` and `evaluate`, and `bounds`, `moved` and `blocked`, whose defaults
+    are those of a function without bounds. All others are capabilities. Their defaults assume nothing about the
+    function; a subclass overrides what it knows.
     """
 
     @property
@@ -222,12 +222,12 @@ class Objective(ABC):
         return None
 
     def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
-        """θ + step, put back into the box; and then, unless `project` is False, to the best point beside it."""
+        """θ + step, clipped to the bounds and then, unless `project` is False, moved to the best point beside it."""
         there = theta + step
         return there if self.bounds is None else np.clip(there, *self.bounds)
 
     def blocked(self, theta: np.ndarray, score: np.ndarray) -> np.ndarray | None:
-        """(p,) mask of the parameters at a bound that ℓ would have them pass; None where there are no bounds."""
+        """(p,) mask of the parameters at a bound beyond which ℓ rises; None where there are no bounds."""
         if self.bounds is None:
             return None
         low, high = self.bounds
@@ -242,12 +242,12 @@ class Objective(ABC):
 
     @property
     def comparable(self) -> bool:
-        """Whether the score is the gradient of the value, so that two points can be compared by it."""
+        """Whether the score is the gradient of the value, so that two points can be compared by their values."""
         return True
 
     @property
     def main_kind(self) -> Kind:
-        """The information that is always to be had."""
+        """The kind of information that is always available."""
         return "expected"
 
     def same(self, kind: Kind) -> Kind:
@@ -256,7 +256,7 @@ class Objective(ABC):
 
     @property
     def linear(self) -> bool:
-        """Whether rows depend on θ by Xθ alone, so that one column may take over the share of another."""
+        """Whether rows depend on θ through Xθ alone, so that columns can be aliased."""
         return False
 
     @property
@@ -266,12 +266,12 @@ class Objective(ABC):
 
     @property
     def n_blocks(self) -> int:
-        """Blocks that the rows are read in."""
+        """Number of blocks that the rows are read in."""
         return 1
 
     @property
     def at_limit(self) -> bool:
-        """Whether some rows are held at infinity, so that columns only they determine are rightly left out."""
+        """Whether some rows are held at infinity, so that columns which only they determine are rightly left out."""
         return False
 
     @property
@@ -281,7 +281,7 @@ class Objective(ABC):
 
     @property
     def prior(self) -> np.ndarray | None:
-        """(p,) precisions of a weak prior, no part of ℓ: how far is far along directions that the data say nothing of.
+        """(p,) precisions of a weak prior, no part of ℓ. It gives a scale to directions that the data do not determine.
 
         None where every parameter is to be determined.
         """
@@ -298,11 +298,11 @@ class Objective(ABC):
         return self.edges is not None
 
     def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
-        """Inequalities that rows at the edge of the domain impose: those θ stands at, or those θ + step would pass."""
+        """Inequalities of the rows at the edge of the domain: those active at θ, or those θ + step would violate."""
         return Walls.none(self.n_params) if self.edges is None else self.edges.walls(theta, step)
 
     def design_root(self, theta: np.ndarray) -> Root | None:
-        """What the design alone says about rank, as a triangle; None where there is no design."""
+        """The triangle of the design alone, for its rank; None where there is no design."""
         return None
 
 
@@ -311,7 +311,7 @@ Inner = TypeVar("Inner", bound=Objective)
 
 @dataclass(frozen=True)
 class DerivedObjective(Objective, Generic[Inner]):
-    """An objective made of another one, and the same as that in all that a subclass does not override.
+    """An objective made from another one. It delegates everything that a subclass does not override.
 
     Attributes
     ----------

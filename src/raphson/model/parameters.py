@@ -19,7 +19,7 @@ INDEX_GAP = r"(?<=\d),\s*(?=\d)"
 
 
 def element_names(name: str, shape: tuple[int, ...]) -> list[str]:
-    """What the elements of an array of parameters are called; a number bears the name itself.
+    """Names for the elements of an array of parameters; a single number keeps the name itself.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def element_names(name: str, shape: tuple[int, ...]) -> list[str]:
 
 
 def place_of(name: str, names: Sequence[str]) -> int | None:
-    """Where a name stands among others, None where it does not; blanks in an index do not matter.
+    """Position of a name among others, None if it is not there; blanks in an index do not matter.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def place_of(name: str, names: Sequence[str]) -> int | None:
 
 @dataclass(frozen=True)
 class Parameters:
-    """How the parts of θ are called and shaped.
+    """Names and shapes of the parts of θ.
 
     Attributes
     ----------
@@ -64,12 +64,12 @@ class Parameters:
 
     @staticmethod
     def of(values: Any, what: str, by_name: bool = False) -> tuple[Parameters, np.ndarray]:
-        """The structure of the user's values, and their vector; `by_name`, all keys have to be text.
+        """The structure of the user's values, and their vector. With `by_name`, all keys have to be text.
 
         Raises
         ------
         ModelError
-            If there is something else than real numbers in them.
+            If they hold anything but real numbers.
         """
         paths: list[tuple[str, ...]] = []
         parts: list[np.ndarray] = []
@@ -164,7 +164,7 @@ class Parameters:
         return self.build(self.split(theta))
 
     def plain(self, theta: np.ndarray) -> Any:
-        """The same, with Python's own numbers where a parameter is one."""
+        """The same, with Python's own numbers for scalar parameters."""
         return self.build([one if one.ndim else float(one) for one in self.split(theta)])
 
     def per_element(self, values: Any, default: float, what: str) -> np.ndarray:

@@ -76,7 +76,7 @@ class Jacobian:
         return A.reshape(n_roots * rows, self.n_params)
 
     def information_product(self, W: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """(Σ_i J_iᵀ W_i J_i) v without the matrix: J v first, then W, then Jᵀ."""
+        """(Σ_i J_iᵀ W_i J_i) v without forming the matrix: J v first, then W, then Jᵀ."""
         return self.transpose_product(np.einsum("klm,lm->km", W, self.product(v)))
 
     def information_diagonal(self, W: np.ndarray) -> np.ndarray:
@@ -95,11 +95,11 @@ class Jacobian:
         return None
 
     def second(self) -> np.ndarray | None:
-        """∂²η_k/∂θ² of each row, (K, p, p, rows); None where it is not there to be had, or zero."""
+        """∂²η_k/∂θ² of each row, (K, p, p, rows); None where it is zero or not available."""
         return None
 
     def second_order_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | None:
-        """The second-order term times v, without the matrix."""
+        """The second-order term times v, without forming the matrix."""
         second_order = self.second_order(u)
         return None if second_order is None else second_order @ v
 
@@ -131,7 +131,7 @@ class Predictor(Protocol):
 
         Parameters
         ----------
-        designs : what stands for the covariates of n rows.
+        designs : the covariates of n rows, in the form that this predictor reads.
         y, weight : (n,) response; weights, or None.
         offset : (K, n) or None.
         """

@@ -20,19 +20,19 @@ from raphson.status import Status
 
 
 class Layered(NamedTuple):
-    """What a first-order method descends directly where the predictors are not linear: traced, and in its own units.
+    """The traced model that a first-order method trains where the predictors are not linear.
 
     Attributes
     ----------
     structure : from parameters to η; static and hashable.
-    state : what goes with the parameters.
+    state : what the structure needs besides the parameters.
     designs : each (n, d).
     y, weight : (n,) response; weights, or None.
     offset : (K, n) or None.
     divisor : φ₀ of the loss.
     total : Σ w.
     decay : weight decay.
-    pack, unpack : from its parameters to θ, and back.
+    pack, unpack : from its parameters, which have units of their own, to θ, and back.
     """
 
     structure: Any
@@ -49,41 +49,41 @@ class Layered(NamedTuple):
 
 
 class MultiStart:
-    """What a model of several maxima says of them."""
+    """What a model knows about having several maxima."""
 
     trial_method: ClassVar[str] = ""
-    """Method that climbs from the :meth:`candidates`; that of the fit where there is none."""
+    """Method that iterates from the :meth:`candidates`; if empty, the fit's own."""
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """Why there may be a better maximum than where the iteration ended, in words; empty if nothing says so.
+        """Why there may be a better maximum than where the iteration ended; an empty string without a reason.
 
         Parameters
         ----------
         theta, converged : as for :meth:`Problem.limit`.
         condition : number of the scaled information's root there.
-        steps : that the way from the user's start took; None where the iteration began elsewhere.
+        steps : number of steps from the user's start; None where the iteration began elsewhere.
         """
         return ""
 
     def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
-        """Other places to start from, the most promising first; others again for each number."""
+        """Other starting values, the most promising first; a different set for each `number`."""
         return []
 
-    def sound(self, theta: np.ndarray) -> bool:
-        """Whether the likelihood at θ is that of the model, rather than of its rounding."""
+    def reliable(self, theta: np.ndarray) -> bool:
+        """Whether the likelihood at θ is computed to useful accuracy rather than dominated by rounding."""
         return True
 
     def label_switched(self, theta: np.ndarray) -> np.ndarray | None:
-        """An equally good θ nearer to the start, some parameters having changed places or signs; None if none is."""
+        """An equally good θ nearer to the start, with some parameters' places or signs exchanged; None if none is."""
         return None
 
     def start_note(self, begun: np.ndarray) -> str:
-        """Where the values that the iteration began at came from, in words, if they had to be looked for."""
+        """Where the starting values came from, in words, if they had to be searched for."""
         return ""
 
 
 class Problem(MultiStart):
-    """What is maximised, from where, and what its ends mean."""
+    """What is maximised, from which start, and what each way of ending means."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -99,8 +99,8 @@ class Problem(MultiStart):
         """The objective at starting values inside the domain; those of a constant mean if `plain`."""
         raise NotImplementedError
 
-    def thinned(self, every: int) -> Self:
-        """The same on every `every`-th row: where a large data set's iteration begins."""
+    def subsampled(self, every: int) -> Self:
+        """The same problem on every `every`-th row, from whose solution a large data set's iteration begins."""
         raise NotImplementedError
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
@@ -125,12 +125,15 @@ class Problem(MultiStart):
         """Whether the maximum looks as if it lay at infinity."""
         return False
 
-    def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where a search that was lost in rounding is taken up, (p,), and the mask of what it moves; None elsewhere."""
+    def rounding_restart(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where to restart a search that stalled in rounding, (p,), and the mask of the parameters that it then moves.
+
+        None where rounding was not the cause.
+        """
         return None
 
     def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the model's kinks turn on, (K,), 0 at a kink, and its derivatives, (K, p); none for a smooth model."""
+        """Functions of θ that are 0 at the model's kinks, (K,), and their derivatives (K, p); K = 0 if it is smooth."""
         return np.zeros(0), np.zeros((0, len(theta)))
 
     def advice(self, status: Status) -> str:
@@ -139,13 +142,13 @@ class Problem(MultiStart):
 
     @property
     def stuck_at_edge(self) -> str:
-        """What an end at the edge of the domain means where nothing proves that the maximum is there."""
+        """The message for an end at the edge of the domain where the maximum could not be proved to lie there."""
         return (
-            "the iteration stopped at the boundary of the parameter space, and the maximum could not be proved to lie "
+            "the iteration stopped at the boundary of the parameter space, but could not prove that the maximum lies "
             "there; raise max_iter, begin elsewhere with start=, or choose a link or a family without that boundary"
         )
 
-    # -- what methods that read batches descend --------------------------------------------------------------------
+    # -- what methods that read batches need -----------------------------------------------------------------------
 
     @cached_property
     def likelihood(self) -> LogLikelihood:
@@ -154,5 +157,5 @@ class Problem(MultiStart):
 
     @property
     def layered(self) -> Layered | None:
-        """The model for first-order methods, where they apply and its predictors are not linear; None elsewhere."""
+        """The model for first-order methods, where its predictors are not linear; None elsewhere."""
         return None

@@ -1,15 +1,15 @@
 """The likelihood of many replicates of one data set at once: the same design, other weights or other responses.
 
 A bootstrap resamples rows by giving them counts, and a simulation draws new responses; in both the design X stays.
-For R replicates with coefficients Θ (R, p) everything is a matrix product,
+For R replicates with coefficients Θ (R, p) all sums are matrix products,
 
     η       = Θ Xᵀ                               (R, n)
     scores  = U X,   U (R, n) weighted row scores   (R, p)
     M       = W Z,   Z (n, p(p+1)/2) the products x_ij x_ik, W (R, n) weighted row information
 
-and the row quantities are those of the family's compiled step, over the rows of as many replicates as the processor's
-cache holds. Where replicates differ in their weights alone and stand at one θ, the rows are evaluated once, and
-everything is one product of the weights (R, n) with what each row adds.
+and the row quantities come from the family's compiled step, over the rows of as many replicates as fit into the
+processor's cache. Where replicates share one θ and differ only in their weights, the rows are evaluated once, and all
+sums are one product of the weights (R, n) with what each row adds.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64
 
 CHUNK_ROWS = 16 * BLOCK_ROWS[-1]
-"""Rows of the replicates that step together. 2 MiB for each column of numbers."""
+"""Most rows, over all replicates, that take a step together: 2 MiB for each column of numbers."""
 
 GROUP_ROWS = 4 * BLOCK_ROWS[-1]
-"""Rows of the replicates that are summed together: the processor's cache holds them."""
+"""Most rows, over all replicates, that are summed together: they fit into the processor's cache."""
 
 SIZES = (BLOCK_ROWS[1], BLOCK_ROWS[-1], GROUP_ROWS)
-"""Rows that are evaluated together."""
+"""Numbers of rows that are evaluated together."""
 
 MOST_DENSE = 2**27
 """Larger designs (1 GB) are not made dense for the sake of fitting many replicates together."""
 
 MOST_PRODUCTS = 2**24
-"""Above so many numbers the products x_ij x_ik are not kept, and M is formed replicate by replicate. 128 MiB."""
+"""Beyond this many numbers (128 MiB) the products x_ij x_ik are not kept, and M is formed replicate by replicate."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ReplicateRows:
     observed, expected : (R, K, K, n) weighted.
     mean : (R, C, n); None where neither it nor the values were asked for.
     slope : (R, n, p) ∂η/∂θ, where the predictor is not linear; else None.
-    theta : (R, p) where that was taken.
+    theta : (R, p) the parameters at which `slope` was taken.
     """
 
     value: np.ndarray | None
@@ -82,7 +82,7 @@ class ReplicateSums:
     pearson: np.ndarray | None = None
 
     def taken(self, which: np.ndarray) -> ReplicateSums:
-        """Those of some replicates, by a mask (R,)."""
+        """The sums of some replicates, by a mask (R,)."""
         if which.all():
             return self
         return ReplicateSums(
@@ -110,13 +110,13 @@ class ReplicateSums:
 
 @dataclass(frozen=True)
 class CommonRows:
-    """What each row adds at one θ, for replicates that differ in the weights of the rows alone.
+    """What each row adds at one θ, for replicates that differ only in the weights of the rows.
 
     Attributes
     ----------
-    table : (n, c) of each row its log density, its part of Pearson's statistic, its score (p) and the lower triangle
-        of each kind of its information, at weight 1; zeros for rows that never count.
-    kinds : of the informations.
+    table : (n, c) each row's log density, part of Pearson's statistic, score (p) and the lower triangle of each kind of
+        information, at weight 1; zeros for rows that never count.
+    kinds : the kinds of information.
     n_params : p.
     """
 
@@ -144,9 +144,9 @@ class Replicates:
     designs : the design of each of the K predictors, dense (n, p_k).
     slices : where the coefficients of each lie in θ.
     offset : (K, n) or None.
-    extra : what else the family reads of its rows, arrays (n, ...).
-    sizes : rows that are evaluated together, ascending: as replicates end the rows become fewer, and every size
-        compiles anew.
+    extra : other arrays (n, ...) that the family reads.
+    sizes : numbers of rows that are evaluated together, ascending. As replicates finish, fewer rows are left; every
+        new size would compile anew.
     """
 
     family: Any
@@ -162,7 +162,7 @@ class Replicates:
 
     @property
     def one_information(self) -> bool:
-        """Whether the observed and the expected information are one."""
+        """Whether the observed and the expected information are the same."""
         return bool(self.family.canonical)
 
     @cached_property
@@ -188,7 +188,7 @@ class Replicates:
         values: bool = False,
         pearson: bool = False,
     ) -> ReplicateSums:
-        """Sums at Θ (R, p) with responses (R, n) and weights (R, n), or (n,) of each for all."""
+        """Sums at Θ (R, p) with responses and weights, each (R, n), or (n,) if all replicates share them."""
         group, found = max(1, GROUP_ROWS // self.n_rows), []
         for start in range(0, len(theta), group):
             cut = slice(start, start + group)
@@ -236,10 +236,10 @@ class Replicates:
         return CommonRows(np.concatenate([single, score, *parts], axis=1), tuple(kinds), p)
 
     def rows(self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool = True) -> ReplicateRows:
-        """Row quantities at Θ (R, p) with responses (R, n) and weights (R, n), or (n,) of each for all.
+        """Row quantities at Θ (R, p) with responses and weights, each (R, n), or (n,) if all replicates share them.
 
-        Without `values`, whose logarithms take half of the time, the log densities are left out, and the means where φ
-        is known.
+        Without `values` the log densities, whose logarithms take half of the time, are left out, and so are the means
+        where φ is known.
         """
         return self.rows_at(self.eta(theta), y, weight, values)
 
@@ -284,7 +284,7 @@ class Replicates:
 
     def _all(self, block: Block, eta: np.ndarray) -> tuple[Any, ...]:
         found = evaluate_rows(self.family, block, eta)
-        # Of a likelihood of one's own the expected information is an integral for each row; nothing here needs it.
+        # The expected information of a user's likelihood takes an integral for each row; nothing here needs it.
         expected = found.expected if self.family.main_information == "expected" else None
         return found.value, found.score, found.observed, expected, found.mean
 
@@ -334,7 +334,7 @@ class Replicates:
         return {}
 
     def _products(self, k: int, j: int) -> np.ndarray | None:
-        """Z, the products of the columns of two designs, (n, a b), or (n, a (a + 1)/2) where they are one."""
+        """Z, the products of the columns of two designs, (n, a b), or (n, a (a + 1)/2) for a design with itself."""
         X, Y = self.designs[k], self.designs[j]
         key = (id(X), id(Y))
         if key not in self._kept_products:
@@ -363,8 +363,8 @@ def _compiled() -> Any:
         def weigh(quantity: Any) -> Any:
             return jnp.where(weight > 0, weight * quantity, 0.0)
 
-        # What is written back to memory costs more than what is computed: the expected information of a canonical
-        # family is the observed one, and where φ is known the mean is not needed.
+        # Writing to memory costs more than computing, so what is not needed is left out: the expected information of
+        # a canonical family, which is the observed one, and the mean where φ is known.
         expected = None if family.canonical else weigh(rows.expected)
         return weigh(rows.score), weigh(rows.observed), expected, None if family.dispersion_fixed else rows.mean
 
@@ -372,7 +372,7 @@ def _compiled() -> Any:
 
 
 def _weighted_sum(table: np.ndarray | None, weight: np.ndarray) -> np.ndarray:
-    """Σ w t (R,) over rows that count, of t (R, n) and w (R, n) or (n,)."""
+    """Σ w t (R,) over the rows with w > 0, for t (R, n) and w (R, n) or (n,)."""
     assert table is not None
     return np.einsum("rn,rn->r", np.where(weight > 0, table, 0.0), np.broadcast_to(weight, table.shape))
 

@@ -1,7 +1,7 @@
 """The compiled step of every model: from a block's η to its rows' log densities, scores and information.
 
-It sees η and y, never X. One function serves all families: JAX compiles it once for each family structure
-and number of rows, and a family's parameters (θ, the power) are arguments of the compiled code, so another
+It reads η and y, never X. One function serves all families: JAX compiles it once for each family structure
+and number of rows. A family's parameters (θ, the power) are arguments of the compiled code, so that a new
 value compiles nothing.
 """
 
@@ -17,13 +17,13 @@ from raphson.data.blocks import Block, make_blocks
 from raphson.numeric import anchor, x64
 
 FEW_ROWS = 256
-"""Up to so many rows a call of compiled code takes longer than NumPy's arithmetic."""
+"""Up to this many rows a call of compiled code takes longer than NumPy's arithmetic."""
 
 
 class BlockRows:
     """What the compiled step returns of one block, as NumPy arrays over its real rows.
 
-    Two arrays come back from the compiled code, since each costs microseconds to hand over; the rest are views.
+    The compiled code returns two arrays only, since each costs microseconds to hand over; the rest are views.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class BlockRows:
         whose response is 0 or 1].
     table : (R, size) the row quantities, stacked.
     n_predictors, rows : K and the number of real rows.
-    canonical : whether observed and expected information are one, and stored once.
+    canonical : whether observed and expected information are the same, and stored once.
     """
 
     __slots__ = ("_C", "_K", "_after", "_table", "highest", "total")
@@ -74,10 +74,10 @@ class BlockRows:
         """(C, K, m) their derivatives with respect to η."""
         return self._part(self._after + self._C, self._C, self._K)
 
-    def settle_at_edge(self, places: np.ndarray) -> None:
-        """Give rows at the edge of the domain their observed information for the expected one, which is infinite.
+    def use_observed_at_edge(self, places: np.ndarray) -> None:
+        """Replace the expected information of rows at the edge of the domain, which is infinite, by the observed one.
 
-        Nothing moves them along the edge, so that it does not matter there; but it would drown all else in rounding.
+        These rows stay at the edge, so that their information does not matter; but infinity would swamp all others.
         """
         table, K = np.array(self._table), self._K
         table[self._after - K * K, places] = table[1 + K, places]
@@ -103,9 +103,9 @@ def _compiled() -> Any:
             return jnp.where(counts, weight * quantity, 0.0).reshape(-1, size)
 
         total = jnp.sum(weigh(rows.value))
-        # Only a response of 0 or 1 can be certain. The value of another lacks terms in y and may be 0 anywhere.
+        # Only a response of 0 or 1 can be certain. The values of others omit terms in y and may be 0 anywhere.
         highest = jnp.max(jnp.where(counts & ((y == 0) | (y == 1)), rows.value, -jnp.inf))
-        # What is written back to memory costs more than what is computed: a matrix that is twice the same goes once.
+        # Writing to memory costs more than computing: where the two matrices are the same, one is returned.
         matrices = [rows.observed] if family.canonical else [rows.observed, rows.expected]
         parts = [rows.value[None], weigh(rows.score), *map(weigh, matrices), rows.mean, rows.slope.reshape(-1, size)]
         return jnp.stack([total, highest]), jnp.concatenate(parts)
@@ -116,7 +116,7 @@ def _compiled() -> Any:
 def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
     """Evaluate a family on one block at linear predictors eta (K, size).
 
-    With `curved` false the information will not be asked for; a family that brings its own rows may leave it out.
+    With `curved` false the information is not needed; a family that evaluates its own rows may leave it out.
     """
     if family.own_rows is not None:
         return family.own_rows(block, eta, curved)
@@ -127,7 +127,7 @@ def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) 
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
         rows = BlockRows(summary, table, len(eta), block.rows, family.canonical)
     if curved and not family.canonical and (places := at_edge(family, block, eta)).size:
-        rows.settle_at_edge(places)
+        rows.use_observed_at_edge(places)
     return rows
 
 

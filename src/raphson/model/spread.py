@@ -1,13 +1,13 @@
-"""Whether counts vary more, or less, than their family says: what standard errors at a fixed dispersion rely on.
+"""Over- and underdispersion: whether counts vary as much as their family implies, as standard errors at φ = 1 assume.
 
-Pearson's χ² over its degrees of freedom says by how much, but where few events are expected its own spread is many
-times that of a χ²: one event where a thousandth was expected adds 1,000. So what is tested is its part that says
-something of spread. With y = Σ b_j, a sum of m trials of probability p, the products of different trials' residuals
+Pearson's χ² over its degrees of freedom estimates the dispersion, but where few events are expected it varies many
+times as much as a χ²: one event where a thousandth was expected adds 1,000. So only its part that is due to dispersion
+is tested. With y = Σ b_j, a sum of m trials of probability p, the products of different trials' residuals
 
     t = Σ_{j≠k} (b_j − p)(b_k − p) / mp(1 − p) = [(y − mp)² − (1 − 2p)(y − mp)]/mp(1 − p) − 1
 
-have mean 0 unless trials of a row go together; a single trial has none, and a single event of a Poisson count
-(m → ∞) adds nothing (Dean 1992, JASA 87, 451, equations 8 and 9). Their moments are
+have mean 0 unless the trials of a row are correlated; a single trial has no such product, and a single event of a
+Poisson count (m → ∞) adds nothing (Dean 1992, JASA 87, 451, equations 8 and 9). Their moments are
 
     E t² = 2 (m − 1)/m,     E t³ = 8 (m − 1)(m − 2)/m² + 4 (m − 1)(1 − 2p)²/(m² p(1 − p)),
 
@@ -23,16 +23,16 @@ from typing import NamedTuple
 import numpy as np
 
 SURE = 1e-3
-"""p-value from which on a deviating spread is told of: of well specified fits one in a thousand is told too much."""
+"""p-value below which overdispersion is reported: a false alarm in one of a thousand well-specified fits."""
 
 SURER = 1e-4
-"""The same for too little spread, which does no harm but that errors are larger than they need be."""
+"""The same for underdispersion, which is less harmful: standard errors are only larger than they need be."""
 
 SPARSE = 1.1
-"""E t³ over that of large counts, beyond which few events are expected: too little spread is then mostly chance."""
+"""E t³ relative to that of large counts. Beyond it few events are expected, and underdispersion is mostly chance."""
 
 LARGE = 1.2
-"""Ratio of variances that matters: standard errors are then a tenth off."""
+"""Smallest ratio of variances that is reported: standard errors are then off by a tenth."""
 
 
 class Spread(NamedTuple):
@@ -52,7 +52,7 @@ def poisson_terms(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def binomial_terms(y: np.ndarray, mean: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """t, E t² and E t³ of proportions y of so many trials, (3, n); 0 for one trial, or where the mean is 0 or 1."""
+    """t, E t² and E t³ of proportions y among `trials`, (3, n); 0 for one trial, or where the mean is 0 or 1."""
     told = (mean > 0) & (mean < 1) & (trials > 1)
     p, m = np.where(told, mean, 0.5), np.where(told, trials, 2.0)
     variance, gap = p * (1 - p), np.where(told, y, 0.5) - p
@@ -62,7 +62,7 @@ def binomial_terms(y: np.ndarray, mean: np.ndarray, trials: np.ndarray) -> np.nd
 
 
 def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[float, float]:
-    """How many times its degrees of freedom Pearson's statistic is, and how likely a right model deviates as far.
+    """Pearson's statistic over its degrees of freedom, and the p-value of its deviation from 1.
 
     Parameters
     ----------
@@ -72,13 +72,13 @@ def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[fl
 
     Returns
     -------
-    (φ̂, p); p is 1 where the data cannot tell, or where neither is far enough from 1 to be told of.
+    (φ̂, p); p is 1 where the data cannot decide, or where φ̂ is too near to 1 to be reported.
     """
     from scipy.special import gammainc, gammaincc
 
     if not (df > 0 and spread.second > 0 and math.isfinite(pearson) and math.isfinite(spread.total)):
         return math.nan, 1.0
-    # Fitting p coefficients takes the share p/n of the squares away.
+    # Fitting p coefficients removes the share p/n of the sum of squares.
     share = df / nobs
     information = 0.5 * spread.second
     total, variance, third = spread.total + (1.0 - share) * information, spread.second * share, spread.third * share
@@ -95,20 +95,20 @@ def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[fl
     return phi, p_value if p_value < enough else 1.0
 
 
-def remark(family: str, looser: tuple[str, ...], phi: float, p_value: float, by_rows: bool) -> str:
-    """What is to be said of a spread that deviates; empty where it does not.
+def remark(family: str, wider_families: tuple[str, ...], phi: float, p_value: float, by_rows: bool) -> str:
+    """The warning about over- or underdispersion; empty where there is none.
 
     Parameters
     ----------
-    family : what the fit's variance is that of.
-    looser : families with a spread of their own, the quasi family first.
+    family : name of the family whose variance is assumed.
+    wider_families : names of families that estimate the dispersion, the quasi family first.
     phi, p_value : from :func:`deviates`.
-    by_rows : whether a covariance from the scores of the rows can be had.
+    by_rows : whether a robust covariance is available.
     """
     if not p_value < 1.0:
         return ""
     chance = "p < 1e-16" if p_value < 1e-16 else f"p = {p_value:.1g}"
-    quasi, *others = (f"family={name!r}" for name in looser)
+    quasi, *others = (f"family={name!r}" for name in wider_families)
     if phi < 1.0:
         return (
             f"underdispersed: Pearson's χ² is {phi:.3g} times its degrees of freedom ({chance}), where {family} "

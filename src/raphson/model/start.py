@@ -1,4 +1,4 @@
-"""Where the iteration begins: inside the model's domain, and near enough that Newton's step makes sense.
+"""Starting values: inside the model's domain, and near enough to the maximum for Newton's step.
 
 The family proposes a mean for each row (R's `mustart`: the response, pulled off the edge of the support). One
 weighted least squares fit of the linearised model turns it into coefficients. Where that leaves the domain of
@@ -40,12 +40,12 @@ def start_from(
     Parameters
     ----------
     likelihood : the model's.
-    objective : what is maximised, evaluated at the start: the likelihood, or that with its bias reduced.
+    objective : what is maximised: the likelihood, with or without bias reduction.
     eta : (K, n) the family's proposal, row by row.
     constant : (K,) linear predictors of a constant mean.
-    need : what the first step will need of the evaluation.
-    plain : whether to begin at the constant mean: a first-order method that began at the least squares fit would
-        have had its first step made by a second-order one.
+    need : what the first step needs of the evaluation.
+    plain : whether to begin at the constant mean. The least squares fit is in effect a step of a second-order method,
+        which a first-order method should not be given.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def start_from(
         return here
     inside = _fit(likelihood, np.broadcast_to(constant[:, None], eta.shape), project=True)
     if here is not None:
-        # Without concavity a start worse than a constant mean may lie beyond a ridge that leads to infinity.
+        # Without concavity a start worse than a constant mean may lead away to infinity.
         level = _evaluate(objective, inside, need)
         return here if level is None or here.value >= level.value else level
     for candidate in (inside, np.zeros_like(inside)):
@@ -73,13 +73,13 @@ def start_from(
                 return nearer
         return here
     raise ConvergenceError(
-        "start: no starting values inside the link's domain were found; pass start= with coefficients at which "
-        "every mean is possible, or use a link without a bounded domain such as 'log' or 'logit'"
+        "start: found no starting values inside the link's domain; pass start= with coefficients at which every mean "
+        "is possible, or use a link that is defined for every η, such as 'log' or 'logit'"
     )
 
 
 def levels(likelihood: LogLikelihood, eta: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Coefficients that come nearest to a constant η, at quantiles of a family's proposal (K, n), each once."""
+    """Coefficients that come nearest to a constant η, for distinct quantiles of a family's proposal (K, n)."""
     constants = np.unique(np.quantile(eta, shares, axis=1), axis=0)
     found = [_fit(likelihood, np.repeat(one[:, None], likelihood.n_rows, axis=1), project=True) for one in constants]
     return [theta for theta in found if np.isfinite(theta).all()]

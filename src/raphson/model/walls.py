@@ -1,14 +1,14 @@
 r"""Walls: the ends of a link's domain that some rows may lie at, as linear inequalities in θ.
 
-Where the domain of η = xᵀθ + offset ends, the mean has reached the edge of what is possible: 1 at η = 0 under the
-log link of a probability, 0 at η = 0 under the identity link of a count. For most responses the log density falls to
-−∞ there, and keeps the search away by itself. It stays finite for a response that the mean at the end fits exactly
-(a success at 1, a count of 0 at 0). Such a row pushes against the end, and the maximum may lie at it:
+Where the domain of η = xᵀθ + offset ends, the mean is at the edge of its range: 1 at η = 0 under the log link of a
+probability, 0 at η = 0 under the identity link of a count. For most responses the log density falls to −∞ there, which
+keeps the search away. It stays finite for a response that such a mean fits exactly (a success at 1, a count of 0
+at 0). Such a row pushes against the end of the domain, and the maximum may lie there:
 
     a_iᵀ d ≤ r_i    for a step d,   a_i = ±x_i,   r_i = what is left of η_i's way to the end
 
-Relative risks (log-binomial), risk differences and rate differences (identity links) are the everyday models where
-that happens: Luo, Zhang and Sun (2014), Statistics in Medicine 33, 3054.
+This is common in models of relative risks (log-binomial), risk differences and rate differences (identity links): Luo,
+Zhang and Sun (2014), Statistics in Medicine 33, 3054.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ AT_EDGE = 1e-9
 """A row within this share of the unit of η lies at the edge."""
 
 MOST_AT_ONCE = 2_000
-"""Rows of a block, those that a step passes furthest, that are looked at together: many of them are alike."""
+"""How many rows of a block, those that a step takes furthest beyond, are examined together: many are alike."""
 
 
 @dataclass(frozen=True)
 class Walls:
-    """Distinct walls.
+    """Distinct inequalities.
 
     Attributes
     ----------
@@ -49,15 +49,15 @@ class Walls:
 
     @staticmethod
     def none(p: int) -> Walls:
-        """No wall among p parameters."""
+        """No inequality on p parameters."""
         return Walls(np.zeros((0, p)), np.zeros(0))
 
-    def and_also(self, more: Walls) -> Walls:
-        """These and others, each once."""
+    def combined(self, more: Walls) -> Walls:
+        """These inequalities and others, without duplicates."""
         return distinct(np.concatenate([self.normals, more.normals]), np.concatenate([self.room, more.room]))
 
     def on_plane(self, basis: np.ndarray) -> Walls:
-        """As inequalities in γ where θ moves by basis γ; those that γ does not move are left out."""
+        """The same as inequalities in γ where θ moves by basis · γ, without those that γ does not affect."""
         normals = self.normals @ basis
         size = np.abs(self.normals) @ np.abs(basis).max(axis=1, initial=0.0)
         moved = np.abs(normals).max(axis=1, initial=0.0) > 1e-12 * size
@@ -65,7 +65,7 @@ class Walls:
 
 
 def distinct(normals: np.ndarray, room: np.ndarray) -> Walls:
-    """Each wall once, with the least room that any of its rows has."""
+    """Each inequality once, with the least room that any of its rows has."""
     if len(room) < 2:
         return Walls(normals, room)
     found, which = np.unique(normals, axis=0, return_inverse=True)
@@ -75,7 +75,7 @@ def distinct(normals: np.ndarray, room: np.ndarray) -> Walls:
 
 
 def side_of(family: Any, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(n,) which end of the domain each row may lie at: +1 the upper, −1 the lower, 0 none."""
+    """(n,) the end of the domain that each row may lie at: +1 the upper, −1 the lower, 0 none."""
     side = np.zeros(len(y), dtype=np.int8)
     for sign, end in ((-1, family.domain[0]), (1, family.domain[1])):
         if math.isfinite(end):
@@ -84,7 +84,7 @@ def side_of(family: Any, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def unit_of(family: Any, blocks: Sequence[Block]) -> float:
-    """The size that η has: 1 for probabilities, else that of the average response."""
+    """The scale of η: 1 for probabilities, otherwise that of the average response."""
     if family.domain != family.link.positive_ends and family.domain != family.link.valid_ends:
         return 1.0
     total = weight = 0.0
@@ -114,7 +114,7 @@ class Edges:
         self.unit = unit_of(self.family, self.blocks)
 
     def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
-        """The walls that θ stands at; with a step those that θ + step would pass."""
+        """The inequalities that are active at θ; with a step, those that θ + step would violate."""
         normals, room = [], []
         for block in self.blocks:
             found = self._of_block(block, theta, step)
@@ -157,7 +157,7 @@ class Edges:
         return distinct(normals, room[index] - self._margin(block, theta))
 
     def _margin(self, block: Block, theta: np.ndarray) -> float:
-        """How far from its end a row is kept, so that it is inside however the terms of xᵀθ are added up."""
+        """How far a row is kept from its end, so that it stays inside in whatever order the terms of xᵀθ are added."""
         part, columns = self.predictor.jacobian(block), self._sizes(block)
         terms = float(columns @ np.abs(theta[part.slices[0]]))
         if block.offset is not None:
@@ -166,14 +166,14 @@ class Edges:
         return EPSILON * (2.0 * (len(columns) + 2) * terms + 4.0 * ends + self.unit)
 
     def _sizes(self, block: Block) -> np.ndarray:
-        """(p,) the largest size in each column of a block's design."""
+        """(p,) the largest absolute value in each column of a block's design."""
         X = self.predictor.jacobian(block).parts[0]
         if isinstance(X, np.ndarray):
             return np.maximum(X.max(axis=0, initial=0.0), -X.min(axis=0, initial=0.0))
         return np.abs(dense(X)).max(axis=0, initial=0.0)
 
     def outside(self, theta: np.ndarray, inside: np.ndarray, share: float) -> Walls:
-        """What keeps θ from having `share` of the room that `inside` has to both ends, for every row that counts."""
+        """Inequalities that keep θ from having `share` of the room to both ends that `inside` has, in every row."""
         normals, room = [], []
         for block in self.blocks:
             rows = block.rows
@@ -197,7 +197,7 @@ class Edges:
         return distinct(np.concatenate(normals), np.concatenate(room))
 
     def at(self, theta: np.ndarray) -> np.ndarray:
-        """Numbers of the rows, in the whole data, that lie at the edge."""
+        """Positions, in the whole data, of the rows that lie at the edge."""
         out = []
         for block in self.blocks:
             side = side_of(self.family, block.y[: block.rows], block.weight[: block.rows])
@@ -209,7 +209,7 @@ class Edges:
 
 
 def _one_of_each(X: Any, index: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """One of the rows `index` for each kind: rows alike have the same product with any vector, here a fixed one."""
+    """One of the rows `index` for each distinct row, told apart by their products with a fixed vector."""
     if len(index) < 2:
         return index
     key = X @ _fixed(X.shape[1]) if isinstance(X, np.ndarray) else X.matvec(_fixed(X.shape[1]))

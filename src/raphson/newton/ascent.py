@@ -142,7 +142,7 @@ class Ascent(IterationState):
         return self._measured(full)
 
     def _measured(self, full: bool) -> Measured:
-        return Measured(self.distance, self.previous, self.floor, self.polished, full, self.here.blur)
+        return Measured(self.distance, self.previous, self.floor, self.polished, full, self.here.noise_distance)
 
     def _look_closer(self, own: float) -> None:
         """Near the maximum, have the observed information evaluated too."""
@@ -200,7 +200,7 @@ class Ascent(IterationState):
     def resolution(self) -> float:
         """The rounding floor at its worst, κ included: what the certificate allows for, and no reason to stop."""
         factor = self.newton.factor if self.newton is not None else None
-        return max(self._floor(1.0 if factor is None else factor.condition), self.here.blur)
+        return max(self._floor(1.0 if factor is None else factor.condition), self.here.noise_distance)
 
     # -- the step ------------------------------------------------------------------------------------------------
 

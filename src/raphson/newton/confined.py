@@ -206,7 +206,7 @@ def within(
         if h is None:
             return None
         step = factor.expand(factor.back_solve(h))
-        more = walls.and_also(passed(step))
+        more = walls.combined(passed(step))
         if len(more) == len(walls):
             return step, float(np.linalg.norm(h)), pull
         walls = more

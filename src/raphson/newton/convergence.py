@@ -41,7 +41,7 @@ class Measured:
     floor : the part of the distance that rounding of the score may make up.
     polished : whether the last step was the full one with the observed information.
     full : whether the last step was a Newton step with α = 1, so that no progress means rounding.
-    blur : the part of the distance that noise of the predictor may make up.
+    noise_distance : the part of the distance that noise of the predictor may make up.
     """
 
     distance: float
@@ -49,12 +49,12 @@ class Measured:
     floor: float
     polished: bool
     full: bool
-    blur: float = 0.0
+    noise_distance: float = 0.0
 
     @property
     def hidden(self) -> bool:
         """Whether noise may make up the whole distance, and it is small beside the standard errors."""
-        return self.distance <= self.blur <= TOLERABLE
+        return self.distance <= self.noise_distance <= TOLERABLE
 
 
 def judge(measured: Measured, tolerance: float) -> Verdict:

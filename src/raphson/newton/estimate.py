@@ -136,9 +136,9 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
         if more:
             note = f"{note or model.advice(result.status)}; {more}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
-    retreat = None if limit is not None or result.status.converged else model.retreat(result.theta)
-    if retreat is not None:
-        again = options.maximum(model, retreat[0], free=retreat[1])
+    restart = None if limit is not None or result.status.converged else model.rounding_restart(result.theta)
+    if restart is not None:
+        again = options.maximum(model, restart[0], free=restart[1])
         limit = model.limit(again.theta, again.evaluation, False)
     if limit is not None:
         inner = _resumed(limit.model, options, result, limit.start)
@@ -195,13 +195,14 @@ def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result,
 
     As long as the best one is doubtful too, another search is made, until one finds nothing better.
     """
-    arrived = first.status.converged or first.distance <= first.evaluation.blur  # no start sees more than the noise
+    # No other start can get nearer than the noise allows.
+    arrived = first.status.converged or first.distance <= first.evaluation.noise_distance
     separated = first.status is Status.SEPARATED
     doubt = "" if separated else model.needs_multistart(first.theta, arrived, _condition(first), first.n_iter)
     if not doubt or options.max_iter == 0:
         return first, "", ()
     best, tried, ends = first, 0, [first]
-    lucky = not model.sound(first.theta)  # a likelihood made of rounding, which any other replaces
+    lucky = not model.reliable(first.theta)  # a likelihood made of rounding, which any other replaces
     method = METHODS[model.trial_method] if model.trial_method else options.method
     quick = replace(options, method=method, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
@@ -212,7 +213,7 @@ def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result,
             except RaphsonError:
                 continue
             tried += 1
-            if not model.sound(trial.theta):
+            if not model.reliable(trial.theta):
                 continue
             ends.append(trial)
             if lucky or _better(trial, best):
@@ -291,7 +292,7 @@ def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Eval
     objective, method = model.objective, options.method
     every = max(2, objective.n_rows // THINNED_ROWS)
     try:
-        first = _climb(model.thinned(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
+        first = _climb(model.subsampled(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
     except RaphsonError:
         first = None  # the part may be degenerate where the whole is not
     usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()

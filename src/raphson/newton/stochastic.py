@@ -156,7 +156,7 @@ class Task:
     @staticmethod
     def _streamed(model: Problem, likelihood: LogLikelihood, blocks: StreamedBlocks, structure: LinearRows) -> Task:
         """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
-        y, w = _responses(model.thinned(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks)
+        y, w = _responses(model.subsampled(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks)
         _, spread, divisor = output_scale(likelihood.family, y, w)
 
         def moments(block: Block) -> np.ndarray:

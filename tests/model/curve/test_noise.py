@@ -35,7 +35,7 @@ def test_the_spread_of_value_and_distance_is_foretold(level, weights):
         )
         values.append(here.value)
         distances.append(np.linalg.norm(np.linalg.solve(R.T, here.score)) / np.sqrt(here.dispersion))
-        blurs.append(here.blur)
+        blurs.append(here.noise_distance)
         noises.append(here.noise)
     # The error of the differences is an upper estimate, that of the values about what it is.
     assert np.std(values) * np.sqrt(2.0) * SURE == pytest.approx(np.median(noises), rel=0.6)
@@ -46,6 +46,6 @@ def test_the_spread_of_value_and_distance_is_foretold(level, weights):
 def test_functions_with_derivatives_have_none():
     fit = rp.nls("y ~ top*exp(-rate*x)", {"x": X, "y": Y}, start={"rate": 0.4})
     assert (
-        fit._reading.state.at.asked.likelihood.blurred is None
-        and fit._reading.state.at.estimate.result.evaluation.blur == 0.0
+        fit._reading.state.at.asked.likelihood.with_noise is None
+        and fit._reading.state.at.estimate.result.evaluation.noise_distance == 0.0
     )

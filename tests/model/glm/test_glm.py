@@ -78,7 +78,7 @@ def test_a_subset_takes_everything_along(sample):
     whole = make(data, "binomial").rows(theta)
     np.testing.assert_array_equal(part.rows(theta).score, whole.score[:, keep])
     assert part.objective.n_rows == keep.sum()
-    assert make(data, "binomial").thinned(3).objective.n_rows == 20
+    assert make(data, "binomial").subsampled(3).objective.n_rows == 20
 
 
 def test_the_null_model_keeps_offset_and_weights(sample):

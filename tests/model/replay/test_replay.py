@@ -15,7 +15,7 @@ import pytest
 
 import raphson as rp
 from raphson.model.likelihood.build import fingerprint
-from raphson.model.memory import remembered
+from raphson.model.memory import cached_for
 from raphson.model.replay.replay import accurate, betaln_calls
 from raphson.numeric import x64
 
@@ -82,7 +82,7 @@ def test_a_function_is_not_kept_alive():
         return loglik
 
     function = make()
-    assert remembered(function, "key", lambda: 1) == remembered(function, "key", lambda: 2) == 1
+    assert cached_for(function, "key", lambda: 1) == cached_for(function, "key", lambda: 2) == 1
     rp.mle(function, {"y": np.arange(5.0)}, start={"a": 0.0})
     gone = weakref.ref(function)
     del function

@@ -1,18 +1,18 @@
-r"""Firth's bias reduction by adjusted scores: the root of U(β) + A(β), where A makes up for the bias of order n⁻¹.
+r"""Firth's bias reduction by adjusted scores: the root of U(β) + A(β), where A removes the bias of order n⁻¹.
 
-Of a generalised linear model with mean μ(η), d = ∂μ/∂η, d′ = ∂²μ/∂η², information F = Σ w_i x_i x_iᵀ/φ and leverages
+For a generalised linear model with mean μ(η), d = ∂μ/∂η, d′ = ∂²μ/∂η², information F = Σ w_i x_i x_iᵀ/φ and leverages
 h_i = w_i x_iᵀF⁻¹x_i/φ (Kosmidis and Firth 2009, Biometrika 96, 793, section 4.3)
 
     U(β) = (1/φ) Σ w_i/d_i (y_i − μ_i) x_i        A(β) = Σ ½ h_i d′_i/d_i x_i,
 
-so that each working response gains ½ h_i d′_i/(d_i w_i) φ. Leverages do not depend on φ; with an unknown one the root
-of φ U + φ̂ A is sought, φ̂ being Pearson's at β. Whatever φ̂ does, the bias of β̂ is then of order n⁻², for φ is
-orthogonal to β; φ̂ itself is not adjusted.
+so that each working response gains ½ h_i d′_i/(d_i w_i) φ. Leverages do not depend on φ. Where φ is unknown, the root
+of φ U + φ̂ A is sought, with Pearson's φ̂ at β. As φ is orthogonal to β, the bias of β̂ is then of order n⁻², whatever
+φ̂ is; φ̂ itself is not adjusted.
 
-For a canonical link d′/d = w′/w and A is the gradient of ½ log det F, Jeffreys' penalty. Otherwise U + A is the
-gradient of nothing: there is no likelihood to compare two points by. The search is then for the root: the steps are
-those of the method, quasi Fisher scoring or Newton with the information of U alone, and a step is as good as it makes
-the distance to the root short, ½ (U + A)ᵀF⁻¹(U + A).
+For a canonical link d′/d = w′/w and A is the gradient of ½ log det F, Jeffreys' penalty. Otherwise U + A is not a
+gradient, and there is no likelihood to compare two points by. The search is then for the root. The steps are those of
+the method (quasi Fisher scoring, or Newton with the information of U alone), and a trial is judged by its distance to
+the root, ½ (U + A)ᵀF⁻¹(U + A).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ ROWS = 2**16
 
 
 class AdjustedScores(Biased):
-    """A GLM's score with A(β) added; its value is minus half the squared distance to the root, not a likelihood."""
+    """A GLM's score with A(β) added. Its value is minus half the squared distance to the root, not a likelihood."""
 
     @property
     def comparable(self) -> bool:
         return False
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
-        """The adjusted score, the likelihood's informations, and how far the root is."""
+        """The adjusted score, the likelihood's informations, and the distance to the root."""
         kinds: tuple[Kind, ...] = (*need.kinds, "expected")
         plain = self.likelihood.evaluate(theta, replace(need, kinds=tuple(dict.fromkeys(kinds)), products=False))
         if not plain.finite:

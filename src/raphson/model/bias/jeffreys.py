@@ -4,7 +4,7 @@ The maximum is the mode under Jeffreys' prior. For a canonical link it is Firth'
 n⁻² where that of θ̂ is of order n⁻¹ (Firth 1993, Biometrika 80, 27-38). With any link the estimates are finite even
 where covariates separate the responses (Heinze and Schemper 2002, Statistics in Medicine 21; Kosmidis and Firth 2021,
 Biometrika 108, 71). With I = Σ J_iᵀ W_i J_i, W = E[−∂²log f/∂η²] and linear predictors,
-whose J does not depend on θ, Jacobi's formula gives in A_i = J_i I⁻¹ J_iᵀ (K, K)
+whose J does not depend on θ, Jacobi's formula gives, with A_i = J_i I⁻¹ J_iᵀ (K, K),
 
     ∂/∂η_ic  ½ log det I = ½ tr(A_i ∂W_i/∂η_ic) =: a_ic         so that the score gains  Σ J_iᵀ a_i
     ∂²       ½ log det I = ½ Σ J_iᵀ [tr(A_i ∂²W_i/∂η_c∂η_d)] J_i − ½ tr(I⁻¹ I_r I⁻¹ I_s),   I_r = ∂I/∂θ_r.
@@ -12,8 +12,8 @@ whose J does not depend on θ, Jacobi's formula gives in A_i = J_i I⁻¹ J_iᵀ
 For logistic regression a_i = h_i (½ − μ_i), with h_i the leverage: Firth's modified score. The derivatives of W are by
 autodiff of the family's rows.
 
-Where a likelihood does not tell of which response the information would be a mean, the observed one takes its place:
-for a canonical link the two are one.
+Where a likelihood does not say which column is its response, there is no expected information and the observed one
+takes its place; for a canonical link the two are the same.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ from raphson.model.rows import block_rows
 from raphson.numeric import anchor, x64
 
 ENTRIES = 2**22
-"""Numbers held at a time for the second derivatives. They take 32 MB."""
+"""How many numbers of the second derivatives are held at a time: 32 MB."""
 
 STEP = 2.0**-17
-"""Of second-order differences, about the cube root of the spacing of doubles."""
+"""Relative step of second-order differences, about the cube root of the spacing of doubles."""
 
 WIDE_STEP, SHARE = 2.0**-10, 2.0**-8
-"""Of fourth-order differences, about the fifth root; and the most of a predictor's own unit, √(1/W), that it may be."""
+"""Relative step of fourth-order differences, about the fifth root of the spacing of doubles; and the largest share of
+a predictor's own unit, √(1/W), that a step may be."""
 
 
 class JeffreysPenalised(Biased):
@@ -52,7 +53,7 @@ class JeffreysPenalised(Biased):
         kinds = tuple(dict.fromkeys((*need.kinds, self.kind)))
         try:
             plain = self.likelihood.evaluate(theta, replace(need, kinds=kinds, products=False))
-        except ModelError:  # nothing can be expected so far out, at a trial point: the search steps back
+        except ModelError:  # a trial point too far out for the expected information: the search steps back
             return replace(self.likelihood.evaluate(theta), value=-np.inf)
         if not plain.finite:
             return plain
@@ -109,7 +110,7 @@ class JeffreysPenalised(Biased):
 
 @dataclass
 class _Correction:
-    """What blocks add to score and curvature: Σ J_iᵀ a_i, the term in ∂²W, and T I_r Tᵀ (p, r²)."""
+    """Sums over blocks for score and curvature: Σ J_iᵀ a_i, the term in ∂²W, and T I_r Tᵀ (p, r²)."""
 
     score: np.ndarray
     second: Any
@@ -130,7 +131,7 @@ def _compiled() -> Any:
         del anchor
 
         def along(c: int) -> Any:
-            # Rows do not see one another, so one direction serves all of them.
+            # Rows do not depend on one another, so one direction serves all of them.
             direction = jnp.zeros_like(eta).at[c].set(1.0)
             return jax.jvp(lambda at: family.rows(y, at).expected, (eta,), (direction,))[1]
 
@@ -155,7 +156,7 @@ def _slopes(
 
     if not curved:
         return first(eta), np.zeros(0)
-    # Central differences, right to some ten digits, are enough for a curvature that only steers the steps; a fourth
+    # Central differences, accurate to some ten digits, suffice for a curvature that only directs the steps; a fourth
     # derivative of the family would take seconds to compile.
     second = []
     for d in range(len(eta)):
@@ -173,9 +174,10 @@ def _near(family: Any, block: Block, eta: np.ndarray) -> Callable[[np.ndarray], 
 
 
 def _by_differences(family: Any, block: Block, eta: np.ndarray, curved: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted ∂E[W_ab]/∂η_c of a family that brings its own rows, by differences of the fourth order; as `_slopes`.
+    """As `_slopes`, for a family that evaluates its own rows: fourth-order differences.
 
-    With the step h their error is about h⁴/30 times the fifth derivative, and rounding adds ε/h: some twelve digits.
+    With step h their error is about h⁴/30 times the fifth derivative, and rounding adds ε/h: some twelve digits are
+    right.
     """
     expected = _near(family, block, eta)
     here, weight, K = expected(eta), block.weight[: block.rows], len(eta)

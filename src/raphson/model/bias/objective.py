@@ -1,4 +1,4 @@
-"""An objective that reduces the bias of maximum likelihood: what it has from the likelihood inside, and F^(−½)."""
+"""The common base of objectives with bias reduction: what they take from the likelihood, and F^(−½)."""
 
 # pyright: strict
 
@@ -19,22 +19,22 @@ from raphson.model.walls import Walls
 class Biased(DerivedObjective[LogLikelihood]):
     """A likelihood with something added to its score; subclasses say what.
 
-    There are no walls: where the information grows without bound, at the edge of the domain, so does what is added.
+    There are no walls: at the edge of the domain the information grows without bound, and with it what is added.
 
     Attributes
     ----------
-    kind : which information it is made of: the expected one, or the observed.
+    kind : the information that the addition is made from, expected or observed.
     """
 
     kind: Kind = "expected"
 
     @property
     def likelihood(self) -> LogLikelihood:
-        """The objective without what is added. Covariances come from its information."""
+        """The likelihood itself, whose information covariances come from."""
         return self.inner
 
     def same(self, kind: Kind) -> Kind:
-        """The kind itself: the added term bends the observed information of a canonical link too."""
+        """The kind itself: with the added term, observed and expected differ even for a canonical link."""
         return kind
 
     @property
@@ -43,7 +43,7 @@ class Biased(DerivedObjective[LogLikelihood]):
 
     @property
     def projected(self) -> None:
-        """No parameter is solved for: what is added depends on all of them."""
+        """None: what is added depends on all parameters, so none can be solved for."""
         return None
 
     def moved(self, theta: np.ndarray, step: np.ndarray, project: bool = True) -> np.ndarray:
@@ -58,7 +58,7 @@ class Biased(DerivedObjective[LogLikelihood]):
 
     @cached_property
     def _scale(self) -> np.ndarray:
-        """(p,) lengths of the design's columns, as units of the parameters that do not depend on θ."""
+        """(p,) lengths of the design's columns: scales of the parameters that do not depend on θ."""
         triangle = self.likelihood.design_root(np.zeros(self.n_params)).triangle[:, :-1]
         lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
         return np.where(lengths > 0, lengths, 1.0)
@@ -66,8 +66,8 @@ class Biased(DerivedObjective[LogLikelihood]):
     def _whitener(self, theta: np.ndarray, part: Gram | Root) -> tuple[float, np.ndarray | None]:
         """log det I and T (r, p) with TᵀT = I⁻¹, on the span of the design where columns are aliased.
 
-        There I = B J Bᵀ with a B that is the same for all θ, so that the product of the nonzero eigenvalues is the
-        determinant of what is left without the aliased columns, times a constant.
+        Where columns are aliased, I = B J Bᵀ with one B for all θ, so that the product of the nonzero eigenvalues is a
+        constant times the determinant without the aliased columns.
         """
         scale = self._scale
         if isinstance(part, Gram):
@@ -86,7 +86,7 @@ class Biased(DerivedObjective[LogLikelihood]):
         return float(2.0 * np.sum(np.log(sizes[kept]))), rows[kept] / sizes[kept, None] / scale
 
     def _raised(self, part: Gram | Root, more: np.ndarray) -> Gram | Root:
-        """A root whose right-hand side z answers for `more` of the score too: Rᵀz gains that."""
+        """The same root with a right-hand side z that accounts for `more` of the score: Rᵀz grows by `more`."""
         if isinstance(part, Gram):
             return part
         triangle = part.triangle.copy()

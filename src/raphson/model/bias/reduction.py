@@ -1,4 +1,4 @@
-"""What may be done about the bias of maximum likelihood, and for which families."""
+"""The kinds of bias reduction, and the families that they are defined for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_bias(bias: Any, family: Any, penalty: Any) -> None:
 
 
 def reduced(likelihood: LogLikelihood, bias: str, kind: Kind) -> Biased:
-    """The objective whose root or maximum has less bias than that of a likelihood."""
+    """The objective whose root or maximum has less bias than the likelihood's."""
     if is_penalty(likelihood.family, bias):
         return JeffreysPenalised(likelihood, kind)
     return AdjustedScores(likelihood, kind)
@@ -54,7 +54,7 @@ def is_penalty(family: Any, bias: str) -> bool:
 
 
 def described(family: Any, bias: str) -> str:
-    """What was done, in words.
+    """The kind of bias reduction, in words.
 
     Examples
     --------

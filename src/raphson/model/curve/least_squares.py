@@ -143,10 +143,10 @@ class NonlinearModel(Model):
     @cached_property
     def likelihood(self) -> LogLikelihood:
         project = self.project if self.projected.any() else None
-        return replace(super().likelihood, project=project, projected=self.projected, blurred=self._blurred)
+        return replace(super().likelihood, project=project, projected=self.projected, with_noise=self._noise_floor)
 
     @property
-    def _blurred(self) -> NoiseFloor | None:
+    def _noise_floor(self) -> NoiseFloor | None:
         derivatives = self.curve.derivatives
         if not isinstance(derivatives, Finite):
             return None
@@ -217,10 +217,12 @@ class NonlinearModel(Model):
             second = self.curve.at(block, result.theta)[1].second()
             assert second is not None
             squares += np.sum(block.weight[: block.rows] * second[0] ** 2, axis=-1)
-        blur = np.sqrt(squares) * known
-        straight = result.free & (blur.diagonal() <= 1e-3 * length)  # else δ_l is not as small as this takes it for
-        blurred = doubtful & (length <= 4.0 * blur @ straight)
-        return np.where(blurred, 0.0, R)
+        uncertainty = np.sqrt(squares) * known
+        straight = result.free & (
+            uncertainty.diagonal() <= 1e-3 * length
+        )  # else δ_l is not as small as this takes it for
+        negligible = doubtful & (length <= 4.0 * uncertainty @ straight)
+        return np.where(negligible, 0.0, R)
 
     def _rounded_root(self, result: Any) -> np.ndarray:
         part = result.evaluation.information.get("expected")
@@ -404,12 +406,12 @@ class NonlinearModel(Model):
         found.sort(key=lambda evaluation: -evaluation.value)
         return [evaluation.theta for evaluation in found[:count]]
 
-    def sound(self, theta: np.ndarray) -> bool:
+    def reliable(self, theta: np.ndarray) -> bool:
         """Whether the rounding of the curve is small against what it leaves of the data: else ℓ is luck."""
         screen = self._screen()
         residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
         with np.errstate(all="ignore"):
-            return bool(screen.sound(theta[None], np.array([np.linalg.norm(residual)]))[0])
+            return bool(screen.reliable(theta[None], np.array([np.linalg.norm(residual)]))[0])
 
     def robust_starts(self, count: int) -> list[np.ndarray]:
         """Places that outliers do not decide: the user's start, and the best of a search by Cauchy's criterion.

@@ -56,7 +56,7 @@ class NoiseFloor:
         value = SURE * (np.sqrt(2.0) * np.linalg.norm(u * noise) + 0.5 * np.sum((root * noise) ** 2))
         A = root[:, None] * jacobian.parts[0][:, self.free]
         distance = _hidden(A, root * noise, np.linalg.norm(u[:, None] * error[:, self.free], axis=0))
-        return replace(found, noise=float(value), blur=float(SURE * distance / np.sqrt(found.dispersion)))
+        return replace(found, noise=float(value), noise_distance=float(SURE * distance / np.sqrt(found.dispersion)))
 
     def relative(self, theta: np.ndarray) -> float:
         """The noise relative to the function's values, both as root mean squares."""

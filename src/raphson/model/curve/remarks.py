@@ -154,13 +154,13 @@ def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
 
 def _noise(model: Any, result: Any) -> Iterator[str]:
     """What the noise of a function that is only called leaves open."""
-    blur = result.evaluation.blur
-    if blur < SLIGHT:
+    distance = result.evaluation.noise_distance
+    if distance < SLIGHT:
         return
-    relative = model.likelihood.blurred.relative(result.theta)
+    relative = model.likelihood.with_noise.relative(result.theta)
     off = f"are off by about {relative:.1g} of their size" if relative > 1e-14 else "jump as the parameters move"
     yield (
-        f"the function is noisy: its values {off}, which moves the estimates by up to {blur:.1g} standard errors"
+        f"the function is noisy: its values {off}, which moves the estimates by up to {distance:.1g} standard errors"
         + ("" if result.status.converged else ", too much to tell a minimum from noise")
         + ". For more digits, let it return unrounded values in double precision, tighten a solver's tolerances, or "
         "average more runs"

@@ -70,7 +70,7 @@ class Screen:
                 if not len(best):
                     break
                 looked[best] = True
-                value[best[~self.sound(whole[best], size[best])]] = np.inf
+                value[best[~self.reliable(whole[best], size[best])]] = np.inf
         return value
 
     def solved(self, points: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ class Screen:
                 out[i : i + MANY, self.linear] = self._some(points[i : i + MANY])[1]
         return out
 
-    def sound(self, points: np.ndarray, size: np.ndarray) -> np.ndarray:
+    def reliable(self, points: np.ndarray, size: np.ndarray) -> np.ndarray:
         """Whether rounding is small, at points (m, p), against residuals of these lengths (m,).
 
         Where data lie on the curve itself, as small against the responses as rounding ever is will do.

@@ -19,7 +19,7 @@ from raphson.model.curve.dimensions import Dimensions, dimensions
 from raphson.model.curve.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
 from raphson.model.curve.nonlinear import CompiledDerivatives, Derivatives, jax_function
 from raphson.model.curve.waves import Phase, Wave, waves
-from raphson.model.memory import remembered, weakly
+from raphson.model.memory import cached_for, weak_getter
 from raphson.model.parameters import Parameters
 
 
@@ -161,12 +161,12 @@ def refuse_absent(structure: CurveStructure, names: tuple[str, ...]) -> None:
 
 def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> CompiledDerivatives:
     """Derivatives of a user's function of (params, x) as one of (θ, x); code is kept as long as the function lives."""
-    get = weakly(function)
+    get = weak_getter(function)
 
     def make() -> CurveCode:
         return CurveCode(lambda theta, x: get()(parameters.unflatten(theta), x).reshape(-1) * 1.0)
 
-    code = remembered(function, parameters, make)
+    code = cached_for(function, parameters, make)
     return CompiledDerivatives(code, _name(function), (function_derivatives, (function, parameters)))
 
 

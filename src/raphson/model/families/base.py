@@ -414,7 +414,7 @@ class Family:
         """The dispersion that maximises the log-likelihood at means where the weighted deviance is this."""
         return 1.0
 
-    looser: ClassVar[tuple[str, ...]] = ()
+    wider_families: ClassVar[tuple[str, ...]] = ()
     """Families for responses that vary more than this one's fixed dispersion says, the quasi family first."""
 
     def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:

@@ -49,7 +49,7 @@ class Binomial(Family):
     canonical_link: ClassVar[str] = "logit"
     support: ClassVar[str | None] = "proportion"
     dispersion_fixed: ClassVar[bool] = True
-    looser: ClassVar[tuple[str, ...]] = ("quasibinomial",)
+    wider_families: ClassVar[tuple[str, ...]] = ("quasibinomial",)
 
     def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
         return binomial_terms(y, mean, count)

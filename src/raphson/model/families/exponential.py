@@ -196,7 +196,7 @@ class Poisson(PositiveMean):
     canonical_link: ClassVar[str] = "log"
     support: ClassVar[str | None] = "count"
     dispersion_fixed: ClassVar[bool] = True
-    looser: ClassVar[tuple[str, ...]] = ("quasipoisson", "negative_binomial")
+    wider_families: ClassVar[tuple[str, ...]] = ("quasipoisson", "negative_binomial")
 
     def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
         return poisson_terms(count * y, count * mean)

@@ -370,7 +370,7 @@ class GeneralisedLinearModel(Model):
         return Limit("separated", model, signs, FAR / gaps.smallest * delta)
 
     @property
-    def opened(self) -> GeneralisedLinearModel:
+    def without_limit(self) -> GeneralisedLinearModel:
         return replace(self, shift=None)
 
     # -- rows held at infinity -----------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ class StreamedModel(GeneralisedLinearModel):
     def at_limit(self) -> bool:
         return self.away is not None
 
-    def thinned(self, every: int) -> Any:
+    def subsampled(self, every: int) -> Any:
         """The model of every `every`-th row or so, in memory."""
         beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
         return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))

@@ -19,7 +19,7 @@ from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec
 from raphson.model.likelihood.densities.signature import Signature
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_closed, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel
-from raphson.model.memory import remembered
+from raphson.model.memory import cached_for
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replay.replay import accurate
@@ -203,7 +203,7 @@ def density_parts(
             return parts
         rows = ready.rows
         return parts | {
-            "closed": remembered(rows, "closed", lambda: compiled_closed(rows)),
+            "closed": cached_for(rows, "closed", lambda: compiled_closed(rows)),
             "constant": ready.constant,
         }
     return _density_rows(density, columns, n_parameters, n_cuts, coded, shapes)
@@ -228,7 +228,7 @@ def _density_rows(
 
     if shapes is None:
         key = (columns, n_cuts, coded)
-        return remembered(density, key, lambda: {"function": row_density, "step": compiled_rows(row_density)})
+        return cached_for(density, key, lambda: {"function": row_density, "step": compiled_rows(row_density)})
     name = getattr(density, "__name__", "logpdf")
     compares_with_text(density, name, columns)
     traced = trace_row(row_density, n_parameters + n_cuts, shapes, name)
@@ -244,7 +244,7 @@ def _density_rows(
 
         return {"function": replayed, "step": compiled_rows(replayed), "origin": origin}
 
-    return remembered(density, (columns, n_cuts, coded, shapes, fingerprint(traced)), make)
+    return cached_for(density, (columns, n_cuts, coded, shapes, fingerprint(traced)), make)
 
 
 def fingerprint(jaxpr: Any) -> Any:

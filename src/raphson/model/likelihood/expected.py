@@ -28,7 +28,7 @@ from raphson.errors import ModelError
 from raphson.model.likelihood.affine import affine_in_response, information_free_of_response
 from raphson.model.likelihood.quadrature import Moments, QuadratureRule, at_points, rule_of
 from raphson.model.likelihood.row_densities import RowDensities, Support, levels_of, ranges_of
-from raphson.model.memory import remembered
+from raphson.model.memory import cached_for
 from raphson.numeric import x64
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def free_of_response(family: LikelihoodFamily, extra: tuple[Any, ...]) -> bool:
     function, K = family.function, family.n_predictors
     shapes = tuple(one.shape[1:] for one in extra)
     with x64():
-        return remembered(function, ("free", K, shapes), lambda: information_free_of_response(function, K, shapes))
+        return cached_for(function, ("free", K, shapes), lambda: information_free_of_response(function, K, shapes))
 
 
 def _affine_rule(family: LikelihoodFamily, extra: tuple[Any, ...]) -> Any:
@@ -233,4 +233,4 @@ def _affine_rule(family: LikelihoodFamily, extra: tuple[Any, ...]) -> Any:
 
         return jax.jit(jax.vmap(one, in_axes=(1, 0, 0)))
 
-    return remembered(function, ("affine", shapes), make)
+    return cached_for(function, ("affine", shapes), make)

@@ -19,7 +19,7 @@ from raphson.data.blocks import Block
 from raphson.errors import ModelError
 from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import expectation, expected_information
-from raphson.model.memory import remembered
+from raphson.model.memory import cached_for
 from raphson.numeric import anchor, x64
 
 FEW_PREDICTORS = 2
@@ -137,7 +137,7 @@ def _slopes_of(function: RowFunction) -> Any:
         slope = jnp.stack([along(c) for c in range(len(eta))], axis=2)
         return jnp.where(weight > 0, weight * slope, 0.0)
 
-    return remembered(function, "slopes", lambda: jax.jit(slopes, keep_unused=True))
+    return cached_for(function, "slopes", lambda: jax.jit(slopes, keep_unused=True))
 
 
 class LikelihoodRows:

@@ -24,7 +24,7 @@ from raphson.model.likelihood.build import RowsOf, check_pure, check_scalar, fin
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
 from raphson.model.likelihood.predictors import Cut, cut
-from raphson.model.memory import remembered
+from raphson.model.memory import cached_for
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.model.replay.replay import accurate
@@ -234,7 +234,7 @@ def general_model(
 def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: TracedLikelihood) -> EvaluationPlan:
     """The plan of a traced likelihood: the same one for the same function."""
     key = ("general", layout, traced.used, fingerprint(traced.jaxpr))
-    return remembered(loglik, key, lambda: EvaluationPlan(traced, layout))
+    return cached_for(loglik, key, lambda: EvaluationPlan(traced, layout))
 
 
 def likelihood_parts(

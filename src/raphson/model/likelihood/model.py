@@ -16,7 +16,7 @@ from raphson.model.base import Model, RowTable, Sampler
 from raphson.model.likelihood.distribution import quantiles, tabulate
 from raphson.model.likelihood.expected import free_of_response
 from raphson.model.likelihood.nesting import why_not_nested
-from raphson.model.likelihood.runaway import limit_at_infinity, out_of_rounding
+from raphson.model.likelihood.runaway import limit_at_infinity, restart_outside_rounding
 from raphson.model.likelihood.start import starting_point
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
@@ -160,10 +160,10 @@ class LikelihoodModel(Model):
             return None
         return why_not_nested(self, smaller, theta, smaller_theta)
 
-    def retreat(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        return out_of_rounding(self, theta)
+    def rounding_restart(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        return restart_outside_rounding(self, theta)
 
-    def this_side(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    def finite_point(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
         return theta - direction
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.model.likelihood.densities.ready import DENSITIES
-from raphson.model.memory import remembered
+from raphson.model.memory import cached_for
 
 if TYPE_CHECKING:
     from raphson.model.likelihood.family import LikelihoodFamily
@@ -169,4 +169,4 @@ def _compiled(family: LikelihoodFamily, what: str) -> Any:
         one = {"values": at_nodes(value), "terms": at_nodes(both), "sums": sums}[what]
         return jax.jit(jax.vmap(one, in_axes=(1, 0, 0)))
 
-    return remembered(function, ("panels", what), make)
+    return cached_for(function, ("panels", what), make)

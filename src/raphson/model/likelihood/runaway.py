@@ -87,7 +87,7 @@ def limit_at_infinity(
         return _limit(model, start, np.array(found), reach)
 
 
-def out_of_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def restart_outside_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Where to take up an iteration that was lost in rounding; None where rounding is not the matter.
 
     Parameters (p,) with one of them drawn back to where there is no rounding, and the mask (p,) of the others, to be

@@ -62,7 +62,7 @@ def starting_point(model: LikelihoodModel, need: Need, objective: Objective) -> 
 
 def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     """Constants for the predictors, the best first."""
-    part = model if len(model.y) <= PART_ROWS else model.thinned(len(model.y) // PART_ROWS + 1)
+    part = model if len(model.y) <= PART_ROWS else model.subsampled(len(model.y) // PART_ROWS + 1)
     K = model.family.n_predictors
     ones = np.ones((len(part.y), 1))
     blocks = make_blocks((ones,), part.y, part.weight, None, part.extra)
