@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from itertools import islice
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, those that turn the direction of writing, and halves of surrogate pairs."""
@@ -116,6 +117,18 @@ def check_choice(name: str, value: object, choices: Collection[str | None]) -> N
     if not isinstance(value, str | None) or value not in choices:  # an array would compare by element
         words = ", ".join(choice for choice in choices if choice is not None)
         raise ModelError(f"{name}: expected one of {words}{' or None' * (None in choices)}; got {one_line(value)}")
+
+
+def first_of(items: Iterable[object], most: int = 5) -> str:
+    """The first few of some rows, levels or values, for a message.
+
+    Examples
+    --------
+    >>> first_of([3, 4, 9, 12], most=3)
+    '3, 4, 9, ...'
+    """
+    shown = [*islice(map(str, items), most + 1)]
+    return ", ".join(shown if len(shown) <= most else [*shown[:most], "..."])
 
 
 def one_line(value: object, most: int = 80) -> str:

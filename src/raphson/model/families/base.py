@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.random import Generator
 
 from raphson.choices import LinkName
-from raphson.errors import DataError, ModelError
+from raphson.errors import DataError, ModelError, first_of
 from raphson.model.families import links
 from raphson.model.families.links import Link
 from raphson.model.families.tails import Tails
@@ -25,9 +26,6 @@ Array = Any
 LARGEST = 1e145
 """Responses beyond this, or all below its inverse, have squares that are no numbers, or lose their digits. Its square
 is 1e290, of which 1e18 rows can be added up; the doubles end at 1.8e308."""
-
-ROWS_NAMED = 5
-"""So many rows are named in a message about the data."""
 
 
 class Rows(NamedTuple):
@@ -434,15 +432,11 @@ class Family:
     def ml_dispersion(
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
     ) -> float:
-        """The dispersion that maximises the log-likelihood at fixed means; 1 where it is fixed."""
-        return 1.0
+        """The dispersion that maximises the log-likelihood at fixed means; 1 where it is fixed, NaN without one."""
+        return float("nan") if self.quasi and not self.dispersion_fixed else 1.0
 
     def cdf(
-        self,
-        y: np.ndarray,
-        mean: np.ndarray,
-        dispersion: float | np.ndarray,
-        size: np.ndarray | None = None,
+        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """P(Y < y) and P(Y <= y): equal for a continuous response; for randomised quantile residuals.
 
@@ -460,13 +454,7 @@ class Family:
         raise ModelError(f"The {self.name} family has no distribution function for quantile residuals")
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         """Draw responses (count, n).
 
@@ -522,19 +510,17 @@ def derivative(function: Any, x: Array) -> tuple[Any, Any]:
 
 def some_of(levels: tuple[str, ...]) -> str:
     """The first few levels, for a message."""
-    shown = ", ".join(repr(level) for level in levels[:ROWS_NAMED])
-    return shown + (f", ... ({len(levels)} in all)" if len(levels) > ROWS_NAMED else "")
+    return first_of(map(repr, levels)) + (f" ({len(levels)} in all)" if len(levels) > 5 else "")
 
 
 def refuse(name: str, y: np.ndarray, bad: np.ndarray, expected: str, remedy: str) -> np.ndarray:
     """Return y, or raise a DataError that says which rows are bad, how many, and what to do."""
     if bad.any():
         where = np.flatnonzero(bad)
-        shown = ", ".join(str(i) for i in where[:ROWS_NAMED]) + (", ..." if where.size > ROWS_NAMED else "")
         first = y[where[0]]
         raise DataError(
             f"response {name!r}: expected {expected}; got {first:g} in row {where[0]} "
-            f"({where.size} of {y.shape[0]} rows: {shown}, counted from 0). {remedy}"
+            f"({where.size} of {y.shape[0]} rows: {first_of(where)}, counted from 0). {remedy}"
         )
     return y
 

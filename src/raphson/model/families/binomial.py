@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.random import Generator
 
 from raphson.errors import DataError, warn_user
 from raphson.model.families.base import Array, Family, Observations, Rows, clip_to, derivative, refuse, some_of
@@ -234,13 +235,7 @@ class Binomial(Family):
         return True
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         trials = np.ones(mean.shape[1]) if size is None else np.round(size)
         return rng.binomial(trials.astype(np.int64), mean[0], (count, mean.shape[1])) / trials
@@ -287,19 +282,4 @@ class QuasiBinomial(Binomial):
     name: ClassVar[str] = "quasibinomial"
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True
-
-    def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
-    ) -> np.ndarray:
-        return Family.sample(self, rng, eta, mean, scale, size, count)
-
-    def ml_dispersion(
-        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
-    ) -> float:
-        return float("nan")
+    sample = Family.sample

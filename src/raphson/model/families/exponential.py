@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.random import Generator
 
 from raphson.errors import warn_user
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse
@@ -152,13 +153,7 @@ class Gaussian(Family):
         return mean_deviance(self, y, mean, weight, weights_kind)
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         return mean[0] + np.sqrt(scale) * rng.standard_normal((count, mean.shape[1]))
 
@@ -258,13 +253,7 @@ class Poisson(PositiveMean):
         return True
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         return rng.poisson(mean[0], (count, mean.shape[1])).astype(np.float64)
 
@@ -294,22 +283,7 @@ class QuasiPoisson(Poisson):
     name: ClassVar[str] = "quasipoisson"
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True
-
-    def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
-    ) -> np.ndarray:
-        return Family.sample(self, rng, eta, mean, scale, size, count)
-
-    def ml_dispersion(
-        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
-    ) -> float:
-        return float("nan")
+    sample = Family.sample
 
 
 @with_derivatives(lambda t: t / (1.0 + t))
@@ -405,13 +379,7 @@ class Gamma(PositiveMean):
         return float(np.exp(-log_shape))
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         shape = 1.0 / scale
         return mean[0] * scale * rng.standard_gamma(np.broadcast_to(shape, (count, mean.shape[1])))
@@ -497,13 +465,7 @@ class InverseGaussian(PositiveMean):
         return mean_deviance(self, y, mean, weight, weights_kind, ((y - mean) / mean) ** 2 / y)
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         return rng.wald(mean[0], 1.0 / scale, (count, mean.shape[1]))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.random import Generator
 
 from raphson.errors import DataError, ModelError
 from raphson.model.families.base import Array, Family, Observations, Rows, refuse
@@ -160,13 +161,7 @@ class Multinomial(Family):
         return np.zeros(np.shape(y))
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         # One uniform number a row against the cumulated probabilities.
         u = rng.random((count, mean.shape[1]))

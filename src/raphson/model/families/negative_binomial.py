@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.random import Generator
 
 from raphson.errors import ModelError
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
@@ -225,13 +226,7 @@ class NegativeBinomial(PositiveMean):
         return self.theta is not None
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         theta = self._known()
         return rng.negative_binomial(theta, theta / (theta + mean[0]), (count, mean.shape[1])).astype(np.float64)

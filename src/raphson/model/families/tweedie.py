@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.random import Generator
 
 from raphson.errors import ModelError
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
@@ -190,13 +191,7 @@ class Tweedie(PositiveMean):
         return named.log_tails(y, mean, dispersion, size)
 
     def sample(
-        self,
-        rng: np.random.Generator,
-        eta: np.ndarray,
-        mean: np.ndarray,
-        scale: np.ndarray,
-        size: np.ndarray | None,
-        count: int,
+        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
         named, p = self._named(), float(self.power)
         if named is not None:

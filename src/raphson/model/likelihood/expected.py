@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.data.blocks import Block
-from raphson.errors import ModelError
+from raphson.errors import ModelError, first_of
 from raphson.model.likelihood.affine import affine_in_response, information_free_of_response
 from raphson.model.likelihood.quadrature import Moments, QuadratureRule, at_points, rule_of
 from raphson.model.likelihood.row_densities import RowDensities, Support, levels_of, ranges_of
@@ -54,8 +54,6 @@ TRIED = 12
 
 ROWS = 1_024
 """Rows whose rules are made together."""
-
-ROWS_NAMED = 5
 
 Expectation = Callable[[np.ndarray], np.ndarray]
 """From predictors (K, m) near those for which it was made to E[W] (K, K, m), unweighted."""
@@ -196,9 +194,8 @@ def _why(family: LikelihoodFamily, best: tuple[float, Moments] | None, first: in
     bad = np.flatnonzero(~_adds_up(best[1], COMPLETE))
     gap, _ = best[1].defects()
     worst = bad[np.argmax(np.nan_to_num(gap[bad], nan=np.inf))]
-    rows = ", ".join(str(first + i) for i in bad[:ROWS_NAMED]) + (", ..." if len(bad) > ROWS_NAMED else "")
     return (
-        f"{what}could not be summed in {len(bad)} of {len(gap)} rows ({rows}, counted from 0): in row "
+        f"{what}could not be summed in {len(bad)} of {len(gap)} rows ({first_of(first + bad)}, counted from 0): in row "
         f"{first + worst} it adds up to {best[1].total[worst]:.6g}{remedy}"
     )
 

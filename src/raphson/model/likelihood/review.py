@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from raphson.compat import CUSTOM, as_function, operation_name
-from raphson.errors import ModelError
+from raphson.errors import ModelError, first_of
 from raphson.linalg import ALIASED, SINGULAR
 from raphson.model.base import RowTable
 from raphson.model.likelihood.family import LikelihoodFamily
@@ -17,8 +17,6 @@ from raphson.model.objective import Evaluation, Need
 from raphson.model.replay.replay import apply
 from raphson.numeric import x64
 from raphson.status import Status
-
-ROWS_NAMED = 5
 
 TRIED, HIGH = 50, 10.0
 """Parameters along which an unbounded likelihood is looked for, and the log density that tells one."""
@@ -68,11 +66,10 @@ def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) ->
     bad = np.flatnonzero(~np.isfinite(rows.value) & counted)
     if not len(bad):
         return _broken_slope(model, theta) or message
-    shown = ", ".join(map(str, _original(model, bad[:ROWS_NAMED]))) + (", ..." if len(bad) > ROWS_NAMED else "")
     first = int(bad[0])
     text = (
-        f"start: {model.family.name} is {rows.value[first]} for {len(bad)} of {len(rows.value)} rows ({shown}, counted "
-        f"from 0) at {_values(model, theta)}"
+        f"start: {model.family.name} is {rows.value[first]} for {len(bad)} of {len(rows.value)} rows "
+        f"({_original(model, bad)}, counted from 0) at {_values(model, theta)}"
     )
     step = _first_step(model, theta, rows, first)
     if step:
@@ -80,14 +77,15 @@ def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) ->
     return text + ". Pass start= where every row has a positive density"
 
 
-def _original(model: LikelihoodModel, rows: np.ndarray) -> list[int]:
+def _original(model: LikelihoodModel, rows: np.ndarray) -> str:
+    """The first few rows, by their numbers in the user's data."""
     index = model.data.index
-    return [int(one) for one in (rows if index is None else index[rows])]
+    return first_of(rows if index is None else index[rows])
 
 
 def _values(model: LikelihoodModel, theta: np.ndarray) -> str:
     shown = [f"{name}={value:.4g}" for name, value in zip(model.labels, theta, strict=True)]
-    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "")
+    return first_of(shown, 8)
 
 
 def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
@@ -128,10 +126,9 @@ def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
     bad = np.flatnonzero(np.isfinite(rows.value) & ~finite & (model.row_weight > 0))
     if not len(bad):
         return ""
-    shown = ", ".join(map(str, _original(model, bad[:ROWS_NAMED]))) + (", ..." if len(bad) > ROWS_NAMED else "")
     text = (
-        f"{model.family.name} is finite for {len(bad)} of {len(rows.value)} rows ({shown}, counted from 0) at "
-        f"{_values(model, theta)}, but its derivatives are not"
+        f"{model.family.name} is finite for {len(bad)} of {len(rows.value)} rows "
+        f"({_original(model, bad)}, counted from 0) at {_values(model, theta)}, but its derivatives are not"
     )
     step = _first_slope(model, theta, rows, int(bad[0]))
     return (
@@ -280,7 +277,7 @@ def _unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
     number = int(np.nanargmax(np.where(model.row_weight > 0, value, -np.inf)))
     far = int(np.argmax(np.abs(theta)))
     return (
-        f"the likelihood seems unbounded: the density of row {_original(model, np.array([number]))[0]} is "
+        f"the likelihood seems unbounded: the density of row {_original(model, np.array([number]))} is "
         f"exp({highest:.0f}) and grows as {model.labels[far]} goes to {theta[far]:.3g}, as when a variance goes "
         "to 0; bound it below, share the variance, or add penalty="
     )
