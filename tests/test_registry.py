@@ -136,7 +136,7 @@ def test_what_a_family_lacks(forgotten: Any, change: dict[str, Any], says: str) 
 
 def test_a_link_is_held_to_its_inverse(forgotten: Any) -> None:
     mean = {"mean": lambda self, eta: jnp.exp(eta) + 1.0}
-    with pytest.raises(ModelError, match=r"Off.mean and .link are to undo one another, but the mean 1 comes back as 2"):
+    with pytest.raises(ModelError, match=r"expected Off.mean to be the inverse of .link; the mean 1 comes back as 2"):
         rp.families.links.register(type("Off", (Log,), {"name": "off", **mean}))
     with pytest.raises(ModelError, match="Bare lacks mean, link, second_derivative, limits, interval"):
         rp.families.links.register(type("Bare", (rp.families.Link,), {"name": "bare"}))
@@ -170,13 +170,13 @@ def test_a_density_that_is_registered_is_as_good_as_any(forgotten: Any, tmp_path
     [
         (
             {"parameters": ("location",)},
-            r"mine takes \(y, location, log_scale\), which does not go with its parameters",
+            r"mine takes \(y, location, log_scale\), which does not match its parameters",
         ),
-        ({"support": "nowhere"}, "support must be one of real, count"),
-        ({"start": lambda y, columns: [1.0]}, r"start is to give 2 finite numbers; got \[1.0\]"),
+        ({"support": "nowhere"}, "expected support real, count"),
+        ({"start": lambda y, columns: [1.0]}, r"expected start to return 2 finite numbers; got \[1.0\]"),
         ({"function": lambda y, mu: y.nothing}, "mine failed at y = -1 with AttributeError"),
-        ({"function": lambda y, mu: jnp.stack([mu, mu])}, r"one number for a row; got the shape \(2,\)"),
-        ({"function": lambda y, mu: jnp.log(y)}, "inside of its support 'real'"),
+        ({"function": lambda y, mu: jnp.stack([mu, mu])}, r"one number for a row; got shape \(2,\)"),
+        ({"function": lambda y, mu: jnp.log(y)}, "finite in its support 'real'"),
     ],
 )
 def test_what_is_no_density_is_not_registered(forgotten: Any, given: dict[str, Any], says: str) -> None:

@@ -402,7 +402,7 @@ def test_an_update_keeps_what_applies(fit) -> None:
 def test_a_curve_that_explains_nothing_is_told_of(fit) -> None:
     y = 5 + 0.1 * np.random.default_rng(2).normal(size=40)
     found = rp.nls("y ~ sin(a*x)", {"x": X, "y": y})
-    assert "explains no more of the responses than a constant" in found.message
+    assert "explains no more of the response than a constant" in found.message
     assert "explains no more" not in fit.message
     assert "explains no more" not in rp.nls("y ~ a + 0*x", {"x": X, "y": y}).message
 

@@ -214,7 +214,7 @@ def test_a_density_is_drawn_from_and_a_function_that_is_none_needs_a_simulator()
         frame,
         start={"a": 0.0, "b": 0.0, "s": 0.0},
     )
-    with pytest.raises(ModelError, match="not which column to draw"):
+    with pytest.raises(ModelError, match="does not say which column is the response"):
         general.bootstrap(5, seed=1, kind="parametric")
 
 

@@ -142,7 +142,7 @@ def test_a_transformed_response_says_whose_likelihood_it_is():
 
 def test_a_penalty_says_what_the_errors_leave_out():
     fit = quiet("y ~ a*exp(-b*x)", DECAY, start={"a": 1.0, "b": 1.0}, penalty=0.1)
-    assert "without their bias; llf is without the penalty" in fit.message
+    assert "leave out their bias; llf is without the penalty" in fit.message
 
 
 def test_starts_that_were_searched_for_are_told():
@@ -158,7 +158,7 @@ def test_exchanged_terms_are_told_of():
     fit = rp.nls("y ~ a*exp(-k*x) + b*exp(-m*x)", {"x": X, "y": y}, start={"k": 0.2, "m": 2.0})
     a, k, b, m = fit.params
     other = f"the curve fits as well with a = {b:.4g}, k = {m:.4g}, b = {a:.4g}, m = {k:.4g}: "
-    assert other + "the data cannot tell which it is, and the one nearer to start= is shown" in fit.message
+    assert other + "the data cannot decide between them, and the one nearer to start= is shown" in fit.message
     free = rp.nls("y ~ a*exp(-k*x) + b*exp(-m*x)", {"x": X, "y": y})
     assert "the curve fits as well with a = " in free.message and "and one of them is shown" in free.message
     # With a penalty one of two is better; a term apart has nothing to change places with.

@@ -112,7 +112,7 @@ def test_errors(fits) -> None:
         rp.nls(decay, (X, Y), start=START, by="plant")
     missing = Y.copy()
     missing[0, 0] = np.nan
-    with pytest.raises(DataError, match="need every value"):
+    with pytest.raises(DataError, match="expected no missing values"):
         rp.nls(decay, (X, missing), start=START)
 
 

@@ -402,7 +402,7 @@ def test_a_function_is_saved_without_the_function(sample, tmp_path):
     loaded = rp.load(tmp_path / "fit.json")
     assert loaded.summary().text == fit.summary().text
     pd.testing.assert_frame_equal(loaded.cov_params(), fit.cov_params())
-    with pytest.raises(rp.ModelError, match="does not carry the function"):
+    with pytest.raises(rp.ModelError, match="does not hold the function"):
         loaded.predict(np.array([1.0, 2.0]))
     loaded.save(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "fit.json").read_bytes()

@@ -85,7 +85,7 @@ def test_functions_that_jax_cannot_follow(function, match):
 def test_formulas_and_names():
     told = "the density has no parameter 'sigma'; its parameters are mu, log_sigma"
     refused(told, normal, {"mu": "y ~ x", "sigma": "~ 1"}, FRAME)
-    refused("there is none for log_sigma", normal, {"mu": "y ~ x"}, FRAME)
+    refused("got none for log_sigma", normal, {"mu": "y ~ x"}, FRAME)
     refused("needs the response on its left", normal, {"mu": "~ x", "log_sigma": "~ 1"}, FRAME, error=rp.FormulaError)
     both = {"mu": "y ~ x", "log_sigma": "y ~ 1"}
     refused("only the first has a response", normal, both, FRAME, error=rp.FormulaError)
@@ -106,7 +106,7 @@ def test_the_general_form_needs_its_start():
     def loglik(params, row):
         return -0.5 * (row.y - params["a"]) ** 2
 
-    refused("start: the general form needs", loglik, FRAME)
+    refused("start: expected a dict of parameters with starting values", loglik, FRAME)
     refused("expected a dict of parameters", loglik, FRAME, start=np.zeros(2))
     refused("expected finite numbers", loglik, FRAME, start={"a": np.nan})
     refused("KeyError.*'a'", loglik, FRAME, start={"b": 0.0})
@@ -210,7 +210,7 @@ def test_impure_functions_and_random_ones():
     def random(params, row):
         return -0.5 * (row.y - params["a"]) ** 2 + float(np.random.default_rng().normal())
 
-    refused("cannot be random", random, FRAME, start={"a": 0.0}, derivatives="finite")
+    refused("got different ones in a second call", random, FRAME, start={"a": 0.0}, derivatives="finite")
     refused("goes with the general form", normal, BOTH, FRAME, derivatives="finite")
     refused("derivatives: expected one of exact, finite", normal, BOTH, FRAME, derivatives="numeric")
 
@@ -248,8 +248,8 @@ def test_a_traced_function_that_is_random_or_remembers():
         calls.append(1)
         return -0.5 * (row.y - params["a"]) ** 2 / len(calls)
 
-    refused("gives other values each time", random, {"mu": "y ~ 1"}, FRAME)
-    refused("gives other values each time", remembers, FRAME, start={"a": 0.0})
+    refused("got different ones in a second call", random, {"mu": "y ~ 1"}, FRAME)
+    refused("got different ones in a second call", remembers, FRAME, start={"a": 0.0})
 
 
 def test_scipy_on_traced_values():

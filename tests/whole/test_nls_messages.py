@@ -67,7 +67,7 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
             1,
         ),
         ("1 ~ b*x", {}, "the response '1' names no column", 1),
-        ("y ~ x", {}, "has no parameters", 0),
+        ("y ~ x", {}, "expected at least one parameter", 0),
         ("y ~ a*9**9**9", {}, "has no value", 1),
     ],
 )
@@ -128,7 +128,7 @@ def test_arrays(data, match):
     refused(match, line, data, start={"a": 1.0}, error=rp.DataError)
 
 
-SPREAD = "expected f.params, x.: the parameters first, together, as start= has them, and then x; got "
+SPREAD = "expected f.params, x., with all parameters in the first argument, as in start=; got "
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ SPREAD = "expected f.params, x.: the parameters first, together, as start= has t
         (lambda x, a: a * x, {"a": 1.0}, r"f\(x, a\). Wrap it: lambda params, x: f\(x, params\['a'\]\)"),
         (lambda x, a, b: a * x + b, [1.0, 1.0], r"f\(x, a, b\). Wrap .*f\(x, \*params\), with an array for start="),
         (lambda x, *rest: rest[0] * x, [1.0], r"f\(x, \*rest\)"),
-        (lambda p: p["a"], {"a": 1.0}, r"f\(p\). Let it take the parameters, together, and then x"),
+        (lambda p: p["a"], {"a": 1.0}, r"f\(p\). Let it take the parameters as one argument, and then x"),
     ],
 )
 @pytest.mark.parametrize("derivatives", ["exact", "finite"])
@@ -163,8 +163,8 @@ def test_a_function_that_is_not_finite_at_the_start():
 @pytest.mark.parametrize(
     ("function", "match"),
     [
-        (lambda p, x: x / 0 if False else 1 // 0, "failed at a=0.1: ZeroDivisionError"),
-        (lambda p, x: p["zz"], "failed at a=0.1: KeyError: 'zz'"),
+        (lambda p, x: x / 0 if False else 1 // 0, "failed at a=0.1 with ZeroDivisionError"),
+        (lambda p, x: p["zz"], "failed at a=0.1 with KeyError: 'zz'"),
         (lambda p, x: p["a"], r"shape of y, \(3,\); the function returns \(\)"),
         (lambda p, x: x * 1j, "expected real numbers from the function"),
     ],
@@ -180,7 +180,7 @@ def test_a_simulator_that_raises_is_told_what_to_return():
         return p["a"] * x
 
     refused(
-        r"failed at a=.*: ValueError: no solution; let it return NaN",
+        r"failed at a=.* with ValueError: no solution. Let it return NaN",
         fragile,
         XY,
         start={"a": 0.1},

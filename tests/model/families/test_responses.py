@@ -44,7 +44,7 @@ def test_counts_and_trials_give_proportions():
 @pytest.mark.parametrize(
     ("family", "values", "match"),
     [
-        ("binomial", [0.5, 1.0], "1 of 2 values are proportions, and no trials are given"),
+        ("binomial", [0.5, 1.0], "1 of 2 values are proportions, and trials= is not given"),
         ("poisson", [0.5, 1.0], "1 of 2 values are not whole numbers, and the poisson family"),
         ("negative_binomial", [0.5, 1.5], "2 of 2 values are not whole"),
         ("binomial", [[0.5, 1.0]], "1 numbers of successes or failures are not whole"),
@@ -82,12 +82,12 @@ def test_quasi_families_take_fractions_in_silence():
         ("binomial", [0, 2] + [3] * 9, None, None, r"10 of 11 rows: 1, 2, 3, 4, 5, \.\.\., counted.*trials="),
         ("binomial", [0, 1], ("a", "b", "c"), None, "expects two levels; got 3: 'a', 'b', 'c'.*multinomial"),
         ("binomial", [0, 0], ("a",), None, "expects two levels; got 1.*nothing to explain"),
-        ("binomial", [0, 1], ("a", "b"), [2, 2], "response is a number of successes"),
+        ("binomial", [0, 1], ("a", "b"), [2, 2], "expected a number of successes as the response"),
         ("binomial", [5, 1], None, [4, 4], "no more successes than trials; got 5 in row 0"),
         ("binomial", [0, 1], None, [4, 0], "response 'trials': expected positive numbers of trials; got 0 in row 1"),
         ("binomial", [0, 1], None, [4], r"trials: expected one number per row \(2\)"),
         ("binomial", [-1, 1], None, [4, 4], "successes of 0 or more; got -1"),
-        ("binomial", [[1, 2]], None, [3], "has its trials already"),
+        ("binomial", [[1, 2]], None, [3], "already contains the trials"),
         ("binomial", [[1, 2, 3]], None, None, r"two columns cbind\(successes, failures\); got 3"),
         ("binomial", [[1, -2]], None, None, "counts of 0 or more in both columns; got -2 in row 0"),
         ("binomial", [[0, 0], [1, 1]], None, None, "at least one trial in each row; got 0 in row 0"),
@@ -96,7 +96,7 @@ def test_quasi_families_take_fractions_in_silence():
         ("gaussian", [0, 1], ("a", "b"), None, "expects numbers; got the levels 'a', 'b'.*binomial"),
         ("gaussian", [0, 1], tuple("abcdefg"), None, r"'e', \.\.\. \(7 in all\).*multinomial"),
         ("gaussian", [[1, 2]], None, None, "expects one column; got 2.*cbind"),
-        ("poisson", [1], None, [3], "trials: only the binomial families count trials"),
+        ("poisson", [1], None, [3], "trials: expected a binomial family; got the family poisson"),
         ("multinomial", [0, 0], ("a",), None, r"two levels or more; got 1 \('a'\)"),
         ("multinomial", [1.5, 2], None, None, "expected categories.*got 1.5 in row 0"),
         ("multinomial", [[1, 2]], None, None, "one column of categories"),
@@ -118,7 +118,7 @@ def test_multinomial_levels():
     assert numbers.y.tolist() == [2, 0, 2, 1]
     with pytest.raises(ModelError, match="levels are not known yet"):
         _ = families.Multinomial().n_predictors
-    with pytest.raises(ModelError, match="logit link only; got 'probit'"):
+    with pytest.raises(ModelError, match="the only link of the multinomial family; got 'probit'"):
         families.Multinomial(link="probit")
 
 
@@ -235,7 +235,7 @@ def test_bad_names(name, message):
 def test_parameters_are_checked():
     with pytest.raises(ModelError, match="theta: expected a positive number, or None to estimate it; got '2'"):
         families.NegativeBinomial(theta="2")
-    with pytest.raises(ModelError, match="needs its power"):
+    with pytest.raises(ModelError, match="power: expected a number"):
         families.Tweedie(power=None)
     with pytest.raises(ModelError, match=r"there is no link named 'lgo'\. Did you mean 'log'"):
         families.Poisson(link="lgo")

@@ -16,7 +16,7 @@ def test_the_users_function_is_not_in_the_file():
     assert is_likelihood(SAVED) and not is_likelihood("poisson") and not is_likelihood({"name": "binomial"})
     family = family_from_dict(SAVED, ROWS)
     assert family.labels == ("mu", "log_sigma")
-    with pytest.raises(ModelError, match="does not carry the user's likelihood; fit again"):
+    with pytest.raises(ModelError, match="does not hold the user's function"):
         family.function(None, None)
 
 
@@ -24,7 +24,7 @@ def test_the_users_function_is_not_in_the_file():
     ("change", "message"),
     [
         ({"density": "nothing"}, "there is no density named 'nothing'.* before rp.load"),
-        ({"labels": [1]}, "expected texts"),
+        ({"labels": [1]}, "expected a list of texts"),
     ],
 )
 def test_what_is_no_saved_likelihood(change, message):

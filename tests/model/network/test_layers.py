@@ -108,5 +108,5 @@ def test_a_layer_without_units_is_refused():
 def test_a_saved_structure_whose_layers_do_not_fit_is_refused():
     saved = Network.of(2, 1, (3, 3)).to_dict()
     saved["layers"][1]["inputs"] = 5
-    with pytest.raises(ValueError, match="width 3 before one of 5"):
+    with pytest.raises(ValueError, match="expected 3 inputs after a layer of that width; got 5"):
         Network.from_dict(saved)

@@ -78,7 +78,7 @@ def test_blocks_hold_standardised_inputs_without_the_intercept():
     Z = scale.inputs(design)
     np.testing.assert_allclose(Z.mean(axis=0), 0.0, atol=1e-15)
     np.testing.assert_allclose(Z.std(axis=0), [1.0, 0.0])
-    with pytest.raises(ModelError, match="needs one input or more"):
+    with pytest.raises(ModelError, match="expected at least one input"):
         Scale.of(design[:, :1], ("Intercept",), None)
 
 

@@ -1,1 +1,1 @@
-"""Curves: predictors that are not linear in their parameters, by least squares and beyond."""
+"""Curves: predictors that are not linear in their parameters."""

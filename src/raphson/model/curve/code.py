@@ -1,4 +1,4 @@
-"""The compiled code of a curve f(θ, x) and its derivatives, each piece made when it is first asked for."""
+"""The compiled code of a curve f(θ, x) and its derivatives; each piece is compiled when first used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raphson.model.replay.replay import with_limits
 
 
 class CurveCode:
-    """What is compiled of a function; each piece takes the arguments named, and :func:`raphson.numeric.anchor`.
+    """The compiled pieces of a function. Each takes the arguments named, and :func:`raphson.numeric.anchor`.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ class CurveCode:
     def __init__(self, function: Callable[[Any, Any], Any], with_constants: bool = False) -> None:
         self.function = function
         self.differentiable = with_limits(function, with_constants)
-        """The same function, with derivatives that hold where x = 0 meets a power."""
+        """The same function, with derivatives that are right for powers of x at x = 0."""
         self.backward = False
-        """Whether f has no forward derivative (some library functions bring only the other kind)."""
+        """Whether f has no forward-mode derivative: some library functions define only the reverse mode."""
 
     def go_backward(self) -> None:
-        """Differentiate in reverse from now on."""
+        """Differentiate in reverse mode from now on."""
         self.backward = True
         del self.tangents
 
@@ -51,7 +51,7 @@ class CurveCode:
 
     @cached_property
     def rounding(self) -> Any:
-        """(points (m, p), x) to how far rounding puts f off, (m, size)."""
+        """(points (m, p), x) to the rounding error of f, (m, size)."""
         import jax
         import jax.numpy as jnp
 
@@ -65,7 +65,7 @@ class CurveCode:
 
     @cached_property
     def tangents(self) -> Any:
-        """(θ, x) to f above its derivatives by each parameter, (1 + p, size)."""
+        """(θ, x) to f and, below it, its derivatives by each parameter, (1 + p, size)."""
         import jax
         import jax.numpy as jnp
 
@@ -85,7 +85,7 @@ class CurveCode:
 
     @cached_property
     def solved(self) -> Any:
-        """(θ, x, y, √w, which) to θ with a linear parameter at its best, and the tangents there."""
+        """(θ, x, y, √w, which) to θ with one linear parameter at its least squares value, and the tangents there."""
         import jax
         import jax.numpy as jnp
 
@@ -127,7 +127,7 @@ class CurveCode:
 
     @cached_property
     def turns(self) -> Any:
-        """(θ, x) to what max, min, abs and comparisons decide by, above its derivatives, (1 + p, K)."""
+        """(θ, x) to the gaps of max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
         import jax
         import jax.numpy as jnp
 

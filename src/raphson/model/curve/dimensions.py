@@ -1,9 +1,9 @@
-"""What dimension each parameter of a curve has, as its traced steps tell: the scale that its values come from.
+"""Dimensional analysis of a traced curve: the dimension of each parameter, which gives the scale of its values.
 
-Physical quantities may be added only if they have the same dimension, and an exponential takes a pure number. Held
-against the traced steps of a curve, these rules say that in ``top*exp(-((x - centre)/width)**2)`` the centre and the
-width have the dimension of x, top that of y, and in ``exp(-rate*x)`` the rate that of 1/x. They are linear equations in
-the exponents (Buckingham 1914, Physical Review 4, 345); whatever a curve leaves open gets the exponent 0.
+Physical quantities can be added only if they have the same dimension, and an exponential takes a pure number. Applied
+to the operations of ``top*exp(-((x - centre)/width)**2)``, these rules give centre and width the dimension of x, and
+top that of y; in ``exp(-rate*x)`` the rate has that of 1/x. They are linear equations in the exponents (Buckingham
+1914, Physical Review 4, 345). An exponent that they do not determine is 0.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _POWERS = {"square": 2.0, "sqrt": 0.5, "rsqrt": -0.5, "cbrt": 1.0 / 3.0}
 
 
 class Carried(NamedTuple):
-    """What is known of a value.
+    """What is known about a value of the traced curve.
 
     Attributes
     ----------
-    exponents : its dimension; None for a zero, which has any.
-    constant : its value, if it is one number that depends on nothing.
+    exponents : its dimension; None for a zero, which fits any.
+    constant : its value, if it is a constant number.
     """
 
     exponents: Exponents | None
@@ -71,7 +71,7 @@ class Dimensions:
 
 @dataclass
 class _Equations:
-    """What is collected on the way."""
+    """The equations collected while the curve is traversed."""
 
     n_params: int
     rows: list[Exponents] = field(default_factory=list)
@@ -86,7 +86,7 @@ class _Equations:
         self.rows.append(_sum(a, b, -1.0))
 
     def note_position(self, name: str, given: Sequence[Carried]) -> None:
-        """Note a parameter that is added to or subtracted from a covariate itself."""
+        """Record a parameter that is added to or subtracted from a covariate itself."""
         for one, other in (given, given[::-1]) if len(given) == 2 else ():
             j, k = _alone(one.exponents), _alone(other.exponents)
             if isinstance(j, int) and j < self.n_params and isinstance(k, str):
@@ -99,8 +99,8 @@ def dimensions(jaxpr: Any, parameters: Sequence[int | None], n_covariates: int) 
     Parameters
     ----------
     jaxpr : closed jaxpr of one output.
-    parameters : for each flat input the number of the parameter that it is, or None for a covariate; the covariates
-        are numbered in their order.
+    parameters : for each flat input, the number of its parameter, or None for a covariate; covariates are numbered in
+        their order.
     n_covariates : d.
 
     Examples
@@ -180,7 +180,7 @@ def _sum(a: Exponents, b: Exponents, factor: float) -> Exponents:
 
 
 def _alone(exponents: Exponents | None) -> int | str | None:
-    """The one thing whose dimension this is."""
+    """The single parameter or unit whose dimension this is; None if it is composed of several."""
     if exponents is None or len(exponents) != 1:
         return None
     ((key, value),) = exponents.items()
@@ -188,7 +188,7 @@ def _alone(exponents: Exponents | None) -> int | str | None:
 
 
 def _solved(equations: _Equations, n_units: int) -> np.ndarray:
-    """Least squares solution of least length; a curve that breaks the rules gets a compromise."""
+    """The least squares solution of minimum norm, a compromise for a curve that breaks the rules."""
     p, size = equations.n_params, equations.n_params + equations.fresh
     rows = [row for row in equations.rows if any(isinstance(key, int) for key in row)]
     A, B = np.zeros((len(rows), size)), np.zeros((len(rows), n_units))

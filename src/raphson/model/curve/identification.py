@@ -1,4 +1,4 @@
-"""Which combinations of parameters the data leave open: small singular values of the Jacobian.
+"""Which combinations of parameters the data do not identify: small singular values of the Jacobian.
 
 With the columns of √W J scaled to length 1, a right singular vector v of the singular value σ is a direction
 θ_j ← θ_j + t v_j/‖J_j‖ along which the predictors move by σt only: its standard error is √φ/σ (Belsley 1991,
@@ -21,17 +21,17 @@ POOR = 1e-2
 """Singular value below which a direction may be called poorly determined, if its standard error is large too."""
 
 PART = 0.2
-"""Share of a singular vector from which on a parameter is named as part of it. A vector spread evenly over 25
+"""Smallest share in a singular vector for a parameter to be named as part of it. A vector spread evenly over 25
 parameters has this share in each."""
 
 
 @dataclass(frozen=True)
 class UnidentifiedDirection:
-    """A direction that the data leave open.
+    """A direction in the parameters that the data do not identify.
 
     Attributes
     ----------
-    step : (p,) change of the parameters: by one standard error, or where `exact` by any length.
+    step : (p,) change of the parameters: by one standard error, or of arbitrary length if `exact`.
     share : (p,) the unit singular vector, 0 for parameters that were not estimated.
     exact : whether the predictors do not move at all.
     """
@@ -49,14 +49,14 @@ class UnidentifiedDirection:
 def unidentified_directions(
     R: np.ndarray, free: np.ndarray, theta: np.ndarray, dispersion: float
 ) -> list[UnidentifiedDirection]:
-    """The directions that the data do not identify, or determine so poorly that one standard error changes all.
+    """The directions that the data do not identify, or determine so poorly that one standard error changes everything.
 
     Parameters
     ----------
     R : (m, p), RᵀR = JᵀWJ (+ P).
     free : (p,) mask of the parameters that were estimated.
     theta : (p,) estimates.
-    dispersion : φ̂; NaN for exactly open directions only.
+    dispersion : φ̂; NaN for exactly unidentified directions only.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def unidentified_directions(
 
 
 def clearly_determined(R: np.ndarray, free: np.ndarray) -> bool:
-    """Whether a glance at the pivots of a triangle R (m, p) shows that no direction is exactly open.
+    """Whether the pivots of a triangle R (m, p) prove that no direction is exactly unidentified.
 
     With the columns scaled to length 1 the pivots' product is that of the singular values, of which the largest is
     at most √p: so σ_min / σ_max ≥ ∏ |r_jj| p^(−p/2).
@@ -117,7 +117,7 @@ def clearly_determined(R: np.ndarray, free: np.ndarray) -> bool:
 
 
 def _matters(direction: UnidentifiedDirection, theta: np.ndarray) -> bool:
-    """Whether one standard error along it changes most of the parameters that take part by half of their size."""
+    """Whether one standard error along it changes most of the parameters involved by half of their size."""
     part = direction.involved
     if np.count_nonzero(part) < 2:
         return False
@@ -127,7 +127,7 @@ def _matters(direction: UnidentifiedDirection, theta: np.ndarray) -> bool:
 
 
 def without_error(directions: Sequence[UnidentifiedDirection], p: int) -> np.ndarray:
-    """(p,) mask of the parameters that exactly open directions move: they have no standard error."""
+    """(p,) mask of the parameters that exactly unidentified directions move: they have no standard error."""
     mask = np.zeros(p, dtype=bool)
     for direction in directions:
         if direction.exact:
@@ -136,7 +136,7 @@ def without_error(directions: Sequence[UnidentifiedDirection], p: int) -> np.nda
 
 
 def describe(direction: UnidentifiedDirection, names: Sequence[str], theta: np.ndarray) -> str:
-    """The parameters of a direction, and what stays the same along it, in words."""
+    """The parameters of a direction, and what is constant along it, in words."""
     index = np.flatnonzero(direction.involved)
     who = [names[j] for j in index.tolist()]
     if len(index) == 1:
@@ -146,14 +146,14 @@ def describe(direction: UnidentifiedDirection, names: Sequence[str], theta: np.n
     kept = _kept_product(who, step, theta[index], 1e-5 if direction.exact else 0.02)
     if kept:
         return f"{together}, but only {kept}"
-    step = step / np.abs(step).min() * np.sign(step[0])  # of an SVD the sign is arbitrary
+    step = step / np.abs(step).min() * np.sign(step[0])  # the sign of a singular vector is arbitrary
     moves = listing([f"{name} by {change:+.3g}" for name, change in zip(who, step, strict=True)], 8)
     moves = " and ".join(moves.rsplit(", ", 1))
     return f"{together}, but only together ({moves} is {'no' if direction.exact else 'hardly a'} change)"
 
 
 def _kept_product(names: Sequence[str], step: np.ndarray, theta: np.ndarray, within: float) -> str:
-    """The sum, difference, product or quotient of two parameters that a step keeps; empty if it is none of them."""
+    """The sum, difference, product or quotient of two parameters that is constant along a step; empty if none is."""
     if len(names) != 2:
         return ""
     a, b = names
@@ -161,7 +161,7 @@ def _kept_product(names: Sequence[str], step: np.ndarray, theta: np.ndarray, wit
         return f"{a} + {b}"
     if theta.all():
         relative = step / theta
-        ratio = float(-relative[0] / relative[1])  # a^m b^n stays where m relative_a + n relative_b = 0: n/m
+        ratio = float(-relative[0] / relative[1])  # a^m b^n is constant if m relative_a + n relative_b = 0: n/m
         simple = Fraction(ratio).limit_denominator(3)
         if simple and abs(simple.numerator) <= 3 and abs(float(simple) - ratio) <= within * abs(ratio):
             m, n = simple.denominator, simple.numerator

@@ -1,4 +1,4 @@
-"""Other parameters of the same curve: terms of one form that change places, signs that do not matter."""
+"""Other parameters of the same curve: terms of the same form that exchange places, and signs that do not matter."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 SAME = 1e-7
-"""Share of the size of a curve up to which two are one."""
+"""Largest difference between two curves that count as the same, as a share of their size."""
 
 ALIKE = 1e-3
-"""Relative difference up to which two estimates are one."""
+"""Largest relative difference between two estimates that count as the same."""
 
 
 def changed(theta: np.ndarray, free: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
-    """Points with one sign changed, or two stretches of equally many parameters exchanged."""
+    """Points with one sign changed, or two runs of equally many parameters exchanged."""
     for j in free:
         there = theta.copy()
         there[j] = -there[j]
@@ -23,7 +23,7 @@ def changed(theta: np.ndarray, free: np.ndarray, ordered: np.ndarray) -> Iterato
 
 
 def exchanged(theta: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
-    """Points with two stretches of equally many of the parameters `ordered` exchanged.
+    """Points with two runs of equally many of the parameters `ordered` exchanged.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def exchanged(theta: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def apart(theta: np.ndarray, start: np.ndarray) -> float:
-    """Σ log²(θ_j/start_j): how far apart two points are, whatever the units; another sign counts as a factor e¹⁰."""
+    """Σ log²(θ_j/start_j), a distance that does not depend on units; a different sign counts as a factor e¹⁰."""
     size = np.maximum(np.abs(theta), 1e-300) / np.maximum(np.abs(start), 1e-300)
     return float(np.sum(np.log(size) ** 2 + 100.0 * (np.sign(theta) != np.sign(start))))
 
@@ -54,16 +54,16 @@ def equally_good(
     met: Iterable[np.ndarray],
     errors: np.ndarray,
 ) -> list[np.ndarray]:
-    """Points, each (p,), that fit as well as θ, beside those that differ from another by signs and places alone.
+    """Points, each (p,), that fit as well as θ; of points that differ only by signs and places, one each.
 
     Parameters
     ----------
     theta : (p,) the estimate.
-    ordered : numbers of the parameters that may change places; the others follow.
-    moved : from a point to the one that is fitted from there, conditionally linear parameters at their best.
+    ordered : numbers of the parameters that may exchange places; the others are fitted again.
+    moved : from a point to the same with conditionally linear parameters at their least squares values.
     curve : predictions at a point.
     met : points that are known to fit as well.
-    errors : (p,) standard errors, or what is about as large.
+    errors : (p,) standard errors, or numbers of about that size.
     """
     here, found = curve(theta), list[np.ndarray]()
     for there in exchanged(theta, ordered):

@@ -2,8 +2,8 @@
 
     maximises  −½ Σ w_i (y_i − f(θ, x_i))² − ½ θᵀPθ
 
-Parameters that f is linear in (the others held) need no iteration: for given values of the others they are the
-solution of a linear least squares problem, and every trial point is moved there (variable projection; Golub and
+Parameters that f is linear in (with the others held fixed) need no iteration: for given values of the others they solve
+a linear least squares problem, and every trial point is moved to that solution (variable projection; Golub and
 Pereyra 1973, SIAM J. Numer. Anal. 10, 413). The Gauss-Newton step from such a point is Kaufman's step for the reduced
 problem (Ruhe and Wedin 1980, SIAM Review 22, 318, section 3).
 """
@@ -42,29 +42,29 @@ from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Root
 
 VISIBLE = 1e-3
-"""Share of the response's variation below which what a curve misses is not looked at."""
+"""Residuals below this share of the response's variation are not examined."""
 
 SHORTEST = 6
-"""Rows below which residuals say nothing of a curve's shape."""
+"""Fewest rows whose residuals can show a wrong shape of the curve."""
 
 FOLLOWING = 5.0
-"""Standard deviations, about, by which residuals must follow one another."""
+"""Serial correlation of the residuals, in about its standard deviations, from which on they count as correlated."""
 
 FAR = 10.0
-"""Factor, between a starting value and its estimate, from which on the start was a guess."""
+"""Factor between a starting value and its estimate from which on the start counts as a guess."""
 
 LONG = 25
-"""Steps after which a start was not near."""
+"""Number of steps from which on the start counts as far away."""
 
 DEGENERATE = 1e8
-"""Condition number of the scaled Jacobian from which on some parameters are not told apart. About 1/√ε: half of the
-digits of such an estimate are lost."""
+"""Condition number of the scaled Jacobian from which on some parameters count as not identified. About 1/√ε: half of
+the digits of such an estimate are lost."""
 
 PROBES = 8
-"""Points at which the rank of the Jacobian is looked at, to see whether the curve lacks it everywhere."""
+"""Number of points at which the rank of the Jacobian is computed, to see whether it is deficient everywhere."""
 
 UNSEEN = 1e-26
-"""Share of Σ y² below which sums of squares differ by rounding only. Residuals are then 10⁻¹³ of the responses, some
+"""Share of Σ y² below which sums of squares differ only by rounding. Residuals are then 10⁻¹³ of the responses, some
 500 times their spacing."""
 
 ADVICE = {
@@ -82,7 +82,7 @@ ADVICE = {
         "simplify the curve"
     ),
 }
-"""What a status means for a curve, where that differs from what it means in general."""
+"""What a status means for a curve, where that differs from the general advice."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ class NonlinearModel(Model):
     initial : (p,) starting values; NaN where there is none.
     movable : (p,) mask of the parameters that are estimated; the others are held at `initial`.
     box : (lower, upper), each (p,).
-    conditionally_linear : (p,) mask of the parameters that f is linear in together, the others held.
-    dimensions, waves, phases : of the parameters, from tracing the curve.
-    explain : what is wrong at a point where f is not finite, in words.
+    conditionally_linear : (p,) mask of the parameters that f is jointly linear in, with the others held fixed.
+    dimensions, waves, phases : what tracing the curve shows about the parameters.
+    explain : from a point where f is not finite to the reason, in words.
     seed : of the search for starting values.
-    searched : whether a doubtful end makes other starts be tried.
-    transformed : whether the response is a function of a column, not one itself.
+    searched : whether other starts are tried when the minimum found is doubtful.
+    transformed : whether the response is a function of a column, not a column itself.
     """
 
     curve: NonlinearPredictor = None  # type: ignore[assignment]
@@ -162,7 +162,7 @@ class NonlinearModel(Model):
         return CurveReplicates(self.family, (), (), None, predictor=self.curve, blocks=self.blocks)
 
     def replica(self, y: np.ndarray, counts: np.ndarray) -> NonlinearModel:
-        """As for any model; where the estimate leads is not doubted again."""
+        """As for any model, without a search from other starts."""
         return replace(super().replica(y, counts), searched=False)
 
     def subset(self, rows: slice) -> NonlinearModel:
@@ -202,15 +202,15 @@ class NonlinearModel(Model):
         return without_error(directions, len(result.theta))
 
     def _root(self, result: Any) -> np.ndarray:
-        """R (m, p) with RᵀR = JᵀWJ + P at the estimate; its columns that are 0 but for rounding are 0."""
+        """R (m, p) with RᵀR = JᵀWJ + P at the estimate; columns that are 0 up to rounding are set to 0."""
         R = self._rounded_root(result)
         length = np.sqrt(np.einsum("ij,ij->j", R, R))
         rounding = np.finfo(float).eps * float(np.sqrt(np.sum(self.row_weight * self.y**2)))
         doubtful = (length > 0) & (np.abs(result.theta) * length <= 1e3 * rounding)
         if not doubtful.any():
             return R
-        # The other parameters are known to rounding/‖J_l‖ at best, and J_j to Σ_l ‖∂J_j/∂θ_l‖ times that: the rate of
-        # a decay whose height came out as 1e-16 has a J_j of that size, which is none.
+        # At best the other parameters are accurate to δ_l = rounding/‖J_l‖, and J_j to Σ_l ‖∂J_j/∂θ_l‖ δ_l. Where the
+        # height of a decay came out as 1e-16, for example, the J_j of its rate has that size, which stands for 0.
         known = np.divide(rounding, length, out=np.zeros_like(length), where=length > 0)
         squares = np.zeros((len(length), len(length)))
         for block in self.blocks:
@@ -218,9 +218,7 @@ class NonlinearModel(Model):
             assert second is not None
             squares += np.sum(block.weight[: block.rows] * second[0] ** 2, axis=-1)
         uncertainty = np.sqrt(squares) * known
-        straight = result.free & (
-            uncertainty.diagonal() <= 1e-3 * length
-        )  # else δ_l is not as small as this takes it for
+        straight = result.free & (uncertainty.diagonal() <= 1e-3 * length)  # only then is δ_l small enough
         negligible = doubtful & (length <= 4.0 * uncertainty @ straight)
         return np.where(negligible, 0.0, R)
 
@@ -243,7 +241,7 @@ class NonlinearModel(Model):
 
     @cached_property
     def projected(self) -> np.ndarray:
-        """(p,) mask of the parameters that are solved for: conditionally linear, estimated, and without bounds."""
+        """(p,) mask of the parameters that projection solves for: conditionally linear, estimated, without bounds."""
         mask = self.conditionally_linear & self.movable
         if self.box is not None:
             mask = mask & np.isinf(self.box[0]) & np.isinf(self.box[1])
@@ -255,13 +253,13 @@ class NonlinearModel(Model):
 
     @cached_property
     def _root_weight(self) -> np.ndarray:
-        """√w of the only block, padding included."""
+        """√w of the single block, padding included."""
         return np.sqrt(self.blocks[0].weight)
 
     def project(self, theta: np.ndarray) -> np.ndarray:
-        """θ with its conditionally linear parameters β at the best values for the others.
+        """θ with its conditionally linear parameters β at their least squares values, given the others.
 
-        f is f₀ + Φβ with Φ = ∂f/∂β, so that β changes by the δ of min ‖√w (y − f − Φδ)‖² + (β + δ)ᵀP(β + δ) + …
+        As f = f₀ + Φβ with Φ = ∂f/∂β, β changes by the δ that minimises ‖√w (y − f − Φδ)‖² + (β + δ)ᵀP(β + δ) + …
         """
         linear = self._linear
         if len(linear) == 1 and len(self.blocks) == 1 and self.penalty is None:
@@ -292,12 +290,12 @@ class NonlinearModel(Model):
     # -- where to start ----------------------------------------------------------------------------------------
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
-        """The objective at the user's starting values, the missing ones found by a search over several scales.
+        """The objective at the user's starting values; missing ones are found by a search over several scales.
 
         Raises
         ------
         ConvergenceError
-            If the curve is not finite there.
+            If the curve is not finite at the start.
         """
         del plain
         theta = self._given
@@ -309,7 +307,7 @@ class NonlinearModel(Model):
         best = self.candidates(1)
         if not best:
             raise ConvergenceError(
-                "start: the curve is not finite in every row at any of the starting values tried; pass start= with a "
+                "start: at each of the starting values tried the curve is not finite in some row; pass start= with a "
                 "value for each parameter"
             )
         return self.objective.evaluate(best[0], need)
@@ -328,12 +326,12 @@ class NonlinearModel(Model):
         )
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """Whether another start should be tried.
+        """Why another start should be tried; empty if there is no reason.
 
-        At a wrong minimum the curve misses the shape of the data: residuals in the order of x follow one another,
-        by von Neumann's ratio Σ(e_i − e_{i−1})²/Σe², which is 2 ± 2/√n where they do not. Or a part of the curve has
-        lost its use, and the Jacobian its rank. Or the start was orders of magnitude away, and any minimum may have
-        been met on the way; so it is where that way was long.
+        At a wrong minimum the curve misses the shape of the data. Residuals in the order of x are then serially
+        correlated, by von Neumann's ratio Σ(e_i − e_{i−1})²/Σe², which is 2 ± 2/√n where they are not. Or a part of the
+        curve has become useless, and the Jacobian is rank deficient. Or the start was orders of magnitude or many steps
+        away, and the nearest minimum may be a wrong one.
         """
         if not self.searched or not (self.movable & ~self.conditionally_linear).any():
             return ""  # a sum of squares that is quadratic has one minimum
@@ -345,7 +343,7 @@ class NonlinearModel(Model):
         if condition > DEGENERATE and not self._unidentified_everywhere(theta):
             return "at the minimum reached first some parameters have no effect of their own"
         if steps is not None and steps > LONG:
-            return f"the way from the given start took {steps} steps"
+            return f"the iteration took {steps} steps from the given start"
         if steps is not None and self._far_from_start(theta):
             return f"some starting values were more than {FAR:g} times too large or too small"
         rows = self.rows(theta)
@@ -360,11 +358,11 @@ class NonlinearModel(Model):
             return ""
         turns = np.diff(residual[order])
         if float(turns @ turns) < (2.0 - FOLLOWING / np.sqrt(n)) * rss:
-            return "at the minimum reached first the residuals follow one another"
+            return "at the minimum reached first the residuals are serially correlated"
         return ""
 
     def _unidentified_everywhere(self, theta: np.ndarray) -> bool:
-        """Whether points of every scale leave as many directions unidentified: then no data could identify them."""
+        """Whether as many directions are unidentified at points of every scale: other starts cannot help then."""
         points = (theta, *self._search_region(0).draw(PROBES, np.random.default_rng(0)))
         found = [self._n_unidentified(point) for point in points]
         return found[0] > 0 and min(found) >= found[0] and np.isfinite(found).sum() > PROBES // 2
@@ -393,7 +391,7 @@ class NonlinearModel(Model):
         return np.argsort(X.reshape(len(X), -1)[:, 0], kind="stable")
 
     def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
-        """Other places to start from, the most promising first; others again for each number."""
+        """Other starting values, the most promising first; a different set for each `number`."""
         screen = self._screen()
         found = []
         zero = np.zeros_like(self._given)
@@ -407,16 +405,16 @@ class NonlinearModel(Model):
         return [evaluation.theta for evaluation in found[:count]]
 
     def reliable(self, theta: np.ndarray) -> bool:
-        """Whether the rounding of the curve is small against what it leaves of the data: else ℓ is luck."""
+        """Whether the curve's rounding error is small relative to the residuals: otherwise ℓ is meaningless."""
         screen = self._screen()
         residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
         with np.errstate(all="ignore"):
             return bool(screen.reliable(theta[None], np.array([np.linalg.norm(residual)]))[0])
 
     def robust_starts(self, count: int) -> list[np.ndarray]:
-        """Places that outliers do not decide: the user's start, and the best of a search by Cauchy's criterion.
+        """Starting values that outliers do not determine: the user's, and the best of a search by Cauchy's criterion.
 
-        The linear parameters are those of that criterion, too; of the start only those that nobody gave.
+        Linear parameters take that criterion's values too; in the user's start, only those that were not given.
         """
         others = (self.curve, self.data.X, self.y, self.row_weight, self.projected, bool(self.waves))
         screen = RobustScreen(*others, seed=(self.seed, 0))
@@ -428,17 +426,17 @@ class NonlinearModel(Model):
         return [*starts, *screen.solved(found)]
 
     def loosely(self, loss: Family, theta: np.ndarray) -> NonlinearModel:
-        """The same curve with another loss, to be climbed from θ, which nothing is solved for on the way."""
+        """The same curve with another loss, started from θ, without projection."""
         nothing = np.zeros_like(self.conditionally_linear)
         return replace(self, family=loss, initial=theta, conditionally_linear=nothing, searched=False)
 
     @property
     def _effort(self) -> float:
-        """Share of the usual number of points that the search takes."""
+        """The search's number of points, as a share of the usual number."""
         return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, CompiledDerivatives) else 0.03
 
     def _search_region(self, number: int) -> SearchRegion:
-        """Where to look: about the values given, too, but for every other search, as they may mislead."""
+        """The region to search. Every other search ignores the values given, as they may mislead."""
         X: Any = self.data.X
         covariates = ends(tuple(X.T)) if self.curve.by_row else ends(X)
         low, high = zip(*covariates, (float(self.y.min()), float(self.y.max())), strict=True)
@@ -469,22 +467,22 @@ class NonlinearModel(Model):
 
     @cached_property
     def _given(self) -> np.ndarray:
-        """The starting values; 1 for those that projection finds, NaN for those that nobody gave."""
+        """The starting values; 1 for those that projection finds, NaN for the other missing ones."""
         return np.where(np.isnan(self.initial) & self.projected, 1.0, self.initial)
 
     def label_switched(self, theta: np.ndarray) -> np.ndarray | None:
-        """The same curve, its parameters in the order, and with the signs, that the start has.
+        """The same curve, with its parameters in the order and with the signs of the start.
 
-        Where parts of a curve have one form, as the terms of a sum of exponentials, they may change places on the way,
-        and a width that enters squared may change its sign. Such changes are undone, as long as ℓ stays as it is.
-        Without a start a sign that does not matter is positive.
+        Parts of the same form, such as the terms of a sum of exponentials, may exchange places during the iteration,
+        and a width that enters squared may change its sign. Such changes are undone if that leaves ℓ as it is. Without
+        a start, signs that do not matter are made positive.
         """
         free = self.movable & ~self.projected
         here, zero = theta, np.zeros_like(theta)
         ordered = np.flatnonzero(free & ~np.isnan(self.initial[free]).all())
 
         def off(point: np.ndarray) -> float:
-            """How far a point is from the start, as far as there is one."""
+            """Distance of a point from the starting values that were given."""
             return apart(point, np.where(np.isnan(self.initial), np.abs(point), self.initial))
 
         tried = True

@@ -1,9 +1,9 @@
-"""Which parameters a function is linear in, as its traced steps tell.
+"""Which parameters a traced function is linear in.
 
-f is linear in a set L of parameters, the others held, where ∂²f/∂θ_j∂θ_k = 0 for all j, k in L. Each step of f is
-followed by the pairs (j, k) whose second derivative it can make other than zero: a sum makes none, a product those of
-a parameter of one factor with one of the other, anything else all pairs of what it depends on. This errs on the safe
-side: a pair may be named that cancels, but none is missed.
+f is linear in a set L of parameters, with the others held fixed, where ∂²f/∂θ_j∂θ_k = 0 for all j, k in L. For each
+operation of f the pairs (j, k) are recorded whose second derivative it can make nonzero: a sum adds none, a product
+adds pairs of a parameter of one factor with one of the other, and any other operation adds all pairs that it depends
+on. This errs on the safe side: a pair that cancels may be recorded, but none is missed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LINEAR = frozenset(
 """Primitives linear in all their inputs together."""
 
 INDEXED = frozenset(["dynamic_slice", "gather", "select_n", "dynamic_update_slice"])
-"""Linear in what is picked from, while the parameters that pick are held."""
+"""Linear in what is selected from, with the parameters that select held fixed."""
 
 PRODUCTS = frozenset(["mul", "dot_general", "conv_general_dilated"])
 
 EXHAUSTIVE = 14
-"""Parameters up to which every set is tried for the largest one. There are 2¹⁴ = 16,384 of them."""
+"""Up to this many parameters all sets are tried to find the largest one: 2¹⁴ = 16,384 sets."""
 
 
 class Reach(NamedTuple):
@@ -85,13 +85,13 @@ def curved_pairs(jaxpr: Any, inputs: list[Reach]) -> Reach:
 
 
 def _picking(name: str, given: list[Reach]) -> frozenset[int]:
-    """What the choice among the elements depends on."""
+    """The parameters on which a selection depends."""
     indices = given[:1] if name == "select_n" else given[2:] if name == "dynamic_update_slice" else given[1:]
     return frozenset().union(*(one.on for one in indices))
 
 
 def largest_linear_set(pairs: Pairs, candidates: list[int]) -> frozenset[int]:
-    """The largest set of candidates, none of whose pairs is among `pairs`; of equally large ones the first.
+    """The largest set of candidates of which no two form one of `pairs`; the first among equally large ones.
 
     Examples
     --------

@@ -1,8 +1,9 @@
-"""What the noise of a function that can only be called hides: of ℓ, and of the way to its maximum.
+"""The effect of a function's noise on ℓ and on the distance to its maximum, where JAX cannot trace the function.
 
-Such a function gives η + ε, ε being what an iterative solver leaves, single precision or rounding to some decimals.
-By it ℓ is off by Σ u_i ε_i, and the score by JᵀWε and by (δJ)ᵀu, δJ being the error of the differences; in standard
-errors that is the length of R⁻ᵀ(JᵀWε + (δJ)ᵀu)/√φ, M = RᵀR, whose mean square follows from those of ε and δJ.
+Such a function returns η + ε, where ε comes from an iterative solver, from single precision or from rounding to some
+decimals. It changes ℓ by Σ u_i ε_i, and the score by JᵀWε and (δJ)ᵀu, where δJ is the error of finite differences. In
+standard errors that is the length of R⁻ᵀ(JᵀWε + (δJ)ᵀu)/√φ with M = RᵀR, whose mean square follows from those of ε
+and δJ.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from raphson.model.objective import Evaluation
 from raphson.model.rows import block_rows
 
 SURE = 3.0
-"""Standard deviations that a noise is taken to reach. A normal variable lies beyond in 0.3% of all cases."""
+"""Number of standard deviations that the noise is assumed to reach. A normal variable exceeds it in 0.3% of all
+cases."""
 
 
 class Unsure(Protocol):
-    """Derivatives that know what they do not know."""
+    """Derivatives that estimate their own errors."""
 
     def unsure(self, theta: np.ndarray, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Standard deviations of the noise of f, (n,), and of the error of its derivatives, (n, p)."""
@@ -30,7 +32,7 @@ class Unsure(Protocol):
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """Adds to an evaluation how much noise hides of it.
+    """Adds to an evaluation how much of it may be noise.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Nonlinear predictors: η_i = f(θ, x_i), with exact derivatives.
 
-A function of (θ, x) comes with J = ∂f/∂θ and the second-order term −Σ u_i ∂²f_i/∂θ². Both are made by forward-mode
-autodiff: p is small beside n, and a forward derivative passes through loops and differential equation solvers too.
+J = ∂f/∂θ and the second-order term −Σ u_i ∂²f_i/∂θ² are computed by forward-mode autodiff: p is small compared with n,
+and forward derivatives work through loops and differential equation solvers too.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, device, x64
 
 MANY = 256
-"""Points at which a curve is evaluated in one compiled call."""
+"""Number of points at which a curve is evaluated in one compiled call."""
 
 FEW = 64
-"""Points at which the rounding of a curve is measured in one compiled call."""
+"""Number of points at which the rounding of a curve is measured in one compiled call."""
 
 
 class Derivatives(Protocol):
@@ -38,11 +38,11 @@ class Derivatives(Protocol):
         ...
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        """f above its derivatives by each parameter, (1 + p, size)."""
+        """f and, below it, its derivatives by each parameter, (1 + p, size)."""
         ...
 
     def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
-        """How far rounding puts f off at each of the points (m, p), (m, size)."""
+        """The rounding error of f at each of the points (m, p), (m, size)."""
         ...
 
     def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
@@ -59,15 +59,15 @@ class Derivatives(Protocol):
 
 
 class CompiledDerivatives:
-    """Derivatives by autodiff of a function of ``jax.numpy``, compiled when first asked for.
+    """Derivatives by autodiff of a function of ``jax.numpy``, compiled when first used.
 
     Parameters
     ----------
-    code : the function and what was compiled of it, which may serve others too.
-    what : what the function is called in messages.
-    recipe : what makes the same once more, in another process, and its arguments: compiled code stays where it is.
-    constants : (c,) the numbers that the code takes beside x; None if it takes none.
-    written : the expression that the function is, as a saved fit has it; None for a user's function.
+    code : the function and its compiled pieces, possibly shared with others.
+    what : the function's name in messages.
+    recipe : a function and its arguments that remake this object in another process: compiled code cannot be pickled.
+    constants : (c,) the numbers that the code takes besides x; None if it takes none.
+    written : the expression, as stored in a saved fit; None for a user's function.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class CompiledDerivatives:
         return self.recipe
 
     def given(self, x: Any) -> Any:
-        """What the code takes for x."""
+        """x in the form that the code takes."""
         return x if self.constants is None else (x, self.constants)
 
     def _run(self, compiled: Any, theta: np.ndarray, x: Any, *more: Any) -> np.ndarray:
@@ -116,9 +116,9 @@ class CompiledDerivatives:
     def solved(
         self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """θ with a parameter that f is linear in at its least squares value, and :meth:`tangents` there.
+        """θ with one parameter that f is linear in at its least squares value, and :meth:`tangents` there.
 
-        θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f): one call of compiled code instead of two.
+        The value is θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f): one compiled call instead of two.
         """
         with x64(), readable_errors(self.what):
             there, table = self.code.solved(theta, self.given(x), y, root, which, anchor())
@@ -132,7 +132,7 @@ class CompiledDerivatives:
         return self._run(self.code.second, theta, x)
 
     def turns(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        """What f's max, min, abs and comparisons decide by, above its derivatives by each parameter, (1 + p, K)."""
+        """The gaps of f's max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
         return self._run(self.code.turns, theta, x)
 
     def many(self, points: np.ndarray, x: Any) -> np.ndarray:
@@ -142,7 +142,7 @@ class CompiledDerivatives:
         return self._batches(self.code.rounding, FEW, points, x)
 
     def _batches(self, compiled: Any, size: int, points: np.ndarray, x: Any) -> np.ndarray:
-        # Always the same number of points, so that it compiles once.
+        # Always the same number of points, for a single compilation.
         out = []
         for i in range(0, len(points), size):
             some = points[i : i + size]
@@ -152,12 +152,12 @@ class CompiledDerivatives:
 
 
 class Finite:
-    """Derivatives of a function that JAX cannot trace, by differences whose steps suit its noise.
+    """Derivatives of a function that JAX cannot trace, by finite differences whose steps are adapted to its noise.
 
     Parameters
     ----------
     function : f(params, x) of NumPy arrays; deterministic.
-    parameters : how θ becomes params.
+    parameters : from θ to params.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any], parameters: Parameters) -> None:
@@ -174,17 +174,17 @@ class Finite:
         Raises
         ------
         ModelError
-            If the function fails, or returns something else than real numbers.
+            If the function fails, or does not return real numbers.
         """
         at = ", ".join(f"{n}={value:.6g}" for n, value in zip(self.parameters.names, theta.tolist(), strict=True))
-        # Copies, and numbers where they are numbers: what the function does to its parameters stays its own affair.
+        # Copies, because the function may change its arguments; plain numbers for scalars.
         parts = [np.array(part)[()] for part in self.parameters.split(theta)]
         try:
             values = np.asarray(self.function(self.parameters.build(parts), x))
         except Exception as error:
             raise ModelError(
-                f"model: the function failed at {at}: {type(error).__name__}: {error}; let it return NaN where it "
-                "cannot be computed; the iteration then steps back"
+                f"model: the function failed at {at} with {type(error).__name__}: {error}. Let it return NaN where it "
+                "cannot be computed: the iteration then steps back"
             ) from error
         if values.dtype.kind not in "fiub":
             raise ModelError(f"model: expected real numbers from the function; at {at} it returned {values.dtype}")
@@ -200,7 +200,7 @@ class Finite:
         return np.concatenate([value[None], J.T])
 
     def _noise_at(self, theta: np.ndarray, x: Any, value: np.ndarray) -> np.ndarray:
-        """The noise of f, measured anew where f has become some times as large or small."""
+        """The noise of f, measured again where the size of f has changed several times."""
         size = float(np.abs(value).max(initial=0.0))
         if self._noise is None or not 0.25 * self._noise[0] <= size <= 4.0 * self._noise[0]:
             self._noise = (size, noise_level(lambda t: self.value(t, x), theta))
@@ -223,7 +223,7 @@ class Finite:
         return np.stack([np.broadcast_to(values, (size,)) for values in out])
 
     def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
-        return np.zeros((len(points), 1))  # what the noise of its values does is watched in the iteration
+        return np.zeros((len(points), 1))  # the iteration accounts for its noise
 
     def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         count = len(self.value(theta, x))
@@ -248,8 +248,8 @@ class WrittenFunction:
 
     Attributes
     ----------
-    form : the expression; of its names some may stand for numbers.
-    constants : these names; if there are any, x is a pair, the second of which are the numbers, (c,).
+    form : the expression; some of its names may stand for numbers.
+    constants : these names. If there are any, x is a pair, of which the second is the numbers (c,).
     columns, parameters : its other names; the columns are the rows of x (d, size).
     """
 
@@ -271,7 +271,7 @@ class WrittenFunction:
 
 
 CURVES_KEPT = 32
-"""Expressions whose compiled code is kept, the last ones that were used: each takes some megabytes."""
+"""How many of the last used expressions keep their compiled code: each takes some megabytes."""
 
 
 @lru_cache(maxsize=CURVES_KEPT)
@@ -292,7 +292,7 @@ def _on_device(numbers: tuple[float, ...]) -> Any:
 def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> CompiledDerivatives:
     """The derivatives of a curve; x is (d, size), one row for each of the columns.
 
-    Curves that differ in their constants only share what is compiled.
+    Curves that differ only in their constants share compiled code.
     """
     form, constants = curve.form
     return CompiledDerivatives(
@@ -305,14 +305,14 @@ def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[
 
 
 class Absent:
-    """What stands for a user's function in a fit that was loaded: functions are not saved."""
+    """A placeholder for the user's function in a loaded fit: functions are not saved."""
 
     written = None
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
         raise ModelError(
-            "predict: a saved fit does not carry the function that it was fitted with; call the function itself at "
-            "fit.params, or fit an expression, which is saved"
+            "predict: a saved fit does not hold the function that was fitted; call the function itself at fit.params, "
+            "or fit an expression, which is saved"
         )
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
@@ -332,12 +332,12 @@ class Absent:
 
 
 def saved_predictor(saved: Any, names: Sequence[str]) -> NonlinearPredictor:
-    """The predictor that :meth:`NonlinearPredictor.to_dict` described; an expression is checked like a user's.
+    """The predictor that :meth:`NonlinearPredictor.to_dict` described. An expression is checked like a user's.
 
     Raises
     ------
     RaphsonError, ValueError
-        If it is not one of the named parameters.
+        If it is not an expression of the named parameters.
     """
     if saved is None:
         return NonlinearPredictor(Absent(), len(names), False)
@@ -382,8 +382,8 @@ class NonlinearPredictor:
     ----------
     derivatives : of f.
     n_params : p.
-    by_row : whether x is (d, n), a column for each row, and f goes row by row; else x is the user's own, and goes to
-        f whole.
+    by_row : whether x is (d, n), a column for each row, and f acts row by row; otherwise x is the user's own object,
+        passed to f whole.
     """
 
     derivatives: Derivatives
@@ -398,13 +398,13 @@ class NonlinearPredictor:
         return 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Itself as text, for a saved fit; None in place of a user's function."""
+        """Itself as JSON values, for a saved fit; None in place of a user's function."""
         return {"curve": getattr(self.derivatives, "written", None)}
 
     def blocks(
         self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
     ) -> list[Block]:
-        """Cut the rows into blocks, with x as f takes it for their design."""
+        """Cut the rows into blocks; their design is x in the form that f takes."""
         if self.by_row:
             X = np.ascontiguousarray(designs[0])
             blocks = make_blocks((X,), y, weight, offset)
@@ -440,7 +440,10 @@ class NonlinearPredictor:
         return self._padded(table[:1], block), jacobian
 
     def solved(self, block: Block, theta: np.ndarray, root: np.ndarray, which: int) -> np.ndarray | None:
-        """θ with one conditionally linear parameter at its best, for a block of all rows; None without derivatives."""
+        """θ with one conditionally linear parameter at its least squares value, for a block of all rows.
+
+        None without compiled derivatives.
+        """
         if not self.by_row or not isinstance(self.derivatives, CompiledDerivatives):
             return None
         there, table = self.derivatives.solved(theta, block.designs[0], block.y, root, which)
@@ -448,7 +451,7 @@ class NonlinearPredictor:
         return there
 
     def _known(self, block: Block, theta: np.ndarray) -> np.ndarray | None:
-        """f and J, (1 + p, size), if they were worked out last."""
+        """f and J, (1 + p, size), if they are the last ones computed."""
         where, bits, table = self._last.get("table", (None, b"", None))
         return table if where is block and bits == theta.tobytes() else None
 

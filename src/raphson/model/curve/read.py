@@ -1,4 +1,4 @@
-"""From what a user gives :func:`raphson.nls` to a nonlinear model: read, traced and checked."""
+"""From the arguments of :func:`raphson.nls` to a nonlinear model: read, traced and checked."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class ReadCurve:
     data, predictor, parameters : what the model is made of.
     initial : (p,) starting values, NaN where there is none.
     structure : what tracing showed.
-    explain : says what is wrong where the curve is not finite.
-    transformed : whether the response is a function of a column, not one itself.
-    by, labels : (n,) the curve that each row belongs to, where there are many, and what they are called.
+    explain : explains why the curve is not finite.
+    transformed : whether the response is a function of a column, not a column itself.
+    by, labels : (n,) the curve that each row belongs to, where there are many, and their labels.
     """
 
     data: ModelData
@@ -70,7 +70,7 @@ def read_curve(
     missing: str,
     by: str | None = None,
 ) -> ReadCurve:
-    """Read an expression over a table, and trace it.
+    """Read an expression and its data, and trace it.
 
     Raises
     ------
@@ -85,7 +85,10 @@ def read_curve(
     read = from_curve(formula, data, named, weights=weights, sigma=sigma, groups=groups, by=by, missing=missing)
     parameters = Parameters.scalars(read.parameters)
     if not read.parameters:
-        raise ModelError(f"formula: {formula!r} has no parameters; every name in it is a column of the data")
+        raise ModelError(
+            f"formula: expected at least one parameter; every name in {formula!r} is a column of the data. Use a name "
+            "that is not a column"
+        )
     structure = structure_of_curve(read.curve, read.columns, read.parameters)
     initial = parameters.per_element(given, np.nan, "start")
     X = np.asarray(read.data.X)
@@ -114,7 +117,7 @@ def read_function(
     missing: str,
     derivatives: str = "exact",
 ) -> ReadCurve:
-    """Check a function of (params, x) against its data, and trace it unless its derivatives are to be finite.
+    """Check a function of (params, x) against its data, and trace it unless finite differences were asked for.
 
     Raises
     ------
@@ -165,10 +168,10 @@ def predicts_one_row(function: Callable[[Any, Any], Any], data: Any, start: Any)
 
 
 def _as_taken(called: Callable[[Any], Any], x: Any) -> tuple[Any, Any, bool]:
-    """What a call with x gives, x as the call takes it, and whether its whole numbers stay such.
+    """The result of a call with x, x in the form used, and whether its integers stay integers.
 
-    They are numbers like any other, whose negative powers are not refused; unless the function picks elements by them,
-    as in params["A"][x["set"]], which doubles cannot do.
+    Integers become doubles, for which negative powers are allowed, unless the function uses them as indices, as in
+    params["A"][x["set"]].
     """
     doubles = as_arrays(x)
     try:
@@ -203,7 +206,10 @@ def read_curves(
     """
     x, y = as_arrays(data[0]), np.asarray(data[1], dtype=float)
     if not np.isfinite(y).all():
-        raise DataError("y: curves in the rows of one array need every value; with missing ones give long data and by=")
+        raise DataError(
+            "y: expected no missing values in an array with a curve in each row; for curves with missing values pass "
+            "data in long form and by="
+        )
     if weights is not None and np.shape(weights) not in (y.shape, y.shape[1:]):
         raise DataError(f"weights: expected the shape of y, {y.shape}, or of one row; got {np.shape(weights)}")
     if sigma is not None:
@@ -246,12 +252,12 @@ def nonlinear_model(
     executor: Executor,
     seed: int | None,
 ) -> NonlinearModel:
-    """Put the model together.
+    """Build the model.
 
     Raises
     ------
     ModelError
-        If the model does not depend on a parameter, a start lies outside its bounds, or bounds or penalty do not fit.
+        If the model does not depend on a parameter, a start lies outside its bounds, or bounds or penalty do not match.
     DataError
         If there are fewer rows than parameters.
     """
@@ -264,7 +270,7 @@ def nonlinear_model(
         low, high = box
         outside = (read.initial < low) | (read.initial > high)
         for j in np.flatnonzero(outside):
-            what, remedy = ("start", "start inside them") if movable[j] else ("fixed", "leave out one of the two")
+            what, remedy = ("start", "choose a value inside") if movable[j] else ("fixed", "leave out one of the two")
             raise ModelError(
                 f"{what}: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); {remedy}"
             )
@@ -274,7 +280,7 @@ def nonlinear_model(
     if n < np.count_nonzero(movable) and penalty is None:
         raise DataError(
             f"data: expected at least as many rows as parameters; got {n} rows and {np.count_nonzero(movable)} "
-            "parameters. Fix some with fixed=, bring more data, or pass penalty="
+            "parameters. Fix some with fixed=, add data, or pass penalty="
         )
     return NonlinearModel(
         Gaussian(),
@@ -330,6 +336,6 @@ def _box(bounds: Any, parameters: Parameters) -> tuple[np.ndarray, np.ndarray] |
         j = int(np.flatnonzero(~(low < high))[0])
         raise ModelError(
             f"bounds: expected lower < upper for {parameters.names[j]!r}; got ({low[j]:g}, {high[j]:g}). To hold a "
-            "parameter use fixed="
+            "parameter fixed, pass fixed="
         )
     return low, high

@@ -1,4 +1,4 @@
-"""What a user must know of a fitted curve beside its numbers, a sentence each."""
+"""Warnings about a fitted curve, a sentence each."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from raphson.model.glm.glm import PERFECT
 from raphson.model.objective import Need
 
 STILL = 1e-3
-"""Residual standard deviations by which a curve moves at most when a parameter that has run away doubles."""
+"""How far a curve may move when a diverged parameter doubles, in residual standard deviations."""
 
 NOTHING_GAINED = 1.0 - 1e-6
-"""Share of the response's variation that a curve which explains nothing leaves."""
+"""A curve that leaves more than this share of the response's variation explains nothing."""
 
 SLIGHT = 1e-6
-"""Standard errors that noise of the function may move the estimates by and not be mentioned."""
+"""How far noise of the function may move the estimates without a warning, in standard errors."""
 
 FURTHER = 100.0
-"""By which such a parameter is multiplied, to see whether the curve still fits."""
+"""Factor by which a suspected parameter is multiplied to see whether the curve still fits."""
 
 
 def remarks(
@@ -52,7 +52,7 @@ def remarks(
     if not dispersion > PERFECT * float(np.mean(model.row_weight * model.y**2)):
         yield (
             "the curve passes through the data up to rounding: standard errors, tests and intervals measure that "
-            "rounding, and say nothing about how well noisy data would determine the parameters"
+            "rounding, not how well noisy data would determine the parameters"
         )
     yield from _explains_nothing(model, theta)
     yield from _noise(model, result)
@@ -68,7 +68,7 @@ def remarks(
     if isinstance(model.family, Robust):
         yield (
             f"the loss is {model.family.name}'s, with the scale {float(model.family.scale):.5g}: standard errors are "
-            f"{_spread(cov)}, and llf, aic and bic are NaN, since the loss is no likelihood"
+            f"{_spread(cov)}, and llf, aic and bic are NaN, since the loss is not a likelihood"
         )
     if model.transformed:
         yield (
@@ -77,8 +77,8 @@ def remarks(
         )
     if model.penalty is not None:
         yield (
-            "with a penalty the standard errors are those of the penalised estimates around their own mean, without "
-            "their bias; llf is without the penalty"
+            "with a penalty the standard errors measure the variation of the penalised estimates and leave out their "
+            "bias; llf is without the penalty"
         )
 
 
@@ -106,14 +106,14 @@ def _unidentified(directions: list[UnidentifiedDirection], names: tuple[str, ...
             sizes = [f"{name} ± {abs(direction.step[names.index(name)]):.3g}" for name in who]
             yield (
                 f"the data hardly determine {words}: a flat valley, in which one standard error is {', '.join(sizes)}. "
-                "Trust profiles rather than Wald intervals; bring data that tell them apart, or hold one with fixed="
+                "Trust profiles rather than Wald intervals; add data that distinguish them, or hold one with fixed="
             )
 
 
 def _equals(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np.ndarray) -> Iterator[str]:
-    """Other parameters that fit as well: the terms of a sum, or the rates of a chain, in another order."""
+    """Other parameters that fit equally well: the terms of a sum, or the rates of a chain, in another order."""
     if model.penalty is not None:
-        return  # of two equal curves it prefers one
+        return  # a penalty prefers one of two equal curves
     zero = np.zeros_like(theta)
     others = equally_good(
         theta,
@@ -132,14 +132,14 @@ def _equals(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np
     yield (
         f"the curve fits as well with {where}"
         + (f", and at {len(others) - 1} more such points" if len(others) > 1 else "")
-        + f": the data cannot tell which it is, and {shown} is shown"
+        + f": the data cannot decide between them, and {shown} is shown"
     )
 
 
 def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
-    """A curve that leaves as much of the responses as their mean does; which a search may end with, or a local one."""
+    """A curve that explains no more than the mean: the wrong curve, or a failed search."""
     rows = model.rows(theta)
-    fitted, weight = rows.mean[0], rows.expected[0, 0]  # a row that a robust loss gives up explains nothing either way
+    fitted, weight = rows.mean[0], rows.expected[0, 0]  # without the rows that a robust loss rejects
     if not weight.sum() > 0:
         return
     level = float(weight @ model.y / weight.sum())
@@ -147,13 +147,13 @@ def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
     varies = float(np.ptp(fitted)) > 0 or not np.isclose(fitted[0], level, rtol=1e-9)
     if varies and total > 0 and float(weight @ (model.y - fitted) ** 2) >= NOTHING_GAINED * total:
         yield (
-            "the curve explains no more of the responses than a constant would: either it is the wrong curve for these "
-            "data, or its parameters are far from the best; give other starting values"
+            "the curve explains no more of the response than a constant would: either it is the wrong curve for these "
+            "data, or a better minimum exists; give other starting values"
         )
 
 
 def _noise(model: Any, result: Any) -> Iterator[str]:
-    """What the noise of a function that is only called leaves open."""
+    """How far the noise of a function that JAX cannot trace may move the estimates."""
     distance = result.evaluation.noise_distance
     if distance < SLIGHT:
         return
@@ -161,14 +161,14 @@ def _noise(model: Any, result: Any) -> Iterator[str]:
     off = f"are off by about {relative:.1g} of their size" if relative > 1e-14 else "jump as the parameters move"
     yield (
         f"the function is noisy: its values {off}, which moves the estimates by up to {distance:.1g} standard errors"
-        + ("" if result.status.converged else ", too much to tell a minimum from noise")
+        + ("" if result.status.converged else ", too much to locate the minimum")
         + ". For more digits, let it return unrounded values in double precision, tighten a solver's tolerances, or "
         "average more runs"
     )
 
 
 def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: np.ndarray) -> Iterator[str]:
-    """Parameters that the curve no longer depends on where they are."""
+    """Parameters that diverge, or on which the curve does not depend at the estimate."""
     if not dispersion > 0:
         return
     theta, value = result.theta, result.evaluation.value
@@ -176,7 +176,7 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
     effect = np.abs(theta) * length
 
     def fall(j: int, change: float) -> float:
-        """By how much ℓ falls where parameter j changes so much."""
+        """By how much ℓ falls when parameter j changes by `change`."""
         step = np.zeros_like(theta)
         step[j] = change
         with np.errstate(all="ignore"):
@@ -184,24 +184,24 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
         return value - there.value if there.finite else np.inf
 
     def loss(j: int, factor: float) -> float:
-        """By how much ℓ falls where parameter j is so many times as large."""
+        """By how much ℓ falls when parameter j is multiplied by `factor`."""
         return fall(j, (factor - 1.0) * theta[j])
 
     def placed(j: int) -> bool:
-        """Whether a standard error either way lowers ℓ by about the ½φ̂ of a straight curve: an estimate near 0."""
+        """Whether one standard error either way lowers ℓ by about ½φ̂, as in a linear model: an estimate near 0."""
         if not length[j] > 0:
             return False
         error = np.sqrt(dispersion) / length[j]
         return all(0.1 * dispersion < fall(j, way * error) < 2.0 * dispersion for way in (-1.0, 1.0))
 
-    # A parameter that the curve is linear in does not run away: it is near 0, and its error says how near.
+    # A parameter that the curve is linear in does not diverge: it is near 0, and its standard error says how near.
     moving = result.free & ~model.conditionally_linear
     for j in np.flatnonzero(moving & (theta != 0) & (effect < STILL * np.sqrt(dispersion))):
         name = model.names[j]
         if loss(int(j), FURTHER) <= 0.01 * dispersion < loss(int(j), 1e-6):
             yield (
-                f"{name} runs to infinity: at {name} = {FURTHER * theta[j]:.3g} the curve would fit as well as at "
-                f"{theta[j]:.3g}, so the data only bound it"
+                f"{name} runs to infinity: the curve fits as well at {name} = {FURTHER * theta[j]:.3g} as at "
+                f"{theta[j]:.3g}, so the data only give a bound"
             )
         elif known[j] and not placed(int(j)):
             yield (f"the curve does not change with {name} near {name} = {theta[j]:.6g}: the data do not determine it")
@@ -214,7 +214,7 @@ def _at_kink(model: Any, result: Any) -> Iterator[str]:
     where = listing([f"{model.names[j]} = {result.theta[j]:.6g}" for j in there])
     several = len(there) > 1
     yield (
-        f"the sum of squares has a kink at {where}, where the curve turns at a data point: it rises to either side, "
+        f"the sum of squares has a kink at {where}, where the curve's kink meets a data point: it rises on both sides, "
         f"and {'they have' if several else f'{model.names[there[0]]} has'} no standard error (NaN). The other "
         f"standard errors are those of a fit that holds {'them' if several else 'it'} there; profile intervals remain "
         'valid: conf_int(kind="profile")'

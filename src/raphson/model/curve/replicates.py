@@ -1,7 +1,6 @@
 """The likelihood of many replicates of one curve at once: the same x, other weights or other responses.
 
-As :mod:`raphson.model.replicates`, but J is another one at every θ, and the observed information has a second-order
-term:
+As :mod:`raphson.model.replicates`, but J depends on θ, and the observed information has a second-order term:
 
     M = Σ J_iᵀ W_i J_i − Σ u_i ∂²f_i/∂θ²
 """
@@ -19,7 +18,7 @@ from raphson.model.curve.nonlinear import NonlinearPredictor
 from raphson.model.replicates import ReplicateRows, Replicates
 
 TOGETHER = (8, 64)
-"""How many replicates the curve is evaluated for at once; every number compiles anew."""
+"""Numbers of replicates for which the curve is evaluated at once; any other number would compile anew."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class CurveReplicates(Replicates):
         return False
 
     def common(self, *unused: Any, **unused_too: Any) -> None:
-        """Rows add second-order terms of their own to the information, too much to keep."""
+        """None: the rows' second-order terms would be too much to keep."""
 
     def rows(self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, values: bool = True) -> ReplicateRows:
         """As for linear predictors, with the slope ∂f/∂θ."""
@@ -69,7 +68,7 @@ class CurveReplicates(Replicates):
         return M if kind == "expected" else M + self._over_blocks(rows.theta, rows.score[:, 0])
 
     def _over_blocks(self, theta: np.ndarray, u: np.ndarray | None) -> np.ndarray:
-        """f above its derivatives, (R, 1 + p, n); with u (R, n) the second-order term −Σ u_i ∂²f_i/∂θ², (R, p, p)."""
+        """f and, below it, its derivatives, (R, 1 + p, n); with u (R, n) the term −Σ u_i ∂²f_i/∂θ², (R, p, p)."""
         derivatives: Any = self.predictor.derivatives
         size = next((size for size in TOGETHER if len(theta) <= size), TOGETHER[-1])
         found = []

@@ -1,13 +1,13 @@
-"""One curve at thousands of points, judged so that outliers do not decide.
+"""The fit of one curve at thousands of points, by a criterion that is robust to outliers.
 
-The residuals of a point are taken for Cauchy's, with their own scale: the criterion
+The residuals are taken as Cauchy distributed, with a scale of their own at each point: the criterion
 
     min over β, s of  Σ log(1 + r_i²/s²) + n log s,   r = √w (y − f₀ − Φβ)
 
-needs to be told no scale, counts every row, and holds as long as outliers are fewer than the rest (Lange, Little and
+needs no given scale, uses every row, and works as long as fewer than half of the rows are outliers (Lange, Little and
 Taylor 1989, J. Amer. Statist. Assoc. 84, 881, for t with one degree of freedom; their algorithm alternates the weights
-2/(1 + r²/s²) with weighted least squares). For s stands the median of |r|, which is Cauchy's scale: few rounds find it,
-where their own step for it takes dozens.
+2/(1 + r²/s²) with weighted least squares). For s the median of |r| is used, which is the scale of a Cauchy
+distribution: a few rounds find it, where their own step for s takes dozens.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from raphson.model.curve.nonlinear import MANY
 from raphson.model.curve.screening import Screen
 
 ROUNDS = 6
-"""Times that weights and conditionally linear parameters are found in turn."""
+"""Number of rounds in which weights and conditionally linear parameters are computed in turn."""
 
 SUBSETS = 32
-"""Fits to a few rows that the linear parameters of a chosen point begin from. Of subsets of three rows a third has no
-outlier where 30% of the rows are outliers: that all 32 have one has probability 1e-6."""
+"""Number of fits to a few rows that give starting values for the linear parameters of a chosen point. Where 30% of the
+rows are outliers, a third of the subsets of three rows has none: that all 32 have one has probability 1e-6."""
 
 SMALLEST = 1e-8
-"""Scale of the residuals, relative to that of the responses, below which a curve passes through most rows. About √ε:
-half of the digits of the responses."""
+"""Scale of the residuals, relative to that of the responses, below which a curve counts as passing through most rows.
+About √ε: half of the digits of the responses."""
 
 
 class RobustScreen(Screen):
@@ -37,7 +37,7 @@ class RobustScreen(Screen):
 
     Parameters
     ----------
-    seed : of the draws of rows that linear parameters begin from.
+    seed : of the draws of rows from which linear parameters start.
     others : as for :class:`Screen`.
     """
 
@@ -60,7 +60,7 @@ class RobustScreen(Screen):
         return out, beta, size
 
     def solved(self, points: np.ndarray) -> np.ndarray:
-        """The points (m, p) with their linear parameters at the best that fits to many draws of a few rows lead to."""
+        """The points (m, p) with their linear parameters at the best values reached from many draws of a few rows."""
         if not len(self.linear) or not len(points):
             return points
         out = points.copy()
@@ -76,7 +76,7 @@ class RobustScreen(Screen):
         return out
 
     def _begun(self, r: np.ndarray, A: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Weights (m, n) to begin with: all of the rows or, where `drawn`, one more than there are parameters."""
+        """Initial weights (m, n): all rows or, where `drawn`, one row more than there are parameters."""
         weight = np.broadcast_to(self.root > 0, r.shape).astype(float)
         q = A.shape[2]
         if not q or not drawn.any():
@@ -96,7 +96,7 @@ class RobustScreen(Screen):
         size = np.ones(len(r))
         for _ in range(ROUNDS):
             if A.shape[2]:
-                # Columns have length 1: what is added to the diagonal keeps systems of too few rows solvable.
+                # Columns have length 1; the addition to the diagonal keeps systems with too few rows solvable.
                 B = (A * weight[..., None]).transpose(0, 2, 1)
                 beta = np.linalg.solve(B @ A + SINGULAR * np.eye(A.shape[2]), B @ r[..., None])[..., 0]
                 left = r - (A @ beta[..., None])[..., 0]

@@ -1,9 +1,10 @@
-"""How much of a curve is rounding: it is evaluated again, every operation off by more than its own rounding.
+"""The rounding error of a curve, measured by evaluating it with an error added to every operation.
 
-Each result of an elementary operation is correct to half a unit in the last place. Multiplied by 1 + δ, δ = ±2⁻⁴⁴ at
-random, it is off by some thousand times as much, and so is, to first order, what the curve makes of it (Monte Carlo
-arithmetic: Parker 1997, Monte Carlo Arithmetic, UCLA CSD-970002). A thousandth of the difference is the rounding of the
-curve itself. So 1 − exp(−exp(c)x) at c = −37, whose true values are 1e-16 x, shows as the staircase that it is.
+The result of an elementary operation is correct to half a unit in the last place. Multiplying it by 1 + δ, with random
+δ = ±2⁻⁴⁴, makes its error some thousand times as large and, to first order, that of the curve too (Monte Carlo
+arithmetic: Parker 1997, Monte Carlo Arithmetic, UCLA CSD-970002). A thousandth of the difference is the rounding error
+of the curve itself. This reveals, for example, that 1 − exp(−exp(c)x) at c = −37, whose true values are 1e-16 x, is a
+staircase in floating point.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from raphson.compat import name_of, opened
 from raphson.model.replay.replay import apply
 
 SHAKEN = 2.0**-44
-"""Relative size of the errors that are put in. Large enough not to be lost in the rounding itself, and small enough
-that their effects add up."""
+"""Relative size of the errors that are added: large enough not to be lost in rounding, and small enough for their
+effects to be additive."""
 
 AMPLIFIED = SHAKEN / 2.0**-53
-"""How many times larger that is than an operation's own rounding at its worst."""
+"""The ratio of that to an operation's largest rounding error."""
 
 _EXACT = frozenset(
     [
@@ -32,13 +33,13 @@ _EXACT = frozenset(
         *("floor", "ceil", "round", "reduce_max", "reduce_min"),
     ]
 )
-"""Operations that round nothing."""
+"""Operations without rounding."""
 
 _LOOPS = frozenset(["while", "scan", "cond"])
 
 
 def perturbed(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The function f(θ, x) -> (size,) with every operation off; f itself where it holds loops, which are one operation.
+    """The function f(θ, x) -> (size,) with an error in every operation; f itself if it contains loops.
 
     Examples
     --------

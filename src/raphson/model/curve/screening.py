@@ -1,4 +1,4 @@
-"""The sums of squares of one curve at thousands of points, its conditionally linear parameters at their best."""
+"""The sums of squares of one curve at thousands of points, with conditionally linear parameters solved for."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from raphson.linalg import ALIASED
 from raphson.model.curve.nonlinear import FEW, MANY, NonlinearPredictor
 
 ROWS = (64, 256, 512)
-"""Numbers of rows that a screening reads, by which it is compiled; of more rows it takes some."""
+"""Numbers of rows that a screening reads, each compiled once; larger data are sampled."""
 
 LOOKS = 12
-"""Times, at most, that the best points are looked at for rounding."""
+"""Most rounds in which the best points are checked for rounding."""
 
 ROUGH = 1e-4
-"""Rounding over residuals, both as lengths, from which on a sum of squares is luck."""
+"""Ratio of rounding errors to residuals, both as lengths, from which on a sum of squares is meaningless."""
 
 UNAVOIDABLE = 1e-12
-"""Rounding over responses that is never held against a curve. It is some 5,000 roundings of a response."""
+"""Ratio of rounding errors to responses that is always accepted: some 5,000 roundings of a response."""
 
 
 class Screen:
-    """A curve beside its data.
+    """Evaluates the sums of squares of a curve at many points.
 
     Parameters
     ----------
     predictor : the curve.
     x, y, weight : its data; weight (n,).
-    linear : (p,) mask of the parameters that f is linear in together, which are solved for.
-    scattered : whether the rows taken of many are drawn, and not spread evenly, which hides frequencies.
+    linear : (p,) mask of the parameters that f is jointly linear in, which are solved for.
+    scattered : whether large data are sampled at random; equally spaced rows would hide frequencies.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Screen:
         self.y, self.root = y, np.sqrt(weight)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Residual sums of squares (m,) at points (m, p); infinite where the curve is not finite, or all rounding."""
+        """Residual sums of squares (m,) at points (m, p); infinite where the curve is not finite or mostly rounding."""
         with np.errstate(all="ignore"):
             parts = [self._some(points[i : i + MANY]) for i in range(0, len(points), MANY)]
             value, beta, size = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
@@ -74,7 +74,7 @@ class Screen:
         return value
 
     def solved(self, points: np.ndarray) -> np.ndarray:
-        """The points (m, p) with their linear parameters at the best; from 0, so that small ones keep their digits."""
+        """The points (m, p) with their linear parameters solved for, from 0 so that small ones keep their digits."""
         out = points.copy()
         with np.errstate(all="ignore"):
             for i in range(0, len(points), MANY):
@@ -82,16 +82,17 @@ class Screen:
         return out
 
     def reliable(self, points: np.ndarray, size: np.ndarray) -> np.ndarray:
-        """Whether rounding is small, at points (m, p), against residuals of these lengths (m,).
+        """Whether rounding at points (m, p) is small relative to residuals of lengths `size` (m,).
 
-        Where data lie on the curve itself, as small against the responses as rounding ever is will do.
+        Where the data lie on the curve itself, it suffices that rounding is as small as it can be relative to the
+        responses.
         """
         off = self.root * self.derivatives.rounding(points, self.x)[:, : len(self.y)]
         level = np.maximum(ROUGH * size, UNAVOIDABLE * float(np.linalg.norm(self.root * self.y)))
         return np.sqrt(np.einsum("mi,mi->m", off, off)) <= level
 
     def _some(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What is minimised (m,), the linear parameters at their best (m, q), and the residuals' length (m,)."""
+        """The criterion (m,), the linear parameters solved for (m, q), and the residuals' length (m,)."""
         good, r, A, length = self._parts(points)
         out, beta = np.full(len(points), np.inf), np.zeros((len(points), A.shape[2]))
         if good.any():
@@ -103,10 +104,10 @@ class Screen:
         return out, beta, np.sqrt(out)
 
     def _parts(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What the curve is made of at points (m, p): f = f₀ + Φβ, with f₀ its value at β = 0.
+        """The parts of f = f₀ + Φβ at points (m, p), where f₀ is the value at β = 0 and Φ_j what β_j = 1 adds.
 
-        Φ_j is what β_j = 1 adds to it. Gives the mask of the points at which all of it is finite and, at these, the
-        residuals √w (y − f₀) (k, n), the columns √w Φ scaled to length 1 (k, n, q), and their lengths (k, q).
+        Returns the mask of the points at which everything is finite and, at these, the residuals √w (y − f₀) (k, n),
+        the columns √w Φ scaled to length 1 (k, n, q), and their lengths (k, q).
         """
         points = points.copy()
         points[:, self.linear] = 0.0
@@ -131,7 +132,7 @@ class Screen:
 
 
 def _solved(R: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """R⁻¹ right (m, q) for triangles (m, q, q), without what a pivot of 0 leaves open."""
+    """R⁻¹ right (m, q) for triangles (m, q, q), with 0 for parameters that a pivot of 0 leaves undetermined."""
     beta = np.zeros_like(right)
     for j in reversed(range(right.shape[1])):
         pivot = R[:, j, j]

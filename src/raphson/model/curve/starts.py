@@ -1,9 +1,9 @@
-"""Where else to start a curve from: many points of every scale, screened by their sums of squares.
+"""Other starting values for a curve: many points of every scale, screened by their sums of squares.
 
-What scale a parameter has follows from its dimension (:mod:`raphson.model.curve.dimensions`): a rate that of 1/x, a
-width that of the range of x, a position lies in that range. Points are drawn over several orders of magnitude about
-these scales and about the values that the user gave; then the best are crossed and varied, as differential evolution
-does (Storn and Price 1997, J. Global Optimization 11, 341). All are compared after projection, in batches.
+The scale of a parameter follows from its dimension (:mod:`raphson.model.curve.dimensions`): a rate has that of 1/x, a
+width that of the range of x, and a position lies in that range. Points are drawn over several orders of magnitude
+around these scales and around the user's values; then the best are crossed and varied, as in differential evolution
+(Storn and Price 1997, J. Global Optimization 11, 341). All are compared after projection, in batches.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.waves import Phase, Spectrum, Wave
 
 WIDE, OFFSPRING, GENERATIONS, PARENTS = 1536, 512, 3, 32
-"""Points drawn at first, points in each later generation, how many of these, and how many points are parents."""
+"""Numbers of points drawn at first, of points in each later generation, of generations, and of parents."""
 
 DECADES = 2.0
-"""Orders of magnitude, either way, about the scale of a parameter or about the value given."""
+"""Orders of magnitude on either side of a parameter's scale, and of a value given."""
 
 DIFFERENT = 0.2
-"""Natural logarithm of the ratio, in some parameter, of points that count as two."""
+"""Least logarithm of the ratio in some parameter for two points to count as different."""
 
 
 @dataclass(frozen=True)
 class SearchRegion:
-    """The region in which starting values are looked for.
+    """The region in which starting values are searched for.
 
     Attributes
     ----------
     given : (p,) values; NaN where there is none.
     drawn : (p,) mask of the parameters that are drawn; the others stay as given.
     low, high : (d + 1,) ends of the values of the covariates, and of the response.
-    dimensions : of the parameters; None where nothing is known of them.
+    dimensions : of the parameters; None where they are unknown.
     box : (lower, upper), or None.
     spectra, phases : the parameters that set a frequency, each with the spectrum of the data, and those that shift.
     """
@@ -51,7 +51,7 @@ class SearchRegion:
     phases: tuple[Phase, ...] = ()
 
     def draw(self, count: int, random: np.random.Generator) -> np.ndarray:
-        """(count, p) points about the values given, about the scales of the dimensions, and in part about either."""
+        """(count, p) points around the given values, around the scales of the dimensions, or partly around each."""
         shape = (count, len(self.given))
         known = ~np.isnan(self.given) & (self.given != 0)
         near = np.where(known, self.given, 1.0) * 10.0 ** random.uniform(-DECADES, DECADES, shape)
@@ -63,7 +63,7 @@ class SearchRegion:
         p = len(self.given)
         shape = (count, p)
         exponents, position = self._exponents(count, random)
-        # A length is either how far from 0 the values reach, or how far from one another.
+        # A length is on the scale of the largest absolute value, or of the range.
         reach = np.maximum(np.abs(self.low), np.abs(self.high))
         size = np.where(random.random((count, len(reach))) < 0.5, reach, self.high - self.low)
         logarithm = np.log10(np.where(size > 0, size, 1.0))
@@ -89,7 +89,7 @@ class SearchRegion:
         return np.broadcast_to(self.dimensions.exponents, (count, p, units)), self.dimensions.position
 
     def offspring(self, parents: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-        """(count, p) points that mix two of the parents (m, p), best first, and vary what they mix."""
+        """(count, p) points that cross two of the parents (m, p), best first, with variations."""
         m, p = parents.shape
         first, second = (parents[(m * random.random(count) ** 2).astype(int)] for _ in range(2))
         points = np.where(random.random((count, p)) < 0.5, first, second)
@@ -100,7 +100,7 @@ class SearchRegion:
                 varied[:, j] = points[:, j] + 0.3 * spread[:, j] * (self.high[k] - self.low[k])
         for wave, seen in self.spectra:
             j = wave.parameter
-            # A frequency is right to a part of π/range or not at all, however large it is.
+            # A frequency has to be right to a fraction of π/range, however large it is.
             off = seen.width * random.choice([0.03, 0.2], count) * random.normal(size=count)
             there = np.maximum(wave.frequency(points[:, j]) + off, 1e-3 * seen.width)
             varied[:, j] = wave.value(there) * np.sign(points[:, j])
@@ -115,7 +115,7 @@ class SearchRegion:
 
 
 def points_of(effort: float) -> int:
-    """How many points a search looks at, at most, with a share of the usual effort."""
+    """The most points that a search evaluates with this share of the usual effort."""
     return int(effort * (WIDE + GENERATIONS * OFFSPRING))
 
 
@@ -126,15 +126,15 @@ def search(
 
     Parameters
     ----------
-    region : where to look.
-    value : from points (m, p) to what is minimised, (m,); not finite where a point is of no use.
-    count : how many points are wanted, at most.
+    region : where to search.
+    value : from points (m, p) to what is minimised, (m,); not finite where a point is useless.
+    count : most points to return.
     seed : of the draws.
     effort : share of the usual number of points.
 
     Returns
     -------
-    (m, p), no two of them alike, the best first
+    (m, p) distinct points, the best first
     """
     random = np.random.default_rng(seed)
     points = region.draw(max(int(WIDE * effort), 16), random)
@@ -149,7 +149,7 @@ def search(
 
 
 def ends(X: Any) -> list[tuple[float, float]]:
-    """(lower, upper) end of the values of each covariate: of each column of a table, of each array in what is not."""
+    """(lower, upper) ends of the values of each covariate: of each column of a table, or of each array in x."""
     if isinstance(X, dict):
         return [pair for _, value in sorted(X.items()) for pair in ends(value)]
     if isinstance(X, tuple | list):
@@ -158,7 +158,7 @@ def ends(X: Any) -> list[tuple[float, float]]:
 
 
 def distinct(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """Numbers of the best points, at most `count`, each some way from every better one.
+    """Indices of the best points, at most `count`, each at some distance from every better one.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a user's curve, an expression or a function, to the model of :mod:`raphson.model.curve.least_squares`."""
+"""What tracing shows about a user's curve, an expression or a function, and explanations where it is not finite."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CurveStructure:
 
     Attributes
     ----------
-    linear : (p,) mask of the parameters that it is linear in together, the others held.
+    linear : (p,) mask of the parameters that it is jointly linear in, with the others held fixed.
     absent : (p,) mask of the parameters that it does not depend on.
     dimensions : of the parameters; None where the curve was not traced.
     waves, phases : the parameters that set a frequency, and those that shift a wave.
@@ -57,13 +57,13 @@ def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple
 def structure_of_function(
     function: Callable[[Any, Any], Any], parameters: Parameters, theta: np.ndarray, x: Any
 ) -> tuple[CurveStructure, tuple[int, ...]]:
-    """Trace a function of (params, x); gives the shape of what it returns, too."""
+    """Trace a function of (params, x); returns the shape of its result too."""
 
     def of_parts(parts: list[Any], x: Any) -> Any:
         return function(parameters.build(parts), x)
 
     try:
-        # The parameters are numbers of any kind, and x has been read: of it only what picks elements is whole.
+        # Parameters are real numbers; of x, which has been read, only indices are still integers.
         traced = trace(of_parts, parameters.split(theta), x, what=_name(function), whole=True)
     except ModelError as error:
         called = _called(function)
@@ -74,8 +74,8 @@ def structure_of_function(
         except ModelError:
             raise ModelError(str(error).replace("method='finite'", "derivatives='finite'")) from error
         raise ModelError(
-            f"model: expected f(params, x), the parameters first; {called} takes x first. Exchange its arguments, or "
-            f"wrap it: lambda params, x: {called}(x, params)"
+            f"model: expected f(params, x) with the parameters first; {called} takes x first. Exchange its arguments, "
+            f"or wrap it: lambda params, x: {called}(x, params)"
         ) from error
     outputs = traced.jaxpr.out_avals
     if len(outputs) != 1:
@@ -92,12 +92,12 @@ def check_signature(function: Callable[..., Any], start: Any) -> None:
     Raises
     ------
     ModelError
-        With how to wrap it.
+        The message shows how to wrap it.
     """
     try:
         arguments = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        return  # some callables do not say what they take
+        return  # the arguments of some callables cannot be read
     places = [one for one in arguments if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     needed = [one.name for one in places if one.default is one.empty]
     needed += [one.name for one in arguments if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
@@ -114,15 +114,14 @@ def check_signature(function: Callable[..., Any], start: Any) -> None:
     elif rest or many:
         remedy = f"Wrap it: lambda params, x: {called}(x, *params), with an array for start="
     else:
-        remedy = "Let it take the parameters, together, and then x"
+        remedy = "Let it take the parameters as one argument, and then x"
     raise ModelError(
-        f"model: expected f(params, x): the parameters first, together, as start= has them, and then x; got {shown}. "
-        f"{remedy}"
+        f"model: expected f(params, x), with all parameters in the first argument, as in start=; got {shown}. {remedy}"
     )
 
 
 def _called(function: Any) -> str:
-    """What to write for the function in an example."""
+    """The function's name in an example."""
     name = _name(function)
     return name if name.isidentifier() else "f"
 
@@ -140,7 +139,7 @@ def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> CurveStructur
     first = np.concatenate([[0], np.cumsum(parameters.sizes)]).astype(int)
 
     def elements(kind: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Numbered as elements of θ, those that are one number each."""
+        """The scalar parameters, renumbered as elements of θ."""
         single = [one for one in kind if parameters.sizes[one.parameter] == 1]
         return tuple(one._replace(parameter=int(first[one.parameter])) for one in single)
 
@@ -160,7 +159,7 @@ def refuse_absent(structure: CurveStructure, names: tuple[str, ...]) -> None:
 
 
 def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> CompiledDerivatives:
-    """Derivatives of a user's function of (params, x) as one of (θ, x); code is kept as long as the function lives."""
+    """Derivatives of a user's function of (params, x) as one of (θ, x); its code is cached with the function."""
     get = weak_getter(function)
 
     def make() -> CurveCode:
@@ -172,13 +171,13 @@ def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parame
 
 @dataclass(frozen=True)
 class CurveExplanation:
-    """Says what is wrong where an expression is not finite: the step, the rows, the values.
+    """Explains where an expression is not finite: the step, the rows, the values.
 
     Attributes
     ----------
     curve, columns, parameters : the expression and its names.
     X : (n, d) the columns.
-    index : (n,) the user's numbers of the rows; None if all are there.
+    index : (n,) the user's row numbers; None if no row was dropped.
     """
 
     curve: Curve
@@ -205,7 +204,7 @@ class CurveExplanation:
 
 @dataclass(frozen=True)
 class FunctionExplanation:
-    """Says what is wrong where a function is not finite."""
+    """Explains where a function is not finite."""
 
     derivatives: Derivatives
     parameters: Parameters

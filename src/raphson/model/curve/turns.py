@@ -1,7 +1,7 @@
-"""Where a traced function turns: the kinks of max, min, abs and of what a comparison chooses.
+"""The kinks of a traced function, from max, min, abs and comparisons.
 
-Such an operation changes its branch where a gap g(θ, x) passes through 0: a − b for max(a, b) and for a < b, a itself
-for abs(a). Where a row's gap is 0 the function has one derivative on either side of the surface g(θ) = 0.
+Such an operation switches branches where a gap g(θ, x) passes through 0: a − b for max(a, b) and for a < b, a itself
+for abs(a). Where a row's gap is 0, the derivatives on the two sides of the surface g(θ) = 0 differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAIRS = frozenset(["max", "min", "lt", "le", "gt", "ge"])
 
 
 def gaps_of(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The gaps (K,) of a function f(θ, x) of ``jax.numpy``; K is 0 where it does not turn.
+    """The gaps (K,) of a function f(θ, x) of ``jax.numpy``; K is 0 where it has no kinks.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Frequencies: which parameters of a curve set one, and which frequencies the data show.
 
-The sum of squares of a sine wave has a minimum near every other frequency, about π/range wide: a search that draws
-frequencies over orders of magnitude meets the right one by luck. So they are drawn where the periodogram of the data
-has its peaks, and evenly up to the limit that the sampling sets (Nyquist's, π over the gap between the values of x).
+The sum of squares of a sine wave has local minima all along the frequency axis, about π/range wide: a search that draws
+frequencies over orders of magnitude finds the right one only by luck. So they are drawn at the peaks of the data's
+periodogram, and uniformly up to the sampling limit (Nyquist's, π over the spacing of x).
 """
 
 from __future__ import annotations
@@ -21,24 +21,23 @@ Monomial = tuple[tuple[Any, int], ...]
 Polynomial = dict[Monomial, float]
 
 TERMS = 16
-"""Terms up to which an argument is followed."""
+"""Most terms of an argument that is analysed."""
 
 PEAKS = 12
-"""Peaks of the periodogram that frequencies are drawn from."""
+"""Number of peaks of the periodogram that frequencies are drawn from."""
 
 ROWS, FREQUENCIES = 1024, 8192
-"""Rows and frequencies of a periodogram, at most. Sine and cosine of 8 million arguments take a fraction of a
-second."""
+"""Most rows and frequencies of a periodogram. Sine and cosine of 8 million arguments take a fraction of a second."""
 
 BEYOND = 8.0
-"""How far beyond the limit of evenly spaced values the smallest gaps of others are believed."""
+"""The sampling limit of unevenly spaced values, from their smallest gaps, may exceed that of even spacing by this."""
 
 _WAVES = frozenset(["sin", "cos", "tan"])
 _PASSED = frozenset(["copy", "copy_p", "convert_element_type", "broadcast_in_dim", "device_put", "stop_gradient"])
 
 
 class Wave(NamedTuple):
-    """A parameter θ_j that makes f a wave along a covariate, of the angular frequency |factor| θ_j^power."""
+    """A parameter θ_j that makes f a wave along a covariate, with the angular frequency |factor| θ_j^power."""
 
     parameter: int
     covariate: int
@@ -46,32 +45,30 @@ class Wave(NamedTuple):
     power: int
 
     def value(self, frequency: np.ndarray) -> np.ndarray:
-        """θ_j, positive, of angular frequencies."""
+        """θ_j > 0 for angular frequencies."""
         return (frequency / abs(self.factor)) ** (1.0 / self.power)
 
     def frequency(self, value: np.ndarray) -> np.ndarray:
-        """The angular frequency, positive, of values of θ_j."""
+        """The angular frequencies, all positive, for values of θ_j."""
         with np.errstate(all="ignore"):
             return abs(self.factor) * np.abs(value) ** float(self.power)
 
 
 class Phase(NamedTuple):
-    """A parameter θ_j that is added, times a factor, to the argument of a sine: one turn of it does all it can."""
+    """A parameter θ_j that is added, times a factor, to the argument of a sine, and so has a period."""
 
     parameter: int
     factor: float
 
 
 def waves(jaxpr: Any, parameters: list[int | None]) -> tuple[tuple[Wave, ...], tuple[Phase, ...]]:
-    """The parameters that multiply or divide a covariate in the argument of a sine, cosine or tangent.
-
-    And those that are added to one.
+    """The parameters that multiply or divide a covariate in the argument of a sine, cosine or tangent, and phases.
 
     Parameters
     ----------
     jaxpr : closed jaxpr.
-    parameters : for each flat input the number of the parameter that it is, or None for a covariate; an input that is
-        an array of parameters is followed no further than to where it is cut.
+    parameters : for each flat input, the number of its parameter, or None for a covariate. Of an array of parameters
+        single elements are not followed.
 
     Examples
     --------
@@ -154,8 +151,8 @@ class Spectrum:
     Attributes
     ----------
     peaks : (m,) angular frequencies at which the periodogram has a peak, the highest first.
-    limit : the highest that the sampling tells from lower ones.
-    width : π over the range of the covariate: how far apart frequencies have to be to be told apart.
+    limit : the highest frequency that the sampling can distinguish from lower ones.
+    width : π over the range of the covariate, the resolution in frequency.
     """
 
     peaks: np.ndarray
@@ -163,7 +160,7 @@ class Spectrum:
     width: float
 
     def draw(self, count: int, random: np.random.Generator) -> np.ndarray:
-        """(count,) frequencies: most about peaks, the higher the more often, the others evenly up to the limit."""
+        """(count,) frequencies: most around peaks, higher ones more often, the others uniform up to the limit."""
         even = random.uniform(0.0, self.limit, count)
         if not len(self.peaks):
             return even
@@ -173,7 +170,7 @@ class Spectrum:
 
 
 def spectrum(x: np.ndarray, y: np.ndarray) -> Spectrum | None:
-    """The spectrum of responses y (n,) along a covariate x (n,), their straight line taken off; None without a range.
+    """The spectrum of responses y (n,) along a covariate x (n,), after removing a straight line; None without a range.
 
     Examples
     --------

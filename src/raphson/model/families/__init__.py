@@ -54,11 +54,11 @@ __all__ = [
 ]
 
 NEEDED = ("inside", "log_density", "expected", "start_mean", "variance", "unit_deviance", "log_base")
-"""What a family has to say for itself; of the rest there is a default, or it is refused where it is asked for."""
+"""Methods that every family has to define. Others have defaults, or are refused where they are needed."""
 
 
 def _check(family: Any) -> None:
-    """Say what a class lacks of a family.
+    """Refuse a class that is not a complete family.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _check(family: Any) -> None:
     if lacking and family.rows is Family.rows:
         raise ModelError(
             f"families.register: {family.__name__} lacks the method{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
-            "see docs/add-your-own.md for what each gives"
+            "see docs/add-your-own.md for what each returns"
         )
     if not isinstance(getattr(family, "default_link", None), str):
         raise ModelError(f'families.register: {family.__name__} lacks its default_link, such as default_link = "log"')
@@ -112,7 +112,7 @@ for _family in (
 
 
 def register(family: Any) -> Any:
-    """Let a family be asked for by its name, as those are that come with Raphson; a class decorator.
+    """Make a family available by its name, like those that come with Raphson; a class decorator.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def register(family: Any) -> Any:
     Raises
     ------
     ModelError
-        If something that every family has is not there, or the name is taken.
+        If the class lacks something that every family needs, or the name is taken.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def register(family: Any) -> Any:
 
 
 def resolve(family: str | Family) -> Family:
-    """Return the family that is meant by a name.
+    """Return the family with a name.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def resolve(family: str | Family) -> Family:
     Raises
     ------
     ModelError
-        For a name that no family has, or a parameter that is missing or impossible.
+        For an unknown name, or a parameter that is missing or invalid.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def resolve(family: str | Family) -> Family:
     kind = FAMILIES[name]
     if inner is None:
         if name == "tweedie":
-            raise ModelError('family: the tweedie family needs its power, as in "tweedie(1.5)" or Tweedie(power=1.5).')
+            raise ModelError('family: the tweedie family needs its power, as in "tweedie(1.5)" or Tweedie(power=1.5)')
         return kind()
     takes = parameters_of(kind)
     if parameter not in (None, *takes) or not takes:
@@ -202,7 +202,7 @@ def from_dict(fields: dict[str, Any]) -> Family:
     Raises
     ------
     ModelError
-        If the description names no family or link, or has other fields than the family takes.
+        If the description names an unknown family or link, or has fields that the family does not take.
     """
     fields = dict(fields) if isinstance(fields, dict) else {}
     name = fields.pop("name", None)

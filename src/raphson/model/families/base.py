@@ -1,4 +1,4 @@
-"""What every family offers: rows of score and information, traced; support and deviance, on the host."""
+"""The base of families: traced rows of score and information; support and deviance in NumPy."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ Array = Any
 """A traced array in the traced methods."""
 
 LARGEST = 1e145
-"""Responses beyond this, or all below its inverse, have squares that are no numbers, or lose their digits. Its square
-is 1e290, of which 1e18 rows can be added up; the doubles end at 1.8e308."""
+"""Responses beyond this, or all below its inverse, have squares that overflow or lose their digits. Its square is
+1e290, of which 1e18 can be added up before doubles overflow at 1.8e308."""
 
 
 class Rows(NamedTuple):
-    """What one block of rows says about its linear predictors.
+    """Row quantities of a block: m rows with K linear predictors and C components of the mean.
 
-    Of m rows with K linear predictors and C components of the mean. ``value`` is the log density at
-    unit dispersion, up to terms free of eta; it is to be maximised.
+    ``value``, which is maximised, is the log density at unit dispersion, up to terms without eta.
     """
 
     value: Array
@@ -42,7 +41,7 @@ class Rows(NamedTuple):
     observed: Array
     """(K, K, m) minus the second derivative."""
     expected: Array
-    """(K, K, m) its mean over the response."""
+    """(K, K, m) mean of the observed information over the response."""
     mean: Array
     """(C, m) mean of the response; for a multinomial response the probability of each level."""
     slope: Array
@@ -51,7 +50,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Observations:
-    """A response as its family counts it."""
+    """A response as its family reads it."""
 
     y: np.ndarray
     """(n,) numbers inside the support: proportions for a binomial response, codes for a multinomial one."""
@@ -60,13 +59,13 @@ class Observations:
     levels: tuple[str, ...] | None
     """Levels of a categorical response, or None."""
     family: Family
-    """The family, which now knows its levels."""
+    """The family, with its levels filled in."""
 
 
 class Family:
     """A distribution of the response given its linear predictors.
 
-    Subclasses are frozen dataclasses and pytrees: numeric parameters are leaves, so that another value
+    Subclasses are frozen dataclasses and pytrees: numeric parameters are leaves, so that a new value
     compiles nothing; the link and all structure are static.
 
     Attributes
@@ -96,11 +95,11 @@ class Family:
     levels: tuple[str, ...] | None = None
 
     if TYPE_CHECKING:
-        # Each family's own fields make it; of a link its name will do, which no type checker can see by itself.
+        # The fields of each family are its arguments. A link may be given by name, which type checkers cannot infer.
         def __init__(self, *fields: Any, link: LinkName | str | Link | None = None, **named: Any) -> None: ...
 
     def __post_init__(self) -> None:
-        # JAX makes copies with tracers in the fields; anything but a name is left alone.
+        # JAX makes copies with tracers in the fields; only names are resolved.
         if not isinstance(self.link, Link):
             object.__setattr__(self, "link", links.resolve(self.link or self.default_link))
 
@@ -113,23 +112,23 @@ class Family:
         return ()
 
     canonical_link: ClassVar[str] = ""
-    """The link with which the score is affine in y, so that observed and expected information are one."""
+    """The link with which observed and expected information are the same."""
 
     support: ClassVar[str | None] = None
     """For prediction intervals: "real", "count", "proportion", "nonnegative", or None where there are none."""
 
     main_information: ClassVar[str] = "expected"
-    """The information that certificates, leverages and effective degrees of freedom are taken from."""
+    """The kind of information used for certificates, leverages and effective degrees of freedom."""
 
     own_rows: ClassVar[Any] = None
-    """A function (block, eta) of its own in place of the compiled rows that all families share, or None."""
+    """A function (block, eta) that replaces the compiled rows shared by all families, or None."""
 
     few_rows: ClassVar[Any] = None
-    """A function (y, eta, weight) of NumPy arrays that does for few rows what the compiled code does, or None."""
+    """A NumPy function (y, eta, weight) that replaces the compiled code for few rows, or None."""
 
     host_mean: ClassVar[Any] = None
-    """Of some families with one predictor and the canonical link the mean as a NumPy function of eta, else None: their
-    score y - mean and information V(mean) are then cheaper in NumPy than compiled, where nothing else is asked for."""
+    """The mean as a NumPy function of eta for some families with one predictor and the canonical link, else None. Where
+    only score y - mean and information V(mean) are needed, NumPy is then faster than compiled code."""
 
     @property
     def canonical(self) -> bool:
@@ -138,7 +137,7 @@ class Family:
 
     @property
     def predictor_labels(self) -> tuple[str, ...] | None:
-        """What each predictor is called where a response has several, or None."""
+        """Names of the predictors where a response has several, or None."""
         return None
 
     def with_nuisance_fixed(self, auxiliary: np.ndarray) -> Family:
@@ -146,34 +145,34 @@ class Family:
         return self
 
     def limit_evidence(self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """What rows say of :meth:`limit`, as sums over them."""
+        """Sums over rows that decide about :meth:`limit`."""
         return np.zeros(0)
 
     def limit(self, auxiliary: np.ndarray, evidence: np.ndarray) -> Family | None:
-        """The simpler family that the likelihood tends to as an auxiliary parameter runs to infinity, if it does.
+        """The simpler family that the likelihood tends to if an auxiliary parameter runs to infinity, else None.
 
-        `evidence` is what all rows have said of it.
+        `evidence` is the sum of :meth:`limit_evidence` over all rows.
         """
         return None
 
     @property
     def domain(self) -> tuple[float, float]:
-        """Where the first linear predictor's domain ends, infinite where it does not."""
+        """The ends of the first linear predictor's domain, possibly infinite."""
         return (-np.inf, np.inf)
 
     def attains(self, y: np.ndarray, end: float) -> np.ndarray:
-        """(n,) whether a row may lie at that end of the domain: its log density stays finite there, with its slope.
+        """(n,) whether a row may lie at that end of the domain: its log density and its slope stay finite there.
 
-        It does where the mean at the end is y itself: elsewhere the log density falls to minus infinity.
+        They do where the mean at that end is y itself; elsewhere the log density falls to minus infinity.
         """
         with np.errstate(all="ignore"):
             return np.asarray(self.link.link(np.asarray(y, dtype=np.float64))) == end
 
     @property
     def log_concave(self) -> bool:
-        """Whether the log density of every response is concave in eta: a maximum is then the only one.
+        """Whether the log density of every response is concave in eta, so that a maximum is the only one.
 
-        Of a canonical link it is y eta - b(eta), b convex; of the others each family says.
+        With a canonical link it is y eta - b(eta) with a convex b; for other links each family decides.
         """
         return self.canonical
 
@@ -214,7 +213,7 @@ class Family:
         Rows
         """
 
-        # Rows do not speak to one another, so a derivative in the direction of all ones is the
+        # Rows do not depend on one another, so the derivative in the direction of all ones is the
         # derivative of every row by its own eta; forward over forward gives the second.
         def first(x: Array) -> tuple[Array, Array]:
             return derivative(lambda v: self.log_density(y, v[None]), x)
@@ -253,8 +252,8 @@ class Family:
         """One finite number per row, or a DataError."""
         if trials is not None:
             raise DataError(
-                f"trials: only the binomial families count trials, and this family is {self.name}. "
-                'Use family="binomial", or leave trials= out.'
+                f"trials: expected a binomial family; got the family {self.name}. "
+                'Use family="binomial", or leave trials= out'
             )
         if response.levels is not None:
             raise DataError(
@@ -278,7 +277,7 @@ class Family:
         """Raise a DataError where y is outside the support; may warn."""
 
     def check_units(self, name: str, size: float) -> None:
-        """Refuse responses of which the largest in size is such that a dispersion would be 0 or infinite.
+        """Refuse responses whose largest absolute value `size` would make the dispersion 0 or infinite.
 
         Raises
         ------
@@ -291,12 +290,12 @@ class Family:
         if not all(LARGEST**-2 <= value <= LARGEST**2 for value in needed):
             raise DataError(
                 f"response {name!r}: its largest absolute value is {size:.3g}, and the squares or powers "
-                f"of such numbers {'vanish' if size < 1 else 'overflow'} in 64 bits, so that no dispersion and no "
-                f"standard error could be found. Measure the response in other units: divide it by {size:.0e}"
+                f"of such numbers {'vanish' if size < 1 else 'overflow'} in 64 bits, so that dispersion and standard "
+                f"errors cannot be computed. Measure the response in other units: divide it by {size:.0e}"
             )
 
     def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Means (C, n) inside the domain from which to start, near the responses.
+        """Starting means (C, n), inside the domain and near the responses.
 
         ``weight`` counts trials too: weight times size.
         """
@@ -311,7 +310,7 @@ class Family:
         raise NotImplementedError
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Twice the log density lost against a perfect fit, per row at unit weight: (n,), never negative.
+        """Twice the log density lost relative to a perfect fit, per row at unit weight: (n,), never negative.
 
         Parameters
         ----------
@@ -330,7 +329,7 @@ class Family:
         dispersion: float,
         weights_kind: str = "precision",
     ) -> np.ndarray:
-        """What the rows' values lack of the full log density.
+        """The terms of the full log density that the rows' values omit.
 
         The log-likelihood is ``sum(weight * size * value / dispersion + log_normalizer)``.
 
@@ -362,10 +361,10 @@ class Family:
         dispersion: float,
         weights_kind: str = "precision",
     ) -> np.ndarray:
-        """The log density (n,) where the mean is y, of which half the deviance over φ is lost at another mean.
+        """The log density (n,) of the saturated model, whose mean is y.
 
-        The log-likelihood is ``sum(log_saturated - weight * size * unit_deviance / (2 * dispersion))``: no term is of
-        the size of y log y, which for counts of 10¹⁵ leaves no digit of the rest (Loader 2000, "Fast and accurate
+        The log-likelihood is ``sum(log_saturated - weight * size * unit_deviance / (2 * dispersion))``. It has no terms
+        of the size of y log y, beside which counts of 10¹⁵ would lose all other digits (Loader 2000, "Fast and accurate
         computation of binomial probabilities"). Arguments as for :meth:`log_normalizer`.
         """
         return self._over_weights(self.saturated_base, y, weight, size, dispersion, weights_kind)
@@ -400,32 +399,32 @@ class Family:
     def saturated_base(
         self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
     ) -> np.ndarray:
-        """:meth:`log_saturated` of precision weights, all positive; of a value that is −½ d it is the normaliser."""
+        """:meth:`log_saturated` of precision weights, all positive; the normaliser itself where the value is −½ d."""
         return self.log_base(y, weight, size, dispersion)
 
     @property
     def value_has_counts(self) -> bool:
-        """Whether the rows' value has terms of the size of y log y, which the normaliser takes off again."""
+        """Whether the rows' value has terms of the size of y log y, which the normaliser cancels."""
         return False
 
     def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
-        """The dispersion that maximises the log-likelihood at means where the weighted deviance is this."""
+        """The dispersion that maximises the log-likelihood, from the weighted deviance."""
         return 1.0
 
     wider_families: ClassVar[tuple[str, ...]] = ()
-    """Families for responses that vary more than this one's fixed dispersion says, the quasi family first."""
+    """Names of families for overdispersed responses, the quasi family first; empty if the dispersion is estimated."""
 
     def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
-        """Per row what tells of more spread than the family has, with its moments; see :mod:`raphson.model.spread`.
+        """Each row's term of the test for overdispersion, with its moments; see :mod:`raphson.model.spread`.
 
         Parameters
         ----------
         y, mean : (n,)
-        count : (n,) observations, or trials, that a row is made of.
+        count : (n,) numbers of observations, or trials, in each row.
 
         Returns
         -------
-        (3, n) array, or None where the family has no fixed spread that could be too small.
+        (3, n) array, or None where the family has no fixed dispersion.
         """
         return None
 
@@ -438,7 +437,7 @@ class Family:
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """P(Y < y) and P(Y <= y): equal for a continuous response; for randomised quantile residuals.
+        """P(Y < y) and P(Y <= y), for randomised quantile residuals; equal for a continuous response.
 
         ``dispersion`` may be one number or one per row (dispersion over precision weight).
         """
@@ -447,7 +446,7 @@ class Family:
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> Tails:
-        """log P(Y < y), log P(Y <= y), log P(Y >= y) and log P(Y > y), each (n,): both tails, however far out.
+        """log P(Y < y), log P(Y <= y), log P(Y >= y) and log P(Y > y), each (n,), accurate however far out.
 
         Arguments as for :meth:`cdf`.
         """
@@ -475,11 +474,11 @@ class Family:
         raise ModelError(f"simulate: the {self.name} family has no distribution to draw from; pass simulate=")
 
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
-        """The direction of eta in which the log density only rises: (n,) of +1, -1 and 0 (none).
+        """The direction of eta in which the log density never stops rising: (n,) of +1, -1 and 0 (none).
 
-        The log density, as a function of the mean, rises up to mean = y and falls after it. So it
-        rises for ever exactly where the mean at one end of eta's range is y itself or stops short of
-        it (a success under the logit link, a zero count under the log link).
+        As a function of the mean, the log density rises up to mean = y and falls after it. So it never
+        stops rising exactly where the mean at one end of eta's range is y itself or does not reach y
+        (a success under the logit link, a zero count under the log link).
         """
         low, high = self.link.limits
         y = np.asarray(y)
@@ -487,7 +486,7 @@ class Family:
         if low is not None and np.isfinite(low):
             direction[y <= low] = -1
         if high is not None and np.isfinite(high):
-            # a decreasing link (the inverse) reaches its lower end of means as eta grows
+            # with a decreasing link (the inverse) the mean reaches its lower end as eta grows
             direction[(y <= high) if low is None else (y >= high)] = 1
         return direction
 
@@ -514,7 +513,7 @@ def some_of(levels: tuple[str, ...]) -> str:
 
 
 def refuse(name: str, y: np.ndarray, bad: np.ndarray, expected: str, remedy: str) -> np.ndarray:
-    """Return y, or raise a DataError that says which rows are bad, how many, and what to do."""
+    """Return y, or raise a DataError that says which rows are invalid, how many, and what to do."""
     if bad.any():
         where = np.flatnonzero(bad)
         first = y[where[0]]
@@ -526,7 +525,7 @@ def refuse(name: str, y: np.ndarray, bad: np.ndarray, expected: str, remedy: str
 
 
 def clip_to(mean: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
-    """Means moved inside an open interval: a little inside an end that they touch or pass."""
+    """Means moved inside an open interval: slightly inside an end that they touch or exceed."""
     low, high = interval
     if np.isfinite(low) and np.isfinite(high):
         margin = 0.01 * (high - low)

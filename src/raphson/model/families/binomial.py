@@ -68,12 +68,12 @@ class Binomial(Family):
         return self.link.proper(eta[0])
 
     def log_density(self, y: Array, eta: Array) -> Array:
-        # Each term is left out where its factor is 0: far out the other logarithm is infinite.
+        # A term whose factor is 0 is left out: far out its logarithm is infinite.
         return times(y, self.link.log_mean(eta[0])) + times(1.0 - y, self.link.log_complement(eta[0]))
 
     def expected(self, eta: Array) -> Array:
         # The sum over y = 1 and 0 of p(y) u(y)^2, each score multiplied by sqrt(p) before it is squared:
-        # mu'^2 / (mu (1 - mu)) would underflow in mu' from |eta| = 27 on under the probit link.
+        # under the probit link mu' in mu'^2 / (mu (1 - mu)) underflows from |eta| = 27 on.
         total = jnp.zeros_like(eta[0])
         for log_probability in (self.link.log_mean, self.link.log_complement):
             log_p, score = derivative(log_probability, eta[0])
@@ -84,7 +84,7 @@ class Binomial(Family):
     def rows(self, y: Array, eta: Array) -> Rows:
         if not isinstance(self.link, Logit):
             return super().rows(y, eta)
-        # The canonical link in closed form: one exponential, one logarithm, one division; observed and
+        # The canonical link in closed form, with one exponential, one logarithm and one division; observed and
         # expected information agree. log mu = -max(-eta, 0) - l and log(1 - mu) = -max(eta, 0) - l.
         x = eta[0]
         e = jnp.exp(-jnp.abs(x))
@@ -109,13 +109,13 @@ class Binomial(Family):
         if values.ndim == 2:
             if trials is not None:
                 raise DataError(
-                    "trials: the response is cbind(successes, failures) and has its trials already. Leave trials= out"
+                    "trials: the response cbind(successes, failures) already contains the trials. Leave trials= out"
                 )
             return self._from_counts(name, values)
         if levels is not None:
             if trials is not None:
                 raise DataError(
-                    f"trials: with trials the response is a number of successes, and {name!r} has the levels "
+                    f"trials: expected a number of successes as the response; {name!r} has the levels "
                     f"{some_of(levels)}. Leave trials= out, or give the successes as numbers"
                 )
             if len(levels) != 2:
@@ -144,8 +144,8 @@ class Binomial(Family):
         fractional = int(np.count_nonzero((values > 0) & (values < 1)))
         if fractional and not self.quasi:
             warn_user(
-                f"response {name!r}: {fractional} of {values.size} values are proportions, and no trials are "
-                "given. The fit goes on with one trial per row; give the group sizes as trials= with the "
+                f"response {name!r}: {fractional} of {values.size} values are proportions, and trials= is not "
+                "given. The fit assumes one trial per row; give the group sizes as trials= with the "
                 'numbers of successes as the response, or use family="quasibinomial"',
                 UserWarning,
             )
@@ -185,8 +185,8 @@ class Binomial(Family):
         count = int(np.count_nonzero(counts != np.floor(counts)))
         if count and not self.quasi:
             warn_user(
-                f"response {name!r}: {count} numbers of successes or failures are not whole. The fit goes "
-                "on; if the response is a proportion, multiply it by the trials",
+                f"response {name!r}: {count} numbers of successes or failures are not whole. The fit "
+                "continues; if the response is a proportion, multiply it by the trials",
                 UserWarning,
             )
 
@@ -200,9 +200,9 @@ class Binomial(Family):
         return np.asarray(mean) * (1.0 - np.asarray(mean))
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
-        # For y = 0 or 1 the perfect fit has log density 0. Else the two terms' linear parts cancel:
-        # y log(y/mu) + (1 - y) log((1 - y)/(1 - mu)), each with its excess. Where the mean is rounded
-        # to 0 or 1 the value still has its logarithm.
+        # For y = 0 or 1 the perfect fit has log density 0. Otherwise the linear parts of the two excesses in
+        # y log(y/mu) + (1 - y) log((1 - y)/(1 - mu)) cancel. Where the mean is rounded to 0 or 1, the value
+        # still contains its logarithm.
         from scipy.special import xlog1py, xlogy
 
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
@@ -210,12 +210,12 @@ class Binomial(Family):
             close = poisson_excess(y, mean) + poisson_excess(1.0 - y, 1.0 - mean)
         far = xlogy(y, y) + xlog1py(1.0 - y, -y) - value
         inner = (y > 0) & (y < 1) & (mean > 0) & (mean < 1)
-        # Far from y nothing cancels, and the value has the digits that 1 - mean has lost where it is small.
+        # Far from y nothing cancels, and the value keeps the digits that a small 1 - mean has lost.
         return 2.0 * np.where(inner & (close < 0.1), close, far)
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
-        # log of the binomial coefficient. Without trials a precision weight is a number of trials (the
-        # variance is mu (1 - mu)/weight, as in R); with trials it multiplies.
+        # log of the binomial coefficient. Without trials, a precision weight is a number of trials (the
+        # variance is mu (1 - mu)/weight, as in R); with trials, it multiplies them.
         from scipy.special import gammaln
 
         m = weight if size is None else size
@@ -225,7 +225,7 @@ class Binomial(Family):
     def saturated_base(
         self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
     ) -> np.ndarray:
-        # m!/(k! (m - k)!) y^k (1 - y)^(m - k): of m^m e^-m/m! and its fellows the powers cancel.
+        # m!/(k! (m - k)!) y^k (1 - y)^(m - k): with m^m e^-m/m! for each factorial the powers cancel.
         m = weight if size is None else size
         peak = poisson_peak(m * y) + poisson_peak(m * (1.0 - y)) - poisson_peak(m)
         return peak if size is None else weight * peak

@@ -1,7 +1,7 @@
 """Gaussian, Poisson, gamma and inverse Gaussian: exponential families whose variance is a power of the mean.
 
-Every log density has its responses' affine term in one place, so that the expected information is
-(du/dy)^2 Var(y) with u the score; written with d log mu / d eta it has no 0 times infinity.
+The score u of each is affine in the response, so that the expected information is (du/dy)^2 Var(y).
+Written with d log mu / d eta, it avoids 0 times infinity.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class PositiveMean(Family):
 def chain_over_log_mean(link: Link, eta: Array, by_mean: Array, by_mean2: Array) -> tuple[Array, Array]:
     """Score and observed information (m,) by eta from the first two derivatives by log mu.
 
-    A curvature of log mu that is 0 far out leaves its product with an infinite derivative out.
+    Where the second derivative of log mu is 0, far out, its product with an infinite derivative is left out.
     """
     (_, m1), (_, m2) = derivative(lambda x: derivative(link.log_mean, x), eta)
     return by_mean * m1, -(by_mean2 * m1 * m1 + times(m2, by_mean))
 
 
 def _normal_rows(y: np.ndarray, eta: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
-    """Of a normal density with the identity link, what :class:`raphson.model.rows.BlockRows` is made of.
+    """The arrays of :class:`raphson.model.rows.BlockRows` for a normal density with the identity link.
 
-    No response is certain under a normal density, so that the largest log density is not looked for.
+    No response is certain under a normal density, so the largest log density is not needed.
     """
     table = np.empty((5, len(y)))
     value, score, information, mean, slope = table
@@ -101,14 +101,14 @@ class Gaussian(Family):
         return self.link.valid_ends
 
     def attains(self, y: np.ndarray, end: float) -> np.ndarray:
-        # A mean of 0 (sqrt link) is possible for any response; an infinite one (inverse_squared) for none.
+        # Any response has a finite density at a mean of 0 (sqrt link), none at an infinite one (inverse_squared).
         return np.full(np.shape(y), isinstance(self.link, Sqrt))
 
     def inside(self, eta: Array) -> Array:
         return self.link.valid(eta[0])
 
     def log_density(self, y: Array, eta: Array) -> Array:
-        # halved before it is squared, which keeps the last power of 2 below overflow
+        # half the residual is squared, which delays overflow by a power of 2
         residual = y - self.link.mean(eta[0])
         return -0.5 * residual * residual
 
@@ -132,7 +132,7 @@ class Gaussian(Family):
         return mean[None]
 
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
-        # 1/eta passes from minus to plus infinity at 0: no direction leads to mean 0 from everywhere.
+        # 1/eta jumps from minus to plus infinity at 0: no direction leads to mean 0 from everywhere.
         if isinstance(self.link, Inverse):
             return np.zeros(np.shape(y), dtype=np.int8)
         return super().recession(y, size)
@@ -231,7 +231,7 @@ class Poisson(PositiveMean):
         return np.asarray(mean)
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
-        # A mean that is rounded to 0 has left its logarithm in the value.
+        # Where the mean is rounded to 0, the value still contains its logarithm.
         y = np.asarray(y, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             from scipy.special import xlogy
@@ -313,8 +313,8 @@ class Gamma(PositiveMean):
         return isinstance(self.link, Inverse | Log)
 
     def log_density(self, y: Array, eta: Array) -> Array:
-        # -y/mu - log mu, with 1 + log y added so that it is minus half the unit deviance,
-        # -(t - log(1 + t)) with t = y/mu - 1: a shape of 1e8 multiplies no rounding error then.
+        # -y/mu - log mu, plus 1 + log y to give minus half the unit deviance, -(t - log(1 + t)) with
+        # t = y/mu - 1, which has a small rounding error to be multiplied by a shape of 1e8.
         t = y * self.link.reciprocal(eta[0]) - 1.0
         near = jnp.abs(t) < 0.2
         far = t - (jnp.log(y) - self.link.log_mean(eta[0]))
@@ -351,15 +351,15 @@ class Gamma(PositiveMean):
 
     def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
         target, size = 0.5 * deviance, weight.size
-        if size > 1 and weight.min() == weight.max():  # one row stands for all
+        if size > 1 and weight.min() == weight.max():  # one row represents all
             target, weight, size = target / size, weight[:1], 1
         scale = weight if weights_kind == "precision" else np.ones_like(weight)
         total = float(np.sum(weight))
         if target <= 0:
             return 0.0
         # sum w [log(w a) - psi(w a)] = D/2 for the shape a at unit weight. The left side falls like
-        # 1/(2a) and its logarithm is nearly straight in log a, where Newton's steps are taken; it is
-        # evaluated without cancellation, so the root is good to the last digits at any shape.
+        # 1/(2a), and its logarithm is nearly linear in log a, in which Newton's steps are taken. It is
+        # evaluated without cancellation, so the root is accurate to the last digits at any shape.
         log_shape = np.log(0.5 * size / target)
         if weights_kind != "precision":
             log_shape = np.log(0.5 * total / target)
@@ -368,7 +368,7 @@ class Gamma(PositiveMean):
         for _ in range(50):
             a = scale * np.exp(log_shape)
             left = float(np.sum(weight * log_minus_digamma(a)))
-            # a d/da [log a - psi(a)] = 1 - a psi'(a), -1/(2a) in the end
+            # a d/da [log a - psi(a)] = 1 - a psi'(a), which tends to -1/(2a)
             with np.errstate(over="ignore"):
                 exact = 1.0 - a * polygamma(1, np.minimum(a, 1e4))
                 slope = np.where(a < 1e4, exact, -0.5 / a - 1 / (6 * a * a))
@@ -434,8 +434,8 @@ class InverseGaussian(PositiveMean):
         return isinstance(self.link, Inverse | InverseSquared)
 
     def log_density(self, y: Array, eta: Array) -> Array:
-        # -y/(2 mu^2) + 1/mu - 1/(2y): minus half the unit deviance. The canonical link makes the first
-        # term linear, and its second derivative should be 0 rather than a rounding error times y.
+        # -y/(2 mu^2) + 1/mu - 1/(2y), minus half the unit deviance. With the canonical link the first term is
+        # linear; written so, its second derivative is 0 instead of a rounding error times y.
         if isinstance(self.link, InverseSquared):
             return _canonical_inverse_gaussian(y, eta[0])
         reciprocal = self.link.reciprocal(eta[0])
@@ -546,14 +546,14 @@ def require_positive(family: Family, name: str, y: np.ndarray) -> None:
 
 
 def warn_if_fractional(family: Family, name: str, y: np.ndarray) -> None:
-    """Warn about responses that are no counts; the fit goes on."""
+    """Warn about responses that are not counts."""
     if family.quasi:
         return
     count = int(np.count_nonzero(y != np.floor(y)))
     if count:
         warn_user(
             f"response {name!r}: {count} of {y.size} values are not whole numbers, and the {family.name} "
-            "family describes counts. The fit goes on; its log-likelihood uses the gamma function. "
-            'Consider family="quasipoisson", or an offset for rates.',
+            "family describes counts. The fit continues; its log-likelihood uses the gamma function. "
+            'Consider family="quasipoisson", or an offset for rates',
             UserWarning,
         )

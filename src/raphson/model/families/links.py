@@ -1,9 +1,8 @@
-"""Link functions: how the mean of a response hangs on its linear predictor.
+"""Link functions: how the mean of a response depends on its linear predictor.
 
-A link offers the mean, its logarithm, the logarithm of its complement and its reciprocal as functions
-of eta, each safe in value and in derivative from -800 to 800 (see :mod:`raphson.special.elementary`); a
-family puts its log density together from those it needs. No derivative is written here that autodiff
-could not take from them.
+A link defines the mean, its logarithm, the logarithm of its complement and its reciprocal as functions
+of eta, each safe in value and in derivative from -800 to 800 (see :mod:`raphson.special.elementary`). A
+family composes its log density from those it needs, and autodiff takes their derivatives.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ Array = Any
 class Link:
     """A link function g with eta = g(mean); subclasses say which.
 
-    Links have no parameters: two links of one class are equal, and hash alike, so that a compiled
-    function is found again.
+    Links have no parameters: two links of one class are equal and have the same hash, so that compiled
+    functions are reused.
 
     Attributes
     ----------
     name : str
         As users write it.
     limits : tuple of (float or None)
-        The mean as eta tends to minus infinity and to infinity; None where the domain ends before.
+        The mean as eta tends to minus infinity and to infinity; None where the domain is bounded.
     interval : tuple of float
         The open interval of the means that the link can express.
     valid_ends, positive_ends, proper_ends : tuple of float
@@ -62,7 +61,7 @@ class Link:
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    # Traced: eta is (m,) float64, and so is what comes back.
+    # Traced: eta is (m,) float64, and so are the results.
 
     def valid(self, eta: Array) -> Array:
         """Where eta lies in the link's domain."""
@@ -371,11 +370,12 @@ class Sqrt(Link):
 
 
 def check_link(link: Any) -> None:
-    """Say what a class lacks of a link.
+    """Refuse a class that is not a complete link.
 
     Raises
     ------
     ModelError
+        The message says what is missing.
     """
     if not (isinstance(link, type) and issubclass(link, Link)):
         raise ModelError(f"links.register: expected a subclass of rp.families.Link; got {link!r}")
@@ -383,7 +383,8 @@ def check_link(link: Any) -> None:
     lacking += [what for what in ("limits", "interval") if not hasattr(link, what)]
     if lacking:
         raise ModelError(
-            f"links.register: {link.__name__} lacks {', '.join(lacking)}; see docs/add-your-own.md for what each gives"
+            f"links.register: {link.__name__} lacks {', '.join(lacking)}; "
+            "see docs/add-your-own.md for what each returns"
         )
     one = link()
     low, high = one.interval
@@ -394,8 +395,8 @@ def check_link(link: Any) -> None:
         back = np.asarray(one.mean(jnp.asarray(one.link(inside))))
     if not np.allclose(back, inside, rtol=1e-9):
         raise ModelError(
-            f"links.register: {link.__name__}.mean and .link are to undo one another, but the mean {inside[0]:g} comes "
-            f"back as {back[0]:g}"
+            f"links.register: expected {link.__name__}.mean to be the inverse of .link; the mean {inside[0]:g} "
+            f"comes back as {back[0]:g}"
         )
 
 
@@ -414,7 +415,7 @@ for _link in (Identity, Log, Logit, Probit, CLogLog, Cauchit, Inverse, InverseSq
 
 
 def register(link: type[Link]) -> type[Link]:
-    """Let a link be asked for by its name, as those are that come with Raphson; a class decorator.
+    """Make a link available by its name, like those that come with Raphson; a class decorator.
 
     Parameters
     ----------
@@ -429,7 +430,8 @@ def register(link: type[Link]) -> type[Link]:
     Raises
     ------
     ModelError
-        If something that every link has is not there, its mean is not the inverse of its link, or the name is taken.
+        If the class lacks something that every link needs, its mean is not the inverse of its link, or the name is
+        taken.
 
     Examples
     --------
@@ -442,7 +444,7 @@ def register(link: type[Link]) -> type[Link]:
 
 
 def resolve(link: str | Link) -> Link:
-    """Return the link that is meant by a name.
+    """Return the link with a name.
 
     Parameters
     ----------
@@ -456,7 +458,7 @@ def resolve(link: str | Link) -> Link:
     Raises
     ------
     ModelError
-        For a name that no link has.
+        For an unknown name.
 
     Examples
     --------

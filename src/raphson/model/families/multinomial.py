@@ -1,4 +1,4 @@
-"""The multinomial family: a categorical response against its first level."""
+"""The multinomial family: log odds of each level of a categorical response against the first."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Multinomial(Family):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.link, Logit):
-            raise ModelError(f"link: the multinomial family has the logit link only; got {self.link.name!r}")
+            raise ModelError(f"link: expected 'logit', the only link of the multinomial family; got {self.link.name!r}")
         levels: Any = self.levels
         if isinstance(levels, list | np.ndarray):
             object.__setattr__(self, "levels", tuple(str(level) for level in levels))
@@ -69,9 +69,9 @@ class Multinomial(Family):
         return jnp.all(jnp.isfinite(eta), axis=0)
 
     def _parts(self, y: Array, eta: Array) -> tuple[Array, Array, Array]:
-        # With eta_0 = 0 for the baseline and M the largest: log p_k = (eta_k - M) - log(1 + S), S the sum
-        # of exp(eta_k - M) over the levels but the largest. 1 - p of the largest level is S/(1 + S), and
-        # not the difference that would be 0 from eta = 37 on.
+        # With eta_0 = 0 for the baseline and M the largest eta: log p_k = (eta_k - M) - log(1 + S), where S is
+        # the sum of exp(eta_k - M) over all levels but the largest. For that level 1 - p is S/(1 + S); computed
+        # as a difference it would be 0 from eta = 37 on.
         full = jnp.concatenate([jnp.zeros_like(eta[:1]), eta])
         largest = jnp.argmax(full, axis=0)
         shifted = full - jnp.max(full, axis=0)
@@ -111,7 +111,7 @@ class Multinomial(Family):
         name = response.name
         values = np.asarray(response.values, dtype=np.float64)
         if trials is not None:
-            raise DataError("trials: the multinomial family takes one category per row. Leave trials= out")
+            raise DataError("trials: the multinomial family expects one category per row. Leave trials= out")
         if values.ndim != 1:
             raise DataError(f"response {name!r}: the multinomial family expects one column of categories")
         levels = response.levels
@@ -141,7 +141,7 @@ class Multinomial(Family):
         return Observations(values, None, tuple(levels), Multinomial(link=self.link, levels=tuple(levels)))
 
     def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        # (w [y = k] + 1/L)/(w + 1): the binomial's start, for L levels
+        # (w [y = k] + 1/L)/(w + 1), the binomial's start for L levels
         count = self.n_predictors + 1
         chosen = np.arange(count)[:, None] == np.asarray(y)[None]
         return (weight * chosen + 1.0 / count) / (weight + 1.0)
@@ -163,12 +163,12 @@ class Multinomial(Family):
     def sample(
         self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
-        # One uniform number a row against the cumulated probabilities.
+        # One uniform number per row, compared with the cumulative probabilities.
         u = rng.random((count, mean.shape[1]))
         return np.sum(u[:, None] > np.cumsum(mean, axis=0)[:-1], axis=1).astype(np.float64)
 
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
-        """All 0: a direction of K predictors is no sign; the caller handles categories."""
+        """All 0: a direction of K predictors is not just a sign; the caller handles categories."""
         return np.zeros(np.shape(y), dtype=np.int8)
 
 

@@ -74,24 +74,25 @@ class NegativeBinomial(PositiveMean):
 
     @property
     def log_concave(self) -> bool:
-        # y eta - (y + theta) log(theta + exp(eta)); nothing is known of the two predictors together
+        # y eta - (y + theta) log(theta + exp(eta)); unknown for the two predictors together
         return self.theta is not None and isinstance(self.link, Log)
 
     def with_nuisance_fixed(self, auxiliary: np.ndarray) -> Family:
         return self if self.theta is not None else self.at(float(np.exp(auxiliary[0])))
 
     def limit_evidence(self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """The slope of the log-likelihood by alpha = 1/theta at 0, doubled, and Σ w μ² and Σ w μ.
+        """Twice the derivative of the log-likelihood by alpha = 1/theta at 0, and Σ w μ² and Σ w μ.
 
-        The slope is Σ w ((y − μ)² − y)/2 (Cameron and Trivedi 1998, Regression Analysis of Count Data, equation 3.39).
+        The derivative is Σ w ((y − μ)² − y)/2 (Cameron and Trivedi 1998, Regression Analysis of Count Data, equation
+        3.39).
         """
         return np.array([weight @ ((y - mean) ** 2 - y), weight @ mean**2, weight @ mean])
 
     def limit(self, auxiliary: np.ndarray, evidence: np.ndarray) -> Family | None:
-        """Poisson, if alpha makes next to nothing of the variance and the responses vary no more than Poisson ones.
+        """Poisson, if the responses vary no more than Poisson ones and alpha adds almost nothing to the variance.
 
-        The share of alpha is Σ w α μ² in Σ w (μ + α μ²). Where the slope at alpha = 0 is not positive, the maximum is
-        there.
+        The contribution of alpha is the share of Σ w α μ² in Σ w (μ + α μ²). Where the derivative at alpha = 0 is not
+        positive, the maximum is there.
         """
         if self.theta is not None:
             return None
@@ -106,7 +107,7 @@ class NegativeBinomial(PositiveMean):
 
     def _known(self) -> np.float64:
         if self.theta is None:
-            raise ModelError("NegativeBinomial: theta is not known yet; use the family at its estimate, .at(theta)")
+            raise ModelError("NegativeBinomial: theta is not known yet; take the family at its estimate, .at(theta)")
         return self.theta
 
     # --- traced ---------------------------------------------------------------------------------
@@ -118,11 +119,11 @@ class NegativeBinomial(PositiveMean):
     def log_density(self, y: Array, eta: Array) -> Array:
         if self.theta is None:
             return gamma.negative_binomial_log_density(y, self.link.log_mean(eta[0]), eta[1])
-        # y log mu - (y + theta) log(1 + mu/theta), the logarithm joined to log mu so that neither
-        # overflows: log mu - log(1 + mu/theta) = log(mu theta/(mu + theta))
+        # y log mu - (y + theta) log(1 + mu/theta), with the two logarithms combined to avoid overflow:
+        # log mu - log(1 + mu/theta) = log(mu theta/(mu + theta))
         m, a = self.link.log_mean(eta[0]), jnp.log(self.theta)
-        # Below theta the second logarithm is taken of the mean itself: where mu is linear in eta its
-        # second derivative is -1/theta and no difference of terms of size 1.
+        # Below theta the second logarithm is computed from the mean itself: where mu is linear in eta, its
+        # second derivative is then -1/theta without a difference of terms of size 1.
         mean = self.link.mean(eta[0])
         near = mean < self.theta
         small = _theta_log1p_of_mean(jnp.where(near, mean, 0.0), self.theta)
@@ -173,7 +174,7 @@ class NegativeBinomial(PositiveMean):
         warn_if_fractional(self, name, y)
 
     def start_mean(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        # y + (y == 0)/6, as in R's MASS
+        # y + (y == 0)/6, as in R's MASS package
         low, high = self.link.interval
         return clip_to(np.where(y == 0, 1 / 6, y), (max(low, 0.0), high))[None]
 
@@ -181,8 +182,8 @@ class NegativeBinomial(PositiveMean):
         eta = super().start_eta(y, weight)
         if self.theta is not None:
             return eta
-        # theta by moments of the response alone, mean^2/(variance - mean): too small, since the
-        # variance includes what the covariates explain, and kept between 0.1 and 100
+        # theta by moments of the response, mean^2/(variance - mean), kept between 0.1 and 100. It is too
+        # small, since the variance includes what the covariates explain.
         total = float(np.sum(weight))
         mean = float(np.sum(weight * y)) / total
         excess = float(np.sum(weight * (y - mean) ** 2)) / total - mean
@@ -193,9 +194,9 @@ class NegativeBinomial(PositiveMean):
         return np.asarray(mean) * (1.0 + np.asarray(mean) / self._known())
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
-        # 2 {y log(y/mu) - (y + theta) log[(y + theta)/(mu + theta)]}: the linear parts of the two
-        # excesses are the same and cancel. Where theta is below the mean the excesses themselves would, and
-        # the logarithms are taken together: y log[y (mu + theta)/(mu (y + theta))] and theta times the second.
+        # 2 {y log(y/mu) - (y + theta) log[(y + theta)/(mu + theta)]}: the linear parts of the two excesses
+        # are equal and cancel. Where theta is below the mean the excesses would cancel too, so the logarithms
+        # are combined: y log[y (mu + theta)/(mu (y + theta))] and theta times the second.
         theta = self._known()
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -208,7 +209,7 @@ class NegativeBinomial(PositiveMean):
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         from scipy.special import gammaln
 
-        # An estimated theta's terms are all in the value.
+        # The terms of an estimated theta are all in the value.
         known = 0.0 if self.theta is None else gamma.lgamma_difference(y, self.theta)
         return weight * (known - gammaln(y + 1.0))
 
@@ -256,7 +257,7 @@ class NegativeBinomial(PositiveMean):
 
 
 def _log_ratio(gap: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    # log(ratio) of ratio = 1 + gap, each way where it keeps its digits
+    # log(ratio) with ratio = 1 + gap, computed from the one that keeps its digits
     near = np.abs(gap) < 0.5
     return np.where(near, np.log1p(np.where(near, gap, 0.0)), np.log(np.where(near, 1.0, ratio)))
 
@@ -266,15 +267,15 @@ _NODES = np.exp(0.8 * np.arange(-8, 10))
 
 
 def _theta_information(log_mean: Array, log_theta: Array) -> Array:
-    # The expected information in log theta, to a few per cent. It scales a step and need not be exact:
-    # standard errors of theta come from the observed information, which is.
+    # The expected information of log theta, to a few per cent. It only scales steps and need not be exact:
+    # standard errors of theta come from the observed information, which is exact.
     #
     # With psi'(x) = int_0^inf t e^(-x t)/(1 - e^-t) dt and the generating function
     # E e^(-tY) = [1 + mu (1 - e^-t)/theta]^-theta, the mean of theta^2 [psi'(theta) - psi'(theta + Y)] is
-    # an integral of smooth functions over t, from which theta mu/(theta + mu) is taken off. The
-    # trapezoidal rule in log t serves 0.01 < theta < 3. Above, where the difference cancels, its expansion
-    # p^2/2 / [1 + (1 - 4p/3)/theta] with p = mu/(mu + theta) does, and below, P(Y > 0)/1.2: the score
-    # is then near 1 for any positive count.
+    # an integral of smooth functions over t, from which theta mu/(theta + mu) is subtracted. The
+    # trapezoidal rule in log t is used for 0.01 < theta < 3. Above, where the difference cancels, its
+    # expansion p^2/2 / [1 + (1 - 4p/3)/theta] with p = mu/(mu + theta) is used, and below, P(Y > 0)/1.2,
+    # since the score is then near 1 for any positive count.
     inner = jnp.clip(log_theta, -4.6, 1.1)
     theta = jnp.exp(inner)
     mu = jnp.exp(jnp.clip(log_mean, -300.0, 300.0))
@@ -287,7 +288,7 @@ def _theta_information(log_mean: Array, log_theta: Array) -> Array:
     p = sigmoid(log_mean - log_theta)
     expansion = 0.5 * p * p / (1.0 + (1.0 - p * 4.0 / 3.0) * jnp.exp(-jnp.maximum(log_theta, 1.0)))
     positive = -jnp.expm1(-theta_log1p(log_mean, log_theta)) / 1.2
-    # As mu falls the integral cancels as well; its limit is then p^2/2 / (1 + 1/theta) for every theta.
+    # The integral also cancels as mu falls; its limit is then p^2/2 / (1 + 1/theta) for every theta.
     least = 0.5 * p * p * theta / (1.0 + theta)
     middle = jnp.where(p < 0.02, least, jnp.maximum(integral, least))
     return jnp.where(log_theta > 1.1, expansion, jnp.where(log_theta < -4.6, positive, middle))

@@ -1,11 +1,10 @@
-"""Robust losses in place of the square: M-estimation with a known scale.
+"""Robust losses: M-estimation with a known scale.
 
     maximises  −Σ w_i ρ((y_i − η_i)/s)
 
 with the ψ = ρ′ of Huber (1964, Ann. Math. Statist. 35, 73), of Cauchy's density, or of Tukey's biweight (Beaton and
-Tukey 1974, Technometrics 16, 147), each tuned to 95% efficiency where the errors are normal. What stands for the
-expected information is ψ(z)/z, the weight of iteratively reweighted least squares, which is never negative; the
-observed one is ψ′.
+Tukey 1974, Technometrics 16, 147), each tuned to 95% efficiency for normal errors. In place of the expected information
+stands ψ(z)/z, the weight of iteratively reweighted least squares, which is never negative; the observed one is ψ′.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ class Huber(Robust):
 
 @structured
 class Cauchy(Robust):
-    """Minus the log density of Cauchy, scaled by 2.385 s."""
+    """Minus the log density of a Cauchy distribution with scale 2.385 s."""
 
     link: Link = None  # type: ignore[assignment]
     scale: float = 1.0
@@ -123,12 +122,12 @@ LOSSES: dict[str, type[Robust]] = {"huber": Huber, "cauchy": Cauchy, "tukey": Tu
 
 
 def resolve_loss(loss: str, scale: float) -> Robust:
-    """The family of a loss by name.
+    """The family of a loss, by name.
 
     Raises
     ------
     ModelError
-        If there is none of that name.
+        For an unknown name.
     """
     check_choice("loss", loss, tuple(LOSSES))
     return LOSSES[loss](None, scale)  # type: ignore[call-arg]
@@ -142,13 +141,13 @@ def robust_scale(residuals: np.ndarray) -> float:
 def preliminary_scale(residuals: np.ndarray, n_params: int) -> float:
     """The M-scale of Yohai (1987, Ann. Statist. 15, 642): the s at which Σ ρ(r_i/s) is half of (n − p) max ρ.
 
-    ρ is the biweight with the constant 1.547, so that s is σ for normal errors. Up to half of the rows may be any
-    distance away; the p in place of which a curve may pass through as many rows is allowed for, as in Maronna, Martin
-    and Yohai (2006, Robust Statistics, section 5.7).
+    ρ is the biweight with the constant 1.547, so that s is σ for normal errors. Up to half of the rows may be outliers,
+    however far away. n − p allows for a curve that passes through p rows (Maronna, Martin and Yohai 2006, Robust
+    Statistics, section 5.7).
 
     Returns
     -------
-    s; 0 where so many residuals are 0 that no s satisfies it
+    s; 0 where so many residuals are 0 that no s satisfies the equation
     """
     from scipy.optimize import brentq
 

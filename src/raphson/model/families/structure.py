@@ -14,7 +14,7 @@ from raphson.errors import ModelError
 from raphson.model.families.links import Link
 
 STRUCTURE = ("link", "levels")
-"""Fields of a family that are no numbers."""
+"""Fields of a family that are not numbers."""
 
 
 def parameters_of(family: Any) -> tuple[str, ...]:
@@ -33,12 +33,12 @@ def structured(cls: Any) -> Any:
 
     # Not jax.tree_util.register_dataclass: under it (JAX 0.10.2) the structures of two classes with
     # the same static fields compare equal and only their hashes differ, so that a jitted function
-    # now and then ran one family's compiled code for another. Here the class is part of what is compared.
+    # occasionally ran one family's compiled code for another. Here the class is part of the comparison.
     def flatten(family: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return tuple(getattr(family, f) for f in data), (made, *(getattr(family, f) for f in meta))
 
     def unflatten(static: tuple[Any, ...], leaves: Any) -> Any:
-        # without __post_init__: the fields were checked before, and the leaves may be anything of JAX's
+        # without __post_init__: the fields were checked before, and the leaves may be tracers
         family = object.__new__(made)
         for name, value in (*zip(meta, static[1:], strict=True), *zip(data, leaves, strict=True)):
             object.__setattr__(family, name, value)

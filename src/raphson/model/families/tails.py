@@ -1,6 +1,6 @@
-"""Logarithms of tail probabilities, where the probabilities themselves are below the smallest double.
+"""Logarithms of tail probabilities, even where the probabilities are below the smallest double.
 
-Each is taken from SciPy as long as it is a number, and from the terms of its series beyond, all of one sign.
+SciPy gives the probability as long as it does not underflow; beyond, a series of terms of one sign is summed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 SMALLEST = 1e-290
-"""Probability below which its logarithm is summed. Below 2e-308 doubles lose digits."""
+"""Below this probability the series is used: below 2e-308 doubles lose digits."""
 
 TERMS = 20_000
 """Terms of a sum at most. A probability of 1e-290 lies 36 standard deviations out, where terms fall by a factor of
@@ -55,7 +55,7 @@ def log_beta_tails(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> tuple[np.ndar
 
 
 def _beyond(probability: np.ndarray, far: Callable[[np.ndarray], np.ndarray], possible: np.ndarray) -> np.ndarray:
-    """The logarithm of a probability: by `far` of the places where it is below what a double holds."""
+    """The logarithm of a probability, by `far` where it underflows."""
     with np.errstate(divide="ignore", invalid="ignore"):
         out = np.array(np.log(probability), ndmin=1)
         places = np.flatnonzero(np.ravel((probability < SMALLEST) & possible))
@@ -65,7 +65,7 @@ def _beyond(probability: np.ndarray, far: Callable[[np.ndarray], np.ndarray], po
 
 
 def _series(ratio: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Σ over n ≥ 0 of the products ratio(1) ... ratio(n), which falls to below 1 in the tail."""
+    """Σ over n ≥ 0 of the products ratio(1) ... ratio(n), where the ratio falls below 1."""
     term = np.ones_like(ratio(1))
     total = term.copy()
     for n in range(1, TERMS):
@@ -77,7 +77,7 @@ def _series(ratio: Callable[[int], np.ndarray]) -> np.ndarray:
 
 
 def _fraction(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """1/(x + 1 − a − 1(1 − a)/(x + 3 − a − ...)), from its far end, for x above a."""
+    """1/(x + 1 − a − 1(1 − a)/(x + 3 − a − ...)), evaluated backward, for x above a."""
     rest = np.zeros_like(x)
     for n in range(400, 0, -1):
         rest = n * (n - a) / (x + 2.0 * n + 1.0 - a + rest) * -1.0

@@ -31,8 +31,8 @@ from raphson.special.elementary import with_derivatives
 
 @with_derivatives(None, None, None, lambda c1, c2, p, m: two_powers((1.0 - p) * c1, (2.0 - p) * c2, p, m))
 def two_powers(c1: Array, c2: Array, p: Array, m: Array) -> Array:
-    """c1 exp((1 - p) m) - c2 exp((2 - p) m), where at most one of the powers is infinite in truth."""
-    # The larger of exp(m) and 1 is taken out, so that no infinity is subtracted from another.
+    """c1 exp((1 - p) m) - c2 exp((2 - p) m), without inf - inf."""
+    # The larger of exp(m) and 1 is factored out, so that no infinity is subtracted from another.
     above = jnp.exp((2.0 - p) * m) * (c1 * jnp.exp(-jnp.maximum(m, 0.0)) - c2)
     below = jnp.exp((1.0 - p) * m) * (c1 - c2 * jnp.exp(jnp.minimum(m, 0.0)))
     alone = jnp.where(c2 == 0, 0.0, -c2 * jnp.exp((2.0 - p) * m))
@@ -42,8 +42,8 @@ def two_powers(c1: Array, c2: Array, p: Array, m: Array) -> Array:
 
 def _power_change(q: Array, x: Array, m: Array, at_y: Array, factor: Array) -> Array:
     # factor times the integral of t^(q-1) from y to mu = e^m, with x = log(mu/y) and at_y = factor y^q:
-    # at_y (e^(q x) - 1)/q while q x is small, else from the power of mu itself, because at_y times an
-    # overflow might have been finite. at_y x at q = 0.
+    # at_y (e^(q x) - 1)/q while q x is small, otherwise from the power of mu itself, because e^(q x) may
+    # overflow where its product with at_y is finite. At q = 0 it is at_y x.
     safe = jnp.where(q == 0, 1.0, q)
     near = at_y * jnp.expm1(jnp.clip(safe * x, -1.0, 1.0)) / safe
     far = (factor * jnp.exp(safe * m) - at_y) / safe
@@ -53,9 +53,9 @@ def _power_change(q: Array, x: Array, m: Array, at_y: Array, factor: Array) -> A
 @with_derivatives(None, None, lambda y, p, m: two_powers(y, 1.0, p, m))
 def minus_half_deviance(y: Array, p: Array, m: Array) -> Array:
     """Minus half the unit deviance at the mean exp(m): the integral of (y - t)/t^p from y to the mean."""
-    # y > 0: y int t^-p dt - int t^(1-p) dt from y to mu, which is right in the limits p = 1 and 2 as well.
-    # y <= 0: y mu^(1-p)/(1-p) - mu^(2-p)/(2-p); for y < 0 (only where p <= 0) the perfect fit's part is
-    # no function of eta and is left out.
+    # y > 0: y int t^-p dt - int t^(1-p) dt from y to mu, which holds in the limits p = 1 and 2 too.
+    # y <= 0: y mu^(1-p)/(1-p) - mu^(2-p)/(2-p). For y < 0 (only where p <= 0) the perfect fit's part does
+    # not depend on eta and is left out.
     positive = jnp.where(y > 0, y, 1.0)
     log_y = jnp.log(positive)
     x = m - log_y
@@ -63,7 +63,7 @@ def minus_half_deviance(y: Array, p: Array, m: Array) -> Array:
     scale = jnp.exp(q2 * log_y)
     first = _power_change(q1, x, m, scale, positive)
     second = _power_change(q2, x, m, scale, jnp.ones_like(m))
-    # The first power leads below y and the second above: an infinity of the other sign is not subtracted.
+    # The first power dominates below y and the second above, so that no infinity is subtracted from another.
     leading = jnp.where(x < 0, first, -second)
     change = jnp.where(jnp.isinf(leading), leading, first - second)
     safe1, safe2 = jnp.where(q1 == 0, 1.0, q1), jnp.where(q2 == 0, 1.0, q2)
@@ -99,7 +99,7 @@ class Tweedie(PositiveMean):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.power is None:
-            raise ModelError('power: the tweedie family needs its power, as in "tweedie(1.5)"')
+            raise ModelError('power: expected a number, as in "tweedie(1.5)"; got None')
         parameter(self, "power", self.power, lambda p: p <= 0 or p >= 1, "a number outside (0, 1)")
 
     @property
@@ -112,7 +112,7 @@ class Tweedie(PositiveMean):
         return None if named is None else named(link=self.link)
 
     def attains(self, y: np.ndarray, end: float) -> np.ndarray:
-        # At mean 0 the slope of the log density of a response of 0, -mu^(1 - power), is infinite.
+        # For a response of 0 the slope of the log density, -mu^(1 - power), is infinite at mean 0.
         return np.zeros(np.shape(y), dtype=bool)
 
     # --- traced ---------------------------------------------------------------------------------
@@ -121,15 +121,15 @@ class Tweedie(PositiveMean):
         return jnp.where(self.power == 0, self.link.valid(eta[0]), self.link.positive(eta[0]))
 
     def log_density(self, y: Array, eta: Array) -> Array:
-        # Power 0 is the normal distribution, whose mean may be negative and has no logarithm then.
+        # Power 0 is the normal distribution, whose mean may be negative and then has no logarithm.
         p = jnp.asarray(self.power)
         residual = y - self.link.mean(eta[0])
         normal = -0.5 * residual * residual
         return jnp.where(p == 0, normal, minus_half_deviance(y, p, self.link.log_mean(eta[0])))
 
     def rows(self, y: Array, eta: Array) -> Rows:
-        # By the chain rule over log mu, so that an infinite derivative meets a second derivative of 0 in
-        # one product, which is left out.
+        # By the chain rule over log mu: a product of an infinite derivative with a second derivative of 0 can
+        # then be left out.
         p = jnp.asarray(self.power)
         by_mean, by_mean2 = derivative(lambda m: two_powers(y, 1.0, p, m), self.link.log_mean(eta[0]))
         score, observed = chain_over_log_mean(self.link, eta[0], by_mean, by_mean2)
@@ -178,7 +178,7 @@ class Tweedie(PositiveMean):
         if named is not None:
             return named.saturated_base(y, weight, size, dispersion)
         if not 1 < p < 2:
-            # Stable distributions: their series alternate and cancel, so no density is offered.
+            # Stable distributions: the series of their densities alternate and cancel, so there is no density.
             return np.full(np.shape(y), np.nan)
         return _series_at_mean(np.asarray(y, dtype=np.float64), p, dispersion / weight)
 
@@ -252,8 +252,8 @@ def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarr
     # + y^(2-p)/dispersion [1/(1-p) - 1/(2-p)] for y > 0, with alpha = (2-p)/(p-1) and
     # log W_j = j log z - lgamma(j + 1) - lgamma(alpha j),
     # z = y^alpha (p-1)^-alpha / (dispersion^(1+alpha) (2-p)).
-    # W_j peaks near j = y^(2-p)/(dispersion (2-p)) and falls on both sides like a normal density of
-    # variance j/(1 + alpha): terms further than 12 standard deviations (and 40 more) are below 1e-17.
+    # W_j peaks near j = y^(2-p)/(dispersion (2-p)) and falls on both sides like a normal density with
+    # variance j/(1 + alpha): terms beyond 12 standard deviations and 40 more are below 1e-17.
     from scipy.special import gammaln, logsumexp
 
     y, dispersion = np.broadcast_arrays(y, dispersion)

@@ -1,4 +1,4 @@
-"""What is said of a maximum at the edge of the domain: which rows lie there, and what has no standard error for it."""
+"""Warnings about a maximum at the edge of the domain: the rows that lie there, and missing standard errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from raphson.model.walls import Edges, side_of
 
 PATTERNS = 3
-"""Covariate patterns that are written out."""
+"""Most covariate patterns that are written out."""
 
 COLUMNS = 6
-"""Columns up to which they are."""
+"""Patterns are written out for up to this many columns."""
 
 
 def edge_remarks(model: Any, result: Any) -> list[str]:
-    """Sentences on the face of a result."""
+    """Sentences about a result at the edge."""
     objective, theta, face = model.likelihood, result.theta, result.face
     edges: Edges = objective.edges
     rows, end = edges.at(theta), _end(model, edges)
@@ -28,17 +28,17 @@ def edge_remarks(model: Any, result: Any) -> list[str]:
     if named:
         several = len(named) > 1
         out.append(
-            f"{', '.join(named)} {'have' if several else 'has'} no standard error (NaN), since the boundary cuts "
-            f"{'their distributions' if several else 'its distribution'} off; profile intervals remain valid: "
+            f"{', '.join(named)} {'have' if several else 'has'} no standard error (NaN), since the boundary truncates "
+            f"{'their distributions' if several else 'its distribution'}; profile intervals remain valid: "
             'conf_int(kind="profile")'
         )
     if not face.curved:
-        out.append("the likelihood is flat along the boundary: other estimates there are as likely")
+        out.append("the likelihood is flat along the boundary: other estimates there fit equally well")
     return out
 
 
 def _end(model: Any, edges: Edges) -> str:
-    """The mean at the edge."""
+    """The mean at the edge, in words."""
     low, high = model.family.domain
     sides = set()
     for block in edges.blocks:
@@ -52,7 +52,7 @@ def _end(model: Any, edges: Edges) -> str:
 
 
 def _patterns(model: Any, face: Any) -> str:
-    """The covariates of the walls, as names and values; only their number where these are many."""
+    """The covariate patterns at the edge, as names and values; only their number where there are many columns."""
     names, m = model.names, len(face.normals)
     if len(names) > COLUMNS:
         return f"{m} pattern" + ("" if m == 1 else "s") + " of covariates"

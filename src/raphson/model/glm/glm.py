@@ -39,27 +39,27 @@ from raphson.model.replicates import MOST_DENSE, Replicates
 from raphson.model.start import levels, start_from
 
 CERTAIN = 1e-7
-"""A row whose log density is nearer to 0 than this is fitted all but with certainty: a sign of separation. Under the
+"""A row whose log density is nearer to 0 than this is fitted almost with certainty, a sign of separation. Under the
 logit link it lies beyond η = 16."""
 
 OTHER_STARTS = (0.5, 0.25, 0.75)
-"""Quantiles of the responses at which other starts are constant, where the log-likelihood may have several maxima."""
+"""Where the log-likelihood may have several maxima, other starts have constant means at these quantiles."""
 
 CHEAP = 1_000_000
-"""Numbers in a design up to which it is climbed from them."""
+"""Largest number of entries in a design for which other starts are tried."""
 
 INTERCEPTS = ("Intercept", "(Intercept)")
-"""What an intercept is called."""
+"""Names of an intercept."""
 
 
 PERFECT = 1e-24
-"""Mean square of the residuals over that of the responses, up to which a fit leaves nothing but rounding. They are then
+"""Largest mean square of the residuals, relative to that of the responses, that counts as rounding. Residuals are then
 10⁻¹² of the responses, some 5,000 roundings."""
 
 WITHOUT_ERROR = (
-    "the model fits without error up to rounding: standard errors, tests and intervals measure that rounding, and say "
-    "nothing about how well noisy data would determine the coefficients; see whether the response is among the "
-    "covariates, or computed from them"
+    "the model fits without error up to rounding: standard errors, tests and intervals measure that rounding, not how "
+    "well noisy data would determine the coefficients; check whether the response is among the covariates, or computed "
+    "from them"
 )
 
 
@@ -79,14 +79,14 @@ class GeneralisedLinearModel(Model):
     def of(
         data: ModelData, family: Any, weights_kind: str, penalty: Any, executor: Executor, bias: str | None = None
     ) -> GeneralisedLinearModel:
-        """Check a response against a family and put the model together.
+        """Check a response against a family and build the model.
 
         Raises
         ------
         DataError
             If the response is outside the family's support.
         ModelError
-            If the family or the kind of weights is unknown, or the penalty does not fit.
+            If the family or the kind of weights is unknown, or the penalty does not match.
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
@@ -117,7 +117,7 @@ class GeneralisedLinearModel(Model):
         if n < p and self.penalty is None:
             raise DataError(
                 f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients. "
-                "Drop terms, bring more data, or pass penalty="
+                "Drop terms, add data, or pass penalty="
             )
         low, high = self.family.link.interval
         if self.family.predictor_labels is None and not low <= level <= high:
@@ -127,7 +127,7 @@ class GeneralisedLinearModel(Model):
             )
         if n and lowest == highest:
             warn_user(
-                f"response: all {n} values are equal ({lowest:g}); there is nothing for covariates to explain",
+                f"response: all {n} values are equal ({lowest:g}), so there is nothing for covariates to explain",
                 UserWarning,
             )
 
@@ -135,7 +135,7 @@ class GeneralisedLinearModel(Model):
 
     @cached_property
     def predictor(self) -> LinearPredictor:
-        """One predictor for each that the family has; the auxiliary ones are a single constant each."""
+        """The predictors of the family; each auxiliary one has an intercept only."""
         n_auxiliary = len(self.family.auxiliary)
         n_main = self.family.n_predictors - n_auxiliary
         p = len(self.data.names)
@@ -154,7 +154,7 @@ class GeneralisedLinearModel(Model):
         starts = range(0, self.n_coefficients, width)
         constant = {j for j, name in enumerate(self.data.names) if name in INTERCEPTS}
         if not constant and self.data.has_intercept and set(self.data.terms) == set(self.data.names):
-            X = dense(self.data.X)  # a matrix, whose columns may be called anything
+            X = dense(self.data.X)  # a plain matrix, whose columns may have any names
             constant = {j for j in range(width) if np.ptp(X[:, j]) == 0.0}
         return {
             term: [start + j for start in starts for j in columns]
@@ -193,7 +193,7 @@ class GeneralisedLinearModel(Model):
         return start_from(self.likelihood, self.objective, eta, constant, need, plain)
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """A likelihood that is not concave may have other maxima; that of a constant mean has one."""
+        """A reason where the likelihood is not concave and the mean not constant."""
         size = self.predictor.n_params * len(self.y)
         several = self.predictor.n_params > 1 and self.shift is None and self.bias is None and not self.family.auxiliary
         if self.concave or not several or size > CHEAP:
@@ -220,7 +220,7 @@ class GeneralisedLinearModel(Model):
         return replace(self, family=family, penalty=self._main_penalty, shift=shift)
 
     def null_model(self, family: Any) -> GeneralisedLinearModel:
-        """The model with only the intercept (if it has one) and the offset, its family's parameters settled."""
+        """The model with only the intercept (if it has one) and the offset, with the family's parameters fixed."""
         X = np.ones((len(self.y), 1 if self.data.has_intercept else 0))
         data = replace(self.data, X=X, names=("Intercept",)[: X.shape[1]])
         return replace(self, family=family, data=data, penalty=None, bias=None)
@@ -259,7 +259,7 @@ class GeneralisedLinearModel(Model):
     # -- maxima at infinity ------------------------------------------------------------------------------------
 
     def suspects_infinity(self, evaluation: Evaluation) -> bool:
-        """Whether some response is fitted with such certainty that separation should be looked for."""
+        """Whether some response is fitted with such certainty that separation should be tested."""
         return evaluation.highest > -CERTAIN and self._may_separate
 
     @cached_property
@@ -274,7 +274,7 @@ class GeneralisedLinearModel(Model):
         which = "the maximum" if self.concave else "a local maximum"
         return (
             f"the estimate is {which} of the likelihood, at the boundary of the parameters that the "
-            f"{self.family.link.name} link allows"
+            f"{self.family.link.name} link permits"
         )
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
@@ -284,7 +284,7 @@ class GeneralisedLinearModel(Model):
         return out if result.face is None else [*out, *edge_remarks(self, result)]
 
     def _without_error(self, dispersion: float) -> bool:
-        """Whether the fitted means are the responses but for rounding."""
+        """Whether the fitted means equal the responses up to rounding."""
         squares, spread = (self.row_weight @ values for values in (self.y**2, self.family.variance(self.y)))
         return bool(dispersion * spread <= PERFECT * squares)
 
@@ -299,7 +299,7 @@ class GeneralisedLinearModel(Model):
                 model = replace(self, family=simpler, penalty=self._main_penalty, shift=shift)
                 note = (
                     f"the responses vary no more than {simpler.name} ones: {', '.join(self.family.auxiliary)} runs to "
-                    f"infinity, and the {simpler.name} fit, its limit, is shown"
+                    f"infinity; this is the {simpler.name} fit, its limit"
                 )
                 return Limit("boundary", model, signs, None, note)
         suspicious = self._may_separate and (
@@ -308,19 +308,19 @@ class GeneralisedLinearModel(Model):
         return self._separation() if suspicious else None
 
     def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
-        """What the rows say of whether the family ends in a simpler one, as sums over them."""
+        """Sums over rows that decide whether the family tends to a simpler one."""
         return self.family.limit_evidence(self.y, self.rows(theta).mean[0], self.row_weight)
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
-        """Whether some row has a level of probability 0: with three or more no row need be fitted with certainty."""
+        """Whether some row has a level of probability 0: with three or more levels no row need be certain."""
         if self.family.predictor_labels is None:
             return False
         return bool(self.rows(theta).mean[:, self.row_weight > 0].min() < CERTAIN)
 
     def _separation(self) -> Limit | None:
-        """Hold the separated rows at infinity, where their log density is at its supremum, and keep the rest.
+        """The limit in which the separated rows are held at infinity, where their log density is at its supremum.
 
-        There a row has neither score nor information left, so what is maximised is the likelihood of the others.
+        A row has neither score nor information there, so the likelihood of the other rows is maximised.
         """
         least = least_weight(self.row_weight)
         found = separated(self.constraints(least))
@@ -336,7 +336,7 @@ class GeneralisedLinearModel(Model):
         return self.family.n_predictors - len(self.family.auxiliary)
 
     def constraints(self, least: float, scale: np.ndarray | None = None) -> SeparatingRows:
-        """What the rows of more than the least weight demand of a direction at infinity.
+        """The constraints that rows of more than the least weight impose on a direction at infinity.
 
         `scale` (p,) is that of the coordinates, by default of these rows.
         """
@@ -346,14 +346,14 @@ class GeneralisedLinearModel(Model):
         return SignedRows(self.data.X, self.family.recession(self.y, self.size), counted, scale)
 
     def gaps(self, direction: np.ndarray) -> np.ndarray:
-        """(…, n) how far a direction moves the predictors of each row, and those of each two classes apart."""
+        """(…, n) how far a direction moves each predictor of each row, and the difference of each two classes."""
         moves = self._moves(direction)
         return moves if len(moves) == 1 else np.concatenate([moves, *(moves[:, None] - moves[None])])
 
     def at_end_of(self, direction: np.ndarray, still: float, least: float) -> GeneralisedLinearModel:
-        """The model with the rows that a direction moves by more than `still` where it leads them.
+        """The model with the rows that a direction moves by more than `still` held at infinity.
 
-        Rows of no more than the least weight had no say in it, and have none now.
+        Rows of no more than the least weight are ignored, as they were when the direction was found.
         """
         shift = np.zeros((self.family.n_predictors, len(self.y)))
         shift[: self._n_main] = at_infinity(self._moves(direction), still)
@@ -364,7 +364,7 @@ class GeneralisedLinearModel(Model):
         return np.stack([matvec(self.data.X, part) for part in direction.reshape(self._n_main, -1)])
 
     def _at_infinity(self, found: AtInfinity, model: GeneralisedLinearModel, gaps: Moves) -> Limit:
-        """What is said of separated responses: `model` remains, and `gaps` are how far the rows move."""
+        """The limit of separated responses: `model` is what remains, and `gaps` are the moves of the rows."""
         delta, signs = np.zeros((2, self.predictor.n_params))
         delta[: self.n_coefficients], signs[: self.n_coefficients] = found.direction, found.signs
         return Limit("separated", model, signs, FAR / gaps.smallest * delta)
@@ -377,7 +377,7 @@ class GeneralisedLinearModel(Model):
 
     @cached_property
     def _certain(self) -> np.ndarray:
-        """(n,) mask of the rows that are held at infinity: all but one of their classes are ruled out."""
+        """(n,) mask of the rows that are held at infinity, where all classes but one have probability 0."""
         assert self.shift is not None
         n_main, n = self._n_main, len(self.y)
         ordered = np.sort(np.concatenate([np.zeros((1, n)), self.shift[:n_main]]), axis=0)
@@ -385,7 +385,7 @@ class GeneralisedLinearModel(Model):
 
     @property
     def copies(self) -> np.ndarray | None:
-        """(n,) as :attr:`Model.copies`; a row held at infinity, which says nothing of φ, counts as none."""
+        """(n,) as :attr:`Model.copies`; a row held at infinity carries no information about φ and counts as none."""
         copies = super().copies
         if self.shift is None:
             return copies

@@ -1,25 +1,26 @@
-r"""The linear programme behind separation: a recession direction of largest support, on as few rows as will do.
+r"""The linear programme behind separation: a recession direction of largest support, found on as few rows as possible.
 
 Find δ in a space N with b_iᵀδ >= 0 for all constraints i, and > 0 for as many as possible. With every b_i of unit
 length this is
 
     maximise Σ t_i   subject to   t_i <= b_iᵀδ,  0 <= t_i <= 1.
 
-δ may grow, so at the optimum each t_i is 0 or 1, and t_i = 1 for just those constraints that some admissible δ
-makes positive (add up the δ of each). Its dual has multipliers λ >= 0 with Σ λ_i b_i = 0, and λ_i >= 1 where t_i = 0.
+δ may be arbitrarily long, so at the optimum each t_i is 0 or 1, and t_i = 1 for exactly those constraints that some
+admissible δ makes positive (the sum of these δ makes all of them positive). The dual has multipliers λ >= 0 with
+Σ λ_i b_i = 0, and λ_i >= 1 where t_i = 0.
 
-**Why a part of the rows is enough.** Let δ be admissible for all rows. It is so for a part S too. If the programme
-on S gives t_i = 0 for the rows Z of S, with multipliers λ > 0 on Z, then 0 = Σ_Z λ_i b_iᵀδ, a sum of terms that are
-all >= 0: so b_iᵀδ = 0 on Z. Rows in Z are therefore *equations* for every admissible δ of the whole problem, and N may
-shrink to their null space; S proves that there is no separation only when nothing of N is left. (A part S
-without separation but with rank below p does not prove it: that is the trap.) What is left of N is then tried on all
-rows: those violated, or 0 but not 0 on all of N, join S. It ends when there is none.
+**Why a part of the rows is enough.** Let δ be admissible for all rows. Then it is admissible for a part S too. If the
+programme on S gives t_i = 0 for the rows Z of S, with multipliers λ > 0 on Z, then 0 = Σ_Z λ_i b_iᵀδ, a sum of terms
+that are all >= 0: so b_iᵀδ = 0 on Z. Rows in Z are therefore *equations* for every admissible δ of the whole problem,
+and N may shrink to their null space. S proves that there is no separation only when nothing of N is left. (A part S
+without separation but with rank below p does not prove it.) What is left of N is then tested on all rows: those that
+are violated, or that are 0 on δ but not on all of N, are added to S. The search ends when there are none.
 
-**Floating point.** HiGHS works to about 1e-7, so its answer is only a proposal (S⁺, Z). It is accepted if both
-sides verify: δ, projected on the null space of Z, is positive on S⁺; and the multipliers, corrected within the row
-space of Z to give Σ λ_i b_i = 0 to rounding, stay positive. Otherwise the two parts hang together by less than
-the programme can see (nearly separated rows): the coordinates are stretched until Z is isotropic, which turns small
-angles into large ones, and the programme is solved again. What stays undecided is never called separated.
+**Floating point.** HiGHS is accurate to about 1e-7, so its answer is only a proposal (S⁺, Z). It is accepted if both
+sides are verified: δ, projected on the null space of Z, is positive on S⁺; and the multipliers, corrected within the
+row space of Z to give Σ λ_i b_i = 0 up to rounding, stay positive. Otherwise the rows are so nearly separated that the
+programme cannot decide: the coordinates are stretched until Z is isotropic, which turns small angles into large ones,
+and the programme is solved again. What stays undecided is never called separated.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from raphson.linalg import cholesky
 from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, SeparatingRows
 
 TIE = 1e-11
-"""Relative to Σ|x_ij δ_j|: a product below this is zero up to the rounding of the data."""
+"""A product x_iᵀδ below this share of Σ|x_ij δ_j| is zero up to the rounding of the data."""
 ROUNDS = 200
 """Times at most that rows join those the programme is solved for; each brings 20 rows a column or more."""
 
 READINGS = 30
-"""Readings of all rows at most, where a part does not settle it."""
+"""Most readings of all rows, where a part of them does not decide."""
 ZOOMS = 4
 """Times that the rows which are not settled are stretched and looked at again."""
 
@@ -49,7 +50,7 @@ CLIMB = 40
 
 @dataclass(frozen=True)
 class RecessionDirection:
-    """A recession direction of largest support, in scaled coordinates, and the space of all that do as much."""
+    """A recession direction of largest support, in scaled coordinates, and the space of all such directions."""
 
     direction: np.ndarray  # (p,)
     space: np.ndarray  # (p, q), orthonormal: null space of all constraints that are not strict
@@ -59,7 +60,7 @@ class RecessionDirection:
 
 @dataclass(frozen=True)
 class Left:
-    """What constraints leave open: a direction that none of them opposes, and the space of all such directions."""
+    """The directions that the constraints leave possible: one of them, and the space of all."""
 
     direction: np.ndarray  # (p,), of largest support
     space: np.ndarray  # (p, q), orthonormal: null space of all constraints that are not strict
@@ -71,9 +72,9 @@ def maximal_direction(rows: SeparatingRows, space: np.ndarray) -> RecessionDirec
 
     Parameters
     ----------
-    rows : Rows
+    rows : SeparatingRows
     space : ndarray, (p, q)
-        Orthonormal basis, in scaled coordinates, of the directions open to the parameters.
+        Orthonormal basis, in scaled coordinates, of the directions in which the parameters may move.
     """
     left = open_directions(rows, space)
     return None if left is None else _strict_direction(rows, left)
@@ -82,20 +83,20 @@ def maximal_direction(rows: SeparatingRows, space: np.ndarray) -> RecessionDirec
 def maximal_direction_everywhere(
     part: SeparatingRows, space: np.ndarray, everywhere: Everywhere
 ) -> RecessionDirection | None:
-    """A recession direction of rows that are not held, found on a part of them that grows only while it has to.
+    """A recession direction of rows that are not in memory, found on a part of them that grows only as needed.
 
-    What the part leaves open, the directions in which it does not change among them, is tried on all rows. Those that
-    oppose it, or see more of it than the part does, join the part. A part that leaves nothing open settles the
-    matter without a reading of all rows.
+    The directions that the part leaves possible, including those in which none of its rows changes, are tested on all
+    rows. Rows that oppose them, or change where the part does not, are added to the part. If the part leaves none
+    possible, no reading of all rows is needed.
 
     Parameters
     ----------
-    part : Rows
-        Some of the rows, held.
+    part : SeparatingRows
+        Some of the rows, in memory.
     space : ndarray, (p, q)
         As for :func:`maximal_direction`.
     everywhere : callable
-        Gives the :class:`News` of all rows, added up, from a function of some rows.
+        From a function of some rows to the sum of its :class:`News` over all rows.
     """
     for _ in range(READINGS):
         left = open_directions(part, space)
@@ -111,14 +112,14 @@ def maximal_direction_everywhere(
 
 @dataclass(frozen=True)
 class News:
-    """Constraints that a part does not know, at most some of the worst opposed and as many of the others.
+    """Constraints to add to a part: a limited number of those most violated, and as many others.
 
     Attributes
     ----------
     constraints : (m, p), in scaled coordinates.
     kinds : (m,) EQUATION or INEQUALITY.
-    depth : (m,) how far each is below 0, relative to the terms of its product; 0 if it is not.
-    most : how many of each are worth holding.
+    depth : (m,) by how much each is violated, relative to the terms of its product; 0 if it is not.
+    most : how many of each to keep.
     """
 
     constraints: np.ndarray
@@ -150,7 +151,7 @@ def _news(rows: SeparatingRows, left: Left, unseen: np.ndarray) -> News:
 
 
 def _worth_holding(depth: np.ndarray, most: int) -> np.ndarray:
-    """The numbers of the deepest, and of as many spread evenly over the rest."""
+    """Indices of the most violated constraints, and of as many spread evenly over the rest."""
     if len(depth) <= 2 * most:
         return np.arange(len(depth))
     order = np.argsort(depth, kind="stable")
@@ -158,7 +159,7 @@ def _worth_holding(depth: np.ndarray, most: int) -> np.ndarray:
 
 
 def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
-    """What rows leave open within ``space``; None if that is nothing, or if it cannot be proved."""
+    """The directions in ``space`` that the rows leave possible; None if there are none, or none can be proved."""
     rng = np.random.default_rng(0)
     inequality = rows.kind == INEQUALITY
     space = _solve(rows, space, rows.kind == EQUATION, rng)
@@ -204,7 +205,7 @@ def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
 
 
 def _strict_direction(rows: SeparatingRows, left: Left) -> RecessionDirection | None:
-    """The direction that is left, without what no constraint sees; None if it takes no row along."""
+    """The direction without components that no constraint depends on; None if no row changes along it."""
     if not left.strict.any():
         return None
     rng = np.random.default_rng(0)
@@ -221,7 +222,7 @@ def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     B : ndarray, (m, q)
         Constraints in the coordinates of the space.
     size : ndarray, (m,)
-        Their lengths before they were projected on the space: what is small against it is rounding.
+        Their lengths before projection on the space: what is small relative to them is rounding.
 
     Returns
     -------
@@ -241,7 +242,7 @@ def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     if not len(live):
         return np.zeros(q), zero, False
     unit, first, inverse = np.unique(B[live] / length[live, None], axis=0, return_index=True, return_inverse=True)
-    # Rounding of the unit rows: they were cut out of vectors of length `size`.
+    # Rounding of the unit rows, which are projections of vectors of length `size`.
     noise = 1e-15 * (size[live][first] / length[live][first]).max()
     stretched_on = unit
     for zoom in range(ZOOMS):
@@ -261,7 +262,7 @@ def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray,
             g, strict, multiplier = proposal
             kernel = _certified_kernel(C[~strict], multiplier[~strict], tolerance)
             if kernel is not None:
-                # δ has to be *exactly* zero on the equations, not only to the tolerance of the proposal.
+                # δ has to be zero on the equations up to rounding, not just to the tolerance of the proposal.
                 h = kernel @ (kernel.T @ g)
                 if np.all(C[strict] @ h > 0.25):
                     zero[live] = ~strict[inverse.ravel()]
@@ -273,7 +274,7 @@ def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def null_within(space: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Orthonormal basis (p, q') of the part of ``space`` (p, q) that the rows of B (m, p) don't see."""
+    """Orthonormal basis (p, q') of the part of ``space`` (p, q) on which the rows of B (m, p) are 0."""
     length = np.linalg.norm(B, axis=1)
     C = B[length > 0] / length[length > 0, None] @ space
     if not len(C):
@@ -287,8 +288,8 @@ def _kernel(C: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _singular(C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # All q singular values of C (m, q) and the right singular vectors as rows. R of a QR has the same, and at
-    # most q rows: the SVD is then small.
+    # All q singular values of C (m, q) and the right singular vectors as rows. The R of a QR decomposition has the
+    # same ones and at most q rows, so that the SVD is small.
     R = np.linalg.qr(C, mode="r") if len(C) > C.shape[1] else C
     s, V = np.linalg.svd(R, full_matrices=True)[1:]
     return np.concatenate([s, np.zeros(len(V) - len(s))]), V
@@ -296,8 +297,8 @@ def _singular(C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _certified_kernel(Z: np.ndarray, multiplier: np.ndarray, tolerance: float) -> np.ndarray | None:
     # The kernel of the rows Z if the multipliers λ prove that they are equations, else None. With Λ = diag(λ) and
-    # a = (ZᵀΛZ)⁺ Zᵀλ the corrected multipliers λ_i (1 - z_iᵀa) have Zᵀ(λ - ΛZa) = 0: they prove it if no z_iᵀa comes
-    # near 1. a is the solution of the least squares problem √Λ Z a ≈ √λ.
+    # a = (ZᵀΛZ)⁺ Zᵀλ, the corrected multipliers λ_i (1 - z_iᵀa) satisfy Zᵀ(λ - ΛZa) = 0. They are a proof if no z_iᵀa
+    # is near 1. a solves the least squares problem √Λ Z a ≈ √λ.
     if not len(Z):
         return np.eye(Z.shape[1])
     if np.any(multiplier <= 0.0):
@@ -315,9 +316,9 @@ def _certified_kernel(Z: np.ndarray, multiplier: np.ndarray, tolerance: float) -
 
 
 def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    # A proposal without the programme, many times faster: climb Σ log expit(C g), whose maximum is at infinity just
-    # where the rows separate. Its row scores λ = expit(-Cg) are the multipliers: Zᵀλ -> 0 as Newton converges on the
-    # rows Z with a finite limit. On the others every Newton step goes on moving C g by about 1.
+    # A proposal without the programme, many times faster: maximise Σ log expit(C g), whose maximum is at infinity
+    # exactly where the rows separate. Its row scores λ = expit(-Cg) are the multipliers: Zᵀλ -> 0 as Newton's method
+    # converges on the rows Z with a finite limit. On the others every Newton step moves C g by about 1.
     m, q = C.shape
     g, before = np.zeros(q), None
     for _ in range(CLIMB):
@@ -337,8 +338,9 @@ def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         if settled and np.abs(change[~strict]).max(initial=0.0) < 0.02 and value[strict].min() > 2.0:
             return g / value[strict].min(), strict, multiplier
         before = strict
-        # Newton's full step where it climbs. Else log(1+d)/d of it, d = max |change|, which always does, since the
-        # Hessian changes by less than exp(|change|) on the way (Bach, 2010, Electronic J. Statistics 4, section 2.2).
+        # Newton's full step if it increases the sum. Otherwise the share log(1+d)/d of it with d = max |change|, which
+        # always does, since the Hessian changes by a factor of less than exp(|change|) on the way (Bach, 2010,
+        # Electronic J. Statistics 4, section 2.2).
         d = np.abs(change).max()
         climbs = log_expit(value + change).sum() > log_expit(value).sum()
         g = g + step * (1.0 if climbs else np.log1p(d) / d)
@@ -346,7 +348,7 @@ def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
 
 
 def _programme(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    # linprog minimises: variables (g, t), g free; rows t - C g <= 0. The multipliers come with a minus sign.
+    # linprog minimises over (g, t), with g free and rows t - C g <= 0. Its multipliers have the opposite sign.
     from scipy.optimize import linprog
     from scipy.sparse import csr_array, eye_array, hstack
 
@@ -365,8 +367,8 @@ def _programme(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | Non
 
 
 def _solve(rows: SeparatingRows, space: np.ndarray, zero: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    # The part of the space on which the constraints in the mask `zero` are 0. A few of full rank settle it; the
-    # others are looked at only while something is left. `known` says that those which are left all see something.
+    # The part of the space on which the constraints in the mask `zero` are 0. A few of full rank suffice; the others
+    # are read only while something is left. `known` says that all of `left` change somewhere in what is left.
     left, known = np.flatnonzero(zero), False
     while len(left) and space.shape[1]:
         smaller = null_within(space, rows.dense(_some(left, 10 * space.shape[1] + 100, rng)))
@@ -379,9 +381,9 @@ def _solve(rows: SeparatingRows, space: np.ndarray, zero: np.ndarray, rng: np.ra
 
 
 def _without_aliases(direction: np.ndarray, space: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # What no constraint at all sees, N₀ = null(X), is not at infinity but aliased. Of aliased columns the later goes:
-    # column j is a combination of earlier ones if some vector of N₀ ends there. Eliminating from below finds these j;
-    # subtracting N₀ c then makes δ_j = 0 without changing any x_iᵀδ.
+    # Directions on which no constraint depends, N₀ = null(X), are not at infinity but aliased. Of aliased columns the
+    # later one is dropped: column j is a combination of earlier ones if j is the last nonzero element of some vector of
+    # N₀. Elimination from below finds these j; subtracting N₀ c then makes δ_j = 0 without changing any x_iᵀδ.
     if not unseen.shape[1]:
         return direction, space
     rest, aliased = unseen.copy(), []
@@ -415,7 +417,7 @@ def _some(which: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray
 
 
 def _stratified(rows: SeparatingRows, inequality: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    # As many from each stratum: a handful of successes among a million failures must all be there.
+    # Equal numbers from each stratum: of a handful of successes among a million failures all are needed.
     labels = np.unique(rows.strata[inequality])
     each = -(-count // len(labels))
     parts = [_some(np.flatnonzero(inequality & (rows.strata == label)), each, rng) for label in labels]

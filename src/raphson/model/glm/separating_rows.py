@@ -1,6 +1,6 @@
 """The constraints on a direction at infinity, one per row of data, or one per row and class.
 
-They are read in blocks or by number, from a dense or tabmat design, and never held all at once.
+They are read in blocks or by number, from a dense or tabmat design, and never all held in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ABSENT, EQUATION, INEQUALITY = -1, 0, 1
 
 
 class SeparatingRows(Protocol):
-    """Constraints b_i on the scaled parameters, as numbers into a flat list."""
+    """Constraints b_i on the scaled parameters, addressed by number."""
 
     scale: np.ndarray  # (p,): parameter j is multiplied by it in scaled coordinates
     kind: np.ndarray  # per constraint: ABSENT, EQUATION or INEQUALITY
@@ -116,14 +116,14 @@ class MoreRows:
 
 
 def _sizes(space: np.ndarray) -> np.ndarray:
-    # |δ_j|, but not below a hundredth of the largest: a component that ought to be 0 is rounding of the others,
-    # so a row that meets no other must not be judged by it.
+    # |δ_j|, but at least a hundredth of the largest. A component that should be 0 is rounding of the others, too small
+    # a scale for a row that depends on no other component.
     size = np.abs(space)
     return np.maximum(size, 0.01 * size.max(axis=0, initial=0.0))
 
 
 def _column_scale(X: Any) -> np.ndarray:
-    # Only to make the columns comparable, so that a few rows will do for tabmat's designs.
+    # Only makes the columns comparable, so a few rows suffice for tabmat's designs.
     n = X.shape[0]
     sample = np.unique(np.linspace(0, n - 1, min(n, 1000)).astype(int)) if n else np.zeros(0, dtype=int)
     scale = np.abs(_dense(X, sample)).max(axis=0, initial=0.0)

@@ -1,18 +1,18 @@
-r"""Separation: does the maximum lie at infinity, in which direction, and which coefficients does it take along?
+r"""Separation: whether the maximum lies at infinity, in which direction, and which coefficients are infinite.
 
-Where a covariate splits the successes from the failures, the likelihood grows for ever along some direction δ
-and the maximum likelihood estimate has infinite coefficients (Albert and Anderson, 1984, Biometrika 71). Whether
-it does is a property of the design and of the directions d_i in which each row's log density grows, so it is
-decided there and not on the iterates, which only look as if they converged. δ is a *recession direction* if
+Where a covariate separates the successes from the failures, the likelihood never stops growing along some direction
+δ and the maximum likelihood estimate has infinite coefficients (Albert and Anderson, 1984, Biometrika 71). Whether it
+does is a property of the design and of the directions d_i in which each row's log density grows. So it is decided from
+these and not from the iterates, which only appear to converge. δ is a *recession direction* if
 
     d_i x_iᵀδ >= 0   for rows that grow with η (d_i = +1) or with -η (d_i = -1),
       x_iᵀδ  = 0     for rows with a finite optimum (d_i = 0),
     d_i x_iᵀδ >  0   for at least one row.
 
 Those of largest support separate as many rows as can be separated. Along them these rows reach the supremum of
-their log density, and what remains is the likelihood of the other rows, in which δ can no longer be seen: the
-limit fit. With N the null space of the other rows' design, the coefficients in the support of N are infinite,
-and all others are those of the limit fit (Konis, 2007, DPhil thesis, Oxford, chapter 4).
+their log density, and what remains is the likelihood of the other rows, which does not depend on δ: the limit fit.
+With N the null space of the other rows' design, the coefficients in the support of N are infinite, and all others are
+those of the limit fit (Konis, 2007, DPhil thesis, Oxford, chapter 4).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from raphson.model.glm.separating_rows import SeparatingRows
 from raphson.numeric import EPSILON
 
 FAR = 1e4
-"""η at infinity: every mean there is at its limit in double precision."""
+"""Stands for an infinite η: every mean there is at its limit in double precision."""
 
 NO_MOVE = 1e-9
-"""Rows that a direction moves by less than this share of the largest move stay where they are."""
+"""Rows that a direction moves by less than this share of the largest move count as not moving."""
 
 SUPPORT = 1e-9
 """A coefficient whose share in every direction at infinity is below this, after scaling, is finite."""
@@ -42,7 +42,7 @@ SUPPORT = 1e-9
 
 @dataclass(frozen=True)
 class AtInfinity:
-    """A direction in which the log-likelihood grows for ever.
+    """A direction in which the log-likelihood never stops growing.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class AtInfinity:
         The coefficients that are infinite. The others are those of the limit fit.
     signs : ndarray, (p,)
         +1 or -1 for infinite coefficients, 0 for finite ones. Where several directions separate, the sign is
-        that of ``direction``, and some of the others may have another.
+        that of ``direction``; in other directions it may differ.
     """
 
     direction: np.ndarray
@@ -67,13 +67,13 @@ def separated(rows: SeparatingRows) -> AtInfinity | None:
     -------
     AtInfinity or None
         None if the maximum is attained. What rounding leaves undecided (an overlap of less than about 1e-11 of
-        the terms of x_iᵀδ) counts as a tie; a direction that cannot be verified in floating point is not
+        the terms of x_iᵀδ) counts as a tie. A direction that cannot be verified in floating point is not
         reported.
 
     Notes
     -----
-    Albert and Anderson (1984); the linear programme of largest support is that of Konis (2007), section 4.2, here
-    solved on a part of the rows that grows only while it has to: see ``recession.maximal_direction``.
+    Albert and Anderson (1984). The linear programme of largest support is that of Konis (2007), section 4.2, solved
+    on a part of the rows that grows only as needed: see ``recession.maximal_direction``.
 
     Examples
     --------
@@ -92,16 +92,16 @@ def separated(rows: SeparatingRows) -> AtInfinity | None:
 
 
 def least_weight(weight: np.ndarray) -> float:
-    """Weight up to which a row counts for nothing: ε times the average.
+    """Weight up to which a row is ignored: ε times the average.
 
-    A row of weight w that alone opposes a direction puts the maximum some −log w away, where all others have
-    likelihoods within about w of their suprema. Below ε that is lost in rounding, and the maximum is at infinity.
+    If only one row, of weight w, opposes a direction, the maximum lies at a distance of about −log w, where all other
+    rows have likelihoods within about w of their suprema. Below ε that is lost in rounding: the maximum is at infinity.
     """
     return EPSILON * float(np.mean(weight))
 
 
 def separated_everywhere(part: SeparatingRows, everywhere: Everywhere) -> AtInfinity | None:
-    """Complete or quasi-complete separation of rows that are not held.
+    """Complete or quasi-complete separation of rows that are not in memory.
 
     Parameters
     ----------
@@ -119,16 +119,16 @@ def separated_everywhere(part: SeparatingRows, everywhere: Everywhere) -> AtInfi
 
 
 def at_infinity(moves: np.ndarray, still: float) -> np.ndarray:
-    """Shifts of the linear predictors (K, n) that put rows where a direction leads them, with no more than it takes.
+    """Shifts of the linear predictors (K, n) that take rows to their limits along a direction, as small as possible.
 
-    Among the K predictors of a row and the 0 of its last class, each that moves further than the next is put `FAR`
-    beyond it. The multiples of the moves themselves would be so large that the differences which stay finite, those
-    of classes that move together, would drown in their rounding.
+    Among the K predictors of a row and the 0 of its last class, each one that moves further than the next is put `FAR`
+    beyond it. Multiples of the moves themselves would be so large that their rounding swamps the differences between
+    classes that move together, which stay finite.
 
     Parameters
     ----------
     moves : (K, n) along the direction.
-    still : difference up to which two moves are the same.
+    still : largest difference between two moves that count as the same.
 
     Examples
     --------
@@ -146,12 +146,12 @@ def at_infinity(moves: np.ndarray, still: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Moves:
-    """How far a direction moves some rows, as it takes to tell moves from rounding once all rows are known.
+    """A summary of how far a direction moves rows, to distinguish moves from rounding once all rows have been read.
 
     Attributes
     ----------
-    largest : size of a move.
-    sizes : the smallest size of each power of ten.
+    largest : the largest size of a move.
+    sizes : the smallest size within each power of ten.
     """
 
     largest: float
@@ -172,22 +172,22 @@ class Moves:
 
     @property
     def still(self) -> float:
-        """Moves up to this are rounding."""
+        """Size up to which moves are rounding."""
         return NO_MOVE * self.largest
 
     @property
     def smallest(self) -> float:
-        """Size of the smallest move that is one; 1 if none is."""
+        """Size of the smallest move that is not rounding; 1 if there is none."""
         return min((size for size in self.sizes if size > self.still), default=1.0)
 
 
 def _at_infinity_of(found: RecessionDirection | None, rows: SeparatingRows) -> AtInfinity | None:
-    """The direction in the coefficients' own units, with those that it takes along."""
+    """The direction in the coefficients' own units, and the infinite coefficients with their signs."""
     if found is None:
         return None
     infinite = np.linalg.norm(found.space, axis=1) > SUPPORT
     direction = np.where(np.abs(found.direction) > SUPPORT * np.abs(found.direction).max(), found.direction, 0.0)
-    # A coefficient may be in the support of N and yet not in δ: it then goes where the score pulls it.
+    # A coefficient in the support of N may be 0 in δ: its sign is then that of the score.
     signs = np.where(direction != 0.0, np.sign(direction), np.where(found.pull >= 0.0, 1.0, -1.0))
     unscaled = direction / rows.scale
     return AtInfinity(unscaled / np.abs(unscaled).max(), infinite, np.where(infinite, signs, 0.0))

@@ -1,7 +1,7 @@
-"""A generalised linear model whose rows stream: read block by block for each pass, never held.
+"""A generalised linear model whose rows are streamed: read block by block in each pass, never all in memory.
 
-Everything that is a sum over rows is the sum over the pieces of the same model in memory. What has a number for each
-row is refused in words.
+A sum over rows is the sum over pieces, each a model in memory. Whatever has a value for each row is refused with a
+message.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from raphson.numeric import EPSILON
 
 
 class Facts:
-    """What the response and the weights come to over all rows."""
+    """Sums and extremes of the response and the weights over all rows."""
 
     def __init__(
         self, positive: int, weights: float, count: float, total: float, low: float, high: float, open_ended: bool
@@ -40,7 +40,7 @@ class Facts:
         self.positive, self.weights, self.count = positive, weights, count
         self.total, self.low, self.high = total, low, high
         self.open_ended = open_ended
-        """Whether the log density of some row rises for ever in some direction of its predictor."""
+        """Whether the log density of some row never stops rising in some direction of its predictor."""
 
     def __add__(self, other: Facts) -> Facts:
         return Facts(
@@ -64,7 +64,7 @@ class Facts:
 
 @dataclass
 class StreamedRows:
-    """Stands for the rows at one θ: their sums are worked out when asked for, they themselves are not there."""
+    """A placeholder for the rows at one θ: sums over them are computed on demand, values for single rows refused."""
 
     theta: np.ndarray
     sums: np.ndarray | None = None
@@ -84,8 +84,8 @@ class StreamedModel(GeneralisedLinearModel):
     streamed : the data.
     facts : of the response.
     constant : whether the design is that of the null model.
-    away : (p,) direction towards the infinite maximum of separated responses; None where the maximum is finite.
-    still : move along it up to which a row counts as not moved.
+    away : (p,) direction towards the maximum of separated responses at infinity; None where the maximum is finite.
+    still : move along it up to which a row counts as not moving.
     """
 
     streamed: StreamedData | None = None
@@ -95,32 +95,32 @@ class StreamedModel(GeneralisedLinearModel):
     still: float = 0.0
 
     def _without_error(self, dispersion: float) -> bool:
-        return False  # the responses are not at hand
+        return False  # the responses are not in memory
 
     @staticmethod
     def over(
         streamed: StreamedData, family: Any, weights_kind: str, penalty: Any, executor: Executor, bias: str | None
     ) -> StreamedModel:
-        """Check a response against a family, in one reading, and put the model together.
+        """Check a response against a family, in one reading, and build the model.
 
         Raises
         ------
         DataError
             If the response is outside the family's support.
         ModelError
-            If the family or the kind of weights is unknown, the penalty does not fit, or bias reduction is asked for.
+            If the family or the kind of weights is unknown, the penalty does not match, or bias reduction is asked for.
         """
         check_weights_kind(weights_kind)
         if bias is not None:
             raise ModelError(
-                "bias: bias reduction needs all rows at once, which streamed data never have; leave it out"
+                "bias: bias reduction needs all rows in memory, but these are streamed; leave it out, or pass a frame"
             )
         asked = resolve(family)
         observations = asked.prepare(streamed.sample.response, streamed.sample.trials)
         if observations.family.predictor_labels is not None and streamed.levels is None:
             raise ModelError(
-                "response: the categories of a streamed multinomial response must be text or a categorical column; "
-                f"{streamed.head.response.name!r} holds numbers: write it as text"
+                "response: expected the categories of a streamed multinomial response as text or as a categorical "
+                f"column; {streamed.head.response.name!r} holds numbers. Write them as text"
             )
         size = None if observations.size is None else NotInMemory("the trials")
         weight = NotInMemory("the weights") if size is not None or streamed.head.weights is not None else None
@@ -152,7 +152,7 @@ class StreamedModel(GeneralisedLinearModel):
     def _piece(self, data: ModelData) -> GeneralisedLinearModel:
         """The model of some rows, in memory."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the sample has said it once
+            warnings.simplefilter("ignore")  # the sample has already warned
             observations = self.family.prepare(data.response, data.trials)
         weight, size = data.weights, observations.size
         if size is not None:
@@ -216,18 +216,18 @@ class StreamedModel(GeneralisedLinearModel):
         return self.away is not None
 
     def subsampled(self, every: int) -> Any:
-        """The model of every `every`-th row or so, in memory."""
+        """The model of about every `every`-th row, in memory."""
         beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
         return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
 
     def subset(self, rows: slice) -> Any:
-        raise ModelError("data: a subset of streamed rows cannot be taken; fit it from a data frame")
+        raise ModelError("data: streamed rows have no subsets; select the rows in a data frame and fit that")
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return [self.data.X] * self.predictor.n_predictors
 
     def null_model(self, family: Any) -> StreamedModel:  # type: ignore[override]
-        """The model with only the intercept (if it has one) and the offset, its family's parameters settled."""
+        """The model with only the intercept (if it has one) and the offset, with the family's parameters fixed."""
         names = ("Intercept",)[: int(self.data.has_intercept)]
         data = replace(self.data, names=names)
         return replace(self, family=family, data=data, penalty=None, constant=True)
@@ -235,7 +235,7 @@ class StreamedModel(GeneralisedLinearModel):
     # -- the iteration -----------------------------------------------------------------------------------------
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """None: another start would read all rows many times."""
+        """Empty: every other start would read all rows many times."""
         return ""
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
@@ -245,8 +245,8 @@ class StreamedModel(GeneralisedLinearModel):
             if here.finite:
                 return here
         raise ConvergenceError(
-            "start: no starting values inside the link's domain were found; pass start= with coefficients at which "
-            "every mean is possible, or use a link without a bounded domain such as 'log' or 'logit'"
+            "start: found no starting values inside the link's domain; pass start= with coefficients at which every "
+            "mean is possible, or use a link that is defined for every η, such as 'log' or 'logit'"
         )
 
     @cached_property
@@ -263,7 +263,7 @@ class StreamedModel(GeneralisedLinearModel):
         return self._sum(lambda held: int(held._rules_out_a_level(theta))) > 0
 
     def _separation(self) -> Limit | None:
-        """As in memory. What the sample leaves open, all rows are asked; mostly it leaves nothing open."""
+        """As in memory. All rows are read only if the sample leaves separation possible, which is rare."""
         least = self._least_weight
         part = self.sample.constraints(least)
         found = separated_everywhere(
@@ -277,7 +277,7 @@ class StreamedModel(GeneralisedLinearModel):
 
     @property
     def _least_weight(self) -> float:
-        """As :func:`raphson.model.glm.separation.least_weight` gives it of all rows."""
+        """As :func:`raphson.model.glm.separation.least_weight`, for all rows."""
         assert self.facts is not None
         return EPSILON * self.facts.weights / self._data.n_rows
 
@@ -291,8 +291,8 @@ class StreamedModel(GeneralisedLinearModel):
         return StreamedRows(theta)
 
     def _sums(self, rows: StreamedRows) -> np.ndarray:
-        """Deviance, Pearson's statistic, sum of squares, log-likelihood at unit dispersion and what tells of spread:
-        one reading for all."""
+        """Deviance, Pearson's statistic, sum of squares, log-likelihood at unit dispersion and the sums of the test for
+        overdispersion, in one reading."""
 
         def one(held: GeneralisedLinearModel) -> np.ndarray:
             here = held.rows(rows.theta)
@@ -337,8 +337,8 @@ class StreamedModel(GeneralisedLinearModel):
             assert self.facts is not None
             n = self.facts.positive if self.weights_kind == "precision" else self.facts.weights
             return self.deviance(rows) / n
-        # Another family's φ̂ is not a sum over rows: a few readings find it, to half the digits, of which the
-        # log-likelihood keeps all.
+        # For other families φ̂ is not a sum over rows. A few readings find it to half of the digits, with which the
+        # log-likelihood is accurate to all.
         centre = math.log(guess)
         found = minimize_scalar(
             lambda log_phi: -self.log_likelihood(rows, math.exp(log_phi)),

@@ -1,1 +1,1 @@
-"""Likelihoods that users write: traced, taken apart into predictors, and compiled row by row."""
+"""Likelihoods that users write: traced, decomposed into linear predictors, and compiled row by row."""

@@ -1,4 +1,4 @@
-"""Whether a traced density is affine in the response, or its second derivatives free of it, read off operations."""
+"""Whether a traced density's score is affine in the response, or its second derivatives do not depend on it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from raphson.model.likelihood.predictors import AFFINE, DATA, NONLINEAR, Node, i
 def affine_in_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
     """Whether ∂f/∂η is affine in y for f(η (K,), (y, columns...)).
 
-    A select, a gather or a comparison that y decides is not affine: zero-inflated, hurdle and ordered densities have
-    a second derivative by y that is zero wherever it is taken, and are not affine all the same.
+    A select, a gather or a comparison that y decides is not affine. Zero-inflated, hurdle and ordered densities contain
+    one: their second derivative by y is zero wherever it exists, and still they are not affine.
     """
     import jax
 
@@ -41,7 +41,7 @@ def affine_in_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...
 
 
 def information_free_of_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    """Whether the response enters ∂²f/∂η² nowhere, so that the observed information is the expected one."""
+    """Whether ∂²f/∂η² does not depend on the response, so that the observed information is the expected one."""
     import jax
 
     number = jax.ShapeDtypeStruct((), np.float64)

@@ -1,4 +1,4 @@
-"""From a user's function and data to a model: the density form, and the general form of a likelihood."""
+"""From a user's density, formulas and data to a model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def density_model(
     penalty: Any,
     executor: Executor,
 ) -> LikelihoodModel:
-    """The model of a density with a formula for each parameter, which it takes in the order of `parameters`."""
+    """The model of a density with a formula for each of its `parameters`, in this order."""
     check_weights_kind(weights_kind)
     data = replace(data, parts={name: data.parts[name] for name in parameters})
     names = tuple(data.parts)
@@ -101,7 +101,7 @@ def _family(
 def _as_ready(
     ready: DensitySpec, data: SeveralData, y: np.ndarray, columns: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, tuple[str, ...] | None, np.ndarray]:
-    """The response as a ready density takes it, its levels, and where its predictors start; checked."""
+    """The response, checked, in the form that a ready density reads; its levels; and starting values."""
     name, levels = data.response.name, data.response.levels
     ready.check_finite({f"response {name!r}": y, **columns})
     if ready.cut_points:
@@ -113,7 +113,7 @@ def _as_ready(
         )
     for keyword, column in data.columns.items():
         if column.labels is not None:
-            # Codes would make an event of whichever level is sorted last.
+            # The codes of levels would make an event of whichever level is sorted last.
             raise DataError(
                 f"{keyword}: the {ready.name} density expects numbers; {data.asked[keyword]} holds the levels "
                 f"{', '.join(map(repr, column.labels[:5]))}. Convert the column, or say which counts, as in "
@@ -125,7 +125,7 @@ def _as_ready(
 
 
 def _designs(data: SeveralData, n_cuts: int) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """The different design matrices, and which of them each predictor has; cut points are constants."""
+    """The distinct design matrices, and which of them each predictor has; cut points are constants."""
     matrices: list[Any] = []
     design: list[int] = []
     for part in data.parts.values():
@@ -151,7 +151,7 @@ def _offsets(data: SeveralData, n_predictors: int) -> np.ndarray | None:
 
 
 def _terms_of(data: SeveralData) -> dict[str, tuple[int, ...]]:
-    """The coefficients of each term of each formula, counted over all of them."""
+    """The coefficients of each term of each formula, as positions in θ."""
     found: dict[str, tuple[int, ...]] = {}
     start = 0
     for name, part in data.parts.items():
@@ -161,7 +161,7 @@ def _terms_of(data: SeveralData) -> dict[str, tuple[int, ...]]:
 
 
 def _coded(y: np.ndarray, levels: tuple[str, ...] | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Codes 0 .. L-1 of an ordered response, and the labels of its levels; whole numbers are levels in their order."""
+    """Codes 0 .. L-1 of an ordered response, and the labels of its levels; whole numbers are ordered by size."""
     if levels is None:
         if (y != np.round(y)).any():
             raise ModelError(
@@ -187,13 +187,13 @@ def density_parts(
     coded: bool,
     shapes: tuple[tuple[int, ...], ...],
 ) -> dict[str, Any]:
-    """What a family has of its density, traced and compiled, by the attributes of :class:`LikelihoodFamily`.
+    """What :class:`LikelihoodFamily` needs of a density, traced and compiled, by the names of its attributes.
 
     Parameters
     ----------
     density : the user's, or the name of a ready one.
-    columns, shapes : what it reads beside the response, and the shape of each in a row.
-    n_parameters, n_cuts : its predictors, and cut points after them.
+    columns, shapes : the columns that it reads besides the response, and the shape of each in a row.
+    n_parameters, n_cuts : numbers of its predictors, and of the cut points after them.
     coded : whether the response is the code of a level.
     """
     if isinstance(density, str):
@@ -217,7 +217,7 @@ def _density_rows(
     coded: bool,
     shapes: tuple[tuple[int, ...], ...] | None,
 ) -> dict[str, Any]:
-    """The row function of a density, its compiled rows, and where it comes from; not traced without shapes."""
+    """The row function of a density, its compiled rows, and its traced original; without shapes it is not traced."""
 
     def row_density(eta: Any, row: tuple[Any, ...]) -> Any:
         predictors = [eta[k] for k in range(n_parameters)]
@@ -248,12 +248,12 @@ def _density_rows(
 
 
 def fingerprint(jaxpr: Any) -> Any:
-    """What tells a traced function from another: a function may close over something that has changed since."""
+    """A key that identifies a traced function: what a function closes over may have changed since the last trace."""
     return str(jaxpr), tuple(np.asarray(one).tobytes() for one in jaxpr.consts)
 
 
 def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...], what: str) -> Any:
-    """Trace the density of one row; whatever goes wrong names the user's line."""
+    """Trace the density of one row; errors name the user's line."""
     import jax
 
     with x64(), traced_errors(what):
@@ -265,7 +265,9 @@ def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...]
             return function(eta, row)
 
         traced, out = jax.make_jaxpr(flat, return_shape=True)(eta, number, *columns)
-        again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(eta, number, *columns)  # JAX remembers by function
+        again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(
+            eta, number, *columns
+        )  # a new lambda: JAX caches by function
     check_scalar(out, what)
     check_pure(traced, again, what)
     warn_of_single_precision(traced, what)
@@ -273,12 +275,11 @@ def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...]
 
 
 def check_pure(traced: Any, again: Any, what: str) -> None:
-    """Refuse a function that does something else when it is called once more."""
+    """Refuse a function that gives something else when it is called again."""
     if fingerprint(traced) != fingerprint(again):
         raise ModelError(
-            f"{what}: it gives other values each time that it is called, because it draws random numbers or changes "
-            "something outside itself; a likelihood must be a function of its arguments. Draw random numbers "
-            "beforehand, as columns"
+            f"{what}: expected the same values for the same arguments; got different ones in a second call, as from "
+            "random numbers or from changing something outside the function. Draw random numbers beforehand, as columns"
         )
 
 
@@ -290,22 +291,22 @@ def check_scalar(out: Any, what: str) -> None:
     if shape != ():
         raise ModelError(
             f"{what}: expected one number for each row; it returned an array of shape {shape}. It is called with one "
-            "row at a time: leave out sums over rows, and sum over the elements of a row if that is meant"
+            "row at a time: leave out sums over rows, and sum over the elements within a row"
         )
     if not np.issubdtype(out.dtype, np.floating):
         raise ModelError(
             f"{what}: expected a log density, a real number; it returned {out.dtype}, which has no derivative. "
-            "Does a path return a constant?"
+            "Check whether some branch returns a constant"
         )
 
 
 @dataclass(frozen=True)
 class RowsOf:
-    """What the Fit reads of the rows; see :class:`raphson.data.ModelData`, whose names these are.
+    """The data of a likelihood as the Fit reads them, with the names of :class:`raphson.data.ModelData`.
 
     Attributes
     ----------
-    schema : how new rows are made.
+    schema : how the designs of new rows are made.
     """
 
     weights: np.ndarray | None
@@ -323,7 +324,7 @@ class RowsOf:
 
     @staticmethod
     def of(data: Any) -> RowsOf:
-        """From the data of one form or the other."""
+        """From the data of the density form or of the general form."""
         has_intercept = any(part.has_intercept for part in getattr(data, "parts", {}).values())
         if isinstance(data, SeveralData):
             read = {name: (data.asked[name], column.labels) for name, column in data.columns.items()}
@@ -348,12 +349,12 @@ class RowsOf:
 
 
 def formulas_of(ready: DensitySpec | None, taken: Signature, formulas: Any) -> dict[str, str]:
-    """A formula for each parameter of the density, in its order but for the one with the response, which is first.
+    """A formula for each parameter of the density: first the one with the response, then the others in its order.
 
     Raises
     ------
     ModelError
-        If one names no parameter, or a parameter has none.
+        If a formula is for an unknown parameter, or a parameter has none.
     """
     if isinstance(formulas, str) and ready is not None:
         formulas = {ready.parameters[0]: formulas}
@@ -373,7 +374,7 @@ def formulas_of(ready: DensitySpec | None, taken: Signature, formulas: Any) -> d
     absent = [name for name in taken.parameters if name not in found]
     if absent and ready is None:
         raise ModelError(
-            f"formulas: there is none for {', '.join(absent)}; write '~ 1' for a constant"
+            f"formulas: expected one for each parameter; got none for {', '.join(absent)}. Write '~ 1' for a constant"
             + (f", or make {absent[0]} keyword-only (after *) if it is a column" if len(absent) == 1 else "")
         )
     found |= dict.fromkeys(absent, "~ 1")

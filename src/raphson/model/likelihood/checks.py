@@ -1,4 +1,4 @@
-"""Mistakes that JAX passes over in silence: indices beyond a parameter's end, codes compared with text."""
+"""Mistakes that JAX does not report: indices beyond a parameter's end, codes compared with text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from raphson.numeric import x64
 
 @contextmanager
 def traced_errors(name: str) -> Iterator[None]:
-    """Errors while a likelihood is traced, in one line, with this package's way out."""
+    """Rewrite errors raised while a likelihood is traced into one line that names this package's remedy."""
     try:
         with readable_errors(name):
             yield
@@ -35,12 +35,12 @@ def traced_errors(name: str) -> Iterator[None]:
 
 
 def compares_with_text(function: Callable[..., Any], name: str, columns: tuple[str, ...] = ()) -> None:
-    """Refuse a function whose source compares a column with text: what it sees are numbers, so it is never equal.
+    """Refuse a function whose source compares a column with text: it is passed codes, which never equal a text.
 
     Parameters
     ----------
-    function : with a row as its second argument, or columns by keyword.
-    name : in messages.
+    function : takes a row as its second argument, or columns by keyword.
+    name : what messages call it.
     columns : the keywords.
     """
     try:
@@ -60,9 +60,9 @@ def compares_with_text(function: Callable[..., Any], name: str, columns: tuple[s
         if texts and read:
             what = ast.unparse(read[0])
             raise ModelError(
-                f"{name}: line {first + node.lineno - 1} compares {what} with the text {texts[0]!r}, but a column of "
-                f"text is seen as numbers, the codes 0, 1, ... of its sorted levels, and is never equal to it; compare "
-                "with the code, or add a column such as (data.column == 'level') beforehand"
+                f"{name}: line {first + node.lineno - 1} compares {what} with the text {texts[0]!r}, but the function "
+                "receives a column of text as numbers, the codes 0, 1, ... of its sorted levels; compare with the "
+                "code, or add a column such as (data.column == 'level') beforehand"
             )
 
 
@@ -74,12 +74,12 @@ def _reads_row(node: ast.expr, row: str | None, columns: tuple[str, ...]) -> boo
 
 @dataclass(frozen=True)
 class Picks:
-    """The places where a traced likelihood picks elements of a parameter by an index.
+    """The places where a traced likelihood reads elements of a parameter by index.
 
     Attributes
     ----------
-    places : the operation, its place in the user's code, and the parameters it picks from.
-    indices : compiled (columns) -> the index of each place, by row; None if there is none.
+    places : the operation, its place in the user's code, and the parameters it reads from.
+    indices : compiled (columns) -> the index at each place, by row; None if there is none.
     """
 
     places: tuple[tuple[Any, Any, frozenset[int]], ...]
@@ -87,7 +87,7 @@ class Picks:
 
     @staticmethod
     def of(jaxpr: Any, layout: Parameters) -> Picks:
-        """Look for them."""
+        """Find them in a traced likelihood."""
         import jax
         import jax.numpy as jnp
 
@@ -124,7 +124,7 @@ class Picks:
 
 
 def indices_inside(picked: Picks, name: str, arrays: tuple[np.ndarray, ...], layout: Parameters) -> None:
-    """Refuse an index beyond the end of a parameter, which JAX would silently take for the nearest one inside.
+    """Refuse an index beyond the end of a parameter, which JAX would silently replace by the nearest valid one.
 
     Raises
     ------

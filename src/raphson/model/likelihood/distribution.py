@@ -1,12 +1,12 @@
-r"""The distribution of a response that a user's density describes: mean, quantiles and draws, by tabulating it.
+r"""The distribution that a user's density describes, tabulated: mean, quantiles and draws of the response.
 
-Which responses there are is found as for the expected information (:mod:`raphson.model.likelihood.expected`): levels,
+The range of the response is found as for the expected information (:mod:`raphson.model.likelihood.expected`): levels,
 counts, or numbers of the unit interval, the half-line or the line. On the last three the density is tabulated at
 y = T(c + s sinh(π/2 sinh t)) for equally spaced t, where T is the logistic, the exponential or the identity and (c, s)
-are the row's own centre and spread, found by repetition from its highest mode. In t the density is smooth and dies
-away double exponentially (Takahasi and Mori 1974), so that sums are integrals to rounding; partial sums are corrected
-by Euler and Maclaurin's formula, and a quantile is found between the nodes by Newton's method. With the score
-u = ∂ log f/∂η, the mean's slope is E[y u].
+are the row's own centre and spread, found iteratively from its highest mode. In t the density is smooth and decays
+double exponentially (Takahasi and Mori 1974), so that sums equal integrals up to rounding. Partial sums are corrected
+by the Euler-Maclaurin formula, and a quantile between two nodes is found by Newton's method. With the score
+u = ∂ log f/∂η, the mean's derivative is E[y u].
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ ROWS = 256
 """Rows that are tabulated together."""
 
 REACH, COARSE, FINE = 4.2, 1 / 8, 1 / 48
-"""How far t goes on either side, and its steps: for the search of centre and spread, and for the table."""
+"""The range of t on either side of 0, and its step: in the search for centre and spread, and in the table."""
 
 SEARCHES = 12
 """Rounds at most in which centre and spread are found."""
 
 LEFT_OUT = 1e-11
-"""Probability of counts that may be left out."""
+"""Largest probability of the counts that are left out."""
 
 CHUNK, MOST_COUNTS = 256, 2**15
-"""Counts that are added at a time, and at most."""
+"""Counts that are added at a time, and the most that are tabulated."""
 
 BELOW = 8.0
-"""Widths of its highest mode below it from where on counts are tabulated."""
+"""Counts are tabulated from this many widths below a mode."""
 
 
 _HERMITE = np.array(
@@ -51,7 +51,8 @@ _HERMITE = np.array(
         [0.0, 0.0, 0.0, 0.5, -1.0, 0.5],
     ]
 )
-"""Coefficients of x⁰ .. x⁵ of the quintics with value 1 at 1; slope 1 at 0, at 1; bend 1 at 0, at 1; else 0 there."""
+"""Coefficients of x⁰ .. x⁵ of the Hermite quintics. Of value, slope and second derivative at 0 and 1 all are 0 but one,
+which is 1: the value at 1; the slope at 0, at 1; the second derivative at 0, at 1."""
 
 _HERMITE_SLOPES = np.pad(_HERMITE[:, 1:] * np.arange(1, 6), ((0, 0), (0, 1)))
 
@@ -65,9 +66,9 @@ class Tabulated:
     y : (m, r) or (r,) responses, ascending.
     mass : (m, r) their probabilities, or their shares of the integral.
     below : (m, r) P(Y ≤ y).
-    bend : (m, r) change of the mass from node to node, for a continuous response, else None.
+    bend : (m, r) derivative of the mass by node, for a continuous response, else None.
     place : (m, 2) centre and spread of the continuous response.
-    transformation : of the continuous response.
+    transformation : from the real line to the continuous response.
     mean_slope : (K, m) ∂E[Y]/∂η.
     mass_slope : (r, K, m) ∂mass/∂η of the levels of an ordered response, else None.
     """
@@ -86,7 +87,7 @@ class Tabulated:
         """(m,) E[Y]; NaN where it does not exist."""
         terms = self.mass * self.y
         if self.bend is not None:
-            # An integral that is still growing at the ends of the table has no limit.
+            # An integral that is still growing at the ends of the table diverges.
             open_ended = np.maximum(np.abs(terms[:, 0]), np.abs(terms[:, -1])) > 1e-9 * np.abs(terms).sum(axis=1)
             return np.where(open_ended, np.nan, terms.sum(axis=1))
         return terms.sum(axis=1)
@@ -103,7 +104,7 @@ class Tabulated:
         return out
 
     def _between(self, i: int, at: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Where the quintic through the values, slopes and bends of P over t at the nodes is p."""
+        """Where the quintic that matches P(t), its slope and its second derivative at two nodes equals p."""
         assert self.bend is not None and self.place is not None and self.transformation is not None
         left = np.maximum(at - 1, 0)
         below, g, g1 = self.below[i], self.mass[i], self.bend[i]
@@ -131,12 +132,12 @@ def tabulate(family: Any, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.
     family : a likelihood with a response.
     eta : (K, m).
     extra : what else the density reads, (m, ...) each.
-    y : responses like those to be expected, whose range says what they are.
+    y : typical responses, whose range says what they are.
 
     Raises
     ------
     ModelError
-        If the density is that of no distribution over its response.
+        If the density does not integrate to 1 over the response.
     """
     rules: list[Callable[..., Tabulated | None]] = []
     levels = levels_of(family)
@@ -203,7 +204,7 @@ def _counts(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray) -> Tabulate
     rows, place, left, _ = modes(RowDensities(family, eta, extra), COUNTS, y)
     if len(np.unique(rows)) < m:
         return None
-    # Far from 0 each row's counts begin below its modes. Heavier tails than that do not add up, and are refused.
+    # Far from 0 each row's counts begin below its modes. With heavier tails the sum falls short of 1: refused.
     low = np.full(m, np.inf)
     np.minimum.at(low, rows, np.floor(np.maximum(place - BELOW * left, 0.0)))
     low = np.where(low < CHUNK, 0.0, low)
@@ -240,9 +241,9 @@ def _nodes(T: Support, center: np.ndarray, spread: np.ndarray, h: float) -> tupl
 
 
 def _integrals(mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """∫ g from the left end to each node, of h g (m, r) that vanishes at the ends, to sixth order; and h² g′.
+    """∫ g from the left end to each node, to sixth order, and h² g′, from h g (m, r), which vanishes at the ends.
 
-    By Euler and Maclaurin the trapezoidal sum is off by h²/12 g′ − h⁴/720 g‴ at its upper end alone.
+    By the Euler-Maclaurin formula the error of the trapezoidal sum is h²/12 g′ − h⁴/720 g‴, at its upper end only.
     """
     wide = np.pad(mass, ((0, 0), (3, 3)))
     r = mass.shape[1]

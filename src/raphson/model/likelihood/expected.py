@@ -1,18 +1,18 @@
 r"""Expected information of a user's density: E[W] = E[u uᵀ] over the response, at given predictors.
 
-Where the response enters the observed information nowhere, that is the expected one. Where the score is affine in the
-response, u = b (y − μ), the mean and the variance follow from it without a sum: E[u] = 0 makes μ the y at which u
-vanishes, and ∂μ/∂η_l = Cov(y, u_l) = b_l Var(y), so that
+Where the observed information does not depend on the response, it is the expected one. Where the score is affine in
+the response, u = b (y − μ), mean and variance follow without a sum: by E[u] = 0, μ is the y at which u vanishes, and
+∂μ/∂η_l = Cov(y, u_l) = b_l Var(y), so that
 
     E[W_kl] = b_k b_l Var(y) = b_k ∂μ/∂η_l.
 
-Otherwise the score's square is summed over the response (:mod:`raphson.model.likelihood.quadrature`). Which responses
-there are is not asked but found: a density whose sum over 0, 1, .. up to the largest seen is 1 in every row has no
-others (a binary response, levels), one whose sum over 0, 1, 2, ... is 1 is that of a count, one whose integral over
-the line, or over the numbers above 0 or between 0 and 1, is 1 is continuous. Where several rows have the same smallest
-or largest response, that may be a point with a probability of its own, at which the interval ends. Where nothing adds
-up to 1 (a censored time, say, whose event is given), or the score's mean is not 0, nothing can be expected, and that
-is said.
+Otherwise the score's square is summed over the response (:mod:`raphson.model.likelihood.quadrature`). The range of the
+response is not asked for but found. A density whose sum over 0, 1, .. up to the largest response seen is 1 in every row
+has no other values (a binary response, levels). One whose sum over 0, 1, 2, ... is 1 is that of a count. One whose
+integral over the line, over the numbers above 0 or between 0 and 1 is 1 is continuous; where several rows share the
+smallest or the largest response, that may be an atom, a point with a probability of its own at the end of the interval.
+Where nothing adds up to 1 (a censored time whose event is given, say), or the score's mean is not 0, there is no
+expected information, and an error says so.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.family import LikelihoodFamily
 
 COMPLETE = 1e-7
-"""How near to 1 the probabilities of a row have to add up."""
+"""How near to 1 the sum of a row's probabilities has to be."""
 
 SURE = 1e-10
-"""So near to 1 that no other range of responses needs to be tried."""
+"""A sum this near to 1 makes trying another range of responses unnecessary."""
 
 FINITE = 1e-11
-"""How near, for responses that end at the largest one seen to be all there are."""
+"""How near to 1 the sum has to be for the responses up to the largest one seen to be taken as all."""
 
 CENTRED = 1e-5
-"""How near to 0 the mean of a score has to be, beside its deviation."""
+"""How near to 0 the mean of a score has to be, relative to its standard deviation."""
 
 FEW_RESPONSES = 256
-"""Up to so many responses are tried as all that there are."""
+"""Up to this many responses are tried as the complete set."""
 
 TRIED = 12
 """Rows on which a range of responses is tried first."""
 
 ROWS = 1_024
-"""Rows whose rules are made together."""
+"""Rows whose quadrature rules are made together."""
 
 Expectation = Callable[[np.ndarray], np.ndarray]
-"""From predictors (K, m) near those for which it was made to E[W] (K, K, m), unweighted."""
+"""From predictors (K, m), near those for which it was made, to E[W] (K, K, m), unweighted."""
 
 _LAST: weakref.WeakKeyDictionary[Block, tuple[Any, bytes, Expectation, np.ndarray]] = weakref.WeakKeyDictionary()
-"""By block, the family and the predictors that an expectation was last made for, the expectation, and its value."""
+"""For each block, its last expectation: the family, the predictors, the function and its value."""
 
 
 def expected_information(family: LikelihoodFamily, block: Block, eta: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ def expected_information(family: LikelihoodFamily, block: Block, eta: np.ndarray
     Raises
     ------
     ModelError
-        If the density of some row is that of no distribution over its response.
+        If some row's density does not integrate to 1 over the response.
     """
     if free_of_response(family, block.extra):
         return family.own_rows(block, eta).observed
@@ -77,14 +77,14 @@ def expected_information(family: LikelihoodFamily, block: Block, eta: np.ndarray
 
 
 def expectation(family: LikelihoodFamily, block: Block, eta: np.ndarray) -> tuple[Expectation, np.ndarray]:
-    """E[W] as a function of a block's predictors, near some; and its value there, (K, K, rows), unweighted.
+    """E[W] as a function of a block's predictors near `eta`, and its value there, (K, K, rows), unweighted.
 
-    The function keeps the responses at which sums are taken, so that its differences are as smooth as the density.
+    The function always sums over the same responses, so that its differences are as smooth as the density.
 
     Raises
     ------
     ModelError
-        As above.
+        If some row's density does not integrate to 1 over the response.
     """
     m = block.rows
     eta = np.ascontiguousarray(eta[:, :m])
@@ -115,7 +115,7 @@ def expectation(family: LikelihoodFamily, block: Block, eta: np.ndarray) -> tupl
 def _rules(
     family: LikelihoodFamily, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.ndarray, first: int
 ) -> tuple[list[tuple[slice, QuadratureRule]], Moments]:
-    """Rules for all rows, :data:`ROWS` at a time, and the moments by them."""
+    """Quadrature rules for all rows, :data:`ROWS` at a time, and the moments that they give."""
     m = eta.shape[1]
 
     def density(which: Any) -> RowDensities:
@@ -144,10 +144,10 @@ def _rules(
 def _ranges(
     family: LikelihoodFamily, y: np.ndarray
 ) -> Iterator[tuple[Callable[[RowDensities, np.ndarray], QuadratureRule], float]]:
-    """The ranges of responses to try: rules for rows from their densities and responses, and how near 1 they must be.
+    """The ranges of responses to try, each as a rule for rows and how near to 1 it has to sum.
 
-    A continuous range has to add up to the rounding of 1, for one that is near it but not it would leave something out;
-    of those that do so only nearly the first is taken in a second round.
+    In the first round a continuous range has to sum to 1 up to rounding: one that falls slightly short leaves something
+    out. In a second round the first one that comes near is accepted.
     """
     levels, supports = levels_of(family), ranges_of(family, y)
     if levels is not None:
@@ -182,12 +182,12 @@ def _adds_up(moments: Moments, within: float) -> np.ndarray:
 
 
 def _why(family: LikelihoodFamily, best: tuple[float, Moments] | None, first: int) -> str:
-    """What is wrong with a density that nothing can be expected of."""
+    """The message for a density that has no expected information."""
     what = f"information: the expected information of {family.name} is a mean over the response, but its density "
     remedy = "; use information='observed' or 'opg', with method='newton'"
     if best is None:
         return (
-            f"{what}does not integrate to 1 over the responses, or the mean of its score is not 0 (a censored "
+            f"{what}does not integrate to 1 over the response, or the mean of its score is not 0 (a censored "
             "response, a mass at one point, a range that depends on a parameter, or a density without its "
             f"constants){remedy}"
         )

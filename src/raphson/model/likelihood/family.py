@@ -1,8 +1,8 @@
-"""A density or likelihood of one row as a family: its rows of value, score and information, by autodiff.
+"""A density or likelihood of one row as a family: value, score and information of each row, by autodiff.
 
-The row function g(η, row) is differentiated by its K predictors alone. With few predictors each second derivative is
-a forward derivative of a forward one, over all rows at once: a derivative in the direction of one predictor of every
-row, since rows do not speak to one another. With many it is forward over reverse, row by row.
+The row function g(η, row) is differentiated by its K predictors only. With few predictors each second derivative is
+a forward derivative of a forward one, in the direction of one predictor, for all rows at once: rows do not depend on
+one another. With many predictors it is forward over reverse, row by row.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from raphson.model.memory import cached_for
 from raphson.numeric import anchor, x64
 
 FEW_PREDICTORS = 2
-"""Up to so many, forward over forward is faster to run, and not much slower to compile."""
+"""Up to this many predictors, forward over forward runs faster and compiles hardly slower."""
 
 _CONSTANTS: weakref.WeakKeyDictionary[Block, tuple[float, np.ndarray]] = weakref.WeakKeyDictionary()
-"""By block, the terms of its rows' log density that no parameter enters."""
+"""For each block, the terms of its rows' log densities without a parameter."""
 
 _MADE = frozenset(["function", "step", "origin", "closed", "constant"])
-"""Attributes of a family that are traced or compiled: a pickled one has the recipe in their place."""
+"""Attributes of a family that are traced or compiled; a pickle holds the recipe for them instead."""
 
 RowFunction = Callable[[Any, tuple[Any, ...]], Any]
 """g(η (K,), row): the log-likelihood of one row, in jax.numpy; the row is a tuple of numbers or arrays."""
@@ -59,11 +59,11 @@ def compiled_rows(function: RowFunction) -> Any:
 
 
 def compiled_closed(rows: Callable[..., Any]) -> Any:
-    """The compiled step of rows in closed form, with an argument more: whether the information is wanted too.
+    """The compiled step of rows in closed form, with one more argument: whether the information is wanted.
 
     Parameters
     ----------
-    rows : (y, *η) to value, score and the entries of the information's lower triangle, row by row of it.
+    rows : (y, *η) to value, score and the entries of the information's lower triangle, row by row.
     """
     import jax
     import jax.numpy as jnp
@@ -92,7 +92,7 @@ def derivatives(function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[
     if K > FEW_PREDICTORS:
         try:
             return _by_row(jax.jacrev(function), function, eta, row)
-        except ValueError:  # loops have no reverse sweep
+        except ValueError:  # loops cannot be differentiated in reverse mode
             return _by_row(jax.jacfwd(function), function, eta, row)
 
     def over_rows(x: Any) -> Any:
@@ -141,7 +141,7 @@ def _slopes_of(function: RowFunction) -> Any:
 
 
 class LikelihoodRows:
-    """Row quantities of one block; see :class:`raphson.model.rows.BlockRows`, whose names these are."""
+    """Row quantities of one block, with the names of :class:`raphson.model.rows.BlockRows`."""
 
     __slots__ = ("_K", "_block", "_constant", "_eta", "_family", "_table", "highest", "total")
 
@@ -174,18 +174,18 @@ class LikelihoodRows:
     @property
     def observed(self) -> np.ndarray:
         """(K, K, m) w_i W_i."""
-        if len(self._table) == 1 + self._K:  # it was not thought to be needed
+        if len(self._table) == 1 + self._K:  # it was left out as not needed
             return self._family.own_rows(self._block, self._eta).observed
         return self._table[1 + self._K :].reshape(self._K, self._K, -1)
 
     @property
     def expected(self) -> np.ndarray:
-        """(K, K, m) w_i E[W_i], if the family knows it."""
+        """(K, K, m) w_i E[W_i], where the family knows it."""
         return self._family.expected(self._block, self._eta)
 
     @property
     def mean(self) -> np.ndarray:
-        """(0, m): a likelihood has no mean to tell of."""
+        """(0, m): a likelihood's mean is unknown."""
         return self._table[:0]
 
     @property
@@ -196,22 +196,22 @@ class LikelihoodRows:
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodFamily:
-    """What a user's likelihood, or a ready density, is to the iteration and the Fit.
+    """A user's likelihood, or a ready density, with the interface of a family.
 
     Attributes
     ----------
-    name : in messages and tables.
+    name : its name in messages and tables.
     function : g(η, row).
-    labels : what each predictor is called.
+    labels : name of each predictor.
     step : the compiled rows of the function.
-    with_response : whether the row's first element is the response, so that expectations over it have a meaning.
+    with_response : whether the row's first element is the response, so that expectations over it are defined.
     ready : name of the ready density, if it is one.
-    levels : labels of the response's codes, if it has some.
-    origin : (θ, η, row) to the user's function as it was traced and its inputs, to look for what went wrong.
-    closed : compiled rows in closed form, which stand in for `step`; see :func:`compiled_closed`.
-    constant : y (m,) to the terms of log f that they lack, (m,).
-    recipe : what gives `function`, `step`, `origin`, `closed` and `constant` by name once more, in another process,
-        and its arguments; None where they can go there as they are.
+    levels : labels of the response's codes, if it has any.
+    origin : (θ, η, row) to the user's function as it was traced and its inputs, for finding what went wrong.
+    closed : compiled rows in closed form, used instead of `step`; see :func:`compiled_closed`.
+    constant : y (m,) to the terms of log f that these omit, (m,).
+    recipe : a function and its arguments that remake `function`, `step`, `origin`, `closed` and `constant`, by name, in
+        another process; None where they can be pickled.
     """
 
     name: str
@@ -230,15 +230,16 @@ class LikelihoodFamily:
     quasi: ClassVar[bool] = False
     canonical: ClassVar[bool] = False
     log_concave: ClassVar[bool] = False
-    """Nothing is known of the log-likelihood's shape."""
+    """Nothing is known about the shape of the log-likelihood."""
     main_information: ClassVar[str] = "observed"
     host_mean: ClassVar[Any] = None
     many_rows: ClassVar[bool] = True
-    """Whether rows are told by what they hold alone, so that those of many replicates can stand in one block."""
+    """Whether a row's value depends on its contents alone and not on its position, so that the rows of many replicates
+    can share a block."""
     support: ClassVar[str | None] = None
     auxiliary: ClassVar[tuple[str, ...]] = ()
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    """What a user's function is defined for is not known beforehand."""
+    """The domain of a user's function is not known beforehand."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if self.recipe is None or name not in _MADE}
@@ -255,11 +256,11 @@ class LikelihoodFamily:
 
     @property
     def uncensored(self) -> tuple[str, ...]:
-        """Columns that are 1 where a response was seen, as one is that is predicted."""
+        """Columns that are 1 where the response was observed; predictions take them as 1."""
         return () if self.ready is None else ("event",)
 
     def full_name(self, parameter: str) -> str | None:
-        """The predictor meant by a name, which may be short where the density is a ready one."""
+        """The predictor meant by a name, which may be a short one if the density is ready-made."""
         return parameter if self.ready is None else DENSITIES[self.ready].full_name(parameter)
 
     @property
@@ -267,11 +268,11 @@ class LikelihoodFamily:
         return self.labels
 
     def row_arrays(self, block: Block) -> tuple[Any, ...]:
-        """What the function reads of a block's rows."""
+        """The arrays of a block that the function reads."""
         return (block.y, *block.extra) if self.with_response else block.extra
 
     def own_rows(self, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
-        """Evaluate one block at predictors η (K, size); without the information where it is not wanted, if cheaper."""
+        """Evaluate one block at predictors η (K, size). Unless `curved`, the information may be left out."""
         with x64():
             if self.closed is None:
                 total, table = self.step(eta, block.weight, self.row_arrays(block), anchor())
@@ -280,7 +281,7 @@ class LikelihoodFamily:
             return LikelihoodRows(self, block, eta, total, table, self._constant_of(block))
 
     def _constant_of(self, block: Block) -> tuple[float, np.ndarray | float]:
-        """Σ w c and c (m,) of a block; made once."""
+        """Σ w c and c (m,) of a block, cached."""
         if self.constant is None:
             return 0.0, 0.0
         if block not in _CONSTANTS:
@@ -302,14 +303,13 @@ class LikelihoodFamily:
         """E[W] over the response, (K, K, rows), weighted."""
         if not self.with_response:
             raise ModelError(
-                "information: the expected information is a mean over the response, and loglik(params, row) does not "
-                "say which column that is; use information='observed' or 'opg', or write a density "
-                "logpdf(y, ...) with formulas"
+                "information: 'expected' takes a mean over the response, and loglik(params, row) does not say which "
+                "column that is; use information='observed' or 'opg', or write a density logpdf(y, ...) with formulas"
             )
         return expected_information(self, block, eta)
 
     def expectation(self, block: Block, eta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """From predictors near eta to :meth:`expected`, summed over the same responses and so smooth."""
+        """From predictors near eta to :meth:`expected`; it sums over the same responses everywhere, so it is smooth."""
         m = block.rows
         near, weight = expectation(self, block, eta)[0], block.weight[:m]
         return lambda at: np.where(weight > 0, weight * near(np.ascontiguousarray(at[:, :m])), 0.0)

@@ -1,9 +1,9 @@
-"""A likelihood that JAX cannot trace, differentiated by finite differences of its own values, row by row.
+"""A likelihood that JAX cannot trace, differentiated by finite differences of its values, row by row.
 
-Differences are central, taken with two steps and extrapolated (:func:`raphson.autodiff.finite.mixed`), each parameter's
-step being a share of how far it has to move for the log-likelihood of a row to change by about 1: it is found once for
-all rows, where :mod:`raphson.autodiff.finite` would look for each. So slopes are good to some 11 digits and second
-derivatives to 8.
+Differences are central, taken with two steps and extrapolated (:func:`raphson.autodiff.finite.mixed`). Each parameter's
+step is a share of its scale: how far it moves for some row's log-likelihood to change by about 1. The scale is found
+once for all rows, not for each as in :mod:`raphson.autodiff.finite`. First derivatives are accurate to some 11 digits
+and second derivatives to 8.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from raphson.model.likelihood.family import LikelihoodFamily, LikelihoodRows
 from raphson.model.parameters import Parameters
 
 SLOPE_STEP, CURVATURE_STEP = 2e-3, 1e-2
-"""Steps as shares of each parameter's scale: ε^(1/5) and ε^(1/6), larger than those of plain central differences,
-since extrapolation leaves an error of h⁴ beside the rounding of ε/h and ε/h²."""
+"""Steps as shares of each parameter's scale: ε^(1/5) and ε^(1/6). They are larger than those of plain central
+differences because extrapolation leaves an error of h⁴ against rounding of ε/h and ε/h²."""
 
 LEVELS = 2
-"""Steps that are extrapolated from."""
+"""Number of steps that are extrapolated from."""
 
 
 Values = Callable[[np.ndarray, Sequence[int]], np.ndarray]
-"""From θ and the numbers of rows to their log-likelihoods."""
+"""From θ and row numbers to the log-likelihoods of these rows."""
 
 
 class PlainRow:
-    """One row's columns as plain numbers and arrays; text is text."""
+    """One row's columns as plain numbers, arrays and texts."""
 
     __slots__ = ("_columns", "_number", "_used")
 
@@ -57,7 +57,7 @@ class PlainRow:
 
 
 class RowValues:
-    """From θ and the numbers of rows to their log-likelihoods; notes which columns are read."""
+    """From θ and row numbers to the log-likelihoods of these rows; records which columns are read."""
 
     def __init__(
         self, loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns, used: dict[str, None]
@@ -80,15 +80,15 @@ class RowValues:
         if row is None:
             row = self._rows[number] = PlainRow(self.columns, number, self.used)
         try:
-            return float(self.loglik(dict(params), row))  # a function may write into what it is given
+            return float(self.loglik(dict(params), row))  # a copy: the function may change what it is given
         except RaphsonError:
             raise
         except (ZeroDivisionError, OverflowError, FloatingPointError, ValueError) as error:
             if isinstance(error, ValueError) and "math domain" not in str(error):
-                raise ModelError(f"{self.name}: it failed in row {number}: {error}") from error
+                raise ModelError(f"{self.name}: failed in row {number} with {error}") from error
             return float("nan")  # outside the domain: the search steps back
         except Exception as error:
-            raise ModelError(f"{self.name}: it failed in row {number}: {type(error).__name__}: {error}") from error
+            raise ModelError(f"{self.name}: failed in row {number} with {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Differences:
 
     Attributes
     ----------
-    values : of rows, by their numbers.
+    values : from θ and row numbers to log-likelihoods.
     scales : (p,) of the parameters, see :func:`_scales`.
-    numbers : (n,) of the rows in the data.
+    numbers : (n,) row numbers in the data.
     """
 
     values: Values
@@ -107,7 +107,7 @@ class Differences:
     numbers: np.ndarray
 
     def slopes(self, theta: np.ndarray, block: Block) -> np.ndarray:
-        """Values above their derivatives, (1 + p, m)."""
+        """The values and, below them, their derivatives, (1 + p, m)."""
         return _slope(_of_rows(self.values, self.numbers, block), theta, self.scales)
 
     def bends(self, theta: np.ndarray, block: Block) -> np.ndarray:
@@ -123,14 +123,19 @@ def finite_family(
     theta: np.ndarray,
     extras: dict[str, Any],
 ) -> tuple[LikelihoodFamily, RowData]:
-    """The family of a likelihood in plain Python, and the rows that lack nothing it reads."""
+    """The family of a likelihood in plain Python, and the rows without missing values in the columns that it reads."""
     used: dict[str, None] = {}
     values = RowValues(loglik, name, layout, columns, used)
     first = values(theta, (0,))[0]
     if values(theta, (0,))[0] != first and first == first:
-        raise ModelError(f"{name}: two calls with the same arguments differ; a likelihood cannot be random")
+        raise ModelError(
+            f"{name}: expected the same value for the same arguments; got different ones in a second call. Draw random "
+            "numbers beforehand, as columns"
+        )
     if not used:
-        raise ModelError(f"{name}: it reads no column of the row; every row would have the same likelihood")
+        raise ModelError(
+            f"{name}: it reads no column of the row, so that every row has the same likelihood; read the data from row"
+        )
     rows = from_columns(columns, tuple(used), **extras)
     numbers = np.arange(rows.n_rows) if rows.index is None else rows.index
 
@@ -143,7 +148,7 @@ def finite_family(
 
 
 class FiniteRows(LikelihoodRows):
-    """Rows whose second derivatives are made only when they are asked for: they take p² values each."""
+    """Rows whose second derivatives are computed only when asked for: they take about p² evaluations each."""
 
     __slots__ = ("_observed",)
 
@@ -157,7 +162,7 @@ class FiniteRows(LikelihoodRows):
 
 
 class FiniteFamily(LikelihoodFamily):
-    """A family whose rows are made on the host, by their numbers."""
+    """A family whose rows are evaluated in plain Python, by row number."""
 
     many_rows: ClassVar[bool] = False
 
@@ -169,7 +174,7 @@ class FiniteFamily(LikelihoodFamily):
 
 
 def _of_rows(values: Values, numbers: np.ndarray, block: Block) -> Callable[[np.ndarray], np.ndarray]:
-    """The log-likelihoods (m,) of a block's rows by θ, each point evaluated once."""
+    """From θ to the log-likelihoods (m,) of a block's rows; each point is evaluated once."""
     where = numbers[block.start : block.start + block.rows].tolist()
     known: dict[bytes, np.ndarray] = {}
 
@@ -183,7 +188,7 @@ def _of_rows(values: Values, numbers: np.ndarray, block: Block) -> Callable[[np.
 
 
 def _scales(values: Values, theta: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-    """How far each parameter has to move for some row's log-likelihood to change by about 1: what its steps are of."""
+    """How far each parameter has to move for some row's log-likelihood to change by about 1."""
     base = values(theta, rows)
     scales = 0.1 * (1.0 + np.abs(theta))
     for j in range(len(theta)):
@@ -199,13 +204,13 @@ def _scales(values: Values, theta: np.ndarray, rows: Sequence[int]) -> np.ndarra
 
 
 def _slope(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """[value, score (p)] of rows, (1 + p, m)."""
+    """Values and scores of rows, (1 + p, m)."""
     steps = SLOPE_STEP * scales
     return np.stack([value(theta), *(mixed(value, theta, [(j, 1)], steps, LEVELS)[0] for j in range(len(theta)))])
 
 
 def _bend(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """−Hessians of rows, (p, p, m)."""
+    """Negative Hessians of rows, (p, p, m)."""
     p = len(theta)
     H = np.empty((p, p, len(value(theta))))
     for j in range(p):

@@ -1,6 +1,6 @@
-"""The general form: loglik(params, row), over a nested dict of parameters and whatever columns it reads.
+"""The general form of a likelihood: loglik(params, row), with a nested dict of parameters and any columns.
 
-Traced once for one row. Where its parameters act through a few linear predictors only, these are the model's
+It is traced once, for one row. Where its parameters act only through a few linear predictors, these are the model's
 (:mod:`raphson.model.likelihood.predictors`); otherwise every parameter is a predictor of its own.
 """
 
@@ -31,20 +31,20 @@ from raphson.model.replay.replay import accurate
 from raphson.numeric import anchor, x64
 
 AGREEMENT = 1e-9
-"""How well the assembled derivatives of some rows have to agree with the direct ones, relative to the largest."""
+"""How closely the derivatives by predictors have to agree with the direct ones, relative to the largest."""
 
 CHECKED_ROWS = 8
 """Rows on which this is looked at, evenly spread."""
 
 J_ROWS = 1_024
-"""Rows whose derivatives of the predictors are taken at a time."""
+"""Rows whose derivatives of the predictors are computed together."""
 
 SPARSE_WIDTH, SPARSE_SHARE = 50, 0.1
-"""A design this wide with so small a share of entries that are not 0 is kept sparse."""
+"""A design at least this wide, with at most this share of nonzero entries, is kept sparse."""
 
 
 class Row:
-    """One row's columns, by attribute or by key; notes which are read."""
+    """One row's columns, by attribute or by key; records which are read."""
 
     __slots__ = ("_columns", "_values")
 
@@ -64,7 +64,7 @@ class Row:
 
 
 class _Reading(Row):
-    """A row that is traced: what it gives are the inputs of the trace."""
+    """A row that is being traced: its columns are inputs of the trace."""
 
     __slots__ = ()
 
@@ -74,7 +74,7 @@ class _Reading(Row):
         return self._values[name]
 
 
-class _Unread(RaphsonError):  # noqa: N818 - not an error: says what else is read
+class _Unread(RaphsonError):  # noqa: N818 - not an error: names a column to add
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
@@ -96,21 +96,21 @@ class TracedLikelihood:
 
 @dataclass(eq=False)
 class EvaluationPlan:
-    """How a traced likelihood is evaluated: compiled once for a function and the shapes of what it reads."""
+    """The compiled forms of a traced likelihood, made once for a function and the shapes of what it reads."""
 
     traced: TracedLikelihood
     layout: Parameters
     agreed: bool | None = None
-    """Whether the cut was found to agree with the function itself; None before it was looked at."""
+    """Whether the cut agrees with the function itself; None before the check."""
 
     @cached_property
     def picks(self) -> checks.Picks:
-        """The elements of parameters that rows pick by index."""
+        """The elements of parameters that rows read by index."""
         return checks.Picks.of(self.traced.jaxpr, self.layout)
 
     @cached_property
     def again(self) -> Callable[..., list[Any]]:
-        """The traced function, special functions replaced."""
+        """The traced function with its special functions replaced by accurate ones."""
         return accurate(self.traced.jaxpr, len(self.layout.paths))
 
     def origin(self, theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
@@ -123,12 +123,12 @@ class EvaluationPlan:
 
     @cached_property
     def whole_step(self) -> Any:
-        """Compiled rows with every parameter a predictor."""
+        """Compiled rows with every parameter as a predictor."""
         return compiled_rows(self.whole)
 
     @cached_property
     def cut(self) -> Cut | None:
-        """Fewer predictors, if there are."""
+        """The predictors through which the parameters act; None if they are not fewer than the parameters."""
         return cut(self.traced.jaxpr, len(self.layout.paths))
 
     @cached_property
@@ -138,7 +138,7 @@ class EvaluationPlan:
         return compiled_rows(self.cut.remainder)
 
     def parts(self, whole: bool) -> dict[str, Any]:
-        """What a family has of it, by the attributes of :class:`LikelihoodFamily`; with all parameters if `whole`."""
+        """What :class:`LikelihoodFamily` needs, by attribute; if `whole`, with every parameter as a predictor."""
         if whole:
             return {"function": self.whole, "step": self.whole_step, "origin": self.origin}
         assert self.cut is not None
@@ -191,11 +191,11 @@ def general_model(
     name = getattr(loglik, "__name__", "loglik")
     if start is None:
         raise ModelError(
-            "start: the general form needs the parameters with starting values, such as "
-            "start={'beta': np.zeros(3), 'log_sigma': 0.0}"
+            "start: expected a dict of parameters with starting values, such as "
+            "start={'beta': np.zeros(3), 'log_sigma': 0.0}; got None"
         )
     if data is None:
-        raise ModelError(f"data: expected a data frame, a dict of columns or a path after {name}; got None")
+        raise ModelError(f"data: expected a data frame, a dict of columns or a path; got None. Pass it after {name}")
     layout, theta = Parameters.named(start)
     columns = Columns(data)
     extras = {"weights": weights, "groups": groups, "missing": missing}
@@ -232,7 +232,7 @@ def general_model(
 
 
 def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: TracedLikelihood) -> EvaluationPlan:
-    """The plan of a traced likelihood: the same one for the same function."""
+    """The plan of a traced likelihood, cached with the function."""
     key = ("general", layout, traced.used, fingerprint(traced.jaxpr))
     return cached_for(loglik, key, lambda: EvaluationPlan(traced, layout))
 
@@ -240,7 +240,7 @@ def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: TracedLikeli
 def likelihood_parts(
     loglik: Callable[..., Any], layout: Parameters, cells: dict[str, Column], whole: bool
 ) -> dict[str, Any]:
-    """What a family has of loglik(params, row), traced and compiled; the cells are its columns, without rows."""
+    """What :class:`LikelihoodFamily` needs of loglik(params, row); `cells` are its columns without their rows."""
     name = getattr(loglik, "__name__", "loglik")
     return plan_of(loglik, layout, trace_likelihood(loglik, name, layout, cells)).parts(whole)
 
@@ -248,7 +248,7 @@ def likelihood_parts(
 def trace_likelihood(
     loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns | dict[str, Column]
 ) -> TracedLikelihood:
-    """Trace one row; a column is added to the inputs when the function asks for it."""
+    """Trace one row, again with one more input whenever the function reads another column."""
     import jax
 
     used: list[str] = []
@@ -264,7 +264,9 @@ def trace_likelihood(
                     return loglik(params, row)
 
                 jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
-                again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(*leaves, *cells)  # JAX remembers by function
+                again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(
+                    *leaves, *cells
+                )  # a new lambda: JAX caches by function
         except _Unread as unread:
             if unread.name in used:
                 raise
@@ -275,7 +277,10 @@ def trace_likelihood(
         check_pure(jaxpr, again, name)
         warn_of_single_precision(jaxpr, name)
         if not used:
-            raise ModelError(f"{name}: it reads no column of the row; every row would have the same likelihood")
+            raise ModelError(
+                f"{name}: it reads no column of the row, so that every row has the same likelihood; read the data from "
+                "row"
+            )
         return TracedLikelihood(jaxpr, tuple(used))
 
 
@@ -322,7 +327,7 @@ def _assembled(
     weights_kind: str,
     executor: Executor,
 ) -> LikelihoodModel | None:
-    """The model on the predictors of the cut; None where there are not fewer, or they do not agree."""
+    """The model with the predictors of the cut; None where they are not fewer, or do not agree with the function."""
     if plan.cut is None:
         return None
     K, n = plan.cut.n_predictors, rows.n_rows
@@ -367,7 +372,7 @@ def _assembled(
 
 
 def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
-    """Whether value, gradient and a product of the Hessian are the same by the cut and directly, for some rows."""
+    """Whether the cut gives the same values, gradients and Hessian products as the function, for some rows."""
     import jax
 
     assert plan.cut is not None
@@ -398,13 +403,13 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
                     a, b = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
                     if not same.all() or np.abs(a - b).max() > AGREEMENT * max(np.abs(a).max(), 1e-300):
                         return False
-    except Exception:  # whatever goes wrong in the short cut, the direct way is open
+    except Exception:  # whatever goes wrong with the cut, the direct way remains
         return False
     return True
 
 
 def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], n: int) -> tuple[np.ndarray, list[Any], list[slice]]:
-    """Shifts (K, n), the design matrix of each predictor and the parameters that it acts on."""
+    """The offsets (K, n), the design matrix of each predictor, and the parameters that it acts on."""
     from scipy import sparse
 
     assert plan.cut is not None
@@ -443,7 +448,7 @@ def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], n: int) -> tu
 
 
 def _supports(touched: np.ndarray) -> list[slice]:
-    """For each predictor a run of parameters that holds all it acts on; runs that meet become one."""
+    """For each predictor a contiguous range of parameters that it acts on; overlapping ranges are merged."""
     K, p = touched.shape
     if K == 1:
         return [slice(0, p)]

@@ -24,13 +24,13 @@ from raphson.model.predictor import Jacobian, LinearPredictor, filled
 from raphson.model.replicates import MOST_DENSE, Replicates
 
 MOST_NUMBERS = 2**23
-"""Second derivatives held for one block: 64 MiB."""
+"""How many second derivatives are held for one block: 64 MiB."""
 
 
 ADVICE = {
     "boundary": (
         "the iteration ended at the edge of the region where every row has a positive density; if that is not "
-        "intended, write the parameters so that none can leave it, as with the log of a scale or the logit of a "
+        "intended, reparametrise so that the region has no edge, as with the log of a scale or the logit of a "
         "share, or begin elsewhere with start="
     ),
     "singular": (
@@ -38,7 +38,7 @@ ADVICE = {
         "or write the likelihood with fewer parameters"
     ),
 }
-"""What a status means for a likelihood, where that differs from what it means in general."""
+"""What a status means for a likelihood, where that differs from the general advice."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SharedPredictor(LinearPredictor):
 
 @dataclass(frozen=True)
 class ParameterJacobian(Jacobian):
-    """The derivative where η is θ itself, in every row: J = I."""
+    """The derivative J = I, where η = θ in every row."""
 
     def product(self, v: np.ndarray) -> np.ndarray:
         return np.repeat(v[:, None], self.parts[0].shape[0], axis=1)
@@ -85,10 +85,10 @@ class ParameterJacobian(Jacobian):
 
 @dataclass(frozen=True)
 class ParameterPredictor(LinearPredictor):
-    """The parameters as the predictors of every row: what is left where no shorter list of predictors is known."""
+    """The parameters themselves as the predictors of every row, where no shorter list of predictors is known."""
 
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
-        """(p, size): θ, over and over."""
+        """(p, size): θ for every row."""
         return filled(np.repeat(theta[:, None], len(block.y), axis=1), block)
 
     def jacobian(self, block: Block) -> Jacobian:
@@ -106,11 +106,11 @@ class LikelihoodModel(Model):
     offset : (K, n) or None.
     extra : arrays (n, ...) that the likelihood reads besides the response.
     labels : names of the parameters.
-    constants : (K,) predictors of a model without covariates, to begin with; None to look for them.
+    constants : (K,) predictors of a model without covariates, as starting values; None to search for them.
     assembly : how the information is put together, in words.
     term_columns : the coefficients of each term of each formula, by "parameter:term".
-    infinite : (p,) sign of each parameter that is infinite, 0 for the others: of a limit.
-    held : (p,) mask of the parameters that stay where they are, one for each way to infinity: of a limit.
+    infinite : in a limit's model, (p,) sign of each parameter that is infinite, 0 for the others.
+    held : in a limit's model, (p,) mask of the parameters that stay fixed, one for each direction to infinity.
     """
 
     linear: Any = None
@@ -150,9 +150,9 @@ class LikelihoodModel(Model):
             return out
         return [
             *out,
-            "the likelihood has one row, which may hold a whole series: nobs is 1, so that bic adds nothing for the "
-            "parameters (log 1 = 0); compare aic, or take log of the series' length. There are no robust standard "
-            "errors, and no bootstrap of rows",
+            "the likelihood has one row, which may hold a whole series: nobs is 1, so that bic does not penalise "
+            "parameters (log 1 = 0); compare aic, or use log of the series' length. Robust standard errors and the "
+            "bootstrap of rows are not available",
         ]
 
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
@@ -175,7 +175,7 @@ class LikelihoodModel(Model):
 
     @cached_property
     def bias_information(self) -> Any:  # type: ignore[override]
-        """The expected information, where the density tells it; the observed one otherwise, or where it is the same."""
+        """The expected information where the response is known and the two kinds differ; otherwise the observed one."""
         family = self.family
         if not family.with_response:
             return "observed"
@@ -189,7 +189,7 @@ class LikelihoodModel(Model):
         return "expected"
 
     def designs(self, theta: np.ndarray) -> list[Any]:
-        """The design of each predictor, at any θ; all over θ where they share parameters."""
+        """The design of each predictor, at any θ; each (n, p) where they share parameters."""
         predictor = self.predictor
         parts = [self.matrices[d] for d in predictor.design]
         own = [part.stop - part.start for part in predictor.slices]
@@ -213,7 +213,7 @@ class LikelihoodModel(Model):
             return None
         matrices = [np.ascontiguousarray(dense(X)) for X in self.matrices]
         designs = [matrices[d] for d in self.predictor.design]
-        # The rows are evaluated in blocks of the fit's own size: those are compiled, and another takes seconds.
+        # The rows are evaluated in blocks of the fit's own size: another size would take seconds to compile.
         size = len(self.blocks[0].y)
         return Replicates(self.family, designs, self.predictor.slices, self.offset, self.extra, (size,))
 
@@ -221,8 +221,8 @@ class LikelihoodModel(Model):
         """By the inverse of each row's distribution function."""
         if not self.family.with_response:
             raise ModelError(
-                "simulate: loglik(params, row) says how probable a row is, not which column to draw or how; write a "
-                "density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
+                "simulate: loglik(params, row) does not say which column is the response, so it cannot be drawn; write "
+                "a density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
             )
         tables = tabulate(self.family, rows.eta, self.extra, self.y)
 
@@ -247,7 +247,7 @@ class LikelihoodModel(Model):
         )
 
     def null_model(self, family: Any) -> None:
-        """None: a likelihood has no mean to hold constant."""
+        """None: a likelihood has no mean that could be held constant."""
         return
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
@@ -255,7 +255,7 @@ class LikelihoodModel(Model):
         return starting_point(self, need, self.likelihood if plain else self.objective)
 
     def rows(self, theta: np.ndarray) -> RowTable:
-        """Row quantities at θ; where the expected information is not known, the observed one stands for it."""
+        """Row quantities at θ; where the expected information is not known, the observed one replaces it."""
         parts = []
         for block in self.blocks:
             with np.errstate(all="ignore"):
@@ -271,7 +271,7 @@ class LikelihoodModel(Model):
         return str(ADVICE.get(status.value, status.advice))
 
     def deviance(self, rows: RowTable) -> float:
-        """NaN: without a mean there is no saturated model to compare with."""
+        """NaN: without a mean there is no saturated model to compare the fit with."""
         return float("nan")
 
     def log_density(self, value: np.ndarray, mean: np.ndarray, dispersion: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where the density of each row lives: its modes, and how wide they are.
+"""The modes of each row's density, and their widths.
 
 They are found on the logarithm of the density, which says where to go from where the density itself is 0 in 64 bits:
 from the best of some places that the data suggest, ever closer, until neighbours differ by less than 1.
@@ -12,29 +12,29 @@ from raphson.model.likelihood.row_densities import NODES, RowDensities, Support
 from raphson.numeric import EPSILON
 
 CANDIDATES, ZOOMED = 96, 48
-"""Places where a row's density is looked for at first, and nearer to a mode; multiples of the nodes."""
+"""Places where a row's density is evaluated at first, and then near a mode; multiples of the nodes."""
 
 MOST_MODES = 4
 """Modes of a row, the highest first, that are followed."""
 
 FALL = 0.5
-"""What the log density falls by within a mode's width."""
+"""How much the log density falls within a mode's width."""
 
 ZOOMS = 80
-"""Most rounds of looking closer."""
+"""Most rounds of refinement."""
 
 Located = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of some modes: their rows, places, and widths to the left and right."""
 
 
 def modes(density: RowDensities, support: Support, like: np.ndarray, own: np.ndarray | None = None) -> Located:
-    """The modes of each row's density, the highest first of a row; none of rows that have no density anywhere tried.
+    """The modes of each row's density, the row's highest first; none for rows whose density was 0 wherever tried.
 
     Parameters
     ----------
     density, support : of the rows.
-    like : responses like those to be expected, (n,).
-    own : (m,) responses of the rows themselves, if there are some.
+    like : (n,) typical responses.
+    own : (m,) responses of the rows themselves, if known.
     """
     m = density.rows
     places = _candidates(support, like, own, m)
@@ -55,7 +55,7 @@ def modes(density: RowDensities, support: Support, like: np.ndarray, own: np.nda
 
 
 def _candidates(support: Support, like: np.ndarray, own: np.ndarray | None, m: int) -> np.ndarray:
-    """(m, CANDIDATES) places in ascending order: quantiles of the responses, ever further ones, and the row's own."""
+    """(m, CANDIDATES) places in ascending order: quantiles of the responses, places ever further out, the row's own."""
     with np.errstate(all="ignore"):
         z = support.back(np.asarray(like, dtype=float))
         mine = np.full(m, np.nan) if own is None else support.back(np.asarray(own, dtype=float))
@@ -83,10 +83,10 @@ def _zoomed(
     right: np.ndarray,
     span: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Look closer at places between worse ones: the best, how far neighbours are that are hardly worse, its value.
+    """Refine places that lie between lower ones: the highest place, the distance to neighbours hardly lower, its value.
 
-    Where left or right is infinite nothing is known beyond the place: then it is looked for ever further out, `span`
-    (m,) being how far candidates lie apart.
+    Where left or right is infinite nothing is known beyond the place: the search then goes ever further out, in units
+    of `span` (m,), the distance between candidates.
     """
     reach = 4.0 * span[rows]
     open_left, open_right = np.isinf(left), np.isinf(right)
@@ -123,9 +123,9 @@ def _zoomed(
 
 
 def _pointed(values: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Whether values (q, c) at equal distances fall from the best one in a straight line rather than a parabola.
+    """Whether values (q, c) at equal distances fall from the best one in straight lines, not in a parabola.
 
-    A panel that began beside a cusp, as Laplace's density has one, would not see it: so it has to be found itself.
+    A panel that contains a cusp, as that of Laplace's density, is inaccurate, so the cusp itself has to be found.
     """
     i = np.arange(len(values))
     pointed = np.zeros(len(values), dtype=bool)
@@ -146,7 +146,7 @@ def _widths(
     gap: np.ndarray,
     value: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far to the left and to the right of a mode the log density has fallen by :data:`FALL`, to a factor of 2."""
+    """Distances to the left and right of a mode where the log density has fallen by :data:`FALL`, to a factor of 2."""
     steps = 2.0 ** np.arange(-8, 4 * NODES - 8)
     sides = []
     for sign in (-1.0, 1.0):
@@ -155,6 +155,6 @@ def _widths(
         fallen = value[:, None] - found > FALL
         first = np.where(fallen.any(axis=1), np.argmax(fallen, axis=1), len(steps) - 1)
         sides.append(away[np.arange(len(rows)), first])
-    # Beside a jump one side has no width: then it is the other's.
+    # Beside a jump one side has no width: it then takes the other's.
     narrow = 2.0**-6 * np.maximum(*sides)
     return np.maximum(sides[0], narrow), np.maximum(sides[1], narrow)

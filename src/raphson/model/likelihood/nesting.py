@@ -1,8 +1,8 @@
-"""Whether one likelihood is nested in another, judged by what they give the rows and not by what they are called.
+"""Whether one likelihood is nested in another, judged by the values of the rows and not by names.
 
 The smaller model is nested if some parameters of the larger one give every row the log-likelihood that the smaller
-estimate gives it. They are looked for by least squares over the rows, whose residuals have the rows' scores as their
-derivatives. With more rows than parameters nothing else makes them all 0: neither another response, nor another scale.
+model's estimate gives it. They are found by least squares over the rows; the derivatives of the residuals are the rows'
+scores. With more rows than parameters, models of another response or on another scale cannot make all residuals 0.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.model import LikelihoodModel
 
 MATCHED = 1e-6
-"""Differences between log-likelihoods of a row, relative to the largest of them, that are none."""
+"""Largest difference between two log-likelihoods of a row, relative to the largest one, that counts as none."""
 
 
 def why_not_nested(
     larger: LikelihoodModel, smaller: LikelihoodModel, theta: np.ndarray, smaller_theta: np.ndarray
 ) -> str:
-    """Why the smaller likelihood is not nested in the larger one, in words; empty where it is.
+    """Why the smaller likelihood is not nested in the larger one; an empty string where it is.
 
     Parameters
     ----------
@@ -39,27 +39,27 @@ def why_not_nested(
     if np.abs(gap[worst]) <= MATCHED * max(float(np.abs(wanted).max()), 1.0):
         return ""
     return (
-        "this model cannot give the rows the log-likelihoods that the smaller one gives them (at best they differ by "
-        f"up to {abs(gap[worst]):.3g} in a row): the smaller one has another response or another scale, or is not "
-        "nested. If you know that it is nested, say nested=True; else compare aic or bic"
+        "no parameters of this model give the rows the log-likelihoods of the smaller one (at best they differ by up "
+        f"to {abs(gap[worst]):.3g} in a row): the smaller one has another response or another scale, or is not "
+        "nested. If you know that it is nested, pass nested=True; otherwise compare aic or bic"
     )
 
 
 def _by_names(larger: LikelihoodModel, smaller: LikelihoodModel) -> str:
-    """As far as the names of parameters and the columns that are read tell, where rows are too few to tell more."""
+    """The same by the names of parameters and columns, where there are too few rows to compare values."""
     read = all(any(np.array_equal(one, other) for other in larger.extra) for one in smaller.extra)
     if read and set(smaller.labels) <= set(larger.labels):
         return ""
     return (
-        "there are no more rows than parameters, and it has other parameters or reads other columns than this model. "
-        "If you know that it is nested, say nested=True; else compare aic or bic"
+        "the smaller model has other parameters or reads other columns than this one, and there are too few rows to "
+        "compare their values. If you know that it is nested, pass nested=True; otherwise compare aic or bic"
     )
 
 
 def _starts(
     larger: LikelihoodModel, smaller: LikelihoodModel, theta: np.ndarray, smaller_theta: np.ndarray
 ) -> list[np.ndarray]:
-    """Where matching parameters of the larger model are looked for: those of the same names, the others 0 or found."""
+    """Starting values for the larger model: equal names take the smaller one's estimates, others 0 or the larger's."""
     known = dict(zip(smaller.labels, smaller_theta, strict=True))
     shared = np.array([name in known for name in larger.labels])
     values = np.array([known.get(name, 0.0) for name in larger.labels])
@@ -67,7 +67,7 @@ def _starts(
 
 
 def _closest(larger: LikelihoodModel, wanted: np.ndarray, counted: np.ndarray, starts: list[np.ndarray]) -> np.ndarray:
-    """The smallest differences of the rows' log-likelihoods that were found."""
+    """The smallest differences between the rows' log-likelihoods that least squares finds."""
     from scipy.optimize import least_squares
 
     weight = larger.row_weight[counted]

@@ -1,11 +1,11 @@
 """The fewest linear predictors of a traced likelihood: a minimum cut through its operations.
 
-A likelihood of many parameters often sees them only through a few sums of products with data: ``row.x @ beta``, an
-intercept, a group's effect picked by an index. Every value of the traced function is marked: *data* (free of θ),
+A likelihood often depends on its many parameters only through a few sums of products with data: ``row.x @ beta``, an
+intercept, a group's effect selected by an index. Every value of the traced function is marked as *data* (free of θ),
 *affine* (a sum of parameters times data) or *nonlinear*. The affine values that nonlinear operations read are the
-sinks, the parameters the sources, and each affine value can be cut at the price of its number of elements: the
-minimum vertex cut (Ford and Fulkerson 1962, section I.11) is the shortest list of predictors η through which θ acts.
-The derivatives J of η by θ are data alone, found once; those of the likelihood by η are taken as any family's.
+sinks, the parameters are the sources, and cutting an affine value costs its number of elements: the minimum vertex cut
+(Ford and Fulkerson 1962, section I.11) is the shortest list of predictors η through which θ acts. The derivatives J of
+η by θ are data alone and computed once; those of the likelihood by η are computed as for any family.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FIRST = frozenset(["div", "dynamic_slice", "gather"])
 """Operations that are affine in the first input where the others are data."""
 
 _PLACES = frozenset(["scatter", "scatter-add"])
-"""Operations that are affine in what they put, and in what they put it into, where the places are data."""
+"""Operations that are affine in what they write and in what they write it into, where the positions are data."""
 
 _PRODUCTS = frozenset(["mul", "dot_general"])
 """Operations that are affine in one input where the other is data."""
@@ -65,7 +65,7 @@ class Node:
     mark : data, affine or nonlinear.
     size : number of elements.
     shape : of the value.
-    number : among the affine values, else −1.
+    number : position among the affine values, or −1.
     """
 
     mark: str
@@ -81,7 +81,7 @@ class _Graph:
     sinks: set[int] = field(default_factory=set)
     seen: dict[Any, list[Node]] = field(default_factory=dict)
     results: list[list[Node]] = field(default_factory=list)
-    """The nodes that each operation gives, as they are visited."""
+    """The values of the traced function, as they are visited, and how they depend on one another."""
 
     def new(self, shape: tuple[int, ...]) -> Node:
         node = Node(AFFINE, int(np.prod(shape)), tuple(shape), len(self.affine))
@@ -101,10 +101,10 @@ class Cut:
     jaxpr : the traced function.
     n_leaves : how many of its inputs are parameters.
     shapes : of the values cut.
-    places : number of an operation -> {which of its results: which of the values cut}.
-    inputs : which parameter leaves are themselves cut: leaf -> value.
+    places : number of an operation -> {number of its result: number of the value cut}.
+    inputs : parameter leaves that are themselves cut: leaf -> value.
     marks : by operation, the marks of its results.
-    replaced : operations that are done by other functions.
+    replaced : operations that other functions carry out.
     """
 
     jaxpr: Any
@@ -120,7 +120,7 @@ class Cut:
         return sum(int(np.prod(shape)) for shape in self.shapes)
 
     def predictors(self, leaves: Sequence[Any], columns: Sequence[Any]) -> Any:
-        """η (K,) of one row at parameters."""
+        """η (K,) of one row."""
         import jax.numpy as jnp
 
         values: dict[int, Any] = {value: leaves[leaf] for leaf, value in self.inputs.items()}
@@ -216,7 +216,7 @@ def cut(jaxpr: Any, n_leaves: int) -> Cut | None:
 def _visit(graph: _Graph, equation: Any, given: list[Node]) -> list[Node]:
     marks = {node.mark for node in given}
     outputs = equation.outvars
-    # The same operation on the same values was done before: its results are merged.
+    # The same operation on the same values gives the same results, which are then merged.
     key = (name_of(equation), tuple(id(node) for node in given), str(equation.params))
     if key in graph.seen:
         return graph.seen[key]
@@ -259,7 +259,7 @@ def _minimum_cut(graph: _Graph, leaves: list[int]) -> list[int] | None:
     endless = 1 + sum(node.size for node in graph.affine)
     source, sink = 2 * n, 2 * n + 1
     capacity: dict[tuple[int, int], int] = {}
-    for node in graph.affine:  # each value is two: one that enters, one that leaves
+    for node in graph.affine:  # each value is split into two vertices, for a cut of edges
         capacity[2 * node.number, 2 * node.number + 1] = node.size
     for a, b in graph.edges:
         capacity[2 * a + 1, 2 * b] = endless

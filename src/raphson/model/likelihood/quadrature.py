@@ -1,12 +1,12 @@
-r"""Sums and integrals over the responses of a density: every row has panels of its own, where its density lives.
+r"""Sums and integrals over the response of a density, with panels for each row that cover its probability.
 
-A density may be as narrow as it likes beside the range of the data, so each row is looked at by itself. From its
-modes (:mod:`raphson.model.likelihood.modes`) panels go outwards, each about as long as the mode is wide or as it is
-away, until the last adds nothing; so a heavy tail takes some tens of them. On a panel of a continuous response stand
-the nodes of Gauss and Legendre, on one of N counts those of Gauss's rule for the sum over N integers, which are the
-integers themselves where N is the number of nodes. A panel is halved until its halves agree with it.
+A row's density may be very narrow compared with the range of the data, so each row has a rule of its own. From its
+modes (:mod:`raphson.model.likelihood.modes`) panels extend outwards, each about as long as the mode's width or its
+distance from the mode, until the last adds nothing; a heavy tail takes some tens of them. A panel of a continuous
+response has Gauss-Legendre nodes. A panel of N counts has the nodes of Gauss's rule for the sum over N integers, which
+are the integers themselves where N is the number of nodes. A panel is halved until its halves agree with it.
 
-The density's own integral being 1, and its score's mean 0, every row's rule is checked by what it is for.
+As the density integrates to 1 and its score has mean 0, every row's rule can be checked.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from raphson.model.likelihood.row_densities import NODES, RowDensities, Support
 from raphson.numeric import EPSILON
 
 HALVINGS, BATCHES = 40, 120
-"""Most rounds of halving panels, and of adding them."""
+"""Most rounds of halving panels, and of adding panels."""
 
 NEGLIGIBLE = 1e-13
-"""Share of the whole that the last panel may have. Some 500 ε."""
+"""Largest share of the whole that the last panel may have: some 500 ε."""
 
 AGREED, LEAST_AGREED = 1e-11, 1e-8
-"""Share of the whole by which a panel and its halves may differ: four times as much with every round, for what is left
-then is a jump, or rounding of the density's constants, and up to the second."""
+"""Largest difference between a panel and its halves, as a share of the whole: at first, growing four times with every
+round, and at most. After many rounds only a jump or rounding of the density's constants is left."""
 
 MOST_PANELS = 4_000
-"""For a row, beyond which its density is given up."""
+"""Most panels of a row, beyond which its density is given up."""
 
 
 @cache
@@ -47,8 +47,8 @@ def _gram(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes among 0 .. count − 1 and weights of the rule that is exact for sums of polynomials over these integers.
 
     The polynomials orthogonal over N equally spaced points have the recurrence coefficients
-    β_k = k² (N² − k²)/(4 (4k² − 1)); the rule follows from them as Golub and Welsch (1969, Mathematics of Computation
-    23) say. With N nodes β_N = 0, and they are the integers.
+    β_k = k² (N² − k²)/(4 (4k² − 1)); the rule follows from them by Golub and Welsch (1969, Mathematics of Computation
+    23). With N nodes β_N = 0, and the nodes are the integers.
     """
     k = np.arange(1, NODES)
     beta = k**2 * (float(count) ** 2 - k**2) / (4.0 * (4.0 * k**2 - 1.0))
@@ -61,7 +61,7 @@ def _gram(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass
 class Panels:
-    """Panels of some rows: from `start` to `end`, which of counts is no longer part of it.
+    """Panels of some rows, from `start` to `end`; for counts, `end` is excluded.
 
     Attributes
     ----------
@@ -85,13 +85,13 @@ class Panels:
         return Panels(*(np.concatenate(one) for one in zip(*((p.rows, p.start, p.end) for p in parts), strict=True)))
 
     def halves(self) -> Panels:
-        """Two for each, one after the other."""
+        """The two halves of each panel, one after the other."""
         middle = 0.5 * (self.start + self.end)
         starts, ends = np.column_stack([self.start, middle]), np.column_stack([middle, self.end])
         return Panels(np.repeat(self.rows, 2), starts.ravel(), ends.ravel())
 
     def nodes(self, support: Support) -> tuple[np.ndarray, np.ndarray]:
-        """Places z and logarithms of the weights, dy/dz included, (P, nodes) each."""
+        """Places z and the logarithms of the weights, dy/dz included, each (P, nodes)."""
         length = self.end - self.start
         if support.counts:
             z, w = np.empty((len(self), NODES)), np.empty((len(self), NODES))
@@ -108,7 +108,7 @@ class Panels:
 
 @dataclass
 class QuadratureRule:
-    """Responses and weights for each row, with which sums over its response are made.
+    """Responses and weights of each row for sums over its response.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class Moments:
 
     @staticmethod
     def of(density: RowDensities, rows: np.ndarray, y: np.ndarray, log_weight: np.ndarray) -> Moments:
-        """Of each panel."""
+        """The moments of each panel."""
         return Moments(*density.sums(rows, y, log_weight))
 
     def by_row(self, rows: np.ndarray, count: int) -> Moments:
@@ -188,11 +188,11 @@ class Moments:
 
     @property
     def information(self) -> np.ndarray:
-        """E[u uᵀ], (K, K, m); rounding of the density's constants is divided out."""
+        """E[u uᵀ], (K, K, m); division by Σ f removes rounding of the density's constants."""
         return np.moveaxis(self.square / self.total[:, None, None], 0, 2)
 
     def relative(self, whole: Moments, rows: np.ndarray) -> np.ndarray:
-        """(P,) the largest share of the whole of its row that a panel's sums have."""
+        """(P,) the largest share that a panel has in any of its row's sums."""
         with np.errstate(all="ignore"):
             size = np.sqrt(np.einsum("mkk->mk", whole.square))[rows]
             shares = [
@@ -203,7 +203,7 @@ class Moments:
         return np.max(np.nan_to_num(np.concatenate(shares, axis=1), nan=0.0, posinf=1.0), axis=1)
 
     def defects(self) -> tuple[np.ndarray, np.ndarray]:
-        """(m,) how far Σ f is from 1, and Σ f u from 0 beside its deviation."""
+        """(m,) how far Σ f is from 1, and Σ f u from 0 relative to its standard deviation."""
         with np.errstate(all="ignore"):
             deviation = np.sqrt(np.einsum("mkk->mk", self.square))
             drift = np.max(np.abs(self.score) / np.where(deviation > 0, deviation, 1.0), axis=1, initial=0.0)
@@ -212,14 +212,14 @@ class Moments:
 
 @dataclass
 class _Front:
-    """How far the panels of m rows go on one side of their modes, and how long the next one is.
+    """How far the panels of m rows reach on one side of their modes.
 
     Attributes
     ----------
     sign : −1 on the left, 1 on the right.
     edge : (m,) where the next panel begins.
-    places, near, far : (m, modes) of the modes, and their widths towards where the panels come from and beyond; NaN
-        for none.
+    places, near, far : (m, modes) places of the modes, and their widths towards the previous panels and away from them;
+        NaN for none.
     """
 
     sign: float
@@ -254,7 +254,7 @@ class _Front:
 
 
 def rule_of(density: RowDensities, support: Support, like: np.ndarray, own: np.ndarray | None = None) -> QuadratureRule:
-    """The rule of each row; it is for the caller to check that it adds the density up to 1.
+    """The rule of each row. The caller checks that the density sums to 1 by it.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def _halved(
     whole: Moments,
     added: Callable[[Panels], Moments],
 ) -> QuadratureRule:
-    """Panels halved until their halves agree with them."""
+    """Halve panels until their halves agree with them."""
     values = Moments.joined([whole.chosen(slice(0)), *sums])
     kept: list[Panels] = []
     used = np.bincount(panels.rows, minlength=density.rows)

@@ -1,4 +1,4 @@
-"""What is the matter with a likelihood: where it is not finite, what it does not depend on or cannot tell apart."""
+"""Diagnoses of a likelihood: where it is not finite, what it does not depend on, and what is not identified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raphson.numeric import x64
 from raphson.status import Status
 
 TRIED, HIGH = 50, 10.0
-"""Parameters along which an unbounded likelihood is looked for, and the log density that tells one."""
+"""Most parameters that are tested for an unbounded likelihood, and the log density that indicates one."""
 
 
 def check_start(model: LikelihoodModel, theta: np.ndarray) -> None:
@@ -28,7 +28,7 @@ def check_start(model: LikelihoodModel, theta: np.ndarray) -> None:
     Raises
     ------
     ModelError
-        It names them.
+        The message names them.
     """
     with np.errstate(all="ignore"):
         idle = _idle(model, theta)
@@ -37,8 +37,8 @@ def check_start(model: LikelihoodModel, theta: np.ndarray) -> None:
     if idle.any() and not idle.all():
         named = ", ".join(name for name, one in zip(model.labels, idle, strict=True) if one)
         raise ModelError(
-            f"{model.family.name}: the likelihood does not depend on {named}; no row's value changes with it. "
-            "Take it out of start=, or see why it is not used"
+            f"{model.family.name}: the likelihood does not depend on {named}: no row's value changes with it. "
+            "Remove it from start=, or check why the function does not use it"
         )
 
 
@@ -55,7 +55,7 @@ def _idle(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
 
 
 def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) -> str:
-    """The message of a log-likelihood that is not finite, with the first step of the function that was not."""
+    """The message of a log-likelihood that is not finite, with the first step of the function that is not finite."""
     if theta is None:
         theta = np.zeros(model.predictor.n_params)
         if model.constants is not None:
@@ -89,7 +89,7 @@ def _values(model: LikelihoodModel, theta: np.ndarray) -> str:
 
 
 def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
-    """The first operation of the row function whose value is not finite though what it is made of is."""
+    """The first operation of the row function whose value is not finite although its inputs are."""
     from raphson.autodiff.trace import source_of, walk
 
     family: LikelihoodFamily = model.family
@@ -119,7 +119,7 @@ def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numbe
 
 
 def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
-    """Where the log-likelihood is finite and its derivatives are not, in words; empty where they are."""
+    """A message if the log-likelihood is finite and its derivatives are not; otherwise empty."""
     with np.errstate(all="ignore"):
         rows = model.rows(theta)
     finite = np.isfinite(rows.score).all(axis=0) & np.isfinite(rows.observed).all(axis=(0, 1))
@@ -135,14 +135,14 @@ def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
         text
         + (f": {step}" if step else "")
         + (
-            ". Give such a step a harmless argument where it is not chosen, as in "
+            ". Where jnp.where does not choose this step, give it an argument at which it is finite, as in "
             "jnp.where(ok, f(jnp.where(ok, x, 1.0)), other)"
         )
     )
 
 
 def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
-    """The step of the row function that hands down a derivative that is not finite."""
+    """The step of the row function whose derivative is not finite."""
     import jax
 
     from raphson.autodiff.decomposition import Decomposition
@@ -156,7 +156,7 @@ def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numb
         ones = [np.ones_like(one) for one in active]
 
         def slope(*inputs: Any) -> Any:
-            """The derivative in one direction, whose own derivatives are the second ones."""
+            """The derivative in one direction; its own derivatives are second derivatives."""
             return jax.jvp(lambda *some: function(*some, *inputs[-n_row:])[0], inputs[:-n_row], tuple(ones))[1]
 
         found = None
@@ -178,10 +178,10 @@ def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numb
 
 
 def _corners(model: LikelihoodModel, theta: np.ndarray) -> str:
-    """Whether some parameters have scores but no second derivative in any row: the likelihood is made of corners.
+    """A message if the likelihood is piecewise linear in some parameters, which have scores but no second derivatives.
 
-    A smooth one may have lost a second derivative at one point, as that of a three-parameter Weibull by its threshold
-    at shape 1, but not at the points around it.
+    A smooth likelihood may have a zero second derivative at one point (a three-parameter Weibull's by its threshold at
+    shape 1), but not at the points around it.
     """
     straight = _straight(model, theta)
     rng = np.random.default_rng(0)
@@ -191,13 +191,13 @@ def _corners(model: LikelihoodModel, theta: np.ndarray) -> str:
         return ""
     named = ", ".join(label for label, one in zip(model.family.labels, straight, strict=True) if one)
     return (
-        f"the second derivatives by {named} are 0 in every row, as those of abs() or max() are: such a likelihood has "
-        "corners, and no information to step with. Round them off, as in jnp.sqrt(x**2 + 1e-6) for abs(x)"
+        f"the second derivatives by {named} are 0 in every row, as those of abs() or max() are: a likelihood with such "
+        "kinks has no information to step with. Smooth them, as in jnp.sqrt(x**2 + 1e-6) for abs(x)"
     )
 
 
 def _straight(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
-    """(K,) mask of the predictors that some row's log-likelihood changes with, and all rows' in straight lines."""
+    """(K,) mask of the predictors that some row depends on, and that every row depends on linearly."""
     with np.errstate(all="ignore"):
         rows = model.rows(theta)
     K = len(rows.score)
@@ -228,13 +228,13 @@ def reviewed(
     free: np.ndarray,
     at_limit: bool,
 ) -> tuple[Status, str]:
-    """Status and note of an estimate, set right where it is no maximum or not identified.
+    """Status and note of an estimate, corrected where it is not a maximum or not identified.
 
     Parameters
     ----------
-    model, climbed : as asked for, and as the iteration ended with: a limit's model where the maximum is at infinity.
-    status, note : what the iteration says of its end.
-    end : the objective of `climbed` there.
+    model, climbed : the model asked for, and the one that was maximised: a limit's where the maximum is at infinity.
+    status, note : what the iteration reports.
+    end : the objective of `climbed` where it ended.
     free : (p,) mask of the parameters that it moved.
     at_limit : whether a limit's model has its maximum there.
     """
@@ -252,7 +252,7 @@ def reviewed(
 
 
 def _singular(model: LikelihoodModel, end: Evaluation, free: np.ndarray) -> bool:
-    """Whether the information at a maximum says nothing of some combination of the parameters."""
+    """Whether the information at a maximum is singular."""
     part = end.information.get("observed")
     if part is None:
         part = model.objective.evaluate(end.theta, Need(kinds=("observed",))).information.get("observed")
@@ -268,7 +268,7 @@ def _singular(model: LikelihoodModel, end: Evaluation, free: np.ndarray) -> bool
 
 
 def _unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
-    """Whether the log-likelihood grows without bound: some row's density has become enormous."""
+    """A message if the log-likelihood seems unbounded, because some row's density has become enormous."""
     with np.errstate(all="ignore"):
         value = model.rows(theta).value
     highest = np.nanmax(np.where(model.row_weight > 0, value, -np.inf))
@@ -284,10 +284,10 @@ def _unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
 
 
 def _rising(model: LikelihoodModel, theta: np.ndarray) -> str:
-    """Whether the log-likelihood rises in a straight line along a parameter, to densities that no data have.
+    """A message if the log-likelihood rises linearly along a parameter, to densities that no data have.
 
-    -n log σ does where every residual is 0: the densities of all rows grow alike. A bounded density that is met in its
-    tail rises in a line as well, but never so high.
+    −n log σ does so where every residual is 0: the densities of all rows grow alike. A bounded density rises linearly
+    in its tail too, but never so high.
     """
     weight = model.row_weight
     if model.family.with_response:
@@ -323,10 +323,10 @@ def _rising(model: LikelihoodModel, theta: np.ndarray) -> str:
 
 
 def _loose(model: LikelihoodModel, theta: np.ndarray) -> str:
-    """The combinations of parameters along which no row's log-likelihood changes.
+    """A message naming the combinations of parameters along which no row's log-likelihood changes.
 
-    Read off the outer product of row scores, which has them in its null space wherever the iteration stands, while the
-    observed information has them only at the maximum.
+    They span the null space of the outer product of row scores wherever the iteration ended; that of the observed
+    information only at the maximum.
     """
     with np.errstate(all="ignore"):
         found = model.objective.evaluate(theta, Need(kinds=("opg",)))

@@ -1,4 +1,4 @@
-"""The density of each row at responses of its own, and which responses there are: a coordinate over the whole line."""
+"""The density of each row at responses of its own, and the support of the response in a coordinate on the line."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.family import LikelihoodFamily
 
 NODES = 16
-"""Responses of a row that are evaluated together."""
+"""Number of responses of a row that are evaluated together."""
 
 PANELS = 512
-"""Rows of so many responses that are evaluated together: one shape, so that a density compiles once."""
+"""Number of such panels that are evaluated together: a single shape, so that a density compiles once."""
 
 
 @dataclass(frozen=True)
 class Support:
-    """Which responses there are: the open interval between two limits, or counts, and single points besides.
+    """The possible responses: an open interval or the counts, and atoms.
 
     Attributes
     ----------
     lower, upper : limits of the continuous response.
-    counts : whether it is 0, 1, 2, ... instead.
+    counts : whether the response is 0, 1, 2, ... instead.
     atoms : points that have a probability of their own.
     """
 
@@ -80,10 +80,9 @@ def levels_of(family: Any) -> tuple[str, ...] | None:
 
 
 def ranges_of(family: Any, y: np.ndarray) -> list[Support]:
-    """The ranges that responses like these may come from, the narrowest first.
+    """The ranges that such responses may come from, the narrowest first.
 
-    Which of them it is the density says: over its own range it adds up to 1. An ordered response has its levels, which
-    come before all of these.
+    The right one is that over which the density sums to 1. For an ordered response its levels come before all of these.
     """
     counts = levels_of(family) is None and bool((y == np.round(y)).all() and (y >= 0).all())
     found = [COUNTS] if counts else []
@@ -120,7 +119,7 @@ class RowDensities:
         return self._run("sums", rows, y, log_weight)
 
     def log_density(self, support: Support, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Log density of z, (P, c) for rows (P,) and places (P, c), c being a multiple of the nodes; −∞ for none."""
+        """Log density of z (P, c) for rows (P,), where c is a multiple of the nodes; −∞ where there is none."""
         with np.errstate(all="ignore"):
             y = support.to(z).reshape(-1, NODES)
             f = self._run("values", np.repeat(rows, z.shape[1] // NODES), y)[0].reshape(z.shape)
@@ -128,12 +127,12 @@ class RowDensities:
         return np.where(np.isfinite(f) & np.isfinite(z), f, -np.inf)
 
     def _run(self, what: str, rows: np.ndarray, *nodes: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What the compiled density gives for rows (P,) and nodes (P, nodes), :data:`PANELS` at a time."""
+        """Results of the compiled density for rows (P,) and nodes (P, nodes), :data:`PANELS` at a time."""
         run, parts = _compiled(self.family, what), []
         for start in range(0, max(len(rows), 1), PANELS):
             which, *here = (one[start : start + PANELS] for one in (rows, *nodes))
             count = len(which)
-            if count < PANELS:  # filled up: one shape is one compilation
+            if count < PANELS:  # padded to the one shape that is compiled
                 which = np.concatenate([which, np.zeros(PANELS - count, dtype=int)])
                 here = [np.concatenate([one, np.ones((PANELS - count, NODES))]) for one in here]
             found = run(np.ascontiguousarray(self.eta[:, which]), tuple(here), tuple(one[which] for one in self.extra))

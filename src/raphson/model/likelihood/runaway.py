@@ -1,19 +1,19 @@
-r"""Likelihoods that rise for ever: which parameters run to infinity, and the model that is left there.
+r"""Likelihoods whose supremum is at infinity: which parameters diverge, and the model that is left in the limit.
 
-Where the maximum lies at infinity along δ the log-likelihood approaches its supremum by some exponential or power of
-the distance gone, and the iteration ends where nothing is left to gain. Two signs tell that end from a maximum.
+Where the maximum lies at infinity in a direction δ, the log-likelihood approaches its supremum exponentially or as a
+power of the distance, and the iteration ends where nothing is left to gain. Two signs distinguish that from a maximum.
 
-*Curvature*, where the arithmetic is exact: a few units back the curvature is many times what it is at the end, though
-by the standard error that belongs to it that is no distance at all. Beside a maximum the curvature is the same as far
-as a good part of a standard error.
+*Curvature*, where rounding is negligible. A few units back the curvature is many times that at the end, although the
+distance is a tiny part of the standard error which the curvature at the end implies. Around a maximum the curvature is
+constant over a good part of a standard error.
 
-*Level ground*, where rounding stopped the iteration first, as that of log Γ(y+θ) − log Γ(θ) does at a large θ: going
-back from the end the log-likelihood is level, and then falls. Where it is level it is so for half as long again as the
-way from a fall to a tenth of it; beyond a maximum it would fall again within that distance.
+*Flatness*, where rounding stopped the iteration first, as that of log Γ(y+θ) − log Γ(θ) does at a large θ. Going back
+from the end, the log-likelihood is flat and then falls. The flat stretch is at least 1.5 times as long as the stretch
+on which a fall shrinks to a tenth; beyond a maximum the log-likelihood would fall again within that distance.
 
-The limit holds one parameter of each such direction where it is and estimates the others: rows that the direction moves
-are at their limits, so that neither value, score nor information depends on where it is held. All parameters that the
-direction moves are infinite, but for combinations of them that it leaves alone.
+The limit's model fixes one parameter of each such direction and estimates the others. The rows that the direction moves
+are at their limits, so that value, score and information do not depend on where it is fixed. All parameters that the
+direction moves are infinite, except in combinations that it does not change.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.model import LikelihoodModel
 
 VAGUE, NEAR, STEEPER = 10.0, 60.0, 20.0
-"""A parameter with a standard error above `VAGUE` is suspected to run to infinity. It does if the curvature grows more
-than `STEEPER`-fold within the `NEAR`-th part of a standard error, where that of a maximum does not change."""
+"""A parameter with a standard error above `VAGUE` is suspected to diverge. It does if the curvature grows more than
+`STEEPER`-fold within 1/`NEAR` of a standard error, within which that at a maximum does not change."""
 
 MOVED = 1e-6
-"""What moves the predictors less than this share of the largest move stays where it is."""
+"""A parameter that moves the predictors by less than this share of the largest move counts as not moving."""
 
 FALL = 0.5
-"""How far back from infinity a search begins: where the log-likelihood is so much lower."""
+"""A search begins back from infinity where the log-likelihood is lower by this much."""
 
 FAINT = 1e-3
-"""A fall smaller than this on the way back says nothing."""
+"""A smaller fall on the way back is ignored."""
 
 ROUGH, SMALL, FAR, MOST_PARAMETERS = 1e-4, (1e-14, 1e-12, 1e-9), 8.0, 50
-"""Rounding that is too much to see a maximum by; relative changes of parameters that should change little else; how far
-out one has to be to have brought the rounding; and parameters up to which it is asked which of them did."""
+"""Rounding of the log-likelihood that hides a maximum; relative changes of parameters by which rounding is measured;
+the least size of a parameter that may have caused it; and the most parameters that are searched for the cause."""
 
 LONG, WIDE = 1e-3, 0.1
-"""What the way back to where the likelihood falls has to move the predictors by, and its share of the way to 0: nearer
-to an end are only steep maxima and rounding."""
+"""The least distance back to where the likelihood falls, as a move of the predictors and as a share of the distance to
+parameter 0: a shorter one indicates a steep maximum, or rounding."""
 
 LEVEL = 0.05
 """How much of the log-likelihood may be rounding where the iteration stopped."""
 
 WINDOW = 4
-"""Changes from point to point that are looked at together: one alone may be small by chance."""
+"""Number of successive changes that are judged together: a single one may be small by chance."""
 
 POINTS = 48
-"""Points on the way back from an end, spread evenly, and as many that crowd where the fall begins."""
+"""Number of equally spaced points on the way back from an end; as many more cluster at the far end, where it falls."""
 
 
 def limit_at_infinity(
@@ -77,7 +77,7 @@ def limit_at_infinity(
             if converged:
                 outward = _steepens(model, theta, direction, curvature, reach(direction))
             elif plain and found:
-                continue  # one at a time: the others may come to rest once it is held
+                continue  # one at a time: the others may converge once it is fixed
             else:
                 outward, start = _levels_off(model, theta, direction, reach(direction))
             if outward is not None:
@@ -88,13 +88,12 @@ def limit_at_infinity(
 
 
 def restart_outside_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Where to take up an iteration that was lost in rounding; None where rounding is not the matter.
+    """Where to restart an iteration that stalled in rounding; None where rounding was not the cause.
 
-    Parameters (p,) with one of them drawn back to where there is no rounding, and the mask (p,) of the others, to be
-    found anew.
+    Returns parameters (p,), one of them moved back to where rounding is small, and the mask (p,) of the others, which
+    are to be estimated again.
 
-    Far out on the way to infinity a difference of large numbers may be nothing but rounding, which a method that looks
-    for higher values follows.
+    Far out, a difference of large numbers may be nothing but rounding, which misleads a search for higher values.
     """
     p = len(theta)
     if model.penalty is not None or model.bias is not None or p > MOST_PARAMETERS:
@@ -116,7 +115,7 @@ def restart_outside_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple
 
 
 def _rounding(model: LikelihoodModel, theta: np.ndarray) -> float:
-    """How much of the log-likelihood is rounding: its changes over distances that change nothing else."""
+    """How much of the log-likelihood is rounding: its largest change under negligible changes of θ."""
     here = _value(model, theta)
     steps = np.maximum(np.abs(theta), 1.0) * np.random.default_rng(0).normal(size=(2, len(theta)))
     found = [abs(_value(model, theta + size * step) - here) for step in steps for size in SMALL]
@@ -124,7 +123,7 @@ def _rounding(model: LikelihoodModel, theta: np.ndarray) -> float:
 
 
 def _limit(model: LikelihoodModel, theta: np.ndarray, found: np.ndarray, reach: Callable[[np.ndarray], float]) -> Limit:
-    """The limit along directions (m, p) that lead outward."""
+    """The limit along outward directions (m, p)."""
     sizes = np.array([reach(one) for one in np.eye(len(theta))])
     moves = found * sizes
     moves /= np.abs(moves).max(axis=1, keepdims=True)
@@ -132,7 +131,7 @@ def _limit(model: LikelihoodModel, theta: np.ndarray, found: np.ndarray, reach: 
     triangle, order = qr(moves, mode="r", pivoting=True)  # type: ignore[misc]
     depth = np.abs(np.diagonal(triangle))
     pivots = order[: int(np.count_nonzero(depth > MOVED * depth[0]))]
-    # Each direction is as long as it takes to fall noticeably on the way back along it.
+    # Each direction gets the length at which the log-likelihood has noticeably fallen on the way back.
     moving = moves.any(axis=0)
     total = np.zeros(len(theta))
     for one, moved in zip(found, moves, strict=True):
@@ -155,7 +154,7 @@ def _signs(model: LikelihoodModel) -> np.ndarray:
 
 
 def _suspects(model: LikelihoodModel, M: np.ndarray | None) -> list[tuple[np.ndarray, float, bool]]:
-    """Directions that may lead to infinity, the curvature along each, and whether it is a parameter's own."""
+    """Directions that may lead to infinity, the curvature along each, and whether it is that of a single parameter."""
     p = model.predictor.n_params
     free = np.flatnonzero(~_held(model))
     if M is None or not np.isfinite(M).all():
@@ -186,14 +185,14 @@ def _suspects(model: LikelihoodModel, M: np.ndarray | None) -> list[tuple[np.nda
     for j in range(len(free)):
         if told[j] and 0 < inverse[j, j] <= VAGUE**2:
             continue
-        # As the parameter moves by 1 the others follow so that the log-likelihood falls least.
+        # While the parameter moves by 1, the others move so that the log-likelihood falls least.
         follows = told[j] and inverse[j, j] > 0
         suspect(inverse[:, j] / inverse[j, j] if follows else np.eye(len(free))[j], True)
     return out
 
 
 def _reach(model: LikelihoodModel, theta: np.ndarray) -> Callable[[np.ndarray], float]:
-    """A function that says how far a direction (p,) moves the predictor that it moves farthest."""
+    """A function that gives the largest move of any predictor along a direction (p,)."""
     predictor = model.predictor
 
     def eta(theta: np.ndarray) -> np.ndarray:
@@ -212,11 +211,12 @@ def _reach(model: LikelihoodModel, theta: np.ndarray) -> Callable[[np.ndarray], 
 def _steepens(
     model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, curvature: float, reach: float
 ) -> np.ndarray | None:
-    """The direction, led outward, if the curvature along it grows manifold within a small part of a standard error."""
+    """The direction, turned outward, if the curvature along it grows many times within a small part of its standard
+    error."""
     if not 0 < reach < np.inf:
         return None
     farthest = np.inf if curvature <= 0 else reach / np.sqrt(curvature) / NEAR
-    # The rows that still count may move much less than those that move farthest.
+    # The rows that still matter may move much less than those that move farthest.
     for length in 5.0 * 4.0 ** np.arange(14):
         if length > farthest:
             return None
@@ -231,9 +231,9 @@ def _steepens(
 def _levels_off(
     model: LikelihoodModel, theta: np.ndarray, direction: np.ndarray, reach: float
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """The direction, led outward, if the log-likelihood levels off along it, and the best place to hold it at.
+    """The direction, turned outward, if the log-likelihood levels off along it, and the best place to fix it at.
 
-    That is where it changes least from one point to the next: before, it rises; beyond, there is more rounding.
+    At that place it changes least from point to point: before it still rises, beyond it rounding grows.
     """
     if not 0 < reach < np.inf:
         return None, theta
@@ -256,16 +256,17 @@ def _levels_off(
             continue
         last = int(begun[-1])
         tenth = int(np.flatnonzero(gap <= gap[last] / 10.0)[0])
-        # A parabola that is a tenth of its fall from the top would have come down again by half of it.
+        # A parabola that is d lower at distance b from its top is d/10 lower at 0.32 b. From there 1.5 · 0.68 b lead to
+        # 0.71 b beyond the top, where it would be d/2 lower again.
         if back[tenth] - back[place] >= 1.5 * (back[last] - back[tenth]):
             return outward, theta - back[place] * outward
     return None, theta
 
 
 def _plateau(back: np.ndarray, value: np.ndarray) -> tuple[int, float]:
-    """Where values on the way out change least from point to point, and by how much; 0 where they are nowhere high."""
+    """Where values on the way out change least from point to point, and by how much; (0, 0) if nowhere near the top."""
     lengths = -np.diff(back)
-    spread = np.flatnonzero(lengths > 1e-3 * back[0] / POINTS)  # points that crowd show no change, whatever there is
+    spread = np.flatnonzero(lengths > 1e-3 * back[0] / POINTS)  # points too close together show no change
     steps = np.abs(np.diff(value))[spread]
     steps[value[spread + 1] < value.max() - LEVEL] = np.inf
     if len(steps) < WINDOW:
@@ -278,12 +279,12 @@ def _plateau(back: np.ndarray, value: np.ndarray) -> tuple[int, float]:
 
 
 def _way_back(model: LikelihoodModel, theta: np.ndarray, outward: np.ndarray) -> float:
-    """How often a direction has to be gone back from θ until the log-likelihood has fallen by `FALL`.
+    """How many lengths of `outward` lead back from θ to where the log-likelihood has fallen by `FALL`.
 
-    Where it never falls so far it is where it has fallen most; 0 where it does not fall.
+    Where it never falls so far, to where it has fallen most; 0 where it does not fall.
     """
     size = float(outward @ outward)
-    # A parameter on the scale of a logarithm falls a few units back, others near 0, however large they have become.
+    # Along a parameter on a logarithmic scale it falls a few units back; along others near 0, however large they are.
     to_zero = float(theta @ outward) / size if size else 0.0
     ways = list(2.0 ** np.arange(-4.0, 12.0))
     if to_zero > 0:
@@ -312,7 +313,7 @@ def _information(model: LikelihoodModel, theta: np.ndarray, evaluation: Evaluati
 
 
 def _by_covariates(model: LikelihoodModel, signs: np.ndarray) -> bool:
-    """Whether covariates are among what runs to infinity, rather than parameters of the distribution alone."""
+    """Whether coefficients of covariates are among the infinite parameters, not just parameters of the distribution."""
     covariates = {j for columns in model.term_columns.values() for j in columns} | {
         j for part in model.predictor.slices if part.stop - part.start > 1 for j in range(part.start, part.stop)
     }
@@ -320,7 +321,7 @@ def _by_covariates(model: LikelihoodModel, signs: np.ndarray) -> bool:
 
 
 def _note(model: LikelihoodModel, signs: np.ndarray) -> str:
-    """What it means that parameters run to infinity, and what is to be done about it."""
+    """The message: what it means that parameters diverge, and the remedy."""
     ends = [
         f"{name} goes to {'-' if sign < 0 else ''}infinity"
         for name, sign in zip(model.labels, signs, strict=True)
@@ -328,8 +329,8 @@ def _note(model: LikelihoodModel, signs: np.ndarray) -> str:
     ]
     text = f"the likelihood rises without end as {' and '.join(ends)}"
     if not _by_covariates(model, signs):
-        return text + "; the simpler distribution in that limit fits as well, and is shown"
+        return text + "; this is the fit of the simpler distribution in that limit"
     return text + (
-        ", as when covariates separate the responses, or a group of rows has only one kind; its limit is shown. Drop "
-        "what separates, merge levels, or pass bias='firth' or penalty="
+        ", as when covariates separate the responses, or all responses of a group are alike; this is the fit in that "
+        "limit. Drop the covariates that separate, merge levels, or pass bias='firth' or penalty="
     )

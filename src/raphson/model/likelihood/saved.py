@@ -1,4 +1,4 @@
-"""A likelihood as it is kept in a file: its names, and how designs are made; not the function."""
+"""A likelihood as saved in a file: its names and how designs are made, without the function."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def is_likelihood(family: Any) -> bool:
 
 
 def family_from_dict(saved: dict[str, Any], schema: PartsSchema | RowSchema) -> LikelihoodFamily:
-    """The family that :meth:`LikelihoodFamily.to_dict` described; a user's function is not part of it."""
+    """The family that :meth:`LikelihoodFamily.to_dict` described, without a user's function."""
     ready, labels, levels = saved["density"], saved["labels"], saved.get("levels")
     if ready is not None:
         DENSITIES.saved(ready)
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
-        raise ModelError("family: expected texts as the labels of a saved likelihood")
+        raise ModelError("family: expected a list of texts as the labels of the saved likelihood; the file is damaged")
     title, levels = str(saved.get("title", "likelihood")), None if levels is None else tuple(levels)
     if ready is None:
         return LikelihoodFamily(title, _absent, tuple(labels), None, False, None, levels)
@@ -38,7 +38,7 @@ def family_from_dict(saved: dict[str, Any], schema: PartsSchema | RowSchema) -> 
 
 
 def _absent(eta: Any, row: Any) -> Any:
-    raise ModelError("a loaded fit does not carry the user's likelihood; fit again")
+    raise ModelError("a saved fit does not hold the user's function, so the likelihood cannot be evaluated; fit again")
 
 
 def schema_from_dict(saved: Any) -> PartsSchema | RowSchema:

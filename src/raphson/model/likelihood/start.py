@@ -1,9 +1,9 @@
-"""Where a density's iteration begins: the best constant for each predictor, turned into coefficients.
+"""Starting values of a density: the best constant for each predictor, turned into coefficients.
 
-A density with constants in the place of its predictors is a function of K numbers. It is tried, on a part of the
-rows, at combinations of numbers that the response suggests (its mean and spread, their logarithms, the logit of its
-mean), and climbed from the best. Where that ends at a point from which parameters cannot be told apart, as the two
-components of a mixture that begin alike, or a skewness of 0, it is tried again from points spread over the response.
+With constants as its predictors a density is a function of K numbers. On a part of the rows it is evaluated at
+combinations of numbers that the response suggests (its mean and spread, their logarithms, the logit of its mean), and
+maximised from the best. Where that ends at a point where parameters cannot be distinguished (two components of a
+mixture that begin alike, a skewness of 0), the search is repeated from points spread over the response.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.model import LikelihoodModel
 
 PART_ROWS = 2_000
-"""Rows on which constants are looked for."""
+"""Number of rows on which constants are searched for."""
 
 MOST_TRIALS = 600
-"""Combinations of constants that are tried."""
+"""Most combinations of constants that are tried."""
 
 ALIKE = 1e-8
-"""Below this eigenvalue of the scaled outer product of scores parameters cannot be told apart."""
+"""Below this eigenvalue of the scaled outer product of scores parameters cannot be distinguished."""
 
 SPREAD_TRIALS, SPREAD_CLIMBS = 400, 8
-"""Points tried, and climbed from, where parameters are alike."""
+"""Numbers of points that are tried, and that are maximised from, where parameters are alike."""
 
 RUNAWAY = 8.0
-"""A log density so far above the median is that of a component that shrinks onto a row."""
+"""A log density this far above the median belongs to a component that shrinks onto a single row."""
 
 
 def starting_point(model: LikelihoodModel, need: Need, objective: Objective) -> Evaluation:
@@ -47,7 +47,7 @@ def starting_point(model: LikelihoodModel, need: Need, objective: Objective) -> 
     Raises
     ------
     ConvergenceError
-        If it is finite nowhere that was tried.
+        If none are found.
     """
     for constants in _constants(model):
         theta = coefficients(model, constants)
@@ -67,7 +67,7 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     ones = np.ones((len(part.y), 1))
     blocks = make_blocks((ones,), part.y, part.weight, None, part.extra)
     objective = LogLikelihood(model.family, LinearPredictor((1,) * K, (0,) * K), blocks)
-    finite = part.y[np.isfinite(part.y)]  # an infinite response, which the density may take, suggests no number
+    finite = part.y[np.isfinite(part.y)]  # a density may allow infinite responses, but they suggest no number
     responses = finite if finite.size else np.zeros(1)
 
     def value(theta: np.ndarray) -> float:
@@ -91,7 +91,7 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
 
 
 def _alike(objective: LogLikelihood, theta: np.ndarray) -> bool:
-    """Whether the row scores of some constants are proportional: the outer product of scores is singular."""
+    """Whether the scores of some constants are proportional over the rows, so that their outer product is singular."""
     found = objective.evaluate(theta, Need(kinds=("opg",)))
     if not found.finite:
         return False
@@ -103,7 +103,7 @@ def _alike(objective: LogLikelihood, theta: np.ndarray) -> bool:
 
 
 def _spread_out(objective: LogLikelihood, y: np.ndarray, climbed: np.ndarray) -> np.ndarray | None:
-    """The best of climbs from constants spread over the response's quantiles; None if none is better."""
+    """The best maximum found from constants spread over the response's quantiles; None if none is better."""
     rng = np.random.default_rng(0)
     places = np.quantile(y, [0.1, 0.25, 0.5, 0.75, 0.9])
     size = float(np.std(y)) or 1.0
@@ -126,7 +126,7 @@ def _spread_out(objective: LogLikelihood, y: np.ndarray, climbed: np.ndarray) ->
 
 
 def _degenerate(objective: LogLikelihood, theta: np.ndarray) -> bool:
-    """Whether parameters are alike, or the density of a few rows has run away from that of the others."""
+    """Whether parameters are alike, or the density of a few rows grows far beyond that of the others."""
     if _alike(objective, theta):
         return True
     values = np.concatenate(
@@ -148,7 +148,7 @@ def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
     numbers += [2.0, -2.0, 1.0 / mean if mean else 3.0, 1.0 / spread, spread, -np.log(spread)]
     if mean > 0:
         numbers += [-np.log(mean)]
-    # Six digits, whatever the units of the response.
+    # Six digits, so that equal suggestions coincide whatever the units of the response.
     distinct = list(dict.fromkeys(float(f"{number:.6g}") for number in numbers if np.isfinite(number)))
     while len(distinct) ** K > MOST_TRIALS and len(distinct) > 3:
         distinct.pop()
@@ -157,10 +157,10 @@ def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
 
 
 def _climb(objective: Objective, start: np.ndarray, steps: int = 50) -> np.ndarray:
-    """Near the maximum over constants: a few digits are enough.
+    """The maximum over constants, to a few digits.
 
-    Each constant is measured by how far it moves for a row's log density to change by about 1, so that the units of
-    the response make no difference.
+    Each constant is scaled by how far it moves for a row's log density to change by about 1, so that the units of the
+    response do not matter.
     """
     from scipy.optimize import minimize
 
@@ -182,7 +182,7 @@ def _climb(objective: Objective, start: np.ndarray, steps: int = 50) -> np.ndarr
 
 
 def coefficients(model: LikelihoodModel, constants: np.ndarray) -> np.ndarray:
-    """θ whose predictors come nearest to constants, offsets left aside."""
+    """θ whose predictors, without offsets, come nearest to the constants."""
     predictor = model.predictor
     theta = np.zeros(predictor.n_params)
     for k, part in enumerate(predictor.slices):

@@ -7,17 +7,16 @@ A hidden layer takes x (m, d), one row of data a line, to
     x⁺ = x + μ                 "additive" (He, Zhang, Ren and Sun 2016, CVPR, equation 1)
     x⁺ = [μ; x − μ]            "stacked": the layer's output on top of its input centred by that output
 
-A stacked layer is twice as wide as its μ. So that thirty of them do not double the width thirty times, the next
-one carries on the stream c, the sum of x's halves: x⁺ = [μ; c − μ]. As μ + (c − μ) = c, the sum of the halves is
-what it was after the first of them, however many follow: the stream reaches every layer unchanged, and the
-gradient comes back through it unchanged.
+A stacked layer is twice as wide as its μ. To keep thirty of them from doubling the width thirty times, the next one
+passes on the stream c, the sum of x's halves: x⁺ = [μ; c − μ]. As μ + (c − μ) = c, the sum of the halves is the same
+after every stacked layer: the stream reaches every layer unchanged, and so does the gradient in reverse.
 
 Batch norm (Ioffe and Szegedy 2015, ICML, algorithm 1) takes z = xW to γ (z − m)/√(v + ε) + β, with the mean m and
 the variance v of the batch while a first-order method trains; there rows depend on one another. Everywhere else m
 and v are frozen at their running values, rows are independent, and N is affine.
 
-The functions are pure: a structure (static, hashable), its parameters (a list of dicts, one for each layer) and its
-state (running statistics and the scale of the output) go in, arrays come out.
+The functions are pure. They take a structure (static, hashable), its parameters (a list of dicts, one for each layer)
+and its state (running statistics and the scale of the output), and return arrays.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from raphson.model.parameters import element_names
 ACTIVATIONS, RESIDUALS = get_args(Activation), (*get_args(Shortcut), None)
 
 NORM_EPSILON = 1e-5
-"""ε of batch norm: a unit that never varies is not divided by zero. As PyTorch has it, and the next."""
+"""ε of batch norm, which avoids division by zero for a unit that never varies. This and the next are PyTorch's."""
 
 MOMENTUM = 0.1
-"""Weight of the present batch in the running mean and variance."""
+"""Weight of the current batch in the running mean and variance."""
 
 Array = Any
 Params = list[dict[str, Array]]
@@ -71,17 +70,17 @@ def activate(name: str, z: Array) -> Array:
 
 @dataclass(frozen=True)
 class Layer:
-    """A dense layer: what of it is fixed before a weight is known.
+    """The structure of a dense layer, without its weights.
 
     Attributes
     ----------
     inputs : width d of x.
     outputs : width h of μ.
     activation : one of ACTIVATIONS.
-    batch_norm : whether N is batch norm; then γ and β take the place of the bias.
-    residual : None, "additive" or "stacked"; needs a stream as wide as μ to come in.
-    stacked_input : whether x is [μ; c − μ] of a layer before.
-    dropout : share of the units of μ that a training step leaves out.
+    batch_norm : whether N is batch norm; then γ and β replace the bias.
+    residual : None, "additive" or "stacked"; needs an incoming stream as wide as μ.
+    stacked_input : whether x is [μ; c − μ] of the previous layer.
+    dropout : share of the units of μ that a training step drops.
     gain : factor of the initial weights.
     """
 
@@ -107,10 +106,13 @@ class Layer:
 
     @property
     def initial_variance(self) -> float:
-        """Variance of the initial weights, which keeps the size of what passes: 2/d for relu and softplus (He, Zhang,
-        Ren and Sun 2015, ICCV, equation 10), 2/(d + h) for the others (Glorot and Bengio 2010, AISTATS,
-        equation 12); times gain². Batch norm makes the size of what passes its own, and that of the weights only says
-        how far a step turns them (van Laarhoven 2017, arXiv 1706.05350): 1/(3d) turns them faster."""
+        """Variance of the initial weights.
+
+        To preserve the size of activations it is gain² times 2/d for relu and softplus (He, Zhang, Ren and Sun 2015,
+        ICCV, equation 10) or 2/(d + h) for others (Glorot and Bengio 2010, AISTATS, equation 12). Batch norm fixes the
+        size of activations, and the size of the weights only determines how far a step rotates them (van Laarhoven
+        2017, arXiv 1706.05350): with 1/(3d) they rotate faster.
+        """
         if self.batch_norm:
             return self.gain**2 / (3.0 * self.inputs)
         one_sided = self.activation in ("relu", "softplus")
@@ -125,7 +127,7 @@ class Layer:
         return params
 
     def running(self, dtype: Any = np.float64) -> dict[str, np.ndarray]:
-        """Mean and variance to begin with, where there is batch norm."""
+        """Initial running mean and variance for batch norm; empty without it."""
         if not self.batch_norm:
             return {}
         return {"mean": np.zeros(self.outputs, dtype), "variance": np.ones(self.outputs, dtype)}
@@ -139,7 +141,7 @@ class Layer:
         ----------
         params, running : of this layer.
         x : (m, inputs).
-        training : whether batch norm takes the batch's own mean and variance, and units drop out.
+        training : whether batch norm uses the batch's own mean and variance, and units drop out.
         key : random key of the dropout.
         """
         z = x @ params["weight"]
@@ -152,7 +154,7 @@ class Layer:
             import jax
             import jax.numpy as jnp
 
-            # What is left is scaled up, so that frozen rows need no factor (Srivastava et al. 2014, section 10).
+            # Remaining units are scaled up, so that prediction needs no factor (Srivastava et al. 2014, section 10).
             stays = jax.random.uniform(key, mu.shape, dtype=mu.dtype) >= self.dropout
             mu = jnp.where(stays, mu / (1.0 - self.dropout), 0.0)
         return self._connect(x, mu), running
@@ -214,8 +216,8 @@ class Network:
     ) -> Network:
         """A network of the usual form.
 
-        A residual connection needs a stream of the layer's own width: it goes around each hidden layer that is as
-        wide as the one before it (or as the inputs are many).
+        A residual connection needs a stream of the layer's own width: it bypasses each hidden layer that is as wide as
+        the one before it (or as the number of inputs).
 
         Raises
         ------
@@ -237,8 +239,8 @@ class Network:
             if units < 1:
                 raise ModelError(f"hidden: expected layers of one unit or more; got {tuple(hidden)}")
             kind = residual if units == stream else None
-            # Each additive layer adds its variance to the stream's: with weights shrunk by the root of their number
-            # the sum stays of one size, whatever the depth (Hanin and Rolnick 2018, NeurIPS, theorem 6).
+            # Each additive layer adds its variance to the stream's. Dividing the weights by the root of the number of
+            # layers keeps the sum bounded, whatever the depth (Hanin and Rolnick 2018, NeurIPS, theorem 6).
             gain = 1.0 / sqrt(around) if kind == "additive" and not batch_norm else 1.0
             layer = Layer(width, units, activation, batch_norm, kind, stacked and kind is not None, dropout, gain)
             layers.append(layer)
@@ -257,7 +259,7 @@ class Network:
 
     @property
     def labels(self) -> list[str]:
-        """What the layers are called: hidden1, hidden2, ..., output."""
+        """Names of the layers: hidden1, hidden2, ..., output."""
         return [*(f"hidden{i}" for i in range(1, len(self.layers))), "output"]
 
     @cached_property
@@ -287,7 +289,7 @@ class Network:
 
     @cached_property
     def decays(self) -> np.ndarray:
-        """(p,) mask of the weights proper, which weight decay shrinks: not biases, scales, shifts or constants."""
+        """(p,) mask of the weights that weight decay shrinks: not biases, scales, shifts or constants."""
         return self.pack([{k: np.full(s, k == "weight") for k, s in shapes.items()} for shapes in self.shapes]) > 0
 
     def pack(self, params: Params) -> np.ndarray:
@@ -318,12 +320,12 @@ class Network:
         return [*(layer.initial(rng) for layer in self.layers), *constants]
 
     def prior_precision(self, length: int, decay: float = 0.0) -> np.ndarray:
-        """(p,) precision of the prior that the initial weights are drawn from; 1 for all that is not a weight.
+        """(p,) precision of the prior that the initial weights are drawn from; 1 for parameters that are not weights.
 
         Parameters
         ----------
-        length : how many elements of θ, from the front.
-        decay : precision that weight decay gives the weights; 0 for that of the initial ones.
+        length : how many of the first elements of θ.
+        decay : precision that weight decay gives the weights; 0 for that of the initial weights.
         """
         parts = []
         for layer in self.layers:
@@ -335,11 +337,11 @@ class Network:
         return self.pack(parts)[:length]
 
     def state(self, centre: np.ndarray, spread: np.ndarray) -> dict[str, Any]:
-        """What is not a parameter: running statistics, and the scale of the output, η = centre + spread · output.
+        """The state: running statistics, and the scale of the output, η = centre + spread · output.
 
         Parameters
         ----------
-        centre : (K,) where η is before anything is learnt; that of auxiliary predictors too.
+        centre : (K,) η before training, of auxiliary predictors too.
         spread : (K,) by how much a unit of output moves it.
         """
         return {"running": [layer.running() for layer in self.layers], "centre": centre, "spread": spread}
@@ -386,14 +388,14 @@ class Network:
         Raises
         ------
         ValueError
-            If the layers do not fit one another.
+            If the widths of successive layers do not match.
         """
         layers = tuple(Layer(**fields) for fields in saved["layers"])
         for before, after in pairwise(layers):
             if before.width != after.inputs:
-                raise ValueError(f"a layer of width {before.width} before one of {after.inputs} inputs")
+                raise ValueError(f"expected {before.width} inputs after a layer of that width; got {after.inputs}")
         for layer in layers:
             known = layer.activation in ACTIVATIONS and layer.residual in RESIDUALS
             if not known or min(layer.inputs, layer.outputs) < 1:
-                raise ValueError(f"the layer {layer} is not one of a network")
+                raise ValueError(f"expected a layer of a network; got {layer}")
         return Network(layers, int(saved["n_auxiliary"]))

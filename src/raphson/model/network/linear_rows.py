@@ -1,4 +1,4 @@
-"""Linear predictors for first-order methods: traced, and in units in which every column and every η has size 1."""
+"""Linear predictors for first-order methods: traced, and scaled so that every column and every η has size 1."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 class LinearRows:
     """η_k = s_k Σ_j (x_j/r_j) t_kj: the coefficient is θ_kj = s_k t_kj/r_j.
 
-    r_j is the root mean square of a column and s_k the scale of η_k. Undone exactly, the scaling changes no maximum;
-    it does to sgd what a diagonal M would: no column's units decide how far a step goes.
+    r_j is the root mean square of a column and s_k the scale of η_k. The scaling is undone exactly and does not change
+    the maximum. For sgd it acts like a diagonal M: steps do not depend on the units of a column.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A network with its data: the scale of inputs and output, the rows held out, and what the Fit reads."""
+"""A network with its data: the scale of inputs and output, the validation rows, and what the Fit reads."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class NetworkModel(Model):
     ----------
     network : the structure.
     scale : of the inputs.
-    frozen : the state that inference and second-order methods hold fixed; see :meth:`Network.state`.
+    frozen : the state that inference and second-order methods keep fixed; see :meth:`Network.state`.
     divisor : φ₀, the dispersion of a model with a constant only; 1 where the family fixes it.
-    held_out : the model of the rows that validate and are not fitted, or None.
+    held_out : the model of the validation rows, which are not fitted, or None.
     weight_decay : λ of the loss's ½ λ |W|², over n.
     """
 
@@ -57,12 +57,12 @@ class NetworkModel(Model):
         structure: dict[str, Any],
         held_out: np.ndarray | None,
     ) -> NetworkModel:
-        """Check a response against a family and put the model together.
+        """Check a response against a family and build the model.
 
         Parameters
         ----------
         data, family, weights_kind, executor : as for a generalised linear model.
-        structure : keywords of :meth:`Network.of` but for inputs and outputs.
+        structure : keywords of :meth:`Network.of` other than inputs and outputs.
         held_out : (m,) numbers of the rows to validate with, or None.
 
         Raises
@@ -86,10 +86,10 @@ class NetworkModel(Model):
             fitted[held_out] = False
         w = np.ones(n) if weight is None else weight
         if not (w[fitted] > 0).any():
-            raise DataError("data: no row is left to train on; lower validation=")
+            raise DataError("data: expected some rows to train on; validation= takes all of them. Lower validation=")
         if known.quasi:
             raise ModelError(
-                f"family: a network is trained on a log density, and {known.name} has none; use {known.name[5:]!r}"
+                f"family: expected one with a log density to train on; {known.name} has none. Use {known.name[5:]!r}"
             )
         scale = Scale.of(dense(data.X)[fitted], data.names, None if weight is None else w[fitted])
         network = Network.of(len(scale.columns), known.n_predictors - n_auxiliary, n_auxiliary=n_auxiliary, **structure)
@@ -145,11 +145,11 @@ class NetworkModel(Model):
         return self.predictor.designs(self.data.X, self.blocks, theta)
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
-        """Random weights of seed 0; a front door passes its own."""
+        """The objective at random weights of seed 0; functions of the public interface pass their own."""
         return self.objective.evaluate(self.initial(np.random.default_rng(0)), need)
 
     def initial(self, rng: np.random.Generator) -> np.ndarray:
-        """(p,) random weights; those of an input that never varies are 0, as nothing would ever train them."""
+        """(p,) random weights; those of an input that never varies are 0, as they cannot be trained."""
         params = self.network.initial(rng)
         params[0]["weight"][~self.inputs.any(axis=0)] = 0.0
         return self.network.pack(params)
@@ -184,7 +184,7 @@ class NetworkModel(Model):
         return replace(self, data=data, y=self.y[rows], weight=cut(self.weight), size=cut(self.size), held_out=None)
 
     def with_nuisance_fixed(self, theta: np.ndarray) -> NetworkModel:
-        """The family's auxiliary parameters fixed at their estimates: η's constants, which then leave θ."""
+        """The model with the family's auxiliary parameters fixed at their estimates and removed from θ."""
         if not self.network.n_auxiliary:
             return self
         main = self.network.n_predictors - self.network.n_auxiliary
@@ -203,7 +203,7 @@ class NetworkModel(Model):
 
     @property
     def layered(self) -> Layered | None:
-        # Batch norm's statistics move with the weights: a path of weights alone would not tell the predictions.
+        # Batch norm's statistics change with the weights: a path of weights alone does not determine predictions.
         if any(layer.batch_norm for layer in self.network.layers):
             return None
         network = self.network
@@ -239,12 +239,12 @@ class NetworkModel(Model):
 
     @cached_property
     def _wide(self) -> list[Block]:
-        """Blocks for what needs no Jacobian."""
+        """Blocks for computations that need no Jacobian."""
         return make_blocks((self.inputs,), self.y, self.weight, self.offset)
 
     @property
     def training_decay(self) -> float:
-        """Prior precision that weight decay stands for: the loss with ½ λ |W|² is −1/n of a log posterior with nλ."""
+        """The prior precision nλ that weight decay implies: the loss with ½ λ |W|² is −1/n of that log posterior."""
         return self.weight_decay * float(self.row_weight.sum())
 
     def penalised(self) -> NetworkModel:
@@ -255,7 +255,7 @@ class NetworkModel(Model):
 
     @cached_property
     def objective(self) -> LogLikelihood:
-        """The log-likelihood less weight decay, with the prior of the initial weights for what the data leave open."""
+        """The log-likelihood less weight decay, with the prior of the initial weights for unidentified directions."""
         return replace(self.likelihood, prior=self.network.prior_precision(self.n_coefficients))
 
     @cached_property
@@ -264,8 +264,8 @@ class NetworkModel(Model):
         return replace(self.objective, penalty=None)
 
     def population_state(self, theta: np.ndarray) -> dict[str, Any]:
-        """The state with each layer's mean and variance over all rows: what batch norm is frozen at where no
-        first-order method has run."""
+        """The state with each layer's mean and variance over all rows, which batch norm uses if no first-order method
+        has run."""
         params = self.network.unpack(theta)
         x, running = self.inputs, []
         w = self.row_weight / self.row_weight.sum()
@@ -279,10 +279,10 @@ class NetworkModel(Model):
                 x = np.asarray(layer.apply(own, before, x)[0])
         return self.frozen | {"running": running}
 
-    # -- what is known of the predictions ------------------------------------------------------------------------
+    # -- uncertainty of the predictions --------------------------------------------------------------------------
 
     def last_layer(self, theta: np.ndarray) -> GeneralisedLinearModel:
-        """The model that is linear in the output layer's weights, all others held: inputs of that layer as design."""
+        """The linear model of the output layer's weights, with all others fixed; its design is that layer's inputs."""
         features = np.concatenate([self.predictor.features(block, theta) for block in self._wide])
         data = replace(self.data, X=with_constant(features), names=tuple(f"h{i}" for i in range(features.shape[1] + 1)))
         return GeneralisedLinearModel(
@@ -291,17 +291,17 @@ class NetworkModel(Model):
 
 
 def everywhere(family: Family, asked_for: bool) -> Family:
-    """The family, with a link that gives every η a mean: the output of a network may be any number.
+    """The family with a link that gives every η a mean, since the output of a network may be any number.
 
     Parameters
     ----------
-    family : as it is for a linear model.
-    asked_for : whether its link was; a name whose default link will not do (the inverse) gets the log link.
+    family : as for a linear model.
+    asked_for : whether the user chose its link. A default link that is unsuitable (the inverse) becomes the log link.
 
     Raises
     ------
     ModelError
-        If the link that was asked for will not do.
+        If the user chose an unsuitable link.
 
     Examples
     --------
@@ -315,7 +315,7 @@ def everywhere(family: Family, asked_for: bool) -> Family:
         return family
     if asked_for:
         raise ModelError(
-            f"family: with the {family.link.name} link {family.name} has no mean for outputs of one sign, and a "
-            f"network's outputs may have either; use {type(family).__name__}(link='log')"
+            f"family: expected a link with a mean for every output of a network, positive or negative; the "
+            f"{family.link.name} link of {family.name} has none for one sign. Use {type(family).__name__}(link='log')"
         )
     return replace(family, link="log")  # type: ignore[arg-type]

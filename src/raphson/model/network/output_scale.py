@@ -1,6 +1,6 @@
-"""The scale of η before anything is learnt: where it is, by how much the responses spread it, and φ₀.
+"""The centre and spread of η before training, and φ₀.
 
-First-order methods step in units of it, so that a learning rate means the same whatever the units of the response.
+First-order methods step in these units, so that a learning rate does not depend on the units of the response.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 
 
 def output_scale(family: Any, y: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Where η is before anything is learnt, by how much the responses spread it, and φ₀.
+    """The centre and spread of η before training, and φ₀.
 
-    The centre is η of the mean response. Where the dispersion is free, Var(y) = φ V(μ): a constant mean has
-    φ₀ = Var(y)/V(ȳ), and to first order η spreads by sd(y) |dη/dμ|; elsewhere η is a log odds or a log rate, and
-    spreads by about 1.
+    The centre is η at the mean response. Where the dispersion is free, Var(y) = φ V(μ): a constant mean has
+    φ₀ = Var(y)/V(ȳ), and to first order the spread of η is sd(y) |dη/dμ|. Otherwise η is a log odds or a log rate,
+    with a spread of about 1.
     """
     K = family.n_predictors
     eta = np.asarray(family.start_eta(y, weight))

@@ -1,7 +1,7 @@
-"""A network as a predictor: η and its derivatives by all weights, batch norm and dropout frozen.
+"""A network as a predictor: η and its derivatives by all weights, with batch norm and dropout frozen.
 
-J_i = ∂η_i/∂θ is dense and as wide as θ. Where only products with it are wanted they are made by one forward or one
-reverse sweep, and J itself is never formed (Pearlmutter 1994, Neural Computation 6, 147, for the second-order term).
+J_i = ∂η_i/∂θ is dense and as wide as θ. Where only products with J are needed, one forward or one reverse sweep gives
+them without forming J (Pearlmutter 1994, Neural Computation 6, 147, for the second-order term).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
 
 MOST_BENT = 400
-"""Weights up to which the second derivatives are formed as a matrix; beyond, observed means JᵀWJ alone."""
+"""Up to this many weights second derivatives are formed as a matrix; beyond, the observed information is JᵀWJ alone."""
 
 JACOBIAN_BYTES = 2**26
-"""Blocks are cut so that the Jacobian of one is no larger than this, if that leaves rows enough."""
+"""Largest Jacobian of a block, which limits its rows, unless they would become too few."""
 
 FARTHEST = 5.0
-"""No row that a network is trained on lies farther from the mean of an input, in units of its spread."""
+"""Largest distance of a training row from the mean of an input, in units of its spread."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Scale:
 
     Attributes
     ----------
-    columns : which columns of the design are inputs: the intercept is none, as each layer has its own.
+    columns : which columns of the design are inputs; not the intercept, as each layer has its own.
     centre : (d,) mean of each over the training rows.
-    spread : (d,) what a centred column is divided by: its standard deviation, or as much more as brings its farthest
-        row to FARTHEST. The indicator of a level that is in 1 row of 1,000 has a standard deviation of 0.03, and that
-        row would be at 32. A constant column is centred.
+    spread : (d,) divisor of a centred column: its standard deviation, or more where its farthest row would be beyond
+        FARTHEST. The indicator of a level that occurs in 1 row of 1,000, for example, has a standard deviation of 0.03,
+        and that row would be at 32. A constant column is only centred.
     """
 
     columns: tuple[int, ...]
@@ -49,10 +49,10 @@ class Scale:
 
     @staticmethod
     def of(X: np.ndarray, names: Sequence[str], weight: np.ndarray | None) -> Scale:
-        """The scale of a design's columns, rows weighted."""
+        """The scale of a design's columns over weighted rows."""
         columns = tuple(i for i, name in enumerate(names) if name not in ("Intercept", "(Intercept)"))
         if not columns:
-            raise ModelError("formula: a network needs one input or more besides the intercept; name some columns")
+            raise ModelError("formula: expected at least one input besides the intercept; got none. Name some columns")
         inputs = X[:, columns]
         centre = np.average(inputs, axis=0, weights=weight)
         spread = np.sqrt(np.average((inputs - centre) ** 2, axis=0, weights=weight))
@@ -110,7 +110,7 @@ def _compiled(network: Network) -> _Compiled:
         return Z
 
     def jitted(function: Any) -> Any:
-        # The anchor, last of the arguments, says where it runs.
+        # The anchor, the last argument, determines the device.
         return jax.jit(lambda *arguments: function(*arguments[:-1]), keep_unused=True)
 
     return _Compiled(*map(jitted, (eta, jacobian, forward, reverse, second_order_product, second_order, features)))
@@ -127,7 +127,7 @@ class NetworkPredictor:
     scale : of the inputs.
     last_layer : whether :meth:`designs` are the derivatives by the output layer's weights alone.
 
-    A block's only design holds the standardised inputs (rows, d).
+    The single design of a block holds the standardised inputs (rows, d).
     """
 
     network: Network
@@ -148,7 +148,7 @@ class NetworkPredictor:
     def blocks(
         self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
     ) -> list[Block]:
-        """Standardise the inputs of the only design, and cut the rows into blocks."""
+        """Standardise the inputs of the single design, and cut the rows into blocks."""
         row = 8 * self.n_params * self.n_predictors
         size = max([rows for rows in BLOCK_ROWS if rows * row <= JACOBIAN_BYTES], default=BLOCK_ROWS[0])
         return make_blocks((self.scale.inputs(designs[0]),), y, weight, offset, most_rows=size)
@@ -170,7 +170,7 @@ class NetworkPredictor:
         return int(X.shape[0])
 
     def designs(self, X: Any, blocks: Sequence[Block], theta: np.ndarray) -> list[Any]:
-        """K matrices of one row each for a row of X, made as their rows are asked for."""
+        """K matrices with a row for each row of X, computed when their rows are read."""
         rows = _Derivatives(self, theta, X)
         return [DerivativeColumns(rows, k) for k in range(self.n_predictors)]
 
@@ -185,7 +185,7 @@ class NetworkPredictor:
         return eta, NetworkJacobian(self, theta, Z, block.rows)
 
     def features(self, block: Block, theta: np.ndarray) -> np.ndarray:
-        """(rows, h) what the output layer sees of each row."""
+        """(rows, h) inputs of the output layer."""
         return self._call("features", theta, inputs(block))[: block.rows]
 
     def _call(self, what: str, theta: np.ndarray, Z: np.ndarray, *arguments: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ class NetworkPredictor:
 
 
 class _Derivatives:
-    """J of any rows; those asked for last are kept, as each of K predictors asks for the same."""
+    """J of any rows; the last ones are cached, as each of K predictors reads the same."""
 
     def __init__(self, predictor: NetworkPredictor, theta: np.ndarray, X: Any) -> None:
         self.predictor, self.theta, self.X = predictor, theta, X
@@ -220,7 +220,7 @@ class _Derivatives:
 
 
 class DerivativeColumns:
-    """∂η_k/∂θ of many rows: a matrix of which a few rows at a time are formed."""
+    """∂η_k/∂θ of many rows, a matrix that is formed a few rows at a time."""
 
     def __init__(self, rows: _Derivatives, k: int) -> None:
         self._rows, self._k = rows, k
@@ -239,12 +239,12 @@ class _Formed:
 
 
 def with_constant(features: np.ndarray) -> np.ndarray:
-    """The features and a column of ones."""
+    """The features with a column of ones appended."""
     return np.column_stack([features, np.ones(len(features))])
 
 
 def inputs(block: Block) -> np.ndarray:
-    """(size, d) inputs of a block, padded with zeros: what comes of the padding is cut off or has weight 0."""
+    """(size, d) inputs of a block, padded with zeros; results of the padding are cut off or have weight 0."""
     (Z,) = block.designs
     if len(Z) == len(block.y):
         return Z
@@ -297,12 +297,12 @@ class NetworkJacobian(Jacobian):
         return self._call("reverse", self._padded(u))
 
     def second_order(self, u: np.ndarray) -> np.ndarray | None:
-        """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p), where θ is short; None where it is long."""
+        """−Σ_i Σ_k u_ik ∂²η_ik/∂θ², (p, p); None where θ is too long for it."""
         if self.n_params > MOST_BENT:
             return None
         second_order = self._call("second_order", self._padded(u))
         return 0.5 * (second_order + second_order.T)
 
     def second_order_product(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The second-order term times v: forward over reverse."""
+        """The second-order term times v, by forward over reverse mode."""
         return self._call("second_order_product", self._padded(u), v)

@@ -1,1 +1,1 @@
-"""Functions that users write, run again with accurate operations in place of those that lose digits."""
+"""Replays users' traced functions with accurate operations in place of those that lose digits."""

@@ -1,17 +1,17 @@
-"""Powers, logarithms and quotients whose derivatives hold at 0 and at infinity, where those of the formulas are NaN.
+"""Powers, logarithms and quotients with derivatives that are right at 0 and infinity, where the formulas give NaN.
 
-At x = 0 the curve A exp(−(x/τ)^β) is A whatever τ and β are, and its derivatives by these are 0. The chain rule has
-β a^(β−1) · ∂a/∂τ with a = x/τ = 0: for β < 1 that is ∞ · 0. So the functions here have other partial derivatives
+At x = 0 the curve A exp(−(x/τ)^β) is A whatever τ and β are, and its derivatives by these are 0. The chain rule gives
+β a^(β−1) · ∂a/∂τ with a = x/τ = 0, which for β < 1 is ∞ · 0. So the functions here define other partial derivatives:
 
-- where the base of a power with an infinite derivative is 0: there the derivative is 0. It is right where the base
-  does not move, whatever the parameters are. Where it does move, the power has a kink, and 0 is what its derivative
-  is on the side where a base such as max(1 − x/c, 0) stays at 0;
-- where the result is infinite: as 1/(1 + (x/c)^(−b)) shows, a curve can be finite all the same, if what is infinite
-  is divided by, or lies in an exponential. It stays infinite where the parameters move a little: the derivative is 0.
+- Where the base of a power with an infinite derivative is 0, the derivative is 0. That is right if the base stays 0
+  whatever the parameters are. If the base does change, the power has a kink, and 0 is its derivative on the side where
+  a base such as max(1 − x/c, 0) stays at 0.
+- Where the result is infinite, the derivative is 0, since it stays infinite under small changes of the parameters. A
+  curve can still be finite if it divides by that infinity, as 1/(1 + (x/c)^(−b)) does, or has it in an exponential.
 
-Each derivative is written with the functions themselves, so that second and third derivatives keep to this, too, and
-the second derivative of a² at 0 is 2. They look at the values only, never at how these move: they can be
-differentiated backwards as well as forwards.
+Each derivative is written with these functions themselves, so that second and third derivatives follow the same rules,
+and the second derivative of a² at 0 is 2. They depend only on values, never on tangents, so they can be differentiated
+in reverse as well as in forward mode.
 """
 
 # pyright: reportGeneralTypeIssues=false
@@ -29,7 +29,7 @@ from raphson.special.elementary import Array, Function, with_derivatives
 
 
 def _kept(still: Array, rule: Function, *values: tuple[Array, float]) -> Array:
-    """0 where still; elsewhere the rule's value at these values, each with a harmless one to stand in for it."""
+    """0 where still; elsewhere the rule at these values. Where still, a harmless substitute stands for each value."""
     return jnp.where(still, 0.0, rule(*(jnp.where(still, harmless, value) for value, harmless in values)))
 
 
@@ -42,12 +42,13 @@ def power_of(first: bool, second: bool) -> Function:
     """(a, b) ↦ a^b, given which of the two may be infinite."""
 
     def by_base(a: Array, b: Array) -> Array:
-        # The stand-in for a is enough: b a^(b−1) is finite at a = 1.
+        # Substituting a suffices: b a^(b−1) is finite at a = 1.
         ends = jnp.isinf(own(a, b)) | ((a == 0) & (b < 1))
         return _kept(ends, lambda a: (_finite(b) if second else b) * own(a, b - 1.0), (a, 1.0))
 
     def by_exponent(a: Array, b: Array) -> Array:
-        # The power itself, which is there already, and not that of a stand-in: its own derivatives hold at the ends.
+        # The power itself, which is already computed, rather than that of a substitute: its derivatives are right at
+        # the ends.
         ends = (a == 0) | jnp.isinf(a) if first else a == 0
         return _finite(own(a, b)) * jnp.log(jnp.where(ends, 1.0, a))
 
@@ -142,7 +143,7 @@ def _reciprocal(b: Array) -> Array:
 
 @cache
 def quotient(first: bool) -> Function:
-    """(a, b) ↦ a/b, where b may be 0 or infinite, given whether a may be infinite, too."""
+    """(a, b) ↦ a/b, where b may be 0 or infinite, given whether a may be infinite too."""
 
     def above(a: Array, b: Array) -> Array:
         by = _finite(_reciprocal(b))
@@ -156,7 +157,7 @@ def quotient(first: bool) -> Function:
 
 
 def in_place_of(name: str, parameters: dict[str, Any], infinite: tuple[bool, ...]) -> Function | None:
-    """The function here that does what one of JAX's primitives does; None if there is none.
+    """The function of this module that replaces one of JAX's primitives; None if there is none.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Run a traced row function again, with accurate special functions in the place of those that JAX lacks or has wrong.
+"""Run a traced function again with accurate special functions in place of those that JAX lacks or that lose digits.
 
-JAX 0.10's ``betaln`` is off by up to 5e-7, the derivatives of its ``log_ndtr`` by 2e-6 at −20; ``betainc`` has no
-derivatives in its shapes, ``gammainc`` and ``gammaincc`` no second ones; second derivatives of ``logaddexp``,
-``expit``, ``softplus`` and ``log_sigmoid`` keep two digits at 30, those of ``erfcx`` eight at 100. All were held
-against mpmath, with gammaln, digamma, polygamma, ndtri, erfc, i0e, i1e, xlogy, expi and zeta, which are good as they
-are. Powers, logarithms and quotients that may meet a 0 or an infinity which no parameter moves have the derivatives of
-:mod:`raphson.model.replay.powers`.
+JAX 0.10's ``betaln`` has errors of up to 5e-7, and the derivatives of its ``log_ndtr`` of 2e-6 at −20. ``betainc`` has
+no derivatives by its shapes, ``gammainc`` and ``gammaincc`` no second ones. Second derivatives of ``logaddexp``,
+``expit``, ``softplus`` and ``log_sigmoid`` keep two digits at 30, those of ``erfcx`` eight at 100. All were compared
+with mpmath; so were gammaln, digamma, polygamma, ndtri, erfc, i0e, i1e, xlogy, expi and zeta, which are accurate.
+Powers, logarithms and quotients that may meet a 0 or an infinity that does not depend on parameters have the
+derivatives of :mod:`raphson.model.replay.powers`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Visit = Callable[[Any, list[Any], Any], Sequence[Any]]
 
 
 def run(jaxpr: Any, inputs: Sequence[Any], visit: Visit | None = None) -> list[Any]:
-    """Evaluate a closed jaxpr on traced or concrete inputs, special functions replaced.
+    """Evaluate a closed jaxpr on traced or concrete inputs, with special functions replaced.
 
     Parameters
     ----------
     jaxpr : ClosedJaxpr
     inputs : one for each flat input.
-    visit : called in place of each operation, in order; it may call :func:`operate`.
+    visit : called instead of each operation, in order; it may call :func:`operate`.
     """
     return walk(jaxpr, list(inputs), visit or (lambda equation, given, site: operate(equation, given)), keep=CUSTOM)
 
@@ -47,7 +47,7 @@ def operate(equation: Any, inputs: list[Any]) -> list[Any]:
 
 
 def apply(equation: Any, inputs: list[Any]) -> list[Any]:
-    """The results of one operation as JAX has it."""
+    """The results of one operation as JAX computes it."""
     return bind(equation.primitive, equation.params, inputs)
 
 
@@ -58,7 +58,7 @@ def _better() -> dict[str, tuple[str, Callable[..., Any]]]:
     return {
         "log_ndtr": ("custom", elementary.log_ndtr),
         "logaddexp": ("custom", elementary.log_sum),
-        "erfcx": ("custom", lambda *inputs: elementary.erfcx(inputs[-1])),  # JAX hands over constants first
+        "erfcx": ("custom", lambda *inputs: elementary.erfcx(inputs[-1])),  # JAX passes constants first
         "logistic": ("primitive", elementary.sigmoid),
         "igamma": ("primitive", incomplete.gammainc),
         "igammac": ("primitive", incomplete.gammaincc),
@@ -68,7 +68,7 @@ def _better() -> dict[str, tuple[str, Callable[..., Any]]]:
 
 @cache
 def _betaln_operations() -> tuple[str, ...]:
-    """The operations that JAX's betaln is made of, in order."""
+    """The operations that JAX's betaln consists of, in order."""
     import jax
     from jax.scipy.special import betaln
 
@@ -84,10 +84,10 @@ def _betaln_operations() -> tuple[str, ...]:
 
 
 def betaln_calls(jaxpr: Any) -> dict[int, int]:
-    """Where the traced function takes JAX's betaln: number of its first operation -> number of its last.
+    """Where the traced function calls JAX's betaln: number of its first operation -> number of its last.
 
-    Operations are numbered as :func:`run` visits them. A call that is there, by the traceback, but is not made as
-    this version of JAX makes it, is warned of.
+    Operations are numbered as :func:`run` visits them. Warns of a call that the traceback shows but whose operations
+    are not those of this version of JAX.
     """
     pattern = _betaln_operations()
     names: list[str] = []
@@ -112,7 +112,7 @@ def betaln_calls(jaxpr: Any) -> dict[int, int]:
     if called and not found:
         warn_user(
             "the likelihood calls jax.scipy.special.betaln, which is wrong by up to 5e-7; "
-            "use rp.densities.betaln in its place",
+            "use rp.densities.betaln instead",
             UserWarning,
         )
     return found
@@ -124,12 +124,12 @@ def _comes_from_betaln(equation: Any) -> bool:
 
 @dataclass(frozen=True)
 class Replaced:
-    """Which operations of a traced function are replaced, by number, beside those that :func:`operate` knows by name.
+    """The operations of a traced function that are replaced by number, besides those :func:`operate` knows by name.
 
     Attributes
     ----------
-    betaln : as :func:`betaln_calls` finds them.
-    still : as :func:`raphson.model.replay.still.still_operations` finds them.
+    betaln : as returned by :func:`betaln_calls`.
+    still : as returned by :func:`raphson.model.replay.still.still_operations`.
     """
 
     betaln: dict[int, int]
@@ -137,14 +137,14 @@ class Replaced:
 
 
 def replaced(jaxpr: Any, n_leaves: int) -> Replaced:
-    """What is replaced of a traced function f(parameter leaves..., data...)."""
+    """The operations to replace in a traced function f(parameter leaves..., data...)."""
     return Replaced(betaln_calls(jaxpr), still_operations(jaxpr, n_leaves))
 
 
 def accurate(jaxpr: Any, n_leaves: int = 1) -> Callable[..., list[Any]]:
     """A function of the flat inputs that runs a traced function with accurate special functions throughout.
 
-    Of the inputs the first `n_leaves` are the parameters.
+    The first `n_leaves` inputs are the parameters.
     """
     these = replaced(jaxpr, n_leaves)
 
@@ -155,7 +155,7 @@ def accurate(jaxpr: Any, n_leaves: int = 1) -> Callable[..., list[Any]]:
 
 
 def numbered(these: Replaced, inner: Visit | None = None) -> Visit:
-    """A visit that replaces what is replaced by number, and leaves the others to `inner`."""
+    """A visit that replaces operations by number, and leaves the others to `inner`."""
     from raphson.special.incomplete import betaln
 
     number = -1
@@ -175,13 +175,13 @@ def numbered(these: Replaced, inner: Visit | None = None) -> Visit:
     return visit
 
 
-# --- zeros that no parameter moves ----------------------------------------------------------------------
+# --- zeros that do not depend on parameters -------------------------------------------------------------
 
 
 def with_limits(function: Callable[[Any, Any], Any], with_constants: bool = False) -> Callable[[Any, Any], Any]:
-    """A function f(θ, x) of ``jax.numpy`` with derivatives that hold where x = 0 meets a power; itself if none does.
+    """A function f(θ, x) of ``jax.numpy`` with derivatives that are right for powers of x at x = 0; f if it has none.
 
-    With constants, the last leaf of x holds positive numbers, which are not 0 for certain.
+    With constants, the last leaf of x holds positive numbers, which are never 0.
     """
     import jax
 
@@ -203,7 +203,7 @@ def _run_still(jaxpr: Any, inputs: Sequence[Any], marks: Marks) -> list[Any]:
 
 
 def _still(equation: Any, inputs: list[Any], mark: Any) -> list[Any]:
-    """The results of one operation that may meet a 0 which no parameter moves."""
+    """The results of one operation that may meet a 0 that does not depend on parameters."""
     from raphson.model.replay import powers
 
     name, p = name_of(equation), equation.params

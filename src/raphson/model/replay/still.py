@@ -1,10 +1,10 @@
-"""Which operations of a traced function may meet a 0 or an infinity that the parameters do not move.
+"""Which operations of a traced function may meet a 0 or an infinity that does not depend on the parameters.
 
-At x = 0 the base x/c of a power is 0 whatever c is, and so is that of (1 − exp(−k x))^p. What is followed through the
-operations is whether a value may, in some row, be *still*: the same whatever the parameters are; and whether it may be
-0 there, or infinite. Such operations are done by the functions of :mod:`raphson.model.replay.powers`. All others, such
-as K + x under a division or a power of a parameter alone, are left as they are: where a parameter runs into the edge of
-what a curve is defined for, its derivative is not finite, and the iteration turns back.
+At x = 0 the base x/c of a power is 0 whatever c is, and so is that of (1 − exp(−k x))^p. The analysis tracks through
+the operations whether a value may, in some row, be *still* (the same whatever the parameters are), and whether it may
+be 0 there, or infinite. Such operations are replaced by the functions of :mod:`raphson.model.replay.powers`. Others,
+such as a division by K + x or a power of a parameter alone, are left as they are: where a parameter reaches the edge of
+the region in which a curve is defined, its derivative is not finite, and the search steps back.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from raphson.autodiff.trace import walk
 from raphson.compat import CUSTOM, closed, is_literal, name_of, opened
 
 Marks = dict[int, Any]
-"""By number of an operation that is to be replaced, as :func:`walk` visits them: which of its operands may be infinite;
-or, where it holds functions that have such operations, their marks, one for each."""
+"""For each operation to be replaced, by its number in the order of :func:`walk`: which of its operands may be infinite;
+or, where it contains functions with such operations, their marks, one for each function."""
 
 POWERS = ("pow", "sqrt", "cbrt", "rsqrt", "integer_pow", "square")
 
@@ -30,10 +30,10 @@ ADDITIVE = frozenset(
         *("split", "stack", "mul", "real", "device_put"),
     ]
 )
-"""Operations that leave what is infinite infinite."""
+"""Operations whose result is infinite where their operand is."""
 
 NEVER_ZERO = frozenset(["exp", "exp2", "logistic", "cosh"])
-"""Functions that are 0 at infinity only."""
+"""Functions that are 0 only at infinity."""
 
 PICKS = frozenset(["gather", "dynamic_slice"])
 
@@ -42,16 +42,16 @@ CHOICES = PICKS | frozenset(["max", "min", "clamp", "select_n", "concatenate", "
 
 
 class Value(NamedTuple):
-    """What a value may be.
+    """What is known about a value.
 
     Attributes
     ----------
     moves : whether it depends on the parameters at all.
-    still : whether there may be rows in which it is the same whatever they are.
+    still : whether there may be rows in which it does not depend on them.
     zero : whether it may be 0 there.
-    infinite : operations that have to be replaced if it is infinite somewhere and the output is not; empty where it
-        cannot be infinite.
-    sign : 1 or -1 if all of it has that sign, 0 if that is not known.
+    infinite : operations to replace if it is infinite somewhere and the output is finite; empty where it cannot be
+        infinite.
+    sign : 1 or -1 if all of it has that sign, 0 if unknown.
     """
 
     moves: bool
@@ -66,13 +66,13 @@ DATA = Value(False, True, True)
 CONSTANT = Value(False, True, False, sign=1)
 
 SIGNED = frozenset(["broadcast_in_dim", "reshape", "squeeze", "slice", "convert_element_type", "copy", "copy_p"])
-"""Operations that leave the sign as it is."""
+"""Operations that preserve the sign."""
 
 
 def still_operations(jaxpr: Any, n_leaves: int, n_constants: int = 0) -> Marks:
-    """The operations of a traced function f(parameter leaves..., data..., constants...) that are to be replaced.
+    """The operations to replace in a traced function f(parameter leaves..., data..., constants...).
 
-    Constants are positive numbers, whatever they are.
+    Constants are positive numbers.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def still_operations(jaxpr: Any, n_leaves: int, n_constants: int = 0) -> Marks:
 
 
 class _Analysis:
-    """A walk through one function; `eager` marks whatever may be infinite, though the output may be so, too."""
+    """A pass through one function. If `eager`, it marks what may be infinite even where the output may be so too."""
 
     def __init__(self, eager: bool) -> None:
         self.eager = eager
@@ -126,21 +126,21 @@ class _Analysis:
         return [Value(moves, found.still, found.zero, infinite, sign)] * len(equation.outvars)
 
     def _confirm(self, given: Sequence[Value]) -> None:
-        """What is infinite among these may be finite from here on: what made it so is replaced."""
+        """Mark the operations behind infinite values among these, because the result may be finite."""
         for number in frozenset().union(*(one.infinite for one in given)):
             if number in self.candidates:
                 self.marks[number] = self.candidates[number]
 
 
 class _Found(NamedTuple):
-    """What an operation gives.
+    """The result of an operation.
 
     Attributes
     ----------
-    still, zero : as of a value.
-    infinite : those of its operands' that it hands on.
+    still, zero : as for a value.
+    infinite : those of its operands that it passes on.
     ends : whether it may be infinite where its operands are not.
-    replaced : True if it is to be replaced, False if only where the output is not infinite with it; None if not.
+    replaced : True if it is replaced; False if only where the output is finite all the same; None if it is not.
     """
 
     still: bool
@@ -162,7 +162,7 @@ def _elementary(name: str, equation: Any, given: Sequence[Value]) -> _Found:
         ends = first.zero and reciprocal
         return _Found(first.still or still, first.zero or any_infinite, infinite, ends, True if meets else None)
     if name in ("mul", "dot_general"):
-        # Where what multiplies an infinity does not move, the product's derivative is that of the infinity.
+        # Where the factor of an infinity does not move, the product has the derivative of the infinity.
         moved = name == "mul" and ((first.infinite and last.moves) or (last.infinite and first.moves))
         return _Found(still or zero, zero, infinite, bool(moved), False if moved else None)
     if name == "div":
@@ -186,7 +186,7 @@ def _elementary(name: str, equation: Any, given: Sequence[Value]) -> _Found:
 
 
 def _exponent(equation: Any, value: Value) -> float:
-    """The exponent of a power, if it is written as a number; 1 or -1 if its sign is known, NaN if it is not."""
+    """The exponent of a power if it is a literal number; 1 or -1 if only its sign is known, otherwise NaN."""
     name = name_of(equation)
     if name == "pow":
         exponent = equation.invars[1]
@@ -197,7 +197,7 @@ def _exponent(equation: Any, value: Value) -> float:
 def _constant(value: Any) -> Value:
     try:
         known = np.asarray(value)
-    except Exception:  # a traced value, which has no numbers yet
+    except Exception:  # a traced value without numbers
         return DATA
     if known.dtype.kind not in "fiu":
         return Value(False, True, False)
@@ -205,7 +205,7 @@ def _constant(value: Any) -> Value:
     return Value(False, True, bool((known == 0).any()), frozenset([-1]) if infinite else frozenset())
 
 
-# --- functions inside of operations ---------------------------------------------------------------------
+# --- functions inside operations ------------------------------------------------------------------------
 
 
 def _either(a: Value, b: Value) -> Value:
@@ -213,7 +213,7 @@ def _either(a: Value, b: Value) -> Value:
 
 
 def _outside(value: Value) -> Value:
-    """A value on its way into or out of a function: operations there have numbers of their own."""
+    """A value as it enters or leaves a function, whose operations are numbered separately."""
     return value._replace(infinite=frozenset([-1]) if value.infinite else frozenset())
 
 
@@ -225,7 +225,7 @@ def _inside(jaxpr: Any, inputs: Sequence[Value]) -> tuple[Marks, list[Value]]:
 def _repeated(
     jaxpr: Any, constants: Sequence[Value], carried: Sequence[Value], others: Sequence[Value] = ()
 ) -> tuple[Marks, list[Value]]:
-    """A function that is called with what it gave before, until nothing new can come of that."""
+    """A function applied repeatedly to its own results, until they no longer change."""
     carried = [_outside(one) for one in carried]
     while True:
         marks, outputs = _inside(jaxpr, [*constants, *carried, *others])

@@ -1,8 +1,7 @@
-"""Densities ready for use with :func:`raphson.mle`, by name, and as functions for likelihoods of one's own.
+"""Densities for :func:`raphson.mle`, available by name and as functions for your own likelihoods.
 
-Each takes the response, then one linear predictor for each of its parameters, named by the scale that it is on
-(``log_mean`` is the logarithm of the mean), then by keyword what else it reads of a row; each gives one row's log
-density with every constant in it.
+Each takes the response, then one linear predictor for each parameter, named by its scale (``log_mean`` is the logarithm
+of the mean), then other columns of a row by keyword. It returns the log density of one row, every constant included.
 
 >>> from raphson.numeric import x64
 >>> with x64():
@@ -47,5 +46,5 @@ __all__ = [
     "zero_inflated_poisson",
 ]
 
-for _module in iter_modules(__path__):  # whatever densities a module has, it takes in
+for _module in iter_modules(__path__):  # each module registers its densities when it is imported
     import_module(f"{__name__}.{_module.name}")

@@ -1,4 +1,4 @@
-"""Log densities of measurements: with heavy tails, between 0 and 1, or cut off at a limit."""
+"""Log densities of measurements: with heavy tails, between 0 and 1, or censored at a limit."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def beta(y: Array, logit_mean: Array, log_precision: Array) -> Array:
 
 
 def tobit(y: Array, mean: Array, log_sigma: Array, *, lower: Array = 0.0) -> Array:
-    """A normal measurement that is recorded as `lower` wherever it falls below it (Tobin 1958).
+    """A normal measurement that is recorded as `lower` where it is below (Tobin 1958).
 
     Parameters
     ----------
     y : number, not below `lower`.
-    mean : of the normal distribution before it is cut.
+    mean : of the normal distribution before censoring.
     log_sigma : log of its standard deviation.
     lower : the limit; 0 unless the data have a column of that name.
     """

@@ -21,7 +21,7 @@ def _negative_binomial(y: Array, log_mean: Array, log_theta: Array) -> Array:
 
 
 def zero_inflated_poisson(y: Array, log_mean: Array, logit_zero: Array) -> Array:
-    """A Poisson count of mean μ, or with probability π a zero: P(0) = π + (1−π) e^(−μ) (Lambert 1992, equation 1).
+    """Zero with probability π, otherwise a Poisson count: P(0) = π + (1−π) e^(−μ) (Lambert 1992, equation 1).
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def zero_inflated_poisson_rows(y: Array, log_mean: Array, logit_zero: Array) -> 
 
     Notes
     -----
-    With π the probability of the extra zero and q = π/(π + (1−π) e^(−μ)), that a zero seen is one of them, ∂q/∂ logit π
-    = q (1−q) and ∂q/∂μ = q (1−q). At y = 0 the score is (−(1−q) μ, q − π), at y > 0 it is (y − μ, −π).
+    With π the probability of an extra zero, and q = π/(π + (1−π) e^(−μ)) the probability that an observed zero is one,
+    ∂q/∂ logit π = ∂q/∂μ = q (1−q). At y = 0 the score is (−(1−q) μ, q − π), at y > 0 it is (y − μ, −π).
 
     Returns
     -------
@@ -70,7 +70,7 @@ def minus_log_factorial(y: np.ndarray) -> np.ndarray:
 
 
 def zero_inflated_negative_binomial(y: Array, log_mean: Array, logit_zero: Array, log_theta: Array) -> Array:
-    """A negative binomial count (Var = μ + μ²/θ), or with probability π a zero.
+    """Zero with probability π, otherwise a negative binomial count (Var = μ + μ²/θ).
 
     Parameters
     ----------
@@ -85,12 +85,12 @@ def zero_inflated_negative_binomial(y: Array, log_mean: Array, logit_zero: Array
 
 
 def hurdle_poisson(y: Array, log_mean: Array, logit_positive: Array) -> Array:
-    """Positive with probability p, and then a Poisson count given that it is not 0 (Mullahy 1986).
+    """Positive with probability p, and then a zero-truncated Poisson count (Mullahy 1986).
 
     Parameters
     ----------
     y : count.
-    log_mean : log μ, of the Poisson distribution before it is cut at 0.
+    log_mean : log μ, of the Poisson distribution before truncation.
     logit_positive : log p/(1−p).
     """
     y = jnp.asarray(y, float)
@@ -99,12 +99,12 @@ def hurdle_poisson(y: Array, log_mean: Array, logit_positive: Array) -> Array:
 
 
 def hurdle_negative_binomial(y: Array, log_mean: Array, logit_positive: Array, log_theta: Array) -> Array:
-    """Positive with probability p, and then a negative binomial count (Var = μ + μ²/θ) given that it is not 0.
+    """Positive with probability p, and then a zero-truncated negative binomial count (Var = μ + μ²/θ).
 
     Parameters
     ----------
     y : count.
-    log_mean : log μ, of the negative binomial distribution before it is cut at 0.
+    log_mean : log μ, of the negative binomial distribution before truncation.
     logit_positive : log p/(1−p).
     log_theta : log θ.
     """
@@ -122,19 +122,19 @@ def beta_binomial(y: Array, logit_mean: Array, log_precision: Array, *, trials: 
     y : successes.
     logit_mean : log μ/(1−μ).
     log_precision : log φ; the correlation of two trials is 1/(1+φ).
-    trials : how many trials.
+    trials : number of trials.
 
     Notes
     -----
     With D(y, a) = log Γ(a+y)/Γ(a) − y log a the log density is the binomial one at μ plus D(y, a) + D(n−y, b) −
-    D(n, a+b), a = μφ and b = (1−μ)φ: nothing of the size of φ is subtracted, and φ → ∞ is the binomial.
+    D(n, a+b), with a = μφ and b = (1−μ)φ. No terms of the size of φ cancel, and φ → ∞ gives the binomial.
     """
     y, n = jnp.asarray(y, float), jnp.asarray(trials, float)
     log_mean, log_rest = -softplus(-logit_mean), -softplus(logit_mean)
     a, b = jnp.exp(log_precision + log_mean), jnp.exp(log_precision + log_rest)
     ways = jax.lax.lgamma(n + 1.0) - jax.lax.lgamma(y + 1.0) - jax.lax.lgamma(n - y + 1.0)
     binomial = ways + y * log_mean + (n - y) * log_rest
-    # One call for the three of them: a third of the code to compile.
+    # One call for all three takes a third of the code to compile.
     steps, bases = jnp.stack([y, n - y, n]), jnp.stack([a, b, jnp.exp(log_precision)])
     return binomial + jnp.dot(jnp.asarray([1.0, 1.0, -1.0]), lgamma_growth(steps, bases))
 

@@ -14,7 +14,7 @@ from raphson.special.elementary import Array, log1m_exp, log_ndtr, softplus
 def _between(
     level: Array, location: Array, cuts: Array, interval: Callable[[Array, Array], Array], below: Callable[..., Array]
 ) -> Array:
-    """log P(c_{level−1} < Z ≤ c_level): the outermost intervals have one end only."""
+    """log P(c_{level−1} < Z ≤ c_level); the outermost intervals have one end only."""
     last = cuts.shape[-1]
     level = jnp.asarray(level).astype(int)
     upper = cuts[jnp.minimum(level, last - 1)] - location
@@ -23,7 +23,7 @@ def _between(
     middle = interval(jnp.where(inner, upper, 1.0), jnp.where(inner, lower, 0.0))
     ends = jnp.where(level == 0, below(jnp.where(level == 0, upper, -lower)), below(-lower))
     value = jnp.where(inner, middle, ends)
-    # Cut points out of order have no probability to give.
+    # With cut points out of order there is no such distribution.
     return jnp.where(jnp.all(cuts[1:] > cuts[:-1]), value, -jnp.inf)
 
 
@@ -33,7 +33,7 @@ def _logistic_interval(upper: Array, lower: Array) -> Array:
 
 
 def _normal_interval(upper: Array, lower: Array) -> Array:
-    # Taken in the lower tail, where Φ keeps its digits: Φ(u) − Φ(l) = Φ(−l) − Φ(−u).
+    # Computed in the lower tail, where Φ keeps its digits: Φ(u) − Φ(l) = Φ(−l) − Φ(−u).
     flip = lower + upper > 0
     high, low = jnp.where(flip, -lower, upper), jnp.where(flip, -upper, lower)
     top = log_ndtr(high)

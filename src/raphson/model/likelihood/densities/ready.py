@@ -1,6 +1,6 @@
-"""The ready densities by name: what their parameters are, which responses they take, and where to begin.
+"""The ready densities by name: their parameters, supports and starting values.
 
-A module beside this one that takes its densities into :data:`DENSITIES` is all that it takes to add some.
+To add a density, write a module beside this one that registers it in :data:`DENSITIES`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Start = Callable[[np.ndarray, dict[str, np.ndarray]], "list[float]"]
 """From the response and the other columns to a constant for each predictor."""
 
 Outside = Callable[[np.ndarray, dict[str, np.ndarray]], "tuple[np.ndarray, str]"]
-"""From the response and the other columns to the mask of the rows at fault, and what was expected of them."""
+"""From the response and the other columns to the mask of invalid rows, and what was expected."""
 
 
 def _trials(y: np.ndarray, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, str]:
@@ -43,26 +43,26 @@ SUPPORTS: dict[str, Outside] = {
     "positive": lambda y, columns: (y <= 0, "times above 0"),
     "levels": lambda y, columns: (np.zeros(len(y), dtype=bool), ""),
 }
-"""Which responses a density takes."""
+"""The supports that a density can name: which rows are outside, and what was expected."""
 
 
 @dataclass(frozen=True)
 class DensitySpec:
-    """A density that can be asked for by name.
+    """A density that can be used by name.
 
     Attributes
     ----------
-    name : what it is asked for by.
+    name : as given to :func:`raphson.mle`.
     function : one row's log density; with ordered levels its last argument is the vector of cut points.
     parameters : its linear predictors, in order; by default those of its definition.
     support : "real", "count", "share", "positive", "trials" or "levels"; or a function of the response and the other
-        columns that gives the mask of the rows outside of it, and what was expected of them.
+        columns that returns the mask of the rows outside of it, and what was expected.
     columns : what else it reads, by keyword; by default what its definition has after ``*``.
-    optional : which of these it can do without.
+    optional : the columns that may be absent.
     start : from the response and the other columns to a constant for each predictor; 0 without it.
-    rows : value, score and information in closed form, where that is much faster than autodiff; its value may lack
+    rows : value, score and information in closed form, where that is much faster than autodiff; the value may omit
         the terms in y alone.
-    constant : these terms, (n,), from y.
+    constant : from y to these terms, (n,).
     """
 
     name: str
@@ -82,7 +82,7 @@ class DensitySpec:
                 object.__setattr__(self, name, getattr(taken, name))
 
     def constants(self, y: np.ndarray, columns: dict[str, np.ndarray]) -> np.ndarray:
-        """Where to begin: one number for each predictor, and for each cut point."""
+        """Starting values: one number for each predictor, and for each cut point."""
         found = [0.0] * len(self.parameters) if self.start is None else self.start(y, columns)
         return np.array(found, dtype=float)
 
@@ -92,9 +92,9 @@ class DensitySpec:
         return self.support == "levels"
 
     def full_name(self, parameter: str) -> str | None:
-        """The parameter meant: its name, or its name without the scale ("mean" for "log_mean"); None if there is none.
+        """The parameter with this name, which may omit the scale ("mean" for "log_mean"); None if there is none.
 
-        "mu" is the first in every density.
+        "mu" is the first parameter of every density.
         """
         if parameter in self.parameters:
             return parameter
@@ -104,7 +104,7 @@ class DensitySpec:
         return short[0] if len(short) == 1 else None
 
     def check_finite(self, numbers: dict[str, np.ndarray]) -> None:
-        """Refuse infinity, which no ready density has a meaning for; its numbers by name.
+        """Refuse infinite numbers, given by name: no ready density is defined for them.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class DensitySpec:
         Raises
         ------
         DataError
-            The message names the first row at fault.
+            The message names the first invalid row.
         """
         outside = SUPPORTS[self.support] if isinstance(self.support, str) else self.support
         bad, expected = outside(y, columns)
@@ -140,8 +140,8 @@ class DensitySpec:
             )
         if event is not None and not event.any():
             raise DataError(
-                f"event: all {len(event)} times are censored, and without any event the data do not say how long the "
-                'times are. Say what counts as an event, as in columns={"event": "status == 2"}'
+                f"event: expected some events; all {len(event)} times are censored, so that the distribution of times "
+                'cannot be estimated. Say what counts as an event, as in columns={"event": "status == 2"}'
             )
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
@@ -152,15 +152,16 @@ class DensitySpec:
 
 
 TRIED = {"count": (0.0, 1.0, 3.0), "trials": (0.0, 1.0), "share": (0.3, 0.6), "positive": (0.5, 2.0)}
-"""Responses at which a density is tried when it is registered; -1, 0.5 and 2 for the others."""
+"""Responses at which a density is tested when it is registered; −1, 0.5 and 2 for other supports."""
 
 
 def check_density(spec: Any) -> None:
-    """Say what is wrong with a density, by trying it on a few responses.
+    """Refuse a density that does not work on a few responses.
 
     Raises
     ------
     ModelError
+        The message says what is wrong.
     """
     how = "densities.register"
     if not isinstance(spec, DensitySpec):
@@ -169,27 +170,30 @@ def check_density(spec: Any) -> None:
     n_arguments = len(spec.parameters) + spec.cut_points
     if len(taken.parameters) != n_arguments or set(spec.columns) != set(taken.columns):
         raise ModelError(
-            f"{how}: {spec.name} takes ({', '.join(('y', *taken.parameters, *taken.columns))}), which does not go with "
+            f"{how}: {spec.name} takes ({', '.join(('y', *taken.parameters, *taken.columns))}), which does not match "
             f"its parameters {', '.join(spec.parameters)} and columns {', '.join(spec.columns) or 'none'}"
         )
     if isinstance(spec.support, str) and spec.support not in SUPPORTS:
-        raise ModelError(f"{how}: support must be one of {', '.join(SUPPORTS)} or a function; got {spec.support!r}")
+        raise ModelError(f"{how}: expected support {', '.join(SUPPORTS)} or a function; got {spec.support!r}")
     if spec.cut_points:
         return
     y = np.array(TRIED.get(str(spec.support), (-1.0, 0.5, 2.0)))
     columns = {name: np.ones(len(y)) for name in spec.columns}
     start = spec.constants(y, columns)
     if start.shape != (len(spec.parameters),) or not np.isfinite(start).all():
-        raise ModelError(f"{how}: start is to give {len(spec.parameters)} finite numbers; got {start.tolist()}")
+        raise ModelError(f"{how}: expected start to return {len(spec.parameters)} finite numbers; got {start.tolist()}")
     try:
         with x64():
             values = [np.asarray(spec.function(one, *start, **{name: 1.0 for name in columns})) for one in y]
     except Exception as error:
         raise ModelError(f"{how}: {spec.name} failed at y = {y[0]:g} with {type(error).__name__}: {error}") from error
     if any(one.shape != () for one in values):
-        raise ModelError(f"{how}: {spec.name} is to give one number for a row; got the shape {values[0].shape}")
+        raise ModelError(f"{how}: expected {spec.name} to return one number for a row; got shape {values[0].shape}")
     if not callable(spec.support) and not np.isfinite(values).all():
-        raise ModelError(f"{how}: {spec.name} is {values} at y = {y.tolist()}, inside of its support {spec.support!r}")
+        raise ModelError(
+            f"{how}: expected {spec.name} to be finite in its support {spec.support!r}; got {values} "
+            f"at y = {y.tolist()}"
+        )
 
 
 DENSITIES: Registry[DensitySpec] = Registry(
@@ -207,17 +211,17 @@ DENSITIES: Registry[DensitySpec] = Registry(
         "polr": "ordered_logit",
     },
 )
-"""The ready densities by name."""
+"""The registry of ready densities."""
 
 
 def own(*specs: DensitySpec) -> None:
-    """Take in densities that come with Raphson."""
+    """Register densities that come with Raphson."""
     for spec in specs:
         DENSITIES.own(spec.name, spec)
 
 
 def register(spec: DensitySpec) -> DensitySpec:
-    """Let a density be asked for by its name in :func:`raphson.mle`.
+    """Make a density available by its name in :func:`raphson.mle`.
 
     Parameters
     ----------
@@ -230,7 +234,7 @@ def register(spec: DensitySpec) -> DensitySpec:
     Raises
     ------
     ModelError
-        If the function does not take what it says, is not finite where responses may be, or its name is taken.
+        If the function's arguments do not match, it is not finite inside its support, or the name is taken.
 
     Examples
     --------
@@ -258,12 +262,12 @@ def spread(y: np.ndarray) -> float:
 
 
 def resolve(density: Any) -> DensitySpec | None:
-    """The ready density meant by a name or by its function; None for any other function.
+    """The ready density with this name or function; None for any other function.
 
     Raises
     ------
     ModelError
-        For a name that none has.
+        For an unknown name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a density takes: its response, its linear predictors, and what else it reads of a row."""
+"""The arguments of a density: its response, its linear predictors, and other columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raphson.errors import ModelError
 
 @dataclass(frozen=True)
 class Signature:
-    """What a density takes.
+    """The arguments of a density.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ def signature_of(density: Callable[..., Any]) -> Signature:
         raise ModelError(f"logpdf: {form}; the arguments of {density!r} cannot be read") from None
     kinds = inspect.Parameter
     if any(one.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD) for one in arguments):
-        raise ModelError(f"logpdf: {form}; *args and **kwargs do not say what they are")
+        raise ModelError(f"logpdf: {form}; got *args or **kwargs. Name each argument")
     positional = [one.name for one in arguments if one.kind is not kinds.KEYWORD_ONLY]
     keywords = [one for one in arguments if one.kind is kinds.KEYWORD_ONLY]
     if len(positional) < 2:

@@ -1,4 +1,4 @@
-"""Log densities of times, some of which are only known to be longer than what was observed (right-censored)."""
+"""Log densities of times, some of which may be right-censored (only known to be longer than observed)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def gamma(y: Array, log_mean: Array, log_shape: Array, *, event: Array) -> Array
     log_x = log_y + log_shape - log_mean
     x = jnp.exp(log_x)
     kernel = log_gamma_kernel(shape, x)
-    # Each row counts in one of the two; the other is taken where its derivatives are finite.
+    # Each row uses one of the two terms; the other is evaluated where its derivatives are finite.
     at = jnp.where(event > 0, 1.0, x)
     censored = log_gammaincc(shape, at, jnp.where(event > 0, 0.0, kernel))
     return jnp.where(event > 0, kernel - log_y, censored)
