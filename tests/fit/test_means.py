@@ -274,6 +274,18 @@ def test_levels(levels, frame):
     np.testing.assert_allclose(table, p, rtol=1e-10)
 
 
+def test_two_levels_have_a_column_each_and_are_those_of_a_logistic_model(frame):
+    two = frame.assign(level=np.where(frame["level"] == frame["level"].iloc[0], "a", "b"))
+    fit, logistic = (rp.glm("level ~ x", two, family=family) for family in ("multinomial", "binomial"))
+    assert [list(fit.predict(two, kind=kind).columns) for kind in ("response", "link")] == [["a", "b"], ["b"]]
+    assert list(fit.fittedvalues.columns) == ["a", "b"]
+    ours, theirs = (one.predict(two, interval="confidence") for one in (fit, logistic))
+    for what in ("fit", "lower", "upper"):
+        np.testing.assert_allclose(ours[f"{what}_b"], theirs[what], rtol=1e-6)
+    with pytest.raises(AttributeError, match="several levels has no single residual"):
+        fit.residuals()
+
+
 def test_standard_errors_of_levels_by_differences(levels, frame):
     new = frame.iloc[:3]
     table = levels.predict(new, se=True, interval="confidence")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from raphson.api.arguments import (
     dispersion_rule,
@@ -40,9 +40,68 @@ from raphson.newton.methods import Method, resolve_method
 from raphson.options import Inference, Iteration, LinearModel
 
 if TYPE_CHECKING:
+    from raphson.fit.fit import FitOfLevels
     from raphson.model.families import Family
 
 
+@overload
+def glm(
+    formula: Any,
+    data: Any = None,
+    *,
+    family: Literal["multinomial"],
+    method: MethodName | str = "fisher-scoring",
+    names: Sequence[str] | None = None,
+    trials: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    penalty: Any = None,
+    bias: Bias | None = None,
+    information: Information = "expected",
+    cov: Covariance | None = None,
+    groups: Any = None,
+    small_sample: SmallSample | None = "full",
+    dispersion: DispersionRule | float | None = None,
+    start: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    missing: Missing = "drop",
+    seed: int | None = None,
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> FitOfLevels: ...
+@overload
+def glm(
+    formula: Any,
+    data: Any = None,
+    *,
+    family: FamilyName | str | Family = "gaussian",
+    method: MethodName | str = "fisher-scoring",
+    names: Sequence[str] | None = None,
+    trials: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    penalty: Any = None,
+    bias: Bias | None = None,
+    information: Information = "expected",
+    cov: Covariance | None = None,
+    groups: Any = None,
+    small_sample: SmallSample | None = "full",
+    dispersion: DispersionRule | float | None = None,
+    start: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    missing: Missing = "drop",
+    seed: int | None = None,
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> Fit: ...
 def glm(
     formula: Any,
     data: Any = None,

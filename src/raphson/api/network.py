@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -59,12 +59,87 @@ from raphson.options import Iteration, Layers, Training
 from raphson.status import Status
 
 if TYPE_CHECKING:
+    from raphson.fit.fit import FitOfLevels
     from raphson.model.families import Family
 
 MOST_PARAMS = 500_000_000
 """Weights of the largest network that is tried: they, their gradients and Adam's moments fill 16 GB."""
 
 
+@overload
+def network(
+    formula: Any,
+    data: Any = None,
+    *,
+    hidden: int | Sequence[int] = (64, 64),
+    family: Literal["multinomial"],
+    activation: Activation = "relu",
+    batch_norm: bool = False,
+    residual: Shortcut | None = None,
+    dropout: float = 0.0,
+    method: MethodName | str = "adam",
+    learning_rate: float | None = None,
+    schedule: Schedule | Callable[[int], float] = "constant",
+    batch_size: int | None = None,
+    epochs: int = 200,
+    validation: float | None = None,
+    patience: int | None = 20,
+    weight_decay: float = 0.0,
+    seed: int | None = 0,
+    update: Update = "whole",
+    precision: Precision | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    names: Sequence[str] | None = None,
+    trials: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    dispersion: DispersionRule | float | None = None,
+    start: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    missing: Missing = "drop",
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> FitOfLevels: ...
+@overload
+def network(
+    formula: Any,
+    data: Any = None,
+    *,
+    hidden: int | Sequence[int] = (64, 64),
+    family: FamilyName | str | Family = "gaussian",
+    activation: Activation = "relu",
+    batch_norm: bool = False,
+    residual: Shortcut | None = None,
+    dropout: float = 0.0,
+    method: MethodName | str = "adam",
+    learning_rate: float | None = None,
+    schedule: Schedule | Callable[[int], float] = "constant",
+    batch_size: int | None = None,
+    epochs: int = 200,
+    validation: float | None = None,
+    patience: int | None = 20,
+    weight_decay: float = 0.0,
+    seed: int | None = 0,
+    update: Update = "whole",
+    precision: Precision | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    names: Sequence[str] | None = None,
+    trials: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    dispersion: DispersionRule | float | None = None,
+    start: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    missing: Missing = "drop",
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> Fit: ...
 def network(
     formula: Any,
     data: Any = None,

@@ -249,8 +249,8 @@ class Fit:
         """The columns that an expression reads, in the rows that were used; None for any other fit."""
         return self._reading.covariates
 
-    # To a type checker a series, or a table where an error or an interval is asked for. (Of several levels, and of a
-    # likelihood's predictors, it is a table in any case, which no type tells.)
+    # To a type checker a series, or a table where an error or an interval is asked for. (Of several levels it is a
+    # table in any case, which FitOfLevels below tells; of a likelihood's predictors, too, which no type tells.)
     @overload
     def predict(
         self,
@@ -440,3 +440,23 @@ class Fit:
         check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
             draft.write_text(html_page(self, 0.95), encoding="utf-8")
+
+
+if TYPE_CHECKING:
+
+    class FitOfLevels(Fit):
+        """To type checkers, a Fit of a response of several levels: a prediction is a table with a column for each."""
+
+        def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
+            self,
+            new: Any = None,
+            se: bool = False,
+            interval: Interval | None = None,
+            level: float = 0.95,
+            kind: Scale | None = None,
+            offset: Any = None,
+            missing: MissingInNew = "nan",
+            function: Callable[..., Any] | None = None,
+        ) -> pd.DataFrame: ...
+
+        fittedvalues: Shown[pd.DataFrame]

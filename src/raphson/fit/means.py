@@ -140,7 +140,7 @@ class MeanPredictor:
         if link:
             eta = rows.eta
             return eta - reach * errors, eta + reach * errors
-        if self.family.n_predictors > 1:
+        if self.family.levels is not None:
             return delta.probability_interval(rows.mean, errors, reach)
         ends = delta.mean_interval(rows.eta[0], delta.predictor_se(designs, root)[0], self._mean, reach)
         return ends[0][None], ends[1][None]
@@ -175,7 +175,7 @@ class MeanPredictor:
         """A Series of one column; one column each otherwise; for several means, one for each level."""
         import pandas as pd
 
-        levels = self.family.levels if self.family.n_predictors > 1 else None
+        levels = self.family.levels
         data: dict[str, np.ndarray] = {}
         for name, values in columns.items():
             if levels is None:

@@ -149,7 +149,7 @@ class NetworkReading(Reading):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        several = OF_ONE_RESIDUAL if self.family.n_predictors > 1 else {}
+        several = OF_ONE_RESIDUAL if self.family.levels is not None else {}
         return OF_SINGLE_WEIGHTS | OF_LIKELIHOODS | several
 
     @property

@@ -70,7 +70,7 @@ class Reading(Goodness):
     @property
     def refused(self) -> Mapping[str, str]:
         """The names of a Fit that this kind of model has not, each with the reason."""
-        several = OF_ONE_RESIDUAL if self.family.n_predictors > 1 else {}
+        several = OF_ONE_RESIDUAL if self.family.levels is not None else {}
         return OF_NETWORKS | OF_LIKELIHOODS | several
 
     def check_name(self, name: str) -> None:
