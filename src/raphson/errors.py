@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
+from functools import wraps
 from itertools import islice
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, those that turn the direction of writing, and halves of surrogate pairs."""
@@ -47,6 +54,10 @@ class ModelError(RaphsonError, ValueError):
 
 class RefusedName(ModelError, AttributeError):  # noqa: N818 - it is never raised for anything but a name
     """A fit of this kind has no such thing: the message says why. ``hasattr`` takes it for an answer."""
+
+
+class ArgumentError(ModelError, TypeError):
+    """A function has no argument of that name, or was not given one that it needs."""
 
 
 class ConvergenceError(RaphsonError, RuntimeError):
@@ -129,6 +140,62 @@ def first_of(items: Iterable[object], most: int = 5) -> str:
     """
     shown = [*islice(map(str, items), most + 1)]
     return ", ".join(shown if len(shown) <= most else [*shown[:most], "..."])
+
+
+def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """A decorator: an argument that the function does not have, or lacks, is an error that names it, and the nearest.
+
+    Examples
+    --------
+    >>> @named_arguments
+    ... def area(*, width, height=1.0): return width * height
+    >>> area(width=2.0, hieght=3.0)
+    Traceback (most recent call last):
+    raphson.errors.ArgumentError: area: there is no argument 'hieght'. Did you mean 'height'?
+    """
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def called(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*given, **named)
+        except TypeError:
+            try:
+                signature.bind(*given, **named)
+            except TypeError as mismatch:
+                raise ArgumentError(_mistaken(function, signature, named, mismatch)) from None
+            raise
+
+    return called
+
+
+def takes(function: object, n_arguments: int) -> bool:
+    """Whether something can be called with so many arguments, as far as can be told."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*[None] * n_arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # the signature of a compiled function cannot be read
+    return True
+
+
+def _mistaken(
+    function: Callable[..., object], signature: inspect.Signature, named: Collection[str], mismatch: TypeError
+) -> str:
+    """What is wrong with the names of a call's arguments."""
+    what, names = (
+        function.__qualname__.removesuffix(".__init__"),
+        [name for name in signature.parameters if name != "self"],
+    )
+    unknown = next((name for name in named if name not in names), None)
+    if unknown is None:
+        return f"{what}: {mismatch}"
+    near = get_close_matches(unknown, names, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"The arguments are {', '.join(names)}."
+    return f"{what}: there is no argument {unknown!r}. {hint}"
 
 
 def one_line(value: object, most: int = 80) -> str:

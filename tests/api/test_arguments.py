@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import raphson as rp
 from raphson.api.arguments import dispersion_rule, inference_of, inputs_of, model_data, start_vector
 from raphson.errors import ModelError
 from raphson.model.families import Binomial, Gamma
@@ -53,3 +54,13 @@ def test_only_inputs_are_told_and_weights_with_their_kind():
 def test_weights_of_a_sample_have_robust_errors(kind, cov):
     given = {**GIVEN, "weights_kind": kind, "information": None, "cov": None, "small_sample": "full"}
     assert inference_of(given).cov == cov
+
+
+def test_a_misspelt_keyword_gets_the_nearest():
+    data = {"y": [1.0, 2.0, 4.0], "x": [0.0, 1.0, 2.0]}
+    fit = rp.glm("y ~ x", data)
+    for call in (lambda: rp.glm("y ~ x", data, familly="poisson"), lambda: fit.update(familly="poisson")):
+        with pytest.raises(rp.ModelError, match=r"glm: there is no argument 'familly'. Did you mean 'family'"):
+            call()
+    with pytest.raises(TypeError, match="nls: missing a required argument: 'data'"):
+        rp.nls("y ~ a*x")

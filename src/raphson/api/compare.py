@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.api.arguments import start_vector
 from raphson.choices import MethodName
-from raphson.errors import ModelError
+from raphson.errors import ModelError, named_arguments
 from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading, reading_of
 from raphson.model.objective import Need
@@ -28,6 +28,7 @@ CONTOUR_ROWS = 20_000
 """Rows that contours are drawn from; of more, every so many."""
 
 
+@named_arguments
 def compare(
     model: Fit,
     methods: Sequence[MethodName | str] = DEFAULT,

@@ -29,7 +29,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data import from_stream, streamed
-from raphson.errors import ModelError
+from raphson.errors import ModelError, named_arguments
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading
@@ -102,6 +102,7 @@ def glm(
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
 ) -> Fit: ...
+@named_arguments
 def glm(
     formula: Any,
     data: Any = None,

@@ -22,7 +22,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data.several import SeveralData, from_formulas
-from raphson.errors import ConvergenceError, DataError, ModelError, one_line
+from raphson.errors import ConvergenceError, DataError, ModelError, named_arguments, one_line
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.likelihood import LikelihoodReading
@@ -38,6 +38,7 @@ from raphson.newton.methods import resolve_method
 from raphson.options import Iteration, Likelihood
 
 
+@named_arguments
 def mle(
     logpdf: Any,
     formulas: Any = None,

@@ -33,7 +33,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data import ModelData
-from raphson.errors import ConvergenceWarning, DataError, ModelError, one_line, warn_user
+from raphson.errors import ConvergenceWarning, DataError, ModelError, named_arguments, one_line, warn_user
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.network import NetworkReading
@@ -140,6 +140,7 @@ def network(
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
 ) -> Fit: ...
+@named_arguments
 def network(
     formula: Any,
     data: Any = None,

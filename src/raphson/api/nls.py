@@ -24,7 +24,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data.curves import names_of_curve
-from raphson.errors import ModelError, one_line
+from raphson.errors import ModelError, named_arguments, one_line
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.many import Fits
@@ -101,6 +101,7 @@ def nls(
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
 ) -> Fits: ...
+@named_arguments
 def nls(
     model: Any,
     data: Any,

@@ -11,7 +11,7 @@ import numpy as np
 
 from raphson.choices import IntervalKind
 from raphson.data.messages import listing
-from raphson.errors import ModelError, RaphsonError, one_line
+from raphson.errors import ModelError, RaphsonError, named_arguments, one_line
 from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading, reading_of
 from raphson.fit.refitting import Refitted, Refitting, Simulator, Work, drawing, in_chunks
@@ -70,6 +70,7 @@ class Coverage:
         )
 
 
+@named_arguments
 def simulate_coverage(
     model: Fit,
     truth: Any = None,

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from raphson.errors import ModelError
+from raphson.errors import ModelError, named_arguments
 from raphson.model.families.links import Link
 
 STRUCTURE = ("link", "levels")
@@ -22,12 +22,18 @@ def parameters_of(family: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(family) if field.name not in STRUCTURE)
 
 
+def needed_by(family: Any) -> tuple[str, ...]:
+    """The names of the numeric parameters that a family has to be given."""
+    return tuple(field.name for field in dataclasses.fields(family) if field.default is dataclasses.MISSING)
+
+
 def structured(cls: Any) -> Any:
     """Class decorator: a frozen dataclass and pytree, whose leaves are its numeric parameters; its link comes last."""
     if not hasattr(cls, "link"):
         cls.__annotations__ = inspect.get_annotations(cls) | {"link": Link}
         cls.link = None
     made = dataclass(frozen=True)(cls)
+    made.__init__ = named_arguments(made.__init__)
     data = parameters_of(made)
     meta = tuple(field.name for field in dataclasses.fields(made) if field.name not in data)
 
