@@ -107,6 +107,22 @@ def test_a_family_that_is_registered_is_as_good_as_any(forgotten: Any, tmp_path:
         rp.load(tmp_path / "fit.json")
 
 
+def test_a_family_with_a_field_says_so(forgotten: Any) -> None:
+    class Bent(half_normal()):  # type: ignore[misc]
+        name = "bent"
+        shape: float
+
+    kind: Any = rp.families.register(Bent)
+    with pytest.raises(ModelError, match=r'the bent family needs its shape, as in "bent\(1.5\)" or Bent\(shape=1.5\)'):
+        rp.families.resolve("bent")
+    for wrong, says in (
+        (lambda: kind(), "Bent: missing a required argument: 'shape'"),
+        (lambda: kind(shpae=2), "Bent: there is no argument 'shpae'. Did you mean 'shape'"),
+    ):
+        with pytest.raises(ModelError, match=says):
+            wrong()
+
+
 def test_parameters_follow_the_name(forgotten: Any) -> None:
     class Scaled(half_normal()):  # type: ignore[misc]
         name = "scaled"
@@ -136,10 +152,16 @@ def test_what_a_family_lacks(forgotten: Any, change: dict[str, Any], says: str) 
 
 def test_a_link_is_held_to_its_inverse(forgotten: Any) -> None:
     mean = {"mean": lambda self, eta: jnp.exp(eta) + 1.0}
-    with pytest.raises(ModelError, match=r"expected Off.mean to be the inverse of .link; the mean 1 comes back as 2"):
+    with pytest.raises(
+        ModelError, match=r"expected Off.mean to be the inverse of .link; the mean 0.6 comes back as 1.6"
+    ):
         rp.families.links.register(type("Off", (Log,), {"name": "off", **mean}))
     with pytest.raises(ModelError, match="Bare lacks mean, link, second_derivative, limits, interval"):
         rp.families.links.register(type("Bare", (rp.families.Link,), {"name": "bare"}))
+    for what, wrong in (("second_derivative", np.zeros_like), ("log_mean", lambda eta: 2.0 * eta)):
+        kind = type("Off", (Log,), {"name": "off", what: lambda self, eta, wrong=wrong: wrong(eta)})
+        with pytest.raises(ModelError, match=rf"Off.{what} does not follow from its mean: at eta = -0.51\d* expected"):
+            rp.families.links.register(kind)
     rp.families.links.register(type("Fine", (Log,), {"name": "fine"}))
     assert rp.families.Poisson(link="fine").link.name == "fine"
 

@@ -72,6 +72,9 @@ def test_what_is_no_source_is_refused(registered: Any, frame: pd.DataFrame) -> N
         registered(3)
     with pytest.raises(ModelError, match="Half lacks rows"):
         registered(type("Half", (sources.Source,), {"name": "half", "of": Memory.of}))
+    for what, says in (("of", "Bound.of is to be a classmethod"), ("rows", "Bound.rows is to be a method rows")):
+        with pytest.raises(ModelError, match=says):
+            registered(type("Bound", (Memory,), {"name": "bound", what: lambda self, given: None}))
     with pytest.raises(ModelError, match="'parquet' is a source that comes with Raphson"):
         registered(type("Mine", (Memory,), {"name": "parquet"}))
     registered(Memory)

@@ -4,7 +4,7 @@ import pytest
 
 from raphson.errors import ModelError
 from raphson.model.objective import Need
-from raphson.newton.methods import METHODS, resolve_method
+from raphson.newton.methods import IDENTITY, METHODS, Method, register, resolve_method
 from raphson.newton.search import backtracking, full_step, wolfe
 
 
@@ -51,3 +51,26 @@ def test_what_methods_ask_for():
     assert METHODS["bhhh"].need(False, True) == Need(("opg", "observed"))
     assert METHODS["gradient-descent"].need(False, False) == Need(("observed",))
     assert METHODS["newton-cg"].need(False, True) == Need(("observed",), products=True)
+
+
+class Steep(type(IDENTITY)):
+    kinds = ("expekted",)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"search": "wolfe"}, "search: expected rp.methods.backtracking, wolfe, full_step or a function"),
+        ({"search": lambda here: here}, "search: expected rp.methods.backtracking"),
+        ({"max_iter": -1}, "max_iter: expected a whole number, 1 or more; got -1"),
+        ({"curvature": Steep()}, "kinds: expected one of expected, observed, opg; got 'expekted'"),
+    ],
+)
+def test_what_is_wrong_with_a_method_is_told_when_it_is_registered(parts, says):
+    with pytest.raises(ModelError, match=says):
+        register(Method("steep", **{"curvature": IDENTITY} | parts))
+
+
+def test_a_method_is_asked_for_by_its_name():
+    with pytest.raises(ModelError, match=r"register it with rp.methods.register.*method='steep'"):
+        resolve_method(Method("steep", IDENTITY))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import check_unique
-from raphson.errors import DataError, ModelError
+from raphson.errors import DataError, ModelError, takes
 from raphson.registry import Registry
 
 if TYPE_CHECKING:
@@ -114,6 +114,12 @@ def check_source(kind: Any) -> None:
     lacking = [what for what in ("of", "rows") if getattr(kind, what).__qualname__ == f"Source.{what}"]
     if lacking:
         raise ModelError(f"sources.register: {kind.__name__} lacks {' and '.join(lacking)}; see docs/add-your-own.md")
+    if not takes(kind.of, 1):
+        raise ModelError(
+            f"sources.register: {kind.__name__}.of is to be a classmethod of(given); see docs/add-your-own.md"
+        )
+    if not takes(kind.rows, 3):
+        raise ModelError(f"sources.register: {kind.__name__}.rows is to be a method rows(part, columns)")
 
 
 SOURCES: Registry[type[Source]] = Registry("source", "source", "sources", "raphson.data.sources.register", check_source)

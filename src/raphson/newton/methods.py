@@ -7,10 +7,10 @@ A new method is a new line in the table, or a call of :func:`register` from anyw
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from raphson.errors import ModelError, one_line
-from raphson.model.objective import Evaluation, Need
+from raphson.errors import ModelError, check_choice, one_line, takes
+from raphson.model.objective import Evaluation, Kind, Need
 from raphson.newton.curvature import EXPECTED, IDENTITY, OBSERVED, OUTER_PRODUCT, Curvature
 from raphson.newton.search import Accepted, Search, backtracking, full_step, wolfe
 from raphson.newton.training.steps import ADAPTIVE, RATES
@@ -90,6 +90,8 @@ def _check(method: Method) -> None:
     how, own = "methods.register", method.curvature
     if not isinstance(own, Curvature):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"{how}: expected an object of a subclass of rp.methods.Curvature; got {one_line(own)}")
+    for kind in own.kinds:
+        check_choice(f"{how}: kinds", kind, get_args(Kind))
     if method.solver not in (("none",) if own.kind is None else ("none", "cholesky", "qr", "cg")):
         raise ModelError(
             f"{how}: expected the solver 'none' with a curvature that solves by itself, and 'cholesky', 'qr' or 'cg' "
@@ -97,6 +99,13 @@ def _check(method: Method) -> None:
         )
     if method.search is None and method.solver != "qr":
         raise ModelError(f"{how}: search: a trust region, search=None, takes solver='qr'; got {method.solver!r}")
+    if method.search is not None and not takes(method.search, 5):
+        raise ModelError(
+            f"{how}: search: expected rp.methods.backtracking, wolfe, full_step or a function (evaluate, here, step, "
+            f"slope, first) like them; got {one_line(method.search)}"
+        )
+    if not isinstance(method.max_iter, int) or method.max_iter < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"{how}: max_iter: expected a whole number, 1 or more; got {one_line(method.max_iter)}")
 
 
 METHODS = Registry[Method]("method", "method", "methods", "methods.register", _check)
@@ -145,7 +154,7 @@ def register(method: Method) -> Method:
     return METHODS.register(getattr(method, "name", None), method)
 
 
-def resolve_method(name: str) -> Method:
+def resolve_method(name: object) -> Method:
     """The method of that name.
 
     Raises
@@ -158,4 +167,8 @@ def resolve_method(name: str) -> Method:
     >>> resolve_method("irls").solver
     'qr'
     """
+    if isinstance(name, Method):
+        raise ModelError(
+            f"method: it is asked for by its name; register it with rp.methods.register(...), then method={name.name!r}"
+        )
     return METHODS.find(str(name))

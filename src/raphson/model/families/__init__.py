@@ -14,6 +14,7 @@ from raphson.errors import ModelError
 from raphson.model.families import links
 from raphson.model.families.base import Family, Observations, Rows
 from raphson.model.families.binomial import Binomial, QuasiBinomial
+from raphson.model.families.checks import check_family, check_moments
 from raphson.model.families.exponential import (
     Gamma,
     Gaussian,
@@ -26,7 +27,7 @@ from raphson.model.families.links import Link
 from raphson.model.families.multinomial import Multinomial
 from raphson.model.families.negative_binomial import NegativeBinomial
 from raphson.model.families.robust import LOSSES, resolve_loss
-from raphson.model.families.structure import parameters_of, structured
+from raphson.model.families.structure import needed_by, parameters_of, structured
 from raphson.model.families.tweedie import Tweedie
 from raphson.registry import Registry
 
@@ -53,36 +54,12 @@ __all__ = [
     "resolve",
 ]
 
-NEEDED = ("inside", "log_density", "expected", "start_mean", "variance", "unit_deviance", "log_base")
-"""Methods that every family has to define. Others have defaults, or are refused where they are needed."""
-
-
-def _check(family: Any) -> None:
-    """Refuse a class that is not a complete family.
-
-    Raises
-    ------
-    ModelError
-    """
-    if not (isinstance(family, type) and issubclass(family, Family)):
-        raise ModelError(f"families.register: expected a subclass of rp.families.Family; got {family!r}")
-    lacking = [what for what in NEEDED if getattr(family, what) is getattr(Family, what)]
-    if lacking and family.rows is Family.rows:
-        raise ModelError(
-            f"families.register: {family.__name__} lacks the method{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
-            "see docs/add-your-own.md for what each returns"
-        )
-    if not isinstance(getattr(family, "default_link", None), str):
-        raise ModelError(f'families.register: {family.__name__} lacks its default_link, such as default_link = "log"')
-    links.resolve(family.default_link)
-
-
 FAMILIES: Registry[type[Family]] = Registry(
     "family",
     "family",
     "families",
     "rp.families.register",
-    _check,
+    check_moments,
     {
         "normal": "gaussian",
         "bernoulli": "binomial",
@@ -128,7 +105,8 @@ def register(family: Any) -> Any:
     Raises
     ------
     ModelError
-        If the class lacks something that every family needs, or the name is taken.
+        If the class lacks something that every family needs, something does not follow from its density, or the name is
+        taken.
 
     Examples
     --------
@@ -137,7 +115,8 @@ def register(family: Any) -> Any:
     Traceback (most recent call last):
     raphson.errors.ModelError: families.register: expected a subclass of rp.families.Family; got 'logistic'
     """
-    return structured(FAMILIES.register(getattr(family, "name", None), family))
+    check_family(family)
+    return FAMILIES.register(getattr(family, "name", None), structured(family))
 
 
 def resolve(family: str | Family) -> Family:
@@ -178,8 +157,12 @@ def resolve(family: str | Family) -> Family:
         raise FAMILIES.unknown(family, like=given)
     kind = FAMILIES[name]
     if inner is None:
-        if name == "tweedie":
-            raise ModelError('family: the tweedie family needs its power, as in "tweedie(1.5)" or Tweedie(power=1.5)')
+        if needed := needed_by(kind):
+            shown = f'"{name}(1.5)" or ' if len(needed) == 1 else ""
+            values = ", ".join(f"{one}=1.5" for one in needed)
+            raise ModelError(
+                f"family: the {name} family needs its {', '.join(needed)}, as in {shown}{kind.__name__}({values})"
+            )
         return kind()
     takes = parameters_of(kind)
     if parameter not in (None, *takes) or not takes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -388,16 +389,31 @@ def check_link(link: Any) -> None:
         )
     one = link()
     low, high = one.interval
-    inside = (
-        np.array([low + 1.0 if math.isinf(high) else 0.5 * (low + high)]) if math.isfinite(low) else np.array([0.5])
-    )
-    with x64():
-        back = np.asarray(one.mean(jnp.asarray(one.link(inside))))
-    if not np.allclose(back, inside, rtol=1e-9):
+    means = np.array([0.3, 0.6]) if math.isinf(low) else low + np.array([0.3, 0.6]) * min(high - low, 2.0)
+    with x64(), np.errstate(all="ignore"):
+        eta = jnp.asarray(one.link(means))
+        back = np.asarray(one.mean(eta))
+        # Rows do not speak to one another: derivatives in the direction of all ones are those by their own eta.
+        ones = (jnp.ones_like(eta),)
+        (_, slope), (_, second) = jax.jvp(lambda x: jax.jvp(one.mean, (x,), ones), (eta,), ones)
+        found, given = np.asarray(second / slope), np.asarray(one.second_derivative(np.asarray(eta)))
+        others = [
+            ("log_mean", np.log(back), one.log_mean(eta), back > 0),
+            ("log_complement", np.log1p(-back), one.log_complement(eta), back < 1),
+            ("reciprocal", 1.0 / back, one.reciprocal(eta), back > 0),
+        ]
+    if not np.allclose(back, means, rtol=1e-9):
         raise ModelError(
-            f"links.register: expected {link.__name__}.mean to be the inverse of .link; the mean {inside[0]:g} "
+            f"links.register: expected {link.__name__}.mean to be the inverse of .link; the mean {means[0]:g} "
             f"comes back as {back[0]:g}"
         )
+    others.append(("second_derivative", found, given, np.isfinite(found)))
+    for what, wanted, got, where in others:
+        if not np.allclose(np.where(where, wanted, 0.0), np.where(where, got, 0.0), rtol=1e-6, atol=1e-9):
+            raise ModelError(
+                f"links.register: {link.__name__}.{what} does not follow from its mean: at eta = {float(eta[0]):.6g} "
+                f"expected {wanted[0]:.6g}; got {np.asarray(got)[0]:.6g}"
+            )
 
 
 LINKS: Registry[type[Link]] = Registry(
@@ -430,7 +446,7 @@ def register(link: type[Link]) -> type[Link]:
     Raises
     ------
     ModelError
-        If the class lacks something that every link needs, its mean is not the inverse of its link, or the name is
+        If the class lacks something that every link needs, something does not follow from its mean, or the name is
         taken.
 
     Examples
