@@ -30,6 +30,7 @@ BINOMIAL = ["--family", "binomial"]
         (["fit", "low ~ __import__('os').system('true')", BIRTHS], ""),
         (["fit", FORMULA, "nowhere.csv"], "nowhere.csv"),
         (["fit", FORMULA, BIRTHS, "--save", "no/such/folder/fit.json"], "folder"),
+        (["fit", FORMULA, BIRTHS, "--familly", "x"], "--familly x; did you mean --family? (see `raphson fit --help`)"),
         (["explain", "log(x"], "--at"),
         (["explain", "log(x", "--at", "x=1"], "never closed"),
         (["explain", "log(x)", "--at", "x"], "y=1,x=0.3"),
