@@ -153,3 +153,9 @@ def test_what_the_model_was_given_is_told(make_fit) -> None:
     plain, other = summary(make_fit()).text, summary(make_fit(inputs={"offset": "array"})).text
     assert "Weights" not in plain and "Penalty" not in plain
     assert any(line.split()[:2] == ["Offset", "array"] for line in other.splitlines())
+
+
+def test_a_negative_binomial_at_its_limit_says_so(make_fit) -> None:
+    text = str(summary(make_fit(theta=float("inf"), theta_se=None)))
+    assert re.search(r"Family +negative_binomial at its limit, ", text)
+    assert re.search(r"Theta +inf \(AIC and BIC count it\)", text)

@@ -163,8 +163,11 @@ def facts(fit: Any) -> list[tuple[str, str]]:
     """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
     count = numbers.significant
     link, assembly = getattr(fit.family, "link", None), getattr(fit, "assembly", "")
+    theta = getattr(fit, "theta", None)
+    # At θ = ∞ the family is its limit, and θ was estimated none the less.
+    family = f"negative_binomial at its limit, {fit.family.name}" if theta == math.inf else fit.family.name
     pairs = [
-        ("Family", fit.family.name + (f", {link.name} link" if link is not None else "")),
+        ("Family", family + (f", {link.name} link" if link is not None else "")),
         ("Method", str(fit.method)),
         ("Information", str(fit.information_kind) + (f", {assembly}" if assembly else "")),
         ("Covariance", covariance_name(fit)),
@@ -180,9 +183,10 @@ def facts(fit: Any) -> list[tuple[str, str]]:
     ]
     if getattr(fit, "bias", None) is not None:
         pairs.append(("Bias reduction", described(fit.family, fit.bias)))
-    if getattr(fit, "theta", None) is not None:
+    if theta is not None:
         error = "" if fit.theta_se is None else f" (std. error {count(fit.theta_se, 4)})"
-        pairs.append(("Theta", count(fit.theta, 6) + error))
+        error = " (AIC and BIC count it)" if theta == math.inf else error
+        pairs.append(("Theta", count(theta, 6) + error))
     return pairs
 
 
