@@ -11,6 +11,7 @@ import pytest
 from scipy import optimize, special, stats
 
 import raphson as rp
+from raphson.fit.uncertainty import NotPositiveDefinite, Uncertainty
 from raphson.status import Status
 
 
@@ -517,3 +518,14 @@ def test_a_fit_saved_before_it_said_what_it_was_given_still_loads(tmp_path):
     document["sha256"] = file._digest(document["fit"])
     (tmp_path / "fit.json").write_text(json.dumps(document))
     assert str(rp.load(tmp_path / "fit.json").summary()) == str(fit.summary())
+
+
+def test_an_information_without_a_covariance_gives_nan_and_a_warning(monkeypatch):
+    def refuse(self, kind, dispersion):
+        raise NotPositiveDefinite("information: it is not positive definite")
+
+    fit = rp.glm("y ~ x", {"y": [1.0, 2.0, 4.0, 3.0], "x": [0.0, 1.0, 2.0, 3.0]})
+    monkeypatch.setattr(Uncertainty, "model_based", refuse)
+    with pytest.warns(rp.RankWarning, match="standard errors are NaN: information: it is not positive definite"):
+        assert fit.bse.isna().all()
+    assert fit.predict({"x": [1.0]}, se=True)["se"].isna().all()

@@ -301,3 +301,15 @@ def test_standard_errors_of_levels_by_differences(levels, frame):
         np.testing.assert_allclose(table[f"se_{level}"], se[:, k], rtol=1e-6)
         assert (table[f"lower_{level}"] < table[f"fit_{level}"]).all()
         assert (table[f"upper_{level}"] < 1).all() and (table[f"lower_{level}"] > 0).all()
+
+
+def test_a_mean_that_no_response_has_is_told():
+    rng = np.random.default_rng(0)
+    data = {"y": np.repeat([0.0, 1.0], 30), "x": np.r_[rng.normal(size=30), rng.normal(0.7, size=30)]}
+    fit = rp.glm("y ~ x", data, family=rp.families.Binomial(link="log"))
+    with pytest.warns(rp.ConvergenceWarning, match="1 of 2 rows have a mean that the binomial family does not have"):
+        assert fit.predict({"x": [0.0, 8.0]}).iloc[1] > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit.predict({"x": [0.0, 8.0]}, kind="link")
+        fit.predict(data)

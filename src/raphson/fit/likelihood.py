@@ -19,7 +19,7 @@ from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, 
 from raphson.fit.file import array, expect, is_texts
 from raphson.fit.means import Prediction
 from raphson.fit.reading import OF_NETWORKS, Reading, kept_labels
-from raphson.inference import delta, intervals
+from raphson.inference import intervals
 from raphson.model.likelihood.distribution import levels_of, tabulate
 from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
 
@@ -129,7 +129,7 @@ class LikelihoodReading(Reading):
         """Predict the predictors, the response, or any function of them."""
         del offset  # offsets stand in the formulas
         reach = intervals.quantile(asked.level, self.reference_df)
-        root = delta.covariance_root(self.reduced_cov) if asked.uncertain else np.zeros((0, self.n))
+        root = self.covariance_root if asked.uncertain else np.zeros((0, self.n))
         if new is None:
             self.at("predict() without new data")
         parts = getattr(self.state.schema, "parts", None)

@@ -11,7 +11,7 @@ import numpy as np
 from raphson.choices import Interval, Scale
 from raphson.data.blocks import Block, make_blocks
 from raphson.data.products import matvec
-from raphson.errors import ModelError, check_choice
+from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_user
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
 from raphson.model.glm.separation import FAR
@@ -19,6 +19,10 @@ from raphson.model.predictor import LinearPredictor, Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ROUNDING = 1e-8
+"""How far rounding may carry a linear predictor beyond the end of its domain, where a maximum may lie."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class MeanPredictor:
     family, predictor : of the model.
     theta : (p,) finite estimates.
     direction : (p,) along which some estimates are infinite, or None.
-    covariance : (m, m) of the coefficients, NaN where there is none; m ≤ p, auxiliary parameters left out.
+    root : (r, m) Q of the coefficients' covariance QᵀQ; m ≤ p, auxiliary parameters left out.
     dispersion : φ̂.
     df : residual degrees of freedom where t is the reference, else None.
     follows : (m, q) how the coefficients follow an edge of the domain that the maximum lies at, or None.
@@ -69,7 +73,7 @@ class MeanPredictor:
     predictor: Predictor
     theta: np.ndarray
     direction: np.ndarray | None
-    covariance: np.ndarray
+    root: np.ndarray
     dispersion: float
     df: float | None
     follows: np.ndarray | None = None
@@ -84,10 +88,12 @@ class MeanPredictor:
         blocks = self._blocks(X, offset, moves)
         rows = row_table(self.family, self.predictor, blocks, self.theta)
         link = asked.kind == "link"
+        if not link:
+            self._warn_of_impossible(rows.eta[0])
         values = np.where(moves == 0, rows.eta, np.copysign(np.inf, moves)) if link else rows.mean
         if not asked.uncertain:
             return self._table({"": values}, labels)
-        root = delta.covariance_root(self.covariance)
+        root = self.root
         designs = self.predictor.designs(X, blocks, self.theta)
         errors = delta.predictor_se(designs, root)
         if not link:
@@ -107,6 +113,19 @@ class MeanPredictor:
             columns[name] = np.where(beyond, np.nan, columns[name])
         table = self._table(columns, labels)
         return table if isinstance(table, pd.DataFrame) else table.to_frame()
+
+    def _warn_of_impossible(self, eta: np.ndarray) -> None:
+        """Warn of means that no response of the family has, as of a probability above 1."""
+        low, high = self.family.domain
+        below, above = eta < low - ROUNDING, eta > high + ROUNDING
+        if below.any() or above.any():
+            family, link = self.family.name, self.family.link.name
+            warn_user(
+                f"predict: {np.count_nonzero(below | above)} of {len(eta)} rows have a mean that the {family} family "
+                f"does not have: with the {link} link its linear predictor ends at {high if above.any() else low:g}. "
+                "Predict nearer to the rows of the fit, or choose another link",
+                ConvergenceWarning,
+            )
 
     def _cut_off(self, X: Any, n: int) -> np.ndarray:
         """(n,) whether a row's predictor follows the edge, so that its error is not normal."""

@@ -20,12 +20,13 @@ import numpy as np
 from raphson.choices import Information, Scale
 from raphson.data import Schema
 from raphson.data.formula import updated
-from raphson.errors import ModelError, RefusedName, visible
+from raphson.errors import ModelError, RankWarning, RefusedName, visible, warn_user
 from raphson.fit import coefficients, determined
 from raphson.fit.file import expect, is_texts
 from raphson.fit.goodness import Goodness
 from raphson.fit.means import MeanPredictor, Prediction
-from raphson.inference import certificate, intervals
+from raphson.fit.uncertainty import NotPositiveDefinite
+from raphson.inference import certificate, delta, intervals
 from raphson.model import families
 from raphson.model.curve.nonlinear import saved_predictor
 from raphson.newton.path import Path
@@ -228,18 +229,28 @@ class Reading(Goodness):
         )
 
     @cached_property
+    def covariance_root(self) -> np.ndarray:
+        """(r, n) Q of the covariance QᵀQ, NaN if there is none: what moved and has no error has not the error 0."""
+        V = self.reduced_cov
+        if V.size and np.isnan(V).all() and self.state.free[: self.n].any():
+            return np.full((1, V.shape[1]), np.nan)
+        return delta.covariance_root(V)
+
+    @cached_property
     def certifying(self) -> np.ndarray:
         """(n, n) covariance by the model, which the certificate and the terms' inflation are measured by."""
         uncertainty = self.at("the certificate").uncertainty
         return self._finite(self._at_maximum(lambda: uncertainty.model_based("expected", self.dispersion)))
 
     def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
-        """A covariance; NaN where the iteration ended at no maximum that has one: the status says why."""
+        """A covariance; NaN where there is none: the status says why, or a warning."""
         try:
             return covariance()
-        except ModelError:
+        except ModelError as error:
             if self.state.status in (Status.CONVERGED, Status.ROUNDING_FLOOR):
-                raise
+                if not isinstance(error, NotPositiveDefinite):
+                    raise
+                warn_user(f"standard errors are NaN: {error}", RankWarning)
             return np.full((self.n, self.n), np.nan)
 
     def _finite(self, V: np.ndarray) -> np.ndarray:
@@ -423,7 +434,7 @@ class Reading(Goodness):
             state.predictor,
             state.theta[:n],
             None if state.direction is None else state.direction[:n],
-            self.reduced_cov if errors else np.zeros((0, 0)),
+            self.covariance_root if errors else np.zeros((0, 0)),
             self.dispersion if errors else np.nan,
             self.reference_df if errors else None,
             state.follows if errors else None,

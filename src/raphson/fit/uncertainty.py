@@ -19,6 +19,10 @@ INFORMATION: tuple[Information, ...] = get_args(Information)
 COVARIANCES = covariance.COVARIANCES
 
 
+class NotPositiveDefinite(ModelError):  # noqa: N818 - it is a property of a matrix, and no mistake
+    """An information from which no covariance follows."""
+
+
 @dataclass(frozen=True)
 class Uncertainty:
     """What the curvature of the log-likelihood says about an estimate.
@@ -64,9 +68,10 @@ class Uncertainty:
             # As in the iteration: where Cholesky would lose digits, the tall matrix is decomposed.
             found = self._factorised(self._part(kind, dispersion, root=True))
         if found is None:
-            raise ModelError(
+            remedy = "" if kind == "expected" else "; use information='expected'"
+            raise NotPositiveDefinite(
                 f"information: the {kind} information is not positive definite at the estimate "
-                f"({self.estimate.status.value}); use information='expected'"
+                f"({self.estimate.status.value}){remedy}"
             )
         self._factors[kind] = found
         return found
