@@ -220,3 +220,13 @@ def test_every_profile_of_an_awkward_likelihood_ends_in_a_number_or_infinity():
     assert table.isna().to_numpy().tolist()[0] == [False, False]
     for name, (lower, upper) in table.iterrows():
         assert not np.isnan(upper) and (not np.isnan(lower) or f"profile of {name}: the lower end" in told)
+
+
+def test_a_function_that_is_linear_is_profiled_as_words_are_also_at_infinity():
+    data = {"y": [0, 0, 0, 1, 1, 1, 0, 1], "x": [1.0, 2, 3, 4, 5, 6, 2.5, 4.5], "z": [0.0, 1, 0, 1, 0, 1, 1, 0]}
+    with pytest.warns(rp.SeparationWarning):
+        fit = rp.glm("y ~ x + z", data, family="binomial")
+    by_words = fit.profile("x - z").interval()
+    np.testing.assert_allclose(fit.profile(lambda p: p["x"] - p["z"]).interval(), by_words, rtol=1e-12)
+    with pytest.raises(rp.ModelError, match="only single parameters and linear combinations have a profile"):
+        fit.profile(lambda p: p["x"] * p["z"])

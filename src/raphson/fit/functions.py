@@ -113,9 +113,10 @@ def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> 
 
     check_choice("kind", kind, get_args(IntervalKind))
     if kind == "profile":
+        fit.check_name("profile")
         ends = np.full((fit.n, 2), np.nan)
         for j, name in enumerate(fit.names):
-            if fit.identified and (fit.state.free[j] or fit.state.infinite[j]):
+            if fit.state.free[j] or fit.state.infinite[j]:
                 ends[j] = profile(fit, name).interval(level)
     else:
         ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df)
@@ -239,14 +240,14 @@ def profile_of(fit: Reading, function: Any) -> Profile:
     ground, n = reference_of(fit), fit.n
     check_ratios(fit, "profile")
     theta = ground.theta[:n]
-    J = function.jacobian(theta)
+    function, J = _affine(function, theta), function.jacobian(theta)
     if len(J) != 1:
         raise ModelError(f"name: expected one parameter or a function that returns one number; got {len(J)}")
     if not J[:, ground.free[:n]].any():
         raise ModelError("name: expected something that depends on an estimated parameter; it is held or aliased")
     label = function.labels[0] if function.labels else "function"
     wrapped = Padded(function, n, len(ground.theta))
-    linear = not function.hessian(theta).any() and hasattr(function, "matrix")
+    linear = isinstance(function, Combinations)
     outside = None
     if not ground.interior and not J[:, fit.state.infinite[:n] != 0].any():
         outside, ground = ground, ReferenceFit.of_limit(fit.at("profile").estimate)
@@ -281,6 +282,17 @@ def profile_of(fit: Reading, function: Any) -> Profile:
         direction, model = found.direction[:p], outside.model
         profiler.released = Release(profiler_on(outside), lambda theta: model.finite_point(theta, direction), direction)
     return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit.reference_df)
+
+
+def _affine(function: Any, theta: np.ndarray) -> Any:
+    """A function as the linear combination that it is, if its derivatives are the same everywhere."""
+    if isinstance(function, Combinations):
+        return function
+    J = function.jacobian(theta)
+    far = np.random.default_rng(0).normal(size=(4, len(theta))) * (10.0 + np.abs(theta))
+    if not all(np.array_equal(J, function.jacobian(one)) for one in (-theta, *far)):
+        return function
+    return Combinations(J, function.value(theta) - J @ theta, function.labels or ["function"])
 
 
 def _at_maximum(fit: Reading, function: Any, J: np.ndarray, linear: bool, ground: ReferenceFit) -> float:
