@@ -343,3 +343,11 @@ def test_every_replicate_draws_as_many_units_as_there_are():
         assert counts.shape == (count, n)
         assert (counts.sum(axis=1) == n).all()
     assert resampled(np.random.default_rng(0), 30, 4000).mean(axis=0) == pytest.approx(np.ones(30), abs=0.1)
+
+
+def test_censored_times_are_not_drawn():
+    rng = np.random.default_rng(0)
+    data = {"t": rng.weibull(1.5, 40), "x": rng.normal(size=40), "event": (np.arange(40) % 4 > 0).astype(int)}
+    fit = rp.mle("weibull", "t ~ x", data)
+    with pytest.raises(rp.ModelError, match="simulate: some responses are censored, and when those drawn"):
+        fit.bootstrap(5, seed=1, kind="parametric")

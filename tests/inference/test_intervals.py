@@ -53,6 +53,8 @@ def test_known_intervals() -> None:
 
 
 def test_errors_say_what_to_do() -> None:
+    with pytest.raises(ModelError, match=r"such as 0\.95; got 2\.$"):
+        intervals.check_level(2)
     with pytest.raises(ModelError, match=r"Did you mean level=0.95"):
         intervals.quantile(95)
     for level in (0.0, 1.0, np.nan, "high"):

@@ -207,6 +207,8 @@ def nls(
         raise ModelError(
             "sigma: it stands for weights=1/sigma**2 of the kind 'precision'; leave out weights= and weights_kind="
         )
+    if asked.absolute_sigma and sigma is None:
+        raise ModelError("absolute_sigma: it says what sigma= are; pass them, or leave it out")
     if asked.absolute_sigma:
         if dispersion is not None:
             raise ModelError("absolute_sigma: it stands for dispersion=1; leave out one of the two")

@@ -246,8 +246,8 @@ def plug_in_prediction_interval(
         ends = [_positive_quantile(cdf, p, mean) for p in (tail, 1.0 - tail)]
     else:
         raise ModelError(
-            "interval='prediction' is available for gaussian, count, proportion and positive responses, "
-            f"not for {support!r}: use interval='confidence'"
+            f"interval: prediction intervals are of 'real', 'count', 'proportion' and 'nonnegative' responses; got the "
+            f"support {support!r}. Use interval='confidence'"
         )
     return ends[0], ends[1]
 

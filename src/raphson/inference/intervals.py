@@ -155,4 +155,4 @@ def _is_normal(df: float | None) -> bool:
 
 
 def _is_percentage(level: object) -> bool:
-    return isinstance(level, (int, float)) and 1 < level < 100
+    return isinstance(level, (int, float)) and 50 <= level < 100

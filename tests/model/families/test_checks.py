@@ -37,5 +37,10 @@ def test_what_does_not_follow_from_the_density_is_told(members: dict[str, Any], 
         check_moments(changed(rp.families.Gamma, **rows, **members))
 
 
+def test_a_support_that_nothing_knows_is_refused() -> None:
+    with pytest.raises(ModelError, match="support: expected one of real, count, proportion, nonnegative or None; got"):
+        rp.families.register(type("Own", (rp.families.Gamma,), {"name": "own", "support": "positive"}))
+
+
 def test_a_density_with_a_mass_at_a_point_is_taken_as_it_is() -> None:
     check_moments(rp.families.Tweedie)

@@ -441,7 +441,10 @@ class Family:
 
         ``dispersion`` may be one number or one per row (dispersion over precision weight).
         """
-        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals")
+        raise ModelError(
+            f"the {self.name} family has no distribution function, which prediction intervals and quantile residuals "
+            "need; see interval='confidence' and residuals('deviance')"
+        )
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
@@ -450,7 +453,7 @@ class Family:
 
         Arguments as for :meth:`cdf`.
         """
-        raise ModelError(f"The {self.name} family has no distribution function for quantile residuals")
+        raise ModelError(f"the {self.name} family has no distribution function, which quantile residuals need")
 
     def sample(
         self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int

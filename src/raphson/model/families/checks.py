@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from raphson.errors import ModelError, RaphsonError
+from raphson.errors import ModelError, RaphsonError, check_choice
 from raphson.model.families import links
 from raphson.model.families.base import Family
 from raphson.model.families.structure import needed_by
@@ -16,6 +16,8 @@ from raphson.numeric import x64
 
 NEEDED = ("inside", "log_density", "expected", "start_mean", "variance", "unit_deviance", "log_base")
 """Methods that every family has to define. Others have defaults, or are refused where they are needed."""
+
+SUPPORTS = ("real", "count", "proportion", "nonnegative", None)
 
 TRIED = (0.3, 0.6, 2.5)
 """Means at which a family is tried, where it has them."""
@@ -45,6 +47,7 @@ def check_family(family: Any) -> None:
     if not isinstance(getattr(family, "default_link", None), str):
         raise ModelError(f'families.register: {family.__name__} lacks its default_link, such as default_link = "log"')
     links.resolve(family.default_link)
+    check_choice("families.register: support", family.support, SUPPORTS)
 
 
 def check_moments(kind: type[Family]) -> None:

@@ -224,6 +224,13 @@ class LikelihoodModel(Model):
                 "simulate: loglik(params, row) does not say which column is the response, so it cannot be drawn; write "
                 "a density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
             )
+        schema: Any = self.data.schema
+        columns = zip(schema.columns, self.extra, strict=True)
+        if any((values == 0).any() for name, values in columns if name in self.family.uncensored):
+            raise ModelError(
+                "simulate: some responses are censored, and when those drawn in their place would be is not known; "
+                "use the nonparametric bootstrap, which draws rows with their censoring, or pass simulate="
+            )
         tables = tabulate(self.family, rows.eta, self.extra, self.y)
 
         def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
