@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROCESSES ?= --numprocesses auto --maxprocesses 4 --dist worksteal
+# What Python has compiled once, of the package and of the tests, is kept for the other processes and the next run.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help demo test quick wheel-test lint types layers check format docs bench lock clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import warnings
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = {line for line in lines if not line.startswith("#")}
         config.hook.pytest_deselected(items=[item for item in items if item.name.partition("[")[0] in slow])
         items[:] = [item for item in items if item.name.partition("[")[0] not in slow]
+
+
+def pytest_collection_finish() -> None:
+    # What is imported by now stays. JAX makes many small objects when it traces, and the collector need not look
+    # through gigabytes of compiled functions each time that they are 700.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
