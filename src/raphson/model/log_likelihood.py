@@ -20,6 +20,8 @@ import numpy as np
 
 from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
+from raphson.model.families.kernels import Kernel
+from raphson.model.fused import read
 from raphson.model.objective import (
     VALUE,
     Bounds,
@@ -32,8 +34,8 @@ from raphson.model.objective import (
     penalised,
     scaled,
 )
-from raphson.model.predictor import Jacobian, Predictor
-from raphson.model.rows import block_rows
+from raphson.model.predictor import Jacobian, LinearPredictor, Predictor
+from raphson.model.rows import FEW_ROWS, block_rows
 from raphson.model.walls import Edges
 from raphson.numeric import EPSILON
 
@@ -204,16 +206,41 @@ class LogLikelihood(Objective):
         """Whether ℓ is concave in θ, so that a point where it does not rise is the maximum."""
         return self.predictor.linear and self.family.log_concave
 
+    @property
+    def quadratic(self) -> bool:
+        return self.predictor.linear and self.family.quadratic
+
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
         if "observed" in need.kinds:
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
 
+        fused = self._kernel is not None and not (need.root or need.products or "opg" in need.kinds)
+
         def one(block: Block) -> Sums:
+            if fused and isinstance(block.designs[0], np.ndarray) and block.rows > FEW_ROWS:
+                return self._read(block, theta, need)
             return self._block(block, *self.predictor.at(block, theta), need)
 
         found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
         return found if self.with_noise is None else self.with_noise(found)
+
+    @property
+    def _kernel(self) -> Kernel | None:
+        """The rows by hand, of one linear predictor whose family has them."""
+        if not isinstance(self.predictor, LinearPredictor) or self.predictor.n_predictors != 1:
+            return None
+        return self.family.kernel
+
+    def _read(self, block: Block, theta: np.ndarray, need: Need) -> Sums:
+        """The sums over a block whose design is dense."""
+        assert self._kernel is not None
+        found = read(self._kernel, block, theta, tuple(kind == "observed" for kind in need.kinds))
+        information: dict[str, Gram | Root] = dict(zip(need.kinds, map(Gram, found.matrices), strict=True))
+        if not math.isfinite(found.value):
+            information = {}
+        variation = found.variation if self.residual_df is not None else 0.0
+        return Sums(found.value, found.score, variation, found.highest, information)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.

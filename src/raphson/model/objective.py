@@ -265,6 +265,11 @@ class Objective(ABC):
         return False
 
     @property
+    def quadratic(self) -> bool:
+        """Whether ℓ is a quadratic function of θ, whose maximum is one step away and whose information is constant."""
+        return False
+
+    @property
     def n_blocks(self) -> int:
         """Number of blocks that the rows are read in."""
         return 1
@@ -363,6 +368,10 @@ class DerivedObjective(Objective, Generic[Inner]):
     @property
     def concave(self) -> bool:
         return self.inner.concave
+
+    @property
+    def quadratic(self) -> bool:
+        return self.inner.quadratic
 
     @property
     def n_blocks(self) -> int:

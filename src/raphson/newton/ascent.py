@@ -18,7 +18,7 @@ from raphson.newton.solve import Direction, Factor, direction
 from raphson.newton.state import IterationState
 
 QUADRATIC = 1e-6
-"""A full Newton step from within this distance leaves no more than its square, about: it is the last one needed."""
+"""A full Newton step from this distance d, times n^¼, is the last one needed: it leaves some d²/√n = 1e-12."""
 
 LARGEST_FLOOR = 1e-2
 """Part of a standard error, of a model whose dispersion is known, that rounding is believed to make up."""
@@ -208,6 +208,7 @@ class Ascent(IterationState):
         """Take a step: the method's own, searched for, or the full Newton step to polish. False if none is found."""
         if polish and self._reverted:
             return False
+        polish = polish or self._last_one()
         if not polish and self._crawls() and not self.at_floor:
             self._take_over()
         accepted = self._polish() if polish else self._search()
@@ -261,7 +262,15 @@ class Ascent(IterationState):
     def _was_newton(self, size: float) -> bool:
         """Whether the step just taken was a full Newton step from so near that it serves as the last one."""
         exact = self.newton is self.found and self.directions.exact(self)
-        return exact and size == 1.0 and self.distance <= QUADRATIC
+        return exact and size == 1.0 and self._quadratic
+
+    @property
+    def _quadratic(self) -> bool:
+        return self.distance <= QUADRATIC * self.here.rows**0.25
+
+    def _last_one(self) -> bool:
+        """Whether a full step by the observed information, just evaluated over many rows, leads to the maximum."""
+        return self.directions.many and self.directions.fresh and self.newton is not self.found and self._quadratic
 
     @property
     def _reverted(self) -> bool:

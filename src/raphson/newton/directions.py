@@ -20,6 +20,7 @@ from raphson.newton.curvature import OBSERVED, Curvature
 from raphson.newton.indefinite import uphill
 from raphson.newton.methods import Method
 from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
+from raphson.newton.secant import Secant
 from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, conjugate_gradients, direction
 from raphson.newton.state import IterationState
 from raphson.newton.trust_region import Proposal, TrustRegion
@@ -27,9 +28,9 @@ from raphson.newton.trust_region import Proposal, TrustRegion
 NEAR = 1e-2
 """Distance, in standard errors, from which on the observed information is evaluated to measure it."""
 
-FINAL = 3e-10
-"""An information matrix taken within this distance × √n gives ten digits of the standard errors: it changes by about
-the distance over √n."""
+PART_ROWS = 50_000
+"""Rows of the part that a large data set's iteration begins with. Its information is that of all but for √(p/rows), and
+the six passes over it that a fit takes from zero read 300,000 rows."""
 
 MANY_BLOCKS = 4
 """Blocks beyond which keeping M for several steps pays."""
@@ -95,6 +96,9 @@ class Directions(ABC):
         """Whether the direction is that of a Cholesky factor taken at the present point, without damping."""
         return False
 
+    many = False
+    """Whether M is kept for several steps."""
+
     def look_closer(self, state: IterationState, found: Direction) -> Direction:
         """Have the observed information evaluated, now that the maximum is near; the direction at the point."""
         if "observed" not in state.here.information:
@@ -158,11 +162,15 @@ class ByFactor(Directions):
         self.root = method.solver == "qr"
         self.many = objective.n_blocks > MANY_BLOCKS and method.solver == "cholesky"
         self.factor = warm if self.many else None
+        self.secant = None if self.factor is None else Secant(self.factor)
         self.fresh = self.factor is None
         self.factor_distance = math.inf
         """Distance of the point where it was taken."""
-        self.shrinks = 0.1
+        self.shrinks = math.sqrt(objective.n_params / PART_ROWS)
         """By what a step with it is expected to shrink the distance."""
+        self.patience = 2.0 + objective.n_params / 10.0
+        """Steps that read the data for the score alone, up to which renewing M does not pay: it costs about
+        1 + p/18 of them, and what it gains by being new, the last M, taken at the end, gains again."""
 
     @property
     def label(self) -> str:
@@ -189,13 +197,13 @@ class ByFactor(Directions):
 
     def _with_kept_factor(self, state: IterationState) -> Direction | None:
         """Step by the M of an earlier point, unless it no longer serves or the end is reached."""
-        assert self.factor is not None
-        half = self.factor.half_solve(state.here.score)
-        decrement = math.sqrt(half @ half)
-        distance = decrement / math.sqrt(state.here.dispersion)
-        if not state.polished and (distance <= state.tolerance or distance > 0.5 * state.distance):
+        assert self.secant is not None
+        found = self.secant.direction(state.here.score)
+        distance = found.decrement / math.sqrt(state.here.dispersion)
+        settled = state.polished or self._final(state)
+        if not settled and (distance <= state.tolerance or distance > 0.5 * state.distance):
             return None
-        return Direction(self.factor.expand(self.factor.back_solve(half)), decrement, self.factor)
+        return found
 
     def _by_factor(self, state: IterationState) -> Direction | None:
         found = direction(self.part(state), state.here.score, state.free, self.damping)
@@ -216,7 +224,7 @@ class ByFactor(Directions):
             return self._by_factor(state)
         if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:
             self.root = self.method.solver == "qr"
-        self.factor = found.factor
+        self.factor, self.secant = found.factor, Secant(found.factor)
         return found
 
     # -- one M for several steps ---------------------------------------------------------------------------------
@@ -229,11 +237,20 @@ class ByFactor(Directions):
         """At the end, or where that more than pays for itself."""
         if self.renews_at_the_end or state.first or self.factor is None:
             return True
-        final, n = FINAL * math.sqrt(state.here.rows), math.sqrt(state.here.rows)
-        if self.factor_distance <= final:
+        if self._final(state):
             return False
+        final = state.tolerance * math.sqrt(state.here.rows)
         ahead = state.distance * self.shrinks
-        return ahead <= final or ahead / n < self.shrinks**2
+        return ahead <= final or ahead * self.shrinks**self.patience > final
+
+    def _final(self, state: IterationState) -> bool:
+        """Whether the last M serves as that of the maximum.
+
+        Taken a distance d away, in standard errors, it differs from that by some d/√n of itself, and the standard
+        errors by half as much: no more than the tolerance.
+        """
+        constant = state.objective.quadratic and self.factor_distance < math.inf
+        return constant or self.factor_distance <= state.tolerance * math.sqrt(state.here.rows)
 
     def measured(self, state: IterationState) -> None:
         if self.fresh:
@@ -247,7 +264,10 @@ class ByFactor(Directions):
 
     def accept(self, state: IterationState, accepted: Accepted) -> Evaluation:
         there = super().accept(state, accepted)
-        if not there.information and self.factor_distance <= FINAL * math.sqrt(there.rows):
+        if self.many and self.secant is not None:
+            fall = np.where(state.free, state.here.score - there.score, 0.0)
+            self.secant = self.secant.after(there.theta - state.here.theta, fall)
+        if not there.information and self._final(state):
             return replace(there, information=state.here.information)
         return there
 

@@ -16,7 +16,7 @@ import numpy as np
 from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation
 from raphson.model.problem import Problem
-from raphson.newton.directions import MANY_BLOCKS
+from raphson.newton.directions import MANY_BLOCKS, PART_ROWS
 from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
@@ -43,11 +43,6 @@ PASSED = "a stationary point that is no maximum was met on the way and left behi
 SADDLE = (
     "the score is zero there, but the log-likelihood curves upwards: it is a saddle, not a maximum; pass another start="
 )
-
-THINNED_ROWS = 50_000
-"""Rows of the part that a large data set's iteration begins with. The six passes over them that a fit takes from zero
-read 300,000 rows."""
-
 
 P = TypeVar("P", bound=Problem)
 
@@ -277,7 +272,10 @@ def _climb(
             # A penalty may be finite only where the information is positive definite: near the likelihood's maximum.
             start = options.maximum(model, start, objective=inner).theta
         return options.maximum(model, start, suspect=suspect)
-    if objective.n_blocks > MANY_BLOCKS and method.informed:
+    many = objective.n_blocks > MANY_BLOCKS and method.informed
+    if many and objective.quadratic:
+        return options.maximum(model, np.zeros(objective.n_params))  # one step away, as every point is
+    if many:
         return _climb_from_a_part(model, options, suspect)
     begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
     return options.maximum(model, begin, suspect=suspect)
@@ -290,7 +288,7 @@ def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Eval
     that of all rows to about √(p/part): near enough for the first full step to read the data for the score alone.
     """
     objective, method = model.objective, options.method
-    every = max(2, objective.n_rows // THINNED_ROWS)
+    every = max(2, objective.n_rows // PART_ROWS)
     try:
         first = _climb(model.subsampled(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
     except RaphsonError:

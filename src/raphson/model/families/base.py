@@ -126,6 +126,14 @@ class Family:
     few_rows: ClassVar[Any] = None
     """A NumPy function (y, eta, weight) that replaces the compiled code for few rows, or None."""
 
+    @property
+    def quadratic(self) -> bool:
+        """Whether the log density is a quadratic function of eta."""
+        return False
+
+    kernel: ClassVar[Any] = None
+    """The rows by hand, for passes over many of them (:mod:`raphson.model.families.kernels`), or None."""
+
     host_mean: ClassVar[Any] = None
     """The mean as a NumPy function of eta for some families with one predictor and the canonical link, else None. Where
     only score y - mean and information V(mean) are needed, NumPy is then faster than compiled code."""

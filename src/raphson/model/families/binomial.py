@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from raphson.errors import DataError, warn_user
+from raphson.model.families import kernels
 from raphson.model.families.base import Array, Family, Observations, Rows, clip_to, derivative, refuse, some_of
 from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.families.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
@@ -98,6 +99,10 @@ class Binomial(Family):
         information = slope[None, None]
         score = y * complement - (1.0 - y) * mean
         return Rows(value, score[None], information, information, mean[None], information)
+
+    @property
+    def kernel(self) -> Any:  # type: ignore[override]
+        return kernels.logistic if self.canonical else None
 
     @property
     def host_mean(self) -> Any:  # type: ignore[override]

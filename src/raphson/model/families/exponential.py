@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from raphson.errors import warn_user
+from raphson.model.families import kernels
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse
 from raphson.model.families.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
 from raphson.model.families.structure import structured
@@ -117,6 +118,14 @@ class Gaussian(Family):
         return _normal_rows if self.canonical else None
 
     @property
+    def quadratic(self) -> bool:
+        return self.canonical
+
+    @property
+    def kernel(self) -> Any:  # type: ignore[override]
+        return kernels.normal if self.canonical else None
+
+    @property
     def host_mean(self) -> Any:  # type: ignore[override]
         return np.asarray if self.canonical else None
 
@@ -203,6 +212,10 @@ class Poisson(PositiveMean):
 
     def log_density(self, y: Array, eta: Array) -> Array:
         return times(y, self.link.log_mean(eta[0])) - self.link.mean(eta[0])
+
+    @property
+    def kernel(self) -> Any:  # type: ignore[override]
+        return kernels.log_poisson if self.canonical else None
 
     @property
     def host_mean(self) -> Any:  # type: ignore[override]
@@ -319,6 +332,10 @@ class Gamma(PositiveMean):
         near = jnp.abs(t) < 0.2
         far = t - (jnp.log(y) - self.link.log_mean(eta[0]))
         return -jnp.where(near, _near_gap(jnp.where(near, t, 0.0)), far)
+
+    @property
+    def kernel(self) -> Any:  # type: ignore[override]
+        return kernels.log_gamma if isinstance(self.link, Log) else None
 
     def expected(self, eta: Array) -> Array:
         # du/dy = d log mu / mu, Var(y) = mu^2

@@ -232,6 +232,8 @@ class LikelihoodFamily:
     log_concave: ClassVar[bool] = False
     """Nothing is known about the shape of the log-likelihood."""
     main_information: ClassVar[str] = "observed"
+    kernel: ClassVar[Any] = None
+    quadratic: ClassVar[bool] = False
     host_mean: ClassVar[Any] = None
     many_rows: ClassVar[bool] = True
     """Whether a row's value depends on its contents alone and not on its position, so that the rows of many replicates

@@ -1,0 +1,107 @@
+"""A reading of a dense design in pieces that stay in the processor's cache: η, the rows and their sums in one go.
+
+Read block by block, a design goes through memory three times: for η = Xθ, for the score Xᵀu and for the information
+XᵀWX. A piece is small enough that the second and the third find it in the cache. Pieces are cut, and their sums added,
+the same way on any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from raphson.data.blocks import Block
+from raphson.model.families.kernels import Kernel
+
+FEW_COLUMNS, NARROW, WIDE = 50, 2_048, 1_024
+"""Rows of a piece, of a design with few columns and of one with more.
+
+Of 20 columns NumPy's AᵀX (gemm) of 2,048 rows takes 35 ms for 1,000,000 rows, and AᵀA (syrk) 45; from about 50 columns
+syrk, with half the products, is the faster one, in pieces of 1,024 rows.
+"""
+
+CERTAIN_FROM = -1e-3
+"""A log density below this is of no row that is fitted with certainty."""
+
+
+@dataclass
+class PieceSums:
+    """What the rows of a block add up to.
+
+    Attributes
+    ----------
+    value : Σ w log f; minus infinity where some row is outside the domain.
+    score : (p,) Xᵀ w u.
+    matrices : XᵀWX (p, p) for each kind of W asked for.
+    variation : Σ w (y − μ)²/V(μ); 0 where the dispersion is known.
+    highest : largest log density of a row with response 0 or 1, or something below :data:`CERTAIN_FROM`.
+    """
+
+    value: float
+    score: np.ndarray
+    matrices: list[np.ndarray]
+    variation: float
+    highest: float
+
+
+def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
+    """Sums over a block with one dense design, at θ (p,).
+
+    Parameters
+    ----------
+    kernel : the family's rows, :mod:`raphson.model.families.kernels`.
+    observed : for each matrix wanted, whether W is the observed information rather than the expected.
+    """
+    (X,) = block.designs
+    p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
+    size = NARROW if few else WIDE
+    work = np.empty((5, min(size, block.rows)))
+    scaled = np.empty_like(X[:size]) if observed else X
+    sums = PieceSums(0.0, np.zeros(p), [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
+    for start in range(0, block.rows, size):
+        piece = X[start : min(start + size, block.rows)]
+        rows = slice(start, start + len(piece))
+        y, weight = block.y[rows], block.weight[rows]
+        eta = piece @ theta
+        if block.offset is not None:
+            eta += block.offset[0, rows]
+        value, score, expected, curved, square = kernel(y, eta, work[:, : len(piece)])
+        total = float(weight @ value)
+        if not math.isfinite(total):
+            # A row that does not count may have an infinite density.
+            counts = weight > 0
+            if not np.isfinite(eta[counts]).all() or not np.isfinite(value[counts]).all():
+                return PieceSums(-math.inf, sums.score, sums.matrices, 0.0, -math.inf)
+            parts = (value, score, expected, curved) if square is None else (value, score, expected, curved, square)
+            for part in parts:
+                part[~counts] = 0.0
+            total = float(weight @ value)
+        sums.value += total
+        if square is not None:
+            sums.variation += float(weight @ square)
+        else:
+            sums.highest = max(sums.highest, _highest(value, y, weight))
+        score *= weight
+        sums.score += score @ piece
+        for M, of_response in zip(sums.matrices, observed, strict=True):
+            W = np.multiply(curved if of_response else expected, weight)
+            if few or W.min(initial=0.0) < 0:
+                A = np.multiply(piece, W[:, None], out=scaled[: len(piece)])
+                M += A.T @ piece
+            else:
+                A = np.multiply(piece, np.sqrt(W, out=W)[:, None], out=scaled[: len(piece)])
+                M += A.T @ A
+    for M in sums.matrices:
+        M += M.T.copy()
+        M *= 0.5
+    return sums
+
+
+def _highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    highest = float(value.max())
+    if highest < CERTAIN_FROM:
+        return highest
+    counts = (weight > 0) & ((y == 0) | (y == 1))
+    return float(np.max(value, where=counts, initial=-math.inf))
