@@ -93,7 +93,7 @@ def _end(squared: NonlinearModel, theta: np.ndarray, loss: str, scale: float, tr
         here, value = theta, -np.inf
         for name in way:
             try:
-                result = trial(squared.loosely(resolve_loss(name, scale), here)).result
+                result = trial(squared.with_loss(resolve_loss(name, scale), here)).result
             except RaphsonError:
                 break
             here, value = result.theta, result.evaluation.value if name == loss else -np.inf
@@ -125,7 +125,7 @@ def _alternated(
                 )
             if before is not None and scale is None and abs(size - before) <= 1e-13 * size:
                 break
-            model = squared.loosely(resolve_loss(name, size), theta)
+            model = squared.with_loss(resolve_loss(name, size), theta)
             found = climb(model)
             theta = found.result.theta
     assert found is not None

@@ -1,1 +1,1 @@
-"""Models with their data: what the iteration climbs and the Fit reads."""
+"""Models with their data: what the iteration maximises and the Fit reads."""

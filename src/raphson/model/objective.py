@@ -1,4 +1,4 @@
-"""What an iteration sees of a model: a value to maximise, its score, and the matrices M to step and to measure by.
+"""What an iteration sees of a model: a value to maximise, its score, and the matrices M for steps and distances.
 
 M comes in two forms. The *gram* form is the p × p matrix itself. The *root* form is the triangle R of a QR
 decomposition of the tall matrix A with AᵀA = M − B, together with Qᵀz where Aᵀz = ∇ℓ, and B: it keeps the digits

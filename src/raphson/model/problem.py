@@ -132,7 +132,7 @@ class Problem(MultiStart):
         """
         return None
 
-    def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def kink_gaps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Functions of θ that are 0 at the model's kinks, (K,), and their derivatives (K, p); K = 0 if it is smooth."""
         return np.zeros(0), np.zeros((0, len(theta)))
 

@@ -45,20 +45,20 @@ class Spread(NamedTuple):
 
 def poisson_terms(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """t, E t² and E t³ of Poisson counts with these means, (3, n); 0 where the mean is 0."""
-    told = mean > 0
-    mean = np.where(told, mean, 1.0)
+    informative = mean > 0
+    mean = np.where(informative, mean, 1.0)
     t = ((y - mean) ** 2 - y) / mean
-    return np.where(told, np.stack([t, np.full_like(t, 2.0), 8.0 + 4.0 / mean]), 0.0)
+    return np.where(informative, np.stack([t, np.full_like(t, 2.0), 8.0 + 4.0 / mean]), 0.0)
 
 
 def binomial_terms(y: np.ndarray, mean: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """t, E t² and E t³ of proportions y among `trials`, (3, n); 0 for one trial, or where the mean is 0 or 1."""
-    told = (mean > 0) & (mean < 1) & (trials > 1)
-    p, m = np.where(told, mean, 0.5), np.where(told, trials, 2.0)
-    variance, gap = p * (1 - p), np.where(told, y, 0.5) - p
+    informative = (mean > 0) & (mean < 1) & (trials > 1)
+    p, m = np.where(informative, mean, 0.5), np.where(informative, trials, 2.0)
+    variance, gap = p * (1 - p), np.where(informative, y, 0.5) - p
     t = m * gap * gap / variance - (1 - 2 * p) * gap / variance - 1.0
     skew = 4 * (m - 1) * (1 - 2 * p) ** 2 / (m * m * variance)
-    return np.where(told, np.stack([t, 2 * (m - 1) / m, 8 * (m - 1) * (m - 2) / (m * m) + skew]), 0.0)
+    return np.where(informative, np.stack([t, 2 * (m - 1) / m, 8 * (m - 1) * (m - 2) / (m * m) + skew]), 0.0)
 
 
 def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[float, float]:

@@ -57,7 +57,7 @@ class _Standing:
 def at_kink(model: Problem, result: Result, tolerance: float) -> Result:
     """The result at the kink near which an iteration ended, if one-sided derivatives prove a local maximum there."""
     objective, free, spread = model.objective, result.free, np.sqrt(result.evaluation.dispersion)
-    gaps, normals = model.turns(result.theta)
+    gaps, normals = model.kink_gaps(result.theta)
     unit = _measure(objective, result.theta) if len(gaps) and spread > 0 else None
     if unit is None:
         return result
@@ -86,7 +86,7 @@ def _onto(
     """Newton's steps to the maximum on the surfaces: θ ← θ + b + Zγ, Ab = −g, ZᵀMZγ = Zᵀ(∇ℓ − Mb)."""
     moved = np.inf
     for turn in range(STEPS):
-        gaps, normals = (table[chosen] for table in model.turns(theta))
+        gaps, normals = (table[chosen] for table in model.kink_gaps(theta))
         here = model.objective.evaluate(theta, Need(kinds=("expected", "observed")))
         if not here.finite:
             return None

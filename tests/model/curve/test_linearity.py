@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raphson.autodiff.trace import trace
-from raphson.model.curve.linearity import Reach, curved_pairs, largest_linear_set
+from raphson.model.curve.linearity import Dependence, curved_pairs, largest_linear_set
 from raphson.numeric import x64
 
 X = np.array([0.5, 1.0, 2.0])
@@ -29,7 +29,7 @@ X = np.array([0.5, 1.0, 2.0])
 def test_pairs(f, pairs):
     at = (0.7, 1.3, 1.1)
     with x64():
-        found = curved_pairs(trace(f, *at).jaxpr, [Reach(frozenset([j]), frozenset()) for j in range(3)]).pairs
+        found = curved_pairs(trace(f, *at).jaxpr, [Dependence(frozenset([j]), frozenset()) for j in range(3)]).pairs
         second = jax.hessian(lambda theta: jnp.sum(jnp.sin(jnp.arange(1.0, 4.0)) * f(*theta)))(jnp.array(at))
     curved = {(j, k) for j in range(3) for k in range(j, 3) if abs(float(second[j, k])) > 1e-12}
     assert curved <= found, "a pair was missed"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from raphson.model.curve.kinks import gaps_of
 from raphson.model.curve.rounding import AMPLIFIED, perturbed
-from raphson.model.curve.turns import gaps_of
 from raphson.model.replay.replay import with_limits
 
 
@@ -27,7 +27,7 @@ class CurveCode:
         self.backward = False
         """Whether f has no forward-mode derivative: some library functions define only the reverse mode."""
 
-    def go_backward(self) -> None:
+    def use_reverse_mode(self) -> None:
         """Differentiate in reverse mode from now on."""
         self.backward = True
         del self.tangents
@@ -126,17 +126,17 @@ class CurveCode:
         return jax.jit(second_order, keep_unused=True)
 
     @cached_property
-    def turns(self) -> Any:
+    def kink_gaps(self) -> Any:
         """(θ, x) to the gaps of max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
         import jax
         import jax.numpy as jnp
 
         gaps = gaps_of(self.function)
 
-        def turns(theta: Any, x: Any, anchor: Any) -> Any:
+        def kink_gaps(theta: Any, x: Any, anchor: Any) -> Any:
             return jnp.concatenate([gaps(theta, x)[None], jax.jacfwd(lambda t: gaps(t, x))(theta).T])
 
-        return jax.jit(turns, keep_unused=True)
+        return jax.jit(kink_gaps, keep_unused=True)
 
     @cached_property
     def many_tangents(self) -> Any:
@@ -146,7 +146,7 @@ class CurveCode:
         return jax.jit(jax.vmap(self.tangents, in_axes=(0, None, None)), keep_unused=True)
 
     @cached_property
-    def many_bends(self) -> Any:
+    def many_second_orders(self) -> Any:
         """(θ (R, p), x, u (R, size)) to the second-order term of each, (R, p, p)."""
         import jax
 

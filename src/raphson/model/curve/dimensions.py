@@ -39,7 +39,7 @@ _PASSED = frozenset(
 _POWERS = {"square": 2.0, "sqrt": 0.5, "rsqrt": -0.5, "cbrt": 1.0 / 3.0}
 
 
-class Carried(NamedTuple):
+class Known(NamedTuple):
     """What is known about a value of the traced curve.
 
     Attributes
@@ -52,7 +52,7 @@ class Carried(NamedTuple):
     constant: float | None = None
 
 
-PURE = Carried({})
+PURE = Known({})
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class _Equations:
     positions: dict[tuple[int, int], int] = field(default_factory=dict)
     fresh: int = 0
 
-    def unknown(self) -> Carried:
+    def unknown(self) -> Known:
         self.fresh += 1
-        return Carried({self.n_params + self.fresh - 1: 1.0})
+        return Known({self.n_params + self.fresh - 1: 1.0})
 
     def equal(self, a: Exponents, b: Exponents) -> None:
         self.rows.append(_sum(a, b, -1.0))
 
-    def note_position(self, name: str, given: Sequence[Carried]) -> None:
+    def note_position(self, name: str, given: Sequence[Known]) -> None:
         """Record a parameter that is added to or subtracted from a covariate itself."""
         for one, other in (given, given[::-1]) if len(given) == 2 else ():
             j, k = _alone(one.exponents), _alone(other.exponents)
@@ -116,12 +116,12 @@ def dimensions(jaxpr: Any, parameters: Sequence[int | None], n_covariates: int) 
     inputs, covariate = [], 0
     for j in parameters:
         if j is None:
-            inputs.append(Carried({str(covariate): 1.0}))
+            inputs.append(Known({str(covariate): 1.0}))
             covariate += 1
         else:
-            inputs.append(Carried({j: 1.0}))
+            inputs.append(Known({j: 1.0}))
 
-    def visit(equation: Any, given: list[Carried], site: Any) -> list[Carried]:
+    def visit(equation: Any, given: list[Known], site: Any) -> list[Known]:
         return [_result(equation, given, equations)] * len(equation.outvars)
 
     for output in walk(jaxpr, inputs, visit, lift=_lifted):
@@ -130,14 +130,14 @@ def dimensions(jaxpr: Any, parameters: Sequence[int | None], n_covariates: int) 
     return Dimensions(_solved(equations, n_covariates + 1), _positions(equations, n_covariates))
 
 
-def _lifted(constant: Any) -> Carried:
+def _lifted(constant: Any) -> Known:
     values = np.asarray(constant)
     if values.dtype.kind in "fiu" and values.size and not values.any():
-        return Carried(None, 0.0)
-    return Carried({}, float(values) if values.dtype.kind in "fiu" and values.size == 1 else None)
+        return Known(None, 0.0)
+    return Known({}, float(values) if values.dtype.kind in "fiu" and values.size == 1 else None)
 
 
-def _result(equation: Any, given: list[Carried], equations: _Equations) -> Carried:
+def _result(equation: Any, given: list[Known], equations: _Equations) -> Known:
     name = name_of(equation)
     known = [one.exponents for one in given if one.exponents is not None]
     if name == "select_n":
@@ -148,25 +148,25 @@ def _result(equation: Any, given: list[Carried], equations: _Equations) -> Carri
             equations.note_position(name, given)
         for other in known[1:]:
             equations.equal(known[0], other)
-        return PURE if name in _COMPARED or not known else Carried(known[0])
+        return PURE if name in _COMPARED or not known else Known(known[0])
     if name in _PURE:
         for one in known:
             equations.equal(one, {})
         return PURE
     if name in _PASSED:
-        return Carried(given[0].exponents)
+        return Known(given[0].exponents)
     if name in ("mul", "dot_general", "div"):
         if len(known) < 2:
-            return Carried(None, 0.0)
-        return Carried(_sum(known[0], known[1], -1.0 if name == "div" else 1.0))
+            return Known(None, 0.0)
+        return Known(_sum(known[0], known[1], -1.0 if name == "div" else 1.0))
     if name == "integer_pow":
-        return Carried(_sum({}, known[0] if known else {}, float(equation.params["y"])))
+        return Known(_sum({}, known[0] if known else {}, float(equation.params["y"])))
     if name in _POWERS:
-        return Carried(_sum({}, known[0] if known else {}, _POWERS[name]))
+        return Known(_sum({}, known[0] if known else {}, _POWERS[name]))
     if name == "pow":
         base, power = given
         if power.constant is not None:
-            return Carried(_sum({}, base.exponents or {}, power.constant))
+            return Known(_sum({}, base.exponents or {}, power.constant))
         equations.equal(power.exponents or {}, {})
         return equations.unknown() if base.exponents else PURE
     return PURE if name in ("sign", "iota", "and", "or", "not", "is_finite") else equations.unknown()

@@ -42,7 +42,7 @@ class UnidentifiedDirection:
 
     @property
     def involved(self) -> np.ndarray:
-        """(p,) mask of the parameters that take part."""
+        """(p,) mask of the parameters involved."""
         return np.abs(self.share) >= PART * np.abs(self.share).max()
 
 

@@ -47,13 +47,13 @@ VISIBLE = 1e-3
 SHORTEST = 6
 """Fewest rows whose residuals can show a wrong shape of the curve."""
 
-FOLLOWING = 5.0
+CORRELATED = 5.0
 """Serial correlation of the residuals, in about its standard deviations, from which on they count as correlated."""
 
 FAR = 10.0
 """Factor between a starting value and its estimate from which on the start counts as a guess."""
 
-LONG = 25
+MANY_STEPS = 25
 """Number of steps from which on the start counts as far away."""
 
 DEGENERATE = 1e8
@@ -230,11 +230,11 @@ class NonlinearModel(Model):
         assert isinstance(part, Root)
         return part.triangle[:, :-1]
 
-    def turns(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def kink_gaps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         derivatives = self.curve.derivatives
         if not isinstance(derivatives, CompiledDerivatives):
-            return super().turns(theta)
-        table = np.concatenate([derivatives.turns(theta, block.designs[0]) for block in self.blocks], axis=1)
+            return super().kink_gaps(theta)
+        table = np.concatenate([derivatives.kink_gaps(theta, block.designs[0]) for block in self.blocks], axis=1)
         return table[0], table[1:].T
 
     # -- conditionally linear parameters -----------------------------------------------------------------------
@@ -342,7 +342,7 @@ class NonlinearModel(Model):
             return "from the given start no minimum was reached"
         if condition > DEGENERATE and not self._unidentified_everywhere(theta):
             return "at the minimum reached first some parameters have no effect of their own"
-        if steps is not None and steps > LONG:
+        if steps is not None and steps > MANY_STEPS:
             return f"the iteration took {steps} steps from the given start"
         if steps is not None and self._far_from_start(theta):
             return f"some starting values were more than {FAR:g} times too large or too small"
@@ -356,8 +356,8 @@ class NonlinearModel(Model):
         order = self._order
         if rss <= VISIBLE * total or n < SHORTEST or order is None:
             return ""
-        turns = np.diff(residual[order])
-        if float(turns @ turns) < (2.0 - FOLLOWING / np.sqrt(n)) * rss:
+        changes = np.diff(residual[order])
+        if float(changes @ changes) < (2.0 - CORRELATED / np.sqrt(n)) * rss:
             return "at the minimum reached first the residuals are serially correlated"
         return ""
 
@@ -425,7 +425,7 @@ class NonlinearModel(Model):
         found = search(self._search_region(0), screen, count, (self.seed, 0), self._effort)
         return [*starts, *screen.solved(found)]
 
-    def loosely(self, loss: Family, theta: np.ndarray) -> NonlinearModel:
+    def with_loss(self, loss: Family, theta: np.ndarray) -> NonlinearModel:
         """The same curve with another loss, started from θ, without projection."""
         nothing = np.zeros_like(self.conditionally_linear)
         return replace(self, family=loss, initial=theta, conditionally_linear=nothing, searched=False)

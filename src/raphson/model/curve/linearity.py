@@ -34,57 +34,59 @@ EXHAUSTIVE = 14
 """Up to this many parameters all sets are tried to find the largest one: 2¹⁴ = 16,384 sets."""
 
 
-class Reach(NamedTuple):
+class Dependence(NamedTuple):
     """What a value depends on, and the pairs of parameters that its second derivatives may involve."""
 
     on: frozenset[int]
     pairs: Pairs
 
 
-NOTHING = Reach(frozenset(), frozenset())
+NOTHING = Dependence(frozenset(), frozenset())
 
 
 def _pairs(a: frozenset[int], b: frozenset[int]) -> Pairs:
     return frozenset((min(j, k), max(j, k)) for j in a for k in b)
 
 
-def curved_pairs(jaxpr: Any, inputs: list[Reach]) -> Reach:
+def curved_pairs(jaxpr: Any, inputs: list[Dependence]) -> Dependence:
     """What a traced function's output depends on, and the pairs (j ≤ k) whose second derivative may not vanish.
 
     Parameters
     ----------
     jaxpr : closed jaxpr.
-    inputs : for each flat input, what it depends on: parameter number j is ``Reach(frozenset([j]), frozenset())``.
+    inputs : for each flat input, what it depends on: parameter number j is ``Dependence(frozenset([j]), frozenset())``.
 
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> from raphson.autodiff.trace import trace
     >>> traced = trace(lambda a, b: a * jnp.exp(b), 1.0, 2.0)
-    >>> sorted(curved_pairs(traced.jaxpr, [Reach(frozenset([j]), frozenset()) for j in range(2)]).pairs)
+    >>> sorted(curved_pairs(traced.jaxpr, [Dependence(frozenset([j]), frozenset()) for j in range(2)]).pairs)
     [(0, 1), (1, 1)]
     """
 
-    def visit(equation: Any, given: list[Reach], site: Any) -> list[Reach]:
+    def visit(equation: Any, given: list[Dependence], site: Any) -> list[Dependence]:
         name, on = name_of(equation), frozenset().union(*(one.on for one in given))
         pairs = frozenset().union(*(one.pairs for one in given))
         if not on or name in LINEAR:
             pass
         elif name in INDEXED:
-            pairs |= _pairs(_picking(name, given), on)
+            pairs |= _pairs(_selection(name, given), on)
         elif name in PRODUCTS:
             pairs |= _pairs(given[0].on, given[1].on)
         elif name == "div":
             pairs |= _pairs(given[0].on, given[1].on) | _pairs(given[1].on, given[1].on)
         elif not (name == "integer_pow" and equation.params["y"] == 1):
             pairs |= _pairs(on, on)
-        return [Reach(on, pairs)] * len(equation.outvars)
+        return [Dependence(on, pairs)] * len(equation.outvars)
 
     outputs = walk(jaxpr, inputs, visit, lift=lambda constant: NOTHING)
-    return Reach(frozenset().union(*(one.on for one in outputs)), frozenset().union(*(one.pairs for one in outputs)))
+    return Dependence(
+        frozenset().union(*(one.on for one in outputs)), frozenset().union(*(one.pairs for one in outputs))
+    )
 
 
-def _picking(name: str, given: list[Reach]) -> frozenset[int]:
+def _selection(name: str, given: list[Dependence]) -> frozenset[int]:
     """The parameters on which a selection depends."""
     indices = given[:1] if name == "select_n" else given[2:] if name == "dynamic_update_slice" else given[1:]
     return frozenset().union(*(one.on for one in indices))

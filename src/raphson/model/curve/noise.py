@@ -22,10 +22,10 @@ SURE = 3.0
 cases."""
 
 
-class Unsure(Protocol):
+class NoisyDerivatives(Protocol):
     """Derivatives that estimate their own errors."""
 
-    def unsure(self, theta: np.ndarray, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    def noise_and_error(self, theta: np.ndarray, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Standard deviations of the noise of f, (n,), and of the error of its derivatives, (n, p)."""
         ...
 
@@ -44,7 +44,7 @@ class NoiseFloor:
 
     family: Any
     predictor: Any
-    derivatives: Unsure
+    derivatives: NoisyDerivatives
     block: Block
     free: np.ndarray
 
@@ -53,21 +53,21 @@ class NoiseFloor:
             return found
         eta, jacobian = self.predictor.at(self.block, found.theta)
         rows = block_rows(self.family, self.block, eta)
-        noise, error = self.derivatives.unsure(found.theta, self.block.designs[0])
+        noise, error = self.derivatives.noise_and_error(found.theta, self.block.designs[0])
         u, root = rows.score[0], np.sqrt(np.maximum(rows.expected[0, 0], 0.0))
         value = SURE * (np.sqrt(2.0) * np.linalg.norm(u * noise) + 0.5 * np.sum((root * noise) ** 2))
         A = root[:, None] * jacobian.parts[0][:, self.free]
-        distance = _hidden(A, root * noise, np.linalg.norm(u[:, None] * error[:, self.free], axis=0))
+        distance = _rms_distance(A, root * noise, np.linalg.norm(u[:, None] * error[:, self.free], axis=0))
         return replace(found, noise=float(value), noise_distance=float(SURE * distance / np.sqrt(found.dispersion)))
 
     def relative(self, theta: np.ndarray) -> float:
         """The noise relative to the function's values, both as root mean squares."""
         value = self.predictor.eta(self.block, theta)[0, : self.block.rows]
-        noise = self.derivatives.unsure(theta, self.block.designs[0])[0]
+        noise = self.derivatives.noise_and_error(theta, self.block.designs[0])[0]
         return float(np.linalg.norm(noise) / max(np.linalg.norm(value), 1e-300))
 
 
-def _hidden(A: np.ndarray, noise: np.ndarray, error: np.ndarray) -> float:
+def _rms_distance(A: np.ndarray, noise: np.ndarray, error: np.ndarray) -> float:
     """Root mean square of ‖R⁻ᵀ(Aᵀe + d)‖, AᵀA = RᵀR, for independent e_i and d_j of these standard deviations."""
     lengths = np.linalg.norm(A, axis=0)
     A, error, lengths = A[:, lengths > 0], error[lengths > 0], lengths[lengths > 0]

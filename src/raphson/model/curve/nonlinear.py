@@ -96,9 +96,9 @@ class CompiledDerivatives:
         """:meth:`tangents` at each of R parameters (R, p), (R, 1 + p, size)."""
         return self._run(self.code.many_tangents, thetas, x)
 
-    def bend_of_many(self, thetas: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
+    def second_order_of_many(self, thetas: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         """:meth:`second_order` at each of R parameters (R, p) with u (R, size), (R, p, p)."""
-        M = self._run(self.code.many_bends, thetas, x, u)
+        M = self._run(self.code.many_second_orders, thetas, x, u)
         return 0.5 * (M + M.transpose(0, 2, 1))
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
@@ -110,7 +110,7 @@ class CompiledDerivatives:
         except ValueError as error:
             if self.code.backward or "forward-mode" not in str(error):
                 raise
-        self.code.go_backward()
+        self.code.use_reverse_mode()
         return self._run(self.code.tangents, theta, x)
 
     def solved(
@@ -131,9 +131,9 @@ class CompiledDerivatives:
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self._run(self.code.second, theta, x)
 
-    def turns(self, theta: np.ndarray, x: Any) -> np.ndarray:
+    def kink_gaps(self, theta: np.ndarray, x: Any) -> np.ndarray:
         """The gaps of f's max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
-        return self._run(self.code.turns, theta, x)
+        return self._run(self.code.kink_gaps, theta, x)
 
     def many(self, points: np.ndarray, x: Any) -> np.ndarray:
         return self._batches(self.code.many, MANY, points, x)
@@ -206,7 +206,7 @@ class Finite:
             self._noise = (size, noise_level(lambda t: self.value(t, x), theta))
         return self._noise[1]
 
-    def unsure(self, theta: np.ndarray, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    def noise_and_error(self, theta: np.ndarray, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Standard deviations of the noise of f, (n,), and of the error of its derivatives, (n, p)."""
         if self._last[0] != theta.tobytes():
             self.tangents(theta, x)

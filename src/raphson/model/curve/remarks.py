@@ -36,7 +36,7 @@ def remarks(
     cov: str,
     met: Sequence[np.ndarray] = (),
 ) -> Iterator[str]:
-    """Yield them, the most important first.
+    """Yield the warnings, the most important first.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def remarks(
     yield from _noise(model, result)
     known = ~without_error(directions, len(theta))
     if known.all() and result.status.converged:
-        yield from _equals(model, theta, met, np.sqrt(dispersion) / np.sqrt(np.einsum("ij,ij->j", R, R)))
+        yield from _equivalent_points(model, theta, met, np.sqrt(dispersion) / np.sqrt(np.einsum("ij,ij->j", R, R)))
     yield from _runaway(model, result, R, dispersion, known)
     yield from _at_kink(model, result)
     yield from _at_bounds(model, result)
@@ -110,7 +110,7 @@ def _unidentified(directions: list[UnidentifiedDirection], names: tuple[str, ...
             )
 
 
-def _equals(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np.ndarray) -> Iterator[str]:
+def _equivalent_points(model: Any, theta: np.ndarray, met: Sequence[np.ndarray], errors: np.ndarray) -> Iterator[str]:
     """Other parameters that fit equally well: the terms of a sum, or the rates of a chain, in another order."""
     if model.penalty is not None:
         return  # a penalty prefers one of two equal curves

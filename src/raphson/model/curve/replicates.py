@@ -83,7 +83,7 @@ class CurveReplicates(Replicates):
                     length = len(block.y) if self.predictor.by_row else block.rows
                     own = np.zeros((size, length))
                     own[: len(some), : block.rows] = u[start : start + size, block.start : block.start + block.rows]
-                    part = derivatives.bend_of_many(filled, block.designs[0], own)
+                    part = derivatives.second_order_of_many(filled, block.designs[0], own)
                 parts.append(part[: len(some)])
             found.append(np.concatenate(parts, axis=2) if u is None else np.sum(parts, axis=0))
         return np.concatenate(found)

@@ -16,7 +16,7 @@ from raphson.data.messages import listing
 from raphson.errors import ModelError
 from raphson.model.curve.code import CurveCode
 from raphson.model.curve.dimensions import Dimensions, dimensions
-from raphson.model.curve.linearity import NOTHING, Reach, curved_pairs, largest_linear_set
+from raphson.model.curve.linearity import NOTHING, Dependence, curved_pairs, largest_linear_set
 from raphson.model.curve.nonlinear import CompiledDerivatives, Derivatives, jax_function
 from raphson.model.curve.waves import Phase, Wave, waves
 from raphson.model.memory import cached_for, weak_getter
@@ -127,7 +127,7 @@ def _called(function: Any) -> str:
 
 
 def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> CurveStructure:
-    parts = [Reach(frozenset([j]), frozenset()) for j in range(len(parameters.shapes))]
+    parts = [Dependence(frozenset([j]), frozenset()) for j in range(len(parameters.shapes))]
     reach = curved_pairs(jaxpr, parts + [NOTHING] * n_data)
     linear = largest_linear_set(reach.pairs, sorted(reach.on))
 

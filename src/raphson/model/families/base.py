@@ -257,7 +257,7 @@ class Family:
         return Observations(y, None, None, self)
 
     def plain_numbers(self, response: Response, trials: np.ndarray | None) -> np.ndarray:
-        """One finite number per row, or a DataError."""
+        """The response as one finite number per row; raises a DataError for anything else."""
         if trials is not None:
             raise DataError(
                 f"trials: expected a binomial family; got the family {self.name}. "
@@ -386,13 +386,13 @@ class Family:
         dispersion: float,
         weights_kind: str,
     ) -> np.ndarray:
-        """A base of precision weights for each kind of weights."""
+        """From a term for precision weights to that for the given kind of weights."""
         y = np.asarray(y, dtype=np.float64)
         if self.quasi:
             return np.full(y.shape, np.nan)
         if weight is None:
             weight = np.ones_like(y)
-        # A row of weight 0 is not there; 1 in its place keeps the logarithms quiet.
+        # Rows of weight 0 do not count; a weight of 1 in its place avoids warnings from logarithms.
         present = weight > 0
         if weights_kind == "precision":
             inner, outer = np.where(present, weight, 1.0), 1.0

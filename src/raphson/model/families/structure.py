@@ -55,7 +55,7 @@ def structured(cls: Any) -> Any:
 
 
 def parameter(owner: object, name: str, value: Any, allowed: Any, expected: str) -> None:
-    """Store a numeric parameter as float64 after checking it; leave JAX's own values alone."""
+    """Check a numeric parameter and store it as float64; JAX's own values are left as they are."""
     if isinstance(value, str | bool | list | tuple | dict):
         raise ModelError(f"{name}: expected {expected}; got {value!r}")
     if isinstance(value, int | float | np.number):

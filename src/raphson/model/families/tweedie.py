@@ -1,7 +1,7 @@
 """The Tweedie family: the variance is a given power of the mean."""
 
 # pyright: reportGeneralTypeIssues=false
-# (a function's derivative speaks of the function itself, in the decorator's argument)
+# (the rule for a function's derivative, an argument of its decorator, refers to the function itself)
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ class Tweedie(PositiveMean):
         p = jnp.asarray(self.power)
         by_mean, by_mean2 = derivative(lambda m: two_powers(y, 1.0, p, m), self.link.log_mean(eta[0]))
         score, observed = chain_over_log_mean(self.link, eta[0], by_mean, by_mean2)
-        (mean, slope), (_, bend) = derivative(lambda x: derivative(self.link.mean, x), eta[0])
+        (mean, slope), (_, second) = derivative(lambda x: derivative(self.link.mean, x), eta[0])
         residual = y - mean
         score = jnp.where(p == 0, residual * slope, score)
-        observed = jnp.where(p == 0, slope * slope - residual * bend, observed)
+        observed = jnp.where(p == 0, slope * slope - residual * second, observed)
         value = jnp.where(self.inside(eta), self.log_density(y, eta), -jnp.inf)
         expected = self.expected(eta)
         return Rows(value, score[None], observed[None, None], expected, mean[None], slope[None, None])

@@ -327,7 +327,7 @@ class GeneralisedLinearModel(Model):
         if found is None:
             return None
         gaps = Moves.of(self.gaps(found.direction))
-        model = self.at_end_of(found.direction, gaps.still, least)
+        model = self.with_rows_at_infinity(found.direction, gaps.still, least)
         return self._at_infinity(found, model, gaps)
 
     @property
@@ -350,7 +350,7 @@ class GeneralisedLinearModel(Model):
         moves = self._moves(direction)
         return moves if len(moves) == 1 else np.concatenate([moves, *(moves[:, None] - moves[None])])
 
-    def at_end_of(self, direction: np.ndarray, still: float, least: float) -> GeneralisedLinearModel:
+    def with_rows_at_infinity(self, direction: np.ndarray, still: float, least: float) -> GeneralisedLinearModel:
         """The model with the rows that a direction moves by more than `still` held at infinity.
 
         Rows of no more than the least weight are ignored, as they were when the direction was found.

@@ -42,7 +42,7 @@ ROUNDS = 200
 READINGS = 30
 """Most readings of all rows, where a part of them does not decide."""
 ZOOMS = 4
-"""Times that the rows which are not settled are stretched and looked at again."""
+"""How often undecided rows are stretched and tested again."""
 
 CLIMB = 40
 """Newton's steps at most, by which rows that separate move on by about 1 each: at 2 they are taken to do so."""
@@ -59,7 +59,7 @@ class RecessionDirection:
 
 
 @dataclass(frozen=True)
-class Left:
+class PossibleDirections:
     """The directions that the constraints leave possible: one of them, and the space of all."""
 
     direction: np.ndarray  # (p,), of largest support
@@ -76,8 +76,8 @@ def maximal_direction(rows: SeparatingRows, space: np.ndarray) -> RecessionDirec
     space : ndarray, (p, q)
         Orthonormal basis, in scaled coordinates, of the directions in which the parameters may move.
     """
-    left = open_directions(rows, space)
-    return None if left is None else _strict_direction(rows, left)
+    possible = possible_directions(rows, space)
+    return None if possible is None else _strict_direction(rows, possible)
 
 
 def maximal_direction_everywhere(
@@ -96,22 +96,22 @@ def maximal_direction_everywhere(
     space : ndarray, (p, q)
         As for :func:`maximal_direction`.
     everywhere : callable
-        From a function of some rows to the sum of its :class:`News` over all rows.
+        From a function of some rows to the sum of its :class:`NewConstraints` over all rows.
     """
     for _ in range(READINGS):
-        left = open_directions(part, space)
-        if left is None:
+        possible = possible_directions(part, space)
+        if possible is None:
             return None
-        unseen = _solve(part, left.space, part.kind != ABSENT, np.random.default_rng(0))
-        news = everywhere(lambda rows, left=left, unseen=unseen: _news(rows, left, unseen))
-        if not len(news.constraints):
-            return _strict_direction(part, left)
-        part = MoreRows(part, news.constraints, news.kinds)
+        unseen = _solve(part, possible.space, part.kind != ABSENT, np.random.default_rng(0))
+        new = everywhere(lambda rows, possible=possible, unseen=unseen: _new_constraints(rows, possible, unseen))
+        if not len(new.constraints):
+            return _strict_direction(part, possible)
+        part = MoreRows(part, new.constraints, new.kinds)
     return None
 
 
 @dataclass(frozen=True)
-class News:
+class NewConstraints:
     """Constraints to add to a part: a limited number of those most violated, and as many others.
 
     Attributes
@@ -127,30 +127,30 @@ class News:
     depth: np.ndarray
     most: int
 
-    def __add__(self, other: News) -> News:
+    def __add__(self, other: NewConstraints) -> NewConstraints:
         depth = np.concatenate([self.depth, other.depth])
-        which = _worth_holding(depth, self.most)
+        which = _selected(depth, self.most)
         constraints = np.concatenate([self.constraints, other.constraints])[which]
-        return News(constraints, np.concatenate([self.kinds, other.kinds])[which], depth[which], self.most)
+        return NewConstraints(constraints, np.concatenate([self.kinds, other.kinds])[which], depth[which], self.most)
 
 
-Everywhere = Callable[[Callable[[SeparatingRows], News]], News]
+Everywhere = Callable[[Callable[[SeparatingRows], NewConstraints]], NewConstraints]
 
 
-def _news(rows: SeparatingRows, left: Left, unseen: np.ndarray) -> News:
-    value, bound = _evaluate(rows, left.direction)
+def _new_constraints(rows: SeparatingRows, possible: PossibleDirections, unseen: np.ndarray) -> NewConstraints:
+    value, bound = _evaluate(rows, possible.direction)
     inequality = rows.kind == INEQUALITY
     strict = inequality & (value > TIE * bound)
     opposed = inequality & (value < -TIE * bound)
-    news = opposed | (_moves(rows, left.space) & ~strict) | _moves(rows, unseen)
-    which = np.flatnonzero(news & (rows.kind != ABSENT))
+    new = opposed | (_moves(rows, possible.space) & ~strict) | _moves(rows, unseen)
+    which = np.flatnonzero(new & (rows.kind != ABSENT))
     depth = np.divide(value, bound, out=np.zeros_like(value), where=opposed)[which]
-    most = 20 * left.space.shape[1]
-    held = _worth_holding(depth, most)
-    return News(rows.dense(which[held]), rows.kind[which[held]], depth[held], most)
+    most = 20 * possible.space.shape[1]
+    held = _selected(depth, most)
+    return NewConstraints(rows.dense(which[held]), rows.kind[which[held]], depth[held], most)
 
 
-def _worth_holding(depth: np.ndarray, most: int) -> np.ndarray:
+def _selected(depth: np.ndarray, most: int) -> np.ndarray:
     """Indices of the most violated constraints, and of as many spread evenly over the rest."""
     if len(depth) <= 2 * most:
         return np.arange(len(depth))
@@ -158,7 +158,7 @@ def _worth_holding(depth: np.ndarray, most: int) -> np.ndarray:
     return np.concatenate([order[:most], np.sort(order[most:])[:: -(-(len(depth) - most) // most)]])
 
 
-def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
+def possible_directions(rows: SeparatingRows, space: np.ndarray) -> PossibleDirections | None:
     """The directions in ``space`` that the rows leave possible; None if there are none, or none can be proved."""
     rng = np.random.default_rng(0)
     inequality = rows.kind == INEQUALITY
@@ -166,7 +166,7 @@ def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
     if not space.shape[1]:
         return None
     if not inequality.any():
-        return Left(np.zeros(len(space)), space, inequality)
+        return PossibleDirections(np.zeros(len(space)), space, inequality)
     width = space.shape[1]
     working = _stratified(rows, inequality, max(300, 10 * width), rng)
     for _ in range(ROUNDS):
@@ -195,7 +195,7 @@ def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
         else:
             moving = _moves(rows, space) & inequality & ~strict
             if not moving.any():
-                return Left(direction, space, strict)
+                return PossibleDirections(direction, space, strict)
             joining = _some(np.flatnonzero(moving), 20 * width, rng)
         grown = np.union1d(working, joining)
         if len(grown) == len(working):
@@ -204,14 +204,16 @@ def open_directions(rows: SeparatingRows, space: np.ndarray) -> Left | None:
     return None
 
 
-def _strict_direction(rows: SeparatingRows, left: Left) -> RecessionDirection | None:
+def _strict_direction(rows: SeparatingRows, possible: PossibleDirections) -> RecessionDirection | None:
     """The direction without components that no constraint depends on; None if no row changes along it."""
-    if not left.strict.any():
+    if not possible.strict.any():
         return None
     rng = np.random.default_rng(0)
-    direction, space = _without_aliases(left.direction, left.space, _solve(rows, left.space, left.strict, rng))
-    pulling = rows.dense(_some(np.flatnonzero(left.strict), 1000, rng)).sum(axis=0)
-    return RecessionDirection(direction, space, left.strict, space @ (space.T @ pulling))
+    direction, space = _without_aliases(
+        possible.direction, possible.space, _solve(rows, possible.space, possible.strict, rng)
+    )
+    pulling = rows.dense(_some(np.flatnonzero(possible.strict), 1000, rng)).sum(axis=0)
+    return RecessionDirection(direction, space, possible.strict, space @ (space.T @ pulling))
 
 
 def split_rows(B: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool] | None:
@@ -405,7 +407,7 @@ def _evaluate(rows: SeparatingRows, direction: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _moves(rows: SeparatingRows, space: np.ndarray) -> np.ndarray:
-    # Which constraints change along some direction of the space.
+    # The constraints that change along some direction of the space.
     moves = np.empty(len(rows.kind), dtype=bool)
     for where, v, b in rows.products(space):
         moves[where] = np.any(np.abs(v) > TIE * b.max(axis=1, keepdims=True, initial=0.0), axis=1)

@@ -31,7 +31,7 @@ from raphson.model.spread import Spread
 from raphson.numeric import EPSILON
 
 
-class Facts:
+class ResponseTotals:
     """Sums and extremes of the response and the weights over all rows."""
 
     def __init__(
@@ -42,8 +42,8 @@ class Facts:
         self.open_ended = open_ended
         """Whether the log density of some row never stops rising in some direction of its predictor."""
 
-    def __add__(self, other: Facts) -> Facts:
-        return Facts(
+    def __add__(self, other: ResponseTotals) -> ResponseTotals:
+        return ResponseTotals(
             self.positive + other.positive,
             self.weights + other.weights,
             self.count + other.count,
@@ -54,16 +54,18 @@ class Facts:
         )
 
     @staticmethod
-    def of(model: GeneralisedLinearModel) -> Facts:
+    def of(model: GeneralisedLinearModel) -> ResponseTotals:
         y, w = model.y, model.row_weight
         given = model.data.weights
         positive = len(y) if given is None else int(np.count_nonzero(given))
         count = float(len(y)) if given is None else float(given.sum())
-        return Facts(positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()), model._may_separate)
+        return ResponseTotals(
+            positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()), model._may_separate
+        )
 
 
 @dataclass
-class StreamedRows:
+class StreamedRowTable:
     """A placeholder for the rows at one θ: sums over them are computed on demand, values for single rows refused."""
 
     theta: np.ndarray
@@ -77,21 +79,21 @@ class StreamedRows:
 
 @dataclass(frozen=True)
 class StreamedModel(GeneralisedLinearModel):
-    """Family and formula of a GLM whose rows stream.
+    """Family and formula of a GLM whose rows are streamed.
 
     Attributes
     ----------
     streamed : the data.
-    facts : of the response.
+    totals : of the response.
     constant : whether the design is that of the null model.
-    away : (p,) direction towards the maximum of separated responses at infinity; None where the maximum is finite.
+    recession_direction : (p,) towards the maximum of separated responses at infinity; None where it is finite.
     still : move along it up to which a row counts as not moving.
     """
 
     streamed: StreamedData | None = None
-    facts: Facts | None = None
+    totals: ResponseTotals | None = None
     constant: bool = False
-    away: np.ndarray | None = None
+    recession_direction: np.ndarray | None = None
     still: float = 0.0
 
     def _without_error(self, dispersion: float) -> bool:
@@ -137,9 +139,14 @@ class StreamedModel(GeneralisedLinearModel):
         )
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
-        facts = model._sum(Facts.of)
-        model = replace(model, facts=facts)
-        model._check_response(facts.positive, facts.total / facts.weights, facts.low, facts.high)
+        totals = model._sum(ResponseTotals.of)
+        model = replace(model, totals=totals)
+        model._check_response(
+            totals.positive,
+            totals.total / totals.weights,
+            totals.low,
+            totals.high,
+        )
         return model
 
     # -- the pieces --------------------------------------------------------------------------------------------
@@ -160,9 +167,9 @@ class StreamedModel(GeneralisedLinearModel):
         held = GeneralisedLinearModel(self.family, data, observations.y, weight, size, self.weights_kind)
         if self.constant:
             return held.null_model(self.family)
-        if self.away is None:
+        if self.recession_direction is None:
             return held
-        return held.at_end_of(self.away, self.still, self._least_weight)
+        return held.with_rows_at_infinity(self.recession_direction, self.still, self._least_weight)
 
     def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, GeneralisedLinearModel]]:
         for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
@@ -208,12 +215,12 @@ class StreamedModel(GeneralisedLinearModel):
 
     @cached_property
     def nobs(self) -> float:
-        assert self.facts is not None
-        return self.facts.count if self.weights_kind == "frequency" else float(self.facts.positive)
+        assert self.totals is not None
+        return self.totals.count if self.weights_kind == "frequency" else float(self.totals.positive)
 
     @property
     def at_limit(self) -> bool:
-        return self.away is not None
+        return self.recession_direction is not None
 
     def subsampled(self, every: int) -> Any:
         """The model of about every `every`-th row, in memory."""
@@ -251,8 +258,8 @@ class StreamedModel(GeneralisedLinearModel):
 
     @cached_property
     def _may_separate(self) -> bool:
-        assert self.facts is not None
-        return self.away is None and self.penalty is None and self.facts.open_ended
+        assert self.totals is not None
+        return self.recession_direction is None and self.penalty is None and self.totals.open_ended
 
     def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
         return self._sum(lambda held: held.limit_evidence(theta))
@@ -272,25 +279,25 @@ class StreamedModel(GeneralisedLinearModel):
         if found is None:
             return None
         gaps: Moves = self._sum(lambda held: Moves.of(held.gaps(found.direction)))
-        model = replace(self, away=found.direction, still=gaps.still)
+        model = replace(self, recession_direction=found.direction, still=gaps.still)
         return self._at_infinity(found, model, gaps)
 
     @property
     def _least_weight(self) -> float:
         """As :func:`raphson.model.glm.separation.least_weight`, for all rows."""
-        assert self.facts is not None
-        return EPSILON * self.facts.weights / self._data.n_rows
+        assert self.totals is not None
+        return EPSILON * self.totals.weights / self._data.n_rows
 
     @cached_property
     def fitted_exactly(self) -> float:
-        return 0.0 if self.away is None else float(self._sum(lambda held: held.fitted_exactly))
+        return 0.0 if self.recession_direction is None else float(self._sum(lambda held: held.fitted_exactly))
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 
     def rows(self, theta: np.ndarray) -> Any:
-        return StreamedRows(theta)
+        return StreamedRowTable(theta)
 
-    def _sums(self, rows: StreamedRows) -> np.ndarray:
+    def _sums(self, rows: StreamedRowTable) -> np.ndarray:
         """Deviance, Pearson's statistic, sum of squares, log-likelihood at unit dispersion and the sums of the test for
         overdispersion, in one reading."""
 
@@ -306,27 +313,27 @@ class StreamedModel(GeneralisedLinearModel):
             rows.sums = np.asarray(self._sum(one))
         return rows.sums
 
-    def deviance(self, rows: StreamedRows) -> float:  # type: ignore[override]
+    def deviance(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         return float(self._sums(rows)[0])
 
-    def pearson(self, rows: StreamedRows) -> float:  # type: ignore[override]
+    def pearson(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         return float(self._sums(rows)[1])
 
     by_rows = False
 
-    def spread(self, rows: StreamedRows) -> Spread | None:  # type: ignore[override]
+    def spread(self, rows: StreamedRowTable) -> Spread | None:  # type: ignore[override]
         found = self._sums(rows)[4:]
         return None if np.isnan(found).any() else Spread(*map(float, found))
 
-    def sum_of_squares(self, rows: StreamedRows) -> float:  # type: ignore[override]
+    def sum_of_squares(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         return float(self._sums(rows)[2])
 
-    def log_likelihood(self, rows: StreamedRows, dispersion: float) -> float:  # type: ignore[override]
+    def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
         if dispersion == 1.0:
             return float(self._sums(rows)[3])
         return float(self._sum(lambda held: held.log_likelihood(held.rows(rows.theta), dispersion)))
 
-    def ml_dispersion(self, rows: StreamedRows) -> float:  # type: ignore[override]
+    def ml_dispersion(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         """The φ that maximises the likelihood at the fitted means."""
         from scipy.optimize import minimize_scalar
 
@@ -334,8 +341,8 @@ class StreamedModel(GeneralisedLinearModel):
         if not (guess > 0 and math.isfinite(guess)):
             return 0.0
         if self.family.dispersion_is_mean_deviance:
-            assert self.facts is not None
-            n = self.facts.positive if self.weights_kind == "precision" else self.facts.weights
+            assert self.totals is not None
+            n = self.totals.positive if self.weights_kind == "precision" else self.totals.weights
             return self.deviance(rows) / n
         # For other families φ̂ is not a sum over rows. A few readings find it to half of the digits, with which the
         # log-likelihood is accurate to all.

@@ -55,7 +55,7 @@ def density_model(
     named = [f"{name}:{term}" for name, part in data.parts.items() for term in part.names]
     model = LikelihoodModel(
         family,
-        RowsOf.of(data),  # type: ignore[arg-type]
+        LikelihoodData.of(data),  # type: ignore[arg-type]
         y,
         data.weights,
         None,
@@ -301,7 +301,7 @@ def check_scalar(out: Any, what: str) -> None:
 
 
 @dataclass(frozen=True)
-class RowsOf:
+class LikelihoodData:
     """The data of a likelihood as the Fit reads them, with the names of :class:`raphson.data.ModelData`.
 
     Attributes
@@ -323,7 +323,7 @@ class RowsOf:
     watch: Any = None
 
     @staticmethod
-    def of(data: Any) -> RowsOf:
+    def of(data: Any) -> LikelihoodData:
         """From the data of the density form or of the general form."""
         has_intercept = any(part.has_intercept for part in getattr(data, "parts", {}).values())
         if isinstance(data, SeveralData):
@@ -331,7 +331,7 @@ class RowsOf:
             schema: Any = PartsSchema(data.parts, read)
         else:
             schema = RowSchema(tuple(data.columns))
-        return RowsOf(
+        return LikelihoodData(
             data.weights,
             data.index,
             data.n_dropped,
@@ -343,7 +343,7 @@ class RowsOf:
             watch=data.watch,
         )
 
-    def subset(self, rows: slice) -> RowsOf:
+    def subset(self, rows: slice) -> LikelihoodData:
         """The same for some of the rows."""
         return replace(self, weights=None if self.weights is None else np.ascontiguousarray(self.weights[rows]))
 

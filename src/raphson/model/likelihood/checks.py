@@ -73,7 +73,7 @@ def _reads_row(node: ast.expr, row: str | None, columns: tuple[str, ...]) -> boo
 
 
 @dataclass(frozen=True)
-class Picks:
+class IndexedElements:
     """The places where a traced likelihood reads elements of a parameter by index.
 
     Attributes
@@ -86,7 +86,7 @@ class Picks:
     indices: Any
 
     @staticmethod
-    def of(jaxpr: Any, layout: Parameters) -> Picks:
+    def of(jaxpr: Any, layout: Parameters) -> IndexedElements:
         """Find them in a traced likelihood."""
         import jax
         import jax.numpy as jnp
@@ -94,11 +94,11 @@ class Picks:
         n_leaves, n_inputs = len(layout.paths), len(opened(jaxpr).inputs)
         places: list[tuple[Any, Any, frozenset[int]]] = []
 
-        def picks(equation: Any) -> bool:
+        def reads_by_index(equation: Any) -> bool:
             return name_of(equation) in ("dynamic_slice", "gather")
 
         def mark(equation: Any, given: list[frozenset[int]], site: Any) -> list[frozenset[int]]:
-            if picks(equation) and given[0] and not frozenset().union(*given[1:]):
+            if reads_by_index(equation) and given[0] and not frozenset().union(*given[1:]):
                 places.append((equation, site, given[0]))
             return [frozenset().union(*given)] * len(equation.outvars)
 
@@ -106,24 +106,24 @@ class Picks:
         none: frozenset[int] = frozenset()
         walk(jaxpr, [*leaves, *[none] * (n_inputs - n_leaves)], mark, lambda constant: none, keep=CUSTOM)
         if not places:
-            return Picks((), None)
+            return IndexedElements((), None)
 
         def indices(row: tuple[Any, ...]) -> list[Any]:
             found: list[Any] = []
 
             def visit(equation: Any, given: list[Any], site: Any) -> list[Any]:
                 missing = [one is None for one in given]
-                if picks(equation) and missing[0] and not any(missing[1:]):
+                if reads_by_index(equation) and missing[0] and not any(missing[1:]):
                     found.append(jnp.stack([jnp.asarray(one) for one in given[1:]]) if len(given) > 2 else given[1])
                 return [None] * len(equation.outvars) if any(missing) else operate(equation, given)
 
             walk(jaxpr, [*[None] * n_leaves, *row], visit, keep=CUSTOM)
             return found
 
-        return Picks(tuple(places), jax.jit(jax.vmap(indices)))
+        return IndexedElements(tuple(places), jax.jit(jax.vmap(indices)))
 
 
-def indices_inside(picked: Picks, name: str, arrays: tuple[np.ndarray, ...], layout: Parameters) -> None:
+def check_indices(indexed: IndexedElements, name: str, arrays: tuple[np.ndarray, ...], layout: Parameters) -> None:
     """Refuse an index beyond the end of a parameter, which JAX would silently replace by the nearest valid one.
 
     Raises
@@ -131,11 +131,11 @@ def indices_inside(picked: Picks, name: str, arrays: tuple[np.ndarray, ...], lay
     ModelError
         The message names the parameter, the index, its row and the line.
     """
-    if not picked.places:
+    if not indexed.places:
         return
     with x64():
-        values = [np.asarray(one) for one in picked.indices(arrays)]
-    for (equation, site, dependent), value in zip(picked.places, values, strict=True):
+        values = [np.asarray(one) for one in indexed.indices(arrays)]
+    for (equation, site, dependent), value in zip(indexed.places, values, strict=True):
         shape = equation.invars[0].aval.shape
         if name_of(equation) == "dynamic_slice":
             most = np.array(shape) - np.array(equation.params["slice_sizes"])

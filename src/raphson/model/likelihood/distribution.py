@@ -66,7 +66,7 @@ class Tabulated:
     y : (m, r) or (r,) responses, ascending.
     mass : (m, r) their probabilities, or their shares of the integral.
     below : (m, r) P(Y ≤ y).
-    bend : (m, r) derivative of the mass by node, for a continuous response, else None.
+    node_slope : (m, r) derivative of the mass by node, for a continuous response, else None.
     place : (m, 2) centre and spread of the continuous response.
     transformation : from the real line to the continuous response.
     mean_slope : (K, m) ∂E[Y]/∂η.
@@ -78,7 +78,7 @@ class Tabulated:
     below: np.ndarray
     mean_slope: np.ndarray
     mass_slope: np.ndarray | None = None
-    bend: np.ndarray | None = None
+    node_slope: np.ndarray | None = None
     place: np.ndarray | None = None
     transformation: Support | None = None
 
@@ -86,7 +86,7 @@ class Tabulated:
     def mean(self) -> np.ndarray:
         """(m,) E[Y]; NaN where it does not exist."""
         terms = self.mass * self.y
-        if self.bend is not None:
+        if self.node_slope is not None:
             # An integral that is still growing at the ends of the table diverges.
             open_ended = np.maximum(np.abs(terms[:, 0]), np.abs(terms[:, -1])) > 1e-9 * np.abs(terms).sum(axis=1)
             return np.where(open_ended, np.nan, terms.sum(axis=1))
@@ -97,7 +97,7 @@ class Tabulated:
         out = np.empty(p.shape)
         for i, row in enumerate(self.below):
             at = np.minimum(np.searchsorted(row, p[i] * row[-1]), len(row) - 1)
-            if self.bend is None:
+            if self.node_slope is None:
                 out[i] = (self.y if self.y.ndim == 1 else self.y[i])[at]
             else:
                 out[i] = self._between(i, at, p[i] * row[-1])
@@ -105,9 +105,9 @@ class Tabulated:
 
     def _between(self, i: int, at: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Where the quintic that matches P(t), its slope and its second derivative at two nodes equals p."""
-        assert self.bend is not None and self.place is not None and self.transformation is not None
+        assert self.node_slope is not None and self.place is not None and self.transformation is not None
         left = np.maximum(at - 1, 0)
-        below, g, g1 = self.below[i], self.mass[i], self.bend[i]
+        below, g, g1 = self.below[i], self.mass[i], self.node_slope[i]
         rise = np.maximum(below[left + 1] - below[left], 1e-300)
         a, b, c, d = g[left] / rise, g[left + 1] / rise, g1[left] / rise, g1[left + 1] / rise
         goal = np.clip((p - below[left]) / rise, 0.0, 1.0)
@@ -274,13 +274,15 @@ def _continuous(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, T: Supp
         at = [np.argmax(share >= p, axis=1) for p in (0.16, 0.5, 0.84)]
         zs = [T.back(nodes[np.arange(m), one]) for one in at]
         wide = np.maximum(0.5 * (zs[2] - zs[0]), 0.05 * spread)
-        settled = (np.abs(zs[1] - center) < spread) & (wide > 0.3 * spread) & (wide < 3.0 * spread)
-        if settled.all() and np.abs(total - 1.0).max() < 1e-2:
+        stable = (np.abs(zs[1] - center) < spread) & (wide > 0.3 * spread) & (wide < 3.0 * spread)
+        if stable.all() and np.abs(total - 1.0).max() < 1e-2:
             break
         center, spread = zs[1], wide
     nodes, stretch = _nodes(T, center, spread, FINE)
     mass, slope = _table(family, eta, extra, nodes, FINE * stretch)
     if not np.abs(mass.sum(axis=1) - 1.0).max() < COMPLETE:
         return None
-    below, bend = _integrals(mass)
-    return Tabulated(nodes, mass, below, _mean_slope(nodes, slope), None, bend, np.column_stack([center, spread]), T)
+    below, node_slope = _integrals(mass)
+    return Tabulated(
+        nodes, mass, below, _mean_slope(nodes, slope), None, node_slope, np.column_stack([center, spread]), T
+    )

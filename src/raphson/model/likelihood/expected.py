@@ -224,9 +224,9 @@ def _affine_rule(family: LikelihoodFamily, extra: tuple[Any, ...]) -> Any:
 
             b = jax.grad(score, argnums=1)(eta, y)
             u, slope = score(eta, y), jax.grad(score)(eta, y)[0]
-            bend = jax.grad(lambda e: jax.grad(score, argnums=1)(e, y))(eta)[0]
+            second = jax.grad(lambda e: jax.grad(score, argnums=1)(e, y))(eta)[0]
             # μ = y − u/b, so that ∂μ/∂η = −u′/b + u b′/b²
-            return b * (-slope / b + u * bend / b**2)
+            return b * (-slope / b + u * second / b**2)
 
         return jax.jit(jax.vmap(one, in_axes=(1, 0, 0)))
 

@@ -110,9 +110,9 @@ class Differences:
         """The values and, below them, their derivatives, (1 + p, m)."""
         return _slope(_of_rows(self.values, self.numbers, block), theta, self.scales)
 
-    def bends(self, theta: np.ndarray, block: Block) -> np.ndarray:
+    def second_derivatives(self, theta: np.ndarray, block: Block) -> np.ndarray:
         """Minus their second derivatives, (p, p, m)."""
-        return _bend(_of_rows(self.values, self.numbers, block), theta, self.scales)
+        return _hessians(_of_rows(self.values, self.numbers, block), theta, self.scales)
 
 
 def finite_family(
@@ -142,7 +142,7 @@ def finite_family(
     scales = _scales(values, theta, numbers[:: max(1, len(numbers) // 10)].tolist())
 
     differences = Differences(values, scales, numbers)
-    steps = (differences.slopes, differences.bends)
+    steps = (differences.slopes, differences.second_derivatives)
     family = FiniteFamily(name, values, layout.names, steps, False)  # type: ignore[arg-type]
     return family, rows
 
@@ -209,7 +209,7 @@ def _slope(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales:
     return np.stack([value(theta), *(mixed(value, theta, [(j, 1)], steps, LEVELS)[0] for j in range(len(theta)))])
 
 
-def _bend(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales: np.ndarray) -> np.ndarray:
+def _hessians(value: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Negative Hessians of rows, (p, p, m)."""
     p = len(theta)
     H = np.empty((p, p, len(value(theta))))

@@ -20,7 +20,7 @@ from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood import checks
-from raphson.model.likelihood.build import RowsOf, check_pure, check_scalar, fingerprint
+from raphson.model.likelihood.build import LikelihoodData, check_pure, check_scalar, fingerprint
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
 from raphson.model.likelihood.predictors import Cut, cut
@@ -63,18 +63,18 @@ class Row:
         return self[name]
 
 
-class _Reading(Row):
+class _TracedRow(Row):
     """A row that is being traced: its columns are inputs of the trace."""
 
     __slots__ = ()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
-            raise _Unread(name)
+            raise _ColumnNeeded(name)
         return self._values[name]
 
 
-class _Unread(RaphsonError):  # noqa: N818 - not an error: names a column to add
+class _ColumnNeeded(RaphsonError):  # noqa: N818 - not an error: names a column to add
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
@@ -104,9 +104,9 @@ class EvaluationPlan:
     """Whether the cut agrees with the function itself; None before the check."""
 
     @cached_property
-    def picks(self) -> checks.Picks:
+    def indexed(self) -> checks.IndexedElements:
         """The elements of parameters that rows read by index."""
-        return checks.Picks.of(self.traced.jaxpr, self.layout)
+        return checks.IndexedElements.of(self.traced.jaxpr, self.layout)
 
     @cached_property
     def again(self) -> Callable[..., list[Any]]:
@@ -210,7 +210,7 @@ def general_model(
     rows = from_columns(columns, traced.used, **extras)
     arrays = tuple(np.ascontiguousarray(rows.columns[one].values) for one in traced.used)
     plan = plan_of(loglik, layout, traced)
-    checks.indices_inside(plan.picks, name, arrays, layout)
+    checks.check_indices(plan.indexed, name, arrays, layout)
     cells = {one: replace(columns[one], values=columns[one].values[:0]) for one in traced.used}
     family = LikelihoodFamily(
         name,
@@ -260,18 +260,18 @@ def trace_likelihood(
 
                 def flat(*inputs: Any) -> Any:
                     params = layout.build(inputs[: len(layout.paths)])
-                    row = _Reading(columns, dict(zip(used, inputs[len(layout.paths) :], strict=True)))
+                    row = _TracedRow(columns, dict(zip(used, inputs[len(layout.paths) :], strict=True)))
                     return loglik(params, row)
 
                 jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
                 again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(
                     *leaves, *cells
                 )  # a new lambda: JAX caches by function
-        except _Unread as unread:
-            if unread.name in used:
+        except _ColumnNeeded as needed:
+            if needed.name in used:
                 raise
-            columns[unread.name]  # raises where there is none
-            used.append(unread.name)
+            columns[needed.name]  # raises where there is none
+            used.append(needed.name)
             continue
         check_scalar(out, name)
         check_pure(jaxpr, again, name)
@@ -297,7 +297,7 @@ def _parameter_model(
     n, p = rows.n_rows, layout.size
     return LikelihoodModel(
         family,
-        RowsOf.of(rows),  # type: ignore[arg-type]
+        LikelihoodData.of(rows),  # type: ignore[arg-type]
         np.zeros(n),
         rows.weights,
         None,
@@ -353,7 +353,7 @@ def _assembled(
         design.append(place)
     return LikelihoodModel(
         family,
-        RowsOf.of(rows),  # type: ignore[arg-type]
+        LikelihoodData.of(rows),  # type: ignore[arg-type]
         np.zeros(n),
         rows.weights,
         None,

@@ -48,7 +48,7 @@ def modes(density: RowDensities, support: Support, like: np.ndarray, own: np.nda
     here, all_of = places[rows, at][:, None], places[rows]
     left = np.max(np.where(all_of < here, all_of, -np.inf), axis=1)
     right = np.min(np.where(all_of > here, all_of, np.inf), axis=1)
-    place, gap, value = _zoomed(density, support, rows, here[:, 0], left, right, places[:, -1] - places[:, 0])
+    place, gap, value = _refined(density, support, rows, here[:, 0], left, right, places[:, -1] - places[:, 0])
     widths = _widths(density, support, rows, place, gap, value)
     order = np.lexsort((-value, rows))
     return rows[order], place[order], widths[0][order], widths[1][order]
@@ -74,7 +74,7 @@ def _candidates(support: Support, like: np.ndarray, own: np.ndarray | None, m: i
     return np.sort(places, axis=1)
 
 
-def _zoomed(
+def _refined(
     density: RowDensities,
     support: Support,
     rows: np.ndarray,
@@ -117,12 +117,12 @@ def _zoomed(
         left[active] = np.where(beyond[0], low - further, low)
         right[active] = np.where(beyond[1], high + further, high)
         open_left[active], open_right[active] = beyond
-        settled = (fall <= 1.0) & ~_pointed(found, best) & ~beyond[0] & ~beyond[1]
-        active = active[~(settled | tiny)]
+        resolved = (fall <= 1.0) & ~_has_cusp(found, best) & ~beyond[0] & ~beyond[1]
+        active = active[~(resolved | tiny)]
     return place, np.maximum(gap, 4.0 * EPSILON * np.abs(place)), value
 
 
-def _pointed(values: np.ndarray, best: np.ndarray) -> np.ndarray:
+def _has_cusp(values: np.ndarray, best: np.ndarray) -> np.ndarray:
     """Whether values (q, c) at equal distances fall from the best one in straight lines, not in a parabola.
 
     A panel that contains a cusp, as that of Laplace's density, is inaccurate, so the cusp itself has to be found.

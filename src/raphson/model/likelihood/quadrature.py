@@ -292,7 +292,7 @@ def rule_of(density: RowDensities, support: Support, like: np.ndarray, own: np.n
             sums.append(values)
             whole = whole.plus(values.by_row(panels.rows, m))
             share = values.relative(whole, panels.rows)
-            # The outermost panel of each row comes last.
+            # The last panel of each row is its outermost one.
             last = np.full(m, np.inf)
             last[panels.rows] = share
             front.active = front.active[last[front.active] > NEGLIGIBLE]

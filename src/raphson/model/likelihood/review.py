@@ -31,18 +31,18 @@ def check_start(model: LikelihoodModel, theta: np.ndarray) -> None:
         The message names them.
     """
     with np.errstate(all="ignore"):
-        idle = _idle(model, theta)
-        if idle.any():
-            idle &= _idle(model, theta + 0.1 * np.random.default_rng(0).normal(size=len(theta)))
-    if idle.any() and not idle.all():
-        named = ", ".join(name for name, one in zip(model.labels, idle, strict=True) if one)
+        unused = _unused(model, theta)
+        if unused.any():
+            unused &= _unused(model, theta + 0.1 * np.random.default_rng(0).normal(size=len(theta)))
+    if unused.any() and not unused.all():
+        named = ", ".join(name for name, one in zip(model.labels, unused, strict=True) if one)
         raise ModelError(
             f"{model.family.name}: the likelihood does not depend on {named}: no row's value changes with it. "
             "Remove it from start=, or check why the function does not use it"
         )
 
 
-def _idle(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
+def _unused(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
     found = model.objective.evaluate(theta, Need(kinds=("observed", "opg")))
     if not found.finite:
         return np.zeros(len(theta), dtype=bool)
@@ -177,16 +177,16 @@ def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numb
     return f"{found.operation}{line}: {found.reason}"
 
 
-def _corners(model: LikelihoodModel, theta: np.ndarray) -> str:
+def _piecewise_linear(model: LikelihoodModel, theta: np.ndarray) -> str:
     """A message if the likelihood is piecewise linear in some parameters, which have scores but no second derivatives.
 
     A smooth likelihood may have a zero second derivative at one point (a three-parameter Weibull's by its threshold at
     shape 1), but not at the points around it.
     """
-    straight = _straight(model, theta)
+    straight = _linear_in_every_row(model, theta)
     rng = np.random.default_rng(0)
     for _ in range(2):
-        straight &= _straight(model, theta + 0.01 * (1.0 + np.abs(theta)) * rng.normal(size=len(theta)))
+        straight &= _linear_in_every_row(model, theta + 0.01 * (1.0 + np.abs(theta)) * rng.normal(size=len(theta)))
     if not straight.any():
         return ""
     named = ", ".join(label for label, one in zip(model.family.labels, straight, strict=True) if one)
@@ -196,7 +196,7 @@ def _corners(model: LikelihoodModel, theta: np.ndarray) -> str:
     )
 
 
-def _straight(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
+def _linear_in_every_row(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
     """(K,) mask of the predictors that some row depends on, and that every row depends on linearly."""
     with np.errstate(all="ignore"):
         rows = model.rows(theta)
@@ -241,12 +241,12 @@ def reviewed(
     if not status.converged and not at_limit:
         advice = note or model.advice(status)
         wrong = _unbounded(model, end.theta)
-        if not wrong and (broken := _broken_slope(model, end.theta) or _corners(model, end.theta)):
+        if not wrong and (broken := _broken_slope(model, end.theta) or _piecewise_linear(model, end.theta)):
             return status, broken
-        return status, "; ".join(one for one in (wrong or _loose(model, end.theta), advice) if one)
+        return status, "; ".join(one for one in (wrong or _unidentified(model, end.theta), advice) if one)
     if _singular(climbed, end, free):
         return Status.SINGULAR, (
-            _unbounded(model, end.theta) or _loose(model, end.theta) or model.advice(Status.SINGULAR)
+            _unbounded(model, end.theta) or _unidentified(model, end.theta) or model.advice(Status.SINGULAR)
         )
     return status, note
 
@@ -273,7 +273,7 @@ def _unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
         value = model.rows(theta).value
     highest = np.nanmax(np.where(model.row_weight > 0, value, -np.inf))
     if not highest > 15.0 or not highest > np.nanmedian(value) + 10.0:
-        return _rising(model, theta)
+        return _linearly_unbounded(model, theta)
     number = int(np.nanargmax(np.where(model.row_weight > 0, value, -np.inf)))
     far = int(np.argmax(np.abs(theta)))
     return (
@@ -283,7 +283,7 @@ def _unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
     )
 
 
-def _rising(model: LikelihoodModel, theta: np.ndarray) -> str:
+def _linearly_unbounded(model: LikelihoodModel, theta: np.ndarray) -> str:
     """A message if the log-likelihood rises linearly along a parameter, to densities that no data have.
 
     −n log σ does so where every residual is 0: the densities of all rows grow alike. A bounded density rises linearly
@@ -322,7 +322,7 @@ def _rising(model: LikelihoodModel, theta: np.ndarray) -> str:
     return ""
 
 
-def _loose(model: LikelihoodModel, theta: np.ndarray) -> str:
+def _unidentified(model: LikelihoodModel, theta: np.ndarray) -> str:
     """A message naming the combinations of parameters along which no row's log-likelihood changes.
 
     They span the null space of the outer product of row scores wherever the iteration ended; that of the observed
@@ -340,17 +340,17 @@ def _loose(model: LikelihoodModel, theta: np.ndarray) -> str:
     scale = np.where(flat, 1.0, size)
     values, vectors = np.linalg.eigh(M / scale / scale[:, None])
     loose = vectors[:, np.abs(values) < SINGULAR * np.abs(values).max()].T
-    told = []
+    named = []
     for one in loose[:3]:
         direction = one / scale
         direction = direction / np.abs(direction).max()
         terms = [
             f"{value:+.3g}*{name}" for name, value in zip(model.labels, direction, strict=True) if abs(value) > 1e-6
         ]
-        told.append(" ".join(terms))
-    if not told:
+        named.append(" ".join(terms))
+    if not named:
         return ""
     return (
-        f"not identified: the likelihood does not change along {' and '.join(told)}; fix one of these parameters or "
+        f"not identified: the likelihood does not change along {' and '.join(named)}; fix one of these parameters or "
         "leave one out"
     )

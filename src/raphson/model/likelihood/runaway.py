@@ -32,9 +32,9 @@ from raphson.model.objective import Evaluation, Need
 if TYPE_CHECKING:
     from raphson.model.likelihood.model import LikelihoodModel
 
-VAGUE, NEAR, STEEPER = 10.0, 60.0, 20.0
-"""A parameter with a standard error above `VAGUE` is suspected to diverge. It does if the curvature grows more than
-`STEEPER`-fold within 1/`NEAR` of a standard error, within which that at a maximum does not change."""
+LARGE_ERROR, NEAR, STEEPER = 10.0, 60.0, 20.0
+"""A parameter with a standard error above `LARGE_ERROR` is suspected to diverge. It does if the curvature grows more
+than `STEEPER`-fold within 1/`NEAR` of a standard error, within which that at a maximum does not change."""
 
 MOVED = 1e-6
 """A parameter that moves the predictors by less than this share of the largest move counts as not moving."""
@@ -42,14 +42,14 @@ MOVED = 1e-6
 FALL = 0.5
 """A search begins back from infinity where the log-likelihood is lower by this much."""
 
-FAINT = 1e-3
+IGNORED_FALL = 1e-3
 """A smaller fall on the way back is ignored."""
 
-ROUGH, SMALL, FAR, MOST_PARAMETERS = 1e-4, (1e-14, 1e-12, 1e-9), 8.0, 50
+MUCH_ROUNDING, SMALL, FAR, MOST_PARAMETERS = 1e-4, (1e-14, 1e-12, 1e-9), 8.0, 50
 """Rounding of the log-likelihood that hides a maximum; relative changes of parameters by which rounding is measured;
 the least size of a parameter that may have caused it; and the most parameters that are searched for the cause."""
 
-LONG, WIDE = 1e-3, 0.1
+LEAST_MOVE, LEAST_SHARE = 1e-3, 0.1
 """The least distance back to where the likelihood falls, as a move of the predictors and as a share of the distance to
 parameter 0: a shorter one indicates a steep maximum, or rounding."""
 
@@ -99,7 +99,7 @@ def restart_outside_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple
     if model.penalty is not None or model.bias is not None or p > MOST_PARAMETERS:
         return None
     with np.errstate(all="ignore"):
-        if _rounding(model, theta) < ROUGH:
+        if _rounding(model, theta) < MUCH_ROUNDING:
             return None
         for j in np.flatnonzero(~_held(model) & (np.abs(theta) > FAR)):
             outward = np.eye(p)[j] * (np.sign(theta[j]) or 1.0)
@@ -107,7 +107,7 @@ def restart_outside_rounding(model: LikelihoodModel, theta: np.ndarray) -> tuple
             ways = [*np.arange(1.0, min(size, 60.0)), *(size * (1.0 - 2.0**-k) for k in range(1, 60))]
             for way in sorted(ways):
                 there = theta - way * outward
-                if _rounding(model, there) < ROUGH:
+                if _rounding(model, there) < MUCH_ROUNDING:
                     others = ~_held(model)
                     others[j] = False
                     return there, others
@@ -136,7 +136,7 @@ def _limit(model: LikelihoodModel, theta: np.ndarray, found: np.ndarray, reach: 
     total = np.zeros(len(theta))
     for one, moved in zip(found, moves, strict=True):
         outward = np.where(moved != 0, one, 0.0)
-        total += outward * _way_back(model, theta, outward)
+        total += outward * _lengths_back(model, theta, outward)
     held = _held(model).copy()
     held[pivots] = True
     signs = np.where(moving, np.sign(np.where(total != 0, total, found.sum(axis=0))), _signs(model))
@@ -161,9 +161,9 @@ def _suspects(model: LikelihoodModel, M: np.ndarray | None) -> list[tuple[np.nda
         return [(np.eye(p)[j], 0.0, True) for j in free]
     M = M[np.ix_(free, free)]
     diagonal = np.diagonal(M)
-    told = diagonal > 0
-    scale = np.sqrt(np.where(told, diagonal, 1.0))
-    inside = np.flatnonzero(told)
+    informative = diagonal > 0
+    scale = np.sqrt(np.where(informative, diagonal, 1.0))
+    inside = np.flatnonzero(informative)
     out: list[tuple[np.ndarray, float, bool]] = []
 
     def suspect(along: np.ndarray, plain: bool) -> None:
@@ -183,10 +183,10 @@ def _suspects(model: LikelihoodModel, M: np.ndarray | None) -> list[tuple[np.nda
     inverse[np.ix_(inside, inside)] = (kept / values[~flat]) @ kept.T
     inverse = inverse / scale / scale[:, None]
     for j in range(len(free)):
-        if told[j] and 0 < inverse[j, j] <= VAGUE**2:
+        if informative[j] and 0 < inverse[j, j] <= LARGE_ERROR**2:
             continue
         # While the parameter moves by 1, the others move so that the log-likelihood falls least.
-        follows = told[j] and inverse[j, j] > 0
+        follows = informative[j] and inverse[j, j] > 0
         suspect(inverse[:, j] / inverse[j, j] if follows else np.eye(len(free))[j], True)
     return out
 
@@ -239,9 +239,9 @@ def _levels_off(
         return None, theta
     for sign in (1.0, -1.0):
         outward = sign * direction
-        far = _way_back(model, theta, outward)
+        far = _lengths_back(model, theta, outward)
         gone = abs(float(theta @ outward)) / float(outward @ outward)
-        if not far * reach > LONG or far < WIDE * gone:
+        if not far * reach > LEAST_MOVE or far < LEAST_SHARE * gone:
             continue
         even = np.linspace(0.0, 1.0, POINTS)
         crowded = 1.0 - 2.0 ** -np.arange(1.0, POINTS)
@@ -251,7 +251,7 @@ def _levels_off(
         if not place or not np.isfinite(value).all():
             continue
         gap = value[place] - value[: place + 1]
-        begun = np.flatnonzero(gap > max(1e3 * noise, FAINT))
+        begun = np.flatnonzero(gap > max(1e3 * noise, IGNORED_FALL))
         if not len(begun) or (np.diff(gap[begun[-1] :]) > 3.0 * noise).any():
             continue
         last = int(begun[-1])
@@ -278,7 +278,7 @@ def _plateau(back: np.ndarray, value: np.ndarray) -> tuple[int, float]:
     return int(spread[calm + WINDOW // 2]) + 1, float(worst[calm]) + 1e-13 * abs(float(value[-1]))
 
 
-def _way_back(model: LikelihoodModel, theta: np.ndarray, outward: np.ndarray) -> float:
+def _lengths_back(model: LikelihoodModel, theta: np.ndarray, outward: np.ndarray) -> float:
     """How many lengths of `outward` lead back from θ to where the log-likelihood has fallen by `FALL`.
 
     Where it never falls so far, to where it has fallen most; 0 where it does not fall.
@@ -289,7 +289,7 @@ def _way_back(model: LikelihoodModel, theta: np.ndarray, outward: np.ndarray) ->
     ways = list(2.0 ** np.arange(-4.0, 12.0))
     if to_zero > 0:
         ways += [to_zero * (1.0 - 2.0**-k) for k in range(1, 50)]
-    top, best, deepest = _value(model, theta), 0.0, FAINT
+    top, best, deepest = _value(model, theta), 0.0, IGNORED_FALL
     for way in sorted(ways):
         fall = top - _value(model, theta - way * outward)
         if not np.isfinite(fall):

@@ -82,12 +82,12 @@ def _constants(model: LikelihoodModel) -> list[np.ndarray]:
     finite = [trials[i] for i in order if np.isfinite(values[i])]
     if not finite:
         return [] if model.constants is None else [model.constants]
-    climbed = _climb(objective, finite[0])
-    if K > 1 and model.constants is None and _alike(objective, climbed):
-        spread = _spread_out(objective, responses, climbed)
+    maximum = _maximum(objective, finite[0])
+    if K > 1 and model.constants is None and _alike(objective, maximum):
+        spread = _spread_out(objective, responses, maximum)
         if spread is not None:
-            return [spread, climbed, *finite[:20]]
-    return [climbed, *finite[:20]]
+            return [spread, maximum, *finite[:20]]
+    return [maximum, *finite[:20]]
 
 
 def _alike(objective: LogLikelihood, theta: np.ndarray) -> bool:
@@ -102,7 +102,7 @@ def _alike(objective: LogLikelihood, theta: np.ndarray) -> bool:
     return bool(np.linalg.eigvalsh(M / size / size[:, None])[0] < ALIKE)
 
 
-def _spread_out(objective: LogLikelihood, y: np.ndarray, climbed: np.ndarray) -> np.ndarray | None:
+def _spread_out(objective: LogLikelihood, y: np.ndarray, maximum: np.ndarray) -> np.ndarray | None:
     """The best maximum found from constants spread over the response's quantiles; None if none is better."""
     rng = np.random.default_rng(0)
     places = np.quantile(y, [0.1, 0.25, 0.5, 0.75, 0.9])
@@ -110,15 +110,15 @@ def _spread_out(objective: LogLikelihood, y: np.ndarray, climbed: np.ndarray) ->
     numbers = np.array([*places, 0.0, 1.0, -1.0, 2.0, np.log(size), np.log(0.4 * size), size])
     trials = []
     for _ in range(SPREAD_TRIALS):
-        trial = np.where(rng.random(len(climbed)) < 0.3, climbed, rng.choice(numbers, len(climbed)))
+        trial = np.where(rng.random(len(maximum)) < 0.3, maximum, rng.choice(numbers, len(maximum)))
         found = objective.evaluate(trial)
         if found.finite:
             trials.append((found.value, trial))
     trials.sort(key=lambda one: -one[0])
-    least = objective.evaluate(climbed).value
+    least = objective.evaluate(maximum).value
     best = None
     for _, trial in trials[:SPREAD_CLIMBS]:
-        ended = _climb(objective, trial, 200)
+        ended = _maximum(objective, trial, 200)
         found = objective.evaluate(ended)
         if found.finite and found.value > least + 1e-6 and not _degenerate(objective, ended):
             best, least = ended, found.value
@@ -156,7 +156,7 @@ def _suggested(y: np.ndarray, K: int) -> list[np.ndarray]:
     return [np.array(one) for one in combinations]
 
 
-def _climb(objective: Objective, start: np.ndarray, steps: int = 50) -> np.ndarray:
+def _maximum(objective: Objective, start: np.ndarray, steps: int = 50) -> np.ndarray:
     """The maximum over constants, to a few digits.
 
     Each constant is scaled by how far it moves for a row's log density to change by about 1, so that the units of the

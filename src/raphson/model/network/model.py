@@ -74,7 +74,7 @@ class NetworkModel(Model):
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
-        known = everywhere(observations.family, isinstance(family, Family))
+        known = defined_everywhere(observations.family, isinstance(family, Family))
         known.check_units(data.response.name, float(np.abs(observations.y).max(initial=0.0)))
         weight = data.weights
         if observations.size is not None:
@@ -290,7 +290,7 @@ class NetworkModel(Model):
         )
 
 
-def everywhere(family: Family, asked_for: bool) -> Family:
+def defined_everywhere(family: Family, asked_for: bool) -> Family:
     """The family with a link that gives every η a mean, since the output of a network may be any number.
 
     Parameters
@@ -306,7 +306,7 @@ def everywhere(family: Family, asked_for: bool) -> Family:
     Examples
     --------
     >>> from raphson.model.families import Gamma
-    >>> everywhere(Gamma(), asked_for=False)
+    >>> defined_everywhere(Gamma(), asked_for=False)
     Gamma(link=Log())
     """
     with x64():

@@ -15,7 +15,7 @@ in reverse as well as in forward mode.
 """
 
 # pyright: reportGeneralTypeIssues=false
-# (a function's derivative speaks of the function itself, in the decorator's argument)
+# (the rule for a function's derivative, an argument of its decorator, refers to the function itself)
 
 from __future__ import annotations
 

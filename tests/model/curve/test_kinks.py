@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from raphson.model.curve.turns import gaps_of
+from raphson.model.curve.kinks import gaps_of
 from raphson.numeric import x64
 
 X = np.array([1.0, 4.0])
