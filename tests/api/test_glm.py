@@ -281,7 +281,7 @@ def test_arrays_that_do_not_fit_together(sample):
 
 def test_a_start_outside_the_domain(sample):
     family = rp.families.Poisson(link="identity")
-    with pytest.raises(rp.ConvergenceError, match="start: expected parameters at which the log-likelihood is finite"):
+    with pytest.raises(rp.ConvergenceError, match="start: expected parameters with a finite log-likelihood"):
         rp.glm(sample.count, sample.X, family=family, start=[-5.0, 0.0, 0.0])
 
 
@@ -477,18 +477,16 @@ def test_a_number_of_trials_is_that_of_every_row():
 
 
 @pytest.mark.parametrize(
-    ("family", "lost"), [("gaussian", ", and the dispersion cannot"), ("poisson", "; weights that")]
+    ("family", "lost"), [("gaussian", ", and the dispersion cannot"), ("poisson", "; if the weights are not counts")]
 )
 @pytest.mark.filterwarnings("ignore::raphson.RankWarning")
 def test_frequency_weights_below_the_number_of_coefficients(family, lost):
     rng = np.random.default_rng(0)
     data = {"x": rng.normal(size=50), "y": rng.poisson(2, 50), "w": np.full(50, 0.03)}
     fit = rp.glm("y ~ x", data, family=family, weights="w", weights_kind="frequency")
-    told = (
-        "the frequency weights add up to 1.5, so that 50 rows count as no more observations than there are coefficients"
-    )
-    assert f"{told} (2){lost}" in fit.message and "as many coefficients as rows" not in fit.message
-    assert "frequency weights add up" not in rp.glm("y ~ x", data, family=family, weights="w").message
+    text = "the frequency weights of 50 rows add up to 1.5 observations, no more than there are coefficients (2)"
+    assert text + lost in fit.message and "as many coefficients as rows" not in fit.message
+    assert "frequency weights" not in rp.glm("y ~ x", data, family=family, weights="w").message
 
 
 @pytest.mark.parametrize(

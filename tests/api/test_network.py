@@ -185,7 +185,7 @@ def test_a_saved_network_predicts_the_same(gaussian, tmp_path):
     assert str(loaded.summary()) == str(gaussian.summary())
     pd.testing.assert_frame_equal(loaded.history, gaussian.history)
     pd.testing.assert_frame_equal(loaded.gradient_profile().table, gaussian.gradient_profile().table)
-    with pytest.raises(DataError, match="does not carry its data"):
+    with pytest.raises(DataError, match="a loaded fit lacks its data"):
         _ = loaded.fittedvalues
 
 
@@ -231,22 +231,22 @@ def test_a_start_beyond_single_precision_is_a_status():
     ("change", "message"),
     [
         ({"hidden": (9,)}, "its network's layer 1's outputs was 8, and now it is 9"),
-        ({"hidden": (8, 8)}, "its network's layers were 2, and now they are 3"),
+        ({"hidden": (8, 8)}, "the number of its network's layers was 2, and now it is 3"),
         ({"method": "sgd"}, 'its method was "adam", and now it is "sgd"'),
-        ({"seed": 3}, "it began with other weights"),
+        ({"seed": 3}, "it started from other weights"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
     path = tmp_path / "net.ckpt"
     rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 1}), validation=0, checkpoint=path)
-    with pytest.raises(DataError, match=f"checkpoint: .* belongs to another training: {message}"):
+    with pytest.raises(DataError, match=f"checkpoint: .* is of another: {message}"):
         rp.network("y ~ x + kind", FRAME, **(ONE | {"epochs": 2} | change), validation=0, checkpoint=path)
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
     path = tmp_path / "net.ckpt"
     rp.network("y ~ x", FRAME, **(ONE | {"epochs": 1}), checkpoint=path)
-    with pytest.raises(DataError, match="belongs to another training: its data were different"):
+    with pytest.raises(DataError, match="is of another: its data were different"):
         rp.network("y ~ size", FRAME, **(ONE | {"epochs": 2}), checkpoint=path)
 
 

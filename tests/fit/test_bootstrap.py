@@ -104,7 +104,7 @@ def test_the_cluster_bootstrap_draws_clusters():
     plain = rp.glm("y ~ x", frame)
     for groups in ("g", g):
         np.testing.assert_array_equal(plain.bootstrap(300, seed=1, kind="cluster", groups=groups).se, clusters.se)
-    with pytest.raises(rp.ModelError, match="groups: they go with kind='cluster'; got kind='nonparametric'"):
+    with pytest.raises(rp.ModelError, match="groups: expected together with kind='cluster'; got kind='nonparametric'"):
         plain.bootstrap(10, groups="g")
 
 
@@ -139,7 +139,7 @@ def test_separated_replicates_count_as_infinite():
     assert np.isneginf(basic["lower"]) and basic["upper"] == pytest.approx(2 * fit.params["x"] - lower)
     bca = boot.conf_int(kind="bca").loc["x"]
     assert np.isfinite(bca["lower"]) and bca["upper"] > basic["upper"]
-    with pytest.raises(ModelError, match="finite estimate and a standard error of every replicate"):
+    with pytest.raises(ModelError, match="no finite estimates with standard errors"):
         boot.conf_int(kind="studentised")
     assert np.isnan(boot.se["x"]) and np.isnan(boot.bias["x"])
     boot.plot()

@@ -108,7 +108,7 @@ def test_predictions_answer_or_say_why_not(kind, fit_of, new_rows, tmp_path):
                 try:
                     found = one.predict(given, **options)
                 except rp.RaphsonError as error:
-                    assert str(error).split(":")[0].split("(")[0] in ("predict", "interval"), error
+                    assert str(error).split(":")[0].split("(")[0] in ("predict", "interval", "function"), error
                 else:
                     assert len(found) == (rows if given is None else len(new))
                     assert not found.filter(items=["fit"]).isna().any().any()
@@ -123,7 +123,7 @@ def test_help_shows_what_each_name_is():
 def test_a_refused_name_is_no_attribute(fit_of):
     fit = fit_of("gaussian")
     assert getattr(fit, "history", "none") == "none"
-    with pytest.raises(rp.ModelError, match="history: it is of a network"):
+    with pytest.raises(rp.ModelError, match="history: available for networks only"):
         _ = fit.history
     with pytest.raises(AttributeError, match="bse: it follows from the fit"):
         fit.bse = 3.0

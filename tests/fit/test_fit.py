@@ -113,7 +113,7 @@ def test_leverage_adds_up_to_the_parameters(fit):
 
 
 def test_level_out_of_range(fit):
-    with pytest.raises(rp.ModelError, match=r"level must be.*0\.95"):
+    with pytest.raises(rp.ModelError, match=r"level: expected a number between 0 and 1.*0\.95"):
         fit.conf_int(95)
 
 
@@ -243,13 +243,13 @@ def test_robust_refuses(logistic):
         logistic.robust("HC9")
     with pytest.raises(rp.ModelError, match="groups"):
         logistic.robust("cluster")
-    with pytest.raises(rp.DataError, match="groups: expected one for each of 189"):
+    with pytest.raises(rp.DataError, match="groups: expected a cluster for each of 189"):
         logistic.robust("cluster", groups=[1, 2])
     for absent in (np.nan, None):
-        with pytest.raises(rp.DataError, match="groups: missing for 2 of 189 rows, the first of them row 0 of those"):
+        with pytest.raises(rp.DataError, match="missing for 2 of 189 rows, the first of them row 0 of those"):
             logistic.robust("cluster", groups=[absent, absent, *(f"g{i % 20}" for i in range(187))])
     numbers = np.r_[np.nan, np.arange(188) % 20]
-    with pytest.raises(rp.DataError, match="groups: missing for 1 of 189 rows"):
+    with pytest.raises(rp.DataError, match=r"groups: .* missing for 1 of 189 rows"):
         logistic.robust("cluster", groups=numbers)
 
 
@@ -443,7 +443,7 @@ def test_update_keeps_the_options(births):
 
 
 def test_only_a_formula_can_be_updated(linear):
-    with pytest.raises(rp.ModelError, match="update: only a fit made from a formula"):
+    with pytest.raises(rp.ModelError, match="update: expected a fit made from a formula"):
         linear.update(". ~ . + x")
 
 

@@ -125,9 +125,9 @@ def test_ends_stop_at_bounds(curve):
     ("name", "message"),
     [
         ("smok", "'smok' is not a parameter|is not a parameter"),
-        ("lwt, smoke", "one parameter or a function that returns one number; got 2"),
+        ("lwt, smoke", "a parameter or a function that returns one number; got 2"),
         (lambda p: jnp.stack([p["lwt"], p["smoke"]]), "returns one number; got 2"),
-        (lambda p: 1.0, "depends on an estimated parameter"),
+        (lambda p: 1.0, "expected a function of an estimated parameter"),
         (3, "function: expected a matrix"),
     ],
 )
@@ -143,7 +143,7 @@ def test_aliased_parameters_have_no_interval(sample):
         fit.conf_int(kind="bayes")
     interval = fit.conf_int(kind="profile")
     assert np.isnan(interval.loc["d"]).all() and np.isfinite(interval.loc[["a", "b", "c"]]).all().all()
-    with pytest.raises(rp.ModelError, match="held or aliased"):
+    with pytest.raises(rp.ModelError, match="d depends on fixed or aliased ones"):
         fit.profile("d")
 
 
@@ -192,11 +192,11 @@ def test_delta_follows_the_covariance_and_the_reference(linear):
 def test_delta_refuses(linear, sample):
     with pytest.raises(rp.ModelError, match="order: expected 1 or 2; got 3"):
         linear.delta(lambda p: p["x"], order=3)
-    with pytest.raises(rp.ModelError, match="level must be"):
+    with pytest.raises(rp.ModelError, match="level: expected"):
         linear.delta(lambda p: p["x"], level=95)
     with pytest.warns(rp.RankWarning):
         fit = rp.glm(sample.count, np.column_stack([sample.X, sample.x]), family="poisson", names=list("abcd"))
-    with pytest.raises(rp.ModelError, match="d has no finite estimate"):
+    with pytest.raises(rp.ModelError, match=r"d has none .aliased"):
         fit.delta(lambda p: p["d"] ** 2)
     assert fit.delta(lambda p: p["b"]).se == pytest.approx(fit.bse["b"])
 
@@ -211,7 +211,7 @@ def test_every_profile_of_an_awkward_likelihood_ends_in_a_number_or_infinity():
 
     fit = rp.mle(extended_weibull, {"y": np.array(y)}, start={"ll": -5.0, "la": 5.0, "lb": -0.3})
     # Towards small shapes exp(la) leaves the numbers before the likelihood has fallen far enough.
-    with pytest.warns(rp.ConvergenceWarning, match="could be followed only to") as caught:
+    with pytest.warns(rp.ConvergenceWarning, match="could be traced only to") as caught:
         table = fit.conf_int(kind="profile")
     told = " ".join(str(one.message) for one in caught)
     # By scipy, over the other two.
@@ -228,5 +228,7 @@ def test_a_function_that_is_linear_is_profiled_as_words_are_also_at_infinity():
         fit = rp.glm("y ~ x + z", data, family="binomial")
     by_words = fit.profile("x - z").interval()
     np.testing.assert_allclose(fit.profile(lambda p: p["x"] - p["z"]).interval(), by_words, rtol=1e-12)
-    with pytest.raises(rp.ModelError, match="only single parameters and linear combinations have a profile"):
+    with pytest.raises(
+        rp.ModelError, match="expected a parameter or a linear combination, as some estimates are infinite"
+    ):
         fit.profile(lambda p: p["x"] * p["z"])

@@ -248,7 +248,7 @@ def test_matrices(sample):
         ({"kind": "mean"}, "kind: expected one of response, link"),
         ({"interval": "tolerance"}, "interval: expected one of confidence, prediction or None"),
         ({"interval": "confidence", "level": 95}, r"Did you mean level=0\.95"),
-        ({"interval": "prediction", "kind": "link"}, "use kind='response'"),
+        ({"interval": "prediction", "kind": "link"}, "expected kind='response'"),
     ],
 )
 def test_options_that_are_none(logistic, frame, options, words):

@@ -43,10 +43,10 @@ def test_least_squares_levels_and_counts(births, sample):
 
 
 def test_a_model_without_terms(births):
-    with pytest.raises(rp.ModelError, match="drop1: the model has no term"):
+    with pytest.raises(rp.ModelError, match="drop1: expected a model with a term"):
         rp.glm("low ~ 1", births, family="binomial").drop1()
     curve = rp.nls("y ~ a*exp(b*x)", {"x": [0.0, 1, 2, 3], "y": [1.0, 2, 4.1, 8]}, start={"a": 1.0, "b": 0.7})
-    with pytest.raises(rp.ModelError, match="drop1: the model has no term"):
+    with pytest.raises(rp.ModelError, match="drop1: expected a model with a term"):
         curve.drop1()
 
 

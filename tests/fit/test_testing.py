@@ -162,7 +162,7 @@ def test_separated_estimates():
     # The likelihood reaches its supremum 1, so the ratio is that of the null deviance.
     assert fit.lr_test("x = 0").statistic == pytest.approx(12 * np.log(2), rel=1e-9)
     assert 0 < fit.score_test("x = 0").p_value < 0.05
-    with pytest.raises(rp.ModelError, match=r"x has no finite estimate.*lr_test"):
+    with pytest.raises(rp.ModelError, match=r"x has none .*lr_test"):
         fit.wald_test("x = 0")
 
 
@@ -172,10 +172,10 @@ def test_what_has_no_likelihood_ratio(sample):
         with pytest.raises(rp.ModelError, match="pseudo-likelihood"):
             call()
     assert weighted.score_test("x2 = 0").p_value < 1 and weighted.wald_test("x2 = 0").p_value < 1
-    with pytest.raises(rp.ModelError, match="profile: with sampling weights"):
+    with pytest.raises(rp.ModelError, match="profile: not available with sampling weights"):
         weighted.profile("x1")
     shrunk = rp.glm(sample.count, sample.X, family="poisson", penalty=1.0)
-    with pytest.raises(rp.ModelError, match="fit with penalty="):
+    with pytest.raises(rp.ModelError, match="not available with penalty="):
         shrunk.lr_test("x1 = 0")
     # A quasi family has deviances: its F test is that of an estimated dispersion.
     quasi = rp.glm(sample.count, sample.X, family="quasipoisson")
@@ -189,8 +189,8 @@ def test_what_has_no_likelihood_ratio(sample):
     ("constraint", "message"),
     [
         ("nobody = 0", "constraint: 'nobody' in 'nobody = 0' is not a parameter; the parameters are one, x, z"),
-        ("x = 0, 2*x = 0", "independent equations"),
-        (np.eye(4), "columns, one for each of one, x, z"),
+        ("x = 0, 2*x = 0", "linearly independent equations"),
+        (np.eye(4), r"columns \(for one, x, z\)"),
         (lambda p: p["w"], "'w' is not a parameter"),
     ],
 )
@@ -243,7 +243,7 @@ def test_what_a_loaded_fit_can_do(linear, tmp_path):
         loaded.information_matrix_test,
         loaded.loo,
     ):
-        with pytest.raises(rp.DataError, match="a loaded fit does not carry its data"):
+        with pytest.raises(rp.DataError, match="a loaded fit lacks its data"):
             call()
 
 
@@ -274,13 +274,13 @@ def test_parameters_by_position_are_those_by_name(logistic, general):
             one, two = test(lambda p: p[0] * p[-1] - 0.1), test(lambda p, a=a, z=fit.names[-1]: p[a] * p[z] - 0.1)
             assert one.statistic == pytest.approx(two.statistic, rel=1e-10)
         assert fit.delta(lambda p: p[:2]).se[0] == pytest.approx(fit.bse[a])
-        with pytest.raises(rp.ModelError, match="there is no parameter number 99"):
+        with pytest.raises(rp.ModelError, match=r"expected a parameter number from 0 to \d; got 99"):
             fit.wald_test(lambda p: p[99])
 
 
 def test_where_the_observed_information_is_no_covariance_another_is_taken(general):
     # Far below the estimate the likelihood of the mean's scale is not concave.
-    with pytest.warns(rp.ConvergenceWarning, match="the observed information is not positive definite .* the opg one"):
+    with pytest.warns(rp.ConvergenceWarning, match="the observed information is not positive definite .* used the opg"):
         found = general.score_test("a = b")
     scores = general.lr_test("a = b")
     assert found.p_value < 1e-10 and scores.p_value < 1e-10
@@ -296,5 +296,5 @@ def test_clusters_of_a_general_likelihood_may_be_a_column(general, decay):
     by_name, by_array = general.robust("cluster", groups="g"), general.robust("cluster", groups=decay["g"])
     np.testing.assert_array_equal(by_name.bse, by_array.bse)
     assert not np.allclose(by_name.bse, general.bse)
-    with pytest.raises(rp.DataError, match="column 'h' is not in the data"):
+    with pytest.raises(rp.DataError, match=r"groups: expected a column of the data .*; got 'h'"):
         general.robust("cluster", groups="h")

@@ -138,11 +138,11 @@ def test_much_curvature_is_said():
 
 
 def test_refusals(puromycin):
-    with pytest.raises(rp.ModelError, match=r"least squares.*binomial with the logit link"):
+    with pytest.raises(rp.ModelError, match=r"least-squares.*binomial with the logit link"):
         rp.glm("low ~ age", rp.datasets.load("births"), family="binomial").curvature()
     with pytest.raises(rp.ModelError, match="huber"):
         rp.nls("rate ~ Vm*conc/(K + conc)", PUROMYCIN, start={"K": 0.05}, loss="huber").curvature()
-    with pytest.raises(rp.ModelError, match=r"level must be .*Did you mean level=0\.95"):
+    with pytest.raises(rp.ModelError, match=r"level: expected .*Did you mean level=0\.95"):
         puromycin.curvature(95)
     with pytest.raises(rp.ModelError, match="residual degrees of freedom"):
         rp.nls("y ~ a*exp(b*x)", {"x": [0.0, 1.0], "y": [1.0, 2.0]}, start={"b": 0.5}).curvature()

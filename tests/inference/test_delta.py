@@ -131,7 +131,7 @@ def test_proportion_and_nonnegative_intervals() -> None:
 
 
 def test_unknown_supports_are_refused() -> None:
-    with pytest.raises(ModelError, match="interval='confidence'"):
+    with pytest.raises(ModelError, match="interval: expected 'confidence'"):
         delta.plug_in_prediction_interval(lambda y: y, "real", np.ones(1))
     with pytest.raises(ModelError, match="level"):
         delta.plug_in_prediction_interval(lambda y: y, "count", np.ones(1), 95)

@@ -39,7 +39,7 @@ def test_wald_is_the_plain_quadratic_form():
     V[3], V[:, 3], J[:, 3] = np.nan, np.nan, 0.0
     D = np.array([1e8, 1e-8])
     assert hypotheses.wald(D * gap, D[:, None] * J, V) == pytest.approx(hypotheses.wald(gap, J, V), rel=1e-9)
-    with pytest.raises(ModelError, match="the covariance of its equations is singular"):
+    with pytest.raises(ModelError, match="equations with a nonsingular covariance"):
         hypotheses.wald(np.zeros(2), np.eye(2), np.ones((2, 2)))
 
 

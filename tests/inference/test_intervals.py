@@ -69,7 +69,7 @@ def test_scipy_stats_is_not_imported() -> None:
 
 @pytest.mark.parametrize("level", [0.05, 0.01, np.float64(0.1)])
 def test_a_level_below_one_half_is_warned_of_and_taken_for_what_it_says(level):
-    with pytest.warns(UserWarning, match=f"level: it is the coverage.*pass {1 - level:g}") as said:
+    with pytest.warns(UserWarning, match=f"level: expected the coverage.*pass {1 - level:g}") as said:
         reach = intervals.quantile(level)
     assert reach == pytest.approx(NormalDist().inv_cdf(0.5 + level / 2))
     assert said[0].filename == __file__

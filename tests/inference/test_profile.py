@@ -170,6 +170,6 @@ def test_an_end_where_the_likelihood_falls_at_once_is_told_of():
     upper, _ = profiler.end(1, 1.96)
     lower, _ = profiler.end(-1, 1.96)
     assert lower == pytest.approx(-1.96 / np.sqrt(2)) and upper == pytest.approx(1.0, abs=1e-9)
-    assert len(profiler.doubts) == 1 and profiler.doubts[0].startswith(
-        "the upper end: the log-likelihood drops abruptly"
+    assert len(profiler.warnings) == 1 and profiler.warnings[0].startswith(
+        "the upper end: the log-likelihood jumps there"
     )

@@ -79,7 +79,7 @@ def test_the_edge_of_the_domain():
     R, free = np.array([[1.0, 0, 0, 0]]), np.ones(4, dtype=bool)
     limited = Quadratic(objective.M, objective.centre, edge=1.0)
     assert maximum_on_plane(limited, R, np.array([0.9]), objective.centre, free, objective.M).converged
-    with pytest.raises(ConvergenceError, match="constraint: no parameters were found that satisfy it"):
+    with pytest.raises(ConvergenceError, match="parameters with a finite log-likelihood can satisfy"):
         maximum_on_plane(limited, R, np.array([1.1]), objective.centre, free, objective.M)
     boxed = Quadratic(objective.M, objective.centre, bounds=(np.full(4, -9.0), np.full(4, 1.0)))
     with pytest.raises(ConvergenceError):
@@ -126,7 +126,7 @@ def test_the_nearest_point_of_a_circle():
         assert found.converged
         np.testing.assert_allclose(found.theta, [0.6, 0.8], rtol=1e-10)
         assert found.value == pytest.approx(-8.0)
-    with pytest.raises(ConvergenceError, match="not finite where the search begins"):
+    with pytest.raises(ConvergenceError, match="not finite where the search starts"):
         limited = Quadratic(np.eye(2), np.zeros(2), edge=1.0)
         maximum_on_curve(limited, function, np.ones(1), np.array([2.0, 0.0]), np.ones(2, dtype=bool))
 

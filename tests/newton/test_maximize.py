@@ -86,7 +86,7 @@ def test_every_step_is_watched(poisson):
 
 def test_a_start_outside_the_domain(toy):
     objective = toy(lambda t: -np.inf, lambda t: np.zeros(1), lambda t: np.eye(1), 1)
-    with pytest.raises(ConvergenceError, match="start: expected parameters at which the log-likelihood is finite"):
+    with pytest.raises(ConvergenceError, match="start: expected parameters with a finite log-likelihood"):
         maximize(objective, np.zeros(1), METHODS["newton"])
 
 

@@ -146,8 +146,11 @@ def test_what_is_no_method_is_refused(lbfgs):
         (Method("newton", LimitedMemory(5)), "'newton' is a method that comes with Raphson"),
         (Method("My method", LimitedMemory(5)), "expected a name of letters"),
         (Method("classes", LimitedMemory), "expected an object of a subclass of rp.methods.Curvature; got <class"),
-        (Method("factored", LimitedMemory(5), "cholesky"), "the solver 'none' with a curvature that solves by itself"),
-        (Method("unsearched", LimitedMemory(5), search=None), "a trust region, search=None, takes solver='qr'"),
+        (
+            Method("factored", LimitedMemory(5), "cholesky"),
+            "solver: expected 'none', or .* if the curvature is an information; got 'cholesky'",
+        ),
+        (Method("unsearched", LimitedMemory(5), search=None), "solver: expected 'qr' with search=None"),
         (LimitedMemory(5), "expected an rp.methods.Method"),
     ):
         with pytest.raises(ModelError, match=f"methods.register: .*{message}"):

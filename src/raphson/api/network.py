@@ -415,8 +415,8 @@ def _descended(
 def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:
     done = len(trained.history)
     if trained.ending == "diverged":
-        assert trained.blown_up is not None
-        layer, epoch, step = trained.blown_up
+        assert trained.diverged_at is not None
+        layer, epoch, step = trained.diverged_at
         name = labels[layer] if layer < len(labels) else "auxiliary"
         kept = "the initial weights" if not trained.kept_epoch else f"the weights of epoch {trained.kept_epoch}"
         return Status.NOT_FINITE, (

@@ -1,1 +1,1 @@
-"""The Fit, and everything that is worked out from it when asked for."""
+"""The Fit, and everything that is computed from it on request."""

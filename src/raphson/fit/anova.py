@@ -1,4 +1,4 @@
-"""Comparing fits: their analysis of variance or deviance."""
+"""Comparison of fits: the analysis of variance or deviance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def anova(*fits: Any) -> pd.DataFrame:
-    """Compare nested fits, each with the one before it, by likelihood-ratio tests.
+    """Compare nested fits by likelihood-ratio tests, each with the next smaller one.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def anova(*fits: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        From the smallest to the largest: df_resid, deviance, llf, df, statistic, p_value. Where the dispersion is
-        estimated the statistics are F with that of the largest fit, as in R.
+        One row per fit, smallest first: df_resid, deviance, llf, df, statistic, p_value. Where the dispersion is
+        estimated, the statistics are F with the dispersion of the largest fit, as in R.
 
     Raises
     ------

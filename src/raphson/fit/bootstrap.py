@@ -1,6 +1,6 @@
 """The bootstrap: a fit's sampling distribution, from refits to resampled rows, clusters or simulated responses.
 
-Estimates that are infinite count as such in the intervals; failed replicates are left out of them. Both are told of.
+Infinite estimates count as infinite in the intervals; failed replicates are left out. A warning reports both.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CALIBRATING = 199
-"""Data sets that White's statistic is compared with, if nobody says how many. The p-value is then a multiple of 1/200,
-and 1% and 5% are such."""
+"""Default number of simulated data sets that White's statistic is compared with. The p-value is then a multiple of
+1/200, as are 1% and 5%."""
 
 MOST_CALIBRATED = 20_000
-"""Rows up to which they are drawn without being asked. They make four million
-responses."""
+"""Largest number of rows for which the information matrix test simulates by default, four million responses."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Bootstrap replicates of a fit, and what they say about it.
+    """Bootstrap replicates of a fit, and their summaries.
 
     Attributes
     ----------
@@ -46,7 +45,7 @@ class Bootstrap:
     params : the fit's estimates.
     estimates : a frame (B, p): the estimates of each replicate, ±inf where its maximum lies at infinity, NaN where it
         has none.
-    statuses : how many replicates ended in which way.
+    statuses : the number of replicates that ended with each status.
     """
 
     kind: str
@@ -67,7 +66,7 @@ class Bootstrap:
 
     @property
     def n_infinite(self) -> int:
-        """Replicates with an infinite estimate."""
+        """Number of replicates with an infinite estimate."""
         return int(np.isinf(self._values).any(axis=1).sum())
 
     @cached_property
@@ -77,12 +76,12 @@ class Bootstrap:
 
     @property
     def n(self) -> int:
-        """Replicates drawn."""
+        """Number of replicates drawn."""
         return len(self.estimates)
 
     @property
     def n_used(self) -> int:
-        """Replicates that have estimates, finite or not, which the summaries rest on."""
+        """Number of replicates that have estimates, finite or infinite; the summaries use these."""
         return int(self._used.sum())
 
     @cached_property
@@ -120,14 +119,14 @@ class Bootstrap:
 
         Notes
         -----
-        Davison and Hinkley (1997), sections 5.2 and 5.3. An infinite estimate of a replicate counts as such: an end may
-        be infinite. Replicates that failed are left out; where there are many (``statuses``), the intervals say less
-        than they seem to.
+        Davison and Hinkley (1997), sections 5.2 and 5.3. Infinite estimates count as infinite, so an end may be
+        infinite. Failed replicates are left out; where there are many (see ``statuses``), the intervals are less
+        reliable than they look.
 
         Raises
         ------
         ModelError
-            For "studentised" intervals where an estimate of some replicate has no standard error.
+            For "studentised" intervals, if a replicate lacks the standard error of some estimate.
         """
         import pandas as pd
 
@@ -180,16 +179,16 @@ def bootstrap(
     simulate: Simulator | None = None,
     groups: Any = None,
 ) -> Bootstrap:
-    """Refit the model to resampled data: standard errors, bias and intervals that do not lean on asymptotics.
+    """Refit the model to resampled data: standard errors, bias and intervals that do not rely on asymptotics.
 
     Parameters
     ----------
-    n : replicates.
-    seed : of the randomisation; the same seed gives the same replicates.
-    kind : "nonparametric" (rows are drawn with replacement), "cluster" (the clusters of ``groups=`` are) or
-        "parametric" (responses are drawn from the fitted model).
-    simulate : for "parametric" where the family cannot be drawn from: ``simulate(rng, eta (K, n)) -> (n,)``.
-    groups : (n,) cluster of each row, or the name of a column, for "cluster"; those of the fit by default.
+    n : number of replicates.
+    seed : of the random numbers; the same seed gives the same replicates.
+    kind : "nonparametric" (draws rows with replacement), "cluster" (draws the clusters of ``groups=`` with
+        replacement) or "parametric" (draws responses from the fitted model).
+    simulate : for "parametric" with a family that has no generator: ``simulate(rng, eta (K, n)) -> (n,)``.
+    groups : (n,) cluster of each row, or the name of a column, for "cluster"; by default those of the fit.
 
     Returns
     -------
@@ -199,12 +198,13 @@ def bootstrap(
     Raises
     ------
     ModelError
-        If the fit has no finite maximum, or there is nothing to draw from.
+        If the fit has no finite maximum, if there are fewer than two rows or clusters to draw from, or if the family
+        has no generator.
 
     Notes
     -----
     Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 6.3 and 7.2. Replicates that are
-    refitted in batches are taken to 1e-5 of a standard error, far below what their number leaves uncertain.
+    refitted in batches are accurate to 1e-5 of a standard error, far below the Monte Carlo error.
 
     Examples
     --------
@@ -219,17 +219,17 @@ def bootstrap(
         raise ModelError(f"n: expected a whole number of replicates, at least 1; got {n!r}")
     if groups is not None:
         if kind != "cluster":
-            raise ModelError(f"groups: they go with kind='cluster'; got kind={kind!r}")
+            raise ModelError(f"groups: expected together with kind='cluster'; got kind={kind!r}")
         fit = robust(fit, fit.state.cov, groups, fit.state.small_sample)
     model = fit.at("bootstrap").asked
     if fit.state.infinite.any() or not fit.converged:
         raise ModelError(
-            f"bootstrap: the fit has no finite maximum to start from ({fit.state.status.value}: {fit.message}); "
-            "conf_int(kind='profile') has intervals where some estimates are infinite; else mend the model first"
+            f"bootstrap: expected a fit with a finite maximum; this one ended with {fit.state.status.value!r} "
+            f"({fit.message}). Where estimates are infinite, use conf_int(kind='profile'); otherwise mend the model"
         )
     clusters = fit.state.groups
     if kind == "cluster" and clusters is None:
-        raise ModelError("groups: kind='cluster' resamples clusters; pass groups=, the cluster of each row")
+        raise ModelError("groups: expected the cluster of each row, for kind='cluster'; got None")
     _check_units(model, kind, clusters)
     draws = _Draws(model, kind, clusters, simulator(fit, simulate) if kind == "parametric" else None)
     refitting = Refitting.of(fit)
@@ -239,12 +239,12 @@ def bootstrap(
 
     found = Refitted.joined(in_chunks(work, int(n), refitting.chunk, seed, model.executor))
     out = _summarised(fit, found, kind, clusters)
-    _tell(out)
+    _warn_of_replicates(out)
     return out
 
 
 def _check_units(model: Model, kind: str, groups: np.ndarray | None) -> None:
-    """Refuse to draw from one row, or one cluster: every data set would be the one that is there."""
+    """Refuse to draw from a single row or cluster: every replicate would be a copy of the data."""
     if kind == "parametric":
         return
     counted = model.row_weight > 0
@@ -252,46 +252,46 @@ def _check_units(model: Model, kind: str, groups: np.ndarray | None) -> None:
     units = np.count_nonzero(counted) if cluster is None else len(np.unique(cluster[counted]))
     if units < 2:
         raise ModelError(
-            f"bootstrap: expected at least two {'rows' if cluster is None else 'clusters'} to draw from; got {units}, "
-            "of which every data set would be a copy (a whole series may be one row): write the likelihood so that "
-            "independent parts are rows, or simulate from the model with kind='parametric'"
+            f"bootstrap: expected at least two {'rows' if cluster is None else 'clusters'} to draw from; got {units}. "
+            "If a row holds a whole series, write the likelihood so that independent parts are rows, or simulate "
+            "from the model with kind='parametric'"
         )
 
 
-def _tell(found: Bootstrap) -> None:
-    """Warn of replicates that are not what a summary takes them for."""
-    told = []
+def _warn_of_replicates(found: Bootstrap) -> None:
+    """Warn of replicates whose maximum is infinite or was not found."""
+    warnings = []
     if found.n_infinite:
-        told.append(
-            f"{found.n_infinite} of {found.n} replicates have their maximum at infinity, as where a resampled data set "
-            "is separated: their estimates count as infinite in intervals, and se and bias are NaN where there are any"
+        warnings.append(
+            f"{found.n_infinite} of {found.n} replicates have their maximum at infinity (their data are separated): "
+            "these estimates count as infinite in the intervals, and make se and bias NaN"
         )
     if found.n_used < found.n:
-        told.append(f"{found.n - found.n_used} of {found.n} replicates have no maximum and are left out")
-    if told:
-        warn_user(f"bootstrap: {'; '.join(told)}", ConvergenceWarning)
+        warnings.append(f"{found.n - found.n_used} of {found.n} replicates have no maximum and are left out")
+    if warnings:
+        warn_user(f"bootstrap: {'; '.join(warnings)}", ConvergenceWarning)
 
 
 def information_matrix_test(
     fit: Reading, bootstrap: int | None = None, seed: int | None = 0, simulate: Simulator | None = None
 ) -> Test:
-    """White's test that the model is right: do the outer product of scores and the Hessian agree?
+    """White's information matrix test: do the outer product of scores and the Hessian agree?
 
-    Where the model holds, the expected, the observed and the outer product information estimate one matrix. The
-    statistic is Chesher's and Lancaster's nR². Its χ² rejects right models far too often in samples of some hundred
-    rows, so it is referred to its own distribution under the fitted model (Horowitz 1994).
+    If the model is right, the expected, the observed and the outer product information estimate the same matrix. The
+    statistic is Chesher's and Lancaster's nR². With a few hundred rows its χ² approximation rejects right models far
+    too often, so by default the p-value comes from data simulated under the fitted model (Horowitz 1994).
 
     Parameters
     ----------
-    bootstrap : data sets to draw from the fitted model for the p-value; 0 for χ². None draws 199 where there are at
-        most 20,000 rows, responses can be drawn and refitted together, and else takes χ².
-    seed : of the draws.
+    bootstrap : number of data sets to simulate for the p-value; 0 for χ². None simulates 199 if there are at most
+        20,000 rows and the family has a generator and is refitted in batches; otherwise it uses χ².
+    seed : of the random numbers.
     simulate : as for :meth:`bootstrap`.
 
     Returns
     -------
     Test
-        Its ``table`` has the standard errors by each of the three informations, and by the sandwich.
+        Its ``table`` has the standard errors from each of the three informations, and from the sandwich.
 
     Examples
     --------
@@ -324,7 +324,7 @@ def information_matrix_test(
 
 
 def _draws_cheaply(fit: Reading, simulate: Simulator | None) -> bool:
-    """Whether responses can be drawn from the fitted model, and are few enough and refitted in batches."""
+    """Whether simulating is cheap: few rows, a family with a generator, refits in batches."""
     model = fit.at("bootstrap").asked
     if len(model.y) > MOST_CALIBRATED or model.replicates is None:
         return False
@@ -342,7 +342,7 @@ def simulator(fit: Reading, simulate: Simulator | None) -> Work:
 
 @dataclass(frozen=True)
 class _Draws:
-    """Draws replicates: how often each row counts, or new responses."""
+    """Draws replicates: counts of each row, or new responses."""
 
     model: Model
     kind: str
@@ -350,7 +350,7 @@ class _Draws:
     simulate: Callable[[np.random.Generator, int], np.ndarray] | None
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Responses (count, n) or (n,), and how often each row counts, (count, n) or (n,)."""
+        """Responses, (count, n) or (n,), and the count of each row, (count, n) or (n,)."""
         n = len(self.model.y)
         if self.simulate is not None:
             return self.simulate(rng, count), np.ones(n)
@@ -360,14 +360,15 @@ class _Draws:
         copies = self.model.data.weights if self.model.weights_kind == "frequency" else None
         if copies is None:
             return self.model.y, resampled(rng, n, count)
-        # A row that stands for c copies is drawn as often as they are: relative to c, which multiplies again.
+        # A row with frequency c stands for c copies, each of which may be drawn. The refit multiplies the count by c
+        # again, so it is divided by c here.
         total = round(float(copies.sum()))
         drawn = rng.multinomial(total, copies / copies.sum(), size=count)
         return self.model.y, np.divide(drawn, copies, out=np.zeros(drawn.shape), where=copies > 0)
 
 
 def resampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
-    """How often each of `n` units is drawn in `n` draws with replacement, (count, n)."""
+    """Counts (count, n) of each of `n` units in `n` draws with replacement."""
     counts = np.empty((count, n))
     together = max(1, DRAWN_TOGETHER // n)
     for start in range(0, count, together):
@@ -379,7 +380,7 @@ def resampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
 
 
 DRAWN_TOGETHER = 2**14
-"""So many draws stay in the processor's cache until they are counted."""
+"""Draws that are made before they are counted; so many fit into the processor's cache."""
 
 
 def _summarised(fit: Reading, found: Refitted, kind: str, groups: np.ndarray | None) -> Bootstrap:
@@ -405,7 +406,7 @@ def _summarised(fit: Reading, found: Refitted, kind: str, groups: np.ndarray | N
 
 
 def _acceleration(fit: Reading, groups: np.ndarray | None) -> np.ndarray:
-    """From the influence M⁻¹ J_iᵀ u_i of each row or cluster."""
+    """The acceleration of BCa intervals, from the influence M⁻¹ J_iᵀ u_i of each row or cluster."""
     at = fit.at("bootstrap")
     rows = at.rows
     change = dfbeta(at.uncertainty.main_factor, at.designs, rows.score, np.zeros_like(rows.expected))

@@ -1,4 +1,4 @@
-"""What a file says of a model with coefficients, each of which can be spoken of by itself, and the reading of it."""
+"""What a file stores of a model whose single coefficients have a meaning, and reading it back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBERS = (
     *("nobs", "df_model", "df_resid", "dispersion", "deviance", "null_deviance", "llf", "aic", "bic"),
     *("theta", "theta_se", "rss", "distance", "_floor", "_effective", "condition_number"),
 )
-"""What is stored of a fit as one number; an underscore stands before what no Fit shows."""
+"""What is stored as a number; names with an underscore are not members of a Fit."""
 
 ABSENT = ("theta", "theta_se", "rss")
 """Which of them may be None."""
@@ -37,7 +37,7 @@ MASKS = ("_free", "_aliased", "_undetermined")
 
 
 def stored(reading: Reading) -> dict[str, Any]:
-    """What is stored of a model with coefficients; auxiliary parameters, which come last, are in the family."""
+    """The entries of a model with coefficients; the auxiliary parameters are stored with the family."""
     state, n = reading.state, reading.n
     body = {name: getattr(reading, name.lstrip("_")) for name in NUMBERS if name not in ("distance", "_floor", "rss")}
     body["rss"] = None if "rss" in reading.refused else reading.rss
@@ -51,7 +51,7 @@ def stored(reading: Reading) -> dict[str, Any]:
         "bias": state.bias,
         "message": reading.message,
         "remarks": list(reading.remarks),
-        "information": {kind: told(partial(_information, reading, kind)) for kind in INFORMATION},
+        "information": {kind: or_none(partial(_information, reading, kind)) for kind in INFORMATION},
         **state.predictor.to_dict(),
     }
 
@@ -60,10 +60,10 @@ def _information(reading: Reading, kind: Information) -> Any:
     return listed(reading.information(kind))
 
 
-def told(ask: Callable[[], Any]) -> Any:
-    """What is there to be had, or None."""
+def or_none(compute: Callable[[], Any]) -> Any:
+    """The result, or None where it does not exist."""
     try:
-        return ask()
+        return compute()
     except RaphsonError:
         return None
 
@@ -71,7 +71,7 @@ def told(ask: Callable[[], Any]) -> Any:
 def restored(
     body: Mapping[str, Any], common: Mapping[str, Any], family: Any, schema: Any, predictor: Predictor
 ) -> FitState:
-    """The state that a file describes, of which `common` is what all kinds of model have."""
+    """The state that a file describes; `common` is the part that all kinds of model have."""
     names = body["names"]
     expect(is_texts(names), "names: expected different texts")
     levels = body["family"].get("levels")
@@ -131,7 +131,7 @@ def _mask(value: Any, n: int, name: str) -> np.ndarray:
 def _follows(value: Any, n: int) -> np.ndarray | None:
     if value is None:
         return None
-    expect(isinstance(value, list) and len(value) == n and bool(n), "_follows: expected a row a coefficient")
+    expect(isinstance(value, list) and len(value) == n and bool(n), "_follows: expected a row for each coefficient")
     return array(value, (n, len(value[0])), "_follows")
 
 

@@ -1,4 +1,4 @@
-"""Predictions of a likelihood's fit: its predictors, the response's mean and quantiles, and any function of them."""
+"""Predictions from a fitted likelihood: predictors, mean and quantiles of the response, and functions of these."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUT = (15.0, 30.0)
-"""How far out, in units of the predictor that moves most, a prediction at infinity is looked at. A logistic function is
-e⁻¹⁵ = 3e-7 and e⁻³⁰ = 1e-13 from its limit there."""
+"""Two distances towards infinity, in units of the fastest predictor, at which a limit is judged. There a logistic
+function is e⁻¹⁵ = 3e-7 and e⁻³⁰ = 1e-13 from its limit."""
 
 ROUNDING = 1e-6
-"""What a direction moves by less than this, beside its largest part, stays where it is."""
+"""Moves below this, relative to the largest part of the direction, are rounding."""
 
 SAME = 1e-5
-"""Relative change from one to the other at which it is at its limit. It is 30 times e⁻¹⁵."""
+"""Relative change between the two distances below which the limit is reached, 30 times e⁻¹⁵."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictors of some rows and how they depend on the parameters.
+    """The predictors of some rows, and how these depend on the parameters.
 
     Attributes
     ----------
     names : (K,) of the predictors.
     eta : (K, m).
-    designs : K matrices (m, p_k), one after the other over the parameters.
+    designs : K matrices (m, p_k), whose columns together belong to the parameters in order.
     root : Q of the covariance C = QᵀQ of the parameters, (r, p).
     reach : quantile of the intervals.
     labels : index of the rows.
     kept : their positions in the new data; None if all are there.
-    moves : (K, m) which way each predictor goes to infinity, the largest of a row ±1; 0 where it stays.
+    moves : (K, m) how each predictor goes to infinity, the fastest of a row by ±1; 0 where it stays finite.
     """
 
     names: Sequence[str]
@@ -67,23 +67,23 @@ class Predicted:
         return np.logical_or.reduce(self.moves != 0, axis=0)
 
     def only(self, rows: np.ndarray) -> Predicted:
-        """Some of the rows, numbers in place of what is missing."""
+        """A subset of the rows, with 0 in place of NaN."""
         designs = [take_rows(design, rows) for design in self.designs]
         eta, moves = np.nan_to_num(self.eta[:, rows]), self.moves[:, rows]
         return replace(self, eta=eta, moves=moves, designs=designs, labels=self.labels[rows])
 
     def outward(self, reach: float) -> Predicted:
-        """The rows so far on the way to infinity."""
+        """The rows moved by `reach` towards infinity."""
         return replace(self, eta=self.eta + reach * self.moves)
 
     def predictors(self, count: int, asked: Prediction) -> pd.DataFrame:
-        """A column for each of the first `count` predictors, and ``_se``, ``_lower``, ``_upper`` if asked for."""
+        """A column for each of the first `count` predictors, with ``_se``, ``_lower``, ``_upper`` on request."""
         import pandas as pd
 
         columns: dict[str, np.ndarray] = {}
         eta = np.where(self.moves == 0, self.eta, np.copysign(np.inf, self.moves))
         errors = np.zeros(eta.shape)
-        if asked.uncertain:  # at infinity the Wald theory has nothing to say
+        if asked.uncertain:  # Wald theory gives no error at infinity
             errors = np.where(self.moves == 0, delta.predictor_se(self.designs, self.root), np.nan)
         for name, values, error in zip(self.names[:count], eta, errors, strict=False):
             columns[name] = values
@@ -123,7 +123,7 @@ class Predicted:
             return self.with_errors(mean, slope, asked)
         found = self.with_errors(mean, slope, replace(asked, interval=None))
         table = found.to_frame() if isinstance(found, pd.Series) else found
-        # Quantiles at (1 ∓ level)/2 of each row's response at the estimate, whose own uncertainty is left out.
+        # Quantiles at (1 ∓ level)/2 of the distribution at the estimate; the error of the estimate is left out.
         table["lower"], table["upper"] = quantiles(tables, 0.5 + 0.5 * asked.level * np.array([-1.0, 1.0]))
         return table
 
@@ -146,7 +146,7 @@ class Predicted:
         return pd.DataFrame(columns, index=self.labels)
 
     def with_errors(self, values: np.ndarray, slope: np.ndarray, asked: Prediction) -> pd.Series | pd.DataFrame:
-        """Values (m,) with their slopes by the predictors (K, m)."""
+        """The table of values (m,) whose derivatives by the predictors are `slope` (K, m)."""
         errors = delta.mean_se(self.designs, self.root, slope[None])[0] if asked.uncertain else None
         return shown(values, errors, asked, self.reach, self.labels)
 
@@ -168,12 +168,12 @@ def shown(
 
 
 def evaluated(compute: Callable[[], Any], what: str) -> list[np.ndarray]:
-    """What a user's function of rows gives.
+    """The values of a user's function of rows.
 
     Raises
     ------
     ModelError
-        If it fails, or gives more than one number for a row.
+        If it fails, or returns more than one number for a row.
     """
     try:
         with x64():
@@ -194,10 +194,10 @@ def evaluated(compute: Callable[[], Any], what: str) -> list[np.ndarray]:
 def of_rows(
     function: Callable[..., Any], names: tuple[str, ...], theta: np.ndarray, direction: np.ndarray, data: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A function of the parameters and a row: values (m,), slopes (m, p), and which rows (m,) parameters at infinity
-    concern, whose values are those of the limit.
+    """Evaluate a function of the parameters and a row.
 
-    Rows where a column is missing give NaN.
+    Returns the values (m,), the derivatives (m, p), and a mask (m,) of the rows that depend on a parameter at infinity,
+    whose values are limits. Rows with a missing value give NaN.
     """
     import jax
 
@@ -228,8 +228,8 @@ def of_rows(
         moved = (slope * unit != 0).any(axis=1) | (near != values)
         values = np.where(moved, _limit(near, far), values)
     absent = np.any([np.isnan(cells.reshape(len(cells), -1)).any(axis=1) for cells in rows], axis=0)
-    _tell(moved & np.isnan(values) & ~absent)
-    # A comparison with what is missing is false, and would choose a number.
+    _warn_no_limit(moved & np.isnan(values) & ~absent)
+    # A comparison with NaN is false, so a function with a branch would return a number for a missing value.
     return np.where(absent, np.nan, values), slope, moved
 
 
@@ -242,13 +242,13 @@ def predicted(
     root: np.ndarray,
     reach: float,
 ) -> Predicted:
-    """The predictors of new rows, or of those of the fit; cut points of ordered levels follow the parts.
+    """The predictors of new rows, or of the fit's own; the cut points of ordered levels come last.
 
     Parameters
     ----------
     parts : parameter -> its design.
-    parameters : θ (n,), finite, and the direction (n,) along which it goes to infinity.
-    labels : from the first part's design to the index of the rows.
+    parameters : θ (n,), finite, and the direction (n,) in which it goes to infinity.
+    labels : gives the index of the rows from the first part's design.
     """
     names: list[str] = []
     designs: list[Any] = []
@@ -284,10 +284,9 @@ def of_whole_rows(
     asked: Prediction,
     predict: Callable[[Predicted, tuple[np.ndarray, ...]], pd.Series | pd.DataFrame],
 ) -> pd.Series | pd.DataFrame:
-    """What `predict` makes of the rows whose predictors and columns are all there; NaN for the others.
+    """Apply `predict` to the complete rows; the others are NaN.
 
-    Where a predictor is infinite it is what the prediction tends to, and NaN, with a warning, where that is nothing
-    finite.
+    Where a predictor is infinite, the prediction is its limit, or NaN with a warning if the limit is not finite.
     """
     import pandas as pd
 
@@ -299,36 +298,36 @@ def of_whole_rows(
     def of(rows: np.ndarray, reach: float = 0.0) -> pd.Series | pd.DataFrame:
         return predict(made.only(rows).outward(reach), tuple(np.nan_to_num(values[rows]) for values in extra))
 
-    # Where no row is whole the first, with zeros in it, tells what is predicted of a row.
+    # If no row is complete, the first one, filled with zeros, gives the names of the columns.
     found = of(np.flatnonzero(good) if good.any() else np.zeros(1, dtype=int))
     values = np.full((len(good), *found.shape[1:]), np.nan)
     values[good] = found.to_numpy()[: good.sum()]
     beyond = np.flatnonzero(whole & made.moved)
     if len(beyond):
-        with suppress(ModelError):  # so far out it may be that of no distribution
+        with suppress(ModelError):  # so far out the density may have no distribution
             values[beyond] = _limit(*(of(beyond, reach).to_numpy() for reach in OUT))
-        told = values[beyond].reshape(len(beyond), -1)
+        limits = values[beyond].reshape(len(beyond), -1)
         if isinstance(found, pd.DataFrame) and asked.uncertain:
-            doubted = np.array([str(name).startswith(("se", "lower", "upper")) for name in found.columns])
-            values[np.ix_(beyond, np.flatnonzero(doubted))] = np.nan
-            told = told[:, ~doubted]
-        _tell(np.logical_or.reduce(np.isnan(told), axis=1))
+            errors = np.array([str(name).startswith(("se", "lower", "upper")) for name in found.columns])
+            values[np.ix_(beyond, np.flatnonzero(errors))] = np.nan
+            limits = limits[:, ~errors]
+        _warn_no_limit(np.logical_or.reduce(np.isnan(limits), axis=1))
     if isinstance(found, pd.Series):
         return pd.Series(values, index=made.labels, name=found.name)
     return pd.DataFrame(values, index=made.labels, columns=found.columns)
 
 
 def _limit(near: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """What values tend to: where they no longer change, or vanish; NaN elsewhere."""
+    """The limit of values that no longer change, or vanish; NaN for the others."""
     same = np.abs(near - far) <= SAME * np.maximum(np.abs(near), np.abs(far))
     return np.where(same, far, np.where(np.abs(far) <= SAME * np.abs(near), 0.0, np.nan))
 
 
-def _tell(without: np.ndarray) -> None:
-    """Warn of rows (m,) at infinity whose prediction tends to no finite value."""
+def _warn_no_limit(without: np.ndarray) -> None:
+    """Warn of the rows (m,) whose prediction has no finite limit."""
     if without.any():
         warn_user(
-            f"predict: {int(without.sum())} of {len(without)} rows depend on a parameter at infinity so that their "
-            "prediction has no finite limit; it is NaN (see fit.message)",
+            f"predict: {int(without.sum())} of {len(without)} rows depend on an infinite parameter and have no finite "
+            "prediction; they are NaN (see fit.message)",
             ConvergenceWarning,
         )

@@ -1,4 +1,4 @@
-"""What the data determine: conditioning, combinations of parameters that they leave open, curvature, remarks."""
+"""How well the data determine the parameters: conditioning, curvature, and remarks on what they leave open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raphson.model.spread import deviates, remark
 
 
 def condition_number(at: AtEstimate, free: np.ndarray) -> float:
-    """Condition number of √W J at the estimate, columns scaled; see :attr:`raphson.Fit.condition_number`."""
+    """See :attr:`raphson.Fit.condition_number`."""
     if at.uncertainty.empty:
         return float("nan")
     try:
@@ -32,14 +32,14 @@ def condition_number(at: AtEstimate, free: np.ndarray) -> float:
 
 
 def remarks(fit: Goodness) -> list[str]:
-    """What the user should know before using the numbers, a sentence each."""
+    """Cautions for the reader of the numbers, a sentence each."""
     at = fit.at("remarks")
     said = at.asked.remarks(at.estimate.result, fit.dispersion, fit.state.cov, at.estimate.met)
     return [*said, *(one for one in (_spread(fit, at), _rank(fit, at)) if one)]
 
 
 def _spread(fit: Goodness, at: AtEstimate) -> str:
-    """Whether the responses vary more, or less, than the family says, where standard errors rely on that."""
+    """A remark if the responses vary more, or less, than the family says and the standard errors rely on it."""
     wider_families = at.asked.wider_families
     if fit.state.cov != "model" or not fit.state.status.converged or not wider_families:
         return ""
@@ -51,7 +51,7 @@ def _spread(fit: Goodness, at: AtEstimate) -> str:
 
 
 def _rank(fit: Goodness, at: AtEstimate) -> str:
-    """Whether a sandwich is made of fewer rows or clusters than there are parameters."""
+    """A remark if a sandwich has fewer rows or clusters than there are parameters."""
     state = fit.state
     if state.cov == "model" or not state.status.converged:
         return ""
@@ -59,7 +59,7 @@ def _rank(fit: Goodness, at: AtEstimate) -> str:
 
 
 def light_weights(fit: Goodness) -> str:
-    """What is wrong with frequency weights that stand for fewer observations than there are coefficients."""
+    """A remark if the frequency weights add up to no more observations than there are coefficients."""
     at = fit.state.at
     if at is None or at.asked.weights_kind != "frequency" or fit.nobs > fit.n:
         return ""
@@ -68,17 +68,16 @@ def light_weights(fit: Goodness) -> str:
         return ""
     lost = ", and the dispersion cannot be estimated" if fit.use_t else ""
     return (
-        f"the frequency weights add up to {fit.nobs:.6g}, so that {rows} rows count as no more observations than "
-        f"there are coefficients ({fit.n}){lost}; weights that are not numbers of copies go with "
-        "weights_kind='precision' or 'sampling'"
+        f"the frequency weights of {rows} rows add up to {fit.nobs:.6g} observations, no more than there are "
+        f"coefficients ({fit.n}){lost}; if the weights are not counts, use weights_kind='precision' or 'sampling'"
     )
 
 
 def curvature(fit: Goodness, level: float = 0.95) -> Curvature:
-    """How far the curve is from linear over the joint confidence region: Bates and Watts's curvatures.
+    """Bates and Watts's curvatures: how far the model is from linear over the joint confidence region.
 
-    Exact second derivatives give the root mean square and the greatest of the intrinsic curvature, which no
-    parametrisation changes, and of that of the parameters; each times √F: up to ½, Wald intervals are adequate.
+    The intrinsic curvature is the same in every parametrisation; the parameter effects depend on it. Of each, exact
+    second derivatives give the root mean square and the maximum, times √F. Up to ½, Wald intervals are adequate.
 
     Parameters
     ----------
@@ -93,13 +92,13 @@ def curvature(fit: Goodness, level: float = 0.95) -> Curvature:
     Raises
     ------
     ModelError
-        Unless the fit is one by least squares: gaussian, with the identity link and positive residual degrees of
-        freedom, and all parameters determined.
+        If this is not a least-squares fit (gaussian, identity link), has no residual degrees of freedom, or has
+        parameters that the data do not determine.
 
     Notes
     -----
     Bates and Watts (1980), J. R. Statist. Soc. B 42, 1; (1988), Nonlinear Regression Analysis, chapter 7. In a
-    linear model all are 0. With a penalty its rows count as data.
+    linear model all are 0. The rows of a penalty count as data.
 
     Examples
     --------
@@ -117,14 +116,17 @@ def curvature(fit: Goodness, level: float = 0.95) -> Curvature:
     link = getattr(getattr(fit.family, "link", None), "name", "identity")
     if fit.family.name != "gaussian" or link != "identity":
         raise ModelError(
-            "curvature: Bates and Watts's measures are those of least squares, a gaussian response with the "
-            f"identity link; this fit is {fit.family.name} with the {link} link. Compare profiles and Wald"
+            "curvature: expected a least-squares fit (gaussian with the identity link); got "
+            f"{fit.family.name} with the {link} link. Compare profile() and the Wald intervals instead"
         )
     if fit.state.undetermined.any():
         open_ones = [name for name, one in zip(fit.names, fit.state.undetermined, strict=True) if one]
-        raise ModelError(f"curvature: the data do not determine {', '.join(open_ones)}; hold some with fixed=")
+        raise ModelError(f"curvature: the data do not determine {', '.join(open_ones)}; fix some with fixed=")
     if not fit.df_resid > 0:
-        raise ModelError("curvature: without residual degrees of freedom there is no confidence region")
+        raise ModelError(
+            f"curvature: expected positive residual degrees of freedom; got {fit.df_resid:g}, which leave no "
+            "confidence region"
+        )
     check_level(level)
     J, H = _derivatives(at.settled, at.theta)
     root = np.sqrt(at.asked.row_weight)
@@ -151,5 +153,5 @@ def _derivatives(model: Model, theta: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _second(jacobian: Any) -> np.ndarray:
     bent = jacobian.second()
     if bent is None:
-        raise ModelError("curvature: this model offers no second derivatives of each row; use bootstrap or profiles")
+        raise ModelError("curvature: this model has no second derivatives by row; use bootstrap() or profile() instead")
     return bent[0]

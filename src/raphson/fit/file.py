@@ -1,7 +1,7 @@
-"""Files of fits: a JSON envelope with the SHA-256 of its content, and checks of what is read from it.
+"""The file format of saved fits, and checks of what is read.
 
-The file carries the SHA-256 of its own content, so that one cut short, or changed by hand, is refused; and whatever
-it says is checked again on the way in, formulas against the same list of names as a user's.
+A file is JSON with the SHA-256 of its content, so that a file that was cut short or edited is refused. Everything read
+is checked, formulas against the same list of allowed names as a user's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION = 1
 
 
 def write(body: dict[str, Any], path: str | PathLike[str]) -> None:
-    """Write the description of a fit to `path`; the file is there whole or not at all."""
+    """Write the description of a fit to `path`, whole or not at all."""
     content = encoded(body)
     document = {"format": FORMAT, "version": VERSION, "sha256": _digest(content), "fit": content}
     with written_whole(path) as draft:
@@ -36,7 +36,7 @@ def write(body: dict[str, Any], path: str | PathLike[str]) -> None:
 
 
 def read(path: str | PathLike[str], rebuild: Callable[[dict[str, Any]], T]) -> T:
-    """Read what :func:`write` wrote; `rebuild` makes what the content describes."""
+    """Read what :func:`write` wrote; `rebuild` makes the fit from it."""
     if not isinstance(path, str | PathLike):
         raise DataError(f"path: expected the name of a file that Fit.save wrote; got {path!r}")
     content = _checked(path)
@@ -63,32 +63,33 @@ def _checked(path: str | PathLike[str]) -> Any:
         raise DataError(f"{path}: expected a saved fit; {error.strerror or error}") from None
     except (ValueError, RecursionError):
         raise DataError(
-            f"{path}: expected a saved fit; this is not JSON, or was cut short. Save the fit again"
+            f"{path}: expected a saved fit; the file is not JSON, or was cut short. Save the fit again"
         ) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise DataError(f"{path}: expected a file written by Fit.save; this is another kind of file")
+        raise DataError(f"{path}: expected a file written by Fit.save; got JSON of another kind")
     if document.get("version") != VERSION:
         raise DataError(
-            f"{path}: expected version {VERSION} of the format; got {document.get('version')!r}. Save the fit again"
+            f"{path}: expected version {VERSION} of the format; got {document.get('version')!r}. Load it with the "
+            "Raphson that wrote it, or fit again"
         )
     content = document.get("fit")
     try:
         whole = isinstance(content, dict) and _digest(content) == document.get("sha256")
-    except (ValueError, RecursionError):  # a bare NaN or infinity, or lists without end: not ours
+    except (ValueError, RecursionError):  # a bare NaN or infinity, or endless nesting, which `write` never writes
         whole = False
     if not whole:
-        raise DataError(f"{path}: the saved fit was changed since it was written. Save the fit again")
+        raise DataError(f"{path}: expected a file as Fit.save wrote it; its content was changed. Save the fit again")
     return content
 
 
 def array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Numbers of a shape."""
+    """An array of the given shape from nested lists."""
     expect(_has_shape(value, shape), f"{name}: expected numbers of shape {shape}")
     return np.array(value, dtype=float).reshape(shape)
 
 
 def covariance(value: Any, n: int, name: str) -> np.ndarray:
-    """A covariance matrix (n, n)."""
+    """A covariance matrix (n, n) from nested lists."""
     V = array(value, (n, n), name)
     known = np.isfinite(np.diagonal(V))
     U = V[np.ix_(known, known)]  # NaN marks parameters that take no part
@@ -106,27 +107,27 @@ def _has_shape(value: Any, shape: tuple[int, ...]) -> bool:
 
 
 def is_list(value: Any, test: Callable[[Any], bool]) -> bool:
-    """Whether it is a list of what passes a test."""
+    """Whether `value` is a list whose items all pass a test."""
     return isinstance(value, list) and all(test(one) for one in value)
 
 
 def is_texts(value: Any, different: bool = True) -> bool:
-    """Whether it is a list of texts."""
+    """Whether `value` is a list of strings, all different unless said otherwise."""
     return is_list(value, lambda one: isinstance(one, str)) and not (different and len(set(value)) < len(value))
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a number that a float can hold; NaN and infinity are."""
+    """Whether `value` is a number that a float can hold, NaN and infinity included."""
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023)
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number, 0 or more."""
+    """Whether `value` is a whole number, 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def expect(condition: bool, what: str) -> None:
-    """Refuse what a file says."""
+    """Raise ValueError unless the condition holds."""
     if not condition:
         raise ValueError(what)
 
@@ -140,7 +141,7 @@ _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def encoded(value: Any) -> Any:
-    """JSON has no NaN or infinity: they are written as {"number": "NaN"} and the like."""
+    """Plain JSON values; NaN and infinity, which JSON lacks, become {"number": "NaN"} and the like."""
     if isinstance(value, dict):
         return {str(key): encoded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -158,7 +159,7 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """What :func:`encoded` wrote."""
+    """The inverse of :func:`encoded`."""
     if isinstance(value, dict):
         if set(value) == {"number"}:
             return _SPECIAL[value["number"]]

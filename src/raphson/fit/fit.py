@@ -1,7 +1,7 @@
-"""The Fit: what a user holds after fitting. Everything beyond the estimate itself is worked out when asked for.
+"""The Fit, which a user gets from fitting. Everything beyond the estimate itself is computed on request.
 
-It is a front: :mod:`raphson.fit.state` has what was asked and estimated, :mod:`raphson.fit.reading` what follows from
-it for a kind of model, and the modules beside them what can be asked of a reading.
+Fit is a facade. :mod:`raphson.fit.state` holds the request and the estimate, :mod:`raphson.fit.reading` what follows
+for each kind of model; the other modules here are functions of a reading.
 """
 
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 class Fit:
     """A fitted model.
 
-    Front doors such as :func:`raphson.glm` make it; :func:`raphson.load` reads a saved one, which has everything
-    but what needs the data themselves (residuals, leverage, the augmented table). A name that this kind of model has
-    not, such as the residuals of a likelihood, is refused with the reason; ``hasattr`` is False for it.
+    Functions such as :func:`raphson.glm` return it; :func:`raphson.load` reads a saved one, which lacks only what needs
+    the data (residuals, leverage, the augmented table). A name that does not apply to this kind of model, such as the
+    residuals of a likelihood, raises an error with the reason; ``hasattr`` is False for it.
 
     Examples
     --------
@@ -66,27 +66,27 @@ class Fit:
 
     @property
     def family(self) -> Any:
-        """The family, its auxiliary parameters filled in."""
+        """The family, with its auxiliary parameters at their estimates."""
         return self._reading.state.family
 
     @property
     def method(self) -> str:
-        """Name of the method that fitted it."""
+        """Name of the fitting method."""
         return self._reading.state.method
 
     @property
     def information_kind(self) -> Information:
-        """Which information the standard errors use: "expected", "observed" or "opg"."""
+        """The information that the standard errors use: "expected", "observed" or "opg"."""
         return self._reading.state.information
 
     @property
     def cov_kind(self) -> Covariance:
-        """Which covariance: "model", "HC0" to "HC3", "cluster" or "jackknife"."""
+        """The kind of covariance: "model", "HC0" to "HC3", "cluster" or "jackknife"."""
         return self._reading.state.cov
 
     @property
     def small_sample(self) -> SmallSample | None:
-        """The factor of a cluster covariance: "full", "clusters" or None."""
+        """The small-sample factor of a cluster covariance: "full", "clusters" or None."""
         return self._reading.state.small_sample
 
     @property
@@ -96,12 +96,12 @@ class Fit:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What the model was given beside its formula, in words: "weights", "offset", "penalty" and the like."""
+        """A description of each further input, by name: "weights", "offset", "penalty" and the like."""
         return dict(self._reading.state.inputs)
 
     @property
     def n_dropped(self) -> int:
-        """Rows that were left out as something was missing."""
+        """Number of rows left out because of missing values."""
         return self._reading.state.n_dropped
 
     formulas = Shown(LikelihoodReading.formulas)
@@ -153,7 +153,7 @@ class Fit:
 
     @property
     def identified(self) -> bool:
-        """Whether each parameter can be spoken of by itself, with what a row does to it."""
+        """Whether single parameters have a meaning, so that standard errors and influence make sense."""
         return self._reading.identified
 
     @property
@@ -163,22 +163,22 @@ class Fit:
 
     @property
     def use_t(self) -> bool:
-        """Whether the dispersion is estimated, so that t takes the place of z."""
+        """Whether the dispersion is estimated, so that the reference distribution is t instead of normal."""
         return self._reading.use_t
 
     def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of the estimates; NaN in the rows of aliased and infinite ones."""
+        """Covariance matrix of the estimates; NaN for aliased and infinite ones."""
         return self._reading.square(self._reading.cov)
 
     def information(self, kind: Information | None = None) -> pd.DataFrame:
         """Fisher information at the estimate, 1/φ̂ included; its inverse is the model-based ``cov_params()``.
 
-        With a penalty P it is F + P, and the covariance φ̂ (F+P)⁻¹ F (F+P)⁻¹; with a negative binomial whose θ was
-        estimated, that of the coefficients with θ profiled out.
+        With a penalty P it is F + P, and the covariance is φ̂ (F+P)⁻¹ F (F+P)⁻¹. For a negative binomial with estimated
+        θ, it is that of the coefficients with θ profiled out.
 
         Parameters
         ----------
-        kind : "expected", "observed" or "opg"; by default the expected one, of a likelihood the observed one.
+        kind : "expected", "observed" or "opg"; by default expected, for a likelihood observed.
         """
         reading = reading_behind(self, "information")
         kind = reading.kind_of_information if kind is None else kind
@@ -192,8 +192,8 @@ class Fit:
         ----------
         cov : "model", "HC0" to "HC3" or "cluster".
         groups : (n,) cluster of each row, or the name of a column, for ``cov="cluster"``.
-        small_sample : the factor of ``cov="cluster"`` with G clusters: "full", G/(G − 1) · (n − 1)/(n − p);
-            "clusters", G/(G − 1) alone, as R's ``vcovCL`` has it for a GLM; or None for no factor.
+        small_sample : the factor of ``cov="cluster"`` with G clusters: "full" for G/(G − 1) · (n − 1)/(n − p),
+            "clusters" for G/(G − 1) alone, as in R's ``vcovCL`` for a GLM, or None for no factor.
         """
         return Fit(robust(reading_behind(self, "robust"), cov, groups, small_sample))
 
@@ -218,7 +218,7 @@ class Fit:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Which statistics of fit a summary shows, beside those of the likelihood."""
+        """The statistics that a summary shows in addition to those of the likelihood."""
         return self._reading.measures
 
     # -- inference -------------------------------------------------------------------------------------------------
@@ -246,11 +246,11 @@ class Fit:
 
     @property
     def covariates(self) -> pd.DataFrame | None:
-        """The columns that an expression reads, in the rows that were used; None for any other fit."""
+        """The columns that a model expression reads, for the rows that were used; None for other models."""
         return self._reading.covariates
 
-    # To a type checker a series, or a table where an error or an interval is asked for. (Of several levels it is a
-    # table in any case, which FitOfLevels below tells; of a likelihood's predictors, too, which no type tells.)
+    # The types say a Series, or a DataFrame with `se` or `interval`. (Several levels give a DataFrame in any case, see
+    # FitOfLevels below; so do a likelihood's predictors, which types cannot express.)
     @overload
     def predict(
         self,
@@ -320,36 +320,37 @@ class Fit:
         new : a data frame, a path, a dict of columns, or a matrix with the columns of the fit; None for the data of the
             fit.
         se : whether to add standard errors.
-        interval : None, "confidence" (of what is predicted) or "prediction" (of a new response; of a likelihood the
-            quantiles of its distribution at the estimate).
+        interval : None, "confidence" (for the mean or predictor) or "prediction" (for a new response; for a likelihood
+            the quantiles of its distribution at the estimate).
         level : coverage.
-        kind : "response" for means, "link" for linear predictors; by default means, of a likelihood its predictors. Of
-            a likelihood the mean is integrated over the density, or is the probability of each of its ordered levels; a
-            ready density of survival times is that of the time itself, not censored.
-        offset : (n,) offset of the new rows, where that of the fit was given as an array; those of a likelihood stand
-            in its formulas.
-        missing : of rows with missing values: "nan" (one prediction for every row, NaN where it cannot be told),
-            "drop" or "raise". A level that the fit has not seen is an error in any case.
-        function : of a likelihood, what to predict instead, in ``jax.numpy``, one row at a time: of the density's
-            predictors, in its order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form of the parameters and
-            the row, ``lambda params, row: params["a"] * row.x``. Its standard error is the delta method's.
+        kind : "response" for means, "link" for linear predictors; by default means, for a likelihood its predictors.
+            The mean of a likelihood is the integral over its density, or the probability of each ordered level. For
+            a density of survival times it is the mean of the time itself, without censoring.
+        offset : (n,) offset of the new rows, if the fit's was given as an array. The offsets of a likelihood are part
+            of its formulas.
+        missing : what to do with rows that have missing values: "nan" (predict NaN), "drop" or "raise". A level that
+            the fit has not seen is always an error.
+        function : for a likelihood, what to predict instead, in ``jax.numpy``, one row at a time. With formulas it is a
+            function of the density's predictors in order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form
+            of the parameters and the row, ``lambda params, row: params["a"] * row.x``. Standard errors are by the
+            delta method.
 
         Returns
         -------
         A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``.
-        A multinomial fit gives a frame with a column for each level, a likelihood's predictors one for each parameter
-        of the density, with ``parameter_se``, ``parameter_lower``, ``parameter_upper``.
+        A multinomial fit gives a frame with a column for each level. A likelihood's predictors are a frame with a
+        column for each parameter of the density, with ``parameter_se``, ``parameter_lower``, ``parameter_upper``.
 
         Raises
         ------
         ModelError
-            Of loglik(params, row) without `function`, as it does not say what to predict; of a density that is that of
-            no distribution (one with a mass at a point, or of a censored response).
+            For loglik(params, row) without `function`, as it does not say what to predict; for the response of a
+            density that does not integrate to 1 (it has a point mass, or the response is censored).
 
         Warns
         -----
         ConvergenceWarning
-            If a likelihood's parameter is infinite, and with it the prediction of some row, which is NaN.
+            If an infinite parameter leaves a row without a finite prediction; it is NaN.
 
         Examples
         --------
@@ -372,11 +373,11 @@ class Fit:
 
         Parameters
         ----------
-        formula : the new one; ``.`` stands for what was there: ``". ~ . + age"``, or ``"+ age"`` for
-            short, and ``"- age"``. Of a likelihood that with the response, or the change of each, by parameter, as in
+        formula : the new formula, where ``.`` stands for what was there: ``". ~ . + age"``, in short ``"+ age"``, or
+            ``"- age"``. For a likelihood, the formula of the response, or a dict of changes by parameter, such as
             ``{"zero": "~ . + age"}``.
-        options : of the front door that made the fit, such as ``family=`` or ``start=``; the others stay as they were.
-            What start=, fixed= or bounds= said of parameters that a new curve lacks is left out.
+        options : keywords of the function that made the fit, such as ``family=`` or ``start=``; the others keep their
+            values. Entries of start=, fixed= and bounds= for parameters that a new curve lacks are dropped.
 
         Examples
         --------
@@ -395,11 +396,11 @@ class Fit:
 
     @property
     def title(self) -> str:
-        """What a summary is headed by: the formula, or what stands for it."""
+        """The heading of the summary: the formula, or what stands for it."""
         return self._reading.title
 
     def summary(self, level: float = 0.95) -> Summary:
-        """The fit on one page: prints as text, shows as HTML in a notebook."""
+        """The fit on one page, as text or, in a notebook, as HTML."""
         return self._reading.summary(self, level)
 
     def __repr__(self) -> str:
@@ -421,7 +422,7 @@ class Fit:
         return glance(self)
 
     def augment(self) -> pd.DataFrame:
-        """The rows of the data that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``."""
+        """The rows that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``."""
         from raphson.report.tables import augment
 
         return augment(self, reading_behind(self, "augment").frame)
@@ -429,7 +430,7 @@ class Fit:
     # -- keep ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the fit to one JSON file: numbers and text, nothing that is executed when it is read."""
+        """Write the fit to a JSON file of numbers and text; loading it executes no code from the file."""
         saving.write(self._reading, path)
 
     def report(self, path: str | PathLike[str]) -> None:

@@ -1,4 +1,4 @@
-"""Functions of the parameters: their profile likelihood as a user holds it, and the delta method."""
+"""Functions of the parameters: profile likelihoods and the delta method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TRACE_LEVEL = 0.99
-"""Level of the interval that a trace spans."""
+"""Level of the interval that the trace of a profile spans."""
 
 POINTS = 8
 """Points of a trace on each side of the estimate."""
@@ -32,11 +32,11 @@ def delta_of(fit: Reading, function: Any, level: float = 0.95, order: int = 1) -
 
     Parameters
     ----------
-    function : of the parameters by name, in ``jax.numpy``: ``lambda p: p["a"] / p["b"]``; it returns a number, an
-        array, or a dict of numbers. Or words for a linear combination: ``"age - lwt"``.
+    function : a function of the parameters by name, in ``jax.numpy``, that returns a number, an array or a dict of
+        numbers: ``lambda p: p["a"] / p["b"]``. Or a linear combination as text: ``"age - lwt"``.
     level : coverage of the interval.
-    order : 1, or 2 for the second-order correction: the estimate less its bias ½ tr(HV), and the variance
-        gᵀVg + ½ tr(HVHV) of a normal θ̂, with H the function's Hessian (Kendall and Stuart, section 10.6).
+    order : 1, or 2 for the second-order correction. With H the function's Hessian, it subtracts the bias ½ tr(HV) from
+        the estimate, and the variance is gᵀVg + ½ tr(HVHV), for a normal θ̂ (Kendall and Stuart, section 10.6).
 
     Returns
     -------
@@ -67,13 +67,13 @@ def profile(fit: Reading, name: Any) -> Profile:
 
     Parameters
     ----------
-    name : a parameter; a linear combination in words, ``"age - lwt"``; or a function of the parameters in
-        ``jax.numpy``, ``lambda p: p["a"] / p["b"]``, that returns one number.
+    name : a parameter; a linear combination as text, ``"age - lwt"``; or a function of the parameters in
+        ``jax.numpy`` that returns one number, ``lambda p: p["a"] / p["b"]``.
 
     Returns
     -------
     Profile
-        With ``interval(level)``, whose ends are exact roots, ``trace``, ``plot()`` and ``better``.
+        With ``interval(level)``, ``trace``, ``plot()`` and ``better``.
 
     Examples
     --------
@@ -128,8 +128,8 @@ class Profile:
 
     Attributes
     ----------
-    name : what is profiled.
-    estimate : its value at the maximum, ±inf where that lies at infinity.
+    name : of the function.
+    estimate : its value at the maximum, which may be ±inf.
     se : its standard error; NaN where it has none.
     """
 
@@ -141,17 +141,17 @@ class Profile:
     def interval(self, level: float = 0.95) -> np.ndarray:
         """Lower and upper end, (2,), where the signed root of the likelihood ratio reaches ∓ its quantile.
 
-        The quantile is that of t where the dispersion is estimated, else of the normal. An end is infinite where the
-        likelihood never falls so far, and NaN where the profile of a nonlinear function could not be followed to it.
+        The quantile is that of t where the dispersion is estimated, otherwise of the normal. An end is infinite if the
+        likelihood never falls so far, and NaN if the profile of a nonlinear function could not be traced to it.
         """
         reach = intervals.quantile(level, self._df)
         ends = np.array([self._profiler.end(side, reach)[0] for side in (-1, 1)])
-        self._tell()
+        self._warn()
         return ends
 
     @cached_property
     def trace(self) -> pd.DataFrame:
-        """The profile: value, zeta (the signed root), llf_drop (ℓ̂ − ℓ) and the parameters at each point."""
+        """The points of the profile: value, zeta (the signed root), llf_drop (ℓ̂ − ℓ) and the parameters."""
         import pandas as pd
 
         lines = []
@@ -171,7 +171,7 @@ class Profile:
                 theta = found.theta
                 zeta = profiler.root(found, value)
                 lines.append((value, zeta, 0.5 * zeta * zeta, *found.theta[: len(self._names)]))
-        self._tell()
+        self._warn()
         table = pd.DataFrame(lines, columns=["value", "zeta", "llf_drop", *self._names])
         return table.sort_values("value", ignore_index=True)
 
@@ -181,31 +181,31 @@ class Profile:
         width = self._profiler.scale * 3.0
         if math.isfinite(centre):
             return centre + side * width * np.arange(1, POINTS + 1) / POINTS
-        # The maximum is at infinity: from the finite end towards it.
+        # The maximum is at infinity: the grid runs from the finite end towards it.
         if math.isfinite(end):
             return end - side * width * np.arange(POINTS + 1) / POINTS
         return np.zeros(0)
 
     @property
     def values(self) -> np.ndarray:
-        """Values of the trace."""
+        """The values of the function in the trace."""
         return self.trace["value"].to_numpy()
 
     @property
     def zeta(self) -> np.ndarray:
-        """Signed roots √(2(ℓ̂ − ℓ_p)/φ̂) of the trace: a straight line where the Wald interval is right."""
+        """The signed roots √(2(ℓ̂ − ℓ_p)/φ̂) in the trace; a straight line where the Wald interval is exact."""
         return self.trace["zeta"].to_numpy()
 
     @property
     def better(self) -> pd.Series | None:
-        """Parameters with a higher likelihood than the fit's, if the profile met any: pass them as start= to refit."""
+        """Parameters with a higher likelihood than the fit's, if the profile found any; refit with start= from them."""
         import pandas as pd
 
         found = self._profiler.better
         return None if found is None else pd.Series(found[1][: len(self._names)], index=list(self._names))
 
     def plot(self, level: float = 0.95) -> Any:
-        """Draw the signed root against the value, with the interval; returns the matplotlib Figure."""
+        """Plot the signed root against the value, with the interval; returns the matplotlib Figure."""
         from raphson.report.plots import plot_profile
 
         return plot_profile(self, level)
@@ -214,17 +214,18 @@ class Profile:
         lower, upper = self.interval()
         return f"Profile of {self.name}: {self.estimate:.6g}, 95% interval [{lower:.6g}, {upper:.6g}]"
 
-    def _tell(self) -> None:
-        if self._profiler.doubts:
-            told = "; ".join(dict.fromkeys(self._profiler.doubts))
-            warn_user(f"profile of {self.name}: {told}", ConvergenceWarning)
-            self._profiler.doubts = []
+    def _warn(self) -> None:
+        if self._profiler.warnings:
+            warn_user(
+                f"profile of {self.name}: {'; '.join(dict.fromkeys(self._profiler.warnings))}", ConvergenceWarning
+            )
+            self._profiler.warnings = []
         found = self._profiler.better
         if found is not None:
             gain = found[0] - self._profiler.top
             warn_user(
-                f"profile: a better maximum than the fit's was found (by {gain:.3g} in the log-likelihood); fit "
-                "again with start=profile.better",
+                f"profile: found a better maximum than the fit's, by {gain:.3g} in the log-likelihood; fit again with "
+                "start=profile.better",
                 ConvergenceWarning,
             )
 
@@ -235,17 +236,19 @@ def profile_of(fit: Reading, function: Any) -> Profile:
     Raises
     ------
     ModelError
-        If it is no scalar, or depends on a parameter that was not estimated.
+        If the function is not scalar, or depends on no estimated parameter.
     """
     ground, n = reference_of(fit), fit.n
     check_ratios(fit, "profile")
     theta = ground.theta[:n]
     function, J = _affine(function, theta), function.jacobian(theta)
     if len(J) != 1:
-        raise ModelError(f"name: expected one parameter or a function that returns one number; got {len(J)}")
+        raise ModelError(f"name: expected a parameter or a function that returns one number; got {len(J)} numbers")
+    label = function.labels[0] if function.labels else "the function"
     if not J[:, ground.free[:n]].any():
-        raise ModelError("name: expected something that depends on an estimated parameter; it is held or aliased")
-    label = function.labels[0] if function.labels else "function"
+        raise ModelError(
+            f"name: expected a function of an estimated parameter; {label} depends on fixed or aliased ones alone"
+        )
     wrapped = Padded(function, n, len(ground.theta))
     linear = isinstance(function, Combinations)
     outside = None
@@ -296,13 +299,14 @@ def _affine(function: Any, theta: np.ndarray) -> Any:
 
 
 def _at_maximum(fit: Reading, function: Any, J: np.ndarray, linear: bool, ground: ReferenceFit) -> float:
-    """The function at the maximum: infinite where the likelihood rises for ever in a direction that moves it."""
+    """The function at the maximum; infinite where the likelihood keeps rising in a direction that changes it."""
     if ground.interior:
         return float(function.value(ground.theta[: fit.n])[0])
     values = fit.state.theta[: fit.n]
     if not linear:
         raise ModelError(
-            "name: some estimates are infinite; only single parameters and linear combinations have a profile"
+            "name: expected a parameter or a linear combination, as some estimates are infinite; got a nonlinear "
+            "function, which has no profile there"
         )
     assert fit.state.direction is not None
     direction = fit.state.direction[: fit.n]

@@ -20,7 +20,7 @@ from raphson.newton.path import Path
 
 @dataclass(frozen=True, eq=False)
 class Goodness:
-    """A fit measured against its data. What it works out is kept; of a loaded fit the file says it.
+    """How well a fit describes its data. Values are cached; those of a loaded fit come from its file.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class Goodness:
     state: FitState
 
     def __post_init__(self) -> None:
-        vars(self).update(self.state.saved)  # where cached properties keep their values
+        vars(self).update(self.state.saved)  # fills the caches of the cached properties
 
     @property
     def n(self) -> int:
-        """How many coefficients the user sees."""
+        """Number of coefficients, without auxiliary parameters."""
         return len(self.state.names)
 
     @property
@@ -44,33 +44,33 @@ class Goodness:
 
     @property
     def family(self) -> Any:
-        """The family, its auxiliary parameters filled in."""
+        """The family, with its auxiliary parameters at their estimates."""
         return self.state.family
 
     def at(self, what: str, whole: bool = False) -> AtEstimate:
-        """The model with its data, for what is worked out from them; all rows of large ones are checked if `whole`.
+        """The model with its data, for the computation `what`; `whole` checks all rows of large data for changes.
 
         Raises
         ------
         DataError
-            If the fit was loaded, or the data have been changed since.
+            If the fit was loaded, or the data have changed since.
         """
         self._here(what).check_unchanged(what, whole)
         return self._here(what)
 
     def _here(self, what: str) -> AtEstimate:
         if self.state.at is None:
-            raise DataError(f"{what}: a loaded fit does not carry its data; fit again to get them")
+            raise DataError(f"{what}: a loaded fit lacks its data, which this needs; fit again")
         return self.state.at
 
     @property
     def rows(self) -> RowTable:
-        """Row quantities at the estimate, of the model whose maximum it is."""
+        """Row quantities at the estimate."""
         return self._here("what the rows say").rows
 
     @cached_property
     def nobs(self) -> float:
-        """Observations: rows of positive weight, or the sum of frequency weights."""
+        """Number of observations: rows of positive weight, or the sum of frequency weights."""
         return self._here("nobs").asked.nobs
 
     @cached_property
@@ -80,7 +80,7 @@ class Goodness:
 
     @cached_property
     def effective(self) -> float:
-        """Degrees of freedom that the coefficients take: their number, or tr((F+P)⁻¹F) under a penalty."""
+        """Degrees of freedom of the coefficients: their number, or tr((F+P)⁻¹F) under a penalty."""
         n, state = self.n, self.state
         unmoved = (state.infinite[:n] != 0) & ~state.free[:n]
         return self._here("degrees of freedom").uncertainty.effective_df + float(np.count_nonzero(unmoved))
@@ -94,7 +94,8 @@ class Goodness:
     def df_resid(self) -> float:
         """Residual degrees of freedom; under separation those of the rows that are not fitted exactly.
 
-        Such rows tell the infinite coefficients alone, and have neither residual nor information left.
+        Rows that are fitted exactly only determine the infinite coefficients: they leave no residual and no
+        information.
         """
         at = self._here("df_resid")
         exact = at.settled.fitted_exactly
@@ -107,24 +108,24 @@ class Goodness:
 
     @property
     def use_t(self) -> bool:
-        """Whether the dispersion is estimated, so that t takes the place of z."""
+        """Whether the dispersion is estimated, so that the reference distribution is t instead of normal."""
         return not self.family.dispersion_fixed and not isinstance(self.state.dispersion_rule, float)
 
     @cached_property
     def reference_df(self) -> float | None:
-        """Degrees of freedom of t where it takes the place of z, else None."""
+        """Degrees of freedom of t, or None where the reference distribution is normal."""
         return self.df_resid if self.use_t else None
 
     @property
     def known_dispersion(self) -> float | None:
-        """φ where nobody estimates it, else None."""
+        """φ, or None where it is estimated."""
         if self.family.dispersion_fixed:
             return 1.0
         return self.state.dispersion_rule if isinstance(self.state.dispersion_rule, float) else None
 
     @cached_property
     def dispersion(self) -> float:
-        """φ̂, by the rule asked for; 1 where the family fixes it."""
+        """φ̂ by the chosen rule; 1 where the family fixes it."""
         rule = self.state.dispersion_rule
         if isinstance(rule, float):
             return rule
@@ -144,12 +145,12 @@ class Goodness:
 
     @cached_property
     def null_deviance(self) -> float:
-        """Deviance of the model with only the intercept, if there is one, and the offset."""
+        """Deviance of the model with only the offset and, if the model has one, the intercept."""
         return self._here("null_deviance").null_deviance
 
     @cached_property
     def llf(self) -> float:
-        """Log-likelihood at the estimate, every constant included, at the maximum likelihood dispersion."""
+        """Log-likelihood at the estimate and the maximum likelihood dispersion, all constants included."""
         return self.llf_of(self._here("llf").settled, self.rows)
 
     def llf_of(self, settled: Model, rows: RowTable) -> float:
@@ -160,15 +161,15 @@ class Goodness:
         if phi is None:
             phi = settled.ml_dispersion(rows)
         if phi == 0.0:
-            return math.inf  # a perfect fit: the density of a point
+            return math.inf  # a perfect fit, whose density is a point mass
         return settled.log_likelihood(rows, phi)
 
     def llf_along(self, steps: Path) -> np.ndarray:
-        """The log-likelihood at each step, of which the path has what was maximised, at unit dispersion.
+        """The log-likelihood at each step. The path itself has the objective, at unit dispersion.
 
-        The last is `llf`. That of another step differs by the difference of the objectives over φ where φ is known.
-        Where it is estimated, the objective is −D/2 but for the penalty, and the log-likelihood is a function of D:
-        −(N/2) log D + const where φ̂ = D/N, else what the φ̂ of each D gives.
+        The last value is `llf`. Where φ is known, the others differ from it by the difference of the objectives over φ.
+        Where φ is estimated, the objective without the penalty is −D/2, and the log-likelihood is a function of D:
+        −(N/2) log D + const if φ̂ = D/N, otherwise the log-likelihood at the φ̂ of each D.
         """
         objective = np.array([step.llf - step.penalty for step in steps.steps])
         llf, model, end = self.llf, self._here("path").settled, objective[-1]
@@ -184,12 +185,12 @@ class Goodness:
 
     @property
     def n_estimated(self) -> float:
-        """How many parameters the criteria count."""
+        """Number of parameters in the information criteria."""
         return self.effective + len(self.state.auxiliary) + float(self.use_t)
 
     @cached_property
     def aic(self) -> float:
-        """−2 llf + 2 × the number of parameters, an estimated dispersion or θ counted."""
+        """−2 llf + 2 × the number of parameters, including an estimated dispersion or θ."""
         return -2.0 * self.llf + 2.0 * self.n_estimated
 
     @cached_property
@@ -209,8 +210,8 @@ class Goodness:
     def theta_se(self) -> float | None:
         """Standard error of θ̂ by the fit's kind of covariance; None where θ was not estimated.
 
-        It comes from the joint information of coefficients and θ, the observed one unless the outer product was asked
-        for. NaN where the covariance cannot be had, as that of HC3 with a row of leverage 1.
+        It comes from the joint information of the coefficients and θ: the outer product if the fit uses it, otherwise
+        the observed. NaN where the covariance does not exist, such as HC3 with a row of leverage 1.
         """
         state = self.state
         if not state.auxiliary or self.theta == math.inf:

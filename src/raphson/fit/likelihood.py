@@ -1,4 +1,4 @@
-"""The reading of a likelihood's fit: its model has parameters and predictors, but no mean of its own."""
+"""The reading of a fitted likelihood, which has parameters and predictors but no mean of its own."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEPT_RESPONSES = 33
-"""Responses that a file keeps, for predictions of new ones."""
+"""Number of responses that a file keeps, for predictions of the response."""
 
 NO_MEAN = dict.fromkeys(
     ("rss", "residual_sd", "fittedvalues", "residuals", "augment"),
-    "a likelihood has no mean of its own, so it has none; see params, llf, and predict() for its predictors",
+    "not available, as a likelihood has no mean of its own; see params, llf, and predict() for its predictors",
 )
 NO_CURVE = {
-    "curvature": "Bates and Watts's measures are those of least squares; compare profile() and the Wald intervals",
+    "curvature": "Bates and Watts's measures need a least-squares fit; compare profile() and the Wald intervals",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class LikelihoodReading(Reading):
-    """What a fitted likelihood says: all but what needs a mean or a saturated model.
+    """The reading of a fitted likelihood: everything that needs neither a mean nor a saturated model.
 
     Attributes
     ----------
-    assembled : how the information was put together, in words.
+    assembled : a description of how the information was computed.
     texts : the formula of each parameter, where there are formulas.
     """
 
@@ -60,7 +60,7 @@ class LikelihoodReading(Reading):
 
     @classmethod
     def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> LikelihoodReading:
-        """The reading of a file; older ones say nothing of its own."""
+        """The reading of a loaded fit; older files lack the entries of this kind of model."""
         schema = schema_from_dict(body["schema"])
         family = family_from_dict(body["family"], schema)
         assembly, formulas, responses = body.get("assembly", ""), body.get("formulas", {}), body.get("responses", [])
@@ -82,7 +82,7 @@ class LikelihoodReading(Reading):
         return OF_NETWORKS | NO_MEAN | NO_CURVE
 
     def assembly(self) -> str:
-        """How the information was put together: from which linear predictors, or row by row."""
+        """How the information was computed: from which linear predictors, or row by row."""
         return self.assembled
 
     def formulas(self) -> dict[str, str]:
@@ -96,17 +96,17 @@ class LikelihoodReading(Reading):
 
     @cached_property
     def null_deviance(self) -> float:
-        """NaN: there is no mean to hold constant."""
+        """NaN: there is no null model without a mean."""
         return math.nan
 
     @cached_property
     def df_null(self) -> float:
-        """NaN, as `null_deviance`."""
+        """NaN, like `null_deviance`."""
         return math.nan
 
     @cached_property
     def df_model(self) -> float:
-        """The number of parameters, or what a penalty leaves of it."""
+        """The effective number of parameters."""
         return self.effective
 
     @cached_property
@@ -126,8 +126,8 @@ class LikelihoodReading(Reading):
         return self.state.formula or f"{self.family.name}(params, row)"
 
     def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
-        """Predict the predictors, the response, or any function of them."""
-        del offset  # offsets stand in the formulas
+        """Predict the predictors, the response, or a function of the predictors."""
+        del offset  # offsets are part of the formulas
         reach = intervals.quantile(asked.level, self.reference_df)
         root = self.covariance_root if asked.uncertain else np.zeros((0, self.n))
         if new is None:
@@ -138,13 +138,18 @@ class LikelihoodReading(Reading):
         made = predicted(parts, self._parameters, new, missing, self._labels_of(new), root, reach)
         if asked.function is not None:
             if asked.interval == "prediction":
-                raise ModelError("interval: a function of the predictors has interval='confidence', no prediction")
+                raise ModelError(
+                    "interval: expected None or 'confidence' with function=; got 'prediction', which is for a response"
+                )
             return of_whole_rows(made, (), asked, lambda rows, _: rows.function(asked))
         if asked.kind == "link" and asked.interval != "prediction":
             return made.predictors(len(parts), asked)
         levels, responses = levels_of(self.family), self._responses
         if levels is not None and asked.interval == "prediction":
-            raise ModelError("interval: of ordered levels kind='response' gives every probability; leave it out")
+            raise ModelError(
+                "interval: expected None or 'confidence' for ordered levels; got 'prediction'. For the probability of "
+                "every level use kind='response'"
+            )
 
         def response(rows: Predicted, extra: tuple[np.ndarray, ...]) -> pd.Series | pd.DataFrame:
             return rows.response(tabulate(self.family, rows.eta, extra, responses), levels, asked)
@@ -153,13 +158,13 @@ class LikelihoodReading(Reading):
 
     @property
     def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) finite parameters, and the direction along which they go to infinity, 0 where they do not."""
+        """(n,) finite parameters, and the direction in which they go to infinity, 0 where they stay finite."""
         direction = self.state.direction
         return self.state.theta[: self.n], np.zeros(self.n) if direction is None else direction[: self.n]
 
     @cached_property
     def responses(self) -> np.ndarray:
-        """Responses like those of the data, smallest and largest among them: where a new one is looked for."""
+        """A sample of the responses with the smallest and the largest, which brackets the search for quantiles."""
         asked = self.at("predictions of the response").asked
         if not asked.family.with_response:
             return np.zeros(0)
@@ -172,8 +177,8 @@ class LikelihoodReading(Reading):
             return self.state.at.asked.y
         if self.family.step is None or not len(self.responses):
             raise ModelError(
-                "predict: a loaded fit does not carry the density, unless it is one of Raphson's own and the file is "
-                "of this version; it predicts kind='link', and function= of the predictors"
+                "predict: a loaded fit lacks its density, unless that is one of Raphson's own and the file of this "
+                "version; use kind='link' or function= of the predictors, or fit again"
             )
         return self.responses
 
@@ -183,7 +188,7 @@ class LikelihoodReading(Reading):
         return lambda made: kept_labels(made.labels, made.index, made.X.shape[0] + made.n_dropped)
 
     def _columns_of(self, new: Any, made: Predicted) -> tuple[np.ndarray, ...]:
-        """What else the density reads, of the rows that are predicted; a ready one is that of what is not censored."""
+        """Further columns of the density for the predicted rows; indicators of censoring say uncensored."""
         found: list[np.ndarray] = []
         at: Any = self.state.at
         for number, name in enumerate(self.state.schema.columns):
@@ -198,16 +203,16 @@ class LikelihoodReading(Reading):
         return tuple(found)
 
     def _of_rows(self, new: Any, asked: Prediction, root: np.ndarray, reach: float) -> pd.Series | pd.DataFrame:
-        """A function of (params, row), in the general form."""
+        """Predict a function of (params, row), for a likelihood in the general form."""
         if asked.function is None:
             raise ModelError(
-                "predict: loglik(params, row) does not say what to predict; pass function=lambda params, row: ..., or "
-                "use fit.delta for functions of the parameters alone"
+                "function: expected function=lambda params, row: ..., as loglik(params, row) does not say what to "
+                "predict; got None. For functions of the parameters alone use fit.delta"
             )
         if asked.interval == "prediction":
             raise ModelError(
-                "interval: loglik(params, row) does not say which column is the response; use interval='confidence', "
-                "or write a density logpdf(y, ...) with formulas"
+                "interval: expected 'confidence', as loglik(params, row) does not say which column is the response; "
+                "got 'prediction'. For that, write a density logpdf(y, ...) with formulas"
             )
         source = self.frame if new is None else new
         values, slope, moved = of_rows(asked.function, self.names, *self._parameters, source)
@@ -218,25 +223,25 @@ class LikelihoodReading(Reading):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The rows of the data that were used; of a dict with matrices, its plain columns."""
+        """The rows that were used; of a dict with matrices, only the plain columns."""
         frame = Columns(self.state.source).table.frame
         index = self.at("augment").asked.data.index
         return (frame if index is None else frame.iloc[index]).set_axis(self.row_labels, axis=0)
 
     def updated(self, formula: Any, options: Mapping[str, Any]) -> Any:
-        """Fit again with other formulas: one text is that of the response, or one for each parameter."""
+        """Fit again with other formulas: a string for the response's, or a mapping by parameter."""
         if self.state.refit is None or not self.texts:
             raise ModelError(
-                "update: only a likelihood with formulas, and not loaded, can be updated; fit again with rp.mle"
+                "update: expected a likelihood with formulas that was not loaded from a file; fit again with rp.mle"
             )
         if options:
             named = ", ".join(options)
-            raise ModelError(f"update: of a likelihood only formulas change; fit again with rp.mle for {named}=")
+            raise ModelError(f"update: expected only formulas for a likelihood; got {named}=. Fit again with rp.mle")
         changes = {next(iter(self.texts)): formula} if isinstance(formula, str) else dict(formula)
         texts = dict(self.texts)
         for name, change in changes.items():
             full = self.family.full_name(name)
             if full not in texts:
-                raise ModelError(f"update: there is no formula of {name!r}; there are those of {', '.join(texts)}")
+                raise ModelError(f"update: expected parameters among {', '.join(texts)}; got {name!r}")
             texts[full] = updated(texts[full], change)
         return self.state.refit(texts)

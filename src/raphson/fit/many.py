@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class Fits:
-    """Fits of one model to many groups of rows, each with a status of its own.
+    """Fits of one model to many groups of rows, each with its own status.
 
-    ``fits[label]`` fits that group again, from its estimate, as a :class:`Fit` with all that one can do.
+    ``fits[label]`` fits that group again from its estimate and returns a full :class:`Fit`.
 
     Parameters
     ----------
-    found : where each group's iteration ended.
+    found : the solution of each group.
     labels : (G,) of the groups.
     names : (p,) of the parameters.
     n_rows : (G,) rows of positive weight in each group.
     squares : (G,) Σ w y² of each group.
     movable : (p,) mask of the parameters that were estimated.
-    information : "expected" or "observed", which one the standard errors use.
-    dispersion : φ where the user gave it, else None: RSS/(n − p) of each group.
-    single : fits the group of a number from a start.
+    information : "expected" or "observed"; the information that the standard errors use.
+    dispersion : φ if the user gave it; None for RSS/(n − p) of each group.
+    single : fits a group, given by its number, from a start.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Fits:
 
     def __getitem__(self, label: Any) -> Fit:
         if label not in self._places:
-            raise DataError(f"group: there is no group {label!r}; the first are {self.labels[:5]!r}")
+            raise DataError(f"group: expected the label of a group, such as {self.labels[:5]!r}; got {label!r}")
         place = self._places[label]
         return self._single(place, self._found.theta[place])
 
@@ -86,7 +86,7 @@ class Fits:
 
     @cached_property
     def bse(self) -> pd.DataFrame:
-        """Standard errors; NaN where a group did not converge, or a parameter was held."""
+        """Standard errors; NaN where a group did not converge, or a parameter is fixed or at a bound."""
         V = self._found.covariance(self.information_kind)
         if self._dispersion is not None:
             V = V / self._found.dispersion[:, None, None] * self._dispersion
@@ -98,7 +98,7 @@ class Fits:
         return self._table(np.where(known, errors, np.nan))
 
     def conf_int(self, level: float = 0.95) -> pd.DataFrame:
-        """Wald intervals by t on each group's residual degrees of freedom; columns (parameter, lower or upper)."""
+        """Wald intervals with t on each group's residual degrees of freedom; columns (parameter, lower or upper)."""
         import pandas as pd
 
         df = self.df_resid.to_numpy()
@@ -120,7 +120,7 @@ class Fits:
 
     @cached_property
     def n_iter(self) -> pd.Series:
-        """Steps tried for each group."""
+        """Number of steps tried for each group."""
         return self._series(self._found.n_iter)
 
     @cached_property
@@ -130,12 +130,12 @@ class Fits:
 
     @cached_property
     def nobs(self) -> pd.Series:
-        """Rows of each group."""
+        """Number of rows of each group."""
         return self._series(self._n_rows)
 
     @cached_property
     def df_resid(self) -> pd.Series:
-        """Rows less estimated parameters."""
+        """Number of rows minus number of estimated parameters."""
         return self._series(self._n_rows - np.count_nonzero(self._movable))
 
     @cached_property
@@ -146,43 +146,41 @@ class Fits:
 
     @cached_property
     def distance(self) -> pd.Series:
-        """Distance of each estimate to the minimum, in standard errors."""
+        """Distance of each estimate from the minimum, in standard errors."""
         return self._series(self._found.distance)
 
     @cached_property
     def message(self) -> pd.Series:
-        """What each group's status means and what to do about it."""
+        """How each group's iteration ended and what to do about it."""
         estimated, rss = int(np.count_nonzero(self._movable)), self.rss.to_numpy()
         out = []
         for place, (status, rows) in enumerate(zip(self._found.status, self._n_rows, strict=True)):
-            told = status.advice
+            text = status.advice
             if rows < estimated:
-                told = f"{rows} rows cannot determine {estimated} parameters; hold some with fixed=, or bring more data"
+                text = f"{rows} rows cannot determine {estimated} parameters; fix some with fixed=, or bring more data"
             elif self._undetermined[place]:
-                told += f"; the data leave parameters open: fits[{self.labels[place]!r}].remarks names them"
+                text += f"; the data do not determine all parameters: see fits[{self.labels[place]!r}].remarks"
             if rows > estimated and not rss[place] > PERFECT * self._squares[place]:
-                told += (
-                    "; the curve passes through the data but for rounding, which is all that standard errors measure"
-                )
-            out.append(told)
+                text += "; the curve passes through the data up to rounding, which is all that standard errors measure"
+            out.append(text)
         return self._series(out)
 
     @cached_property
     def _undetermined(self) -> np.ndarray:
-        """(G,) mask of the groups that converged, and yet some estimated parameter has no standard error."""
+        """(G,) mask of the groups that converged and have an estimated parameter without a standard error."""
         open_ones = self.bse.isna().to_numpy() & self._movable & ~self._found.held
         return open_ones.any(axis=1) & self._found.converged & (self.df_resid.to_numpy() > 0)
 
     @property
     def open_groups(self) -> str:
-        """In how many groups the data leave parameters open, in words; empty if in none."""
+        """A warning of the groups whose data do not determine all parameters; empty if there are none."""
         count = int(np.count_nonzero(self._undetermined))
         if not count:
             return ""
         first = self.labels[int(np.flatnonzero(self._undetermined)[0])]
         return (
-            f"in {count} of {len(self)} groups the data leave parameters open, which have no standard error; see "
-            f".message, and fits[{first!r}].remarks for the parameters"
+            f"in {count} of {len(self)} groups the data do not determine all parameters; those have no standard error. "
+            f"See .message, and fits[{first!r}].remarks for their names"
         )
 
     def tidy(self) -> pd.DataFrame:
@@ -213,7 +211,7 @@ class Fits:
 
     @property
     def failures(self) -> str:
-        """How many groups did not converge, in words; empty if all did."""
+        """A warning of the groups that did not converge; empty if all did."""
         lost = int(np.count_nonzero(~self._found.converged))
         if not lost:
             return ""

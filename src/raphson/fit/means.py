@@ -1,4 +1,4 @@
-"""Predictions for rows: linear predictors and means, with standard errors and intervals."""
+"""Predictions of linear predictors and means, with standard errors and intervals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-8
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is to be predicted.
+    """A request for predictions.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Prediction:
     se : whether standard errors are wanted.
     interval : None, "confidence" or "prediction".
     level : coverage.
-    function : of a likelihood's predictors, in place of a kind; or None.
+    function : of a likelihood's predictors, to predict instead; or None.
     """
 
     kind: Scale
@@ -56,17 +56,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class MeanPredictor:
-    """What predicting needs of a fit.
+    """The parts of a fit that predictions need.
 
     Attributes
     ----------
     family, predictor : of the model.
     theta : (p,) finite estimates.
-    direction : (p,) along which some estimates are infinite, or None.
-    root : (r, m) Q of the coefficients' covariance QᵀQ; m ≤ p, auxiliary parameters left out.
+    direction : (p,) in which some estimates are infinite, or None.
+    root : (r, m) Q of the covariance QᵀQ of the coefficients without auxiliary parameters; m ≤ p.
     dispersion : φ̂.
-    df : residual degrees of freedom where t is the reference, else None.
-    follows : (m, q) how the coefficients follow an edge of the domain that the maximum lies at, or None.
+    df : degrees of freedom of t, or None for the normal.
+    follows : (m, q) how the coefficients move with the boundary of the domain at which the maximum lies, or None.
     """
 
     family: Any
@@ -105,9 +105,9 @@ class MeanPredictor:
             columns["lower"], columns["upper"] = self._confidence(rows, designs, root, errors, reach, link)
         elif interval == "prediction":
             if link:
-                raise ModelError("interval: a new response has no linear predictor; use kind='response'")
+                raise ModelError("interval: expected kind='response' with 'prediction'; got kind='link'")
             columns["lower"], columns["upper"] = self._prediction(rows, errors, reach, level)
-        # At infinity the Wald theory has nothing to say: neither a standard error nor an end of an interval.
+        # Wald theory gives neither a standard error nor an interval at infinity.
         beyond = (moves != 0).any(axis=0) | self._cut_off(X, moves.shape[1])
         for name in columns.keys() - {"fit"}:
             columns[name] = np.where(beyond, np.nan, columns[name])
@@ -128,23 +128,23 @@ class MeanPredictor:
             )
 
     def _cut_off(self, X: Any, n: int) -> np.ndarray:
-        """(n,) whether a row's predictor follows the edge, so that its error is not normal."""
+        """(n,) mask of the rows whose predictor moves with the boundary, so that its error is not normal."""
         if self.follows is None:
             return np.zeros(n, dtype=bool)
         moves = np.column_stack([matvec(X, part) for part in self.follows.T])
         return np.abs(moves).max(axis=1) > 1e-9 * np.abs(self.follows).max()
 
     def _moves(self, X: Any) -> np.ndarray:
-        """(K, n) how far the direction of separation moves each row's linear predictors: 0, or to infinity."""
+        """(K, n) how the direction of separation moves each row's linear predictors; 0 where they stay finite."""
         K = self.family.n_predictors
         if self.direction is None:
             return np.zeros((K, self.predictor.count(X, self.theta)))
         moves = np.stack([matvec(X, part) for part in self.direction.reshape(K, -1)])
-        return np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)  # a move by rounding is none
+        return np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)  # smaller moves are rounding
 
     def _blocks(self, X: Any, offset: np.ndarray | None, moves: np.ndarray) -> list[Block]:
         shift = moves if offset is None else moves + offset
-        # The means do not depend on the response: any number may stand for it.
+        # The means do not depend on the response, so any number will do.
         return self.predictor.blocks((X,), np.ones(moves.shape[1]), None, shift)
 
     def _confidence(
@@ -165,7 +165,7 @@ class MeanPredictor:
         return ends[0][None], ends[1][None]
 
     def _mean(self, eta: np.ndarray) -> np.ndarray:
-        """g⁻¹(η) by the compiled rows: an identity design makes η the coefficient."""
+        """g⁻¹(η) by the compiled row functions, with η passed as the offset."""
         constant = LinearPredictor((1,) * self.family.n_predictors, (0,) * self.family.n_predictors)
         shift = np.zeros((self.family.n_predictors, len(eta)))
         shift[0] = eta
@@ -179,8 +179,8 @@ class MeanPredictor:
         mean = rows.mean[0]
         if self.family.support is None or self.family.quasi:
             raise ModelError(
-                f"interval: prediction intervals are not available for the {self.family.name} family; "
-                "use interval='confidence'"
+                f"interval: expected 'confidence' for the {self.family.name} family, which has no prediction "
+                "intervals; got 'prediction'"
             )
         if self.family.support == "real":
             lower, upper = delta.gaussian_prediction_interval(mean, errors[0], self.dispersion, reach)
@@ -191,7 +191,7 @@ class MeanPredictor:
         return lower[None], upper[None]
 
     def _table(self, columns: dict[str, np.ndarray], labels: Any) -> Any:
-        """A Series of one column; one column each otherwise; for several means, one for each level."""
+        """A Series if there is only the prediction, otherwise a frame; several means give a column for each level."""
         import pandas as pd
 
         levels = self.family.levels

@@ -1,7 +1,7 @@
-"""The names of a Fit: each is that of its reading, or a function of it, with the same documentation.
+"""The members of a Fit: descriptors that take value and documentation from the Fit's reading, or from a function of it.
 
-A name that this kind of model has not is refused where it is asked for, by an error that is an AttributeError, too: of
-it ``hasattr`` says no, and whoever uses it reads why.
+A name that does not apply to this kind of model raises an error with the reason. The error is also an AttributeError,
+so that ``hasattr`` is False.
 """
 
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -21,14 +21,14 @@ P = ParamSpec("P")
 
 
 def reading_behind(fit: Any, name: str) -> Reading:
-    """The reading of a Fit, which is asked for a name."""
+    """The reading of a Fit, after checking that this kind of model has the name."""
     reading: Reading = fit._reading
     reading.check_name(name)
     return reading
 
 
 class Shown(Generic[T]):
-    """What a Fit shows: what its reading has worked out, or a function of the reading does, once."""
+    """A cached attribute of a Fit: the attribute of its reading, or a function of the reading."""
 
     name: str
 
@@ -57,11 +57,11 @@ class Shown(Generic[T]):
         return kept[self.name]
 
     def __set__(self, fit: Any, value: Any) -> NoReturn:
-        raise AttributeError(f"{self.name}: it follows from the fit, and cannot be set")
+        raise AttributeError(f"{self.name}: it follows from the fit and cannot be set")
 
 
 class Asked(Generic[P, T]):
-    """What a Fit can be asked: a function of its reading as a method."""
+    """A method of a Fit: a function whose first argument is the reading."""
 
     name: str
 

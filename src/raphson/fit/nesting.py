@@ -1,4 +1,4 @@
-"""Which fits are of nested models: the larger one's parameters can give every row what the smaller one gives it."""
+"""Whether models are nested: the larger one can give every row the predictors that the smaller one gives it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raphson.model.base import Model
 
 
 def check_nested(larger: Reading, smaller: Reading, nested: bool = False) -> int:
-    """Degrees of freedom between two fits of nested models; `nested` is the user's word for it.
+    """Degrees of freedom between two fits, after checking that their models are nested; `nested` is the user's word.
 
     Raises
     ------
@@ -21,12 +21,12 @@ def check_nested(larger: Reading, smaller: Reading, nested: bool = False) -> int
     mine, other = larger.at("lr_test").asked, smaller.at("lr_test").asked
     if len(mine.y) != len(other.y) or not np.array_equal(_rows_of(mine), _rows_of(other)):
         raise DataError(
-            f"smaller: it was fitted to {len(other.y)} rows and this fit to {len(mine.y)}, not the same ones; drop the "
-            "missing values of all covariates first, and fit both to what remains"
+            f"smaller: expected a fit to the same {len(mine.y)} rows; got one to {len(other.y)} rows, or to other "
+            "ones. Drop the rows with missing values in any covariate, and fit both models to the rest"
         )
     if not np.array_equal(mine.y, other.y) or not np.array_equal(mine.row_weight, other.row_weight):
         raise DataError(
-            "smaller: it has another response or other weights than this fit; models of the same are nested"
+            "smaller: expected the response and weights of this fit; got others. Fit both models to the same ones"
         )
     reason = "" if nested else mine.why_not_nested(other, larger.state.theta, smaller.state.theta)
     family = [_described(fit) for fit in (larger, smaller)]
@@ -34,31 +34,31 @@ def check_nested(larger: Reading, smaller: Reading, nested: bool = False) -> int
         family[0] != family[1] or larger.state.auxiliary != smaller.state.auxiliary or type(mine) is not type(other)
     ):
         raise ModelError(
-            f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}: between "
-            "families the ratio has no χ² distribution, nested at an edge or not; compare aic or bic"
+            f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}. Between families "
+            "the likelihood ratio is not χ²; compare aic or bic"
         )
     q = round(larger.effective - smaller.effective)
     if q <= 0:
         raise ModelError(
             f"smaller: expected a model with fewer parameters than this fit's {larger.effective:g}; got "
-            f"{smaller.effective:g}. Call lr_test on the larger fit; models of as many parameters are not nested"
+            f"{smaller.effective:g}. Call lr_test on the larger fit"
         )
     if reason:
         raise ModelError(f"smaller: {reason}")
     if reason is None and larger.linear and smaller.linear and not _spans(larger, smaller):
         raise ModelError(
-            "smaller: its terms are not combinations of this fit's, so the models are not nested and the ratio has no "
-            "χ² distribution; compare aic or bic"
+            "smaller: expected a nested model; its terms are not combinations of this fit's, so the likelihood ratio "
+            "is not χ². Compare aic or bic"
         )
     return q
 
 
 def _spans(larger: Reading, smaller: Reading) -> bool:
-    """Whether the smaller model's predictors are among the larger one's, offsets included."""
+    """Whether the larger model's designs span the smaller one's, offsets included."""
     mine, other = larger.at("lr_test").asked, smaller.at("lr_test").asked
     outer, inner = mine.designs(larger.state.theta), list(other.designs(smaller.state.theta))
     if len(outer) != len(inner):
-        return True  # predictors of another kind, which cannot be compared one by one
+        return True  # the predictors are of different kinds and cannot be compared one by one
     for k, difference in enumerate(_offsets(mine) - _offsets(other)):
         if difference.any():
             inner[k] = np.column_stack([dense(inner[k]), difference])
@@ -66,7 +66,7 @@ def _spans(larger: Reading, smaller: Reading) -> bool:
 
 
 def _offsets(model: Model) -> np.ndarray:
-    """(K, n) what the predictors are at θ = 0."""
+    """(K, n) the predictors at θ = 0."""
     zero = np.zeros(model.predictor.n_params)
     return np.concatenate([model.predictor.eta(block, zero)[:, : block.rows] for block in model.blocks], axis=1)
 

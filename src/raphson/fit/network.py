@@ -1,4 +1,4 @@
-"""The reading of a network's fit: predictions with intervals, and no standard errors for weights not identified."""
+"""The reading of a fitted network: intervals for predictions, but no standard errors of the unidentified weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from raphson.data import Schema
 from raphson.errors import ModelError
-from raphson.fit.coefficients import number, told
+from raphson.fit.coefficients import number, or_none
 from raphson.fit.file import array, covariance, expect, is_count, is_list, is_number
 from raphson.fit.reading import OF_LIKELIHOODS, OF_ONE_RESIDUAL, Reading
 from raphson.fit.state import FitState
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STORED = ("nobs", "dispersion", "deviance", "null_deviance", "distance", "_floor", "llf")
-"""What a file has of a network as one number."""
+"""What a file stores of a network as a number."""
 
 MOST_WEIGHTS = 600
-"""Weights up to which intervals come from all of them; beyond, from those of the output layer."""
+"""Largest number of weights with which intervals use all weights; with more, they use the output layer's."""
 
 MOST_LAST = 1_500
-"""Weights of the output layer up to which there are intervals at all. Their covariance, which a saved fit holds as
-text, takes 45 MB."""
+"""Largest number of weights of the output layer with which there are intervals. Their covariance takes 45 MB as text
+in a saved fit."""
 
 UNIDENTIFIED = (
-    "the weights of a network are not identified (units can change places and signs without changing any "
-    "prediction), so they have no standard errors, p-values or intervals; the predictions have: "
+    "the weights of a network are not identified (units can change places or signs without changing any "
+    "prediction), so they have no standard errors, p-values or intervals; for intervals of predictions use "
     "fit.predict(new, interval='confidence')"
 )
 
@@ -51,26 +51,26 @@ OF_SINGLE_WEIGHTS = dict.fromkeys(
         "curvature",
     ),
     UNIDENTIFIED,
-) | {"update": "a network is trained anew; call rp.network with the other formula"}
+) | {"update": "not available for networks; call rp.network with the other formula"}
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkReading(Reading):
-    """What a trained network says.
+    """The reading of a trained network.
 
-    Its coefficients are weights: ``bse``, ``tvalues``, ``pvalues``, ``conf_int()`` and ``cov_params()`` are NaN;
-    ``message`` says why.
+    Its coefficients are weights, which are not identified: ``bse``, ``tvalues``, ``pvalues``, ``conf_int()`` and
+    ``cov_params()`` are NaN.
 
-    Standard errors and intervals of ``predict`` are those of the delta method over the generalised Gauss-Newton
-    matrix, with the prior that the initial weights are drawn from (or that weight decay stands for) along directions
-    that the data do not determine; ``interval_kind`` says whether over all weights or over those of the output layer.
-    They are of a network at its maximum: what one that stopped early has not learnt is a bias that they do not include.
+    The standard errors and intervals of ``predict`` are by the delta method with the generalised Gauss-Newton matrix.
+    A prior determines the directions that the data do not: the distribution of the initial weights, or the one that
+    weight decay implies. ``interval_kind`` says whether all weights are used or those of the output layer. The theory
+    assumes a maximum: the intervals of a network that stopped early do not include the bias of what it has not learnt.
     Without `new`, ``predict`` gives the rows that the network was trained on.
 
     Attributes
     ----------
     epochs : of a first-order method: epoch, loss, validation, rate, rows, and the norms of the layers' gradients.
-    remark : how the training ended, in words; empty where the status says it.
+    remark : a sentence on how the training ended; empty where the status is enough.
     """
 
     epochs: Sequence[Mapping[str, Any]] = ()
@@ -80,7 +80,7 @@ class NetworkReading(Reading):
 
     @staticmethod
     def of(state: FitState, epochs: Sequence[Mapping[str, Any]], remark: str) -> NetworkReading:
-        """The reading of a network that was just trained."""
+        """The reading of a newly trained network."""
         predictor = replace(_predictor_of(state), last_layer=len(state.names) > MOST_WEIGHTS)
         return NetworkReading(replace(state, predictor=predictor), epochs, remark)
 
@@ -135,10 +135,10 @@ class NetworkReading(Reading):
         try:
             V, effective = self.reduced_cov, self.effective
         except ModelError:
-            V, effective = np.zeros((0, 0)), math.nan  # more weights than intervals are made from
+            V, effective = np.zeros((0, 0)), math.nan  # too many weights for intervals
         return {name: getattr(self, name) for name in STORED if name not in ("distance", "_floor")} | {
             "_remark": self.remark,
-            "rss": told(lambda: self.rss) if "rss" not in self.refused else None,
+            "rss": or_none(lambda: self.rss) if "rss" not in self.refused else None,
             "theta": self.state.theta[: self.n].tolist(),
             "covariance": V.tolist(),
             "effective": effective,
@@ -161,12 +161,12 @@ class NetworkReading(Reading):
 
     @cached_property
     def message(self) -> str:
-        """How the training ended, and what there is instead of standard errors."""
+        """How the training ended, and what to use instead of standard errors."""
         return f"{self.remark or self.state.status.advice}; {UNIDENTIFIED}"
 
     @cached_property
     def remarks(self) -> list[str]:
-        """None: the message says what there is instead of standard errors."""
+        """Empty: the message says what to use instead of standard errors."""
         return []
 
     @cached_property
@@ -177,8 +177,8 @@ class NetworkReading(Reading):
     def history(self) -> pd.DataFrame:
         """The epochs: epoch, loss, validation, rate, rows (row gradients used so far).
 
-        ``loss`` is −Σ w log f(y | η)/(φ₀ Σ w) over the epoch's steps, with φ₀ the dispersion of a model with a constant
-        only; ``validation`` is that of the rows held out. Empty for a second-order method: see ``path``.
+        ``loss`` is −Σ w log f(y | η)/(φ₀ Σ w) over the epoch's steps, with φ₀ the dispersion of the constant model;
+        ``validation`` is the same over the validation rows. Empty for a second-order method; see ``path`` instead.
         """
         import pandas as pd
 
@@ -186,30 +186,29 @@ class NetworkReading(Reading):
         return pd.DataFrame([{name: row[name] for name in names} for row in self.epochs], columns=names)
 
     def gradient_profile(self) -> Any:
-        """The norm of the gradient by layer, over the training.
+        """The norm of the gradient in each layer during the training.
 
         Returns
         -------
         GradientProfile
-            ``table``, a frame with a row for each epoch and a column for each layer (root mean square over the
-            epoch's steps of the norm of the loss's gradient), ``ratio`` (first layer to last, by epoch) and
-            ``plot()``.
+            ``table``, a frame with a row for each epoch and a column for each layer (the root mean square, over the
+            epoch's steps, of the gradient's norm), ``ratio`` (first layer to last, by epoch) and ``plot()``.
 
         Raises
         ------
         ModelError
-            If a second-order method trained the network, which records no gradients by layer.
+            If the network was trained by a second-order method, which records no gradients by layer.
         """
         from raphson.report.gradients import GradientProfile
 
         if not self.epochs:
             raise ModelError(
-                f"gradient_profile: {self.state.method} records no gradients by layer; train with method='adam' or "
-                "another first-order method"
+                "gradient_profile: expected a network trained by a first-order method; got "
+                f"method={self.state.method!r}, which records no gradients by layer. Train with method='adam'"
             )
         return GradientProfile.of([row["norms"] for row in self.epochs], self.predictor.network.labels)
 
-    # -- weights, and what the data determine of them ----------------------------------------------------------------
+    # -- weights, and how well the data determine them ---------------------------------------------------------------
 
     @cached_property
     def cov(self) -> np.ndarray:
@@ -218,21 +217,21 @@ class NetworkReading(Reading):
 
     @cached_property
     def certifying(self) -> np.ndarray:
-        """(n, n) NaN, as :attr:`cov`."""
+        """(n, n) NaN, like :attr:`cov`."""
         return self.cov
 
     @cached_property
     def condition_number(self) -> float:
-        """NaN: the Jacobian by all weights is never formed."""
+        """NaN: the Jacobian of all weights is never formed."""
         return np.nan
 
     @cached_property
     def reduced_cov(self) -> np.ndarray:
-        """Covariance of the weights that intervals of predictions come from."""
+        """Covariance of the weights that the intervals use."""
         return self._laplace.covariance(self.dispersion)
 
     def interval_kind(self) -> str:
-        """What the intervals of predictions come from: "all weights", or "last layer" where they are many."""
+        """The weights that the intervals use: "all weights", or "last layer" in large networks."""
         return "last layer" if self.predictor.last_layer else "all weights"
 
     @cached_property
@@ -247,12 +246,12 @@ class NetworkReading(Reading):
         q = (last.inputs + 1) * last.outputs
         if q > MOST_LAST:
             raise ModelError(
-                f"interval: the output layer has {q} weights, and intervals are made from {MOST_LAST} at the most; "
-                "predict without, or make the last hidden layer narrower"
+                f"interval: expected at most {MOST_LAST} weights in the output layer; got {q}. Predict without "
+                "intervals, or make the last hidden layer narrower"
             )
         linear = settled.last_layer(theta)
         eta = np.concatenate([settled.predictor.eta(block, theta)[:, : block.rows] for block in settled.blocks], axis=1)
-        # Linear in the output layer's weights around the present η: its expected information there.
+        # The model is linear in the output layer's weights: this is their expected information at the current η.
         part = linear.likelihood.linearised(eta, Need(kinds=("expected",))).information["expected"]
         spread = np.repeat(self.predictor.state["spread"], last.inputs + 1)
         weights = np.append(np.full(last.inputs, prior[-last.outputs - 1]), 1.0)
@@ -260,13 +259,13 @@ class NetworkReading(Reading):
 
     @cached_property
     def effective(self) -> float:
-        """How many weights the data determine, of those that intervals come from."""
+        """Effective number of weights that the data determine, of those that the intervals use."""
         phi = 1.0 if self.family.dispersion_fixed else self.dispersion
         return self._laplace.determined(phi) if phi > 0 else float(self.n)
 
     @cached_property
     def df_model(self) -> float:
-        """Weights that the data determine, γ of MacKay (1992), without the intercepts."""
+        """Effective number of weights, γ of MacKay (1992), without the intercepts."""
         return self.effective - self.family.n_predictors
 
     @cached_property
@@ -276,7 +275,7 @@ class NetworkReading(Reading):
 
     @cached_property
     def dispersion(self) -> float:
-        """φ̂: Pearson's statistic of the rows held out over their number; without such rows over nobs − γ."""
+        """φ̂: Pearson's statistic of the validation rows over their number; without such rows, over nobs − γ."""
         if self.known_dispersion is not None:
             return self.known_dispersion
         held = self._settled.held_out
@@ -286,7 +285,7 @@ class NetworkReading(Reading):
 
     @cached_property
     def reference_df(self) -> float | None:
-        """Degrees of freedom of φ̂: rows held out, or nobs − γ."""
+        """Degrees of freedom of φ̂: the number of validation rows, or nobs − γ."""
         if not self.use_t:
             return None
         held = self._settled.held_out

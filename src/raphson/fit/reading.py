@@ -1,8 +1,8 @@
-"""A reading of a fit: what its state says, as far as that is the same for all kinds of model, and where they differ.
+"""A reading of a fit: everything that follows from its state.
 
-:class:`Reading` is that of a model with means: a generalised linear model, or a curve. Another kind overrides what is
-different: what is predicted, which statistics of fit there are, where covariances come from, how a summary looks, what
-``n_iter`` counts and ``message`` says; and it lists the names that it refuses, each with the reason.
+:class:`Reading` is for models with means: generalised linear models and curves. Another kind of model overrides what
+differs, such as predictions, statistics of fit, covariances and the summary, and lists the names that do not apply to
+it, each with the reason.
 """
 
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OF_NETWORKS = dict.fromkeys(
-    ("history", "gradient_profile", "interval_kind"), "it is of a network, and this fit is none; see fit.path"
+    ("history", "gradient_profile", "interval_kind"), "available for networks only; see fit.path"
 )
 OF_LIKELIHOODS = {
-    "formulas": "only a likelihood has a formula for each parameter; see fit.formula",
-    "assembly": "only the information of a likelihood is put together from a function's pieces",
+    "formulas": "available for likelihoods only, which have a formula for each parameter; see fit.formula",
+    "assembly": "available for likelihoods only, whose information is computed from the user's function",
 }
 OF_ONE_RESIDUAL = dict.fromkeys(
     ("residuals", "rss", "residual_sd"),
-    "a response of several levels has no single residual; compare fit.fittedvalues, and see fit.deviance",
+    "not available, as a response with several levels has no single residual; see fit.fittedvalues and fit.deviance",
 )
 
 
@@ -57,25 +57,25 @@ def _labels(names: tuple[str, ...]) -> pd.Index:
 
 @dataclass(frozen=True, eq=False)
 class Reading(Goodness):
-    """What a fit's state says. What it works out is kept."""
+    """Everything that follows from the state of a fit; values are cached."""
 
     kind_of_prediction: ClassVar[Scale] = "response"
-    """What is predicted if nobody says."""
+    """What ``predict`` gives by default."""
     kind_of_information: ClassVar[Information] = "expected"
-    """Which information is shown if nobody says."""
+    """What ``information`` gives by default."""
     identified: ClassVar[bool] = True
-    """Whether each parameter can be spoken of by itself, with what a row does to it."""
+    """Whether single parameters have a meaning, so that standard errors and influence make sense."""
 
-    # -- what this kind of model has not ---------------------------------------------------------------------------
+    # -- names that do not apply to this kind of model -------------------------------------------------------------
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """The names of a Fit that this kind of model has not, each with the reason."""
+        """The members of a Fit that do not apply to this kind of model, each with the reason."""
         several = OF_ONE_RESIDUAL if self.family.levels is not None else {}
         return OF_NETWORKS | OF_LIKELIHOODS | several
 
     def check_name(self, name: str) -> None:
-        """Refuse a name that this kind of model has not.
+        """Refuse a name that does not apply to this kind of model.
 
         Raises
         ------
@@ -99,17 +99,17 @@ class Reading(Goodness):
 
     @cached_property
     def n_iter(self) -> int:
-        """Steps taken; epochs of a network that a first-order method trained."""
+        """Number of steps; of a network trained by a first-order method, the number of epochs."""
         return max(len(self.state.steps) - 1, 0)
 
     @cached_property
     def message(self) -> str:
-        """How the iteration ended and what to do about it; names aliased and infinite coefficients."""
+        """How the iteration ended and what to do about it, with the names of aliased and infinite coefficients."""
         return visible("; ".join([self._ended, *self._wrong, *self.remarks]))
 
     @cached_property
     def lacking(self) -> str:
-        """The same with what is wrong with some of the coefficients first, for a warning to open with."""
+        """The message for a warning, which begins with what is wrong with some of the coefficients."""
         if self.state.at is None:
             return self.message
         return "; ".join([*self._wrong, *self.remarks, self._ended])
@@ -121,7 +121,7 @@ class Reading(Goodness):
 
     @property
     def _wrong(self) -> list[str]:
-        """What is wrong with some of the coefficients, or with the dispersion."""
+        """Remarks on infinite and aliased coefficients and on a dispersion that cannot be estimated."""
         parts: list[str] = []
         infinite = self.named(self._infinite != 0)
         if infinite:
@@ -138,8 +138,8 @@ class Reading(Goodness):
 
     @cached_property
     def remarks(self) -> list[str]:
-        """What the user should know before using the numbers, a sentence each: what the data leave open, what standard
-        errors and likelihood mean where a loss, a transformed response or bounds change it."""
+        """Cautions for the reader of the numbers, a sentence each: parameters that the data do not determine, and what
+        standard errors and likelihood mean with a loss, a transformed response or bounds."""
         return determined.remarks(self)
 
     @cached_property
@@ -149,28 +149,28 @@ class Reading(Goodness):
 
     @cached_property
     def has_undetermined(self) -> bool:
-        """Whether some parameters can change and leave the fit exactly as it is."""
+        """Whether some parameters can change without changing the fit at all."""
         return bool(self.state.undetermined.any())
 
     @cached_property
-    def told_steps(self) -> Path:
-        """The iterations with their log-likelihoods; a loaded fit's have them."""
+    def path_with_llf(self) -> Path:
+        """The iterations with their log-likelihoods."""
         steps = self.state.steps
-        if self.state.at is None or not len(steps):
+        if self.state.at is None or not len(steps):  # a loaded path has them already
             return steps
-        return steps.told(self.llf_along(steps))
+        return steps.with_llf(self.llf_along(steps))
 
     @cached_property
     def path(self) -> pd.DataFrame:
         """The iterations, one row each: iteration, llf, score_norm, decrement, distance, step, damping, ...
 
-        ``llf`` is the log-likelihood there, as :attr:`llf` is at the end: every constant included, without a penalty,
-        at the dispersion that maximises it. ``penalty`` is what was maximised beside it, so that with a fixed
-        dispersion their sum rises.
+        ``llf`` is the log-likelihood of each iterate, defined as :attr:`llf` is at the end: with all constants, without
+        a penalty, at the dispersion that maximises it. ``penalty`` is the penalty's term in the objective; with a fixed
+        dispersion the sum of both rises.
         """
         import pandas as pd
 
-        return pd.DataFrame(self.told_steps.columns())
+        return pd.DataFrame(self.path_with_llf.columns())
 
     # -- estimates -------------------------------------------------------------------------------------------------
 
@@ -183,24 +183,24 @@ class Reading(Goodness):
         return self.state.aliased[: self.n] & (self._infinite == 0)
 
     def series(self, values: np.ndarray) -> pd.Series:
-        """Values (n,) by the names of the coefficients."""
+        """Values (n,) labelled by the coefficients."""
         import pandas as pd
 
         return pd.Series(np.asarray(values, dtype=float), index=_labels(self.names).copy(), copy=False)
 
     def square(self, values: np.ndarray) -> pd.DataFrame:
-        """Values (n, n) by the names of the coefficients."""
+        """Values (n, n) labelled by the coefficients."""
         import pandas as pd
 
         return pd.DataFrame(values, index=list(self.names), columns=list(self.names))
 
     def named(self, mask: np.ndarray) -> list[str]:
-        """The coefficients that a mask (n,) chooses."""
+        """The names of the coefficients that a mask (n,) selects."""
         return [name for name, chosen in zip(self.names, mask, strict=True) if chosen]
 
     @cached_property
     def params(self) -> pd.Series:
-        """Estimates by name; NaN where aliased, infinite where separated."""
+        """Estimates by name; NaN if aliased, infinite under separation."""
         values = self.state.theta[: self.n].copy()
         values[self.state.aliased[: self.n]] = np.nan
         infinite = self._infinite
@@ -209,7 +209,7 @@ class Reading(Goodness):
 
     @property
     def estimates(self) -> np.ndarray:
-        """(n,) finite estimates, NaN for others."""
+        """(n,) estimates; NaN unless finite."""
         values = self.params.to_numpy()
         return np.where(np.isinf(values), np.nan, values)
 
@@ -220,7 +220,7 @@ class Reading(Goodness):
 
     @cached_property
     def reduced_cov(self) -> np.ndarray:
-        """Covariance of the coefficients that the iteration moved: where some are infinite, those of the limit."""
+        """Covariance of the coefficients that the iteration moved; where some are infinite, in the limiting model."""
         uncertainty, state = self.at("a covariance", whole=True).uncertainty, self.state
         if state.cov == "model":
             return self._at_maximum(lambda: uncertainty.model_based(state.information, self.dispersion))
@@ -238,12 +238,12 @@ class Reading(Goodness):
 
     @cached_property
     def certifying(self) -> np.ndarray:
-        """(n, n) covariance by the model, which the certificate and the terms' inflation are measured by."""
+        """(n, n) model-based covariance, which the certificate and the variance inflation factors use."""
         uncertainty = self.at("the certificate").uncertainty
         return self._finite(self._at_maximum(lambda: uncertainty.model_based("expected", self.dispersion)))
 
     def _at_maximum(self, covariance: Callable[[], np.ndarray]) -> np.ndarray:
-        """A covariance; NaN where there is none: the status says why, or a warning."""
+        """A covariance; NaN where there is none, as the status or a warning says."""
         try:
             return covariance()
         except ModelError as error:
@@ -254,13 +254,13 @@ class Reading(Goodness):
             return np.full((self.n, self.n), np.nan)
 
     def _finite(self, V: np.ndarray) -> np.ndarray:
-        """A matrix of the coefficients, NaN in the rows and columns of infinite and undetermined ones."""
+        """A matrix of the coefficients, NaN for infinite and undetermined ones."""
         out, without = np.array(V), (self._infinite != 0) | self.state.undetermined
         out[without], out[:, without] = np.nan, np.nan
         return out
 
     def _cut(self, V: np.ndarray) -> np.ndarray:
-        """A matrix of the coefficients, NaN in the rows and columns of those that an edge has cut off."""
+        """A matrix of the coefficients, NaN for those that move with the boundary of the domain."""
         if self.state.follows is None:
             return V
         out, without = np.array(V), self.state.follows.any(axis=1)
@@ -268,7 +268,7 @@ class Reading(Goodness):
         return out
 
     def check_finite(self, J: np.ndarray, argument: str) -> None:
-        """Refuse a function with Jacobian J (q, n) that concerns a parameter without a standard error.
+        """Refuse a function with Jacobian J (q, n) that depends on a parameter without a standard error.
 
         Raises
         ------
@@ -277,10 +277,10 @@ class Reading(Goodness):
         known = np.isfinite(np.diagonal(self.cov))
         without = self.named(J.any(axis=0) & ~known)
         if without or not np.isfinite(J).all():
-            who = ", ".join(without) or "a parameter"
+            which = ", ".join(without) or "a parameter"
             raise ModelError(
-                f"{argument}: {who} has no finite estimate with a standard error (aliased, infinite or at a bound); "
-                "leave it out, or use lr_test if it is infinite"
+                f"{argument}: expected parameters with a standard error; {which} has none (aliased, infinite or at a "
+                "bound). Leave it out, or use lr_test if it is infinite"
             )
 
     @cached_property
@@ -290,7 +290,7 @@ class Reading(Goodness):
 
     @cached_property
     def tvalues(self) -> pd.Series:
-        """Estimates over their standard errors: t where the dispersion was estimated, else z; NaN without an error."""
+        """Estimates over their standard errors: t if the dispersion was estimated, else z."""
         errors = self.bse.to_numpy()
         with np.errstate(over="ignore"):
             return self.series(self.estimates / np.where(errors > 0, errors, np.nan))
@@ -306,19 +306,19 @@ class Reading(Goodness):
         Raises
         ------
         ModelError
-            If a loaded fit has not kept it.
+            If a loaded fit lacks it.
         """
         if self.state.at is None:
             M = self.state.saved["informations"][kind]
             if M is None:
-                raise ModelError(f"information: the saved fit has no {kind} information; fit again")
+                raise ModelError(f"information: the loaded fit has no {kind} information; fit again")
             return M
         uncertainty = self.at("information", whole=True).uncertainty
         return self._cut(self._finite(uncertainty.information(kind, self.dispersion)))
 
     @cached_property
     def score(self) -> pd.Series:
-        """Gradient of the log-likelihood at the estimate, 1/φ̂ included: rounding is what is left of it."""
+        """Gradient of the log-likelihood at the estimate, 1/φ̂ included; at a maximum it is 0 up to rounding."""
         score, n = self.at("score").estimate.result.evaluation.score, self.n
         gradient = np.zeros(n)
         gradient[: len(score)] = score[:n] / self.dispersion
@@ -326,7 +326,7 @@ class Reading(Goodness):
 
     @cached_property
     def digits(self) -> pd.Series:
-        """How many significant digits of each estimate are correct, as far as the iteration can tell."""
+        """Number of correct significant digits of each estimate, as far as the iteration can tell."""
         errors = np.sqrt(np.diagonal(self.certifying))
         return self.series(certificate.digits(self.estimates, errors, self.state.distance, self.state.floor))
 
@@ -334,8 +334,8 @@ class Reading(Goodness):
     def condition_number(self) -> float:
         """Condition number of √W J at the estimate, J = ∂η/∂θ, its columns scaled to length 1 (Belsley 1991).
 
-        Above some 1e5 the data hardly tell some parameters apart; infinite where they do not at all, NaN where no
-        parameter was estimated.
+        Above about 1e5 the data hardly distinguish some parameters. Infinite if they do not at all; NaN if no parameter
+        was estimated.
         """
         return determined.condition_number(self.at("condition_number"), self.state.free[: self.n])
 
@@ -348,7 +348,7 @@ class Reading(Goodness):
         return kept_labels(asked.data.labels, asked.data.index, len(asked.y) + asked.data.n_dropped)
 
     def by_row(self, values: np.ndarray) -> pd.Series | pd.DataFrame:
-        """Rows of (C, n) as a Series, or as a frame with a column for each level."""
+        """Values (C, n) as a Series if C is 1, otherwise as a frame with a column for each level."""
         import pandas as pd
 
         if len(values) == 1:
@@ -357,7 +357,7 @@ class Reading(Goodness):
 
     @cached_property
     def fittedvalues(self) -> pd.Series | pd.DataFrame:
-        """Fitted means, by the index of the data."""
+        """Fitted means, with the index of the data."""
         self.at("fittedvalues")
         return self.by_row(self.rows.mean)
 
@@ -373,7 +373,9 @@ class Reading(Goodness):
         if self.state.formula is None:
             X = np.asarray(dense(asked.data.X))
             if X.ndim > 2 or len(X) != len(labels):
-                raise ModelError("augment: what the function reads is no table with a row for each response")
+                raise ModelError(
+                    f"augment: expected data with a row for each of {len(labels)} responses; got shape {X.shape}"
+                )
             X = X.reshape(len(X), -1)
             names = list(asked.data.names) or [f"x{j}" if X.shape[1] > 1 else "x" for j in range(X.shape[1])]
             frame = pd.DataFrame(X, columns=names, index=labels)
@@ -386,7 +388,7 @@ class Reading(Goodness):
 
     @property
     def covariates(self) -> pd.DataFrame | None:
-        """The columns that an expression reads, in the rows that were used; None for any other fit."""
+        """The columns that a model expression reads, for the rows that were used; None for other models."""
         import pandas as pd
 
         if self.state.at is None or self.state.formula is None or not getattr(self.state.predictor, "by_row", False):
@@ -394,20 +396,20 @@ class Reading(Goodness):
         data = self.state.at.asked.data
         return pd.DataFrame(np.asarray(data.X), columns=list(data.names), index=self.row_labels)
 
-    # -- what is made of it ----------------------------------------------------------------------------------------
+    # -- output ----------------------------------------------------------------------------------------------------
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Which statistics of fit a summary shows, beside those of the likelihood."""
+        """The statistics that a summary shows in addition to those of the likelihood."""
         return ("deviance", "null_deviance") if self.linear else ("residual_sd", "rss", "condition_number")
 
     @property
     def title(self) -> str:
-        """What a summary is headed by: the formula, or what stands for it."""
+        """The heading of the summary: the formula, or what stands for it."""
         return visible(self.state.formula, keep="\n") if self.state.formula else "y and X as arrays"
 
     def summary(self, fit: Any, level: float) -> Any:
-        """The summary of a Fit of this reading."""
+        """The summary of a Fit with this reading."""
         from raphson.report.summary import summary
 
         return summary(fit, level)
@@ -416,8 +418,8 @@ class Reading(Goodness):
         """See :meth:`raphson.Fit.predict`."""
         if asked.function is not None:
             raise ModelError(
-                "function: it is of a likelihood's predictors; for functions of the coefficients see fit.delta, and "
-                "transform what predict() gives for those of the mean"
+                "function: expected None, as this fit is not of a likelihood; for functions of the coefficients use "
+                "fit.delta, and for functions of the mean transform the result of predict()"
             )
         state, n, absent = self.state, self.n, None
         if new is None:
@@ -440,7 +442,7 @@ class Reading(Goodness):
             state.follows if errors else None,
         )
         found = predictor.predict(X, shift, labels, asked)
-        # A comparison with what is missing is false: a curve with one in it would give a number.
+        # A comparison with NaN is false, so a curve with a branch would return a number for a missing value.
         if absent is not None and len(absent) == len(found):
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
@@ -449,12 +451,12 @@ class Reading(Goodness):
 
     @classmethod
     def wrote(cls, body: Mapping[str, Any]) -> bool:
-        """Whether a file is of this kind of model."""
+        """Whether a file is from this kind of model."""
         return True
 
     @classmethod
     def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> Reading:
-        """The reading of a file's content, every part of which is checked; `common` is that of all kinds of model."""
+        """The reading of a file's content, with every part checked; `common` is the state of all kinds of model."""
         schema, family = Schema.from_dict(body["schema"]), families.from_dict(body["family"])
         names, K, width = body["names"], family.n_predictors, len(schema.names)
         if "curve" in body:
@@ -475,12 +477,12 @@ class Reading(Goodness):
     def updated(self, formula: Any, options: Mapping[str, Any]) -> Any:
         """See :meth:`raphson.Fit.update`."""
         if self.state.refit is None or self.state.formula is None:
-            raise ModelError("update: only a fit made from a formula, and not loaded, can be updated; fit anew")
+            raise ModelError("update: expected a fit made from a formula and not loaded from a file; fit again")
         return self.state.refit(updated(self.state.formula, formula), **options)
 
 
 def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
-    """The index of the rows that were kept, of n in all."""
+    """The labels of the rows that were kept, out of n."""
     import pandas as pd
 
     labels = pd.RangeIndex(n) if labels is None else labels
@@ -488,6 +490,6 @@ def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
 
 
 def reading_of(fit: Any) -> Reading | None:
-    """The reading of a Fit, or itself; None of anything else."""
+    """The reading of a Fit or of a reading; None for anything else."""
     found = getattr(fit, "_reading", fit)
     return found if isinstance(found, Reading) else None

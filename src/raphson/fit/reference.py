@@ -1,4 +1,4 @@
-"""Where restricted maxima are looked for: the model whose maximum a fit is, and a place to begin at."""
+"""The reference for restricted maxima: the model, its maximum, and where to start."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from raphson.model.objective import Need, Objective
 from raphson.newton.estimate import Estimate
 
 FALLEN, MOST_FALLEN = 0.05, 2.0
-"""Where a search begins of a maximum at infinity: the log-likelihood has fallen by about so much, and no more."""
+"""If the maximum is at infinity, searches start where ℓ is lower by about the first, and at most the second."""
 
 
 @dataclass(frozen=True)
 class ReferenceFit:
-    """Where restricted maxima are looked for: the model asked for, and its maximum.
+    """A model and its maximum, from which restricted maxima are sought.
 
     Attributes
     ----------
     model : the model.
     objective : what is maximised.
-    theta : (p,) the maximum; where it lies at infinity, finite parameters to begin at.
+    theta : (p,) the maximum; if that is at infinity, finite parameters to start from.
     free : (p,) mask of the parameters that move.
     top : ℓ at the maximum, or its supremum.
     interior : whether `theta` is the maximum.
-    pace : (p,) a step that matters on the way to infinity; None where `theta` is the maximum.
+    pace : (p,) a step towards infinity that changes ℓ noticeably; None if `theta` is the maximum.
     """
 
     model: Model
@@ -41,19 +41,20 @@ class ReferenceFit:
 
     @property
     def metric(self) -> np.ndarray:
-        """(p, p) observed information at `theta`, in which restricted maxima are near or far."""
+        """(p, p) observed information at `theta`, by which distances to restricted maxima are measured."""
         return self.objective.evaluate(self.theta, Need(kinds=("observed",))).information["observed"].matrix
 
     @staticmethod
     def of(found: Estimate, asked: Model) -> ReferenceFit:
-        """The ground of an estimate of the model `asked`."""
+        """The reference for the model `asked`, from its estimate."""
         result = found.result
         top = result.evaluation.value
         if found.direction is None:
             return ReferenceFit.of_limit(found)
-        # The limit's likelihood is the supremum of that of the model asked for, whose finite parameters are wanted.
+        # The maximum of the limiting model is the supremum of the model's own likelihood. Restricted maxima are
+        # those of the model itself, so the search needs finite parameters of it.
         p = len(result.theta)
-        if p < asked.objective.n_params:  # a family that ended in a simpler one: the limit is one of that
+        if p < asked.objective.n_params:  # the family ended in a simpler one, without its auxiliary parameters
             asked = found.model.without_limit
         free, direction = result.free | (found.infinite[:p] != 0), found.direction[:p]
         start, pace = _near(asked, result.theta, direction, top)
@@ -63,16 +64,16 @@ class ReferenceFit:
 
     @staticmethod
     def of_limit(found: Estimate) -> ReferenceFit:
-        """The ground of the model whose maximum an estimate is, its infinite parameters held where they are."""
+        """The reference for the limiting model, whose infinite parameters are held fixed."""
         result = found.result
         model = found.model
         return ReferenceFit(model, model.objective, result.theta, result.free, result.evaluation.value, True)
 
 
 def _near(asked: Model, theta: np.ndarray, direction: np.ndarray, top: float) -> tuple[np.ndarray, np.ndarray | None]:
-    """Parameters this side of infinity where the likelihood has fallen a little, and how far they are from lower ones.
+    """Finite parameters where the likelihood is a little below its supremum, and the step from the origin to them.
 
-    The second is None where there are none.
+    The step is None if there are no such parameters.
     """
     origin, best, pace = asked.finite_point(theta, direction), theta, None
     for part in 2.0 ** -np.arange(0.0, 45.0):
@@ -86,25 +87,25 @@ def _near(asked: Model, theta: np.ndarray, direction: np.ndarray, top: float) ->
 
 
 def reference_of(fit: Goodness) -> ReferenceFit:
-    """Where restricted maxima of a fit's model are looked for.
+    """The reference for restricted maxima of a fit's model.
 
     Raises
     ------
     ModelError
-        If what was solved for is the gradient of no likelihood.
+        If the equations that were solved are not the gradient of a likelihood.
     """
     at = fit.at("a restricted maximum")
     if not at.asked.objective.comparable:
         raise ModelError(
-            f"bias: with the {at.asked.family.link.name} link of the {at.asked.family.name} family Firth's adjusted "
-            "scores are the gradient of no likelihood, so there are no likelihood ratios, profiles or score tests; "
+            f"bias: Firth's adjusted scores are not the gradient of a likelihood with the {at.asked.family.link.name} "
+            f"link of the {at.asked.family.name} family, so there are no likelihood ratios, profiles or score tests; "
             "use wald_test() and conf_int(), or bias='jeffreys', which maximises a penalised likelihood"
         )
     return ReferenceFit.of(at.estimate, at.asked)
 
 
 def check_ratios(fit: Goodness, what: str) -> Model:
-    """The model of a fit; refused where likelihoods are to be compared and there is none.
+    """The model of a fit, after checking that its likelihood ratios are χ².
 
     Raises
     ------
@@ -113,20 +114,20 @@ def check_ratios(fit: Goodness, what: str) -> Model:
     asked = fit.at(what).asked
     if asked.weights_kind == "sampling":
         raise ModelError(
-            f"{what}: with sampling weights the fit maximises a pseudo-likelihood, whose ratios are not χ²; use "
-            "wald_test or score_test, which take the sandwich"
+            f"{what}: not available with sampling weights, as ratios of a pseudo-likelihood are not χ²; use wald_test "
+            "or score_test, which use the sandwich covariance"
         )
     if fit.family.quasi and fit.family.dispersion_fixed:
         raise ModelError(
-            f"{what}: the {fit.family.name} loss is no likelihood, and its differences are not χ²; use wald_test, "
-            "which takes the sandwich"
+            f"{what}: not available for the {fit.family.name} loss, which is not a likelihood; use wald_test, which "
+            "uses the sandwich covariance"
         )
     return asked
 
 
 def check_likelihood(fit: Goodness, what: str) -> Model:
-    """The same, refused under a penalty, too."""
+    """Like :func:`check_ratios`; a penalty is refused as well."""
     asked = check_ratios(fit, what)
     if asked.penalty is not None:
-        raise ModelError(f"{what}: a fit with penalty= has no χ² likelihood ratio; use wald_test, or fit without it")
+        raise ModelError(f"{what}: not available with penalty=, whose ratios are not χ²; use wald_test, or fit without")
     return asked

@@ -1,9 +1,8 @@
-"""Refits of a model to other responses or weights, in batches where it has them, for the bootstrap and simulations.
+"""Refits of a model to other responses or weights, in batches where possible, for the bootstrap and simulations.
 
-Models are refitted in batches: with linear predictors, GLMs and likelihoods alike, by matrix products over all
-replicates of a chunk, curves by compiled derivatives at many parameters at once
-(:mod:`raphson.newton.many.replicates`). Fits with bounds, ``bias="firth"`` or finite differences are refitted one
-replicate after another, from the estimate. Replicates that the batch cannot fit are fitted alone, which tells why.
+Batches (:mod:`raphson.newton.many.replicates`) use matrix products over all replicates of a chunk where predictors are
+linear, and compiled derivatives at many parameters at once for curves. Fits with bounds, ``bias="firth"`` or finite
+differences are refitted one by one, from the estimate. So is a replicate that a batch cannot fit, to learn why.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Refitted:
-    """Replicates of a model, refitted.
+    """The refits of the replicates.
 
     Attributes
     ----------
     theta : (B, p) estimates, auxiliary parameters last; the last iterate where there is no finite maximum.
-    variance : (B, p) variances by the model, the dispersion included; NaN where not known.
+    variance : (B, p) model-based variances, including the dispersion; NaN where unknown.
     dispersion : (B,).
-    score : (B, p) scores at the start, dispersion included; NaN where not known.
+    score : (B, p) scores at the start, including the dispersion; NaN where unknown.
     status : (B,) of :class:`Status`.
-    finite : (B,) mask of the replicates whose coefficients have a finite maximum: the converged ones, and those where
-        only an auxiliary parameter is infinite (a negative binomial that is a Poisson: "boundary").
-    limit : (B, p) estimates where the maximum lies at infinity, some of them ±inf; NaN elsewhere.
+    finite : (B,) mask of the replicates whose coefficients are finite: the converged ones, and those where only an
+        auxiliary parameter is infinite (a negative binomial that is a Poisson, of status "boundary").
+    limit : (B, p) estimates of the replicates with infinite coefficients, ±inf for these; NaN for other replicates.
     """
 
     theta: np.ndarray
@@ -58,7 +57,7 @@ class Refitted:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How many ended in which way, the most frequent first."""
+        """The number of replicates with each status, the most frequent first."""
         found: dict[str, int] = {}
         for status in self.status:
             found[status.value] = found.get(status.value, 0) + 1
@@ -71,7 +70,7 @@ class Refitted:
 
 
 def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator | None) -> Work:
-    """A function that draws (count, n) responses of a model whose rows are those at the true parameters."""
+    """A function that draws (count, n) responses; `rows` are the model's at the true parameters."""
     n = len(model.y)
     if simulate is None:
         return model.sampler(rows, dispersion)
@@ -79,9 +78,7 @@ def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator
     def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
         y = [np.asarray(simulate(rng, rows.eta), dtype=float) for _ in range(count)]
         if y[0].shape != (n,):
-            raise ModelError(
-                f"simulate: expected a function that returns {n} responses; it returned shape {y[0].shape}"
-            )
+            raise ModelError(f"simulate: expected a function that returns {n} responses; got shape {y[0].shape}")
         return np.stack(y)
 
     return drawn
@@ -89,16 +86,16 @@ def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator
 
 @dataclass(frozen=True)
 class Refitting:
-    """How the replicates of a model are fitted.
+    """Fits replicates of a model.
 
     Attributes
     ----------
-    model : what is fitted.
-    start : (p,) where refits begin.
+    model : the model.
+    start : (p,) where refits start.
     free : (p,) mask of the parameters to estimate; the others stay at `start`.
-    method : name of the method, for replicates that are fitted alone.
-    information : which information the variances come from.
-    dispersion : None where it is estimated (by Pearson's statistic over the degrees of freedom), else its value.
+    method : name of the method, for replicates that are fitted one by one.
+    information : the information that the variances use.
+    dispersion : its value; None to estimate it by Pearson's statistic over the degrees of freedom.
     """
 
     model: Model
@@ -110,23 +107,23 @@ class Refitting:
 
     @staticmethod
     def of(fit: Reading) -> Refitting:
-        """As the fit was fitted, from its estimates."""
+        """Refitting with the settings of a fit, from its estimates."""
         at, state = fit.at("a refit"), fit.state
         kind: Information = "observed" if state.information == "observed" else "expected"
         how = (state.method, kind, fit.known_dispersion)
-        if state.infinite.any():  # what runs to infinity stays there
+        if state.infinite.any():  # infinite parameters stay infinite
             return Refitting(at.estimate.model, at.estimate.result.theta, at.estimate.result.free, *how)
         return Refitting(at.asked, state.theta, state.free, *how)
 
     @property
     def chunk(self) -> int:
-        """How many replicates are drawn and fitted together."""
+        """Number of replicates that are drawn and fitted together."""
         batch = self.model.replicates
         return 16 if batch is None else batch.chunk
 
     @cached_property
     def _common(self) -> CommonRows | None:
-        """What each row adds at the start: where only weights differ, all replicates begin with it."""
+        """Quantities of each row at the start, which replicates share if only their weights differ."""
         batch = self.model.replicates
         assert batch is not None
         kinds = replicates.kinds_of(batch, self.information)
@@ -135,7 +132,7 @@ class Refitting:
 
     @cached_property
     def _slopes(self) -> replicates.Slopes | None:
-        """Third derivatives of the model's own likelihood at the start."""
+        """Derivatives of the information at the start."""
         batch, model = self.model.replicates, self.model
         assert batch is not None
         return replicates.information_slopes(
@@ -148,7 +145,7 @@ class Refitting:
         return self.model.row_weight
 
     def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
-        """Fit replicates with responses (B, n), or (n,) for all, whose rows count (B, n) or (n,) times."""
+        """Fit B replicates, with responses (B, n) or (n,) and counts of the rows (B, n) or (n,)."""
         if self.model.replicates is None:
             return self._one_by_one(y, counts, B)
         found = self.in_batch(y, counts, B)
@@ -158,9 +155,9 @@ class Refitting:
         variance[:, free] = self._variances(found.information[:, free][:, :, free]) * phi[:, None]
         finite, df = np.array([one.converged for one in status], dtype=bool), self.residual_df(counts, B)
         limit = np.full(theta.shape, np.nan)
-        # A maximum that took long to find, or was not found, may lie at infinity: fitted alone it says so.
+        # A maximum that took many steps, or was not found, may lie at infinity; a fit of its own finds out.
         for i in np.flatnonzero((found.n_iter > SLOW) | ~finite):
-            # From the last iterate, which is far out already where it runs to infinity.
+            # Start from the last iterate, which is already far out if the maximum is at infinity.
             begin = theta[i] if status[i] in (Status.CONVERGED, Status.STEP_LIMIT, Status.SINGULAR) else self.start
             alone = self._alone(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts, begin)
             status[i], finite[i] = self._ended(alone)
@@ -172,14 +169,14 @@ class Refitting:
         return Refitted(theta, variance, phi, found.score / phi[:, None], status, finite, limit)
 
     def _variances(self, M: np.ndarray) -> np.ndarray:
-        """Diagonals (B, r) of M⁻¹, or of (F+P)⁻¹ F (F+P)⁻¹ under a penalty, from M = F + P over the free parameters."""
+        """Diagonals (B, r) of M⁻¹, or with a penalty of M⁻¹ F M⁻¹, for M = F + P (B, r, r) of the free parameters."""
         V = inverses(M, np.ones(M.shape[:2], dtype=bool))
         if self.model.penalty is None:
             return np.einsum("bii->bi", V)
         return np.einsum("bij,bjk,bki->bi", V, M - self.model.penalty[np.ix_(self.free, self.free)], V, optimize=True)
 
     def in_batch(self, y: np.ndarray, counts: np.ndarray, B: int, free: np.ndarray | None = None) -> replicates.Refits:
-        """The batch alone, with other parameters free if asked."""
+        """Fit replicates in a batch, optionally with other parameters free."""
         batch = self.model.replicates
         assert batch is not None
         return replicates.refit(
@@ -196,7 +193,7 @@ class Refitting:
         )
 
     def residual_df(self, counts: np.ndarray, B: int) -> np.ndarray:
-        """(B,) observations minus parameters, as the weights of each replicate count them."""
+        """(B,) observations minus parameters, by the weights of each replicate."""
         w, n = self.model.data.weights, len(self.model.y)
         frequency = self.model.weights_kind == "frequency"
         present = np.ones(n) if w is None else w if frequency else (w > 0).astype(float)
@@ -216,9 +213,9 @@ class Refitting:
             return None
 
     def _ended(self, found: Estimate | None) -> tuple[Status, bool]:
-        """How a replicate ended, and whether its coefficients are finite.
+        """The status of a replicate, and whether its coefficients are finite.
 
-        It is singular where it does not determine a parameter that all the rows do.
+        It is singular if it does not determine a parameter that the full data determine.
         """
         if found is None:
             return Status.NOT_FINITE, False
@@ -228,12 +225,12 @@ class Refitting:
         return status, status.converged and not found.infinite[:n].any()
 
     def _at_infinity(self, found: Estimate) -> bool:
-        """Whether a replicate has a maximum, and some coefficients are infinite there."""
+        """Whether a replicate has a maximum with infinite coefficients."""
         at_limit = found.status in (Status.SEPARATED, Status.BOUNDARY) and found.result.status.converged
         return bool(at_limit and found.infinite[: self.model.n_coefficients].any())
 
     def _limit(self, found: Estimate) -> np.ndarray:
-        """(p,) the estimates of a replicate fitted alone whose maximum lies at infinity."""
+        """(p,) the estimates of a replicate whose maximum is at infinity."""
         out = np.full(len(self.start), np.nan)
         out[: len(found.result.theta)] = found.result.theta
         return np.where(found.infinite != 0, np.copysign(np.inf, found.infinite), out)
@@ -257,7 +254,7 @@ class Refitting:
         return Refitted(theta, variance, phi, score, status, finite, limit)
 
     def _spread(self, found: Estimate, df: float) -> tuple[float, np.ndarray]:
-        """Dispersion and variances (p,) of a replicate fitted alone; its rows' copies leave `df` degrees of freedom."""
+        """Dispersion, on `df` degrees of freedom, and variances (p,) of a replicate that was fitted on its own."""
         model = found.model
         settled = model.with_nuisance_fixed(found.result.theta)
         phi = self.dispersion
@@ -274,15 +271,15 @@ class Refitting:
 
 
 SLOW = 9
-"""A replicate that takes more steps than this may be separated: its likelihood rises for ever."""
+"""A replicate that takes more steps than this may be separated, so that its maximum is at infinity."""
 
 Work = Callable[[np.random.Generator, int], Any]
 
 
 def in_chunks(work: Work, n: int, size: int, seed: int | None, executor: Executor) -> list[Any]:
-    """``work(rng, count)`` for `n` replicates in all, `size` at a time, shared out over threads.
+    """Call ``work(rng, count)`` for `n` replicates, `size` at a time, in parallel threads.
 
-    Each chunk has a random stream of its own, so that the result does not depend on where it ran.
+    Each chunk has its own random stream, so the result does not depend on the scheduling.
     """
     counts = [min(size, n - start) for start in range(0, n, size)]
     streams = np.random.SeedSequence(seed).spawn(len(counts))

@@ -1,4 +1,4 @@
-"""Another covariance for a fit: the same state, but for which covariance and which clusters."""
+"""Another covariance for a fit: the same state with another kind of covariance and other clusters."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def robust(fit: Reading, cov: Covariance, groups: Any, small_sample: SmallSample
 
 
 def _clusters(fit: Reading, groups: Any) -> np.ndarray:
-    """(N,) numbers of the clusters of the rows that were used."""
+    """(N,) cluster numbers of the rows that were used."""
     asked = fit.at("robust").asked
     if isinstance(groups, str):
         frame = fit.frame
         if groups not in frame:
             known = ", ".join(map(str, frame))
-            raise DataError(f"groups: column {groups!r} is not in the data; the columns are {known}")
+            raise DataError(f"groups: expected a column of the data ({known}); got {groups!r}")
         values = frame[groups].to_numpy()
     else:
         values = label_array(groups)
@@ -48,12 +48,12 @@ def _clusters(fit: Reading, groups: Any) -> np.ndarray:
     if index is not None and values.shape == (n + asked.data.n_dropped,):
         values = values[index]
     if values.ndim != 1 or len(values) != n:
-        raise DataError(f"groups: expected one for each of {n} rows; got shape {values.shape}")
+        raise DataError(f"groups: expected a cluster for each of {n} rows; got shape {values.shape}")
     numbered = label_codes(values)
     if (numbered < 0).any():
         raise DataError(
-            f"groups: missing for {int((numbered < 0).sum())} of {len(numbered)} rows, the first of them row "
-            f"{int(np.argmin(numbered))} of those fitted; say which group they are in, or fit again with "
-            "cov='cluster' and groups=, which leaves them out"
+            f"groups: expected the cluster of every row; it is missing for {int((numbered < 0).sum())} of "
+            f"{len(numbered)} rows, the first of them row {int(np.argmin(numbered))} of those fitted. Fill in the "
+            "clusters, or fit again with cov='cluster' and groups=, which leaves these rows out"
         )
     return np.unique(numbered, return_inverse=True)[1]

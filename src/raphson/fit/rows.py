@@ -1,4 +1,4 @@
-"""What each row says of a fit, and does to it: fitted values, residuals, leverage, influence, leave-one-out."""
+"""Diagnostics of single rows: residuals, leverage, influence, leave-one-out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def residuals(fit: Reading, kind: ResidualKind = "deviance", seed: int = 0) -> pd.Series:
-    """Residuals by the index of the data.
+    """Residuals, with the index of the data.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def leverage(fit: Reading) -> pd.Series:
 
 
 def cooks_distance(fit: Reading) -> pd.Series:
-    """Cook's distance of each row, by one step (R's ``cooks.distance``)."""
+    """Cook's distance of each row, by a one-step approximation (R's ``cooks.distance``)."""
     at = fit.at("cooks_distance")
     factor = at.uncertainty.main_factor
     return _by_row(fit, influence.cooks_distance(factor, at.designs, at.rows.score, at.rows.expected, fit.dispersion))
 
 
 def dfbetas(fit: Reading) -> pd.DataFrame:
-    """Change of each estimate in standard errors when a row is left out, by one step."""
+    """Change of each estimate, in standard errors, when a row is left out, by a one-step approximation."""
     import pandas as pd
 
     at = fit.at("dfbetas")
@@ -73,11 +73,11 @@ def dfbetas(fit: Reading) -> pd.DataFrame:
 
 
 def loo(fit: Reading) -> LeaveOneOut:
-    """Approximate leave-one-out: the estimates and the predictive density without each row, from this one fit.
+    """Approximate leave-one-out cross-validation: estimates and predictive density without each row, without refits.
 
-    One Newton step by the observed information from θ̂ leads to the estimates without row i; the row's log density
+    One Newton step from θ̂ with the observed information gives the estimates without row i. The log density of row i
     there, summed over the rows, is the expected log predictive density (Rad and Maleki 2020, J. R. Statist. Soc. B
-    82). Of a row that stands for several, one copy is left out. An estimated dispersion, or θ, stays what it is.
+    82). Of a row with frequency weight, one copy is left out. An estimated dispersion or θ is held fixed.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def loo(fit: Reading) -> LeaveOneOut:
 
     at = fit.at("loo")
     if fit.family.quasi:
-        raise ModelError(f"loo: the {fit.family.name} family has no density; see dfbetas or cooks_distance")
+        raise ModelError(f"loo: not available for the {fit.family.name} family, which has no density; see dfbetas")
     settled, rows, copies = at.settled, at.rows, at.asked.copies
     factor, W = at.uncertainty.main_factor, rows.expected
     evaluation = settled.objective.likelihood.evaluate(at.theta, Need(kinds=("observed",)))
@@ -126,11 +126,11 @@ def _by_row(fit: Reading, values: np.ndarray) -> pd.Series:
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """What a fit would be, and predict, without each of its rows.
+    """Leave-one-out estimates and predictive densities.
 
     Attributes
     ----------
-    pointwise : log predictive density of each row; NaN where a parameter is its own.
+    pointwise : log predictive density of each row; NaN where the row alone determines a parameter.
     estimates : the coefficients without each row.
     llf : log-likelihood of the whole fit.
     """
@@ -151,7 +151,7 @@ class LeaveOneOut:
 
     @property
     def p_loo(self) -> float:
-        """llf − elpd: how many parameters the fit has in effect."""
+        """llf − elpd, the effective number of parameters."""
         return self.llf - self.elpd
 
     def __repr__(self) -> str:

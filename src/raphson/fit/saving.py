@@ -1,7 +1,7 @@
-"""A fit as a file, JSON with numbers and text only, and the reading of such a file. Nothing in it is executed.
+"""Saving a fit to a JSON file of numbers and text, and loading it. Nothing in a file is executed.
 
-A file holds the state but for the data, and what else is worked out from them, each kind of reading its own: a loaded
-one has these as if it had worked them out itself.
+A file holds the state without the data, and the results that need the data, which each kind of reading lists; they fill
+the caches of a loaded reading.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from raphson.newton.path import Path, PathRow
 from raphson.status import Status
 
 KINDS = (NetworkReading, LikelihoodReading, Reading)
-"""The first that knows a file as its own reads it."""
+"""The kinds of reading; the first that recognises a file reads it."""
 
 DISPERSIONS = ("pearson", "deviance", "ml")
 
 
 def write(reading: Reading, path: str | PathLike[str]) -> None:
-    """Write a fit to `path`; the file is there whole or not at all."""
+    """Write a fit to `path`, whole or not at all."""
     state = reading.state
     body: dict[str, Any] = {
         "names": list(state.names),
@@ -49,7 +49,7 @@ def write(reading: Reading, path: str | PathLike[str]) -> None:
         "has_intercept": reading.has_intercept,
         "family": state.family.to_dict(),
         "schema": state.schema.to_dict(),
-        "path": reading.told_steps.columns(),
+        "path": reading.path_with_llf.columns(),
     }
     file.write(body | reading.stored(), path)
 
@@ -60,19 +60,19 @@ def read(path: str | PathLike[str]) -> Reading:
     Raises
     ------
     DataError
-        If the file is missing, cut short, of another kind, or was changed since it was written.
+        If the file is missing, cut short, of another kind, or was edited.
     """
     return file.read(path, _rebuilt)
 
 
 def _rebuilt(body: dict[str, Any]) -> Reading:
-    """The reading that a file describes; every part of it is checked."""
+    """The reading that a file describes, with every part checked."""
     kind = next(one for one in KINDS if one.wrote(body))
     return kind.loaded(body, _common(body))
 
 
 def _common(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of the state that is stored of every kind of model."""
+    """The part of the state that every kind of model stores."""
     for name in ("method", "information_kind", "cov_kind"):
         expect(isinstance(body[name], str), f"{name}: expected text")
     kind = body["information_kind"]
@@ -83,7 +83,7 @@ def _common(body: Mapping[str, Any]) -> dict[str, Any]:
     expect(formula is None or isinstance(formula, str), "formula: expected text")
     expect(is_count(body["n_dropped"]), "n_dropped: expected a count")
     expect(isinstance(body["has_intercept"], bool), "has_intercept: expected true or false")
-    small_sample = body.get("small_sample", "full")  # older files have none, nor what else was given
+    small_sample = body.get("small_sample", "full")  # older files lack it, and inputs
     expect(small_sample in SMALL_SAMPLE, f"small_sample: {small_sample!r} is not known")
     inputs = body.get("inputs", {})
     expect(isinstance(inputs, dict), "inputs: expected names")
@@ -111,7 +111,7 @@ def _common(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _columns(columns: Any) -> dict[str, list[Any]]:
-    """The path's columns: counts, numbers or text, as its steps have them."""
+    """The path's columns, checked by the types of PathRow."""
     tests = {"int": is_count, "float": is_number, "str": lambda value: isinstance(value, str)}
     for one in fields(PathRow):
         if one.name not in columns and one.default is not MISSING:

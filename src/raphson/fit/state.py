@@ -1,4 +1,4 @@
-"""What a fit knows: what was asked, and what was estimated. All else follows from it when it is asked for."""
+"""The state of a fit: the request and the estimate. Everything else is computed from it on request."""
 
 # pyright: strict, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false, reportConstantRedefinition=false
@@ -27,12 +27,12 @@ from raphson.status import Status
 
 @dataclass(frozen=True, eq=False)
 class AtEstimate:
-    """The model and its data at the estimate: what a fit has until it is saved. Each is worked out once.
+    """The model with its data at the estimate, which a loaded fit lacks. Values are cached.
 
     Attributes
     ----------
-    asked : the model that was asked for.
-    estimate : its maximum, or that of its limit.
+    asked : the model as the user specified it.
+    estimate : its maximum, or that of its limiting model.
     """
 
     asked: Model
@@ -40,7 +40,7 @@ class AtEstimate:
 
     @cached_property
     def settled(self) -> Model:
-        """The model whose maximum it is, auxiliary parameters fixed at their estimates."""
+        """The model that was maximised (`asked` or its limit), with auxiliary parameters fixed at their estimates."""
         return self.estimate.model.with_nuisance_fixed(self.estimate.result.theta)
 
     @cached_property
@@ -72,7 +72,7 @@ class AtEstimate:
 
     @cached_property
     def null_deviance(self) -> float:
-        """Deviance of the model of a constant mean; NaN where there is none."""
+        """Deviance of the null model; NaN where there is none."""
         self.check_unchanged("null_deviance")
         null = self.asked.null_model(self.settled.family)
         if null is None:
@@ -83,7 +83,7 @@ class AtEstimate:
         return found.model.deviance(found.model.rows(found.result.theta))
 
     def check_unchanged(self, what: str, whole: bool = True) -> None:
-        """Refuse what would be worked out from other data than those of the fit.
+        """Refuse to compute from data that have changed since the fit.
 
         Raises
         ------
@@ -97,31 +97,35 @@ class AtEstimate:
 
 @dataclass(frozen=True, eq=False)
 class FitState:
-    """What was asked, and what was estimated.
+    """The request and the estimate.
 
     Attributes
     ----------
-    names : of the n coefficients that the user sees.
-    method, information, cov : of the iteration, of the standard errors, and which covariance.
+    names : of the n coefficients, without auxiliary parameters.
+    method : name of the fitting method.
+    information, cov : kind of information and of covariance of the standard errors.
     small_sample : the factor of a cluster covariance: "full", "clusters" or None.
     dispersion_rule : "pearson", "deviance", "ml", or φ itself.
     formula : None where there is none.
-    inputs : what the model was given beside its formula, in words: "weights", "offset", "penalty" and the like.
+    inputs : a description of each further input, by name: "weights", "offset", "penalty" and the like.
     bias : the kind of bias reduction, or None.
-    n_dropped : rows that were left out as something was missing.
-    family : with its auxiliary parameters filled in; their names are `auxiliary`.
-    predictor, schema : from the parameters to the linear predictors, and from new data to designs.
-    theta : (p,) all parameters, auxiliary ones behind the coefficients, finite.
-    free, aliased : (p,) masks of the parameters that moved, and of those that others stand for.
-    infinite : (p,) sign of each parameter that is infinite, 0 for the others.
-    undetermined : (n,) mask of the coefficients that can change and leave the fit as it is, so without errors.
-    direction : (p,) along which the likelihood rises for ever, or None.
-    follows : (n, q) how the estimates follow an edge of the domain at which the maximum lies, or None.
-    status, steps, distance, floor : how the iteration ended, its way, and what its certificate rests on.
-    at : the model with its data; None where the fit was loaded.
+    n_dropped : number of rows left out because of missing values.
+    family : with its auxiliary parameters at their estimates.
+    auxiliary : names of the auxiliary parameters.
+    predictor : maps the parameters to the linear predictors.
+    schema : maps new data to designs.
+    theta : (p,) all parameters, auxiliary ones last, finite.
+    free, aliased : (p,) masks of the parameters that moved, and of the aliased ones.
+    infinite : (p,) sign of each infinite parameter, 0 for the others.
+    undetermined : (n,) mask of the coefficients that can change without changing the fit; they have no standard error.
+    direction : (p,) in which the likelihood rises for ever, or None.
+    follows : (n, q) how the estimates move with the boundary of the domain at which the maximum lies, or None.
+    status, steps : how the iteration ended, and its path.
+    distance, floor : from the maximum in standard errors, and the part of it that is rounding.
+    at : the model with its data; None for a loaded fit.
     groups : (N,) cluster of each row, or None.
-    source, refit : what the user gave, and what fits it again by another formula; None where there is none.
-    saved : what a file says of a loaded fit, under the names of what else works it out.
+    source, refit : the user's data, and a function that fits another formula to them; None where there is none.
+    saved : cached values of a loaded fit, by the names of the cached properties.
     """
 
     names: tuple[str, ...]
@@ -171,7 +175,7 @@ class FitState:
         small_sample: SmallSample | None = "full",
         inputs: Mapping[str, Any] | None = None,
     ) -> FitState:
-        """The state of a fit with its data: the estimate of the model asked for, and what the user said of both."""
+        """The state of a new fit, from the estimate and the user's request."""
         at, result = AtEstimate(asked, found), found.result
         n, p, settled = asked.n_coefficients, asked.objective.n_params, at.settled
         undetermined = np.zeros(n, dtype=bool)
@@ -213,7 +217,7 @@ class FitState:
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    """`values` with zeros behind: a limiting model may lack the auxiliary parameters of the one asked for."""
+    """`values` with zeros appended: a limiting model may lack the auxiliary parameters of the user's model."""
     out = np.zeros(length)
     out[: len(values)] = values
     return out

@@ -1,4 +1,4 @@
-"""The terms of a fit: what leaving one out does, and how collinear they are."""
+"""The terms of a fit: tests by leaving one out, and their collinearity."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def drop1(fit: Reading) -> pd.DataFrame:
-    """Test each term by leaving it out: likelihood-ratio tests, as R's ``drop1``.
+    """Test each term by leaving it out: likelihood-ratio tests, like R's ``drop1``.
 
-    Only terms that no other term contains are left out: with ``a:b`` in the model, neither ``a`` nor ``b`` is.
-    Each smaller model is maximised anew, from this one's estimates.
+    A term that another one contains is not tested: with ``a:b`` in the model, neither ``a`` nor ``b`` is left out. Each
+    smaller model is maximised, starting from this one's estimates.
 
     Returns
     -------
     DataFrame
-        First ``<none>``, then a row for each term: df, deviance, aic, statistic, p_value. The statistic is F where
-        the dispersion is estimated (the aic then is R's, at the ML dispersion), else χ².
+        First ``<none>``, then a row for each term: df, deviance, aic, statistic, p_value. The statistic is F if the
+        dispersion is estimated (aic then is R's, at the ML dispersion), else χ².
 
     Examples
     --------
@@ -62,19 +62,19 @@ def drop1(fit: Reading) -> pd.DataFrame:
         aic = -2.0 * fit.llf_of(settled, rows) + 2.0 * (fit.n_estimated - len(moved))
         lines[term] = (len(moved), settled.deviance(rows), aic, test.statistic, test.p_value)
     if len(lines) == 1:
-        raise ModelError("drop1: the model has no term that could be left out")
+        raise ModelError("drop1: expected a model with a term that can be left out; got none beside the intercept")
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["df", "deviance", "aic", "statistic", "p_value"])
     return table.astype({"df": int})
 
 
 def vif(fit: Reading) -> pd.DataFrame:
-    """Variance inflation of each term: how much its collinearity with the others widens its confidence region.
+    """Variance inflation factors: how much collinearity with the other terms widens a term's confidence region.
 
     Returns
     -------
     DataFrame
         ``vif``, the generalised factor of Fox and Monette (1992, JASA 87, equation 10), from the correlations of
-        the estimates (as R's ``car::vif``); ``df``, how many coefficients the term has; and ``scaled``,
+        the estimates (as in R's ``car::vif``); ``df``, the number of coefficients of the term; and ``scaled``,
         vif^(1/(2 df)), the factor of a standard error.
 
     Examples
@@ -100,12 +100,12 @@ def vif(fit: Reading) -> pd.DataFrame:
             factor, df = math.exp(logs[0] + logs[1] - logs[2]), int(own.sum())
             lines[term] = (factor, df, factor ** (0.5 / df))
     if len(lines) < 2:
-        raise ModelError("vif: expected at least two terms beside the intercept; one cannot inflate another")
+        raise ModelError(f"vif: expected at least two terms beside the intercept; got {len(lines)}")
     return pd.DataFrame.from_dict(lines, orient="index", columns=["vif", "df", "scaled"])
 
 
 def _factors(term: str) -> frozenset[str]:
-    """The factors of a term: its parts between colons that stand outside brackets and quotes.
+    """The factors of a term: the parts between its colons outside brackets and quotes.
 
     >>> sorted(_factors("C(a, levels=['x:y']):b"))
     ["C(a, levels=['x:y'])", 'b']

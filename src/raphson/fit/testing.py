@@ -1,4 +1,4 @@
-"""Tests of a fit: Wald, likelihood ratio, score, and of the model itself."""
+"""Tests of hypotheses about the coefficients (Wald, likelihood ratio, score), and of the model itself."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Hypothesis:
 
     Attributes
     ----------
-    function : h + value, with its derivatives.
-    value : (q,) what it equals under the hypothesis.
-    text : in words.
-    linear : whether it is linear.
+    function : the left-hand side, with its derivatives; h is `function` − `value`.
+    value : (q,) of the function under the hypothesis.
+    text : the equations as text.
+    linear : whether the function is linear.
     """
 
     function: Any
@@ -44,28 +44,28 @@ class Hypothesis:
 
 
 ROUNDING = 1e-9
-"""A likelihood ratio below zero by no more than this share of the log-likelihood is rounding."""
+"""A negative likelihood ratio below this fraction of the log-likelihood is rounding."""
 
 
 def wald_test(fit: Reading, constraint: Any) -> Test:
-    """Wald test of restrictions of the coefficients, hᵀ(J V Jᵀ)⁻¹h with V the fit's covariance.
+    """Wald test of restrictions on the coefficients, hᵀ(J V Jᵀ)⁻¹h with V the fit's covariance.
 
     Parameters
     ----------
-    constraint : words, ``"age = 0, lwt = smoke"``; a matrix R (q, p) for Rθ = 0, or the pair (R, r) for Rθ = r; or
-        a function h of the parameters in ``jax.numpy``, for h(θ) = 0: ``lambda p: p["a"] * p["b"] - 1``, or by
-        position, ``lambda p: p[0] * p[1] - 1``.
+    constraint : text, ``"age = 0, lwt = smoke"``; a matrix R (q, p) for Rθ = 0; a pair (R, r) for Rθ = r; or a
+        function h of the parameters in ``jax.numpy`` for h(θ) = 0, by name ``lambda p: p["a"] * p["b"] - 1`` or by
+        position ``lambda p: p[0] * p[1] - 1``.
 
     Returns
     -------
     Test
-        F on df_resid degrees of freedom where the dispersion is estimated, else χ².
+        F on df_resid degrees of freedom if the dispersion is estimated, else χ².
 
     Raises
     ------
     ModelError
-        If the constraint cannot be read, names no parameter, is about one without a standard error, or repeats
-        itself.
+        If the constraint cannot be parsed, depends on no parameter or on one without a standard error, or has
+        linearly dependent equations.
 
     Examples
     --------
@@ -89,14 +89,14 @@ def t_test(fit: Reading, contrast: Any, level: float = 0.95) -> pd.DataFrame:
 
     Parameters
     ----------
-    contrast : words such as ``"age - 2*lwt"`` or ``"age = 1"``, a mapping of names to coefficients, a matrix
-        (q, p), or a pair of a matrix and the values (q,) to test.
+    contrast : text such as ``"age - 2*lwt"`` or ``"age = 1"``, a mapping of names to coefficients, a matrix (q, p),
+        or a pair of a matrix and the values (q,) to test.
     level : coverage of the intervals.
 
     Returns
     -------
     DataFrame
-        A row for each: estimate, std_error, statistic (of the hypothesis), p_value, conf_low, conf_high.
+        A row for each combination: estimate, std_error, statistic, p_value, conf_low, conf_high.
 
     Examples
     --------
@@ -129,11 +129,11 @@ def t_test(fit: Reading, contrast: Any, level: float = 0.95) -> pd.DataFrame:
 
 
 def score_test(fit: Reading, constraint: Any) -> Test:
-    """Score (Rao, Lagrange multiplier) test of restrictions of the coefficients.
+    """Score (Rao, Lagrange multiplier) test of restrictions on the coefficients.
 
-    At the maximum θ̃ under the restriction, one Newton step δ = M⁻¹∇ℓ is what the data would still have; the
-    statistic is that of Wald for Jδ with the covariance at θ̃. With the model's covariance that is ∇ℓᵀM⁻¹∇ℓ/φ̂ with
-    M the fit's kind of information; with a sandwich it is the robust test (Wooldridge 2010, section 12.6.2).
+    The Newton step δ = M⁻¹∇ℓ from the restricted maximum θ̃ approximates the way to the unrestricted one. The statistic
+    is Wald's for Jδ, with the covariance at θ̃. With the model-based covariance it equals ∇ℓᵀM⁻¹∇ℓ/φ̂, with M the fit's
+    kind of information; with a sandwich it is the robust test (Wooldridge 2010, section 12.6.2).
 
     Parameters
     ----------
@@ -142,17 +142,17 @@ def score_test(fit: Reading, constraint: Any) -> Test:
     Raises
     ------
     ModelError
-        If under the hypothesis the data do not determine the other parameters.
+        If the data do not determine the other parameters under the hypothesis.
 
     Warns
     -----
     ConvergenceWarning
-        If the fit's kind of information is not positive definite under the hypothesis, and another takes its place.
+        If the fit's kind of information is not positive definite under the hypothesis, so that another kind is used.
     """
     fit.at("score_test")
     asked, ground = _hypothesis(fit, constraint), reference_of(fit)
     found, J, q = _restricted(fit, asked, ground)
-    kind, there = _curved(fit, ground, found.theta, asked.text)
+    kind, there = _definite_information(fit, ground, found.theta, asked.text)
     step = there.factor(kind, fit.dispersion).solve(found.score)[: fit.n]
     if fit.state.cov == "model":
         V = there.model_based(kind, fit.dispersion)
@@ -163,11 +163,13 @@ def score_test(fit: Reading, constraint: Any) -> Test:
     return hypotheses.verdict("Score test", asked.text, chi2, q, fit.reference_df, restricted)
 
 
-def _curved(fit: Reading, ground: ReferenceFit, theta: np.ndarray, text: str) -> tuple[Information, Uncertainty]:
-    """The fit's kind of information at the restricted maximum, or one that is positive definite there.
+def _definite_information(
+    fit: Reading, ground: ReferenceFit, theta: np.ndarray, text: str
+) -> tuple[Information, Uncertainty]:
+    """The fit's kind of information at the restricted maximum, or another kind that is positive definite there.
 
-    Far from the estimate the observed information may be indefinite, and its inverse no covariance; the expected
-    one and the outer product of the scores are covariances of the score wherever they are taken.
+    Far from the estimate the observed information may be indefinite. The expected information and the outer product
+    are covariances of the score everywhere.
     """
     at, asked = fit.at("score_test"), fit.state.information
     kinds: tuple[Information, ...] = (asked, "expected", "opg")
@@ -178,37 +180,37 @@ def _curved(fit: Reading, ground: ReferenceFit, theta: np.ndarray, text: str) ->
             there = Uncertainty(replace(at.estimate, model=ground.model, result=result), at.settled, fit.n)
             kept = there.factor(kind, fit.dispersion).kept
         except ModelError:
-            continue  # a likelihood of one's own may have no expected information
+            continue  # a user's likelihood may have no expected information
         if kept[ground.free].all():
             if kind != asked:
                 warn_user(
                     f"score_test: the {asked} information is not positive definite at the maximum under {text}; "
-                    f"the {kind} one is used",
+                    f"used the {kind} information instead",
                     ConvergenceWarning,
                 )
             return kind, there
     raise ModelError(
-        f"score_test: under {text} the data do not determine all other parameters, and the score test has no "
-        "distribution (Davies 1987); use wald_test or lr_test, or hold those parameters too"
+        f"score_test: under {text} the data do not determine all other parameters, so the statistic is not χ² "
+        "(Davies 1987); use wald_test or lr_test, or fix those parameters too"
     )
 
 
 def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
-    """Likelihood-ratio test against a smaller model: (D₀ − D₁)/(q φ̂) as F where φ is estimated, else χ².
+    """Likelihood-ratio test against a smaller model: (D₀ − D₁)/(q φ̂) as F if φ is estimated, else χ².
 
     Parameters
     ----------
     smaller : the fit of a model nested in this one, on the same rows; or a constraint, as for :meth:`wald_test`,
-        under which this model is then maximised.
-    nested : your word that the smaller model is nested in this one, where that cannot be seen. It is seen on the
-        designs, and of likelihoods of your own on the rows: some parameters of this model have to give each row
-        the log-likelihood that the smaller one gives it.
+        under which this model is maximised.
+    nested : your assurance that the smaller model is nested in this one, where that cannot be checked. The check
+        compares the designs; for likelihoods of your own it searches for parameters of this model that give each row
+        the log-likelihood of the smaller one.
 
     Raises
     ------
     ModelError
-        If the models are not nested, or have no likelihood to compare: sampling weights, a ridge penalty. If the
-        smaller model has the higher likelihood, so that one of the fits is not at its maximum.
+        If the models are not nested, or have no likelihood to compare (sampling weights, a ridge penalty); or if the
+        smaller model has the higher likelihood, so that this fit is not at its maximum.
     DataError
         If they were fitted to different rows.
 
@@ -235,12 +237,12 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
 def likelihood_ratio(
     fit: Reading, ground: ReferenceFit, text: str, chi2: float, q: int, restricted: Any = None
 ) -> Test:
-    """The verdict of a likelihood ratio, as χ², against the maximum of a fit."""
+    """The likelihood-ratio test with statistic `chi2` against the maximum of a fit."""
     if chi2 < -ROUNDING * max(abs(ground.top) / fit.dispersion, 1e3):
         raise ModelError(
-            f"lr_test: the smaller model has the higher log-likelihood (by {-0.5 * chi2:.3g}), which no nested "
-            "model has at the maxima: they are not of the same response and scale, or this fit is not at its "
-            "global maximum; then fit again with start= near the smaller model's estimates"
+            "lr_test: expected a smaller model with a log-likelihood no higher than this fit's; got one that is "
+            f"{-0.5 * chi2:.3g} higher. Either the responses or their scales differ, or this fit is not at its global "
+            "maximum; then fit it again with start= near the smaller model's estimates"
         )
     chi2 = max(chi2, 0.0)
     return hypotheses.verdict("Likelihood-ratio test", text, chi2, q, fit.reference_df, restricted)
@@ -250,9 +252,8 @@ def _lr_of_fits(fit: Reading, ground: ReferenceFit, smaller: Reading, nested: bo
     bias = fit.state.bias or smaller.state.bias
     if bias is not None:
         raise ModelError(
-            f"smaller: with bias={bias!r} each fit has a penalty of its own, so two are not "
-            "comparable; pass what the smaller model restricts instead, as in lr_test('x = 0') (Heinze and "
-            "Schemper 2002)"
+            f"smaller: expected a constraint, such as 'x = 0'; got a fit. With bias={bias!r} each fit has its own "
+            "penalty, so two fits are not comparable (Heinze and Schemper 2002)"
         )
     check_likelihood(smaller, "lr_test")
     q = check_nested(fit, smaller, nested)
@@ -281,7 +282,10 @@ def _restricted(fit: Reading, asked: Hypothesis, ground: ReferenceFit) -> tuple[
     rows = asked.function.jacobian(theta[:n])
     held = fit.named(rows.any(axis=0) & ~ground.free[:n])
     if held:
-        raise ModelError(f"constraint: {', '.join(held)} was not estimated (aliased or held); leave it out")
+        raise ModelError(
+            f"constraint: expected estimated parameters; {', '.join(held)} was not estimated (aliased or fixed). "
+            "Leave it out"
+        )
     constraints.independent(rows[:, ground.free[:n]])
     function = Padded(asked.function, n, len(theta))
     if asked.linear:
@@ -293,7 +297,7 @@ def _restricted(fit: Reading, asked: Hypothesis, ground: ReferenceFit) -> tuple[
             found = maximum_on_curve(ground.objective, function, asked.value, theta, ground.free)
     if not found.converged:
         warn_user(
-            f"not converged: the maximum under {asked.text} was not reached; the test may be off",
+            f"not converged: the maximum under {asked.text} was not reached, so the test may be wrong",
             ConvergenceWarning,
         )
     return found, asked.function.jacobian(found.theta[:n]), len(rows)
@@ -304,12 +308,15 @@ def _named_theta(fit: Reading, ground: ReferenceFit, theta: np.ndarray) -> Any:
 
 
 def informations_equal(fit: Reading) -> Test:
-    """White's test, its statistic referred to χ²; see :func:`raphson.fit.bootstrap.information_matrix_test`."""
+    """White's test with a p-value by χ²; see :func:`raphson.fit.bootstrap.information_matrix_test`."""
     import pandas as pd
 
     at, phi = fit.at("information_matrix_test"), fit.dispersion
     if at.asked.weights_kind == "sampling":
-        raise ModelError("information_matrix_test: with sampling weights no information is a covariance; see fit.bse")
+        raise ModelError(
+            "information_matrix_test: not available with sampling weights, for which the information is no covariance; "
+            "see fit.bse"
+        )
     chi2, df = information_gap(fit, at.estimate.model, at.estimate.result.theta, at.estimate.result.free, phi)
     errors = {kind: _errors_by(fit, kind) for kind in INFORMATION}
     robust = at.uncertainty.robust(fit.state.information, "HC0", phi, None)
@@ -318,12 +325,12 @@ def informations_equal(fit: Reading) -> Test:
 
 
 def information_gap(fit: Reading, model: Model, theta: np.ndarray, free: np.ndarray, phi: float) -> tuple[float, int]:
-    """White's statistic and its degrees of freedom at an estimate of a model like a fit's."""
+    """White's statistic and its degrees of freedom, at the estimate of a fit's model or of a replicate."""
     rows = model.rows(theta)
     score, information = per_copy(rows.score, model.copies), per_copy(rows.observed, model.copies)
     more = None
     if fit.use_t:
-        # φ̂ comes from Σ (w r²/φ − 1) = 0: that it was estimated too is taken out as the scores are.
+        # φ̂ solves Σ (w r²/φ − 1) = 0. These terms are projected out like the scores, as φ was estimated too.
         mean = rows.mean[0]
         squares = model.row_weight * (model.y - mean) ** 2 / fit.family.variance(mean) / phi
         more = (squares - 1.0)[:, None]

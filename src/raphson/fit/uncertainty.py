@@ -1,4 +1,4 @@
-"""Information and covariance at an estimate: factors made once, and the covariances that follow from them."""
+"""Information and covariance at an estimate, from cached factors."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class NotPositiveDefinite(ModelError):  # noqa: N818 - it is a property of a mat
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What the curvature of the log-likelihood says about an estimate.
+    """The uncertainty of an estimate, from the curvature of the log-likelihood.
 
-    Matrices are over all parameters that the iteration moved, auxiliary ones last, at unit dispersion.
+    Matrices are for all parameters that the iteration moved, auxiliary ones last, at unit dispersion.
 
     Attributes
     ----------
     estimate : the maximum.
     settled : its model with the auxiliary parameters fixed at their estimates.
-    n : number of coefficients that the user sees.
+    n : number of coefficients, without auxiliary parameters.
     """
 
     estimate: Estimate
@@ -43,14 +43,14 @@ class Uncertainty:
 
     @property
     def empty(self) -> bool:
-        """Whether no parameter was left to move: all are infinite or aliased."""
+        """Whether all parameters are infinite or aliased, so that none moved."""
         return not self.estimate.result.free.any()
 
     def factor(self, kind: Information, dispersion: float = 1.0) -> Factor:
         """Factor of the penalised information.
 
-        The outer product of scores depends on the dispersion: its factor is that of φ̂ times the matrix, so that
-        every kind's covariance is φ̂ times the inverse.
+        The outer product of scores depends on the dispersion. It is multiplied by φ̂ here, so that the covariance of
+        every kind is φ̂ times the inverse.
 
         Raises
         ------
@@ -65,26 +65,26 @@ class Uncertainty:
         part = result.evaluation.information.get(kind) if own and kind != "opg" else None
         found = self._factorised(part or self._part(kind, dispersion, result.root))
         if not result.root and (found is None or found.smallest_pivot**2 < ILL_CONDITIONED):
-            # As in the iteration: where Cholesky would lose digits, the tall matrix is decomposed.
+            # As in the iteration: where Cholesky would lose digits, use the QR of the rows instead.
             found = self._factorised(self._part(kind, dispersion, root=True))
         if found is None:
-            remedy = "" if kind == "expected" else "; use information='expected'"
+            remedy = "" if kind == "expected" else ". Use information='expected'"
             raise NotPositiveDefinite(
-                f"information: the {kind} information is not positive definite at the estimate "
-                f"({self.estimate.status.value}){remedy}"
+                f"information: expected a positive definite matrix; the {kind} information at the estimate is not "
+                f"(status {self.estimate.status.value!r}){remedy}"
             )
         self._factors[kind] = found
         return found
 
     def _factorised(self, part: Gram | Root) -> Factor | None:
-        """The factor on the parameters that moved; at an edge of the domain, on its face."""
+        """The factor for the parameters that moved; at a boundary of the domain, on its face."""
         result = self.estimate.result
         if result.face is None:
             return factorise(part, result.free)
         return on_plane(part, result.face.basis, result.free)
 
     def _part(self, kind: Information, dispersion: float, root: bool) -> Gram | Root:
-        """The information evaluated anew."""
+        """The information, evaluated again."""
         objective = self.estimate.model.objective.likelihood
         evaluation = objective.evaluate(self.estimate.result.theta, Need(kinds=(kind,), root=root))
         part = evaluation.information[kind]
@@ -94,7 +94,7 @@ class Uncertainty:
 
     @cached_property
     def main_factor(self) -> Factor:
-        """Factor of the family's main information, the expected one if it has it, of the coefficients alone."""
+        """Factor of the family's main information (expected where it exists), for the coefficients alone."""
         factor = self.factor(self.settled.family.main_information)
         if self.settled is self.estimate.model:
             return factor
@@ -105,22 +105,22 @@ class Uncertainty:
 
     @property
     def effective_df(self) -> float:
-        """Degrees of freedom that the moved coefficients take: their number, or tr((F+P)⁻¹F) under a penalty."""
+        """Degrees of freedom of the coefficients that moved: their number, or tr((F+P)⁻¹F) under a penalty."""
         penalty = self.settled.penalty
         if penalty is None or self.empty:
             open_ones = self.settled.undetermined(self.estimate.result)[: self.n]
-            if open_ones.any():  # what the curve depends on is fewer things than it has parameters
+            if open_ones.any():  # the curve depends on fewer combinations than it has parameters
                 return float(np.count_nonzero(self.main_factor.kept[: self.n]))
             return float(np.count_nonzero(self.estimate.result.free[: self.n]))
         return covariance.effective_df(self.main_factor, self.main_factor.matrix - penalty)
 
     def information(self, kind: Information, dispersion: float) -> np.ndarray:
-        """Information of the coefficients, 1/φ̂ included, auxiliary parameters profiled out (n, n)."""
+        """(n, n) information of the coefficients, 1/φ̂ included, with auxiliary parameters profiled out."""
         if self.empty:
             return np.full((self.n, self.n), np.nan)
         M, n = self.factor(kind, dispersion).matrix, self.n
         if len(M) > n:
-            # Profiling the auxiliary parameters out leaves their Schur complement.
+            # Profiling the auxiliary parameters out leaves the Schur complement of their block.
             M = M[:n, :n] - M[:n, n:] @ np.linalg.solve(M[n:, n:], M[n:, :n])
         M = np.array(M / dispersion)
         held = ~self.estimate.result.free[:n]
@@ -128,7 +128,7 @@ class Uncertainty:
         return M
 
     def model_based(self, kind: Information, dispersion: float) -> np.ndarray:
-        """φ̂ M⁻¹, or φ̂ (F+P)⁻¹ F (F+P)⁻¹ under a penalty, of the coefficients (n, n); NaN where not moved."""
+        """(n, n) φ̂ M⁻¹, or φ̂ (F+P)⁻¹ F (F+P)⁻¹ under a penalty, of the coefficients; NaN where they did not move."""
         if self.empty:
             return np.full((self.n, self.n), np.nan)
         factor, penalty = self.factor(kind, dispersion), self.estimate.model.penalty
@@ -148,13 +148,13 @@ class Uncertainty:
         groups: np.ndarray | None,
         small_sample: str | None = "full",
     ) -> np.ndarray:
-        """Sandwich covariance of the coefficients (n, n), with the information of that kind as its bread."""
+        """(n, n) sandwich covariance of the coefficients, with the information of this kind as its bread."""
         return self._sandwich(kind, cov, dispersion, groups, small_sample)[: self.n, : self.n]
 
     def _sandwich(
         self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None, small_sample: str | None
     ) -> np.ndarray:
-        """That of all parameters, auxiliary ones last."""
+        """Sandwich covariance of all parameters, auxiliary ones last."""
         kind = COVARIANCES[cov].information or kind
         if self.empty:
             return np.full((len(self.estimate.result.free),) * 2, np.nan)
@@ -181,10 +181,9 @@ class Uncertainty:
         groups: np.ndarray | None,
         small_sample: str | None = "full",
     ) -> np.ndarray:
-        """Standard errors of the auxiliary parameters by the covariance asked for, from the joint information.
+        """Standard errors of the auxiliary parameters, from the joint information and the kind of covariance.
 
-        In place of the expected information, of which the part of the auxiliary parameters only scales a step, the
-        observed one is taken.
+        The observed information replaces the expected one, whose block for the auxiliary parameters only scales steps.
         """
         joint: Information = "observed" if kind == "expected" else kind
         if cov == "model":
@@ -197,5 +196,5 @@ class Uncertainty:
 
 
 def per_copy(values: np.ndarray, copies: np.ndarray | None) -> np.ndarray:
-    """Row quantities (..., n) of one copy each, where rows stand for several."""
+    """Row quantities (..., n) of a single copy, where rows have frequency weights."""
     return values if copies is None else values / np.where(copies > 0, copies, 1.0)

@@ -1,4 +1,4 @@
-"""Intervals from bootstrap replicates: functions of the replicates' estimates alone.
+"""Intervals from bootstrap replicates.
 
 Davison and Hinkley (1997), Bootstrap Methods and their Application, chapter 5; Efron and Tibshirani (1993), An
 Introduction to the Bootstrap, chapters 13 and 14.
@@ -30,11 +30,11 @@ def intervals(
 
     Parameters
     ----------
-    replicates : (B, p) estimates of the replicates, which may be infinite; rows with a NaN must have been left out.
+    replicates : (B, p) estimates of the replicates, which may be infinite, but not NaN.
     estimate : (p,).
     kind : "percentile", "basic", "bca" or "studentised".
     level : coverage.
-    acceleration : (p,) for "bca": :func:`acceleration`.
+    acceleration : (p,) for "bca", from :func:`acceleration`.
     errors, error : (B, p) standard errors of the replicates and (p,) that of the estimate, for "studentised".
 
     Raises
@@ -65,8 +65,8 @@ def intervals(
         return _quantiles(replicates, bca_levels(replicates, estimate, a, level))
     if errors is None or error is None:
         raise ModelError(
-            "kind: 'studentised' needs a finite estimate and a standard error of every replicate, and some have none "
-            "(separated or singular ones); use kind='percentile' or 'bca', in which infinite estimates count as such"
+            "kind: expected 'percentile', 'basic' or 'bca', as some replicates have no finite estimates with standard "
+            "errors (they are separated or singular); got 'studentised'"
         )
     t = (replicates - estimate) / errors
     ends = _quantiles(t, np.full((len(estimate), 2), [alpha, 1 - alpha]))
@@ -74,9 +74,9 @@ def intervals(
 
 
 def bca_levels(replicates: np.ndarray, estimate: np.ndarray, a: np.ndarray, level: float) -> np.ndarray:
-    """Which quantiles of the replicates the ends of the BCa interval are, (p, 2).
+    """Levels (p, 2) of the replicates' quantiles that are the ends of the BCa interval.
 
-    Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) with z₀ = Φ⁻¹(share of replicates below the estimate), a the acceleration
+    Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) with z₀ = Φ⁻¹(fraction of replicates below the estimate), a the acceleration
     (Efron 1987, JASA 82, equation 2.3).
     """
     below = np.mean(replicates < estimate, axis=0) + 0.5 * np.mean(replicates == estimate, axis=0)
@@ -93,7 +93,7 @@ def acceleration(influence: np.ndarray, counts: np.ndarray | None = None) -> np.
     Parameters
     ----------
     influence : (m, p) how each row moves the estimates, up to a common factor.
-    counts : (m,) how many units each row stands for.
+    counts : (m,) number of units that each row stands for.
 
     Notes
     -----
@@ -106,17 +106,17 @@ def acceleration(influence: np.ndarray, counts: np.ndarray | None = None) -> np.
 
 
 def _quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantile levels[j] of column j, (p, 2), at positions (B + 1)·level (Davison and Hinkley 1997, section 5.2.1)."""
+    """Quantiles (p, 2) of column j at levels[j], at place (B + 1)·level (Davison and Hinkley 1997, section 5.2.1)."""
     return np.stack([_quantile(column, level) for column, level in zip(values.T, levels, strict=True)])
 
 
 def _quantile(column: np.ndarray, level: np.ndarray) -> np.ndarray:
     if np.isfinite(column).all():
         return np.quantile(column, level, method="weibull")
-    # Between a finite value and an infinite one lies the infinite one, where NumPy has ∞ − ∞.
+    # Interpolation between a finite value and an infinite one gives the infinite one; NumPy would compute ∞ − ∞.
     place = np.clip((len(column) + 1) * level - 1, 0, len(column) - 1)
     whole = np.round(place)
-    place = np.where(np.abs(place - whole) < 1e-9, whole, place)  # rounding of a level leads not to infinity
+    place = np.where(np.abs(place - whole) < 1e-9, whole, place)  # a rounded level must not reach an infinite neighbour
     ordered, below = np.sort(column), np.floor(place).astype(int)
     low, high, part = ordered[below], ordered[np.ceil(place).astype(int)], place - below
     with np.errstate(invalid="ignore"):

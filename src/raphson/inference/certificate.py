@@ -1,11 +1,11 @@
-r"""How many digits of an estimate are right: from its distance to the maximum in standard errors."""
+r"""The number of correct digits of an estimate, from its distance to the maximum in standard errors."""
 
 from __future__ import annotations
 
 import numpy as np
 
 MOST_DIGITS = 53 * np.log10(2.0)
-"""A double has 53 bits: 15.95 decimal digits. Nothing stored in one has more."""
+"""A double has 53 bits, or 15.95 decimal digits."""
 
 
 def digits(params: np.ndarray, bse: np.ndarray, distance: float, rounding: float | np.ndarray = 0.0) -> np.ndarray:
@@ -18,15 +18,15 @@ def digits(params: np.ndarray, bse: np.ndarray, distance: float, rounding: float
     bse : ndarray, (p,)
         Their model-based standard errors, from the same matrix as the distance (not a sandwich).
     distance : float
-        √(sᵀM⁻¹s/φ) at the estimates: how far they are from the maximum, in standard errors.
+        √(sᵀM⁻¹s/φ), the distance of the estimates from the maximum in standard errors.
     rounding : float or ndarray, (p,)
-        The part of that distance which rounding hides: what the distance would be for a score made of the
-        rounding errors of its sum.
+        The part of that distance that rounding hides: the distance for a score that consists of the rounding errors
+        of its sum.
 
     Returns
     -------
     ndarray, (p,)
-        -log10 of the relative error's bound. For an estimate of exactly 0, -log10 of the absolute error's.
+        -log10 of the bound on the relative error, or on the absolute error of an estimate of exactly 0.
         NaN for an estimate that isn't finite or has no standard error.
 
     Examples

@@ -1,8 +1,8 @@
-r"""Linear restrictions Rθ = r, in words, as a matrix, or as a mapping of names to coefficients.
+r"""Linear restrictions Rθ = r, from text, a matrix, or a mapping of names to coefficients.
 
-Words are read into a tree and evaluated as affine functions of the parameters, nothing else: what is not a sum of
-numbers times parameters is refused. Parameter names may hold anything, ``C(race)[T.2]`` and ``b:x`` included:
-they are recognised first, the longest name at each place.
+Text is parsed into a tree and evaluated as an affine function of the parameters; anything but a sum of numbers times
+parameters is refused. Parameter names may contain any characters, as in ``C(race)[T.2]`` and ``b:x``: they are matched
+before parsing, the longest name first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Linear:
     ----------
     matrix : (q, p) R.
     value : (q,) r.
-    texts : what each equation says.
+    texts : each equation as text.
     """
 
     matrix: np.ndarray
@@ -45,16 +45,16 @@ def linear(constraint: Any, names: Sequence[str], what: str = "constraint") -> L
 
     Parameters
     ----------
-    constraint : text such as ``"age = 0, 2*lwt + smoke = 1"`` (without ``=``, a combination that is 0); a list of
+    constraint : text such as ``"age = 0, 2*lwt + smoke = 1"`` (without ``=``, a combination equals 0); a list of
         such texts; a mapping of names to coefficients; a matrix (q, p) or a row (p,); or a pair (matrix, values) of
         a matrix and the right-hand sides (q,).
     names : the p parameters.
-    what : names the argument in messages.
+    what : name of the argument in messages.
 
     Raises
     ------
     ModelError
-        If it names no parameter, is not linear, or does not fit the parameters.
+        If the constraint names no parameter, is not linear, or has another number of columns than parameters.
 
     Examples
     --------
@@ -84,8 +84,8 @@ def linear(constraint: Any, names: Sequence[str], what: str = "constraint") -> L
         ) from None
     if R.ndim != 2 or R.shape[1] != len(names) or not len(R) or r.shape != (len(R),):
         raise ModelError(
-            f"{what}: expected a matrix of q rows and {len(names)} columns, one for each of {_listed(names)}, with q "
-            f"right-hand sides; got shapes {R.shape} and {r.shape}"
+            f"{what}: expected a matrix of q rows and {len(names)} columns (for {_listed(names)}), and q right-hand "
+            f"sides; got shapes {R.shape} and {r.shape}"
         )
     return _checked(R, r, names, what)
 
@@ -98,19 +98,19 @@ def _checked(R: np.ndarray, r: np.ndarray, names: Sequence[str], what: str) -> L
 
 
 def independent(J: np.ndarray, what: str = "constraint") -> None:
-    """Check that the equations, rows of J (q, p), do not follow from one another.
+    """Check that the equations, with Jacobian J (q, p), are linearly independent.
 
     Raises
     ------
     ModelError
-        If they do, or one says nothing of any parameter.
+        If they are not, or one depends on no parameter.
     """
     lengths = np.linalg.norm(J, axis=1)
     scaled = J / np.where(lengths > 0, lengths, 1.0)[:, None]
     if len(J) > J.shape[1] or (len(J) and np.linalg.svd(scaled, compute_uv=False)[-1] < DEPENDENT):
         raise ModelError(
-            f"{what}: expected independent equations, each about some estimated parameter; of the {len(J)} given, "
-            "some follow from the others: leave out the redundant ones"
+            f"{what}: expected linearly independent equations in the estimated parameters; got {len(J)}, some of which "
+            "follow from the others. Leave out the redundant ones"
         )
 
 
@@ -129,8 +129,7 @@ def _from_words(texts: Sequence[str], names: Sequence[str], what: str) -> Linear
                 difference = left - right
                 if not difference[:-1].any():
                     raise ModelError(
-                        f"{what}: expected an equation about a parameter; {shown!r} names none. The parameters are "
-                        f"{_listed(names)}"
+                        f"{what}: expected equations in the parameters {_listed(names)}; {shown!r} depends on none"
                     )
                 rows.append(difference[:-1])
                 values.append(0.0 - difference[-1])
@@ -139,7 +138,7 @@ def _from_words(texts: Sequence[str], names: Sequence[str], what: str) -> Linear
 
 
 def _masked(text: str, names: Sequence[str]) -> tuple[str, dict[str, int]]:
-    """The text with every parameter's name replaced by an identifier that cannot be mistaken."""
+    """The text with every parameter's name replaced by a unique identifier."""
     aliases = {f"parameter_{i}_": i for i in range(len(names))}
     written: dict[str, int] = {}
     for i, name in enumerate(names):
@@ -150,7 +149,7 @@ def _masked(text: str, names: Sequence[str]) -> tuple[str, dict[str, int]]:
     for name in longest_first:
         before = r"(?<![\w.])" if re.match(r"[\w.]", name) else ""
         after = r"(?![\w.]*[\w(\[:])" if re.search(r"\w$", name) else ""
-        # Between the numbers of an index there may be blanks or not, whichever way the names have it.
+        # Blanks between the numbers of an index are optional.
         body = r",\s*".join(map(re.escape, re.split(INDEX_GAP, name)))
         pieces.append(f"({before}{body}{after})")
     places = [written[name] for name in longest_first]
@@ -172,8 +171,8 @@ def _affine(side: str, aliases: Mapping[str, int], names: Sequence[str], text: s
         if odd is not None:
             raise _no_parameter(odd.group(), names, text, what) from None
         raise ModelError(
-            f"{what}: cannot read {text!r}; expected equations such as '{names[0]} = 0' or '2*{names[0]} + "
-            f"{names[-1]} = 1', separated by commas"
+            f"{what}: expected equations such as '{names[0]} = 0' or '2*{names[0]} + {names[-1]} = 1', separated by "
+            f"commas; cannot parse {text!r}"
         ) from None
 
 
@@ -210,8 +209,8 @@ class _Affine(Walk):
         if not right[:-1].any() and (function is operator.mul or (function is operator.truediv and right[-1])):
             return function(left, right[-1])
         raise ModelError(
-            f"{self.what}: {self.text!r} is not linear in the parameters; pass a function instead, such as "
-            "lambda params: params['a'] * params['b'] - 1"
+            f"{self.what}: expected equations linear in the parameters; got {self.text!r}. Pass a function instead, "
+            "such as lambda params: params['a'] * params['b'] - 1"
         )
 
     def refused(self, node: ast.expr) -> Exception:
@@ -238,7 +237,7 @@ def _number(value: Any, what: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise ModelError(f"{what}: expected a number for each parameter named; got {value!r}") from None
+        raise ModelError(f"{what}: expected a number for each parameter; got {value!r}") from None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,13 +1,13 @@
-r"""Covariances of the estimates: from the model, with a penalty, and the sandwich.
+r"""Covariances of the estimates: model-based, with or without a penalty, and sandwiches.
 
 Model-based: φ M⁻¹, with M the information at unit dispersion, or φ (F+P)⁻¹ F (F+P)⁻¹ with a penalty P.
-Sandwich: M⁻¹ (Σ J_iᵀ u_i u_iᵀ J_i) M⁻¹ without a dispersion: φ cancels between the bread and the scores, so
-both are taken at φ = 1.
+Sandwich: M⁻¹ (Σ J_iᵀ u_i u_iᵀ J_i) M⁻¹. The dispersion cancels between the bread and the scores, so both are taken at
+φ = 1.
 
 **Weights.** ``scores`` are those of the weighted log-likelihood: a precision or sampling weight is
-multiplied in (w_i u_i) and enters the middle squared. A frequency weight f is kept apart, in ``frequency``:
-the row stands for f copies, each with the score u_i, so that the middle gets f_i u_i u_iᵀ, exactly as if the
-rows were there. The information behind the factor holds both.
+multiplied in (w_i u_i) and enters the middle squared. A frequency weight f is passed separately, as ``frequency``:
+the row stands for f copies, each with the score u_i, so that the middle gets f_i u_i u_iᵀ. The information behind the
+factor includes both.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def model_covariance(
     Returns
     -------
     ndarray, (p, p)
-        NaN in the rows and columns of parameters which the factor left out.
+        NaN in the rows and columns of parameters that the factor left out.
 
     Notes
     -----
-    The penalised form is the variance of the score, φF, carried through θ̂ - θ ≈ (F+P)⁻¹ s: Gray (1992), JASA
-    87, equation 2.7.
+    The penalised form follows from θ̂ - θ ≈ (F+P)⁻¹ s, where the score s has the variance φF: Gray (1992), JASA 87,
+    equation 2.7.
     """
     kept = np.asarray(factor.kept, dtype=bool)
     if information is None:
@@ -75,7 +75,7 @@ def effective_df(factor: InformationFactor, information: np.ndarray) -> float:
 
 
 def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None) -> np.ndarray:
-    """Outer product of the row scores Σ f_i J_iᵀ u_i u_iᵀ J_i, adding up over blocks of rows.
+    """Outer product of the row scores Σ f_i J_iᵀ u_i u_iᵀ J_i, summed over blocks of rows.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.n
     Returns
     -------
     ndarray, (p, p)
-        With p = Σ p_k. For one predictor it is Xᵀ diag(f u²) X: the n x p matrix of row scores is never made.
+        With p = Σ p_k. For one predictor it is Xᵀ diag(f u²) X; the n x p matrix of row scores is never formed.
 
     Examples
     --------
@@ -121,10 +121,10 @@ def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.n
 def whitened_middle(
     factor: InformationFactor, designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None
 ) -> np.ndarray:
-    """Middle of the sandwich in the factor's coordinates, S = R⁻ᵀ (Σ f_i J_iᵀ u_i u_iᵀ J_i) R⁻¹.
+    """Middle of the sandwich in whitened coordinates, S = R⁻ᵀ (Σ f_i J_iᵀ u_i u_iᵀ J_i) R⁻¹.
 
-    Adds up over blocks of rows. Dense rows are whitened one by one, so that the digits lost follow the
-    condition number of R. A tabmat design keeps its structure and is whitened after summing.
+    Dense rows are whitened before they are summed, so that the loss of digits grows with the condition number of R,
+    not with its square. A tabmat design keeps its structure and is whitened after summing.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def group_scores(
     n_groups: int,
     frequency: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Whitened scores summed within groups, one row per group; adds up over blocks of rows.
+    """Whitened scores summed within groups, one row per group.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def group_scores(
         Z = _whitened_scores(designs, parts, scores, rows)
         if frequency is not None:
             Z = Z * frequency[rows][:, None]
-        # Sorting the block by group lets one reduceat add whole runs: np.add.at is many times slower.
+        # Sort the block by group, so that one reduceat adds whole runs; np.add.at is many times slower.
         order = np.argsort(groups[rows], kind="stable")
         codes = groups[rows][order]
         starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
@@ -211,7 +211,7 @@ def robust_covariance(
         -∂²ℓ_i/∂η² with the weights of ``scores`` multiplied in (not the frequency): HC2 and HC3 need it for
         the leverages.
     frequency : ndarray, (n,), optional
-        How many copies the row stands for. All rows count once without it; give 0 for rows that don't count.
+        Number of copies that each row stands for; 1 by default.
     groups : ndarray, (n,), optional
         Cluster labels, of any type that sorts.
     small_sample : {"full", "clusters", None}
@@ -220,7 +220,7 @@ def robust_covariance(
     Returns
     -------
     ndarray, (p, p)
-        NaN in the rows and columns of parameters which the factor left out.
+        NaN in the rows and columns of parameters that the factor left out.
 
     Raises
     ------
@@ -251,15 +251,15 @@ def robust_covariance(
     check_choice("cov", kind, [name for name in COVARIANCES if name != MODEL])
     if (rows.scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
         raise ModelError(
-            f"cov={kind!r} compares the scores of rows, and there is only one row (which may hold a whole series): "
-            "use cov='model', or write the likelihood so that independent parts are rows"
+            f"cov={kind!r}: expected at least two rows; got 1. Use cov='model', or, if the row holds a whole series, "
+            "write the likelihood so that independent parts are rows"
         )
     return COVARIANCES[kind].of(rows)
 
 
 @dataclass(frozen=True)
 class RowScores:
-    """What a covariance is made of: a factor of the information M = RᵀR, and the score of each row.
+    """The inputs of a covariance: a factor of the information M = RᵀR, and the score of each row.
 
     Attributes
     ----------
@@ -277,17 +277,17 @@ class RowScores:
 
     @property
     def count(self) -> np.ndarray:
-        """(n,) copies that each row stands for."""
+        """(n,) number of copies that each row stands for."""
         return np.ones(self.scores.shape[1]) if self.frequency is None else self.frequency
 
     @property
     def n(self) -> float:
-        """Rows, copies counted."""
+        """Number of rows, including copies."""
         return float(self.count.sum())
 
     @property
     def p(self) -> int:
-        """Parameters that were estimated."""
+        """Number of estimated parameters."""
         return int(np.sum(self.factor.kept))
 
     def whitened(self) -> np.ndarray:
@@ -296,12 +296,12 @@ class RowScores:
         return _whitened_scores(self.designs, parts, self.scores, slice(None))
 
     def leverage(self) -> np.ndarray:
-        """(n,) the share of its own fit that each row has, of one copy."""
+        """(n,) leverage of a single copy of each row."""
         assert self.information is not None
         return leverage(self.factor, self.designs, self.information)
 
     def sandwich(self, middle: np.ndarray | None = None, scale: float = 1.0) -> np.ndarray:
-        """(p, p) M⁻¹ (...) M⁻¹ with a middle (r, r) in whitened coordinates; by default that of White."""
+        """(p, p) M⁻¹ (...) M⁻¹ with a middle (r, r) in whitened coordinates; by default White's."""
         if middle is None:
             middle = whitened_middle(self.factor, self.designs, self.scores, self.frequency)
         return sandwich(self.factor, middle, scale)
@@ -312,24 +312,25 @@ class RowScores:
         Raises
         ------
         ModelError
-            If nothing is left.
+            If n ≤ p.
         """
         if self.n <= self.p:
             raise ModelError(
-                f"cov={kind!r} divides by n - p, but n = {self.n:g} and p = {self.p}: use {other}, or more data"
+                f"cov={kind!r}: expected more rows than parameters; got n = {self.n:g} and p = {self.p}. Use {other}, "
+                "or more data"
             )
         return self.n - self.p
 
 
 @dataclass(frozen=True)
 class CovarianceSpec:
-    """A covariance that can be asked for by name.
+    """A covariance with a name.
 
     Attributes
     ----------
     name : as in ``cov="HC3"``.
-    of : from :class:`RowScores` to the covariance (p, p).
-    information : kind of the information behind it, whatever is asked for; None for the one asked for.
+    of : computes the covariance (p, p) from :class:`RowScores`.
+    information : the kind of information that it always uses; None for the kind that the user chose.
     """
 
     name: str
@@ -340,14 +341,14 @@ class CovarianceSpec:
 def _without_leverage(kind: str, power: float) -> Callable[[RowScores], np.ndarray]:
     def of(rows: RowScores) -> np.ndarray:
         if rows.information is None:
-            raise ModelError(f"cov={kind!r} needs the information of each row for its leverages")
+            raise ModelError(f"information: expected that of each row, (K, K, n), for cov={kind!r}; got None")
         scores, full = correct_for_leverage(rows.factor, rows.designs, rows.scores, rows.information, power)
         full &= rows.count > 0
         if full.any():
             some = ", ".join(str(i) for i in np.flatnonzero(full)[:5])
             raise ModelError(
-                f"cov={kind!r} divides by 1 - leverage, which is 0 for {int(full.sum())} row(s) (first: {some}), each "
-                "fitted by a parameter of its own: use cov='HC1', or leave these rows and parameters out"
+                f"cov={kind!r}: expected leverages below 1; {int(full.sum())} row(s) have leverage 1 (first: {some}), "
+                "as each alone determines a parameter. Use cov='HC1', or leave out these rows and parameters"
             )
         return replace(rows, scores=scores).sandwich()
 
@@ -357,25 +358,25 @@ def _without_leverage(kind: str, power: float) -> Callable[[RowScores], np.ndarr
 def _clustered(rows: RowScores) -> np.ndarray:
     freedom = rows.freedom("cluster", "small_sample='clusters'") if rows.small_sample == "full" else 1.0
     if rows.groups is None:
-        raise ModelError("cov='cluster' needs groups=: the cluster each row belongs to")
+        raise ModelError("groups: expected the cluster of each row, for cov='cluster'; got None")
     codes, n_groups = _codes(rows.groups, rows.scores.shape[1], rows.frequency)
     if n_groups < 2:
-        raise ModelError("cov='cluster' needs at least two clusters in groups=, and there is one; use cov='HC0'")
+        raise ModelError("groups: expected at least two clusters for cov='cluster'; got 1. Use cov='HC0'")
     Z = group_scores(rows.factor, rows.designs, rows.scores, codes, n_groups, rows.frequency)
     scale = 1.0 if rows.small_sample is None else n_groups / (n_groups - 1)
     return rows.sandwich(Z.T @ Z, scale * (rows.n - 1) / freedom if rows.small_sample == "full" else scale)
 
 
 def _jackknife(rows: RowScores) -> np.ndarray:
-    """The infinitesimal jackknife: the squares of the estimates' derivatives by the rows' weights (Jaeckel 1972).
+    """The infinitesimal jackknife, from the derivatives of the estimates by the rows' weights (Jaeckel 1972).
 
-    It is the sandwich with the observed information, summed within clusters if there are groups.
+    It is the sandwich with the observed information, clustered if there are groups.
     """
     return rows.sandwich() if rows.groups is None else _clustered(rows)
 
 
 def check_covariance(spec: Any) -> None:
-    """Say what is wrong with a covariance, by trying it on twelve rows and two parameters.
+    """Check a covariance by trying it on twelve rows and two parameters.
 
     Raises
     ------
@@ -396,10 +397,10 @@ def check_covariance(spec: Any) -> None:
     except Exception as error:
         raise ModelError(f"{how}: {spec.name} failed on twelve rows with {type(error).__name__}: {error}") from error
     if V.shape != (2, 2) or not np.isfinite(V).all():
-        raise ModelError(f"{how}: {spec.name} is to give a finite (p, p) matrix, p being 2 here; got {V.tolist()}")
+        raise ModelError(f"{how}: expected {spec.name} to return a finite (2, 2) matrix for p = 2; got {V.tolist()}")
     if not np.allclose(V, V.T, rtol=1e-9) or np.linalg.eigvalsh(V)[0] < -1e-9 * np.abs(V).max():
         raise ModelError(
-            f"{how}: {spec.name} is to give a symmetric matrix without negative eigenvalues; got {V.tolist()}"
+            f"{how}: expected {spec.name} to return a symmetric matrix without negative eigenvalues; got {V.tolist()}"
         )
 
 
@@ -424,7 +425,7 @@ for _spec in (
 
 
 def register(spec: CovarianceSpec) -> CovarianceSpec:
-    """Let a covariance be asked for by its name, in ``cov=`` and ``fit.robust``.
+    """Make a covariance available by its name, in ``cov=`` and ``fit.robust``.
 
     Parameters
     ----------
@@ -437,11 +438,11 @@ def register(spec: CovarianceSpec) -> CovarianceSpec:
     Raises
     ------
     ModelError
-        If it gives no covariance when it is tried on a few rows, or its name is taken.
+        If it does not return a covariance for a few test rows, or its name is taken.
 
     Examples
     --------
-    Every row's score kept from being larger than 2 in whitened coordinates:
+    A sandwich with row scores clipped to ±2 in whitened coordinates:
 
     >>> import numpy as np
     >>> from raphson.inference import covariance
@@ -455,16 +456,16 @@ def register(spec: CovarianceSpec) -> CovarianceSpec:
 
 
 def rank_remark(kind: str, weight: np.ndarray, groups: np.ndarray | None, p: int) -> str:
-    """What is to be said of a sandwich that has no more rows or clusters than parameters; empty where it has.
+    """A remark on a sandwich that has no more rows or clusters than parameters; otherwise empty.
 
-    Its middle is a sum of as many squares as there are rows, or clusters, whose scores add up to 0: its rank is one
-    less.
+    Its middle is a sum of one square for each row or cluster. Their scores add up to 0, so the rank is one less than
+    their number.
 
     Parameters
     ----------
-    kind : as of :func:`robust_covariance`, or "jackknife".
-    weight : (n,) of the rows; those of weight 0 are not there.
-    groups : (n,) clusters, for "cluster".
+    kind : as for :func:`robust_covariance`.
+    weight : (n,) of the rows; those of weight 0 do not count.
+    groups : (n,) clusters, for "cluster" and "jackknife".
     p : number of parameters.
     """
     clustered = groups is not None and kind in ("cluster", "jackknife")
@@ -474,9 +475,8 @@ def rank_remark(kind: str, weight: np.ndarray, groups: np.ndarray | None, p: int
         return ""
     of = "clusters" if clustered else "rows"
     return (
-        f"the {kind} covariance is made of {count} {of} for {p} parameters, so that its rank is {count - 1}: standard "
-        f"errors are too small, some may be 0, and no more than {count - 1} parameters can be tested together; take "
-        "fewer parameters or cov='model'"
+        f"the {kind} covariance has rank {count - 1}, as there are {count} {of} for {p} parameters: standard errors "
+        f"are too small, and at most {count - 1} parameters can be tested together; use fewer parameters or cov='model'"
     )
 
 
@@ -488,7 +488,7 @@ def _with_gaps(covariance: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def _congruence(T: np.ndarray, A: np.ndarray) -> np.ndarray:
-    # T A Tᵀ. T has zero columns where a parameter was left out; A may hold NaN there.
+    # T A Tᵀ. T has zero columns where a parameter was left out, and A may have NaN there.
     used = T.any(axis=0)
     return T[:, used] @ A[np.ix_(used, used)] @ T[:, used].T
 
@@ -512,7 +512,7 @@ def _gram(X: Matrix, weight: np.ndarray) -> np.ndarray:
 
 
 def _cross(X: Matrix, Y: Matrix, weight: np.ndarray) -> np.ndarray:
-    # Xᵀ diag(weight) Y, the weight of either sign. Y is the one read row by row; X keeps its structure.
+    # Xᵀ diag(weight) Y, with weights of either sign. X keeps its structure; Y is made dense.
     if X is Y and not isinstance(X, np.ndarray):
         return np.asarray(X.sandwich(weight))
     if isinstance(X, np.ndarray) and not isinstance(Y, np.ndarray):
@@ -529,10 +529,10 @@ def _cross(X: Matrix, Y: Matrix, weight: np.ndarray) -> np.ndarray:
 def _codes(groups: np.ndarray, n: int, frequency: np.ndarray | None) -> tuple[np.ndarray, int]:
     groups = np.asarray(groups)
     if groups.shape != (n,):
-        raise DataError(f"groups must have one label per row, shape ({n},); got shape {groups.shape}")
+        raise DataError(f"groups: expected a label for each row, shape ({n},); got shape {groups.shape}")
     _, codes = np.unique(groups, return_inverse=True)
     if frequency is not None:
-        # A cluster whose rows all count zero times isn't there: it must not enter G.
+        # A cluster whose rows all have frequency 0 does not count towards G.
         present = np.unique(codes[frequency > 0])
         renumber = np.zeros(codes.max() + 1, dtype=int)
         renumber[present] = np.arange(len(present))

@@ -1,14 +1,14 @@
-r"""How curved a fit by least squares is: the measures of Bates and Watts, Box's bias, Hougaard's skewness.
+r"""Curvature of a least-squares fit: the measures of Bates and Watts, Box's bias, Hougaard's skewness.
 
-Wald intervals and standard errors take the expectation surface η(θ) for a plane and the parameters on it for a
-straight, even grid. With J = QR and H_i = ∂²η_i/∂θ², the accelerations in the coordinates of orthonormal tangents are
+Wald intervals and standard errors approximate the expectation surface η(θ) by a plane, and the parameter lines on it by
+a straight, even grid. With J = QR and H_i = ∂²η_i/∂θ², the accelerations in orthonormal tangent coordinates are
 
     A_i = R⁻ᵀ H_i R⁻¹,    (n, p, p)
 
-Their part in the tangent plane, QQᵀA, is how the parameters' grid bends (another parametrisation has another), the
-rest, (I − QQᵀ)A, how the surface itself does. Times ρ = s√p they have no unit; times √F(p, ν; level) they are the
-curvature over the radius of the joint confidence region (Bates and Watts 1980, J. R. Statist. Soc. B 42, 1, sections
-2.2-2.4; 1988, Nonlinear Regression Analysis and Its Applications, section 7.3).
+The tangential part, QQᵀA, is the curvature of the parameter lines, which depends on the parametrisation. The normal
+part, (I − QQᵀ)A, is the curvature of the surface itself. Multiplied by ρ = s√p they are dimensionless; multiplied by
+√F(p, ν; level) they are relative to the radius of the joint confidence region (Bates and Watts 1980, J. R. Statist.
+Soc. B 42, 1, sections 2.2-2.4; 1988, Nonlinear Regression Analysis and Its Applications, section 7.3).
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LIMIT = 0.5
-"""Curvature times √F up to which the plane serves: it then lies within some 15% of the surface over the confidence
-region (Bates and Watts 1980, section 2.5; Ratkowsky 1983, Nonlinear Regression Modeling, section 2.6: 1/(2√F))."""
+"""Curvature times √F up to which the linear approximation is adequate: over the confidence region the plane is then
+within about 15% of the surface (Bates and Watts 1980, section 2.5; Ratkowsky 1983, Nonlinear Regression Modeling,
+section 2.6: 1/(2√F))."""
 
-SHIFTS = 200
-"""Steps of the search for the direction of greatest curvature."""
+MAX_ITERATIONS = 200
+"""Steps of the power iteration for the direction of greatest curvature."""
 
 
 @dataclass(frozen=True)
 class Curvature:
-    """Bates and Watts's relative curvatures, each times √F: below ½ the linear approximation serves.
+    """Bates and Watts's relative curvatures, each times √F; below ½ the linear approximation is adequate.
 
     Attributes
     ----------
     intrinsic, parameter_effects : root mean square over all directions; R's ``MASS::rms.curv`` gives the same.
     max_intrinsic, max_parameter_effects : in the direction of greatest curvature.
-    root_f : √F(p, ν; level), which they are multiplied with.
+    root_f : √F(p, ν; level), the factor of all four.
     level : coverage of the joint confidence region.
     bias : Box's approximate bias of each estimate (1971, J. R. Statist. Soc. B 33, 171, equation 2.24).
-    skewness : Hougaard's approximate skewness of each estimate (1985, J. R. Statist. Soc. B 47, 103): below 0.1 in size
-        close to symmetric, above 0.25 visibly skewed (Ratkowsky 1990).
+    skewness : Hougaard's approximate skewness of each estimate (1985, J. R. Statist. Soc. B 47, 103); in absolute value
+        below 0.1 it is nearly symmetric, above 0.25 visibly skewed (Ratkowsky 1990).
     """
 
     intrinsic: float
@@ -60,16 +61,16 @@ class Curvature:
 
     @property
     def verdict(self) -> str:
-        """What follows, in words."""
+        """What this means for the intervals, as a sentence."""
         if not self.intrinsic < LIMIT:
             return (
-                "the surface itself is curved over the confidence region: neither Wald nor profile intervals keep "
-                "their level; use the bootstrap"
+                "the expectation surface is curved over the confidence region: neither Wald nor profile intervals have "
+                "the nominal coverage; use the bootstrap"
             )
         if not self.parameter_effects < LIMIT:
             return (
-                "the parameters are curved over the confidence region: take profile intervals, which do not depend on "
-                "the parametrisation, or other parameters"
+                "the parameter lines are curved over the confidence region: use profile intervals, which do not depend "
+                "on the parametrisation, or other parameters"
             )
         return "the curve is close to linear over the confidence region: Wald intervals are adequate"
 
@@ -85,7 +86,7 @@ class Curvature:
 def relative_curvatures(
     J: np.ndarray, H: np.ndarray, dispersion: float
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float], tuple[float, float]]:
-    """Bias, skewness, and (root mean square, greatest) of the intrinsic and of the parameter-effects curvature.
+    """Bias, skewness, and (root mean square, maximum) of the intrinsic and of the parameter-effects curvature.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def relative_curvatures(
     ]
     B = tangential.reshape(p, p, p)
     bias = -0.5 * dispersion * T @ np.einsum("qkk->q", B)
-    # Hougaard's third moment in the coordinates z: −s⁴ (B_jkl + B_kjl + B_ljk), then carried over to θ_i by T.
+    # Hougaard's third moment in the coordinates z is −s⁴ (B_jkl + B_kjl + B_ljk); T transforms it to θ_i.
     third = np.einsum("ij,ik,il,jkl->i", T, T, T, B + B.transpose(1, 0, 2) + B.transpose(1, 2, 0))
     spread = np.einsum("ij,ij->i", T, T)
     skewness = -np.sqrt(dispersion) * third / spread**1.5
@@ -134,23 +135,23 @@ def _root_mean_square(A: np.ndarray) -> float:
 def _greatest(A: np.ndarray) -> float:
     """max ‖A(d, d)‖ over unit d: power iteration d ← g/‖g‖, g_k = Σ_i A_i(d, d) (A_i d)_k, from many directions."""
     p = A.shape[-1]
-    # Rotating the rows changes no length, so that at most p(p + 1)/2 of them need to be kept.
+    # A rotation of the rows changes no length, so QR reduces them to at most p(p + 1)/2.
     A = np.asarray(np.linalg.qr(A.reshape(len(A), p * p), mode="r")).reshape(-1, p, p)
     A = 0.5 * (A + A.transpose(0, 2, 1))
     vectors = np.linalg.eigh(np.einsum("ijk,ikl->jl", A, A))[1]
     draws = np.random.default_rng(0).normal(size=(p, 8 * p))
     D = np.concatenate([np.eye(p), vectors, draws / np.linalg.norm(draws, axis=0)], axis=1)
     best = np.zeros(D.shape[1])
-    for _ in range(SHIFTS):
+    for _ in range(MAX_ITERATIONS):
         AD = np.einsum("ijk,kd->ijd", A, D)
-        bent = np.einsum("ijd,jd->id", AD, D)
-        value = np.sqrt(np.einsum("id,id->d", bent, bent))
+        acceleration = np.einsum("ijd,jd->id", AD, D)
+        value = np.sqrt(np.einsum("id,id->d", acceleration, acceleration))
         if (value <= best * (1.0 + 1e-12)).all():
             break
         best = np.maximum(best, value)
-        step = np.einsum("id,ijd->jd", bent, AD)
+        step = np.einsum("id,ijd->jd", acceleration, AD)
         length = np.linalg.norm(step, axis=0)
-        # Half of d is kept, so that a direction that maps to its opposite side does not swing to and fro.
+        # Adding half of d keeps a direction that maps to its opposite from oscillating.
         D = np.where(length > 0, step / np.where(length > 0, length, 1.0), 0.0) + 0.5 * D
         D /= np.linalg.norm(D, axis=0)
     return float(best.max(initial=0.0))
@@ -159,14 +160,14 @@ def _greatest(A: np.ndarray) -> float:
 def curvature_of(
     J: np.ndarray, H: np.ndarray, dispersion: float, df: float, level: float, names: list[str], free: np.ndarray
 ) -> Curvature:
-    """The measures of a fit, over its free parameters.
+    """The measures of a fit, for its free parameters.
 
     Parameters
     ----------
-    J, H : as :func:`relative_curvatures` takes them, of all p parameters.
+    J, H : as for :func:`relative_curvatures`, for all p parameters.
     dispersion, df : s² and its degrees of freedom.
     level : coverage of the joint region.
-    names, free : (p,) of the parameters, and which of them were estimated.
+    names, free : (p,) names of the parameters, and mask of the estimated ones.
     """
     import pandas as pd
     from scipy.special import fdtri

@@ -1,7 +1,7 @@
-r"""The delta method: for linear predictors and means, with intervals of rows, and for any function of θ.
+r"""The delta method, for linear predictors, means, and any function of θ, and intervals for predictions.
 
-A covariance enters as its *root*, a matrix Q with C = QᵀQ: the variance of xᵀθ̂ is then |Q x|², never
-negative, and the n x n matrix X C Xᵀ is never made. ``covariance_root`` takes it from any covariance.
+A covariance enters as its *root*, a matrix Q with C = QᵀQ from ``covariance_root``. The variance of xᵀθ̂ is then |Q x|²,
+never negative, and the n x n matrix X C Xᵀ is never formed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def covariance_root(covariance: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     covariance : ndarray, (p, p)
-        Symmetric, positive semi-definite up to rounding; a NaN row and column means that the parameter takes
-        no part, as an aliased one, and gives a zero column.
+        Symmetric, positive semi-definite up to rounding. A parameter with NaN in its row and column, such as an
+        aliased one, gets a zero column.
 
     Returns
     -------
@@ -43,8 +43,8 @@ def covariance_root(covariance: np.ndarray) -> np.ndarray:
     used = np.isfinite(scale) & (scale > 0)
     if not used.any():
         return np.zeros((0, len(scale)))
-    # By eigenvectors of the correlations: a sandwich may be singular, where Cholesky would fail, and the
-    # scaling keeps a coefficient with a tiny standard error from being lost next to one with a large one.
+    # Eigenvectors, as Cholesky would fail for a singular sandwich. Scaling to correlations keeps a coefficient with a
+    # tiny standard error from being lost beside one with a large one.
     correlation = covariance[np.ix_(used, used)] / np.outer(scale[used], scale[used])
     value, vector = np.linalg.eigh((correlation + correlation.T) / 2)
     root = np.zeros((len(value), len(scale)))
@@ -107,16 +107,15 @@ def mean_se(designs: Sequence[Matrix], root: np.ndarray, slope: np.ndarray) -> n
 def mean_interval(
     eta: np.ndarray, se: np.ndarray, inverse_link: Callable[[np.ndarray], np.ndarray], reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence interval of the mean: the ends of η ∓ reach · se, carried through the inverse link.
+    """Confidence interval of the mean: the inverse link of η ∓ reach · se.
 
     Parameters
     ----------
     eta, se : ndarray, (n,)
         Linear predictor and its standard error (one predictor).
     inverse_link : callable
-        Monotone, μ = g⁻¹(η). For a decreasing one (the inverse link) the ends are put in order. An end
-        outside the link's domain has no image: NaN, or one on the wrong side of the mean, gives NaN for that
-        end alone.
+        Monotone, μ = g⁻¹(η). If it is decreasing, the ends are swapped. An end outside the link's domain is NaN; it is
+        recognised by an image that is NaN or on the wrong side of the mean.
     reach : float
         Quantile of the reference distribution.
 
@@ -134,16 +133,16 @@ def mean_interval(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         centre = inverse_link(eta)
         one, other = inverse_link(eta - reach * se), inverse_link(eta + reach * se)
-        # Which end is which is read off the end that is inside the domain; 1/η jumps to the far side at η = 0.
+        # An end inside the domain shows whether the link is decreasing; 1/η changes sides at η = 0.
         falling = np.where(np.isnan(other), one > centre, other < centre)
         lower, upper = np.where(falling, other, one), np.where(falling, one, other)
         return np.where(lower <= centre, lower, np.nan), np.where(upper >= centre, upper, np.nan)
 
 
 def probability_interval(mean: np.ndarray, se: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence interval of probabilities without a link of their own (multinomial), on the logit scale.
+    """Confidence interval of probabilities without their own link (multinomial), on the logit scale.
 
-    The standard error of log(p/(1-p)) is se/(p(1-p)); its interval is carried back, so it stays in (0, 1).
+    The standard error of log(p/(1-p)) is se/(p(1-p)). Its interval is transformed back, so it stays in (0, 1).
 
     Parameters
     ----------
@@ -159,7 +158,7 @@ def probability_interval(mean: np.ndarray, se: np.ndarray, reach: float) -> tupl
         centre = special.logit(mean)
         half = reach * se / (mean * (1.0 - mean))
         lower, upper = special.expit(centre - half), special.expit(centre + half)
-    # At a probability of exactly 0 or 1 the logit is infinite and the interval is that point.
+    # At a probability of exactly 0 or 1 the logit is infinite, and the interval is that point.
     point = (mean == 0.0) | (mean == 1.0)
     return np.where(point, mean, lower), np.where(point, mean, upper)
 
@@ -201,14 +200,14 @@ def plug_in_prediction_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval for a new observation between two quantiles of the *fitted* distribution.
 
-    The estimates are taken for the truth ("plug-in"), so the interval doesn't account for their uncertainty
-    and covers a little less than ``level`` in small samples. For a discrete response it covers at least
-    ``level`` of the fitted distribution.
+    The interval takes the estimates for the true values ("plug-in"). It ignores their uncertainty, so in small samples
+    it covers a little less than ``level``. For a discrete response it covers at least ``level`` of the fitted
+    distribution.
 
     Parameters
     ----------
     cdf : callable
-        y (n,) -> P(Y <= y) (n,) at the fit.
+        y (n,) -> P(Y <= y) (n,) at the estimates.
     support : {"count", "proportion", "nonnegative"}
         0, 1, 2, ...; 0, 1/size, ..., 1; or the half line, with or without an atom at 0.
     mean : ndarray, (n,)
@@ -246,8 +245,8 @@ def plug_in_prediction_interval(
         ends = [_positive_quantile(cdf, p, mean) for p in (tail, 1.0 - tail)]
     else:
         raise ModelError(
-            f"interval: prediction intervals are of 'real', 'count', 'proportion' and 'nonnegative' responses; got the "
-            f"support {support!r}. Use interval='confidence'"
+            "interval: expected 'confidence', as prediction intervals are for 'real', 'count', 'proportion' and "
+            f"'nonnegative' responses; got 'prediction' for the support {support!r}"
         )
     return ends[0], ends[1]
 
@@ -290,13 +289,13 @@ def _positive_quantile(cdf: Callable[[np.ndarray], np.ndarray], probability: flo
 
 @dataclass(frozen=True)
 class Delta:
-    """A function of the parameters, estimated.
+    """The estimate of a function of the parameters.
 
     Attributes
     ----------
-    estimate : float, or a Series for several functions.
-    se : its standard error, alike.
-    interval : (lower, upper) of one function; a DataFrame with columns ``lower`` and ``upper`` of several.
+    estimate : a float, or a Series for several functions.
+    se : its standard error, of the same type.
+    interval : (lower, upper) for one function; a DataFrame with columns ``lower`` and ``upper`` for several.
     cov : (m, m) covariance of the m functions.
     """
 
@@ -325,18 +324,18 @@ def delta_method(
 ) -> Delta:
     """Estimates, standard errors and intervals of m functions g of the parameters.
 
-    To first order g(θ̂) − g(θ) ≈ J(θ̂ − θ), with covariance J V Jᵀ. To second order, for normal θ̂, the mean of g_k(θ̂) is
-    g_k(θ) + ½ tr(H_k V), which is taken off, and the covariance of g_k and g_l gains ½ tr(H_k V H_l V).
+    To first order g(θ̂) − g(θ) ≈ J(θ̂ − θ), with covariance J V Jᵀ. To second order, for normal θ̂, g_k(θ̂) has the bias
+    ½ tr(H_k V), which is subtracted, and the covariance of g_k and g_l gains ½ tr(H_k V H_l V).
 
     Parameters
     ----------
     value : (m,) g(θ̂).
     J : (m, p) ∂g/∂θ.
-    covariance : (p, p) V, NaN where a parameter has none and takes no part.
+    covariance : (p, p) V; parameters with NaN count as constants.
     level, df : of the interval; see :func:`raphson.inference.intervals.quantile`.
     H : (m, p, p) second derivatives, for the second-order correction.
     labels : (m,) names.
-    scalar : whether g is one number, not a vector of one.
+    scalar : whether g is a number, not a vector with one element.
 
     Examples
     --------
@@ -350,9 +349,9 @@ def delta_method(
     half = root @ np.where(np.isfinite(J), J, 0.0).T
     C = half.T @ half
     if H is not None:
-        bent = np.einsum("ri,kij,sj->krs", root, H, root, optimize=True)
-        value = value - 0.5 * np.einsum("krr->k", bent)
-        C = C + 0.5 * np.einsum("krs,lsr->kl", bent, bent)
+        second = np.einsum("ri,kij,sj->krs", root, H, root, optimize=True)
+        value = value - 0.5 * np.einsum("krr->k", second)
+        C = C + 0.5 * np.einsum("krs,lsr->kl", second, second)
     errors = np.sqrt(np.diagonal(C))
     ends = intervals.conf_int(value, errors, level, df)
     if scalar:

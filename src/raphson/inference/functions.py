@@ -1,9 +1,8 @@
 r"""A user's function of the parameters, with its first and second derivatives by autodiff.
 
-The function is written in ``jax.numpy`` and gets the parameters by name, ``params["age"]`` (or ``params.age`` where the
-name allows), or by position: ``params[0]``, ``params[-1]``, ``params[1:3]``. Parameters called ``beta[0], beta[1]`` and
-so on are also one array, ``params["beta"]``, and those called ``scale.a, scale.b`` are reached through
-``params["scale"]``.
+The function is written in ``jax.numpy``. It gets the parameters by name, ``params["age"]`` (or ``params.age`` if the
+name is an identifier), or by position: ``params[0]``, ``params[-1]``, ``params[1:3]``. Parameters ``beta[0], beta[1]``,
+… are also the array ``params["beta"]``, and ``scale.a, scale.b`` are also members of ``params["scale"]``.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ class Params(Mapping[str, Any]):
             return self._theta[name]
         if isinstance(name, int | np.integer) and not isinstance(name, bool):
             count = len(self._names)
-            if not -count <= name < count:  # JAX would take the nearest that there is
-                raise ModelError(f"function: there is no parameter number {name}; they are 0 to {count - 1}")
+            if not -count <= name < count:  # JAX would clip the index
+                raise ModelError(f"function: expected a parameter number from 0 to {count - 1}; got {name}")
             return self._theta[int(name)]
         if isinstance(name, str):
             if (place := place_of(name, self._names)) is not None:
@@ -88,11 +87,11 @@ class ParameterFunction:
     ----------
     function : takes :class:`Params`, returns a number, an array, or a dict of numbers.
     names : (p,) names of the parameters.
-    what : names the argument in messages.
+    what : name of the argument in messages.
 
     Attributes
     ----------
-    labels : (m,) names of what it returns; None until it has been evaluated, or where it has none.
+    labels : (m,) names of the results; None before the first evaluation, or where there are none.
     scalar : whether it returns one number.
 
     Examples
@@ -162,7 +161,7 @@ class ParameterFunction:
 
 
 class Combinations:
-    """m linear combinations of the parameters, offering what :class:`ParameterFunction` does.
+    """m linear combinations of the parameters, with the methods of :class:`ParameterFunction`.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 r"""Tests of hypotheses: Wald, likelihood ratio, score, and White's information matrix test.
 
-A statistic of q degrees of freedom is referred to χ²(q); with an estimated dispersion, a q-th of it to F(q, df_resid).
+A statistic with q degrees of freedom is compared with χ²(q); with an estimated dispersion, statistic/q with
+F(q, df_resid).
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Test:
-    """A test and its verdict.
+    """The result of a test.
 
     Attributes
     ----------
-    name : which test.
-    hypothesis : what it tests, in words.
-    statistic : χ², or F where the dispersion is estimated.
+    name : of the test.
+    hypothesis : as text.
+    statistic : χ², or F if the dispersion is estimated.
     df : its degrees of freedom q.
-    df_resid : those of the denominator of F; None for χ².
-    p_value : probability of a statistic as large under the hypothesis.
+    df_resid : degrees of freedom of the denominator of F; None for χ².
+    p_value : probability under the hypothesis of a statistic at least as large.
     restricted : estimates under the hypothesis, where the test has them.
-    table : the numbers that belong to it (the three kinds of standard errors of the information matrix test).
-    draws : data sets drawn under the hypothesis among which `p_value` is counted; 0 where it is the distribution's.
+    table : further results (the standard errors by each kind of information, of the information matrix test).
+    draws : number of simulated data sets that `p_value` comes from; 0 if it comes from χ² or F.
 
     Examples
     --------
@@ -44,7 +45,7 @@ class Test:
     Wald test of age = 0: chi2(1) = 3.84, p = 0.05004
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # keeps pytest from collecting this class
 
     name: str
     hypothesis: str
@@ -93,12 +94,12 @@ def verdict(
     restricted: Any = None,
     table: Any = None,
 ) -> Test:
-    """Refer a statistic that is χ²(df) with a known dispersion to its distribution.
+    """The test with a statistic that is χ²(df) for known dispersion.
 
     Parameters
     ----------
-    chi2 : the statistic, the estimated dispersion divided out.
-    df_resid : residual degrees of freedom where the dispersion is estimated, else None.
+    chi2 : the statistic, divided by the estimated dispersion.
+    df_resid : residual degrees of freedom if the dispersion is estimated, else None.
     """
     statistic = chi2 if df_resid is None else chi2 / df
     return Test(name, hypothesis, statistic, df, df_resid, tail(statistic, df, df_resid), restricted, table)
@@ -109,7 +110,7 @@ def wald(gap: np.ndarray, J: np.ndarray, covariance: np.ndarray) -> float:
 
     Parameters
     ----------
-    gap : (q,) h(θ̂), which the hypothesis says is 0.
+    gap : (q,) h(θ̂), which is 0 under the hypothesis.
     J : (q, p) ∂h/∂θ.
     covariance : (p, p) V; NaN where a parameter has none.
 
@@ -128,14 +129,14 @@ def wald(gap: np.ndarray, J: np.ndarray, covariance: np.ndarray) -> float:
     factor = cholesky(V)
     if factor is None:
         raise ModelError(
-            "constraint: the covariance of its equations is singular; leave out the redundant ones, or use cov='model'"
+            "constraint: expected equations with a nonsingular covariance; leave out redundant ones, or use cov='model'"
         )
     z = factor.half_solve(gap)
     return float(z @ z)
 
 
 def nested(larger: Sequence[Matrix], smaller: Sequence[Matrix], weight: np.ndarray | None = None) -> bool:
-    """Whether the columns of each smaller design are combinations of those of the larger one.
+    """Whether the columns of each smaller design are linear combinations of those of the larger one.
 
     Parameters
     ----------
@@ -171,10 +172,10 @@ def information_matrix(
 ) -> tuple[float, int]:
     r"""White's information matrix test in the form of Chesher (1983) and Lancaster (1984).
 
-    Where the model is right, E[u uᵀ] = E[−∂²ℓ]: each row's indicators d_i, the lower triangle of
+    If the model is right, E[u uᵀ] = E[−∂²ℓ], and each row's indicators d_i, the lower triangle of
     J_iᵀ(u_i u_iᵀ − W_i)J_i, have mean 0. n times the uncentred R² of a regression of 1 on the row scores and the
-    indicators is χ² with as many degrees of freedom as there are linearly independent indicators, the scores taken
-    out (White 1982, Econometrica 50, theorem 4.1, without its third derivatives).
+    indicators is χ². Its degrees of freedom are the number of indicators that are linearly independent of each other
+    and of the scores (White 1982, Econometrica 50, theorem 4.1, without its third derivatives).
 
     Parameters
     ----------
@@ -183,7 +184,7 @@ def information_matrix(
     information : (K, K, n) W_i, observed, divided by the dispersion.
     kept : (p,) mask of the parameters that were estimated.
     frequency : (n,), optional
-        Copies that a row stands for.
+        Number of copies that each row stands for.
     more : (n, m), optional
         Other estimating functions of the fit, such as that of the dispersion.
 
@@ -194,12 +195,12 @@ def information_matrix(
     Raises
     ------
     ModelError
-        If the rows are too few for the indicators.
+        If there are too few rows for the indicators, or all indicators are 0.
 
     Notes
     -----
-    In small samples this form rejects too often (Orme 1990, The Econometrics Journal; Davidson and MacKinnon 1992):
-    with fewer than some hundred rows a bootstrap of the statistic is to be preferred.
+    In small samples this form rejects too often (Orme 1990, The Econometrics Journal; Davidson and MacKinnon 1992);
+    with fewer than a few hundred rows, bootstrap the statistic instead.
     """
     p = len(kept)
     n = scores.shape[1]
@@ -219,29 +220,29 @@ def information_matrix(
         J = J[:, :, kept]
         u, W = scores[:, rows], information[..., rows]
         G = np.einsum("kmp,km->mp", J, u)
-        outer, bent = G[:, :, None] * G[:, None, :], np.einsum("kmp,klm,lmq->mpq", J, W, J, optimize=True)
-        D = outer - bent
-        sizes += np.einsum("m,mpq->pq", count[rows], outer**2 + bent**2)
+        outer, observed = G[:, :, None] * G[:, None, :], np.einsum("kmp,klm,lmq->mpq", J, W, J, optimize=True)
+        D = outer - observed
+        sizes += np.einsum("m,mpq->pq", count[rows], outer**2 + observed**2)
         root = np.sqrt(count[rows])[:, None]
         block = np.hstack([extra[rows], G, D[:, lower[0], lower[1]], np.ones((len(G), 1))]) * root
         R = np.linalg.qr(np.concatenate([R, block]), mode="r")
     R = np.asarray(R)
     A, b = R[:, :-1], R[:, -1]
     lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
-    # An indicator that is 0 in every row but for rounding is none; scaled to length 1 it would count as one.
+    # An indicator that consists of rounding in every row is set to 0; scaled to length 1 it would count.
     lengths[width:] = np.where(lengths[width:] > DEPENDENT * np.sqrt(sizes[lower]), lengths[width:], 0.0)
     A = np.where(lengths > 0, A / np.where(lengths > 0, lengths, 1.0), 0.0)
     df = _rank(A) - _rank(A[:, :width])
     total = float(count.sum())
     if df < 1:
         raise ModelError(
-            "information_matrix_test: the informations agree in every row, as where each group of rows has a parameter "
-            "of its own, so there is nothing to test"
+            "information_matrix_test: expected informations that differ in some row; they agree in every row (as when "
+            "each group of rows has its own parameter), so there is nothing to test"
         )
     if df + width >= total:
         raise ModelError(
-            f"information_matrix_test: expected more rows than its {df + width} moments; got {total:g}: too few to "
-            "estimate their covariance"
+            f"information_matrix_test: expected more rows than the {df + width} moments whose covariance it estimates; "
+            f"got {total:g}"
         )
     fitted = A @ np.linalg.lstsq(A, b, rcond=DEPENDENT)[0]
     return float(fitted @ fitted), df

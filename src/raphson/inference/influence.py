@@ -1,4 +1,4 @@
-r"""What each row does to the fit: leverage, one-step deletion, Cook's distance, standardised residuals.
+r"""Influence of single rows: leverage, one-step deletion, Cook's distance, standardised residuals.
 
 Deleting row i changes the information M to M - J_iᵀ W_i J_i and leaves the score -J_iᵀ u_i at θ̂. One Newton
 step from there is, by the Woodbury identity and with A_i = J_i M⁻¹ J_iᵀ (K x K),
@@ -8,8 +8,8 @@ step from there is, by the Woodbury identity and with A_i = J_i M⁻¹ J_iᵀ (K
 which is exact for a linear gaussian model. For one predictor W_i A_i is the leverage h_i, and this is
 M⁻¹ x_i u_i/(1 - h_i): Pregibon (1981), Annals of Statistics 9, equation 4.1.
 
-With frequency weights a row stands for several copies; everything here is then about deleting *one* copy, so
-``information`` and ``scores`` come without the frequency (the factor holds it).
+With frequency weights a row stands for several copies, and deletion means deleting *one* copy. ``information`` and
+``scores`` therefore come without the frequency; the factor includes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from raphson.inference.whitening import InformationFactor, Matrix, slices, split_columns, whitened, whitener
 
 FULL_LEVERAGE = 1e-10
-"""A row with 1 - h below this is fitted by a parameter of its own; what is left of 1 - h is rounding."""
+"""A row with 1 - h below this alone determines a parameter; the rest of 1 - h is rounding."""
 
 
 def leverage(factor: InformationFactor, designs: Sequence[Matrix], information: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def correct_for_leverage(
     scores : ndarray, (K, n)
         NaN for the rows below.
     full : ndarray of bool, (n,)
-        Rows with leverage 1, of which nothing can be said: without them the information is singular.
+        Rows with leverage 1, without which the information would be singular.
     """
     parts = split_columns(whitener(factor), designs)
     K, n = scores.shape
@@ -96,9 +96,9 @@ def correct_for_leverage(
             with np.errstate(divide="ignore", invalid="ignore"):
                 corrected[0, rows] = np.where(full[rows], np.nan, scores[0, rows] / rest**power)
             continue
-        # A = L Lᵀ and C = Lᵀ W L give I - WA = L⁻ᵀ (I - C) Lᵀ, with C symmetric: so the power is
-        # L⁻ᵀ (I - C)^-power Lᵀ. L is from the eigenvectors of A, since A is singular where a row of the
-        # design is zero; such directions have J_iᵀ v = 0, so that zero serves there in place of L⁻¹.
+        # A = L Lᵀ and C = Lᵀ W L give I - WA = L⁻ᵀ (I - C) Lᵀ with C symmetric, so the power is
+        # L⁻ᵀ (I - C)^-power Lᵀ. L comes from the eigenvectors of A, as A is singular where a row of the design is
+        # zero. In such directions J_iᵀ v = 0, so L⁻¹ can be replaced by zero.
         A = np.einsum("kmr,lmr->mkl", Z, Z, optimize=True)
         size, Q = np.linalg.eigh(A)
         size = np.where(size > 1e-14 * size[:, -1:], size, 0.0)
@@ -126,7 +126,7 @@ def cooks_distance(
     dispersion: float = 1.0,
     n_params: int | None = None,
 ) -> np.ndarray:
-    """Cook's distance, (θ̂ - θ̂₍ᵢ₎)ᵀ M (θ̂ - θ̂₍ᵢ₎) / (φ p), by one step.
+    """Cook's distance, (θ̂ - θ̂₍ᵢ₎)ᵀ M (θ̂ - θ̂₍ᵢ₎) / (φ p), by a one-step approximation.
 
     Parameters
     ----------
@@ -170,8 +170,8 @@ def dfbeta(
 
     Notes
     -----
-    Exact for a linear gaussian model. R's ``dfbeta`` of a glm puts the deviance residual d_i in place of the
-    Pearson residual, i.e. the score √W_i · d_i in place of u_i: pass that as ``scores`` for R's numbers.
+    Exact for a linear gaussian model. R's ``dfbeta`` of a glm uses the deviance residual d_i instead of the Pearson
+    residual, that is, the score √W_i · d_i instead of u_i; pass that as ``scores`` to get R's numbers.
     """
     T = whitener(factor)
     corrected, _ = correct_for_leverage(factor, designs, scores, information)
@@ -189,8 +189,8 @@ def deleted_shift(
 ) -> np.ndarray:
     """One-step change of a row's own predictors when it is deleted, J_i(θ̂ − θ̂₍ᵢ₎) = A_i (I − W_i A_i)⁻¹ u_i.
 
-    Taken off η_i it gives the approximate leave-one-out predictor (Rad and Maleki 2020, J. R. Statist. Soc. B 82, 965),
-    at the cost of one fit.
+    Subtracted from η_i it gives the approximate leave-one-out predictor (Rad and Maleki 2020, J. R. Statist. Soc. B 82,
+    965), without a refit.
 
     Parameters
     ----------
@@ -220,8 +220,8 @@ def dfbetas(change: np.ndarray, factor: InformationFactor, sigma: float | np.nda
         From :func:`dfbeta`.
     factor : Factor
     sigma : float or ndarray, (n,)
-        The square root of the dispersion: one number (1 where it is fixed), or R's, which is estimated without
-        the row: :func:`deletion_sigma`.
+        The square root of the dispersion: one number (1 where it is fixed), or, as in R, estimated without each row
+        by :func:`deletion_sigma`.
 
     Returns
     -------
@@ -239,7 +239,7 @@ def deletion_sigma(residuals: np.ndarray, leverage: np.ndarray, df_resid: float)
     Parameters
     ----------
     residuals : ndarray, (n,)
-        Weighted residuals: R takes the deviance residuals.
+        Weighted residuals; in R the deviance residuals.
     leverage : ndarray, (n,)
     df_resid : float
         Residual degrees of freedom of the full fit.
@@ -247,7 +247,7 @@ def deletion_sigma(residuals: np.ndarray, leverage: np.ndarray, df_resid: float)
     Returns
     -------
     ndarray, (n,)
-        NaN where the row's leverage is 1, or where nothing is left to estimate it from.
+        NaN for a row with leverage 1, and if no degrees of freedom are left.
     """
     squares = residuals**2
     rest = 1.0 - leverage
@@ -257,7 +257,7 @@ def deletion_sigma(residuals: np.ndarray, leverage: np.ndarray, df_resid: float)
 
 
 def standardised(residuals: np.ndarray, leverage: np.ndarray, dispersion: float = 1.0) -> np.ndarray:
-    """Residuals divided by √(φ(1-h)), as R's ``rstandard`` (deviance or Pearson residuals alike).
+    """Residuals divided by √(φ(1-h)), like R's ``rstandard``, for deviance or Pearson residuals.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 r"""Quantiles, p-values and Wald intervals of the normal and Student's t, from ``scipy.special`` alone.
 
-``scipy.stats`` has all of them, and takes longer to import than the rest of Raphson.
+``scipy.stats`` has them all, but takes longer to import than the rest of Raphson.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from raphson.errors import ModelError, one_line, warn_user
 
 
 def check_level(level: Any) -> float:
-    """The coverage of an interval, checked; one below a half is taken for what it says, with a warning.
+    """Check the coverage of an interval, with a warning if it is below a half.
 
-    Elsewhere intervals are asked for by α = 1 - level, so that 0.05 may have been meant for 95%.
+    Other packages take α = 1 - level, so whoever passes 0.05 may mean 95%.
 
     Raises
     ------
@@ -34,11 +34,11 @@ def check_level(level: Any) -> float:
         inside = False
     if not inside:
         hint = f" Did you mean level={level / 100:g}?" if _is_percentage(level) else ""
-        raise ModelError(f"level must be a number strictly between 0 and 1, such as 0.95; got {one_line(level)}.{hint}")
+        raise ModelError(f"level: expected a number between 0 and 1, such as 0.95; got {one_line(level)}.{hint}")
     if level < 0.5:
         warn_user(
-            f"level: it is the coverage, and {level:g} gives intervals that miss more often than not; "
-            f"for intervals of {100 * (1 - level):.4g}% pass {1 - level:.4g}"
+            f"level: expected the coverage, such as 0.95; got {level:g}, so that intervals miss more often than not. "
+            f"For {100 * (1 - level):.4g}% intervals pass {1 - level:.4g}"
         )
     return float(level)
 
@@ -56,7 +56,7 @@ def quantile(level: float, df: float | None = None) -> float:
     Returns
     -------
     float
-        NaN for df <= 0: a saturated model leaves nothing to estimate the dispersion from.
+        NaN for df <= 0, as a saturated model has no estimate of the dispersion.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def quantile(level: float, df: float | None = None) -> float:
     >>> round(quantile(0.95), 6), round(quantile(0.95, 10), 6)
     (1.959964, 2.228139)
     """
-    # From the lower tail: (1 + level)/2 would round the tail away for levels near 1.
+    # From the lower tail, as (1 + level)/2 rounds to 1 for levels near 1.
     tail = (1.0 - check_level(level)) / 2.0
     if _is_normal(df):
         return float(-special.ndtri(tail))
@@ -76,7 +76,7 @@ def quantile(level: float, df: float | None = None) -> float:
 
 
 def p_values(statistics: np.ndarray, df: float | None = None) -> np.ndarray:
-    r"""Two-sided p-values P(\|T\| >= \|t\|), with all their digits however far out.
+    r"""Two-sided p-values P(\|T\| >= \|t\|), to full precision far into the tails.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ def p_values(statistics: np.ndarray, df: float | None = None) -> np.ndarray:
         return np.asarray(2.0 * special.ndtr(-t))
     if df is None or not df > 0:
         return np.full(t.shape, np.nan)
-    # P(|T| >= t) = I_x(df/2, 1/2), x = df/(df+t²). For t² < df, x is close to 1 and 1-x is the part with the
-    # digits (with df = 1e10, an error of eps in x is one of 1e-6 in the power x^(df/2)): so the complement.
+    # P(|T| >= t) = I_x(df/2, 1/2) with x = df/(df+t²). For t² < df, x is close to 1 and the digits are in 1-x (with
+    # df = 1e10, an error of eps in x causes one of 1e-6 in x^(df/2)), so use the complement.
     with np.errstate(over="ignore", invalid="ignore"):
         square = t * t
         far = np.where(np.isinf(square), 0.0, df / (df + square))
@@ -124,7 +124,7 @@ def conf_int(
     Parameters
     ----------
     params, bse : ndarray, (p,)
-        Estimates and standard errors; NaN where aliased, held or separated.
+        Estimates and standard errors; NaN where aliased, fixed or separated.
     level : float
     df : float, optional
         As in :func:`quantile`.

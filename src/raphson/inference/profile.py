@@ -1,18 +1,17 @@
-r"""Profile likelihood of a function g(θ): its exact ends, and the curve between them.
+r"""Profile likelihood of a function g(θ): the ends of its interval, and the curve between them.
 
-The profile ℓ_p(v) is the maximum of ℓ under g(θ) = v. With the signed root ζ(v) = ±√(2(ℓ̂ − ℓ_p(v))/φ̂) the interval
-of a level is where |ζ| stays below the reference distribution's quantile c. Its ends solve
+The profile ℓ_p(v) is the maximum of ℓ under g(θ) = v. With the signed root ζ(v) = ±√(2(ℓ̂ − ℓ_p(v))/φ̂), the interval
+is where |ζ| is below the quantile c of the reference distribution. Its ends solve
 
     ∇ℓ(θ) = λ ∇g(θ),    ℓ(θ) = ℓ* = ℓ̂ − φ̂ c²/2
 
-by Newton's method in (θ, λ) (Venzon and Moolgavkar 1988, Applied Statistics 37, 87-94, who have g(θ) = θ_j). Around θ
-the quadratic model of ℓ is stationary at θ + B⁻¹(∇ℓ − λ∇g), with the value ℓ + ½∇ℓᵀB⁻¹∇ℓ − ½λ²∇gᵀB⁻¹∇g there. This
-is ℓ* for
+by Newton's method in (θ, λ) (Venzon and Moolgavkar 1988, Applied Statistics 37, 87-94, for g(θ) = θ_j). The quadratic
+model of ℓ around θ is stationary at θ + B⁻¹(∇ℓ − λ∇g), with the value ℓ + ½∇ℓᵀB⁻¹∇ℓ − ½λ²∇gᵀB⁻¹∇g. This is ℓ* for
 
     λ² = (2(ℓ − ℓ*) + ∇ℓᵀB⁻¹∇ℓ) / ∇gᵀB⁻¹∇g,    B = M + λ ∂²g,
 
-λ < 0 at the upper end. From θ̂ the first step is the Wald interval's end. Where this fails, and where the maximum
-lies at infinity, the profile itself is bracketed and its root found by Brent's method.
+with λ < 0 at the upper end. The first step from θ̂ leads to the end of the Wald interval. If this fails, or the maximum
+is at infinity, the root of the profile is bracketed and found by Brent's method.
 """
 
 from __future__ import annotations
@@ -32,33 +31,31 @@ from raphson.newton.solve import factorise
 from raphson.numeric import EPSILON
 
 DOUBLINGS = 40
-"""Doublings of the step outwards after which an end is held to be infinite. The step is 10¹² times the first one
-then."""
+"""Doublings of the step outwards after which an end counts as infinite; the step is then 10¹² times the first one."""
 
-LOST = 5
-"""Steps outwards that may end where no maximum is reached until the end is given up, each a quarter of the last. Five
-of them shorten it a thousandfold."""
+MAX_RETREATS = 5
+"""Steps outwards that may fail to reach a maximum before the end is given up. Each retry is a quarter as long, the last
+a thousandth."""
 
-FOLLOWED = 20
-"""Restricted maxima that may be spent on the way from one value of a nonlinear function to another."""
+MAX_CONTINUATION = 20
+"""Restricted maxima that may be computed on the way from one value of a nonlinear function to another."""
 
 FLAT = 0.8
-"""By at least this factor the profile's rise shrinks from one doubling to the next where it levels off."""
-
+"""Where a profile levels off, its rise shrinks by at least this factor from one doubling to the next."""
 
 IMPOSSIBLE = 1e10
-"""How far the likelihood has fallen where it is finite at no parameters that were tried."""
+"""The drop that stands for a likelihood that is finite at no parameters tried."""
 
 JUMP = 1e-3
-"""A share of what the likelihood may fall by within an interval: where it falls by more at once there is an edge."""
+"""Largest drop at the end itself, relative to the whole drop, that is not a discontinuity."""
 
 GAIN = 1e-4
-"""A log-likelihood higher by less is none: it would move an end of a 95% interval by GAIN/1.96, a twenty-thousandth of
-a standard error."""
+"""Smallest increase of the log-likelihood that counts. Less would move an end of a 95% interval by GAIN/1.96, a
+twenty-thousandth of a standard error."""
 
 
 class Padded:
-    """A scalar function of the coefficients, the first of the parameters that the objective has."""
+    """A function of the coefficients as a function of all parameters, of which the coefficients come first."""
 
     def __init__(self, inner: Constraint, n: int, n_params: int) -> None:
         self.inner, self.n, self.n_params = inner, n, n_params
@@ -80,13 +77,13 @@ class Padded:
 
 @dataclass(frozen=True)
 class Release:
-    """Estimates at infinity, let go.
+    """The profile in which estimates at infinity are free to come back.
 
     Attributes
     ----------
-    profiler : the profile in which they move with the others.
-    finite_point : from a limit's parameters to those that the direction leads back to there.
-    direction : (p,) along which they went to infinity.
+    profiler : the profile in which they move like the others.
+    finite_point : maps parameters of the limit to the finite ones from which the direction leads to the limit.
+    direction : (p,) in which the estimates went to infinity.
     """
 
     profiler: Profiler
@@ -94,7 +91,7 @@ class Release:
     direction: np.ndarray
 
     def gains(self, theta: np.ndarray) -> bool:
-        """Whether the likelihood is higher somewhere on the way back from infinity at the limit's parameters."""
+        """Whether the likelihood is higher at some finite point than at the limit `theta`."""
         objective, origin = self.profiler.objective, self.finite_point(theta)
         value = [objective.evaluate(origin + part * self.direction).value for part in 2.0 ** -np.arange(0.0, 40.0)]
         return bool(np.nanmax(value) > value[0] + GAIN)
@@ -107,18 +104,18 @@ class Profiler:
     Attributes
     ----------
     objective : of θ (p,).
-    theta : (p,) the maximum, or where the search begins if that lies at infinity.
+    theta : (p,) the maximum, or where the search starts if the maximum is at infinity.
     top : ℓ at the maximum.
     free : (p,) mask of the parameters that move.
     function : g, with ``value`` (1,), ``jacobian`` (1, p) and ``hessian`` (1, p, p).
     linear : whether g is linear.
-    estimate : g at the maximum, ±inf where that lies at infinity.
-    scale : a standard error of it, or another length to begin the bracketing with.
-    dispersion : φ̂, held.
-    interior : whether the maximum is at `theta`, so that Newton's method can begin there.
-    better : the best point found above the maximum, if any.
-    released : where some estimates are infinite and `objective` holds them there, the profile that lets them move.
-    doubts : why an end is not to be trusted, or was not found, in words.
+    estimate : g at the maximum; may be ±inf.
+    scale : its standard error, or another length for the first step of the bracketing.
+    dispersion : φ̂, held fixed.
+    interior : whether the maximum is at `theta`, so that Newton's method can start there.
+    better : the value and parameters of the best point above the maximum, if any was found.
+    released : if `objective` holds infinite estimates fixed, the profile in which they move.
+    warnings : why an end was not found, or may be wrong.
     """
 
     objective: Objective
@@ -133,12 +130,12 @@ class Profiler:
     interior: bool = True
     better: tuple[float, np.ndarray] | None = field(default=None)
     released: Release | None = None
-    doubts: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def end(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
-        """Where the signed root is ±`reach` on that side (+1 upper, −1 lower), and the parameters there.
+        """The value where the signed root is ±`reach` on a side (+1 upper, −1 lower), and the parameters there.
 
-        Infinite, with no parameters, where the profile never falls so far; NaN where it could not be followed.
+        Infinite, without parameters, if the profile never falls so far; NaN if it could not be traced.
         """
         if not math.isfinite(reach):
             return math.nan, None
@@ -149,17 +146,17 @@ class Profiler:
                 found = self._newton(side, reach) if self.interior else None
                 found = found if found is not None else self._bracket(side, reach)
             except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError) as error:
-                self._doubt(side, f"the profile could not be followed that far ({error})")
+                self._warn(side, f"the profile could not be traced that far ({error})")
                 return math.nan, None
             if self.released is not None and (found[1] is None or self.released.gains(found[1])):
-                # What runs to infinity at the maximum comes back on the way: it moves along.
+                # Estimates that are infinite at the maximum are finite there, so they have to move with the others.
                 other = self.released.profiler
                 found = other.end(side, reach)
-                self.better, self.doubts = other.better or self.better, [*self.doubts, *other.doubts]
+                self.better, self.warnings = other.better or self.better, [*self.warnings, *other.warnings]
             return found
 
-    def _doubt(self, side: int, why: str) -> None:
-        self.doubts.append(f"the {'upper' if side > 0 else 'lower'} end: {why}")
+    def _warn(self, side: int, why: str) -> None:
+        self.warnings.append(f"the {'upper' if side > 0 else 'lower'} end: {why}")
 
     def at(self, value: float, start: np.ndarray | None = None) -> Maximum:
         """The maximum under g(θ) = value."""
@@ -173,14 +170,14 @@ class Profiler:
                 found = maximum_on_plane(self.objective, row, value - constant, start, self.free, metric)
             else:
                 found = self._follow(value, start)
-        self._note(found.value, found.theta)
+        self._note_if_better(found.value, found.theta)
         return found
 
     def _follow(self, value: float, start: np.ndarray) -> Maximum:
-        """The maximum on the curve g = value, by smaller steps of g from `start` where one does not succeed."""
+        """The maximum on the curve g = value, by smaller steps of g from `start` if a single one fails."""
         here, theta = float(self.function.value(start)[0]), start
         ahead = value - here
-        for _ in range(FOLLOWED):
+        for _ in range(MAX_CONTINUATION):
             found = maximum_on_curve(self.objective, self.function, np.array([here + ahead]), theta, self.free)
             if found.converged and here + ahead == value:
                 return found
@@ -190,8 +187,8 @@ class Profiler:
             else:
                 ahead /= 4.0
         raise ConvergenceError(
-            "profile: the maximum with the function held at a value was not found; profile a transformation of it, "
-            "such as its logarithm"
+            f"profile: the maximum with the function fixed at {value:.6g} was not found; profile a transformation of "
+            "it, such as its logarithm"
         )
 
     def root(self, found: Maximum, value: float) -> float:
@@ -220,7 +217,7 @@ class Profiler:
             if not across @ across > 0:
                 return None
             if left < 0:
-                # The whole quadratic lies below ℓ*: the last step went too far.
+                # The whole quadratic is below ℓ*, so the last step was too long.
                 if last is None:
                     return None
                 theta = 0.5 * (theta + last)
@@ -242,7 +239,7 @@ class Profiler:
                 return None
             assert there is not None
             last, theta, here = theta, theta + size * step, there
-            self._note(here.value, theta)
+            self._note_if_better(here.value, theta)
             if size == 1.0 and length < 1e-6:
                 end = float(self.function.value(theta)[0])
                 missed = abs(2.0 * (here.value - target)) / phi
@@ -251,9 +248,9 @@ class Profiler:
         return None
 
     def _reached(self, theta: np.ndarray, side: int) -> bool:
-        """Whether g moves steadily from θ̂ to `theta`, so that this end belongs to the branch of the estimate.
+        """Whether g is monotone from θ̂ to `theta`, so that this end belongs to the branch of the estimate.
 
-        A ratio whose denominator passes 0 on the way takes all values before it: its interval has no such end.
+        A ratio whose denominator crosses 0 in between takes all values on the way, so its interval has no such end.
         """
         if self.linear:
             return True
@@ -264,12 +261,12 @@ class Profiler:
     # -- Brent's method ----------------------------------------------------------------------------------------
 
     def _bracket(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
-        bounded = self.objective.bounds is not None  # at a bound no maximum is reached, and none is needed
+        bounded = self.objective.bounds is not None  # at a bound the search does not converge, and need not
         points: dict[float, Maximum] = {}
         drops: dict[float, float] = {}
 
         def drop(value: float) -> float:
-            # Remembered: from another start the same value may lead elsewhere, and a root needs one function.
+            # Cached, as another start may lead to another maximum, and Brent's method needs one function.
             if value not in drops:
                 drops[value] = fallen(value)
             return drops[value]
@@ -285,39 +282,39 @@ class Profiler:
 
         inside, step = self._inside(drop, side, reach)
         if math.isnan(inside):
-            self._doubt(side, "no value was found inside the interval")
+            self._warn(side, "no value inside the interval was found")
             return math.nan, None
         outside, previous, change, flat, lost = inside, -reach * reach, math.inf, 0, 0
         for _ in range(DOUBLINGS):
             outside, inner = outside + side * step, outside
             now = drop(outside)
             if now > 0 and not bounded and outside in points and not points[outside].converged:
-                # Lower only because the maximum was not reached there: nearer by, it may be.
+                # The value may be lower only because the maximum was not reached; take a shorter step.
                 outside, step, lost, change, flat = inner, 0.25 * step, lost + 1, math.inf, 0
-                if lost > LOST:
+                if lost > MAX_RETREATS:
                     fallen_by = math.sqrt(max(drop(inner) + reach * reach, 0.0)) / reach
-                    self._doubt(
+                    self._warn(
                         side,
-                        f"the profile could be followed only to {inner:.6g}, where its signed root is {fallen_by:.0%} "
-                        "of the quantile; beyond it, no constrained maximum was reached",
+                        f"the profile could be traced only to {inner:.6g}, where its signed root is {fallen_by:.0%} of "
+                        "the quantile; beyond it, no constrained maximum was reached",
                     )
                     return math.nan, None
                 continue
             if now > 0:
                 if drop(inner) > 0:  # not where Newton's method thought it was
-                    self._doubt(side, "the likelihood at the estimate itself is below that of the interval's end")
+                    self._warn(side, "the likelihood at the estimate is lower than at the end of the interval")
                     return math.nan, None
                 end = float(brentq(drop, inner, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
                 reached = points[min(points, key=lambda known: abs(known - end))]
                 if not bounded:
                     jumps = reached.converged and abs(drop(end)) > JUMP * reach * reach
-                    self._doubt_end(side, reached.converged, jumps)
+                    self._warn_of_end(side, reached.converged, jumps)
                 if math.isfinite(self.estimate):
-                    # Back towards the estimate from there: a ridge that Newton's method could not follow may lead to
-                    # higher ground.
+                    # Search back towards the estimate: a ridge that Newton's method missed may lead to a higher
+                    # maximum.
                     self._best_at(0.5 * (self.estimate + end), reached.theta)
                 return end, reached.theta
-            # Where the increments shrink like a geometric series its sum is where the profile levels off.
+            # Where the increments shrink like a geometric series, its sum is the level of the profile at infinity.
             rise = now - previous
             ratio = abs(rise / change) if change else math.inf
             levels = ratio < FLAT and now + rise * ratio / (1.0 - ratio) < -0.01 * reach * reach
@@ -327,18 +324,18 @@ class Profiler:
             previous, change, step = now, rise, 2.0 * step
         return side * math.inf, None
 
-    def _doubt_end(self, side: int, converged: bool, jumps: bool) -> None:
+    def _warn_of_end(self, side: int, converged: bool, jumps: bool) -> None:
         if not converged:
-            self._doubt(side, "the constrained maximum was not reached there; the end may lie farther out")
+            self._warn(side, "the constrained maximum was not reached there; the true end may be farther out")
         elif jumps:
-            self._doubt(
+            self._warn(
                 side,
-                "the log-likelihood drops abruptly there, or is not finite beyond; if no parameter is at the boundary "
-                "of its range, the computation overflows there, and the end lies farther out",
+                "the log-likelihood jumps there, or is not finite beyond; unless a parameter is at the boundary "
+                "of its range, the computation overflows, and the true end is farther out",
             )
 
     def _best_at(self, value: float, near: np.ndarray | None) -> Maximum | None:
-        """The maximum where g is held, from a point near by, or from the estimate; None where nothing is possible."""
+        """The maximum with g fixed, from a nearby point or from the estimate; None if the likelihood is not finite."""
         failed: ConvergenceError | None = None
         for start in (near, self.theta):
             if start is None:
@@ -355,11 +352,11 @@ class Profiler:
         return None
 
     def _inside(self, drop: Any, side: int, reach: float) -> tuple[float, float]:
-        """A point of the interval, and a step."""
+        """A value inside the interval, and a step."""
         step = 0.5 * reach * self.scale
         if math.isfinite(self.estimate):
             return self.estimate, step
-        # The maximum lies at infinity: walk there until the interval is entered.
+        # The maximum is at infinity: walk towards it until inside the interval.
         value = float(self.function.value(self.theta)[0])
         for _ in range(DOUBLINGS):
             if drop(value) < 0:
@@ -367,7 +364,7 @@ class Profiler:
             value, step = value - side * step, 2.0 * step
         return math.nan, step
 
-    def _note(self, value: float, theta: np.ndarray) -> None:
+    def _note_if_better(self, value: float, theta: np.ndarray) -> None:
         noise = max(1e-8, 1e4 * EPSILON * abs(self.top) / self.dispersion) * self.dispersion
         if value > self.top + noise and (self.better is None or value > self.better[0]):
             self.better = (value, np.array(theta))

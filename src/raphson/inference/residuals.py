@@ -18,7 +18,7 @@ def response(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def pearson(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:
-    """(y - μ) √(w / V(μ)), not divided by the dispersion (as R's ``residuals(fit, "pearson")``).
+    """(y - μ) √(w / V(μ)), not divided by the dispersion, like R's ``residuals(fit, "pearson")``.
 
     Parameters
     ----------
@@ -63,21 +63,21 @@ def working(y: np.ndarray, mean: np.ndarray, slope: np.ndarray) -> np.ndarray:
 
 
 def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | None = 0) -> np.ndarray:
-    """Standard normal under the model: Φ⁻¹(a + v (b - a)), v uniform on (0, 1).
+    """Residuals Φ⁻¹(a + v (b - a)) with v uniform on (0, 1), standard normal under the model.
 
     Parameters
     ----------
     log_tails : four ndarrays, (n,)
-        Logarithms of a = P(Y < y), b = P(Y <= y), P(Y >= y) and P(Y > y) at the fit. Of a continuous response a = b:
-        then nothing is random.
+        Logarithms of a = P(Y < y), b = P(Y <= y), P(Y >= y) and P(Y > y) at the fit. For a continuous response a = b,
+        and nothing is random.
     seed : int, optional
         The same seed gives the same residuals.
 
     Returns
     -------
     ndarray, (n,)
-        Infinite only for a response that the fit says cannot be. The quantile is taken of the logarithm of the
-        smaller tail, so that the farthest responses keep their order and their digits.
+        Infinite only for a response that is impossible under the fit. The quantile comes from the logarithm of the
+        smaller tail, so that extreme responses keep their order and their digits.
 
     Notes
     -----
@@ -92,7 +92,7 @@ def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | None = 0) -
     below, up_to, at_least, above = (np.asarray(one, dtype=float) for one in log_tails)
     v = np.random.default_rng(seed).random(below.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # 1 - v of the one end and v of the other, on either side; logaddexp of two -inf is -inf.
+        # (1 - v) a + v b, in either tail; logaddexp of two -inf is -inf.
         lower = np.logaddexp(np.log1p(-v) + below, np.log(v) + up_to)
         upper = np.logaddexp(np.log1p(-v) + at_least, np.log(v) + above)
         return np.where(lower < upper, special.ndtri_exp(lower), -special.ndtri_exp(upper))

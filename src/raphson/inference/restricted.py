@@ -1,7 +1,7 @@
-r"""Maxima under restrictions: on a plane Rθ = r by reparametrising, on a curve h(θ) = 0 by Newton on the Lagrangian.
+r"""Maxima under restrictions: on a plane Rθ = r by reparametrisation, on a curve h(θ) = 0 by Newton on the Lagrangian.
 
-Both see an objective only: its value, score and information. On the plane θ = θ₀ + Nγ with RN = 0, so that the score
-and the information of γ are Nᵀ∇ℓ and NᵀMN, and the one loop maximises over γ. On a curve the multipliers λ join the
+Both use only the value, score and information of an objective. On the plane, θ = θ₀ + Nγ with RN = 0. The score and the
+information of γ are Nᵀ∇ℓ and NᵀMN, and the usual loop maximises over γ. On a curve the multipliers λ are further
 unknowns: ∇ℓ = Hᵀλ, h = 0 with H = ∂h/∂θ (Nocedal and Wright 2006, section 18.1).
 """
 
@@ -27,17 +27,17 @@ from raphson.newton.methods import METHODS
 from raphson.newton.solve import factorise
 
 CLOSE = 1e-4
-"""A restricted maximum this near, in standard errors, has its likelihood right to nine digits. ℓ is off by half the
-square of the distance, 5e-9."""
+"""Distance to a restricted maximum, in standard errors, at which the log-likelihood is right to nine digits: it is off
+by half the square of the distance, 5e-9."""
 
 MOST_STEPS = 50
 """Steps at most of the search for a restricted maximum, of which Newton's last few double the digits."""
 
 SHARES = (0.1, 1e-2, 1e-4, 1e-7)
-"""Shares of the room to the edge of the domain that a point of a plane is asked to leave every row."""
+"""Fractions of each row's distance to the boundary of the domain that a starting point has to keep, tried in turn."""
 
 LONGEST = 20.0
-"""Standard errors beyond which a step on the way to a curve is cut: what the quadratic says there means nothing."""
+"""Longest step towards a curve, in standard errors; the quadratic model is not valid farther out."""
 
 
 class Constraint(Protocol):
@@ -60,8 +60,8 @@ class Constraint(Protocol):
 class Restricted(DerivedObjective[Objective]):
     """An objective on the plane θ = origin + basis γ, as a function of γ (r,).
 
-    No box, no prior and no parameters that are solved for: those of θ are no longer free to move alone. Beyond a bound
-    of θ the objective is −∞.
+    It has no bounds, prior or projected parameters, as single parameters of θ cannot move alone. Outside the bounds of
+    θ the objective is −∞.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Restricted(DerivedObjective[Objective]):
         return self
 
     def theta(self, gamma: np.ndarray) -> np.ndarray:
-        """(p,) the point of the plane."""
+        """(p,) the point of the plane with coordinates γ."""
         return self.origin + self.basis @ gamma
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
@@ -118,7 +118,7 @@ class Restricted(DerivedObjective[Objective]):
         return self.inner.walled
 
     def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
-        """Where walls of θ cut the plane."""
+        """The walls of θ, restricted to the plane."""
         found = self.inner.walls(self.theta(theta), None if step is None else self.basis @ step)
         return found.on_plane(self.basis)
 
@@ -132,7 +132,7 @@ class Restricted(DerivedObjective[Objective]):
 
 
 def evaluate_inside(objective: Objective, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
-    """The objective, −∞ outside its bounds."""
+    """Evaluate the objective, which is −∞ outside its bounds."""
     bounds = objective.bounds
     if bounds is not None and ((theta < bounds[0]) | (theta > bounds[1])).any():
         return Evaluation(theta, -math.inf, np.zeros_like(theta), {}, 1.0, 0.0, objective.n_rows)
@@ -171,15 +171,15 @@ def maximum_on_plane(
     ----------
     objective : of θ (p,).
     R, r : (q, p) of full rank, and (q,).
-    start : (p,) near which to begin, such as the unrestricted estimate.
+    start : (p,) point near which to start, such as the unrestricted estimate.
     free : (p,) mask of the parameters that move; the others stay at `start`.
-    metric : (p, p) information near `start`: the search begins at the point of the plane nearest to `start` in it,
-        which is one Newton step away from the maximum. Where it is not positive definite a plain distance serves.
+    metric : (p, p) information near `start`. The search starts at the point of the plane that is nearest to `start` in
+        this metric, about one Newton step from the maximum; in the Euclidean metric if it is not positive definite.
 
     Raises
     ------
     ConvergenceError
-        If the log-likelihood is finite at no point of the plane that was tried.
+        If the log-likelihood is finite at none of the starting points.
     """
     r = r - R[:, ~free] @ start[~free]
     R = R[:, free]
@@ -211,13 +211,12 @@ def maximum_on_plane(
         converged = found.status.converged or found.distance < CLOSE
         return Maximum(theta, there.value, there.score, converged)
     raise ConvergenceError(
-        "constraint: no parameters were found that satisfy it and have a finite log-likelihood; check that the model "
-        "can satisfy it"
+        "constraint: expected one that parameters with a finite log-likelihood can satisfy; none were found"
     )
 
 
 def _scale(metric: np.ndarray | None, free: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """(r,) one over the unit of each free parameter: the root of its information, where that is known."""
+    """(r,) the scale that makes each free parameter dimensionless: the root of its information, where known."""
     if metric is None:
         return 1.0 / np.maximum(np.abs(start[free]), 1.0)
     diagonal = np.abs(np.diagonal(metric)[free])
@@ -227,7 +226,7 @@ def _scale(metric: np.ndarray | None, free: np.ndarray, start: np.ndarray) -> np
 def _origins(
     R: np.ndarray, r: np.ndarray, start: np.ndarray, free: np.ndarray, scale: np.ndarray, metric: np.ndarray | None
 ) -> list[np.ndarray]:
-    """Points of the plane: the nearest to `start` in the metric, the nearest by plain distance, that nearest to 0."""
+    """Points of the plane: those nearest to `start` in the metric and in Euclidean distance, and that nearest to 0."""
     origins = []
     inner = start[free]
     factor = None if metric is None else cholesky(metric[np.ix_(free, free)])
@@ -238,7 +237,7 @@ def _origins(
         origins.append(point - np.linalg.lstsq(R / scale, R @ point - r, rcond=None)[0] / scale)
     out = []
     for origin in origins:
-        # Once more, so that the restriction holds to rounding.
+        # Project again, so that the restriction holds up to rounding.
         origin = origin - np.linalg.lstsq(R / scale, R @ origin - r, rcond=None)[0] / scale
         theta = start.copy()
         theta[free] = origin
@@ -249,7 +248,7 @@ def _origins(
 def _inner_origins(
     objective: Objective, origins: list[np.ndarray], basis: np.ndarray, start: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """The points that were proposed, and then, if none of them will do, one brought into the domain of the means."""
+    """The given points, then points that were moved into the domain of the means."""
     yield from origins
     if not objective.walled or not basis.shape[1]:
         return
@@ -262,7 +261,7 @@ def _inner_origins(
 def _brought_inside(
     objective: Objective, origin: np.ndarray, basis: np.ndarray, inside: np.ndarray, share: float
 ) -> np.ndarray | None:
-    """The point of the plane nearest to `origin` where every row has a `share` of its room at `inside`."""
+    """The point of the plane nearest to `origin` where every row keeps a `share` of its distance at `inside`."""
     factor = factorise(Gram(np.eye(basis.shape[1])))
     assert factor is not None
     theta, walls = origin, Walls.none(basis.shape[1])
@@ -271,7 +270,7 @@ def _brought_inside(
         beyond = objective.edges.outside(theta, inside, share)
         if not len(beyond):
             return theta
-        # The room is left from θ; that from the origin is less by how far θ has come.
+        # The room is measured from θ; measured from the origin it differs by the move from there to θ.
         more = Walls(beyond.normals, beyond.room + beyond.normals @ (theta - origin)).on_plane(basis)
         walls, before = walls.combined(more), len(walls)
         gamma = nearest(factor, np.zeros(basis.shape[1]), walls) if len(walls) > before else None
@@ -286,13 +285,13 @@ def maximum_on_curve(
 ) -> Maximum:
     """Maximise under h(θ) = value, by Newton's method on the Lagrangian with a merit function.
 
-    A step solves, with B = M + Σ λ_k ∂²h_k the curvature of ℓ − λᵀ(h − value),
+    With B = M + Σ λ_k ∂²h_k, the curvature of ℓ − λᵀ(h − value), a step solves
 
         [B  Hᵀ] [δ]   [    ∇ℓ   ]
         [H  0 ] [λ] = [value − h]
 
-    (Nocedal and Wright 2006, equation 18.6). B is damped until it is positive definite along the curve, and the step
-    shortened until −ℓ + μ Σ|h_k − value_k| falls (their equation 18.26).
+    (Nocedal and Wright 2006, equation 18.6). B is damped until it is positive definite along the curve, and the step is
+    halved until −ℓ + μ Σ|h_k − value_k| falls (their equation 18.26).
 
     Parameters
     ----------
@@ -310,7 +309,7 @@ def maximum_on_curve(
     theta = start.copy()
     here = objective.evaluate(theta, Need(kinds=("observed",)))
     if not here.finite:
-        raise ConvergenceError("constraint: the log-likelihood is not finite where the search begins")
+        raise ConvergenceError("constraint: the log-likelihood is not finite where the search starts")
     multipliers = np.zeros(len(value))
     penalty, converged = 0.0, False
     for _ in range(MOST_STEPS):
@@ -318,30 +317,31 @@ def maximum_on_curve(
         H = function.jacobian(theta)[:, free]
         M_full = here.information["observed"].matrix
         M = M_full[np.ix_(free, free)]
-        bent = np.einsum("k,kij->ij", multipliers, function.hessian(theta))[np.ix_(free, free)]
-        step, multipliers, length = _lagrangian_step(M, bent, H, here.score[free], gap)
+        second = np.einsum("k,kij->ij", multipliers, function.hessian(theta))[np.ix_(free, free)]
+        step, multipliers, length = _lagrangian_step(M, second, H, here.score[free], gap)
         move = np.zeros_like(theta)
         move[free] = step
         length /= math.sqrt(here.dispersion)
-        # Powell's rule lets the penalty follow multipliers down that were large far away.
+        # Powell's rule lets the penalty fall again after multipliers that were large far from the solution.
         largest = 1.5 * float(np.abs(multipliers).max(initial=0.0))
         penalty = max(largest, 0.5 * (penalty + largest))
         size, there = min(1.0, LONGEST / length if length > 0 else 1.0), None
         falls = float(here.score @ move) + penalty * float(np.abs(gap).sum())
         while size > 1e-12:
             there = evaluate_inside(objective, theta + size * move, Need(kinds=("observed",)))
-            # Near the solution a full step is right, and the merit function sees only rounding.
+            # Near the solution a full step is right, and the merit function changes only by rounding.
             if there.finite and (length < 1e-4 or _gains(here, there, function, value, gap, penalty, size * falls)):
                 break
-            if size == 1.0 and there.finite:  # not a step cut short
-                # The curve bends away from its tangent: a step back to it lets a good step be seen as one (Maratos).
-                bent_back = np.zeros_like(theta)
+            if size == 1.0 and there.finite:
+                # The merit function may reject a good step along the tangent, as the curve bends away from it (the
+                # Maratos effect). A second-order correction, back to the curve, prevents that.
+                correction = np.zeros_like(theta)
                 scale = _scale(M_full, free, theta)
                 missed = function.value(there.theta) - value
-                bent_back[free] = -np.linalg.lstsq(H / scale, missed, rcond=None)[0] / scale
-                nearer = evaluate_inside(objective, there.theta + bent_back, Need(kinds=("observed",)))
+                correction[free] = -np.linalg.lstsq(H / scale, missed, rcond=None)[0] / scale
+                nearer = evaluate_inside(objective, there.theta + correction, Need(kinds=("observed",)))
                 if nearer.finite and _gains(here, nearer, function, value, gap, penalty, falls):
-                    there, move = nearer, move + bent_back
+                    there, move = nearer, move + correction
                     break
             size /= 2.0
         else:
@@ -372,9 +372,12 @@ def _gains(
 
 
 def _lagrangian_step(
-    M: np.ndarray, bent: np.ndarray, H: np.ndarray, score: np.ndarray, gap: np.ndarray
+    M: np.ndarray, second: np.ndarray, H: np.ndarray, score: np.ndarray, gap: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """The step (r,), the multipliers (q,) and the step's length in units of the information's diagonal."""
+    """The step (r,), the multipliers (q,) and the step's length, scaled by the diagonal of the information.
+
+    `second` is the second-order term Σ λ_k ∂²h_k.
+    """
     diagonal = np.abs(np.diagonal(M))
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     q = len(H)
@@ -382,7 +385,7 @@ def _lagrangian_step(
     Q, T = np.linalg.qr(Hs.T, mode="complete")
     along, across, T = Q[:, q:], Q[:, :q], T[:q]
     normal = across @ np.linalg.solve(T.T, -gap)
-    B = (M + bent) / scale / scale[:, None]
+    B = (M + second) / scale / scale[:, None]
     C, damping = along.T @ B @ along, 0.0
     factor = cholesky(C)
     while factor is None and damping < 1e8:

@@ -1,18 +1,18 @@
-r"""The one coordinate change behind covariances, leverages and standard errors: z = R⁻ᵀ Jᵀ.
+r"""The change of coordinates behind covariances, leverages and standard errors: z = R⁻ᵀ Jᵀ.
 
-The information M = RᵀR is never inverted. In the coordinates z_i = R⁻ᵀ J_iᵀ u_i it is the identity, so that
+The information M = RᵀR is never inverted. In the coordinates z_i = R⁻ᵀ J_iᵀ u_i it is the identity, and
 
     leverage of row i       w_i |R⁻ᵀ x_i|²
     sandwich                R⁻¹ (Σ z_i z_iᵀ) R⁻ᵀ
     Cook's distance         |z_i|² / (φ p), after correction for the leverage
     variance of x'θ̂         φ |R⁻ᵀ x|²
 
-are all sums of squares: none can come out negative by rounding, and each loses digits like the condition
-number of R, not like that of M, which is its square.
+are all sums of squares: rounding cannot make them negative, and their loss of digits grows with the condition number of
+R, not with that of M, which is its square.
 
-A *design* is a dense array or a tabmat matrix with one row per observation. K linear predictors have K
-designs, and the parameters are the K coefficient vectors one after the other. Predictors that are not linear share
-the parameters: the design of each is then its derivative by all of them.
+A *design* is a dense array or a tabmat matrix with one row per observation. K linear predictors have K designs, and the
+parameters are the K coefficient vectors in order. Nonlinear predictors share the parameters; the design of each is its
+derivative by all of them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MiB."""
 
 
 class InformationFactor(Protocol):
-    """A factor R of a positive definite matrix M = RᵀR, of which only the ``kept`` columns count.
+    """A factor R of a positive definite matrix M = RᵀR, restricted to the ``kept`` columns.
 
     ``solve(v)`` is M⁻¹v, ``half_solve(v)`` is R⁻ᵀv (so that |half_solve(v)|² = vᵀM⁻¹v), both for v of shape
-    (p,) or (p, k); ``inverse()`` is M⁻¹. Columns that are not kept take no part.
+    (p,) or (p, k); ``inverse()`` is M⁻¹.
     """
 
     @property
@@ -50,8 +50,8 @@ class InformationFactor(Protocol):
 def whitener(factor: InformationFactor) -> np.ndarray:
     """T = R⁻ᵀ as a matrix, (r, p), with zero columns for the parameters that are not kept.
 
-    A triangular matrix may be inverted without losing more than a solve would (Higham, *Accuracy and
-    Stability of Numerical Algorithms*, 2002, section 14.2); M itself may not.
+    Inverting a triangular matrix loses no more digits than solving with it (Higham, *Accuracy and Stability of
+    Numerical Algorithms*, 2002, section 14.2); inverting M would.
 
     Parameters
     ----------
@@ -76,14 +76,14 @@ def slices(n: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
 
 
 def dense_rows(X: Matrix, rows: slice | np.ndarray) -> np.ndarray:
-    """Some rows of a dense or tabmat design as a dense array."""
+    """Rows of a dense or tabmat design as a dense array."""
     if isinstance(X, np.ndarray):
         return X[rows]
     return np.asarray(X[rows].toarray(), dtype=float)
 
 
 def split_columns(T: np.ndarray, designs: Sequence[Matrix]) -> list[np.ndarray]:
-    """Cut the columns of T (or of any matrix with a column per parameter) by linear predictor."""
+    """Split the columns of T, or of any matrix with a column per parameter, by linear predictor."""
     if all(X.shape[1] == T.shape[-1] for X in designs):
         return [T] * len(designs)
     ends = np.cumsum([X.shape[1] for X in designs])

@@ -1,1 +1,1 @@
-"""The iteration: θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), with whatever M."""
+"""The iteration θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), for any M."""

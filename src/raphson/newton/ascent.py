@@ -1,4 +1,4 @@
-"""What one turn of the loop does: solve for a direction, measure the distance to the maximum, and advance."""
+"""The parts of one iteration: solve for a direction, measure the distance to the maximum, and advance."""
 # pyright: strict
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from raphson.newton.solve import Direction, Factor, direction
 from raphson.newton.state import IterationState
 
 QUADRATIC = 1e-6
-"""A full Newton step from this distance d, times n^¼, is the last one needed: it leaves some d²/√n = 1e-12."""
+"""From within this distance d, times n^¼, a full Newton step is the last one needed: it leaves about d²/√n = 1e-12."""
 
 LARGEST_FLOOR = 1e-2
-"""Part of a standard error, of a model whose dispersion is known, that rounding is believed to make up."""
+"""Largest rounding floor, in standard errors, of a model with known dispersion."""
 
 PATIENCE, PROGRESS = 8, 0.1
-"""Steps within which a method has to bring the distance down to this share, or the observed information takes over."""
+"""If so many steps do not reduce the distance to this fraction, the observed information takes over."""
 
 
 class Ascent(IterationState):
-    """An iteration under way.
+    """A running iteration.
 
     Parameters
     ----------
     objective, method : what is maximised, and how.
-    start : (p,) parameters, or the objective evaluated there with what the method needs.
+    start : (p,) parameters, or an evaluation of the objective there with the information that the method needs.
     free : (p,) mask of the parameters that move.
     damping : τ of the first step; each accepted step divides it by ten.
-    learning_rate : first trial step size; by default 1, or one that follows the last step where M is the identity.
+    learning_rate : first trial step size; by default 1, or, where M is the identity, adapted to the last step.
     tolerance : distance to the maximum at which to stop.
-    warm : factor of the information near the maximum, if one is known from a part of the data.
+    warm : factor of the information near the maximum, if known from a part of the data.
     """
 
     def __init__(
@@ -55,35 +55,35 @@ class Ascent(IterationState):
         super().__init__(objective, free, tolerance)
         self.directions = directions_of(method, objective, damping, learning_rate, warm)
         self.refuted = False
-        """Whether a search found no rise where M promised one: then only the observed information is believed."""
+        """Whether a search found no increase where M predicted one; then only the observed information is used."""
         self.taken_over = False
-        """Whether the observed information has been tried where the method's own M led no further."""
+        """Whether the observed information has replaced the method's own M, which made no more progress."""
         self.found: Direction | None = None
-        """The method's own direction at the present point."""
+        """The method's own direction at the current point."""
         self.newton: Direction | None = None
-        """The full step by the observed information (the expected one where that is indefinite)."""
+        """The full step by the observed information (by the expected one if that is indefinite)."""
         self.last_good: tuple[Evaluation, float] | None = None
-        """The point before a last step, and its distance."""
+        """The point before the polishing step, and its distance."""
         self.begin(start, self.need() if self.directions.fresh else Need())
 
     def need(self) -> Need:
-        """What to ask of an evaluation."""
+        """What the next evaluation has to compute."""
         return self.directions.need(self.near)
 
     # -- the direction -------------------------------------------------------------------------------------------
 
     def solve(self) -> bool:
-        """Find the direction: (M + τD) d = ∇ℓ. False if there is none, whatever the damping."""
+        """Solve (M + τD) d = ∇ℓ for the direction. False if there is none at any damping."""
         self.free_from_bounds()
         self.found = self.directions.solve(self)
         return self.found is not None or self._take_over()
 
     def _take_over(self) -> bool:
-        """Step by the observed information from here on, made positive definite where it is not. False if in vain."""
+        """Use the observed information from here on, made positive definite if necessary. False if that fails."""
         if self.taken_over or not self.directions.factors or self.objective.n_params > MOST_PARAMETERS:
             return False
         if self._observes and self.found is not None and not self.directions.damping:
-            return False  # that was its full step
+            return False  # the method uses it already
         before = self.here, self.directions, self.found
         self.taken_over = True
         self.directions = Uphill(self.directions, self.objective)
@@ -99,27 +99,27 @@ class Ascent(IterationState):
         return self.directions.observes(self.objective)
 
     def _crawls(self) -> bool:
-        """Whether the method's last steps, all as long as it would have them, have hardly shrunk the distance.
+        """Whether the method's last steps, none of them damped, have hardly reduced the distance.
 
-        Its M then differs from the information by a large factor in some direction, and will go on doing so: steps by
-        M multiply the distance there by 1 − λ, with λ the eigenvalue of M⁻¹ times the observed information.
+        Its M then differs from the observed information by a large factor in some direction: a step multiplies the
+        distance there by 1 − λ, with λ the eigenvalue of M⁻¹ times the observed information.
         """
         steps = self.path.steps
         if self.polished or len(steps) <= PATIENCE or not self.directions.factors:
             return False
         damped = [bool(step.damping) for step in steps[-PATIENCE:]]
         if self._observes and not all(damped):
-            return False  # its steps are Newton's own, or were damped for a while where it is indefinite
+            return False  # its steps are Newton's, or were damped for a while where the information is indefinite
         if isinstance(self.directions, InRegion) and any(damped):
             return False
         if self.found is not None and self.found.ill_conditioned:
-            return False  # the tall matrix knows what its square, in which the observed information comes, has lost
+            return False  # QR of the rows keeps digits that the observed information, a Gram matrix, has lost
         return steps[-1].distance > PROGRESS * steps[-1 - PATIENCE].distance
 
     # -- the distance --------------------------------------------------------------------------------------------
 
     def measure(self) -> Measured:
-        """How far the maximum is, in standard errors, by the observed information once it is near."""
+        """The distance to the maximum in standard errors, near it by the observed information."""
         assert self.found is not None
         self.previous = self.distance
         scale = math.sqrt(self.here.dispersion)
@@ -133,7 +133,7 @@ class Ascent(IterationState):
             self.distance = self.newton.decrement / scale
             self.floor = self._floor() if self.near or self.distance > 0.5 * self.previous else 0.0
         if self.last_good is not None and self.distance > self.last_good[1]:
-            # The last full step moved by less than the score is rounded: the point before it was as good.
+            # The last full step was shorter than the rounding of the score, and the point before it as good.
             information = self.here.information or self.last_good[0].information
             self.here, self.distance = replace(self.last_good[0], information=information), self.last_good[1]
         full = self.size == 1.0 and not self.directions.damping and self.directions.fresh
@@ -145,7 +145,7 @@ class Ascent(IterationState):
         return Measured(self.distance, self.previous, self.floor, self.polished, full, self.here.noise_distance)
 
     def _look_closer(self, own: float) -> None:
-        """Near the maximum, have the observed information evaluated too."""
+        """Near the maximum, evaluate the observed information too."""
         assert self.found is not None
         if self.refuted:
             return
@@ -163,14 +163,14 @@ class Ascent(IterationState):
             return self.found
         kinds: tuple[Kind, ...] = ("observed", "expected")
         for kind in kinds:
-            # Far away, or at a saddle, the observed information may be indefinite: then the expected one serves.
+            # Far away, or at a saddle, the observed information may be indefinite; then use the expected one.
             measured = self._step_by(kind)
             if measured is not None:
                 return measured
         return self.found
 
     def _step_by(self, kind: Kind) -> Direction | None:
-        """The full step by an information at the present point; None if it is not there or not positive definite."""
+        """The full step by an information at the current point; None if missing or not positive definite."""
         part = self.here.information.get(kind)
         if part is not None and self.refuted and self.objective.prior is not None:
             part = Gram(part.matrix + self.here.dispersion * np.diag(self.objective.prior))
@@ -179,8 +179,9 @@ class Ascent(IterationState):
     def _floor(self, condition: float = 1.0) -> float:
         theta = np.where(self.free, self.here.theta, 0.0)
         floor = rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
-        # With a known dispersion no good part of a standard error is rounding, whatever the scores have become, as
-        # where a variance runs to 0. An estimated one may itself be rounding: data without error are at any distance.
+        # With known dispersion, rounding is a small part of a standard error, however large the scores have become (as
+        # when a variance goes to 0). An estimated dispersion may itself be rounding, if the data have no error; then
+        # the floor may be any number of standard errors.
         return min(floor, LARGEST_FLOOR) if self.here.dispersion == 1.0 else floor
 
     def _diagonal(self) -> np.ndarray:
@@ -193,19 +194,19 @@ class Ascent(IterationState):
 
     @property
     def at_floor(self) -> bool:
-        """Whether rounding or noise may make up the distance that is left, as where the data have no error."""
+        """Whether the remaining distance may be rounding or noise, as with data without error."""
         return self.newton is not None and (self.distance <= self._floor() or self._measured(False).hidden)
 
     @property
     def resolution(self) -> float:
-        """The rounding floor at its worst, κ included: what the certificate allows for, and no reason to stop."""
+        """An upper bound on the rounding floor, with the factor κ. The certificate uses it; stopping does not."""
         factor = self.newton.factor if self.newton is not None else None
         return max(self._floor(1.0 if factor is None else factor.condition), self.here.noise_distance)
 
     # -- the step ------------------------------------------------------------------------------------------------
 
     def advance(self, polish: bool) -> bool:
-        """Take a step: the method's own, searched for, or the full Newton step to polish. False if none is found."""
+        """Take a step: the method's own with a search, or the full Newton step to polish. False if none is found."""
         if polish and self._reverted:
             return False
         polish = polish or self._last_one()
@@ -213,7 +214,7 @@ class Ascent(IterationState):
             self._take_over()
         accepted = self._polish() if polish else self._search()
         if accepted is None and not polish and (self.near or self._refute()) and not self._reverted:
-            # So near the maximum that the search sees only rounding: the observed information knows the way.
+            # So near the maximum the search compares rounding only; take the full Newton step instead.
             polish = True
             accepted = self._polish()
         if accepted is None and not self.at_floor and self._take_over():
@@ -238,11 +239,11 @@ class Ascent(IterationState):
         return Accepted(trial, 1.0) if trial.finite else None
 
     def _refute(self) -> bool:
-        """Whether the observed information sees the maximum near, where the search found no rise that M promised.
+        """Whether, by the observed information, the maximum is near although the search found no increase.
 
-        A unit of a network whose weights decay to w ≈ 0 has a bias b of which the fit depends by w alone: its score is
-        w g and its Gauss-Newton information w² h, so that it is g/√h standard errors from its maximum for ever,
-        however small w.
+        In a network, weight decay may shrink a unit's output weight to w ≈ 0. Its bias b then has score w g and
+        Gauss-Newton information w² h, so by that matrix it stays g/√h standard errors from its maximum, however small
+        w is.
         """
         if not self.directions.factors:
             return False
@@ -260,7 +261,7 @@ class Ascent(IterationState):
         return self.refuted
 
     def _was_newton(self, size: float) -> bool:
-        """Whether the step just taken was a full Newton step from so near that it serves as the last one."""
+        """Whether the last step was a full Newton step from so near that no polishing step is needed."""
         exact = self.newton is self.found and self.directions.exact(self)
         return exact and size == 1.0 and self._quadratic
 

@@ -1,16 +1,17 @@
-r"""A climb between walls: steps that maximise the quadratic model of ℓ without passing the edge of the domain.
+r"""Newton's method inside walls: steps that maximise the quadratic model of ℓ without leaving the domain.
 
     max ∇ℓᵀd − ½ dᵀMd   subject to  a_iᵀd ≤ r_i
 
-With M = RᵀR, h = Rd and the unconstrained step h₀ = R⁻ᵀ∇ℓ this asks for the point nearest to h₀ of a polyhedron: least
-distance programming, solved by non-negative least squares (Lawson and Hanson 1974, Solving Least Squares Problems,
-chapter 23). Walls are taken in as steps pass them, so that few are ever looked at however many rows there are. At the
-maximum under the walls
+A wall a_iᵀd ≤ r_i keeps one row inside the domain. With M = RᵀR, h = Rd and the unconstrained step h₀ = R⁻ᵀ∇ℓ, the
+solution is the point of a polyhedron nearest to h₀: least distance programming, solved by non-negative least squares
+(Lawson and Hanson 1974, Solving Least Squares Problems, chapter 23). A wall is added only when a step would cross it,
+so few are used however many rows there are. At the constrained maximum
 
     ∇ℓ = Σ λ_i a_i,   λ_i ≥ 0,   a_iᵀd = r_i = 0 where λ_i > 0                     (Karush, Kuhn and Tucker)
 
-and the step is 0: its length ‖Rd‖ is the distance to that maximum in standard errors, as Newton's decrement is to one
-without walls. For d = 0 it is the residual of ∇ℓ = Σ λ_i a_i in the metric M⁻¹, by the duality of the two problems.
+and the step is 0. The length ‖Rd‖ of the step is the distance to the constrained maximum in standard errors, like
+Newton's decrement without walls. For d = 0 it is the residual of ∇ℓ = Σ λ_i a_i in the metric M⁻¹, by the duality of
+the two problems.
 """
 
 # pyright: strict, reportConstantRedefinition=false, reportMissingTypeStubs=false
@@ -37,22 +38,22 @@ from raphson.newton.state import IterationState
 from raphson.numeric import EPSILON
 
 PATIENCE = 10
-"""Steps after which a method that has not arrived, in a domain with walls, is taken to creep along one."""
+"""Steps after which a method that has not converged, in a domain with walls, is assumed to creep along one."""
 
 NOT_FLAT = 1e-10
-"""Squared pivot below which the information says all but nothing of some direction, which walls have to end."""
+"""Squared pivot below which the information is practically 0 in some direction, so that only walls limit the step."""
 
 SIZES = (1.0, 1e2, 1e4)
-"""Of the curvature given to walls where ℓ bends up across them, in units of the outer product of scores."""
+"""Curvatures added across the walls, in turn, where ℓ is convex there; in units of the outer product of scores."""
 
 MOST_ROUNDS = 100
-"""Times that walls which a step passes are taken in."""
+"""Largest number of times that walls are added for one step."""
 
 KINDS: tuple[Kind, ...] = ("observed", "opg")
 
 
 class BetweenWalls(Directions):
-    """Newton's step between the walls, by a matrix as near to the observed information as is positive definite.
+    """Newton's steps inside walls, with a positive definite matrix close to the observed information.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class BetweenWalls(Directions):
     """
 
     pull = 0.0
-    """Length of the last step, were there no walls."""
+    """Length that the last step would have without walls."""
 
     def __init__(self, before: Directions) -> None:
         super().__init__(replace(before.method, curvature=OBSERVED, solver="cholesky", search=backtracking), 0.0, None)
@@ -85,11 +86,11 @@ class BetweenWalls(Directions):
 
 
 def _metric(state: IterationState, walls: Walls) -> Factor | None:
-    """A positive definite matrix as near to the observed information as there is one.
+    """A positive definite matrix as close as possible to the observed information.
 
-    Where rows push against a wall with a constant slope, the observed information is 0 across it. Of the outer product
-    of scores, which is not, a trifle is enough then: the walls end what would be a long step. Where it is negative
-    there, a aᵀ of the walls that θ stands at changes nothing along them: Newton's steps stay Newton's.
+    Where ℓ rises towards a wall at a constant slope, the observed information is 0 across it. A tiny multiple of the
+    outer product of scores is then enough, as the walls cut the long step. Where the information is negative across
+    walls at θ, adding a multiple of their a aᵀ does not change it along the walls, where steps remain Newton's.
     """
     observed, opg = (state.here.information[kind].matrix for kind in KINDS)
     tilted, across = observed + 1e-6 * opg, _across(walls, opg)
@@ -107,7 +108,7 @@ def _metric(state: IterationState, walls: Walls) -> Factor | None:
 
 
 def _across(walls: Walls, opg: np.ndarray) -> np.ndarray:
-    """Σ a_i a_iᵀ of walls (p, p), each a_i of length 1 as the outer product of scores measures it."""
+    """(p, p) Σ a_i a_iᵀ of the walls, with each a_i scaled to length 1 in the units of the outer product of scores."""
     diagonal = np.diagonal(opg)
     lengths = np.sqrt((walls.normals**2 / np.where(diagonal > 0, diagonal, 1.0)).sum(axis=1))
     normals = walls.normals / np.where(lengths > 0, lengths, 1.0)[:, None]
@@ -115,7 +116,7 @@ def _across(walls: Walls, opg: np.ndarray) -> np.ndarray:
 
 
 class Confined(Ascent):
-    """An iteration that goes on as Newton's method between walls.
+    """An iteration that continues as Newton's method inside walls.
 
     Parameters
     ----------
@@ -128,27 +129,27 @@ class Confined(Ascent):
         self.directions = self.walled
         self.near, self.polished, self.last_good = True, False, None
         self.renew(self.need())
-        root = self._told()
+        root = self._rank_triangle()
         factor = factorise(root, self.free)
         if factor is not None and (factor.kept != self.free).any():
             self.hold(factor, root, self.need())
 
     @staticmethod
     def serves(iteration: Ascent) -> bool:
-        """Whether an iteration that got stuck may go on between walls."""
+        """Whether an iteration that got stuck can continue inside walls."""
         return iteration.objective.walled and not isinstance(iteration, Confined)
 
     @staticmethod
     def takes_over(iteration: Ascent) -> bool:
-        """Whether an iteration has met the walls of its objective, or creeps along them."""
+        """Whether an iteration has reached the walls of its objective, or creeps along them."""
         if not Confined.serves(iteration):
             return False
         if iteration.blocked or (iteration.directions.kind is not None and len(iteration.path) > PATIENCE):
             return True
         return iteration.first and len(iteration.objective.walls(iteration.here.theta)) > 0
 
-    def _told(self) -> Root:
-        """A triangle that has the rank of the rows: of those that say something, where others are held at infinity."""
+    def _rank_triangle(self) -> Root:
+        """A triangle with the rank of the rows; in a limiting model, of the rows that are not fitted exactly."""
         design = None if self.objective.at_limit else self.objective.design_root(self.here.theta)
         if design is not None:
             return design
@@ -158,7 +159,7 @@ class Confined(Ascent):
         return Root.of(np.concatenate(triangles))
 
     def measure(self) -> Measured:
-        """How far the maximum under the walls is, in standard errors."""
+        """The distance to the constrained maximum, in standard errors."""
         assert self.found is not None
         self.previous, self.newton = self.distance, self.found
         scale = math.sqrt(self.here.dispersion)
@@ -170,12 +171,12 @@ class Confined(Ascent):
         return self._measured(self.size == 1.0)
 
     def advance(self, polish: bool) -> bool:
-        """Take the step, or a part of it that raises ℓ; False if none does."""
+        """Take the step, or a shorter one that increases ℓ; False if there is none."""
         if self._reverted:
             return False
         accepted = self._polish() if polish else self._search()
         if accepted is None and not polish and self.distance <= NEAR:
-            polish, accepted = True, self._polish()  # the search sees only rounding
+            polish, accepted = True, self._polish()  # ℓ changes only by rounding
         if accepted is None:
             return False
         self.last_good = (self.here, self.distance) if polish else None
@@ -186,18 +187,18 @@ class Confined(Ascent):
 def within(
     factor: Factor, score: np.ndarray, walls: Walls, passed: Callable[[np.ndarray], Walls]
 ) -> tuple[np.ndarray, float, float] | None:
-    """The step that maximises the quadratic model between walls.
+    """The step that maximises the quadratic model inside walls.
 
     Parameters
     ----------
     factor : of M.
     score : (p,).
-    walls : those that are near.
-    passed : from a step to the walls that it would pass.
+    walls : the nearby walls.
+    passed : gives the walls that a step would cross.
 
     Returns
     -------
-    The step (p,), its length ‖Rd‖, and that of the step without walls; None if there is none.
+    The step (p,), its length ‖Rd‖, and the length of the unconstrained step; None if there is no such step.
     """
     free_step = factor.half_solve(score)
     pull = float(np.linalg.norm(free_step))
@@ -214,7 +215,7 @@ def within(
 
 
 def nearest(factor: Factor, target: np.ndarray, walls: Walls) -> np.ndarray | None:
-    """The h nearest to `target` (r,) with (A R⁻¹) h ≤ room; None if no h has."""
+    """The h nearest to `target` (r,) with (A R⁻¹) h ≤ room; None if there is none."""
     if not len(walls) or not len(target):
         return target
     G = factor.half_solve(walls.normals.T).T
@@ -237,8 +238,8 @@ def nearest(factor: Factor, target: np.ndarray, walls: Walls) -> np.ndarray | No
     active = u > 0
     if not active.any():
         return target
-    # What the multipliers say is active is solved for again: the target may be so far that the difference has lost
-    # digits. Twice is enough, as in orthogonalising.
+    # Solve again with the active walls as equations: if the target is far away, the difference has lost digits. As in
+    # Gram-Schmidt, projecting twice is enough.
     Q, T = np.linalg.qr(G[active].T)
     inner = target - Q @ (Q.T @ target)
     inner = inner - Q @ (Q.T @ inner)

@@ -1,7 +1,7 @@
-"""When to stop: a pure function of what the last iteration measured.
+"""When to stop: a pure function of the last iteration's measurements.
 
-The measure is the distance to the maximum in standard errors, √(∇ℓᵀ M⁻¹ ∇ℓ/φ̂) with M the observed information.
-It is never a change in ℓ: near the maximum ℓ is flat, and a change of ε·ℓ leaves the estimate wrong by √ε.
+The criterion is the distance to the maximum in standard errors, √(∇ℓᵀ M⁻¹ ∇ℓ/φ̂) with M the observed information. It is
+never a change in ℓ, which is flat near the maximum: a change of ε·ℓ leaves an error of √ε in the estimate.
 """
 
 # pyright: strict
@@ -17,7 +17,7 @@ import numpy as np
 from raphson.numeric import EPSILON
 
 TOLERABLE = 1.0
-"""Standard errors up to which noise of the predictor may move an estimate that still counts as one."""
+"""Largest error of an estimate from noise of the predictor, in standard errors, that counts as convergence."""
 
 
 class Verdict(Enum):
@@ -25,23 +25,23 @@ class Verdict(Enum):
 
     CONTINUE = "continue"
     POLISH = "polish"
-    """One full step with the observed information: what remains is squared, whatever the method."""
+    """One full step with the observed information, which squares the remaining distance for any method."""
     CONVERGED = "converged"
     ROUNDING_FLOOR = "rounding floor"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What convergence is judged by.
+    """The measurements that convergence is judged by.
 
     Attributes
     ----------
     distance : to the maximum, in standard errors.
-    previous : the same one iteration before (infinite at the start).
-    floor : the part of the distance that rounding of the score may make up.
+    previous : the distance one iteration before (infinite at the start).
+    floor : the part of the distance that may be rounding of the score.
     polished : whether the last step was the full one with the observed information.
-    full : whether the last step was a Newton step with α = 1, so that no progress means rounding.
-    noise_distance : the part of the distance that noise of the predictor may make up.
+    full : whether the last step was a Newton step with α = 1, so that a lack of progress means rounding.
+    noise_distance : the part of the distance that may be noise of the predictor.
     """
 
     distance: float
@@ -53,7 +53,7 @@ class Measured:
 
     @property
     def hidden(self) -> bool:
-        """Whether noise may make up the whole distance, and it is small beside the standard errors."""
+        """Whether the whole distance may be noise that is small compared with the standard errors."""
         return self.distance <= self.noise_distance <= TOLERABLE
 
 
@@ -81,12 +81,12 @@ def judge(measured: Measured, tolerance: float) -> Verdict:
 def rounding_floor(
     diagonal: np.ndarray, theta: np.ndarray, dispersion: float, rows: int, condition: float = 1.0
 ) -> float:
-    """How far, in standard errors, rounding alone can move the score's zero.
+    """How far, in standard errors, rounding alone can move the zero of the score.
 
-    η_i is a sum of terms x_ij θ_j, each rounded: an error of about ε Σ_j |x_ij θ_j|. It moves the score by
-    Σ_i x_i W_i ε_i, which measured by M⁻¹ is at most ε ‖√W |X| |θ|‖ ≤ ε Σ_j |θ_j| √M_jj. Adding up n row scores
-    of unit information rounds each component by about ε √n √M_jj, which M⁻¹ may stretch by κ, the condition number
-    of R (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 20.1). `diagonal` holds the M_jj.
+    η_i is a sum of terms x_ij θ_j, each rounded, so its error ε_i is about ε Σ_j |x_ij θ_j|. This moves the score by
+    Σ_i x_i W_i ε_i, of length at most ε ‖√W |X| |θ|‖ ≤ ε Σ_j |θ_j| √M_jj in the metric M⁻¹. Summing n row scores of
+    unit information rounds each component by about ε √n √M_jj, which M⁻¹ may magnify by κ, the condition number of R
+    (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 20.1). `diagonal` has the M_jj.
     """
     terms = float(np.abs(theta) @ np.sqrt(np.maximum(diagonal, 0.0))) / math.sqrt(dispersion)
     return EPSILON * (terms + condition * math.sqrt(rows))

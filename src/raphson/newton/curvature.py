@@ -1,11 +1,10 @@
-"""What M is: the matrix of θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), and what an iteration learns of it on the way.
+"""The curvature: the matrix M of θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), and the state that an iteration keeps for it.
 
-A curvature is one object with three verbs: `init` says what it knows before the first step, `update` what it knows
-after another, and `solve` gives the direction M⁻¹∇ℓ. The object itself never changes. What an iteration has learned
-goes from one call to the next, so that one object serves any number of iterations at a time.
+A curvature has three methods: `init` makes its state before the first step, `update` renews the state after a step, and
+`solve` gives the direction M⁻¹∇ℓ. The object itself never changes, so it can serve several iterations at once.
 
-Where M is one of the model's informations there is nothing to learn: the linear solver of the method finds the
-direction, with all the care that an ill-conditioned or indefinite matrix takes (:mod:`raphson.newton.directions`).
+If M is one of the model's informations there is no state. The linear solver of the method then finds the direction, and
+takes care of ill-conditioned or indefinite matrices (:mod:`raphson.newton.directions`).
 """
 # pyright: strict
 
@@ -23,17 +22,18 @@ Learned = TypeVar("Learned")
 
 
 class Curvature(ABC, Generic[Learned]):
-    """A matrix M, of which `Learned` is what an iteration knows.
+    """A matrix M, with a state of type `Learned`.
 
-    Every evaluation that it is given has a score of 0 for the parameters that are held: aliased, or at a bound.
+    The evaluations that it gets have a score of 0 for parameters that do not move: aliased, fixed, or at a bound.
 
     Attributes
     ----------
-    matrix : what M is, in words.
-    kinds : the informations that `solve` reads off an evaluation. Without any, no p × p matrix is formed on the way.
-    in_standard_errors : whether √(∇ℓᵀM⁻¹∇ℓ) tells when the maximum is near: where it is small, so is the distance to
-        the maximum in standard errors, more or less. Otherwise the observed information measures every step.
-    kind : the information that M is; None where it is none of them.
+    matrix : a description of M.
+    kinds : the informations that `solve` reads from an evaluation. If empty, no p × p matrix is formed during the
+        iteration.
+    in_standard_errors : whether √(∇ℓᵀM⁻¹∇ℓ) is about the distance to the maximum in standard errors. If not, the
+        observed information measures the distance at every step.
+    kind : the information that M is, or None.
     """
 
     matrix: str = "its own"
@@ -43,26 +43,26 @@ class Curvature(ABC, Generic[Learned]):
 
     @abstractmethod
     def init(self, here: Evaluation) -> Learned:
-        """What is known where the iteration begins."""
+        """The state at the start of the iteration."""
 
     @abstractmethod
     def update(self, learned: Learned, before: Evaluation, after: Evaluation) -> Learned:
-        """What is known after an accepted step."""
+        """The state after an accepted step."""
 
     @abstractmethod
     def solve(self, learned: Learned, here: Evaluation, free: np.ndarray) -> np.ndarray | None:
-        """The direction M⁻¹∇ℓ, (p,), along which ℓ rises; None if there is none.
+        """The direction M⁻¹∇ℓ, (p,), in which ℓ rises; None if there is none.
 
         Parameters
         ----------
-        learned : what `init` and `update` have found.
-        here : the present point.
-        free : (p,) mask of the parameters that move. What the direction says of the others is not read.
+        learned : the state from `init` and `update`.
+        here : the evaluation at the current point.
+        free : (p,) mask of the parameters that move. Other elements of the direction are ignored.
         """
 
 
 class _Memoryless(Curvature[None]):
-    """A curvature that the present point alone decides."""
+    """A curvature without a state."""
 
     def init(self, here: Evaluation) -> None:
         """Nothing."""
@@ -79,13 +79,13 @@ class Information(_Memoryless):
         self.matrix = "outer product" if kind == "opg" else kind
 
     def solve(self, learned: None, here: Evaluation, free: np.ndarray) -> np.ndarray | None:
-        """The direction; None where M is not positive definite."""
+        """The direction; None if M is not positive definite."""
         found = direction(here.information[self.kinds[0]], here.score, free)
         return None if found is None else found.step
 
 
 class Identity(_Memoryless):
-    """M is I: the direction is the score, whose length says nothing of the distance to the maximum."""
+    """M is I. The direction is the score, whose length says nothing about the distance to the maximum."""
 
     matrix = "identity"
     in_standard_errors = False

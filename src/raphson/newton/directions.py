@@ -1,8 +1,8 @@
-"""How an iteration finds its directions, (M + τD) d = ∇ℓ: by factoring M, by products with it, or as M itself says.
+"""How an iteration solves (M + τD) d = ∇ℓ: by a factor of M, by products with M, or by the curvature's own `solve`.
 
-Where the data are many blocks, M need not be renewed at every step. A step by the M of an earlier point shrinks the
-distance to the maximum, not to its square, but by a constant factor: about that distance, at which M was taken,
-over √n. So with many rows one M serves several steps that read the data for the score alone, at a third of the cost.
+With many blocks of data, M is not evaluated at every step. A step by the M of an earlier point reduces the distance to
+the maximum by a constant factor: the distance at which M was evaluated, over √n. So with many rows one M can serve
+several steps that read the data for the score alone, at a third of the cost.
 """
 # pyright: strict
 
@@ -26,29 +26,29 @@ from raphson.newton.state import IterationState
 from raphson.newton.trust_region import Proposal, TrustRegion
 
 NEAR = 1e-2
-"""Distance, in standard errors, from which on the observed information is evaluated to measure it."""
+"""Distance, in standard errors, within which the observed information is evaluated to measure the distance."""
 
 PART_ROWS = 50_000
-"""Rows of the part that a large data set's iteration begins with. Its information is that of all but for √(p/rows), and
-the six passes over it that a fit takes from zero read 300,000 rows."""
+"""Number of rows of the part that the iteration over a large data set starts with. Its information has a relative error
+of about √(p/rows), and the six passes over it that a fit from zero takes read 300,000 rows."""
 
 MANY_BLOCKS = 4
-"""Blocks beyond which keeping M for several steps pays."""
+"""Number of blocks above which keeping M for several steps pays."""
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
 """τ below the first alters a step by less than a millionth of it, and is 0 from then on; above the second a step is a
 millionth of M⁻¹∇ℓ, and a matrix that still has no factor is given up."""
 
 MOST_PARAMETERS = 1000
-"""Parameters up to which a matrix of theirs is formed for the sake of the distance, or its eigenvalues are found. The
-matrix takes 8 MB, and its eigenvalues some 10 p³ = 10¹⁰ operations, a second."""
+"""Largest number of parameters for which a p × p matrix is formed to measure the distance, or decomposed. The matrix
+takes 8 MB, and its eigenvalues about 10 p³ = 10¹⁰ operations, a second."""
 
 EXACT, ROUGH = 1e-12, 1e-2
-"""By how much conjugate gradients shrink the residual: near the maximum, and far from it."""
+"""Relative residuals at which conjugate gradients stop: near the maximum, and far from it."""
 
 
 class Directions(ABC):
-    """What an iteration steps along, and what it keeps from one step to the next.
+    """Finds the directions of an iteration, and keeps what they need from one step to the next.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class Directions(ABC):
     """
 
     kind: Kind | None = None
-    """The information that M is; None where it is none."""
+    """The information that M is, or None."""
     factors = False
-    """Whether M is factored: then the observed information may take over where M leads no further."""
+    """Whether M is factorised, so that the observed information may replace it if M makes no more progress."""
     near_at = NEAR
-    """Own measure of the distance from which on the observed information is asked for."""
+    """Distance, as measured by M, within which the observed information is evaluated."""
 
     def __init__(self, method: Method, damping: float, learning_rate: float | None) -> None:
         self.method, self.damping = method, damping
@@ -71,54 +71,54 @@ class Directions(ABC):
         self.factor: Factor | None = None
         """Factor of the last M."""
         self.fresh = True
-        """Whether M was evaluated at the present point."""
+        """Whether M was evaluated at the current point."""
         self.root = False
-        """Whether M comes as a triangle, from the tall matrix."""
+        """Whether M comes as a triangle, from QR of the rows."""
 
     @property
     def label(self) -> str:
-        """The solver, as the path tells it."""
+        """The name of the solver in the path."""
         return self.method.solver
 
     def need(self, near: bool) -> Need:
-        """What to ask of an evaluation."""
+        """What the next evaluation has to compute."""
         return self.method.need(self.root, near)
 
     @abstractmethod
     def solve(self, state: IterationState) -> Direction | None:
-        """The direction at the present point; None if there is none, whatever the damping."""
+        """The direction at the current point; None if there is none at any damping."""
 
     def observes(self, objective: Objective) -> bool:
         """Whether M is the observed information."""
         return self.kind is not None and objective.same(self.kind) == objective.same("observed")
 
     def exact(self, state: IterationState) -> bool:
-        """Whether the direction is that of a Cholesky factor taken at the present point, without damping."""
+        """Whether the direction comes from an undamped Cholesky factor at the current point."""
         return False
 
     many = False
     """Whether M is kept for several steps."""
 
     def look_closer(self, state: IterationState, found: Direction) -> Direction:
-        """Have the observed information evaluated, now that the maximum is near; the direction at the point."""
+        """Evaluate the observed information, as the maximum is near, and return the direction."""
         if "observed" not in state.here.information:
             state.renew(self.need(near=True))
         return found
 
     def renews(self, state: IterationState) -> bool:
-        """Whether M is to be evaluated at the next point."""
+        """Whether to evaluate M at the next point."""
         return True
 
     @property
     def renews_at_the_end(self) -> bool:
-        """Whether it is to be after the last step."""
+        """Whether to evaluate M after the polishing step."""
         return True
 
     def measured(self, state: IterationState) -> None:  # noqa: B027
-        """Take note of the distance; by default of nothing."""
+        """Record the measured distance; by default nothing."""
 
     def search(self, state: IterationState, found: Direction) -> Accepted | None:
-        """A point along the direction that is good enough; None if none is."""
+        """An acceptable point in the direction; None if there is none."""
         slope = float(state.here.score @ found.step)
         if not slope > 0:
             return None
@@ -133,18 +133,18 @@ class Directions(ABC):
         return search(lambda step: state.trial(step, need), state.here, found.step, slope, self.size)
 
     def accept(self, state: IterationState, accepted: Accepted) -> Evaluation:
-        """Learn from the step to a point; the objective there, with what is carried over."""
+        """Update the state after an accepted step, and return the evaluation to continue from."""
         self.damping = self.damping / 10.0 if self.damping > SMALLEST_DAMPING else 0.0
         return accepted.evaluation
 
 
 class ByFactor(Directions):
-    """By Cholesky of M, or by QR of the tall matrix where it would lose digits.
+    """Directions by Cholesky of M, or by QR of the rows where Cholesky would lose digits.
 
     Parameters
     ----------
     objective : what is maximised.
-    warm : factor of the information near the maximum, if one is known from a part of the data.
+    warm : factor of the information near the maximum, if known from a part of the data.
     """
 
     factors = True
@@ -165,12 +165,12 @@ class ByFactor(Directions):
         self.secant = None if self.factor is None else Secant(self.factor)
         self.fresh = self.factor is None
         self.factor_distance = math.inf
-        """Distance of the point where it was taken."""
+        """Distance to the maximum at the point where the factor was evaluated."""
         self.shrinks = math.sqrt(objective.n_params / PART_ROWS)
-        """By what a step with it is expected to shrink the distance."""
+        """Factor by which a step is expected to reduce the distance."""
         self.patience = 2.0 + objective.n_params / 10.0
-        """Steps that read the data for the score alone, up to which renewing M does not pay: it costs about
-        1 + p/18 of them, and what it gains by being new, the last M, taken at the end, gains again."""
+        """Largest number of steps, each reading the data for the score alone, for which keeping M is cheaper than a new
+        M. That costs about 1 + p/18 steps, and saves little, as the last M is evaluated at the end anyway."""
 
     @property
     def label(self) -> str:
@@ -186,29 +186,29 @@ class ByFactor(Directions):
         return self._by_factor(state)
 
     def renew(self, state: IterationState) -> None:
-        """Evaluate M at the present point."""
+        """Evaluate M at the current point."""
         state.renew(self.need(state.near))
         self.fresh = True
 
     def part(self, state: IterationState) -> Gram | Root:
-        """M at the present point."""
+        """M at the current point."""
         assert self.kind is not None
         return state.here.information[self.kind]
 
     def _with_kept_factor(self, state: IterationState) -> Direction | None:
-        """Step by the M of an earlier point, unless it no longer serves or the end is reached."""
+        """The direction by the M of an earlier point; None if progress is too slow or the maximum is reached."""
         assert self.secant is not None
         found = self.secant.direction(state.here.score)
         distance = found.decrement / math.sqrt(state.here.dispersion)
-        settled = state.polished or self._final(state)
-        if not settled and (distance <= state.tolerance or distance > 0.5 * state.distance):
+        last = state.polished or self._final(state)
+        if not last and (distance <= state.tolerance or distance > 0.5 * state.distance):
             return None
         return found
 
     def _by_factor(self, state: IterationState) -> Direction | None:
         found = direction(self.part(state), state.here.score, state.free, self.damping)
         if not self.root and (found is None or found.ill_conditioned):
-            # Cholesky fails or would lose digits: decompose the tall matrix itself.
+            # Cholesky fails or would lose digits: use QR of the rows.
             self.root = True
             self.renew(state)
             found = direction(self.part(state), state.here.score, state.free, self.damping)
@@ -219,7 +219,7 @@ class ByFactor(Directions):
             return None
         dropped = (found.factor.kept != state.free).any() and not state.objective.at_limit
         if dropped and not (state.first and state.explained(found.factor.kept)):
-            return None  # not the design but the weights, all but zero here, make M singular
+            return None  # M is singular not by the design but by the weights, which are nearly 0 here
         if state.first and state.hold(found.factor, self.part(state), self.need(state.near)):
             return self._by_factor(state)
         if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:
@@ -234,7 +234,7 @@ class ByFactor(Directions):
         return not (self.many and not self.root)
 
     def renews(self, state: IterationState) -> bool:
-        """At the end, or where that more than pays for itself."""
+        """Whether to evaluate M: near the maximum, or where it saves more passes than it costs."""
         if self.renews_at_the_end or state.first or self.factor is None:
             return True
         if self._final(state):
@@ -273,11 +273,11 @@ class ByFactor(Directions):
 
 
 class Uphill(ByFactor):
-    """By the observed information, made positive definite where it is not: what takes over from another M.
+    """Directions by the observed information, made positive definite if necessary. They replace those of another M.
 
     Parameters
     ----------
-    before : the directions that led no further.
+    before : the directions that made no more progress.
     """
 
     def __init__(self, before: Directions, objective: Objective) -> None:
@@ -308,10 +308,10 @@ class Uphill(ByFactor):
         kinds: tuple[Kind, ...] = (objective.main_kind, "opg")
         for kind in kinds:
             if objective.same(kind) == objective.same("observed"):
-                continue  # a metric of its own is wanted
+                continue  # the metric has to differ from M
             metric = state.evaluate(here.theta, Need(kinds=(kind,))).information[kind].matrix
             M = self.part(state).matrix
-            # Where second derivatives are not finite the metric itself stands for them.
+            # If second derivatives are not finite, use the metric instead of M.
             found = uphill(M if np.isfinite(M).all() else metric, metric, here.score, state.free)
             if found is not None:
                 return found
@@ -319,7 +319,7 @@ class Uphill(ByFactor):
 
 
 class InRegion(Directions):
-    """By QR of the tall matrix within a trust region, which finds τ: M need not have full rank."""
+    """Directions by QR of the rows in a trust region, which determines τ; M need not have full rank."""
 
     factors = True
 
@@ -348,7 +348,7 @@ class InRegion(Directions):
         return None if whole is None else Direction(self.proposal.step, whole.decrement, whole.factor)
 
     def along(self, state: IterationState, found: Direction, slope: float, need: Need) -> Accepted | None:
-        """Try the step, and shorter ones with ever more damping, until one is accepted."""
+        """Try steps with increasing damping until one is accepted."""
         part, here, proposal = self._triangle(state), state.here, self.proposal
         assert part is not None
         while proposal is not None and proposal.gain > 0:
@@ -357,15 +357,15 @@ class InRegion(Directions):
             accepted = acceptable(here, trial, 1.0, slope, proposal.step)
             rise = trial.value - here.value if trial.finite else -math.inf
             ratio = 1.0 if accepted and abs(rise) <= value_noise(here) else rise / proposal.gain
-            # A trial that is refused always shrinks the region, or the same one would be tried for ever.
+            # A rejected trial has to shrink the region, or the same one would be tried for ever.
             self.region.learn(ratio if accepted else min(ratio, 0.25), proposal)
             if accepted:
                 self.damping = proposal.damping
                 return Accepted(trial, 1.0)
             if not proposal.length:
-                return None  # no step of what the region bounds: a smaller region proposes the same again
+                return None  # the step moves nothing that the region bounds, so a smaller region gives the same step
             if self.region.exhausted(here.theta) or proposal.gain <= value_noise(here):
-                return None  # what is left to gain cannot be told from rounding
+                return None  # the predicted gain is rounding
             proposal = self._propose(state, part)
         return None
 
@@ -374,7 +374,7 @@ class InRegion(Directions):
 
 
 class ByProducts(Directions):
-    """By conjugate gradients, from products M v: no p × p matrix is formed."""
+    """Directions by conjugate gradients, from products M v; no p × p matrix is formed."""
 
     kind = "observed"
 
@@ -388,10 +388,10 @@ class ByProducts(Directions):
 
 
 class ByCurvature(Directions):
-    """As the curvature solves by itself, of what it has learned.
+    """Directions by the curvature's own `solve`.
 
-    The observed information measures the distance and makes the last step as ever. Of many parameters its products with
-    vectors do both, so that no p × p matrix is formed; they find every step that is left once the maximum is near.
+    The observed information measures the distance and gives the polishing step, as for other directions. With many
+    parameters its products with vectors are used, so that no p × p matrix is formed, for all steps near the maximum.
     """
 
     def __init__(self, method: Method, damping: float, learning_rate: float | None, objective: Objective) -> None:
@@ -400,7 +400,7 @@ class ByCurvature(Directions):
         self.learned: Any = None
         measures, small = self.curvature.in_standard_errors, objective.n_params <= MOST_PARAMETERS
         self.spectral = not measures and learning_rate is None
-        """Whether trial step sizes follow the last step, for want of a matrix that would scale it."""
+        """Whether trial step sizes adapt to the last step, as no matrix scales it."""
         self.sparing = measures and not small and not self.curvature.kinds
         self.near_at = NEAR if measures else math.inf
 
@@ -438,14 +438,14 @@ class ByCurvature(Directions):
 
 
 def _masked(evaluation: Evaluation, free: np.ndarray) -> Evaluation:
-    """An evaluation with a score of 0 for the parameters that are held."""
+    """An evaluation with a score of 0 for the parameters that do not move."""
     return evaluation if free.all() else replace(evaluation, score=np.where(free, evaluation.score, 0.0))
 
 
 def _spectral_size(here: Evaluation, there: Evaluation) -> float | None:
     """Step size of Barzilai and Borwein (1988, IMA J. Numer. Anal. 8, equation 5): Δθᵀ Δθ / −Δθᵀ Δ∇ℓ.
 
-    It makes α I the multiple of the identity that comes nearest to M⁻¹ along the last step.
+    α I is then the multiple of the identity that is closest to M⁻¹ in the direction of the last step.
     """
     moved = there.theta - here.theta
     curved = float(moved @ (here.score - there.score))
@@ -453,7 +453,7 @@ def _spectral_size(here: Evaluation, there: Evaluation) -> float | None:
 
 
 def by_products(state: IterationState, tolerance: float) -> Direction:
-    """The step by the observed information, from its products with vectors."""
+    """The Newton step by the observed information, from its products with vectors."""
     operator = state.here.operator
     assert operator is not None
     return conjugate_gradients(operator.product, operator.diagonal(), state.here.score, state.free, tolerance)

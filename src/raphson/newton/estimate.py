@@ -1,6 +1,6 @@
-"""From a model to its estimate: start, climb, and look beyond the edge where the maximum lies at infinity.
+"""From a model to its estimate: start, iterate, leave saddles, restart elsewhere, and go to the limit at infinity.
 
-Works for anything that offers an objective, starting values and limits.
+It works for every :class:`~raphson.model.problem.Problem`: an objective with starting values and limits.
 """
 
 # pyright: strict
@@ -28,28 +28,26 @@ from raphson.numeric import one_blas_thread
 from raphson.status import Status
 
 PART_TOLERANCE = 0.5
-"""How near, in its own standard errors, the maximum over a part has to be found before one last step."""
+"""Tolerance, in its own standard errors, for the maximum over a part of the rows."""
 
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
-"""Searches made at most where an end is doubted, starts that each climbs from, and the steps that these may take."""
+"""Largest number of multi-start searches, starts of each, and steps from each start."""
 
 ESCAPES = 4
-"""Stationary points that are no maxima which an iteration may leave behind."""
+"""Largest number of stationary points other than maxima that an iteration may leave."""
 
 ENOUGH = 4
-"""Starts that lead to the best maximum seen, after which a search ends."""
+"""Number of starts leading to the best maximum so far, after which a search ends."""
 
-PASSED = "a stationary point that is no maximum was met on the way and left behind"
-SADDLE = (
-    "the score is zero there, but the log-likelihood curves upwards: it is a saddle, not a maximum; pass another start="
-)
+PASSED = "on the way the iteration met and left a stationary point that is not a maximum"
+SADDLE = "the score is zero at a saddle, not at a maximum: the log-likelihood is convex in some direction; pass start="
 
 P = TypeVar("P", bound=Problem)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user says about the iteration, as :func:`maximize` takes it, and the seed of what is random in it."""
+    """The user's options of the iteration: arguments of :func:`maximize`, and the seed of methods that read batches."""
 
     method: Method
     tol: float = 1e-8
@@ -60,10 +58,10 @@ class Options:
     seed: int | None = None
 
     def maximum(self, model: Problem, start: np.ndarray | Evaluation, **more: Any) -> Result:
-        """Climb from `start`; anything else is said as to :func:`maximize`."""
-        said: dict[str, Any] = {"objective": model.objective, "start": start, "free": model.free}
-        said |= {one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"}
-        return maximize(**said | more)
+        """Maximise from `start`, with these options and other arguments of :func:`maximize`."""
+        arguments: dict[str, Any] = {"objective": model.objective, "start": start, "free": model.free}
+        arguments |= {one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"}
+        return maximize(**arguments | more)
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,13 @@ class Estimate(Generic[P]):
 
     Attributes
     ----------
-    model : the model whose maximum `result` is: the one asked for, or its limit.
-    result : the iteration's end.
-    status : how it ended; says "separated" or "boundary" where the result is that of a limit.
-    infinite : (p,) sign of each parameter that is infinite, 0 for the others.
-    direction : (p,) along which the likelihood rises for ever, or None.
-    note : what a limit means, in words.
-    met : other parameters (p,) at which a search found the likelihood as high.
+    model : the model that was maximised: the user's model, or its limit.
+    result : of the iteration.
+    status : how it ended; "separated" or "boundary" for a limiting model.
+    infinite : (p,) sign of each infinite parameter, 0 for the others.
+    direction : (p,) in which the likelihood rises for ever, or None.
+    note : a sentence on how the iteration ended, in addition to the status.
+    met : other parameters (p,) with an equally high likelihood that a search found.
     """
 
     model: P
@@ -97,11 +95,11 @@ def estimate(model: P, options: Options, start: np.ndarray | None = None) -> Est
     ----------
     model : such as a :class:`raphson.model.base.Model`.
     options : method and limits of the iteration.
-    start : (p,) where to begin; the model's own starting values by default.
+    start : (p,) where to start; the model's own starting values by default.
     """
     with np.errstate(all="ignore"), one_blas_thread():
-        # Trials may leave the domain: what is not finite there is looked at, not warned of. The p × p systems between
-        # the sums are small: the threads of NumPy's and SciPy's BLAS would wait for one another, for milliseconds.
+        # Trials may leave the domain, where values that are not finite are checked, so NumPy need not warn. One BLAS
+        # thread, as for the small p × p systems the thread pools of NumPy and SciPy would wait for each other.
         return _estimate(model, options, start)
 
 
@@ -118,16 +116,16 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
             watch=options.watch,
         )
         return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
-    result = _settled(model, options, _climb(model, options, start, model.suspects_infinity))
+    result = _at_kink(model, options, _iterate(model, options, start, model.suspects_infinity))
     begun = result.begun
-    result, passed = _beyond(model, options, result)
-    result, note, met = _elsewhere(model, options, result)
+    result, passed = _leave_saddles(model, options, result)
+    result, note, met = _multistart(model, options, result)
     twin = model.label_switched(result.theta)
     if twin is not None:
         again = options.maximum(model, twin)
         result = replace(again, path=result.path.then(again.path))
-    told = model.start_note(begun) if start is None and begun is not None else ""
-    for more in (told, passed):
+    start_note = model.start_note(begun) if start is None and begun is not None else ""
+    for more in (start_note, passed):
         if more:
             note = f"{note or model.advice(result.status)}; {more}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
@@ -137,12 +135,12 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
         limit = model.limit(again.theta, again.evaluation, False)
     if limit is not None:
         inner = _resumed(limit.model, options, result, limit.start)
-        # What is left may have its maximum at infinity in turn.
+        # The maximum of the limiting model may be at infinity, too.
         while (further := limit.model.limit(inner.theta, inner.evaluation, inner.status.converged)) is not None:
             limit = limit.joined(further)
             inner = _resumed(limit.model, options, inner, limit.start)
         status = Status(limit.status) if inner.status.converged else inner.status
-        held = cast(P, limit.model)  # a limit is a model like the one that it is the limit of
+        held = cast(P, limit.model)  # a limit is of the same kind as its model
         return Estimate(held, inner, status, limit.infinite, limit.direction, limit.note)
     if result.status is Status.SEPARATED:
         result = _resumed(model, options, result)
@@ -151,11 +149,10 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
     return Estimate(model, result, result.status, np.zeros(model.objective.n_params), None, note, met)
 
 
-def _beyond(model: Problem, options: Options, result: Result) -> tuple[Result, str]:
-    """Go on from a stationary point that is no maximum; what was met, in words.
+def _leave_saddles(model: Problem, options: Options, result: Result) -> tuple[Result, str]:
+    """Go on from stationary points that are not maxima; also returns a note on them.
 
-    A concave log-likelihood has no such points, and of others only those ends are looked at whose information is all
-    but singular.
+    A concave log-likelihood has none. Otherwise only ends with a nearly singular information are examined.
     """
     objective, escapes, passed = model.objective, 0, ""
     if model.concave or options.method.solver == "cg":
@@ -168,7 +165,7 @@ def _beyond(model: Problem, options: Options, result: Result) -> tuple[Result, s
                 again = options.maximum(model, there)
             except RaphsonError:
                 again = None
-        if again is None or not _better(again, result) or _level(again, result):
+        if again is None or not _better(again, result) or _equally_high(again, result):
             if there is not None and upwards and result.status.converged:
                 return replace(result, status=Status.SEARCH_FAILED), SADDLE
             break
@@ -177,27 +174,26 @@ def _beyond(model: Problem, options: Options, result: Result) -> tuple[Result, s
     return result, passed
 
 
-def _settled(model: Problem, options: Options, result: Result) -> Result:
-    """An end that no step could better, at the kink that it came to, if it lies at one."""
+def _at_kink(model: Problem, options: Options, result: Result) -> Result:
+    """The result at a nearby kink of the objective, if the iteration got stuck near one."""
     ended = result.status in (Status.SEARCH_FAILED, Status.STEP_LIMIT)
     return at_kink(model, result, options.tol) if ended else result
 
 
-def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
-    """Look for a better maximum where the model has reason to doubt the one found.
+def _multistart(model: Problem, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
+    """Search for a better maximum from other starts, if the model has a reason to doubt the one found.
 
-    Gives the best, what was done, and the points at which others as high were met.
-
-    As long as the best one is doubtful too, another search is made, until one finds nothing better.
+    Returns the best result, a note, and the parameters of other maxima that are equally high. Searches are repeated
+    while the best result is doubtful, until one finds nothing better.
     """
     # No other start can get nearer than the noise allows.
     arrived = first.status.converged or first.distance <= first.evaluation.noise_distance
     separated = first.status is Status.SEPARATED
-    doubt = "" if separated else model.needs_multistart(first.theta, arrived, _condition(first), first.n_iter)
-    if not doubt or options.max_iter == 0:
+    reason = "" if separated else model.needs_multistart(first.theta, arrived, _condition(first), first.n_iter)
+    if not reason or options.max_iter == 0:
         return first, "", ()
     best, tried, ends = first, 0, [first]
-    lucky = not model.reliable(first.theta)  # a likelihood made of rounding, which any other replaces
+    spurious = not model.reliable(first.theta)  # its likelihood is rounding, so any other result replaces it
     method = METHODS[model.trial_method] if model.trial_method else options.method
     quick = replace(options, method=method, max_iter=min(options.max_iter or TRIAL_STEPS, TRIAL_STEPS), watch=None)
     for number in range(SEARCHES):
@@ -211,90 +207,91 @@ def _elsewhere(model: Problem, options: Options, first: Result) -> tuple[Result,
             if not model.reliable(trial.theta):
                 continue
             ends.append(trial)
-            if lucky or _better(trial, best):
-                met = met if not lucky and _level(trial, best) else 0
-                best, lucky = trial, False
-            met += trial.status.converged and _level(trial, best)
+            if spurious or _better(trial, best):
+                met = met if not spurious and _equally_high(trial, best) else 0
+                best, spurious = trial, False
+            met += trial.status.converged and _equally_high(trial, best)
             if met >= ENOUGH:
                 break
-        settled = not model.needs_multistart(best.theta, best.status.converged, _condition(best))
-        if settled or (number and _level(best, before)):
+        doubtful = model.needs_multistart(best.theta, best.status.converged, _condition(best))
+        if not doubtful or (number and _equally_high(best, before)):
             break
     if best is not first and best.status is Status.STEP_LIMIT:
         rest = options.maximum(model, best.theta)
         best = replace(rest, path=best.path.then(rest.path))
     if best is not first:
-        best = _settled(model, options, best)
-    level = tuple(end.theta for end in ends if end is not best and end.status.converged and _level(end, best))
+        best = _at_kink(model, options, best)
+    equal = tuple(end.theta for end in ends if end is not best and end.status.converged and _equally_high(end, best))
     if best is first:
-        return first, f"{model.advice(first.status)}; {doubt}, and {tried} other starts led to nothing better", level
-    if _level(best, first) and first.status.converged:
-        told = f"{model.advice(first.status)}; {doubt}, and the best of {tried} other starts led to the same"
-        return first, told, (*level, best.theta)
+        return first, f"{model.advice(first.status)}; {reason}, and {tried} other starts led to nothing better", equal
+    if _equally_high(best, first) and first.status.converged:
+        note = f"{model.advice(first.status)}; {reason}, and the best of {tried} other starts led to the same"
+        return first, note, (*equal, best.theta)
     best = replace(best, path=first.path.then(Path([first.path.steps[-1], *best.path.steps])))
-    return best, f"{model.advice(best.status)}; {doubt}: the best of {tried} other starts is shown", level
+    return best, f"{model.advice(best.status)}; {reason}: the best of {tried} other starts is shown", equal
 
 
 def _condition(result: Result) -> float:
-    """The condition number of the scaled information's root; infinite where it has lost its rank."""
+    """The condition number of the root of the scaled information; infinite if it is singular."""
     part = next(iter(result.evaluation.information.values()), None)
     factor = None if part is None else factorise(part, result.free)
     return np.inf if factor is None or (result.free & ~factor.kept).any() else factor.condition
 
 
-def _level(a: Result, b: Result) -> bool:
-    """Whether two maxima are equally high."""
+def _equally_high(a: Result, b: Result) -> bool:
+    """Whether two maxima have the same likelihood, up to rounding."""
     within = 1e-9 * abs(b.evaluation.value) + b.evaluation.noise
     return bool(abs(a.evaluation.value - b.evaluation.value) <= within)
 
 
 def _better(trial: Result, best: Result) -> bool:
-    """Whether a maximum is higher; of two that are equally high the one that is converged."""
-    if _level(trial, best):
+    """Whether a maximum is higher, or equally high and the only one that converged."""
+    if _equally_high(trial, best):
         return trial.status.converged and not best.status.converged
     return bool(trial.evaluation.value > best.evaluation.value)
 
 
 def _resumed(model: Problem, options: Options, before: Result, start: np.ndarray | None = None) -> Result:
-    """Go on from `start` or where an iteration stopped, on another model of the same parameters or fewer."""
+    """Continue an iteration with another model of the same or fewer parameters, from `start` or where it stopped."""
     theta = (before.theta if start is None else start)[: model.objective.n_params]
     result = options.maximum(model, theta)
     return replace(result, path=before.path.then(result.path))
 
 
-def _climb(
+def _iterate(
     model: Problem, options: Options, start: np.ndarray | None, suspect: Callable[[Evaluation], bool] | None
 ) -> Result:
     method, objective = options.method, model.objective
     if start is not None:
         inner = objective.likelihood
         if inner is not objective and not objective.evaluate(start).finite and inner.evaluate(start).finite:
-            # A penalty may be finite only where the information is positive definite: near the likelihood's maximum.
+            # A penalty may be finite only where the information is positive definite, near the likelihood's maximum.
             start = options.maximum(model, start, objective=inner).theta
         return options.maximum(model, start, suspect=suspect)
     many = objective.n_blocks > MANY_BLOCKS and method.informed
     if many and objective.quadratic:
-        return options.maximum(model, np.zeros(objective.n_params))  # one step away, as every point is
+        return options.maximum(model, np.zeros(objective.n_params))  # any start is one step away
     if many:
-        return _climb_from_a_part(model, options, suspect)
+        return _iterate_from_subsample(model, options, suspect)
     begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
     return options.maximum(model, begin, suspect=suspect)
 
 
-def _climb_from_a_part(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
-    """Begin with the maximum over a part of the rows, spread evenly.
+def _iterate_from_subsample(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
+    """Start from the maximum over an evenly spread subsample of the rows.
 
-    It lies some √(p·every) standard errors from that over all rows, and its information, times `every`, estimates
-    that of all rows to about √(p/part): near enough for the first full step to read the data for the score alone.
+    It is about √(p·every) standard errors from the maximum over all rows. `every` times its information estimates the
+    information of all rows with a relative error of about √(p/rows of the subsample), which is good enough for the
+    first full step to read the data for the score alone.
     """
     objective, method = model.objective, options.method
     every = max(2, objective.n_rows // PART_ROWS)
     try:
-        first = _climb(model.subsampled(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
+        first = _iterate(model.subsampled(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
     except RaphsonError:
-        first = None  # the part may be degenerate where the whole is not
+        first = None  # the subsample may be degenerate although the whole is not
     usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()
-    # At the edge of what the part's rows allow others may have left the domain.
+    # At the boundary of the subsample's domain, other rows may be outside theirs.
     if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
         start = model.start(method.need(method.solver == "qr", near=False))
         return options.maximum(model, start, suspect=suspect)

@@ -1,13 +1,13 @@
-r"""The face of the domain that a maximum lies on: the proof that it is one, and what is left of its uncertainty.
+r"""The face of the domain that a maximum lies on: the proof that it is a maximum, and its uncertainty.
 
 On the face A d = 0 the parameters move by d = Zγ. There the maximum is like any other, with the information ZᵀMZ and
-the covariance Z(ZᵀMZ)⁻¹Zᵀ. Across it there is no normal distribution: were the edge moved by t, A d = t, the maximum
-would follow by
+the covariance Z(ZᵀMZ)⁻¹Zᵀ. Across the face the estimate is not normal. If the boundary moved by t, A d = t, the maximum
+would move with it by
 
     D t,   D = Y − Z(ZᵀMZ)⁻¹ZᵀMY,   AY = I
 
-so that a parameter with a row of D other than 0 has been cut off by the edge, and has no standard error. One whose row
-is 0 is where it would be without the edge, and keeps its own.
+so a parameter with a nonzero row of D is determined by the boundary and has no standard error. A parameter with a zero
+row is where it would be without the boundary, and keeps its standard error.
 """
 
 # pyright: strict, reportConstantRedefinition=false, reportMissingTypeStubs=false
@@ -25,13 +25,13 @@ from raphson.model.walls import Walls
 from raphson.newton.solve import factorise
 
 SPANNED = 1e-9
-"""Share of its length below which what is left of a wall's normal, the other walls taken away, is rounding."""
+"""Relative size below which a wall's normal, after projecting out the other walls, is rounding."""
 
 FLAT = 1e-12
-"""Squared pivot of the information along a face below which ℓ is flat there."""
+"""Squared pivot of the information along a face below which ℓ counts as flat."""
 
 MOVED = 1e-7
-"""Share of the largest move below which a parameter does not follow the edge."""
+"""Size, relative to the largest move, below which a parameter does not move with the boundary."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Face:
     Attributes
     ----------
     normals : (m, p) of its walls.
-    multipliers : (m,) λ ≥ 0 with ∇ℓ = Σ λ_i a_i as nearly as can be.
-    residual : of that, in standard errors on the face and by the information across it.
+    multipliers : (m,) λ ≥ 0 that minimise the residual ∇ℓ − Σ λ_i a_i.
+    residual : its length, in standard errors along the face and in units of the scores across it.
     basis : (p, r) Z.
     follows : (p, q) D.
-    affected : (p,) mask of the parameters that the edge has cut off.
-    curved : whether ℓ is strictly concave along the face; else other points of it may be as high.
+    affected : (p,) mask of the parameters that the boundary determines.
+    curved : whether ℓ is strictly concave along the face; if not, other points of it may be equally high.
     """
 
     normals: np.ndarray
@@ -58,7 +58,7 @@ class Face:
     curved: bool
 
     def basis_of(self, n: int) -> np.ndarray:
-        """(n, ·) Z for the first n parameters alone, where the walls concern no others."""
+        """(n, ·) Z for the first n parameters alone, if the walls involve no others."""
         if n == len(self.basis):
             return self.basis
         U, s, _ = np.linalg.svd(self.basis[:n], full_matrices=False)
@@ -66,7 +66,7 @@ class Face:
 
 
 def face_of(objective: Objective, theta: np.ndarray, free: np.ndarray, walls: Walls) -> Face | None:
-    """The face that θ lies on; None where the information there is not finite."""
+    """The face that θ lies on; None if the objective is not finite there."""
     here = objective.evaluate(theta, Need(kinds=("observed", "opg")))
     if not here.finite:
         return None
@@ -84,7 +84,7 @@ def face_of(objective: Objective, theta: np.ndarray, free: np.ndarray, walls: Wa
     moves = np.linalg.norm(follows / unit[:, None], axis=1)
     affected = free & (moves > MOVED * moves.max(initial=0.0))
     follows[~affected] = 0.0
-    # Along the face what is left of the score is measured by M, across it in the units of the scores.
+    # The residual score is measured by M along the face, and in units of the scores across it.
     multipliers, missed = nnls(A.T, (here.score * unit)[free])
     along = factor.half_solve(Z.T @ here.score) if factor is not None else np.zeros(0)
     full = np.zeros(len(lengths))
@@ -96,7 +96,7 @@ def face_of(objective: Objective, theta: np.ndarray, free: np.ndarray, walls: Wa
 def across_and_along(
     normals: np.ndarray, free: np.ndarray, unit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The normals (m, p) of a plane at length 1 in the units given, Y (p, k) across it and Z (p, r) along it."""
+    """The normals (m, p) of a plane, scaled to length 1 in the given units; Y (p, k) across it; Z (p, r) along it."""
     A = (normals * unit)[:, free]
     lengths = np.linalg.norm(A, axis=1)
     A = A[lengths > 0] / lengths[lengths > 0, None]

@@ -1,13 +1,13 @@
-"""Steps by an observed information that need not be positive definite: where ℓ is curved upwards, or not at all.
+"""Steps by an observed information that need not be positive definite, where ℓ is convex or flat in some direction.
 
-In the metric G of another, positive definite matrix, the expected information or the outer product of the scores, M
-has eigenvalues λ_k and eigenvectors v_k, M v_k = λ_k G v_k with v_kᵀG v_k = 1. The step
+Let G be a positive definite metric: the expected information or the outer product of the scores. M has eigenvalues λ_k
+and eigenvectors v_k in this metric, M v_k = λ_k G v_k with v_kᵀG v_k = 1. The step
 
     d = Σ_k v_k (v_kᵀ∇ℓ)/|λ_k|
 
-is Newton's where all λ_k > 0. Elsewhere it still leads upwards, and away from a saddle rather than to it, because ∇ℓᵀd
-is a sum of squares (Gill, Murray and Wright 1981, Practical Optimization, section 4.4.2.1). It is the same in all units
-of measurement, as G changes with them.
+is Newton's if all λ_k > 0. Otherwise ℓ still rises along it, as ∇ℓᵀd is a sum of squares, and it leads away from a
+saddle (Gill, Murray and Wright 1981, Practical Optimization, section 4.4.2.1). As G changes with the units of the
+parameters, the step does not depend on them.
 """
 
 # pyright: strict, reportConstantRedefinition=false, reportMissingTypeStubs=false
@@ -23,16 +23,16 @@ from scipy.linalg import LinAlgError, eigh
 from raphson.newton.solve import Direction
 
 LEAST = 1e-3
-"""Eigenvalues nearer to zero than this share of the metric count as this share: nothing else bounds their step."""
+"""Smallest |λ_k|; smaller ones are replaced by it, to bound their part of the step."""
 
 RIDGE = 1e-10
-"""Added to the scaled metric, which may be singular as well."""
+"""Added to the diagonal of the scaled metric, which may be singular as well."""
 
 
 def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Eigenvalues (r,) of M in a metric, rising, and the eigenvectors in the columns of a (p, r) matrix.
+    """Eigenvalues (r,) of M in a metric, in ascending order, and the eigenvectors as columns (p, r).
 
-    Each has length 1 in the metric; held parameters have 0 in all of them. None where something is not finite.
+    Eigenvectors have length 1 in the metric, and 0 for parameters that do not move. None if a matrix is not finite.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.
     M, G = M[inner], metric[inner]
     if not len(M) or not (np.isfinite(M).all() and np.isfinite(G).all()):
         return None
-    # A parameter that no row's score tells of has its size from M, or none at all.
+    # A parameter that no row's score depends on is scaled by M, or not at all.
     size = np.where(G.diagonal() > 0, G.diagonal(), np.abs(M.diagonal()))
     scale = np.sqrt(np.where(size > 0, size, 1.0))
     G = G / scale / scale[:, None]
     G = 0.5 * (G + G.T)
-    # A metric of rounded or nearly dependent columns is lifted as far as it takes.
+    # Rounding may make the metric of nearly dependent columns indefinite: lift its eigenvalues above 0.
     lift = max(RIDGE, 2.0 * max(0.0, -float(np.linalg.eigvalsh(G)[0])))
     try:
         values, V = eigh(M / scale / scale[:, None], G + lift * np.eye(len(G)))
@@ -66,7 +66,7 @@ def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.
 
 
 def uphill(M: np.ndarray, metric: np.ndarray, score: np.ndarray, free: np.ndarray) -> Direction | None:
-    """The step above; None where it is not finite or there is nothing to climb.
+    """The step defined above; None if it is not finite or ℓ does not rise along it.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """A maximum at a kink of the objective, such as that of a broken line whose break is at a data point.
 
 Let the branch of an operation change where g_i(θ) = 0, i = 1 … m, with the normals a_i = ∂g_i/∂θ. On the plane A d = 0,
-on which θ moves by Zγ, the maximum is found like any other. Across it the objective has a derivative of its own in each
-of the 2ᵐ cells σ_i a_i·d ≥ 0, σ_i = ±1: with the columns of D moving across one surface each, A D = I, and ∇ℓ^σ the
-score in a cell, θ is a local maximum if
+where θ moves by Zγ, the maximum is found like any other. Across it the objective has different derivatives in the 2ᵐ
+cells σ_i a_i·d ≥ 0, σ_i = ±1. Let each column of D move across one surface, A D = I, and let ∇ℓ^σ be the score in a
+cell. Then θ is a local maximum if
 
     σ_i D_iᵀ ∇ℓ^σ < 0   for all i and σ,   Zᵀ∇ℓ = 0,   ZᵀMZ positive definite,
 
@@ -28,24 +28,24 @@ from raphson.newton.solve import OnPlane, on_plane
 from raphson.status import Status
 
 NEAR = 1e-4
-"""Standard errors up to which an end that no search could better may be off its kink."""
+"""Largest distance from a kink, in standard errors, of an iteration that got stuck at it."""
 
 MOST = 4
-"""Kinks that are looked at together."""
+"""Largest number of kinks that are treated together."""
 
 BESIDE = 1e-5
-"""How far beside a kink, in standard errors, the score is taken."""
+"""Distance from a kink, in standard errors, at which the one-sided scores are evaluated."""
 
 STEEP = 1e-4
-"""Slope, in standard errors, from which on the objective falls for certain: within BESIDE it changes by as much."""
+"""Slope, in standard errors, above which the objective certainly falls, as slopes change by about BESIDE within it."""
 
 STEPS = 25
 """Steps at most: Newton's double the digits with each once they are near, and an end that is not near is none."""
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """A point on a kink: the objective there, A, Z, D, and the factor of ZᵀMZ (None where the plane is a point)."""
+class _PointOnKink:
+    """A point on a kink: the objective there, A, Z, D, and the factor of ZᵀMZ (None if the plane is a point)."""
 
     here: Evaluation
     normals: np.ndarray
@@ -55,7 +55,7 @@ class _Standing:
 
 
 def at_kink(model: Problem, result: Result, tolerance: float) -> Result:
-    """The result at the kink near which an iteration ended, if one-sided derivatives prove a local maximum there."""
+    """The result at the kink near which an iteration ended, if one-sided derivatives prove a local maximum."""
     objective, free, spread = model.objective, result.free, np.sqrt(result.evaluation.dispersion)
     gaps, normals = model.kink_gaps(result.theta)
     unit = _measure(objective, result.theta) if len(gaps) and spread > 0 else None
@@ -82,7 +82,7 @@ def at_kink(model: Problem, result: Result, tolerance: float) -> Result:
 
 def _onto(
     model: Problem, theta: np.ndarray, free: np.ndarray, unit: np.ndarray, chosen: list[int], short: float
-) -> _Standing | None:
+) -> _PointOnKink | None:
     """Newton's steps to the maximum on the surfaces: θ ← θ + b + Zγ, Ab = −g, ZᵀMZγ = Zᵀ(∇ℓ − Mb)."""
     moved = np.inf
     for turn in range(STEPS):
@@ -102,7 +102,7 @@ def _onto(
             Y = Y - factor.solve(part.matrix @ Y)
         before, moved = moved, float(np.sqrt(max(step @ part.matrix @ step, 0.0)))
         if turn and (moved <= short or moved >= 0.5 * before):
-            return _Standing(here, normals, along, Y, factor)
+            return _PointOnKink(here, normals, along, Y, factor)
         theta = theta + step
     return None
 
@@ -112,7 +112,7 @@ def _inside(bounds: tuple[np.ndarray, np.ndarray] | None, theta: np.ndarray) -> 
 
 
 def _measure(objective: Objective, theta: np.ndarray) -> np.ndarray | None:
-    """1/√ of the diagonal of the expected information; None where it is not finite."""
+    """(p,) 1/√ of the diagonal of the expected information; None if it is not finite."""
     M = objective.evaluate(theta, Need(kinds=("expected",))).information["expected"].matrix
     if not np.isfinite(M).all():
         return None
@@ -121,7 +121,7 @@ def _measure(objective: Objective, theta: np.ndarray) -> np.ndarray | None:
 
 
 def _chosen(gaps: np.ndarray, normals: np.ndarray, free: np.ndarray, errors: np.ndarray) -> list[int]:
-    """The nearest surfaces, no two of them the same."""
+    """The nearest surfaces with linearly independent normals."""
     scaled = np.where(free, normals, 0.0) * errors
     lengths = np.linalg.norm(scaled, axis=1)
     with np.errstate(all="ignore"):
@@ -139,8 +139,8 @@ def _chosen(gaps: np.ndarray, normals: np.ndarray, free: np.ndarray, errors: np.
     return chosen
 
 
-def _one_sided(objective: Objective, found: _Standing, spread: float) -> np.ndarray | None:
-    """The gentlest descent across each surface, in standard errors; None where the objective does not fall."""
+def _one_sided(objective: Objective, found: _PointOnKink, spread: float) -> np.ndarray | None:
+    """The smallest descent across each surface, in standard errors; None if the objective does not fall."""
     here, D, M = found.here, found.across, found.here.information["observed"].matrix
     sizes = np.sqrt(np.maximum(np.einsum("pi,pq,qi->i", D, M, D), 0.0)) / spread
     if not (sizes > 0).all():

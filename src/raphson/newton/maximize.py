@@ -1,9 +1,9 @@
-"""The one loop: θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), whatever M is.
+"""The one loop: θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), for any M.
 
-Each turn solves for the direction, measures the distance to the maximum, asks whether to stop, and searches along
-the direction. What M is, how the system is solved and how α is found are the method's three parts
-(:mod:`raphson.newton.methods`); what a turn does in detail is in :mod:`raphson.newton.ascent`. With the expected
-information and QR of √W X this is iteratively reweighted least squares.
+Each iteration solves for the direction, measures the distance to the maximum, decides whether to stop, and searches in
+the direction. The method's three parts (:mod:`raphson.newton.methods`) say what M is, how the system is solved and how
+α is found; :mod:`raphson.newton.ascent` has the details of an iteration. With the expected information and QR of √W X
+this is iteratively reweighted least squares.
 """
 
 # pyright: strict
@@ -26,28 +26,28 @@ from raphson.newton.solve import Factor
 from raphson.status import Status
 
 PROVED = 1e-7
-"""Standard errors up to which the score may miss a combination of the walls' normals."""
+"""Largest distance, in standard errors, of the score from a combination of the walls' normals at a maximum."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Where the iteration ended.
+    """The end of an iteration.
 
     Attributes
     ----------
-    evaluation : the objective at the last accepted point, with the information measured there or one step before.
+    evaluation : the objective at the last accepted point, with the information evaluated there or one step before.
     status : how it ended.
-    path : what happened.
-    free : (p,) mask of the parameters that were estimated; the others were aliased or held.
-    aliased : (p,) mask of the parameters found to be linear combinations of earlier ones.
-    at_bound : (p,) mask of the parameters held at a bound, beyond which ℓ would rise.
+    path : the iterations.
+    free : (p,) mask of the estimated parameters; the others are aliased, fixed or at a bound.
+    aliased : (p,) mask of the parameters that are linear combinations of earlier ones.
+    at_bound : (p,) mask of the parameters at a bound beyond which ℓ would rise.
     distance : to the maximum in standard errors, as measured at the last point.
-    floor : the part of it that rounding may make up, at its worst.
-    root : whether the tall matrix was decomposed (QR) rather than its square (Cholesky).
-    factor : of the last M, for another iteration to begin with; None where M was never formed.
-    begun : (p,) where the iteration began; None where that was drawn at random.
-    face : of the edge of the domain that the maximum lies at; None where it is inside.
-    blocked : whether the edge of the domain stopped the last step, and nothing proves a maximum there.
+    floor : an upper bound on the part of the distance that is rounding.
+    root : whether QR of the rows was used instead of Cholesky.
+    factor : of the last M, for another iteration to start with; None if M was never formed.
+    begun : (p,) the start; None if it was drawn at random.
+    face : of the domain that the maximum lies on; None if it is in the interior.
+    blocked : whether the boundary of the domain stopped the last step without a proof of a maximum there.
     """
 
     evaluation: Evaluation
@@ -70,7 +70,7 @@ class Result:
 
     @property
     def n_iter(self) -> int:
-        """Steps taken."""
+        """Number of steps."""
         return max(len(self.path) - 1, 0)
 
 
@@ -88,24 +88,24 @@ def maximize(
     suspect: Callable[[Evaluation], bool] | None = None,
     watch: Callable[[PathRow], None] | None = None,
 ) -> Result:
-    """Climb from `start` to the maximum of an objective.
+    """Iterate from `start` to the maximum of an objective.
 
     Parameters
     ----------
     objective : what is maximised.
-    start : (p,) where to begin; the objective must be finite there. An evaluation made with
-        ``method.need(root, near=False)`` saves making it again.
+    start : (p,) where to start, with a finite objective. Pass an evaluation made with ``method.need(root, near=False)``
+        to save evaluating it again.
     method : curvature, solver and search.
     free : (p,) mask of the parameters to estimate; all by default.
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
-    max_iter : steps allowed; the method's own number by default.
-    damping : τ, added to M as τ diag(M) in the first step and a tenth of it after each accepted one. Of the
-        iteration only: the maximum stays where it is.
-    learning_rate : first trial step size α; by default 1, or one that follows the last step where M is the identity.
-    warm : factor of the information as a part of the data estimates it, when `start` comes from that part.
-    suspect : whether an accepted point looks as if the maximum lay at infinity; then the ascent stops there with the
-        status "separated", for the caller to decide on the design whether it does.
-    watch : called with every step as it is recorded.
+    max_iter : largest number of steps; the method's default if None.
+    damping : τ of the first step, which adds τ diag(M) to M; each accepted step divides τ by ten. It does not change
+        the maximum.
+    learning_rate : first trial step size α; by default 1, or, where M is the identity, adapted to the last step.
+    warm : factor of the information as estimated from a part of the data, if `start` comes from that part.
+    suspect : whether an accepted point looks as if the maximum were at infinity. The iteration then stops with status
+        "separated", and the caller decides by the design.
+    watch : called with every step.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def maximize(
             return ended(Status.SEPARATED)
         if len(ascent.path) > limit:
             if verdict is Verdict.POLISH:
-                return ended(Status.CONVERGED)  # within `tol` already; the last step only adds digits
+                return ended(Status.CONVERGED)  # within `tol` already; polishing would only add digits
             return ended(Status.STEP_LIMIT)
         if not ascent.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:
@@ -153,7 +153,7 @@ def maximize(
 
 
 def _result(ascent: Ascent, status: Status, begun: np.ndarray, tolerance: float) -> Result:
-    """The end of an iteration, and what it means if it lies at the edge of the domain."""
+    """The result of an iteration, which may have ended at the boundary of the domain."""
     status, face, stuck = at_edge(ascent, status, tolerance)
     return Result(
         ascent.here,
@@ -173,9 +173,9 @@ def _result(ascent: Ascent, status: Status, begun: np.ndarray, tolerance: float)
 
 
 def at_edge(ascent: Ascent, status: Status, tolerance: float) -> tuple[Status, Face | None, bool]:
-    """The status of an end, its face if it lies at the edge of the domain, and whether it is stuck there.
+    """The status, the face if the iteration ended at the boundary of the domain, and whether it is stuck there.
 
-    An end at the edge is a maximum only if its multipliers prove it.
+    An end at the boundary is a maximum only if its multipliers prove it.
     """
     stuck = ascent.blocked and not status.converged
     if not ascent.objective.walled or status is Status.SEPARATED:

@@ -1,6 +1,6 @@
-"""The methods: each θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), a curvature M, a linear solver and a search for α.
+"""The methods θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ): each is a curvature M, a linear solver and a search for α.
 
-A new method is a new line in the table, or a call of :func:`register` from anywhere else.
+A new method is a new line in the table, or a call of :func:`register` from elsewhere.
 """
 # pyright: strict
 
@@ -38,17 +38,17 @@ Solver = Literal["cholesky", "qr", "cg", "none", "batch"]
 
 @dataclass(frozen=True)
 class Method:
-    """Three parts.
+    """A method: curvature, solver and search.
 
     Attributes
     ----------
     name : as users type it.
-    curvature : what M is.
-    solver : of (M + τD) d = ∇ℓ where M is an information: "cholesky" (changes over to QR by itself where that is
-        needed), "qr" (weighted least squares on the tall matrix), or "cg" (products M v only). "none" where M solves
-        by itself, and "batch" where a step reads some rows (:mod:`raphson.newton.training`).
-    search : how α is found; None for a trust region, which finds τ instead, and for a learning rate.
-    max_iter : steps allowed unless the user says otherwise.
+    curvature : the matrix M.
+    solver : of (M + τD) d = ∇ℓ if M is an information: "cholesky" (switches to QR when necessary), "qr" (weighted least
+        squares on the rows), or "cg" (products M v only). "none" if the curvature solves by itself, and "batch" if a
+        step reads a batch of rows (:mod:`raphson.newton.training`).
+    search : finds α; None for a trust region, which finds τ instead, and for a learning rate.
+    max_iter : default for the largest number of steps.
     """
 
     name: str
@@ -59,21 +59,21 @@ class Method:
 
     @property
     def matrix(self) -> str:
-        """What M is, in words."""
+        """A description of M."""
         if self.solver == "batch":
             return "√ of running squares" if self.name in ADAPTIVE else self.curvature.matrix
         return f"{self.curvature.matrix} + τD" if self.search is None else self.curvature.matrix
 
     @property
     def informed(self) -> bool:
-        """Whether M is an information, so that the iteration may begin with the weighted least squares problem."""
+        """Whether M is an information, so that the iteration can start with a weighted least squares problem."""
         return self.curvature.kind is not None
 
     def need(self, root: bool, near: bool) -> Need:
-        """What to ask of an evaluation.
+        """What an evaluation has to compute.
 
-        Convergence is measured with the observed information whatever M the method steps with; it is asked
-        for once the method's own measure says that the maximum is near.
+        Convergence is measured with the observed information, whatever M is. It is evaluated once the maximum is near
+        by the method's own measure.
         """
         if self.solver == "cg":
             return Need(kinds=("observed",), products=True)
@@ -84,7 +84,7 @@ class Method:
 
 
 def _check(method: Method) -> None:
-    """Refuse what is no method, or one whose parts do not go together."""
+    """Refuse anything but a method with compatible parts."""
     if not isinstance(method, Method):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"methods.register: expected an rp.methods.Method; got {one_line(method)}")
     how, own = "methods.register", method.curvature
@@ -94,11 +94,11 @@ def _check(method: Method) -> None:
         check_choice(f"{how}: kinds", kind, get_args(Kind))
     if method.solver not in (("none",) if own.kind is None else ("none", "cholesky", "qr", "cg")):
         raise ModelError(
-            f"{how}: expected the solver 'none' with a curvature that solves by itself, and 'cholesky', 'qr' or 'cg' "
-            f"with one of the informations; got {method.solver!r}"
+            f"{how}: solver: expected 'none', or 'cholesky', 'qr' or 'cg' if the curvature is an information; got "
+            f"{method.solver!r}"
         )
     if method.search is None and method.solver != "qr":
-        raise ModelError(f"{how}: search: a trust region, search=None, takes solver='qr'; got {method.solver!r}")
+        raise ModelError(f"{how}: solver: expected 'qr' with search=None, a trust region; got {method.solver!r}")
     if method.search is not None and not takes(method.search, 5):
         raise ModelError(
             f"{how}: search: expected rp.methods.backtracking, wolfe, full_step or a function (evaluate, here, step, "
@@ -127,21 +127,21 @@ for _method in (
 
 
 def register(method: Method) -> Method:
-    """Add a method of one's own: every door takes its name from here on.
+    """Add your own method, so that ``method=`` accepts its name everywhere.
 
     Parameters
     ----------
-    method : its name, what M is, and how α is found: by :func:`backtracking`, :func:`wolfe`, :func:`full_step`, or a
-        function like them. One of the same name that was registered before goes.
+    method : with its name, M, and the search for α: :func:`backtracking`, :func:`wolfe`, :func:`full_step`, or a
+        function like these. It replaces a method that was registered before under the same name.
 
     Raises
     ------
     ModelError
-        If it is no method, its name is that of one that comes with Raphson, or its parts do not go together.
+        If it is not a method, has the name of one of Raphson's methods, or its parts are not compatible.
 
     Examples
     --------
-    Newton's method with a line search, of parts that are there:
+    Newton's method with a line search, from existing parts:
 
     >>> import raphson as rp
     >>> searched = rp.methods.Method("newton_searched", OBSERVED, "cholesky", wolfe)
@@ -155,12 +155,12 @@ def register(method: Method) -> Method:
 
 
 def resolve_method(name: object) -> Method:
-    """The method of that name.
+    """The method with this name.
 
     Raises
     ------
     ModelError
-        If there is none; the message suggests the nearest.
+        If there is none; the message suggests the most similar name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What happened on the way: one line for every iteration."""
+"""The path of an iteration: one row for every step."""
 
 # pyright: strict, reportUnknownVariableType=false
 
@@ -16,20 +16,20 @@ class PathRow:
     Attributes
     ----------
     iteration : 0 at the start.
-    llf : what is maximised there, at unit dispersion and up to terms without the parameters; in the path of a Fit the
-        log-likelihood itself, as the Fit's ``llf`` is: without a penalty, at the dispersion that suits these parameters
-        best. Of a quasi family or a robust loss, which have none, it stays what is maximised.
-    score_norm : length of its gradient.
+    llf : the objective, at unit dispersion and up to terms without the parameters. In the path of a Fit it is the
+        log-likelihood, as in the Fit's ``llf``: without a penalty, at the dispersion that maximises it. A quasi family
+        or a robust loss has no log-likelihood, and keeps the objective.
+    score_norm : length of the objective's gradient.
     decrement : √(∇ℓᵀM⁻¹∇ℓ/φ̂) with the matrix M of the method.
-    distance : the same with the observed information: distance to the maximum in standard errors.
+    distance : the same with the observed information, the distance to the maximum in standard errors.
     step : step size α that led here (NaN at the start).
     damping : τ of M + τD.
-    condition : condition number of the scaled M (NaN where none was formed).
+    condition : condition number of the scaled M (NaN if none was formed).
     rows : rows of data read for this iteration.
-    solver : "cholesky", "qr", "cg" or "none"; "(kept)" when M is that of an earlier iteration; "observed" where the
-        observed information has taken over from the method's own M.
-    penalty : what is maximised beside the log-likelihood, at unit dispersion: −½ θᵀPθ of a penalty, ½ log det I(θ) of
-        bias reduction, in which the columns have length 1, else 0.
+    solver : "cholesky", "qr", "cg" or "none"; with "(kept)" if M is that of an earlier iteration; "observed" if the
+        observed information has replaced the method's own M.
+    penalty : the further terms of the objective, at unit dispersion: −½ θᵀPθ for a penalty; ½ log det I(θ) for bias
+        reduction, with columns scaled to length 1; else 0.
     """
 
     iteration: int
@@ -60,17 +60,17 @@ class Path:
     steps: list[PathRow] = field(default_factory=list)
 
     def then(self, other: Path) -> Path:
-        """This path and one that went on from its end, numbered through."""
+        """This path, followed by one that started from its end; iterations are renumbered."""
         steps = self.steps + other.steps[1:]
         return Path([replace(step, iteration=i) for i, step in enumerate(steps)])
 
     def scaled(self, factor: float) -> Path:
-        """The steps of a climb over a part of the rows, the log-likelihood multiplied to stand for all."""
+        """The path over a part of the rows, with the log-likelihood scaled up to all rows."""
         steps = [replace(step, llf=(step.llf - step.penalty) * factor + step.penalty) for step in self.steps]
         return Path(steps)
 
-    def told(self, llf: Sequence[float] | Any) -> Path:
-        """The same steps with these log-likelihoods."""
+    def with_llf(self, llf: Sequence[float] | Any) -> Path:
+        """The same steps with other log-likelihoods."""
         return Path([replace(step, llf=float(value)) for step, value in zip(self.steps, llf, strict=True)])
 
     def append(self, step: PathRow) -> None:
@@ -86,7 +86,7 @@ class Path:
 
     @staticmethod
     def from_columns(columns: dict[str, list[Any]]) -> Path:
-        """The reverse of :meth:`columns`."""
+        """The inverse of :meth:`columns`."""
         names = [f.name for f in fields(PathRow) if f.name in columns or f.default is MISSING]
         rows = zip(*(columns[name] for name in names), strict=True)
         return Path([PathRow(**dict(zip(names, values, strict=True))) for values in rows])

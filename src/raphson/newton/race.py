@@ -1,4 +1,4 @@
-"""Several methods on one objective, from one start: what each step cost, and how far it left the maximum."""
+"""Several methods on one objective from one start: the cost of each step, and the distance that it left."""
 
 # pyright: strict, reportUnknownVariableType=false
 
@@ -21,12 +21,12 @@ from raphson.newton.path import PathRow
 from raphson.newton.stochastic import BATCH_ROWS, descend
 
 DOES_NOT_APPLY = "does not apply"
-"""How a method ended that the model has no use for."""
+"""Status of a method that cannot fit the model."""
 
 
 @dataclass
 class Meter:
-    """What has been read so far."""
+    """Counts the passes over the data."""
 
     passes: float = 0.0
     seen: list[tuple[float, np.ndarray]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Metered(DerivedObjective[Objective]):
-    """An objective that counts the passes over its data."""
+    """An objective that counts its passes over the data."""
 
     meter: Meter = field(default_factory=Meter)
 
@@ -50,7 +50,7 @@ class Metered(DerivedObjective[Objective]):
 
 @dataclass(frozen=True)
 class MeteredOperator:
-    """An operator that counts its products: each is a pass."""
+    """An operator that counts its products, each of which is a pass over the data."""
 
     inner: Operator
     meter: Meter
@@ -67,17 +67,17 @@ class MeteredOperator:
 
 @dataclass(frozen=True)
 class Runner:
-    """One method's run.
+    """The run of one method.
 
     Attributes
     ----------
-    method : its name.
+    method : name of the method.
     status : how it ended.
-    iteration, passes, row_gradients : (k,) at each recorded point; a pass reads every row once, for its gradient, its
-        curvature or its product with a vector.
+    iteration, passes, row_gradients : (k,) counts at each recorded point. A pass reads every row once, for its
+        gradient, its curvature or a product with a vector.
     theta : (k, p).
-    seconds : it took, compiling included.
-    note : why it does not apply to the model; empty if it does.
+    seconds : duration, including compilation.
+    note : why the method cannot fit the model; empty if it can.
     """
 
     method: str
@@ -95,12 +95,12 @@ def run(model: Problem, method: Method, start: np.ndarray, *, tol: float, max_it
 
     Parameters
     ----------
-    model : offers an objective.
-    method : which.
+    model : the model.
+    method : the method.
     start : (p,).
-    tol : distance to the maximum at which it may stop.
-    max_iter : steps allowed, or epochs of a method that reads batches.
-    seed : of such a method.
+    tol : distance to the maximum at which to stop.
+    max_iter : largest number of steps, or of epochs for a method that reads batches.
+    seed : of a method that reads batches.
     """
     began = time.perf_counter()
     n = model.objective.n_rows
@@ -139,7 +139,7 @@ def race(
 
 
 def _attempt(model: Problem, method: Method, start: np.ndarray, **options: Any) -> Runner:
-    """Run a method; of one that the model has no use for, say why."""
+    """Run a method, or record why it cannot fit the model."""
     try:
         return run(model, method, start, **options)
     except RaphsonError as error:
@@ -148,10 +148,9 @@ def _attempt(model: Problem, method: Method, start: np.ndarray, **options: Any) 
 
 
 def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """√((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) of each row of `theta` (k, p): how many standard errors from the maximum.
+    """√((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) for each row of `theta` (k, p): the distance from the maximum in standard errors.
 
-    M is the observed information at the maximum, taken at `kept` parameters; as there the quadratic is the same for
-    all methods, so is the yardstick.
+    M is the observed information at the maximum for the `kept` parameters, so the distance is the same for all methods.
     """
     moved = (theta - best.theta)[:, kept]
     M = information[np.ix_(kept, kept)]
@@ -159,7 +158,7 @@ def distances(theta: np.ndarray, best: Evaluation, information: np.ndarray, kept
 
 
 def yardstick(model: Problem, theta: np.ndarray) -> tuple[Evaluation, np.ndarray]:
-    """The objective at the maximum and its observed information, or the expected one where that is indefinite."""
+    """The objective at the maximum and its observed information, or the expected one if that is indefinite."""
     best = model.objective.evaluate(theta, Need(kinds=("observed",)))
     M = best.information["observed"].matrix
     steady = math.isfinite(float(M.sum())) and np.linalg.eigvalsh(M)[0] >= -1e-10 * np.abs(M).max(initial=1.0)

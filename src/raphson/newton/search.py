@@ -1,8 +1,8 @@
-"""How far to go along a direction: θ + α d.
+"""Line searches: how far to go in a direction, θ + α d.
 
-A trial is judged by the rise of ℓ (Armijo) as long as that can be seen; once ℓ changes by no more than it is
-rounded, by the slope ∇ℓᵀd (the approximate Wolfe condition of Hager and Zhang 2005, SIAM J. Optim. 16, 170,
-equation 27): near a maximum the value carries half the digits of its argument, the slope all of them.
+A trial is judged by the increase of ℓ (Armijo). Once ℓ changes only by rounding, it is judged by the slope ∇ℓᵀd (the
+approximate Wolfe condition of Hager and Zhang 2005, SIAM J. Optim. 16, 170, equation 27): near a maximum the value has
+half the digits of θ, the slope all of them.
 """
 
 # pyright: strict
@@ -22,7 +22,7 @@ ARMIJO = 1e-4
 3.1)."""
 
 POOR = 0.05
-"""A step whose rise is less than this share of what the slope promised is so long that a shorter one may rise more."""
+"""If ℓ increases by less than this fraction of what the slope predicts, a shorter step may increase it more."""
 
 SHORTEST = 2.0**-70
 """Size of a step, 10⁻²¹, below which it moves no θ unless the full step were 10⁵ times as long."""
@@ -37,19 +37,19 @@ class Accepted:
 
 
 Evaluate = Callable[[np.ndarray], Evaluation]
-"""Evaluates the objective a step away from where the search begins."""
+"""Evaluates the objective a step away from the start of the search."""
 
 Search = Callable[[Evaluate, Evaluation, np.ndarray, float, float], Accepted | None]
-"""``(evaluate, here, step, slope, first)``: the point accepted along a step; slope is ∇ℓᵀd, first the first α tried."""
+"""``(evaluate, here, step, slope, first)`` gives the accepted point; slope is ∇ℓᵀd, first is the first α to try."""
 
 
 def value_noise(evaluation: Evaluation) -> float:
-    """How much of ℓ may be rounding, a few ε times what was added up, or noise of the predictor."""
+    """The part of ℓ that may be rounding, a few ε times the sum of its terms, or noise of the predictor."""
     return 8.0 * EPSILON * max(abs(evaluation.value), float(evaluation.rows)) + evaluation.noise
 
 
 def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, step: np.ndarray) -> bool:
-    """Whether a trial point is good enough, given slope = ∇ℓᵀd > 0 at the start of the step."""
+    """Whether a trial point is acceptable, given slope = ∇ℓᵀd > 0 at the start of the step."""
     if not trial.finite:
         return False
     rise = trial.value - here.value
@@ -62,7 +62,7 @@ def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, s
 def full_step(
     evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0
 ) -> Accepted | None:
-    """The whole step wherever it leads, as long as ℓ is finite there: the plain iteration, which may diverge."""
+    """The full step, as long as ℓ is finite there: the plain iteration, which may diverge."""
     trial = evaluate(first * step)
     return Accepted(trial, first) if trial.finite else None
 
@@ -70,10 +70,10 @@ def full_step(
 def backtracking(
     evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0
 ) -> Accepted | None:
-    """The first of α, α/2, α/4, … that is acceptable; None if none is.
+    """The first acceptable one of α, α/2, α/4, …; None if there is none.
 
-    One that rises by next to nothing of what was promised, as where the step leads far out on a plateau from which no
-    score leads back, gives way to the shorter ones as long as these rise more.
+    If ℓ increases by much less than predicted, the step may have led far out onto a plateau without a score that leads
+    back. Then shorter steps are tried as long as they increase ℓ more.
     """
     size, best = first, None
     while size >= SHORTEST:
@@ -90,10 +90,10 @@ def backtracking(
 
 
 def wolfe(evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, first: float = 1.0) -> Accepted | None:
-    """A point near the maximum along d: the slope there is at most half of that at the start.
+    """A point near the maximum in the direction d, where the slope is at most half of that at the start.
 
-    The root of the slope is bracketed and approached by secants. For a matrix M that is a poor guess of the
-    information, such as the outer product of scores far from the maximum, this mends the step's length.
+    The root of the slope is bracketed and approached by secants. This corrects the length of the step if M is a poor
+    approximation of the information, such as the outer product of scores far from the maximum.
     """
     low, low_slope, high = 0.0, slope, np.inf
     size, best = first, None

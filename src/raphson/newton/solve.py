@@ -1,7 +1,7 @@
-"""Solving M d = ∇ℓ, never inverting: Cholesky of the scaled matrix, or QR of the tall one, or conjugate gradients.
+"""Solving M d = ∇ℓ without inverting M: by Cholesky of the scaled matrix, QR of the rows, or conjugate gradients.
 
-Columns are scaled to M_jj = 1 first, so that units of measurement do not count as ill-conditioning. In the
-scaled matrix the square of the j-th pivot is 1 − R²_j, the share of column j that no earlier column explains.
+Columns are first scaled to M_jj = 1, so that units of measurement do not count as ill-conditioning. In the scaled
+matrix the square of the j-th pivot is 1 − R²_j, the fraction of column j that no earlier column explains.
 """
 
 # pyright: strict, reportConstantRedefinition=false
@@ -21,12 +21,12 @@ from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON
 
 ILL_CONDITIONED = 1e-5
-"""Below this squared pivot Cholesky may lose the tenth digit (its error is about ε/pivot²): QR takes over."""
+"""Squared pivot below which Cholesky may lose the tenth digit (its error is about ε/pivot²), so QR replaces it."""
 
 
 @dataclass(frozen=True)
 class OnPlane(Factor):
-    """The factor of ZᵀMZ, where only steps d = Zγ are possible: M⁻¹ is Z(ZᵀMZ)⁻¹Zᵀ.
+    """The factor of ZᵀMZ for steps d = Zγ: M⁻¹ becomes Z(ZᵀMZ)⁻¹Zᵀ.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class OnPlane(Factor):
 
 
 def on_plane(part: Gram | Root, basis: np.ndarray, free: np.ndarray) -> OnPlane | None:
-    """The factor of M for steps Zγ, Z (p, r) = basis; None if it is not positive definite there."""
+    """The factor of M for steps Zγ with Z (p, r) = basis; None if ZᵀMZ is not positive definite."""
     inner = factorise(projected(part, basis))
     if inner is None or not inner.whole:
         return None
@@ -69,12 +69,12 @@ def on_plane(part: Gram | Root, basis: np.ndarray, free: np.ndarray) -> OnPlane 
 
 
 def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | None:
-    """Factor M on its free columns; None if it is not positive definite there.
+    """Factorise M restricted to its free columns; None if that is not positive definite.
 
     Parameters
     ----------
-    part : M in gram form (Cholesky) or in root form (QR, which drops aliased columns).
-    free : (p,) mask of the columns that take part; all by default.
+    part : M in gram form (for Cholesky) or in root form (for QR, which drops aliased columns).
+    free : (p,) mask of the columns; all by default.
     """
     if isinstance(part, Gram):
         p = len(part.matrix)
@@ -86,7 +86,7 @@ def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | Non
 
 
 def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
-    """The factor of a matrix on its free columns, made once."""
+    """The factor of a matrix restricted to its free columns, cached."""
     key = free.tobytes()
     if key not in part.factors:
         part.factors[key] = cholesky(part.matrix, free)
@@ -94,7 +94,7 @@ def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
 
 
 def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The triangle on the columns that no earlier one explains, and which they are."""
+    """The triangle of the columns that are linearly independent of earlier ones, and their mask."""
     p = len(kept)
     if kept.all() and len(triangle) >= p and (np.abs(triangle.diagonal()[:p]) >= ALIASED * lengths).all():
         return triangle, kept
@@ -116,14 +116,13 @@ def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) ->
 def _triangle(
     triangle: np.ndarray, free: np.ndarray, second_order: np.ndarray | None = None
 ) -> tuple[Factor | None, np.ndarray]:
-    """The factor from a triangle [R, Qᵀz], and Qᵀz on the columns that are kept.
+    """The factor from a triangle [R, Qᵀz], and Qᵀz for the columns that are kept.
 
-    With a second-order term B the matrix is RᵀR + B = Rᵀ (I + R⁻ᵀBR⁻¹) R: if CᵀC is the Cholesky decomposition of the
-    bracket, which is near I where the predictor bends little, its factor is CR, and no condition number has been
-    squared.
+    With a second-order term B the matrix is RᵀR + B = Rᵀ (I + R⁻ᵀBR⁻¹) R. The bracket is near I if the predictor is
+    nearly linear. With its Cholesky decomposition CᵀC the factor is CR, without squaring a condition number.
 
-    A column with a tiny pivot is dropped before the later ones are judged: its row of R points in a direction
-    that rounding chose, and would take a share of theirs.
+    A column with a tiny pivot is dropped before later columns are judged: its row of R points in a direction that is
+    rounding, and would reduce their pivots.
     """
     lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
     if not np.isfinite(lengths[free]).all():
@@ -146,14 +145,14 @@ def _triangle(
 
 @dataclass(frozen=True)
 class Direction:
-    """A step and how long it is.
+    """A step and its length.
 
     Attributes
     ----------
     step : (p,) M⁻¹∇ℓ.
-    decrement : √(∇ℓᵀ M⁻¹ ∇ℓ), Newton's decrement: with M the information, the distance to the maximum of
-        the local quadratic in standard errors (Boyd and Vandenberghe 2004, equation 9.29).
-    factor : of M; None where M was never formed.
+    decrement : Newton's decrement √(∇ℓᵀ M⁻¹ ∇ℓ): with M the information, the distance in standard errors to the
+        maximum of the local quadratic model (Boyd and Vandenberghe 2004, equation 9.29).
+    factor : of M; None if M was never formed.
     """
 
     step: np.ndarray
@@ -167,10 +166,10 @@ class Direction:
 
 
 def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: float = 0.0) -> Direction | None:
-    """Solve (M + τ diag M) d = ∇ℓ on the free columns; None if the matrix is not positive definite.
+    """Solve (M + τ diag M) d = ∇ℓ for the free columns; None if the matrix is not positive definite.
 
-    In root form d solves the least squares problem min |A d − z|, so that no squared condition number enters;
-    damping adds the rows √τ·diag(M)^½ with right-hand side 0 (Marquardt 1963).
+    In root form d solves the least squares problem min |A d − z|, which does not square the condition number; damping
+    adds the rows √τ·diag(M)^½ with right-hand side 0 (Marquardt 1963).
     """
     if isinstance(part, Gram):
         M = part.matrix
@@ -199,11 +198,11 @@ def conjugate_gradients(
     free: np.ndarray,
     tolerance: float,
 ) -> Direction:
-    """Solve M d = ∇ℓ from products M v alone, until the residual has shrunk by `tolerance`.
+    """Solve M d = ∇ℓ from products M v alone, to a relative residual of `tolerance`.
 
-    Preconditioned by the size of the diagonal. A direction of negative curvature is added to the step so far, and
-    ends it (as Nocedal and Wright 2006, algorithm 7.1, but for the addition: without it a score that only such
-    directions could answer would leave a short step, and pass for a maximum).
+    The absolute diagonal preconditions. A direction of negative curvature is added to the step and ends the solution
+    (Nocedal and Wright 2006, algorithm 7.1, which does not add it; without it the step may be so short that a saddle
+    looks like a maximum).
     """
     if not free.any():
         return Direction(np.zeros_like(score), 0.0, None)

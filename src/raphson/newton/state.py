@@ -1,6 +1,6 @@
-"""Where an iteration stands: the last accepted point, what was measured there, and which parameters move.
+"""The state of an iteration: the last accepted point, the measurements there, and which parameters move.
 
-Only accepted points replace the present one, so a trial that fails leaves nothing behind.
+Only an accepted trial replaces the current point; a rejected one changes nothing.
 """
 # pyright: strict
 
@@ -33,19 +33,19 @@ class IterationState:
         self.objective, self.tolerance = objective, tolerance
         self.wanted, self.free = free, free
         self.at_bound = np.zeros_like(free)
-        """Parameters held at a bound, beyond which ℓ rises."""
+        """Parameters at a bound beyond which ℓ rises."""
         self.path = Path()
         self.rows_read = 0
         self.size = math.nan
         """α of the last step."""
         self.near = self.polished = False
-        """Whether the observed information is evaluated to measure the distance; whether the last step was by it."""
+        """Whether the observed information measures the distance; whether it gave the last step, in full."""
         self.blocked = False
-        """Whether the last search ran into the edge of the model's domain."""
+        """Whether the last search reached the boundary of the model's domain."""
         self.distance = self.previous = self.floor = math.inf
 
     def begin(self, start: np.ndarray | Evaluation, need: Need) -> None:
-        """Stand at the first point, or at the objective evaluated there."""
+        """Set the first point, from the parameters or an evaluation there."""
         if isinstance(start, Evaluation):
             self.here = start
             self.rows_read = start.rows
@@ -53,8 +53,8 @@ class IterationState:
             self.here = self.evaluate(start, need)
         if not self.here.finite:
             raise ConvergenceError(
-                "start: expected parameters at which the log-likelihood is finite; it is "
-                f"{self.here.value} there. Pass start= inside the model's domain"
+                f"start: expected parameters with a finite log-likelihood; it is {self.here.value} there. Pass start= "
+                "inside the model's domain"
             )
 
     @property
@@ -63,17 +63,17 @@ class IterationState:
         return not len(self.path)
 
     def evaluate(self, theta: np.ndarray, need: Need) -> Evaluation:
-        """The objective at θ; what is read is counted."""
+        """The objective at θ, counting the rows that are read."""
         evaluation = self.objective.evaluate(theta, need)
         self.rows_read += evaluation.rows
         return evaluation
 
     def renew(self, need: Need) -> None:
-        """Evaluate what is needed at the present point."""
+        """Evaluate the objective at the current point again, with what is needed."""
         self.here = self.evaluate(self.here.theta, need)
 
     def trial(self, step: np.ndarray, need: Need) -> Evaluation:
-        """The objective a step away."""
+        """The objective a step away from the current point."""
         evaluation = self.evaluate(self.objective.moved(self.here.theta, step), need)
         self.blocked = self.blocked or not evaluation.finite
         return evaluation
@@ -81,7 +81,7 @@ class IterationState:
     # -- which parameters move -----------------------------------------------------------------------------------
 
     def free_from_bounds(self) -> None:
-        """Let go of the parameters that ℓ no longer pushes against a bound, and hold those that it does."""
+        """Free the parameters at a bound beyond which ℓ no longer rises, and hold those where it does."""
         blocked = self.objective.blocked(self.here.theta, self.here.score)
         if blocked is not None:
             aliased = self.wanted & ~self.free & ~self.at_bound
@@ -89,7 +89,7 @@ class IterationState:
             self.free = self.wanted & ~aliased & ~self.at_bound
 
     def drop_aliased(self, need: Need) -> None:
-        """Hold the columns that earlier ones explain: a method that never factors M would not see them."""
+        """Hold aliased columns, for methods that never factorise M and so would not find them."""
         for root in (False, True):
             kind = self.objective.main_kind
             part = self.evaluate(self.here.theta, Need(kinds=(kind,), root=root)).information[kind]
@@ -99,7 +99,7 @@ class IterationState:
                 return
 
     def explained(self, kept: np.ndarray) -> bool:
-        """Whether the design alone says that the columns not kept are combinations of the others."""
+        """Whether by the design alone the columns that were not kept are linear combinations of the others."""
         design = self.objective.design_root(self.here.theta)
         if design is None:
             return True
@@ -109,8 +109,8 @@ class IterationState:
     def hold(self, factor: Factor, part: Gram | Root, need: Need) -> bool:
         """Hold the columns that `factor` leaves out at 0; True if that has changed θ.
 
-        Let θ be h on these and X_h = X_k C: their share C h, which solves M_kk C h = M_kh h, goes to the columns
-        that explain them, so that η stays where it is. Where η is not linear in θ they are held where they are.
+        Let h be θ for these columns, X_h = X_k C. Adding C h, which solves M_kk C h = M_kh h, to the other columns
+        keeps η as it is. If η is not linear in θ, they are held at their current values.
         """
         held = np.where(self.free & ~factor.kept, self.here.theta, 0.0)
         self.free = factor.kept

@@ -1,9 +1,9 @@
 """Whether a stationary point is a maximum: at an inflection or a saddle the score is zero as well.
 
-Where the observed information is positive definite and well conditioned, it is one. Elsewhere ℓ is followed both ways
-along the directions in which it is hardly curved, or upwards: along an inflection it rises on one side, as the cube of
-the way, and from a saddle on both (Rotnitzky, Cox, Bottai and Robins 2000, Bernoulli 6, 243, for likelihoods whose
-information is singular, among them the skew normal). The iteration goes on from the highest point met.
+If the observed information is positive definite and well conditioned, the point is a maximum. If not, ℓ is followed
+both ways in the directions where it is nearly flat or convex. At an inflection it rises on one side, like a cube, and
+at a saddle on both (Rotnitzky, Cox, Bottai and Robins 2000, Bernoulli 6, 243, on likelihoods with singular information,
+such as the skew normal's). The iteration continues from the highest point found.
 """
 
 # pyright: strict
@@ -23,33 +23,33 @@ from raphson.newton.solve import factorise
 from raphson.status import Status
 
 WEAK = 1e-5
-"""Squared pivots of the scaled information below this tell of a weak direction."""
+"""Squared pivots of the scaled information below this indicate a weak direction."""
 
 LINEAR = 0.1
-"""The last step has to bring the distance to less than this share: Newton's does, with nothing left but rounding. On
-the way to an inflection it goes half of the way, and the distance, which falls as the power 3/2 of it, to a third."""
+"""Reduction of the distance by the last step above which the end is examined. Newton's last step to a maximum leaves
+only rounding. A step towards an inflection goes half of the way, which leaves a third of the distance, (1/2)^(3/2)."""
 
 FLAT = 1e-3
 """Eigenvalues below this, in the metric of the scores, belong to weak directions."""
 
 UPWARDS = 1e-7
-"""Eigenvalues below minus this are no rounding: ℓ is curved upwards."""
+"""If an eigenvalue is below minus this, it is not rounding: ℓ is convex in its direction."""
 
 DIRECTIONS = 3
-"""Weak directions that are followed, the weakest first."""
+"""Largest number of weak directions that are followed, weakest first."""
 
 LENGTHS = 4.0 ** np.arange(-2, 7)
-"""How far, in standard errors that the parameters would have one by one."""
+"""How far they are followed, in standard errors of single parameters with the others fixed."""
 
 FALLEN = 3.0
-"""By how much ℓ/φ has to fall before a direction is followed no further."""
+"""Drop of ℓ/φ after which a direction is not followed further."""
 
 EXAMINED = (Status.CONVERGED, Status.ROUNDING_FLOOR, Status.SEARCH_FAILED, Status.SINGULAR)
-"""Ends that may be stationary points."""
+"""Statuses of ends that may be stationary points."""
 
 
 def examined(result: Result, objective: Objective) -> bool:
-    """Whether the end looks like a stationary point that need not be a maximum; nothing is read for the answer."""
+    """Whether the end may be a stationary point that is not a maximum; this reads no data."""
     if result.status not in EXAMINED or objective.at_limit or objective.prior is not None:
         return False
     if not 0 < np.count_nonzero(result.free) <= MOST_PARAMETERS:
@@ -65,7 +65,7 @@ def examined(result: Result, objective: Objective) -> bool:
 
 
 def higher(result: Result, objective: Objective) -> tuple[np.ndarray | None, bool]:
-    """A point near the end of an iteration where ℓ is higher, or None; and whether ℓ is curved upwards at the end.
+    """A point near the end of an iteration with a higher ℓ, or None; and whether ℓ is convex in some direction there.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def higher(result: Result, objective: Objective) -> tuple[np.ndarray | None, boo
     here = objective.evaluate(result.theta, Need(kinds=("observed", "opg")))
     if not here.finite:
         return None, False
-    # In the metric of the diagonal of the outer product a length of 1 is a standard error of one parameter alone.
+    # In the metric of the outer product's diagonal, a length of 1 is the standard error of a single parameter.
     metric = np.diag(np.diagonal(here.information["opg"].matrix))
     found = eigenpairs(here.information["observed"].matrix, metric, result.free)
     if found is None:
@@ -90,7 +90,7 @@ def higher(result: Result, objective: Objective) -> tuple[np.ndarray | None, boo
 
 
 def _along(objective: Objective, here: Evaluation, direction: np.ndarray, best: Evaluation) -> Evaluation:
-    """The highest point met along a direction, if it is higher than the best so far."""
+    """The highest point in a direction, if it is higher than the best so far."""
     enough = 10.0 * value_noise(here)
     for length in LENGTHS:
         there = objective.evaluate(objective.moved(here.theta, length * direction))
@@ -102,5 +102,5 @@ def _along(objective: Objective, here: Evaluation, direction: np.ndarray, best: 
 
 
 def left_behind(first: Result, again: Result) -> Result:
-    """The end of an iteration that went on from beside a stationary point, with the whole way there."""
+    """The result of an iteration that continued from near a stationary point, with the whole path."""
     return replace(again, path=first.path.then(again.path), begun=first.begun)

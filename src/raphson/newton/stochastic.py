@@ -1,8 +1,8 @@
-"""First-order methods for any model whose predictors are linear, or layers: a batch of rows a step, and an honest end.
+"""First-order methods for models with linear predictors or layers, where each step reads a batch of rows.
 
-A learning rate says nothing about where the maximum is. So when the last epoch is over, score and observed information
-are evaluated once over all rows: the distance to the maximum in standard errors decides whether the estimate may be
-called converged, and it seldom may.
+A learning rate says nothing about where the maximum is. So after the last epoch the score and the observed information
+are evaluated over all rows, and the distance to the maximum in standard errors decides whether the estimate has
+converged. It seldom has.
 """
 
 from __future__ import annotations
@@ -43,34 +43,34 @@ BATCH_ROWS = 32
 """Rows of a batch, as is usual (Bengio 2012, Practical recommendations for gradient-based training)."""
 
 FEWEST_STEPS = 10_000
-"""Steps of a training whose number of epochs nobody chose, and no fewer than FEWEST_EPOCHS epochs."""
+"""Smallest default number of steps; there are also at least FEWEST_EPOCHS epochs."""
 
 FEWEST_EPOCHS = 20
 """Readings of the data at least, of data so large that they hold all the steps."""
 
 MOST_STEPS = 1_000_000
-"""Of data so large that FEWEST_EPOCHS would take more steps, they are read fewer times, but once."""
+"""Largest default number of steps, if FEWEST_EPOCHS would take more; there is at least one epoch."""
 
 SCALE_ROWS = 50_000
-"""Rows from which the scale of η is judged where rows are not held."""
+"""Number of rows that determine the scale of η if the data are streamed."""
 
 LINEAR_RATES = {"sgd": 0.1, "momentum": 0.02, "rmsprop": 0.02, "adam": 0.02}
-"""α by default: columns have size 1, and α falls to 0 along a cosine."""
+"""Default α, for columns scaled to size 1; α falls to 0 along a cosine."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A model as the first-order methods see it.
+    """A model in the form that first-order methods need.
 
     Attributes
     ----------
     structure : traced predictors.
-    state : what goes with their parameters.
-    rows : where batches come from.
+    state : their further quantities, such as scales.
+    rows : the source of batches.
     divisor : φ₀ of the loss.
     scale : −ℓ at unit dispersion is the loss times this.
     pack, unpack : from the structure's parameters to θ (p,), and back.
-    rates : α of each method, unless the user says otherwise.
+    rates : the default α of each method.
     decay : weight decay.
     """
 
@@ -86,7 +86,7 @@ class Task:
 
     @staticmethod
     def of(model: Problem, name: str) -> Task:
-        """Read a model with its data.
+        """The task of a model with its data.
 
         Raises
         ------
@@ -103,20 +103,20 @@ class Task:
         predictor = likelihood.predictor
         if not predictor.linear:
             raise ModelError(
-                f"method: {name} reads batches of a model with linear predictors, or of layers without batch norm; use "
+                f"method: expected a model with linear predictors, or layers without batch norm, for {name!r}; use "
                 "method='levenberg-marquardt', or rp.network for layers"
             )
         if model.objective is not likelihood:
             raise ModelError(
-                f"method: {name} reads batches of rows, and the penalty of bias reduction is not a sum over rows; use "
-                "method='newton', or 'gradient-descent' for a first-order one"
+                f"method: {name!r} reads batches of rows, but the penalty of bias reduction is not a sum over rows; "
+                "use method='newton', or 'gradient-descent' for a first-order method"
             )
         if likelihood.penalty is not None or likelihood.bounds is not None:
-            raise ModelError(f"method: {name} has no penalty or bounds; use method='newton'")
+            raise ModelError(f"method: {name!r} supports no penalty and no bounds; use method='newton'")
         if likelihood.family.own_rows is not None:
             raise ModelError(
-                f"method: {name} reads batches of a response alone, and the likelihood of a row of this model reads "
-                "more; use method='newton', or 'gradient-descent' for a first-order one"
+                f"method: {name!r} reads batches of a single response, but a row of this likelihood reads more "
+                "columns; use method='newton', or 'gradient-descent' for a first-order method"
             )
         design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
         blocks = likelihood.blocks
@@ -141,7 +141,7 @@ class Task:
         divisor: float,
         scale: float,
     ) -> Task:
-        """Columns divided by `sizes` (their root mean squares), each η by its `spread` (K,)."""
+        """The task with columns divided by `sizes` (their root mean squares), and each η by its `spread` (K,)."""
         return Task(
             structure,
             {"spread": spread},
@@ -155,14 +155,14 @@ class Task:
 
     @staticmethod
     def _streamed(model: Problem, likelihood: LogLikelihood, blocks: StreamedBlocks, structure: LinearRows) -> Task:
-        """The same of rows that are not held: sizes by one reading, scales from a part of the rows."""
+        """The task of streamed rows: sizes from one pass over the data, scales from a part of the rows."""
         y, w = _responses(model.subsampled(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks)
         _, spread, divisor = output_scale(likelihood.family, y, w)
 
         def moments(block: Block) -> np.ndarray:
             squares = [np.square(dense(X)).sum(axis=0) for X in block.designs]
             weight = block.weight[: block.rows]
-            # Of the weights their sum, and how many are not 1.
+            # The sum of the weights, and the number of weights other than 1.
             return np.concatenate([[weight.sum(), np.count_nonzero(weight != 1.0)], *squares])
 
         n = likelihood.n_rows
@@ -191,19 +191,19 @@ def descend(
 
     Parameters
     ----------
-    model : its predictors are linear, or layers.
+    model : with linear predictors or layers.
     name : of the method.
-    start : (p,) where to begin; the model's plain start by default, such as the coefficients of a constant mean.
+    start : (p,) where to start; by default the model's plain start, such as the coefficients of a constant mean.
     tol : distance to the maximum, in standard errors, that counts as converged.
-    max_iter : epochs.
+    max_iter : number of epochs.
     learning_rate : α at the first step.
     seed : of the shuffling.
     watch : called with every epoch as a step of the path.
-    trace : called after every few steps with the rows read so far and θ.
+    trace : called after every few steps with the number of rows read so far and θ.
 
     Returns
     -------
-    The result, and what it means in words.
+    The result, and a note on how it ended.
     """
     objective = model.objective
     task = Task.of(model, name)
@@ -242,7 +242,7 @@ def descend(
 
 
 def _epochs(steps: int) -> int:
-    """Readings of the data that nobody chose, of `steps` batches each.
+    """Default number of epochs, of `steps` batches each.
 
     Examples
     --------
@@ -259,7 +259,7 @@ def _responses(blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sizes(mean_squares: np.ndarray) -> np.ndarray:
-    """Root mean square of columns; 1 of one that is zero throughout."""
+    """Root mean squares of columns; 1 for a column of zeros."""
     size = np.sqrt(mean_squares)
     return np.where(size > 0, size, 1.0)
 
@@ -267,11 +267,11 @@ def _sizes(mean_squares: np.ndarray) -> np.ndarray:
 def _end(
     objective: Objective, theta: np.ndarray, trained: Trained, path: Path, tol: float, descent: Descent
 ) -> tuple[Result, str]:
-    """Measure where the training ended, over all rows."""
+    """The result of the training, with the distance to the maximum measured over all rows."""
     free = np.ones(len(theta), dtype=bool)
     distance, factor = math.inf, None
     kinds: tuple[Kind, ...] = ("observed", "expected")
-    for kind in kinds:  # the second where the first is indefinite
+    for kind in kinds:  # the second only if the first is indefinite
         with np.errstate(all="ignore"):
             here = objective.evaluate(theta, Need(kinds=(kind,)))
         found = direction(here.information[kind], here.score, free) if here.finite else None
@@ -286,13 +286,13 @@ def _end(
     none = np.zeros(len(theta), dtype=bool)
     if trained.ending == "diverged":
         status = Status.NOT_FINITE
-        note = "the loss diverged, and the last good estimate was restored; lower learning_rate"
+        note = "the loss diverged, and the last finite estimate was restored; lower learning_rate"
     elif distance <= tol:
         status, note = Status.CONVERGED, ""
     else:
         status = Status.STEP_LIMIT
         note = (
-            f"{descent.rule} read the data {descent.epochs} times and ended {distance:.2g} standard errors from the "
-            "maximum; raise max_iter, or use method='newton', which finds it in a few passes"
+            f"{descent.rule} ended after {descent.epochs} epochs, {distance:.2g} standard errors from the maximum; "
+            "raise max_iter, or use method='newton', which needs only a few passes"
         )
     return Result(here, status, path, kept, ~kept, none, distance, math.nan, False, factor), note

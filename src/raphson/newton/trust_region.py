@@ -1,15 +1,15 @@
-"""Levenberg-Marquardt as a trust region: the longest step within which the quadratic model is believed.
+"""Levenberg-Marquardt as a trust-region method: the best step in the region where the quadratic model is trusted.
 
-With A the tall matrix, AᵀA = M, and z the right-hand side, Aᵀz = ∇ℓ, the step is
+With A the matrix of the rows, AᵀA = M, and z the right-hand side, Aᵀz = ∇ℓ, the step is
 
-    min ‖A d − z‖²  subject to  ‖D d‖ ≤ Δ,        (AᵀA + τD²) d = Aᵀz for the τ ≥ 0 that keeps it
+    min ‖A d − z‖²  subject to  ‖D d‖ ≤ Δ,        (AᵀA + τD²) d = Aᵀz for the τ ≥ 0 that satisfies the constraint
 
-(Moré 1978, Numerical Analysis, Lecture Notes in Mathematics 630, 105). D holds the largest length that each column of A
-has had, so that the units of the parameters do not matter; Δ follows how well the last step's gain was predicted. A
-Gauss-Newton step that fits into the region is taken whole: τ = 0, and so do the last steps of every fit.
+(Moré 1978, Numerical Analysis, Lecture Notes in Mathematics 630, 105). D has the largest length so far of each column
+of A, so that the units of the parameters do not matter. Δ depends on how well the gain of the last step was predicted.
+A Gauss-Newton step inside the region is taken in full, with τ = 0; the last steps of every fit are such steps.
 
-Parameters that are solved for at each trial point (variable projection) are left out of the region: the step of the
-others is that of the problem from which they have been eliminated, which one more triangularisation gives.
+Parameters that are solved for at each trial point (variable projection) are not part of the region. The step of the
+others is that of the problem from which these have been eliminated, which one more triangularisation gives.
 """
 
 # pyright: strict, reportConstantRedefinition=false, reportUnknownVariableType=false
@@ -29,10 +29,10 @@ FIRST_RADIUS = 1.0
 """First radius, in units of the length of the scaled θ."""
 
 SLACK = 1.1
-"""By how much a whole step may be longer than the radius."""
+"""Factor by which a full step may exceed the radius."""
 
 VANISHED = 1e-100
-"""Length of a column below which its parameter has no effect: a step scaled by it would overflow."""
+"""Length of a column below which its parameter counts as without effect; a step scaled by it would overflow."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Proposal:
     Attributes
     ----------
     step : (p,).
-    gain : rise of ℓ that the quadratic model predicts.
+    gain : increase of ℓ that the quadratic model predicts.
     damping : τ.
     length : ‖D d‖ of the parameters in the region.
     """
@@ -54,7 +54,7 @@ class Proposal:
 
 
 class TrustRegion:
-    """The region and what it has learned.
+    """The trust region: its radius and scales.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class TrustRegion:
         free: np.ndarray,
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Proposal:
-        """The step by a triangle [R, Qᵀz] on the free parameters, inside the box."""
+        """The step by a triangle [R, Qᵀz] for the free parameters, inside the bounds."""
         movable, fixed = free.copy(), np.zeros_like(theta)
         while True:
             proposal = self._solve(triangle, theta, movable, fixed)
@@ -84,7 +84,7 @@ class TrustRegion:
             outside = movable & ((there < bounds[0]) | (there > bounds[1]))
             if not outside.any():
                 return proposal
-            # These go as far as the box lets them; the others are solved for again, knowing that.
+            # Parameters outside are moved to their bound, and the others are solved for again.
             fixed = np.where(outside, np.clip(there, *bounds) - theta, fixed)
             movable = movable & ~outside
 
@@ -98,13 +98,13 @@ class TrustRegion:
             T = triangularised(np.column_stack([T[:, order], T[:, -1] - T[:, :-1] @ fixed]))
         outer = T[:b, :b]
         if b and not (kept := independent(outer)).all():
-            # A column that earlier ones explain would claim a row of T that belongs to the others: it stays put.
+            # A column that depends on earlier ones would take a row of T from the others; its parameter does not move.
             return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
         if a:
             inner, shared = T[b : b + a, b : b + a], T[:b, b : b + a]
             lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
             if b and (lost := lengths <= ALIASED * np.sqrt(np.einsum("ij,ij->j", shared, shared))).any():
-                # Nor is there anything but rounding in a column that those of the solved explain.
+                # A column that depends on those of the projected parameters is rounding; its parameter does not move.
                 return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), alpha[lost]), fixed)
             D = self._scales(alpha, lengths, len(theta))
             if not np.isfinite(self.radius):
@@ -128,7 +128,7 @@ class TrustRegion:
         return Proposal(step, gain, damping, length)
 
     def _order(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-        """The parameters solved for, those in the region, both in this order, and whether that is θ's own."""
+        """The projected parameters, those in the region, all in this order, and whether that is the order of θ."""
         bits = free.tobytes()
         if bits not in self._orders:
             solved = np.zeros_like(free) if self.projected is None else self.projected & free
@@ -145,20 +145,20 @@ class TrustRegion:
         return np.where(D > VANISHED, D, 1.0)
 
     def learn(self, ratio: float, proposal: Proposal) -> None:
-        """Set the radius after a trial whose gain was `ratio` times the predicted one."""
+        """Update the radius after a trial whose gain was `ratio` times the predicted one."""
         if not ratio > 0.25:
             self.radius = (0.5 if ratio > 0 else 0.25) * min(self.radius, proposal.length or self.radius)
         elif ratio > 0.75 or proposal.damping == 0.0:
             self.radius = max(self.radius, 2.0 * proposal.length)
 
     def exhausted(self, theta: np.ndarray) -> bool:
-        """Whether the region has shrunk to where θ is rounded."""
+        """Whether the region has shrunk to the rounding of θ."""
         size = 0.0 if self.scale is None else _length(self.scale * theta)
         return bool(self.radius <= 1e-16 * max(size, 1e-300))
 
 
 def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
-    """min ‖diag(s) v − c‖ with ‖v‖ ≤ radius: v, and its τ (Hebden's iteration on 1/‖v(τ)‖)."""
+    """v with min ‖diag(s) v − c‖ under ‖v‖ ≤ radius, and its τ (by Hebden's iteration on 1/‖v(τ)‖)."""
     whole = s > ALIASED * max(float(s[0]), 1e-300)
     v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
     length = _length(v)
@@ -176,7 +176,7 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
             low = tau
         else:
             high = tau
-        unit = v / length  # whose squares do not underflow, however small the region
+        unit = v / length  # its squares do not underflow, however small the region is
         tau += (length / radius - 1.0) / float(np.sum(unit * unit / (s * s + tau)))
         if not low < tau < high:
             tau = max(0.001 * high, np.sqrt(low * high))
@@ -188,7 +188,7 @@ def _length(v: np.ndarray) -> float:
 
 
 def _whole(R: np.ndarray, right: np.ndarray) -> np.ndarray | None:
-    """R⁻¹ right for a triangle; None where its pivots do not show that it has full rank."""
+    """R⁻¹ right for a triangle; None if its pivots do not show full rank."""
     if R.shape[0] < R.shape[1] or not len(R):
         return None
     if not independent(R).all():

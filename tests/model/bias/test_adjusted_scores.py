@@ -162,7 +162,7 @@ def test_what_has_no_likelihood_to_compare():
         lambda: fit.lr_test("x = 0"),
         lambda: fit.score_test("x = 0"),
     ):
-        with pytest.raises(rp.ModelError, match=r"gradient of no likelihood.*bias='jeffreys'"):
+        with pytest.raises(rp.ModelError, match=r"not the gradient of a likelihood.*bias='jeffreys'"):
             call()
     jeffreys = rp.glm(BINARY, X, family=rp.families.Binomial(link="probit"), bias="jeffreys", names=["one", "x"])
     lower, upper = jeffreys.profile("x").interval()

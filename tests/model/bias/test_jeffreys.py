@@ -148,7 +148,7 @@ def test_penalised_likelihood_ratios_and_profiles():
     lower, upper = fit.profile("x").interval()
     assert 0 < lower < fit.params["x"] < upper < np.inf
     smaller = rp.glm(RESPONSE, SEPARATED[:, :2], family="binomial", bias="firth")
-    with pytest.raises(rp.ModelError, match="penalty of its own"):
+    with pytest.raises(rp.ModelError, match="each fit has its own penalty"):
         fit.lr_test(smaller)
 
 

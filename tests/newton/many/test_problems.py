@@ -223,7 +223,7 @@ def test_compiled_code_goes_with_the_function():
 
 
 def test_numbers_of_problems_must_agree():
-    with pytest.raises(ModelError, match="one row for each of 4 problems"):
+    with pytest.raises(ModelError, match="a row for each of 4 problems"):
         problems.solve(problems.least_squares(decay), np.ones((3, 3)), {"y": np.ones((4, 30))}, {"x": X})
 
 

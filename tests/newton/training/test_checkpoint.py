@@ -34,10 +34,10 @@ def test_no_file_is_no_training(tmp_path):
     ("change", "message"),
     [
         ({"data": "xyz"}, "its data were different"),
-        ({"start": "xyz"}, "it began with other weights"),
+        ({"start": "xyz"}, "it started from other weights"),
         ({"method": {"name": "sgd"}}, 'its method\'s name was "adam", and now it is "sgd"'),
         ({"layers": [{"width": 4}, {"width": 1}]}, "its layer 1's width was 3, and now it is 4"),
-        ({"layers": [{"width": 3}]}, "its layers were 2, and now they are 1"),
+        ({"layers": [{"width": 3}]}, "the number of its layers was 2, and now it is 1"),
     ],
 )
 def test_another_training_is_told_by_what_differs(change, message, tmp_path):
@@ -56,7 +56,7 @@ def test_a_changed_or_cut_file_is_refused(tmp_path):
     arrays = dict(np.load(_written(path, whole)))
     arrays["params_0"] = arrays["params_0"] + 1.0
     np.savez(path, **arrays)
-    with pytest.raises(DataError, match="was changed since it was written"):
+    with pytest.raises(DataError, match="expected a file as the training wrote it"):
         read(path, ABOUT, snapshot())
 
 

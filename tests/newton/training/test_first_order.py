@@ -125,7 +125,7 @@ def test_a_training_that_diverges_names_the_layer_and_restores_the_last_good_wei
     begin = beginning(begin_params, network.state(np.zeros(1), np.ones(1)), descent)
     trained = train(network, Gaussian(), begin, Sample((X,), Y, None, None, float), descent)
     assert trained.ending == "diverged"
-    layer, epoch, step = trained.blown_up
+    layer, epoch, step = trained.diverged_at
     assert layer in (0, 1)
     assert (epoch, trained.kept_epoch) == (1, 0)
     assert 1 <= step <= 12
@@ -145,9 +145,9 @@ def test_schedules(schedule, first, last):
 
 def test_a_schedule_may_be_a_function_and_a_bad_one_is_refused():
     assert Descent("sgd", 1, 8, 0.1, lambda step: 1 / (1 + step)).rates(2).tolist() == [0.1, 0.05]
-    with pytest.raises(ModelError, match="schedule: expected a function from step"):
+    with pytest.raises(ModelError, match="schedule: expected finite factors of the learning rate, 0 or more; got -1"):
         Descent("sgd", 1, 8, 0.1, lambda step: -1.0).rates(2)
-    with pytest.raises(ModelError, match=r"schedule: .* it failed: "):
+    with pytest.raises(ModelError, match=r"schedule: .* it failed with ZeroDivisionError: "):
         Descent("sgd", 1, 8, 0.1, lambda step: 1 / 0).rates(2)
 
 
@@ -155,7 +155,7 @@ def test_a_linear_model_comes_near_its_maximum_and_says_how_near():
     z = np.random.default_rng(5).normal(size=300)
     data = {"z": 100.0 + 20.0 * z, "y": (z + np.random.default_rng(6).logistic(size=300) > 0).astype(float)}
     newton = rp.glm("y ~ z", data, family="binomial")
-    with pytest.warns(ConvergenceWarning, match="adam read the data"):
+    with pytest.warns(ConvergenceWarning, match="adam ended after 1112 epochs"):
         adam = rp.glm("y ~ z", data, family="binomial", method="adam")
     assert adam.status.value == "step limit"
     assert 0 < adam.distance < 1
@@ -165,7 +165,7 @@ def test_a_linear_model_comes_near_its_maximum_and_says_how_near():
 
 def test_what_batches_cannot_fit_is_refused():
     data = {"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 3.0, 2.0, 5.0]}
-    with pytest.raises(ModelError, match="method: sgd has no penalty"):
+    with pytest.raises(ModelError, match="method: 'sgd' supports no penalty"):
         rp.glm("y ~ x", data, method="sgd", penalty=1.0)
     with pytest.raises(ModelError, match="linear predictors"):
         rp.nls("y ~ a * exp(b * x)", data, start={"a": 1.0, "b": 0.1}, method="adam")

@@ -1,1 +1,1 @@
-"""Many problems of one kind, side by side."""
+"""Many problems of one kind, solved in parallel."""

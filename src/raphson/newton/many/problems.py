@@ -1,17 +1,17 @@
-"""Thousands of small independent problems, each maximised by itself, in a few compiled calls.
+"""Thousands of small independent problems, maximised in a few compiled calls.
 
-The iteration is that of the one loop, θ ← θ + (M + τD)⁻¹ ∇ℓ(θ), written for one problem and mapped over many:
+The iteration is θ ← θ + (M + τD)⁻¹ ∇ℓ(θ) as in the one loop, written for one problem and mapped over many:
 
-1. *Climb.* Levenberg-Marquardt: D is the running maximum of diag M (Marquardt 1963; Moré 1978, equation 7.1), and
-   τ falls to a tenth where the quadratic model foretold the gain well, and rises where it did not, by factors that
-   double (Nielsen 1999, IMM-REP-1999-05). M is what the problem steps with: JᵀJ for least squares.
-2. *Finish.* From :data:`NEAR` on, the same with the exact observed information, undamped unless a step fails, until
-   the distance to the maximum is below the tolerance in standard errors: convergence is then quadratic and the last
-   digits are there, whatever the size of the residuals.
+1. *Approach.* Levenberg-Marquardt: D is the running maximum of diag M (Marquardt 1963; Moré 1978, equation 7.1). τ is
+   divided by ten after a step whose gain the quadratic model predicted well, and raised by doubling factors after a
+   failure (Nielsen 1999, IMM-REP-1999-05). M is the problem's own matrix: JᵀJ for least squares.
+2. *Finish.* Within :data:`NEAR`, the same with the exact observed information, undamped unless a step fails, until the
+   distance to the maximum in standard errors is below the tolerance. Convergence is quadratic, however large the
+   residuals are.
 
-Problems are worked on in chunks of equal size, so that a kind of problem compiles once and memory stays bounded;
-chunks are shared out over threads. A problem that has ended keeps its state while the others in its chunk go on, and
-after every few steps the unfinished ones are gathered into fewer chunks, so that the slow ones do not hold up the rest.
+Problems run in chunks of equal size, so that a kind of problem compiles once and memory is bounded; chunks are
+distributed over threads. A finished problem keeps its state while the others in its chunk go on. After every few steps
+the unfinished problems are gathered into fewer chunks, so that slow ones do not delay the rest.
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ from raphson.numeric import EPSILON, anchor, brief_compilation, x64
 from raphson.status import Status
 
 CHUNK_PROBLEMS = (8, 64, 512)
-"""How many problems a compiled call works on; the numbers that code is compiled for. Each is eight times the last."""
+"""Numbers of problems per compiled call for which code is compiled, each eight times the last."""
 
 CHUNK_NUMBERS = 2**22
-"""Numbers (32 MB) that the Jacobians of a chunk may take."""
+"""Largest number of elements (32 MB) of the Jacobians of a chunk."""
 
 ROUND = 6
 """Steps between gatherings of the unfinished problems."""
 
 NEAR = 1e-2
-"""Distance to the maximum, in standard errors, from which on the exact observed information takes over."""
+"""Distance to the maximum, in standard errors, within which the exact observed information is used."""
 
 FIRST_DAMPING, SMALLEST_DAMPING, LARGEST_DAMPING = 1e-3, 1e-13, 1e14
-"""τ at the start; where it is as good as 0 (valleys of ill-conditioned problems need small ones); where to give up."""
+"""τ at the start; below which it becomes 0 (narrow valleys need small values); above which to give up."""
 
 SINGULAR_PIVOT = 1e-13
-"""Squared pivot of a scaled matrix that counts as none: no more than the least damping, which makes all definite."""
+"""Squared pivot of a scaled matrix that counts as 0; at most the least damping, which makes every matrix definite."""
 
-OPEN = 1e-9
-"""Damping up to which the damped matrix tells the distance to the maximum, where the undamped one is singular: what it
-hides is the way along directions that the data leave open."""
+LIGHT_DAMPING = 1e-9
+"""Largest damping with which the damped matrix measures the distance to the maximum if the undamped one is singular. It
+hides only the distance in directions that the data do not determine."""
 
 SHORTEST = 8
-"""Groups of rows are padded to at least this length."""
+"""Smallest length to which groups of rows are padded."""
 
 _ACTIVE, _NEAR, _CONVERGED, _FLOOR, _FAILED, _NOT_FINITE = range(6)
 
 
 @dataclass(frozen=True, eq=False)
 class TracedProblem:
-    """One kind of small problem, written in ``jax.numpy`` for a single problem.
+    """A kind of small problem, written in ``jax.numpy`` for a single problem.
 
-    Compiled code belongs to the object: keep it, and use it again, to compile once.
+    The object holds its compiled code; keep it and use it again, to compile once.
 
     Attributes
     ----------
-    evaluate : ``(theta (p,), data, shared) -> (value, score (p,), M (p, p))``. `data` is a tree of arrays of this
-        problem alone, `shared` one that all problems have in common. The value is maximised; the score is its
-        gradient; M is symmetric and stands for minus its second derivative.
-    observed : ``(theta, data, shared) -> (p, p)``, minus the exact second derivative of the value, where M is not.
-    dispersion : ``(value, p, data, shared) -> φ̂``, by which distances in standard errors are measured; 1 without it.
+    evaluate : ``(theta (p,), data, shared) -> (value, score (p,), M (p, p))``. `data` is a tree of arrays of one
+        problem, `shared` a tree that all problems have in common. The value is maximised, the score is its gradient,
+        and M is symmetric and approximates minus its second derivative.
+    observed : ``(theta, data, shared) -> (p, p)``, minus the exact second derivative of the value, if that is not M.
+    dispersion : ``(value, p, data, shared) -> φ̂``, for distances in standard errors; 1 by default.
     """
 
     evaluate: Callable[..., Any]
@@ -84,25 +84,25 @@ class TracedProblem:
 
     @cached_property
     def seen(self) -> set[Any]:
-        """Shapes that the steps were compiled for."""
+        """Shapes for which the steps have been compiled."""
         return set()
 
 
 @dataclass(frozen=True)
 class Solutions:
-    """Where the problems ended.
+    """The solutions of the problems.
 
     Attributes
     ----------
     theta : (B, p) estimates.
     value : (B,).
     score : (B, p).
-    information : (B, p, p) the M of the problem at the estimate.
-    observed : (B, p, p) minus the second derivative of the value there (M where the problem has no other).
+    information : (B, p, p) M at the estimate.
+    observed : (B, p, p) minus the second derivative of the value there (M if the problem has no other).
     dispersion : (B,).
-    distance : (B,) to the maximum in standard errors, over the parameters that are not held.
-    held : (B, p) mask of the parameters at a bound that their score pushes against.
-    n_iter : (B,) steps tried.
+    distance : (B,) to the maximum in standard errors, for the parameters that are not held.
+    held : (B, p) mask of the parameters at a bound beyond which the value would rise.
+    n_iter : (B,) number of steps tried.
     status : (B,) of :class:`Status`.
     """
 
@@ -123,24 +123,24 @@ class Solutions:
         return np.array([status.converged for status in self.status], dtype=bool)
 
     def counts(self) -> dict[str, int]:
-        """How many problems ended in which way."""
+        """The number of problems with each status."""
         found: dict[str, int] = {}
         for status in self.status:
             found[status.value] = found.get(status.value, 0) + 1
         return found
 
     def covariance(self, kind: str = "expected") -> np.ndarray:
-        """(B, p, p) φ̂ M⁻¹ over the free parameters, by the problem's M or ("observed") by the exact one; else NaN."""
+        """(B, p, p) φ̂ M⁻¹ for the free parameters, by the problem's M or ("observed") the exact one; NaN elsewhere."""
         M = self.observed if kind == "observed" else self.information
         return inverses(M, ~self.held) * self.dispersion[:, None, None]
 
 
 class _State(NamedTuple):
-    """One problem's state; with a leading axis that of a chunk."""
+    """The state of a problem, or with a leading axis of a chunk."""
 
     theta: Any
     step: Any
-    sound: Any
+    definite: Any
     value: Any
     score: Any
     M: Any
@@ -171,24 +171,24 @@ def solve(
 
     Parameters
     ----------
-    problem : the kind.
-    start : (B, p) where to begin; (p,) for one start for all.
-    data : tree of arrays whose first axis, of length B, counts the problems; None if they differ in their start only.
+    problem : the kind of problem.
+    start : (B, p) where to start; (p,) for a common start.
+    data : tree of arrays whose first axis, of length B, runs over the problems; None if only their starts differ.
     shared : tree of arrays that all problems have in common.
-    lower, upper : (p,) or (B, p) bounds; equal ones hold a parameter where it is.
+    lower, upper : (p,) or (B, p) bounds; equal bounds fix a parameter.
     tol : distance to the maximum in standard errors.
-    max_iter : steps tried for each problem.
-    executor : where the chunks run; all cores by default.
+    max_iter : largest number of steps tried for each problem.
+    executor : runs the chunks; all cores by default.
 
     Returns
     -------
     Solutions
-        In the order of the problems. It is the same for any executor, and whatever problems are solved beside.
+        In the order of the problems. A solution depends neither on the executor nor on the other problems.
 
     Raises
     ------
     ModelError
-        If the numbers of problems do not agree.
+        If `start` and `data` have different numbers of problems.
 
     Examples
     --------
@@ -208,7 +208,9 @@ def solve(
         start = np.tile(start, (count, 1))
     if start.ndim != 2 or len(start) != count or any(leaf.shape[0] != count for leaf in leaves):
         sizes = ", ".join(str(leaf.shape) for leaf in leaves)
-        raise ModelError(f"start: expected one row for each of {count} problems; got {start.shape} and data {sizes}")
+        raise ModelError(
+            f"start: expected a row for each of {count} problems; got shape {start.shape} and data of shapes {sizes}"
+        )
     p = start.shape[1]
     limits = _limits(lower, -np.inf, count, p), _limits(upper, np.inf, count, p)
     numbers = sum(int(np.prod(leaf.shape[1:])) for leaf in leaves) or _size(jax.tree.leaves(shared))
@@ -217,18 +219,18 @@ def solve(
     shapes = (chunk, p, *(leaf.shape[1:] for leaf in leaves), None, *map(np.shape, jax.tree.leaves(shared)))
     run = _Run(problem, data, shared, limits, chunk, shapes, executor or threads())
     if problem.observed is not None:
-        # Half of the steps with M; where it leads too slowly the observed information has to.
+        # At most half of the steps with M; if it is too slow, the observed information continues.
         _rounds(run, state, False, NEAR, (max_iter + 1) // 2)
         state.damping[state.status == _NEAR] = 0.0
         state.status[state.status == _NEAR] = _ACTIVE
         again = state.status == _ACTIVE
-        state.value[again], state.step[again] = -np.inf, 0.0  # evaluated anew, with H
+        state.value[again], state.step[again] = -np.inf, 0.0  # evaluates again, with H
     _rounds(run, state, True, tol, max_iter)
     return _solutions(state)
 
 
 class _Run(NamedTuple):
-    """What stays the same throughout."""
+    """What is the same for all rounds."""
 
     problem: TracedProblem
     data: Any
@@ -240,7 +242,7 @@ class _Run(NamedTuple):
 
 
 def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) -> None:
-    """Step until every problem has ended, gathering the unfinished ones after each round; `state` is written to."""
+    """Iterate until every problem has ended, and gather the unfinished ones after each round; changes `state`."""
     import jax
 
     while True:
@@ -250,7 +252,7 @@ def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) ->
         chunks = [active[i : i + run.chunk] for i in range(0, len(active), run.chunk)]
 
         def advance(which: np.ndarray) -> tuple[np.ndarray, _State]:
-            # The last chunk is filled up with copies of a problem, marked as finished.
+            # The last chunk is padded with copies of a problem that are marked as finished.
             filled = np.concatenate([which, np.repeat(which[:1], run.chunk - len(which))])
             part = _State(*(values[filled] for values in state))
             part.status[len(which) :] = _CONVERGED
@@ -260,7 +262,7 @@ def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) ->
                 after = run.problem.steps(part, mine, run.shared, limits, exact, tol, min(ROUND, max_iter), anchor())
                 return which, _State(*(np.asarray(values)[: len(which)] for values in after))
 
-        # The first call compiles: two threads would do it twice.
+        # The first call compiles, which two threads would both do.
         new = () if run.shapes in run.problem.seen else (advance(chunks.pop(0)),)
         run.problem.seen.add(run.shapes)
         for which, after in (*new, *(run.executor.map(advance, chunks) if chunks else ())):
@@ -269,13 +271,13 @@ def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) ->
 
 
 def _begin(theta: np.ndarray) -> _State:
-    """States at which no problem has been evaluated: a step of length 0 from value −∞ does it."""
+    """The initial states. No problem has been evaluated; a step of length 0 from the value −∞ does that."""
     count, p = theta.shape
     eye = np.tile(np.eye(p), (count, 1, 1))
     return _State(
         theta=theta,
         step=np.zeros((count, p)),
-        sound=np.ones(count, dtype=bool),
+        definite=np.ones(count, dtype=bool),
         value=np.full(count, -np.inf),
         score=np.zeros((count, p)),
         M=eye,
@@ -292,7 +294,7 @@ def _begin(theta: np.ndarray) -> _State:
 
 
 def _compiled(problem: TracedProblem) -> Any:
-    """The steps of a chunk: until all of its problems have ended, or a number of times."""
+    """The compiled iteration of a chunk: until all its problems have ended, or for a number of steps."""
     import jax
     import jax.numpy as jnp
 
@@ -300,14 +302,14 @@ def _compiled(problem: TracedProblem) -> Any:
         state: _State, data: Any, shared: Any, limits: Any, exact: Any, tol: Any, steps: Any, anchor: Any
     ) -> _State:
         del anchor
-        turn = jax.vmap(lambda mine, own, low, high: _turn(problem, exact, mine, own, shared, low, high, tol))
+        iterate = jax.vmap(lambda mine, own, low, high: _iterate(problem, exact, mine, own, shared, low, high, tol))
 
         def unfinished(carry: tuple[Any, _State]) -> Any:
             return (carry[0] < steps) & jnp.any(carry[1].status == _ACTIVE)
 
         def once(carry: tuple[Any, _State]) -> tuple[Any, _State]:
             before = carry[1]
-            after = turn(before, data, *limits)
+            after = iterate(before, data, *limits)
             active = before.status == _ACTIVE
 
             def keep(new: Any, old: Any) -> Any:
@@ -320,10 +322,10 @@ def _compiled(problem: TracedProblem) -> Any:
     return jax.jit(advance, keep_unused=True, compiler_options=brief_compilation())
 
 
-def _turn(
+def _iterate(
     problem: TracedProblem, exact: Any, here: _State, data: Any, shared: Any, low: Any, high: Any, tol: Any
 ) -> _State:
-    """One step of one problem, traced: a trial is evaluated, and accepted or not."""
+    """One traced iteration of one problem: evaluates a trial and accepts or rejects it."""
     import jax
     import jax.numpy as jnp
 
@@ -334,23 +336,23 @@ def _turn(
     trial = jnp.clip(here.theta + here.step, low, high)
     d = trial - here.theta
     slope = here.score @ d
-    foretold = slope - 0.5 * d @ matrix @ d
-    # 2. The trial. Near the maximum the value has only half the digits of θ: there the slope judges.
+    predicted = slope - 0.5 * d @ matrix @ d
+    # 2. The trial. Near the maximum the value has only half the digits of θ, so the slope decides.
     value, score, M = problem.evaluate(trial, data, shared)
     H = M
     if problem.observed is not None:
         observed = problem.observed
-        # `exact` is the same for all problems: the branch not taken costs nothing.
+        # `exact` is the same for all problems, so the branch not taken costs nothing.
         H = jax.lax.cond(exact, lambda t: observed(t, data, shared), lambda _: M, trial)
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(score)) & jnp.all(jnp.isfinite(M)) & jnp.all(jnp.isfinite(H))
     gain = value - here.value
-    # Rounding moves η by ε Σ |θ_j J_j|, and the value by that along the residuals, of length √(2 |value|).
+    # Rounding moves η by ε Σ |θ_j J_j|, and the value by that times the length of the residuals, √(2 |value|).
     terms = jnp.abs(here.theta) @ jnp.sqrt(jnp.abs(jnp.diagonal(here.M)))
     noise = EPSILON * (64 * jnp.abs(here.value) + 4 * terms * jnp.sqrt(2 * jnp.abs(here.value)))
     flat = (jnp.abs(gain) <= noise) & (jnp.abs(score @ d) <= 0.9 * slope)
-    accepted = finite & (first | (here.sound & ((gain > 1e-4 * foretold) & (foretold > 0) | flat)))
+    accepted = finite & (first | (here.definite & ((gain > 1e-4 * predicted) & (predicted > 0) | flat)))
     # 3. The damping.
-    damping, growth = _damping(here, accepted, first, jnp.where(flat | first, 1.0, gain / foretold))
+    damping, growth = _damping(here, accepted, first, jnp.where(flat | first, 1.0, gain / predicted))
 
     def chosen(new: Any, old: Any) -> Any:
         return jnp.where(accepted, new, old)
@@ -359,28 +361,28 @@ def _turn(
     value = chosen(value, here.value)
     matrix = jnp.where(exact, H, M)
     scale = jnp.maximum(here.scale, jnp.abs(jnp.diagonal(M)))
-    # 4. How far the maximum is.
+    # 4. The distance to the maximum.
     held = ((theta <= low) & (score <= 0)) | ((theta >= high) & (score >= 0))
     dispersion = jnp.ones(()) if problem.dispersion is None else problem.dispersion(value, p, data, shared)
-    # The next step, damped, and Newton's own, by which the distance is measured.
+    # The next step, which is damped, and the undamped Newton step, which measures the distance.
     ridges = jnp.stack([damping * scale, jnp.zeros(p)])
-    (step, _), (damped, square), (sound, definite) = jax.vmap(lambda r: _solve(matrix, r, score, ~held))(ridges)
-    step = jnp.where(sound, step, 0.0)
+    (step, _), (damped, square), (solvable, definite) = jax.vmap(lambda r: _solve(matrix, r, score, ~held))(ridges)
+    step = jnp.where(solvable, step, 0.0)
     spread = jnp.sqrt(jnp.maximum(dispersion, 0.0))
-    square = jnp.where(definite, square, jnp.where(sound & (damping <= OPEN), damped, jnp.inf))
+    square = jnp.where(definite, square, jnp.where(solvable & (damping <= LIGHT_DAMPING), damped, jnp.inf))
     distance = jnp.where(square > 0, jnp.sqrt(square) / spread, 0.0)
-    # Rounding of θ's terms, each by ε: see convergence.rounding_floor.
+    # See convergence.rounding_floor.
     diagonal = jnp.where(held, 0.0, jnp.abs(jnp.diagonal(M)))
     floor = EPSILON * (jnp.abs(theta) @ jnp.sqrt(diagonal) / spread + 10.0)
     # 5. Whether to stop.
     still = jnp.all(trial == here.theta)
     status = _ending(here, first, finite, accepted, distance, floor, damping, still, tol)
-    point = (theta, step, sound, value, score, M, H, scale)
+    point = (theta, step, solvable, value, score, M, H, scale)
     return _State(*point, damping, growth, distance, dispersion, held, here.steps + 1, status)
 
 
 def _damping(here: _State, accepted: Any, first: Any, agreement: Any) -> tuple[Any, Any]:
-    """τ of the next step, by how well the last one kept what it foretold, and the factor of its next rise."""
+    """τ of the next step, by the ratio of actual to predicted gain, and the factor of its next increase."""
     import jax.numpy as jnp
 
     eased = jnp.where(agreement > 0.75, 0.1, jnp.where(agreement > 0.25, 1.0, 3.0)) * here.damping
@@ -392,16 +394,16 @@ def _damping(here: _State, accepted: Any, first: Any, agreement: Any) -> tuple[A
 def _ending(
     here: _State, first: Any, finite: Any, accepted: Any, distance: Any, floor: Any, damping: Any, still: Any, tol: Any
 ) -> Any:
-    """The status after a trial: ended after a full step, or where nothing is left but rounding."""
+    """The status after a trial: ended after a full step, or where the remaining distance is rounding."""
     import jax.numpy as jnp
 
     full = accepted & ~first & (here.damping == 0.0)
     stalled = (full | ~accepted) & (distance >= 0.5 * here.distance) & (distance <= 100 * floor)
     near = tol >= NEAR
-    # Below the tolerance one last full step squares what is left, unless the step before has done so already.
+    # Below the tolerance one last full step squares the remaining distance, unless the step before has done so.
     last = full & ((here.distance <= tol) | (distance <= 1e-3 * tol))
     done = (distance <= tol) & (near | last | (distance <= floor))
-    hopeless = (damping > LARGEST_DAMPING) | (here.sound & still)
+    hopeless = (damping > LARGEST_DAMPING) | (here.definite & still)
     status = jnp.where(done, jnp.where(near, _NEAR, _CONVERGED), _ACTIVE)
     at_floor = jnp.where(near, _NEAR, jnp.where(distance <= tol, _CONVERGED, _FLOOR))
     rounded = jnp.isfinite(distance) & ((distance <= floor) | stalled)
@@ -412,11 +414,11 @@ def _ending(
 
 
 def _solve(M: Any, ridge: Any, v: Any, free: Any) -> tuple[Any, Any, Any]:
-    """(M + diag(ridge))⁻¹ v on the free parameters, vᵀ (M + diag(ridge))⁻¹ v, and whether that is positive definite.
+    """(M + diag(ridge))⁻¹ v for the free parameters, vᵀ (M + diag(ridge))⁻¹ v, and whether it is positive definite.
 
-    Gauss-Jordan on the matrix scaled to a unit diagonal, without exchanges, as befits a positive definite one: the
-    pivots are those of its LDLᵀ. Written as one loop over columns it is vectorised over the problems and costs
-    little to compile, whatever p; LAPACK would be called for each problem.
+    Gauss-Jordan elimination on the matrix scaled to a unit diagonal. A positive definite matrix needs no exchanges, and
+    the pivots are those of its LDLᵀ. A single loop over columns is vectorised over the problems and compiles quickly
+    for any p; LAPACK would be called for each problem.
     """
     import jax
     import jax.numpy as jnp
@@ -477,13 +479,13 @@ def _size(leaves: list[Any]) -> int:
 
 
 def _chunk_size(count: int, numbers: int) -> int:
-    """The largest chunk that the problems fill and whose Jacobians fit."""
+    """The size of chunk for so many problems whose Jacobians fit into memory."""
     fitting = [size for size in CHUNK_PROBLEMS if size * numbers <= CHUNK_NUMBERS] or [CHUNK_PROBLEMS[0]]
     return next((size for size in fitting if size >= count), fitting[-1])
 
 
 def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Inverses (B, p, p) of symmetric positive definite matrices on their free (B, p) parameters; NaN elsewhere.
+    """Inverses (B, p, p) of symmetric positive definite matrices for their free (B, p) parameters; NaN elsewhere.
 
     Examples
     --------
@@ -504,17 +506,17 @@ def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
 
 
 def stacked(codes: np.ndarray, columns: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Rows of groups, side by side: one problem for each group, padded to few lengths.
+    """Arrange rows as one problem for each group, padded to a few lengths.
 
     Parameters
     ----------
     codes : (n,) group of each row, 0 .. G − 1.
-    columns : arrays (n,) by name; "weight" may be among them.
+    columns : arrays (n,) by name, with or without "weight".
 
     Yields
     ------
-    (groups (g,), columns (g, m)), the groups of one padded length m, a power of 2. The padding repeats each group's
-    first row, at weight 0: it is always somewhere the curve is finite.
+    (groups (g,), columns (g, m)) for each padded length m, a power of 2. The padding repeats each group's first row
+    with weight 0, as the curve is finite there.
 
     Examples
     --------
@@ -537,21 +539,21 @@ def stacked(codes: np.ndarray, columns: dict[str, np.ndarray]) -> Iterator[tuple
 
 
 _KIND = "_raphson_least_squares"
-"""The attribute of a curve that its problem is kept in: compiled code goes when the function goes."""
+"""Attribute of a curve that holds its problem, so that the compiled code lives as long as the function."""
 
 
 def least_squares(curve: Callable[..., Any]) -> TracedProblem:
-    """The problem of fitting a curve by weighted least squares: −½ Σ w_i (y_i − f_i(θ))² is maximised.
+    """The problem of fitting a curve by weighted least squares, which maximises −½ Σ w_i (y_i − f_i(θ))².
 
     Parameters
     ----------
-    curve : ``(theta (p,), data, shared) -> (m,)`` predictions of one problem. Its responses are ``data["y"]``, or
-        ``shared["y"]`` where all problems have the same, its weights ``"weight"`` beside them, if there are any; a row
-        of weight 0 is not there, whatever it holds. The same function gives the same, already compiled, problem.
+    curve : ``(theta (p,), data, shared) -> (m,)`` predictions of one problem. Responses are ``data["y"]``, or
+        ``shared["y"]`` if all problems have the same; optional weights are ``"weight"`` in the same mapping. A row of
+        weight 0 does not count, even if it is NaN. The same function returns the same, already compiled, problem.
 
     Returns
     -------
-    Traced
+    TracedProblem
         With M = JᵀWJ, the observed information JᵀWJ − Σ w r ∂²f, and φ̂ = RSS/(n − p).
     """
     made = getattr(curve, _KIND, None)
@@ -581,7 +583,7 @@ def least_squares(curve: Callable[..., Any]) -> TracedProblem:
             r, push = jax.linearize(lambda s: residuals(s, data, shared), t)
             return jax.vmap(push)(jnp.eye(len(t))) @ r
 
-        # Forward through forward is less to compile than backwards, and open to curves with loops.
+        # Forward over forward mode compiles faster than reverse mode, and allows curves with loops.
         return jax.jacfwd(slope)(theta)
 
     def dispersion(value: Any, p: int, data: Any, shared: Any) -> Any:
@@ -589,6 +591,6 @@ def least_squares(curve: Callable[..., Any]) -> TracedProblem:
         return -2.0 * value / jnp.maximum(n - p, 1)
 
     made = TracedProblem(evaluate, observed, dispersion)
-    with suppress(AttributeError):  # a bound method takes no attributes, and is compiled each time
+    with suppress(AttributeError):  # a bound method has no attributes, and is compiled every time
         setattr(curve, _KIND, made)
     return made

@@ -1,16 +1,16 @@
 """Newton's method for many replicates of one data set at once: bootstrap samples, simulated responses.
 
-Each replicate takes full steps with its observed information (the expected one where that is not positive definite).
-All start at the same estimate, some standard errors from their maxima. There the third derivatives T = ∂M/∂θ of the
-estimate's own likelihood are known, and give the step a second-order term: from
+Each replicate takes full steps with its observed information (the expected one if that is not positive definite). All
+start at the same estimate, a few standard errors from their maxima. The third derivatives T = ∂M/∂θ of the likelihood
+there are known, and give the step a second-order term: from
 
     0 = s − M d − ½ T[d, d] + O(d³)   follows   d = M⁻¹ s − ½ M⁻¹ T[M⁻¹ s, M⁻¹ s] + O(d³)
 
-(Chebyshev's method). The T of a replicate is another one, but only by the order of d, in which the step is wrong
-anyway. So two steps suffice for most, the first from rows that all have in common. A step that starts so near that the
-next distance is below the tolerance is the last: what it leaves is not measured again. Likelihoods are looked at only
-where the distance does not shrink as it should: such replicates start once more, and halve a step that lowers their
-likelihood.
+(Chebyshev's method). The T of a replicate differs from it only by a term of order d, which changes the step by O(d³).
+So two steps are enough for most replicates, and the first one uses quantities that all have in common. If the predicted
+distance after a step is below the tolerance, the step is the last, and the distance is not measured again. Likelihoods
+are evaluated only if the distance does not shrink as it should: such replicates start again, and halve any step that
+lowers the likelihood.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ MOST_HALVINGS = 12
 NEAR = 1e-3
 """Distance in standard errors below which convergence is trusted to be quadratic."""
 NEAR_SECOND_ORDER = 0.1
-"""The same where the third derivatives tell how far from quadratic the likelihood is."""
+"""The same if third derivatives measure how far the likelihood is from quadratic."""
 LARGEST_SHARE = 0.3
-"""Where the second-order term is a larger share of the step, it is left out: they do not describe the step well."""
+"""Largest size of the second-order term relative to the step; a larger one is not reliable and is left out."""
 MOST_SLOPES = 64
-"""Up to so many parameters third derivatives are taken: they cost two evaluations of the data for each."""
+"""Largest number of parameters with which third derivatives are used; each costs two evaluations of the data."""
 
 
 class Slopes(NamedTuple):
-    """∂M/∂θ, each (p, p, p), the last index that of θ: of the observed information, and of the one that is reported."""
+    """∂M/∂θ, (p, p, p) with θ as last index, of the observed information and of the reported one."""
 
     observed: np.ndarray
     reported: np.ndarray
@@ -46,16 +46,16 @@ class Slopes(NamedTuple):
 
 @dataclass(frozen=True)
 class Refits:
-    """Where the replicates ended.
+    """The estimates of the replicates.
 
     Attributes
     ----------
     theta : (R, p) estimates.
-    information : (R, p, p) expected or observed information (as asked for) at unit dispersion, the penalty included; to
-        three digits, as the last step is extrapolated over.
-    pearson : (R,) Pearson's statistic Σ w (y − μ)²/V(μ), NaN where the family has no variance function.
+    information : (R, p, p) expected or observed information at unit dispersion, with the penalty; accurate to three
+        digits, as it is extrapolated over the last step.
+    pearson : (R,) Pearson's statistic Σ w (y − μ)²/V(μ), NaN if the family has no variance function.
     score : (R, p) scores at the *start*, at unit dispersion.
-    distance : (R,) from the maximum in standard errors, as the last step left it.
+    distance : (R,) predicted distance from the maximum in standard errors after the last step.
     n_iter : (R,).
     status : (R,) of :class:`Status`.
     """
@@ -75,9 +75,9 @@ class _ChunkLikelihood:
 
     Attributes
     ----------
-    model, y, weight, penalty, kind, common : as of :func:`refit`.
+    model, y, weight, penalty, kind, common : as for :func:`refit`.
     pearson : whether φ is estimated.
-    guarded : whether likelihoods are looked at.
+    guarded : whether likelihoods are evaluated.
     """
 
     model: Replicates
@@ -90,7 +90,7 @@ class _ChunkLikelihood:
     guarded: bool = False
 
     def evaluate(self, theta: np.ndarray, which: np.ndarray) -> ReplicateSums:
-        """Penalised sums of some replicates, by their numbers."""
+        """Penalised sums of the replicates with these numbers."""
         if self.common is None:
             kinds = kinds_of(self.model, self.kind)
             return self._sums(theta, which, kinds, values=self.guarded, pearson=self.pearson)
@@ -98,7 +98,7 @@ class _ChunkLikelihood:
         return self._penalised(sums, theta)
 
     def expected(self, theta: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """Penalised expected information of some replicates."""
+        """Penalised expected information of the replicates with these numbers."""
         return self._sums(theta, which, ("expected",)).information["expected"]
 
     def _sums(self, theta: np.ndarray, which: np.ndarray, kinds: tuple[str, ...], **asked: bool) -> ReplicateSums:
@@ -119,7 +119,7 @@ class _ChunkLikelihood:
 
 
 def kinds_of(model: Replicates, reported: str) -> tuple[str, ...]:
-    """The informations that steps are taken with and that are reported."""
+    """The kinds of information that steps use and that are reported."""
     return ("observed",) if model.one_information or reported == "observed" else ("observed", reported)
 
 
@@ -142,18 +142,18 @@ def refit(
 
     Parameters
     ----------
-    model : what they share.
-    start : (p,) where all begin.
+    model : the model that they share.
+    start : (p,) where all start.
     y : (R, n) responses, or (n,) for all.
-    weight : (R, n) weights, counts multiplied in, or (n,) for all.
+    weight : (R, n) weights with counts multiplied in, or (n,) for all.
     penalty : (p, p) P of the penalty ½ θᵀPθ.
     free : (p,) mask of the parameters to estimate; the others stay at `start`.
-    residual_df : (R,) or a number, the divisor of Pearson's statistic for φ̂, where φ is estimated.
-    kind : which information to return: "expected" or "observed".
-    common : what each row adds at `start`, where y is (n,): all begin with it.
-    slopes : of the likelihood that the replicates vary, near the start; see :func:`information_slopes`.
+    residual_df : (R,) or a number, the divisor of Pearson's statistic for φ̂; None if φ is known.
+    kind : the information to return: "expected" or "observed".
+    common : quantities of each row at `start` for the first step, if y is (n,).
+    slopes : of the original likelihood's information near the start; see :func:`information_slopes`.
     tol : distance to the maximum in standard errors.
-    max_iter : steps of each.
+    max_iter : largest number of steps.
     """
     R = len(y) if y.ndim == 2 else len(weight) if weight.ndim == 2 else 1
     p = len(start)
@@ -191,7 +191,7 @@ def _refit(
         sums = chunk.evaluate(run.trial[active], active)
         value = sums.value if chunk.guarded and sums.value is not None else np.zeros(len(active))
         worse = _worse(value, sums.score, run.value[active])
-        run.draw_back(active[worse])
+        run.halve_steps(active[worse])
         if not worse.all():
             run.advance(active[~worse], value[~worse], sums.taken(~worse))
         unfinished = found.status[active] == Status.STEP_LIMIT
@@ -200,7 +200,7 @@ def _refit(
 
 
 class _Iterations:
-    """The iterations of R replicates: what is found so far, and the trials to evaluate next."""
+    """The iterations of R replicates: results so far, and the trials to evaluate next."""
 
     def __init__(
         self,
@@ -221,14 +221,14 @@ class _Iterations:
             np.full((R, p), np.nan),
             np.full(R, np.inf),
             np.zeros(R, dtype=int),
-            np.array([Status.STEP_LIMIT] * R, dtype=object),  # np.full would make it text
+            np.array([Status.STEP_LIMIT] * R, dtype=object),  # np.full would convert to str
         )
         self.trial = self.found.theta.copy()
         self.value, self.before = np.full(R, -np.inf), np.full(R, np.inf)
-        self.size, self.step, self.turned = np.ones(R), np.zeros((R, p)), np.zeros(R)
+        self.size, self.step, self.first_share = np.ones(R), np.zeros((R, p)), np.zeros(R)
 
-    def draw_back(self, rows: np.ndarray) -> None:
-        """Halve the steps of trials that were worse."""
+    def halve_steps(self, rows: np.ndarray) -> None:
+        """Halve the steps of rejected trials."""
         self.size[rows] *= 0.5
         self.trial[rows] = self.found.theta[rows] + self.size[rows, None] * self.step[rows]
         status = self.found.status
@@ -236,7 +236,7 @@ class _Iterations:
         status[rows[self.found.n_iter[rows] == 0]] = Status.NOT_FINITE
 
     def advance(self, rows: np.ndarray, value: np.ndarray, sums: ReplicateSums) -> None:
-        """Accept trials, and take their next steps: the last ones, where these end within the tolerance."""
+        """Accept trials and compute their next steps, or take them if they end within the tolerance."""
         found, tol = self.found, self.tol
         found.theta[rows], self.value[rows] = self.trial[rows], value
         begun = found.n_iter[rows] == 0
@@ -246,15 +246,15 @@ class _Iterations:
         d, square = solve(sums.score)
         here = np.sqrt(np.maximum(square, 0.0) / self._dispersion(rows, sums))
         if self.slopes is None:
-            # With d_{k+1} = c d_k², c as the last two distances tell, the next one is c d_k².
+            # Quadratic convergence: d_{k+1} = c d_k², with c from the last two distances.
             ahead = here**2 * np.minimum(np.where(begun, np.inf, here / self.before[rows] ** 2), 1.0)
             near = here <= NEAR
         else:
             d, share, described = _with_second_order(solve, self.slopes, d, square)
-            self.turned[rows[begun]] = share[begun]
-            # Such a step leaves the share by which T is wrong of its second-order term: what the term was of the first
-            # step, over which T changed much as M did, and what it is of this one.
-            wrong = np.minimum(10.0 * self.turned[rows] + share, 1.0)
+            self.first_share[rows[begun]] = share[begun]
+            # Such a step leaves an error of its second-order term times the relative error of T. That is about the
+            # relative size of the second-order term in the first step, over which T changed as M did, and in this one.
+            wrong = np.minimum(10.0 * self.first_share[rows] + share, 1.0)
             ahead = here * share * np.where(described & ~begun, wrong, np.inf)
             near = here <= NEAR_SECOND_ORDER
         last = solve.definite & near & ((ahead <= tol) | (here <= tol))
@@ -283,7 +283,7 @@ class _Iterations:
 
 
 def _worse(value: np.ndarray, score: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Trials to draw back: not finite, or of a likelihood that is lower by more than rounding."""
+    """Mask of rejected trials: not finite, or with a likelihood that is lower by more than rounding."""
     lower = before - value > 1e-10 * (1.0 + np.abs(before))
     return ~np.isfinite(value) | ~np.isfinite(score).all(axis=1) | lower
 
@@ -291,7 +291,7 @@ def _worse(value: np.ndarray, score: np.ndarray, before: np.ndarray) -> np.ndarr
 def _solver(
     chunk: _ChunkLikelihood, M: np.ndarray, theta: np.ndarray, rows: np.ndarray, free: np.ndarray
 ) -> tuple[_Solve, np.ndarray]:
-    """A solver with the observed information, the expected one where that is indefinite; and the matrices."""
+    """A solver with the observed information, or the expected one if that is indefinite; and the matrices."""
     solve = _Solve(M, free)
     if solve.definite.all():
         return solve, M
@@ -303,7 +303,7 @@ def _solver(
 def _with_second_order(
     solve: _Solve, slopes: Slopes, d: np.ndarray, square: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps with their second-order terms, the terms' shares of the steps, and whether the slopes describe M there."""
+    """Steps with second-order terms, the relative sizes of the terms, and whether the terms are reliable."""
     second_order, length = solve(-0.5 * np.einsum("rij,rj->ri", change(slopes.observed, d), d))
     share = np.sqrt(np.maximum(length, 0.0) / np.where(square > 0, square, 1.0))
     described = solve.definite & (share < LARGEST_SHARE)
@@ -311,17 +311,17 @@ def _with_second_order(
 
 
 def change(slopes: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """T d, (R, p, p): by how much M is another one after steps d (R, p)."""
+    """T d, (R, p, p): the change of M over steps d (R, p)."""
     p = d.shape[1]
     return (d @ slopes.reshape(p * p, p).T).reshape(-1, p, p)
 
 
 class _Solve:
-    """Solves with M (R, p, p) on the free parameters: v (R, p) to M⁻¹ v, and to vᵀM⁻¹v (R,).
+    """Solves with M (R, p, p) for the free parameters: maps v (R, p) to M⁻¹ v and vᵀM⁻¹v (R,).
 
     Attributes
     ----------
-    definite : (R,) whether M is positive definite there.
+    definite : (R,) whether M is positive definite for the free parameters.
     """
 
     def __init__(self, M: np.ndarray, free: np.ndarray) -> None:
@@ -347,10 +347,10 @@ class _Solve:
 def information_slopes(
     model: Replicates, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: np.ndarray | None, reported: str
 ) -> Slopes | None:
-    """The slopes of the observed and of the reported information of a likelihood at θ; None where they are unknown.
+    """The derivatives of the observed and of the reported information at θ; None if they are unknown.
 
-    By central differences over a tenth of a standard error: over a whole one M changes by a small part of itself, so
-    they have two digits, and more would not make a step with its second-order term more exact.
+    They come from central differences over a tenth of a standard error. Over a whole standard error M changes little,
+    so they are accurate to two digits; more would not improve a step with a second-order term.
     """
     p = len(theta)
     if p > MOST_SLOPES:

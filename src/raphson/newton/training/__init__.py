@@ -1,1 +1,1 @@
-"""First-order methods, batches and epochs, and training kept on disk."""
+"""First-order methods, batches and epochs, and checkpoints of a training on disk."""

@@ -1,4 +1,4 @@
-"""A training as a file: arrays and JSON, to go on from after a crash. Nothing in it is executed when it is read."""
+"""Checkpoints: files of arrays and JSON from which a training resumes. Reading one executes nothing in it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from raphson.newton.training.first_order import Epoch, Snapshot
 
 FORMAT = "raphson training"
 MOST_TEXT, HEADER = 2**28, 2**14
-"""Bytes that the description and the history take at most, and what stands before an array's numbers."""
+"""Largest sizes in bytes: of the description with the history, and of an array's header."""
 
 TREES = ("params", "state", "moments", "best_params", "best_state")
 
 
 def write(snapshot: Snapshot, description: dict[str, Any], path: str | PathLike[str]) -> None:
-    """Write a snapshot; the file is there whole or not at all.
+    """Write a snapshot, whole or not at all.
 
     Parameters
     ----------
-    snapshot : where the training stands.
-    description : of the network, the method and the data; a training described otherwise cannot go on from it.
+    snapshot : the state of the training.
+    description : of the network, the method and the data; only a training with the same description can resume.
     """
     import jax
 
@@ -53,7 +53,7 @@ def write(snapshot: Snapshot, description: dict[str, Any], path: str | PathLike[
 
 
 def _digest(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 of all that a checkpoint holds."""
+    """SHA-256 of the whole content of a checkpoint."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -63,12 +63,12 @@ def _digest(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> str:
 
 
 def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot) -> Snapshot | None:
-    """Read a snapshot, into trees shaped as those of `like`; None if there is no file.
+    """Read a snapshot, into trees with the shapes of `like`; None if there is no file.
 
     Raises
     ------
     DataError
-        If the file is not a checkpoint, was changed, or is that of another network, method or data.
+        If the file is not a checkpoint, was edited, or belongs to another network, method or data.
     """
     import jax
 
@@ -83,7 +83,7 @@ def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot)
                 raise ValueError
             _check_description(about["description"], description, path)
             found = set(file.files) - {"about"}
-            # No more is read than what a training of this kind has, whatever a file may say that it holds.
+            # Only arrays of this training's names and sizes are read, whatever else the file declares.
             arrays = {name: _array(file, name, like.nbytes) for name, like in wanted.items() if name in found}
     except (
         OSError,
@@ -98,12 +98,15 @@ def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot)
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"checkpoint: expected a file of an earlier training, or none; {path} is another kind of file, or was cut "
-            "short. Delete it, or name another"
+            f"checkpoint: expected a file of an earlier training, or a new name; {path} is another kind of file, or "
+            "was cut short. Delete it, or pass another name"
         ) from error
     fits = found == set(wanted) and all(arrays[name].shape == like.shape for name, like in wanted.items())
     if not fits or about.pop("sha256", None) != _digest(about, arrays):
-        raise DataError(f"checkpoint: {path} was changed since it was written. Delete it and train anew")
+        raise DataError(
+            f"checkpoint: expected a file as the training wrote it; the content of {path} was changed. Delete it and "
+            "train again"
+        )
     whole = {
         name: jax.tree.unflatten(shape, [arrays[f"{name}_{i}"] for i in range(len(leaves))])
         for name, (leaves, shape) in trees.items()
@@ -114,32 +117,32 @@ def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot)
 
 
 def _array(file: Any, name: str, most: int) -> np.ndarray:
-    """One array of an archive, of at most so many bytes."""
+    """An array of an archive, of at most `most` bytes."""
     if file.zip.getinfo(f"{name}.npy").file_size > most + HEADER:
         raise ValueError
     return file[name]
 
 
 def _check_description(found: dict[str, Any], now: dict[str, Any], path: str | PathLike[str]) -> None:
-    """Refuse a training that was described otherwise."""
+    """Refuse a checkpoint with another description."""
     for name, value in now.items():
         if found.get(name) != value:
             raise DataError(
-                f"checkpoint: {path} belongs to another training: {_difference(name, found.get(name), value)}. Delete "
-                "the file, or name another"
+                f"checkpoint: expected a file of the same training; {path} is of another: "
+                f"{_difference(name, found.get(name), value)}. Delete the file, or pass another name"
             )
 
 
 def _difference(what: str, found: Any, now: Any) -> str:
-    """Where two descriptions first differ, in words."""
+    """A description of the first difference between two descriptions."""
     if what in ("data", "start"):
-        return "its data were different" if what == "data" else "it began with other weights"
+        return "its data were different" if what == "data" else "it started from other weights"
     if isinstance(found, dict) and isinstance(now, dict):
         key = next(key for key in now if found.get(key) != now[key])
         return _difference(f"{what}'s {key}", found.get(key), now[key])
     if isinstance(found, list) and isinstance(now, list):
         if len(found) != len(now):
-            return f"its {what} were {len(found)}, and now they are {len(now)}"
+            return f"the number of its {what} was {len(found)}, and now it is {len(now)}"
         at = next(i for i, (before, after) in enumerate(zip(found, now, strict=True)) if before != after)
         return _difference(f"{what.removesuffix('s')} {at + 1}", found[at], now[at])
     return f"its {what} was {json.dumps(found)}, and now it is {json.dumps(now)}"

@@ -5,12 +5,12 @@
     rmsprop    M = √(running mean of ḡ²)                                  Tieleman and Hinton (2012), lecture 6.5
     adam       M = √(running mean of ḡ²), ḡ a running mean too            Kingma and Ba (2015), algorithm 1
 
-What is descended is the loss, −Σ w_i log f(y_i | η_i)/(φ₀ Σ w_i): minus the mean log density over the scale φ₀ of a
-model with a constant only, so that a learning rate means the same whatever the units of the response. A step costs
-the same whatever the number of rows: it reads a batch.
+They minimise the loss −Σ w_i log f(y_i | η_i)/(φ₀ Σ w_i): minus the mean log density over the dispersion φ₀ of the
+constant model, so that a learning rate does not depend on the units of the response. A step reads a batch, so its cost
+does not depend on the number of rows.
 
-Many steps run in one compiled loop, which gets its batches as one array for each of a chunk's steps. So one
-compilation serves any number of rows, in memory or streamed, and the loop never waits for Python.
+Many steps run in one compiled loop over a chunk of batches. One compilation serves any number of rows, in memory or
+streamed, and the loop never waits for Python.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from raphson.newton.training.steps import RATES, Chunk, layer_squares, loss_and_
 from raphson.numeric import anchor, device, x64
 
 CHUNK_STEPS = (16, 64, 256)
-"""Numbers of steps that the loop is compiled for: a chunk of fewer stops early. Each is four times the last, so that at
-most three quarters of a chunk's steps are empty."""
+"""Numbers of steps for which the loop is compiled; a shorter chunk stops early. Each is four times the last, so at most
+three quarters of a chunk's steps are empty."""
 
 CHUNK_BYTES = 2**26
-"""No chunk is larger than this, if it can be helped. 64 MiB."""
+"""Largest size of a chunk, 64 MiB, unless the smallest number of steps needs more."""
 
-BLOWN_UP = 1e3
-"""A loss this many times that of a constant model, which is about 1, has diverged."""
+DIVERGED = 1e3
+"""Loss above which the training has diverged; that of the constant model is about 1."""
 
 
 class TracedPredictor(Protocol):
-    """From parameters to linear predictors; static and hashable."""
+    """Maps parameters to linear predictors; static and hashable."""
 
     def eta(
         self, params: Any, state: Any, rows: tuple[Any, ...], training: bool = False, key: Any = None
@@ -49,19 +49,19 @@ class TracedPredictor(Protocol):
 
 
 class BatchSource(Protocol):
-    """Where batches come from."""
+    """A source of batches."""
 
     def steps(self, batch_size: int) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         ...
 
     def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Chunk, int]]:
-        """One epoch: chunks, and how many of the S batches in each are there."""
+        """The chunks of an epoch, each with its number of batches (the rest of its S batches are padding)."""
         ...
 
 
 class Sample:
-    """Rows in memory, shuffled anew for each epoch; the rows that do not fill a batch wait for another epoch.
+    """Rows in memory, shuffled for each epoch; rows that do not fill the last batch are left out of the epoch.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Sample:
     y : (n,) response.
     weight : (n,) or None.
     offset : (K, n) or None.
-    dtype : in which the batches are made.
+    dtype : of the batches.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Sample:
         self.n = len(y)
 
     def steps(self, batch_size: int) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return self.n // batch_size
 
     def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Chunk, int]]:
@@ -118,7 +118,7 @@ class Sample:
 
 
 def chunk_steps(steps: int, batch_bytes: int) -> int:
-    """Steps of the chunks that an epoch of `steps` is cut into.
+    """Number of steps per chunk for an epoch of `steps`.
 
     Examples
     --------
@@ -138,15 +138,15 @@ class Descent:
     Attributes
     ----------
     rule : one of RATES.
-    epochs : readings of the data.
-    batch_size : rows of a step.
-    learning_rate : α; None for the rule's own.
-    schedule : a word of :data:`raphson.choices.Schedule`, or a function from the number of a step to the factor of α.
-    weight_decay : λ: each step also takes α λ W off the weights W (Loshchilov and Hutter 2019, algorithm 2).
+    epochs : number of passes over the data.
+    batch_size : number of rows per step.
+    learning_rate : α; None for the rule's default.
+    schedule : one of :data:`raphson.choices.Schedule`, or a function from the number of a step to a factor of α.
+    weight_decay : λ; each step also subtracts α λ W from the weights W (Loshchilov and Hutter 2019, algorithm 2).
     patience : epochs without a better validation loss before training stops; None for no early stopping.
     seed : of the shuffling and the dropout.
-    single : whether batches are computed in single precision.
-    update : "whole", or "layerwise": each layer as its gradient arrives.
+    single : whether to compute in single precision.
+    update : "whole", or "layerwise" to update each layer as soon as its gradient is known.
     """
 
     rule: str
@@ -169,15 +169,19 @@ class Descent:
         return np.float32 if self.single else np.float64
 
     def rates(self, total: int) -> np.ndarray:
-        """α of each of the training's `total` steps."""
+        """α of each of the `total` steps."""
         steps = np.arange(total)
         if callable(self.schedule):
             try:
                 factors = np.array([float(self.schedule(int(step))) for step in steps])
             except Exception as error:
-                raise ModelError(f"schedule: expected a function from step to a number; it failed: {error}") from error
+                raise ModelError(
+                    "schedule: expected a function from the number of a step to a factor of the learning rate; it "
+                    f"failed with {type(error).__name__}: {error}"
+                ) from error
             if not (np.isfinite(factors).all() and (factors >= 0).all()):
-                raise ModelError("schedule: expected a function from step to a factor of the learning rate, 0 or more")
+                bad = float(factors[~(np.isfinite(factors) & (factors >= 0))][0])
+                raise ModelError(f"schedule: expected finite factors of the learning rate, 0 or more; got {bad:g}")
             return self.rate * factors
         with x64():
             return np.asarray(_schedule(self.schedule, total)(steps), dtype=float) * self.rate
@@ -215,7 +219,7 @@ def _compiled(structure: TracedPredictor, rule: str) -> Any:
                 eta, after = structure.eta(p, state, rows, training=True, key=own)
                 return (eta if chunk.offset is None else eta + chunk.offset[i]), after
 
-            # ∇ loss = Σ Jᵀ ∂loss/∂η: the family gives its score by η, the structure pulls it back.
+            # ∇ loss = Σ Jᵀ ∂loss/∂η: the family gives ∂loss/∂η, and the structure's vjp multiplies by Jᵀ.
             eta, pull, after = jax.vjp(predictors, params, has_aux=True)
             weight = None if chunk.weight is None else chunk.weight[i]
             loss, slope = loss_and_score(family, chunk.y[i], weight, eta, divisor)
@@ -235,15 +239,15 @@ def _compiled(structure: TracedPredictor, rule: str) -> Any:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one reading of the data came to.
+    """The results of an epoch.
 
     Attributes
     ----------
-    loss : mean over its steps, as the weights went along.
-    validation : loss of the rows held out, at the end; NaN without.
+    loss : mean of the losses of its steps, each at the weights before the step.
+    validation : loss of the validation rows after the epoch; NaN if there are none.
     rate : α of the last step.
-    norms : (L,) root mean square over the steps of the norm of each layer's gradient.
-    rows : row gradients used so far.
+    norms : (L,) norm of each layer's gradient, root mean square over the steps.
+    rows : number of row gradients used so far.
     """
 
     loss: float
@@ -255,12 +259,12 @@ class Epoch:
 
 @dataclass
 class Snapshot:
-    """Where a training stands at the end of an epoch: all that is needed to go on from there, as NumPy arrays.
+    """The state of a training after an epoch: all that is needed to resume it, as NumPy arrays.
 
     Attributes
     ----------
     params, state, moments : trees of arrays.
-    best_params, best_state : those of the lowest validation (else training) loss so far.
+    best_params, best_state : those with the lowest loss so far, of validation if there are such rows.
     best : that loss.
     best_epoch : its epoch; 0 for the start.
     history : the epochs so far.
@@ -280,15 +284,15 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training ended.
+    """The result of a training.
 
     Attributes
     ----------
-    params, state : the weights kept, and what goes with them, in double precision.
-    history : one Epoch after another.
+    params, state : the chosen weights and their state, in double precision.
+    history : the epochs.
     ending : "epochs", "patience" or "diverged".
-    kept_epoch : at the end of which epoch the weights kept were; 0 for the start.
-    blown_up : with "diverged" the number of the layer whose gradient blew up, the epoch and the step in it.
+    kept_epoch : the epoch that the chosen weights come from; 0 for the start.
+    diverged_at : if "diverged", the number of the layer whose gradient diverged, the epoch, and the step in it.
     """
 
     params: Any
@@ -296,14 +300,14 @@ class Trained:
     history: list[Epoch]
     ending: str
     kept_epoch: int
-    blown_up: tuple[int, int, int] | None = None
+    diverged_at: tuple[int, int, int] | None = None
 
 
 def beginning(params: Any, state: Any, descent: Descent) -> Snapshot:
-    """The snapshot of a training that has not begun."""
+    """The snapshot at the start of a training."""
     import jax
 
-    with x64(), np.errstate(over="ignore"):  # a start too large for single precision diverges, and is told as that
+    with x64(), np.errstate(over="ignore"):  # a start too large for single precision is reported as diverged
         here = jax.tree.map(lambda a: np.asarray(a, dtype=descent.dtype), (params, state))
         rule = rule_of(descent.rule)
         begun = [rule.init(layer) for layer in here[0]] if descent.update == "layerwise" else rule.init(here[0])
@@ -325,20 +329,20 @@ def train(
     watch: Callable[[int, Epoch], None] | None = None,
     trace: Callable[[int, Any], None] | None = None,
 ) -> Trained:
-    """Descend the loss, epoch after epoch.
+    """Minimise the loss, epoch by epoch.
 
     Parameters
     ----------
-    structure : from parameters to linear predictors.
+    structure : maps parameters to linear predictors.
     family : of the response.
-    begin : where to begin: :func:`beginning`, or a snapshot to go on from.
+    begin : the start, from :func:`beginning`, or a snapshot to resume from.
     source : of the batches.
     descent : the method.
-    divisor : φ₀, by which the loss is divided.
-    validate : loss of the rows held out, from parameters and state; the weights of the lowest are kept.
-    keep : called with a snapshot at the end of every epoch.
-    watch : called with the number of every epoch and what it came to.
-    trace : called after every chunk of steps with the rows read so far and the parameters.
+    divisor : φ₀ of the loss.
+    validate : gives the loss of the validation rows from parameters and state; the weights of the lowest are kept.
+    keep : called with a snapshot after every epoch.
+    watch : called with the number and the results of every epoch.
+    trace : called after every chunk of steps with the number of rows read so far and the parameters.
     """
     rng = np.random.default_rng(descent.seed)
     if begin.rng:
@@ -346,14 +350,14 @@ def train(
     here = _on_device(begin)
     reader = _Epochs(structure, family, source, descent, divisor, trace)
     done = len(here.history)
-    ending, blown_up = "epochs", None
+    ending, diverged_at = "epochs", None
     for epoch in range(done + 1, descent.epochs + 1):
         if descent.patience is not None and epoch - 1 - here.best_epoch >= descent.patience and here.history:
             ending = "patience"
             break
         read = reader.read(here, epoch, rng)
         if isinstance(read, tuple):
-            ending, blown_up = "diverged", read
+            ending, diverged_at = "diverged", read
             break
         if validate is not None:
             read = replace(read, validation=validate(*_doubles((here.params, here.state))))
@@ -367,29 +371,29 @@ def train(
         if keep is not None:
             here.rng = dict(rng.bit_generator.state)
             keep(here)
-    # Without validation the last weights are the best guess; the lowest training loss is not, it is the luckiest.
+    # Without validation keep the last weights: the lowest training loss is low partly by the choice of batches.
     last = validate is None and ending == "epochs"
     chosen = (here.params, here.state) if last else (here.best_params, here.best_state)
     kept_epoch = len(here.history) if last else here.best_epoch
     params, state = _doubles(chosen)
-    return Trained(params, state, here.history, ending, kept_epoch, blown_up)
+    return Trained(params, state, here.history, ending, kept_epoch, diverged_at)
 
 
 def _on_device(begin: Snapshot) -> Snapshot:
-    """A copy of a snapshot whose arrays lie where the steps are taken."""
+    """A copy of a snapshot with its arrays on the device."""
     import jax
 
     with x64():
         now, best = (begin.params, begin.state), (begin.best_params, begin.best_state)
         one, two, moments = jax.tree.map(lambda a: jax.device_put(a, device()), (*now, begin.moments))
-        # At the beginning the best weights are the first ones: one copy serves.
+        # At the start the best weights are the first ones, so one copy is enough.
         same = begin.best_params is begin.params
         kept = (one, two) if same else jax.tree.map(lambda a: jax.device_put(a, device()), best)
     return Snapshot(one, two, moments, kept[0], kept[1], begin.best, begin.best_epoch, list(begin.history))
 
 
 def _doubles(tree: Any) -> Any:
-    """Arrays of the device as NumPy's, in double precision."""
+    """Arrays of the device as NumPy arrays in double precision."""
     import jax
 
     with x64():
@@ -397,7 +401,7 @@ def _doubles(tree: Any) -> Any:
 
 
 class _Epochs:
-    """The compiled steps of a training, and what they take beside weights and batches."""
+    """The compiled steps of a training, and their arguments other than weights and batches."""
 
     def __init__(
         self,
@@ -424,7 +428,7 @@ class _Epochs:
         self.rates = descent.rates(self.per_epoch * descent.epochs).astype(descent.dtype)
 
     def read(self, here: Snapshot, epoch: int, rng: np.random.Generator) -> Epoch | tuple[int, int, int]:
-        """Read the data once, and move the weights in `here`; or say where the loss blew up, as `Trained` does."""
+        """Run one epoch, which changes the weights in `here`; or return where the loss diverged, as in `Trained`."""
         size, past = self.descent.batch_size, (epoch - 1) * self.per_epoch
         summed, squares, taken, rate = 0.0, 0.0, 0, math.nan
         for chunk, count in self.source.chunks(size, rng):
@@ -436,8 +440,8 @@ class _Epochs:
                 before = here.params, here.state, here.moments
                 *after, chunk_loss, chunk_squares = self.run(before, arguments, 0, count, step, self.key, anchor())
                 loss = float(chunk_loss)
-                if not math.isfinite(loss) or loss > BLOWN_UP * count:
-                    layer, at = _first_blown_up(self.run, before, arguments, count, (step, self.key))
+                if not math.isfinite(loss) or loss > DIVERGED * count:
+                    layer, at = _first_diverged(self.run, before, arguments, count, (step, self.key))
                     return layer, epoch, taken + at
                 here.params, here.state, here.moments = after
                 summed += loss
@@ -450,13 +454,13 @@ class _Epochs:
         return Epoch(summed / taken, math.nan, rate, tuple(np.sqrt(np.asarray(squares) / taken).tolist()), rows)
 
 
-def _first_blown_up(
+def _first_diverged(
     run: Any, before: Any, arguments: tuple[Any, ...], count: int, place: tuple[int, Any]
 ) -> tuple[int, int]:
-    """Take a chunk's steps again, one by one: which layer's gradient grew out of bounds, and at which step.
+    """Repeat a chunk's steps one by one to find the layer whose gradient diverged, and the step.
 
-    The one that is first not finite, or, where the loss went before any gradient did, that which grew most. Of
-    several at once the last layer: the reverse sweep comes from there.
+    It is the first layer with a gradient that is not finite, or, if the loss diverged before any gradient, the one
+    whose gradient grew most. Of several at the same step it is the last layer, where the reverse sweep starts.
     """
     first: np.ndarray | None = None
     worst = np.ones(1)
@@ -470,6 +474,6 @@ def _first_blown_up(
             growth = norms / first
         at = i + 1
         worst = np.where(np.isnan(growth), np.inf, growth)
-        if not np.isfinite(norms).all() or not math.isfinite(float(loss)) or float(loss) > BLOWN_UP:
+        if not np.isfinite(norms).all() or not math.isfinite(float(loss)) or float(loss) > DIVERGED:
             break
     return int(len(worst) - 1 - np.argmax(worst[::-1])), at

@@ -1,8 +1,8 @@
-"""Training that updates each layer as its gradient arrives, and so holds one layer's gradient at a time.
+"""Training that updates each layer as soon as its gradient is known, and so holds one layer's gradient at a time.
 
-The reverse sweep is :func:`raphson.autodiff.backpropagate`: it hands out the gradients from the last layer to the
-first, each after the adjoint has been passed down, so that a layer may be changed at once. The weights are those of the
-ordinary step.
+The reverse sweep, :func:`raphson.autodiff.backpropagate`, yields the gradients from the last layer to the first. Each
+comes after the adjoint has been passed down, so that the layer can be changed at once. The resulting weights are those
+of an ordinary step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from raphson.numeric import x64
 
 
 class _Updatable:
-    """A layer as `backpropagate` takes it."""
+    """A layer in the form that `backpropagate` takes."""
 
     def __init__(self, params: Any, apply: Any, number: int) -> None:
         self.params, self.apply, self.number = params, apply, number
@@ -27,7 +27,7 @@ class _Updatable:
 
 @cache
 def _layer(layer: Layer) -> Any:
-    """x ↦ x⁺ while training; one function for all layers of one kind, so that they are compiled once."""
+    """The map x ↦ x⁺ of a layer in training; equal layers share one function, so that it compiles once."""
 
     def apply(params: Any, x: Any) -> Any:
         return layer.apply(params, layer.running(x.dtype), x, training=True)[0]
@@ -37,7 +37,7 @@ def _layer(layer: Layer) -> Any:
 
 @cache
 def _constants(n_auxiliary: int) -> Any:
-    """The output (m, K) of the last layer with the constants of auxiliary predictors beside it."""
+    """Appends the constants of the auxiliary predictors to the output of the last layer: (m, K)."""
 
     def apply(params: Any, x: Any) -> Any:
         import jax.numpy as jnp
@@ -48,14 +48,14 @@ def _constants(n_auxiliary: int) -> Any:
 
 
 def _loss(out: Any, family: Any, y: Any, weight: Any, offset: Any, centre: Any, spread: Any, divisor: Any) -> Any:
-    """Loss of a batch whose derivative by η is minus the family's score."""
+    """Loss of a batch, whose derivative by η is minus the family's score."""
     import jax
 
     eta = centre[:, None] + spread[:, None] * out.T
     if offset is not None:
         eta = eta + offset
     rows = jax.tree.map(jax.lax.stop_gradient, family.rows(y, eta))
-    # Of this sum of a value and a term that is 0 autodiff sees the score, which the family has in a safe form.
+    # The added term is 0, but its derivative is the score, which the family has in a numerically safe form.
     value = rows.value + (rows.score * (eta - jax.lax.stop_gradient(eta))).sum(axis=0)
     if weight is not None:
         value = weight * value
@@ -64,7 +64,7 @@ def _loss(out: Any, family: Any, y: Any, weight: Any, offset: Any, centre: Any, 
 
 @cache
 def _updating(rule: str) -> Any:
-    """One layer's update, and the square of its gradient's norm."""
+    """The update of one layer, and the squared norm of its gradient."""
     import jax
 
     transformation = rule_of(rule)
@@ -78,14 +78,14 @@ def _updating(rule: str) -> Any:
 
 @cache
 def _running(network: Network) -> Any:
-    """The state after a batch: another forward sweep, as the reverse one keeps no statistics."""
+    """The state after a batch, by another forward sweep, as the reverse sweep keeps no statistics."""
     import jax
 
     return jax.jit(lambda params, state, x: network.eta(params, state, (x,), training=True)[1])
 
 
 def layerwise(network: Network, rule: str) -> Any:
-    """Some steps of a chunk, as the compiled loop takes them: the same arguments, the same answer."""
+    """A function with the arguments and results of the compiled loop over a chunk's steps."""
 
     def run(here: Any, batches: Any, first: int, last: int, *_: Any) -> tuple[Any, Any, Any, float, np.ndarray]:
         (params, state, moments), (family, chunk, rates, decay, divisor) = here, batches

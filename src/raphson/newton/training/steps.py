@@ -1,4 +1,4 @@
-"""The steps of first-order methods: what a batch's gradient is, and what becomes of the parameters."""
+"""The steps of first-order methods: the gradient of a batch, and the update of the parameters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 RATES = {"sgd": 0.05, "momentum": 0.01, "rmsprop": 1e-3, "adam": 1e-3}
-"""The methods, and the learning rate α of each unless the user says otherwise."""
+"""The methods, with the default learning rate α of each."""
 
 ADAPTIVE = ("rmsprop", "adam")
-"""Those whose M is √ of the running mean of the squared gradient, a diagonal of the outer product; else M is I."""
+"""Methods whose M is √ of the running mean of the squared gradient, the diagonal of the outer product; else M is I."""
 
 
 class Chunk(NamedTuple):
@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
 
 @cache
 def rule_of(name: str) -> Any:
-    """The step that is multiplied by α, as optax's gradient transformation."""
+    """The optax gradient transformation that gives the step before multiplication by α."""
     import optax
 
     return {
@@ -49,7 +49,7 @@ def layer_squares(gradients: Any) -> Any:
 
 
 def loss_and_score(family: Any, y: Any, weight: Any, eta: Any, divisor: Any) -> tuple[Any, Any]:
-    """Loss of a batch, −Σ w log f/(m φ₀), and its derivative by η (K, m): minus the family's score, divided too."""
+    """Loss of a batch, −Σ w log f/(m φ₀), and its derivative by η (K, m), −w × the family's score/(m φ₀)."""
     rows = family.rows(y, eta)
     value, score = rows.value, rows.score
     if weight is not None:
@@ -59,7 +59,7 @@ def loss_and_score(family: Any, y: Any, weight: Any, eta: Any, divisor: Any) -> 
 
 
 def stepped(params: Any, steps: Any, rate: Any, decay: Any) -> Any:
-    """Parameters after a step, weights shrunk by the decay."""
+    """Parameters after a step with weight decay."""
     import jax
 
     def one(path: Any, parameter: Any, step: Any) -> Any:

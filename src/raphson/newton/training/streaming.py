@@ -1,4 +1,4 @@
-"""Batches of rows from blocks that are read and let go: what first-order methods need of data larger than memory."""
+"""Batches of rows from streamed blocks, for first-order methods on data larger than memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from raphson.newton.training.steps import Chunk
 
 
 class StreamedRows:
-    """Rows of passing blocks, shuffled within what is read at a time: pieces from several places of the data.
+    """Rows of streamed blocks, shuffled within what is read at a time: pieces from several places of the data.
 
     Parameters
     ----------
     blocks : the data.
-    sizes : by which each design's columns are divided.
-    mean_weight : by which weights are divided; None where every row weighs 1.
-    dtype : in which the batches are made.
+    sizes : divisors of each design's columns.
+    mean_weight : divisor of the weights; None if all weights are 1.
+    dtype : of the batches.
     """
 
     def __init__(self, blocks: StreamedBlocks, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any) -> None:
@@ -29,11 +29,11 @@ class StreamedRows:
         self.n = blocks.n_rows
 
     def steps(self, batch_size: int) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return self.n // batch_size
 
     def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Chunk, int]]:
-        """One epoch."""
+        """The chunks of an epoch."""
         width = sum(len(size) for size in self.sizes)
         size = chunk_steps(self.steps(batch_size), batch_size * width * np.dtype(self.dtype).itemsize)
         left: list[np.ndarray | None] | None = None
@@ -51,7 +51,7 @@ class StreamedRows:
             left = [None if one is None else one[rest] for one in columns]
 
     def _columns(self, block: Block) -> list[np.ndarray | None]:
-        """Response, weight, offset (rows, K), designs of a block's rows."""
+        """Response, weight, offset (rows, K) and designs of a block's rows."""
         rows = block.rows
         weight = None if self.mean_weight is None else block.weight[:rows] / self.mean_weight
         offset = None if block.offset is None else block.offset.T
