@@ -16,7 +16,16 @@ ELSEWHERE = {
     # All families are walked over alike, and all ready densities.
     "tests/model/families/test_rows.py": [
         f"model/families/{name}"
-        for name in ("base", "binomial", "exponential", "multinomial", "negative_binomial", "robust", "tweedie")
+        for name in (
+            "base",
+            "binomial",
+            "distribution",
+            "exponential",
+            "multinomial",
+            "negative_binomial",
+            "robust",
+            "tweedie",
+        )
     ],
     "tests/model/families/test_responses.py": ["model/families/structure"],
     "tests/model/likelihood/densities/test_densities.py": [

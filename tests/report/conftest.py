@@ -26,7 +26,7 @@ def _make_fit(names: Sequence[str] = ("Intercept", "age", "race[T.other]"), **ch
         "pvalues": pd.Series([0.675, 0.5588, 0.0029], list(names)),
         "digits": pd.Series([14.2, 13.9, 14.0], list(names)),
         "formula": "low ~ age + race",
-        "family": SimpleNamespace(name="binomial", link=SimpleNamespace(name="logit")),
+        "family": SimpleNamespace(name="binomial", link_name="logit"),
         "method": "irls",
         "information_kind": "expected",
         "cov_kind": "model",

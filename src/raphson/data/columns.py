@@ -16,6 +16,7 @@ from raphson.data.model_data import Response
 from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import MissingRows
+from raphson.data.schema import Schema
 from raphson.data.several import Column
 from raphson.data.values import Levels, Table, read_series
 from raphson.data.watching import Watch
@@ -101,7 +102,7 @@ def _whole(values: np.ndarray, whole: bool) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class RowSchema:
+class RowSchema(Schema):
     """What a fit of loglik(params, row) remembers of its data: the names of the columns it read."""
 
     names: tuple[str, ...]

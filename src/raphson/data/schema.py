@@ -29,7 +29,8 @@ _MISSING = get_args(MissingInNew)
 class Schema:
     """Rebuilds a fit's design for new data.
 
-    :class:`FormulaSchema`, :class:`ArraySchema` and :class:`PointsSchema` are its kinds. All give
+    :class:`FormulaSchema`, :class:`ArraySchema` and :class:`PointsSchema` are its kinds, which give all of this; those
+    of likelihoods have a design for each parameter, or none.
 
     * ``names``: the design's column names;
     * ``design(new, missing="drop", offset=None)``: a :class:`NewData`;

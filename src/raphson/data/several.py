@@ -68,7 +68,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class PartsSchema:
+class PartsSchema(Schema):
     """What a fit with several predictors remembers of its data: how the design of each is made."""
 
     parts: dict[str, Part]

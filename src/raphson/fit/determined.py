@@ -113,7 +113,7 @@ def curvature(fit: Goodness, level: float = 0.95) -> Curvature:
     the curve is close to linear over the confidence region: Wald intervals are adequate
     """
     at = fit.at("curvature")
-    link = getattr(getattr(fit.family, "link", None), "name", "identity")
+    link = fit.family.link_name
     if fit.family.name != "gaussian" or link != "identity":
         raise ModelError(
             "curvature: expected a least-squares fit (gaussian with the identity link); got "

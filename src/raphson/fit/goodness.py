@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from raphson.errors import DataError, ModelError
 from raphson.fit.state import AtEstimate, FitState
 from raphson.model.base import Model, RowTable
+from raphson.model.families.distribution import Distribution
 from raphson.newton.path import Path
 
 
@@ -43,7 +43,7 @@ class Goodness:
         return self.state.names
 
     @property
-    def family(self) -> Any:
+    def family(self) -> Distribution:
         """The family, with its auxiliary parameters at their estimates."""
         return self.state.family
 

@@ -13,6 +13,7 @@ import numpy as np
 from raphson.choices import Information, Scale
 from raphson.data.columns import Columns
 from raphson.data.formula import updated
+from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
 from raphson.fit.coefficients import linear_predictor, restored
 from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, shown
@@ -21,6 +22,7 @@ from raphson.fit.means import Prediction
 from raphson.fit.reading import OF_NETWORKS, Reading, kept_labels
 from raphson.inference import intervals
 from raphson.model.likelihood.distribution import levels_of, tabulate
+from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
 
 if TYPE_CHECKING:
@@ -78,6 +80,11 @@ class LikelihoodReading(Reading):
         return super().stored() | own
 
     @property
+    def family(self) -> LikelihoodFamily:
+        assert isinstance(self.state.family, LikelihoodFamily)
+        return self.state.family
+
+    @property
     def refused(self) -> Mapping[str, str]:
         return OF_NETWORKS | NO_MEAN | NO_CURVE
 
@@ -132,10 +139,10 @@ class LikelihoodReading(Reading):
         root = self.covariance_root if asked.uncertain else np.zeros((0, self.n))
         if new is None:
             self.at("predict() without new data")
-        parts = getattr(self.state.schema, "parts", None)
-        if parts is None:
+        schema = self.state.schema
+        if not isinstance(schema, PartsSchema):
             return self._of_rows(new, asked, root, reach)
-        made = predicted(parts, self._parameters, new, missing, self._labels_of(new), root, reach)
+        made = predicted(schema.parts, self._parameters, new, missing, self._labels_of(new), root, reach)
         if asked.function is not None:
             if asked.interval == "prediction":
                 raise ModelError(
@@ -143,7 +150,7 @@ class LikelihoodReading(Reading):
                 )
             return of_whole_rows(made, (), asked, lambda rows, _: rows.function(asked))
         if asked.kind == "link" and asked.interval != "prediction":
-            return made.predictors(len(parts), asked)
+            return made.predictors(len(schema.parts), asked)
         levels, responses = levels_of(self.family), self._responses
         if levels is not None and asked.interval == "prediction":
             raise ModelError(
@@ -154,7 +161,7 @@ class LikelihoodReading(Reading):
         def response(rows: Predicted, extra: tuple[np.ndarray, ...]) -> pd.Series | pd.DataFrame:
             return rows.response(tabulate(self.family, rows.eta, extra, responses), levels, asked)
 
-        return of_whole_rows(made, self._columns_of(new, made), asked, response)
+        return of_whole_rows(made, self._columns_of(schema, new, made), asked, response)
 
     @property
     def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
@@ -165,10 +172,9 @@ class LikelihoodReading(Reading):
     @cached_property
     def responses(self) -> np.ndarray:
         """A sample of the responses with the smallest and the largest, which brackets the search for quantiles."""
-        asked = self.at("predictions of the response").asked
-        if not asked.family.with_response:
+        y = self.at("predictions of the response").asked.y
+        if not self.family.with_response:
             return np.zeros(0)
-        y = asked.y
         return np.unique(np.quantile(y, np.linspace(0.0, 1.0, KEPT_RESPONSES), method="nearest"))
 
     @property
@@ -187,17 +193,17 @@ class LikelihoodReading(Reading):
             return lambda made: self.row_labels
         return lambda made: kept_labels(made.labels, made.index, made.X.shape[0] + made.n_dropped)
 
-    def _columns_of(self, new: Any, made: Predicted) -> tuple[np.ndarray, ...]:
+    def _columns_of(self, schema: PartsSchema, new: Any, made: Predicted) -> tuple[np.ndarray, ...]:
         """Further columns of the density for the predicted rows; indicators of censoring say uncensored."""
         found: list[np.ndarray] = []
         at: Any = self.state.at
-        for number, name in enumerate(self.state.schema.columns):
+        for number, name in enumerate(schema.columns):
             if name in self.family.uncensored:
                 values = np.ones(made.eta.shape[1])
             elif new is None:
                 values = at.asked.extra[number]
             else:
-                values = self.state.schema.read(name, new).values
+                values = schema.read(name, new).values
                 values = values if made.kept is None else values[made.kept]
             found.append(values)
         return tuple(found)

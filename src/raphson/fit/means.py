@@ -14,6 +14,7 @@ from raphson.data.products import matvec
 from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_user
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
+from raphson.model.families.distribution import Distribution
 from raphson.model.glm.separation import FAR
 from raphson.model.predictor import LinearPredictor, Predictor
 
@@ -69,7 +70,7 @@ class MeanPredictor:
     follows : (m, q) how the coefficients move with the boundary of the domain at which the maximum lies, or None.
     """
 
-    family: Any
+    family: Distribution
     predictor: Predictor
     theta: np.ndarray
     direction: np.ndarray | None

@@ -30,9 +30,8 @@ def check_nested(larger: Reading, smaller: Reading, nested: bool = False) -> int
         )
     reason = "" if nested else mine.why_not_nested(other, larger.state.theta, smaller.state.theta)
     family = [_described(fit) for fit in (larger, smaller)]
-    if reason is None and (
-        family[0] != family[1] or larger.state.auxiliary != smaller.state.auxiliary or type(mine) is not type(other)
-    ):
+    same = family[0] == family[1] and larger.state.auxiliary == smaller.state.auxiliary and mine.same_kind(other)
+    if reason is None and not same:
         raise ModelError(
             f"smaller: expected a model of the same family and link, {family[0]}; got {family[1]}. Between families "
             "the likelihood ratio is not χ²; compare aic or bic"
@@ -72,11 +71,11 @@ def _offsets(model: Model) -> np.ndarray:
 
 
 def _rows_of(model: Model) -> np.ndarray:
-    index = getattr(model.data, "index", None)
+    index = model.data.index
     return np.arange(len(model.y)) if index is None else np.asarray(index)
 
 
 def _described(fit: Reading) -> str:
     """A fit's family, and its link where it has one."""
-    link = getattr(fit.family, "link", None)
-    return fit.family.name + (f" with {link.name}" if link is not None else "")
+    link = fit.family.link_name
+    return fit.family.name + (f" with {link}" if link else "")

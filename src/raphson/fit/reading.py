@@ -353,7 +353,7 @@ class Reading(Goodness):
 
         if len(values) == 1:
             return pd.Series(values[0], index=self.row_labels)
-        return pd.DataFrame(values.T, index=self.row_labels, columns=list(self.family.levels))
+        return pd.DataFrame(values.T, index=self.row_labels, columns=list(self.family.levels or ()))
 
     @cached_property
     def fittedvalues(self) -> pd.Series | pd.DataFrame:
@@ -391,10 +391,10 @@ class Reading(Goodness):
         """The columns that a model expression reads, for the rows that were used; None for other models."""
         import pandas as pd
 
-        if self.state.at is None or self.state.formula is None or not getattr(self.state.predictor, "by_row", False):
+        read = None if self.state.at is None else self.state.at.asked.covariates
+        if self.state.at is None or self.state.formula is None or read is None:
             return None
-        data = self.state.at.asked.data
-        return pd.DataFrame(np.asarray(data.X), columns=list(data.names), index=self.row_labels)
+        return pd.DataFrame(read, columns=list(self.state.at.asked.data.names), index=self.row_labels)
 
     # -- output ----------------------------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ def reference_of(fit: Goodness) -> ReferenceFit:
     at = fit.at("a restricted maximum")
     if not at.asked.objective.comparable:
         raise ModelError(
-            f"bias: Firth's adjusted scores are not the gradient of a likelihood with the {at.asked.family.link.name} "
+            f"bias: Firth's adjusted scores are not the gradient of a likelihood with the {at.asked.family.link_name} "
             f"link of the {at.asked.family.name} family, so there are no likelihood ratios, profiles or score tests; "
             "use wald_test() and conf_int(), or bias='jeffreys', which maximises a penalised likelihood"
         )

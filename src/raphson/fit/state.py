@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from raphson.choices import Covariance, Information, SmallSample
+from raphson.data import Schema
 from raphson.data.watching import told
 from raphson.errors import DataError
 from raphson.fit.uncertainty import Uncertainty
 from raphson.inference import influence
 from raphson.model.base import Model, RowTable
+from raphson.model.families.distribution import Distribution
 from raphson.model.predictor import Predictor
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import METHODS
@@ -138,10 +140,10 @@ class FitState:
     inputs: Mapping[str, Any]
     bias: str | None
     n_dropped: int
-    family: Any
+    family: Distribution
     auxiliary: tuple[str, ...]
     predictor: Predictor
-    schema: Any
+    schema: Schema
     theta: np.ndarray
     free: np.ndarray
     aliased: np.ndarray

@@ -18,6 +18,7 @@ from raphson.data.blocks import Block
 from raphson.errors import check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
+from raphson.model.families.distribution import Distribution
 from raphson.model.log_likelihood import LogLikelihood, pearson_statistic
 from raphson.model.objective import Objective
 from raphson.model.predictor import Predictor
@@ -53,7 +54,7 @@ class RowTable:
     eta: np.ndarray
 
 
-def row_table(family: Any, predictor: Predictor, blocks: Sequence[Block], theta: np.ndarray) -> RowTable:
+def row_table(family: Distribution, predictor: Predictor, blocks: Sequence[Block], theta: np.ndarray) -> RowTable:
     """Evaluate every row at θ."""
     parts = []
     for block in blocks:
@@ -82,7 +83,7 @@ class Model(Problem):
     bias : "firth" for Firth's bias reduction, "jeffreys" for Jeffreys' penalty, or None.
     """
 
-    family: Any
+    family: Distribution
     data: ModelData
     y: np.ndarray
     weight: np.ndarray | None
@@ -109,7 +110,7 @@ class Model(Problem):
         """The data."""
         raise NotImplementedError
 
-    def null_model(self, family: Any) -> Model | None:
+    def null_model(self, family: Distribution) -> Model | None:
         """The model of a constant mean (and the offset) with the family's parameters fixed; None if there is none."""
         raise NotImplementedError
 
@@ -214,6 +215,11 @@ class Model(Problem):
         return self.subset(slice(None, None, every))
 
     @property
+    def covariates(self) -> np.ndarray | None:
+        """(n, d) the columns that an expression reads; None for any other model."""
+        return None
+
+    @property
     def without_limit(self) -> Model:
         """The model itself, or the one that this is a limit of: nothing is held at infinity."""
         return self
@@ -224,6 +230,10 @@ class Model(Problem):
         One more step along the direction takes the rows that it moves to their limits.
         """
         return theta
+
+    def same_kind(self, other: Model) -> bool:
+        """Whether the two differ in their families, designs and data alone."""
+        return type(self) is type(other)
 
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
         """Why a smaller model is not nested in this one, judged at both estimates; an empty string where it is.
@@ -305,7 +315,7 @@ class Model(Problem):
     @property
     def wider_families(self) -> tuple[str, ...]:
         """Names of families for overdispersed responses; empty where the family estimates the dispersion itself."""
-        return getattr(self.family, "wider_families", ())
+        return self.family.wider_families
 
     by_rows = True
     """Whether values for single rows are available: not where the rows are streamed."""
@@ -350,7 +360,7 @@ class Model(Problem):
     def log_density(self, value: np.ndarray, mean: np.ndarray, dispersion: float) -> np.ndarray:
         """(n,) w log f(y; μ, φ), every constant included, from the rows' unit-dispersion `value` (n,) and mean."""
         w, family, normalizer = self.row_weight, self.family, 0.0
-        if hasattr(family, "log_normalizer"):  # otherwise the density includes its constants
+        if not family.complete:
             base = np.ones(len(self.y)) if self.data.weights is None else self.data.weights
             given = (self.y, base, self.size, dispersion, self.weights_kind)
             if family.value_has_counts:

@@ -162,12 +162,12 @@ MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
 def facts(fit: Any) -> list[tuple[str, str]]:
     """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
     count = numbers.significant
-    link, assembly = getattr(fit.family, "link", None), getattr(fit, "assembly", "")
+    link, assembly = fit.family.link_name, getattr(fit, "assembly", "")
     theta = getattr(fit, "theta", None)
     # At θ = ∞ the family is its limit, and θ was estimated none the less.
     family = f"negative_binomial at its limit, {fit.family.name}" if theta == math.inf else fit.family.name
     pairs = [
-        ("Family", family + (f", {link.name} link" if link is not None else "")),
+        ("Family", family + (f", {link} link" if link else "")),
         ("Method", str(fit.method)),
         ("Information", str(fit.information_kind) + (f", {assembly}" if assembly else "")),
         ("Covariance", covariance_name(fit)),

@@ -25,7 +25,7 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
     return {
         "formula": fit.formula,
         "family": fit.family.name,
-        "link": getattr(getattr(fit.family, "link", None), "name", None),
+        "link": fit.family.link_name,
         "method": fit.method,
         "information": fit.information_kind,
         "cov": fit.cov_kind,

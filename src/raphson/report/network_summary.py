@@ -56,7 +56,7 @@ def network_summary(fit: Any, network: Network) -> Summary:
 def _facts(fit: Any) -> list[tuple[str, str]]:
     history = fit.history
     pairs = [
-        ("Family", f"{fit.family.name}, {fit.family.link.name} link"),
+        ("Family", f"{fit.family.name}, {fit.family.link_name} link"),
         ("Method", str(fit.method)),
         ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
         *((name if name != "Weights" else "Row weights", value) for name, value in content.given(fit)),

@@ -145,7 +145,7 @@ def _slopes(
     family: Any, block: Block, eta: np.ndarray, curved: bool, kind: Kind = "expected"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted ∂W_ab/∂η_c (K, K, K, rows) and, if `curved`, the second derivatives (K, K, K, K, rows)."""
-    if kind == "expected" and getattr(family, "own_rows", None) is not None:
+    if kind == "expected" and family.own_rows is not None:
         return _by_differences(family, block, eta, curved)
 
     def first(at: np.ndarray) -> np.ndarray:

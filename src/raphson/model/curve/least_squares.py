@@ -172,6 +172,10 @@ class NonlinearModel(Model):
         data = replace(self.data, X=self.data.X[rows], weights=cut(self.data.weights))
         return replace(self, data=data, y=self.y[rows].copy(), weight=cut(self.weight))
 
+    @property
+    def covariates(self) -> np.ndarray | None:
+        return np.asarray(self.data.X) if self.curve.by_row else None
+
     def null_model(self, family: Any) -> GeneralisedLinearModel:
         ones = np.ones((len(self.y), 1))
         data: ModelData = replace(self.data, X=ones, names=("Intercept",), has_intercept=True)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.random import Generator
 
 from raphson.choices import LinkName
-from raphson.errors import DataError, ModelError, first_of
+from raphson.errors import DataError, first_of
 from raphson.model.families import links
+from raphson.model.families.distribution import Distribution
 from raphson.model.families.links import Link
-from raphson.model.families.tails import Tails
 
 if TYPE_CHECKING:
     from raphson.data import Response
@@ -62,7 +61,7 @@ class Observations:
     """The family, with its levels filled in."""
 
 
-class Family:
+class Family(Distribution):
     """A distribution of the response given its linear predictors.
 
     Subclasses are frozen dataclasses and pytrees: numeric parameters are leaves, so that a new value
@@ -70,29 +69,13 @@ class Family:
 
     Attributes
     ----------
-    name : str
     link : Link
-    n_predictors : int
-        K: the number of linear predictors of a row.
-    dispersion_fixed : bool
-        Whether the dispersion is known to be 1.
-    quasi : bool
-        Whether only mean and variance are specified, and the log-likelihood is NaN.
-    dispersion_is_mean_deviance : bool
-        Whether the maximum likelihood dispersion is the deviance over the number of rows.
-    auxiliary : tuple of str
-        Predictors beyond the mean's, each with an intercept only.
-    levels : tuple of str or None
-        Levels of a categorical response.
+        And those of a :class:`Distribution`.
     """
 
     name: ClassVar[str]
-    dispersion_fixed: ClassVar[bool] = False
-    quasi: ClassVar[bool] = False
-    dispersion_is_mean_deviance: ClassVar[bool] = False
     default_link: ClassVar[str]
     link: Link
-    levels: tuple[str, ...] | None = None
 
     if TYPE_CHECKING:
         # The fields of each family are its arguments. A link may be given by name, which type checkers cannot infer.
@@ -103,50 +86,17 @@ class Family:
         if not isinstance(self.link, Link):
             object.__setattr__(self, "link", links.resolve(self.link or self.default_link))
 
-    @property
-    def n_predictors(self) -> int:
-        return 1
-
-    @property
-    def auxiliary(self) -> tuple[str, ...]:
-        return ()
-
     canonical_link: ClassVar[str] = ""
     """The link with which observed and expected information are the same."""
 
-    support: ClassVar[str | None] = None
-    """For prediction intervals: "real", "count", "proportion", "nonnegative", or None where there are none."""
-
-    main_information: ClassVar[str] = "expected"
-    """The kind of information used for certificates, leverages and effective degrees of freedom."""
-
-    own_rows: ClassVar[Any] = None
-    """A function (block, eta) that replaces the compiled rows shared by all families, or None."""
-
-    few_rows: ClassVar[Any] = None
-    """A NumPy function (y, eta, weight) that replaces the compiled code for few rows, or None."""
-
     @property
-    def quadratic(self) -> bool:
-        """Whether the log density is a quadratic function of eta."""
-        return False
-
-    kernel: ClassVar[Any] = None
-    """The rows by hand, for passes over many of them (:mod:`raphson.model.families.kernels`), or None."""
-
-    host_mean: ClassVar[Any] = None
-    """The mean as a NumPy function of eta for some families with one predictor and the canonical link, else None. Where
-    only score y - mean and information V(mean) are needed, NumPy is then faster than compiled code."""
+    def link_name(self) -> str:
+        return self.link.name
 
     @property
     def canonical(self) -> bool:
         """Whether the link is the canonical one."""
         return self.link.name == self.canonical_link
-
-    @property
-    def predictor_labels(self) -> tuple[str, ...] | None:
-        """Names of the predictors where a response has several, or None."""
-        return None
 
     def with_nuisance_fixed(self, auxiliary: np.ndarray) -> Family:
         """The family with its auxiliary parameters fixed at their estimates."""
@@ -162,11 +112,6 @@ class Family:
         `evidence` is the sum of :meth:`limit_evidence` over all rows.
         """
         return None
-
-    @property
-    def domain(self) -> tuple[float, float]:
-        """The ends of the first linear predictor's domain, possibly infinite."""
-        return (-np.inf, np.inf)
 
     def attains(self, y: np.ndarray, end: float) -> np.ndarray:
         """(n,) whether a row may lie at that end of the domain: its log density and its slope stay finite there.
@@ -312,177 +257,6 @@ class Family:
     def start_eta(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Finite linear predictors (K, n) at :meth:`start_mean`."""
         return self.link.link(self.start_mean(y, weight)[0])[None]
-
-    def variance(self, mean: np.ndarray) -> np.ndarray:
-        """Var(y) at unit dispersion and unit weight, as a function of the mean."""
-        raise NotImplementedError
-
-    def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Twice the log density lost relative to a perfect fit, per row at unit weight: (n,), never negative.
-
-        Parameters
-        ----------
-        y, mean : (n,) arrays
-            Responses and fitted means; a multinomial mean is (C, n).
-        value : (n,) array
-            The rows' ``value`` at the fit, which keeps its digits where the mean is rounded to 0 or 1.
-        """
-        raise NotImplementedError
-
-    def log_normalizer(
-        self,
-        y: np.ndarray,
-        weight: np.ndarray | None,
-        size: np.ndarray | None,
-        dispersion: float,
-        weights_kind: str = "precision",
-    ) -> np.ndarray:
-        """The terms of the full log density that the rows' values omit.
-
-        The log-likelihood is ``sum(weight * size * value / dispersion + log_normalizer)``.
-
-        Parameters
-        ----------
-        y : (n,) array
-        weight : (n,) array or None
-            None stands for ones. Rows of weight 0 get 0.
-        size : (n,) array or None
-            Numbers of trials.
-        dispersion : float
-            Of the log-likelihood: that of :meth:`ml_dispersion`.
-        weights_kind : {"precision", "frequency", "sampling"}
-            Precision weights divide the dispersion of their row, inside the density. The others
-            count copies of a row: they multiply.
-
-        Returns
-        -------
-        (n,) array
-            NaN for quasi families.
-        """
-        return self._over_weights(self.log_base, y, weight, size, dispersion, weights_kind)
-
-    def log_saturated(
-        self,
-        y: np.ndarray,
-        weight: np.ndarray | None,
-        size: np.ndarray | None,
-        dispersion: float,
-        weights_kind: str = "precision",
-    ) -> np.ndarray:
-        """The log density (n,) of the saturated model, whose mean is y.
-
-        The log-likelihood is ``sum(log_saturated - weight * size * unit_deviance / (2 * dispersion))``. It has no terms
-        of the size of y log y, beside which counts of 10¹⁵ would lose all other digits (Loader 2000, "Fast and accurate
-        computation of binomial probabilities"). Arguments as for :meth:`log_normalizer`.
-        """
-        return self._over_weights(self.saturated_base, y, weight, size, dispersion, weights_kind)
-
-    def _over_weights(
-        self,
-        base: Any,
-        y: np.ndarray,
-        weight: np.ndarray | None,
-        size: np.ndarray | None,
-        dispersion: float,
-        weights_kind: str,
-    ) -> np.ndarray:
-        """From a term for precision weights to that for the given kind of weights."""
-        y = np.asarray(y, dtype=np.float64)
-        if self.quasi:
-            return np.full(y.shape, np.nan)
-        if weight is None:
-            weight = np.ones_like(y)
-        # Rows of weight 0 do not count; a weight of 1 in its place avoids warnings from logarithms.
-        present = weight > 0
-        if weights_kind == "precision":
-            inner, outer = np.where(present, weight, 1.0), 1.0
-        else:
-            inner, outer = np.ones_like(y), weight
-        return np.where(present, outer * base(y, inner, size, dispersion), 0.0)
-
-    def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
-        """:meth:`log_normalizer` of precision weights, all positive."""
-        raise NotImplementedError
-
-    def saturated_base(
-        self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
-    ) -> np.ndarray:
-        """:meth:`log_saturated` of precision weights, all positive; the normaliser itself where the value is −½ d."""
-        return self.log_base(y, weight, size, dispersion)
-
-    @property
-    def value_has_counts(self) -> bool:
-        """Whether the rows' value has terms of the size of y log y, which the normaliser cancels."""
-        return False
-
-    def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
-        """The dispersion that maximises the log-likelihood, from the weighted deviance."""
-        return 1.0
-
-    wider_families: ClassVar[tuple[str, ...]] = ()
-    """Names of families for overdispersed responses, the quasi family first; empty if the dispersion is estimated."""
-
-    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
-        """Each row's term of the test for overdispersion, with its moments; see :mod:`raphson.model.spread`.
-
-        Parameters
-        ----------
-        y, mean : (n,)
-        count : (n,) numbers of observations, or trials, in each row.
-
-        Returns
-        -------
-        (3, n) array, or None where the family has no fixed dispersion.
-        """
-        return None
-
-    def ml_dispersion(
-        self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
-    ) -> float:
-        """The dispersion that maximises the log-likelihood at fixed means; 1 where it is fixed, NaN without one."""
-        return float("nan") if self.quasi and not self.dispersion_fixed else 1.0
-
-    def cdf(
-        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """P(Y < y) and P(Y <= y), for randomised quantile residuals; equal for a continuous response.
-
-        ``dispersion`` may be one number or one per row (dispersion over precision weight).
-        """
-        raise ModelError(
-            f"the {self.name} family has no distribution function, which prediction intervals and quantile residuals "
-            "need; see interval='confidence' and residuals('deviance')"
-        )
-
-    def log_tails(
-        self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
-    ) -> Tails:
-        """log P(Y < y), log P(Y <= y), log P(Y >= y) and log P(Y > y), each (n,), accurate however far out.
-
-        Arguments as for :meth:`cdf`.
-        """
-        raise ModelError(f"the {self.name} family has no distribution function, which quantile residuals need")
-
-    def sample(
-        self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
-    ) -> np.ndarray:
-        """Draw responses (count, n).
-
-        Parameters
-        ----------
-        rng : source of randomness.
-        eta : (K, n) linear predictors.
-        mean : (C, n) means.
-        scale : (n,) dispersion over precision weight.
-        size : (n,) numbers of trials, or None.
-        count : responses of each row.
-
-        Raises
-        ------
-        ModelError
-            If the family has no distribution to draw from.
-        """
-        raise ModelError(f"simulate: the {self.name} family has no distribution to draw from; pass simulate=")
 
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
         """The direction of eta in which the log density never stops rising: (n,) of +1, -1 and 0 (none).

@@ -53,7 +53,7 @@ class Binomial(Family):
     dispersion_fixed: ClassVar[bool] = True
     wider_families: ClassVar[tuple[str, ...]] = ("quasibinomial",)
 
-    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray:
         return binomial_terms(y, mean, count)
 
     @property

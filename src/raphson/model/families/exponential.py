@@ -202,7 +202,7 @@ class Poisson(PositiveMean):
     dispersion_fixed: ClassVar[bool] = True
     wider_families: ClassVar[tuple[str, ...]] = ("quasipoisson", "negative_binomial")
 
-    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray | None:
+    def spread(self, y: np.ndarray, mean: np.ndarray, count: np.ndarray) -> np.ndarray:
         return poisson_terms(count * y, count * mean)
 
     @property

@@ -21,6 +21,7 @@ from raphson.execute import Executor
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias.reduction import check_bias
 from raphson.model.families import resolve
+from raphson.model.families.base import Family
 from raphson.model.glm.edge_remarks import edge_remarks
 from raphson.model.glm.separating_rows import ClassRows, SeparatingRows, SignedRows
 from raphson.model.glm.separation import (
@@ -72,6 +73,7 @@ class GeneralisedLinearModel(Model):
     shift : (K, n) added to the linear predictors besides the offset: where a limit holds some rows at infinity.
     """
 
+    family: Family
     shift: np.ndarray | None = None
     trial_method: ClassVar[str] = "newton"
 

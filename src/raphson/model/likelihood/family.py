@@ -17,6 +17,7 @@ import numpy as np
 
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
+from raphson.model.families.distribution import Distribution
 from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import expectation, expected_information
 from raphson.model.memory import cached_for
@@ -195,7 +196,7 @@ class LikelihoodRows:
 
 
 @dataclass(frozen=True, eq=False)
-class LikelihoodFamily:
+class LikelihoodFamily(Distribution):
     """A user's likelihood, or a ready density, with the interface of a family.
 
     Attributes
@@ -227,21 +228,11 @@ class LikelihoodFamily:
     recipe: tuple[Callable[..., dict[str, Any]], tuple[Any, ...]] | None = None
 
     dispersion_fixed: ClassVar[bool] = True
-    quasi: ClassVar[bool] = False
-    canonical: ClassVar[bool] = False
-    log_concave: ClassVar[bool] = False
-    """Nothing is known about the shape of the log-likelihood."""
+    complete: ClassVar[bool] = True
     main_information: ClassVar[str] = "observed"
-    kernel: ClassVar[Any] = None
-    quadratic: ClassVar[bool] = False
-    host_mean: ClassVar[Any] = None
     many_rows: ClassVar[bool] = True
     """Whether a row's value depends on its contents alone and not on its position, so that the rows of many replicates
     can share a block."""
-    support: ClassVar[str | None] = None
-    auxiliary: ClassVar[tuple[str, ...]] = ()
-    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    """The domain of a user's function is not known beforehand."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if self.recipe is None or name not in _MADE}

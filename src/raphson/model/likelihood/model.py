@@ -15,6 +15,7 @@ from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable, Sampler
 from raphson.model.likelihood.distribution import quantiles, tabulate
 from raphson.model.likelihood.expected import free_of_response
+from raphson.model.likelihood.family import LikelihoodFamily
 from raphson.model.likelihood.nesting import why_not_nested
 from raphson.model.likelihood.runaway import limit_at_infinity, restart_outside_rounding
 from raphson.model.likelihood.start import starting_point
@@ -113,6 +114,7 @@ class LikelihoodModel(Model):
     held : in a limit's model, (p,) mask of the parameters that stay fixed, one for each direction to infinity.
     """
 
+    family: LikelihoodFamily
     linear: Any = None
     matrices: tuple[Any, ...] = ()
     offset: np.ndarray | None = None

@@ -41,6 +41,7 @@ class NetworkModel(Model):
     weight_decay : λ of the loss's ½ λ |W|², over n.
     """
 
+    family: Family
     network: Network = None  # type: ignore[assignment]
     scale: Scale = None  # type: ignore[assignment]
     frozen: dict[str, Any] = field(default_factory=dict)
