@@ -19,6 +19,7 @@ class Toy(Objective):
 
     n_params = n_rows = n_blocks = 0
     at_limit = linear = True
+    quadratic = False
     bounds = projected = prior = None
 
     def __init__(
@@ -32,8 +33,9 @@ class Toy(Objective):
         rows: int = 100,
         n_blocks: int = 1,
         tall: np.ndarray | None = None,
+        quadratic: bool = False,
     ) -> None:
-        self.tall = tall
+        self.tall, self.quadratic = tall, quadratic
         self.functions = {
             "observed": observed,
             "expected": expected or observed,

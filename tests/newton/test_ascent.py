@@ -143,3 +143,29 @@ def test_a_prior_says_how_far_is_far_where_the_data_say_nothing(toy):
     assert climbed_blindly(toy, 0.0).status is Status.SEARCH_FAILED
     found = climbed_blindly(toy, 0.0, np.ones(2))
     assert found.status is Status.CONVERGED and found.distance <= 1e-10
+
+
+def test_a_quadratic_keeps_its_one_matrix(quadratic):
+    objective = quadratic(np.array([[4.0, 1.0], [1.0, 2.0]]), n_blocks=MANY_BLOCKS + 1, quadratic=True)
+    result = maximize(objective, np.zeros(2), METHODS["fisher-scoring"])
+    assert result.status is Status.CONVERGED
+    assert [bool(need.kinds) for _, need in objective.asked] == [True, False, False]
+    np.testing.assert_allclose(result.theta, 1.0, rtol=1e-15)
+    assert result.evaluation.information
+
+
+def test_without_polish_the_iteration_ends_within_the_tolerance(poisson):
+    whole = maximize(poisson(), np.zeros(3), METHODS["newton"], tol=0.5)
+    rough = maximize(poisson(), np.zeros(3), METHODS["newton"], tol=0.5, polish=False)
+    assert rough.status is Status.CONVERGED and rough.n_iter < whole.n_iter
+    assert 1e-8 < rough.distance <= 0.5
+
+
+def test_the_observed_information_makes_the_last_step_of_a_kept_expected_one(large):
+    # The expected information is off by a tenth, and shrinks a distance to a tenth of it.
+    objective = large(rows=10**6)
+    objective.functions["expected"] = lambda t: 1.1 * objective.functions["observed"](t)
+    result = maximize(objective, np.zeros(3), METHODS["fisher-scoring"])
+    before, last = (step.distance for step in result.path.steps[-2:])
+    assert result.status is Status.CONVERGED
+    assert last < 1e-3 * before and objective.asked[-1][1] == Need()

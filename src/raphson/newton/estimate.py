@@ -7,6 +7,7 @@ It works for every :class:`~raphson.model.problem.Problem`: an objective with st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar, cast
@@ -27,8 +28,16 @@ from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
 from raphson.status import Status
 
-PART_TOLERANCE = 0.5
-"""Tolerance, in its own standard errors, for the maximum over a part of the rows."""
+PART_TOLERANCE = 0.2
+"""Tolerance for the maximum over a subsample, in its own standard errors over √p: the maximum over all rows is about
+√p of them away."""
+
+WIDE = 50
+"""Parameters from which on the subsample's own maximum is started from a subsample of it: an evaluation of the
+information takes as long as four of the score."""
+
+SMALLEST_PART = 25
+"""Smallest number of rows per parameter of such a subsample: its information has a relative error of about a fifth."""
 
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
 """Largest number of multi-start searches, starts of each, and steps from each start."""
@@ -56,6 +65,7 @@ class Options:
     learning_rate: float | None = None
     watch: Callable[[PathRow], None] | None = None
     seed: int | None = None
+    polish: bool = True
 
     def maximum(self, model: Problem, start: np.ndarray | Evaluation, **more: Any) -> Result:
         """Maximise from `start`, with these options and other arguments of :func:`maximize`."""
@@ -277,17 +287,22 @@ def _iterate(
     return options.maximum(model, begin, suspect=suspect)
 
 
-def _iterate_from_subsample(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
-    """Start from the maximum over an evenly spread subsample of the rows.
+def _iterate_from_subsample(
+    model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None, rows: int = PART_ROWS
+) -> Result:
+    """Start from the maximum over an evenly spread subsample of about `rows` rows.
 
     It is about √(p·every) standard errors from the maximum over all rows. `every` times its information estimates the
     information of all rows with a relative error of about √(p/rows of the subsample), which is good enough for the
     first full step to read the data for the score alone.
     """
     objective, method = model.objective, options.method
-    every = max(2, objective.n_rows // PART_ROWS)
+    p, every = objective.n_params, max(2, objective.n_rows // rows)
+    rough = replace(options, tol=PART_TOLERANCE * math.sqrt(p), polish=False, watch=None)
+    part, fewer = model.subsampled(every), rows // 8
     try:
-        first = _iterate(model.subsampled(every), replace(options, tol=PART_TOLERANCE, watch=None), None, suspect)
+        wide = p >= WIDE and fewer >= SMALLEST_PART * p
+        first = _iterate_from_subsample(part, rough, suspect, fewer) if wide else _iterate(part, rough, None, suspect)
     except RaphsonError:
         first = None  # the subsample may be degenerate although the whole is not
     usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()

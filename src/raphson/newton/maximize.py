@@ -87,6 +87,7 @@ def maximize(
     warm: Factor | None = None,
     suspect: Callable[[Evaluation], bool] | None = None,
     watch: Callable[[PathRow], None] | None = None,
+    polish: bool = True,
 ) -> Result:
     """Iterate from `start` to the maximum of an objective.
 
@@ -106,6 +107,7 @@ def maximize(
     suspect : whether an accepted point looks as if the maximum were at infinity. The iteration then stops with status
         "separated", and the caller decides by the design.
     watch : called with every step.
+    polish : whether one last full step is taken from within `tol`; without it the iteration ends there.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def maximize(
         verdict = judge(ascent.measure(), tol)
         if watch is not None:
             watch(ascent.path.steps[-1])
-        if verdict is Verdict.CONVERGED:
+        if verdict is Verdict.CONVERGED or (verdict is Verdict.POLISH and not polish):
             return ended(Status.CONVERGED)
         if verdict is Verdict.ROUNDING_FLOOR:
             return ended(Status.ROUNDING_FLOOR)
