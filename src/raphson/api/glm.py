@@ -217,14 +217,11 @@ def glm(
         found,
         model,
         method=resolve_method(method).name,
-        information=inference.information,
-        cov=inference.cov,
-        groups=model.data.groups,
+        inference=inference,
         dispersion=dispersion_rule(asked.dispersion, model.family),
         formula=formula if isinstance(formula, str) else None,
         source=data,
         refit=partial(glm, **again) if isinstance(formula, str) else None,
-        small_sample=inference.small_sample,
         inputs=inputs_of(given),
     )
     fit = Fit(Reading(state))

@@ -155,14 +155,11 @@ def mle(
         found,
         model,
         method=method,
-        information=inference.information,
-        cov=inference.cov,
-        groups=model.data.groups,
+        inference=inference,
         dispersion="pearson",
         formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
         source=data if texts else formulas,
         refit=partial(_again, given=again) if texts else None,  # type: ignore[arg-type]
-        small_sample=inference.small_sample,
         inputs=inputs_of(given),
     )
     fit = Fit(LikelihoodReading(state, model.assembly, texts))

@@ -55,7 +55,7 @@ from raphson.newton.training.first_order import (
     train,
 )
 from raphson.newton.training.steps import RATES
-from raphson.options import Iteration, Layers, Training
+from raphson.options import Inference, Iteration, Layers, Training
 from raphson.status import Status
 
 if TYPE_CHECKING:
@@ -274,9 +274,7 @@ def network(
         found,
         model,
         method=chosen.name,
-        information="expected",
-        cov="model",
-        groups=None,
+        inference=Inference(information="expected", cov="model"),
         dispersion=dispersion_rule(asked.dispersion, model.family),
         formula=formula if isinstance(formula, str) else None,
         source=data,

@@ -51,23 +51,7 @@ def gradient(f: Function, *, method: Derivatives = "exact") -> Function:
     >>> round(float(gradient(math.lgamma, method="finite")(3.0)), 10)  # no jax in it
     0.9227843351
     """
-    _check(method)
-    name = name_of(f)
-
-    def at(*args: Any) -> Any:
-        point = Point(f, args, name)
-        if method == "finite":
-            point.scalar()
-            return point.rebuild_columns(point.differentiate(1), ())
-        return exact(point)
-
-    def derive(called: Function) -> Function:
-        import jax
-
-        return jax.grad(_scalar(called, name))
-
-    exact = Exact(derive, name)
-    return at
+    return _of_scalar(f, method, "grad", lambda point: point.rebuild_columns(point.differentiate(1), ()))
 
 
 def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
@@ -158,6 +142,11 @@ def hessian(f: Function, *, method: Derivatives = "exact") -> Function:
     array([[6., 2.],
            [2., 0.]])
     """
+    return _of_scalar(f, method, "hessian", lambda point: point.rebuild_square(point.differentiate(2)))
+
+
+def _of_scalar(f: Function, method: str, kind: str, by_differences: Callable[[Point], Any]) -> Function:
+    """JAX's derivative of this kind of a function with one number as its result, or that by differences."""
     _check(method)
     name = name_of(f)
 
@@ -165,13 +154,13 @@ def hessian(f: Function, *, method: Derivatives = "exact") -> Function:
         point = Point(f, args, name)
         if method == "finite":
             point.scalar()
-            return point.rebuild_square(point.differentiate(2))
+            return by_differences(point)
         return exact(point)
 
     def derive(called: Function) -> Function:
         import jax
 
-        return jax.hessian(_scalar(called, name))
+        return getattr(jax, kind)(_scalar(called, name))
 
     exact = Exact(derive, name)
     return at

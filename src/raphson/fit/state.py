@@ -24,6 +24,7 @@ from raphson.model.predictor import Predictor
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import METHODS
 from raphson.newton.path import Path
+from raphson.options import Inference
 from raphson.status import Status
 
 
@@ -167,14 +168,11 @@ class FitState:
         asked: Model,
         *,
         method: str,
-        information: Information,
-        cov: Covariance,
+        inference: Inference,
         dispersion: str | float,
         formula: str | None,
-        groups: np.ndarray | None = None,
         source: Any = None,
         refit: Callable[..., Any] | None = None,
-        small_sample: SmallSample | None = "full",
         inputs: Mapping[str, Any] | None = None,
     ) -> FitState:
         """The state of a new fit, from the estimate and the user's request."""
@@ -188,9 +186,9 @@ class FitState:
         return FitState(
             names=asked.names,
             method=method,
-            information=information,
-            cov=cov,
-            small_sample=small_sample,
+            information=inference.information,
+            cov=inference.cov,
+            small_sample=inference.small_sample,
             dispersion_rule=dispersion,
             formula=formula,
             inputs=dict(inputs or {}),
@@ -212,7 +210,7 @@ class FitState:
             distance=float(result.distance),
             floor=float(result.floor),
             at=at,
-            groups=groups,
+            groups=asked.data.groups,
             source=source,
             refit=refit,
         )

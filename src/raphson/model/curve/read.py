@@ -63,14 +63,10 @@ def read_curve(
     start: Any,
     fixed: Any,
     bounds: Any,
-    *,
-    weights: Any,
-    sigma: Any,
-    groups: Any,
-    missing: str,
     by: str | None = None,
+    **rows: Any,
 ) -> ReadCurve:
-    """Read an expression and its data, and trace it.
+    """Read an expression and its data, and trace it; `rows` is what :func:`raphson.data.from_curve` takes of each row.
 
     Raises
     ------
@@ -82,7 +78,7 @@ def read_curve(
     for what in ("start", "fixed"):
         _refuse_not_finite(values_by_name(said[what], what), what)
     given = values_by_name(start, "start") | values_by_name(fixed, "fixed")
-    read = from_curve(formula, data, named, weights=weights, sigma=sigma, groups=groups, by=by, missing=missing)
+    read = from_curve(formula, data, named, by=by, **rows)
     parameters = Parameters.scalars(read.parameters)
     if not read.parameters:
         raise ModelError(
@@ -110,14 +106,12 @@ def read_function(
     data: Any,
     start: Any,
     fixed: Any,
-    *,
-    weights: Any,
-    sigma: Any,
-    groups: Any,
-    missing: str,
     derivatives: str = "exact",
+    **rows: Any,
 ) -> ReadCurve:
     """Check a function of (params, x) against its data, and trace it unless finite differences were asked for.
+
+    `rows` is what :func:`raphson.data.from_points` takes of each row.
 
     Raises
     ------
@@ -129,9 +123,7 @@ def read_function(
     if start is None:
         raise ModelError("start: a model that is a function needs start=, a dict or array of starting values")
     check_signature(function, start)
-    x, prepared = from_points(
-        data[0], data[1], weights=weights, sigma=sigma, groups=groups, missing=missing, whole=True
-    )
+    x, prepared = from_points(data[0], data[1], whole=True, **rows)
     values = {**start, **fixed} if isinstance(start, dict) and isinstance(fixed, dict) else start
     parameters, initial = Parameters.of(values, "start")
     if derivatives == "finite":
@@ -194,8 +186,7 @@ def read_curves(
     *,
     weights: Any,
     sigma: Any,
-    groups: Any,
-    missing: str,
+    **rows: Any,
 ) -> ReadCurve:
     """Read a function that predicts one row of y: each row is a curve of its own, over the same x.
 
@@ -218,8 +209,7 @@ def read_curves(
         weights = weights_of_sigma(np.broadcast_to(np.asarray(sigma, dtype=float), y.shape).ravel(), None)
         weights = np.reshape(weights, y.shape)  # type: ignore[arg-type]
     w = None if weights is None else np.broadcast_to(np.asarray(weights, dtype=float), y.shape)
-    one: dict[str, Any] = {"weights": None if w is None else w[0], "sigma": None, "groups": groups, "missing": missing}
-    first = read_function(function, (x, y[0]), start, fixed, **one)
+    first = read_function(function, (x, y[0]), start, fixed, weights=None if w is None else w[0], **rows)
     labels = getattr(data[1], "index", None)
     prepared = from_points(np.arange(y.size), y.ravel(), weights=None if w is None else w.ravel())[1]
     return replace(

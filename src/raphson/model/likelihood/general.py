@@ -291,24 +291,21 @@ def _cell(values: np.ndarray) -> Any:
     return jax.ShapeDtypeStruct(values.shape[1:], kind)
 
 
+def _model(
+    family: LikelihoodFamily, rows: RowData, weights_kind: str, executor: Executor, **parts: Any
+) -> LikelihoodModel:
+    data: Any = LikelihoodData.of(rows)
+    return LikelihoodModel(
+        family, data, np.zeros(rows.n_rows), rows.weights, None, weights_kind, None, executor, **parts
+    )
+
+
 def _parameter_model(
     family: LikelihoodFamily, rows: RowData, layout: Parameters, weights_kind: str, executor: Executor, assembly: str
 ) -> LikelihoodModel:
-    n, p = rows.n_rows, layout.size
-    return LikelihoodModel(
-        family,
-        LikelihoodData.of(rows),  # type: ignore[arg-type]
-        np.zeros(n),
-        rows.weights,
-        None,
-        weights_kind,
-        None,
-        executor,
-        linear=ParameterPredictor((1,) * p, (0,) * p),
-        matrices=(np.ones((n, 1)),),
-        labels=layout.names,
-        assembly=assembly,
-    )
+    p = layout.size
+    parts = {"linear": ParameterPredictor((1,) * p, (0,) * p), "matrices": (np.ones((rows.n_rows, 1)),)}
+    return _model(family, rows, weights_kind, executor, labels=layout.names, assembly=assembly, **parts)
 
 
 def _penalised(model: LikelihoodModel, penalty: Any) -> LikelihoodModel:
@@ -351,18 +348,13 @@ def _assembled(
         if place == len(matrices):
             matrices.append(X)
         design.append(place)
-    return LikelihoodModel(
+    widths = tuple(part.stop - part.start for part in supports)
+    return _model(
         family,
-        LikelihoodData.of(rows),  # type: ignore[arg-type]
-        np.zeros(n),
-        rows.weights,
-        None,
+        rows,
         weights_kind,
-        None,
         executor,
-        linear=SharedPredictor(
-            tuple(part.stop - part.start for part in supports), tuple(design), tuple(supports), plan.layout.size
-        ),
+        linear=SharedPredictor(widths, tuple(design), tuple(supports), plan.layout.size),
         matrices=tuple(matrices),
         offset=shift if shift.any() else None,
         extra=arrays,

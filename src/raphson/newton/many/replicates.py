@@ -161,7 +161,7 @@ def refit(
 
     with np.errstate(all="ignore"):
         chunk = _ChunkLikelihood(model, y, weight, penalty, kind, common, residual_df is not None)
-        found = _refit(chunk, R, start, free, residual_df, slopes, tol, max_iter)
+        found = _Iterations(chunk, R, start, free, residual_df, slopes, tol).run(max_iter)
         left = np.flatnonzero(found.status != Status.CONVERGED)
         if len(left):
             own_y, own_weight = y[left] if y.ndim == 2 else y, weight[left] if weight.ndim == 2 else weight
@@ -169,33 +169,9 @@ def refit(
             chunk = _ChunkLikelihood(
                 model, own_y, own_weight, penalty, kind, common, residual_df is not None, guarded=True
             )
-            again = _refit(chunk, len(left), start, free, df, None, tol, max_iter)
+            again = _Iterations(chunk, len(left), start, free, df, None, tol).run(max_iter)
             for name in Refits.__dataclass_fields__:
                 getattr(found, name)[left] = getattr(again, name)
-    return found
-
-
-def _refit(
-    chunk: _ChunkLikelihood,
-    R: int,
-    start: np.ndarray,
-    free: np.ndarray,
-    residual_df: np.ndarray | float | None,
-    slopes: Slopes | None,
-    tol: float,
-    max_iter: int,
-) -> Refits:
-    run = _Iterations(chunk, R, start, free, residual_df, slopes, tol)
-    found, active = run.found, np.arange(R)
-    while len(active):
-        sums = chunk.evaluate(run.trial[active], active)
-        value = sums.value if chunk.guarded and sums.value is not None else np.zeros(len(active))
-        worse = _worse(value, sums.score, run.value[active])
-        run.halve_steps(active[worse])
-        if not worse.all():
-            run.advance(active[~worse], value[~worse], sums.taken(~worse))
-        unfinished = found.status[active] == Status.STEP_LIMIT
-        active = active[unfinished & (found.n_iter[active] < max_iter)]
     return found
 
 
@@ -226,6 +202,20 @@ class _Iterations:
         self.trial = self.found.theta.copy()
         self.value, self.before = np.full(R, -np.inf), np.full(R, np.inf)
         self.size, self.step, self.first_share = np.ones(R), np.zeros((R, p)), np.zeros(R)
+
+    def run(self, max_iter: int) -> Refits:
+        """Until all have ended."""
+        found, active = self.found, np.arange(len(self.trial))
+        while len(active):
+            sums = self.chunk.evaluate(self.trial[active], active)
+            value = sums.value if self.chunk.guarded and sums.value is not None else np.zeros(len(active))
+            worse = _worse(value, sums.score, self.value[active])
+            self.halve_steps(active[worse])
+            if not worse.all():
+                self.advance(active[~worse], value[~worse], sums.taken(~worse))
+            unfinished = found.status[active] == Status.STEP_LIMIT
+            active = active[unfinished & (found.n_iter[active] < max_iter)]
+        return found
 
     def halve_steps(self, rows: np.ndarray) -> None:
         """Halve the steps of rejected trials."""
