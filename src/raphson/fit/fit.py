@@ -19,7 +19,7 @@ from raphson.fit import bootstrap as resampling
 from raphson.fit import determined, functions, rows, saving, terms, testing
 from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.means import Prediction
-from raphson.fit.members import Asked, Shown, reading_behind
+from raphson.fit.members import Asked, Shown, Told, reading_behind
 from raphson.fit.network import NetworkReading
 from raphson.fit.reading import Reading
 from raphson.fit.robust import robust
@@ -54,76 +54,38 @@ class Fit:
 
     # -- what was asked --------------------------------------------------------------------------------------------
 
-    @property
-    def formula(self) -> str | None:
-        """The formula; None where there is none."""
-        return self._reading.state.formula
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the coefficients."""
-        return self._reading.state.names
-
-    @property
-    def family(self) -> Any:
-        """The family, with its auxiliary parameters at their estimates."""
-        return self._reading.state.family
-
-    @property
-    def method(self) -> str:
-        """Name of the fitting method."""
-        return self._reading.state.method
-
-    @property
-    def information_kind(self) -> Information:
-        """The information that the standard errors use: "expected", "observed" or "opg"."""
-        return self._reading.state.information
-
-    @property
-    def cov_kind(self) -> Covariance:
-        """The kind of covariance: "model", "HC0" to "HC3", "cluster" or "jackknife"."""
-        return self._reading.state.cov
-
-    @property
-    def small_sample(self) -> SmallSample | None:
-        """The small-sample factor of a cluster covariance: "full", "clusters" or None."""
-        return self._reading.state.small_sample
-
-    @property
-    def bias(self) -> str | None:
-        """The kind of bias reduction: "firth", "jeffreys" or None."""
-        return self._reading.state.bias
+    formula = Told[str | None]("The formula; None where there is none.")
+    names = Told[tuple[str, ...]]("Names of the coefficients.")
+    family = Told[Any]("The family, with its auxiliary parameters at their estimates.")
+    method = Told[str]("Name of the fitting method.")
+    information_kind = Told[Information](
+        'The information that the standard errors use: "expected", "observed" or "opg".', "information"
+    )
+    cov_kind = Told[Covariance]('The kind of covariance: "model", "HC0" to "HC3", "cluster" or "jackknife".', "cov")
+    small_sample = Told[SmallSample | None](
+        'The small-sample factor of a cluster covariance: "full", "clusters" or None.'
+    )
+    bias = Told[str | None]('The kind of bias reduction: "firth", "jeffreys" or None.')
 
     @property
     def inputs(self) -> dict[str, Any]:
         """A description of each further input, by name: "weights", "offset", "penalty" and the like."""
         return dict(self._reading.state.inputs)
 
-    @property
-    def n_dropped(self) -> int:
-        """Number of rows left out because of missing values."""
-        return self._reading.state.n_dropped
-
+    n_dropped = Told[int]("Number of rows left out because of missing values.")
     formulas = Shown(LikelihoodReading.formulas)
     assembly = Shown(LikelihoodReading.assembly)
 
     # -- how it went -----------------------------------------------------------------------------------------------
 
-    @property
-    def status(self) -> Status:
-        """How the iteration ended."""
-        return self._reading.state.status
+    status = Told[Status]("How the iteration ended.")
 
     @property
     def converged(self) -> bool:
         """Whether the estimate is a maximum."""
         return self.status.converged
 
-    @property
-    def distance(self) -> float:
-        """How far the estimate is from the maximum, in standard errors."""
-        return self._reading.state.distance
-
+    distance = Told[float]("How far the estimate is from the maximum, in standard errors.")
     n_iter = Shown(Reading.n_iter)
     message = Shown(Reading.message)
     lacking = Shown(Reading.lacking)

@@ -60,6 +60,14 @@ class Shown(Generic[T]):
         raise AttributeError(f"{self.name}: it follows from the fit and cannot be set")
 
 
+class Told(Shown[T]):
+    """What a Fit tells as it was asked for, or came out: a field of its state."""
+
+    def __init__(self, documentation: str, field: str = "") -> None:
+        super().__init__(lambda reading: getattr(reading.state, field or self.name))
+        self.__doc__ = documentation
+
+
 class Asked(Generic[P, T]):
     """A method of a Fit: a function whose first argument is the reading."""
 
