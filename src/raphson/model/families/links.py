@@ -21,6 +21,8 @@ from raphson.special import elementary
 
 Array = Any
 
+WHOLE_LINE = (-math.inf, math.inf)
+
 
 class Link:
     """A link function g with eta = g(mean); subclasses say which.
@@ -49,9 +51,9 @@ class Link:
     name: ClassVar[str]
     limits: ClassVar[tuple[float | None, float | None]]
     interval: ClassVar[tuple[float, float]]
-    valid_ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    positive_ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    proper_ends: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    valid_ends: ClassVar[tuple[float, float]] = WHOLE_LINE
+    positive_ends: ClassVar[tuple[float, float]] = WHOLE_LINE
+    proper_ends: ClassVar[tuple[float, float]] = WHOLE_LINE
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -66,15 +68,18 @@ class Link:
 
     def valid(self, eta: Array) -> Array:
         """Where eta lies in the link's domain."""
-        return jnp.isfinite(eta)
+        return jnp.isfinite(eta) & _between(eta, self.valid_ends)
 
     def positive(self, eta: Array) -> Array:
         """Where the mean is above 0."""
-        return self.valid(eta)
+        return self._within(eta, self.positive_ends)
 
     def proper(self, eta: Array) -> Array:
         """Where the mean lies between 0 and 1, both excluded."""
-        return self.valid(eta)
+        return self._within(eta, self.proper_ends)
+
+    def _within(self, eta: Array, ends: tuple[float, float]) -> Array:
+        return self.valid(eta) if ends in (self.valid_ends, WHOLE_LINE) else _between(eta, ends)
 
     def mean(self, eta: Array) -> Array:
         """The mean."""
@@ -103,20 +108,21 @@ class Link:
         raise NotImplementedError
 
 
+def _between(eta: Array, ends: tuple[float, float]) -> Array:
+    """Where eta lies between the ends, both excluded; an end that is infinite is not looked at."""
+    low, high = ends
+    above = eta > low if math.isfinite(low) else True
+    return above & (eta < high) if math.isfinite(high) else above
+
+
 class Identity(Link):
     """eta = mean."""
 
     name = "identity"
-    limits = (-math.inf, math.inf)
-    interval = (-math.inf, math.inf)
+    limits = WHOLE_LINE
+    interval = WHOLE_LINE
     positive_ends = (0.0, math.inf)
     proper_ends = (0.0, 1.0)
-
-    def positive(self, eta: Array) -> Array:
-        return eta > 0
-
-    def proper(self, eta: Array) -> Array:
-        return (eta > 0) & (eta < 1)
 
     def mean(self, eta: Array) -> Array:
         return eta
@@ -138,9 +144,6 @@ class Log(Link):
     limits = (0.0, math.inf)
     interval = (0.0, math.inf)
     proper_ends = (-math.inf, 0.0)
-
-    def proper(self, eta: Array) -> Array:
-        return eta < 0
 
     def mean(self, eta: Array) -> Array:
         return jnp.exp(eta)
@@ -268,18 +271,12 @@ class Inverse(Link):
 
     name = "inverse"
     limits = (None, 0.0)
-    interval = (-math.inf, math.inf)
+    interval = WHOLE_LINE
     positive_ends = (0.0, math.inf)
     proper_ends = (1.0, math.inf)
 
     def valid(self, eta: Array) -> Array:
         return jnp.isfinite(eta) & (eta != 0)
-
-    def positive(self, eta: Array) -> Array:
-        return eta > 0
-
-    def proper(self, eta: Array) -> Array:
-        return eta > 1
 
     def mean(self, eta: Array) -> Array:
         return 1.0 / eta
@@ -310,12 +307,6 @@ class InverseSquared(Link):
     positive_ends = (0.0, math.inf)
     proper_ends = (1.0, math.inf)
 
-    def valid(self, eta: Array) -> Array:
-        return jnp.isfinite(eta) & (eta > 0)
-
-    def proper(self, eta: Array) -> Array:
-        return eta > 1
-
     def mean(self, eta: Array) -> Array:
         return 1.0 / jnp.sqrt(eta)
 
@@ -344,12 +335,6 @@ class Sqrt(Link):
     valid_ends = (0.0, math.inf)
     positive_ends = (0.0, math.inf)
     proper_ends = (0.0, 1.0)
-
-    def valid(self, eta: Array) -> Array:
-        return jnp.isfinite(eta) & (eta > 0)
-
-    def proper(self, eta: Array) -> Array:
-        return (eta > 0) & (eta < 1)
 
     def mean(self, eta: Array) -> Array:
         return eta * eta
