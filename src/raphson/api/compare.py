@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DEFAULT: tuple[MethodName, ...] = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
 
 CONTOUR_ROWS = 20_000
-"""Rows that contours are drawn from; of more, every so many."""
+"""Rows that contours are drawn from; of more, every so many. The grid has 41² = 1,681 points: on so many rows 34
+million log densities, about a second."""
 
 
 @named_arguments

@@ -17,7 +17,7 @@ from raphson.data.blocks import Block, make_blocks
 from raphson.numeric import anchor, x64
 
 FEW_ROWS = 256
-"""Up to this many rows a call of compiled code takes longer than NumPy's arithmetic."""
+"""Up to this many rows a call of compiled code takes longer than NumPy's arithmetic. A call takes 20 to 60 µs."""
 
 
 class BlockRows:

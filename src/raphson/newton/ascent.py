@@ -24,7 +24,8 @@ LARGEST_FLOOR = 1e-2
 """Largest rounding floor, in standard errors, of a model with known dispersion."""
 
 PATIENCE, PROGRESS = 8, 0.1
-"""If so many steps do not reduce the distance to this fraction, the observed information takes over."""
+"""If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that
+takes a quarter off the distance with every step does so: 0.75⁸ = 0.1."""
 
 
 class Ascent(IterationState):

@@ -42,7 +42,7 @@ LENGTHS = 4.0 ** np.arange(-2, 7)
 """How far they are followed, in standard errors of single parameters with the others fixed."""
 
 FALLEN = 3.0
-"""Drop of ℓ/φ after which a direction is not followed further."""
+"""Drop of ℓ/φ after which a direction is not followed further. A twentieth of the likelihood is left then."""
 
 EXAMINED = (Status.CONVERGED, Status.ROUNDING_FLOOR, Status.SEARCH_FAILED, Status.SINGULAR)
 """Statuses of ends that may be stationary points."""

@@ -43,16 +43,19 @@ BATCH_ROWS = 32
 """Rows of a batch, as is usual (Bengio 2012, Practical recommendations for gradient-based training)."""
 
 FEWEST_STEPS = 10_000
-"""Smallest default number of steps; there are also at least FEWEST_EPOCHS epochs."""
+"""Smallest default number of steps; there are also at least FEWEST_EPOCHS epochs. A small network takes 25,000 steps a
+second."""
 
 FEWEST_EPOCHS = 20
 """Readings of the data at least, of data so large that they hold all the steps."""
 
 MOST_STEPS = 1_000_000
-"""Largest default number of steps, if FEWEST_EPOCHS would take more; there is at least one epoch."""
+"""Largest default number of steps, if FEWEST_EPOCHS would take more; there is at least one epoch. They take 40
+seconds."""
 
 SCALE_ROWS = 50_000
-"""Number of rows that determine the scale of η if the data are streamed."""
+"""Number of rows that determine the scale of η if the data are streamed. They give a standard deviation to 1/√(2n) =
+0.3%."""
 
 LINEAR_RATES = {"sgd": 0.1, "momentum": 0.02, "rmsprop": 0.02, "adam": 0.02}
 """Default α, for columns scaled to size 1; α falls to 0 along a cosine."""

@@ -29,7 +29,7 @@ FIRST_RADIUS = 1.0
 """First radius, in units of the length of the scaled θ."""
 
 SLACK = 1.1
-"""Factor by which a full step may exceed the radius."""
+"""Factor by which a full step may exceed the radius. As Moré (1978) has it: his σ is 0.1."""
 
 VANISHED = 1e-100
 """Length of a column below which its parameter counts as without effect; a step scaled by it would overflow."""

@@ -29,7 +29,7 @@ from raphson.model.objective import VALUE, Evaluation, Kind, Need
 from raphson.model.rows import block_rows
 
 ROWS = 2**16
-"""Rows that are whitened at a time."""
+"""Rows that are whitened at a time. Each column of them takes 512 KiB."""
 
 
 class AdjustedScores(Biased):

@@ -29,7 +29,7 @@ PART_ROWS = 2_000
 """Number of rows on which constants are searched for."""
 
 MOST_TRIALS = 600
-"""Most combinations of constants that are tried."""
+"""Most combinations of constants that are tried. On so many rows they take 1.2 million densities."""
 
 ALIKE = 1e-8
 """Below this eigenvalue of the scaled outer product of scores parameters cannot be distinguished."""
@@ -38,7 +38,8 @@ SPREAD_TRIALS, SPREAD_CLIMBS = 400, 8
 """Numbers of points that are tried, and that are maximised from, where parameters are alike."""
 
 RUNAWAY = 8.0
-"""A log density this far above the median belongs to a component that shrinks onto a single row."""
+"""A log density this far above the median belongs to a component that shrinks onto a single row. Its density is 3,000
+times that of the median row."""
 
 
 def starting_point(model: LikelihoodModel, need: Need, objective: Objective) -> Evaluation:

@@ -21,7 +21,8 @@ from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
 
 MOST_BENT = 400
-"""Up to this many weights second derivatives are formed as a matrix; beyond, the observed information is JᵀWJ alone."""
+"""Up to this many weights second derivatives are formed as a matrix; beyond, the observed information is JᵀWJ alone.
+They take as many passes over the data as there are weights."""
 
 JACOBIAN_BYTES = 2**26
 """Largest Jacobian of a block, which limits its rows, unless they would become too few."""

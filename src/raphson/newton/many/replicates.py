@@ -28,7 +28,8 @@ MOST_HALVINGS = 12
 """Halvings of a step at most, down to 1/4096 of it."""
 
 NEAR = 1e-3
-"""Distance in standard errors below which convergence is trusted to be quadratic."""
+"""Distance in standard errors below which convergence is trusted to be quadratic. One more step leaves about its
+square, 1e-6, which is within the tolerance of 1e-5."""
 NEAR_SECOND_ORDER = 0.1
 """The same if third derivatives measure how far the likelihood is from quadratic."""
 LARGEST_SHARE = 0.3
