@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
+import jax
 import numpy as np
 
 from raphson.autodiff import finite
@@ -85,8 +86,6 @@ def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
     name = name_of(f)
 
     def at(*args: Any) -> Any:
-        import jax
-
         point = Point(f, args, name)
         if method == "exact":
             return exact(point)
@@ -101,8 +100,6 @@ def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
         return jax.tree_util.tree_unflatten(tree, parts)
 
     def derive(called: Function) -> Function:
-        import jax
-
         def choose(point: Any) -> Any:
             inputs = sum(leaf.size for leaf in jax.tree_util.tree_leaves(point))
             results = jax.tree_util.tree_leaves(jax.eval_shape(called, point))
@@ -158,8 +155,6 @@ def _of_scalar(f: Function, method: str, kind: str, by_differences: Callable[[Po
         return exact(point)
 
     def derive(called: Function) -> Function:
-        import jax
-
         return getattr(jax, kind)(_scalar(called, name))
 
     exact = Exact(derive, name)
@@ -215,8 +210,6 @@ def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
         return exact(point, direction.structure)
 
     def derive(called: Function) -> Function:
-        import jax
-
         slope = jax.grad(_scalar(called, name))
         return lambda point, direction: jax.jvp(slope, (point,), (direction,))[1]
 
@@ -291,8 +284,6 @@ class Point:
 
     def chosen(self, leaves: Any) -> Any:
         """Give leaves the structure of the argument, or of the tuple of them."""
-        import jax
-
         arguments, _ = jax.tree_util.tree_unflatten(self.tree, leaves)
         return arguments[0] if self.alone else arguments
 
@@ -307,8 +298,6 @@ class Point:
 
     def evaluate(self) -> Any:
         """Evaluate f here; its result with NumPy leaves."""
-        import jax
-
         with x64(), readable_errors(self.name):
             return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, dtype=float), self.at(self.vector))
 
@@ -318,7 +307,6 @@ class Point:
 
     def flat_function(self) -> Callable[[np.ndarray], np.ndarray]:
         """Give f from vector to array (of one leaf its shape, else all leaves in one vector)."""
-        import jax
 
         def called(vector: np.ndarray) -> np.ndarray:
             with x64():
@@ -377,8 +365,6 @@ class Exact:
 
     def __call__(self, point: Point, *more: Any) -> Any:
         """Differentiate at a point; NumPy results."""
-        import jax
-
         key = (point.tree, tuple(point.shapes))
         with differentiating(), readable_errors(self._name):
             if key not in self._compiled:
@@ -409,8 +395,6 @@ def _scalar(called: Function, name: str) -> Function:
 
 
 def _check_scalar(result: Any, name: str) -> None:
-    import jax
-
     shapes = [np.shape(leaf) for leaf in jax.tree_util.tree_leaves(result)]
     if shapes != [()]:
         got = f"an array of shape {shapes[0]}" if len(shapes) == 1 else f"{len(shapes)} results"

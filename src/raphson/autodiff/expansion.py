@@ -12,6 +12,8 @@ from itertools import combinations_with_replacement
 from math import factorial, prod
 from typing import Any, get_args
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.derivatives import Point, name_of
@@ -177,8 +179,6 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = 
 
 
 def _exact(point: Point, order: int) -> list[np.ndarray]:
-    import jax
-
     with differentiating(), readable_errors(point.name):
         shape = jax.eval_shape(of_vector(point), point.vector)
         _array(shape, point.name)
@@ -201,7 +201,6 @@ def _exact(point: Point, order: int) -> list[np.ndarray]:
 
 def _one_variable(point: Point, order: int) -> list[np.ndarray]:
     """All derivatives at once, by propagating the truncated series through each operation."""
-    import jax
     from jax.experimental.jet import jet
 
     function = of_vector(point)
@@ -217,7 +216,6 @@ def _one_variable(point: Point, order: int) -> list[np.ndarray]:
 
 def of_vector(point: Point) -> Callable[[Any], Any]:
     """f as a traced function of the vector of all arguments."""
-    import jax.numpy as jnp
 
     def called(vector: Any) -> Any:
         ends = np.cumsum([int(np.prod(shape)) for shape in point.shapes])[:-1]
@@ -229,8 +227,6 @@ def of_vector(point: Point) -> Callable[[Any], Any]:
 
 
 def _array(result: Any, name: str) -> np.ndarray:
-    import jax
-
     leaves = jax.tree_util.tree_leaves(result)
     if len(leaves) != 1:
         raise ModelError(f"{name} must return one number or one array to be expanded; got {len(leaves)} results")

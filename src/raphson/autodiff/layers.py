@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff.sweeps import differentiating
@@ -135,14 +136,10 @@ def _weakly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forward(apply: Callable[..., Any]) -> Any:
-    import jax
-
     return _kept(apply, "forward", jax.jit)
 
 
 def _backward(apply: Callable[..., Any], passes_on: bool) -> Any:
-    import jax
-
     def make(apply: Callable[..., Any]) -> Any:
         def pull(params: Any, x: Any, adjoint: Any) -> tuple[Any, Any]:
             if passes_on:
@@ -157,8 +154,6 @@ def _backward(apply: Callable[..., Any], passes_on: bool) -> Any:
 
 
 def _loss(loss: Callable[..., Any]) -> Any:
-    import jax
-
     def make(loss: Callable[..., Any]) -> Any:
         def checked(y: Any, *target: Any) -> Any:
             value = loss(y, *target)
@@ -172,6 +167,4 @@ def _loss(loss: Callable[..., Any]) -> Any:
 
 
 def _host(gradient: Any) -> Any:
-    import jax
-
     return jax.tree_util.tree_map(np.asarray, gradient)

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.data.columns import Columns
@@ -96,9 +98,6 @@ class Predicted:
 
     def function(self, asked: Prediction) -> pd.Series | pd.DataFrame:
         """A function of the predictors, one row at a time, with its standard error by the delta method."""
-        import jax
-        import jax.numpy as jnp
-
         function = asked.function
         assert function is not None
 
@@ -199,8 +198,6 @@ def of_rows(
     Returns the values (m,), the derivatives (m, p), and a mask (m,) of the rows that depend on a parameter at infinity,
     whose values are limits. Rows with a missing value give NaN.
     """
-    import jax
-
     columns = Columns(data)
     layout, _ = Parameters.of({"theta": theta}, "theta")
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError, RaphsonError
@@ -121,8 +123,6 @@ class ParameterFunction:
         return self._call("hessian", theta)
 
     def _call(self, kind: str, theta: np.ndarray) -> np.ndarray:
-        import jax
-
         with x64():
             made = self._made.get(kind)
             if made is None:
@@ -139,9 +139,6 @@ class ParameterFunction:
                 ) from error
 
     def _make(self, kind: str) -> Callable[..., Any]:
-        import jax
-        import jax.numpy as jnp
-
         def flat(theta: Any) -> Any:
             found = self.function(Params(theta, self.names))
             if isinstance(found, Mapping):

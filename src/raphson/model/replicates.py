@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS, Block, padded
@@ -353,9 +355,6 @@ class Replicates:
 
 @cache
 def _compiled() -> Any:
-    import jax
-    import jax.numpy as jnp
-
     def derivatives(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> tuple[Any, ...]:
         del anchor
         rows = family.rows(y, eta)

@@ -11,6 +11,8 @@ import math
 from functools import cache
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.data.blocks import Block, make_blocks
@@ -89,9 +91,6 @@ class BlockRows:
 
 @cache
 def _compiled() -> Any:
-    import jax
-    import jax.numpy as jnp
-
     def weighted_rows(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> tuple[Any, Any]:
         del anchor
         rows = family.rows(y, eta)

@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.data.blocks import Block
@@ -124,9 +126,6 @@ class _Correction:
 
 @cache
 def _compiled() -> Any:
-    import jax
-    import jax.numpy as jnp
-
     def slopes(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> Any:
         del anchor
 

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from raphson.model.curve.kinks import gaps_of
 from raphson.model.curve.rounding import AMPLIFIED, perturbed
 from raphson.model.replay.replay import with_limits
@@ -35,14 +38,11 @@ class CurveCode:
     @cached_property
     def value(self) -> Any:
         """(θ, x) to f, (size,)."""
-        import jax
-
         return jax.jit(lambda theta, x, anchor: self.function(theta, x), keep_unused=True)
 
     @cached_property
     def many(self) -> Any:
         """(points (m, p), x) to f, (m, size)."""
-        import jax
 
         def many(points: Any, x: Any, anchor: Any) -> Any:
             return jax.vmap(lambda theta: self.function(theta, x))(points)
@@ -52,9 +52,6 @@ class CurveCode:
     @cached_property
     def rounding(self) -> Any:
         """(points (m, p), x) to the rounding error of f, (m, size)."""
-        import jax
-        import jax.numpy as jnp
-
         off = perturbed(self.function)
 
         def rounding(points: Any, x: Any, anchor: Any) -> Any:
@@ -66,8 +63,6 @@ class CurveCode:
     @cached_property
     def tangents(self) -> Any:
         """(θ, x) to f and, below it, its derivatives by each parameter, (1 + p, size)."""
-        import jax
-        import jax.numpy as jnp
 
         def tangents(theta: Any, x: Any, anchor: Any) -> Any:
             def along(direction: Any) -> tuple[Any, Any]:
@@ -86,8 +81,6 @@ class CurveCode:
     @cached_property
     def solved(self) -> Any:
         """(θ, x, y, √w, which) to θ with one linear parameter at its least squares value, and the tangents there."""
-        import jax
-        import jax.numpy as jnp
 
         def solved(theta: Any, x: Any, y: Any, root: Any, which: Any, anchor: Any) -> Any:
             table = self.tangents(theta, x, anchor)
@@ -103,8 +96,6 @@ class CurveCode:
     @cached_property
     def second(self) -> Any:
         """(θ, x) to ∂²f/∂θ², (p, p, size)."""
-        import jax
-
         derivative = jax.jacrev if self.backward else jax.jacfwd
 
         def second(theta: Any, x: Any, anchor: Any) -> Any:
@@ -115,9 +106,6 @@ class CurveCode:
     @cached_property
     def second_order(self) -> Any:
         """(θ, x, u) to −Σ u_i ∂²f_i/∂θ², (p, p)."""
-        import jax
-        import jax.numpy as jnp
-
         first = jax.jacrev if self.backward else jax.jacfwd
 
         def second_order(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
@@ -128,9 +116,6 @@ class CurveCode:
     @cached_property
     def kink_gaps(self) -> Any:
         """(θ, x) to the gaps of max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
-        import jax
-        import jax.numpy as jnp
-
         gaps = gaps_of(self.function)
 
         def kink_gaps(theta: Any, x: Any, anchor: Any) -> Any:
@@ -141,13 +126,9 @@ class CurveCode:
     @cached_property
     def many_tangents(self) -> Any:
         """(θ (R, p), x) to the tangents at each, (R, 1 + p, size)."""
-        import jax
-
         return jax.jit(jax.vmap(self.tangents, in_axes=(0, None, None)), keep_unused=True)
 
     @cached_property
     def many_second_orders(self) -> Any:
         """(θ (R, p), x, u (R, size)) to the second-order term of each, (R, p, p)."""
-        import jax
-
         return jax.jit(jax.vmap(self.second_order, in_axes=(0, None, 0, None)), keep_unused=True)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from raphson.autodiff.trace import walk
 from raphson.compat import name_of
 from raphson.model.replay.replay import apply
@@ -25,8 +28,6 @@ def gaps_of(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     >>> gaps_of(lambda theta, x: jnp.maximum(x - theta[0], 0.0))(jnp.array([2.0]), jnp.array([1.0, 4.0])).tolist()
     [-1.0, 2.0]
     """
-    import jax
-    import jax.numpy as jnp
 
     def gaps(theta: Any, x: Any) -> Any:
         found: list[Any] = []

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from raphson.autodiff.finite import SURE, differentiate, jacobian, noise_level
 from raphson.autodiff.trace import readable_errors
@@ -236,7 +239,6 @@ class Finite:
 
 
 def jax_function(name: str) -> Any:
-    import jax.numpy as jnp
     from jax.scipy import special
 
     return getattr(special, name.removeprefix("special.")) if name.startswith("special.") else getattr(jnp, name)
@@ -259,9 +261,6 @@ class WrittenFunction:
     parameters: tuple[str, ...]
 
     def __call__(self, theta: Any, x: Any) -> Any:
-        import jax.numpy as jnp
-        from jax import lax
-
         values: dict[str, Any] = {name: theta[j] for j, name in enumerate(self.parameters)}
         if self.constants:
             x, numbers = x
@@ -283,8 +282,6 @@ def _code_of(
 
 @lru_cache(maxsize=256)
 def _on_device(numbers: tuple[float, ...]) -> Any:
-    import jax
-
     with x64():
         return jax.device_put(np.array(numbers), device())
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff.trace import walk
@@ -54,8 +55,6 @@ def perturbed(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """
 
     def off(theta: Any, x: Any) -> Any:
-        import jax
-
         jaxpr = jax.make_jaxpr(function)(theta, x)
         random = np.random.default_rng(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff.trace import walk
@@ -16,8 +17,6 @@ def affine_in_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...
     A select, a gather or a comparison that y decides is not affine. Zero-inflated, hurdle and ordered densities contain
     one: their second derivative by y is zero wherever it exists, and still they are not affine.
     """
-    import jax
-
     number = jax.ShapeDtypeStruct((), np.float64)
     columns = [jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes]
 
@@ -42,8 +41,6 @@ def affine_in_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...
 
 def information_free_of_response(function: Any, K: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
     """Whether ∂²f/∂η² does not depend on the response, so that the observed information is the expected one."""
-    import jax
-
     number = jax.ShapeDtypeStruct((), np.float64)
     columns = [jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes]
 

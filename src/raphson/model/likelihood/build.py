@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
@@ -254,8 +255,6 @@ def fingerprint(jaxpr: Any) -> Any:
 
 def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...], what: str) -> Any:
     """Trace the density of one row; errors name the user's line."""
-    import jax
-
     with x64(), traced_errors(what):
         number = jax.ShapeDtypeStruct((), np.float64)
         columns = tuple(jax.ShapeDtypeStruct(shape, np.float64) for shape in shapes)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import readable_errors, source_of, walk
@@ -88,9 +90,6 @@ class IndexedElements:
     @staticmethod
     def of(jaxpr: Any, layout: Parameters) -> IndexedElements:
         """Find them in a traced likelihood."""
-        import jax
-        import jax.numpy as jnp
-
         n_leaves, n_inputs = len(layout.paths), len(opened(jaxpr).inputs)
         places: list[tuple[Any, Any, frozenset[int]]] = []
 

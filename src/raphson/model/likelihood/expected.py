@@ -21,6 +21,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from raphson.data.blocks import Block
@@ -213,8 +214,6 @@ def _affine_rule(family: LikelihoodFamily, extra: tuple[Any, ...]) -> Any:
     function, shapes = family.function, tuple(one.shape[1:] for one in extra)
 
     def make() -> Any:
-        import jax
-
         if family.n_predictors != 1 or not affine_in_response(function, 1, shapes):
             return None
 

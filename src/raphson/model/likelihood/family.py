@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.data.blocks import Block
@@ -41,8 +43,6 @@ def compiled_rows(function: RowFunction) -> Any:
 
     The table's rows are ℓ_i, then the K of w u, then the K² of w W, each over the rows of the block, 0 where w = 0.
     """
-    import jax
-    import jax.numpy as jnp
 
     def step(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
         del anchor
@@ -66,8 +66,6 @@ def compiled_closed(rows: Callable[..., Any]) -> Any:
     ----------
     rows : (y, *η) to value, score and the entries of the information's lower triangle, row by row.
     """
-    import jax
-    import jax.numpy as jnp
 
     def step(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any, curved: bool) -> tuple[Any, Any]:
         del anchor
@@ -86,9 +84,6 @@ def compiled_closed(rows: Callable[..., Any]) -> Any:
 
 def derivatives(function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Value (m,), score (K, m) and minus the second derivative (K, K, m) of a row function over m rows."""
-    import jax
-    import jax.numpy as jnp
-
     K = len(eta)
     if K > FEW_PREDICTORS:
         try:
@@ -117,17 +112,12 @@ def derivatives(function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[
 
 
 def _by_row(gradient: Any, function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-    import jax
-
     value = jax.vmap(function, in_axes=(1, 0))(eta, row)
     score = jax.vmap(gradient, in_axes=(1, 0), out_axes=1)(eta, row)
     return value, score, -jax.vmap(jax.jacfwd(gradient), in_axes=(1, 0), out_axes=2)(eta, row)
 
 
 def _slopes_of(function: RowFunction) -> Any:
-    import jax
-    import jax.numpy as jnp
-
     def slopes(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> Any:
         del anchor
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
@@ -147,9 +149,6 @@ class EvaluationPlan:
     @cached_property
     def derivative(self) -> Any:
         """Compiled (columns) -> (η at θ = 0 (m, K), ∂η/∂θ (m, K, p)) of the cut."""
-        import jax
-        import jax.numpy as jnp
-
         found, layout = self.cut, self.layout
         assert found is not None
 
@@ -249,8 +248,6 @@ def trace_likelihood(
     loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns | dict[str, Column]
 ) -> TracedLikelihood:
     """Trace one row, again with one more input whenever the function reads another column."""
-    import jax
-
     used: list[str] = []
     while True:
         try:
@@ -285,8 +282,6 @@ def trace_likelihood(
 
 
 def _cell(values: np.ndarray) -> Any:
-    import jax
-
     kind = np.int64 if values.dtype.kind in "iub" else np.float64
     return jax.ShapeDtypeStruct(values.shape[1:], kind)
 
@@ -365,8 +360,6 @@ def _assembled(
 
 def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
     """Whether the cut gives the same values, gradients and Hessian products as the function, for some rows."""
-    import jax
-
     assert plan.cut is not None
     n = len(arrays[0])
     chosen = np.unique(np.linspace(0, n - 1, min(n, CHECKED_ROWS)).astype(int))

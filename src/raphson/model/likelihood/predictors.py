@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import walk
@@ -121,8 +122,6 @@ class Cut:
 
     def predictors(self, leaves: Sequence[Any], columns: Sequence[Any]) -> Any:
         """η (K,) of one row."""
-        import jax.numpy as jnp
-
         values: dict[int, Any] = {value: leaves[leaf] for leaf, value in self.inputs.items()}
         number = -1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.compat import CUSTOM, as_function, operation_name
@@ -144,8 +145,6 @@ def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
 
 def _first_slope(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
     """The step of the row function whose derivative is not finite."""
-    import jax
-
     from raphson.autodiff.decomposition import Decomposition
     from raphson.autodiff.sweeps import Quantity, decomposed
 
@@ -209,8 +208,6 @@ def _linear_in_every_row(model: LikelihoodModel, theta: np.ndarray) -> np.ndarra
 
 def _traced_row(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> tuple[Any, list[Any]]:
     """The row function as it was traced, and its inputs for one row: parameters or predictors first."""
-    import jax
-
     family = model.family
     row = tuple(one[number] for one in ((model.y, *model.extra) if family.with_response else model.extra))
     with x64():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.model.likelihood.densities.ready import DENSITIES
@@ -142,9 +144,6 @@ class RowDensities:
 
 def _compiled(family: LikelihoodFamily, what: str) -> Any:
     """A density compiled for panels: (η (K, P), nodes, extra) -> "values", "terms" or "sums"; see RowDensities."""
-    import jax
-    import jax.numpy as jnp
-
     function = family.function
 
     def value(eta: Any, y: Any, extra: tuple[Any, ...]) -> tuple[Any]:

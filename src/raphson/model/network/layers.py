@@ -28,6 +28,8 @@ from itertools import accumulate, pairwise
 from math import prod, sqrt
 from typing import Any, get_args
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.choices import Activation, Shortcut
@@ -54,9 +56,6 @@ def activate(name: str, z: Array) -> Array:
     >>> float(activate("relu", np.float64(-1.0)))
     0.0
     """
-    import jax
-    import jax.numpy as jnp
-
     if name == "relu":
         return jnp.maximum(z, 0.0)
     if name == "tanh":
@@ -151,9 +150,6 @@ class Layer:
             z = z + params["bias"]
         mu = activate(self.activation, z)
         if training and self.dropout:
-            import jax
-            import jax.numpy as jnp
-
             # Remaining units are scaled up, so that prediction needs no factor (Srivastava et al. 2014, section 10).
             stays = jax.random.uniform(key, mu.shape, dtype=mu.dtype) >= self.dropout
             mu = jnp.where(stays, mu / (1.0 - self.dropout), 0.0)
@@ -162,8 +158,6 @@ class Layer:
     def _normalise(
         self, params: dict[str, Array], running: dict[str, Array], z: Array, training: bool
     ) -> tuple[Array, dict[str, Array]]:
-        import jax
-
         mean, variance = running["mean"], running["variance"]
         if training:
             mean = z.mean(0)
@@ -180,8 +174,6 @@ class Layer:
     def _connect(self, x: Array, mu: Array) -> Array:
         if self.residual is None:
             return mu
-        import jax.numpy as jnp
-
         h = self.outputs
         stream = x[:, :h] + x[:, h:] if self.stacked_input else x
         if self.residual == "additive":
@@ -359,9 +351,6 @@ class Network:
         training : whether batch norm uses the batch's own statistics and units drop out.
         key : random key of the dropout.
         """
-        import jax
-        import jax.numpy as jnp
-
         (x,) = rows
         running = []
         for i, (layer, run) in enumerate(zip(self.layers, state["running"], strict=True)):

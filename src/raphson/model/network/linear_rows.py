@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -26,8 +27,6 @@ class LinearRows:
         self, params: Any, state: Any, rows: tuple[Any, ...], training: bool = False, key: Any = None
     ) -> tuple[Any, Any]:
         """η (K, m) of the rows, and the state unchanged."""
-        import jax.numpy as jnp
-
         out = [rows[d] @ params[k]["coefficients"] for k, d in enumerate(self.design)]
         return state["spread"][:, None] * jnp.stack(out), state
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
@@ -81,8 +83,6 @@ class _Compiled:
 @cache
 def _compiled(network: Network) -> _Compiled:
     """Every derivative of one structure; each takes (θ, state, Z, ..., anchor)."""
-    import jax
-    import jax.numpy as jnp
 
     def eta(theta: Any, state: Any, Z: Any) -> Any:
         return network.eta(network.unpack(theta), state, (Z,))[0]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff.trace import walk
@@ -69,7 +70,6 @@ def _better() -> dict[str, tuple[str, Callable[..., Any]]]:
 @cache
 def _betaln_operations() -> tuple[str, ...]:
     """The operations that JAX's betaln consists of, in order."""
-    import jax
     from jax.scipy.special import betaln
 
     names: list[str] = []
@@ -183,7 +183,6 @@ def with_limits(function: Callable[[Any, Any], Any], with_constants: bool = Fals
 
     With constants, the last leaf of x holds positive numbers, which are never 0.
     """
-    import jax
 
     def again(theta: Any, x: Any) -> Any:
         traced = jax.make_jaxpr(function)(theta, x)
@@ -216,8 +215,6 @@ def _still(equation: Any, inputs: list[Any], mark: Any) -> list[Any]:
 
 
 def _scan(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[Any]:
-    import jax
-
     a, b = p["num_consts"], p["num_consts"] + p["num_carry"]
 
     def body(carry: list[Any], x: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -230,8 +227,6 @@ def _scan(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[
 
 
 def _while(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[Any]:
-    import jax
-
     a, b = p["cond_nconsts"], p["cond_nconsts"] + p["body_nconsts"]
     return jax.lax.while_loop(
         lambda state: run(closed(p["cond_jaxpr"]), [*inputs[:a], *state])[0],
@@ -241,8 +236,6 @@ def _while(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list
 
 
 def _cond(p: dict[str, Any], inputs: list[Any], marks: Sequence[Marks]) -> list[Any]:
-    import jax
-
     def branch(jaxpr: Any, own: Marks) -> Callable[..., list[Any]]:
         return lambda *operands: _run_still(jaxpr, operands, own)
 

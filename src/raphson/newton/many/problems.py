@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
@@ -199,8 +201,6 @@ def solve(
     >>> found.theta.round(6).tolist(), found.counts()
     ([[2.0], [5.5]], {'converged': 2})
     """
-    import jax
-
     leaves = jax.tree.leaves(data)
     start = np.asarray(start, dtype=np.float64)
     count = leaves[0].shape[0] if leaves else len(np.atleast_2d(start))
@@ -243,8 +243,6 @@ class _Run(NamedTuple):
 
 def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) -> None:
     """Iterate until every problem has ended, and gather the unfinished ones after each round; changes `state`."""
-    import jax
-
     while True:
         active = np.flatnonzero((state.status == _ACTIVE) & (state.steps < max_iter))
         if not len(active):
@@ -295,8 +293,6 @@ def _begin(theta: np.ndarray) -> _State:
 
 def _compiled(problem: TracedProblem) -> Any:
     """The compiled iteration of a chunk: until all its problems have ended, or for a number of steps."""
-    import jax
-    import jax.numpy as jnp
 
     def advance(
         state: _State, data: Any, shared: Any, limits: Any, exact: Any, tol: Any, steps: Any, anchor: Any
@@ -326,9 +322,6 @@ def _iterate(
     problem: TracedProblem, exact: Any, here: _State, data: Any, shared: Any, low: Any, high: Any, tol: Any
 ) -> _State:
     """One traced iteration of one problem: evaluates a trial and accepts or rejects it."""
-    import jax
-    import jax.numpy as jnp
-
     p = here.theta.shape[0]
     first = here.value == -jnp.inf
     matrix = jnp.where(exact, here.H, here.M)
@@ -383,8 +376,6 @@ def _iterate(
 
 def _damping(here: _State, accepted: Any, first: Any, agreement: Any) -> tuple[Any, Any]:
     """τ of the next step, by the ratio of actual to predicted gain, and the factor of its next increase."""
-    import jax.numpy as jnp
-
     eased = jnp.where(agreement > 0.75, 0.1, jnp.where(agreement > 0.25, 1.0, 3.0)) * here.damping
     eased = jnp.where(first, here.damping, jnp.where(eased < SMALLEST_DAMPING, 0.0, eased))
     raised = jnp.maximum(here.damping, SMALLEST_DAMPING) * here.growth
@@ -395,8 +386,6 @@ def _ending(
     here: _State, first: Any, finite: Any, accepted: Any, distance: Any, floor: Any, damping: Any, still: Any, tol: Any
 ) -> Any:
     """The status after a trial: ended after a full step, or where the remaining distance is rounding."""
-    import jax.numpy as jnp
-
     full = accepted & ~first & (here.damping == 0.0)
     stalled = (full | ~accepted) & (distance >= 0.5 * here.distance) & (distance <= 100 * floor)
     near = tol >= NEAR
@@ -420,9 +409,6 @@ def _solve(M: Any, ridge: Any, v: Any, free: Any) -> tuple[Any, Any, Any]:
     the pivots are those of its LDLᵀ. A single loop over columns is vectorised over the problems and compiles quickly
     for any p; LAPACK would be called for each problem.
     """
-    import jax
-    import jax.numpy as jnp
-
     p = v.shape[0]
     diagonal = jnp.diagonal(M) + ridge
     positive = diagonal > 0
@@ -559,8 +545,6 @@ def least_squares(curve: Callable[..., Any]) -> TracedProblem:
     made = getattr(curve, _KIND, None)
     if made is not None:
         return made
-    import jax
-    import jax.numpy as jnp
 
     def weighted(data: Any, shared: Any) -> tuple[Any, Any]:
         home = data if isinstance(data, dict) and "y" in data else shared

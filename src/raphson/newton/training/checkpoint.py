@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.errors import DataError
@@ -32,8 +33,6 @@ def write(snapshot: Snapshot, description: dict[str, Any], path: str | PathLike[
     snapshot : the state of the training.
     description : of the network, the method and the data; only a training with the same description can resume.
     """
-    import jax
-
     arrays: dict[str, np.ndarray] = {}
     for name in TREES:
         for i, leaf in enumerate(jax.tree.leaves(getattr(snapshot, name))):
@@ -70,8 +69,6 @@ def read(path: str | PathLike[str], description: dict[str, Any], like: Snapshot)
     DataError
         If the file is not a checkpoint, was edited, or belongs to another network, method or data.
     """
-    import jax
-
     if not Path(path).exists():
         return None
     trees = {name: jax.tree.flatten(getattr(like, name)) for name in TREES}

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.errors import ModelError
@@ -202,8 +204,6 @@ def _schedule(name: str, total: int) -> Callable[[Any], Any]:
 @cache
 def _compiled(structure: TracedPredictor, rule: str) -> Any:
     """The loop over a chunk's steps, for one structure and one rule."""
-    import jax
-
     transformation = rule_of(rule)
 
     def run(here: Any, batches: Any, first: Any, last: Any, number: Any, key: Any, anchor: Any) -> Any:
@@ -227,8 +227,6 @@ def _compiled(structure: TracedPredictor, rule: str) -> Any:
             steps, moments = transformation.update(gradient, moments, params)
             params = stepped(params, steps, rates[i], decay)
             return params, after, moments, total + loss, squares + layer_squares(gradient)
-
-        import jax.numpy as jnp
 
         dtype = rates.dtype
         zero = jnp.zeros((), dtype), jnp.zeros(len(params), dtype)
@@ -305,8 +303,6 @@ class Trained:
 
 def beginning(params: Any, state: Any, descent: Descent) -> Snapshot:
     """The snapshot at the start of a training."""
-    import jax
-
     with x64(), np.errstate(over="ignore"):  # a start too large for single precision is reported as diverged
         here = jax.tree.map(lambda a: np.asarray(a, dtype=descent.dtype), (params, state))
         rule = rule_of(descent.rule)
@@ -381,8 +377,6 @@ def train(
 
 def _on_device(begin: Snapshot) -> Snapshot:
     """A copy of a snapshot with its arrays on the device."""
-    import jax
-
     with x64():
         now, best = (begin.params, begin.state), (begin.best_params, begin.best_state)
         one, two, moments = jax.tree.map(lambda a: jax.device_put(a, device()), (*now, begin.moments))
@@ -394,8 +388,6 @@ def _on_device(begin: Snapshot) -> Snapshot:
 
 def _doubles(tree: Any) -> Any:
     """Arrays of the device as NumPy arrays in double precision."""
-    import jax
-
     with x64():
         return jax.tree.map(lambda a: np.asarray(a, dtype=float), tree)
 
@@ -412,8 +404,6 @@ class _Epochs:
         divisor: float,
         trace: Callable[[int, Any], None] | None,
     ) -> None:
-        import jax
-
         self.source, self.descent, self.trace = source, descent, trace
         self.per_epoch = source.steps(descent.batch_size)
         with x64():

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff import backpropagate
@@ -40,8 +42,6 @@ def _constants(n_auxiliary: int) -> Any:
     """Appends the constants of the auxiliary predictors to the output of the last layer: (m, K)."""
 
     def apply(params: Any, x: Any) -> Any:
-        import jax.numpy as jnp
-
         return jnp.concatenate([x, jnp.broadcast_to(params["constant"], (len(x), n_auxiliary))], axis=1)
 
     return apply
@@ -49,8 +49,6 @@ def _constants(n_auxiliary: int) -> Any:
 
 def _loss(out: Any, family: Any, y: Any, weight: Any, offset: Any, centre: Any, spread: Any, divisor: Any) -> Any:
     """Loss of a batch, whose derivative by η is minus the family's score."""
-    import jax
-
     eta = centre[:, None] + spread[:, None] * out.T
     if offset is not None:
         eta = eta + offset
@@ -65,8 +63,6 @@ def _loss(out: Any, family: Any, y: Any, weight: Any, offset: Any, centre: Any, 
 @cache
 def _updating(rule: str) -> Any:
     """The update of one layer, and the squared norm of its gradient."""
-    import jax
-
     transformation = rule_of(rule)
 
     def update(params: Any, gradient: Any, moments: Any, rate: Any, decay: Any) -> Any:
@@ -79,8 +75,6 @@ def _updating(rule: str) -> Any:
 @cache
 def _running(network: Network) -> Any:
     """The state after a batch, by another forward sweep, as the reverse sweep keeps no statistics."""
-    import jax
-
     return jax.jit(lambda params, state, x: network.eta(params, state, (x,), training=True)[1])
 
 

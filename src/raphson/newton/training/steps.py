@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 RATES = {"sgd": 0.05, "momentum": 0.01, "rmsprop": 1e-3, "adam": 1e-3}
@@ -42,9 +44,6 @@ def rule_of(name: str) -> Any:
 
 def layer_squares(gradients: Any) -> Any:
     """Σ g² of each layer's gradient, (L,)."""
-    import jax
-    import jax.numpy as jnp
-
     return jnp.stack([sum(jnp.sum(g * g) for g in jax.tree.leaves(layer)) for layer in gradients])
 
 
@@ -60,7 +59,6 @@ def loss_and_score(family: Any, y: Any, weight: Any, eta: Any, divisor: Any) -> 
 
 def stepped(params: Any, steps: Any, rate: Any, decay: Any) -> Any:
     """Parameters after a step with weight decay."""
-    import jax
 
     def one(path: Any, parameter: Any, step: Any) -> Any:
         if getattr(path[-1], "key", None) == "weight":
