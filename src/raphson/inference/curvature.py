@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import fdtri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +171,6 @@ def curvature_of(
     names, free : (p,) names of the parameters, and mask of the estimated ones.
     """
     import pandas as pd
-    from scipy.special import fdtri
 
     chosen = np.flatnonzero(free)
     bias, skewness, intrinsic, effects = relative_curvatures(

@@ -21,6 +21,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import gammainc, gammaincc
 
 SURE = 1e-3
 """p-value below which overdispersion is reported: a false alarm in one of a thousand well-specified fits."""
@@ -74,8 +75,6 @@ def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[fl
     -------
     (φ̂, p); p is 1 where the data cannot decide, or where φ̂ is too near to 1 to be reported.
     """
-    from scipy.special import gammainc, gammaincc
-
     if not (df > 0 and spread.second > 0 and math.isfinite(pearson) and math.isfinite(spread.total)):
         return math.nan, 1.0
     # Fitting p coefficients removes the share p/n of the sum of squares.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
+from scipy.special import bdtr, gammaln, xlog1py, xlogy
 
 from raphson.errors import DataError, warn_user
 from raphson.model.families import kernels
@@ -208,8 +209,6 @@ class Binomial(Family):
         # For y = 0 or 1 the perfect fit has log density 0. Otherwise the linear parts of the two excesses in
         # y log(y/mu) + (1 - y) log((1 - y)/(1 - mu)) cancel. Where the mean is rounded to 0 or 1, the value
         # still contains its logarithm.
-        from scipy.special import xlog1py, xlogy
-
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             close = poisson_excess(y, mean) + poisson_excess(1.0 - y, 1.0 - mean)
@@ -221,8 +220,6 @@ class Binomial(Family):
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         # log of the binomial coefficient. Without trials, a precision weight is a number of trials (the
         # variance is mu (1 - mu)/weight, as in R); with trials, it multiplies them.
-        from scipy.special import gammaln
-
         m = weight if size is None else size
         coefficient = gammaln(m + 1.0) - gammaln(m * y + 1.0) - gammaln(m * (1.0 - y) + 1.0)
         return coefficient if size is None else weight * coefficient
@@ -248,8 +245,6 @@ class Binomial(Family):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.special import bdtr
-
         m = np.ones(np.shape(y)) if size is None else np.round(size)
         k = m * np.asarray(y)
         k = np.where(np.abs(k - np.round(k)) < 1e-6, np.round(k), k)

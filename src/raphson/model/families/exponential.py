@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
+from scipy.special import erfcx, gammainc, gammaln, log_ndtr, ndtr, pdtr, polygamma, xlogy
 
 from raphson.errors import warn_user
 from raphson.model.families import kernels
@@ -169,16 +170,12 @@ class Gaussian(Family):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.special import ndtr
-
         p = ndtr((y - mean) / np.sqrt(dispersion))
         return p, p
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> Tails:
-        from scipy.special import log_ndtr
-
         z = (y - mean) / np.sqrt(dispersion)
         lower, upper = log_ndtr(z), log_ndtr(-z)
         return lower, lower, upper, upper
@@ -247,13 +244,9 @@ class Poisson(PositiveMean):
         # Where the mean is rounded to 0, the value still contains its logarithm.
         y = np.asarray(y, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            from scipy.special import xlogy
-
             return np.where(mean > 0, 2.0 * poisson_excess(y, mean), 2.0 * (xlogy(y, y) - y - value))
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
-        from scipy.special import gammaln
-
         return -weight * gammaln(y + 1.0)
 
     def saturated_base(
@@ -273,8 +266,6 @@ class Poisson(PositiveMean):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.special import pdtr
-
         y = np.asarray(y, dtype=np.float64)
         below = np.ceil(y) - 1.0
         return np.where(below < 0, 0.0, pdtr(np.maximum(below, 0.0), mean)), pdtr(np.floor(y), mean)
@@ -380,8 +371,6 @@ class Gamma(PositiveMean):
         log_shape = np.log(0.5 * size / target)
         if weights_kind != "precision":
             log_shape = np.log(0.5 * total / target)
-        from scipy.special import polygamma
-
         for _ in range(50):
             a = scale * np.exp(log_shape)
             left = float(np.sum(weight * log_minus_digamma(a)))
@@ -404,8 +393,6 @@ class Gamma(PositiveMean):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.special import gammainc
-
         shape = 1.0 / np.asarray(dispersion)
         p = gammainc(shape, shape * y / mean)
         return p, p
@@ -491,8 +478,6 @@ class InverseGaussian(PositiveMean):
     ) -> tuple[np.ndarray, np.ndarray]:
         # Shuster (1968, JASA 63, 1514): Phi(r (y/mu - 1)) + exp(2/(phi mu)) Phi(-r (y/mu + 1)) with
         # r = 1/sqrt(phi y), the second term in logarithms because its factors over- and underflow.
-        from scipy.special import log_ndtr, ndtr
-
         root = 1.0 / np.sqrt(dispersion * y)
         upper = np.exp(2.0 / (dispersion * mean) + log_ndtr(-root * (y / mean + 1.0)))
         p = ndtr(root * (y / mean - 1.0)) + upper
@@ -504,8 +489,6 @@ class InverseGaussian(PositiveMean):
         # With a = r (y/mu - 1) and b = r (y/mu + 1) the factor exp(2/(phi mu)) is phi(a)/phi(b), so that the
         # tails are Phi(a) + phi(a) m(b) and phi(a) [m(a) - m(b)] with Mills's ratio m(x) = Phi(-x)/phi(x), which
         # is sqrt(pi/2) erfcx(x/sqrt 2).
-        from scipy.special import erfcx, log_ndtr
-
         root = 1.0 / np.sqrt(dispersion * y)
         a, b = root * (y / mean - 1.0), root * (y / mean + 1.0)
         density = -0.5 * a * a - 0.5 * _LOG_2PI

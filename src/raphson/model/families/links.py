@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import logit, ndtri
 
 from raphson.errors import ModelError
 from raphson.numeric import x64
@@ -184,8 +185,6 @@ class Logit(Link):
         return -np.tanh(0.5 * eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
-        from scipy.special import logit
-
         return logit(mean)
 
 
@@ -209,8 +208,6 @@ class Probit(Link):
         return -eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
-        from scipy.special import ndtri
-
         return ndtri(mean)
 
 

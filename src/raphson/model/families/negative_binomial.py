@@ -7,6 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
+from scipy.special import betainc, gammaln
 
 from raphson.errors import ModelError
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
@@ -207,8 +208,6 @@ class NegativeBinomial(PositiveMean):
         return 2.0 * np.where(theta < mean, small, large)
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
-        from scipy.special import gammaln
-
         # The terms of an estimated theta are all in the value.
         known = 0.0 if self.theta is None else gamma.lgamma_difference(y, self.theta)
         return weight * (known - gammaln(y + 1.0))
@@ -235,8 +234,6 @@ class NegativeBinomial(PositiveMean):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.special import betainc
-
         # P(Y <= k) = I_p(theta, k + 1) with p = theta/(theta + mu); 0 for k = -1
         theta = self._known()
         p = theta / (theta + np.asarray(mean))

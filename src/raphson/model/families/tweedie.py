@@ -10,6 +10,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
+from scipy.special import gammaln, logsumexp
 
 from raphson.errors import ModelError
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
@@ -254,8 +255,6 @@ def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarr
     # z = y^alpha (p-1)^-alpha / (dispersion^(1+alpha) (2-p)).
     # W_j peaks near j = y^(2-p)/(dispersion (2-p)) and falls on both sides like a normal density with
     # variance j/(1 + alpha): terms beyond 12 standard deviations and 40 more are below 1e-17.
-    from scipy.special import gammaln, logsumexp
-
     y, dispersion = np.broadcast_arrays(y, dispersion)
     result = np.zeros(y.shape)
     positive = np.flatnonzero(y > 0)

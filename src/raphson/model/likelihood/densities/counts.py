@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import gammaln
 
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own
 from raphson.special.elementary import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
@@ -64,8 +65,6 @@ def zero_inflated_poisson_rows(y: Array, log_mean: Array, logit_zero: Array) -> 
 
 def minus_log_factorial(y: np.ndarray) -> np.ndarray:
     """−log y!, (n,)."""
-    from scipy.special import gammaln
-
     return -gammaln(y + 1.0)
 
 
