@@ -25,7 +25,7 @@ LARGEST_FLOOR = 1e-2
 
 PATIENCE, PROGRESS = 8, 0.1
 """If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that
-takes a quarter off the distance with every step does so: 0.75⁸ = 0.1."""
+takes a quarter off the distance with every step just does: 0.75⁸ = 0.1."""
 
 
 class Ascent(IterationState):

@@ -48,7 +48,9 @@ SHORTEST = 6
 """Fewest rows whose residuals can show a wrong shape of the curve."""
 
 CORRELATED = 5.0
-"""Serial correlation of the residuals, in about its standard deviations, from which on they count as correlated."""
+"""Residuals count as correlated where Σ(r_i − r_{i−1})²/Σr_i² is below 2 by this over √n. If they are independent, its
+mean is 2 and its standard deviation 2/√n (von Neumann 1941, Ann. Math. Statist. 12, 367), of which this is two and a
+half."""
 
 FAR = 10.0
 """Factor between a starting value and its estimate from which on the start counts as a guess."""
