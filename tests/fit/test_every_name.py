@@ -65,7 +65,9 @@ def numbers_in(found):
 
 @pytest.mark.parametrize("loaded", [False, True], ids=["fitted", "loaded"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_name_answers_or_says_why_not(kind, loaded, fit_of, tmp_path):
+def test_every_name_answers_or_says_why_not(kind, loaded, fit_of, tmp_path, monkeypatch):
+    # That the figures of a page can be drawn is tested in tests/report/test_html.py; it takes most of the time.
+    monkeypatch.setattr("raphson.report.html._svg", lambda figure, what: what)
     fit = fit_of(kind)
     if loaded:
         fit.save(tmp_path / "saved.json")
