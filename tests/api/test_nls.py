@@ -112,7 +112,7 @@ def test_a_simulator_that_is_mostly_noise_has_not_converged() -> None:
     def simulator(params, x):
         return np.round(params["top"] * np.exp(-params["rate"] * x) + params["base"])
 
-    with pytest.warns(rp.ConvergenceWarning, match="too much to tell a minimum from noise"):
+    with pytest.warns(rp.ConvergenceWarning, match="too much to locate the minimum"):
         found = rp.nls(simulator, (X[::4], Y[::4]), start=START, derivatives="finite")
     assert not found.converged
 
