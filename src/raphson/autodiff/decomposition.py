@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff import show
@@ -118,8 +119,6 @@ class Decomposition:
         float, ndarray or structure of them
             Shaped like the argument if there is one, else a tuple with one for each argument.
         """
-        import jax
-
         leaves = [np.zeros(one.shape) if one.adjoint is None else np.asarray(one.adjoint) for one in self.arguments]
         arguments, _ = jax.tree_util.tree_unflatten(self._tree, [leaf[()] for leaf in leaves])
         return arguments[0] if len(arguments) == 1 else arguments

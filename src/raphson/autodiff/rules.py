@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from raphson.compat import bind, is_jaxpr
@@ -42,8 +43,6 @@ class CompiledRule:
 
     def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Compute the operation."""
-        import jax
-
         if "value" not in self._functions:
             self._functions["value"] = jax.jit(self._apply)
         return [host(one) for one in self._functions["value"](list(inputs))]
@@ -56,8 +55,6 @@ class CompiledRule:
         Only the outputs in use take part: where f doesn't depend on an eigenvector, its infinite derivative
         at a double eigenvalue is not multiplied by zero.
         """
-        import jax
-
         if (active, used) not in self._functions:
 
             def pull(inputs: list[Any], adjoints: list[Any]) -> Any:

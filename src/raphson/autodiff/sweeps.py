@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 
 from raphson.autodiff.rules import CompiledRule, Rule, Stack, Take, host, rule_of
@@ -352,8 +353,6 @@ def decomposed(jaxpr: Any, inputs: Sequence[Quantity], what: str, most: int) -> 
 @contextmanager
 def differentiating() -> Iterator[None]:
     """Compute in 64 bits, on the device for derivatives, inside a ``with`` block."""
-    import jax
-
     with x64(), jax.default_device(device()):
         yield
 

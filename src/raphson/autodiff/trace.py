@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from raphson.compat import Equation, called_by, file_of, frames_of, is_literal, name_of, opened
@@ -100,8 +101,6 @@ def trace(
     >>> [name_of(equation) for equation in opened(trace(lambda x: jnp.log(1 + jnp.exp(x)), 0.3).jaxpr).equations]
     ['exp', 'add', 'log']
     """
-    import jax
-
     names, values, tree = flat(function, arguments, keywords or {}, what, whole)
 
     def called(*leaves: Any) -> Any:
@@ -200,8 +199,6 @@ def flat(
     DataError
         If one is not made of real numbers.
     """
-    import jax
-
     if not callable(function):
         raise ModelError(f"{what}: expected a function; got {function!r}: pass the function itself, such as {what}=g")
     called = argument_names(function, len(arguments))
@@ -257,8 +254,6 @@ def argument_names(function: Callable[..., Any], count: int) -> list[str]:
 @contextmanager
 def readable_errors(what: str) -> Iterator[None]:
     """Turn whatever goes wrong while JAX runs the user's function into one line that names the user's own line."""
-    import jax
-
     try:
         yield
     except RaphsonError:
@@ -319,7 +314,6 @@ def _told(value: Any) -> str:
 @cache
 def _hidden_folders() -> tuple[str, ...]:
     """Folders whose code is not the user's: JAX and Raphson, wherever they are installed."""
-    import jax
     import jaxlib
 
     parts = [*(Path(module.__file__ or "").parent for module in (jax, jaxlib)), Path(__file__).parents[1]]
