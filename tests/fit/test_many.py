@@ -131,3 +131,34 @@ def test_groups_too_small_or_without_noise_say_so() -> None:
         fits = rp.nls("y ~ low + top*exp(-rate*x)", pd.concat([LONG, steady, small]), start={"rate": 1.0}, by="plant")
     assert "2 rows cannot determine 3 parameters" in fits.message["small"]
     assert "up to rounding" in fits.message["steady"] and "up to rounding" not in fits.message["a"]
+
+
+def test_rows_are_predicted_by_the_curves_of_their_groups(fits, tmp_path) -> None:
+    new = LONG.iloc[[3, 90, 40, 4]].assign(plant=["a", "d", "b", "a"]).drop(columns="y")
+    asked = {"se": True, "interval": "prediction", "level": 0.9}
+    fits.save(tmp_path / "fits.json")
+    for one in (fits, rp.load(tmp_path / "fits.json")):
+        table = one.predict(new, **asked)
+        assert list(table.index) == [3, 90, 40, 4]
+        for label in "abd":
+            alone = fits[label].predict(new[new["plant"] == label], **asked)
+            pd.testing.assert_frame_equal(table[new["plant"] == label], alone, rtol=1e-6)
+        assert one.predict(new).tolist() == table["fit"].tolist()
+        lacking = one.predict(new.assign(plant=["a", None, "b", "a"], x=[np.nan, 1.0, 1.0, 1.0]))
+        assert np.isnan(lacking).tolist() == [True, True, False, False]
+        with pytest.raises(DataError, match=r"predict: expected labels of groups, such as .*; got 'z'"):
+            one.predict(new.assign(plant="z"))
+        with pytest.raises(DataError, match="expected the column 'plant' of the groups; got x"):
+            one.predict({"x": [1.0]})
+
+
+def test_a_loaded_one_has_its_numbers_but_no_data(fits, tmp_path) -> None:
+    fits.save(tmp_path / "fits.json")
+    loaded = rp.load(tmp_path / "fits.json")
+    for name in ("params", "bse", "rss", "distance", "message", "nobs"):
+        assert getattr(loaded, name).equals(getattr(fits, name)), name
+    pd.testing.assert_frame_equal(loaded.tidy(), fits.tidy())
+    with pytest.raises(DataError, match="does not have the data"):
+        loaded["a"]
+    with pytest.raises(ModelError, match=r"report: a report is about one fit, fits\[label\]"):
+        fits.report(tmp_path / "page.html")

@@ -11,7 +11,7 @@ import numpy as np
 
 from raphson.errors import ConvergenceWarning, RankWarning, warn_user
 from raphson.fit.fit import Fit
-from raphson.fit.many import Fits
+from raphson.fit.many import CurveOfGroups, Fits
 from raphson.model.curve.code import CurveCode
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import ReadCurve, nonlinear_model, one_curve
@@ -89,6 +89,7 @@ def fit_groups(
         inference.information,
         value,
         OneCurve(read, options, single),
+        CurveOfGroups(read.predictor, read.data.schema, asked.by),
     )
     if fits.failures:
         warn_user(f"not converged: {fits.failures}", ConvergenceWarning)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
-from raphson.fit import saving
+from raphson.fit import file, saving
 from raphson.fit.fit import Fit
+from raphson.fit.many import Fits
 
 
-def load(path: str | PathLike[str]) -> Fit:
-    """Read a fit that :meth:`Fit.save` wrote.
+def load(path: str | PathLike[str]) -> Fit | Any:
+    """Read a fit that :meth:`Fit.save` wrote; of a fit of many groups, all of them.
 
     Raises
     ------
     DataError
         If the file is missing, cut short, of another kind, or was changed since it was written.
     """
-    return Fit(saving.read(path))
+    return file.read(path, lambda body: Fits.loaded(body) if "groups" in body else Fit(saving.rebuilt(body)))

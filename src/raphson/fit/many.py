@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import numpy as np
 
-from raphson.errors import DataError
-from raphson.inference import intervals
+from raphson.choices import Information, Interval, MissingInNew, Scale
+from raphson.data import Schema, read_table
+from raphson.errors import DataError, ModelError, first_of
+from raphson.fit import file
+from raphson.fit.file import array, expect, is_count, is_list, is_number, is_texts, listed
+from raphson.fit.means import MeanPredictor, Prediction
+from raphson.fit.reading import kept_labels
+from raphson.fit.uncertainty import INFORMATION
+from raphson.inference import delta, intervals
+from raphson.model import families
+from raphson.model.curve.nonlinear import NonlinearPredictor, saved_predictor
 from raphson.model.glm.glm import PERFECT
 from raphson.newton.many.problems import Solutions
 from raphson.status import Status
@@ -18,6 +29,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from raphson.fit.fit import Fit
+
+
+@dataclass(frozen=True)
+class CurveOfGroups:
+    """What predicting takes, beside the estimates of each group.
+
+    Attributes
+    ----------
+    predictor, schema : from parameters to means, and from new data to what the curve reads.
+    by : column whose values are the labels; None where each row of y is a curve.
+    """
+
+    predictor: NonlinearPredictor
+    schema: Schema
+    by: str | None
 
 
 class Fits:
@@ -36,6 +62,7 @@ class Fits:
     information : "expected" or "observed"; the information that the standard errors use.
     dispersion : φ if the user gave it; None for RSS/(n − p) of each group.
     single : fits a group, given by its number, from a start.
+    curve : what the groups have in common.
 
     Examples
     --------
@@ -56,15 +83,16 @@ class Fits:
         n_rows: np.ndarray,
         squares: np.ndarray,
         movable: np.ndarray,
-        information: str,
+        information: Information,
         dispersion: float | None,
         single: Callable[[int, np.ndarray], Fit],
+        curve: CurveOfGroups,
     ) -> None:
         self._found, self.names = found, names
         self.labels = list(labels)
         self._n_rows, self._squares, self._movable = n_rows, squares, movable
         self.information_kind, self._dispersion = information, dispersion
-        self._single = single
+        self._single, self._curve = single, curve
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,13 +113,18 @@ class Fits:
         return self._table(self._found.theta)
 
     @cached_property
-    def bse(self) -> pd.DataFrame:
-        """Standard errors; NaN where a group did not converge, or a parameter is fixed or at a bound."""
+    def _covariances(self) -> np.ndarray:
+        """(G, p, p)."""
         V = self._found.covariance(self.information_kind)
         if self._dispersion is not None:
             V = V / self._found.dispersion[:, None, None] * self._dispersion
+        return V
+
+    @cached_property
+    def bse(self) -> pd.DataFrame:
+        """Standard errors; NaN where a group did not converge, or a parameter is fixed or at a bound."""
         with np.errstate(invalid="ignore"):
-            errors = np.sqrt(np.diagonal(V, axis1=1, axis2=2))
+            errors = np.sqrt(np.diagonal(self._covariances, axis1=1, axis2=2))
         known = (
             self._found.converged[:, None] & self._movable & ~self._found.held & (self.df_resid.to_numpy() > 0)[:, None]
         )
@@ -183,6 +216,165 @@ class Fits:
             f"See .message, and fits[{first!r}].remarks for their names"
         )
 
+    @overload
+    def predict(
+        self,
+        new: Any,
+        se: Literal[False] = False,
+        interval: None = None,
+        *,
+        kind: Scale | None = None,
+        missing: MissingInNew = "nan",
+    ) -> pd.Series: ...
+    @overload
+    def predict(
+        self,
+        new: Any,
+        se: bool = False,
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: Scale | None = None,
+        missing: MissingInNew = "nan",
+    ) -> pd.Series | pd.DataFrame: ...
+
+    def predict(
+        self,
+        new: Any,
+        se: bool = False,
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: Scale | None = None,
+        missing: MissingInNew = "nan",
+    ) -> pd.Series | pd.DataFrame:
+        """Predict for new data, each row by the curve of its group.
+
+        Parameters
+        ----------
+        new : a data frame, a path or a dict of columns, the column of the groups among them.
+        se, interval, level, kind, missing : as :meth:`raphson.Fit.predict` has them. A group that did not converge has
+            no standard errors.
+
+        Returns
+        -------
+        A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``.
+
+        Raises
+        ------
+        DataError
+            If there is no column of the groups, or a group in it that was not fitted.
+        ModelError
+            Where each row of y is a curve: fits[number].predict takes the x of one.
+        """
+        import pandas as pd
+
+        by, asked = self._curve.by, Prediction(kind or "response", se, interval, level)
+        if by is None:
+            raise ModelError("predict: the curves are rows of y and have no column; use fits[number].predict(x)")
+        table = read_table(new)
+        if by not in table.columns:
+            raise DataError(f"predict: expected the column {by!r} of the groups; got {first_of(table.columns)}")
+        prepared = self._curve.schema.design(table, missing=missing)
+        groups = table[by].to_numpy() if prepared.index is None else table[by].to_numpy()[prepared.index]
+        places = np.array([self._places.get(label, -1) for label in groups], dtype=int)
+        strange = groups[(places < 0) & ~np.asarray(pd.isna(groups))]
+        if len(strange):
+            raise DataError(f"predict: expected labels of groups, such as {self.labels[:5]!r}; got {strange[0]!r}")
+        found = pd.DataFrame(np.nan, index=range(len(groups)), columns=["fit"])
+        order = np.argsort(places, kind="stable")
+        ends = np.flatnonzero(np.diff(places[order])) + 1
+        for rows in np.split(order, ends):
+            if not len(rows) or places[rows[0]] < 0:
+                continue
+            part = self._means(int(places[rows[0]])).predict(prepared.X[rows], None, rows, asked)
+            part = part.to_frame() if isinstance(part, pd.Series) else part
+            found = found.reindex(columns=part.columns)
+            found.iloc[rows] = part.to_numpy()
+        if prepared.absent is not None:
+            found.iloc[np.flatnonzero(prepared.absent)] = np.nan
+        found.index = kept_labels(prepared.labels, prepared.index, len(groups) + prepared.n_dropped)
+        return found if asked.uncertain else found["fit"]
+
+    def _means(self, place: int) -> MeanPredictor:
+        """What predicts the rows of one group."""
+        known = self._found.converged[place] and self.df_resid.iloc[place] > 0
+        root = delta.covariance_root(self._covariances[place]) if known else np.full((1, len(self.names)), np.nan)
+        theta, df = self._found.theta[place], float(self.df_resid.iloc[place])
+        dispersion = self._found.dispersion[place] if self._dispersion is None else self._dispersion
+        return MeanPredictor(families.Gaussian(), self._curve.predictor, theta, None, root, dispersion, df)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fits to one JSON file, which :func:`raphson.load` reads; the data do not go with them."""
+        if self._curve.by is None or not all(
+            type(label) in (str, int, float, bool) for label in map(_plain, self.labels)
+        ):
+            raise ModelError("save: expected groups by a column of text or numbers; write params and bse to a table")
+        found = {one.name: getattr(self._found, one.name) for one in fields(Solutions)}
+        file.write(
+            {
+                "groups": [_plain(label) for label in self.labels],
+                "by": self._curve.by,
+                "names": list(self.names),
+                "schema": self._curve.schema.to_dict(),
+                **self._curve.predictor.to_dict(),
+                "information_kind": self.information_kind,
+                "dispersion": self._dispersion,
+                "n_rows": self._n_rows.tolist(),
+                "squares": listed(self._squares),
+                "movable": self._movable.astype(int).tolist(),
+                "status": [status.value for status in found.pop("status")],
+                "found": {name: listed(values) for name, values in found.items()},
+            },
+            path,
+        )
+
+    @staticmethod
+    def loaded(body: Mapping[str, Any]) -> Fits:
+        """The fits that a file describes; every part of it is checked."""
+        labels, names, by, information = body["groups"], body["names"], body["by"], body["information_kind"]
+        expect(is_texts(names) and isinstance(by, str), "names: expected different texts")
+        expect(is_list(labels, lambda one: isinstance(one, str | int | float)), "groups: expected texts or numbers")
+        expect(information in INFORMATION, f"information_kind: {information!r} is not known")
+        expect(is_list(body["n_rows"], is_count) and len(body["n_rows"]) == len(labels), "n_rows: expected counts")
+        expect(body["dispersion"] is None or is_number(body["dispersion"]), "dispersion: expected a number")
+        G, p, schema = len(labels), len(names), Schema.from_dict(body["schema"])
+        expect(body["curve"] is not None and tuple(body["curve"]["columns"]) == schema.names, "curve: other columns")
+        shapes = {"theta": (G, p), "score": (G, p), "held": (G, p), "information": (G, p, p), "observed": (G, p, p)}
+        numbers = {
+            one.name: array(body["found"][one.name], shapes.get(one.name, (G,)), one.name)
+            for one in fields(Solutions)
+            if one.name != "status"
+        }
+        status = np.array([Status(one) for one in body["status"]], dtype=object)
+        expect(len(status) == G, "status: expected one for each group")
+        whole = {"held": numbers["held"] > 0, "n_iter": numbers["n_iter"].astype(int), "status": status}
+
+        def single(place: int, theta: np.ndarray) -> NoReturn:
+            raise DataError("a loaded fit of many groups does not have the data to fit one of them again; fit anew")
+
+        return Fits(
+            Solutions(**numbers | whole),
+            labels,
+            tuple(names),
+            np.array(body["n_rows"]),
+            array(body["squares"], (G,), "squares"),
+            array(body["movable"], (p,), "movable") > 0,
+            information,
+            body["dispersion"],
+            single,
+            CurveOfGroups(saved_predictor(body["curve"], names), schema, by),
+        )
+
+    def report(self, path: str | PathLike[str]) -> NoReturn:
+        """Refused: a report is of one fit.
+
+        Raises
+        ------
+        ModelError
+        """
+        raise ModelError(
+            "report: a report is about one fit, fits[label].report(path); tidy() and glance() are about all"
+        )
+
     def tidy(self) -> pd.DataFrame:
         """One row for each group and parameter: group, term, estimate, std_error, status."""
         import pandas as pd
@@ -234,3 +426,8 @@ class Fits:
         import pandas as pd
 
         return pd.Series(values, index=self._index)
+
+
+def _plain(label: Any) -> Any:
+    """A label of NumPy's as Python has it."""
+    return label.item() if isinstance(label, np.generic) else label

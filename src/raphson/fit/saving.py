@@ -54,18 +54,7 @@ def write(reading: Reading, path: str | PathLike[str]) -> None:
     file.write(body | reading.stored(), path)
 
 
-def read(path: str | PathLike[str]) -> Reading:
-    """The reading of a fit that :func:`write` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, cut short, of another kind, or was edited.
-    """
-    return file.read(path, _rebuilt)
-
-
-def _rebuilt(body: dict[str, Any]) -> Reading:
+def rebuilt(body: dict[str, Any]) -> Reading:
     """The reading that a file describes, with every part checked."""
     kind = next(one for one in KINDS if one.wrote(body))
     return kind.loaded(body, _common(body))
