@@ -120,7 +120,7 @@ class MeanPredictor:
         low, high = self.family.domain
         below, above = eta < low - ROUNDING, eta > high + ROUNDING
         if below.any() or above.any():
-            family, link = self.family.name, self.family.link.name
+            family, link = self.family.name, self.family.link_name
             warn_user(
                 f"predict: {np.count_nonzero(below | above)} of {len(eta)} rows have a mean that the {family} family "
                 f"does not have: with the {link} link its linear predictor ends at {high if above.any() else low:g}. "
