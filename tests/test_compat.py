@@ -52,7 +52,7 @@ def traced(function: Any, *arguments: Any) -> Any:
 
 
 def only(function: Any, *arguments: Any) -> Any:
-    (equation,) = compat.opened(traced(function, *arguments)).equations
+    (equation,) = compat.parts_of(traced(function, *arguments)).equations
     return equation
 
 
@@ -69,7 +69,7 @@ def test_what_only_earlier_versions_have_is_not_there() -> None:
 
 def test_a_jaxpr_opens() -> None:
     table = np.arange(3.0)
-    parts = compat.opened(traced(lambda x: x * table + 2.0, np.ones(3)))
+    parts = compat.parts_of(traced(lambda x: x * table + 2.0, np.ones(3)))
     ((_, constant),) = parts.constants
     assert np.array_equal(constant, table) and len(parts.inputs) == len(parts.outputs) == 1
     assert [compat.name_of(one) for one in parts.equations] == ["mul", "add"]
@@ -98,7 +98,7 @@ def test_calls_hold_what_they_call(wrap: Any) -> None:
     equation = only(called, 1.0)
     body = compat.called_by(equation)
     assert body is not None
-    assert [compat.name_of(one) for one in compat.opened(body).equations] == ["sin", "add"]
+    assert [compat.name_of(one) for one in compat.parts_of(body).equations] == ["sin", "add"]
     assert (compat.name_of(equation) in compat.CUSTOM) == (wrap in (jax.custom_jvp, jax.custom_vjp))
     if compat.name_of(equation) in compat.CUSTOM:
         assert compat.operation_name(equation) == "inner"
@@ -110,7 +110,7 @@ def test_calls_hold_what_they_call(wrap: Any) -> None:
 
 def test_operations_tell_their_parameters() -> None:
     def parameters(function: Any, *arguments: Any) -> set[str]:
-        return set(compat.opened(traced(function, *arguments)).equations[-1].params)
+        return set(compat.parts_of(traced(function, *arguments)).equations[-1].params)
 
     x = np.ones((2, 3))
     assert "y" in parameters(lambda x: x**3, x)

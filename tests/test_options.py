@@ -54,7 +54,7 @@ def test_a_docstring_says_of_each_keyword_what_its_record_says(door) -> None:
     assert set(told) == set(inspect.signature(door).parameters)
     for keyword in keywords(DOORS[door]):
         text = told[keyword.name]
-        if not text.startswith(("as for :func:`raphson.glm`", "accepted for symmetry", "of a second-order method")):
+        if not text.startswith(("as for :func:`raphson.glm`", "accepted as by", "for second-order methods")):
             assert text.startswith(keyword.option.help), keyword.name
 
 
@@ -110,9 +110,9 @@ def test_what_is_left_open_is_the_models() -> None:
     assert Inference(information="opg").completed("observed").information == "opg"
     assert Inference(groups="g").completed("expected", "HC0").cov == "cluster"
     assert Inference(cov="HC1").completed("expected", "HC0").cov == "HC1"
-    with pytest.raises(rp.RaphsonError, match="groups: cov='cluster' needs groups="):
+    with pytest.raises(rp.RaphsonError, match="groups: expected the cluster of each row"):
         Inference(cov="cluster").completed("expected")
-    with pytest.raises(rp.RaphsonError, match="small_sample: it is the factor of cov='cluster'"):
+    with pytest.raises(rp.RaphsonError, match="small_sample: only cov='cluster' has this option"):
         Inference(small_sample=None).completed("expected")
 
 

@@ -22,7 +22,7 @@ def refuse_numbers(part: Any) -> None:
 @pytest.fixture
 def tools() -> Registry[Any]:
     made: Registry[Any] = Registry("tool", "tool", "tools", "register(tool)", refuse_numbers, {"axe": "hatchet"})
-    made.own("hatchet", "H")
+    made.add_builtin("hatchet", "H")
     return made
 
 
@@ -30,7 +30,7 @@ def test_names_are_found_however_they_are_spelt(tools: Registry[Any]) -> None:
     assert tools.register("Fret_Saw", "F") == "F"
     assert tools.find("fret-saw") == tools.find("fret saw") == tools["Fret_Saw"] == "F"
     assert tools.find("AXE") == "H" and list(tools) == ["hatchet", "Fret_Saw"]
-    assert tools.is_own("hatchet") and not tools.is_own("Fret_Saw")
+    assert tools.is_builtin("hatchet") and not tools.is_builtin("Fret_Saw")
 
 
 def test_a_part_may_be_registered_again_but_not_over_raphsons_own(tools: Registry[Any]) -> None:

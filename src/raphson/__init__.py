@@ -1,6 +1,6 @@
-"""Raphson fits statistical models by maximum likelihood, with exact derivatives, and says how sure the fit is.
+"""Raphson fits statistical models by maximum likelihood, with exact derivatives, and says how far to trust the fit.
 
-Everything is imported when it is first used, so that ``import raphson`` costs next to nothing.
+Everything is imported when it is first used, so that ``import raphson`` takes almost no time.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from raphson import numeric as numeric  # notes the process that imports it: its forks cannot use its JAX
+from raphson import numeric as numeric  # records the importing process, as its forks cannot use its JAX
 from raphson.errors import (
     ConvergenceError,
     ConvergenceWarning,
@@ -92,7 +92,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
+if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         if name not in _WHERE:

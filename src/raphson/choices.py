@@ -1,6 +1,6 @@
-"""The words that options take, as types: checks read the same lists by ``typing.get_args``.
+"""The words that options accept, as Literal types; the checks read the same lists by ``typing.get_args``.
 
-Where a name may also come from elsewhere (a family with its parameter, such as "tweedie(1.5)"), signatures add ``str``.
+Where other names are possible too (a family with its parameter, such as "tweedie(1.5)"), signatures add ``str``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MethodName = Literal[
 WeightsKind = Literal["precision", "frequency", "sampling"]
 Missing = Literal["drop", "raise"]
 MissingInNew = Literal["nan", "drop", "raise"]
-"""What becomes of rows with missing values, in data to fit and in new data to predict for."""
+"""What is done with rows that have missing values: in data to fit, and in new data to predict for."""
 
 Information = Literal["expected", "observed", "opg"]
 Covariance = Literal["model", "HC0", "HC1", "HC2", "HC3", "cluster", "jackknife"]
@@ -58,7 +58,7 @@ Precision = Literal["single", "double"]
 
 Interval = Literal["confidence", "prediction"]
 Scale = Literal["response", "link"]
-"""What predictions are of: the response's mean, or the linear predictors."""
+"""What is predicted: the mean response, or the linear predictors."""
 IntervalKind = Literal["wald", "profile"]
 ResidualKind = Literal["deviance", "pearson", "response", "working", "quantile"]
 BootstrapKind = Literal["nonparametric", "parametric", "cluster"]

@@ -1,9 +1,9 @@
-"""What Raphson uses of JAX's inside, which a new version may change: it stands here, and nowhere else.
+"""The internals of JAX that Raphson uses. A new version may change them, so no other module touches them.
 
-Most of it is the *jaxpr*, the list of elementary operations that a function is traced into. Each of its equations has
-a *primitive*, whose name says what is done, and parameters by name. The tables of names that the analyses of a function
-go by stand with the analyses; ``tests/test_compat.py`` holds them, and everything here, against the JAX that is
-installed. :data:`EARLIER` lists the names that only an earlier version within the range of ``pyproject.toml`` has.
+Most of them concern the *jaxpr*, the list of elementary operations into which a function is traced. Each of its
+equations has a *primitive*, whose name says what it computes, and named parameters. Modules that analyse functions
+have their own tables of such names; ``tests/test_compat.py`` checks these tables, and everything here, against the
+installed JAX. :data:`EARLIER` lists the names that only earlier versions within the range of ``pyproject.toml`` have.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 Equation = Any
-"""One equation of a jaxpr: its ``params`` by name, ``outvars`` with their ``aval``, and what functions here tell."""
+"""One equation of a jaxpr, with its named ``params`` and its ``outvars`` with their ``aval``; functions here tell more.
+"""
 
 CUSTOM = frozenset(["custom_jvp_call", "custom_vjp_call"])
-"""Calls of functions whose author wrote their derivative; what is inside them is not what is differentiated."""
+"""Calls of functions that have a derivative of their own; the operations inside them are not differentiated."""
 
 CALLS = {
     "jit": "jaxpr",
@@ -35,14 +36,14 @@ EARLIER = frozenset(["checkpoint", "copy_p", "core_call", "custom_vjp_call_jaxpr
 """Names of primitives that are not among those of the newest version."""
 
 
-class Opened(NamedTuple):
-    """A jaxpr, opened.
+class JaxprParts(NamedTuple):
+    """The parts of a jaxpr.
 
     Attributes
     ----------
-    constants : its variables that stand for constants, with their values.
+    constants : the values of its constants, by variable.
     inputs, outputs : its variables.
-    equations : in order.
+    equations : its equations, in order.
     """
 
     constants: list[tuple[Any, Any]]
@@ -51,15 +52,15 @@ class Opened(NamedTuple):
     outputs: Sequence[Any]
 
 
-def opened(jaxpr: Any) -> Opened:
+def parts_of(jaxpr: Any) -> JaxprParts:
     """The parts of a closed jaxpr."""
     inside = jaxpr.jaxpr
     constants = list(zip(inside.constvars, jaxpr.consts, strict=True))
-    return Opened(constants, inside.invars, inside.eqns, inside.outvars)
+    return JaxprParts(constants, inside.invars, inside.eqns, inside.outvars)
 
 
 def closed(jaxpr: Any) -> Any:
-    """Close a jaxpr that has no constants; leave a closed one as it is."""
+    """A jaxpr without constants as a closed one; a closed one as it is."""
     from jax.extend.core import ClosedJaxpr
 
     return jaxpr if isinstance(jaxpr, ClosedJaxpr) else ClosedJaxpr(jaxpr, ())
@@ -80,7 +81,7 @@ def is_jaxpr(value: Any) -> bool:
 
 
 def is_literal(atom: Any) -> bool:
-    """Whether an input of an equation is a number that is written into it: ``atom.val``."""
+    """Whether an input of an equation is a literal number, ``atom.val``, rather than a variable."""
     from jax.extend.core import Literal
 
     return isinstance(atom, Literal)
@@ -92,13 +93,13 @@ def name_of(equation: Equation) -> str:
 
 
 def called_by(equation: Equation) -> Any | None:
-    """The closed jaxpr of the function that an equation only calls; None for an operation."""
+    """The closed jaxpr of the function that an equation calls; None for any other operation."""
     parameter = CALLS.get(name_of(equation))
     return None if parameter is None else closed(equation.params[parameter])
 
 
 def operation_name(equation: Equation) -> str:
-    """The primitive's name, or that of the function with a derivative of its own."""
+    """The primitive's name or, for a function with a derivative of its own, the function's."""
     name = name_of(equation)
     if name in CUSTOM:
         written = equation.params["call_jaxpr"].jaxpr.debug_info.func_name.strip("_")
@@ -107,33 +108,33 @@ def operation_name(equation: Equation) -> str:
 
 
 def bind(primitive: Any, parameters: Any, inputs: Sequence[Any]) -> list[Any]:
-    """The results of an operation, of values or of traced ones."""
+    """Apply an operation to concrete or traced values."""
     bound = primitive.get_bind_params(parameters)
-    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10 gives both
+    functions, parameters = bound if isinstance(bound, tuple) else ((), bound)  # JAX before 0.10 returns both
     out = primitive.bind(*functions, *inputs, **parameters)
     return list(out) if primitive.multiple_results else [out]
 
 
 def frames_of(equation: Equation) -> Sequence[Any]:
-    """Where an equation comes from, innermost first: each frame has ``file_name, line_num, function_name``."""
+    """The stack where an equation was traced, innermost frame first: ``file_name, line_num, function_name``."""
     traceback = equation.source_info.traceback
     return () if traceback is None else traceback.frames
 
 
 def file_of(jaxpr: Any) -> str:
-    """The file that a traced function is written in; empty where that is not known."""
+    """The file in which a traced function is defined; empty if it is not known."""
     place = getattr(jaxpr.jaxpr.debug_info, "func_src_info", None) or ""  # "f at file.py:12"
     return place.rpartition(" at ")[2]
 
 
 def backends_made() -> bool:
-    """Whether JAX has been used in this process, rather than imported only."""
+    """Whether JAX has been used in this process, not merely imported."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     return bridge is not None and bridge.backends_are_initialized()
 
 
 def processor() -> Any:
-    """The processor as a device that computes in the thread that asks; JAX's own where there is none such."""
+    """The CPU as a device that computes in the calling thread; JAX's own CPU device where there is no such client."""
     import jax
 
     try:
@@ -145,4 +146,4 @@ def processor() -> Any:
 
 
 BRIEF: dict[str, bool | str] = {"xla_cpu_use_fusion_emitters": False}
-"""An option of XLA's: see :func:`raphson.numeric.brief_compilation`."""
+"""An option of XLA; see :func:`raphson.numeric.brief_compilation`."""

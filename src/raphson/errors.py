@@ -1,4 +1,4 @@
-"""What can go wrong, under one root: every error Raphson raises on purpose is a :class:`RaphsonError`."""
+"""Errors and warnings. Every error that Raphson raises on purpose is a :class:`RaphsonError`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, those that turn the direction of writing, and halves of surrogate pairs."""
+"""Control characters, characters that change the direction of writing, and unpaired surrogates."""
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Text whose control characters are written as escapes, so that a name from a file cannot steer a terminal.
+    r"""Escape the control characters of a text, so that a name from a file cannot control the terminal.
 
     Examples
     --------
@@ -31,13 +31,13 @@ def visible(text: str, keep: str = "") -> str:
 
 
 class RaphsonError(Exception):
-    """Root of all errors raised by Raphson.
+    """Base class of all errors raised by Raphson.
 
     Each message names the argument, what was expected, what came, and the remedy.
     """
 
-    def __init__(self, *told: object) -> None:
-        super().__init__(*(visible(one, keep="\n\t") if isinstance(one, str) else one for one in told))
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(visible(one, keep="\n\t") if isinstance(one, str) else one for one in arguments))
 
 
 class DataError(RaphsonError, ValueError):
@@ -53,7 +53,7 @@ class ModelError(RaphsonError, ValueError):
 
 
 class RefusedName(ModelError, AttributeError):  # noqa: N818 - it is never raised for anything but a name
-    """A fit of this kind has no such thing: the message says why. ``hasattr`` takes it for an answer."""
+    """A fit of this kind has no such attribute, and the message says why; ``hasattr`` returns False."""
 
 
 class ArgumentError(ModelError, TypeError):
@@ -81,18 +81,18 @@ class MissingDataWarning(UserWarning):
 
 
 EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "sklearn": "scikit-learn 1.6 or later"}
-"""What is installed only on demand: the names in ``pip install "raphson[...]"``, and what each brings."""
+"""Optional dependencies: the names in ``pip install "raphson[...]"``, and the package that each installs."""
 
 
 class Needs:
-    """Imports of what an extra brings: where it is missing, the error names the extra.
+    """Context for importing an optional dependency: if it is missing, the error names the extra to install.
 
     Parameters
     ----------
     extra : str
         One of :data:`EXTRAS`.
     what : str
-        What cannot be done without it.
+        What needs it, as the subject of the message.
 
     Examples
     --------
@@ -116,7 +116,7 @@ class Needs:
 
 
 def check_choice(name: str, value: object, choices: Collection[str | None]) -> None:
-    """Refuse a value that is not among the choices, of which the last may be None.
+    """Raise a ModelError if a value is not among the choices, the last of which may be None.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def check_choice(name: str, value: object, choices: Collection[str | None]) -> N
     Traceback (most recent call last):
     raphson.errors.ModelError: missing: expected one of drop, raise; got 3
     """
-    if not isinstance(value, str | None) or value not in choices:  # an array would compare by element
+    if not isinstance(value, str | None) or value not in choices:  # `in` would compare an array element by element
         words = ", ".join(choice for choice in choices if choice is not None)
         raise ModelError(f"{name}: expected one of {words}{' or None' * (None in choices)}; got {one_line(value)}")
 
@@ -199,13 +199,13 @@ def _mistaken(
 
 
 def one_line(value: object, most: int = 80) -> str:
-    """A value as code, on one line of a message."""
+    """The repr of a value on one line, for a message."""
     text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's code that called into Raphson, however deep in it the warning arises."""
+    """Warn at the line of the user's code that called Raphson, however deep the call."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(("raphson.", "jax.")):
         frame, level = frame.f_back, level + 1

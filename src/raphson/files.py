@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writing files so that they are complete or absent, and checks of paths before long work."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; when the block ends well, rename it to ``path``.
+    """Give a temporary path beside ``path``; when the block ends without an error, rename it to ``path``.
 
-    Renaming within a folder is atomic, so a reader, or a run that is cut short, sees the old file or the
-    new one and never half of it. A device or a pipe, such as ``/dev/stdout``, is written directly.
+    Renaming within a folder is atomic, so that even after an interruption a reader finds the old file or the new one,
+    never half of it. A device or a pipe, such as ``/dev/stdout``, is written directly.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        The file to write; its ending is that of ``path``.
+        The file to write, with the same ending as ``path``.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
             return
         draft = _draft(target)
         yield draft
-        draft.chmod(_mode(target))  # mkstemp's file is private
+        draft.chmod(_mode(target))  # mkstemp lets only the owner read the file
         draft.replace(target)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
@@ -71,9 +71,9 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _draft(target: Path) -> Path:
-    """An empty file beside the target, under a name that says which process writes it.
+    """An empty file beside the target, whose name contains the number of the writing process.
 
-    What processes that were killed have left of earlier drafts is swept away.
+    Drafts of processes that no longer exist are deleted.
     """
     mark, here = f".{target.stem[:40]}~{zlib.crc32(platform.node().encode()):08x}~", os.getpid()
     for left in target.parent.glob(f"{glob.escape(mark)}*{glob.escape(target.suffix)}"):
@@ -87,7 +87,7 @@ def _draft(target: Path) -> Path:
 
 def _is_alive(process: int) -> bool:
     if os.name != "posix":
-        return True  # elsewhere a signal 0 would end it
+        return True  # elsewhere os.kill(process, 0) would end the process
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -98,12 +98,12 @@ def _is_alive(process: int) -> bool:
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """Raise a DataError if ``path`` cannot be written: said before long work rather than after it.
+    """Raise a DataError if ``path`` cannot be written: call it before long work.
 
     Returns
     -------
     pathlib.Path
-        The file itself, symbolic links followed, so that the link stays.
+        The file itself; symbolic links are followed, so that they are kept.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{str(path)[:80]!r} cannot be written: {reason}; choose another name") from error
     if target.is_dir():
-        raise DataError(f"{os.fspath(path)} is a folder: name a file to write")
+        raise DataError(f"{os.fspath(path)} is a folder; name a file to write")
     if not target.parent.is_dir():
         raise DataError(f"{os.fspath(path)} cannot be written: there is no folder {target.parent}; make it first")
     if not os.access(target if target.exists() else target.parent, os.W_OK):
@@ -130,24 +130,24 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
 def check_output(
     path: str | os.PathLike[str], endings: tuple[str, ...], what: str, inputs: Iterable[str | os.PathLike[str]] = ()
 ) -> None:
-    """Raise a DataError if `path` cannot be written, lacks the ending of what is written, or is one of the inputs.
+    """Raise a DataError if `path` cannot be written, has the wrong ending, or is one of the inputs.
 
     Parameters
     ----------
     path : str or path
         A device or a pipe, such as ``/dev/stdout``, may have any name.
     endings : tuple of str
-        Such as ``(".html", ".htm")``.
+        Allowed endings, such as ``(".html", ".htm")``.
     what : str
         What is written, for the message.
     inputs : iterable of str or path
-        Files that must not be overwritten.
+        Files that the command reads.
     """
     target = check_writable(path)
     if target.suffix.lower() not in endings and (target.is_file() or not target.exists()):
-        raise DataError(f"{os.fspath(path)}: {what} goes to a file that ends in {' or '.join(endings)}; name one")
+        raise DataError(f"{os.fspath(path)}: expected {what} to end in {' or '.join(endings)}; rename it")
     if any(target == Path(os.path.realpath(place)) for place in inputs):
-        raise DataError(f"{os.fspath(path)}: {what} would overwrite what is read; name another file")
+        raise DataError(f"{os.fspath(path)}: {what} would overwrite the file that is read; name another file")
 
 
 def _mode(target: Path) -> int:
@@ -159,7 +159,7 @@ def _mode(target: Path) -> int:
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a data frame as CSV, TSV, Parquet or Arrow, by the ending of ``path``.
+    """Write a data frame as CSV, TSV, Parquet or Arrow, according to the ending of ``path``.
 
     Parameters
     ----------
@@ -189,9 +189,9 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 
 
 def check_table(path: str | os.PathLike[str]) -> None:
-    """Raise a DataError unless :func:`write_table` knows the ending and the place can be written."""
+    """Raise a DataError unless :func:`write_table` supports the ending and the path can be written."""
     if Path(path).suffix.lower() not in TABLES:
-        raise DataError(f"{os.fspath(path)} has an unknown ending: write to one of {' '.join(TABLES)}")
+        raise DataError(f"{os.fspath(path)}: expected one of the endings {' '.join(TABLES)}; rename it")
     if Path(path).suffix.lower() not in _TEXT:
         with Needs("parquet", f"{os.fspath(path)}: writing Parquet and Arrow"):
             import_module("pyarrow.parquet")

@@ -1,17 +1,17 @@
-"""Linear systems: what counts as rank, and the Cholesky decomposition of a matrix with scaled columns.
+"""Linear systems: the tolerances of rank, and the Cholesky decomposition of a matrix with scaled columns.
 
 Columns are scaled to length 1 first, so that units of measurement do not count as ill-conditioning. Rank is judged by
-the length of what no earlier column explains (pivots of a QR decomposition, singular values), or by its square (pivots
-and eigenvalues of a Gram matrix).
+the length of a column's residual on the earlier columns (pivots of a QR decomposition, singular values), or by its
+square (pivots and eigenvalues of a Gram matrix).
 
-**What rounding leaves.** A column that is a combination of others, weighted, in blocks as Raphson reads them, keeps a
-pivot of 7e-16 (100 to 1,000 rows) to 8e-15 (200,000 rows, 40 columns) of its length, and the Gram matrix an eigenvalue
-of up to 2e-15: both are rounding. (Measured on normal designs whose last column is a combination of all others with
-weights from 1e-3 to 3e3, rows weighted by exp(2 N(0, 1)).)
+**Lower limit: rounding.** For a column that is an exact combination of others, computed in weighted blocks, rounding
+leaves a pivot of 7e-16 (100 to 1,000 rows) to 8e-15 (200,000 rows, 40 columns) of its length, and an eigenvalue of up
+to 2e-15 in the Gram matrix. (Measured on normal designs whose last column is a combination of all others with weights
+from 1e-3 to 3e3, rows weighted by exp(2 N(0, 1)).)
 
-**What can be said.** A solution loses the digits that its smallest pivot lacks: its error is ε over the pivot. At 1e-12
-it has three to four digits left, and what is nearer to 0 is as good as unknown. So one number serves for both, the
-length and the square; of the latter it means a length of 1e-6, below which the tall matrix has to be decomposed itself.
+**Upper limit: accuracy.** The relative error of a solution is ε over the smallest pivot. At 1e-12 it has three to four
+correct digits; below that, practically none. So one number serves for the length and for the square. For the square it
+means a length of 1e-6, below which the tall matrix itself has to be decomposed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrcon, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
 ALIASED = 1e-12
-"""A column (of length 1) is aliased where the part of it that earlier ones do not explain is shorter than this."""
+"""A column (scaled to length 1) is aliased if its residual on the earlier columns is shorter than this."""
 
 SINGULAR = 1e-12
-"""A direction is not determined where a matrix with a unit diagonal has an eigenvalue or squared pivot below this."""
+"""A direction is undetermined if a matrix with a unit diagonal has an eigenvalue or squared pivot below this."""
 
 COMPUTED = 1e-11
-"""As :data:`ALIASED`, of columns that a user's function or its derivatives gave: a chain of some ten operations, each
-with a rounding error of its own, brings ten times that of the data."""
+"""As :data:`ALIASED`, for columns computed by a user's function or its derivatives: a chain of some ten operations,
+each with its own rounding error, has ten times the error of data."""
 
 DEPENDENT = 1e-10
-"""As :data:`ALIASED`, of equations whose coefficients are sums or differences of computed numbers, and have lost two
-digits by it: restrictions of a user, moments of rows, dimensions."""
+"""As :data:`ALIASED`, for equations whose coefficients are sums or differences of computed numbers, by which they have
+lost two digits: a user's restrictions, moments of rows, dimensions."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Factor:
     ----------
     root : (r, r) upper triangular R.
     scale : (r,) diagonal of D.
-    kept : (p,) mask of the columns that take part; the others are aliased or held.
+    kept : (p,) mask of the columns included; the others are aliased or held fixed.
 
     Examples
     --------
@@ -62,11 +62,11 @@ class Factor:
 
     @property
     def whole(self) -> bool:
-        """Whether every column takes part."""
+        """Whether every column is included."""
         return len(self.scale) == len(self.kept)
 
     def solve(self, v: np.ndarray) -> np.ndarray:
-        """M⁻¹ v for v (p,) or (p, k); 0 in the columns that do not take part."""
+        """M⁻¹ v for v (p,) or (p, k); 0 in the columns left out."""
         return self.expand(self.back_solve(self.half_solve(v)))
 
     def half_solve(self, v: np.ndarray) -> np.ndarray:
@@ -78,14 +78,14 @@ class Factor:
         return dtrtrs(self.root, inner, trans=1)[0]
 
     def back_solve(self, h: np.ndarray) -> np.ndarray:
-        """D⁻¹ R⁻¹ h on the kept columns."""
+        """D⁻¹ R⁻¹ h; 0 in the columns left out."""
         if not len(h):
             return h
         out = dtrtrs(self.root, h)[0]
         return out / (self.scale if out.ndim == 1 else self.scale[:, None])
 
     def expand(self, v: np.ndarray) -> np.ndarray:
-        """Put values of the kept columns among all, 0 elsewhere."""
+        """Values of the kept columns placed among all columns, with 0 elsewhere."""
         if self.whole:
             return v
         out = np.zeros((len(self.kept), *v.shape[1:]))
@@ -93,16 +93,16 @@ class Factor:
         return out
 
     def inverse(self) -> np.ndarray:
-        """M⁻¹ (p, p); 0 in the rows and columns that do not take part."""
+        """M⁻¹ (p, p); 0 in the rows and columns left out."""
         if not len(self.scale):
             return self._expand_square(np.zeros((0, 0)))
-        # Not by solving for the columns of I: BLAS shares even two out over threads, which wait for one another.
+        # Not by solving for the columns of I: BLAS splits even two columns over threads, and waiting costs more.
         half = dtrtri(self.root)[0] / self.scale[:, None]
         return self._expand_square(half @ half.T)
 
     @property
     def matrix(self) -> np.ndarray:
-        """M (p, p); 0 in the rows and columns that do not take part."""
+        """M (p, p); 0 in the rows and columns left out."""
         return self._expand_square(self.root.T @ self.root * self.scale * self.scale[:, None])
 
     def _expand_square(self, inner: np.ndarray) -> np.ndarray:
@@ -119,12 +119,12 @@ class Factor:
 
     @cached_property
     def smallest_pivot(self) -> float:
-        """Smallest diagonal element of R in size, at most 1."""
+        """Smallest absolute diagonal element of R, at most 1."""
         return min((abs(pivot) for pivot in self.root.diagonal().tolist()), default=1.0)
 
     @property
     def condition(self) -> float:
-        """Estimated condition number (1-norm) of R: the square root of that of the scaled M."""
+        """Estimated condition number (1-norm) of R, about the square root of the condition number of the scaled M."""
         if not len(self.root):
             return 1.0
         reciprocal = dtrcon(self.root)[0]
@@ -132,12 +132,12 @@ class Factor:
 
 
 def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
-    """The factor of a symmetric matrix on its free columns; None if it is not positive definite there.
+    """Cholesky factor of a symmetric matrix on its free columns; None if it is not positive definite there.
 
     Parameters
     ----------
     M : (p, p).
-    free : (p,) mask of the columns that take part; all by default.
+    free : (p,) mask of the columns to include; all by default.
 
     Examples
     --------
@@ -157,10 +157,10 @@ def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
 
 
 def definite(A: np.ndarray) -> np.ndarray:
-    """(B,) which of some symmetric matrices (B, p, p) with unit diagonals are positive definite beyond rounding.
+    """(B,) mask: which symmetric matrices (B, p, p) with unit diagonals are positive definite, allowing for rounding.
 
-    Of a positive definite A the eigenvalues other than the smallest λ multiply to (p/(p − 1))^(p − 1) < e at most, as
-    they sum to less than p: λ > det A/e. The determinant, which the Cholesky factor tells, settles most of them.
+    Let λ be the smallest eigenvalue of a positive definite A. The others sum to less than p, so that their product is
+    at most (p/(p − 1))^(p − 1) < e: λ > det A/e. The determinant, from the Cholesky factor, decides most cases.
 
     Examples
     --------
@@ -176,5 +176,5 @@ def definite(A: np.ndarray) -> np.ndarray:
 
 
 def independent(R: np.ndarray) -> np.ndarray:
-    """Mask of the columns of a triangle (m, p), m ≥ p, that no earlier one explains."""
+    """Mask of the columns of an upper triangle (m, p), m ≥ p, that are not combinations of earlier ones."""
     return np.abs(R.diagonal()) > ALIASED * np.sqrt(np.einsum("ij,ij->j", R, R))

@@ -1,4 +1,4 @@
-"""The 64-bit scope and the thread limits: the two global things Raphson needs, taken only while it works."""
+"""The 64-bit scope and the thread limits: the two global settings that Raphson changes, only while it computes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from raphson.compat import BRIEF, backends_made, processor
 from raphson.errors import ModelError
 
 EPSILON = 2.0**-52
-"""Spacing of the doubles at 1: the relative accuracy of every reported digit is measured in it."""
+"""Machine epsilon of double precision."""
 
 
 def x64() -> AbstractContextManager[Any]:
-    """Make JAX compute in 64 bits inside a ``with`` block, and leave the user's configuration alone.
+    """Make JAX compute in 64 bits inside a ``with`` block, without changing the user's configuration.
 
-    The scope belongs to the thread that enters it, so each worker enters its own, and no generator
-    may yield inside it: a suspended generator would leave it on in its caller.
+    The scope holds for the thread that enters it, so each worker enters its own. Never yield inside it: a suspended
+    generator would leave it on in its caller.
 
-    What the user has set for work of their own, such as a guard of transfers or an error at the first NaN (which a
-    search steps back from), does not hold inside: see :data:`NEUTRAL`.
+    Settings of the user that would get in the way, such as an error at the first NaN (from which a line search just
+    steps back), are off inside: see :data:`NEUTRAL`.
 
     Examples
     --------
@@ -52,9 +52,9 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "transfer_guard_device_to_host": ("allow", None),
     "transfer_guard_device_to_device": ("allow", None),
 }
-"""Settings of JAX under which Raphson's own code is written, by the name of their scope in ``jax``.
+"""JAX settings that Raphson's code relies on, by the name of their context manager in ``jax``.
 
-The first value is the one entered; under the others there is nothing to enter.
+The first value is set unless the current one is among the others.
 """
 
 
@@ -69,7 +69,7 @@ class _Setting(NamedTuple):
 
 @cache
 def _settings() -> tuple[_Setting, ...]:
-    """Those of :data:`NEUTRAL` that the installed JAX knows."""
+    """Those of :data:`NEUTRAL` that the installed JAX has."""
     import jax
 
     return tuple(
@@ -93,24 +93,24 @@ class _Scopes(ExitStack):
 
 
 class _Process:
-    """The process that computes here, by its number.
+    """The number of the process that may compute.
 
     JAX's threads do not survive a fork: a child of a process that has used JAX would wait for them for ever. A child
-    of one that has only imported it is as good as new.
+    of a process that has only imported JAX can use it.
     """
 
     def __init__(self) -> None:
         self.number = os.getpid()
 
     def check(self) -> None:
-        """Refuse to compute in the fork of a process that has used JAX; else take this process for one's own."""
+        """Raise a ModelError in the fork of a process that has used JAX; otherwise record this process."""
         if self.number == os.getpid():
             return
         if device.cache_info().currsize or backends_made():
             raise ModelError(
-                "process: this one was forked from a process that had used JAX, whose threads a fork does not have, "
-                'so nothing can be computed here; start processes by multiprocessing.get_context("spawn") or '
-                '"forkserver" (in concurrent.futures and joblib\'s loky too), or compute in the parent only'
+                "process: this one was forked from a process that had used JAX, and lacks JAX's threads, so it cannot "
+                'compute; start processes by multiprocessing.get_context("spawn") or "forkserver" (in '
+                "concurrent.futures and joblib's loky too), or compute in the parent only"
             )
         self.number = os.getpid()
 
@@ -120,11 +120,11 @@ _process = _Process()
 
 @cache
 def device() -> Any:
-    """The device that derivatives run on: the processor, computing in the thread that asks.
+    """The device that computes derivatives: the CPU, in the calling thread.
 
-    JAX's own client for the processor hands each call to another thread, and waking that one up takes longer
-    (40 µs) than the derivatives of a small block. A client of our own does not, and as blocks are shared out over
-    threads anyway, one thread is all that a block should use. Where jaxlib offers no such client, JAX's own serves.
+    JAX's default CPU client hands each call to another thread, and waking that thread takes longer (40 µs) than the
+    derivatives of a small block. The client made here does not. Blocks are spread over threads anyway, so each should
+    use one thread only. Where jaxlib offers no such client, JAX's own is used.
     """
     _process.check()
     return processor()
@@ -132,7 +132,7 @@ def device() -> Any:
 
 @cache
 def anchor() -> Any:
-    """A number on :func:`device`: a compiled function that takes it runs there, with its other arguments."""
+    """A number on :func:`device`: a compiled function that gets it as an argument runs there."""
     import jax
 
     with x64():
@@ -141,10 +141,10 @@ def anchor() -> Any:
 
 @cache
 def brief_compilation() -> dict[str, bool | str]:
-    """Options for :func:`jax.jit` by which a long loop compiles in two thirds of the time, and runs as fast.
+    """Options for :func:`jax.jit` with which a long loop compiles in two thirds of the time, and runs as fast.
 
-    XLA's fusion emitters build each fusion through MLIR; without them it goes to LLVM straight away. Empty where the
-    installed XLA knows no such option.
+    They turn off XLA's fusion emitters, which build each fusion through MLIR rather than directly in LLVM. Empty if
+    the installed XLA has no such option.
     """
     import jax
 
@@ -162,8 +162,7 @@ class _Pools(NamedTuple):
 
 @cache
 def _thread_pools() -> _Pools:
-    # Looking for the loaded BLAS libraries takes milliseconds, using what was found microseconds:
-    # so the controllers are made once.
+    # Finding the loaded BLAS libraries takes milliseconds, using the controllers microseconds: so they are made once.
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController()
@@ -171,10 +170,10 @@ def _thread_pools() -> _Pools:
 
 
 class _OneThread:
-    """One thread for BLAS and OpenMP while anybody holds it.
+    """Limits BLAS and OpenMP to one thread while at least one block is inside.
 
-    BLAS has one number of threads for the whole process, so that the first holder takes it down and the last one
-    puts it back; OpenMP has one for each thread, which puts back its own.
+    The number of BLAS threads belongs to the process: the first block to enter lowers it, and the last to leave
+    restores it. OpenMP's belongs to each thread, which restores its own.
     """
 
     def __init__(self) -> None:
@@ -208,10 +207,10 @@ class _OneThread:
 
 
 def _any_thread_may_set(pools: Any) -> None:
-    """Let this thread set the number of threads, though another one has (threadpoolctl 3.7 and later ask for it).
+    """Let this thread set the number of threads although another one has set it (for threadpoolctl 3.7 and later).
 
-    Without a word it ignores all threads but the first that has set one, and here the last holder, whichever it is,
-    puts the number back.
+    From then on threadpoolctl silently ignores all threads but the first that set it, but here the last thread to
+    leave, whichever it is, restores the number.
     """
     for library in pools.lib_controllers:
         release = getattr(library, "clear_controlling_thread", None)
@@ -225,7 +224,7 @@ _one_thread = _OneThread()
 def one_blas_thread() -> AbstractContextManager[None]:
     """Limit BLAS and OpenMP to one thread inside a ``with`` block.
 
-    Sums over blocks run in a fixed order; with one thread inside a block the result is the same
-    to the last bit however the blocks are shared out. Blocks may be nested, and entered by several threads at once.
+    Blocks of data are summed in a fixed order. With one thread inside each, the result is the same to the last bit
+    however they are spread over threads. The ``with`` blocks may be nested, and entered by several threads at once.
     """
     return _one_thread

@@ -1,7 +1,7 @@
-"""What can be asked for by name: the parts that come with Raphson, and those that users register beside them.
+"""Parts that are found by name: those that come with Raphson, and those that users register.
 
-Families, links, densities, covariances, methods and streamed sources are each found in a :class:`Registry`, and
-registered in one way: ``register(part)``, where the part knows its ``name``, and what is wrong with it is said at once.
+Families, links, densities, covariances, methods and streamed sources each have a :class:`Registry`. All are registered
+in the same way, by ``register(part)``: the part has a ``name``, and is checked at once.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ Part = TypeVar("Part")
 
 
 class NotRegisteredError(ModelError):
-    """A name that nothing has been registered by, in this process."""
+    """No part of this name has been registered in this process."""
 
 
 class Registry(Mapping[str, Part], Generic[Part]):
-    """Parts of one kind by name, in the order in which they came.
+    """Parts of one kind by name, in the order of registration.
 
     Parameters
     ----------
-    argument : which a message begins with, such as "family".
-    kind, kinds : what one of them is called, and several.
-    how : the call that registers one.
-    check : says what is wrong with a part that a user gives, by raising a ModelError.
+    argument : the argument with which messages begin, such as "family".
+    kind, kinds : singular and plural of what the parts are called.
+    how : the call that registers a part.
+    check : raises a ModelError if something is wrong with a user's part.
     aliases : other spellings of names.
 
     Examples
     --------
     >>> units = Registry("unit", "unit", "units", "register(unit)", lambda unit: None, {"metre": "m"})
-    >>> units.own("m", 1.0)
+    >>> units.add_builtin("m", 1.0)
     >>> units.find("metre"), "m" in units, list(units)
     (1.0, True, ['m'])
     >>> units.find("mm")
@@ -66,22 +66,22 @@ class Registry(Mapping[str, Part], Generic[Part]):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def own(self, name: str, part: Part) -> None:
-        """Take in a part that comes with Raphson."""
+    def add_builtin(self, name: str, part: Part) -> None:
+        """Add a part that comes with Raphson."""
         self._parts[name] = part
         self._ours |= {name}
 
-    def is_own(self, name: str) -> bool:
+    def is_builtin(self, name: str) -> bool:
         """Whether a part of this name comes with Raphson."""
         return name in self._ours
 
     def register(self, name: Any, part: Part) -> Part:
-        """Take in a part of the user's; one of the same name that was registered before goes.
+        """Add a user's part; it replaces an earlier one of the same name.
 
         Raises
         ------
         ModelError
-            If the name is none, or belongs to a part that comes with Raphson, or the part is not whole.
+            If the name is not valid or belongs to a part that comes with Raphson, or something is wrong with the part.
         """
         self._check(part)
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
@@ -94,13 +94,13 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return part
 
     def name_of(self, given: str) -> str | None:
-        """The name meant, in either case and with ``-``, ``.`` or a space for ``_``; None if there is none."""
+        """The name of the part meant, in either case and with ``-``, ``.`` or a space for ``_``; None if unknown."""
         folded = _folded(given)
         alias = self._aliases.get(folded, folded)
         return next((name for name in self._parts if _folded(name) == alias), None)
 
     def find(self, given: str) -> Part:
-        """The part meant by a name.
+        """The part of a name, spelt as :meth:`name_of` allows.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return self._parts[name]
 
     def unknown(self, given: str, remedy: str = "", like: str | None = None) -> NotRegisteredError:
-        """What to say of a name that nothing has; `like` is what it is compared with."""
+        """The error for an unknown name; names similar to `like` are suggested."""
         near = get_close_matches(_folded(given if like is None else like), [*self._parts, *self._aliases], n=1)
         hint = f" Did you mean {self._aliases.get(near[0], near[0])!r}?" if near else ""
         known = ", ".join(self._parts)
@@ -127,7 +127,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
         Raises
         ------
         NotRegisteredError
-            If it has to be registered first.
+            If the part has not been registered in this process.
         """
         if given not in self._parts:
             raise self.unknown(str(given), f" The saved fit uses it: register it with {self.how} before rp.load.")

@@ -1,7 +1,7 @@
 """Estimators for scikit-learn: Raphson's models in pipelines, cross-validation and grid searches.
 
-They pass scikit-learn's own ``check_estimator``. Each holds the :class:`raphson.Fit` in ``fit_``, with everything
-that has no place in scikit-learn's interface: standard errors, tests, intervals, the summary.
+They pass scikit-learn's own ``check_estimator``. Each keeps the :class:`raphson.Fit` in ``fit_``, for everything that
+has no place in scikit-learn's interface: standard errors, tests, intervals, the summary.
 Needs scikit-learn: ``pip install "raphson[sklearn]"``.
 """
 
@@ -39,7 +39,7 @@ INTERCEPT = "Intercept"
 
 
 class _Estimator(BaseEstimator):
-    """What all have in common: checked data, weights, column names, and the Fit behind."""
+    """Base class of all estimators: checks of data and weights, column names."""
 
     fit_: Fit
     n_features_in_: int
@@ -47,13 +47,13 @@ class _Estimator(BaseEstimator):
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, numeric: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        # scikit-learn would read what lies under a mask.
+        # scikit-learn would ignore the mask of a masked array and read the values under it.
         X, y, sample_weight = unmasked(X), unmasked(y), unmasked(sample_weight)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=numeric, ensure_min_samples=2)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            # Rows of weight 0 are not there: they neither count nor decide what is in the support.
+            # Rows of weight 0 are dropped: they neither count nor have to lie in the family's support.
             X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
         return np.ascontiguousarray(X), y, weight
 
@@ -75,7 +75,7 @@ class _Estimator(BaseEstimator):
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class _Linear(_Estimator):
-    """A GLM's design: the features, and a column of ones."""
+    """Base class of GLMs: the design matrix is the features and, with an intercept, a column of ones."""
 
     penalty: Any = LinearModel.penalty
     fit_intercept: bool = True
@@ -100,11 +100,12 @@ class _Linear(_Estimator):
 
     def _glm(self, X: np.ndarray, y: Any, weight: np.ndarray | None, family: Any) -> Fit:
         with warnings.catch_warnings():
-            # Collinear and constant features are daily bread in a pipeline: the Fit says what was left out.
+            # Collinear and constant features are common in a pipeline, so there is no warning; the Fit says what was
+            # left out.
             warnings.simplefilter("ignore", RankWarning)
             warnings.filterwarnings("ignore", message="response: all")
             design, names = self._design(X), self._columns
-            # Of columns that the rows cannot tell apart the later ones go; so do those beyond the number of rows.
+            # Aliased columns are dropped from the last one on, and without a penalty those beyond the number of rows.
             used = design.shape[1] if self.penalty is not None else min(design.shape)
             self.n_columns_used_: int = used
             return glm(
@@ -121,7 +122,7 @@ class _Linear(_Estimator):
             )
 
     def _ridge(self, names: Sequence[str]) -> Any:
-        """The penalty as the model takes it, for columns of these names."""
+        """The penalty in the form that the model expects, for columns of these names."""
         return self.penalty
 
     def _coefficients(self, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +140,7 @@ class GLMRegressor(RegressorMixin, _Linear):
     Parameters
     ----------
     family : "gaussian", "poisson", "gamma", "inverse_gaussian", "negative_binomial", ... or an object.
-    penalty : ridge P: a number (spares the intercept), a vector or a matrix; None for none.
+    penalty : ridge P: a number (spares the intercept), a vector or a matrix; None for no penalty.
     fit_intercept : whether to add a column of ones.
     method, tol, max_iter : of the iteration, as in :func:`raphson.glm`.
 
@@ -181,7 +182,7 @@ class GLMRegressor(RegressorMixin, _Linear):
 
 
 class _Classifier(ClassifierMixin, _Estimator):
-    """Classes in and out; two of them are a binomial response, more a multinomial one."""
+    """Base class of classifiers: two classes are a binomial response, more a multinomial one."""
 
     classes_: np.ndarray
 
@@ -203,7 +204,7 @@ class _Classifier(ClassifierMixin, _Estimator):
         raise NotImplementedError
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Log odds (n,) of the second of two classes; of more, log probabilities (n, K)."""
+        """Log odds (n,) of the second of two classes; log probabilities (n, K) of more than two."""
         with np.errstate(divide="ignore"):
             log_p = np.log(np.maximum(self.predict_proba(X), np.finfo(float).tiny))
         return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p
@@ -216,23 +217,23 @@ class _Classifier(ClassifierMixin, _Estimator):
 
 @dataclass(repr=False, eq=False)
 class GLMClassifier(_Classifier, _Linear):
-    """Logistic regression and its kin: binomial for two classes, multinomial for more.
+    """Logistic regression and its relatives: binomial for two classes, multinomial for more.
 
     Parameters
     ----------
-    link : of two classes: "logit", "probit", "cloglog", "cauchit", ...; more have the logit.
+    link : link for two classes: "logit", "probit", "cloglog", "cauchit", ...; more than two classes need "logit".
     penalty : ridge P of −½ βᵀPβ: a number (spares the intercept), a vector or a matrix. 1 by default, as the C = 1 of
-        scikit-learn's LogisticRegression; None for maximum likelihood, under which classes that can be separated have
-        infinite coefficients, and a warning says so. Of K > 2 classes, all with coefficients of their own that add up
-        to 0, P is each one's ridge, so that their order does not matter; a vector or matrix with an entry for each of
-        the (K − 1)(p + 1) coefficients is P as it stands.
+        scikit-learn's LogisticRegression. None for maximum likelihood; coefficients are then infinite, with a warning,
+        if the classes can be separated. With K > 2 classes P penalises the coefficients of each class, centred so that
+        they add up to 0; so the order of the classes does not matter. A vector or matrix with an entry for each of the
+        (K − 1)(p + 1) coefficients is used as it is.
     fit_intercept : whether to add a column of ones.
     method, tol, max_iter : of the iteration, as in :func:`raphson.glm`.
 
     Attributes
     ----------
     classes_ : (K,) labels, sorted.
-    coef_, intercept_ : of two classes (1, p) and (1,); of more (K − 1, p) and (K − 1,), each class against the first.
+    coef_, intercept_ : (1, p) and (1,) for two classes; (K − 1, p) and (K − 1,) for more, each class against the first.
     fit_ : the :class:`raphson.Fit`.
 
     Examples
@@ -250,7 +251,7 @@ class GLMClassifier(_Classifier, _Linear):
     penalty: Any = 1.0
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GLMClassifier:
-        """Fit to X (n, p) and labels y (n,), with weights (n,) that count."""
+        """Fit to X (n, p) and labels y (n,), with precision weights (n,)."""
         X, codes, weight = self._classes(X, y, sample_weight)
         two = len(self.classes_) == 2
         if not two and self.link != "logit":
@@ -264,9 +265,9 @@ class GLMClassifier(_Classifier, _Linear):
         return self
 
     def _ridge(self, names: Sequence[str]) -> Any:
-        # Among all coefficients β_k that give the same probabilities, Σ_k β_kᵀDβ_k is least where Σ_k β_k = 0. With
-        # γ_k = β_k − β_0, the coefficients that are fitted, it is then Σ γ_kᵀDγ_k − (Σ γ_k)ᵀD(Σ γ_k)/K: the quadratic
-        # form of (I − 11ᵀ/K) ⊗ D, in which no class is special.
+        # Among all coefficients β_k that give the same probabilities, Σ_k β_kᵀDβ_k is smallest where Σ_k β_k = 0. In
+        # terms of the fitted coefficients γ_k = β_k − β_0 the minimum is Σ γ_kᵀDγ_k − (Σ γ_k)ᵀD(Σ γ_k)/K: the
+        # quadratic form of (I − 11ᵀ/K) ⊗ D, which treats all classes alike.
         K, p = len(self.classes_), len(names)
         if K == 2 or self.penalty is None or np.shape(self.penalty)[:1] not in ((), (p,)):
             return self.penalty
@@ -289,9 +290,9 @@ class NLSRegressor(RegressorMixin, _Estimator):
     Parameters
     ----------
     curve : ``curve(params, X) -> (n,)`` in ``jax.numpy``, with X (n, p); or an expression in the features' names, such
-        as ``"top*(1 - exp(-rate*dose))"`` (x0, x1, ... where they have none). None for a straight line in the first
-        feature.
-    start : dict or array of starting values; a function needs them.
+        as ``"top*(1 - exp(-rate*dose))"`` (x0, x1, ... if the features have no names). None for a straight line in the
+        first feature.
+    start : dict or array of starting values; required for a function.
     bounds, method, penalty, tol, max_iter : as in :func:`raphson.nls`.
 
     Attributes
@@ -327,7 +328,7 @@ class NLSRegressor(RegressorMixin, _Estimator):
 
     @property
     def fit_(self) -> Fit:  # type: ignore[override]
-        """The Fit; one that comes out of a pickle is fitted again when it is asked for, as its code is not kept."""
+        """The Fit; after unpickling it is fitted again on first use, as compiled code cannot be pickled."""
         check_is_fitted(self, "coef_")
         if self._fit is None:
             self._fit = self._fitted()
@@ -385,10 +386,10 @@ def _line(params: Any, X: Any) -> Any:
 
 @dataclass(repr=False, eq=False)
 class _Network(_Estimator):
-    """What both kinds of network share.
+    """Base class of networks.
 
-    They take no ``sample_weight``: training by random batches, a row of weight 2 is not two rows, as scikit-learn
-    demands; ``raphson.network(weights=...)`` weighs rows in the likelihood.
+    ``fit`` has no ``sample_weight``: scikit-learn requires that weight 2 equals two copies of the row, which does not
+    hold under training by random batches. ``raphson.network(weights=...)`` weights rows in the likelihood.
     """
 
     hidden: Any = Layers.hidden
@@ -458,7 +459,7 @@ class NetworkRegressor(RegressorMixin, _Network):
 
 
 class NetworkClassifier(_Classifier, _Network):
-    """A neural network that tells classes apart: binomial for two, multinomial for more.
+    """A neural network for classification: binomial for two classes, multinomial for more.
 
     Parameters
     ----------

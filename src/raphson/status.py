@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How an iteration ended: a text, which can say whether the result is a maximum and what to do about it.
+    """How an iteration ended, as a string that also says whether the result is a maximum and what to do about it.
 
     Examples
     --------
@@ -21,42 +21,42 @@ class Status(StrEnum):
     """A maximum, within the tolerance."""
 
     ROUNDING_FLOOR = "rounding floor"
-    """As near a maximum as the rounding of the score allows: success, with the digits that `Fit.digits` tells."""
+    """As near a maximum as rounding of the score allows: success; `Fit.digits` says how many digits are reliable."""
 
     STEP_LIMIT = "step limit"
-    """The steps allowed were used up. Never success."""
+    """The iteration reached max_iter before a maximum: never success."""
 
     SEARCH_FAILED = "search failed"
-    """No step along the last direction raised the log-likelihood; or a boundary of which nothing is proved."""
+    """No step along the last direction raised the log-likelihood; or a boundary point not proved to be a maximum."""
 
     SINGULAR = "singular"
-    """The information is singular at the last step, so that there is no next one."""
+    """The information is singular at the last point, so that no further step can be computed."""
 
     NOT_FINITE = "not finite"
-    """The log-likelihood or a derivative stopped being finite; of a network, the loss diverged."""
+    """The log-likelihood or a derivative is no longer finite; for a network, the loss diverged."""
 
     SEPARATED = "separated"
-    """Covariates separate the responses: some estimates are infinite, and the others are those of the limit."""
+    """Covariates separate the responses: some estimates are infinite, and the others are their limits."""
 
     BOUNDARY = "boundary"
     """A maximum at the boundary of the parameter space, proved by its multipliers or one-sided derivatives: success."""
 
     STOPPED_EARLY = "stopped early"
-    """A network whose loss on the rows held out stopped falling; its weights are those of the lowest."""
+    """The loss of a network on the rows held out stopped falling; the weights are those with the lowest loss."""
 
     @property
     def converged(self) -> bool:
-        """True at a maximum: within tolerance, as near as rounding lets the score tell, or at a proved boundary."""
+        """True at a maximum: within the tolerance, as near as rounding allows, or proved to be at the boundary."""
         return self in (Status.CONVERGED, Status.ROUNDING_FLOOR, Status.BOUNDARY)
 
     @property
     def advice(self) -> str:
-        """What the status means and what to do about it; of a maximum no more than that it is one."""
+        """What the status means and, unless it is a maximum, what to do about it."""
         return _ADVICE[self]
 
     @property
     def proven(self) -> str:
-        """The same where the log-likelihood is known to be concave, and has no more than one maximum.
+        """The same if the log-likelihood is known to be concave, so that there is at most one maximum.
 
         Examples
         --------
@@ -79,10 +79,10 @@ _ADVICE = {
         "no step along the last direction raised the log-likelihood; try method='newton', damping=, or another start="
     ),
     Status.SINGULAR: (
-        "the information is singular at the last step; begin nearer the maximum with start=, rescale extreme values, "
+        "the information is singular at the last point; begin nearer the maximum with start=, rescale extreme values, "
         "or simplify the model"
     ),
-    Status.NOT_FINITE: "the log-likelihood stopped being finite; try another start= or check the data for extremes",
+    Status.NOT_FINITE: "the log-likelihood is no longer finite; try another start=, or check the data for extremes",
     Status.SEPARATED: (
         "some covariates separate the responses: their maximum likelihood estimates are infinite; drop them, "
         "merge levels, or pass bias='firth' or penalty="

@@ -23,7 +23,7 @@ def test_steps_values_and_slopes():
     ("expression", "at", "message"),
     [
         (" ", {"x": 1.0}, "expression: it is empty"),
-        ("1 + 1", {"x": 1.0}, "there is no name in '1 \\+ 1'"),
+        ("1 + 1", {"x": 1.0}, "'1 \\+ 1' has no names"),
         ("log(x) + z", {"x": 1.0}, "at: no value for z .*add z=1"),
         ("log(x)", {"x": 1.0, "z": 2.0}, "at: z does not occur in 'log\\(x\\)'; its names are x"),
         ("x.__class__", {"x": 1.0}, "not allowed"),

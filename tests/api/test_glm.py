@@ -147,7 +147,7 @@ def test_a_good_fit_warns_of_nothing(frame):
         ("count ~ age", {"start": "here"}, rp.ModelError, "start: expected 2 numbers"),
         ("count ~ age", {"information": "fisher"}, rp.ModelError, "information: expected one of expected, observed"),
         ("count ~ age", {"cov": "HC9"}, rp.ModelError, "cov: expected one of model, HC0"),
-        ("count ~ age", {"cov": "cluster"}, rp.ModelError, "groups: cov='cluster' needs groups="),
+        ("count ~ age", {"cov": "cluster"}, rp.ModelError, "groups: expected the cluster of each row"),
         (
             "count ~ age",
             {"dispersion": "guess"},

@@ -260,17 +260,17 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path):
 )
 def test_what_only_first_order_methods_read_is_refused_to_the_others(option, remedy):
     (name,) = option
-    with pytest.raises(ModelError, match=f"{name}: only first-order methods take it; .*{remedy}"):
+    with pytest.raises(ModelError, match=f"{name}: only first-order methods have this option; .*{remedy}"):
         rp.network("y ~ x", FRAME, hidden=4, method="levenberg-marquardt", **option)
 
 
 def test_more_weights_than_memory_are_refused_before_they_are_drawn():
-    with pytest.raises(ModelError, match=r"hidden: \(100000, 100000\) makes 1e\+10 weights; .*Give fewer units"):
+    with pytest.raises(ModelError, match=r"hidden: \(100000, 100000\) gives 1e\+10 weights; .*Use fewer units"):
         rp.network("y ~ x", FRAME, hidden=(100_000, 100_000))
 
 
 def test_a_share_that_is_a_table_is_refused_in_one_line():
-    with pytest.raises(ModelError, match="validation: expected a share") as caught:
+    with pytest.raises(ModelError, match="validation: expected a number of at least 0") as caught:
         rp.network("y ~ x", FRAME, validation=FRAME)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 160
 
@@ -314,18 +314,18 @@ def test_a_checkpoint_that_was_changed_is_refused(change, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"hidden": (8, 0)}, ModelError, r"hidden: expected the units of each layer.* got \(8, 0\)"),
-        ({"hidden": "wide"}, ModelError, "hidden: expected the units"),
-        ({"hidden": 2.5}, ModelError, "hidden: expected the units"),
+        ({"hidden": (8, 0)}, ModelError, r"hidden: expected the number of units of each layer.* got \(8, 0\)"),
+        ({"hidden": "wide"}, ModelError, "hidden: expected the number of units"),
+        ({"hidden": 2.5}, ModelError, "hidden: expected the number of units"),
         ({"activation": "swish"}, ModelError, "activation: expected one of relu, tanh"),
         ({"residual": "dense"}, ModelError, "residual: expected one of additive, stacked or None"),
         ({"method": "adamw"}, ModelError, "method: .* Did you mean 'adam'"),
-        ({"batch_size": 1000}, DataError, "batch_size: expected no more than the 108 rows"),
+        ({"batch_size": 1000}, DataError, "batch_size: expected at most 108, the number of training rows"),
         ({"batch_size": 0}, ModelError, "batch_size: expected a whole number, 1 or more"),
-        ({"batch_size": 1, "batch_norm": True}, ModelError, "batch norm needs batches of two rows"),
+        ({"batch_size": 1, "batch_norm": True}, ModelError, "batch norm needs two rows"),
         ({"batch_norm": "yes"}, ModelError, "batch_norm: expected True or False; got 'yes'"),
-        ({"validation": 1.0}, ModelError, "validation: expected a share"),
-        ({"dropout": -0.1}, ModelError, "dropout: expected a share"),
+        ({"validation": 1.0}, ModelError, "validation: expected a number of at least 0"),
+        ({"dropout": -0.1}, ModelError, "dropout: expected a number of at least 0"),
         ({"learning_rate": 0}, ModelError, "learning_rate: expected a positive number"),
         ({"epochs": 1.5}, ModelError, "epochs: expected a whole number"),
         ({"patience": 0}, ModelError, "patience: expected a whole number, 1 or more"),
@@ -333,7 +333,7 @@ def test_a_checkpoint_that_was_changed_is_refused(change, tmp_path):
         ({"weight_decay": -1.0}, ModelError, "weight_decay: expected a number, 0 or more"),
         ({"precision": "half"}, ModelError, "precision: expected one of single, double"),
         ({"update": "blockwise"}, ModelError, "update: expected one of whole, layerwise"),
-        ({"update": "layerwise", "dropout": 0.5}, ModelError, "dropout: it does not go with update='layerwise'"),
+        ({"update": "layerwise", "dropout": 0.5}, ModelError, "dropout: it cannot be combined with update='layerwise'"),
         ({"method": "newton-cg", "checkpoint": "a"}, ModelError, "checkpoint: only first-order methods"),
         ({"start": [1.0]}, ModelError, "start: expected 25 finite numbers"),
         ({"family": "poisson"}, DataError, "response 'y'"),
@@ -359,7 +359,7 @@ def test_a_residual_connection_with_no_place_to_go_warns():
 
 
 def test_a_diverging_loss_names_the_layer_and_keeps_good_weights():
-    with pytest.warns(ConvergenceWarning, match="gradient of layer (hidden1|output) blew up") as caught:
+    with pytest.warns(ConvergenceWarning, match="gradient of layer (hidden1|output) exploded") as caught:
         fit = rp.network("y ~ x", FRAME, **(ONE | {"method": "sgd", "learning_rate": 1e3, "activation": "identity"}))
     assert len(caught) == 1
     assert fit.status.value == "not finite"

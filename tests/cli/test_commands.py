@@ -68,7 +68,7 @@ def test_text_that_is_written_otherwise_is_read_by_options(run, tmp_path: Path, 
 def test_standard_input_that_is_closed(run, one_line, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert run("fit", FORMULA, "-") == 2
-    assert "standard input is closed" in one_line()
+    assert "standard input, which is closed" in one_line()
 
 
 def test_not_converged_is_printed_and_exits_1(run, capsys) -> None:

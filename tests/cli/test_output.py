@@ -86,10 +86,10 @@ def test_an_input_is_never_overwritten(run, tmp_path: Path, capsys) -> None:
     before = table.read_bytes()
     for option in ("--report", "--save"):
         assert run("fit", "low ~ age", str(table), "--family", "binomial", option, str(table)) == 2
-        assert "ends in" in capsys.readouterr().err
+        assert "to end in" in capsys.readouterr().err
     assert run("fit", "low ~ age", str(table), "--family", "binomial", "--save", str(tmp_path / "fit.json")) == 0
     assert run("predict", str(tmp_path / "fit.json"), str(table), "--out", str(table)) == 2
-    assert "would overwrite what is read" in capsys.readouterr().err
+    assert "would overwrite the file that is read" in capsys.readouterr().err
     assert table.read_bytes() == before
 
 

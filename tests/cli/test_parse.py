@@ -34,9 +34,9 @@ BINOMIAL = ["--family", "binomial"]
         (["explain", "log(x"], "--at"),
         (["explain", "log(x", "--at", "x=1"], "never closed"),
         (["explain", "log(x)", "--at", "x"], "y=1,x=0.3"),
-        (["explain", "log(x)", "--at", "x=1,x=2"], "each name once; x has two numbers"),
+        (["explain", "log(x)", "--at", "x=1,x=2"], "each name once; got x twice"),
         (["explain", "log(x) + z", "--at", "x=1"], "no value for z"),
-        (["explain", "1 + 1", "--at", "x=1"], "there is no name in '1 + 1'"),
+        (["explain", "1 + 1", "--at", "x=1"], "'1 + 1' has no names"),
         (["explain", " ", "--at", "x=1"], "expression: it is empty"),
         (["explain", "__import__('os').system('ls')", "--at", "x=1"], "cannot read"),
         (["explain", "x.__class__", "--at", "x=1"], "not allowed"),
@@ -67,7 +67,7 @@ def test_start_and_damping_reach_the_iteration(run, capsys) -> None:
     assert run("fit", "low ~ lwt", BIRTHS, *BINOMIAL, "--start=1") == 2
     assert "start: expected 2 finite numbers, one for each coefficient" in capsys.readouterr().err
     assert run("fit", "low ~ lwt", BIRTHS, *BINOMIAL, "--start", "low=1") == 2
-    assert "expected numbers, one for each coefficient, such as --start=-1,0.5; got low=1" in capsys.readouterr().err
+    assert "expected a number for each coefficient, such as --start=-1,0.5; got low=1" in capsys.readouterr().err
 
 
 def test_tabs_have_a_name(run, tmp_path: Path, capsys) -> None:

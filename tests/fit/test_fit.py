@@ -501,7 +501,7 @@ def test_the_factor_of_clusters_is_the_users_choice():
     assert plain.update(". ~ . - age").small_sample is None
     with pytest.raises(rp.ModelError, match="small_sample: expected one of full, clusters or None; got 'hc1'"):
         fit.robust("cluster", small_sample="hc1")
-    with pytest.raises(rp.ModelError, match="small_sample: it is the factor of cov='cluster'"):
+    with pytest.raises(rp.ModelError, match="small_sample: only cov='cluster' has this option"):
         rp.glm("low ~ age", births, family="binomial", cov="HC1", small_sample="clusters")
 
 

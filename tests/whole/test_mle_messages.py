@@ -97,8 +97,8 @@ def test_formulas_and_names():
     def needs_event(y, mu, *, event):
         return event * mu - y * jnp.exp(mu)
 
-    refused("takes a column 'event'", needs_event, {"mu": "y ~ x"}, FRAME, error=rp.DataError)
-    refused("the density takes no 'evnt'", needs_event, {"mu": "y ~ x"}, FRAME, columns={"evnt": "x"})
+    refused("needs a column 'event'", needs_event, {"mu": "y ~ x"}, FRAME, error=rp.DataError)
+    refused("the density has no keyword 'evnt'", needs_event, {"mu": "y ~ x"}, FRAME, columns={"evnt": "x"})
     refused(r"\*args", lambda y, *parameters: y, {"mu": "y ~ x"}, FRAME)
 
 
@@ -211,7 +211,7 @@ def test_impure_functions_and_random_ones():
         return -0.5 * (row.y - params["a"]) ** 2 + float(np.random.default_rng().normal())
 
     refused("got different ones in a second call", random, FRAME, start={"a": 0.0}, derivatives="finite")
-    refused("goes with the general form", normal, BOTH, FRAME, derivatives="finite")
+    refused("works only in the general form", normal, BOTH, FRAME, derivatives="finite")
     refused("derivatives: expected one of exact, finite", normal, BOTH, FRAME, derivatives="numeric")
 
 

@@ -26,13 +26,13 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
     [
         (CURVE, {"start": {"b": 3}, "bounds": {"b": (0, 1)}}, r"start: b = 3 lies outside its bounds \(0, 1\)", 0),
         ("y ~ a*exp(rate*x)", {"start": {"rat": 0.1}}, "'rat' does not occur in the curve .* Did you mean 'rate'", 1),
-        (CURVE, {"sigma": "y", "weights": "y"}, "sigma: it stands for weights=1/sigma", 0),
-        (CURVE, {"sigma": "y", "weights_kind": "frequency"}, "sigma: it stands for weights=1/sigma", 0),
+        (CURVE, {"sigma": "y", "weights": "y"}, "sigma: it means precision weights of 1/sigma", 0),
+        (CURVE, {"sigma": "y", "weights_kind": "frequency"}, "sigma: it means precision weights of 1/sigma", 0),
         (CURVE, {"absolute_sigma": True}, "absolute_sigma: it says what sigma= are; pass them", 0),
         (
             CURVE,
             {"absolute_sigma": True, "dispersion": "ml", "sigma": "y"},
-            "absolute_sigma: it stands for dispersion=1",
+            "absolute_sigma: True means dispersion=1",
             0,
         ),
         (CURVE, {"start": {"b": 0.1, "x": 1.0}}, "start: 'x' is a column of the data, so it cannot be a parameter", 1),
@@ -63,7 +63,12 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
             2,
         ),
         (CURVE, {"start": {"b": 0.1}, "weights": np.ones(5)}, "weights: expected 6 numbers", 2),
-        (CURVE, {"start": {"b": 0.1}, "derivatives": "finite"}, "derivatives: an expression always has exact", 0),
+        (
+            CURVE,
+            {"start": {"b": 0.1}, "derivatives": "finite"},
+            "derivatives: those of an expression are always exact",
+            0,
+        ),
         ("y ~ a*g", {}, "column 'g' holds text .* fit a curve for each value with by=", 2),
         ("a*exp(b*x)", {}, "expected 'response ~ curve'", 1),
         (

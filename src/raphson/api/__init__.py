@@ -1,1 +1,1 @@
-"""The front doors: what a user calls, and what it is asked with."""
+"""The functions that a user calls, and the handling of their arguments."""

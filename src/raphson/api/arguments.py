@@ -1,4 +1,4 @@
-"""What front doors share: what they were given, as their models and fits take it."""
+"""What the functions that fit share: their arguments turned into what models and fits take."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration
 from raphson.status import Status
 
-TOLD = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
-"""What a model was given beside its formula that its summary tells."""
+SHOWN = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
+"""Arguments besides the formula that the summary shows."""
 
 
 def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None) -> Estimate:
-    """Run the iteration that the user asked for."""
+    """Run the iteration with the user's options."""
     with progress_shown(iteration.progress) as show:
         options = Options(
             resolve_method(iteration.method),
@@ -47,8 +47,8 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None)
         return estimate(model, options, start)
 
 
-def warn_of(fit: Fit) -> None:
-    """One warning for what the user must know before using the numbers."""
+def warn_about(fit: Fit) -> None:
+    """Warn of what the user has to know before using the numbers."""
     if fit.status is Status.SEPARATED:
         warn_user(f"separation: {fit.message}", SeparationWarning)
     elif not fit.converged:
@@ -70,7 +70,7 @@ def model_data(formula: Any, data: Any, given: Mapping[str, Any]) -> ModelData:
 
 
 def progress_shown(progress: bool | Callable[..., None]) -> Any:
-    """A context that shows progress as asked for: gives a function, or None."""
+    """A context manager that gives the function to call at each step, or None if no progress is shown."""
     if progress is True:
         from raphson.report.progress import Progress
 
@@ -79,14 +79,14 @@ def progress_shown(progress: bool | Callable[..., None]) -> Any:
 
 
 def executor_of(iteration: Iteration) -> Executor:
-    """The executor asked for; threads by default."""
+    """The user's executor; threads by default."""
     return threads() if iteration.executor is None else iteration.executor
 
 
 def inference_of(
     given: Mapping[str, Any], information: Information = "expected", cov: Covariance | None = None
 ) -> Inference:
-    """What standard errors come from; what was left open goes with the model, its weights and groups."""
+    """The options of the standard errors, their defaults filled in; with sampling weights cov is "HC0" by default."""
     usual: Covariance = cov or ("HC0" if given["weights_kind"] == "sampling" else "model")
     completed = Inference.of(given).completed(information, usual)
     check_choice("cov", completed.cov, COVARIANCES)
@@ -94,27 +94,27 @@ def inference_of(
 
 
 def inputs_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model was given beside its formula, as a summary tells it: a name or a number itself, else "array".
+    """The arguments that the summary shows: a name or a number as it is, anything else as "array".
 
     Examples
     --------
     >>> inputs_of({"weights": "w", "weights_kind": "frequency", "offset": [0.0, 1.0], "penalty": 2, "trials": None})
     {'weights': 'w', 'offset': 'array', 'penalty': 2.0, 'weights_kind': 'frequency'}
     """
-    told: dict[str, Any] = {}
-    for name in TOLD:
+    shown: dict[str, Any] = {}
+    for name in SHOWN:
         value = given.get(name)
         if isinstance(value, str):
-            told[name] = value
+            shown[name] = value
         elif isinstance(value, numbers.Real):
-            told[name] = float(value)
+            shown[name] = float(value)
         elif value is not None:
-            told[name] = "array"
-    return told | ({"weights_kind": given["weights_kind"]} if "weights" in told else {})
+            shown[name] = "array"
+    return shown | ({"weights_kind": given["weights_kind"]} if "weights" in shown else {})
 
 
 def dispersion_rule(dispersion: str | float | None, family: Any) -> str | float:
-    """How φ is found: the name of a rule, or its value."""
+    """The rule by which φ is estimated, or its value."""
     if isinstance(dispersion, float) and family.dispersion_fixed and dispersion != 1.0:
         raise ModelError(
             f"dispersion: it is 1 by definition in the {family.name} family; got {dispersion:g}. "
@@ -124,7 +124,7 @@ def dispersion_rule(dispersion: str | float | None, family: Any) -> str | float:
 
 
 def start_vector(start: Any, n_params: int, of: str = "coefficient") -> np.ndarray | None:
-    """The starting values asked for, checked; None for the model's own."""
+    """The user's starting values, checked; None for the model's own."""
     if start is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Many curves of one form: each group of rows a least squares problem of its own, all in compiled batches."""
+"""Many curves of one form: each group of rows is a least squares problem of its own, solved in compiled batches."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from raphson.newton.methods import resolve_method
 from raphson.options import Curve, Inference, Iteration
 
 POOLED = 16
-"""Curves that are fitted together, as if they were one, to find where to start. Their mean is four times as certain as
-one of them."""
+"""How many curves are pooled and fitted as one, to find starting values. Their mean is four times as accurate as a
+single curve."""
 
 _PROBLEMS: WeakKeyDictionary[Any, Callable[..., Any]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class OneCurve:
-    """Fits the curve of a number by itself, from a start; see :func:`fit_groups` for what it is made of."""
+    """Fits a single curve, given its number and starting values; see :func:`fit_groups` for the fields."""
 
     read: ReadCurve
     options: tuple[Any, ...]
@@ -50,14 +50,14 @@ def fit_groups(
     iteration: Iteration,
     inference: Inference,
 ) -> Fits:
-    """Fit every curve by itself.
+    """Fit every curve separately.
 
     Parameters
     ----------
-    read : the curves' rows together.
-    options : as :func:`nonlinear_model` takes them.
+    read : the rows of all curves.
+    options : arguments of :func:`nonlinear_model`.
     single : makes the Fit of one curve.
-    asked, iteration, inference : what the user said of the curves.
+    asked, iteration, inference : the user's options.
     """
     assert read.by is not None
     count = len(read.labels)
@@ -67,13 +67,13 @@ def fit_groups(
     lower, upper = np.where(model.movable, lower, start), np.where(model.movable, upper, start)
     max_iter = iteration.max_iter or 200
     found = _solve(read, np.tile(start, (count, 1)), lower, upper, iteration.tol, max_iter)
-    lost = ~found.converged
-    if lost.any() and not lost.all():
-        # What most curves are like is a better start than what all of them are together.
+    failed = ~found.converged
+    if failed.any() and not failed.all():
+        # The median of the curves that converged is a better start than the fit of the pooled curves.
         typical = np.median(found.theta[found.converged], axis=0)
-        starts = np.where(lost[:, None], typical, found.theta)
-        again = _solve(read, starts, lower, upper, iteration.tol, max_iter, np.flatnonzero(lost))
-        found = _merged(found, again, np.flatnonzero(lost))
+        starts = np.where(failed[:, None], typical, found.theta)
+        again = _solve(read, starts, lower, upper, iteration.tol, max_iter, np.flatnonzero(failed))
+        found = _merged(found, again, np.flatnonzero(failed))
     weight = np.ones(len(read.by)) if read.data.weights is None else read.data.weights
     n_rows = np.bincount(read.by, weights=weight > 0, minlength=count).astype(int)
     squares = np.bincount(read.by, weights=weight * np.asarray(read.data.response.values) ** 2, minlength=count)
@@ -99,7 +99,7 @@ def fit_groups(
 
 
 def _start(read: ReadCurve, options: tuple[Any, ...], method: str) -> np.ndarray:
-    """The user's starting values, if there is one for each parameter; else the fit of some curves as if one."""
+    """The user's starting values if every parameter has one; otherwise the fit of some curves pooled."""
     if not np.isnan(read.initial).any():
         return read.initial
     assert read.by is not None
@@ -166,7 +166,7 @@ def _solve(
 
 
 def _merged(found: Solutions, again: Solutions, places: np.ndarray) -> Solutions:
-    """The second solutions in place of the first where they are better."""
+    """The first solutions, replaced by the second where those are better."""
     better = again.converged | (again.value > found.value[places])
     out = {}
     for field in fields(Solutions):
@@ -177,7 +177,7 @@ def _merged(found: Solutions, again: Solutions, places: np.ndarray) -> Solutions
 
 
 def _curve(code: CurveCode) -> Callable[..., Any]:
-    """The curve as a function of one problem; the same one for the same code, so that it compiles once."""
+    """The curve as a function of one problem; the same code gives the same function, so that it compiles once."""
     if code not in _PROBLEMS:
         function = code.differentiable
 

@@ -1,4 +1,4 @@
-"""The front door of races between methods."""
+"""Comparison of several methods on one model."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 DEFAULT: tuple[MethodName, ...] = ("newton", "fisher-scoring", "bhhh", "gradient-descent", "adam")
 
 CONTOUR_ROWS = 20_000
-"""Rows that contours are drawn from; of more, every so many. The grid has 41² = 1,681 points: on so many rows 34
-million log densities, about a second."""
+"""Most rows from which contours are computed; of more rows an evenly spaced subset is taken. The grid has 41² = 1,681
+points, so this is 34 million log densities, about a second."""
 
 
 @named_arguments
@@ -41,28 +41,28 @@ def compare(
 ) -> Comparison:
     """Run one model by several methods, from the same start.
 
-    All are θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ) with another M; what differs is how many steps that takes, how often each
-    reads the data, and how many rows' gradients it works out on the way. The distance to the maximum is
-    √((θ−θ̂)ᵀ M (θ−θ̂)/φ̂) with the observed information M there: standard errors, the same yardstick for all. Of a model
-    with many maxima, such as a network, it is that to the best point found, and what the log-likelihood lacks of it
-    (`llf_gap`) says more.
+    All are θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ), each with its own M. They differ in the number of steps, in how often they read
+    the data, and in how many gradients of rows they compute. The distance to the maximum is √((θ−θ̂)ᵀ M (θ−θ̂)/φ̂), where
+    M is the observed information at the maximum: it is measured in standard errors, so that all methods share one
+    scale. In a model with many maxima, such as a network, it is the distance to the best point found; there the
+    difference in log-likelihood (`llf_gap`) says more.
 
     Parameters
     ----------
     model : a Fit with its data, such as :func:`raphson.glm` returns. It need not have converged.
     methods : names of methods: "newton", "fisher-scoring", "irls", "bhhh", "gauss-newton", "levenberg-marquardt",
         "newton-cg", "gradient-descent", and "sgd", "momentum", "rmsprop", "adam", which read batches.
-    start : (p,) where all begin; by default the coefficients of a constant mean, or the model's own start where its
-        predictor is not linear.
+    start : (p,) starting values of all methods; by default the coefficients of a constant mean, or the model's own
+        starting values where its predictor is not linear.
     tol : distance at which a method may stop.
-    max_iter : steps allowed; of methods that read batches, readings of the data. By default each method's own.
-    seed : of the methods that read batches.
+    max_iter : largest number of steps; of epochs, for methods that read batches. By default each method's own.
+    seed : seed of the methods that read batches.
 
     Returns
     -------
     Comparison
-        With ``table``, ``paths``, ``plot()`` and, for two parameters, ``plot_contours()``. A method that the model has
-        no use for has the status "does not apply", and ``notes`` says why.
+        With ``table``, ``paths``, ``plot()`` and, for two parameters, ``plot_contours()``. A method that cannot fit
+        the model has the status "does not apply", and ``notes`` says why.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def compare(
     asked = fit.at("a comparison").asked
     if model.status is Status.SEPARATED or fit.at("a comparison").estimate.infinite.any():
         raise ModelError(
-            f"model: its maximum is at infinity ({model.status.value}), to which there is no distance; drop what "
-            "separates, or add penalty="
+            f"model: its maximum is at infinity ({model.status.value}), so no distance to it can be computed; drop the "
+            "covariates that separate the responses, or add penalty="
         )
     begin = start_vector(start, asked.objective.n_params)
     if begin is None:
@@ -121,7 +121,7 @@ def compare(
 
 
 def _checked(model: Any, methods: Any) -> Reading:
-    """The reading of a Fit; refused are what is none, and what are no methods."""
+    """The reading of a Fit, after checking that `model` is a Fit and `methods` are names."""
     fit = reading_of(model)
     if fit is None:
         raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
@@ -133,7 +133,7 @@ def _checked(model: Any, methods: Any) -> Reading:
 
 
 def _line(runner: Runner, away: dict[str, np.ndarray], short: dict[str, float]) -> dict[str, Any]:
-    """A method's row of the table; one that does not apply has taken no step."""
+    """The method's row of the table; a method that does not apply has no steps."""
     ran = runner.method in away
     return {
         "method": runner.method,
@@ -149,7 +149,7 @@ def _line(runner: Runner, away: dict[str, np.ndarray], short: dict[str, float]) 
 
 
 def _points(runner: Runner, away: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
-    """A method's path."""
+    """The method's path."""
     import pandas as pd
 
     counted = ("method", "iteration", "passes", "row_gradients")
@@ -158,7 +158,7 @@ def _points(runner: Runner, away: np.ndarray, names: tuple[str, ...]) -> pd.Data
 
 
 def _value(model: Any, theta: np.ndarray) -> float:
-    """ℓ at θ; −∞ where it is not finite."""
+    """ℓ(θ), or −∞ if it is not finite."""
     with np.errstate(all="ignore"):
         value = model.objective.evaluate(theta).value
     return value if np.isfinite(value) else -np.inf

@@ -33,7 +33,8 @@ def explain(expression: str, at: Mapping[str, float]) -> Decomposition:
     Raises
     ------
     FormulaError
-        If the expression is malformed or holds what is not allowed, or the names are not those of the values.
+        If the expression is malformed or contains something that is not allowed, or `at` does not give a value for
+        each of its names and no others.
 
     Examples
     --------
@@ -51,7 +52,10 @@ def explain(expression: str, at: Mapping[str, float]) -> Decomposition:
         raise FormulaError("expression: it is empty; write one such as 'log(1 + exp(-y*x))'")
     curve = parse_curve(expression, list(at), "expression")
     if not curve.names:
-        raise FormulaError(f"expression: there is no name in {short(expression)} to differentiate with respect to")
+        raise FormulaError(
+            f"expression: {short(expression)} has no names, so nothing to differentiate with respect to; write one "
+            "such as 'log(1 + exp(-y*x))'"
+        )
     missing = [name for name in curve.names if name not in at]
     unused = [name for name in at if name not in curve.names]
     if missing:
@@ -70,5 +74,5 @@ def explain(expression: str, at: Mapping[str, float]) -> Decomposition:
     for quantity, name in zip(found.arguments, at, strict=True):
         quantity.name = name
     for step in found.steps:
-        step.source = None  # the lines are those of the program that walks the expression
+        step.source = None  # the recorded lines are Raphson's own, of no use to the reader
     return found

@@ -1,4 +1,4 @@
-"""The front doors: each puts a model together, has it maximised, and returns a Fit."""
+"""Generalised linear models: build the model, maximise its log-likelihood, return a Fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raphson.api.arguments import (
     inputs_of,
     model_data,
     start_vector,
-    warn_of,
+    warn_about,
 )
 from raphson.choices import (
     Bias,
@@ -139,12 +139,12 @@ def glm(
     Parameters
     ----------
     formula : a formula such as ``"low ~ age + C(race)"``, or the response as an array (n,).
-    data : with a formula a data frame (pandas, polars, Arrow), a dict of columns, or the path of a CSV, TSV, Parquet
-        or Arrow file; a list of Parquet files, a folder or a pyarrow.dataset of them. Parquet data of more than 256 MB
-        are streamed (:func:`raphson.stream`). With arrays the design matrix X (n, p), used as given: no intercept is
+    data : with a formula, a data frame (pandas, polars, Arrow), a dict of columns, the path of a CSV, TSV, Parquet or
+        Arrow file, or several Parquet files as a list, a folder or a pyarrow.dataset. Parquet data of more than 256 MB
+        are streamed (:func:`raphson.stream`). With arrays, the design matrix X (n, p), used as given: no intercept is
         added.
     family : distribution of the response: a name, or an object such as ``rp.families.Gamma(link="log")``.
-    method : how each step is found: "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or
+    method : how each step is computed: "newton", "fisher-scoring" (default), "irls", "bhhh", "newton-cg" or
         "gradient-descent"; or a first-order method that reads batches of 32 rows: "sgd", "momentum", "rmsprop", "adam".
     names : names of the columns of X.
     trials : group sizes of a binomial response, which then counts successes: a column name, an array (n,) or a number
@@ -154,29 +154,29 @@ def glm(
     weights_kind : what a weight stands for: "precision" (Var = φ V(μ)/w), "frequency" (w copies of the row) or
         "sampling" (pseudo-likelihood).
     penalty : ridge penalty P: a number (spares the intercept), a vector (p,) or a matrix (p, p).
-    bias : reduction of the estimates' bias, which keeps them finite under separation. "firth" makes up for the bias of
-        order 1/n by adjusted scores (Firth 1993; Kosmidis and Firth 2009); with a dispersion, for the coefficients, φ
-        being Pearson's.
-        "jeffreys" maximises ℓ(θ) + ½ log det I(θ), for families without a dispersion. For canonical links the two are
-        one; for others adjusted scores are the gradient of nothing, so that Wald tests and intervals are all there is.
+    bias : reduction of the estimates' bias, which keeps them finite under separation. "firth" removes the bias of
+        order 1/n by adjusted scores (Firth 1993; Kosmidis and Firth 2009); in families with a dispersion, the bias of
+        the coefficients, with Pearson's estimate of φ. "jeffreys" maximises ℓ(θ) + ½ log det I(θ), in families without
+        a dispersion. With a canonical link the two are the same. With another link the adjusted scores are not the
+        gradient of any function, so that only Wald tests and intervals exist.
     information : Fisher information that the covariance uses: "expected" (default), "observed" or "opg".
     cov : covariance of the estimates: "model" (default; "HC0" with sampling weights), "HC0" to "HC3", "cluster", or
         "jackknife" (infinitesimal).
     groups : cluster of each row, for ``cov="cluster"``: a column name or an array (n,).
     small_sample : factor of ``cov="cluster"`` with G clusters: "full", G/(G − 1) * (n − 1)/(n − p), or "clusters",
-        G/(G − 1) alone; None for none.
-    dispersion : how the dispersion is found: "pearson" (default), "deviance", "ml" or a number; families with φ = 1
-        take none.
-    start : where the iteration begins, (p,).
+        G/(G − 1) alone; None for no factor.
+    dispersion : how the dispersion is estimated: "pearson" (default), "deviance" or "ml"; or its value, a number. Not
+        for families with φ = 1.
+    start : starting values, (p,).
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
-    max_iter : steps allowed; of a method that reads batches, readings of the data.
-    damping : damping of the first step, a tenth of it after each accepted one: τ, which leaves the maximum where it is.
+    max_iter : largest number of steps; of epochs, for methods that read batches.
+    damping : damping of the first step, divided by 10 after each accepted one: τ, which does not move the maximum.
     learning_rate : first trial step size α.
-    missing : what becomes of rows with missing values: "drop" (counted and reported) or "raise".
-    seed : seed of what is random in the fit: the order in which some methods read the rows; 0 if not given.
-    progress : whether to show how far the fit has come, on a terminal and if it takes longer than a second; a function
+    missing : what is done with rows that have missing values: "drop" (counted and reported) or "raise".
+    seed : seed of the random numbers: the order in which some methods read the rows; 0 if not given.
+    progress : whether to show the progress of the fit, on a terminal and if it takes longer than a second; a function
         is called with each step's iteration and distance as keywords.
-    executor : where sums over blocks run; ``rp.execute.threads()`` by default.
+    executor : where sums over blocks are computed; ``rp.execute.threads()`` by default.
 
     Returns
     -------
@@ -225,14 +225,14 @@ def glm(
         inputs=inputs_of(given),
     )
     fit = Fit(Reading(state))
-    warn_of(fit)
+    warn_about(fit)
     return fit
 
 
 def _model(
     formula: Any, data: Any, given: dict[str, Any], asked: LinearModel, iteration: Iteration, inference: Inference
 ) -> GeneralisedLinearModel:
-    """The model of a formula or of arrays; of data that do not fit into memory, the one that streams them."""
+    """The model of a formula or of arrays; a streaming one for data that do not fit into memory."""
     options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
     flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
     if flow is None:
@@ -243,7 +243,7 @@ def _model(
 
 
 def check_streamable(method: Method, inference: Inference) -> None:
-    """Refuse what would hold the rows, or needs them one by one.
+    """Refuse what needs every row in memory.
 
     Raises
     ------
@@ -251,11 +251,11 @@ def check_streamable(method: Method, inference: Inference) -> None:
     """
     if method.solver == "cg":
         raise ModelError(
-            f"method: {method.name} keeps the curvature of every row, and streamed data are not held; use "
+            f"method: {method.name} keeps the curvature of every row in memory, which streamed data rule out; use "
             "method='fisher-scoring', 'newton' or 'irls'"
         )
     if inference.groups is not None or inference.cov != "model":
         raise ModelError(
-            f"cov: {inference.cov!r} needs the score of every row, and streamed data are not held; use cov='model', "
-            "or fit a data frame"
+            f"cov: {inference.cov!r} needs the score of every row in memory, which streamed data rule out; use "
+            "cov='model', or fit a data frame"
         )

@@ -16,6 +16,6 @@ def load(path: str | PathLike[str]) -> Fit | Any:
     Raises
     ------
     DataError
-        If the file is missing, cut short, of another kind, or was changed since it was written.
+        If the file is missing, incomplete, not a saved fit, or changed since it was written.
     """
     return file.read(path, lambda body: Fits.loaded(body) if "groups" in body else Fit(saving.rebuilt(body)))

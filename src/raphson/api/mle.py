@@ -1,4 +1,4 @@
-"""The front door for any likelihood: a density with a formula for each parameter, or a likelihood of rows."""
+"""Any likelihood: a density with a formula for each of its parameters, or the log-likelihood of a row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.api.arguments import estimated, executor_of, inference_of, inputs_of, start_vector, warn_of
+from raphson.api.arguments import estimated, executor_of, inference_of, inputs_of, start_vector, warn_about
 from raphson.choices import (
     Bias,
     Covariance,
@@ -67,7 +67,7 @@ def mle(
 ) -> Fit:
     """Fit any likelihood by maximum likelihood, with exact derivatives.
 
-    Maximises ℓ(θ) = Σ w_i log f_i − ½ θᵀPθ, where log f_i is what the function gives for row i. Two forms:
+    Maximises ℓ(θ) = Σ w_i log f_i − ½ θᵀPθ, where log f_i is the function's value for row i. Two forms:
 
     ``mle(logpdf, {"mu": "y ~ x", "log_sigma": "~ 1"}, data)``: ``logpdf(y, mu, log_sigma, *, column)`` is the log
     density of one response given one linear predictor for each parameter, and, by keyword, columns of the data.
@@ -79,31 +79,31 @@ def mle(
     ----------
     logpdf : a function in ``jax.numpy``, which sees one row at a time and returns one number; or the name of a ready
         density (see :mod:`raphson.model.likelihood.densities`), whose parameters without a formula are constants.
-    formulas : a formula for each parameter of the density; that with the response says what is modelled. In the
-        general form the data stand here.
+    formulas : a formula for each parameter of the density; one of them names the response. In the general form the
+        data are given here.
     data : data frame (pandas, polars, Arrow), dict of columns, or the path of a CSV, TSV, Parquet or Arrow file; in
-        the general form a dict may also hold matrices (n, d), each row of which ``row.name`` gives.
-    start : where the iteration begins. General form: the parameters, with starting values. Density form: a number for
-        each coefficient; by default they are looked for.
-    columns : what the density's keywords stand for where they are not columns themselves: a column's name, an
-        expression, as in ``{"event": "status == 2"}``, or a number for all rows, as in ``{"lower": 0.5}``.
-    derivatives : how derivatives are found: "exact" (automatic differentiation), or "finite" for a function that JAX
-        cannot trace: by differences of the log-likelihood itself, with plain numbers and arrays.
-    method : how each step is found: "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or
+        the general form a dict may also hold matrices (n, d), of which ``row.name`` is one row.
+    start : starting values. General form: the parameters, with their starting values. Density form: a number for each
+        coefficient; by default they are searched for.
+    columns : values of the density's keywords that are not columns of the same name: a column's name, an expression,
+        as in ``{"event": "status == 2"}``, or a number for all rows, as in ``{"lower": 0.5}``.
+    derivatives : how derivatives are computed: "exact" (automatic differentiation), or "finite" (differences of the
+        log-likelihood) for a function that JAX cannot trace, which then gets plain numbers and arrays.
+    method : how each step is computed: "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or
         "gradient-descent".
     weights : weight of each row, 0 or more: a column name or an array (n,). It multiplies the row's log-likelihood.
     weights_kind : what a weight stands for: "precision" (nobs counts the rows), "frequency" (w copies of the row) or
         "sampling".
     penalty : ridge penalty P: a number (spares the intercepts), a vector (p,) or a matrix (p, p).
-    bias : Jeffreys' penalty: "jeffreys" adds ½ log det I(θ) to the log-likelihood, for finite estimates under
-        separation, and of a canonical parameter less bias: there it is Firth's (1993), and "firth" is taken for it. I
-        is the expected information where the density tells it; for loglik(params, row) and for censored responses it is
-        the observed one, the same for a canonical link.
-    missing : what becomes of rows with missing values, in the columns that are used: "drop" (counted and reported) or
-        "raise". Infinity is missing in the covariates of a formula only; elsewhere the function is given it.
-    seed : accepted for symmetry with random methods; nothing here is random.
+    bias : Jeffreys' penalty: "jeffreys" adds ½ log det I(θ) to the log-likelihood, which keeps the estimates finite
+        under separation. For canonical parameters it is Firth's (1993) reduction of the bias, so "firth" means the
+        same. I is the expected information where it can be derived from the density, otherwise the observed one (for
+        loglik(params, row) and for censored responses); with a canonical link the two are equal.
+    missing : what is done with rows that have missing values in the columns used: "drop" (counted and reported) or
+        "raise". Infinity counts as missing in the covariates of a formula only; elsewhere the function gets it.
+    seed : accepted as by the other functions, and without effect: nothing here is random.
     information, cov, groups, small_sample, tol, max_iter, damping, learning_rate, progress, executor : as for
-        :func:`raphson.glm`; but the covariance uses the "observed" information by default.
+        :func:`raphson.glm`, except that the covariance uses the "observed" information by default.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def mle(
     DataError, FormulaError, ModelError
         If the data, a formula, the function or an option cannot be used; the message names it and says what to do.
     ConvergenceError
-        If the log-likelihood is not finite at the start; the message says at which line, for which rows.
+        If the log-likelihood is not finite at the start; the message names the line and the rows.
 
     Warns
     -----
@@ -139,7 +139,8 @@ def mle(
     resolve_method(method)
     model, theta, texts = _model(logpdf, formulas, data, given, asked, executor_of(iteration))
     check_bias(asked.bias, model.family, penalty)
-    # Adjusted scores need the bias itself, which a likelihood does not tell; for a canonical parameter the two are one.
+    # Adjusted scores need a formula for the bias, which a likelihood alone does not give. For canonical parameters
+    # they are the gradient of the Jeffreys-penalised log-likelihood.
     model = replace(model, bias=None if asked.bias is None else "jeffreys")
     if theta is not None:
         check_start(model, theta)
@@ -163,32 +164,32 @@ def mle(
         inputs=inputs_of(given),
     )
     fit = Fit(LikelihoodReading(state, model.assembly, texts))
-    warn_of(fit)
+    warn_about(fit)
     return fit
 
 
 def _again(formulas: dict[str, str], given: dict[str, Any]) -> Fit:
-    """The fit with other formulas."""
+    """The same fit with other formulas."""
     return mle(formulas=formulas, **given)
 
 
 def _model(
     logpdf: Any, formulas: Any, data: Any, given: dict[str, Any], asked: Likelihood, where: Executor
 ) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
-    """The model, where it begins, and the formulas of its parameters; the general form has none."""
+    """The model, its starting values, and the formulas of its parameters (none in the general form)."""
     ready = resolve(logpdf) if isinstance(logpdf, str | DensitySpec) or callable(logpdf) else None
     if ready is None and not callable(logpdf):
-        resolve(logpdf)  # says what was expected
+        resolve(logpdf)  # raises an error that says what was expected
     rows = {name: given[name] for name in ("weights", "groups", "missing")}
     if data is None and ready is None:
         assert callable(logpdf)
         if asked.columns is not None:
-            raise ModelError("columns: loglik(params, row) reads its columns as row.name; leave columns= out")
+            raise ModelError("columns: loglik(params, row) gets its columns as row.name; leave columns= out")
         options: dict[str, Any] = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": where}
         return *general_model(logpdf, formulas, asked.start, asked.derivatives, **options, **rows), {}
     if asked.derivatives == "finite":
         raise ModelError(
-            'derivatives: "finite" goes with the general form, mle(loglik, data, start=...); '
+            'derivatives: "finite" works only in the general form, mle(loglik, data, start=...); '
             "write the likelihood as loglik(params, row)"
         )
     prepared, density, taken, texts = _read(ready, logpdf, formulas, data, asked.columns, rows)
@@ -201,7 +202,9 @@ def _read(
 ) -> tuple[SeveralData, Any, Signature, dict[str, str]]:
     """The data of the density form, the density, its arguments, and the formulas."""
     if data is None:
-        raise ModelError("data: expected a data frame, a dict of columns or a path after the formulas; got None")
+        raise ModelError(
+            "data: expected a data frame, a dict of columns or a path; got None. Pass data= after the formulas"
+        )
     if ready is not None:
         taken = Signature(ready.parameters, ready.columns, ready.optional)
         density = ready.function
@@ -215,15 +218,18 @@ def _read(
 
 
 def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
-    """Which column or expression each keyword of the density stands for."""
+    """The column or expression that each keyword of the density gets."""
     if columns is None:
         columns = {}
     if not isinstance(columns, Mapping):
-        raise ModelError(f"columns: expected a dict of keyword and column; got {one_line(columns)}")
+        raise ModelError(
+            f"columns: expected a dict from the density's keywords to columns, such as {{'event': 'died'}}; got "
+            f"{one_line(columns)}"
+        )
     for name in columns:
         if name not in taken.columns:
             known = f"its keywords are {', '.join(taken.columns)}" if taken.columns else "it has no keywords"
-            raise ModelError(f"columns: the density takes no {name!r}; {known}")
+            raise ModelError(f"columns: the density has no keyword {name!r}; {known}")
     from raphson.data import read_table
 
     there = set(read_table(data).columns)
@@ -236,14 +242,14 @@ def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
             asked[name] = name
         elif name not in taken.optional:
             raise DataError(
-                f"data: the density takes a column {name!r} (an argument after *), and the data have none; add it, or "
-                f'say what stands for it, as in columns={{"{name}": "..."}}'
+                f"data: the density needs a column {name!r} (an argument after *), which the data lack; add it, or "
+                f'name another column in its place, as in columns={{"{name}": "..."}}'
             )
     return asked
 
 
 def _flat_start(start: Any, labels: tuple[str, ...]) -> Any:
-    """Starting values of the density form: a vector, or a dict by coefficient or by parameter."""
+    """Starting values in the density form: a vector, or a dict by coefficient or by parameter."""
     if not isinstance(start, Mapping):
         return start
     by_parameter: dict[str, list[str]] = {}

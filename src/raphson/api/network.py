@@ -1,4 +1,4 @@
-"""The front door of neural networks."""
+"""Neural networks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from raphson.model.families import Family
 
 MOST_PARAMS = 500_000_000
-"""Weights of the largest network that is tried: they, their gradients and Adam's moments fill 16 GB."""
+"""Weights of the largest network allowed: with their gradients and Adam's moments they fill 16 GB."""
 
 
 @overload
@@ -180,58 +180,59 @@ def network(
     """Fit a neural network: any family, with layers in place of the linear predictor.
 
     Maximises ℓ(θ) = Σ w_i log f(y_i | η_i) with η_i = network(θ, x_i), one η for each linear predictor of the family
-    (L − 1 log odds for a multinomial response of L levels). First-order methods descend the loss
-    −ℓ/(φ₀ Σ w_i), φ₀ being the dispersion of a model with a constant only; a step reads one batch. Inputs are
-    standardised inside the model (no row farther than 5 from the mean), and a network has its own biases: the
-    formula's intercept is left out. A family's name stands for its default link or, where that has no mean for some η
-    (the inverse of gamma and inverse Gaussian), for the log link.
+    (L − 1 log odds for a multinomial response of L levels). First-order methods minimise the loss −ℓ/(φ₀ Σ w_i), where
+    φ₀ is the dispersion of the model with only a constant; each step reads one batch. Inputs are standardised inside
+    the model, on a scale that leaves no row farther than 5 from the mean. A network has biases of its own, so that the
+    formula's intercept is left out. A family given by name has its default link or, where that link has no mean for
+    some η (gamma and inverse Gaussian), the log link.
 
     Parameters
     ----------
     formula : a formula such as ``"y ~ ."`` (categorical columns are coded), or the response as an array (n,).
-    data : with a formula a data frame, a dict of columns or a path; with arrays the inputs X (n, d).
-    hidden : units of each hidden layer; ``()`` for none.
+    data : with a formula, a data frame, a dict of columns or a path; with arrays, the inputs X (n, d).
+    hidden : units of each hidden layer; ``()`` for no hidden layer.
     family : distribution of the response, as for :func:`raphson.glm`.
-    activation : what each hidden unit does to its input: "relu", "tanh", "sigmoid", "softplus" or "identity".
+    activation : activation function of the hidden units: "relu", "tanh", "sigmoid", "softplus" or "identity".
     batch_norm : whether each hidden layer normalises its units over the batch (Ioffe and Szegedy 2015).
-    residual : what goes around a hidden layer as wide as the one before: None, "additive" (x⁺ = x + μ) or "stacked"
-        (x⁺ = [μ; x − μ]); see :mod:`raphson.model.network.layers`.
+    residual : skip connection around each hidden layer that is as wide as the one before: None, "additive"
+        (x⁺ = x + μ) or "stacked" (x⁺ = [μ; x − μ]); see :mod:`raphson.model.network.layers`.
     dropout : share of the hidden units that a training step leaves out.
-    method : how each step is found: "sgd", "momentum", "rmsprop" or "adam" (default); or a second-order method such as
-        "levenberg-marquardt", "gauss-newton" or "newton-cg", which reads all rows, with batch norm frozen and without
-        dropout.
-    learning_rate : first trial step size α, of first-order methods the size of each step: by default 0.05 for sgd, 0.01
-        for momentum, 0.001 for rmsprop and adam.
-    schedule : what becomes of the learning rate over the training: "constant", "cosine" (to 0), "exponential" (to a
-        thousandth), "warmup" (up over the first twentieth, then cosine), or a function from the number of the step to a
-        factor.
-    batch_size : rows of a step; 32, or all where there are fewer.
-    epochs : readings of the data; of a first-order method, as are batches and schedules.
-    validation : share of the rows held out; the weights of the lowest loss on them are kept. By default 0.1 for a
-        first-order method, else 0: none.
+    method : how each step is computed: "sgd", "momentum", "rmsprop" or "adam" (default); or a second-order method such
+        as "levenberg-marquardt", "gauss-newton" or "newton-cg", which reads all rows, with batch norm frozen and
+        without dropout.
+    learning_rate : first trial step size α; for first-order methods the size of each step, by default 0.05 for sgd,
+        0.01 for momentum, 0.001 for rmsprop and adam.
+    schedule : how the learning rate changes during training: "constant", "cosine" (to 0), "exponential" (to a
+        thousandth), "warmup" (up over the first twentieth of the steps, then cosine), or a function from the number of
+        the step to a factor.
+    batch_size : rows in each batch; 32, or all where there are fewer.
+    epochs : passes over the data. Epochs, batches and schedules apply to first-order methods only.
+    validation : share of the rows held out for validation; the weights with the lowest loss on them are kept. By
+        default 0.1 for a first-order method, otherwise 0.
     patience : epochs without a lower validation loss after which to stop; None for no early stopping.
     weight_decay : factor of half the squared weights, added to the loss: λ of ½ λ |W|², decoupled from the gradient in
-        first-order methods (Loshchilov and Hutter 2019). Biases are spared.
-    seed : seed of what is random in the fit: the initial weights, the rows held out, the shuffling and the dropout;
-        None for another each time.
-    update : what a step updates at once: "whole", or "layerwise", where each layer is updated as its gradient arrives
-        in the reverse sweep, so that one layer's gradient is held at a time. The weights are the same; it is slower,
-        and for networks whose gradients fill the memory.
-    precision : in which batches are computed: "single" (the default: twice as fast, and batches are noisier than
-        its rounding) or "double". Inputs are standardised, losses validated and results reported in double precision.
-    checkpoint : file that saves the training after every epoch; the same call goes on from it.
+        first-order methods (Loshchilov and Hutter 2019). Biases are not penalised.
+    seed : seed of the random numbers: the initial weights, the rows held out, the shuffling and the dropout; None for
+        a new one each time.
+    update : what a step updates at once: "whole", or "layerwise", where each layer is updated as soon as the reverse
+        sweep reaches it, so that only one layer's gradient is in memory. The weights are the same. It is slower, and
+        meant for networks whose gradients fill the memory.
+    precision : precision in which batches are computed: "single" (default; twice as fast, and its rounding is smaller
+        than the noise of the batches) or "double". Standardisation, validation and results are in double precision.
+    checkpoint : file to which the training is saved after every epoch; the same call resumes from it.
     names, trials, offset, weights, weights_kind, missing, executor : as for :func:`raphson.glm`.
-    dispersion : how the dispersion is found: a number, or by default on the rows held out, or from the residuals.
-    start : initial weights (p,), in the order of ``fit.params``.
-    tol, max_iter, damping : of a second-order method, as for :func:`raphson.glm`.
-    progress : whether to show how far the fit has come, as for :func:`raphson.glm`; a function is called with each
+    dispersion : how the dispersion is estimated: by default on the rows held out, or from the residuals if there are
+        none; or its value, a number.
+    start : starting values of the weights (p,), in the order of ``fit.params``.
+    tol, max_iter, damping : for second-order methods, as for :func:`raphson.glm`.
+    progress : whether to show the progress of the fit, as for :func:`raphson.glm`; a function is called with each
         epoch's iteration and loss as keywords.
 
     Returns
     -------
     Fit
-        A Fit with predictions, ``history`` and ``gradient_profile()``. Its weights have no standard errors, as they
-        are not identified; its predictions have intervals.
+        A Fit with predictions, ``history`` and ``gradient_profile()``. Predictions have intervals; the weights have no
+        standard errors, as they are not identified.
 
     Raises
     ------
@@ -281,7 +282,7 @@ def network(
         inputs=inputs_of(given | {"weight_decay": asked.weight_decay or None}),
     )
     fit = Fit(NetworkReading.of(state, history, remark))
-    _warn_of(fit, first_order)
+    _warn_about(fit, first_order)
     return fit
 
 
@@ -301,14 +302,14 @@ def _model(
     ).decaying(asked.weight_decay)
     if asked.residual is not None and not any(layer.residual for layer in model.network.layers):
         warn_user(
-            f"residual: no hidden layer of {asked.hidden} is as wide as the one before it, so nothing goes around "
-            "any; give two neighbours the same width",
+            f"residual: no hidden layer of {asked.hidden} is as wide as the one before it, so there are no skip "
+            "connections; give two neighbouring layers the same width",
             UserWarning,
         )
     if model.network.n_params > MOST_PARAMS:
         raise ModelError(
-            f"hidden: {asked.hidden} makes {model.network.n_params:.2g} weights; at most {MOST_PARAMS:.0g} are "
-            "trained. Give fewer units"
+            f"hidden: {asked.hidden} gives {model.network.n_params:.2g} weights; expected at most {MOST_PARAMS:.0g}. "
+            "Use fewer units"
         )
     return model
 
@@ -323,7 +324,7 @@ def _descent(
 ) -> Descent:
     """How a first-order method trains the network."""
     if training.update == "layerwise" and asked.dropout:
-        raise ModelError("dropout: it does not go with update='layerwise'; leave one of the two out")
+        raise ModelError("dropout: it cannot be combined with update='layerwise'; leave one of the two out")
     return Descent(
         rule,
         training.epochs,
@@ -339,14 +340,14 @@ def _descent(
 
 
 def _refuse(training: Training, method: str) -> None:
-    """Refuse what only first-order methods take."""
+    """Refuse options that only first-order methods have."""
     usual = Training()
     for name in ("checkpoint", "precision", "batch_size", "schedule", "epochs"):
         if getattr(training, name) != getattr(usual, name):
             instead = "set max_iter= instead" if name == "epochs" else "leave it out"
-            raise ModelError(f"{name}: only first-order methods take it; with method={method!r} {instead}")
+            raise ModelError(f"{name}: only first-order methods have this option; with method={method!r} {instead}")
     if training.update != "whole":
-        raise ModelError(f"update: {method} needs all gradients at once; leave update= out")
+        raise ModelError(f"update: method={method!r} needs the gradients of all layers at once; leave update= out")
 
 
 def _descended(
@@ -356,7 +357,7 @@ def _descended(
     checkpoint: str | PathLike[str] | None,
     show: Callable[..., None] | None,
 ) -> tuple[Estimate, NetworkModel, list[dict[str, Any]], str]:
-    """Train by a first-order method, and describe the end as an Estimate."""
+    """Train by a first-order method, and return the result as an Estimate."""
     structure = model.network
     begin = beginning(structure.unpack(theta), model.frozen, descent)
     keep_in: Callable[[Snapshot], None] | None = None
@@ -418,20 +419,20 @@ def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:
         name = labels[layer] if layer < len(labels) else "auxiliary"
         kept = "the initial weights" if not trained.kept_epoch else f"the weights of epoch {trained.kept_epoch}"
         return Status.NOT_FINITE, (
-            f"the loss diverged in epoch {epoch} at step {step}, where the gradient of layer {name} blew up; {kept}, "
-            "the last good ones, were restored. Lower learning_rate, or use batch_norm=True"
+            f"the loss diverged in epoch {epoch} at step {step}, where the gradient of layer {name} exploded; {kept}, "
+            "the last good ones, were restored. Lower learning_rate=, or use batch_norm=True"
         )
     if trained.ending == "patience":
         return Status.STOPPED_EARLY, f"{Status.STOPPED_EARLY.advice} (epoch {trained.kept_epoch} of {done})"
     return Status.STEP_LIMIT, (
-        f"trained for the {done} epochs asked for"
-        + (f", the weights of epoch {trained.kept_epoch} kept" if trained.kept_epoch != done else "")
-        + "; whether more would help, fit.history shows"
+        f"trained for all {done} epochs"
+        + (f"; the weights are those of epoch {trained.kept_epoch}" if trained.kept_epoch != done else "")
+        + "; fit.history shows whether more would help"
     )
 
 
 def _path(history: list[Epoch], model: NetworkModel) -> Path:
-    """The epochs as iterations: the objective as estimated over each, no distance, as there is no one maximum."""
+    """The epochs as iterations: the mean objective over each; no distance, as there is no single maximum."""
     scale = model.divisor * float(model.row_weight.sum())
     path = Path()
     rows = 0
@@ -444,7 +445,7 @@ def _path(history: list[Epoch], model: NetworkModel) -> Path:
 
 
 def _description(model: NetworkModel, theta: np.ndarray, descent: Descent) -> dict[str, Any]:
-    """What must be the same for a training to go on from a checkpoint."""
+    """What has to be the same for a training to resume from a checkpoint."""
 
     def digest(*arrays: np.ndarray | None) -> str:
         mixed = hashlib.sha256()
@@ -469,12 +470,13 @@ def _batch_size(batch_size: int | None, n: int, batch_norm: bool) -> int:
     size = min(32, n) if batch_size is None else batch_size
     if size > n:
         raise DataError(
-            f"batch_size: expected no more than the {n} rows to train on; got {size}. Lower batch_size= or validation="
+            f"batch_size: expected at most {n}, the number of training rows; got {size}. Lower batch_size= or "
+            "validation="
         )
     if size == 1 and batch_norm:
         raise ModelError(
-            "batch_size: batch norm needs batches of two rows or more, as one row has no variance; raise batch_size= "
-            "or leave batch_norm= out"
+            "batch_size: batch norm needs two rows or more, as one row has no variance; got 1. Raise batch_size= or "
+            "leave batch_norm= out"
         )
     return size
 
@@ -485,6 +487,6 @@ def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndar
     return initial if given is None else given
 
 
-def _warn_of(fit: Fit, first_order: bool) -> None:
+def _warn_about(fit: Fit, first_order: bool) -> None:
     if fit.status is Status.NOT_FINITE or not (fit.converged or first_order):
         warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)

@@ -1,4 +1,4 @@
-"""The front door for curves: nonlinear least squares."""
+"""Curves: nonlinear least squares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from raphson.api.arguments import dispersion_rule, estimated, executor_of, inference_of, inputs_of, warn_of
+from raphson.api.arguments import dispersion_rule, estimated, executor_of, inference_of, inputs_of, warn_about
 from raphson.api.by_group import fit_groups
 from raphson.api.robust_curves import robust_estimate
 from raphson.choices import (
@@ -138,57 +138,55 @@ def nls(
     Maximises −½ Σ w_i (y_i − f(θ, x_i))² − ½ θᵀPθ, a gaussian family with a nonlinear predictor, by
     θ ← θ + α (M + τD)⁻¹ ∇ℓ(θ) with M = JᵀWJ, J = ∂f/∂θ (Bates and Watts 1988, section 2.2).
 
-    Parameters that f is linear in, the others held, are found by tracing f and solved for exactly at every step
-    (Golub and Pereyra 1973): they need no starting values.
+    Parameters in which f is linear when the others are held fixed need no starting values: they are recognised by
+    tracing f, and solved for exactly at every step (Golub and Pereyra 1973).
 
     Parameters
     ----------
     model : an expression such as ``"y ~ top*(1 - exp(-rate*x))"``, whose names that are not columns are parameters and
         whose response may be transformed (``log(y) ~ ...``); or a function ``f(params, x)`` in jax.numpy that returns
         predictions in the shape of y.
-    data : with an expression a data frame, a dict of columns, or the path of a file; with a function the pair (x, y),
-        x being whatever the function takes. A y of two dimensions is a vector-valued response if f returns that
-        shape, and one curve in each row if f returns the shape of one.
-    start : starting values by name; the others are looked for, as `message` says. Numbers or arrays (with a function
-        also one array); conditionally linear parameters need none.
+    data : with an expression, a data frame, a dict of columns, or the path of a file; with a function, the pair (x, y),
+        where x is whatever the function takes. A y of two dimensions is a vector-valued response if f returns its
+        shape, and one curve in each row if f returns the shape of a row.
+    start : starting values by name; the others are searched for, and `message` says so. Numbers or arrays (with a
+        function also one array); conditionally linear parameters need none.
     bounds : lower and upper bounds by name, None for no bound.
     fixed : values by name of parameters that are not estimated.
-    by : column whose values tell independent curves apart: all are fitted in one compiled call, and make a
+    by : column whose values separate independent curves: all are fitted in one compiled call, which returns a
         :class:`raphson.fit.many.Fits`.
-    method : how each step is found: "levenberg-marquardt" (default: a trust region, whose last steps are pure
+    method : how each step is computed: "levenberg-marquardt" (default: a trust region, whose last steps are pure
         Gauss-Newton), "gauss-newton", "modified-gauss-newton" (backtracking), "newton" (full Hessian) or any other of
         :func:`raphson.glm`.
     loss : loss of the residuals: "squared", "huber", "cauchy" or "tukey", by iteratively reweighted least squares from
-        the least squares fit, from `start` and from a search that outliers do not decide; the highest maximum is kept.
-    scale : scale of a robust loss, estimated if not given: with the curve, as the residuals' median absolute value over
-        0.6745.
-    derivatives : how derivatives are found: "exact" (autodiff) or "finite", for a function that JAX cannot trace.
+        the least squares fit, from `start` and from a search that resists outliers; the highest maximum is kept.
+    scale : scale of a robust loss; if not given, estimated with the curve as the median absolute residual over 0.6745.
+    derivatives : how derivatives are computed: "exact" (autodiff) or "finite", for a function that JAX cannot trace.
     sigma : standard deviations of the responses: weights 1/sigma**2, as ``scipy.optimize.curve_fit`` has them; a column
         name, an expression, an array (n,) or a number.
-    absolute_sigma : whether sigma are the standard deviations themselves: dispersion 1, and not only in proportion to
-        them.
+    absolute_sigma : whether sigma are the standard deviations themselves (dispersion 1), or only in proportion to them.
     penalty : ridge penalty P: a number, a vector (p,) or a matrix (p, p).
     information : Fisher information that the covariance uses: "expected" (Gauss-Newton, default), "observed" (full
         Hessian; default with a robust loss) or "opg".
     cov : covariance of the estimates, as for :func:`raphson.glm`; with a robust loss "HC0" by default.
-    dispersion : how the dispersion is found: "pearson" (RSS over residual degrees of freedom), "ml", or a number: 1
-        where weights are 1/σ².
-    seed : seed of what is random in the fit: the search for starting values.
+    dispersion : how the dispersion is estimated: "pearson" (RSS over residual degrees of freedom) or "ml"; or its
+        value, a number: 1 where weights are 1/σ².
+    seed : seed of the random numbers: the search for starting values.
     weights, weights_kind, groups, small_sample, tol, max_iter, damping, learning_rate, missing, progress, executor : as
         for :func:`raphson.glm`.
 
     Returns
     -------
     Fit
-        Or :class:`raphson.fit.many.Fits`, where there are many curves. Parameters at a bound have NaN standard errors.
-        With a transformed response llf is that of the transformed values; with a robust loss it is NaN.
+        Or :class:`raphson.fit.many.Fits` for many curves. Parameters at a bound have NaN standard errors. With a
+        transformed response llf is that of the transformed values; with a robust loss it is NaN.
 
     Raises
     ------
     DataError, FormulaError, ModelError
         If the data, the expression or an option cannot be used.
     ConvergenceError
-        If the curve is not finite at the start; says where.
+        If the curve is not finite at the start; the message says where.
 
     Examples
     --------
@@ -205,13 +203,14 @@ def nls(
     resolve_method(method)
     if sigma is not None and (weights is not None or weights_kind != "precision"):
         raise ModelError(
-            "sigma: it stands for weights=1/sigma**2 of the kind 'precision'; leave out weights= and weights_kind="
+            "sigma: it means precision weights of 1/sigma**2, so it cannot be combined with weights= or weights_kind=; "
+            "leave them out"
         )
     if asked.absolute_sigma and sigma is None:
         raise ModelError("absolute_sigma: it says what sigma= are; pass them, or leave it out")
     if asked.absolute_sigma:
         if dispersion is not None:
-            raise ModelError("absolute_sigma: it stands for dispersion=1; leave out one of the two")
+            raise ModelError("absolute_sigma: True means dispersion=1; leave out absolute_sigma= or dispersion=")
         asked = replace(asked, dispersion=1.0)
     read, many = _read(model, data, given, asked)
     options = (asked.bounds, asked.fixed, asked.weights_kind, asked.penalty, executor_of(iteration), iteration.seed)
@@ -229,18 +228,18 @@ def nls(
     if many:
         if robust or inference.cov != "model" or penalty is not None:
             raise ModelError(
-                "by: many curves are fitted by plain least squares; leave out loss=, penalty=, cov= and groups="
+                "by: many curves are fitted by plain least squares only; leave out loss=, penalty=, cov= and groups="
             )
         return fit_groups(read, options, made, asked, iteration, inference)
     return made(nonlinear_model(read, *options), read)
 
 
 def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[ReadCurve, bool]:
-    """The curve with its data, and whether it stands for many curves, each with parameters of its own."""
+    """The curve with its data, and whether it is many curves, each with parameters of its own."""
     extras = {name: given[name] for name in ("weights", "sigma", "groups", "missing")}
     if isinstance(model, str):
         if asked.derivatives == "finite":
-            raise ModelError("derivatives: an expression always has exact ones; leave derivatives= out")
+            raise ModelError("derivatives: those of an expression are always exact; leave derivatives= out")
         read = read_curve(model, data, asked.start, asked.fixed, asked.bounds, by=asked.by, **extras)
         return read, asked.by is not None
     if not callable(model):
@@ -249,7 +248,10 @@ def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[R
             f"got {one_line(model)}"
         )
     if asked.by is not None:
-        raise ModelError("by: a function takes its data as (x, y); give y two dimensions, one curve in each row")
+        raise ModelError(
+            "by: a function's data (x, y) have no columns to name; leave by= out and give y two dimensions, one curve "
+            "in each row"
+        )
     if asked.derivatives == "exact" and _has_rows_of_curves(model, data, asked.start):
         return read_curves(model, data, asked.start, asked.fixed, **extras), True
     return read_function(model, data, asked.start, asked.fixed, derivatives=asked.derivatives, **extras), False
@@ -270,7 +272,7 @@ def _fit(
     found = estimated(model, iteration)
     if asked.loss != "squared":
         most = TRIAL_STEPS if iteration.max_iter is None else min(iteration.max_iter, TRIAL_STEPS)
-        trial = replace(iteration, max_iter=most, progress=False)  # one start of many
+        trial = replace(iteration, max_iter=most, progress=False)  # one of many starts
         climbs = (partial(estimated, iteration=one) for one in (iteration, trial))
         model, found = robust_estimate(model, found, asked.loss, asked.scale, *climbs)
     state = FitState.of(
@@ -285,12 +287,12 @@ def _fit(
         refit=refit,
     )
     fit = Fit(Reading(state))
-    warn_of(fit)
+    warn_about(fit)
     return fit
 
 
 def _refitted(given: dict[str, Any], formula: str, **options: Any) -> Any:
-    """Another curve for the same data: what was said of parameters that it lacks no longer applies."""
+    """Another curve for the same data; options of parameters that it lacks are dropped."""
     names = names_of_curve(formula)
     kept = {name: value for name, value in given.items() if name not in ("model", "by")}
     for what in ("start", "fixed", "bounds"):
@@ -300,7 +302,7 @@ def _refitted(given: dict[str, Any], formula: str, **options: Any) -> Any:
 
 
 def _has_rows_of_curves(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:
-    """Whether y has two dimensions and the function predicts one row of it."""
+    """Whether y has two dimensions and the function's value the shape of one row."""
     if not isinstance(data, tuple | list) or len(data) != 2 or start is None or np.ndim(data[1]) != 2:
         return False
     return predicts_one_row(function, data, start)

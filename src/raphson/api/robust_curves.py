@@ -1,10 +1,10 @@
-"""Robust fits of curves: an M-estimate, and that of its maxima which outliers did not choose.
+"""Robust fits of curves: M-estimates from several starting points.
 
-A robust objective has several maxima, and that next to the least squares fit may be a bad one: one gross outlier, far
-enough away, moves the fit so far that the other rows are those that look wrong. So the iteration begins at the least
-squares fit, at the user's start, and at the best points of a search by a criterion that needs no scale; the highest
-maximum is kept. Objectives compare only at one scale. Where it is not given it is that of MM-estimation (Yohai 1987,
-Ann. Statist. 15, 642): the smallest M-scale of the residuals that any of the starts led to.
+A robust objective has several maxima, and the one next to the least squares fit may be a bad one: a single outlier, if
+it is far enough away, moves that fit so much that the good rows look like the outliers. So the iteration begins at the
+least squares fit, at the user's start, and at the best points of a search by a criterion that needs no scale, and the
+highest maximum is kept. Objectives can be compared only at the same scale. Where none is given, it is that of
+MM-estimation (Yohai 1987, Ann. Statist. 15, 642): the smallest M-scale of the residuals over all starts.
 """
 
 from __future__ import annotations
@@ -20,62 +20,62 @@ from raphson.model.families.robust import preliminary_scale, resolve_loss, robus
 from raphson.newton.estimate import Estimate
 
 SCALE_ROUNDS = 30
-"""Times that the scale of a robust loss is estimated anew."""
+"""Most times that the scale of a robust loss is estimated again."""
 
 STARTS, SIMULATED = 6, 2
-"""Points of the search that are climbed from; and where each evaluation may be a simulation of the user's."""
+"""How many points of the search serve as starts, and how many where each evaluation may be a long simulation."""
 
-Climb = Callable[[NonlinearModel], Estimate]
+Maximiser = Callable[[NonlinearModel], Estimate]
 
 
 def robust_estimate(
-    squared: NonlinearModel, found: Estimate, loss: str, scale: float | None, climb: Climb, trial: Climb
+    squared: NonlinearModel, found: Estimate, loss: str, scale: float | None, maximise: Maximiser, trial: Maximiser
 ) -> tuple[NonlinearModel, Estimate]:
     """The M-estimate of a curve.
 
     Parameters
     ----------
-    squared, found : the curve with its square loss, and its least squares estimate.
+    squared, found : the curve with squared loss, and its least squares estimate.
     loss : name of the loss.
-    scale : of its residuals; None to estimate it with the curve.
-    climb : fits a model from its starting values.
-    trial : does so for one of many.
+    scale : scale of the residuals; None to estimate it with the curve.
+    maximise : fits a model from its starting values.
+    trial : does the same more cheaply, for one of many starts.
     """
-    resolve_loss(loss, 1.0)  # one that is not known is refused before the search
+    resolve_loss(loss, 1.0)  # an unknown loss is refused before the search
     first = found.result.theta
-    best, told = _best_start(squared, first, loss, scale, trial)
-    model, found = _alternated(squared, best, loss, scale, climb)
-    if told:
-        found = replace(found, note=f"{found.note or model.advice(found.status)}; {told}")
+    best, note = _best_start(squared, first, loss, scale, trial)
+    model, found = _alternated(squared, best, loss, scale, maximise)
+    if note:
+        found = replace(found, note=f"{found.note or model.advice(found.status)}; {note}")
     return model, found
 
 
 def _best_start(
-    squared: NonlinearModel, first: np.ndarray, loss: str, scale: float | None, trial: Climb
+    squared: NonlinearModel, first: np.ndarray, loss: str, scale: float | None, trial: Maximiser
 ) -> tuple[np.ndarray, str]:
-    """Where the highest maximum was met, and what was done; the least squares fit itself where that leads there."""
+    """The start of the highest maximum and a note about it; the least squares fit and no note if that is as good."""
     if loss == "huber" and not (squared.movable & ~squared.conditionally_linear).any():
-        return first, ""  # its objective is concave then
+        return first, ""  # the objective is concave, so there is one maximum
     others = squared.robust_starts(STARTS if squared.curve.by_row else SIMULATED)
     with np.errstate(all="ignore"):
         starts = [first, *(theta for theta in others if np.isfinite(_residuals(squared, theta)).all())]
     if scale is None:
         starts, scale = _scaled(squared, starts, trial)
     if not scale > 0:
-        return first, ""  # more than half of the rows are fitted exactly, as is told of where it is found again
+        return first, ""  # more than half of the rows are fitted exactly; _alternated raises the error
     ends = [_end(squared, theta, loss, scale, trial) for theta in starts]
     value, number = max((end[1], -i) for i, end in enumerate(ends))
     same = 1e-9 * abs(value) + 1e-12
     if -number == 0 or not value > ends[0][1] + same:
         return first, ""
     return ends[-number][0], (
-        f"from the least squares fit the robust objective has a lower maximum: the best of {len(starts) - 1} other "
-        "starts, which outliers do not decide, is shown"
+        "the robust objective is higher at this maximum than at the one nearest to the least squares fit; it was "
+        f"found from the best of {len(starts) - 1} other starts"
     )
 
 
-def _scaled(squared: NonlinearModel, starts: Sequence[np.ndarray], trial: Climb) -> tuple[list[np.ndarray], float]:
-    """The starts, each followed to a Huber fit with its own scale, and the smallest scale among them."""
+def _scaled(squared: NonlinearModel, starts: Sequence[np.ndarray], trial: Maximiser) -> tuple[list[np.ndarray], float]:
+    """The Huber fit from each start, with a scale of its own, and the smallest of their scales."""
     ends, scales = [], []
     for theta in starts:
         size = robust_scale(_residuals(squared, theta))
@@ -85,8 +85,10 @@ def _scaled(squared: NonlinearModel, starts: Sequence[np.ndarray], trial: Climb)
     return ends, min(scales)
 
 
-def _end(squared: NonlinearModel, theta: np.ndarray, loss: str, scale: float, trial: Climb) -> tuple[np.ndarray, float]:
-    """Where a start leads, by way of Huber's loss and straight, and the objective there."""
+def _end(
+    squared: NonlinearModel, theta: np.ndarray, loss: str, scale: float, trial: Maximiser
+) -> tuple[np.ndarray, float]:
+    """The better of the fits from a start, directly and by way of Huber's loss, and its objective."""
     ways = [[loss]] if loss == "huber" else [["huber", loss], [loss]]
     ends = []
     for way in ways:
@@ -107,11 +109,11 @@ def _residuals(model: NonlinearModel, theta: np.ndarray) -> np.ndarray:
 
 
 def _alternated(
-    squared: NonlinearModel, theta: np.ndarray, loss: str, scale: float | None, climb: Climb
+    squared: NonlinearModel, theta: np.ndarray, loss: str, scale: float | None, maximise: Maximiser
 ) -> tuple[NonlinearModel, Estimate]:
-    """M-estimate from a start: scale and curve in turn, until neither moves.
+    """M-estimate from a start: scale and curve are estimated in turn until the scale stops changing.
 
-    A loss that gives distant points no weight at all begins at Huber's estimate from there.
+    Huber's estimate comes first, as other losses give distant points little or no weight.
     """
     model, found = squared, None
     for name in dict.fromkeys(["huber", loss]):
@@ -120,13 +122,13 @@ def _alternated(
             before, size = size, scale or robust_scale(_residuals(squared, theta))
             if not size > 0:
                 raise DataError(
-                    "scale: more than half of the rows are fitted without any residual, so that their scale is 0; "
-                    "pass scale="
+                    "scale: more than half of the rows are fitted exactly, so that the scale of the residuals is 0; "
+                    "pass a positive scale="
                 )
             if before is not None and scale is None and abs(size - before) <= 1e-13 * size:
                 break
             model = squared.with_loss(resolve_loss(name, size), theta)
-            found = climb(model)
+            found = maximise(model)
             theta = found.result.theta
     assert found is not None
     return model, found

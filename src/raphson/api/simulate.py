@@ -1,4 +1,4 @@
-"""Asymptotics made visible: simulate from a model whose truth is known, refit, and count what the intervals cover."""
+"""Coverage by simulation: draw data from a model with known parameters, refit, and count how often intervals cover."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ INTERVALS = get_args(IntervalKind)
 
 @dataclass(frozen=True)
 class Coverage:
-    """What became of a model's estimates and intervals over simulated data sets.
+    """Estimates and intervals of a model over simulated data sets.
 
     Attributes
     ----------
     table : a row for each parameter: ``truth``; ``mean`` of the estimates; ``bias`` and its Monte Carlo standard error
-        ``bias_se``; ``sd``, the spread of the estimates; ``mean_se``, the average standard error reported;
+        ``bias_se``; ``sd``, the standard deviation of the estimates; ``mean_se``, the average of their standard errors;
         ``se_ratio`` = mean_se / sd; ``wald`` and ``profile``, the shares of intervals that cover the truth; ``score``,
-        the average score at the truth in its standard errors, about N(0, 1) where the model is right.
-    level : what the intervals promise.
-    n, reps : rows of each data set, and data sets.
-    statuses : how many refits ended in which way.
+        the average score at the truth in its standard errors, about N(0, 1) if the model is correct.
+    level : nominal coverage of the intervals.
+    n, reps : number of rows in each data set, and of data sets.
+    statuses : number of refits with each status.
     estimates : (reps, p) frame, NaN where there is no finite estimate.
     """
 
@@ -53,11 +53,11 @@ class Coverage:
 
     @property
     def error(self) -> float:
-        """Monte Carlo standard error of a coverage that is as promised, √(level (1 − level)/reps)."""
+        """Monte Carlo standard error of a nominal coverage, √(level (1 − level)/reps)."""
         return math.sqrt(self.level * (1 - self.level) / self.reps)
 
     def plot(self) -> Any:
-        """Coverages with their Monte Carlo error, and the spread of the estimates; a matplotlib Figure."""
+        """Coverages with their Monte Carlo error, and standard errors over standard deviations; a matplotlib Figure."""
         from raphson.report.plots import plot_coverage
 
         return plot_coverage(self)
@@ -83,21 +83,22 @@ def simulate_coverage(
     intervals: Sequence[IntervalKind] = INTERVALS,
     simulate: Simulator | None = None,
 ) -> Coverage:
-    """Simulate from a model at a known truth, refit, and report bias, standard errors and coverage.
+    """Simulate from a model with known parameters, refit, and report bias, standard errors and coverage.
 
     Parameters
     ----------
     model : a fit: its design, family and options are those of the simulation.
     truth : the true parameters, by name or in order; the fit's estimates by default.
-    n : rows of each data set: the fit's own by default, else so many drawn from them with replacement, once.
-    reps : data sets.
-    seed : of the randomisation; the same seed gives the same result.
-    level : of the intervals.
+    n : number of rows of each data set. By default the fit's own rows; otherwise n of them, drawn once with
+        replacement.
+    reps : number of data sets.
+    seed : seed of the random numbers; the same seed gives the same result.
+    level : nominal coverage of the intervals.
     dispersion : the true φ, where the family has one; the fit's by default.
     intervals : "wald" (estimate ∓ quantile · standard error) and "profile" (the values of a parameter that the
-        likelihood-ratio test does not reject: it covers where that test, at the truth, does not).
-    simulate : ``simulate(rng, eta (K, n)) -> (n,)`` responses, for a model that cannot be drawn from, or to see what
-        happens where the data come from another one.
+        likelihood-ratio test does not reject; counted by that test at the truth).
+    simulate : ``simulate(rng, eta (K, n)) -> (n,)`` draws responses, for a model that has no simulation of its own,
+        or to see what happens if the data come from another model.
 
     Returns
     -------
@@ -106,12 +107,12 @@ def simulate_coverage(
     Raises
     ------
     ModelError
-        If the truth does not fit the parameters, or the model cannot be simulated from.
+        If `truth` does not match the parameters, or the model cannot be simulated from.
 
     Notes
     -----
-    A data set whose estimates are infinite (separation) has no Wald interval: it counts as not covering. Its profile
-    likelihood interval is infinite on one side, and covers or not like any other.
+    A data set whose estimates are infinite (separation) has no Wald interval, and counts as not covered. Its profile
+    likelihood interval is infinite on one side, and counts as any other.
 
     Examples
     --------
@@ -150,7 +151,7 @@ def simulate_coverage(
 
 @dataclass(frozen=True)
 class _Study:
-    """Draws data sets, refits them, and tests the truth of each parameter."""
+    """Draws data sets, refits them, and tests the true value of each parameter."""
 
     refitting: Refitting
     draw: Work
@@ -175,13 +176,14 @@ class _Study:
                 held = self.refitting.in_batch(y, ones, count, free)
                 ratio = 2.0 * (top - self._value(held.theta, y)) / found.dispersion
                 covered[:, j] = ratio <= self.q**2
-                # Where the batch did not reach the restricted maximum its likelihood is too low, and rejects too often.
+                # Where the batch missed the restricted maximum, its likelihood is too low and the test rejects too
+                # often: those data sets are tested one by one.
                 for i in np.flatnonzero((held.status != Status.CONVERGED) & ~(ratio <= self.q**2)):
                     covered[i, j] = self._covers(y[i], held.theta[i], top[i], found.dispersion[i], j)
         return found, covered
 
     def _covered(self, y: np.ndarray, theta: np.ndarray, dispersion: float) -> np.ndarray:
-        """Whether the profile intervals of a data set fitted alone cover, (p,)."""
+        """Whether the profile intervals cover, (p,), for a data set that was fitted alone."""
         model = self.refitting.model.replica(y, np.ones(len(y)))
         top = model.objective.evaluate(theta, Need()).value
         covered = np.full(len(theta), np.nan)
@@ -190,7 +192,7 @@ class _Study:
         return covered
 
     def _covers(self, y: np.ndarray, begin: np.ndarray, top: float, dispersion: float, j: Any) -> bool:
-        """Whether the profile interval of a parameter covers, its restricted maximum looked for from `begin`."""
+        """Whether the profile interval of a parameter covers; `begin` is the start for the restricted maximum."""
         model = self.refitting.model.replica(y, np.ones(len(y)))
         row = np.zeros((1, len(begin)))
         row[0, j] = 1.0
@@ -260,11 +262,11 @@ def _reported(
 
 
 def _truth(fit: Reading, truth: Any) -> np.ndarray:
-    """(p,) the true parameters; those not named, and auxiliary ones, are as estimated."""
+    """(p,) the true parameters; those not named, and auxiliary ones, are the estimates."""
     theta = fit.state.theta.copy()
     if truth is None:
         if fit.state.status not in (Status.CONVERGED, Status.ROUNDING_FLOOR):
-            raise ModelError("truth: the fit's own estimates are not a finite maximum; pass truth= with finite ones")
+            raise ModelError("truth: the fit's own estimates are not a finite maximum; pass finite values as truth=")
         return theta
     if isinstance(truth, Mapping) or hasattr(truth, "to_dict"):
         given = dict(truth.items())
@@ -272,7 +274,7 @@ def _truth(fit: Reading, truth: Any) -> np.ndarray:
         unknown = [name for name, place in places.items() if place is None]
         if unknown:
             known = listing(map(repr, fit.names))
-            raise ModelError(f"truth: {listing(map(repr, unknown))} is not among the parameters; they are {known}")
+            raise ModelError(f"truth: no parameter is named {listing(map(repr, unknown))}; the parameters are {known}")
         for name, value in given.items():
             theta[places[name]] = value
     else:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from raphson.compat import Equation, called_by, file_of, frames_of, is_literal, name_of, opened
+from raphson.compat import Equation, called_by, file_of, frames_of, is_literal, name_of, parts_of
 from raphson.errors import DataError, ModelError, RaphsonError, warn_user
 from raphson.numeric import x64
 
@@ -98,7 +98,7 @@ def trace(
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> [name_of(equation) for equation in opened(trace(lambda x: jnp.log(1 + jnp.exp(x)), 0.3).jaxpr).equations]
+    >>> [name_of(equation) for equation in parts_of(trace(lambda x: jnp.log(1 + jnp.exp(x)), 0.3).jaxpr).equations]
     ['exp', 'add', 'log']
     """
     names, values, tree = flat(function, arguments, keywords or {}, what, whole)
@@ -160,7 +160,7 @@ def walk(
             return lift(np.asarray(atom.val, getattr(atom.aval, "dtype", None)))
         return values[atom]
 
-    inside = opened(jaxpr)
+    inside = parts_of(jaxpr)
     values.update((variable, lift(constant)) for variable, constant in inside.constants)
     values.update(zip(inside.inputs, inputs, strict=True))
     for equation in inside.equations:

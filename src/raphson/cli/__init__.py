@@ -1,7 +1,7 @@
 """The command line: ``raphson fit``, ``raphson nls``, ``raphson predict``, ``raphson explain`` and ``raphson demo``.
 
 Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input (one line on standard
-error says what to do). Nothing that takes time is imported before the arguments have been understood.
+error says what to do). Slow imports wait until the arguments have been parsed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from raphson.cli.output import BAD_INPUT, complain
+from raphson.cli.output import BAD_INPUT, print_error
 from raphson.cli.parse import parser
 from raphson.cli.process import (
     INTERRUPTED,
-    collector_asleep,
-    end_soon_after_an_interrupt,
+    discard_output,
+    exit_soon_after_interrupt,
+    garbage_collection_paused,
     one_line_warnings,
-    write_no_more,
 )
 from raphson.errors import RaphsonError
 
@@ -31,41 +31,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process if not given.
+        The words of the command line; by default those of the process.
     """
-    if sys.stderr is None:  # closed, as by `2>&-`; what is printed to None goes to standard output
+    if sys.stderr is None:  # closed, as by `2>&-`; print(file=None) would go to standard output
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
-        return complain("standard output is closed; redirect it, to /dev/null if nothing should be shown", BAD_INPUT)
+        return print_error("standard output is closed; redirect it, to /dev/null if nothing should be shown", BAD_INPUT)
     if arguments is None:
-        end_soon_after_an_interrupt()
+        exit_soon_after_interrupt()
     try:
         options = parser().parse_args(arguments)
-        with one_line_warnings(), collector_asleep():
+        with one_line_warnings(), garbage_collection_paused():
             code = options.run(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        code = complain("interrupted", INTERRUPTED)
+        code = print_error("interrupted", INTERRUPTED)
         if arguments is None:
-            os._exit(code)  # at once: Python's own end would wait for threads that compute
+            os._exit(code)  # a normal exit would wait for threads that compute
         return code
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`raphson predict ... | head`).
-        write_no_more()
+        # The reader of the output has closed it, as in `raphson predict ... | head`.
+        discard_output()
         return _PIPE_CLOSED
     except RaphsonError as error:
-        return complain(str(error), BAD_INPUT)
+        return print_error(str(error), BAD_INPUT)
     except OSError as error:
         if not error.filename:
-            write_no_more()
+            discard_output()
         place = f"{error.filename}: " if error.filename else ""
-        return complain(f"{place}{error.strerror or error}", BAD_INPUT)
+        return print_error(f"{place}{error.strerror or error}", BAD_INPUT)
     except MemoryError:
-        return complain("the data do not fit into memory: use fewer rows or columns", BAD_INPUT)
+        return print_error("the data do not fit into memory; use fewer rows or columns", BAD_INPUT)
     except Exception as error:
-        # A mistake of Raphson's own. Its traceback helps nobody but a developer, who can ask for it.
+        # A bug in Raphson. Only developers need the traceback, and they can ask for it.
         if os.environ.get("RAPHSON_TRACEBACK"):
             raise
-        text = f"unexpected {type(error).__name__}: {error}; RAPHSON_TRACEBACK=1 shows where: please report it"
-        return complain(text, BAD_INPUT)
+        text = (
+            f"unexpected {type(error).__name__}: {error}; this is a bug in Raphson, please report it "
+            "(RAPHSON_TRACEBACK=1 shows the traceback)"
+        )
+        return print_error(text, BAD_INPUT)

@@ -1,4 +1,4 @@
-"""The commands: each reads its data, calls a front door and shows what came."""
+"""The commands: each reads its data, calls the Python function and prints the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raphson.cli.output import CONVERGED, NOT_CONVERGED, as_frame, print_fit, report, save, write_predictions
-from raphson.cli.process import wake_collector
+from raphson.cli.process import resume_garbage_collection
 from raphson.errors import DataError, ModelError
 from raphson.options import GLM, NLS, Record, keywords
 
@@ -38,7 +38,7 @@ def nls(options: argparse.Namespace) -> int:
     _check_outputs(options)
     given = _given(options, NLS)
     if "by" in given and (options.save is not None or options.report is not None):
-        raise ModelError("--by: many curves are printed, and neither saved nor reported; leave out --save and --report")
+        raise ModelError("--by: fits of many curves can only be printed; leave out --save and --report")
     from raphson.api.nls import nls as front_door
 
     found = _with_progress(front_door, options.formula, _table(options), given)
@@ -55,12 +55,12 @@ def nls(options: argparse.Namespace) -> int:
 
 
 def _given(options: argparse.Namespace, door: tuple[Record, ...]) -> dict[str, Any]:
-    """The front door's keywords that were given; it has the defaults of the others itself."""
+    """The function's keywords that were given on the command line; it has its own defaults for the others."""
     return {one.name: getattr(options, one.name) for one in keywords(door) if hasattr(options, one.name)}
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuse places that cannot be written to before the work, not after it."""
+    """Refuse files that cannot be written before the fit rather than after it."""
     from raphson.files import check_output
 
     if options.save is not None:
@@ -70,7 +70,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _shown(fit: Any, options: argparse.Namespace) -> int:
-    """Print, save and report a fit, as asked for."""
+    """Print, save and report a fit, according to the options."""
     print_fit(fit, options)
     if options.save is not None:
         save(fit, options.save)
@@ -139,7 +139,7 @@ def demo(options: argparse.Namespace) -> int:
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     data = datasets.path("births")
-    print("189 births at Springfield, Massachusetts, in 1986: which mothers had a child of less than 2.5 kg?")
+    print("189 births in Springfield, Massachusetts, in 1986: which mothers had a child of less than 2.5 kg?")
     print("(Hosmer and Lemeshow 1989, Applied Logistic Regression.) The same fit from the command line:\n")
     print(f'    raphson fit "{_DEMO_FORMULA}" {data.name} --family binomial --method irls\n', flush=True)
     fit = _fitted(_DEMO_FORMULA, data, {"family": "binomial", "method": "irls"})
@@ -158,7 +158,7 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
-    # Compiling keeps no one waiting while the libraries that read the data are loaded.
+    # Compile in a second thread while the libraries that read the data are imported.
     family = given.get("family", "gaussian")
     ahead: threading.Thread | None = threading.Thread(target=_compile_ahead, args=(family,), daemon=True)
     ahead.start()
@@ -169,11 +169,11 @@ def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
 
         return _with_progress(glm, formula, data, given)
     except KeyboardInterrupt:
-        ahead = None  # it may wait for an import that was broken off
+        ahead = None  # it may be waiting for an import that the interrupt broke off
         raise
     finally:
         if ahead is not None:
-            ahead.join()  # a process that ends in the middle of compiling may not end well
+            ahead.join()  # a process that exits while compiling may crash
 
 
 def _with_progress(front_door: Callable[..., Any], formula: str, data: Any, given: dict[str, Any]) -> Any:
@@ -182,14 +182,14 @@ def _with_progress(front_door: Callable[..., Any], formula: str, data: Any, give
     with Progress("Fitting") as progress:
 
         def step(**row: Any) -> None:
-            wake_collector()
+            resume_garbage_collection()
             progress(**row)
 
         return front_door(formula, data, progress=step, **given)
 
 
 def _compile_ahead(family: Any) -> None:
-    with suppress(Exception):  # whatever is wrong with the family is reported where it is used
+    with suppress(Exception):  # errors about the family are raised where it is used
         from raphson.model.families import resolve
         from raphson.model.rows import compile_ahead
 
@@ -197,12 +197,12 @@ def _compile_ahead(family: Any) -> None:
 
 
 def _table(options: argparse.Namespace) -> Any:
-    """Standard input for ``-``, else the path itself; the table where options say how its text is written."""
+    """The path, or standard input for ``-``; the table itself if options say how its text is to be read."""
     source = options.data
     if source == "-":
         if sys.stdin is None:
-            raise DataError("data: standard input is closed; name a file")
-        source = getattr(sys.stdin, "buffer", sys.stdin)  # bytes, whose encoding is the file's own and no locale's
+            raise DataError("data: '-' reads standard input, which is closed; name a file")
+        source = getattr(sys.stdin, "buffer", sys.stdin)  # bytes, so that --encoding and not the locale decides
     text = {name: value for name in TEXT_OPTIONS if (value := getattr(options, name)) is not None}
     if not text:
         return source

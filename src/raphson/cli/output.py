@@ -1,4 +1,4 @@
-"""What a command prints and writes, and the codes that it ends with."""
+"""What a command prints and writes, and its exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CONVERGED, NOT_CONVERGED, BAD_INPUT = 0, 1, 2
 
 
-def complain(message: str, code: int) -> int:
+def print_error(message: str, code: int) -> int:
     print(f"raphson: error: {one_line(message)}", file=sys.stderr)
     return code
 

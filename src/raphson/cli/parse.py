@@ -1,4 +1,4 @@
-"""From the words of a command line to values: the options of a fit follow from its front door's records."""
+"""Parsing of the command line. The options of a fit are generated from the function's records of keywords."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _add_nls(subparsers: Any) -> None:
     nls = subparsers.add_parser(
         "nls",
         help="fit a curve to a data file",
-        description="Fit a curve by nonlinear least squares. Names in it that are no columns are parameters.",
+        description="Fit a curve by nonlinear least squares. Its names that are not columns are parameters.",
     )
     nls.set_defaults(run=commands.nls)
     nls.add_argument("formula", metavar="CURVE", help='such as "y ~ b1*(1-exp(-b2*x))"')
@@ -60,7 +60,7 @@ def _add_nls(subparsers: Any) -> None:
 
 
 def _add_keywords(command: Any, door: tuple[Record, ...]) -> Any:
-    """An option for every keyword of a front door that a shell can write; gives the first group of them."""
+    """Add an option for every keyword that a shell can express; return the first group of them."""
     groups: dict[str, Any] = {}
     for keyword in keywords(door):
         if keyword.option.shell:
@@ -71,7 +71,7 @@ def _add_keywords(command: Any, door: tuple[Record, ...]) -> Any:
 
 
 def _form(keyword: Keyword) -> dict[str, Any]:
-    """How argparse reads a keyword's value. One that is not given is not there: its default is the front door's."""
+    """Arguments of ``add_argument`` for a keyword. It is absent if not given: the function has the default."""
     option = keyword.option
     form: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(keyword).replace("%", "%%")}
     if option.shell == "FLAG":
@@ -82,36 +82,39 @@ def _form(keyword: Keyword) -> dict[str, Any]:
 
 
 def _help(keyword: Keyword) -> str:
-    """What the keyword is, its words where others may be given too, and its default.
+    """Help of a keyword, with its choices if it accepts others too, and its default.
 
     Examples
     --------
     >>> [_help(one) for one in keywords(GLM) if one.name in ("information", "max_iter", "dispersion")]
-    ['how the dispersion is found: pearson, deviance, ml or a number',
+    ['how the dispersion is estimated: pearson, deviance, ml or a number',
      'Fisher information that the covariance uses (default expected)',
-     'steps allowed']
+     'largest number of steps']
     """
     option, default = keyword.option, keyword.default
-    told = option.help
+    text = option.help
     if option.choices and not option.closed:
-        told += f": {', '.join(option.choices)}{' or a number' * (option.shell == 'RULE')}"
-    return told if default is None or isinstance(default, bool) else f"{told} (default {default})"
+        text += f": {', '.join(option.choices)}{' or a number' * (option.shell == 'RULE')}"
+    return text if default is None or isinstance(default, bool) else f"{text} (default {default})"
 
 
 def _add_text(command: Any) -> None:
-    text = command.add_argument_group("files of text")
-    text.add_argument("--sep", type=_separator, metavar="CHARACTER", help="between the columns: ';', tab, ...")
+    text = command.add_argument_group("text files")
+    text.add_argument("--sep", type=_separator, metavar="CHARACTER", help="separator of the columns: ';', tab, ...")
     text.add_argument("--decimal", metavar="CHARACTER", help="decimal point: . (default) or ,")
     text.add_argument(
-        "--na", type=_marks, metavar="TEXT,...", help="missing values besides nothing at all, NA, NaN and null"
+        "--na",
+        type=_marks,
+        metavar="TEXT,...",
+        help="texts that stand for missing values, besides an empty field, NA, NaN and null",
     )
-    text.add_argument("--encoding", metavar="NAME", help="such as latin-1 (default utf-8)")
+    text.add_argument("--encoding", metavar="NAME", help="encoding of the file, such as latin-1 (default utf-8)")
 
 
 def _add_result(command: Any) -> None:
     output = command.add_argument_group("the result")
-    output.add_argument("--save", metavar="FILE", help="write the fit, for `raphson predict`")
-    output.add_argument("--report", metavar="FILE", help="write one HTML page")
+    output.add_argument("--save", metavar="FILE", help="save the fit, for `raphson predict`")
+    output.add_argument("--report", metavar="FILE", help="write a report as one HTML page")
     output.add_argument("--level", type=_level, default=0.95, help="coverage of the intervals (default 0.95)")
     output.add_argument("--json", action="store_true", help="print JSON instead of the summary")
 
@@ -135,7 +138,7 @@ def _add_predict(subparsers: Any) -> None:
 def _add_explain(subparsers: Any) -> None:
     explain = subparsers.add_parser(
         "explain",
-        help="take a function apart into elementary steps",
+        help="show the elementary steps of an expression",
         description="Show the elementary steps of an expression: values, local partial derivatives and adjoints.",
     )
     explain.set_defaults(run=commands.explain)
@@ -148,15 +151,15 @@ def _add_explain(subparsers: Any) -> None:
 def _add_demo(subparsers: Any) -> None:
     demo = subparsers.add_parser(
         "demo",
-        help="a real fit from shipped data",
+        help="fit a model to data that come with Raphson",
         description="Fit a logistic regression by IRLS, step by step.",
     )
     demo.set_defaults(run=commands.demo)
-    demo.add_argument("--out", metavar="DIR", default="raphson-demo", help="where to write (default raphson-demo)")
+    demo.add_argument("--out", metavar="DIR", default="raphson-demo", help="folder to write to (default raphson-demo)")
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a usage error, where argparse prints the whole usage before it."""
+    """Prints one line for a usage error, without the usage that argparse prints before it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
@@ -183,7 +186,7 @@ class _Version(argparse.Action):
 
 
 def _separator(text: str) -> str:
-    """A tab has to be named, for who can type one?"""
+    """The separator; a tab is given by name, as it is hard to type in a shell."""
     return "\t" if text in ("tab", "\\t") else text
 
 
@@ -204,7 +207,7 @@ def _list_of_numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"expected numbers, one for each coefficient, such as --start=-1,0.5; got {text}"
+            f"expected a number for each coefficient, such as --start=-1,0.5; got {text}"
         ) from None
 
 
@@ -218,15 +221,15 @@ def _numbers(text: str) -> dict[str, float]:
         except ValueError:
             equals = ""
         if name in numbers:
-            raise argparse.ArgumentTypeError(f"expected each name once; {name} has two numbers in {text}")
+            raise argparse.ArgumentTypeError(f"expected each name once; got {name} twice in {text}")
         if not equals or not name:
-            raise argparse.ArgumentTypeError(f"expected names with a number each, such as y=1,x=0.3; got {text}")
+            raise argparse.ArgumentTypeError(f"expected a number for each name, such as y=1,x=0.3; got {text}")
         numbers[name] = number
     return numbers
 
 
 def _bounds(text: str) -> dict[str, tuple[float | None, float | None]]:
-    """Read ``b1=0:10,b2=0:``; an empty end is no bound."""
+    """Read ``b1=0:10,b2=0:``; an empty end means no bound."""
     bounds: dict[str, tuple[float | None, float | None]] = {}
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
@@ -236,7 +239,7 @@ def _bounds(text: str) -> dict[str, tuple[float | None, float | None]]:
         except ValueError:
             colon = ""
         if not (equals and colon and name) or name in bounds:
-            raise argparse.ArgumentTypeError(f"expected names with two ends each, such as b1=0:10,b2=0: ; got {text}")
+            raise argparse.ArgumentTypeError(f"expected two ends for each name, such as b1=0:10,b2=0: ; got {text}")
         bounds[name] = pair
     return bounds
 
@@ -260,4 +263,4 @@ READERS: dict[str, Callable[[str], Any]] = {
     "NAME=NUMBER,...": _numbers,
     "NAME=LOW:HIGH,...": _bounds,
 }
-"""What each form of a value in a shell is read by."""
+"""The function that reads each kind of value on the command line."""

@@ -1,4 +1,4 @@
-"""The process that runs a command: its end after Ctrl-C, its warnings, and its garbage collector."""
+"""The process that runs a command: its exit after Ctrl-C, its warnings, and its garbage collector."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from raphson.cli.output import complain, one_line
+from raphson.cli.output import one_line, print_error
 
 INTERRUPTED = 130  # 128 + the signal, as shells count
 
 _PATIENCE = 0.7
-"""Seconds that what runs has to end by itself after Ctrl-C."""
+"""Seconds after Ctrl-C in which the command may end by itself."""
 
 
-def write_no_more() -> None:
-    """Give standard output somewhere to write: Python would complain once more when it flushes it at its end."""
+def discard_output() -> None:
+    """Send standard output to the null device: otherwise Python reports another error when it flushes it at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def end_soon_after_an_interrupt() -> None:
-    """End the process within a second of Ctrl-C, whatever its main thread is doing.
+def exit_soon_after_interrupt() -> None:
+    """Exit within a second of Ctrl-C, whatever the main thread is doing.
 
-    That may be in a library, which sees nothing of signals until it returns, or be waiting for an import that the
-    interrupt itself has broken off. The signal is noted in a pipe the moment that it comes, where a thread reads it.
+    The main thread may be inside a library, which sees no signals until it returns, or waiting for an import that the
+    interrupt itself broke off. So the signal is written to a pipe at once, and another thread reads it.
     """
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -41,7 +41,7 @@ def end_soon_after_an_interrupt() -> None:
         while os.read(read, 1) != bytes([signal.SIGINT]):
             pass
         time.sleep(_PATIENCE)
-        os._exit(complain("interrupted", INTERRUPTED))
+        os._exit(print_error("interrupted", INTERRUPTED))
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -57,7 +57,7 @@ def one_line_warnings() -> Iterator[None]:
             print(f"raphson: warning: {line}", file=sys.stderr)
 
     with warnings.catch_warnings():
-        # What libraries have to say to programmers is no business of who runs a command.
+        # Libraries' warnings to programmers are of no use to the user of a command.
         for kind in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", kind)
         warnings.showwarning = show
@@ -65,11 +65,11 @@ def one_line_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def collector_asleep() -> Iterator[None]:
-    """Collect no garbage until the iteration starts.
+def garbage_collection_paused() -> Iterator[None]:
+    """Pause the garbage collector until the iteration starts.
 
-    Imports and compilation make hundreds of thousands of objects that live as long as the process. Looking
-    through them for garbage, again and again, takes a sixth of the time of a small fit.
+    Imports and compilation make hundreds of thousands of objects that live as long as the process. Searching them
+    for garbage again and again takes a sixth of the time of a small fit.
     """
     if not gc.isenabled():
         yield
@@ -82,7 +82,7 @@ def collector_asleep() -> Iterator[None]:
         gc.enable()
 
 
-def wake_collector() -> None:
+def resume_garbage_collection() -> None:
     if not gc.isenabled():
-        gc.freeze()  # what is there by now stays, and is not looked through any more
+        gc.freeze()  # excludes all present objects from later collections
         gc.enable()

@@ -276,4 +276,4 @@ def _is_parquet(path: Any) -> bool:
     )
 
 
-SOURCES.own(Stream.name, Stream)
+SOURCES.add_builtin(Stream.name, Stream)

@@ -215,7 +215,7 @@ def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
         if isinstance(source, (str, os.PathLike)) and not Path(source).exists():
             raise DataError(f"{source}: there is no such file or folder")
         got = f"{os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else type(source).__name__
-        theirs = "".join(f", or a source of the kind {name}" for name in SOURCES if not SOURCES.is_own(name))
+        theirs = "".join(f", or a source of the kind {name}" for name in SOURCES if not SOURCES.is_builtin(name))
         raise DataError(
             "source: expected the path of a Parquet file or of a folder of them, a list of paths, or a pyarrow "
             f"dataset{theirs}; got {got}"

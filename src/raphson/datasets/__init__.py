@@ -1,13 +1,12 @@
-"""Real data shipped with the package, for the demonstration and the documentation.
+"""Real data that come with the package, for the demonstration and the documentation.
 
 ``births``
-    189 births at Baystate Medical Center, Springfield, Massachusetts, 1986: which mothers had a child
-    of less than 2.5 kg (``low``)? ``age`` in years, ``lwt`` weight in pounds before the pregnancy, ``race``,
-    ``smoke`` during the pregnancy, ``ptd`` an earlier premature labour, ``ht`` hypertension, ``ui`` uterine
-    irritability, ``ftv`` visits to a physician in the first three months.
-    Source: D. W. Hosmer and S. Lemeshow (1989), *Applied Logistic Regression*, Wiley, appendix 1
-    (here ``ptd`` is "one or more" and ``ftv`` is cut at 2, as in Venables and Ripley, *Modern Applied
-    Statistics with S*, section 7.2).
+    189 births at Baystate Medical Center, Springfield, Massachusetts, 1986: ``low``, whether the child
+    weighed less than 2.5 kg; and of the mother ``age`` in years, ``lwt`` weight in pounds before the pregnancy,
+    ``race``, ``smoke`` during the pregnancy, ``ptd`` an earlier premature labour, ``ht`` hypertension, ``ui`` uterine
+    irritability, ``ftv`` visits to a physician in the first three months. Source: D. W. Hosmer and S. Lemeshow (1989),
+    *Applied Logistic Regression*, Wiley, appendix 1 (here ``ptd`` is "one or more" and ``ftv`` is cut at 2, as in
+    Venables and Ripley, *Modern Applied Statistics with S*, section 7.2).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def names() -> list[str]:
 
 
 def path(name: str) -> Path:
-    """Where the CSV file of a shipped data set lies.
+    """The path of a data set's CSV file.
 
     Parameters
     ----------
@@ -54,14 +53,14 @@ def path(name: str) -> Path:
     >>> datasets.path("births").name
     'births.csv'
     """
-    # Looked up in the list, not joined to the folder: a name can then not lead out of it.
+    # The list is checked first, so that no name can lead out of the folder.
     if name not in names():
-        raise DataError(f"name={name!r} is no shipped data set: choose one of {', '.join(names())}")
+        raise DataError(f"name: expected one of the data sets {', '.join(names())}; got {name!r}")
     return _FOLDER / f"{name}.csv"
 
 
 def load(name: str) -> pd.DataFrame:
-    """Read a shipped data set as a data frame.
+    """Read a data set as a data frame.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Sums of any function over blocks: in this thread, or in a pool. Knows no model.
+"""Sums of any function over blocks, in the calling thread or in a pool.
 
-An executor maps a function over blocks and adds what comes back with ``+``, by a tree whose shape
-depends on the number of blocks alone. So the sum is the same to the last bit on one thread or many.
+An executor maps a function over blocks. The results are added with ``+`` by a tree whose shape depends only on the
+number of blocks, so that the sum is the same to the last bit on one thread or many.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Executor(Protocol):
-    """Where the sums over blocks run."""
+    """What computes sums over blocks."""
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         """``[function(block) for block in blocks]``, in block order."""
@@ -31,7 +31,7 @@ class Executor(Protocol):
 
 
 def tree_sum(terms: Sequence[Any]) -> Any:
-    """Add neighbours, then neighbouring sums, until one is left.
+    """Add neighbouring terms, then neighbouring sums, until one is left.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Serial:
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         if len(blocks) == 1:
-            # BLAS is left as it is: limiting its threads costs more than a small block.
+            # No limit on BLAS: limiting its threads takes longer than a small block.
             return [function(blocks[0])]
         with one_blas_thread():
             return [function(block) for block in blocks]
@@ -63,24 +63,24 @@ class Serial:
 
 @cache
 def _pool(workers: int, process: int) -> ThreadPoolExecutor:
-    # A pool of each process: its threads are not there in a fork.
+    # One pool for each process, as threads do not survive a fork.
     return ThreadPoolExecutor(workers, thread_name_prefix="raphson")
 
 
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
-"""Whether this is the work of a pool, which no more work may be handed to: it would wait for itself."""
+"""Whether this code runs inside a pool; work submitted to the same pool from there could wait for itself for ever."""
 
 
 @dataclass(frozen=True)
 class Threads:
-    """Contiguous runs of blocks, one run per thread; BLAS keeps to one thread inside each."""
+    """A pool of threads: each works on contiguous runs of blocks, with BLAS limited to one thread."""
 
     workers: int
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         if len(blocks) < 2 or self.workers < 2 or _inside.get():
             return Serial().map(function, blocks)
-        # Twice as many runs as workers, so that a thread held up by something else is not waited for long.
+        # Twice as many runs as workers, so that one slow thread does not hold up the others for long.
         n_runs = min(len(blocks), 2 * self.workers)
         edges = [len(blocks) * i // n_runs for i in range(n_runs + 1)]
         stopped = Event()
@@ -94,14 +94,14 @@ class Threads:
                 done.append(function(block))
             return done
 
-        # Each worker computes in the caller's context, so that NumPy's error state holds there too.
+        # Each worker computes in a copy of the caller's context, so that NumPy's error state holds there too.
         contexts = [copy_context() for _ in range(n_runs)]
         with one_blas_thread():
             parts = _pool(self.workers, os.getpid()).map(lambda i: contexts[i].run(run, i), range(n_runs))
             try:
                 return [result for part in parts for result in part]
             except BaseException:
-                # An error in one run, or Ctrl-C while the caller waits: nobody wants what the others would give.
+                # After an error in one run, or Ctrl-C, the results of the others are not needed.
                 stopped.set()
                 raise
 
@@ -123,7 +123,7 @@ def _cores() -> int:
 
 
 def threads(workers: int | None = None) -> Executor:
-    """Run on a pool of threads; as many as the process may use cores unless said otherwise.
+    """Run on a pool of threads; by default one for each core that the process may use.
 
     Raises
     ------
@@ -138,5 +138,5 @@ def threads(workers: int | None = None) -> Executor:
     if workers is None:
         workers = _cores()
     if not isinstance(workers, int) or workers < 1:
-        raise ModelError(f"workers: expected a whole number of threads, at least 1; got {workers!r}")
+        raise ModelError(f"workers: expected a whole number of threads, 1 or more; got {workers!r}")
     return Threads(workers)

@@ -421,7 +421,7 @@ for _spec in (
     CovarianceSpec("cluster", _clustered),
     CovarianceSpec("jackknife", _jackknife, "observed"),
 ):
-    COVARIANCES.own(_spec.name, _spec)
+    COVARIANCES.add_builtin(_spec.name, _spec)
 
 
 def register(spec: CovarianceSpec) -> CovarianceSpec:

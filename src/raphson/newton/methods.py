@@ -123,7 +123,7 @@ for _method in (
     Method("gradient-descent", IDENTITY, "none", backtracking, max_iter=10_000),
     *(Method(name, IDENTITY, "batch", None) for name in RATES),
 ):
-    METHODS.own(_method.name, _method)
+    METHODS.add_builtin(_method.name, _method)
 
 
 def register(method: Method) -> Method:

@@ -1,15 +1,15 @@
 """Elementwise functions whose values and derivatives keep their digits from eta = -800 to 800.
 
-Autodiff differentiates a formula, and a formula that is safe may have an unsafe derivative. So each
-function here carries its derivative written in terms of other safe functions
-(:func:`with_derivatives`), and differentiating twice or three times stays within them.
+The derivative that autodiff gives for a numerically safe formula may be unsafe. So each function here has its
+derivative written in terms of other safe functions (:func:`with_derivatives`), and second and third derivatives
+consist of them too.
 
-All functions are traced (``jax.numpy``) and expect 64-bit arguments. Where a function takes ``xp``
-it is plain arithmetic that serves NumPy and ``jax.numpy`` alike.
+All functions are for ``jax.numpy`` and expect 64-bit arguments. Functions with an argument ``xp`` work with NumPy and
+``jax.numpy`` alike.
 """
 
 # pyright: reportGeneralTypeIssues=false
-# (a function's derivative speaks of the function itself, in the decorator's argument)
+# (a function's derivative, the decorator's argument, refers to the function itself)
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Array = Any
-"""A traced array in this module; NumPy arrays are accepted too."""
+"""A traced or NumPy array."""
 Function = Callable[..., Array]
 
 _SQRT_2PI = 2.5066282746310002
@@ -40,13 +40,12 @@ def with_derivatives(*rules: Function | None) -> Callable[[Function], Function]:
     Returns
     -------
     callable
-        Decorator; the function it returns can be differentiated forwards and backwards, as often as
+        Decorator; the function it returns can be differentiated in forward and reverse mode, as often as
         the rules themselves can.
 
     Notes
     -----
-    An argument that does not vary contributes nothing, rather than 0 times a derivative which may
-    be infinite.
+    An argument that does not vary contributes nothing: 0 times an infinite derivative would be NaN.
     """
 
     def decorate(function: Function) -> Function:
@@ -70,7 +69,7 @@ def with_derivatives(*rules: Function | None) -> Callable[[Function], Function]:
 
 
 def times(y: Array, x: Array) -> Array:
-    """Return ``y * x``, or 0 where y is 0 though x may be infinite (a term that is not there)."""
+    """Return ``y * x``, or 0 where y is 0, even if x is infinite."""
     return jnp.where(y == 0, 0.0, y * x)
 
 
@@ -151,9 +150,9 @@ def log1m_exp(x: Array) -> Array:
 #
 # With x >= 0 let Q = 1 - Phi(x) be the upper tail and lambda = phi(x) / Q the inverse Mills ratio.
 # lambda exceeds x by delta(x) ~ 1/x, and the variance of the normal truncated to (x, inf) is
-# kappa(x) = 1 - lambda delta ~ 1/x^2. Both are differences that lose all their digits far out, so
-# they are computed, not subtracted: (x + 4) delta(x) and (x + 4)^2 kappa(x) are smooth in
-# t = (x - 4)/(x + 4), which takes [0, inf) to [-1, 1), and are summed as Chebyshev series there
+# kappa(x) = 1 - lambda delta ~ 1/x^2. As differences both lose all their digits for large x, so they are
+# computed directly: (x + 4) delta(x) and (x + 4)^2 kappa(x) are smooth functions of
+# t = (x - 4)/(x + 4), which maps [0, inf) to [-1, 1), and are summed as Chebyshev series in t
 # (the mapping of Schonfelder, Math. Comp. 32, 1978, for erfc). The coefficients are those of 60-point
 # Chebyshev interpolation in 60 digits; a test computes them again.
 _GAP_SERIES = (
@@ -242,7 +241,7 @@ def normal_density(x: Array) -> Array:
 
 
 def _tail(x: Array) -> tuple[Array, Array, Array, Array]:
-    # |x|, delta(|x|), lambda(|x|) and Q(|x|), from which everything below is put together
+    # |x|, delta(|x|), lambda(|x|) and Q(|x|), from which the functions below are computed
     magnitude = jnp.abs(x)
     gap = _gap_above(magnitude)
     ratio = magnitude + gap
@@ -251,7 +250,7 @@ def _tail(x: Array) -> tuple[Array, Array, Array, Array]:
 
 @with_derivatives(lambda x: -inverse_mills(x) * mills_gap(x))
 def inverse_mills(x: Array) -> Array:
-    """phi(x) / Phi(x): tends to -x as x falls and to 0 as it grows."""
+    """phi(x) / Phi(x): about -x for large negative x, and tends to 0 as x grows."""
     _, _, ratio, tail = _tail(x)
     return jnp.where(x < 0, ratio, normal_density(x) / (1.0 - tail))
 
@@ -291,7 +290,7 @@ _SQRT2, _SQRT_2_OVER_PI = 1.4142135623730951, 0.7978845608028654
 
 
 def erfcx(x: Array) -> Array:
-    """exp(x^2) erfc(x): Mills' ratio at sqrt(2) x, whose derivatives do not cancel far out."""
+    """exp(x^2) erfc(x), computed from Mills' ratio at sqrt(2) x, whose derivatives do not cancel for large x."""
     return _SQRT_2_OVER_PI / inverse_mills(-_SQRT2 * x)
 
 
@@ -332,13 +331,13 @@ def gumbel_distribution(x: Array) -> Array:
 def gumbel_excess(x: Array) -> Array:
     """v / (1 - exp(-v)) - 1 with v = exp(x)."""
     v = jnp.exp(x)
-    # Below v = 1 by its series, v being its first factor; above nothing cancels.
+    # By its series below v = 1; above it nothing cancels.
     u = jnp.minimum(v, 1.0) ** 2
     series = polynomial(_BERNOULLI_SERIES, u)
     return jnp.where(v < 1.0, v * (0.5 + v * series), v / -jnp.expm1(-v) - 1.0)
 
 
-# far out g is 0 while c is infinite: times() drops the product
+# for large x g is 0 and c infinite: times() gives 0
 @with_derivatives(lambda x: -times(gumbel_slope(x), gumbel_excess(x)))
 def gumbel_slope(x: Array) -> Array:
     """v / (exp(v) - 1) with v = exp(x): the derivative of :func:`log_gumbel`."""
@@ -354,7 +353,7 @@ def log_gumbel(x: Array) -> Array:
     return jnp.where(x < 0, x - jnp.log1p(gumbel_excess(x)), jnp.log1p(-jnp.exp(-jnp.exp(x))))
 
 
-# r = 1/mean overflows in the lower tail, so its derivatives are products with r once: (r g)' = -r g (g + c).
+# r = 1/mean overflows in the lower tail, so each derivative is written with one factor r only: (r g)' = -r g (g + c).
 @with_derivatives(lambda x: -gumbel_reciprocal(x) * times(gumbel_slope(x), gumbel_slope(x) + gumbel_excess(x)))
 def _gumbel_reciprocal_slope(x: Array) -> Array:
     return gumbel_reciprocal(x) * gumbel_slope(x)
@@ -376,7 +375,7 @@ def cauchy_density(x: Array) -> Array:
 
 @with_derivatives(cauchy_density)
 def cauchy_distribution(x: Array) -> Array:
-    """1/2 + atan(x) / pi, accurate in the lower tail: the angle of the point (-x, 1), over pi."""
+    """1/2 + atan(x) / pi, accurate in the lower tail: the angle of the point (-x, 1) divided by pi."""
     return jnp.arctan2(1.0, -x) / np.pi
 
 
@@ -388,8 +387,8 @@ def log_cauchy(x: Array) -> Array:
 
 def cauchy_reciprocal(x: Array) -> Array:
     """1 / (1/2 + atan(x) / pi)."""
-    # In the lower tail the reciprocal is nearly the straight line -pi x, and its curvature is lost in
-    # the general formula. With u = 1/x^2, atan(1/|x|) |x| = 1 - u T(u), T = 1/3 - u/5 + u^2/7 - ...;
+    # In the lower tail the reciprocal is nearly the straight line -pi x, and the general formula loses its
+    # curvature. With u = 1/x^2, atan(1/|x|) |x| = 1 - u T(u), T = 1/3 - u/5 + u^2/7 - ...;
     # so the reciprocal is -pi x + (-pi x) u T / (1 - u T).
     far = x < -4.0
     y = jnp.where(far, -x, 4.0)
@@ -426,14 +425,14 @@ def log1m_square(x: Array) -> Array:
     return jnp.where(x > 0.5, jnp.log1p(-x) + jnp.log1p(x), jnp.log1p(-x * x))
 
 
-# --- differences that cancel near their zero ------------------------------------------------------------
+# --- differences that cancel near 0 ------------------------------------------------------------
 
 
 _ATANH_SERIES = tuple(1.0 / (2 * k + 3) for k in range(10))
 
 
 def log1p_gap_ratio(t: Array) -> Array:
-    """(t - log(1 + t)) / t^2 where the size of t is at most 0.2, to the last digits, by arithmetic alone."""
+    """(t - log(1 + t)) / t^2 for |t| <= 0.2, to the last digits, by arithmetic alone."""
     # With r = t/(2 + t): log(1 + t) = 2 (r + r^3/3 + r^5/5 + ...) and t - 2r = t r, so
     # t - log(1 + t) = t r - 2 r^3 S with S = 1/3 + r^2/5 + ...; then r = t/(2 + t) again.
     r = t / (2.0 + t)
@@ -441,7 +440,7 @@ def log1p_gap_ratio(t: Array) -> Array:
 
 
 def log1p_gap(t: Array, xp: Any = np) -> Array:
-    """t - log(1 + t) for t > -1: never negative, 0 at 0, half a unit deviance in many families."""
+    """t - log(1 + t) for t > -1: half a unit deviance in many families; never negative, and 0 at 0."""
     near = xp.abs(t) < 0.2
     small = xp.where(near, t, 0.0)
     return xp.where(near, small * small * log1p_gap_ratio(small), t - xp.log1p(t))

@@ -1,15 +1,14 @@
-"""Differences of log-gamma and digamma functions, and what Stirling's series leaves over.
+"""Differences of log-gamma and digamma functions, and the remainder of Stirling's formula.
 
-lgamma(y + theta) - lgamma(theta) loses all its digits when it is subtracted at theta = 1e8: each term
-is near 1.7e9. Here the subtraction is done in the algebra, term by term of Stirling's series
+lgamma(y + theta) - lgamma(theta) loses all its digits by subtraction at theta = 1e8: each term is near
+1.7e9. Here the difference is taken algebraically, term by term of Stirling's series
 
     lgamma(x) = (x - 1/2) log x - x + log(2 pi)/2 + R(x),   R(x) = sum_k B_2k / (2k (2k - 1)) x^(1 - 2k)
 
-(NIST DLMF 5.11.1), which holds to the last digit from x = 10 on; smaller arguments are first shifted
-up by ten steps of the recurrence gamma(x + 1) = x gamma(x), where every term of the difference has the
-same sign.
+(NIST DLMF 5.11.1), which holds to the last digit for x >= 10; smaller arguments are first shifted up by
+ten steps of the recurrence gamma(x + 1) = x gamma(x), where every term of the difference has the same sign.
 
-The functions that take ``xp`` serve NumPy and ``jax.numpy`` alike.
+Functions with an argument ``xp`` work with NumPy and ``jax.numpy`` alike.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from raphson.special.elementary import (
 )
 
 STEPS = 10
-"""From here on Stirling's series is used as it stands; below, the argument is shifted up by as much."""
+"""Smallest argument of Stirling's series; smaller arguments are first shifted up by this number."""
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 _K = range(1, len(_BERNOULLI) + 1)
@@ -90,7 +89,7 @@ def lgamma_difference(y: Array, x: Array, xp: Any = np) -> Array:
     close = y * xp.log1p(ratio) - shifted * log1p_gap(ratio, xp) - 0.5 * xp.log1p(ratio) + remainder
     series = xp.where(near, close, series)
     # - sum_{k<N} log((x + y + k)/(x + k)) + y [log(x + N) - log x]; the first ratio may be huge, so
-    # it stands alone.
+    # its logarithm is taken separately.
     small = xp.where(large, STEPS, x)
     product = 1.0
     for k in range(1, STEPS):
@@ -103,7 +102,7 @@ def lgamma_difference(y: Array, x: Array, xp: Any = np) -> Array:
 #
 #   l(m, a) = lgamma(y + theta) - lgamma(theta) + y log(mu/(mu + theta)) - theta log(1 + mu/theta)
 #
-# (lgamma(y + 1) left out). With z = m - a, s = mu/(mu + theta) = sigmoid(z), t = (y - mu)/(theta + mu),
+# (without lgamma(y + 1)). With z = m - a, s = mu/(mu + theta) = sigmoid(z), t = (y - mu)/(theta + mu),
 # q = theta/(theta + y) and h(t) = t - log1p(t) the derivatives are
 #
 #   l_m  = y (1 - s) - theta s
@@ -112,20 +111,20 @@ def lgamma_difference(y: Array, x: Array, xp: Any = np) -> Array:
 #   l_ma = s l_m
 #   l_aa = S1' + S2',  S2' = theta [t^2 q - h(t)]
 #
-# Written so, nothing of the size of theta is subtracted: S1 tends to y/(2 theta) and S2 to
+# In this form no terms of the size of theta are subtracted: S1 tends to y/(2 theta) and S2 to
 # -(y - mu)^2/(2 theta) as theta grows.
 
 
 @with_derivatives(lambda x, y: sigmoid(y - x), lambda x, y: sigmoid(x - y))
 def log_parallel(x: Array, y: Array) -> Array:
-    """log of 1 / (1/e^x + 1/e^y): for log mu and log theta, of mu theta/(mu + theta)."""
+    """log(1 / (1/e^x + 1/e^y)): for x = log mu and y = log theta, log(mu theta/(mu + theta))."""
     return jnp.minimum(x, y) - log1p_unit(jnp.exp(-jnp.abs(x - y)))
 
 
 @with_derivatives(lambda x, a: jnp.exp(log_parallel(x, a)), None)
 def theta_log1p(log_x: Array, log_theta: Array) -> Array:
     """theta log(1 + x/theta), which tends to x as theta grows."""
-    # While x < theta it is written as x log1p(e^z)/e^z, so that an infinite theta gives x.
+    # For x < theta it is computed as x log1p(e^z)/e^z, so that an infinite theta gives x.
     z = log_x - log_theta
     e = jnp.exp(jnp.minimum(z, 0.0))
     ratio = jnp.where(e > 0, jnp.log1p(e) / e, 1.0)
@@ -175,13 +174,13 @@ def negative_binomial_log_density(y: Array, log_mean: Array, log_theta: Array) -
     lambda y, m, a: negative_binomial_cross(y, m, a),
 )
 def negative_binomial_mean_score(y: Array, log_mean: Array, log_theta: Array) -> Array:
-    """The derivative of :func:`negative_binomial_log_density` by log mu."""
+    """The derivative of :func:`negative_binomial_log_density` with respect to log mu."""
     # y theta/(theta + mu) - theta mu/(theta + mu)
     return y * sigmoid(log_theta - log_mean) - jnp.exp(log_parallel(log_mean, log_theta))
 
 
 def negative_binomial_cross(y: Array, log_mean: Array, log_theta: Array) -> Array:
-    """The mixed derivative of :func:`negative_binomial_log_density` by log mu and log theta."""
+    """The mixed derivative of :func:`negative_binomial_log_density` with respect to log mu and log theta."""
     # s l_m, its second term as one exponential: theta s may overflow where theta s^2 does not
     m, a = log_mean, log_theta
     return y * sigmoid(m - a) * sigmoid(a - m) - jnp.exp(log_parallel(m, a) - softplus(a - m))
@@ -229,7 +228,7 @@ def _log1p_shift(y: Array, theta: Array) -> Array:
     lambda y, m, a: negative_binomial_theta_curvature(y, m, a),
 )
 def negative_binomial_theta_score(y: Array, log_mean: Array, log_theta: Array) -> Array:
-    """The derivative of :func:`negative_binomial_log_density` by log theta."""
+    """The derivative of :func:`negative_binomial_log_density` with respect to log theta."""
     m, a = log_mean, log_theta
     theta, large, x, log_y = _shifted(y, a)
     grown = x + y
@@ -249,7 +248,7 @@ def negative_binomial_theta_score(y: Array, log_mean: Array, log_theta: Array) -
 
 
 def negative_binomial_theta_curvature(y: Array, log_mean: Array, log_theta: Array) -> Array:
-    """The second derivative of :func:`negative_binomial_log_density` by log theta."""
+    """The second derivative of :func:`negative_binomial_log_density` with respect to log theta."""
     m, a = log_mean, log_theta
     theta, large, x, log_y = _shifted(y, a)
     q = sigmoid(a - log_y)
@@ -297,5 +296,5 @@ def _gap_of_none(m: Array, a: Array) -> tuple[Array, Array]:
 
 @with_derivatives(lambda m, a: -jnp.exp(log_parallel(m, a)), _negative_binomial_none_theta_score)
 def negative_binomial_none(log_mean: Array, log_theta: Array) -> Array:
-    """:func:`negative_binomial_log_density` at y = 0, -theta log(1 + mu/theta), in a fraction of its operations."""
+    """:func:`negative_binomial_log_density` at y = 0, -theta log(1 + mu/theta), by far fewer operations."""
     return -theta_log1p(log_mean, log_theta)

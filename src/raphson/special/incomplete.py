@@ -1,16 +1,16 @@
 r"""The beta function and the incomplete gamma and beta functions, with derivatives in every argument.
 
-JAX has no derivative of the incomplete beta function in its shapes, no second one of the incomplete gamma function,
-and a logarithm of the beta function that is good to 6 digits. Here the incomplete functions are integrals of
-log-concave functions over a half-line that starts at the integrand's edge,
+JAX has no derivative of the incomplete beta function with respect to its shapes and no second derivative of the
+incomplete gamma function, and its logarithm of the beta function is accurate to 6 digits. Here the incomplete functions
+are integrals of log-concave functions over a half-line that begins at the end point of the original integral,
 
     Γ(a, x)   = x^a e^(−x) ∫_0^∞ exp(a v − x (e^v − 1)) dv           (t = x e^v),       taken where x ≥ a
     γ(a, x)   = x^a e^(−x) ∫_0^∞ exp(−a w − x (e^(−w) − 1)) dw       (t = x e^(−w)),    taken where x < a
     B_x(a, b) = x^a (1−x)^b ∫_0^∞ exp(−a w) (1 − x + x e^(−w))^−(a+b) dw,               taken where x ≤ a/(a+b)
 
-(NIST DLMF 8.2.1, 8.2.2 and 8.17.1, the last in logit t), where each integrand falls from 1 without a peak inside: 64
-Gauss-Legendre nodes up to where it has fallen by e^(−40) give all digits. The nodes are held fixed while the sum is
-differentiated, so every derivative is the integral of the integrand's derivative, as accurate as the value.
+(NIST DLMF 8.2.1, 8.2.2 and 8.17.1, the last in logit t). Each integrand decreases from 1, so that 64 Gauss-Legendre
+nodes, up to the point where it is e^(−40), give all digits. The nodes are held fixed when the sum is differentiated, so
+every derivative is the integral of the integrand's derivative, as accurate as the value.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NODES, _WEIGHTS = (0.5 * part for part in np.polynomial.legendre.leggauss(64))
 _NODES = _NODES + 0.5  # on [0, 1]
 
 _DEPTH = 40.0
-"""Where the integrand has fallen to exp(−40) the integral ends. exp(−40) is 4e-18, a fiftieth of ε."""
+"""The integral ends where the integrand is exp(−40), 4e-18: a fiftieth of ε."""
 
 _FAR = 40.0
-"""Beyond this w nothing but the exponential exp(−a w) is left of the lower integrands."""
+"""Beyond this w the lower integrands are proportional to exp(−a w), to the last digit."""
 
 
 def digamma_gap(a: Array, b: Array) -> Array:
@@ -62,7 +62,7 @@ def lgamma_growth(y: Array, x: Array) -> Array:
 
 
 def _integral(exponent: Array, end: Array) -> Array:
-    """∫_0^end exp(exponent(v)) dv, the exponent being a function that takes nodes along a last axis."""
+    """∫_0^end exp(exponent(v)) dv; `exponent` gets the nodes along a last axis."""
     nodes = end[..., None] * _NODES
     return end * jnp.sum(_WEIGHTS * jnp.exp(exponent(nodes)), axis=-1)
 
@@ -70,8 +70,8 @@ def _integral(exponent: Array, end: Array) -> Array:
 def _gamma_part(a: Array, x: Array, beyond: Array) -> Array:
     """log of ∫_0^∞ exp(s a v − x (e^(s v) − 1)) dv, s = 1 where x ≥ a and −1 where x < a."""
     sign = jnp.where(beyond, 1.0, -1.0)
-    # x (e^(sv) − 1) − s a v is convex and rises from 0: Newton's steps from a v where it exceeds the depth stay
-    # beyond it.
+    # x (e^(sv) − 1) − s a v is convex and increases from 0: Newton's iterates that begin where it exceeds the depth
+    # stay there.
     p, z = jax.lax.stop_gradient((a, x))
     upper = jnp.log1p(_DEPTH / z + jnp.sqrt(2.0 * _DEPTH / z))
     end = jnp.where(beyond, upper, _DEPTH / p + jnp.sqrt(2.0 * _DEPTH / p))
@@ -82,19 +82,19 @@ def _gamma_part(a: Array, x: Array, beyond: Array) -> Array:
     def exponent(v: Array) -> Array:
         return (sign * a)[..., None] * v - x[..., None] * jnp.expm1(sign[..., None] * v)
 
-    # Below, what is left beyond the end is the exponential exp(−a w) alone.
+    # For x < a the part beyond the end is the integral of an exponential, exp(−a w).
     tail = jnp.where(beyond, 0.0, jnp.exp(-a * end - x * jnp.expm1(jnp.where(beyond, 0.0, -end))) / a)
     return jnp.log(_integral(exponent, end) + tail)
 
 
 @with_derivatives(lambda x: 0.5 / x - log_minus_digamma(x, jnp))
 def _remainder(x: Array) -> Array:
-    """What Stirling's series of lgamma leaves over; its derivative is quick to compile."""
+    """The remainder of Stirling's formula for lgamma; its derivative is quick to compile."""
     return stirling_remainder(x, jnp)
 
 
 def log_gamma_kernel(a: Array, x: Array) -> Array:
-    """log of x^a e^(−x)/Γ(a): by Stirling's series about x = a, where its terms are large and all but cancel."""
+    """log of x^a e^(−x)/Γ(a): by Stirling's series near x = a, where its terms are large and nearly cancel."""
     near = jnp.abs(x - a) < 0.5 * a
     t = jnp.where(near, (x - a) / a, 0.0)
     close = 0.5 * jnp.log(a / (2.0 * np.pi)) - a * log1p_gap(t, jnp) - _remainder(a)
@@ -102,7 +102,7 @@ def log_gamma_kernel(a: Array, x: Array) -> Array:
 
 
 def _gamma_parts(a: Array, x: Array, kernel: Array = None) -> tuple[Array, Array, Array]:
-    """Whether x ≥ a, and the logarithm of the smaller part there: of Q(a, x), or of P(a, x)."""
+    """Whether x ≥ a; the logarithm of Q(a, x) if it is, otherwise of P(a, x); and the same with −inf at x = 0."""
     a, x = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(x, float))
     beyond = x >= a
     safe = jnp.where(x > 0, x, 0.5 * a)
@@ -111,7 +111,7 @@ def _gamma_parts(a: Array, x: Array, kernel: Array = None) -> tuple[Array, Array
 
 
 def _other(log_part: Array, wanted: Array) -> Array:
-    """log(1 − e^log_part) where it is not wanted itself."""
+    """log(1 − e^log_part); a placeholder where log_part itself is wanted."""
     return log1m_exp(jnp.where(wanted | ~(log_part < 0), -1.0, log_part))
 
 
@@ -122,7 +122,7 @@ def log_gammaincc(a: Array, x: Array, kernel: Array = None) -> Array:
     ----------
     a : shape, above 0.
     x : 0 or more.
-    kernel : :func:`log_gamma_kernel` of both where it is there already, and x above 0.
+    kernel : :func:`log_gamma_kernel` of a and x if it has been computed already; x is then above 0.
 
     Examples
     --------
@@ -157,7 +157,8 @@ def _lower_beta(a: Array, b: Array, x: Array) -> Array:
     def exponent(w: Array) -> Array:
         return -a[..., None] * w - (a + b)[..., None] * jnp.log1p(x[..., None] * jnp.expm1(-w))
 
-    # The exponent falls faster than at x = a/(a + b), and there, with c = a b/(a + b), at least like c w²/(2 + 2 w).
+    # The exponent decreases faster than at x = a/(a + b), and there, with c = a b/(a + b), at least like
+    # c w²/(2 + 2 w).
     p, q, z = jax.lax.stop_gradient((a, b, x))
     c = p * q / (p + q)
     end = 2.0 * _DEPTH / c + jnp.sqrt(2.0 * _DEPTH / c)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from raphson.autodiff.trace import walk
-from raphson.compat import name_of, opened
+from raphson.compat import name_of, parts_of
 from raphson.model.replay.replay import apply
 
 SHAKEN = 2.0**-44
@@ -68,7 +68,7 @@ def perturbed(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
                 for one in results
             ]
 
-        if any(name_of(equation) in _LOOPS for equation in opened(jaxpr).equations):
+        if any(name_of(equation) in _LOOPS for equation in parts_of(jaxpr).equations):
             return function(theta, x)
         (value,) = walk(jaxpr, jax.tree_util.tree_leaves((theta, x)), visit)
         return value

@@ -85,7 +85,7 @@ for _family in (
     QuasiPoisson,
     QuasiBinomial,
 ):
-    FAMILIES.own(_family.name, _family)
+    FAMILIES.add_builtin(_family.name, _family)
 
 
 def register(family: Any) -> Any:

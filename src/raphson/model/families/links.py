@@ -409,7 +409,7 @@ LINKS: Registry[type[Link]] = Registry(
 """The links by name."""
 
 for _link in (Identity, Log, Logit, Probit, CLogLog, Cauchit, Inverse, InverseSquared, Sqrt):
-    LINKS.own(_link.name, _link)
+    LINKS.add_builtin(_link.name, _link)
 
 
 def register(link: type[Link]) -> type[Link]:

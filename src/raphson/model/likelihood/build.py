@@ -87,7 +87,7 @@ def _family(
     levels: tuple[str, ...] | None,
     shapes: tuple[tuple[int, ...], ...],
 ) -> LikelihoodFamily:
-    named = ready.name if ready and DENSITIES.is_own(ready.name) else density
+    named = ready.name if ready and DENSITIES.is_builtin(ready.name) else density
     recipe = (named, columns, len(labels) - n_cuts, n_cuts, levels is not None, shapes)
     return LikelihoodFamily(
         name=ready.name if ready else getattr(density, "__name__", "density"),

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import readable_errors, source_of, walk
-from raphson.compat import CUSTOM, name_of, opened
+from raphson.compat import CUSTOM, name_of, parts_of
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.replay.replay import operate
@@ -90,7 +90,7 @@ class IndexedElements:
     @staticmethod
     def of(jaxpr: Any, layout: Parameters) -> IndexedElements:
         """Find them in a traced likelihood."""
-        n_leaves, n_inputs = len(layout.paths), len(opened(jaxpr).inputs)
+        n_leaves, n_inputs = len(layout.paths), len(parts_of(jaxpr).inputs)
         places: list[tuple[Any, Any, frozenset[int]]] = []
 
         def reads_by_index(equation: Any) -> bool:

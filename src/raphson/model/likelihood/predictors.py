@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import walk
-from raphson.compat import CUSTOM, name_of, opened
+from raphson.compat import CUSTOM, name_of, parts_of
 from raphson.model.replay.replay import Replaced, numbered, operate, replaced, run
 
 DATA, AFFINE, NONLINEAR = "data", "affine", "nonlinear"
@@ -176,8 +176,8 @@ def cut(jaxpr: Any, n_leaves: int) -> Cut | None:
     n_leaves : how many of its inputs are parameters.
     """
     graph = _Graph()
-    leaves = [graph.new(tuple(one.aval.shape)) for one in opened(jaxpr).inputs[:n_leaves]]
-    columns = [Node(DATA) for _ in opened(jaxpr).inputs[n_leaves:]]
+    leaves = [graph.new(tuple(one.aval.shape)) for one in parts_of(jaxpr).inputs[:n_leaves]]
+    columns = [Node(DATA) for _ in parts_of(jaxpr).inputs[n_leaves:]]
 
     def visit(equation: Any, given: list[Node], site: Any) -> list[Node]:
         out = _visit(graph, equation, given)

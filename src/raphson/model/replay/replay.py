@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from raphson.autodiff.trace import walk
-from raphson.compat import CUSTOM, bind, closed, frames_of, name_of, opened, operation_name
+from raphson.compat import CUSTOM, bind, closed, frames_of, name_of, operation_name, parts_of
 from raphson.errors import warn_user
 from raphson.model.replay.still import Marks, still_operations
 
@@ -100,7 +100,7 @@ def betaln_calls(jaxpr: Any) -> dict[int, int]:
             called = _comes_from_betaln(equation)
         return [None] * len(equation.outvars)
 
-    run(jaxpr, [None] * len(opened(jaxpr).inputs), note)
+    run(jaxpr, [None] * len(parts_of(jaxpr).inputs), note)
     found: dict[int, int] = {}
     at = 0
     while at <= len(names) - len(pattern):

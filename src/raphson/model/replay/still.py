@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raphson.autodiff.trace import walk
-from raphson.compat import CUSTOM, closed, is_literal, name_of, opened
+from raphson.compat import CUSTOM, closed, is_literal, name_of, parts_of
 
 Marks = dict[int, Any]
 """For each operation to be replaced, by its number in the order of :func:`walk`: which of its operands may be infinite;
@@ -84,7 +84,7 @@ def still_operations(jaxpr: Any, n_leaves: int, n_constants: int = 0) -> Marks:
     >>> still_operations(trace(lambda top, half, x: top * x / (half + x), 1.0, 1.0, 1.0).jaxpr, 2)
     {}
     """
-    n_data = len(opened(jaxpr).inputs) - n_leaves - n_constants
+    n_data = len(parts_of(jaxpr).inputs) - n_leaves - n_constants
     inputs = [PARAMETER] * n_leaves + [DATA] * n_data + [CONSTANT] * n_constants
     return _Analysis(eager=False).of(jaxpr, inputs)[0]
 

@@ -217,7 +217,7 @@ DENSITIES: Registry[DensitySpec] = Registry(
 def own(*specs: DensitySpec) -> None:
     """Register densities that come with Raphson."""
     for spec in specs:
-        DENSITIES.own(spec.name, spec)
+        DENSITIES.add_builtin(spec.name, spec)
 
 
 def register(spec: DensitySpec) -> DensitySpec:
