@@ -91,7 +91,7 @@ def test_a_page_without_matplotlib_says_what_draws(told):
         ("plot", 'a plot needs matplotlib: pip install "raphson[plot]"'),
         ("t.parquet", 't.parquet: reading Parquet needs pyarrow: pip install "raphson[parquet]"'),
         ("t.arrow", 't.arrow: reading Arrow needs pyarrow: pip install "raphson[parquet]"'),
-        ("t.csv.zst", 't.csv.zst: unpacking Zstandard needs pyarrow: pip install "raphson[parquet]"'),
+        ("t.csv.zst", 't.csv.zst: decompressing Zstandard needs pyarrow: pip install "raphson[parquet]"'),
         ("stream", 't.parquet: reading Parquet needs pyarrow: pip install "raphson[parquet]"'),
         ("polars", 'data: reading a frame of polars needs pyarrow: pip install "raphson[parquet]"'),
         ("write", 'out.parquet: writing Parquet and Arrow needs pyarrow: pip install "raphson[parquet]"'),

@@ -230,16 +230,16 @@ def test_missing_values_in_arrays(sample, caught):
 
 
 def test_negative_and_all_zero_weights(frame):
-    with pytest.raises(rp.DataError, match=r"weights: must not be negative; 1 is, in row 2"):
+    with pytest.raises(rp.DataError, match=r"weights: expected numbers of 0 or more; 1 is negative, in row 2"):
         poisson(frame, weights=np.where(np.arange(60) == 2, -1.0, 1.0))
-    with pytest.raises(rp.DataError, match="weights: all are zero"):
+    with pytest.raises(rp.DataError, match="weights: all are 0"):
         poisson(frame, weights=np.zeros(60))
 
 
 def test_text_among_the_numbers(frame):
     mixed = frame.assign(age=frame["age"].astype(object))
     mixed.loc["row3", "age"] = "unknown"
-    with pytest.raises(rp.DataError, match=r"column 'age' holds numbers and text \('unknown'\)"):
+    with pytest.raises(rp.DataError, match=r"column 'age' contains numbers and text \('unknown'\)"):
         poisson(mixed)
     with pytest.raises(rp.DataError, match="X: expected real numbers"):
         rp.glm([0.0, 1.0], np.array([["a"], ["b"]]))
@@ -248,7 +248,7 @@ def test_text_among_the_numbers(frame):
 def test_empty_tables(frame):
     with pytest.raises(rp.DataError, match="no rows"):
         poisson(frame.iloc[:0])
-    with pytest.raises(rp.DataError, match="X: expected a matrix with rows"):
+    with pytest.raises(rp.DataError, match="X: expected a matrix of shape"):
         rp.glm(np.zeros(0), np.zeros((0, 2)))
 
 
@@ -462,7 +462,7 @@ def test_counts_without_spread_are_poisson_ones(caught):
 
 def test_an_unseen_level_and_a_missing_column_at_prediction(frame):
     fit = poisson(frame, "count ~ age + town")
-    with pytest.raises(rp.DataError, match="level 'yew' not among the known levels 'ash', 'elm', 'oak'"):
+    with pytest.raises(rp.DataError, match="expected the levels 'ash', 'elm', 'oak'; got 'yew'"):
         fit.predict(pd.DataFrame({"age": [1.0], "town": ["yew"]}))
     with pytest.raises(rp.DataError, match="column 'town' is not in the data"):
         fit.predict(pd.DataFrame({"age": [1.0]}))

@@ -93,7 +93,7 @@ def test_anything_else_is_refused_unevaluated(source):
     "source", ["a + 9**9**9", "a*10**400", "x**(9**9**9)", "a + 1/0", "a + 5 % 0", "a + (-8)**0.5"]
 )
 def test_arithmetic_of_constants_ends(source):
-    with pytest.raises(rp.FormulaError, match=r"has no value|not a real number|too large"):
+    with pytest.raises(rp.FormulaError, match=r"cannot be computed|not a real number|too large"):
         value(source, a=1.0, x=2.0)
 
 

@@ -126,19 +126,19 @@ def test_a_single_column_is_a_table(text, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"x,y\n1,2\n", mtime=0), r"compressed by gzip; its name must end in \.gz"),
+        (gzip.compress(b"x,y\n1,2\n", mtime=0), r"compressed by gzip; give it a name that ends in \.gz"),
         (b"PK\x03\x04rest", "a zip archive or an Excel workbook"),
-        (b"PAR1rest", r"Parquet; its name must end in \.parquet"),
+        (b"PAR1rest", r"Parquet; give it a name that ends in \.parquet"),
         (b"\n <!DOCTYPE html>\n<html>, </html>\n", "a web page"),
-        (b"x,y\n1,2\n\x00,3\n", "NUL characters.*is it damaged"),
-        ("x,y\n1,2\n".encode("utf-16-le"), "is it UTF-16.*--encoding utf-16"),
+        (b"x,y\n1,2\n\x00,3\n", "NUL characters.*may be damaged"),
+        ("x,y\n1,2\n".encode("utf-16-le"), "may be UTF-16.*--encoding utf-16"),
         ("x,g\n1,é\n".encode("latin-1"), "(column 'g'|the file) is not UTF-8 text.*--encoding latin-1"),
         ("é,g\n1,2\n".encode("latin-1"), "(header|the file) is not UTF-8 text.*encoding='latin-1'"),
         (codecs.BOM_UTF16_LE + b"x\x00,", "the file is not in utf-16"),
-        (b"x,y\n1,2\n3,4,5\n6,7\n", "line 3 has 3 fields where the header, 'x', 'y', has 2; correct that line"),
-        (b'x,y\n"1\n2",2\n3\n4,5\n', "line 4 has 1 field where"),
-        (b"x,y\n1,2\n3", "line 3 has 1 field .* is the file cut short"),
-        (b'x,y\n"1",1,2\n"2",2,3\n', "like every other line; the header must name every column"),
+        (b"x,y\n1,2\n3,4,5\n6,7\n", "line 3 has 3 fields, but the header, 'x', 'y', has 2; correct that line"),
+        (b'x,y\n"1\n2",2\n3\n4,5\n', "line 4 has 1 field, but"),
+        (b"x,y\n1,2\n3", "line 3 has 1 field, .* check whether the file is complete"),
+        (b'x,y\n"1",1,2\n"2",2,3\n', "as in all other lines; name every column in the header"),
         (b"\xef\xbb\xbf", "the file is empty"),
     ],
 )
@@ -167,5 +167,5 @@ def test_formats_that_are_none(form, message):
 def test_a_format_is_for_text(tmp_path):
     FRAME.to_parquet(tmp_path / "t.parquet")
     for form in (TextFormat(sep=";"), TextFormat(decimal=",")):
-        with pytest.raises(DataError, match="are for files of text; leave them out"):
+        with pytest.raises(DataError, match="are for text files only; leave them out"):
             read_table(tmp_path / "t.parquet", form)

@@ -64,7 +64,7 @@ def test_standard_deviations_are_positive():
 
 def test_weights_are_not_negative_nor_all_zero():
     check_nonnegative(np.array([0.0, 1.0]), "weights", None)
-    with pytest.raises(DataError, match="must not be negative; 2 are, in rows 0, 2"):
+    with pytest.raises(DataError, match="expected numbers of 0 or more; 2 are negative, in rows 0, 2"):
         check_nonnegative(np.array([-1.0, 1.0, -2.0]), "weights", None)
-    with pytest.raises(DataError, match="weights: all are zero"):
+    with pytest.raises(DataError, match="weights: all are 0"):
         check_nonnegative(np.zeros(2), "weights", None)

@@ -12,9 +12,7 @@ import raphson as rp
 def test_a_structured_array_is_told_how_it_becomes_a_table():
     rows = np.zeros(3, dtype=[("x", float), ("y", float)])
     for table in (rows, rows.view(np.recarray)):
-        with pytest.raises(
-            rp.DataError, match=r"data: a structured array is not read as a table; pass pandas.DataFrame"
-        ):
+        with pytest.raises(rp.DataError, match=r"data: structured arrays are not supported; pass pandas.DataFrame"):
             rp.glm("y ~ x", table)
     with pytest.raises(rp.DataError, match="y: expected numbers or labels, one for each row"):
         rp.glm(rows, np.ones((3, 1)))
@@ -37,7 +35,7 @@ CODES = [0, 1, 0, 1, 1]
 )
 def test_half_a_surrogate_pair_is_named(column):
     numbers = np.arange(5.0) ** 2
-    half = r"'b\\ud800' holds half a surrogate pair"
+    half = r"'b\\ud800' contains an unpaired surrogate"
     for formula, family in (("y ~ k", "gaussian"), ("k ~ y", "binomial")):
         with pytest.raises(rp.DataError, match="column 'k': " + half):
             rp.glm(formula, {"y": numbers, "k": column}, family=family)

@@ -84,14 +84,14 @@ def test_bad_sources_get_one_line(tmp_path, files):
     pd.DataFrame({"x": np.zeros(0)}).to_parquet(empty)
     (tmp_path / "nothing").mkdir()
     cases = [
-        (broken, "is it cut short or damaged"),
+        (broken, "it may be damaged"),
         (empty, "no rows"),
         (tmp_path / "nothing", "no Parquet files"),
         (tmp_path / "absent.parquet", "there is no such file"),
-        ([files[0], tmp_path / "rows.csv"], "must all be Parquet"),
+        ([files[0], tmp_path / "rows.csv"], "several files have to be Parquet"),
         (tmp_path / "rows.csv", "there is no such file or folder"),
         (3, "expected the path of a Parquet file"),
-        (ds.dataset(pa.table({"x": [1]})), "must be of Parquet files"),
+        (ds.dataset(pa.table({"x": [1]})), "expected a pyarrow dataset of Parquet files"),
     ]
     for source, says in cases:
         with pytest.raises(DataError, match=says) as caught:
@@ -136,7 +136,7 @@ def test_a_folder_without_parquet_says_what_it_holds(read, tmp_path):
         (tmp_path / name).write_text("x\n1\n")
     (tmp_path / ".hidden").write_bytes(b"PAR1")
     with pytest.raises(
-        DataError, match=r"expected a folder of Parquet files; it holds a\.csv, b\.csv, c\.csv and 1 more"
+        DataError, match=r"expected a folder of Parquet files; it contains a\.csv, b\.csv, c\.csv and 1 more"
     ):
         read(tmp_path)
 

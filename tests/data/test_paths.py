@@ -14,9 +14,9 @@ from raphson.errors import DataError
     ("text", "message"),
     [
         (" ", "the path is empty"),
-        ("x,y\n1,2\n", r"a text of several lines.*io\.StringIO"),
-        ("a\0b", r"a\\0b is not a path"),
-        ("\ud800", "is not a path"),
+        ("x,y\n1,2\n", r"got text of several lines.*io\.StringIO"),
+        ("a\0b", r"expected a path; got a\\0b"),
+        ("\ud800", "expected a path; got"),
         ("https://example.org/data.csv", "is a web address; read it with pandas"),
     ],
 )
@@ -44,7 +44,7 @@ def test_a_long_path_is_cut():
     [
         (FileNotFoundError(errno.ENOENT, "gone"), r"t\.csv: there is no such file"),
         (PermissionError(errno.EACCES, "Permission denied"), r"t\.csv: cannot be read: Permission denied"),
-        (OSError("broken\nfooter"), r"t\.csv: cannot be read: broken footer; is it cut short or damaged\?"),
+        (OSError("broken\nfooter"), r"t\.csv: cannot be read: broken footer; check whether it is complete"),
     ],
 )
 def test_why_a_file_cannot_be_read(error, message):

@@ -34,7 +34,7 @@ def test_missing_values_of_an_array_with_other_rows_than_y_cannot_be_dropped():
     rows = MissingRows(3)
     note_missing(rows, np.array([1.0, np.nan, 3.0]), np.array([1.0, 2.0, np.nan]))
     assert rows.bad is not None and rows.bad.tolist() == [False, True, True]
-    with pytest.raises(DataError, match="expected 3 rows like y"):
+    with pytest.raises(DataError, match="expected 3 rows as in y"):
         note_missing(MissingRows(3), np.array([1.0, np.nan]), np.ones(3))
 
 

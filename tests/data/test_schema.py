@@ -119,13 +119,13 @@ def test_a_sparse_design_of_new_data():
 @pytest.mark.parametrize(
     ("right", "change", "message"),
     [
-        ("a", {"a": "q"}, "new data: a: level 'q' not among the known levels 'a', 'b', 'c'"),
-        ("C(k, contr.sum)", {"k": 9}, "level '9' not among the known levels '1', '2', '3', '4'"),
-        ("C(a, levels=['a', 'b', 'c'])", {"a": "q"}, "leave out 'q'"),
-        ("flag", {"flag": "maybe"}, "level 'maybe' not among the known levels 'False', 'True'"),
-        ("x", {"x": "tall"}, "'x' is text .such as 'tall'., but numbers are expected"),
-        ("log(x)", {"x": "tall"}, "'x' is text"),
-        ("bs(x, df=4)", {"x": 99.0}, "outside the knots' range; fit with extrapolation="),
+        ("a", {"a": "q"}, "new data: a: expected the levels 'a', 'b', 'c'; got 'q'"),
+        ("C(k, contr.sum)", {"k": 9}, "expected the levels '1', '2', '3', '4'; got '9'"),
+        ("C(a, levels=['a', 'b', 'c'])", {"a": "q"}, "lack 'q'; add them"),
+        ("flag", {"flag": "maybe"}, "expected the levels 'False', 'True'; got 'maybe'"),
+        ("x", {"x": "tall"}, "expected numbers in 'x'; got text .such as 'tall'."),
+        ("log(x)", {"x": "tall"}, "expected numbers in 'x'; got text"),
+        ("bs(x, df=4)", {"x": 99.0}, "outside the range of the knots; fit with extrapolation="),
         ("cr(x, df=4)", {"x": 99.0}, None),
     ],
 )

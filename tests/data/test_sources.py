@@ -78,7 +78,7 @@ def test_what_is_no_source_is_refused(registered: Any, frame: pd.DataFrame) -> N
     with pytest.raises(ModelError, match="'parquet' is a source that comes with Raphson"):
         registered(type("Mine", (Memory,), {"name": "parquet"}))
     registered(Memory)
-    with pytest.raises(DataError, match=r"the memory source has 0 rows, columns \['y', 'x', 'g'\]"):
+    with pytest.raises(DataError, match=r"in the memory source; got 0 rows and the columns \['y', 'x', 'g'\]"):
         rp.glm("y ~ x", ("memory", frame[:0]))
     with pytest.raises(DataError, match="or a source of the kind memory; got int"):
         rp.stream(3)

@@ -127,10 +127,10 @@ def test_dropped_rows_are_counted_and_named_once(path):
         ("y ~ bs(w, df=4)", {}, FormulaError, "needs all rows"),
         ("y ~ nothing", {}, DataError, "nothing"),
         ("~ x", {}, FormulaError, "no response"),
-        ("y ~ w", {"weights": np.ones(N)}, DataError, "weights: with streamed data it must be a column's name"),
-        ("y ~ x", {"weights": "y"}, DataError, "weights: must not be negative"),
-        ("y ~ x", {"weights": "0*w"}, DataError, "weights: all are zero"),
-        ("y ~ log(-1 - w)", {}, DataError, "no row is left"),
+        ("y ~ w", {"weights": np.ones(N)}, DataError, "weights: expected a column's name"),
+        ("y ~ x", {"weights": "y"}, DataError, "weights: expected numbers of 0 or more"),
+        ("y ~ x", {"weights": "0*w"}, DataError, "weights: all are 0"),
+        ("y ~ log(-1 - w)", {}, DataError, "so none is left"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
@@ -152,25 +152,25 @@ def test_an_identifier_is_no_factor(tmp_path, monkeypatch):
 def test_files_of_other_types_are_refused(tmp_path):
     for number, values in enumerate([[1.0, 2.0], ["a", "b"]]):
         pd.DataFrame({"y": [1.0, 2.0], "g": pd.Series(values, dtype=object)}).to_parquet(tmp_path / f"{number}.parquet")
-    with pytest.raises(DataError, match=r"1.parquet: cannot be read .*other types than those of the first"):
+    with pytest.raises(DataError, match=r"1.parquet: cannot be read .*the types of the first"):
         from_stream("y ~ g", stream(tmp_path, 256), NONE)
 
 
 def test_the_sample_holds_no_piece(path):
     # A view of a piece would keep all of it: memory would grow with the data.
-    from raphson.data.frames import Asked
-    from raphson.data.streams import _Survey
+    from raphson.data.frames import FormulaArguments
+    from raphson.data.streams import _FirstPass
 
     source = stream(path, 256)
-    survey = _Survey(Asked.of("y ~ w", source.names, NONE), source)
-    survey.every = 3
+    first_pass = _FirstPass(FormulaArguments.of("y ~ w", source.names, NONE), source)
+    first_pass.every = 3
     frame = next(source.read(0, ["y", "w"]))
-    survey.take(0, 0, frame)
-    assert len(survey.sampled[0]) == 86
-    assert not np.shares_memory(survey.sampled[0]["w"].to_numpy(), frame["w"].to_numpy())
+    first_pass.take(0, 0, frame)
+    assert len(first_pass.sampled[0]) == 86
+    assert not np.shares_memory(first_pass.sampled[0]["w"].to_numpy(), frame["w"].to_numpy())
 
 
 def test_what_is_not_held_says_so():
     for use in (len, np.asarray, lambda one: one[0], lambda one: one.mean(), lambda one: one * 2, lambda one: one == 1):
-        with pytest.raises(DataError, match="the weights cannot be had, since streamed rows are not kept"):
+        with pytest.raises(DataError, match="so there is no access to the weights"):
             use(NotInMemory("the weights"))

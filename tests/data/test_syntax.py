@@ -40,8 +40,8 @@ READERS = [as_term, as_curve, lambda source: linear(source, ["x"], "argument")]
         ("x; x", r"argument: ';' in 'x; x' is not allowed; allowed are"),
         ("x.real + x", r"argument: 'x.real' in 'x.real \+ x' is not allowed"),
         ("x[0]", r"argument: 'x\[0\]' in 'x\[0\]' is not allowed"),
-        ("x + 9**9**9", r"'9 \*\* 9 \*\* 9' has no value|'9 \*\* 387420489' has no value"),
-        ("x*1e200*(1e200*1e200)", r"'1e\+200 \* 1e\+200' has no value \(not a finite real number\)"),
+        ("x + 9**9**9", r"'9 \*\* 9 \*\* 9' cannot be computed|'9 \*\* 387420489' cannot be computed"),
+        ("x*1e200*(1e200*1e200)", r"'1e\+200 \* 1e\+200' cannot be computed \(not a finite real number\)"),
         ("x + " + "9" * 40, r"argument: the number 99999999999999999999... .* is too large; write 1e30"),
     ],
 )

@@ -52,11 +52,11 @@ def test_factors_of_every_type(column, labels, codes, origin):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (pd.Series([1.0, "a", 2.0], dtype=object), "holds numbers and text"),
-        (pd.Series([1j, 2.0]), "holds complex numbers"),
+        (pd.Series([1.0, "a", 2.0], dtype=object), "contains numbers and text"),
+        (pd.Series([1j, 2.0]), "contains complex numbers"),
         (pd.Series(pd.to_datetime(["2020-01-01"])), "turn dates and times into numbers first"),
         (pd.Series([(1, 2), {3}], dtype=object), "mixes types"),
-        (pd.Series(pd.Categorical([1, 1.0, "1"], [1, "1"])), "two of its categories look the same"),
+        (pd.Series(pd.Categorical([1, 1.0, "1"], [1, "1"])), "two of its categories have the same text"),
     ],
 )
 def test_what_is_neither(column, message):
@@ -73,7 +73,7 @@ def test_levels_that_do_not_occur_go_and_unknown_ones_are_named():
     factor = Levels(np.array([2, 0, -1]), ("a", "b", "c"), "category")
     assert drop_unused(factor).labels == ("a", "c") and drop_unused(factor).codes.tolist() == [1, 0, -1]
     assert recode(factor, ("c", "b", "a"), "g").codes.tolist() == [0, 2, -1]
-    with pytest.raises(DataError, match="g: level 'c' not among the known levels 'a', 'b'"):
+    with pytest.raises(DataError, match="g: expected the levels 'a', 'b'; got 'c'"):
         recode(factor, ("a", "b"), "g")
 
 

@@ -98,7 +98,7 @@ def test_a_change_of_a_large_array_is_told(change, which):
     named = {"y": y, "X": X, **options}
     CHANGES[change](named[which])
     for ask in (lambda: fit.information("observed"), lambda: fit.robust("HC1").bse, lambda: fit.predict(), fit.summary):
-        with pytest.raises(rp.DataError, match=rf": {which} was changed in place after the fit.*give the fit copies"):
+        with pytest.raises(rp.DataError, match=rf": {which} was changed in place after the fit.*pass copies"):
             ask()
     assert fit.predict(np.array([[1.0, 0.0]]), offset=[0.0]).notna().all()
 

@@ -96,7 +96,7 @@ def test_a_response_in_another_order_is_refused(data):
 
 
 def test_within_is_refused_rather_than_read_otherwise_than_in_r(data):
-    with pytest.raises(rp.FormulaError, match="%in% is not available; write a:b"):
+    with pytest.raises(rp.FormulaError, match="%in% is not supported; write a:b"):
         rp.glm("count ~ x %in% g", data)
 
 

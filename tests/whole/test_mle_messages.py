@@ -86,9 +86,15 @@ def test_formulas_and_names():
     told = "the density has no parameter 'sigma'; its parameters are mu, log_sigma"
     refused(told, normal, {"mu": "y ~ x", "sigma": "~ 1"}, FRAME)
     refused("got none for log_sigma", normal, {"mu": "y ~ x"}, FRAME)
-    refused("needs the response on its left", normal, {"mu": "~ x", "log_sigma": "~ 1"}, FRAME, error=rp.FormulaError)
+    refused(
+        "has no response; write one on its left",
+        normal,
+        {"mu": "~ x", "log_sigma": "~ 1"},
+        FRAME,
+        error=rp.FormulaError,
+    )
     both = {"mu": "y ~ x", "log_sigma": "y ~ 1"}
-    refused("only the first has a response", normal, both, FRAME, error=rp.FormulaError)
+    refused("only the first formula may have a response", normal, both, FRAME, error=rp.FormulaError)
     refused("not.*column|no column", normal, {"mu": "y ~ nothing", "log_sigma": "~ 1"}, FRAME, error=rp.RaphsonError)
     refused("Did you mean 'zero_inflated_poisson'", "zero_inflated_poison", "y ~ x", FRAME)
     refused("expected a dict of a formula", normal, "y ~ x", FRAME)

@@ -54,8 +54,13 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
         (CURVE, {"start": {"b": 0.1}, "loss": "l1"}, "loss: expected one of squared, huber", 0),
         (CURVE, {"start": {"b": 0.1}, "method": "lm"}, "method: there is no method named 'lm'", 0),
         (CURVE, {"start": {"b": 0.1}, "by": "q"}, "column 'q' is not in the data", 2),
-        (CURVE, {"start": {"b": 0.1}, "weights": -np.ones(6)}, "weights: must not be negative", 2),
-        (CURVE, {"start": {"b": 0.1}, "sigma": [1, 1, 0, 1, 1, 1]}, "must be positive; 1 is not, in row 2", 2),
+        (CURVE, {"start": {"b": 0.1}, "weights": -np.ones(6)}, "weights: expected numbers of 0 or more", 2),
+        (
+            CURVE,
+            {"start": {"b": 0.1}, "sigma": [1, 1, 0, 1, 1, 1]},
+            "expected positive .*; 1 is not, in row 2",
+            2,
+        ),
         (
             CURVE,
             {"start": {"b": 0.1}, "sigma": np.eye(6)},
@@ -74,12 +79,12 @@ def refused(match, *arguments, error=rp.ModelError, **keywords):
         (
             "y ~ a*exp(-lambda*x)",
             {},
-            "lambda is a reserved word of Python; as a name write it in backticks, `lambda`",
+            "lambda is a reserved word of Python: if it is a name, write it in backticks, `lambda`",
             1,
         ),
-        ("1 ~ b*x", {}, "the response '1' names no column", 1),
+        ("1 ~ b*x", {}, "the response '1' contains no column", 1),
         ("y ~ x", {}, "expected at least one parameter", 0),
-        ("y ~ a*9**9**9", {}, "has no value", 1),
+        ("y ~ a*9**9**9", {}, "cannot be computed", 1),
     ],
 )
 def test_expressions(formula, options, match, error):
@@ -93,9 +98,9 @@ def test_data():
     refused(
         "at least as many rows as parameters; got 3 rows and 4", CURVE + " + c*x + d", few, error=rp.DataError, **start
     )
-    refused("holds complex numbers", CURVE, {"x": np.array([1j, 2]), "y": [1.0, 2]}, error=rp.DataError, **start)
-    refused("holds complex numbers", CURVE, {"x": [1.0, 2], "y": np.array([1j, 2])}, error=rp.DataError, **start)
-    refused("has no rows", CURVE, {"x": [], "y": []}, error=rp.DataError, **start)
+    refused("contains complex numbers", CURVE, {"x": np.array([1j, 2]), "y": [1.0, 2]}, error=rp.DataError, **start)
+    refused("contains complex numbers", CURVE, {"x": [1.0, 2], "y": np.array([1j, 2])}, error=rp.DataError, **start)
+    refused("but no rows", CURVE, {"x": [], "y": []}, error=rp.DataError, **start)
     refused("expected an expression such as", 3, DATA)
 
 

@@ -1,7 +1,7 @@
-"""From tables, files and arrays to one model's data: a response, a design, and what goes with the rows.
+"""From tables, files and arrays to a model's data: a response, a design matrix, and weights, offsets and groups.
 
-:func:`from_formula` and :func:`from_arrays` give a :class:`ModelData`; its :class:`Schema` rebuilds
-the design for new data. Nothing here knows families or links.
+:func:`from_formula` and :func:`from_arrays` return a :class:`ModelData`; its :class:`Schema` rebuilds
+the design for new data. Nothing here depends on families or links.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From arrays to a response and a design: nothing is copied that need not be."""
+"""From arrays to a response and a design matrix, with as few copies as possible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raphson.data.values import Levels, as_levels, as_series, drop_unused, read_
 from raphson.data.watching import Watch
 from raphson.errors import DataError
 
-# A column is searched for a constant in a few rows first, and to the end only if these agree.
+# Whether a column is constant is checked in a few rows first, and in all only if these agree.
 _PROBE = 64
 
 
@@ -35,12 +35,12 @@ def from_arrays(
     groups: Any = None,
     missing: str = "drop",
 ) -> ModelData:
-    """Check arrays and put them together; no intercept is added.
+    """Check arrays and make them a model's data; no intercept is added.
 
     Parameters
     ----------
     y : array_like, shape (n,) or (n, 2)
-        Numbers; labels (text, categorical, boolean); two columns are successes and failures.
+        Numbers; labels (text, categorical, boolean); or two columns, successes and failures.
     X : array_like, shape (n, p) or (n,), or data frame, scipy.sparse or tabmat matrix
         A frame's column names become the names; a sparse matrix stays sparse.
     names : sequence of str, optional
@@ -49,18 +49,18 @@ def from_arrays(
     groups : array_like, shape (n,), optional
         Labels of any type.
     missing : {"drop", "raise"}
-        What becomes of rows with missing or infinite values.
+        What is done with rows that have missing or infinite values.
 
     Returns
     -------
     ModelData
         Its ``X`` is the user's own array if that is float64 in C order without missing values and larger than 1 MB;
-        ``watch`` then notices if it is written to.
+        ``watch`` then detects whether it was changed.
 
     Raises
     ------
     DataError
-        If something is not a number, not one per row, or no row is left.
+        If an array has something else than numbers or the wrong length, or no row is left.
 
     Warns
     -----
@@ -93,7 +93,7 @@ def from_arrays(
     shift = None if offset is None else array_argument(offset, n_rows, rows, "offset")
     trial = None if trials is None else array_argument(trials, n_rows, rows, "trials")
     codes = None if groups is None else group_codes(groups, None, None, rows)
-    kept = rows.settle(missing)
+    kept = rows.usable(missing)
     watch = Watch()
     if kept is not None:
         matrix = take_rows(matrix, kept)
@@ -126,9 +126,9 @@ def from_arrays(
 
 
 def _held(watch: Watch, matrix: Matrix, given: Any, known: float | None) -> Matrix:
-    """The design for a model to keep: see :meth:`Watch.held`."""
+    """The design matrix that the model keeps: see :meth:`Watch.held`."""
     if isinstance(matrix, np.ndarray):
-        # An array that was made on the way here is nobody else's.
+        # An array that was made here cannot be changed by the user, so it needs no watching.
         own = matrix is not given and matrix.flags.owndata
         return matrix if own else watch.held("X", matrix, known)
     for values, _ in dense_parts(matrix):
@@ -139,7 +139,7 @@ def _held(watch: Watch, matrix: Matrix, given: Any, known: float | None) -> Matr
 
 
 def _read_response(y: Any, n_rows: int) -> tuple[Response, np.ndarray | None]:
-    """Read y; a second part masks the rows without a label, and is None for numbers."""
+    """Read y; also return a mask of the rows without a label, or None for numbers."""
     name = "y"
     if type(y) is not np.ndarray:
         label = getattr(y, "name", None)
@@ -196,7 +196,7 @@ def _labels(y: Any, X: Any) -> Any:
 
 
 def _has_constant(X: Matrix) -> bool:
-    """Tell whether some column is constant and not zero."""
+    """Whether some column is constant and not zero."""
     if not isinstance(X, np.ndarray):
         return any(_has_constant(part) for part, _ in dense_parts(X))
     first = X[0]

@@ -1,7 +1,7 @@
-"""Equal-sized blocks of rows: what every sum over the data runs over.
+"""Equal-sized blocks of rows, over which all sums are computed.
 
-A derivative is compiled for a block's number of rows, so only four sizes are ever used. The last block
-is padded with copies of one of its own rows at weight 0: a copy is always inside the support, where a
+Derivatives are compiled for the number of rows of a block, so there are only four sizes. The last block
+is padded with copies of one of its own rows at weight 0. A copy is always inside the support, where a
 row of zeros may not be (the Gamma density at y = 0 is not finite, and 0 times NaN is NaN).
 """
 
@@ -27,12 +27,12 @@ class Block:
     ----------
     designs : the distinct design matrices, each (rows, p_d), dense or tabmat; not padded.
     y : (size,) response, padded.
-    weight : (size,) how much each row counts, 0 in the padding.
-    offset : (K, rows) or None, what is added to the linear predictors; not padded.
-    rows : how many rows are real.
+    weight : (size,) weights, 0 in the padding.
+    offset : (K, rows) offsets of the linear predictors, or None; not padded.
+    rows : number of rows without the padding.
     start : number of the first row in the whole data.
     fill : the row whose values fill the padding.
-    extra : what else a likelihood reads of its rows, each (size, ...), padded.
+    extra : other columns that a likelihood reads, each (size, ...), padded.
     """
 
     designs: tuple[Any, ...]
@@ -46,14 +46,14 @@ class Block:
 
 
 class StreamedBlocks(Sequence[Block]):
-    """Blocks that are made anew whenever they are read, and never held.
+    """Blocks that are read again whenever they are needed, and not kept in memory.
 
     Parameters
     ----------
-    n_rows : rows in all.
-    count : how many blocks there are.
-    read : from the numbers of some of them, in order, to the blocks.
-    shuffled : all of them, in random order as far as their source allows: groups of blocks from several places.
+    n_rows : total number of rows.
+    count : number of blocks.
+    read : returns the blocks of given numbers, in order.
+    shuffled : yields all blocks in an order as random as the source allows, in groups from several places.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class StreamedBlocks(Sequence[Block]):
 
 
 def total_rows(blocks: Sequence[Block]) -> int:
-    """Rows of all blocks."""
+    """Total number of rows."""
     return blocks.n_rows if isinstance(blocks, StreamedBlocks) else sum(block.rows for block in blocks)
 
 
 def block_rows(n: int) -> int:
-    """Rows of the blocks that `n` rows are cut into.
+    """Number of rows of each block when `n` rows are cut into blocks.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def block_rows(n: int) -> int:
 
 
 def padded(values: np.ndarray, size: int, fill: int) -> np.ndarray:
-    """`values` followed by copies of its element number `fill`, up to `size` elements."""
+    """`values`, filled up to `size` elements with copies of ``values[fill]``."""
     if len(values) == size:
         return values
     out = np.empty((size, *values.shape[1:]), dtype=values.dtype)
@@ -125,7 +125,7 @@ def make_blocks(
     weight : (n,) or None for ones.
     offset : (K, n) or None.
     extra : arrays (n, ...).
-    most_rows : of one block: fewer than the usual where each row takes much memory.
+    most_rows : largest number of rows of a block; lower it if each row takes much memory.
     """
     n = len(y)
     size = min(block_rows(n), most_rows)

@@ -1,9 +1,9 @@
-"""Code factors into columns, and keep the columns of different terms from spanning the same space.
+"""Coding of factors as columns, so that the columns of different terms do not span the same space.
 
 The rule is the one of patsy and formulaic (patsy's documentation, "Technical details"): a factor
 ``a`` spans the constant and its own contrasts, ``a = 1 + a-``, and an interaction spans the
-products. A term needs only those products that no earlier term has spanned; ``b- + a-:b-`` is put
-together again as ``a:b-`` where that is the same space.
+products. A term contributes only the products that no earlier term spans; ``b- + a-:b-`` is joined to
+``a:b-``, which spans the same space.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ import numpy as np
 from raphson.errors import DataError
 
 Scoped = tuple[tuple[int, bool], ...]
-"""A product of factors: for each its number, and whether it is coded with one column less."""
+"""A product of factors: the number of each, and whether it is coded with one column less."""
 
 
 @dataclass(frozen=True)
 class FactorInfo:
-    """What a fit remembers of one variable of the formula, enough to code it again.
+    """A variable of the formula, with everything needed to code it again in new data.
 
     Attributes
     ----------
     text : str
-        As in the design's column names.
+        Its spelling in the design's column names.
     categorical : bool
     labels : tuple of str or None
-        The levels; or the names of a transform's columns, None where it has just one.
+        The levels; or the names of a transform's columns, None if it has a single one.
     spans_intercept : bool
+        Whether its columns span the constant.
     contrasts : object or None
         formulaic's coding; None for treatment contrasts against the first level.
     """
@@ -51,7 +52,7 @@ class FactorInfo:
         return TreatmentContrasts() if self.contrasts is None else self.contrasts
 
     def matrix(self, reduced: bool) -> np.ndarray:
-        """Give the rows that stand for the levels, shape (L, k)."""
+        """The coding matrix, (L, k): a row for each level."""
         assert self.labels is not None
         if self.contrasts is None:
             return np.eye(len(self.labels))[:, int(reduced) :]
@@ -63,7 +64,7 @@ class FactorInfo:
         return np.asarray(coded, dtype=np.float64)
 
     def column_names(self, reduced: bool) -> list[str]:
-        """Name the columns."""
+        """Names of the columns."""
         if not self.categorical:
             if self.labels is None:
                 return [self.text]
@@ -83,25 +84,25 @@ class FactorInfo:
         if reduced and self.labels is not None and len(self.labels) < 2:
             level = ", ".join(map(repr, self.labels))
             raise DataError(
-                f"formula: the factor {self.text!r} has only one level ({level}), so it cannot be told from the "
-                "intercept; leave it out"
+                f"formula: the factor {self.text!r} has only one level ({level}), so it is the same as the intercept; "
+                "leave it out"
             )
 
 
 def scope_terms(terms: Sequence[tuple[int, ...]], factors: Sequence[FactorInfo]) -> tuple[list[list[Scoped]], bool]:
-    """Say how the factors of each term are coded.
+    """Determine how the factors of each term are coded.
 
     Returns
     -------
     scoped : list of list
-        For each term the products whose columns it contributes.
+        For each term, the products that it contributes.
     has_intercept : bool
         Whether the terms together span the constant.
     """
     spanned: set[Scoped] = set()
     result = []
     for term in terms:
-        # x spans x; a spans 1 and a-. The product of these sets is what the term spans.
+        # x spans x; a spans 1 and a-. The term spans the products of these.
         choices: list[tuple[tuple[int, bool] | None, ...]] = [
             ((number, True), None) if factors[number].spans_intercept else ((number, False),) for number in term
         ]
@@ -113,7 +114,7 @@ def scope_terms(terms: Sequence[tuple[int, ...]], factors: Sequence[FactorInfo])
 
 
 def _simplify(products: Iterable[Scoped]) -> list[Scoped]:
-    """Join products that differ by one reduced factor: (rest) + a-:(rest) is a:(rest)."""
+    """Join products that differ by one reduced factor: (rest) + a-:(rest) spans the same as a:(rest)."""
     kept: list[Scoped] = []
     for product in sorted(products, key=len):
         for other in kept:

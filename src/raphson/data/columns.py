@@ -1,4 +1,4 @@
-"""The columns that a likelihood reads by name, row by row: numbers, codes of text, and matrices."""
+"""The columns that a likelihood reads by name: numbers, codes of text, and matrices."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from raphson.errors import DataError
 
 @dataclass
 class Columns:
-    """The columns of a table or a dict of arrays, read when they are first asked for.
+    """The columns of a table or a dict of arrays, each read on first use.
 
     Parameters
     ----------
-    data : what :func:`raphson.data.read_table` reads, or a dict of arrays with n rows each, matrices among them.
+    data : anything that :func:`raphson.data.read_table` reads, or a dict of arrays with n rows each, some of them
+        matrices.
     """
 
     data: Any
@@ -37,7 +38,7 @@ class Columns:
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray] | None:
-        """The arrays of a dict that no table holds: one of them is a matrix."""
+        """The arrays of a dict if one of them is a matrix, which a table cannot hold."""
         if not isinstance(self.data, Mapping):
             return None
         arrays = {str(name): unmasked(value) for name, value in self.data.items()}
@@ -46,13 +47,13 @@ class Columns:
         found = {name: np.asarray(value) for name, value in arrays.items()}
         lengths = {name: len(value) if value.ndim else 0 for name, value in found.items()}
         if len(set(lengths.values())) != 1:
-            told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise DataError(f"data: expected arrays of the same length; got {told}")
+            found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise DataError(f"data: expected arrays of the same length; got {found}")
         return found
 
     @cached_property
     def table(self) -> Table:
-        """The table, or that of the plain columns beside the matrices."""
+        """The table; of a dict with matrices, that of its other columns."""
         if self._arrays is None:
             return Table(read_table(self.data))
         return Table(read_table({name: value for name, value in self._arrays.items() if value.ndim == 1}))
@@ -64,16 +65,16 @@ class Columns:
 
     @property
     def n_rows(self) -> int:
-        """How many rows."""
+        """Number of rows."""
         return len(next(iter(self._arrays.values()))) if self._arrays is not None else self.table.n_rows
 
     def __getitem__(self, name: str) -> Column:
-        """A column; whole numbers stay whole where nothing is missing.
+        """A column; whole numbers stay integers if none is missing.
 
         Raises
         ------
         DataError
-            If there is none, or it holds neither numbers nor text.
+            If there is no such column, or it holds neither numbers nor text.
         """
         if name not in self._read:
             self._read[name] = self._column(name)
@@ -103,7 +104,7 @@ def _whole(values: np.ndarray, whole: bool) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class RowSchema(Schema):
-    """What a fit of loglik(params, row) remembers of its data: the names of the columns it read."""
+    """The schema of a fit of loglik(params, row): the names of the columns that it read."""
 
     names: tuple[str, ...]
     n_design_columns: ClassVar[int] = 0
@@ -120,7 +121,7 @@ class RowSchema(Schema):
 
 @dataclass(frozen=True, slots=True)
 class RowData:
-    """The rows of a likelihood: its columns, and what goes with them; see :class:`raphson.data.ModelData`."""
+    """The data of a likelihood: its columns, and the attributes of :class:`raphson.data.ModelData`."""
 
     columns: dict[str, Column]
     weights: np.ndarray | None
@@ -136,7 +137,7 @@ class RowData:
 def from_columns(
     columns: Columns, used: Sequence[str], *, weights: Any = None, groups: Any = None, missing: str = "drop"
 ) -> RowData:
-    """Take the used columns of the rows that lack none of them; infinity is a value.
+    """Take the used columns, on the rows where none is missing; infinity does not count as missing.
 
     Examples
     --------
@@ -152,7 +153,7 @@ def from_columns(
     for name in used:
         values = columns[name].values
         if values.dtype.kind == "f":
-            absent = np.isnan(values.reshape(n, -1)).any(axis=1)  # infinity is a value: only the function knows of what
+            absent = np.isnan(values.reshape(n, -1)).any(axis=1)  # infinity may mean something to the function
             rows.note(np.asarray(absent) if absent.any() else None, "missing values", name)
     weight, codes = weights, None
     if isinstance(weights, str) or isinstance(groups, str):
@@ -165,7 +166,7 @@ def from_columns(
 
         weight = None if weights is None else array_argument(weights, n, rows, "weights")
         codes = group_codes(groups, None, None, rows)
-    kept = rows.settle(missing)
+    kept = rows.usable(missing)
     weight = take(weight, kept)
     check_nonnegative(weight, "weights", kept)
 

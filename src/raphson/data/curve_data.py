@@ -1,4 +1,4 @@
-"""From a curve and a table to a response, the columns that the curve reads, and what goes with the rows."""
+"""From a curve and a table to a response, the columns that the curve reads, and weights and groups."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class CurveData:
 
     Attributes
     ----------
-    curve : the right-hand side.
+    curve : the right side of the formula.
     columns : names of the columns that it reads; ``data.X`` (n, d) holds them.
     parameters : its other names.
-    response : the left-hand side.
+    response : the left side.
     data : response, covariates, weights, groups.
-    by : (n,) number of the group each row belongs to, or None.
-    labels : of these groups.
+    by : (n,) number of the curve to which each row belongs, or None.
+    labels : labels of these curves.
     """
 
     curve: Curve
@@ -80,22 +80,22 @@ def from_curve(
     formula : str
         Such as ``"log(y) ~ b1 - b2*x"``. Names that are not columns of the data are parameters.
     data : data frame, mapping, path or open file
-        What :func:`read_table` reads; n rows.
+        Anything that :func:`read_table` reads; n rows.
     parameters : mapping of str to str
-        Names that the user has called parameters, by giving them values or bounds, and the argument that did.
+        Names that are parameters because the user gave values or bounds for them, each with that argument's name.
     weights, groups : as in :func:`from_formula`.
-    sigma : in place of weights, which are 1/σ² then.
+    sigma : standard deviations in place of weights, which are then 1/σ².
     by : str, optional
-        Column whose values say which curve a row belongs to.
+        Column whose values separate independent curves.
     missing : {"drop", "raise"}
 
     Raises
     ------
     FormulaError
-        If the formula is malformed, holds anything but arithmetic and listed functions, or a name is both a column
-        and a parameter.
+        If the formula is malformed or contains anything but arithmetic and listed functions, or a name is both a
+        column and a parameter.
     DataError
-        If a column holds anything but numbers, or no row is left.
+        If a column is not numeric, or no row is left.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def from_curve(
     deviation = per_row(sigma, expressions["sigma"], table, {}, rows, "sigma")
     codes = group_codes(groups, expressions["groups"], table, rows)
     curves = group_codes(by, expressions["by"], table, rows)
-    kept = rows.settle(missing)
+    kept = rows.usable(missing)
     weight = take(weight, kept) if sigma is None else weights_of_sigma(take(deviation, kept), kept)
     check_nonnegative(weight, "weights", kept)
     watch = Watch()
@@ -152,7 +152,7 @@ def from_curve(
 
 
 def _labels(table: Table, by: str, curves: np.ndarray, kept: np.ndarray | None) -> tuple[Any, ...]:
-    """What the column says of each curve."""
+    """The value of the column for each curve."""
     column = table.frame[by] if kept is None else table.frame[by].iloc[kept]
     return tuple(column.iloc[np.unique(curves, return_index=True)[1]].tolist())
 
@@ -167,17 +167,17 @@ def from_points(
     missing: str = "drop",
     whole: bool = False,
 ) -> tuple[Any, ModelData]:
-    """Read the arrays that a function of ``(params, x)`` is fitted to.
+    """Read the arrays to which a function of ``(params, x)`` is fitted.
 
     Parameters
     ----------
     x : whatever the function takes: an array whose first (or last) axis is the rows, a data frame, a dict of arrays.
     y : array_like, (n,) or (n, m).
     weights, groups : (n,), or of the shape of y.
-    sigma : in place of weights, which are 1/σ² then; also one number.
+    sigma : standard deviations in place of weights, which are then 1/σ²; also a single number.
     missing : {"drop", "raise"}
-        What becomes of rows with something missing in x, y, weights or groups.
-    whole : whether whole numbers in x stay such, for the function to pick elements by.
+        What is done with rows in which x, y, weights or groups have missing values.
+    whole : whether integers in x stay integers, so that the function can index with them.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def from_points(
     Raises
     ------
     DataError
-        If there is something else than finite real numbers in them, or no row is left.
+        If they contain anything but finite real numbers, or no row is left.
     """
     check_missing(missing)
     x = as_arrays(x, whole)
@@ -207,7 +207,7 @@ def from_points(
         if given is not None and len(np.shape(given)) in (1, 2) and len(given) == len(values):
             bad = np.asarray(absent(given).reshape(len(values), -1).any(axis=1))
             rows.note(bad if bad.any() else None, "missing values", what)
-    kept = rows.settle(missing)
+    kept = rows.usable(missing)
     if kept is not None:
         x, values = taken(x, kept, len(values)), values[kept]
     require_finite(x, "x")
@@ -252,19 +252,22 @@ def _response(left: str, table: Table, names: Collection[str], known: Collection
     for name in response.names:
         if name in names:
             raise FormulaError(
-                f"formula: {name!r} is a parameter and stands in the response, which takes columns of the data only"
+                f"formula: {name!r} is a parameter, but the response may only contain columns of the data; move it to "
+                "the right of '~'"
             )
         if name not in table.known:
             raise unknown_column(name, table.names, "response")
     if not response.names:
-        raise FormulaError(f"formula: the response {left!r} names no column; its columns are {listing(table.names)}")
+        raise FormulaError(
+            f"formula: the response {left!r} contains no column of the data; the columns are {listing(table.names)}"
+        )
     return response
 
 
 def _refuse_misspelt(names: Collection[str], parameters: Collection[str], used: Collection[str], table: Table) -> None:
-    """A name that is neither column nor declared parameter, but all but a column's, is one misspelt.
+    """Refuse a name that is nearly a column's but neither a column nor a declared parameter: it is misspelt.
 
-    Unless the formula uses that column too: v ~ V*S/(K + S) and conc ~ conc0*exp(-k*t) mean what they say.
+    It is accepted if the formula uses that column too: v ~ V*S/(K + S) and conc ~ conc0*exp(-k*t) are correct.
     """
     for name in names:
         guess = None if name in parameters else nearest(name, table.names)
@@ -278,8 +281,8 @@ def _numbers(table: Table, name: str, rows: MissingRows) -> np.ndarray:
     variable = table.column(name)
     if isinstance(variable, Levels):
         raise DataError(
-            f"column {name!r} holds {variable.origin} ({stray(variable.labels)}), and a curve reads "
-            "numbers; turn it into numbers, or fit a curve for each value with by="
+            f"column {name!r} holds {variable.origin} ({stray(variable.labels)}), but a curve needs numbers; "
+            "convert it to numbers, or fit a curve for each value with by="
         )
     rows.note_numbers(variable.values, name)
     return variable.values
@@ -288,7 +291,7 @@ def _numbers(table: Table, name: str, rows: MissingRows) -> np.ndarray:
 def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: MissingRows) -> np.ndarray:
     with np.errstate(all="ignore"):
         y = np.broadcast_to(np.asarray(response.evaluate(values, numpy_function), dtype=float), (rows.n_rows,))
-    # Rows that a column of the response has spoilt are told of already.
+    # Rows in which a column of the response is not finite are noted already.
     bad = ~np.isfinite(y) & np.logical_and.reduce([np.isfinite(values[name]) for name in response.names])
     if bad.any() and len(response.names):
         rows.note(bad, "values that are not finite", response.text)

@@ -1,8 +1,8 @@
 """Curves written as expressions: arithmetic and the usual functions of columns and parameters.
 
-``b1*(1 - exp(-b2*x))`` is parsed into a tree, every node of which is held against a list of what is allowed; then
-:meth:`Curve.evaluate` walks the tree with whatever numbers it is given: NumPy arrays, or values that JAX traces to
-differentiate them. :mod:`raphson.data.syntax` does both.
+``b1*(1 - exp(-b2*x))`` is parsed into a tree, and every node is checked against a list of what is allowed. Then
+:meth:`Curve.evaluate` walks the tree with NumPy arrays, or with values that JAX traces to differentiate them.
+:mod:`raphson.data.syntax` does both.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Curve:
 
     Attributes
     ----------
-    tree : its names are columns, parameters or constants.
-    text : the expression in one normal spelling.
+    tree : the parsed expression; its names are columns, parameters or constants.
+    text : the expression in a normal form.
     names : columns and parameters in order of appearance.
     """
 
@@ -48,14 +48,15 @@ class Curve:
 
     @property
     def transformed(self) -> bool:
-        """Whether it is more than one bare name."""
+        """Whether it is more than a single name."""
         return not isinstance(self.tree, ast.Name)
 
     @cached_property
     def form(self) -> tuple[Curve, dict[str, float]]:
-        """The expression with names in place of its numbers, and these, all positive: what is compiled serves others.
+        """The expression with names in place of its numbers, and the numbers, all positive.
 
-        Numbers that say what kind of expression it is stay: 0 and 1, and exponents that are multiples of one half.
+        Curves of the same form share compiled code. Numbers that determine the kind of expression stay in it: 0 and 1,
+        and exponents that are multiples of one half.
 
         Examples
         --------
@@ -68,11 +69,11 @@ class Curve:
         return Curve(tree, written(tree), (*self.names, *numberless.constants)), numberless.constants
 
     def evaluate(self, values: Mapping[str, Any], functions: Callable[[str], Any]) -> Any:
-        """The value, given each name's value and where functions are found (:func:`numpy_function`)."""
+        """The value, given the value of each name and a lookup of functions such as :func:`numpy_function`."""
         return _Values(values, functions).value(self.tree)
 
     def first_not_finite(self, values: Mapping[str, Any]) -> tuple[str, np.ndarray] | None:
-        """The first step that is not finite, though what it is made of is, and the mask of its rows.
+        """The first step that is not finite although its operands are, and the mask of its rows.
 
         Examples
         --------
@@ -91,14 +92,14 @@ def parse_curve(source: str, known: Collection[str], what: str) -> Curve:
 
     Parameters
     ----------
-    source : in Python's spelling or R's.
-    known : names that are columns or parameters even where they look like something else (``pi``, ``lambda``).
-    what : names the argument in messages.
+    source : in the spelling of Python or R.
+    known : names of columns and parameters, even if they mean something else in Python (``pi``, ``lambda``).
+    what : name of the argument, for messages.
 
     Raises
     ------
     FormulaError
-        If it is malformed, or holds more than names, numbers, arithmetic, comparisons and listed functions.
+        If it is malformed, or contains anything but names, numbers, arithmetic, comparisons and listed functions.
 
     Examples
     --------
@@ -116,12 +117,12 @@ def _parsed_curve(source: str, known: frozenset[str], what: str) -> Curve:
 
 
 def split_curve(formula: str) -> tuple[str, str]:
-    """Cut ``response ~ curve`` into its two sides.
+    """Split ``response ~ curve`` into its two sides.
 
     Raises
     ------
     FormulaError
-        If there is not one ``~`` with something on both sides.
+        If there is not exactly one ``~``, or nothing on one of its sides.
     """
     sides = formula.split("~")
     if len(sides) != 2 or not all(side.strip() for side in sides):
@@ -130,7 +131,7 @@ def split_curve(formula: str) -> tuple[str, str]:
 
 
 def names_of_curve(formula: str) -> frozenset[str]:
-    """The names in ``response ~ curve``, on either side, whatever they are; for names that look like others as well.
+    """All names in ``response ~ curve``, on both sides: columns, parameters, constants and functions.
 
     Examples
     --------
@@ -142,7 +143,7 @@ def names_of_curve(formula: str) -> frozenset[str]:
 
 @cache
 def allowed() -> str:
-    """Put the list of what a curve may hold into words."""
+    """What a curve may contain, for messages."""
     return "names of columns and parameters, numbers, pi, + - * / ^ ** %, comparisons, and the functions " + ", ".join(
         sorted(OF_NUMBERS)
     )
@@ -165,7 +166,7 @@ class _Check(Check):
             before, dot, _ = name.partition(".")
             if name in OF_NUMBERS:
                 raise FormulaError(f"{self.what}: {name!r} in {short(self.source)} is a function; write {name}(...)")
-            if "__" in name or (dot and before in known):  # x.real is no parameter, if x is a column
+            if "__" in name or (dot and before in known):  # x.real is not a parameter if x is a column
                 raise self.refused(node)
         if name not in CONSTANTS or name in known:
             self.names.setdefault(name)
@@ -175,8 +176,8 @@ class _Check(Check):
         if function is None or node.keywords:
             if isinstance(node.func, ast.Name) and node.func.id in self.known:
                 raise FormulaError(
-                    f"{self.what}: {node.func.id!r} is not a function, in {short(self.source)}; write "
-                    f"{node.func.id}*(...)"
+                    f"{self.what}: {node.func.id!r} in {short(self.source)} is a column or parameter, not a function; "
+                    f"write {node.func.id}*(...) to multiply"
                 )
             raise self.refused(node)
         if len(node.args) != function[1]:
@@ -244,7 +245,7 @@ class _Numberless(ast.NodeTransformer):
 
 
 def _is_number(node: ast.expr, names: Collection[str]) -> bool:
-    """Whether it is arithmetic of numbers alone."""
+    """Whether it is arithmetic of numbers only."""
     if isinstance(node, ast.Name):
         return node.id in CONSTANTS and node.id not in names
     if isinstance(node, ast.BinOp | ast.UnaryOp):
@@ -260,8 +261,8 @@ def columns_and_parameters(
     Parameters
     ----------
     curve : the curve.
-    columns : of the data.
-    parameters : names that the user has called parameters, each with the argument that did.
+    columns : names of the data's columns.
+    parameters : names that are parameters because an argument gives values for them, each with that argument's name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Text files whose columns stand between separators: CSV, TSV, and what else the user says how to read."""
+"""Delimited text files: CSV, TSV, and other formats that the user describes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import pandas
 
 MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
-"""What stands for a missing value in a text file."""
+"""Texts that stand for a missing value."""
 
-# One field of a CSV record, quoted or not, and what ends it.
+# One field of a CSV record, quoted or not, and the separator or line end that follows.
 _FIELD = '("(?:[^"]|"")*"|[^{separator}\r\n]*)({separator}|\r\n|\n|\r|$)'
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _SAMPLE = 1 << 16
@@ -34,36 +34,36 @@ _BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _OTHER_FORMATS = (
-    (re.compile(rb"\x1f\x8b"), "compressed by gzip; its name must end in .gz, such as data.csv.gz"),
-    (re.compile(rb"BZh\d1AY&SY"), "compressed by bzip2; its name must end in .bz2, such as data.csv.bz2"),
-    (re.compile(rb"\x28\xb5\x2f\xfd"), "compressed by Zstandard; its name must end in .zst, such as data.csv.zst"),
+    (re.compile(rb"\x1f\x8b"), "compressed by gzip; give it a name that ends in .gz, such as data.csv.gz"),
+    (re.compile(rb"BZh\d1AY&SY"), "compressed by bzip2; give it a name that ends in .bz2, such as data.csv.bz2"),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), "compressed by Zstandard; give it a name that ends in .zst, as data.csv.zst"),
     (re.compile(rb"\xfd7zXZ"), "compressed by xz; unpack it"),
     (re.compile(rb"PK\x03\x04"), "a zip archive or an Excel workbook; unpack it, or save it as CSV"),
-    (re.compile(rb"PAR1"), "Parquet; its name must end in .parquet"),
-    (re.compile(rb"ARROW1"), "Arrow; its name must end in .arrow"),
+    (re.compile(rb"PAR1"), "Parquet; give it a name that ends in .parquet"),
+    (re.compile(rb"ARROW1"), "Arrow; give it a name that ends in .arrow"),
     (re.compile(rb"\s*<(?:!doctype html|html|\?xml)", re.IGNORECASE), "a web page; download the file itself"),
 )
 
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How a text file is written, where its ending does not say so.
+    """Format of a text file.
 
     Parameters
     ----------
     sep : str, optional
-        What stands between the columns, one character. By the file's ending if not given.
+        Separator of the columns, one character. By default it follows from the file's ending.
     decimal : str
         The decimal point: ``"."`` or ``","``.
     na : sequence of str
-        What stands for a missing value besides nothing at all, ``NA``, ``NaN`` and ``null``.
+        Texts that stand for a missing value, besides an empty field, ``NA``, ``NaN`` and ``null``.
     encoding : str, optional
-        Such as ``"latin-1"``. UTF-8 if not given, or what a byte order mark says.
+        Such as ``"latin-1"``. By default UTF-8, or as a byte order mark says.
 
     Raises
     ------
     DataError
-        If one of them is none of these.
+        If an argument has another value.
     """
 
     sep: str | None = None
@@ -95,7 +95,7 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     what : str
         Name of the file, for messages.
     usual : str
-        What separates the columns if neither `form` nor the file says so.
+        Separator if neither `form` nor the file names one.
 
     Returns
     -------
@@ -104,26 +104,26 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     Raises
     ------
     DataError
-        If it is empty, cut short, no text, in another encoding, or its columns are separated by something else.
+        If it is empty, incomplete, not text or in another encoding, or has another separator.
     """
     content, separator = _declared_separator(_as_utf8(content, form, what), form.sep, usual)
     if not content.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"{what}: the file is empty")
     if content.count(b'"') % 2 and _quote_is_open(content, separator):
-        raise DataError(f"{what}: a quotation mark is never closed; is the file cut short?")
+        raise DataError(f"{what}: a quotation mark is never closed; check whether the file is complete")
     marks = (*MISSING_MARKS, *form.na)
     sample = content[:_SAMPLE].decode("utf-8", errors="replace")
-    # Quotes around numbers with decimal commas between commas have to be there, and say nothing.
+    # If commas are both decimal points and separators, numbers have to be quoted: quotes do not mean text.
     text = _text_columns(sample, separator, marks) if separator != form.decimal else []
     parse = _by_arrow if importlib.util.find_spec("pyarrow") else _by_pandas
     try:
         names, frame = parse(content, separator, form.decimal, marks, text)
-    except (ValueError, NotImplementedError) as error:  # as Arrow's errors of its own are, and pandas's
+    except (ValueError, NotImplementedError) as error:  # Arrow's and pandas's errors are ValueErrors too
         _check_separator(sample, separator, what)
         if isinstance(error, _NotUtf8Error):
             reason = f"{error} is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}"
         else:
-            reason = _ragged(content, separator) or f"{one_line(error)}; is it cut short or damaged?"
+            reason = _ragged(content, separator) or f"{one_line(error)}; check whether it is complete"
         kind = "TSV" if separator == "\t" else "CSV"
         raise DataError(f"{what}: cannot be read as {kind}: {reason}") from error
     if len(names) == 1:
@@ -133,13 +133,13 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
 
 
 class _NotUtf8Error(ValueError):
-    """What is not UTF-8: the header, a column, or the file."""
+    """The header, a column or the file is not UTF-8; the message says which."""
 
 
 def _by_arrow(
     content: bytes, separator: str, decimal: str, marks: tuple[str, ...], text: list[str]
 ) -> tuple[list[str], pandas.DataFrame]:
-    """The columns' names and the table, by Arrow: on several threads, and much faster than by pandas."""
+    """The names of the columns and the table, read by Arrow: on several threads, and much faster than by pandas."""
     import pyarrow as pa
     import pyarrow.csv as pc
 
@@ -161,7 +161,7 @@ def _by_arrow(
         if pa.types.is_binary(kind):
             raise _NotUtf8Error(f"column {names[number]!r}")
         if pa.types.is_temporal(kind):
-            # Dates stay as they were written: text, which a model may use as a factor or not at all.
+            # Dates stay the text that was in the file, which can be used as a factor only.
             table = table.set_column(number, names[number], table.column(number).cast(pa.string()))
     return names, table.to_pandas()
 
@@ -176,7 +176,7 @@ def _by_pandas(
         decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _NotUtf8Error("the file") from error
-    if _ragged(content, separator):  # pandas fills up what is short
+    if _ragged(content, separator):  # pandas would fill short lines with missing values
         raise ValueError("its lines have different numbers of fields")
     names = next(row for row in csv.reader(io.StringIO(decoded, newline=""), delimiter=separator) if row)
     frame = pd.read_csv(
@@ -184,7 +184,7 @@ def _by_pandas(
         sep=separator,
         decimal=decimal,
         header=0,
-        names=range(len(names)),  # two of one name are refused later
+        names=range(len(names)),  # duplicate names are refused later
         index_col=False,
         dtype={number: str for number, name in enumerate(names) if name in text},
         na_values=list(marks),
@@ -200,10 +200,10 @@ _ENCODING_HINT = (
 
 
 def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
-    """The same text in UTF-8."""
-    for start, told in _OTHER_FORMATS:
+    """The content as UTF-8."""
+    for start, description in _OTHER_FORMATS:
         if start.match(content):
-            raise DataError(f"{what}: the file is {told}")
+            raise DataError(f"{what}: the file is {description}")
     marked = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     encoding = form.encoding or marked
     if encoding is not None:
@@ -214,38 +214,40 @@ def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
     if b"\0" in content:
         wide = content[1:_SAMPLE:2].count(0) > len(content[1:_SAMPLE:2]) / 2
         remedy = (
-            f"is it UTF-16? Save it in UTF-8{_ENCODING_HINT.replace('latin-1', 'utf-16')}" if wide else "is it damaged?"
+            f"it may be UTF-16: save it in UTF-8{_ENCODING_HINT.replace('latin-1', 'utf-16')}"
+            if wide
+            else "it may be damaged"
         )
-        raise DataError(f"{what}: the file holds NUL characters, which text never has; {remedy}")
+        raise DataError(f"{what}: the file contains NUL characters, which text never has; {remedy}")
     return content
 
 
 def _declared_separator(content: bytes, separator: str | None, usual: str) -> tuple[bytes, str]:
-    """The table and its separator, which the first line may name, as ``sep=;`` for Excel."""
-    told = re.match(rb"(?:\xef\xbb\xbf)?sep=([;,\t|])\r?\n", content)
-    if told is None:
+    """The table and its separator, which a first line such as ``sep=;`` may name, as Excel writes it."""
+    first = re.match(rb"(?:\xef\xbb\xbf)?sep=([;,\t|])\r?\n", content)
+    if first is None:
         return content, separator or usual
-    return content[told.end() :], separator or told[1].decode()
+    return content[first.end() :], separator or first[1].decode()
 
 
 def _check_separator(sample: str, separator: str, what: str) -> None:
-    """Raise a DataError if the first lines are a table by another separator."""
+    """Raise a DataError if the first lines form a table with another separator."""
     lines = sample.splitlines()[:50]
     if len(sample) >= _SAMPLE - 3:
         del lines[-1]
     for other in _SEPARATORS:
         rows = [row for row in _records("\n".join(lines), other) if row]
         if other != separator and len(rows) > 1 and {len(row) for row in rows} == {len(rows[0])} != {1}:
-            told, options, arguments = (
+            form, options, arguments = (
                 f"separated by {_NAMES.get(other, repr(other))}",
                 f"--sep {_quoted(other)}",
                 f"sep={other!r}",
             )
             if other != "," and any(_DECIMAL_COMMA.fullmatch(field) for row in rows[1:] for field in row):
-                told += " and its decimals by ','"
+                form += ", with decimal commas"
                 options, arguments = f'{options} --decimal ","', f"{arguments}, decimal=','"
             raise DataError(
-                f"{what}: its columns are {told}; on the command line add {options}; in Python pass "
+                f"{what}: its columns are {form}; on the command line add {options}; in Python pass "
                 f"pandas.read_csv(..., {arguments})"
             )
 
@@ -262,7 +264,7 @@ def _records(text: str, separator: str) -> list[list[str]]:
 
 
 def _ragged(content: bytes, separator: str) -> str:
-    """Which line has more or fewer fields than the header, in words."""
+    """A description of the first line that has more or fewer fields than the header; empty if there is none."""
     text = content.decode("utf-8", errors="replace").removeprefix("\ufeff")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
@@ -271,13 +273,13 @@ def _ragged(content: bytes, separator: str) -> str:
         for row in reader:
             if row and len(row) != len(header):
                 fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
-                told = f"line {reader.line_num} has {fields} where {names} has {len(header)}"
+                line = f"line {reader.line_num} has {fields}, but {names} has {len(header)}"
                 rest = [len(other) for other in reader if other]
                 if not rest and len(row) < len(header):
-                    return f"{told}; is the file cut short?"
+                    return f"{line}; check whether the file is complete"
                 if len(header) > 1 and rest and all(other == len(row) for other in rest):
-                    return f"{told}, like every other line; the header must name every column"
-                return f"{told}; correct that line, or remove lines that do not belong to the table"
+                    return f"{line}, as in all other lines; name every column in the header"
+                return f"{line}; correct that line, or remove lines that do not belong to the table"
     except (csv.Error, StopIteration):
         pass
     return ""
@@ -293,7 +295,7 @@ def _quote_is_open(content: bytes, separator: str) -> bool:
 
 
 def _text_columns(sample: str, separator: str, marks: tuple[str, ...]) -> list[str]:
-    """Name the columns that the writer quoted, if it left others unquoted."""
+    """Names of the columns that are quoted, if others are not."""
     rows: list[list[str]] = [[]]
     for match in re.finditer(_FIELD.format(separator=re.escape(separator)), sample):
         rows[-1].append(match[1])
@@ -302,7 +304,7 @@ def _text_columns(sample: str, separator: str, marks: tuple[str, ...]) -> list[s
     if len(rows) < 2:
         return []
     header = next(csv.reader([separator.join(rows[0])], delimiter=separator), [])
-    # The sample may end within a record; the last one is left out unless it is all there is.
+    # The sample may end within a record, so the last one is left out unless it is the only one.
     records = [row for row in rows[1:] if len(row) == len(header)]
     quoted, bare = set(), set()
     for record in records[:-1] or records:

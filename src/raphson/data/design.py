@@ -1,4 +1,4 @@
-"""Build the design matrix: dense in blocks of rows, or sparse without ever being dense."""
+"""The design matrix: dense, written in blocks of rows; or sparse, without a dense intermediate."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from raphson.data.model_data import Matrix
 from raphson.data.values import Levels, Variable
 from raphson.errors import FormulaError
 
-# A row-major matrix is written in blocks that stay in the cache: column by column over all rows
-# would load each of its cache lines once per column.
+# A row-major matrix is written in blocks of rows that stay in the cache. Writing each column over all rows
+# would load every cache line once per column.
 _BLOCK = 2048
 """Rows of a block: of 64 columns it takes 1 MiB, as much as a core's second-level cache holds."""
 
@@ -29,15 +29,15 @@ rows 0.07 of the time at a share of 0.05, 0.4 at 0.1, 1.1 at 0.15 and 2.6 at 0.3
 
 @dataclass(frozen=True)
 class Product:
-    """One product of coded factors, and the columns it fills.
+    """A product of coded factors, and the columns that it fills.
 
     Attributes
     ----------
     scoped : tuple
     start, stop : int
-        Its columns.
+        Range of its columns.
     codings : tuple of ndarray or None
-        For each factor the rows that stand for its levels; None for numbers.
+        The coding matrix of each factor; None for numbers.
     """
 
     scoped: Scoped
@@ -47,7 +47,7 @@ class Product:
 
     @property
     def is_indicator(self) -> bool:
-        """Whether every row of every coding has at most one entry, a 1."""
+        """Whether every row of every coding has at most one non-zero entry, a 1."""
         return all(
             coding is None or bool(np.isin(coding, (0.0, 1.0)).all() and (coding.sum(axis=1) <= 1).all())
             for coding in self.codings
@@ -55,7 +55,7 @@ class Product:
 
 
 class DesignPlan:
-    """The layout of a design: which product of factors fills which columns.
+    """The layout of a design matrix: which product of factors fills which columns.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class DesignPlan:
         Term -> its column numbers.
     has_intercept : bool
     sparse : bool
-        Whether the matrix is to be sparse: many columns, few of them non-zero in a row.
+        Whether the matrix is built sparse: it has many columns, and few non-zeros in a row.
     """
 
     def __init__(
@@ -103,7 +103,9 @@ class DesignPlan:
             raise FormulaError("formula: the design has no columns; keep the intercept or a term")
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise FormulaError(f"formula: two design columns are called {twice[0]!r}; rename a column of the data")
+            raise FormulaError(
+                f"formula: two columns of the design are named {twice[0]!r}; rename a column of the data"
+            )
         self.names = tuple(names)
         self.sparse = len(names) > _SPARSE_COLUMNS and filled < _SPARSE_DENSITY * len(names)
 
@@ -114,7 +116,7 @@ class DesignPlan:
     def _product_names(self, product: Scoped) -> list[str]:
         if not product:
             return ["Intercept"]
-        # The first factor's columns run fastest, as in R.
+        # The first factor varies fastest, as in R.
         names = [""]
         for place, (number, reduced) in enumerate(product):
             own = self.factors[number].column_names(reduced)
@@ -122,16 +124,16 @@ class DesignPlan:
         return names
 
     def build(self, variables: Sequence[Variable], rows: np.ndarray | None, n_rows: int) -> Matrix:
-        """Build the matrix for some of the variables' rows.
+        """Build the matrix for some of the rows.
 
         Parameters
         ----------
         variables : sequence of Numbers or Levels
-            One for each factor; levels in the codes of the factor's labels.
+            One for each factor; levels are coded by the factor's labels.
         rows : ndarray of int or None
             The rows to take; None for all.
         n_rows : int
-            How many those are.
+            Their number.
         """
         columns = [v.codes if isinstance(v, Levels) else v.values for v in variables]
         if rows is not None:
@@ -160,13 +162,13 @@ def _fill(out: np.ndarray, product: Product, columns: Sequence[np.ndarray], bloc
             own = own[:, None]
         elif reduced:
             own = own[:, 1:]
-        # (m, k_b, k_a) read row by row has the first factor's columns run fastest.
+        # (m, k_b, k_a) in row-major order has the first factor vary fastest.
         result = own if result is None else (own[:, :, None] * result[:, None, :]).reshape(len(own), -1)
     out[:] = result
 
 
 def _build_sparse(products: Sequence[Product], columns: Sequence[np.ndarray], n_rows: int, p: int) -> Any:
-    """Put the matrix together from categorical, sparse and dense parts."""
+    """Assemble the matrix from categorical, sparse and dense parts."""
     import tabmat
 
     parts: list[Any] = []
@@ -191,12 +193,12 @@ def _build_sparse(products: Sequence[Product], columns: Sequence[np.ndarray], n_
 
 
 def _sparse_parts(product: Product, columns: Sequence[np.ndarray], places: list[np.ndarray]) -> list[Any]:
-    """Make the parts of a product whose factors are indicators: one non-zero in a row at most."""
+    """The parts of a product of indicators, with at most one non-zero in a row."""
     import scipy.sparse
     import tabmat
 
-    # The cell of each row among the products of the factors' levels: mixed radix, the first factor
-    # fastest; -1 where one of them is at its base level.
+    # The cell of each row in the product of the factors' levels, numbered with the first factor fastest; -1
+    # where a factor is at its reference level.
     cell: np.ndarray | None = None
     size = 1
     multipliers: list[np.ndarray] = []
@@ -217,7 +219,7 @@ def _sparse_parts(product: Product, columns: Sequence[np.ndarray], places: list[
         places.append(np.arange(product.start, product.stop))
         cells = cell.astype(np.int32)
         return [tabmat.CategoricalMatrix(cells, categories=np.arange(size), cat_missing_method="zero")]
-    # One sparse part for each choice of a column of every numeric factor.
+    # One sparse part for each combination of columns of the numeric factors.
     order = np.arange(product.start, product.stop).reshape([width for _, width in reversed(layout)])
     order = order.transpose(range(order.ndim)[::-1])
     inside = np.flatnonzero(cell >= 0)

@@ -1,4 +1,4 @@
-"""Evaluate checked expressions over the columns of a table, by walking the tree."""
+"""Evaluation of checked expressions over the columns of a table, by walking the tree."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from raphson.data.formula import Formula
 
 States = dict[str, dict[str, Any]]
-"""What the stateful transforms remember, by the text of their call: a mean, knots."""
+"""The states of stateful transforms (a mean, knots), by the text of their call."""
 
 _STATE_TYPES = {"alpha": dict, "norms2": dict, "knots": list}
 _LARGEST_COUNT = 1000
-"""Degrees of freedom of a spline, or degree of a polynomial, at most: so many columns of a million rows take 8 GB."""
+"""Most degrees of freedom of a spline, or degree of a polynomial: that many columns of a million rows take 8 GB."""
 
 _EXACT = 2.0**53
-"""Up to here every whole number is a double: powers that stay below are taken in whole numbers, without rounding."""
+"""Up to here every integer is a double: powers that stay below are computed in integers, without rounding."""
 
 
 class Evaluator(Walk):
@@ -46,9 +46,9 @@ class Evaluator(Walk):
     ----------
     table : Table
     states : dict
-        Filled by stateful transforms at the fit; read by them for new data.
+        Filled by stateful transforms when fitting; read by them for new data.
     what : str
-        Names the source in messages.
+        Name of the source, for messages.
     new : bool
         Whether these are new data, which need not have every level that the formula names.
     """
@@ -63,16 +63,16 @@ class Evaluator(Walk):
         Raises
         ------
         DataError
-            If a column has the wrong type for what is done with it.
+            If a column has a type that the expression cannot use.
         FormulaError
-            If the expression cannot be evaluated, or has no column in it.
+            If the expression cannot be evaluated, or contains no column.
         """
         if not expression.columns:
-            raise FormulaError(f"{self.what}: there is no column in {expression.text!r}")
+            raise FormulaError(f"{self.what}: {expression.text!r} contains no column; add one")
         with np.errstate(all="ignore"):
             value = self.value(expression.tree)
         if not isinstance(value, (Numbers, Levels)):
-            raise FormulaError(f"{self.what}: {expression.text!r} is not a variable")
+            raise FormulaError(f"{self.what}: {expression.text!r} is not a variable; write a column or an expression")
         return value
 
     def numbers(self, expression: Expression) -> Numbers:
@@ -81,11 +81,11 @@ class Evaluator(Walk):
         if isinstance(value, Levels):
             value = self._to_numbers(value, expression.tree)
         if value.values.ndim != 1:
-            raise DataError(f"{self.what}: {expression.text!r} gives several columns, but one is expected")
+            raise DataError(f"{self.what}: expected a single column; {expression.text!r} gives several")
         return value
 
     def origin_of(self, node: ast.expr, rows: np.ndarray) -> str:
-        """Find the smallest part of an expression that is not finite on some of the rows."""
+        """The smallest part of an expression that is not finite on some of the rows."""
         for child in ast.iter_child_nodes(node):
             if isinstance(child, (ast.Call, ast.BinOp, ast.UnaryOp)):
                 with np.errstate(all="ignore"):
@@ -104,28 +104,30 @@ class Evaluator(Walk):
         return [self.value(one) for one in node.elts] if isinstance(node, ast.List | ast.Tuple) else super().other(node)
 
     def _operand(self, node: ast.expr) -> Numbers | float | int:
-        """Evaluate a node that must be a number or numbers."""
+        """Evaluate a node to a number or to a numeric variable; raise a FormulaError for anything else."""
         value = self.value(node)
         if isinstance(value, Levels):
             return self._to_numbers(value, node)
         if isinstance(value, Numbers):
             if value.values.ndim != 1:
-                raise FormulaError(f"{self.what}: {written(node)!r} has several columns, so it is not a number")
+                raise FormulaError(
+                    f"{self.what}: expected a number for each row; {written(node)!r} has several columns"
+                )
             return value
         if isinstance(value, (bool, int, float)):
             return value
-        raise FormulaError(f"{self.what}: {written(node)!r} is not a number")
+        raise FormulaError(f"{self.what}: expected a number or a numeric column; got {written(node)!r}")
 
     def _to_numbers(self, value: Levels, node: ast.expr) -> Numbers:
-        # TRUE counts as 1, as in R; the levels of text have no numbers.
+        # True is 1, as in R; the levels of text have no numeric values.
         if value.origin == "boolean":
             truth = np.array([float(label == "True") for label in value.labels] or [np.nan])
             return Numbers(np.where(value.codes >= 0, truth[value.codes], np.nan))
         kind = "text" if value.origin == "text" else "a factor"
         some = stray(value.labels)
         raise DataError(
-            f"{self.what}: {written(node)!r} is {kind} (such as {some}), but numbers are expected; correct the "
-            "entries that are not numbers, or use the column by itself as a factor"
+            f"{self.what}: expected numbers in {written(node)!r}; got {kind} (such as {some}). Correct the entries "
+            "that are not numbers, or use the column by itself as a factor"
         )
 
     def operated(self, node: ast.expr, function: Callable[..., Any], operands: Sequence[ast.expr]) -> Any:
@@ -150,16 +152,14 @@ class Evaluator(Walk):
         x = a.values if isinstance(a, Numbers) else a
         y = b.values if isinstance(b, Numbers) else b
         if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
-            raise FormulaError(f"{self.what}: there is no column in {written(node)!r}")
-        # A missing value is neither larger nor smaller: the comparison is missing too.
+            raise FormulaError(f"{self.what}: {written(node)!r} contains no column; compare a column")
+        # A comparison with a missing value is missing.
         truth = np.asarray(compare(x, y), dtype=np.float64)
         return Numbers(np.where(np.isnan(x) | np.isnan(y), np.nan, truth), boolean=True)
 
     def _compare_level(self, node: ast.Compare, factor: Levels, other: object) -> Numbers:
         if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)) or isinstance(other, list):
-            raise DataError(
-                f"{self.what}: {written(node)!r} compares text; text can only be compared with a level, by == or !="
-            )
+            raise DataError(f"{self.what}: {written(node)!r} compares text; compare it with a level, by == or !=")
         label = label_of(other)
         if label not in factor.labels and self.new:
             same = np.zeros(len(factor.codes), dtype=bool)
@@ -167,7 +167,7 @@ class Evaluator(Walk):
             same = factor.codes == factor.labels.index(label)
         else:
             raise DataError(
-                f"{self.what}: {written(node)!r}: there is no level {label!r}; "
+                f"{self.what}: {written(node)!r} names a level {label!r} that does not occur; "
                 f"the levels are {listing(map(repr, factor.labels))}"
             )
         truth = same if isinstance(node.ops[0], ast.Eq) else ~same
@@ -175,7 +175,7 @@ class Evaluator(Walk):
 
     def _compare_levels(self, node: ast.Compare, a: Levels, b: Levels) -> Numbers:
         if not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
-            raise DataError(f"{self.what}: {written(node)!r} compares text, which only == and != can do")
+            raise DataError(f"{self.what}: {written(node)!r} compares text; use == or !=")
         position = {label: code for code, label in enumerate(a.labels)}
         into_a = np.array([position.get(label, len(position)) for label in b.labels] or [-1])
         same = a.codes == into_a[b.codes]
@@ -194,7 +194,7 @@ class Evaluator(Walk):
                 return Numbers(np.asarray(ELEMENTWISE[name](argument.values), dtype=np.float64))
             value = float(ELEMENTWISE[name](np.array([argument]))[0])
             if not np.isfinite(value):
-                raise FormulaError(f"{self.what}: {written(node)!r} is not a finite number")
+                raise FormulaError(f"{self.what}: {written(node)!r} is not a finite number; correct it")
             return value
         if kind == "identity":
             return self.value(node.args[0])
@@ -207,17 +207,19 @@ class Evaluator(Walk):
         if kind == "stateful":
             return self._stateful(name, node)
         raise FormulaError(
-            f"{self.what}: {name}() belongs on the {'left' if name == 'cbind' else 'right'} of the formula "
-            f"by itself, not inside {written(node)!r}"
+            f"{self.what}: {name}() cannot be used inside {written(node)!r}; write it by itself on the "
+            f"{'left' if name == 'cbind' else 'right'} of the formula"
         )
 
     def _options(self, name: str, node: ast.Call, skip: int) -> dict[str, Any]:
-        """Gather the arguments after the first ``skip`` by their names."""
+        """The arguments after the first ``skip``, by name."""
         options = dict(zip(FUNCTIONS[name].options, (self.value(a) for a in node.args[skip:]), strict=False))
         options.update({str(option.arg): self.value(option.value) for option in node.keywords})
         for option, value in options.items():
             if isinstance(value, (Numbers, Levels)):
-                raise FormulaError(f"{self.what}: the option {option} of {name}() must be a constant, not a column")
+                raise FormulaError(
+                    f"{self.what}: expected a constant for the option {option} of {name}(); got a column"
+                )
         return options
 
     def _contrast(self, name: str, node: ast.Call) -> Any:
@@ -231,7 +233,7 @@ class Evaluator(Walk):
     def _factor(self, name: str, node: ast.Call) -> Levels:
         argument = self.value(node.args[0])
         if not isinstance(argument, (Numbers, Levels)):
-            raise FormulaError(f"{self.what}: {written(node)!r} needs a column")
+            raise FormulaError(f"{self.what}: {written(node)!r} contains no column; add one")
         factor = as_levels(argument)
         options = self._options(name, node, skip=1)
         if name == "relevel":
@@ -239,26 +241,28 @@ class Evaluator(Walk):
             options["levels"] = [first, *(label for label in factor.labels if label != first)]
             if first not in factor.labels and not self.new:
                 raise DataError(
-                    f"{self.what}: {written(node)!r}: there is no level {first!r}; "
+                    f"{self.what}: {written(node)!r} names a level {first!r} that does not occur; "
                     f"the levels are {listing(map(repr, factor.labels))}"
                 )
         if options.get("levels") is not None:
             factor = self._declared(factor, options["levels"], node)
         contrasts = options.get("contrasts", factor.contrasts)
         if contrasts is not None and not hasattr(contrasts, "get_coding_matrix"):
-            raise FormulaError(f"{self.what}: the contrasts in {written(node)!r} must be a contr.* coding")
+            raise FormulaError(
+                f"{self.what}: expected a coding such as contr.sum as the contrasts in {written(node)!r}"
+            )
         origin = "category" if factor.origin == "text" else factor.origin
         return Levels(factor.codes, factor.labels, origin, contrasts)
 
     def _declared(self, factor: Levels, levels: Any, node: ast.Call) -> Levels:
         labels = tuple(label_of(level) for level in levels) if isinstance(levels, list) else ()
         if not labels or len(set(labels)) != len(labels):
-            raise FormulaError(f"{self.what}: levels= in {written(node)!r} must list different levels")
+            raise FormulaError(f"{self.what}: expected a list of different levels as levels= in {written(node)!r}")
         counts = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.labels))
         occurring = [label for label, count in zip(factor.labels, counts, strict=True) if count]
         left_out = [repr(label) for label in occurring if label not in labels]
         if left_out:
-            raise DataError(f"{self.what}: the levels in {written(node)!r} leave out {listing(left_out)}; add them")
+            raise DataError(f"{self.what}: the levels in {written(node)!r} lack {listing(left_out)}; add them")
         position = {label: code for code, label in enumerate(labels)}
         new_code = np.array([position.get(label, -1) for label in factor.labels] or [-1], dtype=np.intp)
         codes = np.where(factor.codes >= 0, new_code[factor.codes], -1)
@@ -267,24 +271,26 @@ class Evaluator(Walk):
     def _stateful(self, name: str, node: ast.Call) -> Numbers:
         argument = self._operand(node.args[0])
         if not isinstance(argument, Numbers):
-            raise FormulaError(f"{self.what}: {written(node)!r} needs a column")
+            raise FormulaError(f"{self.what}: {written(node)!r} contains no column; add one")
         options = self._options(name, node, skip=1)
         for option, value in options.items():
             if option in ("df", "degree") and isinstance(value, (int, float)) and value > _LARGEST_COUNT:
-                raise FormulaError(f"{self.what}: {option}={value} in {written(node)!r} is too large")
+                raise FormulaError(f"{self.what}: {option}={value} in {written(node)!r} is too large; lower it")
         text = written(node)
         values = argument.values
-        # What the transform remembers comes from every row where its own argument is there, as in R.
+        # A transform's state is computed from all rows in which its argument is finite, as in R.
         finite = np.isfinite(values)
         everywhere = bool(finite.all())
         degree = options.get("degree", 1)
         if name == "poly" and not options.get("raw") and text not in self.states:
             distinct = len(np.unique(values[finite]))
             if degree >= distinct:
-                raise DataError(f"{self.what}: {text!r} needs more than {degree} different values; got {distinct}")
+                raise DataError(
+                    f"{self.what}: {text!r} needs more than {degree} different values; got {distinct}. Lower the degree"
+                )
         state = self.states.setdefault(text, {})
         if not finite.any():
-            raise DataError(f"{self.what}: {text!r} has no row with a finite value")
+            raise DataError(f"{self.what}: {text!r} has no finite value; correct its column")
         try:
             usable = values if everywhere else values[finite]
             result = stateful_transform(name)(usable, _state=state, **options)
@@ -292,7 +298,7 @@ class Evaluator(Walk):
             reason = " ".join(str(error).split())
             remedy = ""
             if "extrapolation" in reason or "lower bound" in reason or "upper bound" in reason:
-                reason = "some values lie outside the knots' range"
+                reason = "some values lie outside the range of the knots"
                 remedy = '; fit with extrapolation="extend" or "clip", or leave those rows out'
             raise DataError(f"{self.what}: {text!r} cannot be evaluated: {reason}{remedy}") from error
         return self._columns(result, None if everywhere else finite)
@@ -318,7 +324,7 @@ class Evaluator(Walk):
 
 
 def constant_contrasts(expression: Expression) -> Any:
-    """Give the contrast coding that an expression such as ``C(x, contr.sum)`` asks for, without data."""
+    """The contrast coding that an expression such as ``C(x, contr.sum)`` names; needs no data."""
     tree = expression.tree
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "C"):
         return None
@@ -327,12 +333,12 @@ def constant_contrasts(expression: Expression) -> Any:
 
 
 def states_before(formulas: Sequence[Formula]) -> States:
-    """What the transforms of a fit are told before they see the data: a spline beside an intercept is centred.
+    """States of transforms before they see the data: a spline beside an intercept is centred.
 
-    The columns of cr(), cs() and cc() add up to 1, so that beside an intercept the last one would be aliased. Centred,
-    they have one column less for the same knots, and span with the intercept what R's ``ns`` does between its boundary
-    knots. A spline that only stands in interactions, where it may be what spans the levels' own constants, stays as it
-    is, and so does one that says what its constraints are.
+    The columns of cr(), cs() and cc() add up to 1, so that beside an intercept the last one would be aliased. Centred
+    splines have one column less for the same knots; with the intercept they span the same space as R's ``ns`` between
+    its boundary knots. Two kinds of spline are left as they are: those that occur only in interactions, where they may
+    have to span a constant for each level, and those with constraints of their own.
     """
     centred: dict[str, bool] = {}
     for formula in formulas:
@@ -341,15 +347,15 @@ def states_before(formulas: Sequence[Formula]) -> States:
             if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id not in SPLINES:
                 continue
             place = 1 + FUNCTIONS[tree.func.id].options.index("constraints")
-            told = len(tree.args) > place or any(option.arg == "constraints" for option in tree.keywords)
+            constrained = len(tree.args) > place or any(option.arg == "constraints" for option in tree.keywords)
             beside = () in formula.terms and (number,) in formula.terms
             text = written(tree)
-            centred[text] = centred.get(text, True) and beside and not told
+            centred[text] = centred.get(text, True) and beside and not constrained
     return {text: {"constraints": "center"} for text, chosen in centred.items() if chosen}
 
 
 def check_states(expressions: Iterable[Expression], states: States) -> None:
-    """See that every stateful transform has what it remembers, or it would learn from new data."""
+    """Raise a DataError if a stateful transform has no state: it would otherwise compute it from the new data."""
     for expression in expressions:
         for node in ast.walk(expression.tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
@@ -363,7 +369,7 @@ def check_states(expressions: Iterable[Expression], states: States) -> None:
                 isinstance(state[key], kind) for key, kind in _STATE_TYPES.items() if key in needed
             )
             if not fitted:
-                raise DataError(f"what {written(node)!r} computed from the fit's data is missing")
+                raise DataError(f"the state of {written(node)!r}, computed from the fit's data, is missing")
 
 
 class _NoTable:
@@ -374,7 +380,7 @@ _NO_DATA = Evaluator(_NoTable(), {})  # type: ignore[arg-type]
 
 
 def _power(a: Any, b: Any) -> np.ndarray:
-    # Powers of whole numbers are taken in whole numbers while these are exact as doubles: a fast
+    # Powers of integers are computed in integers while the results are exact as doubles: a fast
     # floating-point power may be off by one unit in the last place.
     if isinstance(b, (int, float)) and float(b).is_integer() and 2 < b < 64 and isinstance(a, np.ndarray):
         largest = np.abs(a).max(initial=0.0)

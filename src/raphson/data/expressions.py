@@ -1,4 +1,4 @@
-"""Expressions over columns: read in R's or Python's spelling, and checked before anything is evaluated.
+"""Expressions over columns, in the spelling of R or Python, checked before anything is evaluated.
 
 :mod:`raphson.data.syntax` reads them; :mod:`raphson.data.evaluate` evaluates what is left.
 """
@@ -22,11 +22,11 @@ class Expression:
     Attributes
     ----------
     tree : ast.expr
-        Its names are columns of the data (as they are called there) or functions of the list.
+        Its names are columns of the data, spelt as they are there, or listed functions.
     text : str
-        The expression in one normal spelling; it names the factor's design columns.
+        The expression in a normal form; it names the factor's design columns.
     columns : tuple of str
-        The columns it reads, in order of appearance.
+        The columns that it reads, in order of appearance.
     """
 
     tree: ast.expr
@@ -40,11 +40,11 @@ def parse_expression(source: str, names: Collection[str], what: str) -> Expressi
     Parameters
     ----------
     source : str
-        In Python's spelling or R's (``x^2``, ``Solar.R``, ``TRUE``, ``c("a", "b")``).
+        In the spelling of Python or R (``x^2``, ``Solar.R``, ``TRUE``, ``c("a", "b")``).
     names : collection of str
-        The columns there are.
+        The columns of the data.
     what : str
-        Names the argument in messages.
+        Name of the argument, for messages.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def parse_expression(source: str, names: Collection[str], what: str) -> Expressi
     Raises
     ------
     FormulaError
-        If it is malformed, or names anything but columns, constants and the listed functions.
+        If it is malformed, or contains names other than columns, constants and listed functions.
     DataError
         If it names a column that is not in the data.
     """
@@ -63,7 +63,7 @@ def parse_expression(source: str, names: Collection[str], what: str) -> Expressi
 
 
 def column_expression(name: str) -> Expression:
-    """Make the expression that is just a column."""
+    """The expression that is a single column."""
     return Expression(ast.Name(name, ast.Load()), spell(name), (name,))
 
 
@@ -89,7 +89,10 @@ class _Check(Check):
         called = function_name(node.func.id)
         if called is None:
             if node.func.id in self.known:
-                raise FormulaError(f"{what}: {node.func.id!r} is a column, not a function, in {source}")
+                raise FormulaError(
+                    f"{what}: {node.func.id!r} in {source} is a column, not a function; write {node.func.id}*(...) to "
+                    "multiply"
+                )
             raise self.refused(node.func)
         known = FUNCTIONS[called]
         if known.most is not None and len(node.args) > known.most:
@@ -103,7 +106,9 @@ class _Check(Check):
                 given, listed = option.arg or "**", ", ".join(known.options) or "none"
                 raise FormulaError(f"{what}: {called}() has no option {given!r}; its options are {listed}")
             if self._has_column(option.value):
-                raise FormulaError(f"{what}: the option {option.arg} of {called}() must be a constant, not a column")
+                raise FormulaError(
+                    f"{what}: expected a constant for the option {option.arg} of {called}(); got a column"
+                )
         for argument in (*node.args, *(option.value for option in node.keywords)):
             self.value(argument)
 
@@ -123,7 +128,7 @@ def _unknown_name(name: str, names: Collection[str], source: str, what: str) -> 
     if nearest(name, names) is None:
         if function_name(name) is not None:
             return FormulaError(f"{what}: {name!r} in {short(source)} is a function; write {name}(x)")
-        # x.real is no misspelt column: what stands before the dot is one, or a module.
+        # x.real is not a misspelt column: it is an attribute of a column or of a module.
         before, dot, _ = name.partition(".")
         if dot and (before in names or before in ("np", "contr")):
             return not_allowed(name, source, what)

@@ -1,4 +1,4 @@
-"""What goes with the rows besides response and covariates: weights, offset, trials, groups."""
+"""Values for each row besides response and covariates: weights, offset, trials, groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raphson.errors import DataError
 
 
 def parse_argument(value: Any, names: Collection[str], what: str) -> Expression | None:
-    """Parse the argument if it is text: a column's name, or an expression over columns."""
+    """Parse an argument that is text: a column's name, or an expression over columns."""
     if not isinstance(value, str):
         return None
     if value in names:
@@ -28,7 +28,7 @@ def parse_argument(value: Any, names: Collection[str], what: str) -> Expression 
 def per_row(
     value: Any, expression: Expression | None, table: Table, states: States, rows: MissingRows, what: str
 ) -> np.ndarray | None:
-    """Evaluate the argument to one number per row of the data, and note the unusable rows."""
+    """Evaluate an argument to one number per row, and note the unusable rows."""
     if value is None:
         return None
     if expression is None:
@@ -40,7 +40,7 @@ def per_row(
 
 
 def array_argument(value: Any, n_rows: int, rows: MissingRows | None, what: str) -> np.ndarray:
-    """Check an array with one number per row, shape (n,); one number stands for that number in every row."""
+    """Check an array with one number per row, shape (n,); a single number applies to every row."""
     value = unmasked(value)
     if np.ndim(value) == 0:
         value = np.full(n_rows, value)
@@ -59,7 +59,7 @@ def array_argument(value: Any, n_rows: int, rows: MissingRows | None, what: str)
 
 def _numeric(value: Any, array: np.ndarray, what: str) -> np.ndarray:
     if array.dtype.kind == "O":
-        # Numbers with None among them, or a pandas column of a nullable type.
+        # Numbers and None, or a pandas column of a nullable type.
         try:
             return np.array([np.nan if v is None or v != v else float(v) for v in array.ravel()]).reshape(array.shape)
         except (TypeError, ValueError):
@@ -69,7 +69,7 @@ def _numeric(value: Any, array: np.ndarray, what: str) -> np.ndarray:
 
 
 def group_codes(value: Any, expression: Expression | None, table: Table | None, rows: MissingRows) -> np.ndarray | None:
-    """Number the groups 0, 1, ... by row; -1 where the group is missing."""
+    """The number of each row's group, 0, 1, ...; -1 where the group is missing."""
     if value is None:
         return None
     if expression is not None and table is not None:
@@ -86,14 +86,14 @@ def group_codes(value: Any, expression: Expression | None, table: Table | None, 
 
 
 def label_array(value: Any) -> np.ndarray:
-    """The labels of groups as an array; NumPy would make the text "nan" of a missing one among texts."""
+    """The labels of groups as an array; NumPy would turn a missing label among texts into the text "nan"."""
     value = unmasked(value)
     array = np.asarray(value)
     return np.array(value, dtype=object) if array.dtype.kind in "US" and not isinstance(value, np.ndarray) else array
 
 
 def label_codes(array: np.ndarray) -> np.ndarray:
-    """Number the labels (n,) of groups 0, 1, ...; -1 where there is none."""
+    """Codes 0, 1, ... of the labels (n,) of groups; -1 where there is none."""
     if array.dtype.kind in "fiub":
         return _number(array.astype(np.float64))
     variable = read_series(as_series(array, "groups"), "groups")
@@ -108,10 +108,10 @@ def _number(values: np.ndarray) -> np.ndarray:
 
 
 def check_index(base: Any, value: Any, what: str) -> None:
-    """Raise a DataError where two pandas objects hold the same rows in another order, or other rows.
+    """Raise a DataError if two pandas objects have the same rows in another order, or other rows.
 
-    Values are matched by position. An index that only counts the rows says nothing, unless the other holds the very
-    same labels in another order.
+    Values are matched by position. An index that only counts the rows is ignored, unless the other one has the same
+    labels in another order.
     """
     here: Any = getattr(base, "index", None)
     there: Any = getattr(value, "index", None)
@@ -126,12 +126,12 @@ def check_index(base: Any, value: Any, what: str) -> None:
 
 
 def take(array: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
-    """Give the kept rows of an array."""
+    """The kept rows of an array."""
     return array if array is None or kept is None else array[kept]
 
 
 def renumber(codes: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
-    """Give the kept rows' groups, numbered anew without gaps."""
+    """The groups of the kept rows, renumbered without gaps."""
     if codes is None:
         return None
     return np.unique(codes if kept is None else codes[kept], return_inverse=True)[1].astype(np.int64)
@@ -143,7 +143,7 @@ def weights_of_sigma(sigma: np.ndarray | None, kept: np.ndarray | None) -> np.nd
     Raises
     ------
     DataError
-        If one is not positive.
+        If some are not positive.
     """
     if sigma is None:
         return None
@@ -151,14 +151,14 @@ def weights_of_sigma(sigma: np.ndarray | None, kept: np.ndarray | None) -> np.nd
         where = np.flatnonzero(~(sigma > 0))
         places = where if kept is None else kept[where]
         raise DataError(
-            f"sigma: standard deviations must be positive; {len(where)} {'is' if len(where) == 1 else 'are'} not, "
+            f"sigma: expected positive standard deviations; {len(where)} {'is' if len(where) == 1 else 'are'} not, "
             f"in row{'s' if len(where) > 1 else ''} {listing(places, 5)} (counted from 0)"
         )
     return 1.0 / sigma**2
 
 
 def check_sigma(sigma: Any, shape: tuple[int, ...]) -> None:
-    """Refuse a covariance matrix of the errors of responses of some shape, in words.
+    """Refuse a covariance matrix of the errors in place of standard deviations.
 
     Raises
     ------
@@ -173,15 +173,15 @@ def check_sigma(sigma: Any, shape: tuple[int, ...]) -> None:
 
 
 def check_nonnegative(values: np.ndarray | None, what: str, kept: np.ndarray | None) -> None:
-    """Refuse negative entries and, for weights, only zeros."""
+    """Refuse negative entries and, for weights, all zeros."""
     if values is None:
         return
     if values.min(initial=0.0) < 0:
         where = np.flatnonzero(values < 0)
         places = where if kept is None else kept[where]
         raise DataError(
-            f"{what}: must not be negative; {len(where)} {'is' if len(where) == 1 else 'are'}, "
+            f"{what}: expected numbers of 0 or more; {len(where)} {'is' if len(where) == 1 else 'are'} negative, "
             f"in row{'s' if len(where) > 1 else ''} {listing(places, 5)} (counted from 0)"
         )
     if what == "weights" and not values.any():
-        raise DataError("weights: all are zero, so that no row counts; give some rows a positive weight")
+        raise DataError("weights: all are 0, so no row counts; give some rows a positive weight")

@@ -1,7 +1,7 @@
-"""Read a formula: its response, the terms of its right side, and its offsets.
+"""Parsing of formulas: the response, the terms of the right side, and the offsets.
 
-formulaic expands the algebra (``a*b``, ``(a + b)^2``, ``- 1``), but sees only place holders: every
-column, call and dot is taken out first, so that no part of the formula can reach what evaluates.
+formulaic expands the algebra (``a*b``, ``(a + b)^2``, ``- 1``), but sees only placeholders: every column,
+call and dot is replaced first, so that formulaic evaluates no part of the user's formula.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Formula:
     Attributes
     ----------
     text : str
-        As it was written.
+        As the user wrote it.
     response : tuple of Expression
         One, or the two of ``cbind(successes, failures)``; empty if there is no left side.
     response_name : str
@@ -42,7 +42,7 @@ class Formula:
         Each term as numbers of its factors, main effects first; ``()`` is the intercept.
     offsets : tuple of Expression
     dot : tuple of str
-        The columns that ``.`` stood for.
+        The columns for which ``.`` stands.
     """
 
     text: str
@@ -54,14 +54,14 @@ class Formula:
     dot: tuple[str, ...]
 
     def term_name(self, term: tuple[int, ...]) -> str:
-        """Write a term as the formula would."""
+        """The term as a formula spells it."""
         return ":".join(self.factors[number].text for number in term) or "Intercept"
 
 
 def parse_formula(
     text: str, names: Sequence[str], exclude: Collection[str] = (), dot: Sequence[str] | None = None
 ) -> Formula:
-    """Parse a formula against the columns there are.
+    """Parse a formula, given the columns of the data.
 
     Parameters
     ----------
@@ -70,17 +70,17 @@ def parse_formula(
     names : sequence of str
         The columns.
     exclude : collection of str
-        Columns that ``.`` does not stand for (weights, say), besides the response's and one
-        without a name, where R keeps its row names.
+        Columns that ``.`` leaves out (weights, say), besides those of the response and a column
+        without a name, in which R keeps row names.
     dot : sequence of str, optional
-        What ``.`` stands for, if that is settled (the formula of a saved model).
+        The columns for which ``.`` stands, if they are known (the formula of a saved model).
 
     Raises
     ------
     FormulaError
-        If it is malformed or holds anything that is not allowed.
+        If it is malformed or contains anything that is not allowed.
     DataError
-        If it names a column that is not there.
+        If it names a column that the data lack.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def parse_formula(
     tokens = tokenize(text, "formula")
     tildes = [token for token in tokens if token.text == "~" and token.kind == "operator"]
     if len(tildes) != 1:
-        raise FormulaError(f"formula: {short(text)} needs one '~', as in 'y ~ x'; it has {len(tildes)}")
+        raise FormulaError(f"formula: expected one '~', as in 'y ~ x'; got {len(tildes)} in {short(text)}")
     left, right = text[: tildes[0].start], text[tildes[0].end :]
     known = dict.fromkeys(names)
     response, response_name = _response(left, known)
@@ -111,10 +111,12 @@ def parse_formula(
         elif len(term) == 1:
             offsets.append(reader.offsets[int(which[0].removeprefix("offset_"))])
         else:
-            raise FormulaError(f"formula: an offset cannot be part of an interaction, in {short(text)}")
-    # As R orders them: by degree, in the order of writing within one degree.
+            raise FormulaError(
+                f"formula: an offset is part of an interaction in {short(text)}; add it as a term of its own"
+            )
+    # In R's order: by degree, and as written within a degree.
     kept.sort(key=len)
-    # A variable that was only taken away (". - y") is not used at all.
+    # A variable that is only subtracted (". - y") is not used at all.
     used = sorted({number for term in kept for number in term})
     place = {number: at for at, number in enumerate(used)}
     factors = list(reader.factors.values())
@@ -130,15 +132,15 @@ def parse_formula(
 
 
 def check_sides(formula: Formula, response: tuple[Expression, ...]) -> None:
-    """Refuse a response that explains itself (R takes it off the right side); warn of a function of it there.
+    """Refuse the response on the right side too (R drops it there), and warn of a function of it.
 
-    A change from a baseline may well be explained by that baseline: a response made of several columns is left alone.
+    A response made of several columns is not checked: a change from baseline may depend on the baseline.
     """
     both = [factor.text for factor in formula.factors if factor.text in {part.text for part in response}]
     if both:
         raise FormulaError(
-            f"formula: the response {both[0]!r} is on the right side of {short(formula.text)} too, where it would "
-            "explain itself without error; remove it there"
+            f"formula: the response {both[0]!r} is also on the right side of {short(formula.text)}, where it would "
+            "predict itself; remove it there"
         )
     for part in response:
         alike = [factor.text for factor in (*formula.factors, *formula.offsets) if factor.columns == part.columns]
@@ -157,14 +159,14 @@ def _response(left: str, known: Collection[str]) -> tuple[tuple[Expression, ...]
     tree = expression.tree
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "cbind":
         if len(tree.args) != 2:
-            raise FormulaError(f"formula: cbind(successes, failures) has two columns; got {expression.text}")
+            raise FormulaError(f"formula: expected two columns, cbind(successes, failures); got {expression.text}")
         parts = (parse_expression(written(part), known, "formula") for part in tree.args)
         return tuple(parts), expression.text
     return (expression,), expression.text
 
 
 class _RightSide:
-    """Takes the columns, calls and dots out of the right side and leaves the algebra."""
+    """Replaces the columns, calls and dots of the right side by placeholders."""
 
     def __init__(self, source: str, known: Collection[str], dot: Sequence[str]) -> None:
         self.source = source
@@ -189,7 +191,7 @@ class _RightSide:
             pieces.append(self._other(token, pieces))
             at += 1
         if not pieces:
-            raise FormulaError("formula: there is nothing on the right of '~'; write 'y ~ 1' for an intercept only")
+            raise FormulaError("formula: the right side of '~' is empty; write 'y ~ 1' for an intercept only")
         return " ".join(pieces)
 
     def _factor(self, expression: Expression) -> str:
@@ -200,10 +202,10 @@ class _RightSide:
     def _variable(self, token: Token) -> str:
         name = token.text[1:-1] if token.kind == "quoted" else token.text
         if name not in self.known:
-            # The expression's check says what is the matter; a constant passes it, but is no term.
+            # parse_expression raises the error, except for a constant, which is valid but not a term.
             if token.kind == "name":
                 parse_expression(name, self.known, "formula")
-                raise FormulaError(f"formula: {name!r} is not a column; a term needs one")
+                raise FormulaError(f"formula: the term {name!r} is not a column; name a column")
             raise unknown_column(name, self.known, "formula")
         return self._factor(column_expression(name))
 
@@ -213,9 +215,9 @@ class _RightSide:
         tree = expression.tree
         assert isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)
         if FUNCTIONS[str(function_name(tree.func.id))].kind in ("contrast", "list"):
-            raise FormulaError(f"formula: {text!r} is not a term")
+            raise FormulaError(f"formula: {text!r} cannot be a term; use a column or a function of columns")
         if not expression.columns:
-            raise FormulaError(f"formula: there is no column in {text!r}")
+            raise FormulaError(f"formula: {text!r} contains no column; add one")
         if tree.func.id != "offset":
             return self._factor(expression)
         self.offsets.append(parse_expression(written(tree.args[0]), self.known, "offset"))
@@ -225,7 +227,7 @@ class _RightSide:
         if token.kind == "dot":
             self.has_dot = True
             if not self.dot:
-                raise FormulaError("formula: '.' stands for the other columns, and there are none")
+                raise FormulaError("formula: '.' stands for the other columns, but there are none; name the terms")
             return "(" + " + ".join(self._factor(column_expression(name)) for name in self.dot) + ")"
         if token.kind == "number":
             power = bool(before) and before[-1] in ("^", "**")
@@ -235,7 +237,7 @@ class _RightSide:
                 f"formula: the number {token.text!r} is not a term; write I({token.text}*x) for a multiple of x"
             )
         if token.text == "%in%":
-            raise FormulaError("formula: %in% is not available; write a:b for a within b, with b as a term of its own")
+            raise FormulaError("formula: %in% is not supported; write a:b for a within b, with b as a term of its own")
         if token.text in _ALGEBRA:
             return token.text
         hint = "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""
@@ -243,7 +245,7 @@ class _RightSide:
 
 
 def _end_of_call(tokens: list[Token], at: int) -> int:
-    """Give the place after the name at ``at``, with the brackets that follow it."""
+    """The index after the name at ``at`` and the brackets that follow it."""
     if tokens[at].kind != "name" or at + 1 == len(tokens) or tokens[at + 1].text != "(":
         return at + 1
     depth, stop = 1, at + 2
@@ -259,7 +261,7 @@ def _parser() -> Any:
     from formulaic.parser.types import Operator
 
     def limited(symbol: str, expand: Callable[..., Any]) -> Callable[..., Any]:
-        # Products are expanded in full, and a power of a long sum would take for ever.
+        # Products are expanded in full, so a power of a long sum would take for ever.
         def to_terms(left: Any, right: Any) -> Any:
             size = len(left) * len(right)
             if symbol in ("^", "**"):
@@ -293,12 +295,14 @@ def _parser() -> Any:
 
 
 def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
-    """Expand the algebra to terms, each the names of its factors; the intercept is ``()``."""
+    """Expand the algebra into terms, each a tuple of its factors' names; the intercept is ``()``."""
     try:
         terms = _parser().get_terms(skeleton)
         terms = list(getattr(terms, "root", terms))
     except OverflowError as error:
-        raise FormulaError(f"formula: {short(text)} expands to more than {_MOST_TERMS} terms") from error
+        raise FormulaError(
+            f"formula: {short(text)} expands to more than {_MOST_TERMS} terms; use a lower power or fewer interactions"
+        ) from error
     except (DataError, FormulaError):
         raise
     except Exception as error:
@@ -310,7 +314,7 @@ def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
         literals = [factor.expr for factor in term.factors if factor.expr in ("0", "1")]
         named = tuple(factor.expr for factor in term.factors if factor.expr not in ("0", "1"))
         if len(named) + len(literals) != len(term.factors) or (literals and named):
-            raise FormulaError(f"formula: a number cannot be part of an interaction, in {short(text)}")
+            raise FormulaError(f"formula: a number is part of an interaction in {short(text)}; remove it there")
         expanded.append(named)
     return expanded
 
@@ -319,9 +323,9 @@ _DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
 
 
 def updated(formula: str, change: str) -> str:
-    """A formula changed as R's ``update`` does: ``.`` stands for what was on that side.
+    """Change a formula as R's ``update`` does: ``.`` stands for the old expression on that side.
 
-    Without a ``~``, what begins with a sign is added to what was there, or taken from it.
+    A change without ``~`` that begins with a sign is added to the right side, or subtracted from it.
 
     >>> updated("y ~ a", ". ~ . + b"), updated("~ a", "~ . - a"), updated("y ~ a", "~ b")
     ('y ~ (a) + b', '~ (a) - a', 'y ~ b')

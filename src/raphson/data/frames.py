@@ -1,4 +1,4 @@
-"""From a formula and a data frame to a response and a design."""
+"""From a formula and a data frame to a response and a design matrix."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ID_LIKE = 50
 columns as there are rows. In fewer, it may name them."""
 
 MOST_LEVELS = 10_000
-"""A column with more different values than this is no factor: the information of its columns alone has 0.8 GB."""
+"""Most levels of a factor: the information matrix of its columns then takes 0.8 GB."""
 
 
 def from_formula(
@@ -50,18 +50,19 @@ def from_formula(
     formula : str
         In R's syntax: ``low ~ age * smoke + C(race, contr.sum) + offset(log(t))``. Text,
         categorical and boolean columns are factors, with treatment contrasts unless ``C``
-        says otherwise; column names with dots may stand bare, others in backticks. ``.`` is
-        every column but those of the response, of the other arguments, and one without a name.
+        names others. Names with dots can be written as they are, other unusual names in
+        backticks. ``.`` stands for every column except the response's, those of the other
+        arguments, and one without a name.
     data : data frame, mapping, path or open file
-        What :func:`read_table` reads; n rows.
+        Anything that :func:`read_table` reads; n rows.
     weights, offset, trials : str or array_like, shape (n,), optional
         A column, an expression over columns such as ``"log(Holders)"``, or numbers. An
         offset adds to the formula's ``offset()`` terms.
     groups : str or array_like, shape (n,), optional
         Labels of any type.
     missing : {"drop", "raise"}
-        What becomes of rows with missing or infinite values in anything that is used, or
-        where a transform has no finite value.
+        What is done with rows that have missing or infinite values in a column used, or
+        in which a transform is not finite.
 
     Returns
     -------
@@ -70,10 +71,11 @@ def from_formula(
     Raises
     ------
     FormulaError
-        If the formula is malformed, or holds anything but columns, constants and the listed
-        functions; nothing of it is evaluated then.
+        If the formula is malformed, or contains anything but columns, constants and listed
+        functions; nothing has been evaluated then.
     DataError
-        If a column is missing or of the wrong type, no row is left, or an argument does not fit.
+        If a column is missing or of the wrong type, no row is left, or an argument does not
+        match the data.
 
     Warns
     -----
@@ -82,14 +84,14 @@ def from_formula(
 
     Notes
     -----
-    Levels are those of the kept rows, in sorted order or in the order that a categorical
-    column or ``C(x, levels=[...])`` declares, as R's ``glm`` has them
-    (``drop.unused.levels``). What a transform remembers (means, knots) comes from all rows
-    where its own argument is there, as in R's ``model.frame``.
+    Levels are those that occur in the kept rows, in sorted order or in the order that a
+    categorical column or ``C(x, levels=[...])`` declares, as in R's ``glm``
+    (``drop.unused.levels``). The state of a transform (means, knots) is computed from all rows
+    in which its argument is finite, as in R's ``model.frame``.
 
-    A column of text most of whose values are numbers is refused, with what is not a number in it: one ``"n/a"`` makes
-    text of a whole column. Text of a few repeated numbers (``"1", "2", "3"``) and codes (``"001"``, ``"A12"``) are
-    factors, and so is whatever ``C(x)`` or a categorical column declares.
+    A text column in which most values are numbers is refused, as a single ``"n/a"`` turns a numeric column into text;
+    the message names the values that are not numbers. Text columns of a few repeated numbers (``"1", "2", "3"``) or of
+    codes (``"001"``, ``"A12"``) are factors, and so is any column that ``C(x)`` or a categorical type declares.
 
     Examples
     --------
@@ -106,14 +108,14 @@ def from_formula(
     arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups}
     for what, value in arguments.items():
         check_index(data, value, what)
-    asked = Asked.of(formula, table.names, arguments)
+    asked = FormulaArguments.of(formula, table.names, arguments)
     states = states_before([asked.formula])
-    read = Reading.of(asked, table, states)
+    read = TableVariables.of(asked, table, states)
     codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
 
-    kept = read.rows.settle(missing)
+    kept = read.rows.usable(missing)
     n_rows = table.n_rows if kept is None else len(kept)
-    variables = [settle_levels(one, kept) for one in read.variables]
+    variables = [with_used_levels(one, kept) for one in read.variables]
     for expression, variable in zip(asked.formula.factors, variables, strict=True):
         refuse_identifier(expression, variable, n_rows)
     infos = [describe(one, variable) for one, variable in zip(asked.formula.factors, variables, strict=True)]
@@ -123,7 +125,7 @@ def from_formula(
     check_nonnegative(weight, "weights", kept)
     check_nonnegative(trial, "trials", kept)
     offset, watch = take(read.extra["offset"], kept), Watch()
-    if kept is None:  # else all are copies
+    if kept is None:  # otherwise all are copies
         response = replace(response, values=watch.held(response.name, response.values))
         weight, trial, offset = watch.held("weights", weight), watch.held("trials", trial), watch.held("offset", offset)
     return ModelData(
@@ -145,14 +147,14 @@ def from_formula(
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be read of a table: a formula, and what goes with the rows besides.
+class FormulaArguments:
+    """A parsed formula with the arguments that give a value for each row.
 
     Attributes
     ----------
-    formula : with its response.
-    arguments : what the user gave as ``weights=``, ``offset=``, ``trials=`` and ``groups=``.
-    expressions : those of them that are text.
+    formula : the formula, with its response.
+    arguments : the user's ``weights=``, ``offset=``, ``trials=`` and ``groups=``.
+    expressions : those of them that are text, parsed.
     """
 
     formula: Formula
@@ -160,8 +162,8 @@ class Asked:
     expressions: dict[str, Expression | None]
 
     @staticmethod
-    def of(text: str, names: Sequence[str], arguments: dict[str, Any]) -> Asked:
-        """Parse a formula and its arguments against the columns there are."""
+    def of(text: str, names: Sequence[str], arguments: dict[str, Any]) -> FormulaArguments:
+        """Parse a formula and its arguments, given the columns of the data."""
         known = dict.fromkeys(names)
         expressions = {what: parse_argument(value, known, what) for what, value in arguments.items()}
         claimed = {column for one in expressions.values() if one is not None for column in one.columns}
@@ -169,32 +171,32 @@ class Asked:
         if not formula.response:
             raise FormulaError(f"formula: {formula.text!r} has no response on the left of '~'")
         check_sides(formula, formula.response)
-        return Asked(formula, arguments, expressions)
+        return FormulaArguments(formula, arguments, expressions)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are read."""
+        """All columns that they read."""
         formula = self.formula
         used = [*formula.response, *formula.factors, *formula.offsets, *self.expressions.values()]
         return tuple(dict.fromkeys(column for one in used if one is not None for column in one.columns))
 
     def schema(self, plan: DesignPlan, states: States) -> FormulaSchema:
-        """What rebuilds the design for new data."""
+        """The schema, which rebuilds the design for new data."""
         offset, expression = self.arguments["offset"], self.expressions["offset"]
         given = offset is not None and not isinstance(offset, str)
         return FormulaSchema(self.formula, plan, states, offset=expression, offset_given=given)
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A table's variables, all its rows, and which of them can be used.
+class TableVariables:
+    """The variables of a formula over all rows of a table, and the rows that cannot be used.
 
     Attributes
     ----------
-    responses, variables : of the formula's two sides.
-    extra : weights, trials and the whole offset, each (n,) or None.
-    rows : the unusable ones.
-    evaluator : that read them.
+    responses, variables : those of the formula's left and right side.
+    extra : weights, trials and total offset, each (n,) or None.
+    rows : the unusable rows.
+    evaluator : the evaluator that computed them.
     """
 
     responses: list[Variable]
@@ -204,8 +206,8 @@ class Reading:
     evaluator: Evaluator
 
     @staticmethod
-    def of(asked: Asked, table: Table, states: States, new: bool = False) -> Reading:
-        """Evaluate everything that is asked of a table, but the groups."""
+    def of(asked: FormulaArguments, table: Table, states: States, new: bool = False) -> TableVariables:
+        """Evaluate the formula and its arguments, except the groups."""
         rows = MissingRows(table.n_rows)
         evaluator = Evaluator(table, states, new=new)
         responses = evaluate_all(asked.formula.response, evaluator, rows)
@@ -217,18 +219,18 @@ class Reading:
         offsets = [per_row(one.text, one, table, states, rows, "offset") for one in asked.formula.offsets]
         parts = [part for part in (*offsets, extra["offset"]) if part is not None]
         extra["offset"] = np.sum(parts, axis=0) if parts else None
-        return Reading(responses, variables, extra, rows, evaluator)
+        return TableVariables(responses, variables, extra, rows, evaluator)
 
 
 def describe(expression: Expression, variable: Variable) -> FactorInfo:
-    """Note what a fit needs to remember of a variable."""
+    """What has to be kept of a variable to code it in new data."""
     if isinstance(variable, Levels):
         return FactorInfo(expression.text, True, variable.labels, True, variable.contrasts)
     return FactorInfo(expression.text, False, variable.labels, variable.spans_intercept)
 
 
 def make_plan(formula: Formula, infos: list[FactorInfo]) -> DesignPlan:
-    """Lay out the design of a formula."""
+    """The layout of a formula's design matrix."""
     return DesignPlan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
 
 
@@ -239,13 +241,14 @@ def evaluate_all(
     for expression in expressions:
         variable = evaluator.variable(expression)
         rows.note_expression(expression, variable, evaluator, infinite)
-        # A truth is a factor with the levels False and True, as in R.
+        # A boolean variable is a factor with the levels False and True, as in R.
         boolean = isinstance(variable, Numbers) and variable.boolean
         variables.append(as_levels(variable) if boolean else variable)
     return variables
 
 
-def settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
+def with_used_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
+    """The variable with only the levels that occur in the kept rows; numbers as they are."""
     if not isinstance(variable, Levels):
         return variable
     if kept is None:
@@ -256,16 +259,17 @@ def settle_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
 
 
 def refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -> None:
-    """A text column that never repeats is a mistake in all likelihood: it would fit every row.
+    """Refuse a text column without repeated values, which would fit every row: probably it is an identifier.
 
-    So is one of numbers that something has spoilt: see :func:`raphson.data.numbers_in_text.check_text`.
+    A column of numbers with stray text is refused too: see :func:`raphson.data.numbers_in_text.check_text`.
     """
     if isinstance(variable, Levels) and len(variable.labels) > MOST_LEVELS:
         count = len(variable.labels)
         raise DataError(
-            f"{expression.text!r} has {count} levels, and a factor may have {MOST_LEVELS}: its information matrix "
-            f"would take {8e-9 * count**2:.1f} GB, several times over. Group the rare levels, take the group means off "
-            "the response and the covariates (a within-group regression), or leave it out if it is an identifier"
+            f"the factor {expression.text!r} has {count} levels; expected at most {MOST_LEVELS}, as its information "
+            f"matrix would take {8e-9 * count**2:.1f} GB several times. Merge the rare levels, subtract the group "
+            "means from the response and the covariates (a within-group regression), or leave it out if it is an "
+            "identifier"
         )
     if not (isinstance(variable, Levels) and variable.origin == "text" and isinstance(expression.tree, ast.Name)):
         return
@@ -273,8 +277,8 @@ def refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -
     if len(variable.labels) == n_rows > _ID_LIKE:
         raise DataError(
             f"column {expression.tree.id!r} is text with {n_rows} different values in {n_rows} rows (such as "
-            f"{listing(map(repr, variable.labels), 3)}); is it an identifier, or numbers stored as text? "
-            "Leave it out, or turn it into numbers"
+            f"{listing(map(repr, variable.labels), 3)}); leave it out if it is an identifier, or convert it if it is "
+            "numbers stored as text"
         )
 
 
@@ -290,7 +294,7 @@ def read_response(
     if isinstance(variable, Levels):
         refuse_identifier(formula.response[0], variable, n_rows)
         if variable.origin != "boolean":
-            variable = settle_levels(variable, kept)
+            variable = with_used_levels(variable, kept)
         assert isinstance(variable, Levels)
         codes = variable.codes if kept is None else variable.codes[kept]
         return Response(name, codes.astype(np.float64), variable.labels)

@@ -10,19 +10,18 @@ import numpy as np
 
 
 class FormulaFunction(NamedTuple):
-    """What a formula's function takes.
+    """Kind and arguments of a function.
 
     Attributes
     ----------
     kind : str
-        ``"elementwise"``, ``"stateful"`` (it remembers something about the fit's data: a
+        ``"elementwise"``, ``"stateful"`` (it keeps a state computed from the fit's data: a
         mean, knots), ``"factor"``, ``"contrast"``, ``"identity"``, ``"list"`` or
-        ``"structure"`` (which only the formula itself can carry out).
+        ``"structure"`` (a part of the formula itself: offset, cbind).
     options : tuple of str
-        The names of its keyword arguments, in the order in which they may be given by place
-        after the first.
+        The names of its keyword arguments, in the order of their positions after the first.
     most : int or None
-        How many arguments it takes by place; None for any number.
+        Most positional arguments; None for any number.
     """
 
     kind: str
@@ -91,7 +90,7 @@ CONSTANTS = {
     "pi": float(np.pi),
     "np.pi": float(np.pi),
 }
-"""Names with a fixed value; a column of the same name goes before them."""
+"""Constants by name; a column of the same name takes precedence."""
 
 _SPLINE = ("df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation")
 _CONTRASTS: dict[str, tuple[str, ...]] = {
@@ -132,7 +131,7 @@ FUNCTIONS: dict[str, FormulaFunction] = {
     "offset": FormulaFunction("structure"),
     "cbind": FormulaFunction("structure", (), 2),
 }
-"""Every function by the name it has in a formula."""
+"""Every function by its name in a formula."""
 
 _KNOTS = frozenset(["lower_bound", "upper_bound", "knots"])
 _SCALING = frozenset(["ddof", "center", "scale"])
@@ -146,11 +145,11 @@ STATE_KEYS: dict[str, frozenset[str]] = {
     "cs": _KNOTS | {"constraints", "cyclic"},
     "cc": _KNOTS | {"constraints", "cyclic"},
 }
-"""What each stateful function remembers of the fit's data (``poly`` with raw powers: nothing)."""
+"""The state of each stateful function (``poly`` with raw powers has none)."""
 
 FORMULAIC_NAMES = {"bs": "basis_spline", "cr": "natural_cubic_spline", "cs": "natural_cubic_spline",
                    "cc": "cyclic_cubic_spline"}  # fmt: skip
-"""Where formulaic.transforms calls a stateful function otherwise than formulas do."""
+"""Names of stateful functions in formulaic.transforms that differ from those in formulas."""
 
 
 SPLINES = frozenset(["cr", "cs", "cc"])
@@ -158,24 +157,24 @@ SPLINES = frozenset(["cr", "cs", "cc"])
 
 
 def function_name(name: str) -> str | None:
-    """Give the listed name of a function: ``np.log`` is ``log``; None if it is not listed."""
+    """The listed name of a function (``log`` for ``np.log``); None if it is not listed."""
     short = bare(name) if bare(name) in ELEMENTWISE else name
     return short if short in FUNCTIONS else None
 
 
 @cache
 def allowed() -> str:
-    """Put the list of what a formula may hold into words."""
+    """What a formula may contain, for messages."""
     called = [name for name, function in FUNCTIONS.items() if function.kind not in ("contrast", "structure")]
     return (
-        "columns of the data (in backticks where the name is not plain), numbers, strings, lists of them, "
+        "columns of the data (in backticks if the name is not plain), numbers, strings, lists of them, "
         f"+ - * / ^ ** // %, comparisons, and the functions {', '.join(called)}, offset, cbind and contr.*"
     )
 
 
 @cache
 def contrast_class(name: str) -> Any:
-    """Give formulaic's class for a contrast coding's name in a formula."""
+    """formulaic's class of the contrast coding that has this name in a formula."""
     from formulaic.transforms import contrasts
 
     return {
@@ -189,7 +188,7 @@ def contrast_class(name: str) -> Any:
 
 
 def stateful_transform(name: str) -> Callable[..., Any]:
-    """Give formulaic's implementation of a function that remembers the fit's data."""
+    """formulaic's implementation of a stateful function."""
     from formulaic import transforms
     from formulaic.transforms.patsy_compat import standardize
 

@@ -1,4 +1,4 @@
-"""Masked arrays as plain ones: what is masked is missing, wherever an array may stand."""
+"""Masked arrays as plain ones, in which masked entries are missing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def unmasked(value: Any) -> Any:
-    """A masked array, or a list of them, as a plain array: NaN where it is masked, in text None.
+    """A masked array, or a list of them, as a plain array: masked entries are NaN, in text None.
 
-    Anything else comes back as it is. ``np.asarray`` would keep the number under the mask, which is often a fill value
+    Anything else is returned as it is. ``np.asarray`` would keep the number under the mask, which is often a fill value
     such as 1e20.
 
     Examples
@@ -20,7 +20,7 @@ def unmasked(value: Any) -> Any:
     >>> unmasked(np.ma.masked_array(["a", "b"], mask=[False, True]))
     array(['a', None], dtype=object)
     """
-    # The first tells a list of rows from one of numbers, which may be long.
+    # Only the first element is inspected to see whether it is a list of rows, as a list of numbers may be long.
     rows = isinstance(value, list | tuple) and bool(value) and hasattr(value[0], "__len__")
     if rows and any(isinstance(one, np.ma.MaskedArray) for one in value) and len({np.shape(one) for one in value}) == 1:
         value = np.ma.stack(value)

@@ -1,4 +1,4 @@
-"""Design matrices of any library: read, named, and searched for what is missing."""
+"""Design matrices of any library: reading them, their names, and their missing values."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
         if X.ndim == 1:
             X = X.reshape(-1, 1)
     if X.ndim != 2 or not X.shape[0] or not X.shape[1]:
-        raise DataError(f"{what}: expected a matrix with rows and columns; got shape {X.shape}")
+        raise DataError(f"{what}: expected a matrix of shape (n, p); got shape {X.shape}")
     p = X.shape[1]
     if names is None:
         names = found if found is not None else [f"x{number}" for number in range(1, p + 1)]
     elif isinstance(names, str) or not isinstance(names, Iterable):
-        raise DataError(f"names: expected {p}, one for each column of {what}; got {one_line(names)}")
+        raise DataError(f"names: expected {p} names, one for each column of {what}; got {one_line(names)}")
     elif len(names := list(names)) != p:
-        raise DataError(f"names: expected {p}, one for each column of {what}; got {len(names)}")
+        raise DataError(f"names: expected {p} names, one for each column of {what}; got {len(names)}")
     checked = tuple(map(str, names))
     check_unicode(checked, "names")
     if len(set(checked)) != p:
@@ -51,10 +51,10 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
 
 
 def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> float | None:
-    """Mark the rows of a design with missing or infinite entries; of an array, give the sum of squares.
+    """Mark the rows of a design matrix with missing or infinite entries; return an array's sum of squares.
 
-    That sum reads the matrix once and makes no other. Where it overflows an entry that is not finite is looked for, and
-    none is found.
+    The sum reads the matrix once, without a copy, and is finite if all entries are. If it overflows, the search for
+    entries that are not finite finds none.
     """
     known: float | None = None
     for values, columns in dense_parts(X):
@@ -95,7 +95,7 @@ def _parts(X: Any) -> list[tuple[Any, Sequence[int]]]:
 
 
 def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
-    """Get at the numbers of what is not a plain array: a matrix, and its names if it has some."""
+    """The numbers of a data frame, sparse matrix or other object as a matrix, and its names if it has any."""
     if hasattr(X, "tocsc") and hasattr(X, "nnz"):
         if X.dtype.kind not in "fiub":
             raise DataError(f"{what}: expected real numbers; got a sparse matrix of {X.dtype}")
@@ -104,11 +104,11 @@ def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
 
         return tabmat.SparseMatrix(scipy.sparse.csc_matrix(X, dtype=np.float64)), None
     if hasattr(X, "sandwich") and hasattr(X, "matvec"):
-        # A tabmat matrix. One of dense columns is an array after all.
+        # A tabmat matrix; a dense one is used as an array.
         if type(X).__name__ == "DenseMatrix":
             return np.asarray(X.unpack()), None
         if type(X).__name__ == "CategoricalMatrix":
-            # Alone it lacks some of what a matrix of several parts can do.
+            # Wrapped, as a single part lacks some methods of a SplitMatrix.
             import tabmat
 
             return tabmat.SplitMatrix([X]), None
@@ -148,8 +148,7 @@ def unpack_frame(X: Any, what: str) -> tuple[np.ndarray, Sequence[str]]:
 def _not_numbers(names: Sequence[str], what: str) -> DataError:
     which = f"column {names[0]!r} holds" if len(names) == 1 else f"columns {listing(map(repr, names))} hold"
     return DataError(
-        f"{what}: the {which} text or categories, but numbers are expected; use a formula, which turns them into "
-        "factors"
+        f"{what}: the {which} text or categories; expected numbers. Use a formula, which turns them into factors"
     )
 
 
@@ -160,5 +159,5 @@ def _numbers(X: np.ndarray, what: str) -> np.ndarray:
         return np.ascontiguousarray(X, dtype=np.float64)
     kind = "complex numbers" if X.dtype.kind == "c" else "text or objects"
     raise DataError(
-        f"{what}: expected real numbers; got {kind} ({X.dtype}); convert them, or use a formula for factors"
+        f"{what}: expected real numbers; got {kind} ({X.dtype}). Convert them, or use a formula for factors"
     )

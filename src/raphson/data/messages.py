@@ -1,4 +1,4 @@
-"""Shared wording of the data floor: nearest names, shortened lists, and who is to be warned."""
+"""Wording that messages about data share: nearest names, shortened lists and texts, warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raphson.errors import DataError, MissingDataWarning, check_choice, warn_use
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:
-    """Join the first items by commas and count the rest."""
+    """The first items joined by commas, and the number of the others."""
     every = [str(item) for item in items]
     if len(every) <= limit:
         return ", ".join(every)
@@ -18,25 +18,25 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
 
 
 def short(text: str, limit: int = 80) -> str:
-    """Quote a piece of the user's text, cut to a length that fits in a message."""
+    """A quoted piece of the user's text, shortened to fit in a message."""
     text = " ".join(text.split())
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
 
 
 def one_line(error: Exception) -> str:
-    """What another library's error says, on one line and cut to a length that fits in a message."""
+    """The text of another library's error on one line, shortened to fit in a message."""
     return " ".join(str(error).split())[:200]
 
 
 def check_unique(names: Sequence[str], what: str) -> None:
-    """Raise a DataError if two columns have one name."""
+    """Raise a DataError if two columns have the same name."""
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise DataError(f"{what}: more than one column is called {listing(map(repr, twice))}; rename them")
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """Find the known name that is spelt most like ``name``."""
+    """The known name that is spelt most like ``name``; None if none is similar."""
     import difflib
 
     folded: dict[str, str] = {}
@@ -47,27 +47,27 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 
 def unknown_column(name: str, known: Collection[str], where: str) -> DataError:
-    """Say that a column is not there, and which one may have been meant."""
+    """The error for a column that the data lack; it suggests a similar name."""
     guess = nearest(name, known)
     remedy = f"did you mean {guess!r}?" if guess is not None else f"its columns are {listing(filter(None, known))}"
     return DataError(f"{where}: column {name!r} is not in the data; {remedy}")
 
 
 def check_unicode(texts: Iterable[object], what: str) -> None:
-    """Refuse half a surrogate pair: no text of Unicode holds one, so that it can be neither shown nor saved.
+    """Refuse an unpaired surrogate: it is not valid Unicode, and can be neither shown nor saved.
 
     Examples
     --------
     >>> check_unicode(["b\\ud800"], "column 'k'")
     Traceback (most recent call last):
-    raphson.errors.DataError: column 'k': 'b\\ud800' holds half a surrogate pair, which is not a character; ...
+    raphson.errors.DataError: column 'k': 'b\\ud800' contains an unpaired surrogate, which is not a character; ...
     """
     for text in texts:
         try:
             str(text).encode()
         except UnicodeEncodeError:
             raise DataError(
-                f"{what}: {str(text)!a} holds half a surrogate pair, which is not a character; replace it, as "
+                f"{what}: {str(text)!a} contains an unpaired surrogate, which is not a character; replace it, as "
                 "text.encode('utf-8', 'replace').decode() does, or read the file in the encoding that it was "
                 "written in"
             ) from None
@@ -79,5 +79,5 @@ def check_missing(missing: object, choices: tuple[str, ...] = get_args(Missing))
 
 
 def warn_missing(message: str) -> None:
-    """Warn of rows left out, at the line of the user's code that called into Raphson."""
+    """Warn of rows left out, at the line of the user's code that called Raphson."""
     warn_user(message, MissingDataWarning)

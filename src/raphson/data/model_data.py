@@ -1,4 +1,4 @@
-"""What the data floor hands upwards: a response, a design, and the rows they stand for."""
+"""The data of a model: a response, a design matrix, and the rows to which they belong."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ else:
 
 
 def take_rows(X: Matrix, rows: np.ndarray) -> Matrix:
-    """Give some rows of a design, dense or sparse."""
+    """Some rows of a design matrix, dense or sparse."""
     return cast("Matrix", X[rows])
 
 
 def take_columns(X: Matrix, columns: list[int]) -> Matrix:
-    """Give some columns of a design, dense or sparse."""
+    """Some columns of a design matrix, dense or sparse."""
     return cast("Matrix", X[:, columns])
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The response as it stands in the data, before any family has looked at it.
+    """The response as it is in the data, before a family interprets it.
 
     Attributes
     ----------
     name : str
-        How it is written in the formula; for arrays the Series' name, or ``"y"``.
+        Its text in the formula; for arrays the Series' name, or ``"y"``.
     values : ndarray of float64, shape (n,) or (n, 2)
         The numbers; the codes 0..L-1 of a categorical response; two columns
         (successes, failures) for ``cbind``.
     levels : tuple of str or None
-        The labels of the codes when the response is text, categorical or boolean.
+        The labels of the codes if the response is text, categorical or boolean.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class ModelData:
-    """One model's data: n rows without missing values, p design columns.
+    """The data of a model: n rows without missing values, p design columns.
 
     Attributes
     ----------
@@ -68,15 +68,15 @@ class ModelData:
         Positions of the kept rows in the original data; None if every row was kept.
     n_dropped : int
     labels : pandas.Index or None
-        The index of *all* rows of a pandas frame, for aligning what comes back per row.
+        The index of *all* rows of a pandas frame, for results by row.
     schema : Schema
         Rebuilds the design for new data.
     has_intercept : bool
-        Whether the constant lies in the columns' span by declaration.
+        Whether the columns span the constant, as the formula or a constant column says.
     terms : dict
-        Term of the formula -> numbers of its columns.
+        The numbers of the columns of each term.
     watch : Watch or None
-        Notices changes of the arrays that are the user's own.
+        Detects changes of the user's own arrays.
     """
 
     X: Matrix
@@ -96,7 +96,7 @@ class ModelData:
 
 
 def common_rows(parts: list[NewData]) -> list[NewData]:
-    """Several designs of the same new data, cut down to the rows that all of them have."""
+    """Several designs of the same new data, restricted to the rows that all of them have."""
     indices = [part.index for part in parts if part.index is not None]
     if not indices:
         return parts
@@ -112,11 +112,11 @@ def common_rows(parts: list[NewData]) -> list[NewData]:
 
 @dataclass(frozen=True, slots=True)
 class NewData:
-    """The design of new data, made as the fit's was; see :class:`ModelData` for the other attributes.
+    """The design of new data, built as the fit's; see :class:`ModelData` for the other attributes.
 
     Attributes
     ----------
-    absent : (n,) mask of the rows that were kept though something is missing; None if nothing is.
+    absent : (n,) mask of the rows that were kept although something is missing; None if nothing is.
     """
 
     X: Matrix

@@ -1,4 +1,4 @@
-"""A table that is read a piece at a time and never held: Parquet files, larger than memory if need be."""
+"""Parquet files as a streamed source: read in pieces and not kept in memory, so that they may be larger than it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
 PART_ROWS = 2**17
-"""Neighbouring row groups are taken together until they have so many rows. Eight blocks of the largest size."""
+"""Neighbouring row groups are joined until they have this many rows: eight blocks of the largest size."""
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 """File name endings of Parquet."""
@@ -32,21 +32,21 @@ class Stream(Source):
     Parameters
     ----------
     dataset : pyarrow.dataset.Dataset
-        Of Parquet files.
+        A data set of Parquet files.
     piece_rows : int
-        Rows of a piece.
+        Number of rows of a piece.
 
     Attributes
     ----------
     names : tuple of str
     n_rows : int
-        Rows in all, by the files' own account.
+        Total number of rows, according to the files.
     parts : int
     nbytes : int
-        Size of the data in memory, as numbers of eight bytes with a column of ones beside them; more where text takes
-        more. What the files take says little: a column of few different values is stored in next to nothing.
+        Size in memory: eight bytes for each number and for a column of ones, and more if text takes more. The size of
+        the files says little, as a column with few different values takes almost none.
     lacking : dict of str to str
-        Columns that are not in every file, each with the first file that lacks it.
+        Columns that some files lack, each with the first of these files.
     """
 
     name = "parquet"
@@ -93,12 +93,12 @@ class Stream(Source):
         return groups
 
     def warn_of_lacking(self, columns: Sequence[str]) -> None:
-        """Say so where one of these columns is not in every file."""
+        """Warn if a file lacks one of these columns."""
         for name in columns:
             if name in self.lacking:
                 warn_user(
-                    f"column {name!r} is not in {self.lacking[name]}: its rows count as missing. Leave that file out, "
-                    "or write the column into it",
+                    f"column {name!r} is not in {self.lacking[name]}, whose rows count as missing; leave that "
+                    "file out, or add the column to it",
                     MissingDataWarning,
                 )
 
@@ -121,12 +121,12 @@ class Stream(Source):
         return pa.types.is_dictionary(self._dataset.schema.field(column).type)
 
     def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
-        """Read one part, in pieces of `piece_rows` rows, the last of those that are left.
+        """Read one part in pieces of `piece_rows` rows; the last one may be shorter.
 
         Raises
         ------
         DataError
-            If a file is damaged or gone, or its columns are of other types than the first file's.
+            If a file is damaged or was deleted, or its columns have other types than the first file's.
         """
         import pyarrow as pa
 
@@ -146,14 +146,14 @@ class Stream(Source):
                         waiting = table.to_batches()
             except (pa.ArrowException, OSError) as error:
                 raise DataError(
-                    f"{fragment.path}: cannot be read ({one_line(error)}); is it damaged, or are its columns of "
-                    "other types than those of the first file?"
+                    f"{fragment.path}: cannot be read ({one_line(error)}); check whether it is damaged, and whether "
+                    "its columns have the types of the first file"
                 ) from error
         if count:
             yield _frame(pa.Table.from_batches(waiting))
 
     def _batches(self, fragment: Any, columns: Sequence[str]) -> Iterator[Any]:
-        # One thread, and no more read ahead than the piece that is asked for: what is read ahead is held.
+        # One thread and no reading ahead, as pieces that are read ahead take memory.
         return fragment.to_batches(
             schema=self._dataset.schema,
             columns=list(columns),
@@ -165,12 +165,12 @@ class Stream(Source):
 
 
 def _frame(table: Any) -> pandas.DataFrame:
-    # Column by column: of numbers without gaps, none is copied. A pool of threads costs more than so few rows do.
+    # With split_blocks, columns of numbers without missing values are not copied; for so few rows threads only cost.
     return table.to_pandas(split_blocks=True, use_threads=False)
 
 
 def read_whole(source: Any) -> Any:
-    """Read a Parquet data set of several files into one Arrow table; None if `source` is no such thing."""
+    """Read a Parquet data set of several files into one Arrow table; None if `source` is anything else."""
     if isinstance(source, (str, os.PathLike)) and not is_folder(source):
         return None
     found = source._dataset if isinstance(source, Stream) else _dataset(source)
@@ -184,18 +184,16 @@ def read_whole(source: Any) -> Any:
         return found.to_table()
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"data: the files cannot be read together ({one_line(error)}); are their columns of one type?"
+            f"data: the files cannot be read together ({one_line(error)}); give each column the same type in all files"
         ) from error
 
 
 def _not_whole(path: Any, error: Exception) -> DataError:
-    return DataError(
-        f"{path}: not a complete Parquet file ({one_line(error)}); is it cut short or damaged, or another format?"
-    )
+    return DataError(f"{path}: not a complete Parquet file ({one_line(error)}); it may be damaged or in another format")
 
 
 def _dataset(source: Any) -> Any:
-    """A pyarrow dataset of Parquet files; None if `source` names none."""
+    """The pyarrow dataset of Parquet files that `source` names; None if it names none."""
     if type(source).__module__.startswith("pyarrow"):
         import pyarrow.dataset as ds
 
@@ -203,7 +201,10 @@ def _dataset(source: Any) -> Any:
             return None
         if isinstance(source, ds.FileSystemDataset) and isinstance(source.format, ds.ParquetFileFormat):
             return source
-        raise DataError("data: a pyarrow dataset must be of Parquet files; write it with pyarrow.dataset.write_dataset")
+        raise DataError(
+            "data: expected a pyarrow dataset of Parquet files; got one of another format. Convert it with "
+            "pyarrow.dataset.write_dataset"
+        )
     several = isinstance(source, (list, tuple)) and bool(source)
     paths: list[Any] = list(source) if several else [source]
     if not all(isinstance(path, (str, os.PathLike)) for path in paths):
@@ -215,7 +216,7 @@ def _dataset(source: Any) -> Any:
         if several:
             wrong = paths[int(np.argmin(parquet))]
             raise DataError(
-                f"{wrong}: several files must all be Parquet, ending in .parquet; join others in Python: "
+                f"{wrong}: expected the ending .parquet, as several files have to be Parquet; join others in Python: "
                 "pandas.concat(map(pandas.read_csv, paths))"
             )
         return None
@@ -234,16 +235,16 @@ def _dataset(source: Any) -> Any:
         next(iter(found.get_fragments())).ensure_complete_metadata()
         return found
     except StopIteration:
-        raise DataError(f"{paths[0]}: there are no Parquet files in this folder") from None
+        raise DataError(f"{paths[0]}: this folder contains no Parquet files; name another") from None
     except (pa.ArrowException, OSError) as error:
         raise _foreign(paths[0]) or _not_whole(paths[0], error) from error
 
 
 def _foreign(folder: Any) -> DataError | None:
-    """What to say of a folder in which some file is no Parquet; None if all begin as Parquet does."""
+    """The error for a folder in which some files are not Parquet; None if all begin as Parquet files do."""
     if not is_folder(folder):
         return None
-    # As pyarrow does, names that begin with a dot or an underscore are passed over.
+    # Names that begin with a dot or an underscore are ignored, as by pyarrow.
     named = (
         path
         for path in Path(folder).rglob("*")
@@ -258,7 +259,7 @@ def _foreign(folder: Any) -> DataError | None:
             f"{other[0]}: not a Parquet file, in a folder of Parquet files; move it elsewhere, or list the others"
         )
     return DataError(
-        f"{folder}: expected a folder of Parquet files; it holds {listing((path.name for path in other), 3)}. Name "
+        f"{folder}: expected a folder of Parquet files; it contains {listing((path.name for path in other), 3)}. Name "
         "one file, or join them in Python: pandas.concat(map(pandas.read_csv, paths))"
     )
 
@@ -269,7 +270,7 @@ def _begins_as_parquet(path: Path) -> bool:
 
 
 def _is_parquet(path: Any) -> bool:
-    """Whether a path names a Parquet file, or a folder that may hold some."""
+    """Whether a path names a Parquet file, or a folder, which may contain some."""
     ending = Path(path).suffix.lower()
     return ending in PARQUET_ENDINGS or (
         ending not in (".csv", ".tsv", ".arrow", ".feather", ".ipc") and is_folder(path)

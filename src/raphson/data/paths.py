@@ -1,4 +1,4 @@
-"""Paths of data: what is none, and what to say of a file that cannot be read."""
+"""Paths of data: checks, and errors for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -24,21 +24,19 @@ def check_path(source: Any) -> None:
         if "\n" not in text:
             raise unreadable(text, error) from error
     if "\n" in text:
-        raise DataError(
-            f"data: expected a path; got a text of several lines, {short(text, 40)}; wrap it in io.StringIO"
-        )
+        raise DataError(f"data: expected a path; got text of several lines, {short(text, 40)}. Wrap it in io.StringIO")
     try:
         unusable = b"\0" in os.fsencode(text)
     except UnicodeEncodeError:
         unusable = True
     if unusable:
-        raise DataError(f"data: {short_path(text)} is not a path")
+        raise DataError(f"data: expected a path; got {short_path(text)}")
     if "://" in text:
         raise DataError(f"data: {short(text)} is a web address; read it with pandas and pass the data frame")
 
 
 def is_folder(path: Any) -> bool:
-    """Whether a path names a folder; a name that the system refuses names none."""
+    """Whether a path names a folder; False for names that the system refuses."""
     try:
         return Path(path).is_dir()
     except OSError:
@@ -46,16 +44,16 @@ def is_folder(path: Any) -> bool:
 
 
 def short_path(path: object) -> str:
-    """A path as the user wrote it, or its first letters if it is too long to be one."""
+    """A path as the user wrote it, shortened if it is too long for a path."""
     text = str(path).encode(errors="backslashreplace").decode().replace("\0", "\\0")
     return text if len(text) <= 300 else f"{text[:60]}..."
 
 
 def unreadable(path: object, error: OSError) -> DataError:
-    """Say why a file cannot be read."""
+    """The error for a file that cannot be read."""
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return DataError(f"{short_path(path)}: there is no such file")
+        return DataError(f"{short_path(path)}: there is no such file; check the path")
     if error.errno is not None:
         return DataError(f"{short_path(path)}: cannot be read: {error.strerror}")
-    # pyarrow's errors of a damaged file are OSErrors too, but without a number.
-    return DataError(f"{short_path(path)}: cannot be read: {one_line(error)}; is it cut short or damaged?")
+    # pyarrow raises OSErrors for damaged files too, but without an errno.
+    return DataError(f"{short_path(path)}: cannot be read: {one_line(error)}; check whether it is complete")

@@ -1,4 +1,4 @@
-"""The arrays that a user's function of ``(params, x)`` takes: of any shape, in tuples and dicts."""
+"""The x of a user's function of ``(params, x)``: arrays of any shape, also in tuples and dicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raphson.errors import DataError
 
 
 def as_arrays(x: Any, whole: bool = False) -> Any:
-    """The user's x with arrays of doubles for its leaves; with `whole` those of whole numbers stay as they are."""
+    """The user's x with its leaves as arrays of doubles; with `whole`, integer arrays stay integers."""
     if hasattr(x, "to_dict") and hasattr(x, "columns"):
         return {str(name): as_arrays(x[name], whole) for name in x.columns}
     if isinstance(x, dict):
@@ -41,7 +41,7 @@ def has_nan(x: Any) -> bool:
 
 
 def absent_rows(x: Any) -> np.ndarray | None:
-    """Mask the rows with something missing, if the first axis of every array is the rows; None if nothing is."""
+    """Mask of the rows with missing values, if the first axis of every array is the rows; None if there are none."""
     arrays = leaves(x)
     if not has_nan(x) or len({array.shape[:1] for array in arrays}) != 1 or not arrays[0].ndim:
         return None
@@ -49,7 +49,7 @@ def absent_rows(x: Any) -> np.ndarray | None:
 
 
 def require_finite(x: Any, what: str) -> None:
-    """Refuse what is missing or infinite."""
+    """Raise a DataError for missing or infinite values."""
     for leaf in leaves(x):
         if not np.isfinite(leaf).all():
             raise DataError(
@@ -63,20 +63,20 @@ def note_missing(rows: MissingRows, x: Any, y: np.ndarray) -> None:
     Raises
     ------
     DataError
-        If it is not.
+        If it is not clear.
     """
     n = len(y)
     for name, leaf in [("y", y), *(("x", leaf) for leaf in leaves(x))]:
         if np.isnan(leaf).any():
             if leaf.ndim == 0 or len(leaf) != n:
                 raise DataError(
-                    f"x: expected {n} rows like y, to drop those with missing values; got shape {leaf.shape}"
+                    f"x: expected {n} rows as in y, to drop those with missing values; got shape {leaf.shape}"
                 )
             rows.note(np.asarray(np.isnan(leaf).reshape(n, -1).any(axis=1)), "missing values", name)
 
 
 def taken(x: Any, kept: np.ndarray, n: int) -> Any:
-    """The rows of x that are kept: of each array whose first axis is the n rows."""
+    """The kept rows of each array in x whose first axis is the n rows."""
     if isinstance(x, dict):
         return {name: taken(value, kept, n) for name, value in x.items()}
     if isinstance(x, tuple):
@@ -85,7 +85,7 @@ def taken(x: Any, kept: np.ndarray, n: int) -> Any:
 
 
 def per_response(values: Any, y: np.ndarray, kept: np.ndarray | None) -> Any:
-    """One value per response: given for each, or for each row of them."""
+    """One value for each response, given for each response or for each row of responses."""
     if values is None:
         return None
     array = np.asarray(unmasked(values))

@@ -1,4 +1,4 @@
-"""The few products of a design matrix that fitting needs, dense (NumPy, BLAS) or sparse (tabmat) alike."""
+"""Products of a design matrix, dense (NumPy, BLAS) or sparse (tabmat)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 _CACHE_ROWS = 131_072
-"""Doubles of a scaled slice that stay in a core's second-level cache: 1 MiB."""
+"""Number of doubles in a scaled slice of rows: 1 MiB, which fits in a core's second-level cache."""
 
 
 _SMALL = 4_096
-"""Doubles of a matrix so small that the plain product is faster than looking for a better one."""
+"""Number of doubles up to which the plain product is faster than a choice between the others."""
 
 
 def is_dense(X: Any) -> bool:
@@ -35,18 +35,18 @@ def transpose_matvec(X: Any, u: np.ndarray) -> np.ndarray:
 
 
 def _writable(w: np.ndarray) -> np.ndarray:
-    """The same numbers where tabmat's compiled code takes them: it refuses read-only arrays, which JAX's are."""
+    """A writable copy of a read-only array such as JAX's, which tabmat's compiled code refuses."""
     return w if w.flags.writeable else w.copy()
 
 
 def sandwich(X: Any, w: np.ndarray) -> np.ndarray:
     """Xᵀ diag(w) X, (p, p) symmetric.
 
-    With w ≥ 0 it is AᵀA for A = √w X, which BLAS's syrk makes in half the products. The rows are scaled
-    in slices that stay in cache, so that X is read from memory once.
+    With w ≥ 0 it is AᵀA for A = √w X, which BLAS's syrk computes with half the multiplications. The rows are scaled
+    in slices that stay in the cache, so that X is read from memory once.
     """
     if not is_dense(X):
-        product = X.sandwich(_writable(w))  # of a single categorical column: diagonal, and sparse
+        product = X.sandwich(_writable(w))  # sparse (diagonal) for a single categorical column
         return product if is_dense(product) else product.toarray()
     n, p = X.shape
     if n * p <= _SMALL:

@@ -1,4 +1,4 @@
-"""Read any table: data frames, dicts of columns, and CSV, TSV, Parquet and Arrow files."""
+"""Reading of tables: data frames, dicts of columns, and CSV, TSV, Parquet and Arrow files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from raphson.data.delimited import TextFormat, read_delimited
 from raphson.data.messages import check_unicode, check_unique, listing, one_line
 from raphson.data.parquet import PARQUET_ENDINGS, read_whole
 from raphson.data.paths import check_path, short_path, unreadable
-from raphson.data.sources import opened
+from raphson.data.sources import source_of
 from raphson.errors import DataError, Needs
 
 if TYPE_CHECKING:
     import pandas
 
 ENDINGS = (".csv", ".tsv", *PARQUET_ENDINGS, ".arrow", ".feather", ".ipc")
-"""File name endings that :func:`read_table` knows."""
+"""File name endings that :func:`read_table` reads."""
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
@@ -31,31 +31,31 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
     Parameters
     ----------
     source : data frame, mapping, path or open file
-        A pandas, polars or Arrow frame (or another that narwhals knows); a dict of columns;
+        A pandas, polars or Arrow frame (or another that narwhals supports); a dict of columns;
         the path of a ``.csv``, ``.tsv``, ``.parquet``, ``.pq``, ``.arrow``, ``.feather`` or ``.ipc``
-        file; of a CSV or TSV file that is compressed, such as ``.csv.gz`` (``.bz2``, ``.zst``); a folder
+        file, or of a compressed CSV or TSV file, such as ``.csv.gz`` (``.bz2``, ``.zst``); a folder
         or a list of Parquet files, or a ``pyarrow.dataset`` of them; an open file with CSV text.
     text : TextFormat, optional
-        Separator, decimal point, marks of missing values and encoding of a text file. With a
+        Separator, decimal point, texts for missing values and encoding of a text file. With a
         separator, the name of the file may have any ending.
 
     Returns
     -------
     pandas.DataFrame
-        With unique names. A pandas frame comes back as it is, not copied.
+        With unique column names. A pandas frame is returned as it is, not copied.
 
     Raises
     ------
     DataError
-        If the file is missing, empty, cut short or has another ending; if the table has no
-        rows, or two columns of one name.
+        If the file is missing, empty or incomplete, or has another ending; if the table has no
+        rows, or two columns have the same name.
 
     Notes
     -----
-    In CSV and TSV, ``NA``, ``NaN``, ``null`` and nothing at all are missing. Where the
-    writer quoted some columns and not others, the quoted ones are text, so that the levels
-    ``"1"`` and ``"2"`` stay a factor as R's ``write.csv`` meant them; where every column is
-    quoted, types are inferred.
+    In CSV and TSV files, ``NA``, ``NaN``, ``null`` and empty fields are missing values. If some
+    columns are quoted and others not, the quoted ones are text, so that the levels ``"1"`` and
+    ``"2"`` of a factor written by R's ``write.csv`` stay a factor. If every column is quoted,
+    types are inferred.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
     (2, 2)
     """
     table = read_whole(source) if text is None else None
-    theirs = opened(source, whole_if_small=False) if text is None and table is None else None
+    theirs = source_of(source, whole_if_small=False) if text is None and table is None else None
     if table is not None:
         frame = table.to_pandas()
     elif theirs is not None:
@@ -80,7 +80,7 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
 
 
 def is_pandas(source: object) -> bool:
-    """Tell a pandas frame without importing pandas."""
+    """Whether it is a pandas frame, without importing pandas."""
     kind = type(source)
     return kind.__module__.partition(".")[0] == "pandas" and kind.__name__ == "DataFrame"
 
@@ -91,9 +91,9 @@ def _check(frame: pandas.DataFrame, source: object) -> pandas.DataFrame:
     check_unicode(names, f"{what}: the names of the columns")
     check_unique(names, what)
     if not names:
-        raise DataError(f"{what}: the table has no columns")
+        raise DataError(f"{what}: the table has no columns; expected at least one")
     if len(frame) == 0:
-        raise DataError(f"{what}: the table has no rows, only the columns {listing(names)}")
+        raise DataError(f"{what}: the table has the columns {listing(names)}, but no rows; expected at least one")
     if any(name is not old for name, old in zip(names, frame.columns, strict=True)):
         frame = frame.set_axis(names, axis=1)
     return frame
@@ -113,7 +113,7 @@ def _read_frame(source: Any) -> pandas.DataFrame:
                 check_unicode([column] if isinstance(column, str) else column, f"column {name!r}")
             raise
         except (ValueError, TypeError) as error:
-            raise DataError(f"data: the columns of the dict do not make a table: {one_line(error)}") from error
+            raise DataError(f"data: the columns of the dict do not form a table: {one_line(error)}") from error
     import narwhals as nw
 
     try:
@@ -125,8 +125,8 @@ def _read_frame(source: Any) -> pandas.DataFrame:
     except (TypeError, AttributeError) as error:
         if getattr(getattr(source, "dtype", None), "names", None):
             raise DataError(
-                "data: a structured array is not read as a table; pass pandas.DataFrame(array), or a dict of its "
-                "fields, {name: array[name] for name in array.dtype.names}"
+                "data: structured arrays are not supported; pass pandas.DataFrame(array), or a dict of its fields, "
+                "{name: array[name] for name in array.dtype.names}"
             ) from error
         raise DataError(
             f"data: expected a data frame (pandas, polars, Arrow), a dict of columns, a path or an open "
@@ -155,7 +155,7 @@ def _read_path(path: Path, text: TextFormat | None) -> pandas.DataFrame:
     try:
         size = path.stat().st_size
         if path.is_dir():
-            raise DataError(f"{path}: expected a file; this is a folder")
+            raise DataError(f"{path}: expected a file; got a folder. Name a file in it")
         if size == 0 and path.is_file():
             raise DataError(f"{path}: the file is empty")
         if text is not None:
@@ -166,38 +166,37 @@ def _read_path(path: Path, text: TextFormat | None) -> pandas.DataFrame:
 
 
 def _check_ending(path: Path, ending: str, codec: str | None, text: TextFormat | None) -> None:
-    """Refuse a file whose name does not say how to read it."""
-    told = short_path(path)
+    """Refuse a file whose name does not identify its format."""
+    name = short_path(path)
     if ending not in _SEPARATORS and (text is None or text.sep is None):
         if ending not in ENDINGS:
             raise DataError(
-                f"{told}: cannot tell the format from the ending {ending!r}; known endings are "
-                f"{', '.join(ENDINGS)}, and {', '.join(f'.csv{packed}' for packed in _COMPRESSED)}; for other "
-                "text, say what separates the columns (--sep on the command line), or read it with pandas and pass "
-                "the data frame"
+                f"{name}: expected one of the endings {', '.join(ENDINGS)} and "
+                f"{', '.join(f'.csv{packed}' for packed in _COMPRESSED)}; got {ending!r}. For other text files name "
+                "the separator (--sep on the command line), or read the file with pandas and pass the data frame"
             )
         if text is not None:
-            raise DataError(f"{told}: sep, decimal, na and encoding are for files of text; leave them out")
+            raise DataError(f"{name}: sep, decimal, na and encoding are for text files only; leave them out")
         if codec is not None:
-            raise DataError(f"{told}: compressed files are read only if they are text; unpack it")
+            raise DataError(f"{name}: compressed files are read only if they are text; decompress it")
     elif ending in ENDINGS and ending not in _SEPARATORS:
-        raise DataError(f"{told}: sep, decimal, na and encoding are for files of text; leave them out")
+        raise DataError(f"{name}: sep, decimal, na and encoding are for text files only; leave them out")
 
 
 def _content(path: Path, codec: str | None) -> bytes:
-    """Content of a file, unpacked."""
+    """Content of a file, decompressed."""
     if codec is None:
         return path.read_bytes()
     try:
         if codec != "zstd":
             return importlib.import_module(codec).decompress(path.read_bytes())
-        with Needs("parquet", f"{path}: unpacking Zstandard"):
+        with Needs("parquet", f"{path}: decompressing Zstandard"):
             import pyarrow as pa
         with pa.input_stream(str(path), compression=codec) as file:
             return file.read()
     except (OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
         raise DataError(
-            f"{path}: cannot be unpacked by {codec} ({one_line(error)}); is it cut short or damaged?"
+            f"{path}: cannot be decompressed by {codec} ({one_line(error)}); check whether it is complete"
         ) from error
 
 
@@ -214,13 +213,13 @@ def _read_binary(path: Path, ending: str) -> pandas.DataFrame:
             try:
                 table = feather.read_table(path)
             except pa.ArrowInvalid:
-                # Feather reads the random-access form; a stream has no footer.
+                # Feather reads files only; an Arrow stream has no footer.
                 with pa.OSFile(str(path)) as handle:
                     table = pa.ipc.open_stream(handle).read_all()
     except pa.ArrowException as error:
         format_name = "Parquet" if ending in PARQUET_ENDINGS else "Arrow"
         raise DataError(
-            f"{path}: not a complete {format_name} file ({one_line(error)}); is it cut short or damaged?"
+            f"{path}: not a complete {format_name} file ({one_line(error)}); it may be damaged or in another format"
         ) from error
     check_unique(table.column_names, str(path))
     return table.to_pandas()

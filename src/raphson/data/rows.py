@@ -1,4 +1,4 @@
-"""Which rows can be used, and for what reason the others cannot."""
+"""Which rows can be used, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MissingRows:
     Parameters
     ----------
     n_rows : int
-        Rows of the data.
+        Number of rows of the data.
     """
 
     def __init__(self, n_rows: int) -> None:
@@ -28,14 +28,14 @@ class MissingRows:
         self._reasons: dict[str, dict[str, None]] = {}
 
     def note(self, mask: np.ndarray | None, reason: str, name: str) -> None:
-        """Mark rows as unusable because of something called ``name``."""
+        """Mark rows as unusable because of ``name``."""
         if mask is None:
             return
         self._reasons.setdefault(reason, {}).setdefault(name)
         self.bad = mask.copy() if self.bad is None else self.bad | mask
 
     def note_numbers(self, values: np.ndarray, name: str) -> None:
-        """Mark the rows where an array is missing or infinite."""
+        """Mark the rows in which an array is missing or infinite."""
         variable = Numbers(values)
         mask = variable.bad()
         if mask is not None:
@@ -47,15 +47,15 @@ class MissingRows:
     def note_expression(
         self, expression: Expression, variable: Variable, evaluator: Evaluator, infinite: bool = False
     ) -> None:
-        """Mark the rows where a column of the expression, or what is made of it, is not usable.
+        """Mark the rows in which the expression, or a column in it, is missing or infinite.
 
-        With `infinite` infinity is a value like any other, as to a density that takes it for a censored time.
+        With `infinite`, infinity is usable: to a density it may be a censored time.
         """
         raw = self._note_columns(expression, evaluator.table, infinite)
         mask = variable.absent() if infinite else variable.bad()
         if mask is None or isinstance(expression.tree, ast.Name):
             return
-        # A row that no column explains was spoilt by a function, such as the log of a negative number.
+        # If all columns are finite in a row, a function is not: the log of a negative number, say.
         made = mask if raw is None else mask & ~raw
         if made.any():
             self.note(made, "values that are not finite", evaluator.origin_of(expression.tree, made))
@@ -76,21 +76,21 @@ class MissingRows:
         return together
 
     def absorb(self, other: MissingRows) -> None:
-        """Take the reasons of other rows to be one's own."""
+        """Add the reasons of other rows."""
         for reason, names in other._reasons.items():
             self._reasons.setdefault(reason, {}).update(names)
 
     def reasons(self) -> str:
-        """Put the reasons into words: ``missing values in Ozone, Solar.R``."""
+        """The reasons for messages: ``missing values in Ozone, Solar.R``."""
         return "; ".join(f"{reason} in {listing(names)}" for reason, names in self._reasons.items())
 
-    def settle(self, missing: str) -> np.ndarray | None:
-        """Decide which rows to use.
+    def usable(self, missing: str) -> np.ndarray | None:
+        """The rows to use.
 
         Parameters
         ----------
         missing : {"drop", "raise", "nan"}
-            ``"drop"`` warns and leaves the rows out; ``"nan"`` leaves it to the caller.
+            ``"drop"`` warns of the rows left out; with ``"nan"`` the caller handles them.
 
         Returns
         -------
@@ -100,7 +100,7 @@ class MissingRows:
         Raises
         ------
         DataError
-            With ``"raise"`` if a row is unusable; with ``"drop"`` if none is left.
+            With ``"raise"``, if a row is unusable; with ``"drop"``, if none is left.
         """
         if self.bad is None:
             return None
@@ -109,12 +109,12 @@ class MissingRows:
 
 
 def refuse_or_warn(missing: str, reasons: str, count: int, n_rows: int) -> None:
-    """Act on `count` unusable rows of `n_rows`, as ``missing=`` has it: see :meth:`MissingRows.settle`."""
+    """Refuse or warn of `count` unusable rows of `n_rows`, as ``missing=`` says: see :meth:`MissingRows.usable`."""
     if missing == "raise":
         raise DataError(
-            f'data: {reasons}, in {count} of {n_rows} rows; fill them in, or leave those rows out by missing="drop"'
+            f'data: {reasons}, in {count} of {n_rows} rows; fill them in, or drop those rows with missing="drop"'
         )
     if missing == "drop":
         if count == n_rows:
-            raise DataError(f"data: no row is left; all {n_rows} rows have {reasons}")
+            raise DataError(f"data: all {n_rows} rows have {reasons}, so none is left; correct those columns")
         warn_missing(f"{count} of {n_rows} rows dropped for {reasons}")

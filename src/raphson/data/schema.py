@@ -1,4 +1,4 @@
-"""What a fit remembers of its data, so that new data get the very same columns; kept as plain JSON."""
+"""Schemas: what a fit keeps of its data so that new data get the same columns; saved as plain JSON."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _MISSING = get_args(MissingInNew)
 class Schema:
     """Rebuilds a fit's design for new data.
 
-    :class:`FormulaSchema`, :class:`ArraySchema` and :class:`PointsSchema` are its kinds, which give all of this; those
-    of likelihoods have a design for each parameter, or none.
+    :class:`FormulaSchema`, :class:`ArraySchema` and :class:`PointsSchema` have all of this; the schemas of likelihoods
+    have a design for each parameter, or none.
 
     * ``names``: the design's column names;
     * ``design(new, missing="drop", offset=None)``: a :class:`NewData`;
@@ -39,21 +39,21 @@ class Schema:
 
     names: tuple[str, ...]
     needs_offset: bool
-    """Whether the fit had an offset given as an array: new data need one too."""
+    """Whether the fit had an offset given as an array; new data then need one too."""
 
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
-        """Build the design of new data; see the two kinds."""
+        """Build the design of new data."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
-        """Write down what is remembered, safe for JSON."""
+        """The schema as numbers, text and lists, safe for JSON."""
         raise NotImplementedError
 
     @staticmethod
     def from_dict(saved: Any) -> Schema:
         """Read what :meth:`to_dict` wrote.
 
-        Everything is checked, the formula as one that a user typed; nothing is executed.
+        Everything is checked, a formula as if a user had typed it; nothing is executed.
 
         Raises
         ------
@@ -79,13 +79,13 @@ class FormulaSchema(Schema):
     Parameters
     ----------
     formula : Formula
-    plan : Plan
+    plan : DesignPlan
     states : dict
-        What the stateful transforms remember.
+        The states of the stateful transforms.
     offset : Expression or None
-        The expression that was given as ``offset=``.
+        The expression given as ``offset=``.
     offset_given : bool
-        Whether an array was.
+        Whether an array was given as ``offset=``.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class FormulaSchema(Schema):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that new data must have."""
+        """The columns that new data need."""
         expressions = [*self.formula.factors, *self.formula.offsets]
         return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
 
@@ -110,18 +110,17 @@ class FormulaSchema(Schema):
         Parameters
         ----------
         new : data frame, mapping, path or open file
-            What :func:`raphson.data.read_table` reads; m rows. The response is not needed.
+            Anything that :func:`raphson.data.read_table` reads; m rows. The response is not needed.
         missing : {"drop", "raise", "nan"}
-            ``"nan"`` keeps every row and makes those that cannot be used NaN.
+            ``"nan"`` keeps every row, with NaN in those that cannot be used.
         offset : str, number or array_like, shape (m,), optional
-            In place of what was given as ``offset=`` at the fit; the formula's own offsets
-            are evaluated in any case.
+            Replaces the fit's ``offset=``; the formula's own offsets are always evaluated.
 
         Raises
         ------
         DataError
-            If a column is missing or has another type, or a factor has a level that the fit
-            never saw.
+            If a column is missing or has another type, or a factor has a level that did not
+            occur in the fit.
         """
         check_missing(missing, _MISSING)
         frame = read_table(_as_columns(new))
@@ -133,13 +132,13 @@ class FormulaSchema(Schema):
         evaluator = Evaluator(table, self._states, "new data", new=True)
         variables = [self._variable(number, evaluator, rows) for number in range(len(self.formula.factors))]
         total = self._total_offset(offset, evaluator, rows)
-        kept = rows.settle(missing)
+        kept = rows.usable(missing)
         n_rows = table.n_rows
         if missing != "nan" and kept is not None:
             n_rows = len(kept)
         X = self._plan.build(variables, None if missing == "nan" else kept, n_rows)
         if missing == "nan" and rows.bad is not None:
-            X = _spoil(X, rows.bad)
+            X = _set_nan(X, rows.bad)
             total = None if total is None else np.where(rows.bad, np.nan, total)
             kept = None
         elif total is not None and kept is not None:
@@ -158,7 +157,7 @@ class FormulaSchema(Schema):
         if isinstance(variable, Levels):
             variable = evaluator.numbers(expression)
         if variable.labels != info.labels:
-            raise DataError(f"new data: {info.text!r} gives other columns than it did at the fit")
+            raise DataError(f"new data: {info.text!r} gives other columns than in the fit; give it the same type")
         return variable
 
     def _total_offset(self, offset: Any, evaluator: Evaluator, rows: MissingRows) -> np.ndarray | None:
@@ -171,7 +170,7 @@ class FormulaSchema(Schema):
                 if name not in evaluator.table.known:
                     raise unknown_column(name, evaluator.table.names, "new data")
         if given is None and self.needs_offset:
-            raise DataError("offset: the fit had one, given as an array; give offset= with one number for each new row")
+            raise DataError("offset: the fit had one, given as an array; pass offset= with one number for each new row")
         if isinstance(given, str):
             named = parse_argument(given, evaluator.table.known, "offset")
             expressions += [] if named is None else [named]
@@ -186,7 +185,7 @@ class FormulaSchema(Schema):
         return np.sum(parts, axis=0) if parts else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the schema down as numbers, text and lists, safe for JSON."""
+        """The schema as numbers, text and lists, safe for JSON."""
         formula = self.formula
         used = [*formula.response, *formula.factors, *formula.offsets]
         if self._offset is not None:
@@ -263,20 +262,20 @@ class ArraySchema(Schema):
         Parameters
         ----------
         new : array_like, shape (m, p), or data frame
-            A frame that has all the names is read by name, whatever the order of its columns.
+            The columns of a frame that has all the names may be in any order.
         missing : {"drop", "raise", "nan"}
         offset : number or array_like, shape (m,), optional
 
         Raises
         ------
         DataError
-            If the number of columns differs, or something is not a number.
+            If the number of columns differs, or there is something else than numbers.
         """
         check_missing(missing, _MISSING)
         new, labels = self._by_name(new)
         X, _ = read_design(new, None, "new data")
         if X.shape[1] != len(self.names):
-            # One row may be given flat, as in predict([1, 0.5]).
+            # A single row may be one-dimensional, as in predict([1, 0.5]).
             if isinstance(X, np.ndarray) and np.ndim(new) == 1 and X.shape == (len(self.names), 1):
                 X = np.ascontiguousarray(X.T)
             else:
@@ -288,11 +287,11 @@ class ArraySchema(Schema):
         note_design(X, self.names, rows)
         total = None
         if offset is None and self.needs_offset:
-            raise DataError("offset: the fit had one; give offset= with one number for each new row")
+            raise DataError("offset: the fit had one; pass offset= with one number for each new row")
         if offset is not None:
             offset = np.full(n_rows, offset) if np.ndim(offset) == 0 else offset
             total = array_argument(offset, n_rows, rows, "offset")
-        kept = rows.settle(missing)
+        kept = rows.usable(missing)
         if missing == "nan":
             absent = absent_rows(X) if rows.bad is not None and isinstance(X, np.ndarray) else None
             return NewData(X, total, None, 0, labels, absent)
@@ -313,7 +312,7 @@ class ArraySchema(Schema):
         raise unknown_column(absent[0], list(frame.columns), "new data")
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the schema down, safe for JSON."""
+        """The schema, safe for JSON."""
         return {"kind": "arrays", "names": list(self.names), "offset_given": self.needs_offset}
 
     @staticmethod
@@ -325,11 +324,11 @@ class ArraySchema(Schema):
 
 
 class PointsSchema(Schema):
-    """The schema of what a user's function of ``(params, x)`` takes: arrays of any shape, whole.
+    """The schema of the x of a user's function of ``(params, x)``: arrays of any shape, not split into rows.
 
     Parameters
     ----------
-    integers : whether whole numbers stay such, for the function to pick elements by.
+    integers : whether integers stay integers, so that the function can index with them.
     """
 
     names = ()
@@ -339,45 +338,46 @@ class PointsSchema(Schema):
         self.integers = integers
 
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
-        """Check a new x, for the function to predict at.
+        """Check a new x at which the function predicts.
 
         Parameters
         ----------
         new : whatever the function takes: an array, a tuple or a dict of arrays, a data frame.
-        missing : of no effect: only the function knows which axis the rows are. Where the first is, they are noted.
+        missing : without effect, as only the function knows which axis is the rows. Missing rows are noted if it is
+            the first.
         offset : refused.
 
         Raises
         ------
         DataError
-            If something is not a real number.
+            If there is anything but real numbers.
         """
         check_missing(missing, _MISSING)
         if offset is not None:
-            raise DataError("offset: the fit of a function has none")
+            raise DataError("offset: the fit of a function has none; leave offset= out")
         x = as_arrays(new, self.integers)
         return NewData(x, None, None, 0, None, absent_rows(x))
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the schema down, safe for JSON."""
+        """The schema, safe for JSON."""
         return {"kind": "points"}
 
 
 def _as_columns(new: Any) -> Any:
-    """Let a dict of single values stand for one row."""
+    """A dict of single values as one row."""
     if isinstance(new, dict) and new and all(np.ndim(value) == 0 for value in new.values()):
         return {name: [value] for name, value in new.items()}
     return new
 
 
-def _spoil(X: Any, bad: np.ndarray) -> Any:
-    """Make the bad rows NaN, so that whatever is computed from them is."""
+def _set_nan(X: Any, bad: np.ndarray) -> Any:
+    """Set the bad rows to NaN, so that everything computed from them is NaN."""
     if isinstance(X, np.ndarray):
         X[bad] = np.nan
         return X
     import tabmat
 
-    # NaN in the dense part, such as the intercept, is enough for X @ b, and keeps the rest sparse.
+    # NaN in a dense part, such as the intercept, is enough to make X @ b NaN, and keeps the rest sparse.
     for number, part in enumerate(X.matrices):
         if isinstance(part, tabmat.DenseMatrix):
             values = part.unpack().copy()
@@ -402,7 +402,7 @@ def _texts(value: Any, what: str) -> tuple[str, ...]:
 
 
 def _encode(value: Any) -> Any:
-    """Write a transform's state: arrays as {"array": lists}, dicts by number as {"items": pairs}."""
+    """A transform's state for JSON: arrays as {"array": lists}, dicts with numbers as keys as {"items": pairs}."""
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
             return {key: _encode(one) for key, one in value.items()}

@@ -18,7 +18,7 @@ from raphson.data.frames import (
     make_plan,
     read_response,
     refuse_identifier,
-    settle_levels,
+    with_used_levels,
 )
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, NewData, Response, take_columns
@@ -43,12 +43,12 @@ class Part:
     Attributes
     ----------
     X : (n, p) matrix.
-    names : of its columns.
+    names : names of its columns.
     offset : (n,) or None.
-    schema : rebuilds the design for new data, the intercept included even where it was left out here.
-    has_intercept : whether the constant lies in the columns' span.
+    schema : rebuilds the design for new data, always with the intercept.
+    has_intercept : whether the columns span the constant.
     without_intercept : whether the intercept was left out because the distribution has cut points in its place.
-    terms : the columns of each term, the intercept aside.
+    terms : the columns of each term except the intercept.
     """
 
     X: Matrix
@@ -69,11 +69,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartsSchema(Schema):
-    """What a fit with several predictors remembers of its data: how the design of each is made."""
+    """The schema of a fit with several predictors: that of each design."""
 
     parts: dict[str, Part]
     columns: dict[str, tuple[str, tuple[str, ...] | None]] = field(default_factory=dict)
-    """What each keyword of the density stands for, and the labels of its codes."""
+    """The expression of each keyword of the density, and the labels of its codes."""
 
     @property
     def n_design_columns(self) -> int:
@@ -81,7 +81,7 @@ class PartsSchema(Schema):
         return sum(len(part.names) for part in self.parts.values())
 
     def read(self, name: str, new: Any) -> Column:
-        """What a keyword of the density stands for in new data."""
+        """The column of new data that a keyword of the density gets."""
         text, labels = self.columns[name]
         table = Table(read_table(new))
         found = _column(name, parse_argument(text, table.known, name), Evaluator(table, {}), MissingRows(table.n_rows))
@@ -104,7 +104,7 @@ class PartsSchema(Schema):
 
     @staticmethod
     def from_dict(saved: Any) -> PartsSchema:
-        """Read what :meth:`to_dict` wrote; formulas are checked as those of a user are."""
+        """Read what :meth:`to_dict` wrote; formulas are checked as if a user had typed them."""
         parts: dict[str, Part] = {}
         for one in saved["parts"]:
             schema, without = Schema.from_dict(one["schema"]), bool(one["without_intercept"])
@@ -122,12 +122,12 @@ class PartsSchema(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column that a density or a likelihood reads besides its predictors.
+    """A column that a density or a likelihood reads besides its predictors.
 
     Attributes
     ----------
     values : (n,) or (n, d) numbers; codes 0 .. L-1 of text.
-    labels : the L labels of a column of text or categories, else None.
+    labels : the L labels of a column of text or categories, otherwise None.
     """
 
     values: np.ndarray
@@ -136,14 +136,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class SeveralData:
-    """The rows of one model with several predictors; see :class:`~raphson.data.ModelData` for what is alike.
+    """The data of a model with several predictors; see :class:`~raphson.data.ModelData` for the other attributes.
 
     Attributes
     ----------
-    parts : the designs by parameter.
-    response : of the first formula.
-    columns : what else the density reads, by keyword.
-    asked : the expression that each of these stands for.
+    parts : the design of each parameter.
+    response : the response of the first formula.
+    columns : the other columns that the density reads, by keyword.
+    asked : the expression of each of these.
     """
 
     parts: dict[str, Part]
@@ -172,12 +172,12 @@ def from_formulas(
 
     Parameters
     ----------
-    formulas : parameter -> formula; the first has the response on its left, the others nothing.
-    data : what :func:`raphson.data.read_table` reads; n rows.
-    columns : keyword -> the column, the expression over columns or the number (as text) that it stands for.
-    weights, groups, missing : as for :func:`raphson.data.from_formula`. A row that lacks anything used by any
-        formula is left out of all. In the response and in `columns` infinity is a value.
-    without_intercept : parameters whose intercept column is left out, factors being coded as if it were there.
+    formulas : a formula for each parameter; only the first has a left side, the response.
+    data : anything that :func:`raphson.data.read_table` reads; n rows.
+    columns : for each keyword a column, an expression over columns, or a number as text.
+    weights, groups, missing : as for :func:`raphson.data.from_formula`. A row with a missing value in any formula is
+        left out of all. In the response and in `columns` infinity does not count as missing.
+    without_intercept : parameters whose intercept column is left out; factors are coded as if it were there.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def from_formulas(
     states = states_before(list(parsed.values()))
     rows = MissingRows(table.n_rows)
     evaluator = Evaluator(table, states)
-    # To a density infinity is a value: that of a time that was never seen, say. Only a design cannot hold it.
+    # Infinity may mean something to a density, such as a time that was not observed; a design cannot contain it.
     responses = evaluate_all(first.response, evaluator, rows, infinite=True)
     variables = {name: evaluate_all(one.factors, evaluator, rows) for name, one in parsed.items()}
     weight = per_row(weights, expressions["weights"], table, states, rows, "weights")
@@ -215,13 +215,13 @@ def from_formulas(
     read = {name: _column(name, expressions[name], evaluator, rows) for name in columns or {}}
     codes = group_codes(groups, expressions["groups"], table, rows)
 
-    kept = rows.settle(missing)
+    kept = rows.usable(missing)
     n_rows = table.n_rows if kept is None else len(kept)
     labels = table.frame.index if is_pandas(data) else None
     made: dict[tuple[str, bool], Part] = {}
     parts: dict[str, Part] = {}
     for name, one in parsed.items():
-        # Parameters with the same right side share one matrix, so that it is held and read once.
+        # Parameters with the same right side share one matrix, so that it is stored and read once.
         key = (one.text.split("~", 1)[1].strip(), name in without_intercept)
         if key not in made:
             made[key] = _part(one, variables[name], offsets[name], kept, n_rows, states, key[1])
@@ -254,12 +254,14 @@ def _parse(formulas: Mapping[str, str], table: Table, claimed: set[str]) -> dict
         if not parsed:
             if not one.response:
                 raise FormulaError(
-                    f"formula: that of {name!r} comes first and needs the response on its left, as in 'y {text}'"
+                    f"formula: the first formula, that of {name!r}, has no response; write one on its left, as in "
+                    f"'y {text}'"
                 )
             claimed = claimed | {column for part in one.response for column in part.columns}
         elif one.response:
             raise FormulaError(
-                f"formula: only the first has a response; write that of {name!r} as {'~' + text.split('~', 1)[1]!r}"
+                "formula: only the first formula may have a response; write that of "
+                f"{name!r} as {'~' + text.split('~', 1)[1]!r}"
             )
         parsed[name] = one
         check_sides(one, next(iter(parsed.values())).response)
@@ -275,7 +277,7 @@ def _part(
     states: States,
     without_intercept: bool,
 ) -> Part:
-    variables = [settle_levels(one, kept) for one in variables]
+    variables = [with_used_levels(one, kept) for one in variables]
     for expression, variable in zip(formula.factors, variables, strict=True):
         refuse_identifier(expression, variable, n_rows)
     infos = [describe(one, variable) for one, variable in zip(formula.factors, variables, strict=True)]

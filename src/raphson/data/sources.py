@@ -1,4 +1,4 @@
-"""Data that are read a piece at a time and never held: what a source of them is, and which kinds there are."""
+"""Streamed sources: data that are read in pieces and not kept in memory, and the registry of their kinds."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ if TYPE_CHECKING:
     import pandas
 
 STREAM_BYTES = 2**28
-"""Data that may be read whole, but would take more than so many bytes in memory, are streamed (256 MB)."""
+"""Data that take more bytes than this in memory (256 MB) are streamed, even if they could be read at once."""
 
 
 class Source:
-    """A table that is read piece by piece, anew for each pass over it; subclasses say how.
+    """Base class of tables that are read in pieces, again for each pass over them.
 
-    An object of a subclass has to pickle where it is to go to other processes.
+    An object that is sent to other processes has to be picklable.
 
     Attributes
     ----------
-    name : what the kind of source is called.
-    names : of the columns.
-    n_rows : rows in all.
-    piece_rows : rows that are taken together.
+    name : name of this kind of source.
+    names : names of the columns.
+    n_rows : total number of rows.
+    piece_rows : number of rows of a piece.
     """
 
     name: ClassVar[str]
     whole_if_small: ClassVar[bool] = False
-    """Whether :func:`raphson.data.read_table` is to read it, where it is small."""
+    """Whether small data of this kind are read at once by :func:`raphson.data.read_table`."""
     names: tuple[str, ...]
     n_rows: int
     piece_rows: int = BLOCK_ROWS[-1]
 
     @classmethod
     def of(cls, given: Any) -> Self | None:
-        """The source that is meant by what stands for data; None if that is none of this kind."""
+        """The source for a value of ``data=``; None if the value is not of this kind."""
         raise NotImplementedError
 
     def rows(self, part: int, columns: Sequence[str]) -> Iterator[Any]:
-        """The rows of a part, in order, as data frames or dicts of columns, however many rows each has."""
+        """The rows of a part, in order, as data frames or dicts of columns with any number of rows."""
         raise NotImplementedError
 
     @property
     def parts(self) -> int:
-        """In how many parts the rows lie, each of which can be read by itself."""
+        """Number of parts, each of which can be read separately."""
         return 1
 
     @property
     def nbytes(self) -> int:
-        """Size in memory, as numbers of eight bytes with a column of ones beside them."""
+        """Size in memory: eight bytes for each number and for a column of ones."""
         return 8 * self.n_rows * (len(self.names) + 1)
 
     def declared(self, column: str) -> bool:
-        """Whether a column has declared categories, whose order counts."""
+        """Whether a column has declared categories, whose order is kept."""
         return False
 
     def warn_of_lacking(self, columns: Sequence[str]) -> None:
-        """Warn where some of the data have not these columns."""
+        """Warn if some of the data lack these columns."""
 
     def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
-        """One part in pieces of `piece_rows` rows, the last of those that are left."""
+        """One part in pieces of `piece_rows` rows; the last one may be shorter."""
         import pandas as pd
 
         waiting: list[pandas.DataFrame] = []
@@ -85,7 +85,7 @@ class Source:
             yield pd.concat(waiting, ignore_index=True)
 
     def whole(self) -> pandas.DataFrame:
-        """All of it."""
+        """All rows as one frame."""
         import pandas as pd
 
         pieces = [piece for part in range(self.parts) for piece in self.read(part, self.names)]
@@ -103,7 +103,7 @@ def _frame(table: Any) -> pandas.DataFrame:
 
 
 def check_source(kind: Any) -> None:
-    """Say what a class lacks of a source.
+    """Raise a ModelError if a class lacks what a source needs.
 
     Raises
     ------
@@ -127,12 +127,12 @@ SOURCES: Registry[type[Source]] = Registry("source", "source", "sources", "raphs
 
 
 def register(kind: type[Source]) -> type[Source]:
-    """Let what a class recognises stand for data, as paths of Parquet do; a class decorator.
+    """Register a kind of source, so that ``data=`` accepts what it recognises; a class decorator.
 
     Parameters
     ----------
     kind : subclass of Source
-        With a ``name``. It is asked before those that were registered earlier.
+        With a ``name``. It is tried before the kinds registered earlier.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def register(kind: type[Source]) -> type[Source]:
     Raises
     ------
     ModelError
-        If it does not say what it recognises or how rows are read, or its name is taken.
+        If it has no ``of`` or ``rows``, or its name is taken.
 
     Examples
     --------
@@ -154,8 +154,10 @@ def register(kind: type[Source]) -> type[Source]:
     return SOURCES.register(getattr(kind, "name", None), kind)
 
 
-def opened(given: Any, whole_if_small: bool = True) -> Source | None:
-    """The source that stands for data; None if there is none, or only one that is read whole where that is not meant.
+def source_of(given: Any, whole_if_small: bool = True) -> Source | None:
+    """The source for a value of ``data=``; None if no kind recognises it.
+
+    Kinds whose small data are read at once are tried only with `whole_if_small`.
 
     Raises
     ------
@@ -169,33 +171,36 @@ def opened(given: Any, whole_if_small: bool = True) -> Source | None:
         if found is not None:
             check_unique(found.names, "data")
             if not found.names or not found.n_rows > 0:
-                raise DataError(f"data: the {kind.name} source has {found.n_rows} rows, columns {list(found.names)}")
+                raise DataError(
+                    f"data: expected rows and columns in the {kind.name} source; got {found.n_rows} rows and the "
+                    f"columns {list(found.names)}"
+                )
             return found
     return None
 
 
 def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
-    """Read data piece by piece, however small they are; Parquet larger than 256 MB is so without being asked.
+    """Stream data: read them in pieces, even if they are small. Parquet data of more than 256 MB are always streamed.
 
-    What is streamed is never held: an iteration reads it anew for each pass. So a fit of it has no quantities by row
-    (residuals, leverage, ...), and everything else.
+    Streamed rows are not kept in memory, but read again for each pass of the iteration. So the fit has everything
+    except quantities by row (residuals, leverage, ...).
 
     Parameters
     ----------
     source : path, list of paths, folder, or pyarrow.dataset.Dataset
-        Of Parquet files; or what a source recognises that was registered by ``raphson.data.sources.register``.
+        Parquet files; or anything recognised by a source registered with ``raphson.data.sources.register``.
     piece_rows : int
-        Rows that are read at a time: 256, 1024, 4096 or 16384.
+        Number of rows read at a time: 256, 1024, 4096 or 16384.
 
     Returns
     -------
     Source
-        To be passed to :func:`raphson.glm` in place of a data frame.
+        Pass it to :func:`raphson.glm` in place of a data frame.
 
     Raises
     ------
     DataError
-        If it is none of these, or has no rows.
+        If it is anything else, or has no rows.
 
     Examples
     --------
@@ -210,10 +215,10 @@ def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
     """
     if piece_rows not in BLOCK_ROWS:
         raise DataError(f"piece_rows: expected one of {', '.join(map(str, BLOCK_ROWS))}; got {piece_rows!r}")
-    found = opened(source)
+    found = source_of(source)
     if found is None:
         if isinstance(source, (str, os.PathLike)) and not Path(source).exists():
-            raise DataError(f"{source}: there is no such file or folder")
+            raise DataError(f"{source}: there is no such file or folder; check the path")
         got = f"{os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else type(source).__name__
         theirs = "".join(f", or a source of the kind {name}" for name in SOURCES if not SOURCES.is_builtin(name))
         raise DataError(
@@ -225,7 +230,7 @@ def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
 
 
 def streamed(given: Any) -> Source | None:
-    """The source that data are to be read by; None if they are to be read whole."""
-    found = opened(given)
+    """The source that streams the data; None if they are read at once."""
+    found = source_of(given)
     small = found is not None and found is not given and found.whole_if_small and found.nbytes <= STREAM_BYTES
     return None if small else found

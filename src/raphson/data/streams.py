@@ -1,7 +1,7 @@
-"""A formula over data that are read piece by piece: one pass finds what all rows must say first, the rest stream.
+"""A formula over streamed data.
 
-That pass finds the levels of each factor and of the response, the rows that cannot be used, and a thin sample of the
-others. A second reading of a piece then gives the same design as if the data were in memory.
+A first pass over all rows finds the levels of each factor and of the response and the rows that cannot be used, and
+samples the others. From then on each piece that is read gives the same design as if the data were in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from raphson.data.evaluate import States
 from raphson.data.extras import check_nonnegative, take
-from raphson.data.frames import MOST_LEVELS, Asked, Reading, describe, make_plan, refuse_identifier
+from raphson.data.frames import MOST_LEVELS, FormulaArguments, TableVariables, describe, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.rows import MissingRows, refuse_or_warn
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from raphson.data.design import DesignPlan
 
 READERS = 4
-"""Places of the data that shuffled pieces are read from at a time."""
+"""Number of places of the data from which shuffled pieces are read at a time."""
 
 SAMPLE_ROWS = 50_000
-"""About how many rows the sample has, spread evenly over the data."""
+"""Approximate number of rows of the sample, evenly spaced over the data."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Where some rows are: the `number`-th piece of a part.
+    """The location of some rows: the `number`-th piece of a part.
 
     Attributes
     ----------
-    part, number : place.
-    rows : usable ones.
-    start : number of its first row among the usable ones of all pieces.
+    part, number : location.
+    rows : number of usable rows.
+    start : number of its first row among the usable rows of all pieces.
     """
 
     part: int
@@ -52,15 +52,15 @@ class Piece:
 
 
 class NotInMemory:
-    """Stands for what has a number for each row, where rows are not held: whoever uses it gets a clear error."""
+    """Placeholder for values by row that are not in memory: any use of it raises a DataError."""
 
     def __init__(self, what: str) -> None:
         self._what = what
 
     def _refuse(self, *_: Any) -> Any:
         raise DataError(
-            f"data: {self._what} cannot be had, since streamed rows are not kept in memory; fit a part of the data "
-            "as a data frame for quantities by row, or predict for the rows of interest"
+            f"data: streamed rows are not kept in memory, so there is no access to {self._what}; for quantities by row "
+            "fit a part of the data as a data frame, or predict for the rows of interest"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -75,21 +75,21 @@ class NotInMemory:
 
 @dataclass(frozen=True)
 class StreamedData:
-    """One model's data, as pieces that are read when asked for.
+    """The data of a model as pieces that are read when needed.
 
     Attributes
     ----------
-    source : where from.
+    source : the source of the rows.
     asked : formula and arguments.
     plan : layout of the design.
-    levels : of the response, or None.
-    pieces : those with usable rows.
-    head : names, schema and counts as :class:`ModelData` has them; of what is by row, nothing.
+    levels : levels of the response, or None.
+    pieces : the pieces with usable rows.
+    head : a :class:`ModelData` with names, schema and counts, but nothing by row.
     sample : about SAMPLE_ROWS of the rows, as data in memory.
     """
 
     source: Source
-    asked: Asked
+    asked: FormulaArguments
     plan: DesignPlan
     levels: tuple[str, ...] | None
     pieces: tuple[Piece, ...]
@@ -102,7 +102,7 @@ class StreamedData:
         return self.pieces[-1].start + self.pieces[-1].rows
 
     def read(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ModelData]]:
-        """Read pieces, those of one part one after another."""
+        """Read pieces; those of a part have to follow one another."""
         wanted: dict[int, dict[int, Piece]] = {}
         for piece in pieces:
             wanted.setdefault(piece.part, {})[piece.number] = piece
@@ -116,7 +116,7 @@ class StreamedData:
                         break
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[list[ModelData]]:
-        """Read all pieces, in random order as far as a stream allows: groups of pieces from several places."""
+        """Read all pieces in an order as random as the source allows: groups of pieces from several places."""
         parts = sorted({piece.part for piece in self.pieces})
         waiting = [parts[i] for i in rng.permutation(len(parts))]
         by_part: dict[int, list[Piece]] = {}
@@ -137,9 +137,9 @@ class StreamedData:
                 yield group
 
     def data_of(self, frame: pandas.DataFrame) -> ModelData:
-        """The usable rows of a piece, as a model in memory would have them."""
+        """The usable rows of a piece, as for data in memory."""
         table = Table(frame)
-        read = Reading.of(self.asked, table, {}, new=True)
+        read = TableVariables.of(self.asked, table, {}, new=True)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
         n = table.n_rows if kept is None else len(kept)
         variables = [
@@ -156,7 +156,7 @@ class StreamedData:
             n_dropped=0,
         )
 
-    def _response(self, read: Reading, kept: np.ndarray | None) -> Response:
+    def _response(self, read: TableVariables, kept: np.ndarray | None) -> Response:
         name = self.asked.formula.response_name
         if len(read.responses) == 2:
             pair = [read.evaluator.numbers(expression).values for expression in self.asked.formula.response]
@@ -184,48 +184,48 @@ def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing
     Raises
     ------
     FormulaError
-        As :func:`raphson.data.from_formula`; also if a transform needs all rows first (``scale``, ``bs``).
+        As :func:`raphson.data.from_formula`; also if a transform needs all rows at once (``scale``, ``bs``).
     DataError
-        As there; also if an argument is an array.
+        As :func:`raphson.data.from_formula`; also if an argument is an array.
     """
     check_missing(missing)
     for what, value in arguments.items():
         if value is not None and not isinstance(value, str):
             raise DataError(
-                f"{what}: with streamed data it must be a column's name or an expression of columns, since the "
-                f"rows are not kept in memory; got {type(value).__name__}. Write it into the files"
+                f"{what}: expected a column's name or an expression of columns, as streamed rows are not kept in "
+                f"memory; got {type(value).__name__}. Write it into the files"
             )
-    asked = Asked.of(formula, source.names, arguments)
+    asked = FormulaArguments.of(formula, source.names, arguments)
     source.warn_of_lacking(asked.columns)
-    survey = _Survey(asked, source)
+    first_pass = _FirstPass(asked, source)
     for part in range(source.parts):
         for number, frame in enumerate(source.read(part, asked.columns)):
-            survey.take(part, number, frame)
-    return survey.settle(missing)
+            first_pass.take(part, number, frame)
+    return first_pass.finish(missing)
 
 
-class _Survey:
-    """The first pass: what is noted of each piece, and what follows when all have been seen."""
+class _FirstPass:
+    """The first pass: collects what is needed of each piece, and makes the data's description of it."""
 
-    def __init__(self, asked: Asked, source: Source) -> None:
+    def __init__(self, asked: FormulaArguments, source: Source) -> None:
         self.asked, self.source = asked, source
         self.every = max(1, source.n_rows // SAMPLE_ROWS)
         self.read = self.dropped = 0
         self.pieces: list[Piece] = []
         self.sampled: list[pandas.DataFrame] = []
         self.rows = MissingRows(source.n_rows)
-        self.factors = [_Seen() for _ in asked.formula.factors]
-        self.response = _Seen()
+        self.factors = [_VariableSummary() for _ in asked.formula.factors]
+        self.response = _VariableSummary()
         self.weighted = 0.0
 
     def take(self, part: int, number: int, frame: pandas.DataFrame) -> None:
-        """Note what one piece says."""
+        """Add one piece."""
         table = Table(frame)
         states: States = {}
-        read = Reading.of(self.asked, table, states, new=True)
+        read = TableVariables.of(self.asked, table, states, new=True)
         if states:
             raise FormulaError(
-                f"formula: {listing(map(repr, states))} needs all rows at once, and streamed rows are read in "
+                f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
                 "pieces; write such a column into the files, or fit a data frame"
             )
         self.rows.absorb(read.rows)
@@ -244,24 +244,24 @@ class _Survey:
             self.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
         if n:
             self.pieces.append(Piece(part, number, n, self.read - self.dropped))
-        # Taken, not sliced: a view would hold the whole piece.
+        # take copies the rows; a slice would keep the whole piece in memory.
         self.sampled.append(frame.take(np.arange(-self.read % self.every, table.n_rows, self.every)))
         self.read += table.n_rows
         self.dropped += table.n_rows - n
 
     def _kind(self, columns: Sequence[str]) -> str:
-        """Whether a single column is one with declared categories."""
+        """ "declared" for a single column with declared categories, otherwise ""."""
         declared = len(columns) == 1 and self.source.declared(columns[0])
         return "declared" if declared else ""
 
-    def settle(self, missing: str) -> StreamedData:
-        """Put together what all pieces have said."""
+    def finish(self, missing: str) -> StreamedData:
+        """The data, after all pieces have been added."""
         import pandas as pd
 
         if self.dropped:
             refuse_or_warn(missing, self.rows.reasons(), self.dropped, self.read)
         if not self.weighted > 0:
-            raise DataError("weights: all are zero, so that no row counts; give some rows a positive weight")
+            raise DataError("weights: all are 0, so no row counts; give some rows a positive weight")
         formula = self.asked.formula
         n_rows = self.read - self.dropped
         infos = []
@@ -303,8 +303,8 @@ class _Survey:
         return replace(found, sample=found.data_of(pd.concat(self.sampled, ignore_index=True)))
 
 
-class _Seen:
-    """What the pieces have shown of one variable."""
+class _VariableSummary:
+    """What the pieces so far contain of one variable."""
 
     def __init__(self) -> None:
         self.first: Variable | None = None
@@ -313,12 +313,12 @@ class _Seen:
         self.numeric = self.declared = False
 
     def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
-        """Note one piece."""
+        """Add one piece."""
         if isinstance(variable, Numbers):
             if self.first is None or not np.isnan(variable.values).all():
                 self.numeric = self.numeric or not np.isnan(variable.values).all()
                 if self.first is None:
-                    # Of numbers nothing but the columns' names is remembered.
+                    # Of numbers only the names of the columns are needed.
                     self.first = replace(variable, values=variable.values[:1])
         else:
             self.declared = self.declared or kind == "declared"
@@ -330,20 +330,20 @@ class _Seen:
             self.occurring.update(label for label, occurs in zip(variable.labels, here, strict=True) if occurs)
             if len(self.occurring) > MOST_LEVELS or len(self.orders) > MOST_LEVELS:
                 raise DataError(
-                    f"column {text!r} has more than {MOST_LEVELS} different values; is it an identifier, or numbers "
-                    "stored as text? Leave it out, or turn it into numbers"
+                    f"column {text!r} has more than {MOST_LEVELS} different values; leave it out if it is an "
+                    "identifier, or convert it if it is numbers stored as text"
                 )
         if self.numeric and isinstance(self.first, Levels):
-            raise DataError(f"column {text!r} is text in some of the files and numbers in others; make it one of them")
+            raise DataError(f"column {text!r} is text in some files and numbers in others; give it one type in all")
 
     def variable(self, text: str, response: bool = False) -> Variable:
-        """The variable as all pieces together have it; of its rows, none or one."""
+        """The variable of all pieces together, with its levels but no data (a single row at most)."""
         if self.first is None:
-            raise DataError(f"data: no row of {text!r} could be read")
+            raise DataError(f"data: no row of {text!r} could be read; check the files")
         if not isinstance(self.first, Levels):
             return self.first
         labels = self._ordered(self.first.origin)
-        if not (response and self.first.origin == "boolean"):  # a response that is never true has both its levels
+        if not (response and self.first.origin == "boolean"):  # a boolean response always has both levels
             labels = tuple(label for label in labels if label in self.occurring)
         return replace(self.first, labels=labels, codes=np.arange(len(labels)))
 

@@ -1,8 +1,8 @@
-"""The one reader of expressions: text becomes a tree, which is held against what is allowed and then walked.
+"""Parsing of expressions: a text becomes a tree, which is checked against what is allowed and then walked.
 
-An expression, in R's or Python's spelling, is never handed to Python's ``eval``. What its names, constants and calls
-mean is up to who reads: :mod:`raphson.data.expressions` and :mod:`raphson.data.evaluate` for the terms of formulas,
-:mod:`raphson.data.curves` for curves, :mod:`raphson.inference.constraints` for constraints.
+An expression, in the spelling of R or Python, is never passed to Python's ``eval``. What names, constants and calls
+mean is defined by :mod:`raphson.data.expressions` and :mod:`raphson.data.evaluate` for the terms of formulas, by
+:mod:`raphson.data.curves` for curves, and by :mod:`raphson.inference.constraints` for constraints.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-"""What each operator computes, of numbers, of NumPy's arrays, or of values that JAX traces."""
+"""The function of each operator, for numbers, NumPy arrays and values that JAX traces."""
 
 
 class Token(NamedTuple):
-    """A piece of a formula: what it is, its text and where it starts."""
+    """A token of a formula: its kind, its text and its position."""
 
     kind: str
     text: str
@@ -66,25 +66,25 @@ class Token(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where the next piece starts."""
+        """The position after the token."""
         return self.start + len(self.text)
 
 
 def tokenize(source: str, what: str, may: str | None = None) -> list[Token]:
-    """Cut a formula into pieces, without the spaces; brackets must match.
+    """Split a formula into tokens, without the spaces, and check that brackets match.
 
     Parameters
     ----------
     source : str
     what : str
-        Names the argument in messages, such as ``"formula"`` or ``"weights"``.
+        Name of the argument for messages, such as ``"formula"`` or ``"weights"``.
     may : str, optional
-        What is allowed, in words; what a formula's terms may hold if not given.
+        What is allowed, for messages; by default what the terms of a formula may contain.
 
     Raises
     ------
     FormulaError
-        If a character has no meaning, or a bracket or quotation mark has no partner.
+        If a character is not allowed, or a bracket or quotation mark is unmatched.
     """
     tokens: list[Token] = []
     open_brackets: list[str] = []
@@ -99,7 +99,7 @@ def tokenize(source: str, what: str, may: str | None = None) -> list[Token]:
         if text in _OPENING:
             open_brackets.append(text)
             if len(open_brackets) > _DEEPEST:
-                raise FormulaError(f"{what}: brackets are nested more than {_DEEPEST} deep")
+                raise FormulaError(f"{what}: brackets are nested more than {_DEEPEST} deep; simplify it")
         elif text in _CLOSING and (not open_brackets or open_brackets.pop() != _CLOSING[text]):
             raise FormulaError(f"{what}: the bracket {text!r} in {short(source)} has no opening bracket")
         tokens.append(Token(kind, text, match.start()))
@@ -109,33 +109,35 @@ def tokenize(source: str, what: str, may: str | None = None) -> list[Token]:
 
 
 def spell(name: str) -> str:
-    """Write a column's name as a formula needs it: in backticks unless it is a plain name."""
+    """A column's name as a formula spells it: in backticks unless it is a plain name."""
     return name if _PLAIN_NAME.fullmatch(name) else f"`{name}`"
 
 
 def written(tree: ast.AST) -> str:
-    """Write a checked tree in its one normal spelling."""
+    """The text of a checked tree, in a normal form."""
     return ast.unparse(_Speller().visit(copy.deepcopy(tree)))
 
 
 def not_allowed(piece: str, source: str, what: str, may: str | None = None) -> FormulaError:
-    """Say what is not allowed, and what is."""
+    """The error for something that is not allowed; it lists what is."""
     return FormulaError(f"{what}: {short(piece)} in {short(source)} is not allowed; allowed are {may or allowed()}")
 
 
 def parsed(source: str, names: Collection[str], what: str, may: str | None = None) -> ast.expr:
-    """Parse an expression into a tree of Python's, whose names are the user's; nothing is checked yet."""
+    """Parse an expression into a Python syntax tree with the user's names; nothing is checked yet."""
     python, aliases = _to_python(source, names, what, may)
     try:
         tree = ast.parse(f"({python}\n)", mode="eval").body
         _restore_names(tree, aliases)
-    except (MemoryError, RecursionError) as error:  # Python's own limit, which may be the lower one
+    except (MemoryError, RecursionError) as error:  # Python's own limit may be lower
         raise _too_deep(source, "too many", what) from error
     except (SyntaxError, ValueError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else "too long a number"
         reserved = [word for word in re.findall(r"\w+", python) if keyword.iskeyword(word)]
         if isinstance(error, SyntaxError) and reserved:
-            reason += f"; {reserved[0]} is a reserved word of Python; as a name write it in backticks, `{reserved[0]}`"
+            reason += (
+                f"; {reserved[0]} is a reserved word of Python: if it is a name, write it in backticks, `{reserved[0]}`"
+            )
         raise FormulaError(f"{what}: cannot read {short(source)} ({reason})") from error
     return tree
 
@@ -148,7 +150,7 @@ def _too_deep(source: str, many: str, what: str) -> FormulaError:
 
 
 def _depth(tree: ast.expr) -> int:
-    """Levels of a tree: a sum of n terms has n."""
+    """Depth of a tree: n for a sum of n terms."""
     depth, level = 0, [tree]
     while level:
         depth += 1
@@ -157,9 +159,9 @@ def _depth(tree: ast.expr) -> int:
 
 
 def _to_python(source: str, names: Collection[str], what: str, may: str | None) -> tuple[str, dict[str, str]]:
-    # Every name gets an alias that is a Python identifier, so that Solar.R is one name and not
-    # an attribute, and `a b` or a column called "lambda" is a name at all. An attribute or a
-    # keyword that is left in the parsed tree is then one that the user wrote, and is refused.
+    # Every name gets an alias that is a Python identifier, so that Solar.R is a name and not an
+    # attribute, and `a b` or a column "lambda" is a name too. So any attribute or keyword in the
+    # parsed tree was written by the user, and is refused.
     aliases: dict[str, str] = {}
     pieces: list[str] = []
     previous = None
@@ -197,7 +199,7 @@ class _Speller(ast.NodeTransformer):
 
 
 def operation(node: ast.AST) -> tuple[type[ast.AST], tuple[ast.expr, ...]]:
-    """Which operator a node is, and what it works on; nothing if it is none."""
+    """The operator of a node and its operands; no operands for other nodes."""
     match node:
         case ast.UnaryOp(sign, operand):
             return type(sign), (operand,)
@@ -209,12 +211,12 @@ def operation(node: ast.AST) -> tuple[type[ast.AST], tuple[ast.expr, ...]]:
 
 
 class Walk:
-    """Evaluates a tree; what its names and calls are is up to a subclass.
+    """Evaluates a tree; subclasses define its names and calls.
 
     Parameters
     ----------
     what : str
-        Names the argument in messages.
+        Name of the argument, for messages.
 
     Examples
     --------
@@ -228,7 +230,7 @@ class Walk:
         self.what = what
 
     def value(self, node: ast.expr) -> Any:
-        """What a node amounts to."""
+        """The value of a node."""
         if isinstance(node, ast.Constant):
             return self.constant(node)
         if isinstance(node, ast.Name):
@@ -253,20 +255,20 @@ class Walk:
         raise self.refused(node)
 
     def operated(self, node: ast.expr, function: Callable[..., Any], operands: Sequence[ast.expr]) -> Any:
-        """An operator's function of its operands."""
+        """An operator applied to its operands."""
         return self.computed(node, function, list(map(self.value, operands)))
 
     def other(self, node: ast.expr) -> Any:
-        """What is none of these."""
+        """Any other node."""
         raise self.refused(node)
 
     def refused(self, node: ast.expr) -> Exception:
-        """The error that says what is not allowed."""
+        """The error for a node that is not allowed."""
         return FormulaError(f"{self.what}: {written(node)!r} is not allowed")
 
     def computed(self, node: ast.expr, function: Callable[..., Any], values: Sequence[Any]) -> Any:
-        """An operator's function of values; of two constants in doubles, as 9**9**9 would take for ever."""
-        # The values of parameters are NumPy's.
+        """An operator applied to values; to two constants in floating point, as 9**9**9 would take for ever."""
+        # Values of parameters have NumPy's types.
         if not isinstance(node, ast.BinOp) or any(type(one) not in (int, float, bool) for one in values):
             return function(*values)
         try:
@@ -274,21 +276,21 @@ class Walk:
             if isinstance(value, complex) or not math.isfinite(value):
                 raise OverflowError("not a finite real number")
         except (ZeroDivisionError, OverflowError) as error:
-            raise FormulaError(f"{self.what}: {written(node)!r} has no value ({error.args[-1]})") from None
-        # A whole exponent stays one, which derivatives treat better.
+            raise FormulaError(f"{self.what}: {written(node)!r} cannot be computed ({error.args[-1]})") from None
+        # A whole exponent stays an integer, which is better for derivatives.
         return int(value) if value.is_integer() and abs(value) < 2**31 else value
 
 
 class Check(Walk):
-    """Holds every node of an expression against what is allowed, and notes its names in order of appearance.
+    """Checks every node of an expression against what is allowed, and records its names in order of appearance.
 
     Parameters
     ----------
     source : str
     known : collection of str
-        Names that stand for something, whatever else they look like.
+        Names of columns and parameters, even if they mean something else in Python.
     what : str
-        Names the argument in messages.
+        Name of the argument, for messages.
     """
 
     constants: tuple[type, ...] = (int, float)
@@ -299,7 +301,7 @@ class Check(Walk):
         self.names: dict[str, None] = {}
 
     def tree(self) -> ast.expr:
-        """The tree, all of which is allowed; a FormulaError if not all is, or if it is malformed."""
+        """The tree; raises a FormulaError if it is malformed or contains anything that is not allowed."""
         tree = parsed(self.source, self.known, self.what, self.allowed())
         if _depth(tree) > _DEEPEST_TREE:
             raise _too_deep(self.source, f"more than {_DEEPEST_TREE}", self.what)
@@ -307,7 +309,7 @@ class Check(Walk):
         return tree
 
     def allowed(self) -> str:
-        """What is allowed, in words."""
+        """What is allowed, for messages."""
         return allowed()
 
     def constant(self, node: ast.Constant) -> None:

@@ -1,4 +1,4 @@
-"""The two kinds of variable a formula knows: numbers, and factors with levels."""
+"""The two kinds of variable in a formula: numbers, and factors with levels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Numbers:
-    """A numeric variable; NaN where it is missing.
+    """A numeric variable; missing values are NaN.
 
     Attributes
     ----------
     values : ndarray of float64, shape (n,) or (n, k)
     labels : tuple of str or None
-        Names of the k columns of a transform with several (``poly``, ``bs``).
+        Names of the k columns of a transform such as ``poly`` or ``bs``.
     spans_intercept : bool
         Whether the k columns add up to the constant (a B-spline basis with its intercept).
     boolean : bool
-        Whether the numbers are the truth of a comparison (0 or 1).
+        Whether the numbers are the truth values of a comparison (0 or 1).
     """
 
     values: np.ndarray
@@ -36,15 +36,15 @@ class Numbers:
     boolean: bool = False
 
     def absent(self) -> np.ndarray | None:
-        """Mask the rows where something is missing; infinity is not. None when there are none."""
+        """Mask of the rows with missing (not infinite) values; None if there are none."""
         mask = np.isnan(self.values)
         mask = mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
         return mask if mask.any() else None
 
     def bad(self) -> np.ndarray | None:
-        """Mask the rows that are not finite; None when there are none."""
-        # One sum reads the column once and is finite unless an entry is not (or the sum overflows,
-        # in which case the mask below is all False).
+        """Mask of the rows that are not finite; None if there are none."""
+        # The sum reads the column once, and is finite if all entries are (unless it overflows: then the mask
+        # below is all False).
         with np.errstate(all="ignore"):
             if np.isfinite(self.values.sum()):
                 return None
@@ -55,17 +55,17 @@ class Numbers:
 
 @dataclass
 class Levels:
-    """A factor: codes into labels, -1 where it is missing.
+    """A factor: codes into labels, -1 for missing values.
 
     Attributes
     ----------
     codes : ndarray of int, shape (n,)
     labels : tuple of str
-        In their order: sorted, or as declared.
+        In order: sorted, or as declared.
     origin : str
-        ``"text"``, ``"category"``, ``"boolean"`` or ``"number"``: what the column was.
+        The type of the column: ``"text"``, ``"category"``, ``"boolean"`` or ``"number"``.
     contrasts : object or None
-        A contrast coding of formulaic's; None for treatment contrasts.
+        formulaic's contrast coding; None for treatment contrasts.
     """
 
     codes: np.ndarray
@@ -74,7 +74,7 @@ class Levels:
     contrasts: Any = None
 
     def bad(self) -> np.ndarray | None:
-        """Mask the rows without a level; None when there are none."""
+        """Mask of the rows without a level; None if there are none."""
         mask = self.codes < 0
         return mask if mask.any() else None
 
@@ -85,7 +85,7 @@ Variable = Numbers | Levels
 
 
 def label_of(value: object) -> str:
-    """Write a level as text: 6.0 and 6 are both the level ``6``."""
+    """The text of a level: 6.0 and 6 are both the level ``6``."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
@@ -97,11 +97,11 @@ def label_of(value: object) -> str:
 
 
 def as_levels(variable: Variable) -> Levels:
-    """Turn a variable into a factor; the levels of numbers are their distinct values, in order."""
+    """A variable as a factor; the levels of numbers are their distinct values, in order."""
     if isinstance(variable, Levels):
         return variable
     if variable.values.ndim != 1:
-        raise DataError("a transform with several columns cannot be a factor")
+        raise DataError("formula: a transform with several columns cannot be a factor; use a single column")
     if variable.boolean:
         codes = np.where(np.isnan(variable.values), -1, variable.values == 1).astype(np.intp)
         return Levels(codes, ("False", "True"), "boolean")
@@ -124,7 +124,7 @@ def drop_unused(variable: Levels) -> Levels:
 
 
 def recode(variable: Levels, labels: tuple[str, ...], what: str) -> Levels:
-    """Express the factor in the given labels; a level that is none of them is a DataError."""
+    """The factor coded by the given labels; raises a DataError for any other level."""
     if variable.labels == labels:
         return variable
     position = {label: code for code, label in enumerate(labels)}
@@ -134,14 +134,14 @@ def recode(variable: Levels, labels: tuple[str, ...], what: str) -> Levels:
     if lost.size:
         unseen = [repr(variable.labels[code]) for code in lost]
         raise DataError(
-            f"{what}: level{'s' if len(unseen) > 1 else ''} {listing(unseen)} not among the known levels "
-            f"{listing(repr(label) for label in labels)}; drop those rows or correct their labels"
+            f"{what}: expected the levels {listing(repr(label) for label in labels)}; got {listing(unseen)}. Drop "
+            "those rows, or correct their labels"
         )
     return Levels(codes, labels, variable.origin, variable.contrasts)
 
 
 class Table:
-    """The columns of a frame as variables, converted when first asked for.
+    """The columns of a frame as variables, each converted on first use.
 
     Parameters
     ----------
@@ -162,20 +162,20 @@ class Table:
         return dict.fromkeys(self.names)
 
     def column(self, name: str) -> Variable:
-        """Give a column as numbers or as a factor."""
+        """A column as numbers or as a factor."""
         if name not in self._variables:
             self._variables[name] = read_series(cast("pandas.Series", self.frame[name]), name)
         return self._variables[name]
 
     def bad(self, name: str) -> np.ndarray | None:
-        """Mask the rows where the column is missing or infinite; None when there are none."""
+        """Mask of the rows in which the column is missing or infinite; None if there are none."""
         if name not in self._bad:
             self._bad[name] = self.column(name).bad()
         return self._bad[name]
 
 
 def as_series(array: Any, what: str) -> pandas.Series:
-    """Make an array a pandas column; what cannot be one is a DataError."""
+    """An array as a pandas column; raises a DataError if it cannot be one."""
     import pandas as pd
 
     try:
@@ -188,7 +188,7 @@ def as_series(array: Any, what: str) -> pandas.Series:
 
 
 def read_series(series: pandas.Series, name: str) -> Variable:
-    """Read a pandas column as numbers or as a factor; what is neither is a DataError."""
+    """A pandas column as numbers or as a factor; raises a DataError if it is neither."""
     variable = _read_series(series, name)
     if isinstance(variable, Levels):
         check_unicode(variable.labels, f"column {name!r}")
@@ -202,12 +202,14 @@ def _read_series(series: pandas.Series, name: str) -> Variable:
     if isinstance(dtype, pd.CategoricalDtype):
         labels = tuple(label_of(value) for value in dtype.categories)
         if len(set(labels)) != len(labels):
-            raise DataError(f"column {name!r}: two of its categories look the same ({listing(labels)})")
+            raise DataError(
+                f"column {name!r}: two of its categories have the same text ({listing(labels)}); rename one"
+            )
         return Levels(np.asarray(series.cat.codes, dtype=np.intp), labels, "category")
     if isinstance(dtype, pd.SparseDtype):
         return read_series(series.sparse.to_dense(), name)
     if pd.api.types.is_complex_dtype(dtype):
-        raise DataError(f"column {name!r} holds complex numbers; give real numbers, such as its absolute value")
+        raise DataError(f"column {name!r} contains complex numbers; use real ones, such as its absolute values")
     if pd.api.types.is_bool_dtype(dtype):
         return as_levels(Numbers(_floats(series), boolean=True))
     if pd.api.types.is_numeric_dtype(dtype):
@@ -244,8 +246,8 @@ def _read_objects(series: pandas.Series, name: str) -> Variable:
     text = list(dict.fromkeys(value for value in there if isinstance(value, str)))
     if text and len(text) < len(there):
         raise DataError(
-            f"column {name!r} holds numbers and text ({listing(map(repr, text), 6)}); put a missing value (NaN) where "
-            "there is no number, as pandas.to_numeric(..., errors='coerce') does, or make it all text for a factor"
+            f"column {name!r} contains numbers and text ({listing(map(repr, text), 6)}); make the text missing (NaN), "
+            "as pandas.to_numeric(..., errors='coerce') does, or make it all text for a factor"
         )
     some = listing(repr(value) for value in there[:3])
     raise DataError(f"column {name!r} mixes types ({kind}), such as {some}; make it all numbers or all text")

@@ -1,7 +1,7 @@
-"""The user's arrays after the fit: small ones are copied, of large ones a change is noticed.
+"""The user's arrays after the fit: small ones are copied, large ones are watched for changes.
 
-A fit works out residuals, robust covariances and predictions when they are asked for, from the arrays that it was
-given. If these have been written to since, the answer would mix old estimates with new data.
+A fit computes residuals, robust covariances and predictions when they are needed, from the arrays that it was given. If
+these were changed after the fit, the results would mix old estimates with new data.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 COPIED = 1 << 20
-"""Bytes up to which an array is copied. That takes some 60 µs."""
+"""Largest array that is copied, in bytes. That takes some 60 µs."""
 
 SAMPLED_ROWS = 1024
-"""Rows, spread evenly, of which every bit is in the checksum of an array."""
+"""Number of evenly spaced rows in an array's checksum."""
 
 QUICK = 1 << 24
-"""Bytes that are read whole whenever a question is asked; of more, only when what all rows say is worked out. 16 MB,
+"""Largest array, in bytes, that is always checked whole; larger ones are only if the result depends on all rows. 16 MB,
 which take 1 ms."""
 
 _ROUNDING = 1e-12
@@ -28,14 +28,14 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An array as it was.
+class WatchedArray:
+    """An array with a record of its contents at the fit.
 
     Attributes
     ----------
-    name : of the argument.
+    name : name of the argument.
     values : the array itself, of doubles.
-    squares : the sum of its squares, which the check for missing values works out in any case.
+    squares : the sum of its squares, which the check for missing values computes anyway.
     sample : checksum of some of its rows.
     """
 
@@ -45,10 +45,10 @@ class Seen:
     sample: int
 
     def changed(self, whole: bool) -> bool:
-        """Whether it is another now; only the sampled rows of a large one are read unless `whole`.
+        """Whether the array has changed; unless `whole`, only the sampled rows of a large one are read.
 
-        What leaves the sum of squares as it was to 12 digits and touches none of the sampled rows is not noticed: a
-        full checksum would take as long as a step of the fit.
+        A change that keeps the sum of squares to 12 digits and touches none of the sampled rows is not detected: a full
+        checksum would take as long as a step of the fit.
         """
         if self.sample != _sample(self.values):
             return True
@@ -59,17 +59,17 @@ class Seen:
 
 
 class Watch:
-    """Holds what a model shares with the user."""
+    """The arrays that a model shares with the user."""
 
     def __init__(self) -> None:
-        self._seen: list[Seen] = []
+        self._seen: list[WatchedArray] = []
 
     def held(self, name: str, values: Any, known: float | None = None) -> Any:
-        """The array for the model to keep: a copy, or the user's own, watched; None stays None.
+        """The array that the model keeps: a copy, or the user's own, which is then watched; None stays None.
 
         Parameters
         ----------
-        known : its sum of squares, if that has been worked out.
+        known : its sum of squares, if it has been computed already.
         """
         if values is None:
             return None
@@ -79,16 +79,16 @@ class Watch:
         return values
 
     def watch(self, name: str, values: np.ndarray, known: float | None = None) -> None:
-        """Notice changes of an array that is not copied."""
-        self._seen.append(Seen(name, values, squares(values) if known is None else known, _sample(values)))
+        """Watch an array that is not copied."""
+        self._seen.append(WatchedArray(name, values, squares(values) if known is None else known, _sample(values)))
 
     def changed(self, whole: bool) -> list[str]:
-        """Names of the arrays that have been written to: see :meth:`Seen.changed`."""
+        """Names of the arrays that have changed: see :meth:`WatchedArray.changed`."""
         return [one.name for one in self._seen if one.changed(whole)]
 
 
 def squares(values: np.ndarray) -> float:
-    """Sum of squares of all elements, by one reading of an array of doubles; not finite where an element is not."""
+    """Sum of squares of an array of doubles, in one pass; not finite if an element is not."""
     flat = values.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.dot(flat, flat))
@@ -99,10 +99,10 @@ def _sample(values: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(values[::step]).data)
 
 
-def told(changed: Sequence[str], what: str) -> str:
-    """Say that data were changed after the fit, which `what` would need as they were."""
+def changed_message(changed: Sequence[str], what: str) -> str:
+    """The message for data changed after the fit, on which `what` depends."""
     one = len(changed) == 1
     return (
         f"{what}: {' and '.join(changed)} {'was' if one else 'were'} changed in place after the fit, which does not "
-        "copy arrays of more than 1 MB; fit again, or give the fit copies (X.copy())"
+        "copy arrays of more than 1 MB; fit again, or pass copies (X.copy())"
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from raphson.choices import Covariance, Information, SmallSample
 from raphson.data import Schema
-from raphson.data.watching import told
+from raphson.data.watching import changed_message
 from raphson.errors import DataError
 from raphson.fit.uncertainty import Uncertainty
 from raphson.inference import influence
@@ -95,7 +95,7 @@ class AtEstimate:
         watch = self.asked.data.watch
         changed = [] if watch is None else watch.changed(whole)
         if changed:
-            raise DataError(told(changed, what))
+            raise DataError(changed_message(changed, what))
 
 
 @dataclass(frozen=True, eq=False)
