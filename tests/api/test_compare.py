@@ -192,7 +192,7 @@ def test_a_family_that_ended_in_a_simpler_one_is_refused():
 
 def test_contours_need_two_parameters():
     three = rp.glm("y ~ x + I(x**2)", DATA, family="binomial")
-    with pytest.raises(ModelError, match="two parameters; this one has 3"):
+    with pytest.raises(ModelError, match="two parameters; got 3"):
         rp.compare(three, ["newton"]).plot_contours()
 
 

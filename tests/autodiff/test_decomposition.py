@@ -108,14 +108,14 @@ def test_loops_are_unrolled_and_branches_followed() -> None:
     ("f", "x", "operation", "says"),
     [
         (lambda x: jnp.sum(jnp.log(x)), np.array([1.0, 0.0, 2.0, -1.0]), "log", r"-inf in \[1\], nan in \[3\]"),
-        (where_trick, np.array([1.0, 0.0]), "log", "finite inputs"),
+        (where_trick, np.array([1.0, 0.0]), "log", "inputs are finite"),
         (lambda x: x / x, 0.0, "div", "nan"),
         (lambda x: jnp.sin(x) / x, 0.0, "div", "nan"),
         (lambda x: jnp.exp(x) * 0.0, 1000.0, "exp", "inf"),
         (lambda x: jnp.sqrt(x * x), 0.0, "sqrt", "passes on .* partials are inf"),
         (lambda x: jnp.linalg.norm(x), np.zeros(3), "sqrt", "passes on"),
         (lambda x: jnp.abs(x) ** 0.5, 0.0, "pow", "passes on"),
-        (lambda x: jnp.log(x) + x, np.nan, "log", "since an input is"),
+        (lambda x: jnp.log(x) + x, np.nan, "log", "as an input is"),
         (lambda x: jnp.sum(jnp.linalg.cholesky(x)), -np.eye(2), "cholesky", "nan"),
     ],
 )

@@ -88,7 +88,7 @@ def test_bounds_are_kept_and_reached() -> None:
     J, _ = jacobian(f, x, bounds=([1.0, -np.inf], [np.inf, 2.0]), noise=1e-16)
     np.testing.assert_allclose(J, [np.e * 2.0**1.5, np.e * 1.5 * 2.0**0.5], rtol=1e-8)
     assert min(v[0] for v in seen) >= 1.0 and max(v[1] for v in seen) <= 2.0
-    with pytest.raises(ModelError, match=r"x\[0\] = 3 lies outside"):
+    with pytest.raises(ModelError, match=r"x\[0\] = 3 is outside"):
         jacobian(f, [3.0, 1.0], bounds=([0.0, 0.0], [2.0, 2.0]))
 
 

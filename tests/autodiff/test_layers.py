@@ -140,9 +140,9 @@ def test_a_gradient_is_let_go() -> None:
     ("call", "says"),
     [
         (lambda: backpropagate([], 1.0, jnp.sum), "at least one layer"),
-        (lambda: backpropagate([3], 1.0, jnp.sum), "layer 1 must be a pair"),
+        (lambda: backpropagate([3], 1.0, jnp.sum), "layer 1: expected a pair"),
         (lambda: backpropagate([(np.ones((3, 2)), jnp.dot)], np.ones((4, 5)), jnp.sum), "layer 1 failed"),
-        (lambda: backpropagate([(np.ones(2), jnp.add)], np.ones(2), jnp.exp), "loss must return one number"),
+        (lambda: backpropagate([(np.ones(2), jnp.add)], np.ones(2), jnp.exp), "loss: expected one number"),
     ],
 )
 def test_bad_input_gets_one_line(call: Any, says: str) -> None:

@@ -66,7 +66,7 @@ def test_a_code_compared_with_text():
     ("function", "match"),
     [
         (lambda y, mu, log_sigma: -((y - mu) ** 2) * math.exp(-log_sigma), "cannot be traced"),
-        (lambda y, mu, log_sigma: -((y - mu) ** 2) * np.exp(np.asarray(log_sigma)), "hands a traced value to NumPy"),
+        (lambda y, mu, log_sigma: -((y - mu) ** 2) * np.exp(np.asarray(log_sigma)), "passes a traced value to NumPy"),
         (lambda y, mu, log_sigma: -log_sigma if mu > 0 else log_sigma, "Python `if`"),
         (lambda y, mu, log_sigma: jnp.array([mu, log_sigma]), r"returned an array of shape \(2,\)"),
         (lambda y, mu, log_sigma: (mu, log_sigma), "returned a tuple"),
@@ -261,7 +261,7 @@ def test_a_traced_function_that_is_random_or_remembers():
 def test_scipy_on_traced_values():
     from scipy import special as host
 
-    message = refused("hands a traced value to NumPy", lambda y, mu: -host.gammaln(mu) * y, {"mu": "y ~ 1"}, FRAME)
+    message = refused("passes a traced value to NumPy", lambda y, mu: -host.gammaln(mu) * y, {"mu": "y ~ 1"}, FRAME)
     assert "jax.numpy" in message and "derivatives='finite'" in message
 
 

@@ -115,7 +115,7 @@ def line(p, x):
         (line, (XY[0], XY[1][:2]), {"a": 1.0}, r"predictions of the shape of y, \(2,\); the function returns \(3,\)"),
         (lambda p, x: p["a"] * jnp.sum(x), XY, {"a": 1.0}, r"shape of y, \(3,\); the function returns \(\)"),
         (line, (np.ones((3, 2)), XY[1]), {"a": 1.0}, r"the function returns \(3, 2\)"),
-        (lambda p, x: np.exp(p["a"] * x), XY, {"a": 0.1}, "hands a traced value to NumPy.*derivatives='finite'"),
+        (lambda p, x: np.exp(p["a"] * x), XY, {"a": 0.1}, "passes a traced value to NumPy.*derivatives='finite'"),
         (lambda p, x: math.exp(p["a"]) * x, XY, {"a": 0.1}, "cannot be traced.*derivatives='finite'"),
         (lambda p, x: p["a"] * x if p["a"] > 0 else x, XY, {"a": 0.1}, "Python `if`.*derivatives='finite'"),
         (lambda p, x: p["a"] * x * (1 + 1j), XY, {"a": 0.1}, "expected real predictions"),

@@ -1,4 +1,4 @@
-"""Derivatives of any function: exact or by finite differences, and taken apart step by step to be looked at."""
+"""Derivatives of any function, exact or by finite differences, and its decomposition into elementary steps."""
 
 from __future__ import annotations
 

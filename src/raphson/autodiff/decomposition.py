@@ -1,4 +1,4 @@
-"""What a function is made of: its elementary steps, with their values, local partials and adjoints."""
+"""The decomposition of a function into elementary steps, with their values, local partials and adjoints."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CONTRACTIONS = frozenset(["dot_general", "conv_general_dilated", "mul", "custom
 
 @dataclass(frozen=True)
 class Finding:
-    """A step that breaks or starves the gradient; it prints itself as a sentence.
+    """A step at which the gradient becomes non-finite or vanishes; it prints as a sentence.
 
     Attributes
     ----------
     step : Step
     reason : str
-        What it does.
+        What happens there.
     """
 
     step: Step
@@ -83,14 +83,14 @@ class Finding:
 class Decomposition:
     """A function at a point, as its elementary steps with their values, local partials and adjoints.
 
-    Made by :func:`decompose`. It prints as a table, and shows itself with its graph in a notebook.
+    Made by :func:`decompose`. It prints as a table, and a notebook also shows its graph.
 
     Attributes
     ----------
     name : str
         The function's name.
     value : float
-        f at the point.
+        f(x) at the point x.
     arguments : tuple of Quantity
         The flat inputs: name, value and adjoint.
     steps : tuple of Step
@@ -108,16 +108,16 @@ class Decomposition:
 
     @property
     def value(self) -> float:
-        """f at the point."""
+        """f(x) at the point x."""
         return float(self.output.value)
 
     def gradient(self) -> Any:
-        """Give ∂f/∂argument from the reverse sweep.
+        """∂f/∂argument from the reverse sweep.
 
         Returns
         -------
         float, ndarray or structure of them
-            Shaped like the argument if there is one, else a tuple with one for each argument.
+            Shaped like the argument; a tuple if there are several.
         """
         leaves = [np.zeros(one.shape) if one.adjoint is None else np.asarray(one.adjoint) for one in self.arguments]
         arguments, _ = jax.tree_util.tree_unflatten(self._tree, [leaf[()] for leaf in leaves])
@@ -126,9 +126,9 @@ class Decomposition:
     def first_nonfinite(self) -> Finding | None:
         """Find the first step whose value or adjoint is not finite.
 
-        First in the order of computing: the forward sweep comes before the reverse sweep. A step is to blame if
-        what it takes is finite and what it makes is not: its value, or the adjoint that it hands down (then its
-        local partial is infinite). One that only passes on a constant infinity is not.
+        The order is that of computation: the forward sweep, then the reverse sweep. A step counts if its inputs are
+        finite but its value is not, or if its adjoint is finite but an adjoint that it passes on is not (its local
+        partial is infinite). A step that only passes on an infinite constant does not count.
 
         Returns
         -------
@@ -140,10 +140,12 @@ class Decomposition:
             if all(map(_finite, step.outputs)):
                 continue
             if all(map(_finite, step.inputs)):
-                return Finding(step, f"its value is {_nonfinite(step)}, of finite inputs ({_inputs(step)})")
+                return Finding(
+                    step, f"its value is {_nonfinite(step)} although its inputs are finite ({_inputs(step)})"
+                )
             if inherited is None:
-                inherited = Finding(step, f"its value is {_nonfinite(step)}, since an input is ({_inputs(step)})")
-        # A constant that is not finite does no harm where it is not chosen: libraries fill what doesn't count with it.
+                inherited = Finding(step, f"its value is {_nonfinite(step)}, as an input is ({_inputs(step)})")
+        # A constant that is not finite does no harm where it is not selected: libraries fill unused elements with it.
         harmed = not _finite(self.output) or not all(map(_finite_adjoint, self.arguments))
         if inherited is not None and (harmed or not all(map(_finite, self.arguments))):
             return inherited
@@ -158,21 +160,23 @@ class Decomposition:
         return None
 
     def vanishing(self, threshold: float = 1e-6) -> Finding | None:
-        """Find the step that starves the gradient.
+        """Find the step at which the gradient vanishes.
 
-        An argument is starved if the derivative is tiny on every way from it to f, not because large ones cancel
-        (at an optimum they do). To tell, the reverse sweep is done once more with absolute values. Of the steps
-        that depend on such an argument, the one is named that makes the adjoint smallest beside its own.
+        The gradient vanishes at an argument if the derivative is tiny along every path from it to f, rather than
+        because large ones cancel (as at an optimum). This is decided by a second reverse sweep with absolute values.
+        Of the steps that depend on such an argument, the one with the smallest factor from its own adjoint to those
+        it passes on is returned.
 
         Parameters
         ----------
         threshold : float
-            How small the sweep of absolute values must be at an argument, where it starts with 1 at f.
+            Largest value of the sweep with absolute values, which is 1 at f, at which an argument's gradient counts as
+            vanishing.
 
         Returns
         -------
         Finding or None
-            None if no argument is starved.
+            None if the gradient vanishes at no argument.
         """
         with differentiating(), np.errstate(all="ignore"):
             magnitude, ratio = self._magnitudes()
@@ -202,7 +206,7 @@ class Decomposition:
         )
 
     def _magnitudes(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Do the reverse sweep with absolute values; give norms at the arguments, and each step's factor."""
+        """The reverse sweep with absolute values: norms at the arguments, and the factor of each step."""
         sizes: dict[int, Any] = {id(self.output): np.ones_like(self.output.value)}
         ratio: dict[int, float] = {}
         for step in reversed(self.steps):
@@ -225,21 +229,21 @@ class Decomposition:
         return {id(one): float(np.linalg.norm(sizes.get(id(one), 0.0))) for one in self.arguments}, ratio
 
     def to_text(self, most: int | None = None) -> str:
-        """Write the table.
+        """The table as text.
 
         Parameters
         ----------
         most : int, optional
-            Leave out steps in the middle if there are more; by default none is.
+            Most steps to show; the middle is left out if there are more. By default all are shown.
         """
         return show.as_text(self, most)
 
     def to_html(self) -> str:
-        """Write one self-contained HTML page with the table and the graph."""
+        """A self-contained HTML page with the table and the graph."""
         return show.as_html(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as dicts, lists and numbers, as for JSON."""
+        """All contents as dicts, lists and numbers, as for JSON."""
         return show.as_dict(self)
 
     def __str__(self) -> str:
@@ -256,12 +260,11 @@ class Decomposition:
 
 
 def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..., Decomposition]:
-    """Take a function apart into its elementary steps, and differentiate it step by step.
+    """Decompose a function into its elementary steps, and differentiate it step by step.
 
-    The function is traced by JAX into elementary operations. Raphson then runs the forward sweep, which computes
-    each step, and the reverse sweep, which gives each its adjoint ∂f/∂z, with the rule of each single operation.
-    The branch of a ``cond`` that is taken is followed; loops are unrolled, ``while`` loops too, which
-    ``jax.grad`` cannot differentiate.
+    JAX traces the function into elementary operations. Raphson then runs the forward sweep, which computes each
+    step, and the reverse sweep, which computes its adjoint ∂f/∂z by the rule of its operation. Only the branch taken
+    of a ``cond`` is followed. Loops are unrolled, even ``while`` loops, which ``jax.grad`` cannot differentiate.
 
     Parameters
     ----------
@@ -269,7 +272,7 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
         f(*args) -> one number, written with ``jax.numpy``. The arguments are numbers, arrays, or dicts, lists and
         tuples of them.
     max_steps : int
-        Refuse a function that takes more steps (of a loop that doesn't end, say).
+        Most steps allowed, as a loop may never end.
 
     Returns
     -------
@@ -279,10 +282,10 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
     Raises
     ------
     ModelError
-        If f cannot be traced, gives no single number, or has an operation without a derivative. The message names
-        the operation and the line.
+        If f cannot be traced, does not return a single number, or has an operation without a derivative. The message
+        names the operation and the line.
     DataError
-        If an argument is not made of real numbers.
+        If an argument contains anything but real numbers.
 
     References
     ----------
@@ -307,11 +310,11 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
         shapes = [tuple(one.shape) for one in traced.jaxpr.out_avals]
         if len(shapes) != 1 or shapes[0] != ():
             got = f"an array of shape {shapes[0]}" if len(shapes) == 1 else f"{len(shapes)} results"
-            raise ModelError(
-                f"{name} must return one number to be decomposed; got {got}: take one element, or the sum."
-            )
+            raise ModelError(f"{name}: expected one number as its result; got {got}. Return one element, or the sum")
         if traced.jaxpr.out_avals[0].dtype.kind == "c":
-            raise ModelError(f"{name} must return a real number; got a complex one: take .real, or its absolute value.")
+            raise ModelError(
+                f"{name}: expected a real number as its result; got a complex one. Return .real, or the absolute value"
+            )
         arguments = [
             Quantity(argument, value, value.dtype.kind == "f")
             for argument, value in zip(traced.names, traced.values, strict=True)
@@ -324,7 +327,7 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
 
 
 def _like(size: Any, value: Any) -> Any:
-    """An absolute value with the type that the adjoint of `value` has: complex of complex results."""
+    """An absolute value with the type of the adjoint of `value`: complex if that is complex."""
     return None if size is None else np.asarray(size, dtype=value.dtype)
 
 
@@ -337,13 +340,13 @@ def _finite_adjoint(quantity: Quantity) -> bool:
 
 
 def _nonfinite(step: Step) -> str:
-    """What is not finite in a step's value, and in which elements (rows)."""
+    """The values of a step that are not finite, and their elements (rows)."""
     bad = next(one for one in step.outputs if not _finite(one))
     if not bad.shape:
         return show.number(bad.value)
     where = np.argwhere(~np.isfinite(bad.value)).tolist()
-    told = ", ".join(f"{show.number(bad.value[tuple(place)])} in {place}" for place in where[:3])
-    return told + (f" and not finite in {len(where) - 3} more elements" if len(where) > 3 else "")
+    first = ", ".join(f"{show.number(bad.value[tuple(place)])} in {place}" for place in where[:3])
+    return first + (f" and not finite in {len(where) - 3} more elements" if len(where) > 3 else "")
 
 
 def _inputs(step: Step) -> str:

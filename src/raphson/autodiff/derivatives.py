@@ -1,4 +1,4 @@
-"""Gradient, Jacobian, Hessian and Hessian-vector product of any function, exact or by finite differences."""
+"""Gradients, Jacobians, Hessians and Hessian-vector products of any function, exact or by finite differences."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Function = Callable[..., Any]
 
 
 def gradient(f: Function, *, method: Derivatives = "exact") -> Function:
-    """Give the gradient ∇f of a function with one number as its result.
+    """The gradient ∇f of a function whose result is one number.
 
     Parameters
     ----------
     f : callable
         f(*args) -> a number. The arguments are numbers, arrays, or dicts, lists and tuples of them.
     method : {"exact", "finite"}
-        By automatic differentiation (f is written with ``jax.numpy``), or by finite differences, of any f, whose
-        steps follow from the noise of f; :func:`finite_difference` gives their error too.
+        Automatic differentiation of an f written with ``jax.numpy``, or finite differences of any f, with steps
+        chosen from the noise of f; :func:`finite_difference` also gives their error.
 
     Returns
     -------
     callable
-        Takes f's arguments; returns NumPy numbers and arrays shaped like the argument, or a tuple with one for each
-        argument if there are several.
+        Takes f's arguments; returns NumPy numbers and arrays shaped like the argument, or a tuple for several
+        arguments.
 
     Raises
     ------
@@ -49,14 +49,14 @@ def gradient(f: Function, *, method: Derivatives = "exact") -> Function:
     >>> gradient(lambda x: jnp.sum(x**3))(np.array([1.0, 2.0]))
     array([ 3., 12.])
     >>> import math
-    >>> round(float(gradient(math.lgamma, method="finite")(3.0)), 10)  # no jax in it
+    >>> round(float(gradient(math.lgamma, method="finite")(3.0)), 10)  # written without jax
     0.9227843351
     """
     return _of_scalar(f, method, "grad", lambda point: point.rebuild_columns(point.differentiate(1), ()))
 
 
 def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
-    """Give the Jacobian ∂f/∂x of a function with an array (or a structure of arrays) as its result.
+    """The Jacobian ∂f/∂x of a function whose result is an array, or a structure of arrays.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
     Returns
     -------
     callable
-        Takes f's arguments; returns an array of shape (f's shape) + (the argument's shape). For structures: the
-        structure of f's result, in each leaf the structure of the argument, or a tuple of those of the arguments.
+        Takes f's arguments; returns an array of shape (f's shape) + (the argument's shape). For structures it returns
+        the structure of f's result, whose leaves have the structure of the argument, or a tuple for several arguments.
 
     Raises
     ------
@@ -113,18 +113,18 @@ def jacobian(f: Function, *, method: Derivatives = "exact") -> Function:
 
 
 def hessian(f: Function, *, method: Derivatives = "exact") -> Function:
-    """Give the Hessian ∂²f/∂x∂xᵀ of a function with one number as its result.
+    """The Hessian ∂²f/∂x∂xᵀ of a function whose result is one number.
 
     Parameters
     ----------
     f, method
-        As in :func:`gradient`. Of finite differences about 10 digits are right.
+        As in :func:`gradient`. Finite differences give about 10 correct digits.
 
     Returns
     -------
     callable
-        Takes f's arguments; returns an array of shape (argument's shape) twice. For structures and several
-        arguments: the structure of the arguments, in each leaf once more.
+        Takes f's arguments; returns an array with the argument's shape twice. For structures and several arguments
+        it returns their structure, whose leaves have that structure again.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def _of_scalar(f: Function, method: str, kind: str, by_differences: Callable[[Po
 
 
 def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
-    """Give the product of f's Hessian with a vector, H v, without the Hessian (if exact).
+    """The product H v of f's Hessian with a vector; if exact, without forming the Hessian.
 
     Parameters
     ----------
@@ -172,8 +172,7 @@ def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
     Returns
     -------
     callable
-        ``hvp(f)(*args, v)``: v is shaped like the argument, or a tuple like the arguments if there are several;
-        so is the product.
+        ``hvp(f)(*args, v)``: v and the product are shaped like the argument, or are tuples for several arguments.
 
     Raises
     ------
@@ -196,12 +195,12 @@ def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
 
     def at(*args: Any) -> Any:
         if len(args) < 2:
-            raise ModelError(f"hvp({name}) takes {name}'s arguments and a direction v shaped like them: pass both")
+            raise ModelError(f"hvp({name}): expected {name}'s arguments and a direction v shaped like them; pass both")
         point = Point(f, args[:-1], name)
         direction = Point(f, args[-1] if len(args) > 2 else (args[-1],), name)
         if point.tree != direction.tree or point.shapes != direction.shapes:
             raise DataError(
-                f"hvp({name}): the direction v must be shaped like the argument (shapes {_listed(point.shapes)}); got "
+                f"hvp({name}): expected a direction v shaped like the argument (shapes {_listed(point.shapes)}); got "
                 f"shapes {_listed(direction.shapes)}"
             )
         if method == "finite":
@@ -218,12 +217,12 @@ def hvp(f: Function, *, method: Derivatives = "exact") -> Function:
 
 
 def finite_difference(f: Function, x: Any, *, order: int = 1, **options: Any) -> finite.FiniteDifference:
-    """Differentiate a function by finite differences, and say how far off they may be.
+    """Differentiate a function by finite differences, with an estimate of their error.
 
     Parameters
     ----------
     f : callable
-        f(x) -> a number or an array, for x like the one given.
+        f(x) -> a number or an array, for arguments shaped like x.
     x : number or array
     order : int
         1 for the gradient or Jacobian, 2 for the Hessian, and so on.
@@ -262,13 +261,13 @@ def finite_difference(f: Function, x: Any, *, order: int = 1, **options: Any) ->
 
 
 class Point:
-    """A function's arguments as one vector, and back."""
+    """Conversion of a function's arguments to one vector and back."""
 
     def __init__(self, f: Function, args: Any, name: str) -> None:
         self.name = name
         self.f = f
         if len(args) == 0:
-            raise ModelError(f"{name} was given no argument to differentiate with respect to: pass at least one")
+            raise ModelError(f"{name}: expected at least one argument to differentiate with respect to; got none")
         names, values, self.tree = flat(f, args, {}, name)
         self.names = names
         self.values = [np.asarray(value, dtype=float) for value in values]
@@ -283,7 +282,7 @@ class Point:
         return self.chosen(self.values)
 
     def chosen(self, leaves: Any) -> Any:
-        """Give leaves the structure of the argument, or of the tuple of them."""
+        """The leaves in the structure of the argument, or of the tuple of arguments."""
         arguments, _ = jax.tree_util.tree_unflatten(self.tree, leaves)
         return arguments[0] if self.alone else arguments
 
@@ -292,21 +291,21 @@ class Point:
         return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def at(self, vector: np.ndarray) -> Any:
-        """Evaluate f at another point, given as a vector; in the 64-bit scope."""
+        """Evaluate f at another point, given as a vector; call it in the 64-bit scope."""
         structure = self.chosen([leaf[()] for leaf in self._split(vector)])
         return self.f(structure) if self.alone else self.f(*structure)
 
     def evaluate(self) -> Any:
-        """Evaluate f here; its result with NumPy leaves."""
+        """Evaluate f at this point, with NumPy leaves."""
         with x64(), readable_errors(self.name):
             return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, dtype=float), self.at(self.vector))
 
     def scalar(self) -> None:
-        """Raise ModelError unless f gives one number here."""
+        """Raise a ModelError unless f returns one number."""
         _check_scalar(self.evaluate(), self.name)
 
     def flat_function(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Give f from vector to array (of one leaf its shape, else all leaves in one vector)."""
+        """f as a function from a vector to an array: its only leaf, or all leaves as one vector."""
 
         def called(vector: np.ndarray) -> np.ndarray:
             with x64():
@@ -321,7 +320,7 @@ class Point:
             here = self.flat_function()
             if not np.isfinite(here(self.vector)).all():
                 raise ModelError(
-                    f"{self.name} is not finite at the point given, so it has no derivative there: choose another point"
+                    f"{self.name}: it is not finite at the point, so it has no derivative there; choose another point"
                 )
             whole = self.shapes[0] if len(self.shapes) == 1 else (self.size,)
 
@@ -335,18 +334,18 @@ class Point:
             return finite.differentiate(here, self.vector, order=order, **options)
 
     def differentiate(self, order: int) -> np.ndarray:
-        """Give the value of :meth:`finite`."""
+        """The derivative by :meth:`finite`, without its error."""
         return self.finite(order).value
 
     def rebuild_columns(self, columns: np.ndarray, lead: tuple[int, ...]) -> Any:
-        """Give (..., p) the arguments' structure."""
+        """An array (..., p) in the structure of the arguments."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
         parts = np.split(columns, ends, axis=-1)
         leaves = [part.reshape(lead + shape)[()] for part, shape in zip(parts, self.shapes, strict=True)]
         return self.chosen(leaves)
 
     def rebuild_square(self, square: np.ndarray) -> Any:
-        """Give (p, p) the arguments' structure twice."""
+        """A matrix (p, p) in the structure of the arguments, twice."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
         rows = [
             self.rebuild_columns(block.reshape(*shape, self.size), shape)
@@ -364,7 +363,7 @@ class Exact:
         self._compiled: dict[Any, Function] = {}
 
     def __call__(self, point: Point, *more: Any) -> Any:
-        """Differentiate at a point; NumPy results."""
+        """The derivative at a point, as NumPy arrays."""
         key = (point.tree, tuple(point.shapes))
         with differentiating(), readable_errors(self._name):
             if key not in self._compiled:
@@ -376,7 +375,7 @@ class Exact:
 
 
 def name_of(f: Any) -> str:
-    """Give a function's name for messages."""
+    """A function's name, for messages."""
     name = getattr(f, "__name__", "f")
     return "f" if name == "<lambda>" else name
 
@@ -398,7 +397,9 @@ def _check_scalar(result: Any, name: str) -> None:
     shapes = [np.shape(leaf) for leaf in jax.tree_util.tree_leaves(result)]
     if shapes != [()]:
         got = f"an array of shape {shapes[0]}" if len(shapes) == 1 else f"{len(shapes)} results"
-        raise ModelError(f"{name} must return one number here; got {got}: use jacobian, or return one element or a sum")
+        raise ModelError(
+            f"{name}: expected one number as its result; got {got}. Use jacobian, or return one element or a sum"
+        )
 
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:

@@ -1,4 +1,4 @@
-r"""Taylor expansion of any order, of several variables, exact or by finite differences.
+r"""Taylor expansions of any order in several variables, exact or by finite differences.
 
 f(a + d) = Σ_k (1/k!) D^k f(a)[d, ..., d] = Σ_α (1/α!) ∂^α f(a) d^α + O(|d|^(order + 1)).
 """
@@ -27,7 +27,7 @@ _LARGEST = 10_000_000
 
 
 class TaylorExpansion:
-    """A polynomial that agrees with a function at a point up to an order; call it like the function.
+    """The Taylor polynomial of a function at a point; call it like the function.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class TaylorExpansion:
 
     @property
     def coefficients(self) -> dict[tuple[int, ...], Any]:
-        """∂^α f/α! by multi-index α (how often each coordinate)."""
+        """∂^α f/α! by multi-index α (the order in each coordinate)."""
         result = {}
         p = len(self.at)
         for k, tensor in enumerate(self.derivatives):
@@ -65,7 +65,7 @@ class TaylorExpansion:
     def __call__(self, *args: Any) -> Any:
         """Evaluate the polynomial.
 
-        Of one number as the argument, an array of points is taken too: the result is (points' shape) + (f's shape).
+        If the argument is one number, it may also be an array of points; the result is (points' shape) + (f's shape).
         """
         if len(self.at) == 1 and self._point.shapes == [()] and self._point.alone and np.ndim(args[0]) > 0:
             away = np.asarray(args[0], dtype=float) - self.at[0]
@@ -77,7 +77,9 @@ class TaylorExpansion:
             return total
         there = Point(self, args, self.name)
         if there.shapes != self._point.shapes or there.tree != self._point.tree:
-            raise DataError(f"the expansion of {self.name} takes arguments shaped like those it was made at")
+            raise DataError(
+                f"the expansion of {self.name}: expected arguments shaped like those of its point; got other shapes"
+            )
         away = there.vector - self.at
         total = np.array(self.derivatives[0])
         for k in range(1, self.order + 1):
@@ -132,9 +134,9 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = 
     at : number, array, dict of arrays, or tuple
         The point. A tuple holds several arguments, f(*at).
     order : int
-        The highest power, at least 0.
+        The highest order, at least 0.
     method : {"exact", "finite"}
-        By repeated automatic differentiation, or finite differences (good for orders up to about 4).
+        Repeated automatic differentiation, or finite differences (accurate up to an order of about 4).
 
     Returns
     -------
@@ -167,8 +169,9 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = 
     point = Point(f, at if isinstance(at, tuple) else (at,), name_of(f))
     if point.size ** int(order) > _LARGEST:
         raise ModelError(
-            f"order {order} in {point.size} variables has {point.size}^{order} derivatives: lower the order, or expand "
-            "along a line, t -> f(a + t d)"
+            f"order: {order} means {point.size}^{order} derivatives in {point.size} variables; lower it, or expand "
+            f"along "
+            "a line, t -> f(a + t d)"
         )
     if method == "finite":
         value = point.evaluate()
@@ -184,7 +187,7 @@ def _exact(point: Point, order: int) -> list[np.ndarray]:
         _array(shape, point.name)
         warn_of_single_precision(jax.make_jaxpr(of_vector(point))(point.vector), point.name)
         if point.size == 1 and order > 1:
-            # jet doesn't know every operation; what goes wrong otherwise goes wrong below as well.
+            # jet does not support every operation; any other error is raised again below.
             with suppress(Exception):
                 series = _one_variable(point, order)
                 if all(np.isfinite(one).all() for one in series):
@@ -229,12 +232,14 @@ def of_vector(point: Point) -> Callable[[Any], Any]:
 def _array(result: Any, name: str) -> np.ndarray:
     leaves = jax.tree_util.tree_leaves(result)
     if len(leaves) != 1:
-        raise ModelError(f"{name} must return one number or one array to be expanded; got {len(leaves)} results")
+        raise ModelError(
+            f"{name}: expected one number or one array as its result; got {len(leaves)} results. Expand them one by one"
+        )
     return leaves[0]
 
 
 def variables(point: Point) -> list[str]:
-    """Name each coordinate."""
+    """Names of the coordinates."""
     names = []
     for name, shape in zip(point.names, point.shapes, strict=True):
         names += [name if not shape else f"{name}[{', '.join(map(str, place))}]" for place in np.ndindex(*shape)]

@@ -1,10 +1,10 @@
 r"""Derivatives by finite differences: for functions that JAX cannot trace, with an estimate of the error.
 
-A central difference of step h is off by two things: the truncation, c₁h² + c₂h⁴ + ..., and the function's own noise
-ε over h. Richardson's extrapolation from steps h, rh, r²h takes the first two terms of the truncation away, which
-leaves O(h⁶); what is left is smallest about h = L (ε/|f|)^(1/7), L being the length over which f bends. So the
-noise is measured first (Moré and Wild 2011), and L is found for each coordinate: the differences between
-extrapolations show the truncation, and h grows or shrinks until it balances the noise.
+The error of a central difference with step h has two parts: the truncation, c₁h² + c₂h⁴ + ..., and the noise ε of the
+function's values, about ε/h. Richardson's extrapolation from steps h, rh, r²h removes the first two terms of the
+truncation and leaves O(h⁶). The total is smallest at about h = L (ε/|f|)^(1/7), where L is the scale on which f varies.
+So the noise is estimated first (Moré and Wild 2011). Then the differences between extrapolations show the truncation,
+and for each coordinate h grows or shrinks until the two errors balance.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from raphson.errors import ModelError
 from raphson.numeric import EPSILON
 
 _RATIO = 1.9
-"""Of one step to the next. Not 2: if h is near a multiple of a period of f, so is 2h, and all agree on nonsense."""
+"""Ratio r of one step to the next. Not 2: if h is near a multiple of a period of f, so is 2h, and all agree wrongly."""
 
 _LEVELS = 3
 """Steps h, rh, r²h: the extrapolated central difference has an error of order h⁶."""
 
 _ONE_SIDED_LEVELS = 6
-"""h, rh, ..., r⁵h at a bound, where each extrapolation removes one order only."""
+"""Number of steps at a bound, where each extrapolation removes one order only."""
 
 _GOOD = 1e-11
-"""Relative error at which no better step is sought. Some 250 times ε^(6/7), the least for values with a rounding error
-of ε, of which ε/h stands beside h⁶."""
+"""Relative error at which the search for a better step stops: some 250 times ε^(6/7), the smallest possible for values
+with a rounding error of ε, where the errors ε/h and h⁶ balance."""
 
 SURE = 6.0
-"""Standard deviations of the noise in a derivative that its error allows for: three, for a noise that is itself known
-from few values and may be twice the estimate. (The extrapolated central difference's is 1.08 ε/h.)"""
+"""Standard deviations of the noise that the error of a derivative includes: three, as the noise is estimated from few
+values and may be twice the estimate. (That of the extrapolated central difference is 1.08 ε/h.)"""
 
 _NOTHING = 1e-15
-"""A number so near to 0 may be what rounding has left of numbers near 1, and says nothing of a scale."""
+"""A number this close to 0 may be the rounding error of numbers near 1, and does not indicate a scale."""
 
 _MOST_TRIALS = 12
-"""Trials of a step: between the first and the last of them lie ten orders of magnitude, 8¹¹."""
+"""Most trials of a step: from the first to the last it may change by ten orders of magnitude, 8¹¹."""
 
 _NOISE_POINTS = 8
-"""Points from whose differences the noise is estimated: they have differences of seven orders, and an analytic function
-is gone from those of the third or so at a spacing of 1e-6."""
+"""Points from whose differences the noise is estimated: they give differences of seven orders, in which an analytic
+function vanishes from about the third on at a spacing of 1e-6."""
 
 _CHANGE = 8.0
 """Factor by which a step grows or shrinks between trials. It changes the error of order h⁶ by a factor of 8⁶, 260,000,
@@ -56,7 +56,7 @@ Function = Callable[[np.ndarray], Any]
 
 @dataclass(frozen=True)
 class FiniteDifference:
-    """A derivative by finite differences, with what is known of its error.
+    """A derivative by finite differences, with an estimate of its error.
 
     Attributes
     ----------
@@ -65,11 +65,11 @@ class FiniteDifference:
     error : ndarray
         Estimate of the absolute error of each element.
     step : ndarray, (p,)
-        The smallest step taken in each coordinate.
+        The smallest step used in each coordinate.
     noise : ndarray
         Estimate of the noise of each of f's results.
     evaluations : int
-        How often f was called.
+        Number of calls of f.
     """
 
     value: np.ndarray
@@ -80,9 +80,9 @@ class FiniteDifference:
 
 
 class _Counted:
-    """f as a function of a vector with a vector of results, counting its calls.
+    """f as a function from a vector to a vector, with a count of its calls.
 
-    Where f was defined once, an error of arithmetic elsewhere (``math.sqrt(-1)``) means the edge of its domain: NaN.
+    After f has succeeded once, an arithmetic error elsewhere (``math.sqrt(-1)``) means the edge of its domain: NaN.
     """
 
     def __init__(self, f: Function) -> None:
@@ -109,9 +109,9 @@ def noise_level(
     scale: np.ndarray | None = None,
     bounds: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Estimate the noise of f's results near x: rounding, or what an iterative solver leaves.
+    """Estimate the noise of f's results near x: rounding, or the tolerance of an iterative solver.
 
-    Differences of order k of equally spaced values of a smooth function vanish as k grows; those of noise with
+    Differences of order k of equally spaced values of a smooth function vanish as k grows, while those of noise with
     standard deviation σ have mean square σ² (2k)!/(k!)².
 
     Parameters
@@ -122,12 +122,12 @@ def noise_level(
     scale : ndarray, (p,), optional
         Typical size of each coordinate; |x| (1 where x is 0) by default.
     bounds : pair of ndarrays, (p,), optional
-        That the points tried must keep.
+        Bounds of the points tried.
 
     Returns
     -------
     ndarray
-        Of the shape of f's results; never below a quarter of a rounding error.
+        In the shape of f's results; at least a quarter of a rounding error.
 
     References
     ----------
@@ -143,7 +143,7 @@ def noise_level(
     size = _scale_of(x, scale)
     here = np.asarray(f(x), dtype=float)
     floor = EPSILON / 4 * np.abs(here)
-    # Not along an axis of any symmetry: each coordinate moves by its own multiple.
+    # Each coordinate moves by a different multiple, so that the direction is no axis of symmetry.
     direction = size * (1.0 + 0.1 * np.arange(len(x)) / max(len(x), 1))
 
     def measured(spacing: float) -> tuple[np.ndarray, float]:
@@ -153,7 +153,7 @@ def noise_level(
             return _noise_of(values), _largest(np.abs(values))
 
     best, largest = measured(1e-6)
-    if _largest(best) > 1e-4 * largest:  # a fast oscillation looks like noise: from nearer it looks smooth
+    if _largest(best) > 1e-4 * largest:  # a fast oscillation looks like noise, but smooth at smaller spacings
         nearer, _ = measured(1e-10)
         best = np.where(nearer < 1e-3 * best, nearer, best)
     for spacing in (1e-8, 1e-4, 1e-10):
@@ -161,7 +161,7 @@ def noise_level(
             break
         best = np.where(np.isnan(best), measured(spacing)[0], best)
     for spacing in (1e-4, 1e-2, 1e-1):
-        # Values that are all the same may be rounded to few digits: from further away the steps between them show.
+        # If all values are the same, f may be rounded to few digits, which shows at larger spacings.
         if (best > 0).all():
             break
         best = np.where(best > 0, best, np.nan_to_num(measured(spacing)[0], nan=0.0))
@@ -169,7 +169,7 @@ def noise_level(
 
 
 def _beside(x: np.ndarray, step: np.ndarray, bounds: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Equally spaced points on both sides of x, on one where a bound is near, on none where two are: (m, p)."""
+    """Equally spaced points (m, p) on both sides of x; on one side near a bound, on none between two near ones."""
     before = np.full(len(x), _NOISE_POINTS // 2)
     if bounds is not None:
         before[x - before * step < bounds[0]] = 0
@@ -182,7 +182,7 @@ def _beside(x: np.ndarray, step: np.ndarray, bounds: tuple[np.ndarray, np.ndarra
 
 
 def _noise_of(values: np.ndarray) -> np.ndarray:
-    """Noise by the difference table of equally spaced values (m, ...); NaN where the table doesn't show it."""
+    """Noise from the difference table of equally spaced values (m, ...); NaN if the table does not show it."""
     table, sigma, changes = values, [], []
     factor = 1.0
     for k in range(1, len(values) - 1):
@@ -195,7 +195,7 @@ def _noise_of(values: np.ndarray) -> np.ndarray:
     for k in range(len(sigma) - 3, -1, -1):
         three = np.stack(sigma[k : k + 3])
         steady = (three.max(axis=0) <= 4.0 * three.min(axis=0)) & changes[k]
-        result = np.where(steady, sigma[k], result)  # the lowest order that is steady counts
+        result = np.where(steady, sigma[k], result)  # the lowest steady order is used
     return np.where(flat, 0.0, result)
 
 
@@ -212,22 +212,21 @@ def jacobian(
     Parameters
     ----------
     f : callable
-        x (p,) -> results of any shape (a number, (n,) residuals), evaluated on the host; the same input gives the
-        same result.
+        x (p,) -> results of any shape (a number, (n,) residuals). It has to be deterministic.
     x : array-like, (p,)
     scale : array-like, (p,), optional
-        Typical size of each coordinate, where |x| says little (x = 0); only the first trial depends on it.
+        Typical size of each coordinate, for x = 0, say; only the first trial step depends on it.
     bounds : pair of array-likes, optional
-        Lower and upper limits that x ± h must keep; at a limit the difference is one-sided.
+        Lower and upper limits of x ± h; at a limit the difference is one-sided.
     noise : array-like, optional
-        Noise of f's results if known (:func:`noise_level`), which saves its estimation.
+        Noise of f's results, if known; otherwise it is estimated by :func:`noise_level`.
 
     Returns
     -------
     J : ndarray, f's shape + (p,)
         ∂f_i/∂x_j; NaN where f is not finite around x.
-    error : ndarray, likewise
-        Estimate of the absolute error of each.
+    error : ndarray, f's shape + (p,)
+        Estimate of the absolute error of each element.
 
     References
     ----------
@@ -259,10 +258,10 @@ def differentiate(
     Parameters
     ----------
     f, x, scale, bounds, noise
-        As in :func:`jacobian`; bounds are for order 1.
+        As in :func:`jacobian`; bounds are for order 1 only.
     order : int
-        How often to differentiate, at least 1. Each order costs digits: about 13 are right of a first derivative
-        of a function without noise, 12 of a second, 10 of a fourth.
+        Order of the derivative, at least 1. Each order loses digits: without noise about 13 digits of a first
+        derivative are correct, 12 of a second, 10 of a fourth.
 
     Returns
     -------
@@ -304,7 +303,7 @@ def differentiate(
 def _along(
     f: _Counted, x: np.ndarray, j: int, here: np.ndarray, level: np.ndarray, size: float, lower: float, upper: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Differentiate along one coordinate: derivative, error and step, after trials of several steps."""
+    """The derivative along one coordinate, its error and its step, after trials of several steps."""
     room = min(x[j] - lower, upper - x[j])
     relative = _relative(level, here)
     h = size * relative ** (1.0 / 7.0)
@@ -334,8 +333,7 @@ def _along(
             best, error = np.where(better, value, best), np.where(better & ~np.isnan(total), total, error)
             if np.nansum(total) <= np.nansum(error):
                 taken = h
-        # Aim at what is good for the results as a whole: relative to the largest derivative, or to f where
-        # the derivative is nil.
+        # The goal is relative to the largest derivative of all results, or to f if the derivatives are 0.
         wanted = _GOOD * max(_largest(np.abs(value)), _largest(np.abs(here)) / max(size, 1.0))
         worst_truncation, worst_rounding = _largest(truncation), _largest(rounding)
         if not np.isfinite(value).all():
@@ -364,7 +362,7 @@ def _from_one_side(
     upper: float,
     found: tuple[np.ndarray, np.ndarray, float],
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Where f is finite on one side of x only (the edge of its domain), differentiate from that side."""
+    """The one-sided derivative if f is finite on one side of x only (at the edge of its domain)."""
     for low, high in ((x[j], upper), (lower, x[j])):
         if high > low and np.isfinite(f(moved(x, j, 1e-3 * size * (1 if high > x[j] else -1)))).all():
             one_sided = _along(f, x, j, here, level, size, low, high)
@@ -376,14 +374,14 @@ def _from_one_side(
 def _extrapolate(
     f: _Counted, x: np.ndarray, j: int, here: np.ndarray, h: float, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Richardson's extrapolation of differences with steps h, rh, ...: value and estimate of the truncation."""
+    """Richardson's extrapolation of differences with steps h, rh, ...: value and estimated truncation."""
     count = _LEVELS if side == 0 else _ONE_SIDED_LEVELS
     row = []
     for k in range(count):
         step = h * _RATIO**k
         if side == 0:
             above, below = moved(x, j, step), moved(x, j, -step)
-            row.append((f(above) - f(below)) / (above[j] - below[j]))  # the step as it is in doubles
+            row.append((f(above) - f(below)) / (above[j] - below[j]))  # the step after rounding
         else:
             there = moved(x, j, side * step)
             row.append((f(there) - here) / (there[j] - x[j]))
@@ -391,12 +389,12 @@ def _extrapolate(
 
 
 def _richardson(row: list[np.ndarray], power: int) -> tuple[np.ndarray, np.ndarray]:
-    """Extrapolate estimates at steps h, rh, r²h, ... to 0, their error being a series in h^power.
+    """Extrapolate estimates at steps h, rh, r²h, ... to step 0; their error is a series in h^power.
 
-    T_k ← T_k + (T_k − T_{k+1})/(r^(power·m) − 1) removes the term of order m; the last correction overestimates
-    the error that is left, if h is small enough for the series to say anything. Where it is not (a period of f, say, is
-    no longer than h), corrections don't fall from one order to the next: then the whole gap between the last two
-    estimates is the error.
+    T_k ← T_k + (T_k − T_{k+1})/(r^(power·m) − 1) removes the term of order m. The last correction overestimates the
+    remaining error if h is small enough for the series to converge. If it is not (a period of f is no longer than h,
+    say), the corrections do not decrease from one order to the next, and the error is the difference between the last
+    two estimates.
     """
     change = before = gap = np.zeros_like(row[0])
     with np.errstate(invalid="ignore", over="ignore"):
@@ -417,7 +415,7 @@ def _tensor(
     relative: float,
     length: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All mixed derivatives of one order, each from a product of central differences, extrapolated."""
+    """All mixed derivatives of one order, each extrapolated from products of central differences."""
     p = len(x)
     h = length * relative ** (1.0 / (order + 6.0))
     value = np.zeros((*here.shape, *(p,) * order))
@@ -432,8 +430,8 @@ def _tensor(
                 found, truncation = mixed(f, x, times, own)
                 if np.isfinite(found).all():
                     break
-                own = own / 2.0  # the points lay beyond the edge of f's domain
-            # The variance of δ^m f is C(2m, m) σ²; extrapolation makes the deviation half as large again.
+                own = own / 2.0  # some points were outside f's domain
+            # The variance of δ^m f is C(2m, m) σ²; extrapolation increases the standard deviation by half.
             deviations = 1.5 * SURE * np.sqrt(prod(comb(2 * m, m) for _, m in times))
             known[key] = (found, truncation + deviations * level / np.prod(own[list(key)]))
         value[(..., *place)], error[(..., *place)] = known[key]
@@ -454,7 +452,7 @@ def mixed(
     h : ndarray, (p,)
         The smallest step in each coordinate; for m_j = 1 half of it goes to each side.
     levels : int
-        How many steps: each but the first takes a term h² off the error, and costs 2^order calls or so.
+        Number of steps: each after the first removes a term in h² from the error, and takes about 2^order calls.
     """
     return _richardson([_mixed(f, x, times, h * _RATIO**k) for k in range(levels)], 2)
 
@@ -487,7 +485,7 @@ def _relative(level: np.ndarray, here: np.ndarray) -> float:
 
 def _scale_of(x: np.ndarray, scale: Any) -> np.ndarray:
     given = np.abs(x) if scale is None else np.broadcast_to(np.abs(np.asarray(scale, dtype=float)), x.shape)
-    # What is so near to zero says nothing of a scale.
+    # Numbers this close to 0 do not indicate a scale.
     return np.where(given > _NOTHING, given, np.where(np.abs(x) > _NOTHING, np.abs(x), 1.0))
 
 
@@ -498,7 +496,7 @@ def _limits(x: np.ndarray, bounds: tuple[Any, Any] | None) -> tuple[np.ndarray, 
     outside = (x < lower) | (x > upper)
     if outside.any():
         j = int(np.argmax(outside))
-        raise ModelError(f"x[{j}] = {x[j]:g} lies outside its bounds ({lower[j]:g}, {upper[j]:g}): start inside them")
+        raise ModelError(f"bounds: x[{j}] = {x[j]:g} is outside ({lower[j]:g}, {upper[j]:g}); choose x inside them")
     return lower, upper
 
 

@@ -1,4 +1,4 @@
-"""Backpropagation through a chain of layers, which hands out each layer's gradient as soon as it is known."""
+"""Backpropagation through a chain of layers, which yields each layer's gradient as soon as it is computed."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ def backpropagate(
 ) -> Generator[tuple[Any, Any], None, float]:
     r"""Yield (layer, gradient) from the last layer to the first.
 
-    With layers y_k = f_k(θ_k, y_{k−1}), y₀ = x and the loss L(y_K), the adjoint is passed down from
+    With layers y_k = f_k(θ_k, y_{k−1}), y₀ = x and the loss L(y_K), the adjoint is passed back from
     ȳ_K = ∇L(y_K) by
 
         θ̄_k = (∂f_k/∂θ_k)ᵀ ȳ_k,   ȳ_{k−1} = (∂f_k/∂y_{k−1})ᵀ ȳ_k.
 
-    The forward sweep keeps the inputs of the layers and nothing of their inside, which is computed again when its
-    turn comes; an input is let go as soon as its layer is done. So at any time there are the gradient and the inside
-    of one layer. The adjoint is passed down before the gradient is yielded: a caller may change a layer's
-    parameters as its gradient arrives, and gets what an update of all layers at the end would have given.
+    The forward sweep keeps only the inputs of the layers; the values inside a layer are computed again in the reverse
+    sweep, and an input is released as soon as its layer is done. So the memory holds the gradient and the inside of one
+    layer at a time. The adjoint is passed back before the gradient is yielded: a caller may update a layer when its
+    gradient arrives, with the same result as updating all layers at the end.
 
     Parameters
     ----------
     layers : sequence
-        First layer first. Each is a pair ``(params, apply)``, or an object with ``params`` (arrays, or a dict, list
-        or tuple of them) and ``apply(params, x) -> y``, a pure function written with ``jax.numpy``. Layers with one
-        ``apply`` and equal shapes are compiled once.
+        In forward order. Each is a pair ``(params, apply)``, or an object with ``params`` (arrays, or a dict, list
+        or tuple of them) and ``apply(params, x) -> y``, a pure function written with ``jax.numpy``. Layers with the
+        same ``apply`` and equal shapes are compiled once.
     x : array, or a structure of arrays
-        What the first layer gets. Its precision is kept.
+        Input of the first layer. Its precision is kept.
     loss : callable
         loss(y, *target) -> one number.
     *target
-        Handed on to the loss.
+        Further arguments of the loss.
 
     Yields
     ------
     layer : object
-        The very object that was given.
+        The object that was passed.
     gradient : structure of ndarray
         ∂L/∂params, shaped like ``params``.
 
@@ -57,7 +57,8 @@ def backpropagate(
     Raises
     ------
     ModelError
-        If there is no layer, something is no layer, or a layer or the loss fails; the layer is named by its number.
+        If there are no layers, an object is not a layer, or a layer or the loss fails; the message gives the layer's
+        number.
 
     References
     ----------
@@ -77,7 +78,7 @@ def backpropagate(
     layers = list(layers)
     parts = [_parts(layer, number) for number, layer in enumerate(layers, 1)]
     if not parts:
-        raise ModelError("layers must hold at least one layer; got none")
+        raise ModelError("layers: expected at least one layer; got none")
     inputs: list[Any] = [x]
     for number, (params, apply) in enumerate(parts, 1):
         with differentiating(), readable_errors(f"layer {number}"):
@@ -88,7 +89,7 @@ def backpropagate(
     for number in range(len(layers), 0, -1):
         params, apply = parts.pop()
         with differentiating(), readable_errors(f"layer {number}"):
-            # The adjoint of the data is of no use.
+            # The adjoint of the data is not needed.
             pull = _backward(apply, number > 1)
             gradient, adjoint = pull(params, inputs.pop(), adjoint)
             gradient = _host(gradient)
@@ -104,7 +105,7 @@ def _parts(layer: Any, number: int) -> tuple[Any, Callable[..., Any]]:
     params, apply = getattr(layer, "params", None), getattr(layer, "apply", None)
     if not callable(apply):
         raise ModelError(
-            f"layer {number} must be a pair (params, apply), or an object with params and apply(params, x); got "
+            f"layer {number}: expected a pair (params, apply), or an object with params and apply(params, x); got "
             f"{type(layer).__name__}"
         )
     return params, apply
@@ -114,11 +115,11 @@ _COMPILED: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDicti
 
 
 def _kept(function: Callable[..., Any], kind: Any, make: Callable[[Callable[..., Any]], Any]) -> Any:
-    """What was compiled for a function, as long as that lives; a method counts as its object's."""
+    """The compiled code of a function, kept as long as the function; that of a method, as long as its object."""
     owner = getattr(function, "__self__", function)
     try:
         kept = _COMPILED.setdefault(owner, {})
-    except TypeError:  # cannot be a weak key
+    except TypeError:  # the function cannot be a weak key
         return make(function)
     key = (getattr(function, "__name__", ""), kind)
     if key not in kept:
@@ -127,7 +128,7 @@ def _kept(function: Callable[..., Any], kind: Any, make: Callable[[Callable[...,
 
 
 def _weakly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Call a function without keeping it alive."""
+    """A wrapper that calls the function without keeping it alive."""
     if hasattr(function, "__self__"):
         reference: Any = weakref.WeakMethod(function)
     else:
@@ -158,7 +159,9 @@ def _loss(loss: Callable[..., Any]) -> Any:
         def checked(y: Any, *target: Any) -> Any:
             value = loss(y, *target)
             if np.shape(value) != ():
-                raise ModelError(f"loss must return one number; got an array of shape {np.shape(value)}: take its mean")
+                raise ModelError(
+                    f"loss: expected one number as its result; got an array of shape {np.shape(value)}. Return its mean"
+                )
             return value
 
         return jax.jit(jax.value_and_grad(checked))

@@ -1,12 +1,12 @@
-r"""How exactly a function's values tell where one is: to ε near a root, to √ε near an optimum.
+r"""How accurately a function's values determine its argument: to ε near a root, to √ε near an optimum.
 
-With noise ε_f in its values, f tells x + δ from x if |f(x + δ) − f(x)| ≈ |f′|δ + ½|f″|δ² exceeds ε_f:
+With noise ε_f in its values, f distinguishes x + δ from x if |f(x + δ) − f(x)| ≈ |f′|δ + ½|f″|δ² exceeds ε_f:
 
     δ = (√(f′² + 2 ε_f |f″|) − |f′|) / |f″|,   which is   ε_f/|f′|  if f′ dominates (near a root)
                                                and  √(2 ε_f/|f″|)  if f′ = 0 (at an optimum).
 
-The second is why an iteration must not judge by changes of the log-likelihood: near the maximum it carries only half
-of the digits of the estimate. The root of f′ has δ = ε_{f′}/|f″| again.
+The second is why convergence cannot be judged by changes of the log-likelihood: near the maximum it determines only
+half of the digits of the estimate. The root of f′ has δ = ε_{f′}/|f″| again.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from raphson.errors import ModelError
 from raphson.numeric import EPSILON
 
 _POINTS = 8
-"""Places tried within each step."""
+"""Number of points tried within each step."""
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """How well one coordinate is told by the values of a function.
+    """How accurately the values of a function determine one coordinate.
 
     Attributes
     ----------
     coordinate : str
     by : str
-        ``"f"`` or ``"f'"``: what is looked at.
+        ``"f"`` or ``"f'"``: the function whose values are used.
     kind : str
-        ``"optimum"``, ``"root"`` or ``"slope"`` (of f, neither).
+        ``"optimum"``, ``"root"`` or ``"slope"`` (neither).
     predicted, measured : float
-        The smallest change of the coordinate that shows, by the theory and by trying.
+        The smallest visible change of the coordinate, in theory and by experiment.
     digits : float
-        −log₁₀ of the measured change relative to the coordinate (absolute where that is 0).
+        −log₁₀ of the measured change relative to the coordinate (absolute if that is 0).
     """
 
     coordinate: str
@@ -54,7 +54,7 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Precision:
-    """What :func:`precision` found; it prints as a table.
+    """Result of :func:`precision`; it prints as a table.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Precision:
     noise : float
         Noise of f's values.
     rows : tuple of Resolution
-        For each coordinate by f, and by its derivative.
+        For each coordinate one by f, and one by its derivative.
     """
 
     name: str
@@ -103,7 +103,7 @@ _HEAD = ["coordinate", "by", "near", "predicted", "measured", "digits"]
 
 
 def precision(f: Callable[..., Any], at: Any) -> Precision:
-    """Show how exactly f, and its derivative, tell where one is.
+    """How accurately the values of f, and of its derivative, determine the argument.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def precision(f: Callable[..., Any], at: Any) -> Precision:
     Returns
     -------
     Precision
-        For each coordinate the predicted change that shows, from f's noise and derivatives, beside the measured
-        one: the smallest beyond which every larger one (up to the size of x) changes f by more than its noise.
+        For each coordinate the smallest visible change: as predicted from f's noise and derivatives, and as measured
+        (every larger change, up to the size of x, changes f by more than its noise).
 
     Raises
     ------
@@ -144,19 +144,19 @@ def precision(f: Callable[..., Any], at: Any) -> Precision:
     first, second = point.finite(1), point.finite(2)
     here = float(of_vector(x))
     noise = float(finite.noise_level(of_vector, x))
-    # At a root the values near it vanish, and so does their rounding; that of the terms they are made of doesn't.
+    # At a root x the step is relative to x itself, as the values there vanish.
     size = np.where(x != 0, np.abs(x), 1.0)
     rows = []
     for j, name in enumerate(_variables(point)):
-        slope, bend = float(first.value[j]), float(second.value[j, j])
+        slope, second_order = float(first.value[j]), float(second.value[j, j])
         slope = 0.0 if abs(slope) <= 10.0 * float(first.error[j]) else slope
-        bend = 0.0 if abs(bend) <= 10.0 * float(second.error[j, j]) else bend
-        # The coordinate itself is rounded, too.
+        second_order = 0.0 if abs(second_order) <= 10.0 * float(second.error[j, j]) else second_order
+        # The coordinate itself is rounded too.
         least = EPSILON * size[j] / 2.0
-        predicted = max(_smallest(abs(slope), abs(bend), noise), least)
+        predicted = max(_smallest(abs(slope), abs(second_order), noise), least)
         kind = (
             "optimum"
-            if bend != 0.0 and slope**2 < 2.0 * noise * abs(bend)
+            if second_order != 0.0 and slope**2 < 2.0 * noise * abs(second_order)
             else ("root" if _near_root(here, slope, size[j]) else "slope")
         )
 
@@ -165,10 +165,10 @@ def precision(f: Callable[..., Any], at: Any) -> Precision:
 
         measured = _measure(by_value, noise, size[j])
         rows.append(_row(name, "f", kind, predicted, measured, size[j]))
-        if bend == 0.0:
+        if second_order == 0.0:
             continue
-        # The derivative's noise: that of f's own terms, as if each were rounded once more.
-        rough = EPSILON / 2.0 * (abs(slope) + abs(bend) * size[j])
+        # The derivative's noise is about one more rounding of its terms.
+        rough = EPSILON / 2.0 * (abs(slope) + abs(second_order) * size[j])
         derivative = _derivative(point, j)
         if derivative is not None:
             found = float(derivative(x))
@@ -177,16 +177,16 @@ def precision(f: Callable[..., Any], at: Any) -> Precision:
                 return float(derivative(finite.moved(x, j, delta))) - found
 
             measured = _measure(by_slope, rough, size[j])
-            kind = "root" if abs(slope) <= 1e-3 * abs(bend) * size[j] else "slope"
-            rows.append(_row(name, "f'", kind, max(rough / abs(bend), least), measured, size[j]))
+            kind = "root" if abs(slope) <= 1e-3 * abs(second_order) * size[j] else "slope"
+            rows.append(_row(name, "f'", kind, max(rough / abs(second_order), least), measured, size[j]))
     return Precision(point.name, here, noise, tuple(rows))
 
 
-def _smallest(slope: float, bend: float, noise: float) -> float:
+def _smallest(slope: float, second_order: float, noise: float) -> float:
     """Solve |f′|δ + ½|f″|δ² = ε_f, without cancellation."""
-    if slope == 0.0 and bend == 0.0:
+    if slope == 0.0 and second_order == 0.0:
         return np.inf
-    return 2.0 * noise / (slope + np.sqrt(slope**2 + 2.0 * noise * bend))
+    return 2.0 * noise / (slope + np.sqrt(slope**2 + 2.0 * noise * second_order))
 
 
 def _near_root(value: float, slope: float, size: float) -> bool:
@@ -194,10 +194,10 @@ def _near_root(value: float, slope: float, size: float) -> bool:
 
 
 def _measure(change: Callable[[float], float], noise: float, size: float) -> float:
-    """Find the smallest step from which on every larger one shows."""
+    """The smallest step above which every larger one is visible."""
     smallest = np.inf
     delta = size * 0.25
-    # Down from large steps until one is lost in the noise.
+    # From large steps down to the first one that is lost in the noise.
     while delta > EPSILON * size / 4.0:
         steps = delta * (1.0 + np.arange(_POINTS) / _POINTS)
         seen = [abs(change(sign * step)) > noise for step in steps for sign in (1.0, -1.0)]
@@ -209,7 +209,7 @@ def _measure(change: Callable[[float], float], noise: float, size: float) -> flo
 
 
 def _derivative(point: Point, j: int) -> Callable[[np.ndarray], Any] | None:
-    """∂f/∂x_j as a function of the vector; None of a function that JAX cannot differentiate."""
+    """∂f/∂x_j as a function of the vector; None if JAX cannot differentiate f."""
     from raphson.autodiff.derivatives import gradient
     from raphson.autodiff.expansion import of_vector
 

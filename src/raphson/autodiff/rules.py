@@ -1,7 +1,7 @@
-"""What each single operation does: its value, and how it hands an adjoint down to its inputs.
+"""The rules of single operations: their values, and the adjoints that they pass back to their inputs.
 
-The arithmetic that every computer rounds alike, and what only moves numbers about, is done by NumPy: this is the
-textbook's table, and nothing has to be compiled. Every other operation has JAX's rule for it, compiled once.
+Arithmetic that every computer rounds in the same way, and operations that only move numbers, are done by NumPy. They
+form a table as in textbooks, and need no compilation. All other operations use JAX's rules, compiled once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raphson.compat import bind, is_jaxpr
 
 
 class Rule(Protocol):
-    """What a step needs to know of its operation φ."""
+    """The rule of a step's operation φ."""
 
     def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Compute φ."""
@@ -26,12 +26,12 @@ class Rule(Protocol):
     def pullback(
         self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
     ) -> Sequence[Any]:
-        """Hand the adjoints of the ``used`` outputs down to the ``active`` inputs: Σ z̄ ∂φ/∂z."""
+        """Pass the adjoints of the ``used`` outputs back to the ``active`` inputs: Σ z̄ ∂φ/∂z."""
         ...
 
 
 class CompiledRule:
-    """The rule of one JAX operation, each part compiled once for each shape."""
+    """The rule of a JAX operation, compiled once for each shape."""
 
     def __init__(self, primitive: Any, parameters: Mapping[str, Any]) -> None:
         self._primitive = primitive
@@ -50,10 +50,10 @@ class CompiledRule:
     def pullback(
         self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
     ) -> Sequence[Any]:
-        """Apply the transpose of the operation's linear map: JAX's rule, for this one operation.
+        """Apply the transpose of the operation's linear map, by JAX's rule.
 
-        Only the outputs in use take part: where f doesn't depend on an eigenvector, its infinite derivative
-        at a double eigenvalue is not multiplied by zero.
+        Unused outputs are left out: if f does not depend on an eigenvector, its infinite derivative at a double
+        eigenvalue is not multiplied by zero.
         """
         if (active, used) not in self._functions:
 
@@ -73,7 +73,7 @@ class CompiledRule:
 
 
 class TextbookRule(CompiledRule):
-    """The rule of an operation in the table; JAX's rule where the table doesn't have the case."""
+    """The rule of an operation in the table; JAX's rule for cases that the table lacks."""
 
     def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Compute the operation."""
@@ -87,19 +87,19 @@ class TextbookRule(CompiledRule):
     def pullback(
         self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
     ) -> Sequence[Any]:
-        """Hand the adjoint down."""
+        """Pass the adjoint back."""
         pull = _PULLBACKS.get(self._primitive.name)
         if pull is not None and len(adjoints) == 1 and all(map(_is_plain, [*inputs, *adjoints])):
             with np.errstate(all="ignore"):
                 found = pull(self._parameters, adjoints[0], *inputs)
-            # A number beside an array gets the sum over the elements, which JAX adds up in its own order.
+            # The adjoint of a number combined with an array is a sum over elements, left to JAX and its order.
             if found is not None and all(np.shape(found[k]) == inputs[k].shape for k in active):
                 return [np.asarray(found[k]) for k in active]
         return super().pullback(inputs, active, used, adjoints)
 
 
 class Take:
-    """z = x[k]; hands its adjoint to that element of x."""
+    """z = x[k]; passes its adjoint to that element of x."""
 
     def __init__(self, k: int) -> None:
         self._k = k
@@ -111,7 +111,7 @@ class Take:
     def pullback(
         self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
     ) -> Sequence[Any]:
-        """Put the adjoint into its place."""
+        """The adjoint at its element, 0 elsewhere."""
         del active, used
         whole = np.zeros_like(inputs[0])
         whole[self._k] = adjoints[0]
@@ -119,7 +119,7 @@ class Take:
 
 
 class Stack:
-    """z = (x₁, x₂, ...); hands each its own part of the adjoint."""
+    """z = (x₁, x₂, ...); passes each its part of the adjoint."""
 
     def value(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Stack along a new first axis."""
@@ -128,19 +128,19 @@ class Stack:
     def pullback(
         self, inputs: Sequence[Any], active: tuple[int, ...], used: tuple[int, ...], adjoints: Sequence[Any]
     ) -> Sequence[Any]:
-        """Take the adjoint apart."""
+        """Split the adjoint."""
         del inputs, used
         return [np.asarray(adjoints[0][k]) for k in active]
 
 
 def rule_of(primitive: Any, parameters: Mapping[str, Any]) -> Rule | None:
-    """Give an operation's rule, kept for the next time; None if it holds functions, which are not to be kept."""
+    """The rule of an operation, cached; None if it contains functions, which the cache would keep alive."""
     listed = tuple(sorted(parameters.items(), key=lambda item: item[0]))
     if any(_holds_code(value) for _, value in listed):
         return None
     try:
         return _kept_rule(primitive, listed)
-    except TypeError:  # a parameter that cannot be a key
+    except TypeError:  # a parameter is not hashable
         return None
 
 
@@ -151,7 +151,7 @@ def _kept_rule(primitive: Any, parameters: tuple[tuple[str, Any], ...]) -> Rule:
 
 
 def host(value: Any) -> Any:
-    """Give a NumPy array; random keys, which NumPy doesn't know, stay as they are."""
+    """A NumPy array; random keys, which NumPy does not have, stay as they are."""
     try:
         return np.asarray(value)
     except TypeError:
@@ -211,13 +211,13 @@ def _iota(p: Mapping[str, Any]) -> Any:
 
 
 def _selected(p: Mapping[str, Any], which: Any, *cases: Any) -> Any:
-    del p  # which = 0 picks the first case
+    del p  # which = 0 selects the first case
     return np.where(which == 0, cases[0], cases[1]) if len(cases) == 2 else None
 
 
 def _to_selected(p: Mapping[str, Any], adjoint: Any, which: Any, *cases: Any) -> Any:
     del p
-    # Not a product with 0 or 1: an infinite adjoint belongs to the case that was chosen alone.
+    # Not a product with 0 or 1, as an infinite adjoint belongs only to the case that was selected.
     chosen = which == 0
     return (None, np.where(chosen, adjoint, 0.0), np.where(chosen, 0.0, adjoint)) if len(cases) == 2 else None
 
@@ -260,7 +260,7 @@ _VALUES: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "concatenate": lambda p, *parts: np.concatenate(parts, axis=p["dimension"]),
 }
-"""z = φ(a, b, ...); None where the table doesn't have the case."""
+"""z = φ(a, b, ...); None for cases that the table lacks."""
 
 _PULLBACKS: dict[str, Callable[..., Any]] = {
     "add": lambda p, g, a, b: (g, g),
@@ -283,4 +283,4 @@ _PULLBACKS: dict[str, Callable[..., Any]] = {
     "slice": _into_slice,
     "concatenate": _parts,
 }
-"""(g ∂φ/∂a, g ∂φ/∂b, ...) for the adjoint g of z; None where the table doesn't have the case."""
+"""(g ∂φ/∂a, g ∂φ/∂b, ...) for the adjoint g of z; None for cases that the table lacks."""

@@ -48,14 +48,14 @@ _FEW = 4
 """Elements of a vector, and arguments of an operation, that are written out."""
 
 _GRAPH = 80
-"""Steps that a graph shows at most."""
+"""Most steps of a graph."""
 
 _BOX, _PITCH = 150, 214
-"""Width of a step's box in the graph, and from one column of boxes to the next."""
+"""Width of a step's box in the graph, and distance of the columns of boxes."""
 
 
 def number(value: Any) -> str:
-    """Write a number in six digits; a short array element by element, a long one as its shape and range."""
+    """A number with six digits; a short array element by element, a long one as its shape and range."""
     if isinstance(value, tuple):
         return "(" + ", ".join(map(number, value)) + ")"
     array = host(value)
@@ -76,7 +76,7 @@ def number(value: Any) -> str:
 
 
 def expression(step: Step) -> str:
-    """Write a step as a formula: ``1 + z2``, ``exp(z1)``."""
+    """A step as a formula: ``1 + z2``, ``exp(z1)``."""
     names = [one.name for one in step.inputs]
     operation = step.operation
     if operation in _INFIX and len(names) == 2:
@@ -96,7 +96,7 @@ def expression(step: Step) -> str:
 
 
 def partials(step: Step) -> str:
-    """Write a step's local partials, with the inputs they belong to if there are several."""
+    """A step's local partials, with the names of the inputs if there are several."""
     parts = []
     for quantity, partial, active in _local(step):
         if not active:
@@ -114,7 +114,7 @@ def partials(step: Step) -> str:
 
 
 def as_text(decomposition: Decomposition, most: int | None) -> str:
-    """Write the table of a decomposition."""
+    """The table of a decomposition as text."""
     rows = _rows(decomposition)
     left_out = 0
     if most is not None and len(rows) > most:
@@ -131,7 +131,7 @@ def as_text(decomposition: Decomposition, most: int | None) -> str:
 
 
 def as_html(decomposition: Decomposition) -> str:
-    """Write a page that stands alone: no script, no outside link, every text escaped."""
+    """A self-contained HTML page: no scripts, no external links, all text escaped."""
     title = escape(_title(decomposition))
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
@@ -141,7 +141,7 @@ def as_html(decomposition: Decomposition) -> str:
 
 
 def fragment(decomposition: Decomposition) -> str:
-    """Write the table and the graph as a piece of HTML, as a notebook shows it."""
+    """The table and the graph as an HTML fragment, for notebooks."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEAD)
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(decomposition)
@@ -154,7 +154,7 @@ def fragment(decomposition: Decomposition) -> str:
 
 
 def as_dict(decomposition: Decomposition) -> dict[str, Any]:
-    """Give a decomposition as plain data."""
+    """A decomposition as plain data."""
     return {
         "function": decomposition.name,
         "value": decomposition.value,
@@ -221,7 +221,7 @@ def _rows(decomposition: Decomposition) -> list[list[str]]:
 
 
 def _graph(decomposition: Decomposition) -> str:
-    """Draw the steps that depend on the arguments, from left to right by how many steps lie before them."""
+    """Draw the steps that depend on the arguments, from left to right by the number of steps before them."""
     steps = [step for step in decomposition.steps if step.is_active]
     if len(steps) > _GRAPH:
         return f"<p>The graph of {len(steps)} steps is left out; it is drawn for up to {_GRAPH}.</p>"
@@ -260,7 +260,7 @@ def _graph(decomposition: Decomposition) -> str:
             x1, y1 = place[id(quantity)]
             lines.append(f"<line x1='{x1 + _BOX}' y1='{y1 + 29}' x2='{x2}' y2='{y2 + 29}'/>")
             if partial is not None and np.shape(partial) == ():
-                # In the gap before the step, where no box hides it, above the line or below one that comes from below.
+                # The label is in the gap before the step, above the line; below it if the line comes from below.
                 label, away = escape(_one(partial)), (_PITCH - _BOX) // 2
                 y = y2 + 29 + (y1 - y2) * away // (x2 - x1 - _BOX) + (14 if y1 > y2 else -5)
                 lines.append(f"<text x='{x2 - away}' y='{y}' class='small' text-anchor='middle'>{label}</text>")

@@ -1,13 +1,13 @@
-r"""The two sweeps of reverse differentiation, one elementary step after the other.
+r"""The two sweeps of reverse-mode differentiation, one elementary step after the other.
 
-A function is a chain of steps z_k = φ_k(z_j, ...), each an operation whose derivative is known. Forward, each step is
-computed and noted. Backward, from the last step to the first, each quantity's *adjoint* z̄ = ∂f/∂z is what the steps
-that use it hand down (the chain rule)
+A function is a sequence of steps z_k = φ_k(z_j, ...), each an operation whose derivative is known. The forward sweep
+computes and records each step. The reverse sweep, from the last step to the first, computes the *adjoint* z̄ = ∂f/∂z of
+each quantity as the sum of what the steps that use it pass back (the chain rule):
 
     z̄_j = Σ_k z̄_k ∂φ_k/∂z_j        over the steps k with z_j among their inputs; f̄ = 1.
 
-Griewank and Walther (2008), Evaluating Derivatives, section 3.2. JAX supplies the rule of each single operation, its
-∂φ/∂z; everything else happens here.
+Griewank and Walther (2008), Evaluating Derivatives, section 3.2. JAX supplies the derivative ∂φ/∂z of each single
+operation; everything else is done here.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ ELEMENTWISE = frozenset(
         *("tan", "tanh", "xlogy", "xlog1py", "zeta", "logaddexp", "relu", "entr"),
     ]
 )
-"""Operations that do the same to each element: their Jacobian is a diagonal, one number for each element."""
+"""Elementwise operations: their Jacobian is diagonal, with one number for each element."""
 
 _SMALL = 16
-"""Local Jacobians are worked out for steps with at most so many inputs and outputs."""
+"""Most inputs and outputs of a step whose local Jacobian is computed."""
 
 
 @dataclass(eq=False)
 class Quantity:
-    """A number or an array that steps take or make.
+    """A number or an array that is an input or output of steps.
 
     Attributes
     ----------
@@ -81,13 +81,13 @@ class Step:
     operation : str
         The primitive's name, or the name of a function that has a derivative of its own.
     inputs, outputs : tuple of Quantity
-        Nearly always one output.
+        There is nearly always one output.
     parameters : dict
         The operation's fixed parameters, such as an exponent.
     source : Source or None
         The line of the user's code.
     breaks : bool
-        Whether it hands down an adjoint that is not finite though its own is.
+        Whether it passes back an adjoint that is not finite although its own is.
     """
 
     index: int
@@ -106,13 +106,13 @@ class Step:
 
     @property
     def value(self) -> Any:
-        """What it computed: an array (0-dimensional for a number), or a tuple of them."""
+        """Its result: an array (0-dimensional for a number), or a tuple of them."""
         values = tuple(one.value for one in self.outputs)
         return values[0] if len(values) == 1 else values
 
     @property
     def adjoint(self) -> Any:
-        """∂f/∂z, like ``value``; zeros where f doesn't depend on it."""
+        """∂f/∂z, shaped like ``value``; zeros if f does not depend on it."""
         adjoints = tuple(_zeros(one) if one.adjoint is None else one.adjoint for one in self.outputs)
         return adjoints[0] if len(adjoints) == 1 else adjoints
 
@@ -139,7 +139,7 @@ class Step:
 
     @property
     def active(self) -> tuple[int, ...]:
-        """Which inputs the sweep hands adjoints to."""
+        """The inputs to which the sweep passes adjoints."""
         return tuple(k for k, one in enumerate(self.inputs) if one.active)
 
     @property
@@ -151,9 +151,9 @@ class Step:
     def partials(self) -> tuple[Any, ...]:
         """∂φ/∂z for each input, by position.
 
-        A number for a step on numbers; for an elementwise step on arrays the array of its elements' partials; else
-        the Jacobian with shape (output's shape) + (input's shape) if both have at most 16 elements. None for
-        a larger Jacobian, and for an input that doesn't depend on the arguments.
+        A number for a step on numbers; for an elementwise step on arrays, the array of its elements' partials;
+        otherwise the Jacobian with shape (output's shape) + (input's shape) if both have at most 16 elements. None for
+        a larger Jacobian, and for an input that does not depend on the arguments.
         """
         result: list[Any] = [None] * len(self.inputs)
         out, *others = self.outputs
@@ -178,14 +178,14 @@ class Step:
         return tuple(result)
 
     def pull(self, adjoints: Sequence[Any], inputs: Sequence[Any] | None = None) -> list[Any]:
-        """Hand adjoints of the outputs (None: no dependence) down to the active inputs; inside the 64-bit scope."""
+        """Pass adjoints of the outputs (None: unused) back to the active inputs; call it in the 64-bit scope."""
         used = tuple(k for k, one in enumerate(adjoints) if one is not None and self.outputs[k].active)
         numbers = [one.value for one in self.inputs] if inputs is None else inputs
         return list(self.rule.pullback(numbers, self.active, used, [adjoints[k] for k in used]))
 
 
 class Recorder:
-    """The forward sweep: computes and notes step after step; control flow is unrolled as it happens."""
+    """The forward sweep: computes and records each step; control flow is unrolled."""
 
     def __init__(self, what: str, most: int) -> None:
         self.what = what
@@ -195,11 +195,11 @@ class Recorder:
         self._silent = False
 
     def run(self, jaxpr: Any, inputs: Sequence[Quantity]) -> list[Quantity]:
-        """Compute the outputs of a jaxpr; inside the 64-bit scope."""
+        """Compute the outputs of a jaxpr; call it in the 64-bit scope."""
         return self._walk(jaxpr, inputs, None)
 
     def visit(self, equation: Equation, inputs: list[Quantity], site: Equation) -> Sequence[Quantity]:
-        """Do one equation: control flow by its own rule, anything else as one step."""
+        """Compute one equation: control flow by its own rule, anything else as one step."""
         unroll = {"cond": self._cond, "while": self._while, "scan": self._scan}.get(name_of(equation))
         if unroll is not None:
             return unroll(equation, inputs, None if site is equation else site)
@@ -208,12 +208,12 @@ class Recorder:
     def step(
         self, operation: str, rule: Rule, inputs: Sequence[Quantity], site: Equation, parameters: Any = None
     ) -> tuple[Quantity, ...]:
-        """Compute a step and note it."""
+        """Compute and record a step."""
         if len(self.steps) >= self.most:
             place = source_of(site)
             raise ModelError(
-                f"{self.what} takes more than {self.most} elementary steps" + (f" (at {place})" if place else "")
-                + ": shorten its loops, or raise max_steps"
+                f"{self.what}: it takes more than {self.most} elementary steps" + (f" (at {place})" if place else "")
+                + "; shorten its loops, or raise max_steps="
             )  # fmt: skip
         try:
             values = rule.value([one.value for one in inputs])
@@ -231,7 +231,7 @@ class Recorder:
         return outputs
 
     def unsupported(self, operation: str, site: Equation | Step, error: Exception) -> ModelError:
-        """Name the operation that can't be computed or differentiated, and the user's line."""
+        """The error for an operation that cannot be computed or differentiated; it names the user's line."""
         place = site.source if isinstance(site, Step) else source_of(site)
         return unsupported(self.what, operation, place, error)
 
@@ -242,7 +242,7 @@ class Recorder:
         kept = rule_of(equation.primitive, equation.params)
         if kept is not None:
             return kept
-        # What holds a function of the user's is kept no longer than this sweep.
+        # Rules that contain a user's function are kept for this sweep only.
         return self._compiled.setdefault(id(equation), CompiledRule(equation.primitive, equation.params))
 
     def _cond(self, equation: Equation, inputs: list[Quantity], site: Equation | None) -> list[Quantity]:
@@ -259,11 +259,13 @@ class Recorder:
             carry = self._walk(parameters["body_jaxpr"], [*of_body, *carry], site)
             turns += 1
             if turns > self.most:
-                raise ModelError(f"{self.what}: a loop runs more than {self.most} times: shorten it or raise max_steps")
+                raise ModelError(
+                    f"{self.what}: a loop runs more than {self.most} times; shorten it, or raise max_steps="
+                )
         return carry
 
     def _is_true(self, jaxpr: Any, inputs: list[Quantity]) -> bool:
-        # The test of a loop is true or false; no adjoint passes it, so its steps are not noted.
+        # No adjoint passes through the condition of a loop, so its steps are not recorded.
         before, self._silent = self._silent, True
         try:
             return bool(self._walk(jaxpr, inputs, None)[0].value)
@@ -298,14 +300,14 @@ class Recorder:
 
 
 def reverse_sweep(steps: Sequence[Step], output: Quantity, what: str) -> None:
-    """Give every quantity its adjoint, from the last step to the first; inside the 64-bit scope."""
+    """Compute the adjoint of every quantity, from the last step to the first; call it in the 64-bit scope."""
     if not output.active:
         return
     output.adjoint = np.ones_like(output.value)
     for step in reversed(steps):
         adjoints = [one.adjoint for one in step.outputs]
         if all(one is None for one in adjoints):
-            continue  # f doesn't depend on this step
+            continue  # f does not depend on this step
         try:
             contributions = step.pull(adjoints)
         except Exception as error:
@@ -318,7 +320,7 @@ def reverse_sweep(steps: Sequence[Step], output: Quantity, what: str) -> None:
 
 
 def unsupported(what: str, operation: str, place: Source | None, error: Exception) -> ModelError:
-    """Name the operation that can't be computed or differentiated, and the user's line."""
+    """The error for an operation that cannot be computed or differentiated; it names the user's line."""
     where = f" at {place} (`{place.text}`)" if place else ""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return ModelError(
@@ -328,7 +330,7 @@ def unsupported(what: str, operation: str, place: Source | None, error: Exceptio
 
 
 def constant(value: Any) -> Quantity:
-    """Make a quantity of a constant, named by its value if that is short."""
+    """A constant as a quantity, named by its value if that is short."""
     value = host(value)
     text = f"{value.item():.6g}" if getattr(value, "size", 0) == 1 and value.dtype.kind in "fiu" else "constant"
     return Quantity(text, value)
@@ -358,12 +360,12 @@ def differentiating() -> Iterator[None]:
 
 
 def _is_real(value: Any) -> bool:
-    # Complex intermediate results (fft, eigenvalues) pass adjoints on too.
+    # Complex intermediate results (fft, eigenvalues) have adjoints too.
     return np.issubdtype(value.dtype, np.inexact) if isinstance(value.dtype, np.dtype) else False
 
 
 def is_finite(value: Any) -> bool:
-    """Whether every number in a value is finite; what holds none (the key of a random generator) is."""
+    """Whether every number in a value is finite; True for values without numbers (the key of a random generator)."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     return kind not in ("f", "c") or bool(np.isfinite(value).all())
 

@@ -1,9 +1,9 @@
-"""A function as the list of its elementary operations: tracing it, and walking through what was traced.
+"""Tracing a function into the list of its elementary operations, and walking through that list.
 
-JAX traces a function into a *jaxpr*: equations, each one elementary operation (a *primitive*) on the results of
-earlier ones. :func:`walk` goes through them in order and looks into every call it meets, so that whoever visits the
-equations sees one flat list. What is carried along is the visitor's choice: numbers (to compute), sets of inputs (to
-see what depends on what), or intervals.
+JAX traces a function into a *jaxpr*: a list of equations, each an elementary operation (a *primitive*) on the results
+of earlier ones. :func:`walk` visits them in order and enters every call, so that the visitor sees one flat list. The
+visitor chooses the values that the walk carries along: numbers (to compute), sets of inputs (to find what depends on
+what), or intervals.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Trace:
     jaxpr : closed jaxpr
         Its equations, with 64-bit numbers.
     names : tuple of str
-        What each flat input is called: the argument's name, with the path inside it (``theta['beta']``).
+        The name of each flat input: the argument's name, with the path inside it (``theta['beta']``).
     values : tuple of ndarray
-        The flat inputs it was traced at.
+        The flat inputs at which it was traced.
     tree : PyTreeDef
         Structure of ``(arguments, keywords)``, whose leaves are ``values``.
     output : PyTreeDef
-        Structure of what it returns, whose leaves are the jaxpr's outputs.
+        Structure of the result, whose leaves are the jaxpr's outputs.
     """
 
     jaxpr: Any
@@ -76,13 +76,13 @@ def trace(
     ----------
     function : callable
     *arguments : numbers, arrays, or dicts, lists and tuples of them
-        Whole numbers become doubles, truth values stay. Only their shapes and types matter to the jaxpr.
+        Integers become doubles, booleans stay. The jaxpr depends only on their shapes and types.
     keywords : mapping, optional
         Keyword arguments.
     what : str
-        What the function is called in messages.
+        Name of the function, for messages.
     whole : bool
-        Whether whole numbers stay such, for the function to pick elements by.
+        Whether integers stay integers, so that the function can index with them.
 
     Returns
     -------
@@ -91,9 +91,9 @@ def trace(
     Raises
     ------
     ModelError
-        If JAX cannot trace it; the message has the user's line.
+        If JAX cannot trace it; the message names the user's line.
     DataError
-        If an argument is not made of numbers.
+        If an argument contains anything but numbers.
 
     Examples
     --------
@@ -121,28 +121,28 @@ def walk(
     keep: Collection[str] = (),
     site: Equation | None = None,
 ) -> list[Any]:
-    """Go through a jaxpr's equations in order, looking into calls.
+    """Visit a jaxpr's equations in order, entering calls.
 
     Parameters
     ----------
     jaxpr : ClosedJaxpr
     inputs : sequence
-        What stands for the flat inputs.
+        The values carried for the flat inputs.
     visit : callable
         ``visit(equation, inputs, site) -> outputs``, one for each of ``equation.outvars``. ``site`` is the equation
-        whose place in the user's code is meant (see :func:`source_of`): inside a library's function, its call.
-        ``cond``, ``while`` and ``scan`` are visited like any other; their jaxprs are in ``equation.params``.
+        whose line in the user's code is reported (see :func:`source_of`): inside a library's function, its call.
+        ``cond``, ``while`` and ``scan`` are visited like any other equation; their jaxprs are in ``equation.params``.
     lift : callable
-        Makes what is carried along from a constant.
+        Converts a constant to a carried value.
     keep : collection of str
-        Names of calling primitives to visit instead of looking into, such as `CUSTOM`.
+        Names of calling primitives to visit rather than enter, such as `CUSTOM`.
     site : equation, optional
-        Stands for the place of everything inside.
+        The site of all equations inside.
 
     Returns
     -------
     list
-        What stands for the outputs.
+        The values carried for the outputs.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def walk(
         if body is None:
             results = visit(equation, given, site or equation)
         else:
-            # A library's function may have been traced before, from another line: the call knows the right one.
+            # A library's function may have been traced earlier from another line, so the call gives the line.
             place = site or (equation if _hidden(file_of(body)) else None)
             results = walk(body, given, visit, lift, keep, place)
         values.update(zip(equation.outvars, results, strict=True))
@@ -177,7 +177,7 @@ def walk(
 
 
 def source_of(equation: Equation) -> Source | None:
-    """Find the line of the user's code that an equation comes from; None if there is none."""
+    """The line of the user's code from which an equation comes; None if there is none."""
     for frame in frames_of(equation):
         if not _hidden(frame.file_name):
             text = linecache.getline(frame.file_name, frame.line_num).strip()
@@ -192,15 +192,15 @@ def flat(
     what: str,
     whole: bool = False,
 ) -> tuple[tuple[str, ...], tuple[np.ndarray, ...], Any]:
-    """Take arguments apart into arrays: their names, the arrays, and the structure of ``(arguments, keywords)``.
+    """Flatten arguments into arrays: their names, the arrays, and the structure of ``(arguments, keywords)``.
 
     Raises
     ------
     DataError
-        If one is not made of real numbers.
+        If one contains anything but real numbers.
     """
     if not callable(function):
-        raise ModelError(f"{what}: expected a function; got {function!r}: pass the function itself, such as {what}=g")
+        raise ModelError(f"{what}: expected a function; got {function!r}. Pass the function itself, such as {what}=g")
     called = argument_names(function, len(arguments))
     both = (tuple(arguments), dict(keywords))
     leaves, tree = jax.tree_util.tree_flatten_with_path(both)
@@ -214,12 +214,12 @@ def flat(
 
 
 def as_number(value: Any, name: str, what: str, whole: bool = False) -> np.ndarray:
-    """Give an argument as an array of doubles, or of truth values; with `whole` also of whole numbers.
+    """An argument as an array of doubles or of booleans; with `whole`, also of integers.
 
     Raises
     ------
     DataError
-        If it is not made of real numbers.
+        If it contains anything but real numbers.
     """
     try:
         array = np.asarray(value)
@@ -229,14 +229,14 @@ def as_number(value: Any, name: str, what: str, whole: bool = False) -> np.ndarr
         array = np.asarray(None)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise DataError(
-            f"{what}: its argument {name} must be a real number, an array of them, or a dict, list or tuple of arrays; "
-            f"got {_told(value)}"
+            f"{what}: expected a real number, an array, or a dict, list or tuple of arrays as the argument {name}; "
+            f"got {_described(value)}"
         )
     return array if array.dtype.kind in ("biu" if whole else "b") else np.asarray(array, dtype=np.float64)
 
 
 def argument_names(function: Callable[..., Any], count: int) -> list[str]:
-    """Name a function's arguments as its definition does."""
+    """Names of a function's arguments, as in its definition."""
     import inspect
 
     names: list[str] = []
@@ -253,14 +253,14 @@ def argument_names(function: Callable[..., Any], count: int) -> list[str]:
 
 @contextmanager
 def readable_errors(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong while JAX runs the user's function into one line that names the user's own line."""
+    """Turn errors that arise while JAX runs the user's function into one line that names the user's line."""
     try:
         yield
     except RaphsonError:
         raise
     except jax.errors.TracerArrayConversionError as error:
         raise ModelError(
-            f"{what} cannot be traced{_where(error)}: it hands a traced value to NumPy; write it with jax.numpy, or "
+            f"{what} cannot be traced{_where(error)}: it passes a traced value to NumPy; write it with jax.numpy, or "
             "differentiate it with method='finite'"
         ) from error
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError) as error:
@@ -278,19 +278,19 @@ def readable_errors(what: str) -> Iterator[None]:
 
 
 def warn_of_single_precision(jaxpr: Any, what: str) -> None:
-    """Warn if a function closes over 32-bit arrays, which have lost half their digits already."""
+    """Warn if a function closes over 32-bit arrays, which have only half the digits."""
     lost = [one.shape for one in jaxpr.consts if getattr(one, "dtype", None) == np.float32]
     if lost:
         shapes = ", ".join(map(str, lost[:3]))
         warn_user(
-            f"{what} uses 32-bit arrays of shape {shapes}: their digits after the seventh are lost; make them 64-bit, "
-            "for example with numpy.asarray(..., dtype=float)",
+            f"{what} uses 32-bit arrays of shape {shapes}, which have only seven digits; make them 64-bit, for example "
+            "with numpy.asarray(..., dtype=float)",
             UserWarning,
         )
 
 
 def _where(error: BaseException) -> str:
-    """Where in the user's code an error arose, innermost line first."""
+    """The innermost line of the user's code at which an error arose."""
     place = None
     traceback = error.__traceback__
     while traceback is not None:
@@ -306,14 +306,14 @@ def _first_line(error: BaseException) -> str:
     return text.splitlines()[0].strip().rstrip(".:;") if text else "no reason given"
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
 @cache
 def _hidden_folders() -> tuple[str, ...]:
-    """Folders whose code is not the user's: JAX and Raphson, wherever they are installed."""
+    """Folders of code that is not the user's: those of JAX and Raphson."""
     import jaxlib
 
     parts = [*(Path(module.__file__ or "").parent for module in (jax, jaxlib)), Path(__file__).parents[1]]
@@ -328,5 +328,5 @@ def _standard_library() -> str:
 def _hidden(file: str) -> bool:
     if file.startswith((*_hidden_folders(), "<frozen")):
         return True
-    # Another library in the same folder is nearer to the user than its caller's line.
+    # Libraries in site-packages are inside that folder, but count as the user's code.
     return file.startswith(_standard_library()) and "site-packages" not in file

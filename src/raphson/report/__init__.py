@@ -1,1 +1,1 @@
-"""What a fit looks like: text, HTML, tables and plots."""
+"""Output of a fit: text, HTML, tables and plots."""

@@ -1,4 +1,4 @@
-"""What a report says, as plain rows that the text, the HTML page and the JSON document all write out."""
+"""The contents of a report as plain rows, from which text, HTML and JSON are written."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ class Coefficient(NamedTuple):
     lower: float
     upper: float
     digits: float
-    """How many digits of the estimate are correct."""
+    """Number of correct digits of the estimate."""
     at_infinity: str = "separated"
-    """What an infinite estimate is called."""
+    """The note of an infinite estimate: a key of :data:`NOTES`."""
 
     @property
     def note(self) -> str:
-        """Why there is no finite estimate, or an empty text."""
+        """Why there is no finite estimate: a key of :data:`NOTES`, or an empty text."""
         if math.isnan(self.estimate):
             return "aliased"
         return self.at_infinity if math.isinf(self.estimate) else ""
 
     def places(self) -> int | None:
-        """Decimals of the estimate, its standard error and its interval; None where decimals do not suit.
+        """Decimals of the estimate, its standard error and its interval; None for exponents instead.
 
-        The standard error says which decimals matter: it is given five digits, the others as many decimals.
-        Of the estimate only correct digits are shown, but never less than two.
+        The standard error has five digits, and the others as many decimals as it has. Only correct digits of the
+        estimate are shown, but at least two.
         """
         if not (math.isfinite(self.estimate) and math.isfinite(self.std_error) and self.std_error > 0):
             return None
         places = 4 - math.floor(math.log10(self.std_error))
         if self.estimate != 0 and not math.isnan(self.digits):
             places = min(places, self._known - 1 - math.floor(math.log10(abs(self.estimate))))
-        # Numbers too large or too small for a table are written by exponent instead.
+        # Numbers too large or too small for a table are written with exponents.
         return max(places, 0) if -4 <= places <= 10 and abs(self.estimate) < 1e9 else None
 
     def text(self, value: float) -> str:
-        """One of the row's numbers with the decimals that suit the row."""
+        """A number of the row, with the row's decimals."""
         places = self.places()
         if places is not None and math.isfinite(value):
             return f"{value:.{places}f}"
@@ -61,8 +61,8 @@ class Coefficient(NamedTuple):
 
 NOTES = {
     "aliased": "a linear combination of earlier columns, left out of the fit",
-    "infinite": "the likelihood rises without end in this direction",
-    "separated": "it separates the responses: the likelihood rises without end in this direction",
+    "infinite": "the likelihood increases without bound in this direction",
+    "separated": "it separates the responses: the likelihood increases without bound in this direction",
 }
 """What each :attr:`Coefficient.note` means."""
 
@@ -92,7 +92,7 @@ def coefficients(fit: Any, level: float = 0.95) -> list[Coefficient]:
 
 
 def statistic_name(fit: Any) -> str:
-    """``t`` where the dispersion was estimated, else ``z``."""
+    """``t`` if the dispersion was estimated, otherwise ``z``."""
     return "t" if fit.use_t else "z"
 
 
@@ -109,18 +109,18 @@ def interval_names(level: float) -> tuple[str, str]:
 
 
 def objective_name(fit: Any) -> str:
-    """What the path's ``llf`` is: the log-likelihood, or, of a quasi family or loss, what was maximised."""
+    """What the path's ``llf`` is: the log-likelihood or, for a quasi family or a robust loss, the objective."""
     climbed = [value for value in fit.path["llf"].tolist() if math.isfinite(value)]
     same = bool(climbed) and math.isclose(climbed[-1], fit.llf, rel_tol=1e-6, abs_tol=1e-6)
     return "log-likelihood" if same else "objective"
 
 
 LONGEST = 44
-"""Letters of an input's name that are shown."""
+"""Most letters shown of an input's name."""
 
 
 def covariance_name(fit: Any) -> str:
-    """The kind of covariance; of clusters, which they are and by what factor where it is not the usual one.
+    """The kind of covariance; for clusters with their variable and, unless it is the default, the factor.
 
     Examples
     --------
@@ -132,12 +132,12 @@ def covariance_name(fit: Any) -> str:
         return str(fit.cov_kind)
     groups = getattr(fit, "inputs", {}).get("groups")
     factor = {"full": None, "clusters": "G/(G-1)", None: "no factor"}[getattr(fit, "small_sample", "full")]
-    told = "; ".join(one for one in (groups if groups != "array" else None, factor) if one)
-    return f"cluster ({told})" if told else "cluster"
+    details = "; ".join(one for one in (groups if groups != "array" else None, factor) if one)
+    return f"cluster ({details})" if details else "cluster"
 
 
 def given(fit: Any) -> list[tuple[str, str]]:
-    """What the model was given beside its formula: weights with their kind, trials, offset, penalty."""
+    """The arguments besides the formula: weights with their kind, trials, offset, penalty."""
     inputs, pairs = getattr(fit, "inputs", {}), []
     for name in ("weights", "sigma", "trials", "offset", "penalty", "weight_decay"):
         if name in inputs:
@@ -156,11 +156,11 @@ MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "rss": ("Residual SS", lambda value: numbers.significant(value, 6)),
     "condition_number": ("Condition no.", numbers.short),
 }
-"""How each statistic of fit is called and written."""
+"""Label and format of each statistic of fit."""
 
 
 def facts(fit: Any) -> list[tuple[str, str]]:
-    """What describes the fit as a whole: pairs of a label and a value, in the order of reading."""
+    """Description of the fit as a whole: pairs of a label and a value, in reading order."""
     count = numbers.significant
     link, assembly = fit.family.link_name, getattr(fit, "assembly", "")
     theta = getattr(fit, "theta", None)
@@ -193,7 +193,7 @@ def facts(fit: Any) -> list[tuple[str, str]]:
 def verdict(fit: Any) -> str:
     """How the iteration ended, in one line.
 
-    It ends with the distance to the maximum in standard errors: the certificate of the estimate.
+    It ends with the distance to the maximum in standard errors, which shows how exact the estimate is.
     """
     steps = f"{fit.n_iter} iteration" + ("" if fit.n_iter == 1 else "s")
     line = f"{_status(fit)} after {steps}"
@@ -203,7 +203,7 @@ def verdict(fit: Any) -> str:
 
 
 def warning(fit: Any) -> str:
-    """What the user must know before using the numbers, or an empty text."""
+    """What the user has to know before using the numbers, or an empty text."""
     remark = str(fit.message or "").strip()
     unusual = any(row.note for row in coefficients(fit)) or _status(fit) not in (
         "converged",
@@ -217,14 +217,14 @@ def warning(fit: Any) -> str:
 
 
 def remarks(fit: Any) -> list[str]:
-    """What the user should know of the numbers, a sentence each, unless :func:`warning` has said it."""
+    """What else the user should know about the numbers, a sentence each; without the text of :func:`warning`."""
     if warning(fit):
         return []
     return [sentence(text, fit) for text in getattr(fit, "remarks", [])]
 
 
 def sentence(text: str, fit: Any) -> str:
-    """A remark as a sentence; a parameter's name keeps its case at the beginning, too."""
+    """A remark as a sentence; a parameter's name at the beginning keeps its case."""
     named = any(
         text.startswith(name) and not (text[len(name) : len(name) + 1].isalnum() or text[len(name) :].startswith("_"))
         for name in getattr(fit, "names", ())

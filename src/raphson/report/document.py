@@ -9,11 +9,11 @@ from typing import Any
 from raphson.report import content
 
 INPUTS = ("groups", "weights", "weights_kind", "sigma", "trials", "offset", "penalty")
-"""What a model may be given beside its formula: null where it was not."""
+"""The arguments besides the formula; null where not given."""
 
 
 def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
-    """What a summary says, as plain Python values at full precision.
+    """The contents of a summary as plain Python values at full precision.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> str:
-    """Write valid JSON: NaN becomes null, and an infinity the text ``"inf"`` or ``"-inf"``.
+    """Valid JSON: NaN becomes null, and infinity the text ``"inf"`` or ``"-inf"``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The norm of the gradient by layer over a training: where it vanishes, and where it grows."""
+"""The norm of the gradient by layer and epoch, which shows where it vanishes or explodes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class GradientProfile:
 
     @property
     def ratio(self) -> pd.Series:
-        """First layer's norm over the last's, by epoch: near 0, the first layer starves."""
+        """The first layer's norm divided by the last's, by epoch: near 0 the gradient vanishes."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return (self.table.iloc[:, 0] / self.table.iloc[:, -1]).rename("ratio")
 
@@ -53,7 +53,7 @@ class GradientProfile:
         return self.table.to_html()
 
     def plot(self) -> Any:
-        """Draw the norms by layer, one line for an epoch: the first one pale, the last one dark.
+        """Draw the norms by layer, with a line for each epoch, from pale (the first) to dark (the last).
 
         Returns
         -------

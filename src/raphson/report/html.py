@@ -1,4 +1,4 @@
-"""A fit as one HTML page that stands alone: no script, no outside link, every text escaped."""
+"""A fit as one self-contained HTML page: no scripts, no external links, all text escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raphson.report.summary import coefficients_html, facts_html
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is fetched and nothing runs
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is loaded or executed
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #22303c; background: #fff; max-width: 54rem;
@@ -44,7 +44,7 @@ footer { margin-top: 3rem; color: #5b6b78; font-size: .85rem; }
 
 
 def html_page(fit: Any, level: float = 0.95) -> str:
-    """Write the report of a fit as one self-contained HTML page.
+    """The report of a fit as one self-contained HTML page.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def html_page(fit: Any, level: float = 0.95) -> str:
     Returns
     -------
     str
-        A whole HTML document in UTF-8: summary, coefficients, path and residuals, the figures as inline SVG.
+        A complete HTML document in UTF-8: summary, coefficients, path and residuals, with figures as inline SVG.
     """
     rows = content.coefficients(fit, level)
     title = fit.title
@@ -95,7 +95,7 @@ def html_page(fit: Any, level: float = 0.95) -> str:
 
 
 def _coefficients(fit: Any, rows: list[content.Coefficient], level: float) -> list[str]:
-    """What describes the fit, and its coefficients one by one."""
+    """The description of the fit and the table of coefficients."""
     drawn = plots.with_interval(rows)
     return [
         f"<div class='wide'>{facts_html(fit)}</div>",
@@ -114,7 +114,7 @@ def _wide(part: str) -> str:
 
 
 def _curvature(fit: Any) -> list[str]:
-    """What Bates and Watts's curvatures say, for a curve with its data."""
+    """Bates and Watts's curvatures, for a curve with its data."""
     if getattr(fit, "covariates", None) is None:
         return []
     try:
@@ -128,7 +128,7 @@ def _curvature(fit: Any) -> list[str]:
 
 
 def _drawn(draw: Callable[[], Figure], what: str) -> str:
-    # A saved fit has no residuals, and a multinomial one none of one kind: the rest of the page stands.
+    # Saved and multinomial fits have no residuals to draw: only this figure is left out.
     try:
         return _svg(draw(), what)
     except RaphsonError as error:
@@ -139,12 +139,12 @@ def _svg(figure: Figure, what: str) -> str:
     import matplotlib
 
     text = StringIO()
-    # Text stays text (small, searchable); a fixed salt makes the same fit give the same page.
+    # Text stays text (small and searchable); with a fixed salt the same fit gives the same page.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": what}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     drawing = text.getvalue()
     drawing = drawing[drawing.index("<svg") :]
-    # What only an SVG file of its own needs: metadata, and the names of XML name spaces.
+    # Inline SVG needs neither metadata nor the declarations of XML namespaces.
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", drawing)
     return drawing.replace("<svg", f"<svg role='img' aria-label='{escape(what)}'", 1)

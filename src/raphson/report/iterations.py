@@ -25,14 +25,14 @@ _LONGEST = 60
 """Lines of a table of iterations at most."""
 
 LEGEND = (
-    "decrement: length of the full step in standard errors, by the matrix the method steps with; "
-    "distance: the same by the observed information, which is the distance to the maximum."
+    "decrement: length of the full step in standard errors, measured by the matrix of the method; "
+    "distance: the same measured by the observed information, which is the distance to the maximum."
 )
-"""What the two measures of nearness in the table mean."""
+"""What the two measures of distance in the table mean."""
 
 
 def as_text(fit: Any) -> str:
-    """The path as plain text, a line for each iteration; the middle of a long one is left out."""
+    """The path as plain text, a line for each iteration; the middle of a long path is left out."""
     head, *body = _cells(fit)
     columns = [[title, *texts] for title, *texts in zip(head, *body, strict=True)]
     lines = []
@@ -44,7 +44,7 @@ def as_text(fit: Any) -> str:
 
 
 def as_html(fit: Any) -> str:
-    """The path as an HTML table; every text is escaped."""
+    """The path as an HTML table; all text is escaped."""
     head, *body = _cells(fit)
     out = ["<table class='path'><thead><tr>"]
     out += [f"<th scope='col'>{escape(title)}</th>" for title in head]
@@ -60,7 +60,7 @@ def _cells(fit: Any) -> list[list[str]]:
     names = [name for name in _HEADINGS if name in fit.path.columns and not _empty(name, records)]
     lines = [[_cell(name, record[name]) for name in names] for record in records]
     if len(lines) > _LONGEST:
-        # A first-order method takes thousands of steps: its first and last ones tell the story.
+        # A first-order method may take thousands of steps, of which the first and last are enough.
         gap = ["..."] + [""] * (len(names) - 1)
         lines = [*lines[: _LONGEST // 2], gap, *lines[-_LONGEST // 2 :]]
     head = [_HEADINGS[name] or content.objective_name(fit) for name in names]
@@ -68,7 +68,7 @@ def _cells(fit: Any) -> list[list[str]]:
 
 
 def _empty(name: str, records: list[dict[str, Any]]) -> bool:
-    # No damping on the whole way, or no matrix whose condition could be told: no column.
+    # A column is left out if there is never any damping, or never a matrix whose condition is known.
     if name in ("damping", "penalty"):
         return all(not record[name] for record in records)
     return all(_cell(name, record[name]) == "" for record in records)

@@ -1,4 +1,4 @@
-"""The summary of a network: its layers and its training, since its weights mean nothing one by one."""
+"""The summary of a network: its layers and its training, as single weights have no meaning."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _facts(fit: Any) -> list[tuple[str, str]]:
 
 
 def _layers(network: Network) -> list[list[str]]:
-    """A line for each layer; neighbours that are alike share one."""
+    """A line for each layer; neighbouring layers of the same kind share one."""
     rows = [["layer", "inputs", "units", "activation", "norm", "residual", "weights"]]
     described = [
         (

@@ -1,4 +1,4 @@
-"""Numbers as text: no more digits than are correct, and decimal points one below the other."""
+"""Numbers as text: only correct digits, and aligned decimal points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def significant(value: float, digits: int = 6) -> str:
-    """Write a number with so many significant digits, trailing zeros kept.
+    """Write a number with a given number of significant digits, including trailing zeros.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ def significant(value: float, digits: int = 6) -> str:
         return "NaN"
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    # '#' keeps trailing zeros, which say how many digits are known, but also a bare point after an integer.
+    # '#' keeps trailing zeros, which show how many digits are known, but also a trailing point, removed below.
     mantissa, e, exponent = f"{value:#.{max(digits, 1)}g}".partition("e")
     return mantissa.removesuffix(".") + e + exponent
 
 
 def rounded(value: float, decimals: int = 4) -> str:
-    """Write a number with so many decimals, as for a log-likelihood; very large or small ones by exponent.
+    """Write a number with a given number of decimals; very large or small ones with an exponent.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def rounded(value: float, decimals: int = 4) -> str:
 
 
 def p_value(value: float) -> str:
-    """Write a p value: four decimals, an exponent below 0.0001, and a bound where the digits have no meaning.
+    """Write a p value: four decimals, an exponent below 0.0001, and a bound where the digits are meaningless.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def p_value(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """Write the size of something small or large in two digits, as a distance or a condition number.
+    """Write a number with two digits, such as a distance or a condition number.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def short(value: float) -> str:
 
 
 def align(texts: Sequence[str]) -> list[str]:
-    """Pad texts to one width with their decimal points one below the other, and words to the right.
+    """Pad texts to the same width, numbers aligned at their decimal points and words to the right.
 
     Examples
     --------
@@ -89,4 +89,4 @@ def align(texts: Sequence[str]) -> list[str]:
     return [line.rjust(width) for line in lines]
 
 
-_NUMBER = re.compile(r"(-?\d+)((?:\.\d*)?(?:e.*)?)")  # what stands before the point, and the rest
+_NUMBER = re.compile(r"(-?\d+)((?:\.\d*)?(?:e.*)?)")  # the part before the point, and the rest

@@ -1,7 +1,7 @@
 """Figures of a fit: the path of the iteration, the coefficients, the residuals, a profile.
 
-Each function returns a Matplotlib figure that belongs to nobody: no window, no global state, no choice
-of backend, so it works in a script, a server and a notebook alike. ``figure.savefig(path)`` writes it.
+Each function returns a Matplotlib figure that pyplot does not manage: no window, no global state, no choice
+of backend, so it works in scripts, servers and notebooks alike. ``figure.savefig(path)`` writes it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, ACCENT, FAINT = "#22303c", "#1f6f8b", "#c3ccd3"
-_POINTS = 2_000  # more than this in one picture only make it heavy
+_POINTS = 2_000  # most points in one figure: more only make the file large
 
 
 def plot_path(fit: Any) -> Figure:
-    """Draw the iterations: how far the maximum is (log axis), above the log-likelihood.
+    """Draw the iterations: the distance to the maximum (log axis), and below it the log-likelihood.
 
-    The solid line is the distance in standard errors, measured with the observed information; it is known
-    once that has been formed. The dashed line is the decrement: the same with the matrix that the method
-    steps with.
+    The solid line is the distance in standard errors, measured by the observed information, at the steps where
+    that was computed. The dashed line is the decrement: the same measured by the matrix of the method.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def plot_path(fit: Any) -> Figure:
     llf = path["llf"].to_numpy(dtype=float)
     marker = "o" if len(path) <= 50 else None
 
-    hollow = {"markersize": 9, "markerfacecolor": "none"}  # it stays in sight where the two measures agree
+    hollow = {"markersize": 9, "markerfacecolor": "none"}  # visible where the two measures agree
 
     figure = _figure(6.4, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -56,7 +55,7 @@ def plot_path(fit: Any) -> Figure:
         if name not in path:
             continue
         measure = path[name].to_numpy(dtype=float)
-        # It may be exactly 0 or unknown at a step; neither has a place on a log axis.
+        # Zero and unknown values cannot be drawn on a log axis.
         good = np.isfinite(measure) & (measure > 0)
         if good.any():
             above.plot(iteration[good], measure[good], marker=marker, label=name, **style)
@@ -79,8 +78,8 @@ def plot_path(fit: Any) -> Figure:
 def plot_coefficients(fit: Any, level: float = 0.95) -> Figure:
     """Draw estimates in standard errors, each with its interval.
 
-    Divided by their standard errors, coefficients of different units can share one axis: a bar that
-    stays clear of zero is a coefficient that differs from zero. The intercept is left out.
+    Divided by their standard errors, coefficients in different units can share one axis: if the bar does not
+    include zero, the coefficient differs from zero. The intercept is left out.
 
     Parameters
     ----------
@@ -104,7 +103,7 @@ def plot_coefficients(fit: Any, level: float = 0.95) -> Figure:
 
 
 def with_interval(rows: list[content.Coefficient]) -> list[content.Coefficient]:
-    """The rows that :func:`plot_coefficients` can draw: a finite estimate with an error, no intercept."""
+    """The rows that :func:`plot_coefficients` can draw: finite estimates with standard errors, no intercept."""
     return [
         row
         for row in rows
@@ -113,29 +112,31 @@ def with_interval(rows: list[content.Coefficient]) -> list[content.Coefficient]:
 
 
 def plot_curve(fit: Any, level: float = 0.95) -> Figure:
-    """Draw a curve of one covariate over its data, with its confidence band and, outside, that of new responses.
+    """Draw a curve of one covariate over its data, with a confidence band and a prediction band around it.
 
     Parameters
     ----------
     fit : Fit
     level : float
-        Coverage of the bands, at each x by itself.
+        Pointwise coverage of the bands.
 
     Raises
     ------
     ModelError
-        If the fit is not of an expression in one column, or was loaded.
+        If the fit is not of an expression in one column, or was loaded from a file.
     """
     frame = fit.covariates
     if frame is None or frame.shape[1] != 1:
-        raise ModelError("only the curve of an expression in one column is drawn")
+        raise ModelError(
+            "plot_curve: expected a fit of an expression in one column, with its data; use plot_residuals instead"
+        )
     name = str(frame.columns[0])
     x = frame[name].to_numpy(dtype=float)
     y = np.asarray(fit.fittedvalues, dtype=float) + np.asarray(fit.residuals("response"), dtype=float)
     grid = np.linspace(x.min(), x.max(), 201)
     figure = _figure(6.4, 4.0)
     axes = figure.subplots()
-    # A robust loss tells nothing of a new response: then there is one band.
+    # With a robust loss there is no distribution of new responses, so only the confidence band.
     for interval, shade in (("prediction", 0.35), ("confidence", 0.9)):
         try:
             band = fit.predict({name: grid}, interval=interval, level=level)
@@ -155,12 +156,11 @@ def plot_curve(fit: Any, level: float = 0.95) -> Figure:
 
 
 def plot_residuals(fit: Any) -> Figure:
-    """Draw the residuals: against the fitted values, and their quantiles against the normal ones.
+    """Draw the residuals against the fitted values, and their quantiles against normal ones.
 
-    The randomised quantile residuals (Dunn and Smyth 1996, *JCGS* 5, 236-244) are used: for every family
-    they are standard normal where the model is right, also for counts and yes-or-no responses, where
-    deviance residuals form bands. A quasi family has no distribution, hence no quantiles: there the deviance
-    residuals stand in.
+    They are randomised quantile residuals (Dunn and Smyth 1996, *JCGS* 5, 236-244): for every family they are
+    standard normal if the model is correct, even for counts and binary responses, whose deviance residuals form
+    bands. A quasi family has no distribution, so deviance residuals are used instead.
 
     Parameters
     ----------
@@ -174,11 +174,14 @@ def plot_residuals(fit: Any) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        With two axes. Of more than 2,000 rows, 2,000 spread over the data are drawn.
+        With two axes. If there are more than 2,000 rows, 2,000 of them, evenly spaced, are drawn.
     """
     fitted = np.asarray(fit.fittedvalues, dtype=float)
     if fitted.ndim > 1:
-        raise ModelError("a response of several levels has a fitted value for each, and no one residual")
+        raise ModelError(
+            "plot_residuals: a response of several levels has a fitted value for each and no single residual, so there "
+            "is nothing to plot; use residuals() by level"
+        )
     kind, residual = _residuals(fit)
     good = np.isfinite(fitted) & np.isfinite(residual)
     fitted, residual = fitted[good], residual[good]
@@ -206,7 +209,8 @@ def plot_residuals(fit: Any) -> Figure:
 def plot_profile(profile: Any, level: float = 0.95) -> Figure:
     """Draw the signed root ζ of a profile likelihood, with the interval of a level.
 
-    The dashed line is the Wald interval's ζ, (value − estimate)/se: where the two part, it misleads.
+    The dashed line is (value − estimate)/se, the ζ of the Wald interval: where the two differ, the Wald interval is
+    inaccurate.
 
     Parameters
     ----------
@@ -236,7 +240,7 @@ def plot_profile(profile: Any, level: float = 0.95) -> Figure:
 
 
 def plot_replicates(bootstrap: Any, level: float = 0.95) -> Figure:
-    """Draw the bootstrap replicates of each parameter: their histogram, the estimate, and the BCa interval.
+    """Draw the bootstrap replicates of each parameter: a histogram, the estimate, and the BCa interval.
 
     Parameters
     ----------
@@ -247,7 +251,7 @@ def plot_replicates(bootstrap: Any, level: float = 0.95) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        With an axes for each of the first twelve parameters.
+        With axes for each of the first twelve parameters.
     """
     names = list(bootstrap.params.index)[:12]
     ends = bootstrap.conf_int(level)
@@ -269,7 +273,7 @@ def plot_replicates(bootstrap: Any, level: float = 0.95) -> Figure:
 
 
 def plot_coverage(coverage: Any) -> Figure:
-    """Draw the coverage of each interval, and how the standard errors compare with the spread of the estimates.
+    """Draw the coverage of each interval, and the ratio of standard errors to the standard deviation of estimates.
 
     Parameters
     ----------
@@ -278,7 +282,7 @@ def plot_coverage(coverage: Any) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        With two axes. The band is what Monte Carlo error alone allows, two standard errors either way.
+        With two axes. The band shows the Monte Carlo error: two standard errors on each side.
     """
     table = coverage.table.iloc[:40]
     figure = _figure(7.2, 1.4 + 0.28 * max(len(table), 2))
@@ -317,7 +321,7 @@ def _figure(width: float, height: float) -> Figure:
 
 @cache
 def _figure_class() -> type[Figure]:
-    # A figure that pyplot does not manage is not shown by a notebook on its own: say how to draw it.
+    # A notebook shows a figure that pyplot does not manage only if it has a _repr_png_.
     from io import BytesIO
 
     with Needs("plot", "a plot"):

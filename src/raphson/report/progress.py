@@ -1,4 +1,4 @@
-"""A line on the terminal about long work: silent for the first second, and wherever nobody watches."""
+"""A progress line on the terminal, shown after the first second and only on a terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from raphson.report import numbers
 
 
 class Progress:
-    """Show how far an iteration is, once it has taken longer than ``delay`` seconds.
+    """Show the progress of an iteration that takes longer than ``delay`` seconds.
 
-    It is a context manager around the work and a function to be called with every row of the path.
-    Nothing is written unless the stream is a terminal, and the line is wiped when the work ends.
+    It is a context manager around the work, and a function to call with every row of the path.
+    Nothing is written unless the stream is a terminal, and the line is erased when the work ends.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Progress:
         self._text = what
         self._live: Any = None
         self._timer: threading.Timer | None = None
-        # The timer's thread opens the display and the worker's closes it: one at a time.
+        # The timer's thread opens the display, and the working thread closes it.
         self._lock = threading.Lock()
         self._ended = False
 
@@ -62,7 +62,7 @@ class Progress:
                 self._live = None
 
     def __call__(self, **row: Any) -> None:
-        """Take one row of the path: ``iteration`` and ``distance`` are shown, if they are there."""
+        """Show one row of the path: its ``iteration`` and ``distance``, if it has them."""
         text = self.what
         if "iteration" in row:
             text += f", iteration {row['iteration']}"
@@ -86,5 +86,5 @@ class Progress:
             task = display.add_task(self._text, total=None)
             display.start()
             self._live = display
-            # A row that came while the display was being made found none to write to: its text is shown now.
+            # Show the text of a row that arrived before the display existed.
             display.update(task, description=self._text)

@@ -1,4 +1,4 @@
-"""Methods side by side: a table, a plot of what each distance cost, and paths over the contours of ℓ."""
+"""Comparison of methods: a table, a plot of distance against cost, and paths over the contours of ℓ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SHADES = ("#1f6f8b", "#c4572e", "#4c8a3f", "#7b4fa3", "#b8932b", "#444444", "#c23b7a", "#2aa198", "#7a3b1d", "#8fb339")
 STROKES = ("-", "--", ":")
-"""When the shades are used up, they begin again with another stroke."""
+"""Line styles: after the last shade, the shades are repeated with the next style."""
 
 COSTS = {
     "iteration": "iterations",
@@ -26,20 +26,20 @@ COSTS = {
 }
 
 GRID = 41
-"""Points of the contours' grid, each way."""
+"""Points of the contours' grid in each direction."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model by several methods, from one start.
+    """One model fitted by several methods from the same start.
 
     Attributes
     ----------
-    table : a row for each method: the M it steps with, iterations, passes over the data, row gradients, seconds, the
-        distance to the maximum in standard errors at the end, what the log-likelihood lacks there (`llf_gap`), and
-        how it ended.
+    table : a row for each method: its matrix M, iterations, passes over the data, row gradients, seconds, and at the
+        end the distance to the maximum in standard errors, the log-likelihood below the maximum (`llf_gap`) and the
+        status.
     paths : a row for each recorded point: method, iteration, passes, row_gradients, distance, and θ by name.
-    notes : of methods that do not apply to the model, why.
+    notes : why some methods do not apply to the model.
     """
 
     table: pd.DataFrame
@@ -58,7 +58,7 @@ class Comparison:
         return self._shown().to_html() + notes
 
     def _shown(self) -> pd.DataFrame:
-        """The table with as many digits as say something."""
+        """The table with meaningful digits only."""
         shown = self.table.copy()
         for name, digits in (("passes", ".1f"), ("seconds", ".2g"), ("distance", ".1e"), ("llf_gap", ".1e")):
             shown[name] = ["" if value != value else format(value, digits) for value in shown[name]]
@@ -81,7 +81,7 @@ class Comparison:
                 good = distance > 0
                 marker = "o" if good.sum() <= 30 else None
                 axes.plot(cost[good], distance[good], **style, marker=marker, markersize=3, label=method)
-            # Down to the cheapest step, which of a method that reads batches is a small part of a pass.
+            # The axis begins at the cheapest step, which for methods that read batches is a small part of a pass.
             costs = self.paths[name].to_numpy(dtype=float)
             axes.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(costs[costs > 0].min(initial=1.0))))
             axes.set_yscale("log")
@@ -101,13 +101,15 @@ class Comparison:
         Raises
         ------
         ModelError
-            If the model has not two parameters.
+            If the model does not have two parameters.
         """
         if len(self._names) != 2:
-            raise ModelError(f"plot_contours: expected a model of two parameters; this one has {len(self._names)}")
+            raise ModelError(
+                f"plot_contours: expected a model of two parameters; got {len(self._names)}. Use plot() instead"
+            )
         points = self.paths[list(self._names)].to_numpy(dtype=float)
         reach = 4.0 * self._errors
-        # A method that strays far would leave the others a dot: what lies beyond the start's distance is cut off.
+        # Paths are clipped at about the start's distance: one that goes far away would shrink the others to a dot.
         far = np.maximum(1.3 * np.abs(points[0] - self._best), reach)
         inside = np.clip(points, self._best - far, self._best + far)
         low = np.minimum(inside.min(axis=0), self._best - reach)
@@ -135,7 +137,7 @@ class Comparison:
 
 
 def _styles() -> Any:
-    """A colour and a stroke for one method after another."""
+    """A colour and a line style for each method."""
     from itertools import cycle
 
     return cycle([{"color": shade, "linestyle": stroke} for stroke in STROKES for shade in SHADES])

@@ -1,4 +1,4 @@
-"""The summary of a fit: text for the terminal, a table for a notebook."""
+"""The summary of a fit: text for terminals, HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from raphson.report import content, numbers
 
 _WIDTH = 88
-"""Letters of a line."""
+"""Characters of a line."""
 
-_FIGURE_SPACE = "\u2007"  # as wide as a digit: it keeps the points aligned where HTML would fold spaces
+_FIGURE_SPACE = "\u2007"  # as wide as a digit; keeps numbers aligned where HTML would collapse spaces
 
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """A summary that prints as text and shows as HTML in a notebook."""
+    """A summary that prints as text, and as HTML in a notebook."""
 
     text: str
     html: str
@@ -35,8 +35,8 @@ class Summary:
 def summary(fit: Any, level: float = 0.95) -> Summary:
     """Summarise a fit.
 
-    The standard errors have five digits, the estimates and the ends of their intervals as many decimals; of
-    an estimate that is less certain only the correct digits are written.
+    The standard errors have five digits, and the estimates and their intervals as many decimals. Of a less
+    accurate estimate only the correct digits are shown.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def as_text(fit: Any, level: float = 0.95) -> str:
 
 
 def as_html(fit: Any, level: float = 0.95) -> str:
-    """The summary as an HTML fragment of two tables; every text is escaped."""
+    """The summary as an HTML fragment of two tables; all text is escaped."""
     rows = content.coefficients(fit, level)
     remark = content.warning(fit)
     return "".join(
@@ -86,7 +86,7 @@ def as_html(fit: Any, level: float = 0.95) -> str:
 
 
 def facts_html(fit: Any) -> str:
-    """What describes the fit as a whole, as an HTML table of two pairs a line."""
+    """The description of the fit as an HTML table with two pairs in each line."""
     pairs = [f"<th scope='row'>{escape(k)}</th><td>{escape(v)}</td>" for k, v in content.facts(fit)]
     half = (len(pairs) + 1) // 2
     lines = [left + right for left, right in zip(pairs, [*pairs[half:], ""], strict=False)][:half]
@@ -107,7 +107,7 @@ def coefficients_html(fit: Any, rows: Sequence[content.Coefficient], level: floa
 
 
 def _cells(fit: Any, rows: Sequence[content.Coefficient], level: float) -> list[list[str]]:
-    """The coefficient table as texts, its heading first."""
+    """The cells of the coefficient table, the header first."""
     letter = content.statistic_name(fit)
     noted = any(row.note for row in rows)
     head = ["", "estimate", "std. error", letter, f"P(>|{letter}|)", *content.interval_names(level)]
@@ -153,7 +153,7 @@ def _table(cells: list[list[str]]) -> list[str]:
 
 
 def _aligned(cells: list[list[str]]) -> list[list[str]]:
-    # Column by column: the heading stays, the numbers below it get their points under one another.
+    # In each column the header stays, and the numbers below it are aligned at their points.
     names, *columns = zip(*cells, strict=True)
     aligned = [[title, *numbers.align(texts)] for title, *texts in columns]
     return [list(line) for line in zip(names, *aligned, strict=True)]

@@ -1,4 +1,4 @@
-"""Tables of a fit as data frames, in broom's three shapes: coefficients, the fit as a whole, the rows."""
+"""Tables of a fit as data frames, as in broom: coefficients (tidy), the fit (glance), the rows (augment)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GLANCE = (
 
 
 def glance(fit: Any) -> pd.DataFrame:
-    """One row for the fit as a whole, columns as in `GLANCE`."""
+    """One row for the whole fit, with the columns of `GLANCE`."""
     import pandas as pd
 
     return pd.DataFrame({name: [getattr(fit, name)] for name in GLANCE})
@@ -42,8 +42,8 @@ def glance(fit: Any) -> pd.DataFrame:
 def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the data that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
 
-    A multinomial fit has a ``.fitted_LEVEL`` for each level instead; a network, of whose weights no row's influence can
-    be told, ``.fitted`` and ``.resid``.
+    A multinomial fit has a ``.fitted_LEVEL`` for each level instead. A network has only ``.fitted`` and ``.resid``, as
+    it has no measure of a row's influence.
     """
     import pandas as pd
 
