@@ -232,3 +232,18 @@ def test_a_function_that_is_linear_is_profiled_as_words_are_also_at_infinity():
         rp.ModelError, match="expected a parameter or a linear combination, as some estimates are infinite"
     ):
         fit.profile(lambda p: p["x"] * p["z"])
+
+
+def test_an_expression_in_words_is_the_function_that_it_says(curve, logistic):
+    x, y = curve
+    fit = rp.nls("y ~ a*(1 - exp(-b*x))", {"x": x, "y": y}, start={"a": 4.0, "b": 0.5})
+    half, by_function = fit.delta("log(2)/b"), fit.delta(lambda p: jnp.log(2.0) / p["b"])
+    assert (half.estimate, half.se) == pytest.approx((by_function.estimate, by_function.se), rel=1e-14)
+    wanted = np.log(2.0) / fit.profile("b").interval()[::-1]
+    np.testing.assert_allclose(fit.profile("log(2)/b").interval(), wanted, rtol=1e-6)
+    last = logistic.names[-1]
+    ratio = logistic.params[last] / logistic.params["lwt"]
+    assert "[T." in last and logistic.delta(f"{last}/lwt").estimate == pytest.approx(ratio, rel=1e-14)
+    for wrong in ("log(2)/k", "log(lwt)/nope", "fit(lwt)"):
+        with pytest.raises(rp.ModelError, match="is not a parameter; the parameters are Intercept, lwt"):
+            logistic.delta(wrong)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from raphson.choices import IntervalKind
-from raphson.errors import ConvergenceError, ConvergenceWarning, ModelError, check_choice, warn_user
+from raphson.errors import ConvergenceError, ConvergenceWarning, FormulaError, ModelError, check_choice, warn_user
 from raphson.fit.reading import Reading
 from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
+from raphson.model.curve.nonlinear import jax_function
 from raphson.model.parameters import place_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def delta_of(fit: Reading, function: Any, level: float = 0.95, order: int = 1) -
     Parameters
     ----------
     function : a function of the parameters by name, in ``jax.numpy``, that returns a number, an array or a dict of
-        numbers: ``lambda p: p["a"] / p["b"]``. Or a linear combination as text: ``"age - lwt"``.
+        numbers: ``lambda p: p["a"] / p["b"]``. Or an expression as text: ``"log(2)/rate"``.
     level : coverage of the interval.
     order : 1, or 2 for the second-order correction. With H the function's Hessian, it subtracts the bias ½ tr(HV) from
         the estimate, and the variance is gᵀVg + ½ tr(HVHV), for a normal θ̂ (Kendall and Stuart, section 10.6).
@@ -67,7 +68,7 @@ def profile(fit: Reading, name: Any) -> Profile:
 
     Parameters
     ----------
-    name : a parameter; a linear combination as text, ``"age - lwt"``; or a function of the parameters in
+    name : a parameter; an expression as text, ``"age - lwt"`` or ``"log(2)/rate"``; or a function of the parameters in
         ``jax.numpy`` that returns one number, ``lambda p: p["a"] / p["b"]``.
 
     Returns
@@ -96,9 +97,28 @@ def profile(fit: Reading, name: Any) -> Profile:
 def _scalar_or_vector(fit: Reading, function: Any) -> Any:
     if callable(function):
         return ParameterFunction(function, fit.names)
-    found = constraints.linear(function, fit.names, "function")
+    try:
+        found = constraints.linear(function, fit.names, "function")
+    except ModelError:
+        made = _in_words(fit, function)
+        if made is None:
+            raise
+        return made
     labels = [text.removesuffix(" = 0") for text in found.texts]
     return Combinations(found.matrix, -found.value, labels)
+
+
+def _in_words(fit: Reading, text: Any) -> ParameterFunction | None:
+    """The function that an expression is, such as "log(2)/rate"; None if it is none of the parameters."""
+    try:
+        curve, places = constraints.expression(text, fit.names)
+    except (FormulaError, TypeError):
+        return None
+    made = ParameterFunction(
+        lambda params: curve.evaluate({name: params[place] for name, place in places.items()}, jax_function), fit.names
+    )
+    made.labels = (text,)
+    return made
 
 
 def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> pd.DataFrame:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.curves import Curve, parse_curve
 from raphson.data.syntax import Walk, parsed, written
 from raphson.errors import FormulaError, ModelError
 from raphson.linalg import DEPENDENT
@@ -135,6 +136,27 @@ def _from_words(texts: Sequence[str], names: Sequence[str], what: str) -> Linear
                 values.append(0.0 - difference[-1])
                 kept.append(shown if "=" in shown else f"{shown} = 0")
     return Linear(np.array(rows), np.array(values), tuple(kept))
+
+
+def expression(text: str, names: Sequence[str], what: str = "function") -> tuple[Curve, dict[str, int]]:
+    """An expression of the parameters, and which parameter each of its names is.
+
+    Raises
+    ------
+    FormulaError
+        If it is malformed, or there is something in it that is neither a parameter nor allowed in a curve.
+
+    Examples
+    --------
+    >>> curve, places = expression("log(2)/C(race)[2]", ["a", "C(race)[2]"])
+    >>> curve.text, places[curve.names[0]]
+    ('log(2) / parameter_1_', 1)
+    """
+    masked, aliases = _masked(text, names)
+    curve = parse_curve(masked, aliases.keys(), what)
+    if not set(curve.names) <= set(aliases):
+        raise FormulaError(f"{what}: expected an expression of the parameters {_listed(names)}; got {text!r}")
+    return curve, aliases
 
 
 def _masked(text: str, names: Sequence[str]) -> tuple[str, dict[str, int]]:
