@@ -27,11 +27,11 @@ from raphson.numeric import one_blas_thread
 if TYPE_CHECKING:
     import pandas as pd
 
-CALIBRATING = 199
+CALIBRATION_DRAWS = 199
 """Default number of simulated data sets that White's statistic is compared with. The p-value is then a multiple of
 1/200, as are 1% and 5%."""
 
-MOST_CALIBRATED = 20_000
+MAX_CALIBRATION_ROWS = 20_000
 """Largest number of rows for which the information matrix test simulates by default, four million responses."""
 
 
@@ -302,7 +302,7 @@ def information_matrix_test(
     """
     test, n = informations_equal(fit), bootstrap
     if n is None:
-        n = CALIBRATING if _draws_cheaply(fit, simulate) else 0
+        n = CALIBRATION_DRAWS if _draws_cheaply(fit, simulate) else 0
     if n == 0 and not isinstance(n, bool):
         return test
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 19:
@@ -326,7 +326,7 @@ def information_matrix_test(
 def _draws_cheaply(fit: Reading, simulate: Simulator | None) -> bool:
     """Whether simulating is cheap: few rows, a family with a generator, refits in batches."""
     model = fit.at("bootstrap").asked
-    if len(model.y) > MOST_CALIBRATED or model.replicates is None:
+    if len(model.y) > MAX_CALIBRATION_ROWS or model.replicates is None:
         return False
     try:
         simulator(fit, simulate)
@@ -337,7 +337,7 @@ def _draws_cheaply(fit: Reading, simulate: Simulator | None) -> bool:
 
 def simulator(fit: Reading, simulate: Simulator | None) -> Work:
     """A function that draws (count, n) responses from the fitted model."""
-    return drawing(fit.at("a simulation").settled, fit.rows, fit.dispersion, simulate)
+    return drawing(fit.at("a simulation").fitted, fit.rows, fit.dispersion, simulate)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from raphson.numeric import x64
 if TYPE_CHECKING:
     import pandas as pd
 
-OUT = (15.0, 30.0)
+FAR_OUT = (15.0, 30.0)
 """Two distances towards infinity, in units of the fastest predictor, at which a limit is judged. There a logistic
 function is e⁻¹⁵ = 3e-7 and e⁻³⁰ = 1e-13 from its limit."""
 
@@ -221,7 +221,7 @@ def of_rows(
     moved = np.zeros(len(values), dtype=bool)
     if direction.any():
         unit = direction / np.abs(direction).max()
-        near, far = (at(theta + reach * unit)[0] for reach in OUT)
+        near, far = (at(theta + reach * unit)[0] for reach in FAR_OUT)
         moved = (slope * unit != 0).any(axis=1) | (near != values)
         values = np.where(moved, _limit(near, far), values)
     absent = np.any([np.isnan(cells.reshape(len(cells), -1)).any(axis=1) for cells in rows], axis=0)
@@ -302,7 +302,7 @@ def of_whole_rows(
     beyond = np.flatnonzero(whole & made.moved)
     if len(beyond):
         with suppress(ModelError):  # so far out the density may have no distribution
-            values[beyond] = _limit(*(of(beyond, reach).to_numpy() for reach in OUT))
+            values[beyond] = _limit(*(of(beyond, reach).to_numpy() for reach in FAR_OUT))
         limits = values[beyond].reshape(len(beyond), -1)
         if isinstance(found, pd.DataFrame) and asked.uncertain:
             errors = np.array([str(name).startswith(("se", "lower", "upper")) for name in found.columns])

@@ -43,10 +43,10 @@ def _spread(fit: Goodness, at: AtEstimate) -> str:
     wider_families = at.asked.wider_families
     if fit.state.cov != "model" or not fit.state.status.converged or not wider_families:
         return ""
-    found = at.settled.spread(fit.rows)
+    found = at.fitted.spread(fit.rows)
     if found is None:
         return ""
-    phi, p_value = deviates(found, at.settled.pearson(fit.rows), fit.df_resid, fit.nobs)
+    phi, p_value = deviates(found, at.fitted.pearson(fit.rows), fit.df_resid, fit.nobs)
     return remark(fit.family.name, wider_families, phi, p_value, at.asked.by_rows)
 
 
@@ -128,7 +128,7 @@ def curvature(fit: Goodness, level: float = 0.95) -> Curvature:
             "confidence region"
         )
     check_level(level)
-    J, H = _derivatives(at.settled, at.theta)
+    J, H = _derivatives(at.fitted, at.theta)
     root = np.sqrt(at.asked.row_weight)
     J, H = root[:, None] * J, root[:, None, None] * H
     if at.asked.penalty is not None:
@@ -144,14 +144,14 @@ def _derivatives(model: Model, theta: np.ndarray) -> tuple[np.ndarray, np.ndarra
     for block in model.blocks:
         jacobian = model.predictor.at(block, theta)[1]
         J = dense(jacobian.parts[0])
-        bent = np.zeros((len(theta), len(theta), len(J))) if model.predictor.linear else _second(jacobian)
+        hessian = np.zeros((len(theta), len(theta), len(J))) if model.predictor.linear else _second(jacobian)
         first.append(J)
-        second.append(np.moveaxis(bent, -1, 0))
+        second.append(np.moveaxis(hessian, -1, 0))
     return np.concatenate(first), np.concatenate(second)
 
 
 def _second(jacobian: Any) -> np.ndarray:
-    bent = jacobian.second()
-    if bent is None:
+    second = jacobian.second()
+    if second is None:
         raise ModelError("curvature: this model has no second derivatives by row; use bootstrap() or profile() instead")
-    return bent[0]
+    return second[0]

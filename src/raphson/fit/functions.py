@@ -258,49 +258,49 @@ def profile_of(fit: Reading, function: Any) -> Profile:
     ModelError
         If the function is not scalar, or depends on no estimated parameter.
     """
-    ground, n = reference_of(fit), fit.n
+    reference, n = reference_of(fit), fit.n
     check_ratios(fit, "profile")
-    theta = ground.theta[:n]
+    theta = reference.theta[:n]
     function, J = _affine(function, theta), function.jacobian(theta)
     if len(J) != 1:
         raise ModelError(f"name: expected a parameter or a function that returns one number; got {len(J)} numbers")
     label = function.labels[0] if function.labels else "the function"
-    if not J[:, ground.free[:n]].any():
+    if not J[:, reference.free[:n]].any():
         raise ModelError(
             f"name: expected a function of an estimated parameter; {label} depends on fixed or aliased ones alone"
         )
-    wrapped = Padded(function, n, len(ground.theta))
+    wrapped = Padded(function, n, len(reference.theta))
     linear = isinstance(function, Combinations)
     outside = None
-    if not ground.interior and not J[:, fit.state.infinite[:n] != 0].any():
-        outside, ground = ground, ReferenceFit.of_limit(fit.at("profile").estimate)
+    if not reference.interior and not J[:, fit.state.infinite[:n] != 0].any():
+        outside, reference = reference, ReferenceFit.of_limit(fit.at("profile").estimate)
     with np.errstate(all="ignore"):
-        estimate = _at_maximum(fit, function, J, linear, ground)
+        estimate = _at_maximum(fit, function, J, linear, reference)
         root = delta.covariance_root(fit.certifying)
         se = float(np.linalg.norm(root @ J[0]))
     known = math.isfinite(se) and se > 0
     cut_off = fit.state.follows is not None and bool((J[0] @ fit.state.follows).any())
     scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), 1e-300)
-    if math.isinf(estimate) and ground.pace is not None:
-        scale = abs(float(J[0] @ ground.pace[:n])) or scale
+    if math.isinf(estimate) and reference.pace is not None:
+        scale = abs(float(J[0] @ reference.pace[:n])) or scale
 
-    def profiler_on(ground: ReferenceFit) -> Profiler:
+    def profiler_on(reference: ReferenceFit) -> Profiler:
         return Profiler(
-            ground.objective,
-            ground.theta,
-            ground.top,
-            ground.free,
+            reference.objective,
+            reference.theta,
+            reference.top,
+            reference.free,
             wrapped,
             linear,
             estimate,
             scale,
             fit.dispersion,
-            ground.interior,
+            reference.interior,
         )
 
-    profiler = profiler_on(ground)
+    profiler = profiler_on(reference)
     if outside is not None:
-        found, p = fit.at("profile").estimate, len(ground.theta)
+        found, p = fit.at("profile").estimate, len(reference.theta)
         assert found.direction is not None
         direction, model = found.direction[:p], outside.model
         profiler.released = Release(profiler_on(outside), lambda theta: model.finite_point(theta, direction), direction)
@@ -318,10 +318,10 @@ def _affine(function: Any, theta: np.ndarray) -> Any:
     return Combinations(J, function.value(theta) - J @ theta, function.labels or ["function"])
 
 
-def _at_maximum(fit: Reading, function: Any, J: np.ndarray, linear: bool, ground: ReferenceFit) -> float:
+def _at_maximum(fit: Reading, function: Any, J: np.ndarray, linear: bool, reference: ReferenceFit) -> float:
     """The function at the maximum; infinite where the likelihood keeps rising in a direction that changes it."""
-    if ground.interior:
-        return float(function.value(ground.theta[: fit.n])[0])
+    if reference.interior:
+        return float(function.value(reference.theta[: fit.n])[0])
     values = fit.state.theta[: fit.n]
     if not linear:
         raise ModelError(

@@ -98,7 +98,7 @@ class Goodness:
         information.
         """
         at = self._here("df_resid")
-        exact = at.settled.fitted_exactly
+        exact = at.fitted.fitted_exactly
         return self.nobs - exact - (at.uncertainty.effective_df if exact else self.effective)
 
     @cached_property
@@ -132,16 +132,16 @@ class Goodness:
         if self.family.dispersion_fixed:
             return 1.0
         if rule == "ml":
-            return self._here("dispersion").settled.ml_dispersion(self.rows)
+            return self._here("dispersion").fitted.ml_dispersion(self.rows)
         if self.df_resid <= 0:
             return math.nan
-        total = self._here("dispersion").settled.pearson(self.rows) if rule == "pearson" else self.deviance
+        total = self._here("dispersion").fitted.pearson(self.rows) if rule == "pearson" else self.deviance
         return total / self.df_resid
 
     @cached_property
     def deviance(self) -> float:
         """Twice the gap to the saturated log-likelihood, at unit dispersion."""
-        return self._here("deviance").settled.deviance(self.rows)
+        return self._here("deviance").fitted.deviance(self.rows)
 
     @cached_property
     def null_deviance(self) -> float:
@@ -151,18 +151,18 @@ class Goodness:
     @cached_property
     def llf(self) -> float:
         """Log-likelihood at the estimate and the maximum likelihood dispersion, all constants included."""
-        return self.llf_of(self._here("llf").settled, self.rows)
+        return self.llf_of(self._here("llf").fitted, self.rows)
 
-    def llf_of(self, settled: Model, rows: RowTable) -> float:
+    def llf_of(self, fitted: Model, rows: RowTable) -> float:
         """Log-likelihood of a model of the same family at other estimates."""
         if self.family.quasi:
             return math.nan
         phi = self.known_dispersion
         if phi is None:
-            phi = settled.ml_dispersion(rows)
+            phi = fitted.ml_dispersion(rows)
         if phi == 0.0:
             return math.inf  # a perfect fit, whose density is a point mass
-        return settled.log_likelihood(rows, phi)
+        return fitted.log_likelihood(rows, phi)
 
     def llf_along(self, steps: Path) -> np.ndarray:
         """The log-likelihood at each step. The path itself has the objective, at unit dispersion.
@@ -172,7 +172,7 @@ class Goodness:
         −(N/2) log D + const if φ̂ = D/N, otherwise the log-likelihood at the φ̂ of each D.
         """
         objective = np.array([step.llf - step.penalty for step in steps.steps])
-        llf, model, end = self.llf, self._here("path").settled, objective[-1]
+        llf, model, end = self.llf, self._here("path").fitted, objective[-1]
         if not math.isfinite(llf) or not math.isfinite(end):
             return objective
         phi = self.known_dispersion
@@ -228,7 +228,7 @@ class Goodness:
     @cached_property
     def rss(self) -> float:
         """Weighted sum of squared residuals."""
-        return self._here("rss").settled.sum_of_squares(self.rows)
+        return self._here("rss").fitted.sum_of_squares(self.rows)
 
     @cached_property
     def residual_sd(self) -> float:

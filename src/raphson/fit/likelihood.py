@@ -19,7 +19,7 @@ from raphson.fit.coefficients import linear_predictor, restored
 from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, shown
 from raphson.fit.file import array, expect, is_texts
 from raphson.fit.means import Prediction
-from raphson.fit.reading import OF_NETWORKS, Reading, kept_labels
+from raphson.fit.reading import NETWORKS_ONLY, Reading, kept_labels
 from raphson.inference import intervals
 from raphson.model.likelihood.distribution import levels_of, tabulate
 from raphson.model.likelihood.family import LikelihoodFamily
@@ -86,7 +86,7 @@ class LikelihoodReading(Reading):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        return OF_NETWORKS | NO_MEAN | NO_CURVE
+        return NETWORKS_ONLY | NO_MEAN | NO_CURVE
 
     def assembly(self) -> str:
         """How the information was computed: from which linear predictors, or row by row."""

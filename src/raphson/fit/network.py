@@ -14,7 +14,7 @@ from raphson.data import Schema
 from raphson.errors import ModelError
 from raphson.fit.coefficients import number, or_none
 from raphson.fit.file import array, covariance, expect, is_count, is_list, is_number
-from raphson.fit.reading import OF_LIKELIHOODS, OF_ONE_RESIDUAL, Reading
+from raphson.fit.reading import LIKELIHOODS_ONLY, ONE_RESIDUAL_ONLY, Reading
 from raphson.fit.state import FitState
 from raphson.fit.uncertainty import INFORMATION
 from raphson.inference.laplace import Laplace
@@ -44,7 +44,7 @@ UNIDENTIFIED = (
 )
 
 
-OF_SINGLE_WEIGHTS = dict.fromkeys(
+IDENTIFIED_ONLY = dict.fromkeys(
     (
         *("wald_test", "t_test", "score_test", "lr_test", "drop1", "profile", "delta", "vif", "information"),
         *("information_matrix_test", "bootstrap", "robust", "loo", "leverage", "cooks_distance", "dfbetas"),
@@ -149,8 +149,8 @@ class NetworkReading(Reading):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        several = OF_ONE_RESIDUAL if self.family.levels is not None else {}
-        return OF_SINGLE_WEIGHTS | OF_LIKELIHOODS | several
+        several = ONE_RESIDUAL_ONLY if self.family.levels is not None else {}
+        return IDENTIFIED_ONLY | LIKELIHOODS_ONLY | several
 
     @property
     def predictor(self) -> NetworkPredictor:
@@ -236,21 +236,21 @@ class NetworkReading(Reading):
 
     @cached_property
     def _laplace(self) -> Laplace:
-        asked, settled, theta = self.at("an interval").asked, self._settled, self.state.theta[: self.n]
+        asked, fitted, theta = self.at("an interval").asked, self._fitted, self.state.theta[: self.n]
         assert isinstance(asked, NetworkModel)
-        prior = settled.network.prior_precision(theta.size, asked.training_decay)
+        prior = fitted.network.prior_precision(theta.size, asked.training_decay)
         if self.interval_kind() == "all weights":
-            part = settled.unpenalised.evaluate(theta, Need(kinds=("expected",))).information["expected"]
+            part = fitted.unpenalised.evaluate(theta, Need(kinds=("expected",))).information["expected"]
             return Laplace(part.matrix, prior)
-        last = settled.network.layers[-1]
+        last = fitted.network.layers[-1]
         q = (last.inputs + 1) * last.outputs
         if q > MOST_LAST:
             raise ModelError(
                 f"interval: expected at most {MOST_LAST} weights in the output layer; got {q}. Predict without "
                 "intervals, or make the last hidden layer narrower"
             )
-        linear = settled.last_layer(theta)
-        eta = np.concatenate([settled.predictor.eta(block, theta)[:, : block.rows] for block in settled.blocks], axis=1)
+        linear = fitted.last_layer(theta)
+        eta = np.concatenate([fitted.predictor.eta(block, theta)[:, : block.rows] for block in fitted.blocks], axis=1)
         # The model is linear in the output layer's weights: this is their expected information at the current η.
         part = linear.likelihood.linearised(eta, Need(kinds=("expected",))).information["expected"]
         spread = np.repeat(self.predictor.state["spread"], last.inputs + 1)
@@ -278,24 +278,24 @@ class NetworkReading(Reading):
         """φ̂: Pearson's statistic of the validation rows over their number; without such rows, over nobs − γ."""
         if self.known_dispersion is not None:
             return self.known_dispersion
-        held = self._settled.held_out
+        held = self._fitted.held_out
         if held is not None:
             return held.pearson(held.rows(self.state.theta[: self.n])) / held.nobs
-        return self._laplace.dispersion(self._settled.pearson(self.rows), self.nobs)
+        return self._laplace.dispersion(self._fitted.pearson(self.rows), self.nobs)
 
     @cached_property
     def reference_df(self) -> float | None:
         """Degrees of freedom of φ̂: the number of validation rows, or nobs − γ."""
         if not self.use_t:
             return None
-        held = self._settled.held_out
+        held = self._fitted.held_out
         return self.df_resid if held is None else float(held.nobs)
 
     @property
-    def _settled(self) -> NetworkModel:
-        settled = self.at("an interval").settled
-        assert isinstance(settled, NetworkModel)
-        return settled
+    def _fitted(self) -> NetworkModel:
+        fitted = self.at("an interval").fitted
+        assert isinstance(fitted, NetworkModel)
+        return fitted
 
     @property
     def measures(self) -> tuple[str, ...]:

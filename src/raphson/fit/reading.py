@@ -35,14 +35,14 @@ from raphson.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_NETWORKS = dict.fromkeys(
+NETWORKS_ONLY = dict.fromkeys(
     ("history", "gradient_profile", "interval_kind"), "available for networks only; see fit.path"
 )
-OF_LIKELIHOODS = {
+LIKELIHOODS_ONLY = {
     "formulas": "available for likelihoods only, which have a formula for each parameter; see fit.formula",
     "assembly": "available for likelihoods only, whose information is computed from the user's function",
 }
-OF_ONE_RESIDUAL = dict.fromkeys(
+ONE_RESIDUAL_ONLY = dict.fromkeys(
     ("residuals", "rss", "residual_sd"),
     "not available, as a response with several levels has no single residual; see fit.fittedvalues and fit.deviance",
 )
@@ -71,8 +71,8 @@ class Reading(Goodness):
     @property
     def refused(self) -> Mapping[str, str]:
         """The members of a Fit that do not apply to this kind of model, each with the reason."""
-        several = OF_ONE_RESIDUAL if self.family.levels is not None else {}
-        return OF_NETWORKS | OF_LIKELIHOODS | several
+        several = ONE_RESIDUAL_ONLY if self.family.levels is not None else {}
+        return NETWORKS_ONLY | LIKELIHOODS_ONLY | several
 
     def check_name(self, name: str) -> None:
         """Refuse a name that does not apply to this kind of model.

@@ -256,14 +256,14 @@ class Refitting:
     def _spread(self, found: Estimate, df: float) -> tuple[float, np.ndarray]:
         """Dispersion, on `df` degrees of freedom, and variances (p,) of a replicate that was fitted on its own."""
         model = found.model
-        settled = model.with_nuisance_fixed(found.result.theta)
+        fitted = model.with_nuisance_fixed(found.result.theta)
         phi = self.dispersion
         if phi is None:
-            rows = settled.rows(found.result.theta[: settled.predictor.n_params])
-            phi = settled.pearson(rows) / df
+            rows = fitted.rows(found.result.theta[: fitted.predictor.n_params])
+            phi = fitted.pearson(rows) / df
         variance = np.full(len(self.start), np.nan)
         try:
-            V = Uncertainty(found, settled, model.n_coefficients).model_based(self.information, phi)
+            V = Uncertainty(found, fitted, model.n_coefficients).model_based(self.information, phi)
             variance[: len(V)] = np.diagonal(V)
         except RaphsonError:
             pass  # no variance where the information is not positive definite

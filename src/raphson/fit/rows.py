@@ -100,9 +100,9 @@ def loo(fit: Reading) -> LeaveOneOut:
     at = fit.at("loo")
     if fit.family.quasi:
         raise ModelError(f"loo: not available for the {fit.family.name} family, which has no density; see dfbetas")
-    settled, rows, copies = at.settled, at.rows, at.asked.copies
+    fitted, rows, copies = at.fitted, at.rows, at.asked.copies
     factor, W = at.uncertainty.main_factor, rows.expected
-    evaluation = settled.objective.likelihood.evaluate(at.theta, Need(kinds=("observed",)))
+    evaluation = fitted.objective.likelihood.evaluate(at.theta, Need(kinds=("observed",)))
     observed = factorise(evaluation.information["observed"], factor.kept)
     if observed is not None:
         factor, W = observed, rows.observed
@@ -110,9 +110,9 @@ def loo(fit: Reading) -> LeaveOneOut:
     shift = influence.deleted_shift(factor, at.designs, score, information)
     phi = fit.known_dispersion
     if phi is None:
-        phi = settled.ml_dispersion(rows)
+        phi = fitted.ml_dispersion(rows)
     with np.errstate(all="ignore"):
-        pointwise = settled.log_density(*settled.values_at(rows.eta - shift), phi)
+        pointwise = fitted.log_density(*fitted.values_at(rows.eta - shift), phi)
     change = influence.dfbeta(factor, at.designs, score, information)[:, : fit.n]
     estimates = pd.DataFrame(fit.estimates - change, index=fit.row_labels, columns=list(fit.names))
     return LeaveOneOut(pd.Series(pointwise, index=fit.row_labels), estimates, fit.llf)

@@ -42,31 +42,31 @@ class AtEstimate:
     estimate: Estimate[Model]
 
     @cached_property
-    def settled(self) -> Model:
+    def fitted(self) -> Model:
         """The model that was maximised (`asked` or its limit), with auxiliary parameters fixed at their estimates."""
         return self.estimate.model.with_nuisance_fixed(self.estimate.result.theta)
 
     @cached_property
     def uncertainty(self) -> Uncertainty:
         """The information at the estimate."""
-        return Uncertainty(self.estimate, self.settled, self.asked.n_coefficients)
+        return Uncertainty(self.estimate, self.fitted, self.asked.n_coefficients)
 
     @property
     def theta(self) -> np.ndarray:
-        """(p,) the parameters of :attr:`settled`."""
-        return self.estimate.result.theta[: self.settled.predictor.n_params]
+        """(p,) the parameters of :attr:`fitted`."""
+        return self.estimate.result.theta[: self.fitted.predictor.n_params]
 
     @cached_property
     def rows(self) -> RowTable:
         """Row quantities at the estimate."""
         self.check_unchanged("what the rows say")
-        return self.uncertainty.rows if self.settled is self.estimate.model else self.settled.rows(self.theta)
+        return self.uncertainty.rows if self.fitted is self.estimate.model else self.fitted.rows(self.theta)
 
     @cached_property
     def designs(self) -> list[Any]:
         """The derivative of the predictors at the estimate."""
         self.check_unchanged("what the rows say")
-        return self.settled.designs(self.theta)
+        return self.fitted.designs(self.theta)
 
     @cached_property
     def leverage(self) -> np.ndarray:
@@ -77,7 +77,7 @@ class AtEstimate:
     def null_deviance(self) -> float:
         """Deviance of the null model; NaN where there is none."""
         self.check_unchanged("null_deviance")
-        null = self.asked.null_model(self.settled.family)
+        null = self.asked.null_model(self.fitted.family)
         if null is None:
             return float("nan")
         if null.objective.n_params == 0:
@@ -177,7 +177,7 @@ class FitState:
     ) -> FitState:
         """The state of a new fit, from the estimate and the user's request."""
         at, result = AtEstimate(asked, found), found.result
-        n, p, settled = asked.n_coefficients, asked.objective.n_params, at.settled
+        n, p, fitted = asked.n_coefficients, asked.objective.n_params, at.fitted
         undetermined = np.zeros(n, dtype=bool)
         if not found.infinite.any():
             undetermined = asked.undetermined(result)[:n]
@@ -194,9 +194,9 @@ class FitState:
             inputs=dict(inputs or {}),
             bias=asked.bias,
             n_dropped=asked.data.n_dropped,
-            family=settled.family,
+            family=fitted.family,
             auxiliary=asked.family.auxiliary,
-            predictor=settled.predictor,
+            predictor=fitted.predictor,
             schema=asked.data.schema,
             theta=_padded(result.theta, p),
             free=_padded(result.free, p).astype(bool),

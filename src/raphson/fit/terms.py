@@ -43,24 +43,26 @@ def drop1(fit: Reading) -> pd.DataFrame:
     import pandas as pd
 
     check_likelihood(fit, "drop1")
-    ground = reference_of(fit)
+    reference = reference_of(fit)
     lines: dict[str, tuple[Any, ...]] = {"<none>": (0, fit.deviance, fit.aic, math.nan, math.nan)}
-    terms = ground.model.terms
+    terms = reference.model.terms
     for term, columns in terms.items():
         if any(_contains(other, term) for other in terms if other != term):
             continue
-        moved = [j for j in columns if ground.free[j]]
+        moved = [j for j in columns if reference.free[j]]
         if not moved:
             lines[term] = (0, fit.deviance, fit.aic, math.nan, math.nan)
             continue
-        R = np.zeros((len(moved), len(ground.theta)))
+        R = np.zeros((len(moved), len(reference.theta)))
         R[np.arange(len(moved)), moved] = 1.0
-        found = maximum_on_plane(ground.objective, R, np.zeros(len(moved)), ground.theta, ground.free, ground.metric)
-        test = likelihood_ratio(fit, ground, term, 2.0 * (ground.top - found.value) / fit.dispersion, len(moved))
-        settled = ground.model.with_nuisance_fixed(found.theta)
-        rows = settled.rows(found.theta[: settled.predictor.n_params])
-        aic = -2.0 * fit.llf_of(settled, rows) + 2.0 * (fit.n_estimated - len(moved))
-        lines[term] = (len(moved), settled.deviance(rows), aic, test.statistic, test.p_value)
+        found = maximum_on_plane(
+            reference.objective, R, np.zeros(len(moved)), reference.theta, reference.free, reference.metric
+        )
+        test = likelihood_ratio(fit, reference, term, 2.0 * (reference.top - found.value) / fit.dispersion, len(moved))
+        fitted = reference.model.with_nuisance_fixed(found.theta)
+        rows = fitted.rows(found.theta[: fitted.predictor.n_params])
+        aic = -2.0 * fit.llf_of(fitted, rows) + 2.0 * (fit.n_estimated - len(moved))
+        lines[term] = (len(moved), fitted.deviance(rows), aic, test.statistic, test.p_value)
     if len(lines) == 1:
         raise ModelError("drop1: expected a model with a term that can be left out; got none beside the intercept")
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["df", "deviance", "aic", "statistic", "p_value"])

@@ -150,21 +150,21 @@ def score_test(fit: Reading, constraint: Any) -> Test:
         If the fit's kind of information is not positive definite under the hypothesis, so that another kind is used.
     """
     fit.at("score_test")
-    asked, ground = _hypothesis(fit, constraint), reference_of(fit)
-    found, J, q = _restricted(fit, asked, ground)
-    kind, there = _definite_information(fit, ground, found.theta, asked.text)
+    asked, reference = _hypothesis(fit, constraint), reference_of(fit)
+    found, J, q = _restricted(fit, asked, reference)
+    kind, there = _definite_information(fit, reference, found.theta, asked.text)
     step = there.factor(kind, fit.dispersion).solve(found.score)[: fit.n]
     if fit.state.cov == "model":
         V = there.model_based(kind, fit.dispersion)
     else:
         V = there.robust(kind, fit.state.cov, fit.dispersion, fit.state.groups)
-    chi2 = hypotheses.wald(J @ np.where(ground.free[: fit.n], step, 0.0), J, V)
-    restricted = _named_theta(fit, ground, found.theta)
+    chi2 = hypotheses.wald(J @ np.where(reference.free[: fit.n], step, 0.0), J, V)
+    restricted = _named_theta(fit, reference, found.theta)
     return hypotheses.verdict("Score test", asked.text, chi2, q, fit.reference_df, restricted)
 
 
 def _definite_information(
-    fit: Reading, ground: ReferenceFit, theta: np.ndarray, text: str
+    fit: Reading, reference: ReferenceFit, theta: np.ndarray, text: str
 ) -> tuple[Information, Uncertainty]:
     """The fit's kind of information at the restricted maximum, or another kind that is positive definite there.
 
@@ -175,13 +175,13 @@ def _definite_information(
     kinds: tuple[Information, ...] = (asked, "expected", "opg")
     for kind in dict.fromkeys(kinds):
         try:
-            evaluation = ground.objective.evaluate(theta, Need(kinds=() if kind == "opg" else (kind,)))
-            result = replace(at.estimate.result, evaluation=evaluation, free=ground.free, root=False)
-            there = Uncertainty(replace(at.estimate, model=ground.model, result=result), at.settled, fit.n)
+            evaluation = reference.objective.evaluate(theta, Need(kinds=() if kind == "opg" else (kind,)))
+            result = replace(at.estimate.result, evaluation=evaluation, free=reference.free, root=False)
+            there = Uncertainty(replace(at.estimate, model=reference.model, result=result), at.fitted, fit.n)
             kept = there.factor(kind, fit.dispersion).kept
         except ModelError:
             continue  # a user's likelihood may have no expected information
-        if kept[ground.free].all():
+        if kept[reference.free].all():
             if kind != asked:
                 warn_user(
                     f"score_test: the {asked} information is not positive definite at the maximum under {text}; "
@@ -225,20 +225,20 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
     Likelihood-ratio test of age = 0: chi2(1) = 1.567, p = 0.2106
     """
     check_likelihood(fit, "lr_test")
-    other, ground = reading_of(smaller), reference_of(fit)
+    other, reference = reading_of(smaller), reference_of(fit)
     if other is not None:
-        return _lr_of_fits(fit, ground, other, nested)
+        return _lr_of_fits(fit, reference, other, nested)
     asked = _hypothesis(fit, smaller)
-    found, _, q = _restricted(fit, asked, ground)
-    chi2 = 2.0 * (ground.top - found.value) / fit.dispersion
-    return likelihood_ratio(fit, ground, asked.text, chi2, q, _named_theta(fit, ground, found.theta))
+    found, _, q = _restricted(fit, asked, reference)
+    chi2 = 2.0 * (reference.top - found.value) / fit.dispersion
+    return likelihood_ratio(fit, reference, asked.text, chi2, q, _named_theta(fit, reference, found.theta))
 
 
 def likelihood_ratio(
-    fit: Reading, ground: ReferenceFit, text: str, chi2: float, q: int, restricted: Any = None
+    fit: Reading, reference: ReferenceFit, text: str, chi2: float, q: int, restricted: Any = None
 ) -> Test:
     """The likelihood-ratio test with statistic `chi2` against the maximum of a fit."""
-    if chi2 < -ROUNDING * max(abs(ground.top) / fit.dispersion, 1e3):
+    if chi2 < -ROUNDING * max(abs(reference.top) / fit.dispersion, 1e3):
         raise ModelError(
             "lr_test: expected a smaller model with a log-likelihood no higher than this fit's; got one that is "
             f"{-0.5 * chi2:.3g} higher. Either the responses or their scales differ, or this fit is not at its global "
@@ -248,7 +248,7 @@ def likelihood_ratio(
     return hypotheses.verdict("Likelihood-ratio test", text, chi2, q, fit.reference_df, restricted)
 
 
-def _lr_of_fits(fit: Reading, ground: ReferenceFit, smaller: Reading, nested: bool) -> Test:
+def _lr_of_fits(fit: Reading, reference: ReferenceFit, smaller: Reading, nested: bool) -> Test:
     bias = fit.state.bias or smaller.state.bias
     if bias is not None:
         raise ModelError(
@@ -258,11 +258,11 @@ def _lr_of_fits(fit: Reading, ground: ReferenceFit, smaller: Reading, nested: bo
     check_likelihood(smaller, "lr_test")
     q = check_nested(fit, smaller, nested)
     if fit.use_t:
-        chi2 = 2.0 * (ground.top - reference_of(smaller).top) / fit.dispersion
+        chi2 = 2.0 * (reference.top - reference_of(smaller).top) / fit.dispersion
     else:
         chi2 = 2.0 * (fit.llf - smaller.llf)
     text = smaller.state.formula or f"the smaller model ({', '.join(smaller.names)})"
-    return likelihood_ratio(fit, ground, text, chi2, q, smaller.params)
+    return likelihood_ratio(fit, reference, text, chi2, q, smaller.params)
 
 
 def _hypothesis(fit: Reading, constraint: Any) -> Hypothesis:
@@ -276,25 +276,25 @@ def _hypothesis(fit: Reading, constraint: Any) -> Hypothesis:
     return Hypothesis(function, found.value, ", ".join(found.texts), True)
 
 
-def _restricted(fit: Reading, asked: Hypothesis, ground: ReferenceFit) -> tuple[Maximum, np.ndarray, int]:
+def _restricted(fit: Reading, asked: Hypothesis, reference: ReferenceFit) -> tuple[Maximum, np.ndarray, int]:
     """The maximum under a hypothesis, its Jacobian there (q, n), and q."""
-    theta, n = ground.theta, fit.n
+    theta, n = reference.theta, fit.n
     rows = asked.function.jacobian(theta[:n])
-    held = fit.named(rows.any(axis=0) & ~ground.free[:n])
+    held = fit.named(rows.any(axis=0) & ~reference.free[:n])
     if held:
         raise ModelError(
             f"constraint: expected estimated parameters; {', '.join(held)} was not estimated (aliased or fixed). "
             "Leave it out"
         )
-    constraints.independent(rows[:, ground.free[:n]])
+    constraints.independent(rows[:, reference.free[:n]])
     function = Padded(asked.function, n, len(theta))
     if asked.linear:
         found = maximum_on_plane(
-            ground.objective, function.jacobian(theta), asked.value, theta, ground.free, ground.metric
+            reference.objective, function.jacobian(theta), asked.value, theta, reference.free, reference.metric
         )
     else:
         with np.errstate(all="ignore"):
-            found = maximum_on_curve(ground.objective, function, asked.value, theta, ground.free)
+            found = maximum_on_curve(reference.objective, function, asked.value, theta, reference.free)
     if not found.converged:
         warn_user(
             f"not converged: the maximum under {asked.text} was not reached, so the test may be wrong",
@@ -303,8 +303,8 @@ def _restricted(fit: Reading, asked: Hypothesis, ground: ReferenceFit) -> tuple[
     return found, asked.function.jacobian(found.theta[:n]), len(rows)
 
 
-def _named_theta(fit: Reading, ground: ReferenceFit, theta: np.ndarray) -> Any:
-    return fit.series(np.where(ground.free[: fit.n], theta[: fit.n], np.nan))
+def _named_theta(fit: Reading, reference: ReferenceFit, theta: np.ndarray) -> Any:
+    return fit.series(np.where(reference.free[: fit.n], theta[: fit.n], np.nan))
 
 
 def informations_equal(fit: Reading) -> Test:

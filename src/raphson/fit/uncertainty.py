@@ -32,12 +32,12 @@ class Uncertainty:
     Attributes
     ----------
     estimate : the maximum.
-    settled : its model with the auxiliary parameters fixed at their estimates.
+    fitted : its model with the auxiliary parameters fixed at their estimates.
     n : number of coefficients, without auxiliary parameters.
     """
 
     estimate: Estimate
-    settled: Any
+    fitted: Any
     n: int
     _factors: dict[str, Factor] = field(default_factory=dict)
 
@@ -95,8 +95,8 @@ class Uncertainty:
     @cached_property
     def main_factor(self) -> Factor:
         """Factor of the family's main information (expected where it exists), for the coefficients alone."""
-        factor = self.factor(self.settled.family.main_information)
-        if self.settled is self.estimate.model:
+        factor = self.factor(self.fitted.family.main_information)
+        if self.fitted is self.estimate.model:
             return factor
         part, kept, face = Gram(factor.matrix[: self.n, : self.n]), factor.kept[: self.n], self.estimate.result.face
         found = factorise(part, kept) if face is None else on_plane(part, face.basis_of(self.n), kept)
@@ -106,9 +106,9 @@ class Uncertainty:
     @property
     def effective_df(self) -> float:
         """Degrees of freedom of the coefficients that moved: their number, or tr((F+P)⁻¹F) under a penalty."""
-        penalty = self.settled.penalty
+        penalty = self.fitted.penalty
         if penalty is None or self.empty:
-            open_ones = self.settled.undetermined(self.estimate.result)[: self.n]
+            open_ones = self.fitted.undetermined(self.estimate.result)[: self.n]
             if open_ones.any():  # the curve depends on fewer combinations than it has parameters
                 return float(np.count_nonzero(self.main_factor.kept[: self.n]))
             return float(np.count_nonzero(self.estimate.result.free[: self.n]))
