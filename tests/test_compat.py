@@ -18,7 +18,7 @@ import pytest
 
 from raphson import compat
 from raphson.autodiff import rules, trace
-from raphson.model.curve import dimensions, linearity, rounding, turns, waves
+from raphson.model.curve import dimensions, kinks, linearity, rounding, waves
 from raphson.model.likelihood import predictors
 from raphson.model.replay import powers, replay, still
 from raphson.numeric import NEUTRAL, brief_compilation, x64
@@ -34,7 +34,7 @@ TABLES: dict[str, Iterable[str]] = {
     "dimensions": [*dimensions._SAME, *dimensions._COMPARED, *dimensions._PURE, *dimensions._PASSED],
     "dimensions._POWERS": dimensions._POWERS,
     "waves": waves._WAVES | waves._PASSED,
-    "turns.PAIRS": turns.PAIRS,
+    "kinks.PAIRS": kinks.PAIRS,
     "rounding": rounding._EXACT | rounding._LOOPS,
     "predictors": predictors._KEEPS | predictors._FIRST | predictors._PLACES | predictors._PRODUCTS,
     "still": still.ADDITIVE | still.NEVER_ZERO | still.CHOICES | still.SIGNED | set(still.POWERS),
