@@ -126,7 +126,7 @@ def test_a_good_fit_warns_of_nothing(frame):
         ("count ~ agee", {}, rp.DataError, "column 'agee' is not in the data; did you mean 'age'"),
         ("conut ~ age", {}, rp.DataError, "did you mean 'count'"),
         ("count ~ age", {"weights": "wieght"}, rp.DataError, "did you mean 'weight'"),
-        ("count ~ age", {"weights": "town"}, rp.DataError, "weights: 'town' is text"),
+        ("count ~ age", {"weights": "town"}, rp.DataError, "weights: expected numbers in 'town'"),
         ("count ~ age", {"offset": "town"}, rp.DataError, "offset"),
         ("town ~ age", {}, rp.DataError, "expects numbers; got the levels 'ash', 'elm', 'oak'"),
         ("normal ~ age", {}, rp.DataError, r"counts of 0 or more.*in row \d+ \(\d+ of 60 rows"),
