@@ -14,6 +14,10 @@ from raphson.errors import ModelError
 EPSILON = 2.0**-52
 """Machine epsilon of double precision."""
 
+TINY = 1e-300
+"""Added to a size, or its lower limit, where 0 would do harm: in a denominator, a logarithm or a strict comparison. It
+is lost in any size above 1e-284, and its inverse is finite."""
+
 
 def x64() -> AbstractContextManager[Any]:
     """Make JAX compute in 64 bits inside a ``with`` block, without changing the user's configuration.

@@ -15,6 +15,7 @@ from raphson.fit.reading import Reading, reading_of
 from raphson.model.objective import Need
 from raphson.newton.methods import METHODS, resolve_method
 from raphson.newton.race import Runner, distances, race, yardstick
+from raphson.numeric import TINY
 from raphson.options import Iteration, count
 from raphson.report.race import Comparison
 from raphson.status import Status
@@ -106,7 +107,7 @@ def compare(
     short = {one.method: max(best.value - _value(asked, one.theta[-1]), 0.0) / best.dispersion for one in ran}
     names = _names(model, len(theta))
     with np.errstate(divide="ignore", invalid="ignore"):
-        errors = np.sqrt(best.dispersion / np.maximum(np.diagonal(information), 1e-300))
+        errors = np.sqrt(best.dispersion / np.maximum(np.diagonal(information), TINY))
     every = max(1, asked.objective.n_rows // CONTOUR_ROWS)
     drawn = asked if every == 1 else asked.subsampled(every)
     return Comparison(

@@ -17,6 +17,7 @@ from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.curve.nonlinear import jax_function
 from raphson.model.parameters import place_of
+from raphson.numeric import TINY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -280,7 +281,7 @@ def profile_of(fit: Reading, function: Any) -> Profile:
         se = float(np.linalg.norm(root @ J[0]))
     known = math.isfinite(se) and se > 0
     cut_off = fit.state.follows is not None and bool((J[0] @ fit.state.follows).any())
-    scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), 1e-300)
+    scale = se if known and math.isfinite(estimate) else 1.0 / max(float(np.abs(J).max()), TINY)
     if math.isinf(estimate) and reference.pace is not None:
         scale = abs(float(J[0] @ reference.pace[:n])) or scale
 

@@ -17,6 +17,7 @@ from scipy import special
 from raphson.errors import ModelError
 from raphson.inference.whitening import Matrix, dense_rows, slices
 from raphson.linalg import DEPENDENT, cholesky
+from raphson.numeric import TINY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,4 +253,4 @@ def _rank(A: np.ndarray) -> int:
     if not A.size:
         return 0
     values = np.linalg.svd(A, compute_uv=False)
-    return int(np.count_nonzero(values > DEPENDENT * max(values[0], 1e-300)))
+    return int(np.count_nonzero(values > DEPENDENT * max(values[0], TINY)))

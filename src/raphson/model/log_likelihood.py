@@ -37,7 +37,7 @@ from raphson.model.objective import (
 from raphson.model.predictor import Jacobian, LinearPredictor, Predictor
 from raphson.model.rows import FEW_ROWS, block_rows
 from raphson.model.walls import Edges
-from raphson.numeric import EPSILON
+from raphson.numeric import EPSILON, TINY
 
 
 @dataclass(frozen=True)
@@ -406,7 +406,7 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     rounding = (values <= 8.0 * EPSILON * largest) & (
         np.abs(projected) <= 8.0 * EPSILON * np.abs(score.T).max(axis=1)[:, None]
     )
-    kept = (values > 1e-300) & ~rounding
+    kept = (values > TINY) & ~rounding
     a = np.where(kept, np.sqrt(np.maximum(values, 0.0)), 0.0)  # (m, r)
     z = np.divide(projected, a, out=np.zeros_like(a), where=kept)
     return np.transpose(vectors * a[:, None, :], (2, 1, 0)) * D[:, None], z.T

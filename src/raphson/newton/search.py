@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.model.objective import Evaluation
-from raphson.numeric import EPSILON
+from raphson.numeric import EPSILON, TINY
 
 ARMIJO = 1e-4
 """Share of the promised rise that a step has to bring (Nocedal and Wright 2006, Numerical Optimization, section
@@ -55,7 +55,7 @@ def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, s
     rise = trial.value - here.value
     noise = value_noise(here)
     if abs(rise) <= noise:
-        return abs(float(trial.score @ step)) <= (1.0 - 2.0 * ARMIJO) * slope + 1e-300
+        return abs(float(trial.score @ step)) <= (1.0 - 2.0 * ARMIJO) * slope + TINY
     return rise >= ARMIJO * size * slope
 
 
@@ -106,7 +106,7 @@ def wolfe(evaluate: Evaluate, here: Evaluation, step: np.ndarray, slope: float, 
             if abs(trial_slope) <= 0.5 * slope:
                 return best
             if trial_slope > 0:
-                secant = size + (size - low) * trial_slope / max(low_slope - trial_slope, 1e-300)
+                secant = size + (size - low) * trial_slope / max(low_slope - trial_slope, TINY)
                 low, low_slope = size, trial_slope
                 size = min(max(secant, 1.1 * size), 4.0 * size) if np.isinf(high) else 0.5 * (low + high)
                 continue

@@ -24,6 +24,7 @@ from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
 
 from raphson.linalg import ALIASED, independent
 from raphson.model.objective import triangularised
+from raphson.numeric import TINY
 
 FIRST_RADIUS = 1.0
 """First radius, in units of the length of the scaled θ."""
@@ -154,19 +155,19 @@ class TrustRegion:
     def exhausted(self, theta: np.ndarray) -> bool:
         """Whether the region has shrunk to the rounding of θ."""
         size = 0.0 if self.scale is None else _length(self.scale * theta)
-        return bool(self.radius <= 1e-16 * max(size, 1e-300))
+        return bool(self.radius <= 1e-16 * max(size, TINY))
 
 
 def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
     """v with min ‖diag(s) v − c‖ under ‖v‖ ≤ radius, and its τ (by Hebden's iteration on 1/‖v(τ)‖)."""
-    whole = s > ALIASED * max(float(s[0]), 1e-300)
+    whole = s > ALIASED * max(float(s[0]), TINY)
     v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
     length = _length(v)
     if length <= SLACK * radius:
         return v, 0.0
     g = s * c
     low, high = 0.0, _length(g) / radius
-    tau = max(1e-3 * high, 1e-300)
+    tau = max(1e-3 * high, TINY)
     for _ in range(30):
         v = g / (s * s + tau)
         length = _length(v)

@@ -18,6 +18,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from raphson.numeric import TINY
 from raphson.special.elementary import (
     Array,
     log1p_gap,
@@ -219,7 +220,7 @@ def _gap_terms(y: Array, m: Array, a: Array, theta: Array, log_y: Array) -> tupl
 
 def _log1p_shift(y: Array, theta: Array) -> Array:
     # log1p(y/theta) - log1p(y/(theta + N)) in one logarithm, which stays small for large y; theta may be 0
-    return jnp.log1p(STEPS * y / (jnp.maximum(theta, 1e-300) * (theta + y + STEPS)))
+    return jnp.log1p(STEPS * y / (jnp.maximum(theta, TINY) * (theta + y + STEPS)))
 
 
 @with_derivatives(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from raphson.numeric import TINY
+
 SAME = 1e-7
 """Largest difference between two curves that count as the same, as a share of their size."""
 
@@ -42,7 +44,7 @@ def exchanged(theta: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
 
 def apart(theta: np.ndarray, start: np.ndarray) -> float:
     """Σ log²(θ_j/start_j), a distance that does not depend on units; a different sign counts as a factor e¹⁰."""
-    size = np.maximum(np.abs(theta), 1e-300) / np.maximum(np.abs(start), 1e-300)
+    size = np.maximum(np.abs(theta), TINY) / np.maximum(np.abs(start), TINY)
     return float(np.sum(np.log(size) ** 2 + 100.0 * (np.sign(theta) != np.sign(start))))
 
 

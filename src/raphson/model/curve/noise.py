@@ -16,6 +16,7 @@ import numpy as np
 from raphson.data.blocks import Block
 from raphson.model.objective import Evaluation
 from raphson.model.rows import block_rows
+from raphson.numeric import TINY
 
 SURE = 3.0
 """Number of standard deviations that the noise is assumed to reach. A normal variable exceeds it in 0.3% of all
@@ -64,7 +65,7 @@ class NoiseFloor:
         """The noise relative to the function's values, both as root mean squares."""
         value = self.predictor.eta(self.block, theta)[0, : self.block.rows]
         noise = self.derivatives.noise_and_error(theta, self.block.designs[0])[0]
-        return float(np.linalg.norm(noise) / max(np.linalg.norm(value), 1e-300))
+        return float(np.linalg.norm(noise) / max(np.linalg.norm(value), TINY))
 
 
 def _rms_distance(A: np.ndarray, noise: np.ndarray, error: np.ndarray) -> float:

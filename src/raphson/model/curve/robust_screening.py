@@ -19,6 +19,7 @@ import numpy as np
 from raphson.linalg import SINGULAR
 from raphson.model.curve.nonlinear import MANY
 from raphson.model.curve.screening import Screen
+from raphson.numeric import TINY
 
 ROUNDS = 6
 """Number of rounds in which weights and conditionally linear parameters are computed in turn."""
@@ -44,7 +45,7 @@ class RobustScreen(Screen):
     def __init__(self, *others: Any, seed: Any) -> None:
         super().__init__(*others)
         self.random = np.random.default_rng(seed)
-        self._smallest = SMALLEST * float(np.sqrt(np.mean((self.root * self.y) ** 2))) + 1e-300
+        self._smallest = SMALLEST * float(np.sqrt(np.mean((self.root * self.y) ** 2))) + TINY
 
     def _some(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         good, r, A, length = self._parts(points)

@@ -16,6 +16,7 @@ import numpy as np
 
 from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.waves import Phase, Spectrum, Wave
+from raphson.numeric import TINY
 
 WIDE, OFFSPRING, GENERATIONS, PARENTS = 1536, 512, 3, 32
 """Numbers of points drawn at first, of points in each later generation, of generations, and of parents. They are 3,072
@@ -168,8 +169,8 @@ def distinct(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     """
     order = np.argsort(values, kind="stable")
     order = order[np.isfinite(values[order])][: 40 * count]
-    sized = points / np.maximum(np.abs(points), 1e-300)
-    logarithm = np.log(np.maximum(np.abs(points), 1e-300))
+    sized = points / np.maximum(np.abs(points), TINY)
+    logarithm = np.log(np.maximum(np.abs(points), TINY))
     kept: list[int] = []
     for i in order:
         gap = np.where(sized[kept] == sized[i], np.abs(logarithm[kept] - logarithm[i]), np.inf)

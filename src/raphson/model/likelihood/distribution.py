@@ -21,7 +21,7 @@ from raphson.errors import ModelError
 from raphson.model.likelihood.expected import COMPLETE
 from raphson.model.likelihood.modes import modes
 from raphson.model.likelihood.row_densities import COUNTS, NODES, RowDensities, Support, levels_of, ranges_of
-from raphson.numeric import x64
+from raphson.numeric import TINY, x64
 
 ROWS = 256
 """Rows that are tabulated together."""
@@ -108,7 +108,7 @@ class Tabulated:
         assert self.node_slope is not None and self.place is not None and self.transformation is not None
         left = np.maximum(at - 1, 0)
         below, g, g1 = self.below[i], self.mass[i], self.node_slope[i]
-        rise = np.maximum(below[left + 1] - below[left], 1e-300)
+        rise = np.maximum(below[left + 1] - below[left], TINY)
         a, b, c, d = g[left] / rise, g[left + 1] / rise, g1[left] / rise, g1[left + 1] / rise
         goal = np.clip((p - below[left]) / rise, 0.0, 1.0)
         x = goal.copy()

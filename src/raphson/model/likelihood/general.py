@@ -30,7 +30,7 @@ from raphson.model.memory import cached_for
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.model.replay.replay import accurate
-from raphson.numeric import anchor, x64
+from raphson.numeric import TINY, anchor, x64
 
 AGREEMENT = 1e-9
 """How closely the derivatives by predictors have to agree with the direct ones, relative to the largest."""
@@ -386,7 +386,7 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
                 for a, b in zip(three(plan.whole, point, v), three(through, point, v), strict=True):
                     same = np.isfinite(a) == np.isfinite(b)
                     a, b = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
-                    if not same.all() or np.abs(a - b).max() > AGREEMENT * max(np.abs(a).max(), 1e-300):
+                    if not same.all() or np.abs(a - b).max() > AGREEMENT * max(np.abs(a).max(), TINY):
                         return False
     except Exception:  # whatever goes wrong with the cut, the direct way remains
         return False

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own, spread
+from raphson.numeric import TINY
 from raphson.special.elementary import Array, log_ndtr, softplus
 from raphson.special.incomplete import betaln, lgamma_growth
 
@@ -72,13 +73,13 @@ own(
     DensitySpec(
         "student_t",
         student_t,
-        start=lambda y, columns: [float(np.median(y)), log(0.7 * spread(y), 1e-300), 1.5],
+        start=lambda y, columns: [float(np.median(y)), log(0.7 * spread(y), TINY), 1.5],
     ),
     DensitySpec("beta", beta, support="share", start=_shares),
     DensitySpec(
         "tobit",
         tobit,
         support=_below_limit,
-        start=lambda y, columns: [float(y.mean()), log(spread(y), 1e-300)],
+        start=lambda y, columns: [float(y.mean()), log(spread(y), TINY)],
     ),
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from raphson.model.likelihood.densities.continuous import LOG_SQRT_2PI
 from raphson.model.likelihood.densities.ready import DensitySpec, log, own, spread
+from raphson.numeric import TINY
 from raphson.special.elementary import Array, log_ndtr
 from raphson.special.incomplete import log_gamma_kernel, log_gammaincc
 
@@ -69,7 +70,7 @@ def _log_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
 
 def _gamma_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
     died = max(float(columns["event"].mean()), 0.1)
-    return [log(float(y.mean()) / died, 1e-300), 0.0]
+    return [log(float(y.mean()) / died, TINY), 0.0]
 
 
 own(
