@@ -190,12 +190,3 @@ def test_what_does_not_fit(y, matrix, options, message):
     with pytest.raises((DataError, ModelError), match=message) as caught:
         from_arrays(y, matrix, **options)
     assert "\n" not in str(caught.value)
-
-
-def test_a_call_on_small_arrays_takes_microseconds():
-    import timeit
-
-    y, matrix = np.zeros(200), np.column_stack([np.ones(200), np.linspace(0, 1, 200)])
-    best = min(timeit.repeat(lambda: from_arrays(y, matrix), number=200, repeat=20)) / 200
-    # About 21 µs; ten times that means that something heavy crept in, whatever the machine is busy with.
-    assert best < 250e-6

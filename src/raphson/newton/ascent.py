@@ -18,7 +18,8 @@ from raphson.newton.solve import Direction, Factor, direction
 from raphson.newton.state import IterationState
 
 QUADRATIC = 1e-6
-"""From within this distance d, times n^¼, a full Newton step is the last one needed: it leaves about d²/√n = 1e-12."""
+"""From within this distance d a full Newton step is the last one needed: it leaves about d²/√n, at most 1e-12. Of many
+rows, where a reading takes long, so it is from n^¼ times as far, which leaves 1e-12."""
 
 LARGEST_FLOOR = 1e-2
 """Largest rounding floor, in standard errors, of a model with known dispersion."""
@@ -268,7 +269,7 @@ class Ascent(IterationState):
 
     @property
     def _quadratic(self) -> bool:
-        return self.distance <= QUADRATIC * self.here.rows**0.25
+        return self.distance <= QUADRATIC * (self.here.rows**0.25 if self.directions.many else 1.0)
 
     def _last_one(self) -> bool:
         """Whether a full step by the observed information, just evaluated over many rows, leads to the maximum."""
