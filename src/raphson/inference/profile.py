@@ -38,13 +38,15 @@ MAX_RETREATS = 5
 a thousandth."""
 
 MAX_CONTINUATION = 20
-"""Restricted maxima that may be computed on the way from one value of a nonlinear function to another."""
+"""Restricted maxima that may be computed on the way from one value of a nonlinear function to another. A failure leaves
+a quarter of the way ahead: after 20 in a row it is 1e-12 of the first."""
 
 FLAT = 0.8
 """Where a profile levels off, its rise shrinks by at least this factor from one doubling to the next."""
 
 IMPOSSIBLE = 1e10
-"""The drop that stands for a likelihood that is finite at no parameters tried."""
+"""The drop that stands for a likelihood that is finite at no parameters tried. Any number far above the few units that
+an interval asks for would do."""
 
 JUMP = 1e-3
 """Largest drop at the end itself, relative to the whole drop, that is not a discontinuity."""

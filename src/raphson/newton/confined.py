@@ -41,7 +41,8 @@ PATIENCE = 10
 """Steps after which a method that has not converged, in a domain with walls, is assumed to creep along one."""
 
 NOT_FLAT = 1e-10
-"""Squared pivot below which the information is practically 0 in some direction, so that only walls limit the step."""
+"""Squared pivot below which the information is practically 0 in some direction, so that only walls limit the step. The
+pivots' rounding, ε relative to 1, leaves six digits of a step at this limit."""
 
 SIZES = (1.0, 1e2, 1e4)
 """Curvatures added across the walls, in turn, where ℓ is convex there; in units of the outer product of scores."""

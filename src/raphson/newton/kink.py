@@ -31,7 +31,7 @@ NEAR = 1e-4
 """Largest distance from a kink, in standard errors, of an iteration that got stuck at it."""
 
 MOST = 4
-"""Largest number of kinks that are treated together."""
+"""Largest number of kinks that are treated together: the scores are evaluated on all 2⁴ = 16 sides of them."""
 
 BESIDE = 1e-5
 """Distance from a kink, in standard errors, at which the one-sided scores are evaluated."""

@@ -44,13 +44,10 @@ from raphson.model.objective import Evaluation, Need, Root
 VISIBLE = 1e-3
 """Residuals below this share of the response's variation are not examined."""
 
-SHORTEST = 6
-"""Fewest rows whose residuals can show a wrong shape of the curve."""
-
 CORRELATED = 5.0
 """Residuals count as correlated where Σ(r_i − r_{i−1})²/Σr_i² is below 2 by this over √n. If they are independent, its
 mean is 2 and its standard deviation 2/√n (von Neumann 1941, Ann. Math. Statist. 12, 367), of which this is two and a
-half."""
+half. Six rows or fewer cannot show it, as 5/√6 > 2."""
 
 FAR = 10.0
 """Factor between a starting value and its estimate from which on the start counts as a guess."""
@@ -63,7 +60,9 @@ DEGENERATE = 1e8
 the digits of such an estimate are lost."""
 
 PROBES = 8
-"""Number of points at which the rank of the Jacobian is computed, to see whether it is deficient everywhere."""
+"""Number of points at which the rank of the Jacobian is computed, to see whether it is deficient everywhere. If it is
+full somewhere, it is at almost every point of an analytic curve, so that one point would do; the others are for those
+at which the curve is not finite, or a part of it vanishes in double precision."""
 
 UNSEEN = 1e-26
 """Share of Σ y² below which sums of squares differ only by rounding. Residuals are then 10⁻¹³ of the responses, some
@@ -360,7 +359,7 @@ class NonlinearModel(Model):
         if rss >= NOTHING_GAINED * total:
             return "at the minimum reached first the curve is no better than a constant"
         order = self._order
-        if rss <= VISIBLE * total or n < SHORTEST or order is None:
+        if rss <= VISIBLE * total or order is None:
             return ""
         changes = np.diff(residual[order])
         if float(changes @ changes) < (2.0 - CORRELATED / np.sqrt(n)) * rss:

@@ -36,13 +36,16 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.family import LikelihoodFamily
 
 COMPLETE = 1e-7
-"""How near to 1 the sum of a row's probabilities has to be."""
+"""How near to 1 the sum of a row's probabilities has to be: within ten times what a panel may differ from its halves by
+at most."""
 
 SURE = 1e-10
-"""A sum this near to 1 makes trying another range of responses unnecessary."""
+"""A sum this near to 1 makes trying another range of responses unnecessary: ten panels that are right to AGREED. A
+range that leaves out a part of the responses, found by chance, falls short by more."""
 
 FINITE = 1e-11
-"""How near to 1 the sum has to be for the responses up to the largest one seen to be taken as all."""
+"""How near to 1 the sum has to be for the responses up to the largest one seen to be taken as all. If larger ones were
+possible, the largest of n would be exceeded with a probability of about 1/n."""
 
 CENTRED = 1e-5
 """How near to 0 the mean of a score has to be, relative to its standard deviation."""

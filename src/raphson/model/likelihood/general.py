@@ -33,7 +33,8 @@ from raphson.model.replay.replay import accurate
 from raphson.numeric import TINY, anchor, x64
 
 AGREEMENT = 1e-9
-"""How closely the derivatives by predictors have to agree with the direct ones, relative to the largest."""
+"""How closely the derivatives by predictors have to agree with the direct ones, relative to the largest. Both are
+exact, so that only rounding distinguishes them: terms seven digits larger than their sum may cancel."""
 
 CHECKED_ROWS = 8
 """Rows on which this is looked at, evenly spread."""
