@@ -23,7 +23,9 @@ from raphson.newton.solve import factorise
 from raphson.status import Status
 
 WEAK = 1e-5
-"""Squared pivots of the scaled information below this indicate a weak direction."""
+"""Squared pivots of the scaled information below this indicate a weak direction. At 1e-9 a skew normal density, whose
+best fit to 40 positive values has an infinite shape, stays at its inflection, with ℓ lower by 5.6; from 1e-6 to 0.1 it
+leaves it."""
 
 LINEAR = 0.1
 """Reduction of the distance by the last step above which the end is examined. Newton's last step to a maximum leaves

@@ -42,7 +42,8 @@ ROUND = 6
 """Steps between gatherings of the unfinished problems."""
 
 NEAR = 1e-2
-"""Distance to the maximum, in standard errors, within which the exact observed information is used."""
+"""Distance to the maximum, in standard errors, within which the exact observed information is used, as by
+:mod:`raphson.newton.directions` in the fit of a single curve."""
 
 FIRST_DAMPING, SMALLEST_DAMPING, LARGEST_DAMPING = 1e-3, 1e-13, 1e14
 """τ at the start (as Madsen, Nielsen and Tingleff 2004, Methods for Non-Linear Least Squares Problems, section 3.2,
