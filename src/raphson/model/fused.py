@@ -23,7 +23,8 @@ syrk, with half the products, is the faster one, in pieces of 1,024 rows.
 """
 
 CERTAIN_FROM = -1e-3
-"""A log density below this is of no row that is fitted with certainty."""
+"""A log density below this is of no row that is fitted with certainty, as CERTAIN of :mod:`raphson.model.glm.glm` is
+ten thousand times nearer to 0: only in a block with a higher one are the rows looked at."""
 
 
 @dataclass
