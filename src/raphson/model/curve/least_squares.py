@@ -50,10 +50,12 @@ mean is 2 and its standard deviation 2/√n (von Neumann 1941, Ann. Math. Statis
 half. Six rows or fewer cannot show it, as 5/√6 > 2."""
 
 FAR = 10.0
-"""Factor between a starting value and its estimate from which on the start counts as a guess."""
+"""Factor between a starting value and its estimate from which on the start counts as a guess. From 2 to 1,000 ten
+curves end at the same minima; at 2 three more of them are searched, for nothing."""
 
 MANY_STEPS = 25
-"""Number of steps from which on the start counts as far away."""
+"""Number of steps from which on the start counts as far away. At 12 two more of the same ten curves are searched, at 50
+three fewer; they end at the same minima."""
 
 DEGENERATE = 1e8
 """Condition number of the scaled Jacobian from which on some parameters count as not identified. About 1/√ε: half of
