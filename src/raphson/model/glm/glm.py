@@ -41,7 +41,8 @@ from raphson.model.start import levels, start_from
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted almost with certainty, a sign of separation. Under the
-logit link it lies beyond η = 16."""
+logit link it lies beyond η = 16. A smaller value finds the same separation later: of two quasi-separated logistic
+models after 15 steps, 24 at 1e-11, and 6 at 1e-3, where more fits without separation are looked at."""
 
 OTHER_STARTS = (0.5, 0.25, 0.75)
 """Where the log-likelihood may have several maxima, other starts have constant means at these quantiles."""

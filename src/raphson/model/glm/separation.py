@@ -35,7 +35,8 @@ FAR = 1e4
 
 NO_MOVE = 1e-9
 """Share of the largest move of any row, or of the largest coefficient of a direction, below which a move is rounding: a
-hundred times that of a single product, :data:`raphson.model.glm.recession.TIE`."""
+hundred times that of a single product, :data:`raphson.model.glm.recession.TIE`. From 1e-14 to 1e-3 nothing changes for
+four logistic models that separate, two of them but for some rows."""
 
 
 @dataclass(frozen=True)

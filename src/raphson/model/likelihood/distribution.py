@@ -278,7 +278,7 @@ def _continuous(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, T: Supp
         zs = [T.back(nodes[np.arange(m), one]) for one in at]
         wide = np.maximum(0.5 * (zs[2] - zs[0]), 0.05 * spread)
         stable = (np.abs(zs[1] - center) < spread) & (wide > 0.3 * spread) & (wide < 3.0 * spread)
-        if stable.all() and np.abs(total - 1.0).max() < 1e-2:
+        if stable.all() and np.abs(total - 1.0).max() < 1e-2:  # good enough for a centre and a spread
             break
         center, spread = zs[1], wide
     nodes, stretch = _nodes(T, center, spread, FINE)
