@@ -41,14 +41,16 @@ at most."""
 
 SURE = 1e-10
 """A sum this near to 1 makes trying another range of responses unnecessary: ten panels that are right to AGREED. A
-range that leaves out a part of the responses, found by chance, falls short by more."""
+range that leaves out a part of the responses, found by chance, falls short by more. From 1e-13 to 1e-4 nothing changes
+for a zero-inflated Poisson, a beta density and Student's t."""
 
 FINITE = 1e-11
 """How near to 1 the sum has to be for the responses up to the largest one seen to be taken as all. If larger ones were
 possible, the largest of n would be exceeded with a probability of about 1/n."""
 
 CENTRED = 1e-5
-"""How near to 0 the mean of a score has to be, relative to its standard deviation."""
+"""How near to 0 the mean of a score has to be, relative to its standard deviation. From 1e-9 to 0.01 nothing changes
+for the same three; at 1e-13 the rounding of the beta density is refused."""
 
 FEW_RESPONSES = 256
 """Up to this many responses are tried as the complete set."""
