@@ -47,13 +47,17 @@ class PieceSums:
     highest: float
 
 
-def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
+def read(
+    kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...], dispersed: bool = False
+) -> PieceSums:
     """Sums over a block with one dense design, at θ (p,).
 
     Parameters
     ----------
     kernel : the family's rows, :mod:`raphson.model.families.kernels`.
     observed : for each matrix wanted, whether W is the observed information rather than the expected.
+    dispersed : whether the dispersion is to be estimated, though the kernel takes it as known: of a quasi family with
+        the canonical link, whose score is y − μ and whose information is V(μ).
     """
     (X,) = block.designs
     p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
@@ -80,10 +84,12 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
                 part[~counts] = 0.0
             total = float(weight @ value)
         sums.value += total
-        if square is not None:
-            sums.variation += float(weight @ square)
-        else:
+        if square is None:
             sums.highest = max(sums.highest, _highest(value, y, weight))
+            if dispersed:
+                sums.variation += pearson(score, expected, weight)
+        else:
+            sums.variation += float(weight @ square)
         score *= weight
         sums.score += score @ piece
         for M, of_response in zip(sums.matrices, observed, strict=True):
@@ -98,6 +104,15 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
         M += M.T.copy()
         M *= 0.5
     return sums
+
+
+def pearson(residual: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
+    """Σ w r²/V; a response that is certain and right (V = 0, r = 0) adds nothing."""
+    if variance.size and variance.min() > 0 and weight.min() > 0:
+        return float(np.sum(weight * residual * residual / variance))
+    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))
 
 
 def _highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:

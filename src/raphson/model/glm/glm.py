@@ -305,10 +305,8 @@ class GeneralisedLinearModel(Model):
                     f"infinity; this is the {simpler.name} fit, its limit"
                 )
                 return Limit("boundary", model, signs, None, note)
-        suspicious = self._may_separate and (
-            self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
-        )
-        return self._separation() if suspicious else None
+        suspicious = self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
+        return self._separation() if suspicious and self._may_separate else None
 
     def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
         """Sums over rows that decide whether the family tends to a simpler one."""
@@ -316,7 +314,7 @@ class GeneralisedLinearModel(Model):
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
         """Whether some row has a level of probability 0: with three or more levels no row need be certain."""
-        if self.family.predictor_labels is None:
+        if self.family.predictor_labels is None or not self._may_separate:
             return False
         return bool(self.rows(theta).mean[:, self.row_weight > 0].min() < CERTAIN)
 
