@@ -15,7 +15,6 @@ from benchmarks import (
     many_curves,
     network,
     network_intervals,
-    one_pass,
     sgd_flat,
     small_logistic,
     zero_inflated,
@@ -35,7 +34,6 @@ ALL = {
     "network-intervals": network_intervals,
     "flat": sgd_flat,
     "layerwise": layerwise_memory,
-    "pass": one_pass,
 }
 
 for name in sys.argv[1:] or ALL:

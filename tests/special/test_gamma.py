@@ -29,6 +29,13 @@ def test_remainders(xp):
             assert relative(difference[i], mp.log(a) - mp.digamma(a)) < 2e-14
 
 
+def test_trigamma_keeps_its_digits_beside_the_reciprocal():
+    got = gamma.trigamma_excess(ARGUMENTS)
+    with mp.workdps(60):
+        for value, x in zip(got, map(mp.mpf, ARGUMENTS.tolist()), strict=True):
+            assert relative(value, mp.psi(1, x) - 1 / x) < 2e-14
+
+
 @pytest.mark.parametrize("y", [0.3, 1.0, 7.0, 1e4, 1e6])
 def test_lgamma_difference(y):
     # subtracting scipy's gammaln leaves an error of 4e-7 at 1e8

@@ -23,8 +23,7 @@ syrk, with half the products, is the faster one, in pieces of 1,024 rows.
 """
 
 CERTAIN_FROM = -1e-3
-"""A log density below this is of no row that is fitted with certainty, as CERTAIN of :mod:`raphson.model.glm.glm` is
-ten thousand times nearer to 0: only in a block with a higher one are the rows looked at."""
+"""A log density below this is of no row that is fitted with certainty."""
 
 
 @dataclass
@@ -47,17 +46,13 @@ class PieceSums:
     highest: float
 
 
-def read(
-    kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...], dispersed: bool = False
-) -> PieceSums:
+def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
     """Sums over a block with one dense design, at θ (p,).
 
     Parameters
     ----------
     kernel : the family's rows, :mod:`raphson.model.families.kernels`.
     observed : for each matrix wanted, whether W is the observed information rather than the expected.
-    dispersed : whether the dispersion is to be estimated, though the kernel takes it as known: of a quasi family with
-        the canonical link, whose score is y − μ and whose information is V(μ).
     """
     (X,) = block.designs
     p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
@@ -84,12 +79,10 @@ def read(
                 part[~counts] = 0.0
             total = float(weight @ value)
         sums.value += total
-        if square is None:
-            sums.highest = max(sums.highest, _highest(value, y, weight))
-            if dispersed:
-                sums.variation += pearson(score, expected, weight)
-        else:
+        if square is not None:
             sums.variation += float(weight @ square)
+        else:
+            sums.highest = max(sums.highest, highest(value, y, weight))
         score *= weight
         sums.score += score @ piece
         for M, of_response in zip(sums.matrices, observed, strict=True):
@@ -106,18 +99,8 @@ def read(
     return sums
 
 
-def pearson(residual: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
-    """Σ w r²/V; a response that is certain and right (V = 0, r = 0) adds nothing."""
-    if variance.size and variance.min() > 0 and weight.min() > 0:
-        return float(np.sum(weight * residual * residual / variance))
-    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))
-
-
-def _highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    highest = float(value.max())
-    if highest < CERTAIN_FROM:
-        return highest
-    counts = (weight > 0) & ((y == 0) | (y == 1))
-    return float(np.max(value, where=counts, initial=-math.inf))
+def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """The largest log density of a row with response 0 or 1, or something below :data:`CERTAIN_FROM`."""
+    near = np.flatnonzero((value >= CERTAIN_FROM) & (y <= 1.0))
+    near = near[(weight[near] > 0) & ((y[near] == 0) | (y[near] == 1))]
+    return float(value[near].max(initial=-math.inf))

@@ -20,8 +20,10 @@ import numpy as np
 
 from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
+from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
-from raphson.model.fused import pearson, read
+from raphson.model.fused import PieceSums, read
+from raphson.model.fused_several import read_jointly
 from raphson.model.objective import (
     VALUE,
     Bounds,
@@ -215,11 +217,14 @@ class LogLikelihood(Objective):
         if "observed" in need.kinds:
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
 
-        fused = self._kernel is not None and not (need.root or need.products or "opg" in need.kinds)
+        by_hand = self._kernel is not None or self._joint_kernel is not None
+        fused = by_hand and not (need.root or need.products or "opg" in need.kinds)
 
         def one(block: Block) -> Sums:
-            if fused and isinstance(block.designs[0], np.ndarray) and block.rows > FEW_ROWS:
-                return self._read(block, theta, need)
+            if fused and block.rows > FEW_ROWS and all(isinstance(design, np.ndarray) for design in block.designs):
+                found = self._read(block, theta, need)
+                if found is not None:
+                    return found
             return self._block(block, *self.predictor.at(block, theta), need)
 
         found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
@@ -232,15 +237,29 @@ class LogLikelihood(Objective):
             return None
         return self.family.kernel
 
-    def _read(self, block: Block, theta: np.ndarray, need: Need) -> Sums:
-        """The sums over a block whose design is dense."""
-        assert self._kernel is not None
-        dispersed = self.residual_df is not None
-        found = read(self._kernel, block, theta, tuple(kind == "observed" for kind in need.kinds), dispersed)
+    @property
+    def _joint_kernel(self) -> JointKernel | None:
+        """The rows by hand, of several linear predictors whose family has them."""
+        if not isinstance(self.predictor, LinearPredictor) or self.predictor.n_predictors == 1:
+            return None
+        return self.family.joint_kernel if self.residual_df is None else None
+
+    def _read(self, block: Block, theta: np.ndarray, need: Need) -> Sums | None:
+        """The sums over a block whose designs are dense; None where they are left to the block's own."""
+        observed = tuple(kind == "observed" for kind in need.kinds)
+        found: PieceSums | None
+        if self._kernel is not None:
+            found = read(self._kernel, block, theta, observed)
+        else:
+            assert isinstance(self.predictor, LinearPredictor) and self._joint_kernel is not None
+            found = read_jointly(self._joint_kernel, block, self.predictor, theta, observed)
+        if found is None:
+            return None
         information: dict[str, Gram | Root] = dict(zip(need.kinds, map(Gram, found.matrices), strict=True))
         if not math.isfinite(found.value):
             information = {}
-        return Sums(found.value, found.score, found.variation if dispersed else 0.0, found.highest, information)
+        variation = found.variation if self.residual_df is not None else 0.0
+        return Sums(found.value, found.score, variation, found.highest, information)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
@@ -354,24 +373,17 @@ class LogLikelihood(Objective):
         if "expected" in information and self.same("observed") == "expected":
             information["observed"] = information["expected"]
         operator = BlockOperator(sums.operators, self.penalty, self.executor) if sums.operators else None
-        pearson = math.nan if self.residual_df is None else sums.pearson
-        return Evaluation(
-            theta,
-            value,
-            score,
-            information,
-            dispersion,
-            sums.highest,
-            self.n_rows,
-            operator,
-            added,
-            pearson=pearson,
-        )
+        return Evaluation(theta, value, score, information, dispersion, sums.highest, self.n_rows, operator, added)
 
 
 def pearson_statistic(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
-    """Σ w (y − μ)²/V(μ); a response that is certain and right (V = 0, y = μ) adds nothing."""
-    return pearson(y - mean, variance, weight)
+    """Σ w (y − μ)²/V(μ); a response predicted with certainty (V = 0, y = μ) adds nothing."""
+    residual = y - mean
+    if variance.size and variance.min() > 0 and weight.min() > 0:
+        return float(np.sum(weight * residual * residual / variance))
+    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))
 
 
 def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

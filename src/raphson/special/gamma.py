@@ -17,6 +17,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import zeta
 
 from raphson.numeric import TINY
 from raphson.special.elementary import (
@@ -73,6 +74,14 @@ def log_minus_digamma(x: Array, xp: Any = np) -> Array:
     small = xp.where(large, STEPS, x)
     steps = sum(1.0 / (small + k) for k in range(STEPS)) - xp.log1p(STEPS / small)
     return tail + xp.where(large, 0.0, steps)
+
+
+def trigamma_excess(x: np.ndarray) -> np.ndarray:
+    """psi'(x) - 1/x for x > 0, without the cancellation for large x; tends to 1/(2 x^2)."""
+    shifted = np.maximum(x, STEPS)
+    u = 1.0 / (shifted * shifted)
+    small = np.minimum(x, STEPS)
+    return np.where(x >= STEPS, 0.5 * u + u * polynomial(_BERNOULLI, u) / shifted, zeta(2.0, small) - 1.0 / small)
 
 
 def lgamma_difference(y: Array, x: Array, xp: Any = np) -> Array:

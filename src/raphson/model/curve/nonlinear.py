@@ -27,8 +27,7 @@ from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, device, x64
 
 MANY = 256
-"""Number of points at which a curve is evaluated in one compiled call: with 512 rows, the most of a screening, the
-values take 1 MiB, as much as a core's second-level cache holds."""
+"""Number of points at which a curve is evaluated in one compiled call."""
 
 FEW = 64
 """Number of points at which the rounding of a curve is measured in one compiled call."""

@@ -13,12 +13,10 @@ ROWS = (64, 256, 512)
 """Numbers of rows that a screening reads, each compiled once; larger data are sampled."""
 
 LOOKS = 12
-"""Most rounds in which the best points are checked for rounding. Twelve of 64 points check half of the 1,536 points
-that a search draws first."""
+"""Most rounds in which the best points are checked for rounding."""
 
 ROUGH = 1e-4
-"""Ratio of rounding errors to residuals, both as lengths, from which on a sum of squares is meaningless: since |‖r +
-e‖² − ‖r‖²| ≤ 2 ‖r‖‖e‖ + ‖e‖², it is then wrong in the fourth digit."""
+"""Ratio of rounding errors to residuals, both as lengths, from which on a sum of squares is meaningless."""
 
 UNAVOIDABLE = 1e-12
 """Ratio of rounding errors to responses that is always accepted: some 5,000 roundings of a response."""

@@ -74,6 +74,9 @@ class Distribution:
     kernel: ClassVar[Any] = None
     """The rows by hand, for passes over many of them (:mod:`raphson.model.families.kernels`), or None."""
 
+    joint_kernel: ClassVar[Any] = None
+    """The same with several predictors (:mod:`raphson.model.families.joint_kernels`), or None."""
+
     host_mean: ClassVar[Any] = None
     """The mean as a NumPy function of eta for some families with one predictor and the canonical link, else None. Where
     only score y - mean and information V(mean) are needed, NumPy is then faster than compiled code."""

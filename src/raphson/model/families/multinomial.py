@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from raphson.errors import DataError, ModelError
+from raphson.model.families import joint_kernels
 from raphson.model.families.base import Array, Family, Observations, Rows, refuse
 from raphson.model.families.links import Link, Logit
 from raphson.model.families.structure import structured
@@ -44,6 +45,7 @@ class Multinomial(Family):
     default_link: ClassVar[str] = "logit"
     dispersion_fixed: ClassVar[bool] = True
     canonical_link: ClassVar[str] = "logit"
+    joint_kernel: ClassVar[Any] = staticmethod(joint_kernels.multinomial)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.random import Generator
 from scipy.special import betainc, gammaln
 
 from raphson.errors import ModelError
+from raphson.model.families import joint_kernels
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
 from raphson.model.families.exponential import (
     Poisson,
@@ -22,6 +24,7 @@ from raphson.model.families.exponential import (
 from raphson.model.families.links import Link, Log
 from raphson.model.families.structure import parameter, structured
 from raphson.model.families.tails import Tails, log_beta_tails
+from raphson.numeric import x64
 from raphson.special import gamma
 from raphson.special.elementary import sigmoid, with_derivatives
 from raphson.special.gamma import log_parallel, stirling_remainder, theta_log1p
@@ -72,6 +75,10 @@ class NegativeBinomial(PositiveMean):
         return ("log_theta",) if self.theta is None else ()
 
     support: ClassVar[str | None] = "count"
+
+    @property
+    def joint_kernel(self) -> Any:  # type: ignore[override]
+        return _KERNEL if self.theta is None and isinstance(self.link, Log) else None
 
     @property
     def log_concave(self) -> bool:
@@ -289,3 +296,11 @@ def _theta_information(log_mean: Array, log_theta: Array) -> Array:
     least = 0.5 * p * p * theta / (1.0 + theta)
     middle = jnp.where(p < 0.02, least, jnp.maximum(integral, least))
     return jnp.where(log_theta > 1.1, expansion, jnp.where(log_theta < -4.6, positive, middle))
+
+
+def _theta_information_on_host(log_mean: np.ndarray, log_theta: float) -> np.ndarray:
+    with x64():
+        return np.asarray(_theta_information(jnp.asarray(log_mean), jnp.asarray(log_theta)))
+
+
+_KERNEL = partial(joint_kernels.negative_binomial, theta_information=_theta_information_on_host)
