@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEPT_RESPONSES = 33
-"""Number of responses that a file keeps, for predictions of the response."""
+"""Number of responses that a file keeps, for predictions of the response: the quantiles at 0, 1/32, …, 1."""
 
 NO_MEAN = dict.fromkeys(
     ("rss", "residual_sd", "fittedvalues", "residuals", "augment"),

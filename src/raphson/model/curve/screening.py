@@ -10,7 +10,8 @@ from raphson.linalg import ALIASED
 from raphson.model.curve.nonlinear import FEW, MANY, NonlinearPredictor
 
 ROWS = (64, 256, 512)
-"""Numbers of rows that a screening reads, each compiled once; larger data are sampled."""
+"""Numbers of rows that a screening reads, each compiled once; larger data are sampled. A sum of 512 squared normal
+residuals has a relative standard deviation of √(2/512) = 6%."""
 
 LOOKS = 12
 """Most rounds in which the best points are checked for rounding."""

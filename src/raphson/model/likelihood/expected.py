@@ -48,10 +48,10 @@ CENTRED = 1e-5
 """How near to 0 the mean of a score has to be, relative to its standard deviation."""
 
 FEW_RESPONSES = 256
-"""Up to this many responses are tried as the complete set."""
+"""Up to this many responses, 16 panels, are tried as the complete set."""
 
 TRIED = 12
-"""Rows on which a range of responses is tried first."""
+"""Rows on which a range of responses is tried first, so that a wrong one costs little."""
 
 ROWS = 1_024
 """Rows whose quadrature rules are made together."""

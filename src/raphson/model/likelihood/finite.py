@@ -27,7 +27,7 @@ SLOPE_STEP, CURVATURE_STEP = 2e-3, 1e-2
 differences because extrapolation leaves an error of h⁴ against rounding of ε/h and ε/h²."""
 
 LEVELS = 2
-"""Number of steps that are extrapolated from."""
+"""Number of steps that are extrapolated from: two leave an error of h⁴."""
 
 
 Values = Callable[[np.ndarray, Sequence[int]], np.ndarray]

@@ -39,7 +39,7 @@ CHECKED_ROWS = 8
 """Rows on which this is looked at, evenly spread."""
 
 J_ROWS = 1_024
-"""Rows whose derivatives of the predictors are computed together."""
+"""Rows whose derivatives of the predictors are computed together: of 64 parameters 512 KiB for each predictor."""
 
 SPARSE_WIDTH, SPARSE_SHARE = 50, 0.1
 """A design at least this wide, with at most this share of nonzero entries, is kept sparse."""

@@ -12,7 +12,8 @@ from raphson.model.likelihood.row_densities import NODES, RowDensities, Support
 from raphson.numeric import EPSILON
 
 CANDIDATES, ZOOMED = 96, 48
-"""Places where a row's density is evaluated at first, and then near a mode; multiples of the nodes."""
+"""Places where a row's density is evaluated at first, and then near a mode; multiples of the nodes. The first are 65
+quantiles of the responses, 15 places ever farther out on either side, and the row's own."""
 
 MOST_MODES = 4
 """Modes of a row, the highest first, that are followed."""
