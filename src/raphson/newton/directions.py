@@ -26,7 +26,9 @@ from raphson.newton.state import IterationState
 from raphson.newton.trust_region import Proposal, TrustRegion
 
 NEAR = 1e-2
-"""Distance, in standard errors, within which the observed information is evaluated to measure the distance."""
+"""Distance, in standard errors, within which the observed information is evaluated to measure the distance. From 1e-5
+to 1 neither an estimate nor a number of steps changes for a logistic, a gamma, a negative binomial and a zero-inflated
+Poisson regression and a curve."""
 
 PART_ROWS = 50_000
 """Number of rows of the part that the iteration over a large data set starts with. Its information has a relative error

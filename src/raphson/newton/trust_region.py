@@ -27,7 +27,8 @@ from raphson.model.objective import triangularised
 from raphson.numeric import TINY
 
 FIRST_RADIUS = 1.0
-"""First radius, in units of the length of the scaled θ."""
+"""First radius, in units of the length of the scaled θ. MINPACK's is 100: with 0.1, 1, 10 and 100 eight of NIST's
+regressions take 214, 215, 228 and 229 steps in all."""
 
 SLACK = 1.1
 """Factor by which a full step may exceed the radius. As Moré (1978) has it: his σ is 0.1."""
