@@ -22,7 +22,8 @@ ARMIJO = 1e-4
 3.1)."""
 
 POOR = 0.05
-"""If ℓ increases by less than this fraction of what the slope predicts, a shorter step may increase it more."""
+"""If ℓ increases by less than this fraction of what the slope predicts, a shorter step may increase it more. From 0.001
+to 0.5 nothing changes for five fits: three generalised linear models, a skew normal density and NIST's Rat43."""
 
 SHORTEST = 2.0**-70
 """Size of a step, 10⁻²¹, below which it moves no θ unless the full step were 10⁵ times as long."""

@@ -22,7 +22,8 @@ from raphson.model.curve.screening import Screen
 from raphson.numeric import TINY
 
 ROUNDS = 6
-"""Number of rounds in which weights and conditionally linear parameters are computed in turn."""
+"""Number of rounds in which weights and conditionally linear parameters are computed in turn. With 2 to 12 a decay with
+an outlier in every fifth row is found alike."""
 
 SUBSETS = 32
 """Number of fits to a few rows that give starting values for the linear parameters of a chosen point. Where 30% of the

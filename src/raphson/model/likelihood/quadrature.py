@@ -25,7 +25,8 @@ HALVINGS, BATCHES = 40, 120
 """Most rounds of halving panels, and of adding panels."""
 
 NEGLIGIBLE = 1e-13
-"""Largest share of the whole that the last panel may have: some 500 ε."""
+"""Largest share of the whole that the last panel may have: some 500 ε. From 1e-15 to 1e-7 a zero-inflated Poisson, a
+beta density and Student's t are fitted alike by their expected information."""
 
 AGREED, LEAST_AGREED = 1e-11, 1e-8
 """Largest difference between a panel and its halves, as a share of the whole: at first, growing four times with every
