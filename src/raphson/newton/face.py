@@ -31,7 +31,8 @@ FLAT = 1e-12
 """Squared pivot of the information along a face below which ℓ counts as flat."""
 
 MOVED = 1e-7
-"""Size, relative to the largest move, below which a parameter does not move with the boundary."""
+"""Size, relative to the largest move, below which a parameter does not move with the boundary. From 1e-12 to 1e-3
+nothing changes for six models at the edge; at 0.1 a parameter that the edge determines gets a standard error."""
 
 
 @dataclass(frozen=True)
