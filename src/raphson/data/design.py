@@ -1,15 +1,17 @@
-"""The design matrix: dense, written in blocks of rows; or sparse, without a dense intermediate."""
+"""The design matrix: dense, written in blocks of rows; or the levels of factors, without a dense intermediate."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
 from raphson.data.coding import FactorInfo, Scoped, scope_terms
+from raphson.data.factor_design import FactorDesign, Layout, Term, dense_nanoseconds
 from raphson.data.model_data import Matrix
 from raphson.data.values import Levels, Variable
 from raphson.errors import FormulaError
@@ -20,11 +22,17 @@ _BLOCK = 2048
 """Rows of a block: of 64 columns it takes 1 MiB, as much as a core's second-level cache holds."""
 
 _SPARSE_COLUMNS = 50
-"""Wider designs are kept sparse where they are sparse enough."""
+"""Wider designs are never written out where few of their entries are not 0."""
 
 _SPARSE_DENSITY = 0.15
-"""Share of entries that are not 0 above which XᵀWX takes longer sparse than dense: measured at 100 columns and 20,000
-rows 0.07 of the time at a share of 0.05, 0.4 at 0.1, 1.1 at 0.15 and 2.6 at 0.3."""
+"""Share of entries that are not 0 below which they are few: as many as one term in six or seven columns has."""
+
+_FEW_ROWS = 16_384
+"""Up to so many rows narrower designs are dense: a pass over them takes less than two milliseconds."""
+
+
+Multiplier = tuple[tuple[int, bool, int], ...]
+"""A column of each of some numeric factors: the factor's number, whether it is coded reduced, and the column."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,11 @@ class Product:
             for coding in self.codings
         )
 
+    @property
+    def by_cells(self) -> bool:
+        """Whether each row's cell says which of its columns is not 0; the constant has one cell."""
+        return self.is_indicator and (not self.scoped or any(coding is not None for coding in self.codings))
+
 
 class DesignPlan:
     """The layout of a design matrix: which product of factors fills which columns.
@@ -71,7 +84,7 @@ class DesignPlan:
         Term -> its column numbers.
     has_intercept : bool
     sparse : bool
-        Whether the matrix is built sparse: it has many columns, and few non-zeros in a row.
+        Whether the matrix is never written out: it has many columns, and few non-zeros in a row.
     """
 
     def __init__(
@@ -138,14 +151,87 @@ class DesignPlan:
         columns = [v.codes if isinstance(v, Levels) else v.values for v in variables]
         if rows is not None:
             columns = [column[rows] for column in columns]
-        if self.sparse:
-            return _build_sparse(self.products, columns, n_rows, len(self.names))
+        if self.sparse or (n_rows > _FEW_ROWS and self._merges):
+            return self._factor_design(columns, n_rows)
         X = np.empty((n_rows, len(self.names)))
         for start in range(0, n_rows, _BLOCK):
             block = slice(start, min(start + _BLOCK, n_rows))
             for product in self.products:
                 _fill(X[block, product.start : product.stop], product, columns, block)
         return X
+
+    # -- by the levels of factors --------------------------------------------------------------------------------
+
+    @cached_property
+    def _merges(self) -> bool:
+        """Whether a pass by the cells of factors takes less than half as long as one over a dense matrix."""
+        return any(one.by_cells and one.scoped for one in self.products) and (
+            2.0 * self._layout.nanoseconds < dense_nanoseconds(len(self.names))
+        )
+
+    @cached_property
+    def _dense_products(self) -> list[Product]:
+        return [product for product in self.products if not product.by_cells]
+
+    @cached_property
+    def _scales(self) -> dict[Multiplier, int]:
+        """The numbers that cells are multiplied by, one for each choice of columns of the numeric factors."""
+        used = [multiplier for one in self.products if one.by_cells for multiplier in self._multipliers(one)]
+        return {multiplier: number for number, multiplier in enumerate(dict.fromkeys(filter(None, used)))}
+
+    @cached_property
+    def _layout(self) -> Layout:
+        levels = [len(info.labels or ()) if info.categorical else 1 for info in self.factors]
+        terms = []
+        for product in self.products:
+            if not product.by_cells:
+                continue
+            widths = [
+                self._width(number, reduced) if coding is None else coding.shape[1]
+                for (number, reduced), coding in zip(product.scoped, product.codings, strict=True)
+            ]
+            # The first factor varies fastest.
+            places = np.arange(product.start, product.stop).reshape(widths, order="F")
+            factors = [number for number, _ in product.scoped if self.factors[number].categorical]
+            for multiplier in self._multipliers(product):
+                picks = iter(multiplier)
+                chosen = tuple(next(picks)[2] if coding is None else slice(None) for coding in product.codings)
+                columns = np.asarray(places[chosen])
+                for axis, coding in enumerate(one for one in product.codings if one is not None):
+                    present = coding.any(axis=1).reshape([-1 if one == axis else 1 for one in range(columns.ndim)])
+                    columns = np.where(present, columns.take(coding.argmax(axis=1), axis=axis), -1)
+                columns = columns.transpose(np.argsort(factors)) if factors else columns
+                terms.append(Term(tuple(sorted(factors)), columns, self._scales.get(multiplier)))
+        dense = [column for one in self._dense_products for column in range(one.start, one.stop)]
+        return Layout(len(self.names), levels, terms, dense)
+
+    def _multipliers(self, product: Product) -> Iterator[Multiplier]:
+        """Each choice of one column of each numeric factor; one empty choice where there is none."""
+        numeric = [one for one, coding in zip(product.scoped, product.codings, strict=True) if coding is None]
+        return itertools.product(*([(*one, column) for column in range(self._width(*one))] for one in numeric))
+
+    def _factor_design(self, columns: Sequence[np.ndarray], n_rows: int) -> FactorDesign:
+        codes = []
+        for info, own in zip(self.factors, columns, strict=True):
+            if not info.categorical:
+                codes.append(np.broadcast_to(np.int8(0), (n_rows,)))
+            else:
+                # Rows without a level are kept for predictions only, which are NaN there.
+                codes.append(np.maximum(own, 0) if own.size and own.min() < 0 else own)
+        scales = []
+        for multiplier in self._scales:
+            scale = np.ones(n_rows)
+            for number, reduced, column in multiplier:
+                own = columns[number]
+                scale *= own if own.ndim == 1 else own[:, column + int(reduced)]
+            scales.append(scale)
+        dense = np.empty((n_rows, len(self._layout.dense)))
+        for start in range(0, n_rows, _BLOCK):
+            block, at = slice(start, min(start + _BLOCK, n_rows)), 0
+            for product in self._dense_products:
+                _fill(dense[block, at : at + product.stop - product.start], product, columns, block)
+                at += product.stop - product.start
+        return FactorDesign(self._layout, codes, scales, dense)
 
 
 def _fill(out: np.ndarray, product: Product, columns: Sequence[np.ndarray], block: slice) -> None:
@@ -165,73 +251,3 @@ def _fill(out: np.ndarray, product: Product, columns: Sequence[np.ndarray], bloc
         # (m, k_b, k_a) in row-major order has the first factor vary fastest.
         result = own if result is None else (own[:, :, None] * result[:, None, :]).reshape(len(own), -1)
     out[:] = result
-
-
-def _build_sparse(products: Sequence[Product], columns: Sequence[np.ndarray], n_rows: int, p: int) -> Any:
-    """Assemble the matrix from categorical, sparse and dense parts."""
-    import tabmat
-
-    parts: list[Any] = []
-    places: list[np.ndarray] = []
-    dense: list[Product] = []
-    for product in products:
-        coded = [coding for coding in product.codings if coding is not None]
-        if not coded or not product.is_indicator:
-            dense.append(product)
-            continue
-        parts.extend(_sparse_parts(product, columns, places))
-    if dense:
-        numbers = np.concatenate([np.arange(one.start, one.stop) for one in dense])
-        block = np.empty((n_rows, len(numbers)))
-        at = 0
-        for product in dense:
-            _fill(block[:, at : at + product.stop - product.start], product, columns, slice(0, n_rows))
-            at += product.stop - product.start
-        parts.insert(0, tabmat.DenseMatrix(block))
-        places.insert(0, numbers)
-    return tabmat.SplitMatrix(parts, indices=places)
-
-
-def _sparse_parts(product: Product, columns: Sequence[np.ndarray], places: list[np.ndarray]) -> list[Any]:
-    """The parts of a product of indicators, with at most one non-zero in a row."""
-    import scipy.sparse
-    import tabmat
-
-    # The cell of each row in the product of the factors' levels, numbered with the first factor fastest; -1
-    # where a factor is at its reference level.
-    cell: np.ndarray | None = None
-    size = 1
-    multipliers: list[np.ndarray] = []
-    layout: list[tuple[bool, int]] = []
-    for (number, reduced), coding in zip(product.scoped, product.codings, strict=True):
-        own = columns[number]
-        if coding is None:
-            values = own[:, None] if own.ndim == 1 else own[:, int(reduced) :]
-            multipliers.append(values)
-            layout.append((False, values.shape[1]))
-            continue
-        position = np.where(coding.any(axis=1), coding.argmax(axis=1), -1)[own]
-        cell = position if cell is None else np.where((cell < 0) | (position < 0), -1, cell + size * position)
-        size *= coding.shape[1]
-        layout.append((True, coding.shape[1]))
-    assert cell is not None
-    if not multipliers:
-        places.append(np.arange(product.start, product.stop))
-        cells = cell.astype(np.int32)
-        return [tabmat.CategoricalMatrix(cells, categories=np.arange(size), cat_missing_method="zero")]
-    # One sparse part for each combination of columns of the numeric factors.
-    order = np.arange(product.start, product.stop).reshape([width for _, width in reversed(layout)])
-    order = order.transpose(range(order.ndim)[::-1])
-    inside = np.flatnonzero(cell >= 0)
-    parts = []
-    for choice in np.ndindex(*(values.shape[1] for values in multipliers)):
-        weight = np.ones(len(inside))
-        for values, which in zip(multipliers, choice, strict=True):
-            weight = weight * values[inside, which]
-        picks = iter(choice)
-        place = order[tuple(slice(None) if is_level else next(picks) for is_level, _ in layout)]
-        places.append(place.ravel(order="F"))
-        parts.append(
-            tabmat.SparseMatrix(scipy.sparse.csc_matrix((weight, (inside, cell[inside])), shape=(len(cell), size)))
-        )
-    return parts

@@ -12,21 +12,22 @@ if TYPE_CHECKING:
     import pandas
     import tabmat
 
+    from raphson.data.factor_design import FactorDesign
     from raphson.data.schema import Schema
     from raphson.data.watching import Watch
 
-    Matrix: TypeAlias = np.ndarray | tabmat.MatrixBase
+    Matrix: TypeAlias = np.ndarray | FactorDesign | tabmat.MatrixBase
 else:
     Matrix: TypeAlias = Any
 
 
 def take_rows(X: Matrix, rows: np.ndarray) -> Matrix:
-    """Some rows of a design matrix, dense or sparse."""
+    """Some rows of a design matrix of any kind."""
     return cast("Matrix", X[rows])
 
 
 def take_columns(X: Matrix, columns: list[int]) -> Matrix:
-    """Some columns of a design matrix, dense or sparse."""
+    """Some columns of a design matrix of any kind."""
     return cast("Matrix", X[:, columns])
 
 
@@ -56,7 +57,7 @@ class ModelData:
 
     Attributes
     ----------
-    X : ndarray of float64, shape (n, p), C order, or a tabmat matrix
+    X : ndarray of float64, shape (n, p), C order; a design of factors; or a tabmat matrix
         The design. It may share memory with the user's array, and is never written to.
     names : tuple of str
         The p column names.

@@ -1,4 +1,4 @@
-"""Products of a design matrix, dense (NumPy, BLAS) or sparse (tabmat)."""
+"""Products of a design matrix: dense (NumPy, BLAS), of factors (`FactorDesign`), or sparse (tabmat)."""
 
 from __future__ import annotations
 
@@ -84,4 +84,6 @@ def weighted_squares(X: Any, w: np.ndarray) -> np.ndarray:
     """Σ_i w_i x_ij², (p,): the diagonal of Xᵀ diag(w) X."""
     if is_dense(X):
         return np.einsum("i,ij,ij->j", w, X, X, optimize=False)
+    if hasattr(X, "weighted_squares"):
+        return X.weighted_squares(w)
     return np.asarray(X.tocsr().multiply(X.tocsr()).T @ w) if hasattr(X, "tocsr") else np.diag(X.sandwich(w)).copy()

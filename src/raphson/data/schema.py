@@ -375,19 +375,7 @@ def _set_nan(X: Any, bad: np.ndarray) -> Any:
     if isinstance(X, np.ndarray):
         X[bad] = np.nan
         return X
-    import tabmat
-
-    # NaN in a dense part, such as the intercept, is enough to make X @ b NaN, and keeps the rest sparse.
-    for number, part in enumerate(X.matrices):
-        if isinstance(part, tabmat.DenseMatrix):
-            values = part.unpack().copy()
-            values[bad] = np.nan
-            parts = [*X.matrices]
-            parts[number] = tabmat.DenseMatrix(values)
-            return tabmat.SplitMatrix(parts, X.indices)
-    dense = X.toarray()
-    dense[bad] = np.nan
-    return dense
+    return X.without_rows(bad)
 
 
 def _expect(condition: bool, what: str) -> None:

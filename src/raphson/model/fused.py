@@ -1,4 +1,4 @@
-"""A reading of a dense design in pieces that stay in the processor's cache: η, the rows and their sums in one go.
+"""A reading of a design in pieces that stay in the processor's cache: η, the rows and their sums in one go.
 
 Read block by block, a design goes through memory three times: for η = Xθ, for the score Xᵀu and for the information
 XᵀWX. A piece is small enough that the second and the third find it in the cache. Pieces are cut, and their sums added,
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.data.blocks import Block
+from raphson.data.products import matvec, sandwich, transpose_matvec
 from raphson.model.families.kernels import Kernel
 
 FEW_COLUMNS, NARROW, WIDE = 50, 2_048, 1_024
@@ -47,7 +48,7 @@ class PieceSums:
 
 
 def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
-    """Sums over a block with one dense design, at θ (p,).
+    """Sums over a block with one design, at θ (p,).
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
     observed : for each matrix wanted, whether W is the observed information rather than the expected.
     """
     (X,) = block.designs
+    if not isinstance(X, np.ndarray):
+        return _read_products(kernel, block, theta, observed)
     p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
     size = NARROW if few else WIDE
     work = np.empty((5, min(size, block.rows)))
@@ -63,30 +66,17 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
     for start in range(0, block.rows, size):
         piece = X[start : min(start + size, block.rows)]
         rows = slice(start, start + len(piece))
-        y, weight = block.y[rows], block.weight[rows]
         eta = piece @ theta
         if block.offset is not None:
             eta += block.offset[0, rows]
-        value, score, expected, curved, square = kernel(y, eta, work[:, : len(piece)])
-        total = float(weight @ value)
-        if not math.isfinite(total):
-            # A row that does not count may have an infinite density.
-            counts = weight > 0
-            if not np.isfinite(eta[counts]).all() or not np.isfinite(value[counts]).all():
-                return PieceSums(-math.inf, sums.score, sums.matrices, 0.0, -math.inf)
-            parts = (value, score, expected, curved) if square is None else (value, score, expected, curved, square)
-            for part in parts:
-                part[~counts] = 0.0
-            total = float(weight @ value)
-        sums.value += total
-        if square is not None:
-            sums.variation += float(weight @ square)
-        else:
-            sums.highest = max(sums.highest, highest(value, y, weight))
-        score *= weight
+        found = _rows(kernel, block, rows, eta, work, sums)
+        if found is None:
+            return PieceSums(-math.inf, sums.score, sums.matrices, 0.0, -math.inf)
+        score, expected, curved = found
+        score *= block.weight[rows]
         sums.score += score @ piece
         for M, of_response in zip(sums.matrices, observed, strict=True):
-            W = np.multiply(curved if of_response else expected, weight)
+            W = np.multiply(curved if of_response else expected, block.weight[rows])
             if few or W.min(initial=0.0) < 0:
                 A = np.multiply(piece, W[:, None], out=scaled[: len(piece)])
                 M += A.T @ piece
@@ -97,6 +87,60 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
         M += M.T.copy()
         M *= 0.5
     return sums
+
+
+def _read_products(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
+    """The sums over a block whose design has products of its own, which take longer in pieces: only rows come in them.
+
+    A product of a design of factors adds up tables, whose size does not depend on the number of rows.
+    """
+    (X,) = block.designs
+    p, m = X.shape[1], block.rows
+    eta = matvec(X, theta)
+    if block.offset is not None:
+        eta = eta + block.offset[0]
+    sums = PieceSums(0.0, np.zeros(p), [], 0.0, -math.inf)
+    work = np.empty((5, min(NARROW, m)))
+    score, information = np.empty(m), np.empty((len(observed), m))
+    for start in range(0, m, NARROW):
+        rows = slice(start, min(start + NARROW, m))
+        found = _rows(kernel, block, rows, eta[rows], work, sums)
+        if found is None:
+            return PieceSums(-math.inf, sums.score, [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
+        slope, expected, curved = found
+        np.multiply(slope, block.weight[rows], out=score[rows])
+        for W, of_response in zip(information, observed, strict=True):
+            np.multiply(curved if of_response else expected, block.weight[rows], out=W[rows])
+    sums.score = transpose_matvec(X, score)
+    sums.matrices = [sandwich(X, W) for W in information]
+    return sums
+
+
+def _rows(
+    kernel: Kernel, block: Block, rows: slice, eta: np.ndarray, work: np.ndarray, sums: PieceSums
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Score, expected and observed information of some rows of weight 1; None where some row is outside the domain.
+
+    Adds the rows' values and variation to the sums.
+    """
+    y, weight = block.y[rows], block.weight[rows]
+    value, score, expected, curved, square = kernel(y, eta, work[:, : len(eta)])
+    total = float(weight @ value)
+    if not math.isfinite(total):
+        # A row that does not count may have an infinite density.
+        counts = weight > 0
+        if not np.isfinite(eta[counts]).all() or not np.isfinite(value[counts]).all():
+            return None
+        parts = (value, score, expected, curved) if square is None else (value, score, expected, curved, square)
+        for part in parts:
+            part[~counts] = 0.0
+        total = float(weight @ value)
+    sums.value += total
+    if square is not None:
+        sums.variation += float(weight @ square)
+    else:
+        sums.highest = max(sums.highest, highest(value, y, weight))
+    return score, expected, curved
 
 
 def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:

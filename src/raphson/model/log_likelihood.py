@@ -221,7 +221,8 @@ class LogLikelihood(Objective):
         fused = by_hand and not (need.root or need.products or "opg" in need.kinds)
 
         def one(block: Block) -> Sums:
-            if fused and block.rows > FEW_ROWS and all(isinstance(design, np.ndarray) for design in block.designs):
+            dense = all(isinstance(design, np.ndarray) for design in block.designs)
+            if fused and block.rows > FEW_ROWS and (dense or self._kernel is not None):
                 found = self._read(block, theta, need)
                 if found is not None:
                     return found
@@ -245,7 +246,7 @@ class LogLikelihood(Objective):
         return self.family.joint_kernel if self.residual_df is None else None
 
     def _read(self, block: Block, theta: np.ndarray, need: Need) -> Sums | None:
-        """The sums over a block whose designs are dense; None where they are left to the block's own."""
+        """The sums over a block by rows by hand; None where they are left to the block's own."""
         observed = tuple(kind == "observed" for kind in need.kinds)
         found: PieceSums | None
         if self._kernel is not None:
