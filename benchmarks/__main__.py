@@ -10,6 +10,8 @@ from benchmarks import (
     cold_start,
     coverage,
     curve_speed,
+    factors,
+    flights,
     large_logistic,
     layerwise_memory,
     many_curves,
@@ -23,6 +25,8 @@ from benchmarks import (
 ALL = {
     "small": small_logistic,
     "large": large_logistic,
+    "flights": flights,
+    "factors": factors,
     "cold": cold_start,
     "curves": many_curves,
     "curve": curve_speed,
