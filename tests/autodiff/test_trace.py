@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from raphson.autodiff.trace import source_of, trace, walk
+from raphson.autodiff.trace import source_of, trace
+from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, operation_name
 from raphson.errors import ModelError
 

@@ -110,7 +110,7 @@ def test_what_is_allowed():
 def test_every_function_has_numbers_and_derivatives():
     import jax
 
-    from raphson.model.curve.nonlinear import jax_function
+    from raphson.model.curve.compiled import jax_function
     from raphson.numeric import x64
 
     for name, (_, arity) in OF_NUMBERS.items():

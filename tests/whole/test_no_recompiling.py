@@ -121,11 +121,10 @@ def test_importing_compiles_nothing_and_leaves_the_configuration_alone():
 def test_another_number_in_an_expression_compiles_nothing():
     found = run(
         """
-        x = np.linspace(0.0, 3.0, 30)
-        y = 2 * np.exp(0.3 * x) + 0.01 * np.cos(9 * x)
-
-        def fits(shift, factor, exponent, by=None):
+        def fits(shift, factor, exponent, by=None, n=5000):
             formula = f"y ~ a*exp(b*(x - {shift})) + {factor}*x^{exponent}"
+            x = np.linspace(0.0, 3.0, n if by is None else 30)
+            y = 2 * np.exp(0.3 * x) + 0.01 * np.cos(9 * x)
             columns = dict(x=x, y=y) if by is None else dict(x=np.r_[x, x], y=np.r_[y, 3 * y], g=np.repeat([0, 1], 30))
             fit = rp.nls(formula, columns, start={"a": 1.0, "b": 0.3}, by=by)
             if by is None:
@@ -134,7 +133,8 @@ def test_another_number_in_an_expression_compiles_nothing():
             found[f"first {by}"] = compiled(lambda: fits(1.5, 2e-3, 1.25, by))
             found[f"others {by}"] = compiled(lambda: [fits(0.3 + i, 1e-3 / i, 1.1 + i / 7, by) for i in range(1, 5)])
         found["another structure"] = compiled(lambda: fits(1.5, 2e-3, 2, None))
+        found["few rows"] = compiled(lambda: fits(1.5, 2e-3, 3, None, 30))
         """
     )
     assert found["first None"] > 0 and found["first g"] > 0 and found["another structure"] > 0
-    assert found["others None"] == found["others g"] == 0
+    assert found["others None"] == found["others g"] == found["few rows"] == 0

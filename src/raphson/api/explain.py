@@ -9,7 +9,7 @@ from raphson.autodiff.decomposition import decompose
 from raphson.data.curves import parse_curve
 from raphson.data.messages import listing, short
 from raphson.errors import FormulaError
-from raphson.model.curve.nonlinear import jax_function
+from raphson.model.curve.compiled import jax_function
 
 if TYPE_CHECKING:
     from raphson.autodiff.decomposition import Decomposition

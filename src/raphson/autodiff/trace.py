@@ -1,27 +1,23 @@
-"""Tracing a function into the list of its elementary operations, and walking through that list.
+"""Tracing a function into the list of its elementary operations.
 
 JAX traces a function into a *jaxpr*: a list of equations, each an elementary operation (a *primitive*) on the results
-of earlier ones. :func:`walk` visits them in order and enters every call, so that the visitor sees one flat list. The
-visitor chooses the values that the walk carries along: numbers (to compute), sets of inputs (to find what depends on
-what), or intervals.
+of earlier ones. :func:`raphson.autodiff.walk.walk` visits them.
 """
 
 from __future__ import annotations
 
 import linecache
-import os
-import sysconfig
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from raphson.compat import Equation, called_by, file_of, frames_of, is_literal, name_of, parts_of
+from raphson.autodiff.walk import hidden
+from raphson.compat import Equation, frames_of
 from raphson.errors import DataError, ModelError, RaphsonError, warn_user
 from raphson.numeric import x64
 
@@ -98,6 +94,7 @@ def trace(
     Examples
     --------
     >>> import jax.numpy as jnp
+    >>> from raphson.compat import name_of, parts_of
     >>> [name_of(equation) for equation in parts_of(trace(lambda x: jnp.log(1 + jnp.exp(x)), 0.3).jaxpr).equations]
     ['exp', 'add', 'log']
     """
@@ -113,73 +110,10 @@ def trace(
     return Trace(jaxpr, names, values, tree, jax.tree_util.tree_structure(shape))
 
 
-def walk(
-    jaxpr: Any,
-    inputs: Sequence[Any],
-    visit: Callable[[Equation, list[Any], Equation], Sequence[Any]],
-    lift: Callable[[Any], Any] = lambda constant: constant,
-    keep: Collection[str] = (),
-    site: Equation | None = None,
-) -> list[Any]:
-    """Visit a jaxpr's equations in order, entering calls.
-
-    Parameters
-    ----------
-    jaxpr : ClosedJaxpr
-    inputs : sequence
-        The values carried for the flat inputs.
-    visit : callable
-        ``visit(equation, inputs, site) -> outputs``, one for each of ``equation.outvars``. ``site`` is the equation
-        whose line in the user's code is reported (see :func:`source_of`): inside a library's function, its call.
-        ``cond``, ``while`` and ``scan`` are visited like any other equation; their jaxprs are in ``equation.params``.
-    lift : callable
-        Converts a constant to a carried value.
-    keep : collection of str
-        Names of calling primitives to visit rather than enter, such as `CUSTOM`.
-    site : equation, optional
-        The site of all equations inside.
-
-    Returns
-    -------
-    list
-        The values carried for the outputs.
-
-    Examples
-    --------
-    Which inputs does each output depend on?
-
-    >>> traced = trace(lambda x, y: (x * y, 2 * y), 1.0, 2.0)
-    >>> union = lambda equation, inputs, site: [set().union(*inputs)] * len(equation.outvars)
-    >>> [sorted(names) for names in walk(traced.jaxpr, [{"x"}, {"y"}], union, lift=lambda constant: set())]
-    [['x', 'y'], ['y']]
-    """
-    values: dict[Any, Any] = {}
-
-    def read(atom: Any) -> Any:
-        if is_literal(atom):
-            return lift(np.asarray(atom.val, getattr(atom.aval, "dtype", None)))
-        return values[atom]
-
-    inside = parts_of(jaxpr)
-    values.update((variable, lift(constant)) for variable, constant in inside.constants)
-    values.update(zip(inside.inputs, inputs, strict=True))
-    for equation in inside.equations:
-        given = [read(atom) for atom in equation.invars]
-        body = None if name_of(equation) in keep else called_by(equation)
-        if body is None:
-            results = visit(equation, given, site or equation)
-        else:
-            # A library's function may have been traced earlier from another line, so the call gives the line.
-            place = site or (equation if _hidden(file_of(body)) else None)
-            results = walk(body, given, visit, lift, keep, place)
-        values.update(zip(equation.outvars, results, strict=True))
-    return [read(atom) for atom in inside.outputs]
-
-
 def source_of(equation: Equation) -> Source | None:
     """The line of the user's code from which an equation comes; None if there is none."""
     for frame in frames_of(equation):
-        if not _hidden(frame.file_name):
+        if not hidden(frame.file_name):
             text = linecache.getline(frame.file_name, frame.line_num).strip()
             return Source(frame.file_name, frame.line_num, frame.function_name, text)
     return None
@@ -295,7 +229,7 @@ def _where(error: BaseException) -> str:
     traceback = error.__traceback__
     while traceback is not None:
         name = traceback.tb_frame.f_code.co_filename
-        if not _hidden(name):
+        if not hidden(name):
             place = Source(name, traceback.tb_lineno, "", linecache.getline(name, traceback.tb_lineno).strip())
         traceback = traceback.tb_next
     return "" if place is None else f" at {place}" + (f" (`{place.text}`)" if place.text else "")
@@ -309,24 +243,3 @@ def _first_line(error: BaseException) -> str:
 def _described(value: Any) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
-
-
-@cache
-def _hidden_folders() -> tuple[str, ...]:
-    """Folders of code that is not the user's: those of JAX and Raphson."""
-    import jaxlib
-
-    parts = [*(Path(module.__file__ or "").parent for module in (jax, jaxlib)), Path(__file__).parents[1]]
-    return tuple(str(folder) + os.sep for folder in parts)
-
-
-@cache
-def _standard_library() -> str:
-    return sysconfig.get_path("stdlib") + os.sep
-
-
-def _hidden(file: str) -> bool:
-    if file.startswith((*_hidden_folders(), "<frozen")):
-        return True
-    # Libraries in site-packages are inside that folder, but count as the user's code.
-    return file.startswith(_standard_library()) and "site-packages" not in file

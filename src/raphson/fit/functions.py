@@ -15,7 +15,7 @@ from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
-from raphson.model.curve.nonlinear import jax_function
+from raphson.model.curve.compiled import jax_function
 from raphson.model.parameters import place_of
 from raphson.numeric import TINY
 

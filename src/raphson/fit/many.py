@@ -20,7 +20,8 @@ from raphson.fit.reading import kept_labels
 from raphson.fit.uncertainty import INFORMATION
 from raphson.inference import delta, intervals
 from raphson.model import families
-from raphson.model.curve.nonlinear import NonlinearPredictor, saved_predictor
+from raphson.model.curve.nonlinear import NonlinearPredictor
+from raphson.model.curve.saved import saved_predictor
 from raphson.model.glm.glm import PERFECT
 from raphson.newton.many.problems import Solutions
 from raphson.status import Status

@@ -28,7 +28,7 @@ from raphson.fit.means import MeanPredictor, Prediction
 from raphson.fit.uncertainty import NotPositiveDefinite
 from raphson.inference import certificate, delta, intervals
 from raphson.model import families
-from raphson.model.curve.nonlinear import saved_predictor
+from raphson.model.curve.saved import saved_predictor
 from raphson.newton.path import Path
 from raphson.status import Status
 

@@ -6,8 +6,8 @@ import pytest
 
 from raphson.autodiff.trace import trace
 from raphson.data.curves import parse_curve
+from raphson.model.curve.compiled import jax_function
 from raphson.model.curve.dimensions import dimensions
-from raphson.model.curve.nonlinear import jax_function
 
 
 def found(expression: str, columns: tuple[str, ...] = ("x",)):

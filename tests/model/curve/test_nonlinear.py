@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from raphson.data.curves import parse_curve
-from raphson.model.curve.nonlinear import NonlinearPredictor, curve_derivatives
+from raphson.model.curve.nonlinear import NonlinearPredictor
+from raphson.model.curve.written import curve_derivatives
 
 X = np.linspace(0.2, 3.0, 9)
 Y = 2.0 * np.exp(-0.7 * X) + 0.05 * np.cos(5 * X)

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import optimize
 
 from raphson.data.curves import parse_curve
-from raphson.model.curve.nonlinear import NonlinearPredictor, curve_derivatives
+from raphson.model.curve.nonlinear import NonlinearPredictor
 from raphson.model.curve.robust_screening import RobustScreen
+from raphson.model.curve.written import curve_derivatives
 from raphson.model.families.robust import preliminary_scale
 
 X = np.linspace(0, 4, 40)

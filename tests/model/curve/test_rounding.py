@@ -6,8 +6,8 @@ import mpmath
 import numpy as np
 
 from raphson.data.curves import parse_curve
-from raphson.model.curve.nonlinear import curve_derivatives
 from raphson.model.curve.rounding import AMPLIFIED, perturbed
+from raphson.model.curve.written import curve_derivatives
 from raphson.numeric import x64
 
 X = np.linspace(3.0, 25.0, 40)

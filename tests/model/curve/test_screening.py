@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from raphson.data.curves import parse_curve
-from raphson.model.curve.nonlinear import NonlinearPredictor, curve_derivatives
+from raphson.model.curve.nonlinear import NonlinearPredictor
 from raphson.model.curve.screening import ROWS, Screen
+from raphson.model.curve.written import curve_derivatives
 
 CURVE = parse_curve("a*exp(-k*x) + b + c*log(m + x)", ["x"], "formula")
 NAMES = ("a", "k", "b", "c", "m")

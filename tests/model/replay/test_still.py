@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from raphson.autodiff.trace import trace, walk
+from raphson.autodiff.trace import trace
+from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, name_of
 from raphson.model.replay.still import still_operations
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.compat import name_of
 from raphson.model.replay.replay import apply
 

@@ -29,7 +29,7 @@ from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.identification import clearly_determined, unidentified_directions, without_error
 from raphson.model.curve.label_switching import apart, changed
 from raphson.model.curve.noise import NoiseFloor
-from raphson.model.curve.nonlinear import CompiledDerivatives, Finite, NonlinearPredictor
+from raphson.model.curve.nonlinear import Finite, NonlinearPredictor
 from raphson.model.curve.remarks import NOTHING_GAINED, remarks
 from raphson.model.curve.replicates import CurveReplicates
 from raphson.model.curve.robust_screening import RobustScreen
@@ -159,7 +159,7 @@ class NonlinearModel(Model):
 
     @cached_property
     def replicates(self) -> CurveReplicates | None:
-        if not isinstance(self.curve.derivatives, CompiledDerivatives) or self.box is not None or self.bias is not None:
+        if not self.curve.derivatives.exact or self.box is not None or self.bias is not None:
             return None
         return CurveReplicates(self.family, (), (), None, predictor=self.curve, blocks=self.blocks)
 
@@ -237,8 +237,8 @@ class NonlinearModel(Model):
         return part.triangle[:, :-1]
 
     def kink_gaps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        derivatives = self.curve.derivatives
-        if not isinstance(derivatives, CompiledDerivatives):
+        derivatives: Any = self.curve.derivatives
+        if not derivatives.exact:
             return super().kink_gaps(theta)
         table = np.concatenate([derivatives.kink_gaps(theta, block.designs[0]) for block in self.blocks], axis=1)
         return table[0], table[1:].T
@@ -439,7 +439,7 @@ class NonlinearModel(Model):
     @property
     def _effort(self) -> float:
         """The search's number of points, as a share of the usual number."""
-        return 1.0 if self.curve.by_row else 0.25 if isinstance(self.curve.derivatives, CompiledDerivatives) else 0.03
+        return 1.0 if self.curve.by_row else 0.25 if self.curve.derivatives.exact else 0.03
 
     def _search_region(self, number: int) -> SearchRegion:
         """The region to search. Every other search ignores the values given, as they may mislead."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.compat import name_of
 
 Pairs = frozenset[tuple[int, int]]

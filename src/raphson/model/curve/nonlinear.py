@@ -8,23 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from raphson.autodiff.finite import SURE, differentiate, jacobian, noise_level
-from raphson.autodiff.trace import readable_errors
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
-from raphson.data.curves import Curve, parse_curve
 from raphson.errors import ModelError
-from raphson.model.curve.code import CurveCode
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
-from raphson.numeric import anchor, device, x64
 
 MANY = 256
 """Number of points at which a curve is evaluated in one compiled call."""
@@ -34,7 +26,14 @@ FEW = 64
 
 
 class Derivatives(Protocol):
-    """A function f(θ, x) of many rows, and its derivatives by θ; x is a block's first design."""
+    """A function f(θ, x) of many rows, and its derivatives by θ; x is a block's first design.
+
+    Attributes
+    ----------
+    exact : whether they are derivatives of a formula or of a traced function, not finite differences.
+    """
+
+    exact: ClassVar[bool]
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
         """f, (size,)."""
@@ -61,99 +60,6 @@ class Derivatives(Protocol):
         ...
 
 
-class CompiledDerivatives:
-    """Derivatives by autodiff of a function of ``jax.numpy``, compiled when first used.
-
-    Parameters
-    ----------
-    code : the function and its compiled pieces, possibly shared with others.
-    what : the function's name in messages.
-    recipe : a function and its arguments that remake this object in another process: compiled code cannot be pickled.
-    constants : (c,) the numbers that the code takes besides x; None if it takes none.
-    written : the expression, as stored in a saved fit; None for a user's function.
-    """
-
-    def __init__(
-        self,
-        code: CurveCode,
-        what: str,
-        recipe: tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]],
-        constants: Any = None,
-        written: dict[str, Any] | None = None,
-    ) -> None:
-        self.code, self.what, self.recipe = code, what, recipe
-        self.constants, self.written = constants, written
-
-    def __reduce__(self) -> tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]]:
-        return self.recipe
-
-    def given(self, x: Any) -> Any:
-        """x in the form that the code takes."""
-        return x if self.constants is None else (x, self.constants)
-
-    def _run(self, compiled: Any, theta: np.ndarray, x: Any, *more: Any) -> np.ndarray:
-        with x64(), readable_errors(self.what):
-            return np.asarray(compiled(theta, self.given(x), *more, anchor()))
-
-    def tangents_of_many(self, thetas: np.ndarray, x: Any) -> np.ndarray:
-        """:meth:`tangents` at each of R parameters (R, p), (R, 1 + p, size)."""
-        return self._run(self.code.many_tangents, thetas, x)
-
-    def second_order_of_many(self, thetas: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
-        """:meth:`second_order` at each of R parameters (R, p) with u (R, size), (R, p, p)."""
-        M = self._run(self.code.many_second_orders, thetas, x, u)
-        return 0.5 * (M + M.transpose(0, 2, 1))
-
-    def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        return self._run(self.code.value, theta, x)
-
-    def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        try:
-            return self._run(self.code.tangents, theta, x)
-        except ValueError as error:
-            if self.code.backward or "forward-mode" not in str(error):
-                raise
-        self.code.use_reverse_mode()
-        return self._run(self.code.tangents, theta, x)
-
-    def solved(
-        self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """θ with one parameter that f is linear in at its least squares value, and :meth:`tangents` there.
-
-        The value is θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f): one compiled call instead of two.
-        """
-        with x64(), readable_errors(self.what):
-            there, table = self.code.solved(theta, self.given(x), y, root, which, anchor())
-            return np.array(there), np.asarray(table)
-
-    def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
-        M = self._run(self.code.second_order, theta, x, u)
-        return 0.5 * (M + M.T)
-
-    def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        return self._run(self.code.second, theta, x)
-
-    def kink_gaps(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        """The gaps of f's max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
-        return self._run(self.code.kink_gaps, theta, x)
-
-    def many(self, points: np.ndarray, x: Any) -> np.ndarray:
-        return self._batches(self.code.many, MANY, points, x)
-
-    def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
-        return self._batches(self.code.rounding, FEW, points, x)
-
-    def _batches(self, compiled: Any, size: int, points: np.ndarray, x: Any) -> np.ndarray:
-        # Always the same number of points, for a single compilation.
-        out = []
-        for i in range(0, len(points), size):
-            some = points[i : i + size]
-            filled = np.concatenate([some, np.repeat(some[:1], size - len(some), axis=0)])
-            out.append(self._run(compiled, filled, x)[: len(some)])
-        return np.concatenate(out)
-
-
 class Finite:
     """Derivatives of a function that JAX cannot trace, by finite differences whose steps are adapted to its noise.
 
@@ -162,6 +68,8 @@ class Finite:
     function : f(params, x) of NumPy arrays; deterministic.
     parameters : from θ to params.
     """
+
+    exact: ClassVar[bool] = False
 
     def __init__(self, function: Callable[[Any, Any], Any], parameters: Parameters) -> None:
         self.function, self.parameters = function, parameters
@@ -238,72 +146,10 @@ class Finite:
         return np.moveaxis(found, 0, -1)
 
 
-def jax_function(name: str) -> Any:
-    from jax.scipy import special
-
-    return getattr(special, name.removeprefix("special.")) if name.startswith("special.") else getattr(jnp, name)
-
-
-@dataclass(frozen=True)
-class WrittenFunction:
-    """An expression as a function f(θ, x) of ``jax.numpy``.
-
-    Attributes
-    ----------
-    form : the expression; some of its names may stand for numbers.
-    constants : these names. If there are any, x is a pair, of which the second is the numbers (c,).
-    columns, parameters : its other names; the columns are the rows of x (d, size).
-    """
-
-    form: Curve
-    constants: tuple[str, ...]
-    columns: tuple[str, ...]
-    parameters: tuple[str, ...]
-
-    def __call__(self, theta: Any, x: Any) -> Any:
-        values: dict[str, Any] = {name: theta[j] for j, name in enumerate(self.parameters)}
-        if self.constants:
-            x, numbers = x
-            values |= {name: lax.index_in_dim(numbers, k, keepdims=False) for k, name in enumerate(self.constants)}
-        values |= {name: x[k] for k, name in enumerate(self.columns)}
-        return jnp.broadcast_to(self.form.evaluate(values, jax_function) * 1.0, x.shape[1:])
-
-
-CURVES_KEPT = 32
-"""How many of the last used expressions keep their compiled code: each takes some megabytes."""
-
-
-@lru_cache(maxsize=CURVES_KEPT)
-def _code_of(
-    form: Curve, constants: tuple[str, ...], columns: tuple[str, ...], parameters: tuple[str, ...]
-) -> CurveCode:
-    return CurveCode(WrittenFunction(form, constants, columns, parameters), len(constants) > 0)
-
-
-@lru_cache(maxsize=256)
-def _on_device(numbers: tuple[float, ...]) -> Any:
-    with x64():
-        return jax.device_put(np.array(numbers), device())
-
-
-def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> CompiledDerivatives:
-    """The derivatives of a curve; x is (d, size), one row for each of the columns.
-
-    Curves that differ only in their constants share compiled code.
-    """
-    form, constants = curve.form
-    return CompiledDerivatives(
-        _code_of(form, tuple(constants), columns, parameters),
-        f"the curve {curve.text}",
-        (curve_derivatives, (curve, columns, parameters)),
-        _on_device(tuple(constants.values())) if constants else None,
-        {"text": curve.text, "columns": list(columns), "parameters": list(parameters)},
-    )
-
-
 class Absent:
     """A placeholder for the user's function in a loaded fit: functions are not saved."""
 
+    exact: ClassVar[bool] = False
     written = None
 
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
@@ -326,25 +172,6 @@ class Absent:
 
     def rounding(self, points: np.ndarray, x: Any) -> np.ndarray:
         return self.value(points[0], x)
-
-
-def saved_predictor(saved: Any, names: Sequence[str]) -> NonlinearPredictor:
-    """The predictor that :meth:`NonlinearPredictor.to_dict` described. An expression is checked like a user's.
-
-    Raises
-    ------
-    RaphsonError, ValueError
-        If it is not an expression of the named parameters.
-    """
-    if saved is None:
-        return NonlinearPredictor(Absent(), len(names), False)
-    columns, parameters = tuple(saved["columns"]), tuple(saved["parameters"])
-    if parameters != tuple(names) or not isinstance(saved["text"], str):
-        raise ValueError("curve: expected an expression of the fit's parameters")
-    curve = parse_curve(saved["text"], {*columns, *parameters}, "saved curve")
-    if set(curve.names) != {*columns, *parameters}:
-        raise ValueError("curve: expected an expression of the fit's columns and parameters")
-    return NonlinearPredictor(curve_derivatives(curve, columns, parameters), len(names), True)
 
 
 @dataclass(frozen=True)
@@ -439,11 +266,13 @@ class NonlinearPredictor:
     def solved(self, block: Block, theta: np.ndarray, root: np.ndarray, which: int) -> np.ndarray | None:
         """θ with one conditionally linear parameter at its least squares value, for a block of all rows.
 
-        None without compiled derivatives.
+        None without exact derivatives.
         """
-        if not self.by_row or not isinstance(self.derivatives, CompiledDerivatives):
+        if not self.by_row or not self.derivatives.exact:
             return None
-        there, table = self.derivatives.solved(theta, block.designs[0], block.y, root, which)
+        there, table = self.derivatives.solved(  # type: ignore[attr-defined]
+            theta, block.designs[0], block.y, root, which
+        )
         self._last["table"] = (block, there.tobytes(), table)
         return there
 

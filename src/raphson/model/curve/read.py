@@ -16,17 +16,15 @@ from raphson.data.schema import PointsSchema
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
 from raphson.model.curve.least_squares import NonlinearModel
-from raphson.model.curve.nonlinear import Finite, NonlinearPredictor, curve_derivatives
+from raphson.model.curve.nonlinear import Finite, NonlinearPredictor
 from raphson.model.curve.structure import (
     CurveExplanation,
     CurveStructure,
     FunctionExplanation,
-    check_signature,
-    function_derivatives,
     refuse_absent,
     structure_of_curve,
-    structure_of_function,
 )
+from raphson.model.curve.written import curve_derivatives
 from raphson.model.families import Gaussian
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
@@ -118,6 +116,9 @@ def read_function(
     DataError, ModelError
         If the data, the function or the starting values cannot be used.
     """
+    # These need JAX, which an expression does without.
+    from raphson.model.curve.user_functions import check_signature, function_derivatives, structure_of_function
+
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise DataError("data: a model that is a function f(params, x) takes data=(x, y)")
     if start is None:
@@ -152,6 +153,8 @@ def read_function(
 
 def predicts_one_row(function: Callable[[Any, Any], Any], data: Any, start: Any) -> bool:
     """Whether a function of (params, x) gives predictions for one row of a two-dimensional y."""
+    from raphson.model.curve.user_functions import check_signature, structure_of_function
+
     check_signature(function, start)
     parameters, initial = Parameters.of(start, "start")
     x = as_arrays(data[0], whole=True)

@@ -15,16 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.graph import AMPLIFIED as AMPLIFIED
+from raphson.autodiff.graph import SHAKEN
+from raphson.autodiff.walk import walk
 from raphson.compat import name_of, parts_of
 from raphson.model.replay.replay import apply
-
-SHAKEN = 2.0**-44
-"""Relative size of the errors that are added: large enough not to be lost in rounding, and small enough for their
-effects to be additive."""
-
-AMPLIFIED = SHAKEN / 2.0**-53
-"""The ratio of that to an operation's largest rounding error."""
 
 _EXACT = frozenset(
     [

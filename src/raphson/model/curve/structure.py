@@ -1,25 +1,21 @@
-"""What tracing shows about a user's curve, an expression or a function, and explanations where it is not finite."""
+"""What the operations of a curve show about its parameters, and explanations where it is not finite."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from raphson.autodiff.trace import trace
 from raphson.data.curves import Curve
 from raphson.data.messages import listing
 from raphson.errors import ModelError
-from raphson.model.curve.code import CurveCode
 from raphson.model.curve.dimensions import Dimensions, dimensions
 from raphson.model.curve.linearity import NOTHING, Dependence, curved_pairs, largest_linear_set
-from raphson.model.curve.nonlinear import CompiledDerivatives, Derivatives, jax_function
+from raphson.model.curve.nonlinear import Derivatives
 from raphson.model.curve.waves import Phase, Wave, waves
-from raphson.model.memory import cached_for, weak_getter
+from raphson.model.curve.written import program_of
 from raphson.model.parameters import Parameters
 
 
@@ -44,89 +40,17 @@ class CurveStructure:
 
 @lru_cache(maxsize=256)
 def structure_of_curve(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> CurveStructure:
-    """Trace an expression."""
+    """What the operations of an expression show."""
+    program: Any = program_of(curve, columns, parameters)
+    if program is None:
+        from raphson.model.curve.compiled import traced_curve
 
-    def function(parts: list[Any], x: list[Any]) -> Any:
-        values = dict(zip(parameters, parts, strict=True)) | dict(zip(columns, x, strict=True))
-        return curve.evaluate(values, jax_function) * 1.0
-
-    traced = trace(function, [1.0] * len(parameters), [1.0] * len(columns), what="the curve")
-    return _structure(traced.jaxpr, Parameters.scalars(parameters), len(columns))
-
-
-def structure_of_function(
-    function: Callable[[Any, Any], Any], parameters: Parameters, theta: np.ndarray, x: Any
-) -> tuple[CurveStructure, tuple[int, ...]]:
-    """Trace a function of (params, x); returns the shape of its result too."""
-
-    def of_parts(parts: list[Any], x: Any) -> Any:
-        return function(parameters.build(parts), x)
-
-    try:
-        # Parameters are real numbers; of x, which has been read, only indices are still integers.
-        traced = trace(of_parts, parameters.split(theta), x, what=_name(function), whole=True)
-    except ModelError as error:
-        called = _called(function)
-        try:
-            if not isinstance(parameters.build(parameters.split(theta)), dict):
-                raise
-            trace(lambda parts, x: function(x, parameters.build(parts)), parameters.split(theta), x, whole=True)
-        except ModelError:
-            raise ModelError(str(error).replace("method='finite'", "derivatives='finite'")) from error
-        raise ModelError(
-            f"model: expected f(params, x) with the parameters first; {called} takes x first. Exchange its arguments, "
-            f"or wrap it: lambda params, x: {called}(x, params)"
-        ) from error
-    outputs = traced.jaxpr.out_avals
-    if len(outputs) != 1:
-        raise ModelError(f"{_name(function)}: expected one array of predictions; got {len(outputs)} values")
-    if outputs[0].dtype.kind == "c":
-        raise ModelError(f"model: expected real predictions; {_name(function)} returns complex numbers")
-    n_data = len(traced.names) - len(parameters.shapes)
-    return _structure(traced.jaxpr, parameters, n_data), tuple(outputs[0].shape)
+        program = traced_curve(curve, columns, parameters)
+    return structure_of(program, Parameters.scalars(parameters), len(columns))
 
 
-def check_signature(function: Callable[..., Any], start: Any) -> None:
-    """Refuse a function that cannot be called as f(params, x), such as scipy's f(x, a, b).
-
-    Raises
-    ------
-    ModelError
-        The message shows how to wrap it.
-    """
-    try:
-        arguments = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return  # the arguments of some callables cannot be read
-    places = [one for one in arguments if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    needed = [one.name for one in places if one.default is one.empty]
-    needed += [one.name for one in arguments if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
-    many = any(one.kind is one.VAR_POSITIONAL for one in arguments)
-    names = list(start) if isinstance(start, dict) else []
-    spread = len(needed) == 2 and needed[1] in names and needed[0] not in names  # f(x, a)
-    if len(needed) <= 2 and (len(places) >= 2 or (many and not needed)) and not spread:
-        return
-    called, rest = _called(function), needed[1:]
-    shown = f"{called}({', '.join(str(one) for one in arguments)})"
-    if rest and set(rest) <= set(names):
-        given = ", ".join(f"params[{name!r}]" for name in rest)
-        remedy = f"Wrap it: lambda params, x: {called}(x, {given})"
-    elif rest or many:
-        remedy = f"Wrap it: lambda params, x: {called}(x, *params), with an array for start="
-    else:
-        remedy = "Let it take the parameters as one argument, and then x"
-    raise ModelError(
-        f"model: expected f(params, x), with all parameters in the first argument, as in start=; got {shown}. {remedy}"
-    )
-
-
-def _called(function: Any) -> str:
-    """The function's name in an example."""
-    name = _name(function)
-    return name if name.isidentifier() else "f"
-
-
-def _structure(jaxpr: Any, parameters: Parameters, n_data: int) -> CurveStructure:
+def structure_of(jaxpr: Any, parameters: Parameters, n_data: int) -> CurveStructure:
+    """What the operations of a traced function or of an expression's graph show."""
     parts = [Dependence(frozenset([j]), frozenset()) for j in range(len(parameters.shapes))]
     reach = curved_pairs(jaxpr, parts + [NOTHING] * n_data)
     linear = largest_linear_set(reach.pairs, sorted(reach.on))
@@ -156,17 +80,6 @@ def refuse_absent(structure: CurveStructure, names: tuple[str, ...]) -> None:
             f"start: the model does not depend on {listing(map(repr, absent))}; leave it out of start=, or use it in "
             "the model"
         )
-
-
-def function_derivatives(function: Callable[[Any, Any], Any], parameters: Parameters) -> CompiledDerivatives:
-    """Derivatives of a user's function of (params, x) as one of (θ, x); its code is cached with the function."""
-    get = weak_getter(function)
-
-    def make() -> CurveCode:
-        return CurveCode(lambda theta, x: get()(parameters.unflatten(theta), x).reshape(-1) * 1.0)
-
-    code = cached_for(function, parameters, make)
-    return CompiledDerivatives(code, _name(function), (function_derivatives, (function, parameters)))
 
 
 @dataclass(frozen=True)
@@ -218,7 +131,3 @@ class FunctionExplanation:
             f"start: the model is not finite in {len(rows)} of {values.size} values (number "
             f"{listing(rows, 5)}, counted from 0) at {at}; choose other starting values"
         )
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", "the model")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.compat import name_of
 
 Monomial = tuple[tuple[Any, int], ...]

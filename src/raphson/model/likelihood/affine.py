@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.model.likelihood.predictors import AFFINE, DATA, NONLINEAR, Node, is_affine
 
 

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.autodiff.trace import readable_errors, source_of, walk
+from raphson.autodiff.trace import readable_errors, source_of
+from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, name_of, parts_of
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters

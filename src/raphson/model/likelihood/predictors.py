@@ -17,7 +17,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, name_of, parts_of
 from raphson.model.replay.replay import Replaced, numbered, operate, replaced, run
 

@@ -92,7 +92,8 @@ def _values(model: LikelihoodModel, theta: np.ndarray) -> str:
 
 def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, number: int) -> str:
     """The first operation of the row function whose value is not finite although its inputs are."""
-    from raphson.autodiff.trace import source_of, walk
+    from raphson.autodiff.trace import source_of
+    from raphson.autodiff.walk import walk
 
     family: LikelihoodFamily = model.family
     if type(family) is not LikelihoodFamily:

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, bind, closed, frames_of, name_of, operation_name, parts_of
 from raphson.errors import warn_user
 from raphson.model.replay.still import Marks, still_operations

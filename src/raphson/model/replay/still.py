@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raphson.autodiff.trace import walk
+from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, closed, is_literal, name_of, parts_of
 
 Marks = dict[int, Any]
