@@ -16,9 +16,9 @@ from raphson.model import families
 from raphson.model.families import links
 from raphson.numeric import x64
 
-LOWER = (-800, -709.5, -400, -40, -37.6, -20, -8, -2.2, -0.41, -1e-3)
-MIDDLE = (0, 1e-3, 0.3, 0.7, 0.99999, 1, 1.000001, 1.3)
-ETA = np.array([*LOWER, *MIDDLE, 3.9, 8, 20, 36.5, 40, 355, 700, 709, 745, 800])
+LOWER = (-800, -709.5, -40, -37.6, -8, -0.41, -1e-3)
+MIDDLE = (0, 1e-3, 0.7, 0.99999, 1, 1.3)
+ETA = np.array([*LOWER, *MIDDLE, 3.9, 36.5, 40, 355, 709, 745, 800])
 HUGE, TINY = mp.mpf("1.797e308"), mp.mpf("1e-303")
 
 CASES = {
@@ -110,11 +110,11 @@ def sized(*terms, near=0):
 
 @pytest.mark.parametrize("link", sorted(links.LINKS))
 def test_tails(link):
-    for name, (make, ys) in CASES.items():
-        family = make(link=link)
-        y, eta = (v.ravel() for v in np.meshgrid(ys, ETA))
-        with x64():
-            rows = jax.tree.map(np.asarray, jax.jit(lambda f, y, e: f.rows(y, e))(family, y, eta[None]))
+    asked = {name: (make(link=link), *map(np.ravel, np.meshgrid(ys, ETA))) for name, (make, ys) in CASES.items()}
+    with x64():
+        found = jax.jit(lambda asked: {name: f.rows(y, eta[None]) for name, (f, y, eta) in asked.items()})(asked)
+    for name, (family, y, eta) in asked.items():
+        rows = jax.tree.map(np.asarray, found[name])
         got = [rows.value, rows.score[0], rows.observed[0, 0], rows.expected[0, 0]]
         for i in range(y.size):
             digits = 70 + (int(0.9 * abs(eta[i])) if link in ("cloglog", "logit", "log") else 0)
@@ -147,7 +147,7 @@ def test_all_families_are_here():
 @pytest.mark.parametrize("power", [1.0, 1.01, 1.99, 2.0, 2.5, 3.0])
 def test_tweedie_powers(power):
     # the limits at 1 and 2 are where a formula with 1/(1 - p) or 1/(2 - p) breaks
-    family, y, eta = families.Tweedie(power=power), np.array([0.3, 7.0, 1e4] * 9), np.repeat(ETA[::3][:9], 3)
+    family, y, eta = families.Tweedie(power=power), np.array([0.3, 7.0, 1e4] * 9), np.repeat(ETA[::2][:9], 3)
     with x64():
         rows = jax.tree.map(np.asarray, jax.jit(lambda f, y, e: f.rows(y, e))(family, y, eta[None]))
     for i in range(y.size):
