@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.extras import array_argument, check_index, check_nonnegative, group_codes, renumber, take
+from raphson.data.extras import (
+    array_argument,
+    check_index,
+    check_nonnegative,
+    group_codes,
+    group_labels,
+    renumber,
+    take,
+)
 from raphson.data.masks import unmasked
 from raphson.data.matrices import dense_parts, note_design, read_design, sparse_parts, unpack_frame
 from raphson.data.messages import check_missing
@@ -33,6 +41,7 @@ def from_arrays(
     offset: Any = None,
     trials: Any = None,
     groups: Any = None,
+    by: Any = None,
     missing: str = "drop",
 ) -> ModelData:
     """Check arrays and make them a model's data; no intercept is added.
@@ -46,8 +55,8 @@ def from_arrays(
     names : sequence of str, optional
         p column names; ``x1`` to ``xp`` by default.
     weights, offset, trials : array_like, shape (n,), optional
-    groups : array_like, shape (n,), optional
-        Labels of any type.
+    groups, by : array_like, shape (n,), optional
+        Labels of any type. A model is fitted to each group of `by`.
     missing : {"drop", "raise"}
         What is done with rows that have missing or infinite values.
 
@@ -78,7 +87,10 @@ def from_arrays(
     check_missing(missing)
     if y is None or isinstance(y, bytes):
         raise DataError(f"formula: expected text such as 'y ~ x', or the response as an array; got {y!r}")
-    for what, value in (("y", y), ("weights", weights), ("offset", offset), ("trials", trials), ("groups", groups)):
+    if isinstance(by, str):
+        raise DataError(f"by: expected the group of each row, as y and X are arrays without columns; got {by!r}")
+    given = {"y": y, "weights": weights, "offset": offset, "trials": trials, "groups": groups, "by": by}
+    for what, value in given.items():
         check_index(X, value, what)
     matrix, column_names = read_design(X, names, "X")
     n_rows = matrix.shape[0]
@@ -92,8 +104,9 @@ def from_arrays(
     weight = None if weights is None else array_argument(weights, n_rows, rows, "weights")
     shift = None if offset is None else array_argument(offset, n_rows, rows, "offset")
     trial = None if trials is None else array_argument(trials, n_rows, rows, "trials")
-    codes = None if groups is None else group_codes(groups, None, None, rows)
+    codes, parts = group_codes(groups, None, None, rows), group_codes(by, None, None, rows, "by")
     kept = rows.usable(missing)
+    parts = renumber(parts, kept)
     watch = Watch()
     if kept is not None:
         matrix = take_rows(matrix, kept)
@@ -114,7 +127,7 @@ def from_arrays(
         weights=weight,
         offset=shift,
         trials=trial,
-        groups=None if codes is None else renumber(codes, kept),
+        groups=renumber(codes, kept),
         index=kept,
         n_dropped=0 if kept is None else n_rows - len(kept),
         labels=_labels(y, X),
@@ -122,6 +135,8 @@ def from_arrays(
         has_intercept=_has_constant(matrix),
         terms={name: (number,) for number, name in enumerate(column_names)},
         watch=watch,
+        by=parts,
+        by_labels=() if parts is None else group_labels(by, None, parts, kept),
     )
 
 

@@ -16,6 +16,7 @@ from raphson.data.extras import (
     check_nonnegative,
     check_sigma,
     group_codes,
+    group_labels,
     label_array,
     label_codes,
     parse_argument,
@@ -122,7 +123,7 @@ def from_curve(
     weight = per_row(weights, expressions["weights"], table, {}, rows, "weights")
     deviation = per_row(sigma, expressions["sigma"], table, {}, rows, "sigma")
     codes = group_codes(groups, expressions["groups"], table, rows)
-    curves = group_codes(by, expressions["by"], table, rows)
+    curves = group_codes(by, expressions["by"], table, rows, "by")
     kept = rows.usable(missing)
     weight = take(weight, kept) if sigma is None else weights_of_sigma(take(deviation, kept), kept)
     check_nonnegative(weight, "weights", kept)
@@ -147,14 +148,8 @@ def from_curve(
         watch=watch,
     )
     curves = renumber(curves, kept)
-    labels = () if curves is None or by is None else _labels(table, by, curves, kept)
+    labels = () if curves is None else group_labels(by, table, curves, kept)
     return CurveData(curve, columns, names, response, model_data, curves, labels)
-
-
-def _labels(table: Table, by: str, curves: np.ndarray, kept: np.ndarray | None) -> tuple[Any, ...]:
-    """The value of the column for each curve."""
-    column = table.frame[by] if kept is None else table.frame[by].iloc[kept]
-    return tuple(column.iloc[np.unique(curves, return_index=True)[1]].tolist())
 
 
 def from_points(

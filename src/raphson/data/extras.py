@@ -68,21 +68,34 @@ def _numeric(value: Any, array: np.ndarray, what: str) -> np.ndarray:
     raise DataError(f"{what}: expected numbers; got {kind} ({type(value).__name__} of {array.dtype})")
 
 
-def group_codes(value: Any, expression: Expression | None, table: Table | None, rows: MissingRows) -> np.ndarray | None:
-    """The number of each row's group, 0, 1, ...; -1 where the group is missing."""
+def group_codes(
+    value: Any, expression: Expression | None, table: Table | None, rows: MissingRows, what: str = "groups"
+) -> np.ndarray | None:
+    """The number of each row's group, 0, 1, ...; -1 where the group is missing. `what` is the argument's name."""
     if value is None:
         return None
     if expression is not None and table is not None:
-        evaluator = Evaluator(table, {}, "groups")
+        evaluator = Evaluator(table, {}, what)
         variable = evaluator.variable(expression)
         rows.note_expression(expression, variable, evaluator)
         return variable.codes if isinstance(variable, Levels) else _number(variable.values)
     array = label_array(value)
     if array.shape != (rows.n_rows,):
-        raise DataError(f"groups: expected {rows.n_rows} labels, one for each row of the data; got shape {array.shape}")
-    codes = label_codes(array)
-    rows.note(codes < 0 if (codes < 0).any() else None, "missing values", "groups")
+        raise DataError(f"{what}: expected {rows.n_rows} labels, one for each row of the data; got shape {array.shape}")
+    codes = label_codes(array, what)
+    rows.note(codes < 0 if (codes < 0).any() else None, "missing values", what)
     return codes
+
+
+def group_labels(value: Any, table: Table | None, codes: np.ndarray, kept: np.ndarray | None) -> tuple[Any, ...]:
+    """The label of each group, as it is in the column or array, by the groups' numbers (n,) in the kept rows."""
+    begins = np.concatenate([[0], np.flatnonzero(codes[1:] != codes[:-1]) + 1])  # of the runs of one group
+    first = np.empty(int(codes.max(initial=-1)) + 1, dtype=np.intp)
+    first[codes[begins][::-1]] = begins[::-1]  # of a group's runs the first is written last
+    places = first if kept is None else kept[first]
+    if isinstance(value, str) and table is not None:
+        return tuple(table.frame[value].iloc[places].tolist())
+    return tuple(label_array(value)[places].tolist())
 
 
 def label_array(value: Any) -> np.ndarray:
@@ -92,15 +105,19 @@ def label_array(value: Any) -> np.ndarray:
     return np.array(value, dtype=object) if array.dtype.kind in "US" and not isinstance(value, np.ndarray) else array
 
 
-def label_codes(array: np.ndarray) -> np.ndarray:
+def label_codes(array: np.ndarray, what: str = "groups") -> np.ndarray:
     """Codes 0, 1, ... of the labels (n,) of groups; -1 where there is none."""
     if array.dtype.kind in "fiub":
         return _number(array.astype(np.float64))
-    variable = read_series(as_series(array, "groups"), "groups")
+    variable = read_series(as_series(array, what), what)
     return variable.codes if isinstance(variable, Levels) else _number(variable.values)
 
 
 def _number(values: np.ndarray) -> np.ndarray:
+    if len(values) and (values[1:] >= values[:-1]).all() and np.isfinite(values[[0, -1]]).all():
+        codes = np.zeros(len(values), dtype=np.int64)  # of a sorted column, which need not be sorted again
+        np.cumsum(values[1:] > values[:-1], out=codes[1:])
+        return codes
     codes = np.full(len(values), -1, dtype=np.int64)
     there = np.isfinite(values)
     codes[there] = np.unique(values[there], return_inverse=True)[1]
@@ -134,7 +151,9 @@ def renumber(codes: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | 
     """The groups of the kept rows, renumbered without gaps."""
     if codes is None:
         return None
-    return np.unique(codes if kept is None else codes[kept], return_inverse=True)[1].astype(np.int64)
+    codes = codes if kept is None else codes[kept]
+    present = np.bincount(codes) > 0
+    return codes.astype(np.int64, copy=False) if present.all() else (np.cumsum(present) - 1)[codes]
 
 
 def weights_of_sigma(sigma: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:

@@ -13,9 +13,18 @@ from raphson.data.coding import FactorInfo
 from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.expressions import Expression
-from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.extras import (
+    check_index,
+    check_nonnegative,
+    group_codes,
+    group_labels,
+    parse_argument,
+    per_row,
+    renumber,
+    take,
+)
 from raphson.data.formula import Formula, check_sides, parse_formula
-from raphson.data.messages import check_missing, listing
+from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
@@ -41,6 +50,7 @@ def from_formula(
     offset: Any = None,
     trials: Any = None,
     groups: Any = None,
+    by: Any = None,
     missing: str = "drop",
 ) -> ModelData:
     """Read a formula over a table.
@@ -58,8 +68,8 @@ def from_formula(
     weights, offset, trials : str or array_like, shape (n,), optional
         A column, an expression over columns such as ``"log(Holders)"``, or numbers. An
         offset adds to the formula's ``offset()`` terms.
-    groups : str or array_like, shape (n,), optional
-        Labels of any type.
+    groups, by : str or array_like, shape (n,), optional
+        Labels of any type. A model is fitted to each group of `by`; a text is then the name of a column.
     missing : {"drop", "raise"}
         What is done with rows that have missing or infinite values in a column used, or
         in which a transform is not finite.
@@ -105,15 +115,19 @@ def from_formula(
     """
     check_missing(missing)
     table = Table(read_table(data))
-    arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups}
+    if isinstance(by, str) and by not in table.names:
+        raise unknown_column(by, table.names, "by")
+    arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "by": by}
     for what, value in arguments.items():
         check_index(data, value, what)
     asked = FormulaArguments.of(formula, table.names, arguments)
     states = states_before([asked.formula])
     read = TableVariables.of(asked, table, states)
     codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
+    parts = group_codes(by, asked.expressions["by"], table, read.rows, "by")
 
     kept = read.rows.usable(missing)
+    parts = renumber(parts, kept)
     n_rows = table.n_rows if kept is None else len(kept)
     variables = [with_used_levels(one, kept) for one in read.variables]
     for expression, variable in zip(asked.formula.factors, variables, strict=True):
@@ -143,6 +157,8 @@ def from_formula(
         has_intercept=plan.has_intercept,
         terms=plan.terms,
         watch=watch,
+        by=parts,
+        by_labels=() if parts is None else group_labels(by, table, parts, kept),
     )
 
 

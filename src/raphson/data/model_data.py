@@ -78,6 +78,10 @@ class ModelData:
         The numbers of the columns of each term.
     watch : Watch or None
         Detects changes of the user's own arrays.
+    by : ndarray of int64, shape (n,), or None
+        Number of the group of each row, where every group is fitted by itself.
+    by_labels : tuple
+        The labels of these groups.
     """
 
     X: Matrix
@@ -94,6 +98,8 @@ class ModelData:
     has_intercept: bool
     terms: dict[str, tuple[int, ...]]
     watch: Watch | None = None
+    by: np.ndarray | None = None
+    by_labels: tuple[Any, ...] = ()
 
 
 def common_rows(parts: list[NewData]) -> list[NewData]:

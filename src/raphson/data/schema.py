@@ -16,8 +16,9 @@ from raphson.data.extras import array_argument, parse_argument
 from raphson.data.formula import Formula, parse_formula
 from raphson.data.matrices import note_design, read_design
 from raphson.data.messages import check_missing, listing, unknown_column
-from raphson.data.model_data import NewData, take_rows
+from raphson.data.model_data import NewData, take_columns, take_rows
 from raphson.data.points import absent_rows, as_arrays
+from raphson.data.products import dense
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
@@ -44,6 +45,10 @@ class Schema:
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
         """Build the design of new data."""
         raise NotImplementedError
+
+    def absent_levels(self, X: Any) -> dict[str, list[str]]:
+        """The levels of each factor that no row of a design (n, p) has; empty where there are no factors."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """The schema as numbers, text and lists, safe for JSON."""
@@ -103,6 +108,21 @@ class FormulaSchema(Schema):
         """The columns that new data need."""
         expressions = [*self.formula.factors, *self.formula.offsets]
         return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
+
+    def absent_levels(self, X: Any) -> dict[str, list[str]]:
+        """As :meth:`Schema.absent_levels`, of the factors that are a term by themselves."""
+        found: dict[str, list[str]] = {}
+        for product in self._plan.products:
+            coding = product.codings[0] if len(product.codings) == 1 else None
+            if coding is None:
+                continue
+            own = np.unique(dense(take_columns(X, list(range(product.start, product.stop)))), axis=0)
+            info = self._plan.factors[product.scoped[0][0]]
+            here = (coding[:, None] == own[None]).all(axis=2).any(axis=1)
+            absent = [str(label) for label, one in zip(info.labels or (), here, strict=True) if not one]
+            if absent:
+                found[info.text] = absent
+        return found
 
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
         """Build the design of new data.
