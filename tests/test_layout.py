@@ -48,7 +48,7 @@ ELSEWHERE = {
     "tests/fit/test_saving.py": ["fit/coefficients", "model/curve/saved"],
     "tests/fit/test_testing.py": ["fit/reference"],
     "tests/fit/test_anova.py": ["fit/nesting"],
-    "tests/fit/test_many.py": ["api/by_group"],
+    "tests/fit/test_many.py": ["api/by_group", "newton/many/ends"],
     "tests/fit/test_fit.py": ["fit/state", "fit/robust", "fit/uncertainty", "model/base", "model/problem"],
     "tests/newton/test_confined.py": ["model/glm/edge_remarks", "model/walls"],
     "tests/model/glm/test_streamed.py": ["newton/training/streaming"],

@@ -66,6 +66,11 @@ WITHOUT_ERROR = (
 )
 
 
+def all_equal(n: int, value: float) -> str:
+    """A remark on n responses that have one value."""
+    return f"all {n} values are equal ({value:g}), so there is nothing for covariates to explain"
+
+
 @dataclass(frozen=True)
 class GeneralisedLinearModel(Model):
     """Family, design and response of a GLM.
@@ -105,10 +110,16 @@ class GeneralisedLinearModel(Model):
             model = replace(model, bias=bias)
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
-        model._check()
+        model.check()
         return model
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse rows to which the model cannot be fitted, and warn of responses that are all equal.
+
+        Raises
+        ------
+        DataError, ModelError
+        """
         n = int(np.sum(self.row_weight > 0)) if self.weight is not None else len(self.y)
         level = float(self.y.mean() if self.weight is None else self.y @ self.weight / self.weight.sum())
         self._check_response(n, level, float(self.y.min(initial=math.inf)), float(self.y.max(initial=-math.inf)))
@@ -130,10 +141,7 @@ class GeneralisedLinearModel(Model):
                 f"responses average {level:.4g}; choose another link for the {self.family.name} family"
             )
         if n and lowest == highest:
-            warn_user(
-                f"response: all {n} values are equal ({lowest:g}), so there is nothing for covariates to explain",
-                UserWarning,
-            )
+            warn_user(f"response: {all_equal(n, lowest)}", UserWarning)
 
     # -- structure ---------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ import numpy as np
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
 from raphson.linalg import definite
+from raphson.newton.many.ends import Ends
 from raphson.numeric import EPSILON, anchor, brief_compilation, x64
 from raphson.status import Status
 
@@ -91,7 +92,7 @@ class TracedProblem:
 
 
 @dataclass(frozen=True)
-class Solutions:
+class Solutions(Ends):
     """The solutions of the problems.
 
     Attributes
@@ -118,18 +119,6 @@ class Solutions:
     held: np.ndarray
     n_iter: np.ndarray
     status: np.ndarray
-
-    @cached_property
-    def converged(self) -> np.ndarray:
-        """(B,) mask of the problems at their maximum."""
-        return np.array([status.converged for status in self.status], dtype=bool)
-
-    def counts(self) -> dict[str, int]:
-        """The number of problems with each status."""
-        found: dict[str, int] = {}
-        for status in self.status:
-            found[status.value] = found.get(status.value, 0) + 1
-        return found
 
     def covariance(self, kind: str = "expected") -> np.ndarray:
         """(B, p, p) φ̂ M⁻¹ for the free parameters, by the problem's M or ("observed") the exact one; NaN elsewhere."""
