@@ -33,6 +33,15 @@ def test_each_form_of_nls_has_the_same_defaults() -> None:
     assert set(first) - set(by_group) == refused  # what many curves do not take
 
 
+def test_each_form_of_glm_has_the_same_defaults() -> None:
+    usual = {one.name: one.default for one in keywords(GLM)}
+    forms = [inspect.signature(one).parameters for one in get_overloads(rp.glm)]
+    assert len(forms) == 3
+    for form in forms:
+        assert set(form) == {"formula", "data", *usual}
+        assert all(one.default in (usual.get(name), inspect.Parameter.empty) for name, one in form.items())
+
+
 def documented(door) -> dict[str, str]:
     """What the docstring says of each parameter, on one line."""
     section = inspect.cleandoc(door.__doc__).partition("Parameters\n----------\n")[2].partition("\n\n")[0]

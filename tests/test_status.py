@@ -30,7 +30,7 @@ def test_only_a_maximum_counts_as_converged():
 def test_values_are_the_documented_words():
     assert [status.value for status in Status] == [
         *("converged", "rounding floor", "step limit", "search failed"),
-        *("singular", "not finite", "separated", "boundary", "stopped early"),
+        *("singular", "not finite", "separated", "boundary", "stopped early", "refused"),
     ]
 
 

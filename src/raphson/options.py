@@ -319,6 +319,7 @@ class LinearModel(_OfAFamily):
         None, "reduction of the estimates' bias, which keeps them finite under separation", choice.Bias
     )
     start: Any = option(None, "starting values", shell="NUMBER,...")
+    by: Any = option(None, "column whose groups are fitted separately", shell="COLUMN")
 
 
 @dataclass(frozen=True)

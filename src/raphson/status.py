@@ -44,6 +44,9 @@ class Status(StrEnum):
     STOPPED_EARLY = "stopped early"
     """The loss of a network on the rows held out stopped falling; the weights are those with the lowest loss."""
 
+    REFUSED = "refused"
+    """The rows of a group cannot be fitted, being too few for example: its message says why. Others are fitted."""
+
     @property
     def converged(self) -> bool:
         """True at a maximum: within the tolerance, as near as rounding allows, or proved to be at the boundary."""
@@ -95,4 +98,5 @@ _ADVICE = {
         "the loss of the rows held out stopped falling; the weights are those where it was lowest, which predict best "
         "but are no maximum of the likelihood"
     ),
+    Status.REFUSED: "the rows of this group cannot be fitted, as its message says; the other groups are fitted",
 }

@@ -146,3 +146,17 @@ def test_json_and_summary_say_what_the_model_was_given(run, tmp_path, capsys) ->
     from raphson import load
 
     assert str(load(tmp_path / "fit.json").summary()) == text.rstrip("\n")
+
+
+def test_groups_are_printed_saved_and_predict(run, one_line, tmp_path: Path, capsys) -> None:
+    place, out = str(tmp_path / "fits.json"), tmp_path / "out.csv"
+    asked = ("fit", "low ~ age + lwt", BIRTHS, *BINOMIAL, "--by", "race")
+    assert run(*asked, "--save", place) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "group,term,estimate,std_error,status" and len(lines) == 10
+    assert run(*asked, "--json") == 0
+    assert [row["group"] for row in json.loads(capsys.readouterr().out)["groups"]] == ["black", "other", "white"]
+    assert run("predict", place, BIRTHS, "--out", str(out)) == 0
+    assert pd.read_csv(out)["fit"].between(0, 1).all()
+    assert run(*asked, "--report", str(tmp_path / "page.html")) == 2
+    assert "--by: a report is about one fit" in one_line()

@@ -89,6 +89,14 @@ def test_many_curves(run, data, capsys) -> None:
     assert [row["group"] for row in read["groups"]] == [0, 1] and len(read["coefficients"]) == 4
 
 
+def test_many_curves_are_saved_and_predict(run, data, tmp_path: Path, capsys) -> None:
+    place, out = tmp_path / "fits.json", tmp_path / "out.csv"
+    assert run("nls", CURVE, data, "--start", "b2=0.5", "--by", "plant", "--save", str(place)) == 0
+    assert run("predict", str(place), data, "--out", str(out)) == 0
+    fits = rp.nls(CURVE, data, start={"b2": 0.5}, by="plant")
+    np.testing.assert_allclose(pd.read_csv(out)["fit"], fits.predict(pd.read_csv(data)), rtol=1e-9)
+
+
 def test_not_converged_is_still_printed(run, data, capsys) -> None:
     code = run("nls", CURVE, data, "--start", "b1=1,b2=1e-9", "--max-iter", "1", "--method", "gauss-newton")
     out, error = capsys.readouterr()
@@ -105,7 +113,7 @@ def test_not_converged_is_still_printed(run, data, capsys) -> None:
         ([CURVE, "DATA", "--bounds", "b2=1"], "expected two ends for each name"),
         ([CURVE, "DATA", "--bounds", "b2=1:x"], "expected two ends for each name"),
         ([CURVE, "DATA", "--start", "b2=3", "--bounds", "b2=0:1"], "lies outside its bounds"),
-        ([CURVE, "DATA", "--by", "plant", "--save", "fit.json"], "can only be printed"),
+        ([CURVE, "DATA", "--by", "plant", "--report", "fit.html"], "--by: a report is about one fit"),
         ([CURVE, "nothing.csv"], "nothing.csv"),
         ([CURVE, "DATA", "--loss", "absolute"], "invalid choice"),
         ([CURVE, "DATA", "--method", "gaus-newton"], "method"),

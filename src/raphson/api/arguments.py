@@ -61,7 +61,9 @@ def warn_about(fit: Fit) -> None:
 
 def model_data(formula: Any, data: Any, given: Mapping[str, Any]) -> ModelData:
     """The data of a formula, or of arrays."""
-    extras: dict[str, Any] = {name: given.get(name) for name in ("weights", "offset", "trials", "groups", "missing")}
+    extras: dict[str, Any] = {
+        name: given.get(name) for name in ("weights", "offset", "trials", "groups", "by", "missing")
+    }
     if not isinstance(formula, str):
         return from_arrays(formula, data, names=given["names"], **extras)
     if given["names"] is not None:

@@ -17,6 +17,7 @@ from raphson.api.arguments import (
     start_vector,
     warn_about,
 )
+from raphson.api.glm_by_group import fit_every_group
 from raphson.choices import (
     Bias,
     Covariance,
@@ -32,9 +33,11 @@ from raphson.data import from_stream, streamed
 from raphson.errors import ModelError, named_arguments
 from raphson.execute import Executor
 from raphson.fit.fit import Fit
+from raphson.fit.many import Fits
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.glm.groups import GroupedModel
 from raphson.model.glm.streamed import StreamedModel
 from raphson.newton.methods import Method, resolve_method
 from raphson.options import Inference, Iteration, LinearModel
@@ -64,6 +67,7 @@ def glm(
     small_sample: SmallSample | None = "full",
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
+    by: None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
@@ -93,6 +97,7 @@ def glm(
     small_sample: SmallSample | None = "full",
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
+    by: None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
@@ -102,11 +107,12 @@ def glm(
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
 ) -> Fit: ...
-@named_arguments
+@overload
 def glm(
     formula: Any,
     data: Any = None,
     *,
+    by: Any,
     family: FamilyName | str | Family = "gaussian",
     method: MethodName | str = "fisher-scoring",
     names: Sequence[str] | None = None,
@@ -130,7 +136,37 @@ def glm(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
-) -> Fit:
+) -> Fits: ...
+@named_arguments
+def glm(
+    formula: Any,
+    data: Any = None,
+    *,
+    family: FamilyName | str | Family = "gaussian",
+    method: MethodName | str = "fisher-scoring",
+    names: Sequence[str] | None = None,
+    trials: Any = None,
+    offset: Any = None,
+    weights: Any = None,
+    weights_kind: WeightsKind = "precision",
+    penalty: Any = None,
+    bias: Bias | None = None,
+    information: Information = "expected",
+    cov: Covariance | None = None,
+    groups: Any = None,
+    small_sample: SmallSample | None = "full",
+    dispersion: DispersionRule | float | None = None,
+    start: Any = None,
+    by: Any = None,
+    tol: float = 1e-8,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    learning_rate: float | None = None,
+    missing: Missing = "drop",
+    seed: int | None = None,
+    progress: bool | Callable[..., None] = False,
+    executor: Executor | None = None,
+) -> Fit | Fits:
     """Fit a generalised linear model by maximum likelihood.
 
     Maximises ℓ(β) = Σ w_i log f(y_i | g⁻¹(x_iᵀβ + offset_i)) − ½ βᵀPβ at unit dispersion, by
@@ -168,6 +204,9 @@ def glm(
     dispersion : how the dispersion is estimated: "pearson" (default), "deviance" or "ml"; or its value, a number. Not
         for families with φ = 1.
     start : starting values, (p,).
+    by : column whose groups are fitted separately, each as if its rows were all there are; with arrays, the group of
+        each row. The result is a :class:`raphson.fit.many.Fits`: a table with a status for each group. The columns of
+        the design are those of all rows, so that a group that lacks a level of a factor has aliased ones.
     tol : distance to the maximum, in standard errors, at which one last full step is taken.
     max_iter : largest number of steps; of epochs, for methods that read batches.
     damping : damping of the first step, divided by 10 after each accepted one: τ, which does not move the maximum.
@@ -181,6 +220,7 @@ def glm(
     Returns
     -------
     Fit
+        Or :class:`raphson.fit.many.Fits` with `by`.
 
     Raises
     ------
@@ -207,21 +247,47 @@ def glm(
     given = locals()
     asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)
     model = _model(formula, data, given, asked, iteration, inference)
+    fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
+    if by is None:
+        return fitted(model)
+    return fit_every_group(
+        GroupedModel.of(model),
+        partial(fitted, alone=False),
+        asked,
+        iteration,
+        inference,
+        dispersion_rule(asked.dispersion, model.family),
+        start_vector(asked.start, model.objective.n_params),
+        executor_of(iteration),
+    )
+
+
+def _fit(
+    model: GeneralisedLinearModel,
+    *,
+    given: dict[str, Any],
+    asked: LinearModel,
+    iteration: Iteration,
+    inference: Inference,
+    alone: bool = True,
+) -> Fit:
+    """Fit a model; one that is not `alone` is that of a group, for which no other formula can be fitted."""
     found = estimated(
         model,
-        iteration if seed is not None else replace(iteration, seed=0),
+        iteration if iteration.seed is not None else replace(iteration, seed=0),
         start_vector(asked.start, model.objective.n_params),
     )
+    formula = given["formula"] if isinstance(given["formula"], str) else None
     again = {name: value for name, value in given.items() if name not in ("formula", "names", "start", "progress")}
     state = FitState.of(
         found,
         model,
-        method=resolve_method(method).name,
+        method=resolve_method(iteration.method).name,
         inference=inference,
         dispersion=dispersion_rule(asked.dispersion, model.family),
-        formula=formula if isinstance(formula, str) else None,
-        source=data,
-        refit=partial(glm, **again) if isinstance(formula, str) else None,
+        formula=formula,
+        source=given["data"] if alone else None,
+        refit=partial(glm, **again) if alone and formula is not None else None,
         inputs=inputs_of(given),
     )
     fit = Fit(Reading(state))
@@ -237,6 +303,10 @@ def _model(
     flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
     if flow is None:
         return GeneralisedLinearModel.of(model_data(formula, data, given), *options)
+    if asked.by is not None:
+        raise ModelError(
+            "by: groups are fitted from data in memory, and these are streamed; read them into a data frame"
+        )
     check_streamable(resolve_method(iteration.method), inference)
     extras = {name: given[name] for name in ("weights", "offset", "trials", "groups")}
     return StreamedModel.over(from_stream(formula, flow, extras, asked.missing), *options)

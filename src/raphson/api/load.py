@@ -8,6 +8,7 @@ from typing import Any
 from raphson.fit import file, saving
 from raphson.fit.fit import Fit
 from raphson.fit.many import Fits
+from raphson.fit.many_linear import LinearFits
 
 
 def load(path: str | PathLike[str]) -> Fit | Any:
@@ -18,4 +19,10 @@ def load(path: str | PathLike[str]) -> Fit | Any:
     DataError
         If the file is missing, incomplete, not a saved fit, or changed since it was written.
     """
-    return file.read(path, lambda body: Fits.loaded(body) if "groups" in body else Fit(saving.rebuilt(body)))
+    return file.read(path, _rebuilt)
+
+
+def _rebuilt(body: dict[str, Any]) -> Fit | Fits:
+    if "groups" not in body:
+        return Fit(saving.rebuilt(body))
+    return (LinearFits if "family" in body else Fits).loaded(body)

@@ -30,20 +30,22 @@ def fit(options: argparse.Namespace) -> int:
 
         family: Any = families.resolve(given.get("family", "gaussian"))  # every family is a dataclass
         given["family"] = replace(family, link=options.link)
-    return _shown(_fitted(options.formula, _table(options), given), options)
+    found = _fitted(options.formula, _table(options), given)
+    return _groups_shown(found, options) if "by" in given else _shown(found, options)
 
 
 def nls(options: argparse.Namespace) -> int:
     """``raphson nls``"""
     _check_outputs(options)
     given = _given(options, NLS)
-    if "by" in given and (options.save is not None or options.report is not None):
-        raise ModelError("--by: fits of many curves can only be printed; leave out --save and --report")
     from raphson.api.nls import nls as front_door
 
     found = _with_progress(front_door, options.formula, _table(options), given)
-    if "by" not in given:
-        return _shown(found, options)
+    return _groups_shown(found, options) if "by" in given else _shown(found, options)
+
+
+def _groups_shown(found: Any, options: argparse.Namespace) -> int:
+    """Print the fits of many groups, and save them if asked."""
     if options.json:
         from raphson.report.document import to_json
 
@@ -51,6 +53,8 @@ def nls(options: argparse.Namespace) -> int:
         print(to_json({name: table.to_dict(orient="records") for name, table in tables.items()}))
     else:
         found.tidy().to_csv(sys.stdout, index=False)
+    if options.save is not None:
+        save(found, options.save)
     return CONVERGED if bool(found.converged.all()) else NOT_CONVERGED
 
 
@@ -61,6 +65,8 @@ def _given(options: argparse.Namespace, door: tuple[Record, ...]) -> dict[str, A
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse files that cannot be written before the fit rather than after it."""
+    if options.report is not None and hasattr(options, "by"):
+        raise ModelError("--by: a report is about one fit; leave out --report, or --by")
     from raphson.files import check_output
 
     if options.save is not None:

@@ -99,10 +99,13 @@ class Fits:
         return len(self.labels)
 
     def __getitem__(self, label: Any) -> Fit:
+        place = self._place(label)
+        return self._single(place, self._found.theta[place])
+
+    def _place(self, label: Any) -> int:
         if label not in self._places:
             raise DataError(f"group: expected the label of a group, such as {self.labels[:5]!r}; got {label!r}")
-        place = self._places[label]
-        return self._single(place, self._found.theta[place])
+        return self._places[label]
 
     @cached_property
     def _places(self) -> dict[Any, int]:
@@ -111,7 +114,12 @@ class Fits:
     @cached_property
     def params(self) -> pd.DataFrame:
         """Estimates: a row for each group, a column for each parameter."""
-        return self._table(self._found.theta)
+        return self._table(self._estimates)
+
+    @property
+    def _estimates(self) -> np.ndarray:
+        """(G, p) as they are shown."""
+        return self._found.theta
 
     @cached_property
     def _covariances(self) -> np.ndarray:
@@ -135,12 +143,17 @@ class Fits:
         """Wald intervals with t on each group's residual degrees of freedom; columns (parameter, lower or upper)."""
         import pandas as pd
 
-        df = self.df_resid.to_numpy()
-        reach = np.array([intervals.quantile(level, float(d)) if d > 0 else np.nan for d in np.unique(df)])
-        half = reach[np.searchsorted(np.unique(df), df)][:, None] * self.bse.to_numpy()
+        df, places = np.unique(self._reference_df, return_inverse=True)
+        reach = np.array([intervals.quantile(level, float(d)) for d in df])
+        half = reach[places][:, None] * self.bse.to_numpy()
         both = np.stack([self.params.to_numpy() - half, self.params.to_numpy() + half], axis=-1)
         columns = pd.MultiIndex.from_product([self.names, ["lower", "upper"]])
         return pd.DataFrame(both.reshape(len(self), -1), index=self._index, columns=columns)
+
+    @property
+    def _reference_df(self) -> np.ndarray:
+        """(G,) degrees of freedom of t; infinite for the normal."""
+        return self.df_resid.to_numpy()
 
     @cached_property
     def status(self) -> pd.Series:
@@ -161,6 +174,17 @@ class Fits:
     def rss(self) -> pd.Series:
         """Weighted sum of squared residuals of each group."""
         return self._series(-2.0 * self._found.value)
+
+    @cached_property
+    def deviance(self) -> pd.Series:
+        """Deviance of each group: of a curve its `rss`."""
+        return self.rss
+
+    @cached_property
+    def dispersion(self) -> pd.Series:
+        """φ̂ of each group."""
+        known = self._dispersion
+        return self._series(self._found.dispersion if known is None else np.full(len(self), known))
 
     @cached_property
     def nobs(self) -> pd.Series:
@@ -270,7 +294,7 @@ class Fits:
 
         by, asked = self._curve.by, Prediction(kind or "response", se, interval, level)
         if by is None:
-            raise ModelError("predict: the curves are rows of y and have no column; use fits[number].predict(x)")
+            raise ModelError("predict: the groups have no column that new data could name; use fits[label].predict(x)")
         table = read_table(new)
         if by not in table.columns:
             raise DataError(f"predict: expected the column {by!r} of the groups; got {first_of(table.columns)}")
@@ -286,7 +310,8 @@ class Fits:
         for rows in np.split(order, ends):
             if not len(rows) or places[rows[0]] < 0:
                 continue
-            part = self._means(int(places[rows[0]])).predict(prepared.X[rows], None, rows, asked)
+            offset = None if prepared.offset is None else prepared.offset[rows]
+            part = self._means(int(places[rows[0]])).predict(prepared.X[rows], offset, rows, asked)
             part = part.to_frame() if isinstance(part, pd.Series) else part
             found = found.reindex(columns=part.columns)
             found.iloc[rows] = part.to_numpy()
@@ -305,39 +330,44 @@ class Fits:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fits to one JSON file, which :func:`raphson.load` reads; the data do not go with them."""
+        file.write(self._common() | self._body(), path)
+
+    def _common(self) -> dict[str, Any]:
+        """What fits of every kind store."""
         if self._curve.by is None or not all(
             type(label) in (str, int, float, bool) for label in map(_plain, self.labels)
         ):
             raise ModelError("save: expected groups by a column of text or numbers; write params and bse to a table")
+        return {
+            "groups": [_plain(label) for label in self.labels],
+            "by": self._curve.by,
+            "names": list(self.names),
+            "schema": self._curve.schema.to_dict(),
+            "status": [status.value for status in self._found.status],
+        }
+
+    def _body(self) -> dict[str, Any]:
+        """What fits of curves store."""
         found = {one.name: getattr(self._found, one.name) for one in fields(Solutions)}
-        file.write(
-            {
-                "groups": [_plain(label) for label in self.labels],
-                "by": self._curve.by,
-                "names": list(self.names),
-                "schema": self._curve.schema.to_dict(),
-                **self._curve.predictor.to_dict(),
-                "information_kind": self.information_kind,
-                "dispersion": self._dispersion,
-                "n_rows": self._n_rows.tolist(),
-                "squares": listed(self._squares),
-                "movable": self._movable.astype(int).tolist(),
-                "status": [status.value for status in found.pop("status")],
-                "found": {name: listed(values) for name, values in found.items()},
-            },
-            path,
-        )
+        return {
+            **self._curve.predictor.to_dict(),
+            "information_kind": self.information_kind,
+            "dispersion": self._dispersion,
+            "n_rows": self._n_rows.tolist(),
+            "squares": listed(self._squares),
+            "movable": self._movable.astype(int).tolist(),
+            "found": {name: listed(values) for name, values in found.items() if name != "status"},
+        }
 
     @staticmethod
     def loaded(body: Mapping[str, Any]) -> Fits:
         """The fits that a file describes; every part of it is checked."""
-        labels, names, by, information = body["groups"], body["names"], body["by"], body["information_kind"]
-        expect(is_texts(names) and isinstance(by, str), "names: expected different texts")
-        expect(is_list(labels, lambda one: isinstance(one, str | int | float)), "groups: expected texts or numbers")
+        labels, names, by, schema, status = common(body)
+        information = body["information_kind"]
         expect(information in INFORMATION, f"information_kind: {information!r} is not known")
         expect(is_list(body["n_rows"], is_count) and len(body["n_rows"]) == len(labels), "n_rows: expected counts")
         expect(body["dispersion"] is None or is_number(body["dispersion"]), "dispersion: expected a number")
-        G, p, schema = len(labels), len(names), Schema.from_dict(body["schema"])
+        G, p = len(labels), len(names)
         expect(body["curve"] is not None and tuple(body["curve"]["columns"]) == schema.names, "curve: other columns")
         shapes = {"theta": (G, p), "score": (G, p), "held": (G, p), "information": (G, p, p), "observed": (G, p, p)}
         numbers = {
@@ -345,13 +375,7 @@ class Fits:
             for one in fields(Solutions)
             if one.name != "status"
         }
-        status = np.array([Status(one) for one in body["status"]], dtype=object)
-        expect(len(status) == G, "status: expected one for each group")
         whole = {"held": numbers["held"] > 0, "n_iter": numbers["n_iter"].astype(int), "status": status}
-
-        def single(place: int, theta: np.ndarray) -> NoReturn:
-            raise DataError("a loaded fit of many groups does not have the data to fit one of them again; fit anew")
-
         return Fits(
             Solutions(**numbers | whole),
             labels,
@@ -361,7 +385,7 @@ class Fits:
             array(body["movable"], (p,), "movable") > 0,
             information,
             body["dispersion"],
-            single,
+            without_data,
             CurveOfGroups(saved_predictor(body["curve"], names), schema, by),
         )
 
@@ -400,7 +424,8 @@ class Fits:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status}" for status, count in self._found.counts().items())
-        return f"{len(self)} fits ({counts})\n{self.params.describe().to_string()}"
+        finite = self.params.replace([np.inf, -np.inf], np.nan)
+        return f"{len(self)} fits ({counts})\n{finite.describe().to_string()}"
 
     @property
     def failures(self) -> str:
@@ -427,6 +452,21 @@ class Fits:
         import pandas as pd
 
         return pd.Series(values, index=self._index)
+
+
+def common(body: Mapping[str, Any]) -> tuple[list[Any], list[str], str, Schema, np.ndarray]:
+    """Labels, names, the column of the groups, schema and statuses of a saved file, checked."""
+    labels, names, by = body["groups"], body["names"], body["by"]
+    expect(is_texts(names) and isinstance(by, str), "names: expected different texts")
+    expect(is_list(labels, lambda one: isinstance(one, str | int | float)), "groups: expected texts or numbers")
+    status = np.array([Status(one) for one in body["status"]], dtype=object)
+    expect(len(status) == len(labels), "status: expected one for each group")
+    return labels, names, by, Schema.from_dict(body["schema"]), status
+
+
+def without_data(*_: Any) -> NoReturn:
+    """Stands for the fit of a group where the fits were loaded."""
+    raise DataError("a loaded fit of many groups does not have the data to fit one of them again; fit anew")
 
 
 def _plain(label: Any) -> Any:
