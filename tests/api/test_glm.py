@@ -167,8 +167,8 @@ def test_a_good_fit_warns_of_nothing(frame):
         ("count ~ age", {"executor": 3}, rp.ModelError, "executor: expected"),
         ("count ~ age", {"progress": 3}, rp.ModelError, "progress: expected"),
         ("count ~ 0", {}, rp.FormulaError, "no columns"),
-        ("count", {}, rp.FormulaError, "needs one '~'"),
-        ("count ~ age ~ town", {}, rp.FormulaError, "needs one '~'"),
+        ("count", {}, rp.FormulaError, "expected one '~'"),
+        ("count ~ age ~ town", {}, rp.FormulaError, "expected one '~'"),
     ],
 )
 def test_one_clear_error(frame, formula, keywords, error, words):
@@ -496,7 +496,7 @@ def test_frequency_weights_below_the_number_of_coefficients(family, lost):
         ({"weights_kind": np.ones(2)}, "weights_kind: expected one of precision"),
         ({"dispersion": np.ones(2)}, "dispersion: expected pearson, deviance, ml or a number"),
         ({"information": ["expected"]}, "information: expected one of expected"),
-        ({"names": 3}, "names: expected 2, one for each column of X; got 3"),
+        ({"names": 3}, "names: expected 2 names, one for each column of X; got 3"),
         ({"executor": ThreadPoolExecutor(1)}, r"executor: expected rp.execute.threads\(n\)"),
     ],
 )
