@@ -82,8 +82,10 @@ def test_products_are_those_of_the_dense_matrix(right, most, by_cells, monkeypat
     np.testing.assert_allclose(weighted_squares(X, w), np.diag(M), **close)
     np.testing.assert_allclose(cross_sandwich(X, w, Z), D.T @ (Z * w[:, None]), **close)
     np.testing.assert_allclose(cross_sandwich(Z, w, X), Z.T @ (D * w[:, None]), **close)
-    monkeypatch.setattr(factor_design, "MOST_KEPT", 0)
-    np.testing.assert_allclose(sandwich(X[:], w), M, **close)
+    monkeypatch.setattr(factor_design, "SMALL", np.uint8)
+    large = FactorDesign(X.layout, [one.astype(np.intp) for one in X.codes], X.scales, X.dense)
+    np.testing.assert_allclose(sandwich(large, w), M, **close)
+    np.testing.assert_allclose(matvec(large, v), D @ v, **close)
 
 
 @pytest.mark.parametrize("right", RIGHT_SIDES)

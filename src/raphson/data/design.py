@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from raphson.data.coding import FactorInfo, Scoped, scope_terms
-from raphson.data.factor_design import FactorDesign, Layout, Term, dense_nanoseconds
+from raphson.data.factor_design import SMALL, FactorDesign, Layout, Term, dense_nanoseconds
 from raphson.data.model_data import Matrix
 from raphson.data.values import Levels, Variable
 from raphson.errors import FormulaError
@@ -214,7 +214,7 @@ class DesignPlan:
         codes = []
         for info, own in zip(self.factors, columns, strict=True):
             if not info.categorical:
-                codes.append(np.broadcast_to(np.int8(0), (n_rows,)))
+                codes.append(np.broadcast_to(SMALL(0), (n_rows,)))
             else:
                 # Rows without a level are kept for predictions only, which are NaN there.
                 codes.append(np.maximum(own, 0) if own.size and own.min() < 0 else own)

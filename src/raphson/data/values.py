@@ -75,8 +75,9 @@ class Levels:
 
     def bad(self) -> np.ndarray | None:
         """Mask of the rows without a level; None if there are none."""
-        mask = self.codes < 0
-        return mask if mask.any() else None
+        if self.codes.min(initial=0) >= 0:
+            return None
+        return np.asarray(self.codes < 0)
 
     absent = bad
 
@@ -114,7 +115,8 @@ def as_levels(variable: Variable) -> Levels:
 
 def drop_unused(variable: Levels) -> Levels:
     """Keep only the levels that occur, in their order (R's drop.unused.levels)."""
-    counts = np.bincount(variable.codes[variable.codes >= 0], minlength=len(variable.labels))
+    present = variable.codes if variable.bad() is None else variable.codes[variable.codes >= 0]
+    counts = np.bincount(present, minlength=len(variable.labels))
     if (counts > 0).all():
         return variable
     new_code = np.where(counts > 0, np.cumsum(counts > 0) - 1, -1)

@@ -23,6 +23,9 @@ Of 20 columns NumPy's AᵀX (gemm) of 2,048 rows takes 35 ms for 1,000,000 rows,
 syrk, with half the products, is the faster one, in pieces of 1,024 rows.
 """
 
+SPARSE_PIECE = 8_192
+"""Rows of a piece where only the rows come in pieces: the scratch space of 320 KiB is a part of the second cache."""
+
 CERTAIN_FROM = -1e-3
 """A log density below this is of no row that is fitted with certainty."""
 
@@ -100,10 +103,10 @@ def _read_products(kernel: Kernel, block: Block, theta: np.ndarray, observed: tu
     if block.offset is not None:
         eta = eta + block.offset[0]
     sums = PieceSums(0.0, np.zeros(p), [], 0.0, -math.inf)
-    work = np.empty((5, min(NARROW, m)))
+    work = np.empty((5, min(SPARSE_PIECE, m)))
     score, information = np.empty(m), np.empty((len(observed), m))
-    for start in range(0, m, NARROW):
-        rows = slice(start, min(start + NARROW, m))
+    for start in range(0, m, SPARSE_PIECE):
+        rows = slice(start, min(start + SPARSE_PIECE, m))
         found = _rows(kernel, block, rows, eta[rows], work, sums)
         if found is None:
             return PieceSums(-math.inf, sums.score, [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
@@ -145,6 +148,8 @@ def _rows(
 
 def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     """The largest log density of a row with response 0 or 1, or something below :data:`CERTAIN_FROM`."""
+    if value.max(initial=-math.inf) < CERTAIN_FROM:
+        return -math.inf
     near = np.flatnonzero((value >= CERTAIN_FROM) & (y <= 1.0))
     near = near[(weight[near] > 0) & ((y[near] == 0) | (y[near] == 1))]
     return float(value[near].max(initial=-math.inf))
