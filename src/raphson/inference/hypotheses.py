@@ -7,7 +7,7 @@ F(q, df_resid).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +154,7 @@ def nested(larger: Sequence[Matrix], smaller: Sequence[Matrix], weight: np.ndarr
             block = np.hstack([dense_rows(X, rows), dense_rows(Z, rows)])
             if weight is not None:
                 block = block * (weight[rows] > 0)[:, None]
-            R = np.linalg.qr(np.concatenate([R, block]), mode="r")
+            R = np.asarray(np.linalg.qr(np.concatenate([R, block]), mode="r"))
         lengths = np.sqrt(np.einsum("ij,ij->j", R, R))
         R = R / np.where(lengths > 0, lengths, 1.0)
         missed = R[:, p:] - R[:, :p] @ np.linalg.lstsq(R[:, :p], R[:, p:], rcond=None)[0]
@@ -203,35 +203,21 @@ def information_matrix(
     In small samples this form rejects too often (Orme 1990, The Econometrics Journal; Davidson and MacKinnon 1992);
     with fewer than a few hundred rows, bootstrap the statistic instead.
     """
-    p = len(kept)
-    n = scores.shape[1]
-    lower = np.tril_indices(int(kept.sum()))
+    n, n_kept = scores.shape[1], int(kept.sum())
+    lower = np.tril_indices(n_kept)
     extra = np.zeros((n, 0)) if more is None else more
-    width = int(kept.sum()) + extra.shape[1]
-    R = np.zeros((0, width + len(lower[0]) + 1))
+    width = n_kept + extra.shape[1]
     count = np.ones(n) if frequency is None else frequency
-    sizes = np.zeros((int(kept.sum()),) * 2)
-    wide = [X.shape[1] == p and len(designs) > 1 for X in designs]
-    starts = np.cumsum([0, *(0 if w else X.shape[1] for X, w in zip(designs, wide, strict=True))])
-    for rows in slices(n, 1024):
-        J = np.zeros((len(designs), rows.stop - rows.start, p))
-        for k, X in enumerate(designs):
-            here = slice(None) if X.shape[1] == p else slice(starts[k], starts[k] + X.shape[1])
-            J[k, :, here] = dense_rows(X, rows)
-        J = J[:, :, kept]
-        u, W = scores[:, rows], information[..., rows]
-        G = np.einsum("kmp,km->mp", J, u)
-        outer, observed = G[:, :, None] * G[:, None, :], np.einsum("kmp,klm,lmq->mpq", J, W, J, optimize=True)
-        D = outer - observed
-        sizes += np.einsum("m,mpq->pq", count[rows], outer**2 + observed**2)
-        root = np.sqrt(count[rows])[:, None]
-        block = np.hstack([extra[rows], G, D[:, lower[0], lower[1]], np.ones((len(G), 1))]) * root
-        R = np.linalg.qr(np.concatenate([R, block]), mode="r")
-    R = np.asarray(R)
+
+    def moments(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        J = _jacobian(designs, rows, len(kept))[:, :, kept]
+        return _moments(J, scores[:, rows], information[..., rows], lower, extra[rows], count[rows])
+
+    R, sizes = _reduced(moments, n)
     A, b = R[:, :-1], R[:, -1]
     lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
     # An indicator that consists of rounding in every row is set to 0; scaled to length 1 it would count.
-    lengths[width:] = np.where(lengths[width:] > DEPENDENT * np.sqrt(sizes[lower]), lengths[width:], 0.0)
+    lengths[width:] = np.where(lengths[width:] > DEPENDENT * np.sqrt(sizes), lengths[width:], 0.0)
     A = np.where(lengths > 0, A / np.where(lengths > 0, lengths, 1.0), 0.0)
     df = _rank(A) - _rank(A[:, :width])
     total = float(count.sum())
@@ -247,6 +233,53 @@ def information_matrix(
         )
     fitted = A @ np.linalg.lstsq(A, b, rcond=DEPENDENT)[0]
     return float(fitted @ fitted), df
+
+
+def _jacobian(designs: Sequence[Matrix], rows: slice, p: int) -> np.ndarray:
+    """The derivative (K, m, p) of some rows' predictors."""
+    wide = [X.shape[1] == p and len(designs) > 1 for X in designs]
+    starts = np.cumsum([0, *(0 if w else X.shape[1] for X, w in zip(designs, wide, strict=True))])
+    J = np.zeros((len(designs), rows.stop - rows.start, p))
+    for k, X in enumerate(designs):
+        here = slice(None) if X.shape[1] == p else slice(starts[k], starts[k] + X.shape[1])
+        J[k, :, here] = dense_rows(X, rows)
+    return J
+
+
+def _moments(
+    J: np.ndarray,
+    u: np.ndarray,
+    W: np.ndarray,
+    lower: tuple[np.ndarray, np.ndarray],
+    extra: np.ndarray,
+    count: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Other functions, scores, indicators and 1 of some rows, times √count; and the sizes of what indicators subtract.
+
+    The sizes are sums of squares. Of the matrices of a row only the lower triangle is formed.
+    """
+    i, j = lower
+    G = np.einsum("kmp,km->mp", J, u)
+    WJ = np.einsum("klm,lmp->kmp", W, J)
+    outer = G[:, i] * G[:, j]
+    observed = J[0][:, i] * WJ[0][:, j]
+    for k in range(1, len(J)):
+        observed += J[k][:, i] * WJ[k][:, j]
+    sizes = count @ (outer * outer + observed * observed)
+    outer -= observed
+    block = np.hstack([extra, G, outer, np.ones((len(G), 1))])
+    block *= np.sqrt(count)[:, None]
+    return block, sizes
+
+
+def _reduced(moments: Callable[[slice], tuple[np.ndarray, np.ndarray]], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The triangle that QR makes of the moments of all rows, and the sizes of the indicators."""
+    R, sizes = moments(slice(0, 0))
+    for rows in slices(n, 1024):
+        block, size = moments(rows)
+        R = np.asarray(np.linalg.qr(np.concatenate([R, block]), mode="r"))
+        sizes = sizes + size
+    return R, sizes
 
 
 def _rank(A: np.ndarray) -> int:
