@@ -142,6 +142,7 @@ def test_the_process_and_its_processor() -> None:
     assert compat.backends_made()
     assert compat.processor().platform == "cpu" and compat.processor() not in jax.devices()
     assert brief_compilation() == compat.BRIEF
+    assert brief_compilation(once=True) == compat.BRIEF | compat.UNOPTIMISED
 
 
 def test_the_settings_that_are_neutralised_exist() -> None:

@@ -145,5 +145,6 @@ def processor() -> Any:
         return jax.devices("cpu")[0]
 
 
-BRIEF: dict[str, bool | str] = {"xla_cpu_use_fusion_emitters": False}
-"""An option of XLA; see :func:`raphson.numeric.brief_compilation`."""
+BRIEF: dict[str, bool | str | int] = {"xla_cpu_use_fusion_emitters": False}
+UNOPTIMISED: dict[str, bool | str | int] = {"xla_backend_optimization_level": 0}
+"""Options of XLA; see :func:`raphson.numeric.brief_compilation`."""

@@ -23,7 +23,7 @@ from raphson.model.families.distribution import Distribution
 from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import expectation, expected_information
 from raphson.model.memory import cached_for
-from raphson.numeric import anchor, x64
+from raphson.numeric import anchor, brief_compilation, x64
 
 FEW_PREDICTORS = 2
 """Up to this many predictors, forward over forward runs faster and compiles hardly slower."""
@@ -33,6 +33,10 @@ _CONSTANTS: weakref.WeakKeyDictionary[Block, tuple[float, np.ndarray]] = weakref
 
 _MADE = frozenset(["function", "step", "origin", "closed", "constant"])
 """Attributes of a family that are traced or compiled; a pickle holds the recipe for them instead."""
+
+BRIEFLY = 1024
+"""Rows of a block up to which the step is compiled briefly: of two predictors and Student's t in 320 ms instead of 620,
+after which 1,024 rows take 0.28 ms instead of 0.19."""
 
 RowFunction = Callable[[Any, tuple[Any, ...]], Any]
 """g(η (K,), row): the log-likelihood of one row, in jax.numpy; the row is a tuple of numbers or arrays."""
@@ -56,7 +60,13 @@ def compiled_rows(function: RowFunction) -> Any:
         total = jnp.sum(weigh(value))
         return total, jnp.concatenate([value[None], weigh(score), weigh(information)])
 
-    return jax.jit(step, keep_unused=True)
+    few: Any = jax.jit(step, keep_unused=True, compiler_options=brief_compilation())
+    many: Any = jax.jit(step, keep_unused=True)
+
+    def sized(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
+        return (few if eta.shape[1] <= BRIEFLY else many)(eta, weight, row, anchor)
+
+    return sized
 
 
 def compiled_closed(rows: Callable[..., Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -30,7 +30,7 @@ from raphson.model.memory import cached_for
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.model.replay.replay import accurate
-from raphson.numeric import TINY, anchor, x64
+from raphson.numeric import TINY, anchor, brief_compilation, x64
 
 AGREEMENT = 1e-9
 """How closely the derivatives by predictors have to agree with the direct ones, relative to the largest."""
@@ -161,7 +161,7 @@ class EvaluationPlan:
             one = jax.vmap(eta, in_axes=(None, 0))(zero, row)
             return one, jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
 
-        return jax.jit(both, keep_unused=True)
+        return jax.jit(both, keep_unused=True, compiler_options=brief_compilation(once=True))
 
 
 def general_model(
@@ -372,18 +372,21 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
             def through(theta: Any, row: tuple[Any, ...]) -> Any:
                 return found.remainder(found.predictors(plan.layout.split(theta), row), row)
 
-            def three(function: RowFunction, theta: Any, v: Any) -> list[np.ndarray]:
-                """Value, gradient and the Hessian's product with a random vector, by row."""
+            def three(theta: Any, v: Any, row: tuple[Any, ...], anchor: Any) -> list[tuple[Any, ...]]:
+                """Value, gradient and the Hessian's product with a random vector, by row, of both functions."""
 
-                def one(theta: Any, v: Any, row: tuple[Any, ...]) -> tuple[Any, ...]:
+                def one(function: RowFunction, theta: Any, v: Any, row: tuple[Any, ...]) -> tuple[Any, ...]:
                     gradient, product = jax.jvp(lambda t: jax.grad(function)(t, row), (theta,), (v,))
                     return function(theta, row), gradient, product
 
-                return [np.asarray(part) for part in jax.vmap(one, in_axes=(None, None, 0))(theta, v, row)]
+                by_row = (None, None, 0)
+                return [jax.vmap(partial(one, f), in_axes=by_row)(theta, v, row) for f in (plan.whole, through)]
 
+            compiled = jax.jit(three, keep_unused=True, compiler_options=brief_compilation(once=True))
             for point in (theta, theta + 0.1 * rng.normal(size=len(theta))):
                 v = rng.normal(size=len(theta))
-                for a, b in zip(three(plan.whole, point, v), three(through, point, v), strict=True):
+                for pair in zip(*compiled(point, v, row, anchor()), strict=True):
+                    a, b = map(np.asarray, pair)
                     same = np.isfinite(a) == np.isfinite(b)
                     a, b = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
                     if not same.all() or np.abs(a - b).max() > AGREEMENT * max(np.abs(a).max(), TINY):
