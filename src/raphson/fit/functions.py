@@ -17,7 +17,7 @@ from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.curve.compiled import jax_function
 from raphson.model.parameters import place_of
-from raphson.numeric import TINY
+from raphson.numeric import TINY, one_blas_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,9 +136,11 @@ def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> 
     if kind == "profile":
         fit.check_name("profile")
         ends = np.full((fit.n, 2), np.nan)
-        for j, name in enumerate(fit.names):
-            if fit.state.free[j] or fit.state.infinite[j]:
-                ends[j] = profile(fit, name).interval(level)
+        # With several BLAS threads products of a few rows mostly wait.
+        with one_blas_thread():
+            for j, name in enumerate(fit.names):
+                if fit.state.free[j] or fit.state.infinite[j]:
+                    ends[j] = profile(fit, name).interval(level)
     else:
         ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df)
     return pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
