@@ -59,7 +59,7 @@ class Levels:
 
     Attributes
     ----------
-    codes : ndarray of int, shape (n,)
+    codes : ndarray of signed integers of any length, shape (n,)
     labels : tuple of str
         In order: sorted, or as declared.
     origin : str
@@ -83,6 +83,9 @@ class Levels:
 
 
 Variable = Numbers | Levels
+
+_PROBE = 10_000
+"""Rows that are looked at first for whether all levels occur: of 100 levels as frequent as each other they all do."""
 
 
 def label_of(value: object) -> str:
@@ -115,6 +118,9 @@ def as_levels(variable: Variable) -> Levels:
 
 def drop_unused(variable: Levels) -> Levels:
     """Keep only the levels that occur, in their order (R's drop.unused.levels)."""
+    some = variable.codes[:_PROBE]
+    if len(set(some[some >= 0].tolist())) == len(variable.labels):
+        return variable  # the first rows have them all
     present = variable.codes if variable.bad() is None else variable.codes[variable.codes >= 0]
     counts = np.bincount(present, minlength=len(variable.labels))
     if (counts > 0).all():
@@ -207,7 +213,7 @@ def _read_series(series: pandas.Series, name: str) -> Variable:
             raise DataError(
                 f"column {name!r}: two of its categories have the same text ({listing(labels)}); rename one"
             )
-        return Levels(np.asarray(series.cat.codes, dtype=np.intp), labels, "category")
+        return Levels(series.cat.codes.to_numpy(), labels, "category")
     if isinstance(dtype, pd.SparseDtype):
         return read_series(series.sparse.to_dense(), name)
     if pd.api.types.is_complex_dtype(dtype):
