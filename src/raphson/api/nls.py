@@ -10,8 +10,6 @@ from typing import Any, overload
 import numpy as np
 
 from raphson.api.arguments import dispersion_rule, estimated, executor_of, inference_of, inputs_of, warn_about
-from raphson.api.by_group import fit_groups
-from raphson.api.robust_curves import robust_estimate
 from raphson.choices import (
     Covariance,
     Derivatives,
@@ -230,6 +228,8 @@ def nls(
             raise ModelError(
                 "by: many curves are fitted by plain least squares only; leave out loss=, penalty=, cov= and groups="
             )
+        from raphson.api.by_group import fit_groups  # one curve does without its compiled batches
+
         return fit_groups(read, options, made, asked, iteration, inference)
     return made(nonlinear_model(read, *options), read)
 
@@ -271,6 +271,8 @@ def _fit(
 ) -> Fit:
     found = estimated(model, iteration)
     if asked.loss != "squared":
+        from raphson.api.robust_curves import robust_estimate
+
         most = TRIAL_STEPS if iteration.max_iter is None else min(iteration.max_iter, TRIAL_STEPS)
         trial = replace(iteration, max_iter=most, progress=False)  # one of many starts
         climbs = (partial(estimated, iteration=one) for one in (iteration, trial))

@@ -15,7 +15,6 @@ from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
-from raphson.model.curve.compiled import jax_function
 from raphson.model.parameters import place_of
 from raphson.numeric import TINY, one_blas_thread
 
@@ -115,6 +114,8 @@ def _in_words(fit: Reading, text: Any) -> ParameterFunction | None:
         curve, places = constraints.expression(text, fit.names)
     except (FormulaError, TypeError):
         return None
+    from raphson.model.curve.compiled import jax_function  # the function is differentiated by JAX; others are not
+
     made = ParameterFunction(
         lambda params: curve.evaluate({name: params[place] for name, place in places.items()}, jax_function), fit.names
     )
