@@ -10,7 +10,57 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from importlib import import_module
+from threading import RLock
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+
+class _Lazy:
+    """A module that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._module: ModuleType | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._module is None:
+            self._module = import_module(self._name)
+        return getattr(self._module, name)
+
+
+if TYPE_CHECKING:
+    import jax as jax
+    import jax.numpy as jnp
+    from jax import lax as lax
+else:
+    # A fit that needs no JAX is spared its import, which takes 0.3 s.
+    jax, jnp, lax = _Lazy("jax"), _Lazy("jax.numpy"), _Lazy("jax.lax")
+
+
+class _WhenUsed:
+    """What is to be done once before JAX computes with something of Raphson's."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+        self.lock = RLock()
+
+    def add(self, task: Callable[[], None]) -> None:
+        """Do it now if JAX is there, otherwise when JAX is first used."""
+        if "jax" in sys.modules:
+            task()
+        else:
+            self.waiting.append(task)
+
+    def __call__(self) -> None:
+        if self.waiting:
+            with self.lock:  # another thread goes on only when all is done
+                for task in self.waiting:
+                    task()
+                self.waiting.clear()
+
+
+when_used = _WhenUsed()
 
 Equation = Any
 """One equation of a jaxpr, with its named ``params`` and its ``outvars`` with their ``aval``; functions here tell more.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import Any, NamedTuple
 
-from raphson.compat import BRIEF, UNOPTIMISED, backends_made, processor
+from raphson.compat import BRIEF, UNOPTIMISED, backends_made, jax, processor, when_used
 from raphson.errors import ModelError
 
 EPSILON = 2.0**-52
@@ -37,8 +37,7 @@ def x64() -> AbstractContextManager[Any]:
     float64
     """
     _process.check()
-    import jax
-
+    when_used()
     config, scope = jax.config, jax.enable_x64(True)
     others = [setting for setting in _settings() if getattr(config, setting.option) not in setting.neutral]
     return _Scopes(scope, *(setting.enter() for setting in others)) if others else scope
@@ -74,8 +73,6 @@ class _Setting(NamedTuple):
 @cache
 def _settings() -> tuple[_Setting, ...]:
     """Those of :data:`NEUTRAL` that the installed JAX has."""
-    import jax
-
     return tuple(
         _Setting(f"jax_{name}", neutral, getattr(jax, name))
         for name, neutral in NEUTRAL.items()
@@ -137,8 +134,6 @@ def device() -> Any:
 @cache
 def anchor() -> Any:
     """A number on :func:`device`: a compiled function that gets it as an argument runs there."""
-    import jax
-
     with x64():
         return jax.device_put(0.0, device())
 
@@ -157,8 +152,6 @@ def brief_compilation(once: bool = False) -> dict[str, bool | str | int]:
 
 @cache
 def _has_brief_options() -> bool:
-    import jax
-
     try:
         jax.jit(lambda x: x, compiler_options=BRIEF | UNOPTIMISED).lower(anchor()).compile()
     except (RuntimeError, ValueError):

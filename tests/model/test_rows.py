@@ -6,7 +6,7 @@ import pytest
 from raphson.data.blocks import make_blocks
 from raphson.model import families
 from raphson.model import rows as row_module
-from raphson.model.rows import block_rows
+from raphson.model.rows import WeightedRows, block_rows, means
 
 
 def evaluate(family, y, eta, weight=None):
@@ -77,19 +77,38 @@ def test_outside_the_domain_the_total_is_minus_infinity():
     assert evaluate(families.Poisson(link="identity"), [1.0], np.array([[-0.5]])).total == -np.inf
 
 
-def test_few_normal_rows_by_numpy_are_those_of_the_compiled_code(monkeypatch):
+@pytest.mark.parametrize("family", [families.Gaussian(), families.Binomial(link="probit"), families.Gamma(link="log")])
+def test_rows_in_numpy_are_weighted_as_those_of_the_compiled_code(family, monkeypatch):
     rng = np.random.default_rng(5)
-    y, w, eta = rng.normal(size=14), rng.uniform(0.5, 2.0, 14), rng.normal(size=(1, 14))
+    y, w, eta = rng.uniform(0.1, 0.9, 14), rng.uniform(0.5, 2.0, 14), rng.normal(size=(1, 14))
     w[[2, 7]] = 0.0
-    y[:2] = 0.0, 1.0
-    eta[0, 0], eta[0, 2] = 0.0, np.nan  # fitted with certainty; not finite where nothing counts
-    few = evaluate(families.Gaussian(), y, eta, w)
-    monkeypatch.setattr(row_module, "FEW_ROWS", 0)
-    compiled = evaluate(families.Gaussian(), y, eta, w)
-    assert compiled.highest == 0.0
-    assert few.highest == -np.inf  # no response is certain under a normal density, and nobody asks
-    assert few.total == pytest.approx(compiled.total, rel=1e-15)
+    eta[0, 2] = np.nan  # not finite where nothing counts
+    by_hand = evaluate(family, y, eta, w)
+    monkeypatch.setattr(row_module, "hand_rows", lambda *_: None)
+    compiled = evaluate(family, y, eta, w)
+    assert isinstance(by_hand, WeightedRows) and not isinstance(compiled, WeightedRows)
+    assert by_hand.total == pytest.approx(compiled.total, rel=1e-15)
     for name in ("value", "score", "observed", "expected", "mean", "slope"):
-        found, expected = getattr(few, name), getattr(compiled, name)
-        counts = w > 0 if name == "value" else slice(None)
-        np.testing.assert_allclose(found[..., counts], expected[..., counts], rtol=1e-15, err_msg=name)
+        found, expected = getattr(by_hand, name), getattr(compiled, name)
+        counts = slice(None) if name in ("score", "observed", "expected") else w > 0
+        np.testing.assert_allclose(found[..., counts], expected[..., counts], rtol=5e-14, err_msg=name)
+
+
+def test_no_response_is_certain_under_a_normal_density():
+    assert evaluate(families.Gaussian(), [0.0, 1.0], np.array([[0.0, 1.0]])).highest == -np.inf
+
+
+def test_expected_information_at_the_edge_of_the_domain_is_the_observed_one():
+    # At a mean of 0 that of a Poisson count with the identity link is 1/0, and no other row would be seen beside it.
+    rows = evaluate(families.Poisson(link="sqrt"), [0.0, 1.0], np.array([[1e-160, 1.0]]))
+    assert np.isfinite(rows.expected).all()
+    rows = evaluate(families.Poisson(link="identity"), [0.0, 1.0], np.array([[1e-12, 1.0]]))
+    assert rows.expected[0, 0, 0] == rows.observed[0, 0, 0] == 0.0
+
+
+def test_means_are_those_of_the_rows():
+    eta = np.array([[0.3, -0.4], [0.1, 0.1]])
+    for family in (families.NegativeBinomial(), families.Multinomial(levels=("a", "b", "c"))):
+        np.testing.assert_allclose(means(family, eta), evaluate(family, [1.0, 0.0], eta).mean, rtol=1e-14)
+    own = type("Own", (families.Poisson,), {})()
+    np.testing.assert_allclose(means(own, eta[:1]), np.exp(eta[:1]), rtol=1e-14)

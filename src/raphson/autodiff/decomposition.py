@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff import show
 from raphson.autodiff.sweeps import ELEMENTWISE, Quantity, Step, decomposed, differentiating, is_finite
 from raphson.autodiff.trace import trace
+from raphson.compat import jax
 from raphson.errors import ModelError
 
 _CONTRACTIONS = frozenset(["dot_general", "conv_general_dilated", "mul", "custom_linear_solve"])

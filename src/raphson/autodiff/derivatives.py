@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
-import jax
 import numpy as np
 
 from raphson.autodiff import finite
 from raphson.autodiff.sweeps import differentiating
 from raphson.autodiff.trace import flat, readable_errors, warn_of_single_precision
 from raphson.choices import Derivatives
+from raphson.compat import jax
 from raphson.errors import DataError, ModelError, check_choice
 from raphson.numeric import x64
 

@@ -12,14 +12,13 @@ from itertools import combinations_with_replacement
 from math import factorial, prod
 from typing import Any, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.derivatives import Point, name_of
 from raphson.autodiff.sweeps import differentiating
 from raphson.autodiff.trace import readable_errors, warn_of_single_precision
 from raphson.choices import Derivatives
+from raphson.compat import jax, jnp
 from raphson.errors import DataError, ModelError, check_choice
 
 _LARGEST = 10_000_000

@@ -6,11 +6,11 @@ import weakref
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff.sweeps import differentiating
 from raphson.autodiff.trace import readable_errors
+from raphson.compat import jax
 from raphson.errors import ModelError
 
 

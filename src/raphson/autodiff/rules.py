@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 
-from raphson.compat import bind, is_jaxpr
+from raphson.compat import bind, is_jaxpr, jax
 
 
 class Rule(Protocol):

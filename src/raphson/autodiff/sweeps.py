@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff.rules import CompiledRule, Rule, Stack, Take, host, rule_of
 from raphson.autodiff.trace import Source, readable_errors, source_of
 from raphson.autodiff.walk import walk
-from raphson.compat import CUSTOM, Equation, closed, name_of, operation_name
+from raphson.compat import CUSTOM, Equation, closed, jax, name_of, operation_name
 from raphson.errors import ModelError
 from raphson.numeric import device, x64
 

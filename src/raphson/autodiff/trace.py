@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from raphson.autodiff.walk import hidden
-from raphson.compat import Equation, frames_of
+from raphson.compat import Equation, frames_of, jax
 from raphson.errors import DataError, ModelError, RaphsonError, warn_user
 from raphson.numeric import x64
 

@@ -12,10 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.errors import ModelError, RaphsonError
 from raphson.model.parameters import place_of
 from raphson.numeric import device, x64

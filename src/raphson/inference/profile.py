@@ -23,7 +23,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from raphson.errors import ConvergenceError
 from raphson.inference.restricted import Constraint, Maximum, evaluate_inside, maximum_on_curve, maximum_on_plane
@@ -274,6 +273,8 @@ class Profiler:
     # -- Brent's method ----------------------------------------------------------------------------------------
 
     def _bracket(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
+        from scipy.optimize import brentq
+
         bounded = self.objective.bounds is not None  # at a bound the search does not converge, and need not
         points: dict[float, Maximum] = {}
         drops: dict[float, float] = {}

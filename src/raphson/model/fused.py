@@ -15,6 +15,7 @@ import numpy as np
 from raphson.data.blocks import Block
 from raphson.data.products import matvec, sandwich, transpose_matvec
 from raphson.model.families.kernels import Kernel
+from raphson.model.rows import CERTAIN_FROM
 
 FEW_COLUMNS, NARROW, WIDE = 50, 2_048, 1_024
 """Rows of a piece, of a design with few columns and of one with more.
@@ -25,9 +26,6 @@ syrk, with half the products, is the faster one, in pieces of 1,024 rows.
 
 SPARSE_PIECE = 8_192
 """Rows of a piece where only the rows come in pieces: the scratch space of 320 KiB is a part of the second cache."""
-
-CERTAIN_FROM = -1e-3
-"""A log density below this is of no row that is fitted with certainty."""
 
 
 @dataclass

@@ -19,10 +19,9 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.data.blocks import BLOCK_ROWS, Block, padded
 from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64

@@ -1,25 +1,26 @@
-"""The compiled step of every model: from a block's η to its rows' log densities, scores and information.
+"""The step of every model from a block's η to its rows' log densities, scores and information.
 
-It reads η and y, never X. One function serves all families: JAX compiles it once for each family structure
-and number of rows. A family's parameters (θ, the power) are arguments of the compiled code, so that a new
-value compiles nothing.
+It reads η and y, never X. The ready families have their rows in NumPy (:mod:`raphson.model.families.rows_by_hand`). One
+compiled function serves all others: JAX compiles it once for each family structure and number of rows. A family's
+parameters (θ, the power) are arguments of the compiled code, so that a new value compiles nothing.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.data.blocks import Block, make_blocks
+from raphson.model.families.links_by_hand import BY_HAND
+from raphson.model.families.rows_by_hand import HandRows, hand_rows, has_hand_rows
 from raphson.numeric import anchor, x64
 
 FEW_ROWS = 256
-"""Up to this many rows a call of compiled code takes longer than NumPy's arithmetic. A call takes 20 to 60 µs."""
+"""Up to this many rows a pass in pieces has nothing to gain: the design is in the cache anyway."""
 
 
 class BlockRows:
@@ -89,6 +90,74 @@ class BlockRows:
         return self._table[start : start + a * b].reshape(a, b, -1)
 
 
+class WeightedRows:
+    """Rows in NumPy with the names of :class:`BlockRows`; what is not asked for is not computed.
+
+    Parameters
+    ----------
+    family : Family
+    block : Block
+    eta : (K, rows) without padding.
+    rows : at unit weight.
+    """
+
+    def __init__(self, family: Any, block: Block, eta: np.ndarray, rows: HandRows) -> None:
+        self._family, self._block, self._eta, self._rows = family, block, eta, rows
+        self._weight = block.weight[: block.rows]
+        self._ignored = None if self._weight.min(initial=1.0) > 0 else np.flatnonzero(~(self._weight > 0))
+        self.value = rows.value
+        self.total = float(np.sum(self._weighted(rows.value)))
+
+    def _weighted(self, part: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            out = self._weight * part
+        if self._ignored is not None:
+            out[..., self._ignored] = 0.0  # a row that does not count may have an infinite density
+        return out
+
+    @cached_property
+    def highest(self) -> float:
+        """As of :class:`BlockRows`: no response is certain under a normal density, nor below CERTAIN_FROM."""
+        highest = float(self.value.max(initial=-math.inf))
+        if self._family.quadratic:
+            return -math.inf
+        if highest < CERTAIN_FROM:
+            return highest
+        y = self._block.y[: self._block.rows]
+        counts = (self._weight > 0) & ((y == 0) | (y == 1))
+        return float(np.max(self.value, where=counts, initial=-math.inf))
+
+    @cached_property
+    def score(self) -> np.ndarray:
+        return self._weighted(self._rows.score)
+
+    @cached_property
+    def observed(self) -> np.ndarray:
+        return self._weighted(self._rows.observed)
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """That of rows at the edge of the domain, which is infinite, is the observed one; see :class:`BlockRows`."""
+        if self._family.canonical:
+            return self.observed
+        found = self._weighted(self._rows.expected)
+        if (places := at_edge(self._family, self._block, self._eta)).size:
+            found[0, 0, places] = self.observed[0, 0, places]
+        return found
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self._rows.mean
+
+    @property
+    def slope(self) -> np.ndarray:
+        return self._rows.slope
+
+
+CERTAIN_FROM = -1e-3
+"""A log density below this is of no row that is fitted with certainty."""
+
+
 @cache
 def _compiled() -> Any:
     def weighted_rows(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> tuple[Any, Any]:
@@ -115,19 +184,27 @@ def _compiled() -> Any:
 def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
     """Evaluate a family on one block at linear predictors eta (K, size).
 
-    With `curved` false the information is not needed; a family that evaluates its own rows may leave it out.
+    With `curved` false the information is not needed; rows that are computed when asked for leave it out anyway.
     """
     if family.own_rows is not None:
         return family.own_rows(block, eta, curved)
-    if len(block.y) <= FEW_ROWS and family.few_rows is not None:
-        summary, table = family.few_rows(block.y, eta, block.weight)
-        return BlockRows(summary, table, len(eta), block.rows, family.canonical)
+    if (rows := hand_rows(family, block.y[: block.rows], eta[:, : block.rows])) is not None:
+        return WeightedRows(family, block, eta[:, : block.rows], rows)
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
         rows = BlockRows(summary, table, len(eta), block.rows, family.canonical)
     if curved and not family.canonical and (places := at_edge(family, block, eta)).size:
         rows.use_observed_at_edge(places)
     return rows
+
+
+def means(family: Any, eta: np.ndarray) -> np.ndarray:
+    """The means (C, m) of a family at η (K, m)."""
+    if has_hand_rows(family) and family.predictor_labels is None:
+        with np.errstate(all="ignore"):
+            return BY_HAND[type(family.link)].mean(eta[0])[0][None]
+    with x64():
+        return np.asarray(family.mean(eta))
 
 
 def at_edge(family: Any, block: Block, eta: np.ndarray) -> np.ndarray:
@@ -145,5 +222,7 @@ def at_edge(family: Any, block: Block, eta: np.ndarray) -> np.ndarray:
 
 def compile_ahead(family: Any) -> None:
     """Compile a family's rows for the smallest block, so that another thread can do it while the data are read."""
+    if has_hand_rows(family):
+        return
     block = make_blocks([np.ones((1, 1))], np.ones(1))[0]
     block_rows(family, block, np.zeros((family.n_predictors, len(block.y))))

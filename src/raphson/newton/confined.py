@@ -24,7 +24,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import nnls
 
 from raphson.model.objective import Gram, Kind, Need, Root
 from raphson.model.walls import Walls
@@ -216,6 +215,8 @@ def within(
 
 def nearest(factor: Factor, target: np.ndarray, walls: Walls) -> np.ndarray | None:
     """The h nearest to `target` (r,) with (A R⁻¹) h ≤ room; None if there is none."""
+    from scipy.optimize import nnls
+
     if not len(walls) or not len(target):
         return target
     G = factor.half_solve(walls.normals.T).T

@@ -18,7 +18,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from raphson.model.objective import Gram, Need, Objective, projected
 from raphson.model.walls import Walls
@@ -68,6 +67,8 @@ class Face:
 
 def face_of(objective: Objective, theta: np.ndarray, free: np.ndarray, walls: Walls) -> Face | None:
     """The face that θ lies on; None if the objective is not finite there."""
+    from scipy.optimize import nnls
+
     here = objective.evaluate(theta, Need(kinds=("observed", "opg")))
     if not here.finite:
         return None

@@ -14,11 +14,12 @@ All functions are for ``jax.numpy`` and expect 64-bit arguments. Functions with 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+from raphson.compat import jax, jnp
 
 Array = Any
 """A traced or NumPy array."""
@@ -49,20 +50,27 @@ def with_derivatives(*rules: Function | None) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
-        wrapped = jax.custom_jvp(function)
+        @cache
+        def differentiable() -> Function:
+            def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+                total: Array = None
+                for rule, tangent in zip(rules, tangents, strict=True):
+                    if rule is None or isinstance(tangent, jax.custom_derivatives.SymbolicZero):
+                        continue
+                    term = rule(*primals) * tangent
+                    total = term if total is None else total + term
+                value = made(*primals)
+                return value, jnp.zeros_like(value) if total is None else total
 
-        def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-            total: Array = None
-            for rule, tangent in zip(rules, tangents, strict=True):
-                if rule is None or isinstance(tangent, jax.custom_derivatives.SymbolicZero):
-                    continue
-                term = rule(*primals) * tangent
-                total = term if total is None else total + term
-            value = wrapped(*primals)
-            return value, jnp.zeros_like(value) if total is None else total
+            made = jax.custom_jvp(function)
+            made.defjvp(jvp, symbolic_zeros=True)
+            return made
 
-        wrapped.defjvp(jvp, symbolic_zeros=True)
-        wrapped.__doc__ = function.__doc__
+        # JAX is imported with the first call, not with this module
+        @wraps(function)
+        def wrapped(*arguments: Array) -> Array:
+            return differentiable()(*arguments)
+
         return wrapped
 
     return decorate

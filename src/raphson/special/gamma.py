@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from scipy.special import zeta
+from scipy.special import expit, zeta
 
+from raphson.compat import jnp
 from raphson.numeric import TINY
 from raphson.special.elementary import (
     Array,
@@ -141,11 +141,15 @@ def theta_log1p(log_x: Array, log_theta: Array) -> Array:
     return jnp.where(z < 0, jnp.exp(jnp.minimum(log_x, log_theta)) * ratio, jnp.exp(log_theta) * softplus(z))
 
 
-def _shifted(y: Array, log_theta: Array) -> tuple[Array, Array, Array, Array]:
+def _shifted(y: Array, log_theta: Array, xp: Any) -> tuple[Array, Array, Array, Array]:
     # theta, whether it is large, X = theta or theta + 10, and log y (-inf at 0)
-    theta = jnp.exp(log_theta)
+    theta = xp.exp(log_theta)
     large = theta >= STEPS
-    return theta, large, jnp.where(large, theta, theta + STEPS), jnp.log(y)
+    return theta, large, xp.where(large, theta, theta + STEPS), xp.log(y)
+
+
+def _logistic(x: Array, xp: Any) -> Array:
+    return expit(x) if xp is np else sigmoid(x)
 
 
 @with_derivatives(
@@ -156,7 +160,7 @@ def _shifted(y: Array, log_theta: Array) -> tuple[Array, Array, Array, Array]:
 def negative_binomial_log_density(y: Array, log_mean: Array, log_theta: Array) -> Array:
     """log f(y) + lgamma(y + 1) of the negative binomial with variance mu + mu^2/theta."""
     m, a = log_mean, log_theta
-    theta, large, shifted, log_y = _shifted(y, a)
+    theta, large, shifted, log_y = _shifted(y, a, jnp)
     ratio = y / shifted
     grown = shifted + y
     log_ratio = jnp.log1p(ratio)
@@ -227,9 +231,9 @@ def _gap_terms(y: Array, m: Array, a: Array, theta: Array, log_y: Array) -> tupl
     return score, slope
 
 
-def _log1p_shift(y: Array, theta: Array) -> Array:
+def _log1p_shift(y: Array, theta: Array, xp: Any) -> Array:
     # log1p(y/theta) - log1p(y/(theta + N)) in one logarithm, which stays small for large y; theta may be 0
-    return jnp.log1p(STEPS * y / (jnp.maximum(theta, TINY) * (theta + y + STEPS)))
+    return xp.log1p(STEPS * y / (xp.maximum(theta, TINY) * (theta + y + STEPS)))
 
 
 @with_derivatives(
@@ -240,7 +244,13 @@ def _log1p_shift(y: Array, theta: Array) -> Array:
 def negative_binomial_theta_score(y: Array, log_mean: Array, log_theta: Array) -> Array:
     """The derivative of :func:`negative_binomial_log_density` with respect to log theta."""
     m, a = log_mean, log_theta
-    theta, large, x, log_y = _shifted(y, a)
+    score, _ = _gap_terms(y, m, a, jnp.exp(a), jnp.log(y))
+    return theta_score_of_counts(y, a, jnp) + score
+
+
+def theta_score_of_counts(y: Array, log_theta: Array, xp: Any) -> Array:
+    """S1, the part of the derivative by log theta without mu, in NumPy or ``jax.numpy``."""
+    theta, large, x, log_y = _shifted(y, log_theta, xp)
     grown = x + y
     u, v = 1.0 / (x * x), 1.0 / (grown * grown)
     share = y / grown  # y/Y; then x (u - v) = share (1/X + 1/Y)
@@ -248,46 +258,50 @@ def negative_binomial_theta_score(y: Array, log_mean: Array, log_theta: Array) -
     # theta >= 10: theta [y/(2 X Y) + (u - v) q[u, v]] with X = theta
     at_large = 0.5 * share + series
     # theta < 10: the shift's terms theta y/((theta + k)(theta + y + k)), and the series at theta + 10
-    small = jnp.where(large, 1.0, theta)
-    steps = sigmoid(log_y - a)
+    small = xp.where(large, 1.0, theta)
+    steps = _logistic(log_y - log_theta, xp)
     for k in range(1, STEPS):
         steps = steps + small * (y / ((small + k) * (small + y + k)))
-    at_small = steps + small * ((0.5 * share + series) / x - _log1p_shift(y, small))
-    score, _ = _gap_terms(y, m, a, theta, log_y)
-    return jnp.where(large, at_large, at_small) + score
+    at_small = steps + small * ((0.5 * share + series) / x - _log1p_shift(y, small, xp))
+    return xp.where(large, at_large, at_small)
 
 
 def negative_binomial_theta_curvature(y: Array, log_mean: Array, log_theta: Array) -> Array:
     """The second derivative of :func:`negative_binomial_log_density` with respect to log theta."""
     m, a = log_mean, log_theta
-    theta, large, x, log_y = _shifted(y, a)
-    q = sigmoid(a - log_y)
+    _, curvature = _gap_terms(y, m, a, jnp.exp(a), jnp.log(y))
+    return theta_curvature_of_counts(y, a, jnp) + curvature
+
+
+def theta_curvature_of_counts(y: Array, log_theta: Array, xp: Any) -> Array:
+    """S1', the part of the second derivative by log theta without mu, in NumPy or ``jax.numpy``."""
+    theta, large, x, log_y = _shifted(y, log_theta, xp)
+    p, q = _logistic(log_y - log_theta, xp), _logistic(log_theta - log_y, xp)
     grown = x + y
     u, v = 1.0 / (x * x), 1.0 / (grown * grown)
     share = y / grown
     scaled = share * (1.0 / x + 1.0 / grown)  # X (u - v)
     digamma = scaled * _divided_difference(_DIGAMMA, u, v)  # X [q(u) - q(v)]
     # X^2 [p(u)/X - p(v)/Y] for psi' - 1/x - 1/(2 x^2) = p(u)/x, p(u) = sum B_2k u^k
-    trigamma = jnp.where(large, q, x / grown) * scaled * _divided_difference(_BERNOULLI, u, v)
+    trigamma = xp.where(large, q, x / grown) * scaled * _divided_difference(_BERNOULLI, u, v)
     trigamma = trigamma + share * polynomial(_BERNOULLI, u) / x
     # theta >= 10: d/da of y/(2 Y) + theta [q(u) - q(v)]
     at_large = -0.5 * q * share + digamma - trigamma
     # theta < 10: d/da [theta f] = theta f + theta^2 f' for each term f of the score's sum;
     # theta/(theta + k) - theta/(theta + y + k) gives
     # theta y [(k - theta)(k + theta) + k y]/((theta + k)^2 (theta + y + k)^2)
-    small = jnp.where(large, 1.0, theta)
-    steps = -q * sigmoid(log_y - a)
+    small = xp.where(large, 1.0, theta)
+    steps = -q * p
     for k in range(1, STEPS):
         numerator = (k - small) * (k + small) + k * y
         steps = steps + small * (y / (small + y + k)) * (numerator / ((small + k) ** 2 * (small + y + k)))
     r = small / x
     # the logarithm's own derivative is N r (y/(theta + y)) (Y + theta)/Y with r = theta/X
-    value = (0.5 * share + digamma) / x - _log1p_shift(y, small)
+    value = (0.5 * share + digamma) / x - _log1p_shift(y, small, xp)
     slope = -0.5 * scaled - trigamma / x
     at_small = steps + small * value + small * r * slope
-    at_small = at_small + STEPS * r * sigmoid(log_y - a) * (grown + small) / grown
-    _, curvature = _gap_terms(y, m, a, theta, log_y)
-    return jnp.where(large, at_large, at_small) + curvature
+    at_small = at_small + STEPS * r * p * (grown + small) / grown
+    return xp.where(large, at_large, at_small)
 
 
 @with_derivatives(

@@ -15,10 +15,9 @@ every derivative is the integral of the integrand's derivative, as accurate as t
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.special.elementary import Array, log1m_exp, log1p_gap, with_derivatives
 from raphson.special.gamma import lgamma_difference, log_minus_digamma, stirling_remainder
 

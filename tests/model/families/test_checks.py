@@ -32,7 +32,7 @@ def test_ours_follow_from_their_densities(parent: Any) -> None:
     ids=["information", "variance", "mean"],
 )
 def test_what_does_not_follow_from_the_density_is_told(members: dict[str, Any], says: str) -> None:
-    rows = {"rows": rp.families.Family.rows, "own_rows": None, "few_rows": None}
+    rows = {"rows": rp.families.Family.rows, "own_rows": None}
     with pytest.raises(ModelError, match=says):
         check_moments(changed(rp.families.Gamma, **rows, **members))
 

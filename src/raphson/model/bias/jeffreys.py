@@ -23,10 +23,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.data.blocks import Block
 from raphson.data.products import dense
 from raphson.errors import ModelError

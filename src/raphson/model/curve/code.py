@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
+from raphson.compat import jax, jnp
 from raphson.model.curve.kinks import gaps_of
 from raphson.model.curve.rounding import AMPLIFIED, perturbed
 from raphson.model.replay.replay import with_limits

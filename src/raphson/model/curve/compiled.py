@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from raphson.autodiff.trace import readable_errors, trace
+from raphson.compat import jax, jnp, lax
 from raphson.data.curves import Curve
 from raphson.model.curve.code import CurveCode
 from raphson.model.curve.nonlinear import FEW, MANY

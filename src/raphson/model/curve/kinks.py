@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from raphson.autodiff.walk import walk
-from raphson.compat import name_of
+from raphson.compat import jax, jnp, name_of
 from raphson.model.replay.replay import apply
 
 PAIRS = frozenset(["max", "min", "lt", "le", "gt", "ge"])

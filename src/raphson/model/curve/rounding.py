@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff.graph import AMPLIFIED as AMPLIFIED
 from raphson.autodiff.graph import SHAKEN
 from raphson.autodiff.walk import walk
-from raphson.compat import name_of, parts_of
+from raphson.compat import jax, name_of, parts_of
 from raphson.model.replay.replay import apply
 
 _EXACT = frozenset(

@@ -6,11 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.choices import LinkName
+from raphson.compat import jax, jnp
 from raphson.errors import DataError, first_of
 from raphson.model.families import links
 from raphson.model.families.distribution import Distribution

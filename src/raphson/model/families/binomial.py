@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
 from scipy.special import bdtr, gammaln, xlog1py, xlogy
 
+from raphson.compat import jnp
 from raphson.errors import DataError, warn_user
-from raphson.model.families import kernels
+from raphson.model.families import kernels, rows_by_hand
 from raphson.model.families.base import Array, Family, Observations, Rows, clip_to, derivative, refuse, some_of
 from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.families.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
@@ -48,6 +48,7 @@ class Binomial(Family):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "binomial"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.binomial)
     default_link: ClassVar[str] = "logit"
     canonical_link: ClassVar[str] = "logit"
     support: ClassVar[str | None] = "proportion"
@@ -280,6 +281,7 @@ class QuasiBinomial(Binomial):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "quasibinomial"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.binomial)
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True
     sample = Family.sample

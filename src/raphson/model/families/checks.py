@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import jax
 import numpy as np
 
+from raphson.compat import jax
 from raphson.errors import ModelError, RaphsonError, check_choice
 from raphson.model.families import links
 from raphson.model.families.base import Family

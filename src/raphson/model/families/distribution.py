@@ -63,8 +63,9 @@ class Distribution:
     own_rows: ClassVar[Any] = None
     """A function (block, eta) that replaces the compiled rows shared by all families, or None."""
 
-    few_rows: ClassVar[Any] = None
-    """A NumPy function (y, eta, weight) that replaces the compiled code for few rows, or None."""
+    by_hand: ClassVar[Any] = None
+    """The rows in NumPy (:mod:`raphson.model.families.rows_by_hand`), which replace compiled ones in this class, not in
+    a class that is derived from it; or None."""
 
     @property
     def quadratic(self) -> bool:

@@ -6,16 +6,15 @@ Written with d log mu / d eta, it avoids 0 times infinity.
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
 from scipy.special import erfcx, gammainc, gammaln, log_ndtr, ndtr, pdtr, polygamma, xlogy
 
+from raphson.compat import jnp
 from raphson.errors import warn_user
-from raphson.model.families import kernels
+from raphson.model.families import kernels, rows_by_hand
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse
 from raphson.model.families.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
 from raphson.model.families.structure import structured
@@ -55,26 +54,6 @@ def chain_over_log_mean(link: Link, eta: Array, by_mean: Array, by_mean2: Array)
     return by_mean * m1, -(by_mean2 * m1 * m1 + times(m2, by_mean))
 
 
-def _normal_rows(y: np.ndarray, eta: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
-    """The arrays of :class:`raphson.model.rows.BlockRows` for a normal density with the identity link.
-
-    No response is certain under a normal density, so the largest log density is not needed.
-    """
-    table = np.empty((5, len(y)))
-    value, score, information, mean, slope = table
-    np.subtract(y, eta[0], out=score)
-    np.multiply(-0.5 * score, score, out=value)
-    total = float(weight @ value)
-    if not math.isfinite(total):
-        total = float(np.sum(weight * value, where=weight > 0))
-    score *= weight
-    np.maximum(weight, 0.0, out=information)
-    score[information == 0] = 0.0
-    mean[:] = eta[0]
-    slope[:] = 1.0
-    return (total, -math.inf), table
-
-
 @structured
 class Gaussian(Family):
     """The normal distribution: Var(y) = dispersion.
@@ -94,6 +73,7 @@ class Gaussian(Family):
     link: Link = None  # type: ignore[assignment]
     dispersion_is_mean_deviance: ClassVar[bool] = True
     name: ClassVar[str] = "gaussian"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.gaussian)
     default_link: ClassVar[str] = "identity"
     canonical_link: ClassVar[str] = "identity"
     support: ClassVar[str | None] = "real"
@@ -113,10 +93,6 @@ class Gaussian(Family):
         # half the residual is squared, which delays overflow by a power of 2
         residual = y - self.link.mean(eta[0])
         return -0.5 * residual * residual
-
-    @property
-    def few_rows(self) -> Any:  # type: ignore[override]
-        return _normal_rows if self.canonical else None
 
     @property
     def quadratic(self) -> bool:
@@ -193,6 +169,7 @@ class Poisson(PositiveMean):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "poisson"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.poisson)
     default_link: ClassVar[str] = "log"
     canonical_link: ClassVar[str] = "log"
     support: ClassVar[str | None] = "count"
@@ -285,6 +262,7 @@ class QuasiPoisson(Poisson):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "quasipoisson"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.poisson)
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True
     sample = Family.sample
@@ -307,6 +285,7 @@ class Gamma(PositiveMean):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "gamma"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.gamma)
     default_link: ClassVar[str] = "inverse"
     canonical_link: ClassVar[str] = "inverse"
     support: ClassVar[str | None] = "nonnegative"
@@ -424,6 +403,7 @@ class InverseGaussian(PositiveMean):
     link: Link = None  # type: ignore[assignment]
     dispersion_is_mean_deviance: ClassVar[bool] = True
     name: ClassVar[str] = "inverse_gaussian"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.inverse_gaussian)
     default_link: ClassVar[str] = "inverse_squared"
     canonical_link: ClassVar[str] = "inverse_squared"
     support: ClassVar[str | None] = "nonnegative"

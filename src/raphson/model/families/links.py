@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.special import logit, ndtri
 
+from raphson.compat import jax, jnp
 from raphson.errors import ModelError
 from raphson.numeric import x64
 from raphson.registry import Registry
@@ -69,7 +68,7 @@ class Link:
 
     def valid(self, eta: Array) -> Array:
         """Where eta lies in the link's domain."""
-        return jnp.isfinite(eta) & _between(eta, self.valid_ends)
+        return (abs(eta) < math.inf) & _between(eta, self.valid_ends)
 
     def positive(self, eta: Array) -> Array:
         """Where the mean is above 0."""
@@ -273,7 +272,7 @@ class Inverse(Link):
     proper_ends = (1.0, math.inf)
 
     def valid(self, eta: Array) -> Array:
-        return jnp.isfinite(eta) & (eta != 0)
+        return (abs(eta) < math.inf) & (eta != 0)
 
     def mean(self, eta: Array) -> Array:
         return 1.0 / eta

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
 
+from raphson.compat import jnp
 from raphson.errors import DataError, ModelError
-from raphson.model.families import joint_kernels
+from raphson.model.families import joint_kernels, rows_by_hand
 from raphson.model.families.base import Array, Family, Observations, Rows, refuse
 from raphson.model.families.links import Link, Logit
 from raphson.model.families.structure import structured
@@ -46,6 +46,7 @@ class Multinomial(Family):
     dispersion_fixed: ClassVar[bool] = True
     canonical_link: ClassVar[str] = "logit"
     joint_kernel: ClassVar[Any] = staticmethod(joint_kernels.multinomial)
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.multinomial)
 
     def __post_init__(self) -> None:
         super().__post_init__()

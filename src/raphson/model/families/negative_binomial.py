@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
 from scipy.special import betainc, gammaln
 
+from raphson.compat import jnp
 from raphson.errors import ModelError
-from raphson.model.families import joint_kernels
+from raphson.model.families import joint_kernels, negative_binomial_by_hand
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
 from raphson.model.families.exponential import (
     Poisson,
@@ -24,7 +24,6 @@ from raphson.model.families.exponential import (
 from raphson.model.families.links import Link, Log
 from raphson.model.families.structure import parameter, structured
 from raphson.model.families.tails import Tails, log_beta_tails
-from raphson.numeric import x64
 from raphson.special import gamma
 from raphson.special.elementary import sigmoid, with_derivatives
 from raphson.special.gamma import log_parallel, stirling_remainder, theta_log1p
@@ -61,6 +60,7 @@ class NegativeBinomial(PositiveMean):
     name: ClassVar[str] = "negative_binomial"
     default_link: ClassVar[str] = "log"
     dispersion_fixed: ClassVar[bool] = True
+    by_hand: ClassVar[Any] = staticmethod(negative_binomial_by_hand.negative_binomial)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,7 +122,7 @@ class NegativeBinomial(PositiveMean):
 
     def inside(self, eta: Array) -> Array:
         inside = self.link.positive(eta[0])
-        return inside if self.theta is not None else inside & jnp.isfinite(eta[1])
+        return inside if self.theta is not None else inside & (abs(eta[1]) < np.inf)
 
     def log_density(self, y: Array, eta: Array) -> Array:
         if self.theta is None:
@@ -266,10 +266,6 @@ def _log_ratio(gap: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     return np.where(near, np.log1p(np.where(near, gap, 0.0)), np.log(np.where(near, 1.0, ratio)))
 
 
-# Nodes t = e^(0.8 k), from 0.0017 to 1,339, of the trapezoidal rule in log t
-_NODES = np.exp(0.8 * np.arange(-8, 10))
-
-
 def _theta_information(log_mean: Array, log_theta: Array) -> Array:
     # The expected information of log theta, to a few per cent. It only scales steps and need not be exact:
     # standard errors of theta come from the observed information, which is exact.
@@ -284,7 +280,7 @@ def _theta_information(log_mean: Array, log_theta: Array) -> Array:
     theta = jnp.exp(inner)
     mu = jnp.exp(jnp.clip(log_mean, -300.0, 300.0))
     total = jnp.zeros_like(mu)
-    for t in _NODES.tolist():
+    for t in negative_binomial_by_hand.NODES.tolist():
         e = -np.expm1(-t)
         missing = 1.0 - jnp.exp(-theta * jnp.log1p(mu * (e / theta)))
         total = total + (0.8 * t * t / e) * jnp.exp(-theta * t) * missing
@@ -298,9 +294,4 @@ def _theta_information(log_mean: Array, log_theta: Array) -> Array:
     return jnp.where(log_theta > 1.1, expansion, jnp.where(log_theta < -4.6, positive, middle))
 
 
-def _theta_information_on_host(log_mean: np.ndarray, log_theta: float) -> np.ndarray:
-    with x64():
-        return np.asarray(_theta_information(jnp.asarray(log_mean), jnp.asarray(log_theta)))
-
-
-_KERNEL = partial(joint_kernels.negative_binomial, theta_information=_theta_information_on_host)
+_KERNEL = partial(joint_kernels.negative_binomial, theta_information=negative_binomial_by_hand.theta_information)

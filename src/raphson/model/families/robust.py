@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jnp
 from raphson.errors import check_choice
 from raphson.model.families.base import Array, Family, Rows
 from raphson.model.families.links import Link

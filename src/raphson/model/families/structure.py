@@ -7,9 +7,9 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
+from raphson.compat import jax, when_used
 from raphson.errors import ModelError, named_arguments
 from raphson.model.families.links import Link
 
@@ -50,7 +50,7 @@ def structured(cls: Any) -> Any:
             object.__setattr__(family, name, value)
         return family
 
-    jax.tree_util.register_pytree_node(made, flatten, unflatten)
+    when_used.add(lambda: jax.tree_util.register_pytree_node(made, flatten, unflatten))
     return made
 
 

@@ -1,18 +1,16 @@
 """The Tweedie family: the variance is a given power of the mean."""
 
-# pyright: reportGeneralTypeIssues=false
-# (the rule for a function's derivative, an argument of its decorator, refers to the function itself)
-
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.random import Generator
 from scipy.special import gammaln, logsumexp
 
+from raphson.compat import jnp
 from raphson.errors import ModelError
+from raphson.model.families import rows_by_hand
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
 from raphson.model.families.exponential import (
     Gamma,
@@ -27,48 +25,7 @@ from raphson.model.families.exponential import (
 from raphson.model.families.links import Link
 from raphson.model.families.structure import parameter, structured
 from raphson.model.families.tails import Tails
-from raphson.special.elementary import with_derivatives
-
-
-@with_derivatives(None, None, None, lambda c1, c2, p, m: two_powers((1.0 - p) * c1, (2.0 - p) * c2, p, m))
-def two_powers(c1: Array, c2: Array, p: Array, m: Array) -> Array:
-    """c1 exp((1 - p) m) - c2 exp((2 - p) m), without inf - inf."""
-    # The larger of exp(m) and 1 is factored out, so that no infinity is subtracted from another.
-    above = jnp.exp((2.0 - p) * m) * (c1 * jnp.exp(-jnp.maximum(m, 0.0)) - c2)
-    below = jnp.exp((1.0 - p) * m) * (c1 - c2 * jnp.exp(jnp.minimum(m, 0.0)))
-    alone = jnp.where(c2 == 0, 0.0, -c2 * jnp.exp((2.0 - p) * m))
-    both = jnp.where(c2 == 0, c1 * jnp.exp((1.0 - p) * m), jnp.where(m > 0, above, below))
-    return jnp.where(c1 == 0, alone, both)
-
-
-def _power_change(q: Array, x: Array, m: Array, at_y: Array, factor: Array) -> Array:
-    # factor times the integral of t^(q-1) from y to mu = e^m, with x = log(mu/y) and at_y = factor y^q:
-    # at_y (e^(q x) - 1)/q while q x is small, otherwise from the power of mu itself, because e^(q x) may
-    # overflow where its product with at_y is finite. At q = 0 it is at_y x.
-    safe = jnp.where(q == 0, 1.0, q)
-    near = at_y * jnp.expm1(jnp.clip(safe * x, -1.0, 1.0)) / safe
-    far = (factor * jnp.exp(safe * m) - at_y) / safe
-    return jnp.where(q == 0, at_y * x, jnp.where(jnp.abs(safe * x) < 1.0, near, far))
-
-
-@with_derivatives(None, None, lambda y, p, m: two_powers(y, 1.0, p, m))
-def minus_half_deviance(y: Array, p: Array, m: Array) -> Array:
-    """Minus half the unit deviance at the mean exp(m): the integral of (y - t)/t^p from y to the mean."""
-    # y > 0: y int t^-p dt - int t^(1-p) dt from y to mu, which holds in the limits p = 1 and 2 too.
-    # y <= 0: y mu^(1-p)/(1-p) - mu^(2-p)/(2-p). For y < 0 (only where p <= 0) the perfect fit's part does
-    # not depend on eta and is left out.
-    positive = jnp.where(y > 0, y, 1.0)
-    log_y = jnp.log(positive)
-    x = m - log_y
-    q1, q2 = 1.0 - p, 2.0 - p
-    scale = jnp.exp(q2 * log_y)
-    first = _power_change(q1, x, m, scale, positive)
-    second = _power_change(q2, x, m, scale, jnp.ones_like(m))
-    # The first power dominates below y and the second above, so that no infinity is subtracted from another.
-    leading = jnp.where(x < 0, first, -second)
-    change = jnp.where(jnp.isinf(leading), leading, first - second)
-    safe1, safe2 = jnp.where(q1 == 0, 1.0, q1), jnp.where(q2 == 0, 1.0, q2)
-    return jnp.where(y > 0, change, two_powers(y / safe1, 1.0 / safe2, p, m))
+from raphson.special.powers import minus_half_deviance, two_powers
 
 
 @structured
@@ -96,6 +53,7 @@ class Tweedie(PositiveMean):
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "tweedie"
     default_link: ClassVar[str] = "log"
+    by_hand: ClassVar[Any] = staticmethod(rows_by_hand.tweedie)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,8 +37,8 @@ from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replicates import MOST_DENSE, Replicates
+from raphson.model.rows import means
 from raphson.model.start import levels, start_from
-from raphson.numeric import x64
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted almost with certainty, a sign of separation. Under the
@@ -332,10 +332,7 @@ class GeneralisedLinearModel(Model):
     def _means(self, theta: np.ndarray) -> Iterator[tuple[Block, np.ndarray]]:
         """Each block with the means (C, rows) of its rows."""
         for block in self.blocks:
-            eta = self.predictor.eta(block, theta)
-            with x64():
-                mean = np.asarray(self.family.mean(eta))
-            yield block, mean[:, : block.rows]
+            yield block, means(self.family, self.predictor.eta(block, theta)[:, : block.rows])
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
         """Whether some row has a level of probability 0: with three or more levels no row need be certain."""

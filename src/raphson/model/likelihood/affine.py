@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff.walk import walk
+from raphson.compat import jax
 from raphson.model.likelihood.predictors import AFFINE, DATA, NONLINEAR, Node, is_affine
 
 

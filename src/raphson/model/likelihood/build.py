@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
+from raphson.compat import jax
 from raphson.data.columns import RowSchema
 from raphson.data.several import PartsSchema, SeveralData
 from raphson.errors import DataError, ModelError

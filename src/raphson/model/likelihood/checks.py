@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import readable_errors, source_of
 from raphson.autodiff.walk import walk
-from raphson.compat import CUSTOM, name_of, parts_of
+from raphson.compat import CUSTOM, jax, jnp, name_of, parts_of
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.replay.replay import operate

@@ -21,9 +21,9 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
+from raphson.compat import jax
 from raphson.data.blocks import Block
 from raphson.errors import ModelError, first_of
 from raphson.model.likelihood.affine import affine_in_response, information_free_of_response

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
+from raphson.compat import jax, jnp
 from raphson.data.columns import Columns, RowData, from_columns
 from raphson.data.several import Column
 from raphson.errors import ModelError, RaphsonError

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff.walk import walk
-from raphson.compat import CUSTOM, name_of, parts_of
+from raphson.compat import CUSTOM, jnp, name_of, parts_of
 from raphson.model.replay.replay import Replaced, numbered, operate, replaced, run
 
 DATA, AFFINE, NONLINEAR = "data", "affine", "nonlinear"

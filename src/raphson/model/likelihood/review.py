@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
-from raphson.compat import CUSTOM, as_function, operation_name
+from raphson.compat import CUSTOM, as_function, jax, operation_name
 from raphson.errors import ModelError, first_of
 from raphson.linalg import ALIASED, SINGULAR
 from raphson.model.base import RowTable

@@ -28,11 +28,10 @@ from itertools import accumulate, pairwise
 from math import prod, sqrt
 from typing import Any, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.choices import Activation, Shortcut
+from raphson.compat import jax, jnp
 from raphson.errors import ModelError, check_choice
 from raphson.model.parameters import element_names
 

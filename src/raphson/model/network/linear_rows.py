@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
+
+from raphson.compat import jnp
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.products import dense
 from raphson.errors import ModelError

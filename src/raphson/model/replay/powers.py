@@ -22,9 +22,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import jax.numpy as jnp
-from jax import lax
-
+from raphson.compat import jnp, lax
 from raphson.special.elementary import Array, Function, with_derivatives
 
 

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import jax
 import numpy as np
 
 from raphson.autodiff.walk import walk
-from raphson.compat import CUSTOM, bind, closed, frames_of, name_of, operation_name, parts_of
+from raphson.compat import CUSTOM, bind, closed, frames_of, jax, name_of, operation_name, parts_of
 from raphson.errors import warn_user
 from raphson.model.replay.still import Marks, still_operations
 

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
 from raphson.linalg import definite

@@ -11,9 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from raphson.compat import jax
 from raphson.errors import DataError
 from raphson.files import written_whole
 from raphson.newton.training.first_order import Epoch, Snapshot

@@ -21,10 +21,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jax, jnp
 from raphson.errors import ModelError
 from raphson.newton.training.steps import RATES, Chunk, layer_squares, loss_and_score, rule_of, stepped
 from raphson.numeric import anchor, device, x64

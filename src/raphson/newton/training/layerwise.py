@@ -10,11 +10,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from raphson.autodiff import backpropagate
+from raphson.compat import jax, jnp
 from raphson.model.network.layers import Layer, Network
 from raphson.newton.training.steps import layer_squares, rule_of, stepped
 from raphson.numeric import x64

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own, spread
 from raphson.numeric import TINY
 from raphson.special.elementary import Array, log_ndtr, softplus

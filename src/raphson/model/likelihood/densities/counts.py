@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln
 
+from raphson.compat import jax, jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own
 from raphson.special.elementary import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
 from raphson.special.gamma import negative_binomial_log_density, negative_binomial_none

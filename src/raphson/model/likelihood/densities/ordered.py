@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
+from raphson.compat import jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, own
 from raphson.special.elementary import Array, log1m_exp, log_ndtr, softplus
 
