@@ -42,6 +42,11 @@ def test_each_is_the_fit_of_its_own_rows(fits) -> None:
         np.testing.assert_allclose(again.params, alone.params, rtol=1e-9)
 
 
+def test_a_group_knows_its_rows_among_those_of_all() -> None:
+    of_a_dict = rp.nls(CURVE, LONG.to_dict("list"), start=START, by="plant")
+    assert list(of_a_dict["b"].fittedvalues.index) == list(range(25, 50))
+
+
 def test_rows_of_an_array_are_curves(fits) -> None:
     wide = rp.nls(decay, (X, Y), start=START)
     np.testing.assert_allclose(wide.params[["top", "rate"]], fits.params[["top", "rate"]], rtol=1e-9)

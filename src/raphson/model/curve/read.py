@@ -233,7 +233,17 @@ def one_curve(read: ReadCurve, number: int) -> ReadCurve:
     weights = None if data.weights is None else data.weights[rows]
     response = replace(data.response, values=data.response.values[rows])
     kept = replace(data, X=X, response=response, weights=weights, index=index if read.predictor.by_row else None)
+    if read.predictor.by_row and data.labels is None:
+        # A curve's rows keep the numbers that they have among those of all curves.
+        kept = replace(kept, labels=row_numbers(len(data.response.values) + data.n_dropped))
     return replace(read, data=kept, by=None, labels=())
+
+
+def row_numbers(count: int) -> Any:
+    """The index of rows that have no labels of their own."""
+    import pandas as pd
+
+    return pd.RangeIndex(count)
 
 
 def nonlinear_model(
