@@ -108,16 +108,16 @@ def label_array(value: Any) -> np.ndarray:
 def label_codes(array: np.ndarray, what: str = "groups") -> np.ndarray:
     """Codes 0, 1, ... of the labels (n,) of groups; -1 where there is none."""
     if array.dtype.kind in "fiub":
-        return _number(array.astype(np.float64))
+        return _number(array)
     variable = read_series(as_series(array, what), what)
     return variable.codes if isinstance(variable, Levels) else _number(variable.values)
 
 
 def _number(values: np.ndarray) -> np.ndarray:
     if len(values) and (values[1:] >= values[:-1]).all() and np.isfinite(values[[0, -1]]).all():
-        codes = np.zeros(len(values), dtype=np.int64)  # of a sorted column, which need not be sorted again
-        np.cumsum(values[1:] > values[:-1], out=codes[1:])
-        return codes
+        ends = np.append(np.flatnonzero(values[1:] != values[:-1]) + 1, len(values))
+        return np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))  # a sorted column is not sorted again
+    values = values.astype(np.float64)
     codes = np.full(len(values), -1, dtype=np.int64)
     there = np.isfinite(values)
     codes[there] = np.unique(values[there], return_inverse=True)[1]
@@ -152,7 +152,8 @@ def renumber(codes: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | 
     if codes is None:
         return None
     codes = codes if kept is None else codes[kept]
-    present = np.bincount(codes) > 0
+    present = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
+    present[codes] = True
     return codes.astype(np.int64, copy=False) if present.all() else (np.cumsum(present) - 1)[codes]
 
 

@@ -81,6 +81,6 @@ def test_a_row_that_is_fitted_with_certainty_is_seen_where_it_counts() -> None:
     stack = whole.stack(np.arange(4))
     theta = np.zeros((4, 3))
     sums = stack.at(theta)
-    sums.residual[1, 10] = 1e-9  # row 40, of weight 0
-    sums.residual[2, 3] = 1e-9
+    sums.residual[0][1, 10] = 1e-9  # row 40, of weight 0
+    sums.residual[0][2, 3] = 1e-9
     assert stack.has_certain(sums, np.ones(4, dtype=bool), 1e-7).tolist() == [False, False, True, False]

@@ -201,15 +201,15 @@ class GroupedModel:
     def doubtful(self, stack: Stack, dispersion: np.ndarray | None) -> np.ndarray:
         """(B,) whether a group's responses are all equal, extreme, or fitted without error at a dispersion (B,)."""
         y, w, family = stack.y, stack.weight, self.whole.family
-        low, high = y.min(axis=1), y.max(axis=1)
+        constant = (y == y[:, :1]).all(axis=1)
         if dispersion is None:
-            return low == high
-        largest = np.maximum(np.abs(low), np.abs(high))
+            return constant
+        largest = np.abs(y).max(axis=1)
         squares, spread = y * y, family.variance(y)
         if w is not None:
             squares, spread = w * squares, w * spread
         exact = ~(dispersion * spread.sum(axis=1) > PERFECT * squares.sum(axis=1))
-        return (low == high) | exact | (largest > LARGEST_PLAIN) | (largest < 1.0 / LARGEST_PLAIN)
+        return constant | exact | (largest > LARGEST_PLAIN) | (largest < 1.0 / LARGEST_PLAIN)
 
     # -- at the estimates -------------------------------------------------------------------------------------------
 
