@@ -12,7 +12,6 @@ SOURCE = Path(raphson.__file__).parent
 
 ELSEWHERE = {
     "tests/cli/test_process.py": ["__main__"],  # it is a process
-    "tests/test_options.py": ["choices"],  # the words of options
     # All families are walked over alike, and all ready densities.
     "tests/model/families/test_rows.py": [
         f"model/families/{name}"
@@ -20,7 +19,6 @@ ELSEWHERE = {
             "base",
             "binomial",
             "distribution",
-            "exponential",
             "multinomial",
             "negative_binomial",
             "robust",
@@ -28,43 +26,34 @@ ELSEWHERE = {
         )
     ],
     "tests/model/families/test_responses.py": ["model/families/structure"],
-    "tests/model/likelihood/densities/test_densities.py": [
-        f"model/likelihood/densities/{name}"
-        for name in ("continuous", "counts", "ordered", "ready", "signature", "survival")
+    "tests/model/likelihood/densities/test_ready.py": [
+        f"model/likelihood/densities/{name}" for name in ("continuous", "counts", "ordered", "signature", "survival")
     ],
     # What a kind of model is made of is tested as its door puts it together.
     "tests/api/test_mle.py": [
         "fit/likelihood",
         *(f"model/likelihood/{name}" for name in ("build", "family", "finite", "general", "model")),
     ],
-    "tests/whole/test_mle_messages.py": ["model/likelihood/review"],
     "tests/model/likelihood/test_expected.py": [
         f"model/likelihood/{name}" for name in ("distribution", "modes", "quadrature", "row_densities")
     ],
     "tests/api/test_network.py": ["fit/network", "model/network/model", "newton/stochastic"],
-    "tests/api/test_nls.py": [
-        "model/curve/least_squares",
-        "model/curve/read",
-        "model/curve/structure",
-        "model/curve/user_functions",
-    ],
+    "tests/api/test_nls.py": ["model/curve/least_squares", "model/curve/structure", "model/curve/user_functions"],
     "tests/autodiff/test_graph.py": ["autodiff/operations"],
     "tests/autodiff/test_trace.py": ["autodiff/walk"],
     "tests/model/curve/test_code.py": ["model/curve/compiled"],
-    "tests/whole/test_nls_messages.py": ["model/curve/remarks"],
+    "tests/model/curve/test_read.py": ["model/curve/remarks"],
     "tests/fit/test_bootstrap.py": ["model/curve/replicates", "fit/refitting"],
-    "tests/fit/test_every_name.py": ["fit/members", "fit/reading"],
-    "tests/fit/test_saving.py": ["fit/coefficients", "fit/file", "model/curve/saved"],
+    "tests/fit/test_members.py": ["fit/reading"],
+    "tests/fit/test_saving.py": ["fit/coefficients", "model/curve/saved"],
     "tests/fit/test_testing.py": ["fit/reference"],
     "tests/fit/test_anova.py": ["fit/nesting"],
     "tests/fit/test_many.py": ["api/by_group", "newton/many/ends"],
     "tests/fit/test_fit.py": ["fit/state", "fit/robust", "fit/uncertainty", "model/base", "model/problem"],
-    "tests/model/glm/test_separation.py": ["model/glm/recession"],
-    "tests/whole/test_edges.py": ["model/glm/edge_remarks", "model/walls", "newton/confined"],
+    "tests/newton/test_confined.py": ["model/glm/edge_remarks", "model/walls"],
     "tests/model/glm/test_streamed.py": ["newton/training/streaming"],
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
-    "tests/newton/test_own_curvature.py": ["newton/curvature"],
     "tests/data/test_arrays.py": ["data/matrices"],
     "tests/model/families/test_rows_by_hand.py": [
         "model/families/links_by_hand",

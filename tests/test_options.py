@@ -2,19 +2,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import get_args, get_overloads
+from typing import get_overloads
 
 import numpy as np
 import pytest
 
 import raphson as rp
-from raphson import choices
 from raphson.cli.parse import READERS
-from raphson.fit.uncertainty import COVARIANCES
-from raphson.model.families import FAMILIES
-from raphson.model.families.links import LINKS
-from raphson.model.families.robust import LOSSES
-from raphson.newton.methods import METHODS
 from raphson.options import GLM, MLE, NETWORK, NLS, Inference, Iteration, LinearModel, keywords
 
 DOORS = {rp.glm: GLM, rp.nls: NLS, rp.mle: MLE, rp.network: NETWORK}
@@ -81,14 +75,6 @@ def test_every_keyword_has_help_that_any_terminal_shows_and_a_form_that_is_read(
         option = keyword.option
         assert option.help.isascii() and not option.help.endswith(".")
         assert option.shell in ("", "FLAG", *READERS)
-
-
-def test_words_are_those_that_are_looked_up() -> None:
-    assert set(get_args(choices.MethodName)) == set(METHODS)
-    assert set(get_args(choices.FamilyName)) == set(FAMILIES)
-    assert set(get_args(choices.LinkName)) == set(LINKS)
-    assert set(get_args(choices.Loss)) == {"squared", *LOSSES}
-    assert set(get_args(choices.Covariance)) == set(COVARIANCES)
 
 
 @pytest.mark.parametrize(

@@ -43,14 +43,14 @@ def data(name: str, where: int, size: float):
     return formula, curve, np.array(list(truth.values())), x, y, sd
 
 
-@pytest.mark.parametrize("loss", ["cauchy", "tukey"])
 @pytest.mark.parametrize(
-    ("name", "where", "size"),
+    ("name", "where", "size", "loss"),
     [
-        ("saturation", 5, 3.5),
-        ("decay", 6, 30),
-        ("peak", 0, -3),
-        ("line", -1, 30),
+        ("saturation", 5, 3.5, "cauchy"),
+        ("saturation", 5, 3.5, "tukey"),
+        ("decay", 6, 30, "cauchy"),
+        ("peak", 0, -3, "tukey"),
+        ("line", -1, 30, "tukey"),
     ],
 )
 def test_the_highest_maximum_is_kept_whatever_one_row_says(name, where, size, loss) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import raphson as rp
 
-few = settings(max_examples=3, deadline=None, derandomize=True)
+few = settings(max_examples=2, deadline=None, derandomize=True)
 
 
 def normal(y, mu, log_sigma):

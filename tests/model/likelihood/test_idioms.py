@@ -153,14 +153,12 @@ def test_the_predictors_that_an_idiom_has(name):
     def through(theta, row):
         return plan.cut.remainder(plan.cut.predictors(layout.split(theta), row), row)
 
+    def compared(row):
+        both = through, plan.whole
+        return [(f(point, row), *jax.jvp(lambda t, f=f: jax.grad(f)(t, row), (point,), (theta,))) for f in both]
+
     with x64():
-        both = [
-            jax.vmap(lambda row, f=f: (f(point, row), *jax.jvp(lambda t: jax.grad(f)(t, row), (point,), (theta,))))(
-                arrays
-            )
-            for f in (through, plan.whole)
-        ]
-        for one, other in zip(*both, strict=True):
+        for one, other in zip(*jax.jit(jax.vmap(compared))(arrays), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 

@@ -66,14 +66,10 @@ def stacked(p, row):
 
 
 IDIOMS = {
-    plain: ({"b": 4}, 1),
     with_intercept_and_offset: ({"a": 0, "b": 4}, 1),
-    sum_of_products: ({"a": 0, "b": 4}, 1),
     picked: ({"shift": 3, "b": 4}, 1),
-    twice_the_same: ({"b": 4}, 1),
     two_predictors: ({"b": 4, "s": 2}, 2),
     in_a_function: ({"a": 0, "b": 4}, 1),
-    selected: ({"a": 0, "b": 4}, 1),
     stacked: ({"c": 5}, 1),
 }
 
