@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from raphson.errors import ModelError
@@ -134,5 +135,6 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return self._parts[given]
 
 
+@lru_cache(maxsize=1024)
 def _folded(name: str) -> str:
     return re.sub(r"[-.\s]+", "_", name.strip().lower())

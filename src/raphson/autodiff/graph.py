@@ -399,6 +399,11 @@ class Program:
         schedule = self._schedule("tangents", lambda: [self.output, *self._gradient()])
         return _filled(schedule, inputs, size)
 
+    def along(self, inputs: Sequence[Any], j: int, size: int) -> np.ndarray:
+        """f and its derivative by parameter j, (2, size)."""
+        schedule = self._schedule(f"along {j}", lambda: [self.output, self.graph.tangent(self.output, j)])
+        return _filled(schedule, inputs, size)
+
     def second(self, inputs: Sequence[Any], size: int) -> np.ndarray:
         """∂²f/∂θ², (p, p, size)."""
         p = self.n_parameters

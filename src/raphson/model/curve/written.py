@@ -107,9 +107,11 @@ class WrittenDerivatives:
         """
         if self._by_graph(x) is None:
             return self.compiled.solved(theta, x, y, root, which)
-        table = self.tangents(theta, x)
+        assert self._program is not None
         with np.errstate(all="ignore"):
-            column, left = root * table[1 + which], root * (y - table[0])
+            two = self._program.along([*theta, *x], which, x.shape[1])
+            value, slope = self.compiled.tangents(theta, x)[[0, 1 + which]] if _lacks_limits(two) else two
+            column, left = root * slope, root * (y - value)
             if not root.all():
                 counts = root > 0
                 column, left = np.where(counts, column, 0.0), np.where(counts, left, 0.0)
