@@ -38,6 +38,19 @@ def answer(beta): return (beta[1:] - beta[0]).ravel()
 """
 )
 
+# At its default tolerance it stops 0.001 away from the maximum; here it goes nearly as far as the others.
+CLOSER = (
+    DATA
+    + """
+from sklearn.linear_model import LogisticRegression
+def work(_):
+    model = LogisticRegression(C=np.inf, solver="lbfgs", fit_intercept=False, tol=1e-8, max_iter=1000)
+    return model.fit(X, y).coef_
+# All classes have coefficients there; only their differences count.
+def answer(beta): return (beta[1:] - beta[0]).ravel()
+"""
+)
+
 NEWTON = (
     DATA
     + """
@@ -69,6 +82,7 @@ def run() -> None:
         [
             Contestant("raphson", RAPHSON),
             Contestant("scikit-learn lbfgs", LBFGS),
+            Contestant("scikit-learn lbfgs to the end", CLOSER),
             Contestant("scikit-learn newton-cholesky", NEWTON),
             Contestant("statsmodels MNLogit", STATSMODELS),
         ],

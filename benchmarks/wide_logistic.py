@@ -47,6 +47,18 @@ def answer(beta): return beta
 """
 )
 
+# At its default tolerance it stops 0.0001 away from the maximum; here it goes nearly as far as the others.
+CLOSER = (
+    DATA
+    + """
+from sklearn.linear_model import LogisticRegression
+def work(_):
+    model = LogisticRegression(C=np.inf, solver="lbfgs", fit_intercept=False, tol=1e-8, max_iter=1000)
+    return model.fit(X, y).coef_[0]
+def answer(beta): return beta
+"""
+)
+
 GLUM = (
     DATA
     + """
@@ -67,6 +79,7 @@ def run() -> None:
             Contestant("raphson", RAPHSON),
             Contestant("scikit-learn newton-cholesky", NEWTON),
             Contestant("scikit-learn lbfgs", LBFGS),
+            Contestant("scikit-learn lbfgs to the end", CLOSER),
             Contestant("glum irls", GLUM),
         ],
         turns=3,
