@@ -22,6 +22,7 @@ from benchmarks import (
     negative_binomial,
     network,
     network_intervals,
+    one_pass,
     sgd_flat,
     small_logistic,
     wide_logistic,
@@ -50,6 +51,7 @@ ALL = {
     "network-intervals": network_intervals,
     "flat": sgd_flat,
     "layerwise": layerwise_memory,
+    "pass": one_pass,
 }
 
 for name in sys.argv[1:] or ALL:

@@ -35,7 +35,7 @@ def problem(family, columns=7, weights=None, order="C", seed=0, cls=LogLikelihoo
         "gaussian": eta,
         "poisson": rng.poisson(np.exp(eta)).astype(float),
         "gamma": rng.gamma(2.0, np.exp(eta)),
-    }[family.name]
+    }[family.name.removeprefix("quasi")]
     w = None if weights is None else weights(rng)
     blocks = make_blocks((X,), y, w, 0.1 * eta[None])
     df = None if family.dispersion_fixed else float(N - columns)
@@ -44,7 +44,14 @@ def problem(family, columns=7, weights=None, order="C", seed=0, cls=LogLikelihoo
     )
 
 
-FAMILIES = [families.Binomial(), families.Gaussian(), families.Poisson(), families.Gamma("log")]
+FAMILIES = [
+    families.Binomial(),
+    families.Gaussian(),
+    families.Poisson(),
+    families.Gamma("log"),
+    families.QuasiPoisson(),
+    families.QuasiBinomial(),
+]
 WEIGHTS = {"none": None, "some zero": lambda rng: rng.integers(0, 3, N) * rng.random(N)}
 
 

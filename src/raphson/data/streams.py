@@ -31,7 +31,8 @@ READERS = 4
 """Number of places of the data from which shuffled pieces are read at a time."""
 
 SAMPLE_ROWS = 50_000
-"""Approximate number of rows of the sample, evenly spaced over the data."""
+"""Approximate number of rows of the sample, evenly spaced over the data. A mean of them has a standard error of
+1/√50,000 = 0.4% of a standard deviation."""
 
 
 @dataclass(frozen=True)

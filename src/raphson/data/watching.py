@@ -17,7 +17,8 @@ COPIED = 1 << 20
 """Largest array that is copied, in bytes. That takes some 60 µs."""
 
 SAMPLED_ROWS = 1024
-"""Number of evenly spaced rows in an array's checksum."""
+"""Number of evenly spaced rows in an array's checksum. It misses a change of 1% of the rows, anywhere, with probability
+0.99¹⁰²⁴ = 3e-5, and takes microseconds."""
 
 QUICK = 1 << 24
 """Largest array, in bytes, that is always checked whole; larger ones are only if the result depends on all rows. 16 MB,

@@ -135,7 +135,7 @@ class Goodness:
             return self._here("dispersion").fitted.ml_dispersion(self.rows)
         if self.df_resid <= 0:
             return math.nan
-        total = self._here("dispersion").fitted.pearson(self.rows) if rule == "pearson" else self.deviance
+        total = self._here("dispersion").pearson if rule == "pearson" else self.deviance
         return total / self.df_resid
 
     @cached_property

@@ -221,8 +221,11 @@ class Reading(Goodness):
     @cached_property
     def reduced_cov(self) -> np.ndarray:
         """Covariance of the coefficients that the iteration moved; where some are infinite, in the limiting model."""
-        uncertainty, state = self.at("a covariance", whole=True).uncertainty, self.state
-        if state.cov == "model":
+        state, model_based = self.state, self.state.cov == "model"
+        uncertainty = self.at("a covariance").uncertainty
+        if not (model_based and uncertainty.at_hand(state.information)):
+            self.at("a covariance", whole=True)
+        if model_based:
             return self._at_maximum(lambda: uncertainty.model_based(state.information, self.dispersion))
         return self._at_maximum(
             lambda: uncertainty.robust(state.information, state.cov, self.dispersion, state.groups, state.small_sample)

@@ -271,7 +271,8 @@ class Refitting:
 
 
 SLOW = 9
-"""A replicate that takes more steps than this may be separated, so that its maximum is at infinity."""
+"""A replicate that takes more steps than this may be separated, so that its maximum is at infinity. Newton's method
+brings a distance of 0.5 below 1e-8 in five; where rows are separated each step moves their η by 1 only."""
 
 Work = Callable[[np.random.Generator, int], Any]
 

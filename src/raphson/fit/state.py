@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,6 +62,13 @@ class AtEstimate:
         """Row quantities at the estimate."""
         self.check_unchanged("what the rows say")
         return self.uncertainty.rows if self.fitted is self.estimate.model else self.fitted.rows(self.theta)
+
+    @cached_property
+    def pearson(self) -> float:
+        """Σ w (y − μ̂)²/V(μ̂): as the last evaluation found it, if that was of :attr:`fitted`."""
+        last = self.estimate.result.evaluation.pearson
+        known = self.fitted is self.estimate.model and math.isfinite(last)
+        return last if known else self.fitted.pearson(self.rows)
 
     @cached_property
     def designs(self) -> list[Any]:

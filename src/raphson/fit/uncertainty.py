@@ -61,8 +61,7 @@ class Uncertainty:
         if found is not None:
             return found
         result = self.estimate.result
-        own = self.estimate.model.objective.likelihood is self.estimate.model.objective
-        part = result.evaluation.information.get(kind) if own and kind != "opg" else None
+        part = result.evaluation.information[kind] if self.at_hand(kind) else None
         found = self._factorised(part or self._part(kind, dispersion, result.root))
         if not result.root and (found is None or found.smallest_pivot**2 < ILL_CONDITIONED):
             # As in the iteration: where Cholesky would lose digits, use the QR of the rows instead.
@@ -75,6 +74,11 @@ class Uncertainty:
             )
         self._factors[kind] = found
         return found
+
+    def at_hand(self, kind: Information) -> bool:
+        """Whether the last evaluation has this information, so that no row has to be read for it."""
+        own = self.estimate.model.objective.likelihood is self.estimate.model.objective
+        return own and kind != "opg" and kind in self.estimate.result.evaluation.information
 
     def _factorised(self, part: Gram | Root) -> Factor | None:
         """The factor for the parameters that moved; at a boundary of the domain, on its face."""

@@ -21,7 +21,8 @@ import numpy as np
 from raphson.inference.whitening import InformationFactor, Matrix, slices, split_columns, whitened, whitener
 
 FULL_LEVERAGE = 1e-10
-"""A row with 1 - h below this alone determines a parameter; the rest of 1 - h is rounding."""
+"""A row with 1 - h below this alone determines a parameter; the rest of 1 - h is rounding. As h has an error of a few
+ε, some 1e-15, a larger 1 - h has at least five digits."""
 
 
 def leverage(factor: InformationFactor, designs: Sequence[Matrix], information: np.ndarray) -> np.ndarray:

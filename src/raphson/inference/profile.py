@@ -42,16 +42,21 @@ MAX_RETREATS = 5
 a thousandth."""
 
 MAX_CONTINUATION = 20
-"""Restricted maxima that may be computed on the way from one value of a nonlinear function to another."""
+"""Restricted maxima that may be computed on the way from one value of a nonlinear function to another. A failure leaves
+a quarter of the way ahead: after 20 in a row it is 1e-12 of the first."""
 
 FLAT = 0.8
-"""Where a profile levels off, its rise shrinks by at least this factor from one doubling to the next."""
+"""Where a profile levels off, its rise shrinks by at least this factor from one doubling to the next. Towards a level
+that it approaches like x⁻ᵃ the factor is 2⁻ᵃ, so that a may be as small as a third; of one that rises like log x,
+without end, it is 1."""
 
 IMPOSSIBLE = 1e10
-"""The drop that stands for a likelihood that is finite at no parameters tried."""
+"""The drop that stands for a likelihood that is finite at no parameters tried. Any number far above the few units that
+an interval asks for would do."""
 
 JUMP = 1e-3
-"""Largest drop at the end itself, relative to the whole drop, that is not a discontinuity."""
+"""Largest drop at the end itself, relative to the whole drop, that is not a discontinuity. Brent's method finds the end
+of a continuous profile to 1e-11 of its scale."""
 
 GAIN = 1e-4
 """Smallest increase of the log-likelihood that counts. Less would move an end of a 95% interval by GAIN/1.96, a

@@ -48,17 +48,21 @@ class PieceSums:
     highest: float
 
 
-def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
+def read(
+    kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...], dispersed: bool = False
+) -> PieceSums:
     """Sums over a block with one design, at θ (p,).
 
     Parameters
     ----------
     kernel : the family's rows, :mod:`raphson.model.families.kernels`.
     observed : for each matrix wanted, whether W is the observed information rather than the expected.
+    dispersed : whether the dispersion is to be estimated, though the kernel takes it as known: of a quasi family with
+        the canonical link, whose score is y − μ and whose information is V(μ).
     """
     (X,) = block.designs
     if not isinstance(X, np.ndarray):
-        return _read_products(kernel, block, theta, observed)
+        return _read_products(kernel, block, theta, observed, dispersed)
     p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
     size = NARROW if few else WIDE
     work = np.empty((5, min(size, block.rows)))
@@ -70,7 +74,7 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
         eta = piece @ theta
         if block.offset is not None:
             eta += block.offset[0, rows]
-        found = _rows(kernel, block, rows, eta, work, sums)
+        found = _rows(kernel, block, rows, eta, work, sums, dispersed)
         if found is None:
             return PieceSums(-math.inf, sums.score, sums.matrices, 0.0, -math.inf)
         score, expected, curved = found
@@ -90,7 +94,9 @@ def read(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, 
     return sums
 
 
-def _read_products(kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums:
+def _read_products(
+    kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...], dispersed: bool
+) -> PieceSums:
     """The sums over a block whose design has products of its own, which take longer in pieces: only rows come in them.
 
     A product of a design of factors adds up tables, whose size does not depend on the number of rows.
@@ -105,7 +111,7 @@ def _read_products(kernel: Kernel, block: Block, theta: np.ndarray, observed: tu
     score, information = np.empty(m), np.empty((len(observed), m))
     for start in range(0, m, SPARSE_PIECE):
         rows = slice(start, min(start + SPARSE_PIECE, m))
-        found = _rows(kernel, block, rows, eta[rows], work, sums)
+        found = _rows(kernel, block, rows, eta[rows], work, sums, dispersed)
         if found is None:
             return PieceSums(-math.inf, sums.score, [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
         slope, expected, curved = found
@@ -118,7 +124,13 @@ def _read_products(kernel: Kernel, block: Block, theta: np.ndarray, observed: tu
 
 
 def _rows(
-    kernel: Kernel, block: Block, rows: slice, eta: np.ndarray, work: np.ndarray, sums: PieceSums
+    kernel: Kernel,
+    block: Block,
+    rows: slice,
+    eta: np.ndarray,
+    work: np.ndarray,
+    sums: PieceSums,
+    dispersed: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Score, expected and observed information of some rows of weight 1; None where some row is outside the domain.
 
@@ -137,10 +149,12 @@ def _rows(
             part[~counts] = 0.0
         total = float(weight @ value)
     sums.value += total
-    if square is not None:
-        sums.variation += float(weight @ square)
-    else:
+    if square is None:
         sums.highest = max(sums.highest, highest(value, y, weight))
+        if dispersed:
+            sums.variation += pearson(score, expected, weight)
+    else:
+        sums.variation += float(weight @ square)
     return score, expected, curved
 
 
@@ -151,3 +165,12 @@ def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     near = np.flatnonzero((value >= CERTAIN_FROM) & (y <= 1.0))
     near = near[(weight[near] > 0) & ((y[near] == 0) | (y[near] == 1))]
     return float(value[near].max(initial=-math.inf))
+
+
+def pearson(residual: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
+    """Σ w r²/V; a response that is certain and right (V = 0, r = 0) adds nothing."""
+    if variance.size and variance.min() > 0 and weight.min() > 0:
+        return float(np.sum(weight * residual * residual / variance))
+    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))

@@ -22,7 +22,7 @@ from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
-from raphson.model.fused import PieceSums, read
+from raphson.model.fused import PieceSums, pearson, read
 from raphson.model.fused_several import read_jointly
 from raphson.model.objective import (
     VALUE,
@@ -248,9 +248,10 @@ class LogLikelihood(Objective):
     def _read(self, block: Block, theta: np.ndarray, need: Need) -> Sums | None:
         """The sums over a block by rows by hand; None where they are left to the block's own."""
         observed = tuple(kind == "observed" for kind in need.kinds)
+        dispersed = self.residual_df is not None
         found: PieceSums | None
         if self._kernel is not None:
-            found = read(self._kernel, block, theta, observed)
+            found = read(self._kernel, block, theta, observed, dispersed)
         else:
             assert isinstance(self.predictor, LinearPredictor) and self._joint_kernel is not None
             found = read_jointly(self._joint_kernel, block, self.predictor, theta, observed)
@@ -259,8 +260,7 @@ class LogLikelihood(Objective):
         information: dict[str, Gram | Root] = dict(zip(need.kinds, map(Gram, found.matrices), strict=True))
         if not math.isfinite(found.value):
             information = {}
-        variation = found.variation if self.residual_df is not None else 0.0
-        return Sums(found.value, found.score, variation, found.highest, information)
+        return Sums(found.value, found.score, found.variation if dispersed else 0.0, found.highest, information)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
@@ -374,17 +374,24 @@ class LogLikelihood(Objective):
         if "expected" in information and self.same("observed") == "expected":
             information["observed"] = information["expected"]
         operator = BlockOperator(sums.operators, self.penalty, self.executor) if sums.operators else None
-        return Evaluation(theta, value, score, information, dispersion, sums.highest, self.n_rows, operator, added)
+        pearson = math.nan if self.residual_df is None else sums.pearson
+        return Evaluation(
+            theta,
+            value,
+            score,
+            information,
+            dispersion,
+            sums.highest,
+            self.n_rows,
+            operator,
+            added,
+            pearson=pearson,
+        )
 
 
 def pearson_statistic(y: np.ndarray, mean: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
-    """Σ w (y − μ)²/V(μ); a response predicted with certainty (V = 0, y = μ) adds nothing."""
-    residual = y - mean
-    if variance.size and variance.min() > 0 and weight.min() > 0:
-        return float(np.sum(weight * residual * residual / variance))
-    certain = (weight <= 0) | ((residual == 0) & (variance == 0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))
+    """Σ w (y − μ)²/V(μ); a response that is certain and right (V = 0, y = μ) adds nothing."""
+    return pearson(y - mean, variance, weight)
 
 
 def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -125,6 +125,7 @@ class Evaluation:
     added : the part of ℓ that is not the log-likelihood: −½ θᵀPθ of a penalty, ½ log det I(θ) of bias reduction.
     noise : how much of ℓ may be noise in the predictor, beyond rounding.
     noise_distance : how far away noise alone can make the maximum appear, in standard errors.
+    pearson : Σ w (y − μ)²/V(μ); NaN where the dispersion is known.
     """
 
     theta: np.ndarray
@@ -138,6 +139,7 @@ class Evaluation:
     added: float = 0.0
     noise: float = 0.0
     noise_distance: float = 0.0
+    pearson: float = math.nan
 
     @property
     def finite(self) -> bool:

@@ -155,7 +155,8 @@ class WeightedRows:
 
 
 CERTAIN_FROM = -1e-3
-"""A log density below this is of no row that is fitted with certainty."""
+"""A log density below this is of no row that is fitted with certainty, as CERTAIN of :mod:`raphson.model.glm.glm` is
+ten thousand times nearer to 0: only in a block with a higher one are the rows looked at."""
 
 
 @cache

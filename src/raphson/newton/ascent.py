@@ -22,7 +22,8 @@ QUADRATIC = 1e-6
 rows, where a reading takes long, so it is from n^¼ times as far, which leaves 1e-12."""
 
 LARGEST_FLOOR = 1e-2
-"""Largest rounding floor, in standard errors, of a model with known dispersion."""
+"""Largest rounding floor, in standard errors, of a model with known dispersion. It is half a percent of the half-width
+of a 95% interval."""
 
 PATIENCE, PROGRESS = 8, 0.1
 """If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that

@@ -46,7 +46,9 @@ MOST_PARAMETERS = 1000
 takes 8 MB, and its eigenvalues about 10 p³ = 10¹⁰ operations, a second."""
 
 EXACT, ROUGH = 1e-12, 1e-2
-"""Relative residuals at which conjugate gradients stop: near the maximum, and far from it."""
+"""Relative residuals at which conjugate gradients stop: near the maximum, where rounding ends it, and far from it,
+where the steps then converge linearly with that factor at worst (Dembo, Eisenstat and Steihaug 1982, SIAM J. Numerical
+Analysis 19, 400)."""
 
 
 class Directions(ABC):

@@ -24,10 +24,12 @@ from raphson.model.walls import Walls
 from raphson.newton.solve import factorise
 
 SPANNED = 1e-9
-"""Relative size below which a wall's normal, after projecting out the other walls, is rounding."""
+"""Relative size below which a wall's normal, after projecting out the other walls, is rounding, some ε. From 1e-13 to
+1e-3 nothing changes for four models at the edge, binomial with a log link and Poisson with an identity link."""
 
 FLAT = 1e-12
-"""Squared pivot of the information along a face below which ℓ counts as flat."""
+"""Squared pivot of the information along a face below which ℓ counts as flat: a pivot of 1e-6, of which rounding is
+1e-10. From 1e-16 to 1e-6 nothing changes for the same four models."""
 
 MOVED = 1e-7
 """Size, relative to the largest move, below which a parameter does not move with the boundary. From 1e-12 to 1e-3

@@ -23,10 +23,12 @@ from scipy.linalg import LinAlgError, eigh
 from raphson.newton.solve import Direction
 
 LEAST = 1e-3
-"""Smallest |λ_k|; smaller ones are replaced by it, to bound their part of the step."""
+"""Smallest |λ_k|; smaller ones are replaced by it, to bound their part of the step. From 1e-6 to 0.01 a skew normal
+density and a mixture of two normal ones end at the same ℓ to 14 digits."""
 
 RIDGE = 1e-10
-"""Added to the diagonal of the scaled metric, which may be singular as well."""
+"""Added to the diagonal of the scaled metric, which may be singular as well: far above its rounding and far below
+LEAST. From 1e-14 to 1e-8 nothing changes for the same densities."""
 
 
 def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

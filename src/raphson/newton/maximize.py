@@ -26,7 +26,8 @@ from raphson.newton.solve import Factor
 from raphson.status import Status
 
 PROVED = 1e-7
-"""Largest distance, in standard errors, of the score from a combination of the walls' normals at a maximum."""
+"""Largest distance, in standard errors, of the score from a combination of the walls' normals at a maximum: a larger
+tolerance or more rounding takes its place. From 1e-11 to 1e-3 nothing changes for four models at the edge."""
 
 
 @dataclass(frozen=True)

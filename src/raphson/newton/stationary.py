@@ -23,20 +23,26 @@ from raphson.newton.solve import factorise
 from raphson.status import Status
 
 WEAK = 1e-5
-"""Squared pivots of the scaled information below this indicate a weak direction."""
+"""Squared pivots of the scaled information below this indicate a weak direction. At 1e-9 a skew normal density, whose
+best fit to 40 positive values has an infinite shape, stays at its inflection, with ℓ lower by 5.6; from 1e-6 to 0.1 it
+leaves it."""
 
 LINEAR = 0.1
 """Reduction of the distance by the last step above which the end is examined. Newton's last step to a maximum leaves
 only rounding. A step towards an inflection goes half of the way, which leaves a third of the distance, (1/2)^(3/2)."""
 
 FLAT = 1e-3
-"""Eigenvalues below this, in the metric of the scores, belong to weak directions."""
+"""Eigenvalues below this, in the metric of the scores, belong to weak directions: those of a sharp maximum are of the
+size of a correlation matrix's. From 1e-7 to 1 nothing changes for a skew normal density with its maximum at infinity,
+nor for four likelihoods without weak directions."""
 
 UPWARDS = 1e-7
-"""If an eigenvalue is below minus this, it is not rounding: ℓ is convex in its direction."""
+"""If an eigenvalue is below minus this, it is not rounding, some 1e-15 of the largest: ℓ is convex in its direction.
+From 1e-11 to 1e-3 nothing changes for the same likelihoods."""
 
 DIRECTIONS = 3
-"""Largest number of weak directions that are followed, weakest first."""
+"""Largest number of weak directions that are followed, weakest first. With one the skew normal density leaves its
+inflection too."""
 
 LENGTHS = 4.0 ** np.arange(-2, 7)
 """How far they are followed, in standard errors of single parameters with the others fixed."""

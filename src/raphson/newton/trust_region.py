@@ -34,7 +34,8 @@ SLACK = 1.1
 """Factor by which a full step may exceed the radius. As Moré (1978) has it: his σ is 0.1."""
 
 VANISHED = 1e-100
-"""Length of a column below which its parameter counts as without effect; a step scaled by it would overflow."""
+"""Length of a column below which its parameter counts as without effect. It is scaled by 1/D, the square of which,
+1e200, does not overflow yet."""
 
 
 @dataclass(frozen=True)

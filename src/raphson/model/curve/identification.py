@@ -18,7 +18,9 @@ from raphson.data.messages import listing
 from raphson.linalg import COMPUTED
 
 POOR = 1e-2
-"""Singular value below which a direction may be called poorly determined, if its standard error is large too."""
+"""Singular value, relative to the largest, below which a direction may be called poorly determined, if its standard
+error is large too. That is a condition index of 100, the upper end of what Belsley, Kuh and Welsch (1980, Regression
+Diagnostics, chapter 3) call moderate to strong dependence, 30 to 100."""
 
 PART = 0.2
 """Smallest share in a singular vector for a parameter to be named as part of it. A vector spread evenly over 25

@@ -42,28 +42,31 @@ from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Root
 
 VISIBLE = 1e-3
-"""Residuals below this share of the response's variation are not examined."""
-
-SHORTEST = 6
-"""Fewest rows whose residuals can show a wrong shape of the curve."""
+"""Residuals below this share of the response's variation are not examined: the curve explains 99.9% of it. From 1e-6 to
+0.1 the ten curves named with :data:`FAR` end at the same minima."""
 
 CORRELATED = 5.0
 """Residuals count as correlated where Σ(r_i − r_{i−1})²/Σr_i² is below 2 by this over √n. If they are independent, its
 mean is 2 and its standard deviation 2/√n (von Neumann 1941, Ann. Math. Statist. 12, 367), of which this is two and a
-half."""
+half. Six rows or fewer cannot show it, as 5/√6 > 2."""
 
 FAR = 10.0
-"""Factor between a starting value and its estimate from which on the start counts as a guess."""
+"""Factor between a starting value and its estimate from which on the start counts as a guess. From 2 to 1,000 ten
+curves, six of them NIST's MGH09, MGH17, BoxBOD, Eckerle4 and twice Rat43, end at the same minima; at 2 three more are
+searched, for nothing."""
 
 MANY_STEPS = 25
-"""Number of steps from which on the start counts as far away."""
+"""Number of steps from which on the start counts as far away. At 12 two more of the same ten curves are searched, at 50
+three fewer; they end at the same minima."""
 
 DEGENERATE = 1e8
 """Condition number of the scaled Jacobian from which on some parameters count as not identified. About 1/√ε: half of
-the digits of such an estimate are lost."""
+the digits of such an estimate are lost. From 1e5 to 1e11 nothing changes for the same ten curves."""
 
 PROBES = 8
-"""Number of points at which the rank of the Jacobian is computed, to see whether it is deficient everywhere."""
+"""Number of points at which the rank of the Jacobian is computed, to see whether it is deficient everywhere. If it is
+full somewhere, it is at almost every point of an analytic curve, so that one point would do; the others are for those
+at which the curve is not finite, or a part of it vanishes in double precision."""
 
 UNSEEN = 1e-26
 """Share of Σ y² below which sums of squares differ only by rounding. Residuals are then 10⁻¹³ of the responses, some
@@ -360,7 +363,7 @@ class NonlinearModel(Model):
         if rss >= NOTHING_GAINED * total:
             return "at the minimum reached first the curve is no better than a constant"
         order = self._order
-        if rss <= VISIBLE * total or n < SHORTEST or order is None:
+        if rss <= VISIBLE * total or order is None:
             return ""
         changes = np.diff(residual[order])
         if float(changes @ changes) < (2.0 - CORRELATED / np.sqrt(n)) * rss:

@@ -75,5 +75,6 @@ def _rms_distance(A: np.ndarray, noise: np.ndarray, error: np.ndarray) -> float:
     if not A.size:
         return 0.0
     U, s, Vt = np.linalg.svd(A / lengths, full_matrices=False)
+    # Below √ε of the largest singular value a direction has lost half of its digits.
     U, s, Vt = (part[s > 1e-8 * s[0]] for part in (U.T, s, Vt))
     return float(np.hypot(np.linalg.norm(U * noise), np.linalg.norm(Vt / s[:, None] * (error / lengths))))

@@ -19,7 +19,8 @@ from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
 
 MANY = 256
-"""Number of points at which a curve is evaluated in one compiled call."""
+"""Number of points at which a curve is evaluated in one compiled call: with 512 rows, the most of a screening, the
+values take 1 MiB, as much as a core's second-level cache holds."""
 
 FEW = 64
 """Number of points at which the rounding of a curve is measured in one compiled call."""

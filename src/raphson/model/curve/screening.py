@@ -14,10 +14,12 @@ ROWS = (64, 256, 512)
 residuals has a relative standard deviation of √(2/512) = 6%."""
 
 LOOKS = 12
-"""Most rounds in which the best points are checked for rounding."""
+"""Most rounds in which the best points are checked for rounding. Twelve of 64 points check half of the 1,536 points
+that a search draws first."""
 
 ROUGH = 1e-4
-"""Ratio of rounding errors to residuals, both as lengths, from which on a sum of squares is meaningless."""
+"""Ratio of rounding errors to residuals, both as lengths, from which on a sum of squares is meaningless: since |‖r +
+e‖² − ‖r‖²| ≤ 2 ‖r‖‖e‖ + ‖e‖², it is then wrong in the fourth digit."""
 
 UNAVOIDABLE = 1e-12
 """Ratio of rounding errors to responses that is always accepted: some 5,000 roundings of a response."""

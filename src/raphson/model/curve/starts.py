@@ -20,13 +20,17 @@ from raphson.numeric import TINY
 
 WIDE, OFFSPRING, GENERATIONS, PARENTS = 1536, 512, 3, 32
 """Numbers of points drawn at first, of points in each later generation, of generations, and of parents. They are 3,072
-in all, on 512 rows at most: 1.6 million values of the curve."""
+in all, on 512 rows at most: 1.6 million values of the curve. With one generation instead of three NIST's Gauss1 without
+a start takes 512 steps from the best point, not 8."""
 
 DECADES = 2.0
-"""Orders of magnitude on either side of a parameter's scale, and of a value given."""
+"""Orders of magnitude on either side of a parameter's scale, and of a value given. From 0.5 to 6 the same minimum is
+found for nine curves: NIST's Gauss1, Misra1a and MGH17 and a sine without a start, and five from starts up to 100 times
+off."""
 
 DIFFERENT = 0.2
-"""Least logarithm of the ratio in some parameter for two points to count as different."""
+"""Least logarithm of the ratio in some parameter for two points to count as different, a factor of 1.2. From 0.05 to
+0.8 the same minimum is found for NIST's Gauss1 and MGH17 and a sine without a start."""
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ from raphson.model.start import levels, start_from
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted almost with certainty, a sign of separation. Under the
-logit link it lies beyond η = 16. The value decides only when the sign is seen: a quasi-separated logistic regression
-ends after 15 steps, after 24 at 1e-11 and after 6 at 1e-3, in the same limit."""
+logit link it lies beyond η = 16. A smaller value finds the same separation later: of two quasi-separated logistic
+models after 15 steps, 24 at 1e-11, and 6 at 1e-3, where more fits without separation are looked at."""
 
 OTHER_STARTS = (0.5, 0.25, 0.75)
 """Where the log-likelihood may have several maxima, other starts have constant means at these quantiles."""
@@ -314,10 +314,8 @@ class GeneralisedLinearModel(Model):
                     f"infinity; this is the {simpler.name} fit, its limit"
                 )
                 return Limit("boundary", model, signs, None, note)
-        suspicious = self._may_separate and (
-            self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
-        )
-        return self._separation() if suspicious else None
+        suspicious = self.suspects_infinity(evaluation) or not converged or self._rules_out_a_level(theta)
+        return self._separation() if suspicious and self._may_separate else None
 
     def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
         """Sums over rows that decide whether the family tends to a simpler one."""
@@ -336,7 +334,7 @@ class GeneralisedLinearModel(Model):
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
         """Whether some row has a level of probability 0: with three or more levels no row need be certain."""
-        if self.family.predictor_labels is None:
+        if self.family.predictor_labels is None or not self._may_separate:
             return False
         # Of K + 1 levels the least likely has a probability of e^−d/(K + 1) or more, d being the difference between
         # the largest and the smallest η, of which that of the first level is 0.

@@ -35,7 +35,8 @@ from raphson.linalg import cholesky
 from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, SeparatingRows
 
 TIE = 1e-11
-"""A product x_iᵀδ below this share of Σ|x_ij δ_j| is zero up to the rounding of the data."""
+"""A product x_iᵀδ below this share of Σ|x_ij δ_j| is zero up to the rounding of the data: a sum of p terms is wrong by
+up to p ε, 2e-13 for a thousand columns."""
 ROUNDS = 200
 """Times at most that rows join those the programme is solved for; each brings 20 rows a column or more."""
 
@@ -45,7 +46,9 @@ ZOOMS = 4
 """How often undecided rows are stretched and tested again."""
 
 CLIMB = 40
-"""Newton's steps at most, by which rows that separate move on by about 1 each: at 2 they are taken to do so."""
+"""Newton's steps at most, by which rows that separate move on by about 1 each: at 2 they are taken to do so. Where it
+does not decide the programme does: with 4 four logistic models that separate, two of them but for some rows, end the
+same."""
 
 
 @dataclass(frozen=True)

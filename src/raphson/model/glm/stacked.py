@@ -98,7 +98,8 @@ class Stack:
             # A start for each of two responses rather than for every row: what is z₀ at y₀ and z₁ at y₁ is linear in y.
             eta = self.family.start_eta(ends, np.ones(2))[0]
             score, observed, _, _ = self._rows(ends, eta)
-            return self._sums(*(self._linear(ends, z) for z in (score + observed * eta, observed)), None, None)
+            working, weights = (self._linear(ends, z) for z in (score + observed * eta, observed))
+            return self._sums(working, weights, None, None)
         weight = np.broadcast_to(1.0, self.y.shape) if self.weight is None else self.weight
         eta = self.family.start_eta(self.y.ravel(), weight.ravel())[0].reshape(self.y.shape)
         score, _, expected, _ = self._rows(self.y, eta)

@@ -265,7 +265,7 @@ class StreamedModel(GeneralisedLinearModel):
         return self._sum(lambda held: held.limit_evidence(theta))
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
-        if self.family.predictor_labels is None:
+        if self.family.predictor_labels is None or not self._may_separate:
             return False
         return self._sum(lambda held: int(held._rules_out_a_level(theta))) > 0
 

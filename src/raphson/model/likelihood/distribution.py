@@ -27,7 +27,9 @@ ROWS = 256
 """Rows that are tabulated together: with 405 nodes 0.8 MB for each array."""
 
 REACH, COARSE, FINE = 4.2, 1 / 8, 1 / 48
-"""The range of t on either side of 0, and its step: in the search for centre and spread, and in the table."""
+"""The range of t on either side of 0, and its step: in the search for centre and spread, and in the table. At |t| = 4.2
+the response is 3e22 spreads away, beyond which Cauchy's density has 1e-23 of its mass; the tables have 69 and 405
+nodes."""
 
 SEARCHES = 12
 """Rounds at most in which centre and spread are found."""
@@ -36,10 +38,11 @@ LEFT_OUT = 1e-11
 """Largest probability of the counts that are left out: a ten thousandth of what COMPLETE permits the sum to miss."""
 
 CHUNK, MOST_COUNTS = 256, 2**15
-"""Counts that are added at a time, and the most that are tabulated."""
+"""Counts that are added at a time, and the most that are tabulated: of 256 rows 8.4 million numbers, 64 MiB."""
 
 BELOW = 8.0
-"""Counts are tabulated from this many widths below a mode."""
+"""Counts are tabulated from this many widths below a mode. A width of a normal density is its standard deviation, and
+eight leave out a probability of 6e-16."""
 
 
 _HERMITE = np.array(
@@ -275,7 +278,7 @@ def _continuous(family: Any, eta: np.ndarray, extra: Any, y: np.ndarray, T: Supp
         zs = [T.back(nodes[np.arange(m), one]) for one in at]
         wide = np.maximum(0.5 * (zs[2] - zs[0]), 0.05 * spread)
         stable = (np.abs(zs[1] - center) < spread) & (wide > 0.3 * spread) & (wide < 3.0 * spread)
-        if stable.all() and np.abs(total - 1.0).max() < 1e-2:
+        if stable.all() and np.abs(total - 1.0).max() < 1e-2:  # good enough for a centre and a spread
             break
         center, spread = zs[1], wide
     nodes, stretch = _nodes(T, center, spread, FINE)

@@ -36,16 +36,21 @@ if TYPE_CHECKING:
     from raphson.model.likelihood.family import LikelihoodFamily
 
 COMPLETE = 1e-7
-"""How near to 1 the sum of a row's probabilities has to be."""
+"""How near to 1 the sum of a row's probabilities has to be: within ten times what a panel may differ from its halves by
+at most."""
 
 SURE = 1e-10
-"""A sum this near to 1 makes trying another range of responses unnecessary."""
+"""A sum this near to 1 makes trying another range of responses unnecessary: ten panels that are right to AGREED. A
+range that leaves out a part of the responses, found by chance, falls short by more. From 1e-13 to 1e-4 nothing changes
+for a zero-inflated Poisson, a beta density and Student's t."""
 
 FINITE = 1e-11
-"""How near to 1 the sum has to be for the responses up to the largest one seen to be taken as all."""
+"""How near to 1 the sum has to be for the responses up to the largest one seen to be taken as all. If larger ones were
+possible, the largest of n would be exceeded with a probability of about 1/n."""
 
 CENTRED = 1e-5
-"""How near to 0 the mean of a score has to be, relative to its standard deviation."""
+"""How near to 0 the mean of a score has to be, relative to its standard deviation. From 1e-9 to 0.01 nothing changes
+for the same three; at 1e-13 the rounding of the beta density is refused."""
 
 FEW_RESPONSES = 256
 """Up to this many responses, 16 panels, are tried as the complete set."""
@@ -54,7 +59,8 @@ TRIED = 12
 """Rows on which a range of responses is tried first, so that a wrong one costs little."""
 
 ROWS = 1_024
-"""Rows whose quadrature rules are made together."""
+"""Rows whose quadrature rules are made together. A row has 3 panels of 16 responses (a zero-inflated Poisson), 16 (a
+beta density) or 46 (Student's t): up to 753,664 numbers, 6 MB, for each array."""
 
 Expectation = Callable[[np.ndarray], np.ndarray]
 """From predictors (K, m), near those for which it was made, to E[W] (K, K, m), unweighted."""

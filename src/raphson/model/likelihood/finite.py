@@ -23,7 +23,7 @@ from raphson.model.likelihood.family import LikelihoodFamily, LikelihoodRows
 from raphson.model.parameters import Parameters
 
 SLOPE_STEP, CURVATURE_STEP = 2e-3, 1e-2
-"""Steps as shares of each parameter's scale: ε^(1/5) and ε^(1/6). They are larger than those of plain central
+"""Steps as shares of each parameter's scale: about 3 ε^(1/5) and 4 ε^(1/6). They are larger than those of plain central
 differences because extrapolation leaves an error of h⁴ against rounding of ε/h and ε/h²."""
 
 LEVELS = 2

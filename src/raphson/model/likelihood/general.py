@@ -16,6 +16,7 @@ import numpy as np
 from raphson.autodiff.trace import warn_of_single_precision
 from raphson.compat import jax, jnp
 from raphson.data.columns import Columns, RowData, from_columns
+from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
 from raphson.data.several import Column
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
@@ -32,16 +33,14 @@ from raphson.model.replay.replay import accurate
 from raphson.numeric import TINY, anchor, brief_compilation, x64
 
 AGREEMENT = 1e-9
-"""How closely the derivatives by predictors have to agree with the direct ones, relative to the largest."""
+"""How closely the derivatives by predictors have to agree with the direct ones, relative to the largest. Both are
+exact, so that only rounding distinguishes them: terms seven digits larger than their sum may cancel."""
 
 CHECKED_ROWS = 8
 """Rows on which this is looked at, evenly spread."""
 
 J_ROWS = 1_024
 """Rows whose derivatives of the predictors are computed together: of 64 parameters 512 KiB for each predictor."""
-
-SPARSE_WIDTH, SPARSE_SHARE = 50, 0.1
-"""A design at least this wide, with at most this share of nonzero entries, is kept sparse."""
 
 
 class Row:
@@ -414,13 +413,13 @@ def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], n: int) -> tu
             J = np.asarray(J)[: stop - begin]
             for k in range(K):
                 touched[k] |= (J[:, k] != 0).any(axis=0)
-                pieces[k].append(sparse.csr_matrix(J[:, k]) if p > SPARSE_WIDTH else J[:, k].copy())
+                pieces[k].append(sparse.csr_matrix(J[:, k]) if p > SPARSE_COLUMNS else J[:, k].copy())
     supports = _supports(touched)
     parts: list[Any] = []
     for k, part in enumerate(supports):
-        if p > SPARSE_WIDTH:
+        if p > SPARSE_COLUMNS:
             stacked = sparse.vstack(pieces[k]).tocsc()[:, part]
-            if stacked.shape[1] > SPARSE_WIDTH and stacked.nnz < SPARSE_SHARE * np.prod(stacked.shape):
+            if stacked.shape[1] > SPARSE_COLUMNS and stacked.nnz < SPARSE_DENSITY * np.prod(stacked.shape):
                 import tabmat
 
                 parts.append(tabmat.SparseMatrix(stacked))

@@ -22,7 +22,8 @@ from raphson.model.likelihood.row_densities import NODES, RowDensities, Support
 from raphson.numeric import EPSILON
 
 HALVINGS, BATCHES = 40, 120
-"""Most rounds of halving panels, and of adding panels."""
+"""Most rounds of halving panels, and of adding panels. Forty halvings leave 1e-12 of a panel; panels added grow
+1.7-fold, three in a round, and reach any place that a double can name."""
 
 NEGLIGIBLE = 1e-13
 """Largest share of the whole that the last panel may have: some 500 ε. From 1e-15 to 1e-7 a zero-inflated Poisson, a
@@ -33,7 +34,7 @@ AGREED, LEAST_AGREED = 1e-11, 1e-8
 round, and at most. After many rounds only a jump or rounding of the density's constants is left."""
 
 MOST_PANELS = 4_000
-"""Most panels of a row, beyond which its density is given up."""
+"""Most panels of a row, beyond which its density is given up: 64,000 evaluations."""
 
 
 @cache

@@ -34,33 +34,45 @@ if TYPE_CHECKING:
 
 LARGE_ERROR, NEAR, STEEPER = 10.0, 60.0, 20.0
 """A parameter with a standard error above `LARGE_ERROR` is suspected to diverge. It does if the curvature grows more
-than `STEEPER`-fold within 1/`NEAR` of a standard error, within which that at a maximum does not change."""
+than `STEEPER`-fold within 1/`NEAR` of a standard error, within which that at a maximum does not change. At infinity the
+curvature grows like an exponential: nothing changes between 0.1 and 10,000, 0.6 and 6,000, and 1.2 and 20,000 for a
+hurdle, two zero-inflated Poissons, a logistic regression, Student's t and a zero-inflated negative binomial."""
 
 MOVED = 1e-6
-"""A parameter that moves the predictors by less than this share of the largest move counts as not moving."""
+"""A parameter that moves the predictors by less than this share of the largest move counts as not moving. From 1e-10 to
+0.01 nothing changes for five likelihoods with their maximum at infinity: a hurdle, zero-inflated Poisson and negative
+binomial, skew normal and Student's t."""
 
 FALL = 0.5
-"""A search begins back from infinity where the log-likelihood is lower by this much."""
+"""A search begins back from infinity where the log-likelihood is lower by this much, that of one standard error. From
+0.1 to 50 nothing changes for the same five; at 0.05 the skew normal's standard errors differ by 0.1%."""
 
 IGNORED_FALL = 1e-3
-"""A smaller fall on the way back is ignored."""
+"""A smaller fall on the way back is ignored. From 1e-6 to 0.5 nothing changes for the same five."""
 
 MUCH_ROUNDING, SMALL, FAR, MOST_PARAMETERS = 1e-4, (1e-14, 1e-12, 1e-9), 8.0, 50
 """Rounding of the log-likelihood that hides a maximum; relative changes of parameters by which rounding is measured;
-the least size of a parameter that may have caused it; and the most parameters that are searched for the cause."""
+the least size of a parameter that may have caused it; and the most parameters that are searched for the cause. With
+1e-5 for the first the limit of a negative binomial that is written as a difference of lgammas is not found; with 1e-3
+it is."""
 
 LEAST_MOVE, LEAST_SHARE = 1e-3, 0.1
 """The least distance back to where the likelihood falls, as a move of the predictors and as a share of the distance to
-parameter 0: a shorter one indicates a steep maximum, or rounding."""
+parameter 0: a shorter one indicates a steep maximum, or rounding. For the same five the first may be 1e-6 to 1; with 1
+for the second the skew normal's limit is not found."""
 
 LEVEL = 0.05
-"""How much of the log-likelihood may be rounding where the iteration stopped."""
+"""How much of the log-likelihood may be rounding where the iteration stopped. From 5e-5 to 5 nothing changes for the
+same five."""
 
 WINDOW = 4
-"""Number of successive changes that are judged together: a single one may be small by chance."""
+"""Number of successive changes that are judged together: a single one may be small by chance. With 1 and with 40 the
+limit of the negative binomial above is not found."""
 
 POINTS = 48
-"""Number of equally spaced points on the way back from an end; as many more cluster at the far end, where it falls."""
+"""Number of equally spaced points on the way back from an end; as many more cluster at the far end, where it falls.
+Neither with 5, too far apart, nor with 480, whose changes are rounding, the limit of the negative binomial above is
+found; with 12, 24 and 192 the standard errors in the skew normal's limit differ by 4, 1 and 0.8%."""
 
 
 def limit_at_infinity(

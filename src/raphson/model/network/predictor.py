@@ -29,7 +29,8 @@ JACOBIAN_BYTES = 2**26
 """Largest Jacobian of a block, which limits its rows, unless they would become too few."""
 
 FARTHEST = 5.0
-"""Largest distance of a training row from the mean of an input, in units of its spread."""
+"""Largest distance of a training row from the mean of an input, in units of its spread. Of a million normal values the
+farthest is at 4.9, so that these keep their standard deviation."""
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,13 @@ ROUND = 6
 """Steps between gatherings of the unfinished problems."""
 
 NEAR = 1e-2
-"""Distance to the maximum, in standard errors, within which the exact observed information is used."""
+"""Distance to the maximum, in standard errors, within which the exact observed information is used, as by
+:mod:`raphson.newton.directions` in the fit of a single curve."""
 
 FIRST_DAMPING, SMALLEST_DAMPING, LARGEST_DAMPING = 1e-3, 1e-13, 1e14
-"""τ at the start; below which it becomes 0 (narrow valleys need small values); above which to give up."""
+"""τ at the start (as Madsen, Nielsen and Tingleff 2004, Methods for Non-Linear Least Squares Problems, section 3.2,
+advise where the start is not known to be good); below which it becomes 0 (narrow valleys need small values); above
+which to give up, as a step is then 1e-14 of Gauss and Newton's."""
 
 SINGULAR_PIVOT = 1e-13
 """Squared pivot of a scaled matrix that counts as 0; at most the least damping, which makes every matrix definite."""
