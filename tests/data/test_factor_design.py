@@ -52,7 +52,7 @@ def table(n=400, seed=3):
 def written_out(monkeypatch):
     """Every design is dense from here on."""
     monkeypatch.setattr(design, "_FEW_ROWS", 10**9)
-    monkeypatch.setattr(design, "_SPARSE_COLUMNS", 10**9)
+    monkeypatch.setattr(design, "SPARSE_COLUMNS", 10**9)
 
 
 def both(right, monkeypatch, frame=None):
