@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contestant, contest
+from benchmarks.sources import estimator, with_errors
 
 DATA = """
 import numpy as np
@@ -13,38 +14,16 @@ y = rng.gamma(2.0, np.exp(X @ (0.1 * rng.normal(size=p))) / 2.0)
 def prepare(): return None
 """
 
-RAPHSON = (
-    DATA
-    + """
-import raphson as rp
-from raphson.model import families
-def work(_):
-    fit = rp.glm(y, X, family=families.Gamma("log"))
-    fit.bse
-    return fit
-def answer(fit): return fit.params
-"""
+RAPHSON = with_errors(DATA, "import raphson as rp", 'rp.glm(y, X, family=rp.families.Gamma("log"))')
+
+GLUM = estimator(
+    DATA,
+    "glum",
+    'GeneralizedLinearRegressor(family="gamma", link="log", alpha=0, fit_intercept=False, solver="irls-ls")',
 )
 
-GLUM = (
-    DATA
-    + """
-from glum import GeneralizedLinearRegressor
-def work(_):
-    model = GeneralizedLinearRegressor(family="gamma", link="log", alpha=0, fit_intercept=False, solver="irls-ls")
-    return model.fit(X, y).coef_
-def answer(beta): return beta
-"""
-)
-
-SKLEARN = (
-    DATA
-    + """
-from sklearn.linear_model import GammaRegressor
-def work(_):
-    return GammaRegressor(alpha=0, fit_intercept=False, solver="newton-cholesky").fit(X, y).coef_
-def answer(beta): return beta
-"""
+SKLEARN = estimator(
+    DATA, "sklearn.linear_model", 'GammaRegressor(alpha=0, fit_intercept=False, solver="newton-cholesky")'
 )
 
 STATSMODELS = (

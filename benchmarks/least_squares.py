@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contestant, contest
+from benchmarks.sources import estimator, with_errors
 
 DATA = """
 import numpy as np
@@ -13,60 +14,15 @@ y = X @ rng.normal(size=p) + rng.normal(size=n)
 def prepare(): return None
 """
 
-RAPHSON = (
-    DATA
-    + """
-import raphson as rp
-def work(_):
-    fit = rp.glm(y, X, family="gaussian")
-    fit.bse
-    return fit
-def answer(fit): return fit.params
-"""
-)
+RAPHSON = with_errors(DATA, "import raphson as rp", 'rp.glm(y, X, family="gaussian")')
 
-GLUM = (
-    DATA
-    + """
-from glum import GeneralizedLinearRegressor
-def work(_):
-    model = GeneralizedLinearRegressor(family="gaussian", alpha=0, fit_intercept=False)
-    return model.fit(X, y).coef_
-def answer(beta): return beta
-"""
-)
+GLUM = estimator(DATA, "glum", 'GeneralizedLinearRegressor(family="gaussian", alpha=0, fit_intercept=False)')
 
-SKLEARN = (
-    DATA
-    + """
-from sklearn.linear_model import LinearRegression
-def work(_):
-    return LinearRegression(fit_intercept=False).fit(X, y).coef_
-def answer(beta): return beta
-"""
-)
+SKLEARN = estimator(DATA, "sklearn.linear_model", "LinearRegression(fit_intercept=False)")
 
-RIDGE = (
-    DATA
-    + """
-from sklearn.linear_model import Ridge
-def work(_):
-    return Ridge(alpha=0.0, fit_intercept=False, solver="cholesky").fit(X, y).coef_
-def answer(beta): return beta
-"""
-)
+RIDGE = estimator(DATA, "sklearn.linear_model", 'Ridge(alpha=0.0, fit_intercept=False, solver="cholesky")')
 
-STATSMODELS = (
-    DATA
-    + """
-import statsmodels.api as sm
-def work(_):
-    fit = sm.OLS(y, X).fit()
-    fit.bse
-    return fit.params
-def answer(beta): return beta
-"""
-)
+STATSMODELS = with_errors(DATA, "import statsmodels.api as sm", "sm.OLS(y, X).fit()")
 
 
 def run() -> None:

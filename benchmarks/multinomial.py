@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contestant, contest
+from benchmarks.sources import estimator, with_errors
 
 DATA = """
 import numpy as np
@@ -14,64 +15,31 @@ y = (X @ B + rng.gumbel(size=(n, classes))).argmax(axis=1)
 def prepare(): return None
 """
 
-RAPHSON = (
-    DATA
-    + """
-import raphson as rp
-def work(_):
-    fit = rp.glm(y, X, family="multinomial")
-    fit.bse
-    return fit
-def answer(fit): return fit.params
-"""
-)
+RAPHSON = with_errors(DATA, "import raphson as rp", 'rp.glm(y, X, family="multinomial")')
 
-LBFGS = (
-    DATA
-    + """
-from sklearn.linear_model import LogisticRegression
-def work(_):
-    model = LogisticRegression(C=np.inf, solver="lbfgs", fit_intercept=False, tol=1e-4)
-    return model.fit(X, y).coef_
-# All classes have coefficients there; only their differences count.
-def answer(beta): return (beta[1:] - beta[0]).ravel()
-"""
-)
+
+def _logistic(solver: str) -> str:
+    # All classes have coefficients there; only their differences count.
+    return estimator(
+        DATA,
+        "sklearn.linear_model",
+        f"LogisticRegression(C=np.inf, fit_intercept=False, solver={solver})",
+        "(coef[1:] - coef[0]).ravel()",
+    )
+
+
+LBFGS = _logistic('"lbfgs", tol=1e-4')
 
 # At its default tolerance it stops 0.001 away from the maximum; here it goes nearly as far as the others.
-CLOSER = (
-    DATA
-    + """
-from sklearn.linear_model import LogisticRegression
-def work(_):
-    model = LogisticRegression(C=np.inf, solver="lbfgs", fit_intercept=False, tol=1e-8, max_iter=1000)
-    return model.fit(X, y).coef_
-# All classes have coefficients there; only their differences count.
-def answer(beta): return (beta[1:] - beta[0]).ravel()
-"""
-)
+CLOSER = _logistic('"lbfgs", tol=1e-8, max_iter=1000')
 
-NEWTON = (
-    DATA
-    + """
-from sklearn.linear_model import LogisticRegression
-def work(_):
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", fit_intercept=False, tol=1e-4)
-    return model.fit(X, y).coef_
-def answer(beta): return (beta[1:] - beta[0]).ravel()
-"""
-)
+NEWTON = _logistic('"newton-cholesky", tol=1e-4')
 
-STATSMODELS = (
-    DATA
-    + """
-import statsmodels.api as sm
-def work(_):
-    fit = sm.MNLogit(y, X).fit(method="newton", disp=0)
-    fit.bse
-    return fit
-def answer(fit): return np.asarray(fit.params).T.ravel()
-"""
+STATSMODELS = with_errors(
+    DATA,
+    "import statsmodels.api as sm",
+    'sm.MNLogit(y, X).fit(method="newton", disp=0)',
+    "np.asarray(fit.params).T.ravel()",
 )
 
 

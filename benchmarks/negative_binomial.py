@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contestant, contest
+from benchmarks.sources import with_errors
 
 DATA = """
 import numpy as np
@@ -14,41 +15,23 @@ y = rng.negative_binomial(theta, theta / (theta + mu)).astype(float)
 def prepare(): return None
 """
 
-RAPHSON = (
-    DATA
-    + """
-import raphson as rp
-def work(_):
-    fit = rp.glm(y, X, family="negative_binomial")
-    fit.bse
-    return fit
-def answer(fit): return [*fit.params, *fit.bse]
-"""
+RAPHSON = with_errors(
+    DATA, "import raphson as rp", 'rp.glm(y, X, family="negative_binomial")', "[*fit.params, *fit.bse]"
 )
 
-NEWTON = (
-    DATA
-    + """
-import statsmodels.api as sm
-def work(_):
-    fit = sm.NegativeBinomial(y, X).fit(method="newton", disp=0)
-    fit.bse
-    return fit
-def answer(fit): return [*fit.params[:p], *fit.bse[:p]]
-"""
-)
 
-BFGS = (
-    DATA
-    + """
-import statsmodels.api as sm
-def work(_):
-    fit = sm.NegativeBinomial(y, X).fit(method="bfgs", maxiter=200, disp=0)
-    fit.bse
-    return fit
-def answer(fit): return [*fit.params[:p], *fit.bse[:p]]
-"""
-)
+def _statsmodels(how: str) -> str:
+    return with_errors(
+        DATA,
+        "import statsmodels.api as sm",
+        f"sm.NegativeBinomial(y, X).fit({how}, disp=0)",
+        "[*fit.params[:p], *fit.bse[:p]]",
+    )
+
+
+NEWTON = _statsmodels('method="newton"')
+
+BFGS = _statsmodels('method="bfgs", maxiter=200')
 
 
 def run() -> None:

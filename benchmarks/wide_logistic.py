@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contest import Contestant, contest
+from benchmarks.sources import estimator, with_errors
 
 DATA = """
 import numpy as np
@@ -13,61 +14,24 @@ y = (rng.random(n) < 1 / (1 + np.exp(-X @ (0.05 * rng.normal(size=p))))).astype(
 def prepare(): return None
 """
 
-RAPHSON = (
-    DATA
-    + """
-import raphson as rp
-def work(_):
-    fit = rp.glm(y, X, family="binomial")
-    fit.bse
-    return fit
-def answer(fit): return fit.params
-"""
-)
+RAPHSON = with_errors(DATA, "import raphson as rp", 'rp.glm(y, X, family="binomial")')
 
-NEWTON = (
-    DATA
-    + """
-from sklearn.linear_model import LogisticRegression
-def work(_):
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", fit_intercept=False, tol=1e-4)
-    return model.fit(X, y).coef_[0]
-def answer(beta): return beta
-"""
-)
 
-LBFGS = (
-    DATA
-    + """
-from sklearn.linear_model import LogisticRegression
-def work(_):
-    model = LogisticRegression(C=np.inf, solver="lbfgs", fit_intercept=False, tol=1e-4)
-    return model.fit(X, y).coef_[0]
-def answer(beta): return beta
-"""
-)
+def _logistic(solver: str) -> str:
+    return estimator(
+        DATA, "sklearn.linear_model", f"LogisticRegression(C=np.inf, fit_intercept=False, solver={solver})"
+    )
+
+
+NEWTON = _logistic('"newton-cholesky", tol=1e-4')
+
+LBFGS = _logistic('"lbfgs", tol=1e-4')
 
 # At its default tolerance it stops 0.0001 away from the maximum; here it goes nearly as far as the others.
-CLOSER = (
-    DATA
-    + """
-from sklearn.linear_model import LogisticRegression
-def work(_):
-    model = LogisticRegression(C=np.inf, solver="lbfgs", fit_intercept=False, tol=1e-8, max_iter=1000)
-    return model.fit(X, y).coef_[0]
-def answer(beta): return beta
-"""
-)
+CLOSER = _logistic('"lbfgs", tol=1e-8, max_iter=1000')
 
-GLUM = (
-    DATA
-    + """
-from glum import GeneralizedLinearRegressor
-def work(_):
-    model = GeneralizedLinearRegressor(family="binomial", alpha=0, fit_intercept=False, solver="irls-ls")
-    return model.fit(X, y).coef_
-def answer(beta): return beta
-"""
+GLUM = estimator(
+    DATA, "glum", 'GeneralizedLinearRegressor(family="binomial", alpha=0, fit_intercept=False, solver="irls-ls")'
 )
 
 

@@ -46,7 +46,7 @@ def _spread(fit: Goodness, at: AtEstimate) -> str:
     found = at.fitted.spread(fit.rows)
     if found is None:
         return ""
-    phi, p_value = deviates(found, at.fitted.pearson(fit.rows), fit.df_resid, fit.nobs)
+    phi, p_value = deviates(found, at.pearson, fit.df_resid, fit.nobs)
     return remark(fit.family.name, wider_families, phi, p_value, at.asked.by_rows)
 
 

@@ -309,7 +309,7 @@ def erfcx(x: Array) -> Array:
 
 # B_2k / (2k)! of v / (1 - exp(-v)) = 1 + v/2 + sum_k B_2k v^2k / (2k)!; at v <= 1 the first term
 # left out is below 1e-17 of v/2.
-_BERNOULLI_SERIES = (
+BERNOULLI_SERIES = (
     1 / 12,
     -1 / 720,
     1 / 30240,
@@ -341,7 +341,7 @@ def gumbel_excess(x: Array) -> Array:
     v = jnp.exp(x)
     # By its series below v = 1; above it nothing cancels.
     u = jnp.minimum(v, 1.0) ** 2
-    series = polynomial(_BERNOULLI_SERIES, u)
+    series = polynomial(BERNOULLI_SERIES, u)
     return jnp.where(v < 1.0, v * (0.5 + v * series), v / -jnp.expm1(-v) - 1.0)
 
 

@@ -17,6 +17,7 @@ from scipy.special import erfcx, expit, log_expit, log_ndtr, ndtr
 
 from raphson.model.families import links
 from raphson.model.families.links import Link
+from raphson.special.elementary import BERNOULLI_SERIES, polynomial
 
 Part = Any
 """(m,) array, or a number that stands for one."""
@@ -177,25 +178,9 @@ def _gumbel(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     excess = power / complement - 1.0
     low = eta < 0
     v = power[low]
-    excess[low] = v * (0.5 + v * np.polynomial.polynomial.polyval(v * v, BERNOULLI))
+    excess[low] = v * (0.5 + v * polynomial(BERNOULLI_SERIES, v * v))
     slope[power == 0] = 1.0
     return power, slope, excess
-
-
-BERNOULLI = np.array(
-    [
-        1 / 12,
-        -1 / 720,
-        1 / 30240,
-        -1 / 1209600,
-        1 / 47900160,
-        -691 / 1307674368000,
-        1 / 74724249600,
-        -3617 / 10670622842880000,
-        43867 / 5109094217170944000,
-    ]
-)
-"""B_2k/(2k)! for k = 1, 2, ...; at v = 1 the first that is left out is below 1e-17 of v/2."""
 
 
 class _Cauchit(_Symmetric):

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.model.families.kernels import NEAR
 from raphson.model.families.links_by_hand import BY_HAND, LinkByHand, Part, times
 from raphson.special.elementary import log1p_gap
 from raphson.special.powers import minus_half_deviance_at, two_powers_at
@@ -189,10 +190,6 @@ def poisson(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> Ha
         of_mean=lambda: mean[0],
         of_slope=lambda: mean[1],
     )
-
-
-NEAR = 0.2
-"""Where |t| is below this t − log(1 + t) is summed by a series."""
 
 
 def gamma(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> HandRows:
