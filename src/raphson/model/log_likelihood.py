@@ -22,6 +22,7 @@ from raphson.data.blocks import Block, total_rows
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
+from raphson.model.few_rows import FewRows
 from raphson.model.fused import PieceSums, pearson, read
 from raphson.model.fused_several import read_jointly
 from raphson.model.objective import (
@@ -214,8 +215,13 @@ class LogLikelihood(Objective):
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
-        if "observed" in need.kinds:
+        if "observed" in need.kinds and self.same("observed") != "observed":
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
+        if self._few is not None and not (need.root or need.products or "opg" in need.kinds):
+            there = self._few.read(theta, tuple([kind == "observed" for kind in need.kinds]))
+            if there is not None:
+                here = self._penalised(theta, self._sums(there, need.kinds))
+                return here if self.with_noise is None else self.with_noise(here)
 
         by_hand = self._kernel is not None or self._joint_kernel is not None
         fused = by_hand and not (need.root or need.products or "opg" in need.kinds)
@@ -230,6 +236,13 @@ class LogLikelihood(Objective):
 
         found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
         return found if self.with_noise is None else self.with_noise(found)
+
+    @cached_property
+    def _few(self) -> FewRows | None:
+        """The rows of one linear predictor laid out for many readings, where they are few."""
+        if not isinstance(self.predictor, LinearPredictor) or len(self.predictor.widths) != 1:
+            return None
+        return FewRows.of(self.family, self.blocks, self.residual_df is not None)
 
     @property
     def _kernel(self) -> Kernel | None:
@@ -255,12 +268,15 @@ class LogLikelihood(Objective):
         else:
             assert isinstance(self.predictor, LinearPredictor) and self._joint_kernel is not None
             found = read_jointly(self._joint_kernel, block, self.predictor, theta, observed)
-        if found is None:
-            return None
-        information: dict[str, Gram | Root] = dict(zip(need.kinds, map(Gram, found.matrices), strict=True))
-        if not math.isfinite(found.value):
-            information = {}
-        return Sums(found.value, found.score, found.variation if dispersed else 0.0, found.highest, information)
+        return None if found is None else self._sums(found, need.kinds)
+
+    def _sums(self, found: PieceSums, kinds: Sequence[Kind]) -> Sums:
+        """Sums over pieces as sums over blocks; outside the domain there is no information."""
+        information: dict[str, Gram | Root] = {}
+        if math.isfinite(found.value):
+            information = {kind: Gram(matrix) for kind, matrix in zip(kinds, found.matrices, strict=True)}
+        pearson = 0.0 if self.residual_df is None else found.variation
+        return Sums(found.value, found.score, pearson, found.highest, information)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
@@ -270,6 +286,10 @@ class LogLikelihood(Objective):
         reweighted least squares, from R's `mustart` (McCullagh and Nelder 1989, section 2.5). With `project` the
         score u is left out: the solution is the θ whose Jθ + offset is nearest to η itself.
         """
+        if self._few is not None and need.kinds == ("expected",):
+            there = self._few.linearised(eta[0], project)
+            if there is not None:
+                return self._penalised(np.zeros(self.n_params), self._sums(there, need.kinds))
 
         def one(block: Block) -> Sums:
             here = np.empty((len(eta), len(block.y)))

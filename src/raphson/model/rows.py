@@ -141,7 +141,7 @@ class WeightedRows:
         if self._family.canonical:
             return self.observed
         found = self._weighted(self._rows.expected)
-        if (places := at_edge(self._family, self._block, self._eta)).size:
+        if (places := at_edge(self._family, self._block.y[: self._block.rows], self._eta[0])).size:
             found[0, 0, places] = self.observed[0, 0, places]
         return found
 
@@ -194,7 +194,11 @@ def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) 
     with x64():
         summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
         rows = BlockRows(summary, table, len(eta), block.rows, family.canonical)
-    if curved and not family.canonical and (places := at_edge(family, block, eta)).size:
+    if (
+        curved
+        and not family.canonical
+        and (places := at_edge(family, block.y[: block.rows], eta[0, : block.rows])).size
+    ):
         rows.use_observed_at_edge(places)
     return rows
 
@@ -208,16 +212,16 @@ def means(family: Any, eta: np.ndarray) -> np.ndarray:
         return np.asarray(family.mean(eta))
 
 
-def at_edge(family: Any, block: Block, eta: np.ndarray) -> np.ndarray:
-    """The rows of a block that lie at the edge of the domain."""
-    ends, here = [end for end in family.domain if math.isfinite(end)], eta[0, : block.rows]
+def at_edge(family: Any, y: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """The rows that lie at the edge of the domain, of responses y (m,) and predictors `here` (m,)."""
+    ends = [end for end in family.domain if math.isfinite(end)]
     near = np.zeros(0, dtype=int)
     for end in ends:
         distance = np.abs(here - end)
         if distance.min(initial=math.inf) > 1e-9 * max(1.0, float(np.abs(here).max(initial=0.0))):
             continue
         close = np.flatnonzero(distance <= 1e-9 * max(abs(end), float(np.median(np.abs(here)))))
-        near = np.append(near, close[family.attains(block.y[close], end)])
+        near = np.append(near, close[family.attains(y[close], end)])
     return near
 
 

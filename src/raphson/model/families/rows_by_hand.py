@@ -50,6 +50,10 @@ class HandRows:
         if not self.inside.all():
             self.value = np.where(self.inside, self.value, -np.inf)
 
+    def row(self, part: Part) -> np.ndarray:
+        """A part of a family with one predictor as an array (m,)."""
+        return self._shaped(part, 1)
+
     def _shaped(self, part: Part, dimensions: int) -> np.ndarray:
         """A part as an array with that many dimensions: of one predictor those before the rows' are 1."""
         found = np.asarray(part, dtype=np.float64)
