@@ -72,6 +72,17 @@ def test_sums_are_those_of_the_blocks(family, weights, columns):
         assert np.abs(gap).max() <= 1e-13
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_sums_at_zero_are_those_of_the_blocks(family):
+    need = Need(kinds=("expected",))
+    by_hand, theta = problem(family)
+    plain, _ = problem(family, cls=Plain)
+    ours, theirs = by_hand.evaluate(0.0 * theta, need), plain.evaluate(0.0 * theta, need)
+    assert ours.value == pytest.approx(theirs.value, rel=1e-13)
+    assert np.allclose(ours.score, theirs.score, rtol=1e-11, atol=1e-11)
+    assert np.allclose(ours.information["expected"].matrix, theirs.information["expected"].matrix, rtol=1e-12)
+
+
 def test_a_design_in_fortran_order_gives_the_same():
     need = Need(kinds=("expected",))
     plain, theta = problem(families.Binomial())

@@ -49,7 +49,12 @@ class PieceSums:
 
 
 def read(
-    kernel: Kernel, block: Block, theta: np.ndarray, observed: tuple[bool, ...], dispersed: bool = False
+    kernel: Kernel,
+    block: Block,
+    theta: np.ndarray,
+    observed: tuple[bool, ...],
+    dispersed: bool = False,
+    unit: bool = False,
 ) -> PieceSums:
     """Sums over a block with one design, at θ (p,).
 
@@ -59,6 +64,7 @@ def read(
     observed : for each matrix wanted, whether W is the observed information rather than the expected.
     dispersed : whether the dispersion is to be estimated, though the kernel takes it as known: of a quasi family with
         the canonical link, whose score is y − μ and whose information is V(μ).
+    unit : whether the expected information is 1 in every row of weight 1.
     """
     (X,) = block.designs
     if not isinstance(X, np.ndarray):
@@ -68,30 +74,54 @@ def read(
     work = np.empty((5, min(size, block.rows)))
     scaled = np.empty_like(X[:size]) if observed else X
     sums = PieceSums(0.0, np.zeros(p), [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
+    weight = block.weight[: block.rows]
+    weighted = bool((weight != 1.0).any())
+    moved = bool(theta.any())
     for start in range(0, block.rows, size):
         piece = X[start : min(start + size, block.rows)]
         rows = slice(start, start + len(piece))
-        eta = piece @ theta
+        # The first reading of a least squares problem is at θ = 0. The entries of X are finite.
+        eta = piece @ theta if moved else np.zeros(len(piece))
         if block.offset is not None:
             eta += block.offset[0, rows]
         found = _rows(kernel, block, rows, eta, work, sums, dispersed)
         if found is None:
             return PieceSums(-math.inf, sums.score, sums.matrices, 0.0, -math.inf)
         score, expected, curved = found
-        score *= block.weight[rows]
+        if weighted:
+            score *= weight[rows]
         sums.score += score @ piece
         for M, of_response in zip(sums.matrices, observed, strict=True):
-            W = np.multiply(curved if of_response else expected, block.weight[rows])
-            if few or W.min(initial=0.0) < 0:
-                A = np.multiply(piece, W[:, None], out=scaled[: len(piece)])
-                M += A.T @ piece
+            if unit and not of_response:
+                W = weight[rows] if weighted else None
             else:
-                A = np.multiply(piece, np.sqrt(W, out=W)[:, None], out=scaled[: len(piece)])
-                M += A.T @ A
+                W = np.multiply(curved if of_response else expected, weight[rows])
+            M += _sandwich(piece, W, scaled[: len(piece)], few)
     for M in sums.matrices:
         M += M.T.copy()
         M *= 0.5
     return sums
+
+
+def _sandwich(piece: np.ndarray, W: np.ndarray | None, scaled: np.ndarray, few: bool) -> np.ndarray:
+    """AᵀWA of a piece A, by a copy of it that W or √W scales; None for W = 1.
+
+    NumPy leaves AᵀA to syrk and the product of A with a copy to gemm. It multiplies row by row where one factor is a
+    column, in 35 ms for 1,000,000 rows of 20; the column first spread over the copy, it takes 25.
+    """
+    if few:
+        if W is None:
+            np.copyto(scaled, piece)
+        else:
+            np.copyto(scaled, W[:, None])
+            np.multiply(scaled, piece, out=scaled)
+        return scaled.T @ piece
+    if W is None:
+        return piece.T @ piece
+    if W.min(initial=0.0) < 0:
+        return np.multiply(piece, W[:, None], out=scaled).T @ piece
+    np.multiply(piece, np.sqrt(W)[:, None], out=scaled)
+    return scaled.T @ scaled
 
 
 def _read_products(

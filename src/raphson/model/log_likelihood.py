@@ -213,6 +213,9 @@ class LogLikelihood(Objective):
     def quadratic(self) -> bool:
         return self.predictor.linear and self.family.quadratic
 
+    def constant(self, kind: Kind) -> bool:
+        return self.quadratic or (kind == "expected" and self.predictor.linear and self.family.unit_information)
+
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
         if "observed" in need.kinds and self.same("observed") != "observed":
@@ -264,7 +267,7 @@ class LogLikelihood(Objective):
         dispersed = self.residual_df is not None
         found: PieceSums | None
         if self._kernel is not None:
-            found = read(self._kernel, block, theta, observed, dispersed)
+            found = read(self._kernel, block, theta, observed, dispersed, self.family.unit_information)
         else:
             assert isinstance(self.predictor, LinearPredictor) and self._joint_kernel is not None
             found = read_jointly(self._joint_kernel, block, self.predictor, theta, observed)

@@ -271,6 +271,10 @@ class Objective(ABC):
         """Whether ℓ is a quadratic function of θ, whose maximum is one step away and whose information is constant."""
         return False
 
+    def constant(self, kind: Kind) -> bool:
+        """Whether the information of a kind is the same at every θ."""
+        return self.quadratic
+
     @property
     def n_blocks(self) -> int:
         """Number of blocks that the rows are read in."""
@@ -374,6 +378,9 @@ class DerivedObjective(Objective, Generic[Inner]):
     @property
     def quadratic(self) -> bool:
         return self.inner.quadratic
+
+    def constant(self, kind: Kind) -> bool:
+        return self.inner.constant(kind)
 
     @property
     def n_blocks(self) -> int:

@@ -80,3 +80,10 @@ def test_families_without_rows_by_hand_say_so():
     assert families.Binomial(link="probit").kernel is None
     assert families.Gamma().kernel is None
     assert families.NegativeBinomial().kernel is None
+
+
+@pytest.mark.parametrize("family", BY_HAND, ids=lambda family: family.name)
+def test_an_expected_information_of_1_is_told(family):
+    y, eta = np.full(3, 0.5), np.array([-2.0, 0.0, 3.0])
+    expected = family.kernel(y, eta, np.empty((5, 3)))[2]
+    assert family.unit_information == bool((expected == 1.0).all())

@@ -72,6 +72,11 @@ class Distribution:
         """Whether the log density is a quadratic function of eta."""
         return False
 
+    @property
+    def unit_information(self) -> bool:
+        """Whether the expected information of a row of weight 1 is 1, whatever eta is."""
+        return False
+
     kernel: ClassVar[Any] = None
     """The rows by hand, for passes over many of them (:mod:`raphson.model.families.kernels`), or None."""
 

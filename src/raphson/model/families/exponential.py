@@ -99,6 +99,10 @@ class Gaussian(Family):
         return self.canonical
 
     @property
+    def unit_information(self) -> bool:
+        return self.canonical
+
+    @property
     def kernel(self) -> Any:  # type: ignore[override]
         return kernels.normal if self.canonical else None
 
@@ -306,6 +310,11 @@ class Gamma(PositiveMean):
     @property
     def kernel(self) -> Any:  # type: ignore[override]
         return kernels.log_gamma if isinstance(self.link, Log) else None
+
+    @property
+    def unit_information(self) -> bool:
+        # (dμ/dη)²/V(μ) = μ²/μ²
+        return isinstance(self.link, Log)
 
     def expected(self, eta: Array) -> Array:
         # du/dy = d log mu / mu, Var(y) = mu^2
