@@ -50,6 +50,40 @@ def test_a_fit_of_a_ready_family_imports_nothing_heavy(name, family):
     assert done.stdout.split() == []
 
 
+PLAIN = ("x + group", "x*group - 1", "0 + (x + C(group) + log(w))^2", "I(x^2) + x:group + offset(w)")
+
+FORMULA_SCRIPT = """
+import sys
+import numpy as np
+{frame}
+import raphson as rp
+
+rng = np.random.default_rng(0)
+group, x, w = rng.choice(list("abc"), 300), rng.normal(size=300), rng.random(300) + 0.5
+eta = 0.5 * x + (group == "b")
+columns = {{"y": rng.poisson(np.exp(eta)), "x": x, "group": group, "w": w}}
+for right in {formulas}:
+    fit = rp.glm("y ~ " + right, {made}, family="poisson")
+    assert np.isfinite(np.asarray(fit.bse)).all() and str(fit.summary()) and len(fit.predict({made})) == 300
+print(*(name for name in {heavy} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("frame", "made", "heavy"),
+    [
+        ("import pandas", "pandas.DataFrame(columns)", (*HEAVY, "narwhals", "rich", "pyarrow.parquet")),
+        ("", "columns", (*HEAVY, "narwhals", "rich")),
+        ("import polars", "polars.DataFrame(columns)", (*HEAVY, "rich")),
+    ],
+)
+def test_a_formula_of_plain_terms_imports_nothing_heavy(frame, made, heavy):
+    code = FORMULA_SCRIPT.format(formulas=PLAIN, frame=frame, made=made, heavy=heavy)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_a_family_made_before_jax_is_imported_can_be_taken_apart_by_it():
     # Its registration waits for the first use of JAX.
     code = """

@@ -169,8 +169,6 @@ def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
     ahead: threading.Thread | None = threading.Thread(target=_compile_ahead, args=(family,), daemon=True)
     ahead.start()
     try:
-        import formulaic  # noqa: F401
-
         from raphson.api.glm import glm
 
         return _with_progress(glm, formula, data, given)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,19 +44,13 @@ class FactorInfo:
     spans_intercept: bool
     contrasts: Any = None
 
-    @cached_property
-    def _coding(self) -> Any:
-        from formulaic.transforms.contrasts import TreatmentContrasts
-
-        return TreatmentContrasts() if self.contrasts is None else self.contrasts
-
     def matrix(self, reduced: bool) -> np.ndarray:
         """The coding matrix, (L, k): a row for each level."""
         assert self.labels is not None
         if self.contrasts is None:
             return np.eye(len(self.labels))[:, int(reduced) :]
         try:
-            coded = self._coding.get_coding_matrix(list(self.labels), reduced_rank=reduced)
+            coded = self.contrasts.get_coding_matrix(list(self.labels), reduced_rank=reduced)
         except Exception as error:
             reason = " ".join(str(error).split())
             raise DataError(f"formula: {self.text!r} cannot be coded: {reason}") from error
@@ -72,9 +65,11 @@ class FactorInfo:
         assert self.labels is not None
         levels = list(self.labels)
         self._check_levels(reduced)
+        if self.contrasts is None:
+            return [f"{self.text}[{'T.' * reduced}{label}]" for label in levels[int(reduced) :]]
         try:
-            form = self._coding.get_factor_format(levels, reduced_rank=reduced)
-            fields = self._coding.get_coding_column_names(levels, reduced_rank=reduced)
+            form = self.contrasts.get_factor_format(levels, reduced_rank=reduced)
+            fields = self.contrasts.get_coding_column_names(levels, reduced_rank=reduced)
         except Exception as error:
             reason = " ".join(str(error).split())
             raise DataError(f"formula: {self.text!r} cannot be coded: {reason}") from error

@@ -1,26 +1,21 @@
 """Parsing of formulas: the response, the terms of the right side, and the offsets.
 
-formulaic expands the algebra (``a*b``, ``(a + b)^2``, ``- 1``), but sees only placeholders: every column,
-call and dot is replaced first, so that formulaic evaluates no part of the user's formula.
+Every column, call and dot is replaced by placeholders, whose algebra :mod:`raphson.data.algebra` expands.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
+from raphson.data.algebra import expand
 from raphson.data.expressions import Expression, column_expression, parse_expression
 from raphson.data.functions import FUNCTIONS, function_name
 from raphson.data.messages import short, unknown_column
 from raphson.data.syntax import Token, not_allowed, tokenize, written
-from raphson.errors import DataError, FormulaError, warn_user
-
-_MOST_TERMS = 20_000
-"""Terms of a formula at most: the information of so many columns takes 3.2 GB."""
+from raphson.errors import FormulaError, warn_user
 
 _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
 
@@ -101,10 +96,8 @@ def parse_formula(
     if dot is None:
         dot = [name for name in names if name and name not in in_response and name not in exclude]
     reader = _RightSide(right, known, dot)
-    skeleton = reader.read()
-    terms = _expand(skeleton, text)
     offsets, kept = [], []
-    for term in terms:
+    for term in expand(reader.read(), text):
         which = [name for name in term if name.startswith("offset_")]
         if not which:
             kept.append(tuple(int(name.removeprefix("factor_")) for name in term))
@@ -177,7 +170,7 @@ class _RightSide:
         self.offsets: list[Expression] = []
         self._numbers: dict[str, int] = {}
 
-    def read(self) -> str:
+    def read(self) -> list[str]:
         tokens = tokenize(self.source, "formula")
         pieces: list[str] = []
         at = 0
@@ -188,11 +181,11 @@ class _RightSide:
                 pieces.append(self._variable(token) if stop == at + 1 else self._call(token, tokens[stop - 1]))
                 at = stop
                 continue
-            pieces.append(self._other(token, pieces))
+            pieces.extend(self._dot() if token.kind == "dot" else [self._other(token, pieces)])
             at += 1
         if not pieces:
             raise FormulaError("formula: the right side of '~' is empty; write 'y ~ 1' for an intercept only")
-        return " ".join(pieces)
+        return pieces
 
     def _factor(self, expression: Expression) -> str:
         number = self._numbers.setdefault(expression.text, len(self._numbers))
@@ -223,12 +216,14 @@ class _RightSide:
         self.offsets.append(parse_expression(written(tree.args[0]), self.known, "offset"))
         return f"offset_{len(self.offsets) - 1}"
 
+    def _dot(self) -> list[str]:
+        self.has_dot = True
+        if not self.dot:
+            raise FormulaError("formula: '.' stands for the other columns, but there are none; name the terms")
+        # A sum in brackets, which may begin with a sign.
+        return ["(", *(piece for name in self.dot for piece in ("+", self._factor(column_expression(name)))), ")"]
+
     def _other(self, token: Token, before: list[str]) -> str:
-        if token.kind == "dot":
-            self.has_dot = True
-            if not self.dot:
-                raise FormulaError("formula: '.' stands for the other columns, but there are none; name the terms")
-            return "(" + " + ".join(self._factor(column_expression(name)) for name in self.dot) + ")"
         if token.kind == "number":
             power = bool(before) and before[-1] in ("^", "**")
             if token.text in ("0", "1") or (power and token.text.isdigit() and int(token.text) > 0):
@@ -253,70 +248,6 @@ def _end_of_call(tokens: list[Token], at: int) -> int:
         depth += {"(": 1, ")": -1}.get(tokens[stop].text, 0) if tokens[stop].kind == "operator" else 0
         stop += 1
     return stop
-
-
-@cache
-def _parser() -> Any:
-    from formulaic.parser import DefaultFormulaParser, DefaultOperatorResolver
-    from formulaic.parser.types import Operator
-
-    def limited(symbol: str, expand: Callable[..., Any]) -> Callable[..., Any]:
-        # Products are expanded in full, so a power of a long sum would take for ever.
-        def to_terms(left: Any, right: Any) -> Any:
-            size = len(left) * len(right)
-            if symbol in ("^", "**"):
-                power = int(next(iter(right)).factors[0].expr) if len(right) == 1 else 1
-                size = len(left) ** min(power, 64)
-            if size > _MOST_TERMS:
-                raise OverflowError
-            return expand(left, right)
-
-        return to_terms
-
-    class Resolver(DefaultOperatorResolver):
-        @property
-        def operators(self) -> list[Operator]:
-            return [
-                Operator(
-                    one.symbol,
-                    arity=one.arity,
-                    precedence=one.precedence,
-                    associativity=one.associativity,
-                    fixity=one.fixity,
-                    accepts_context=one.accepts_context,
-                    to_terms=limited(one.symbol, one.to_terms),
-                )
-                if one.symbol in ("*", "/", ":", "in", "^", "**")
-                else one
-                for one in super().operators
-            ]
-
-    return DefaultFormulaParser(operator_resolver=Resolver(), feature_flags=DefaultFormulaParser.FeatureFlags.NONE)
-
-
-def _expand(skeleton: str, text: str) -> list[tuple[str, ...]]:
-    """Expand the algebra into terms, each a tuple of its factors' names; the intercept is ``()``."""
-    try:
-        terms = _parser().get_terms(skeleton)
-        terms = list(getattr(terms, "root", terms))
-    except OverflowError as error:
-        raise FormulaError(
-            f"formula: {short(text)} expands to more than {_MOST_TERMS} terms; use a lower power or fewer interactions"
-        ) from error
-    except (DataError, FormulaError):
-        raise
-    except Exception as error:
-        raise FormulaError(
-            f"formula: cannot read {short(text)}; look for a missing operator, name or bracket, as in 'y ~ a + b*x'"
-        ) from error
-    expanded = []
-    for term in terms:
-        literals = [factor.expr for factor in term.factors if factor.expr in ("0", "1")]
-        named = tuple(factor.expr for factor in term.factors if factor.expr not in ("0", "1"))
-        if len(named) + len(literals) != len(term.factors) or (literals and named):
-            raise FormulaError(f"formula: a number is part of an interaction in {short(text)}; remove it there")
-        expanded.append(named)
-    return expanded
 
 
 _DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")
