@@ -50,8 +50,8 @@ def test_pieces_have_their_size_across_row_groups_and_files(files, monkeypatch):
 
 
 def test_only_the_columns_asked_for_are_read(files):
-    (frame,) = stream(files[1]).read(0, ["g"])
-    assert frame.columns.tolist() == ["g"]
+    (rows,) = stream(files[1]).read(0, ["g"])
+    assert rows.column_names == ["g"]
 
 
 def test_a_data_set_in_folders_has_their_column(tmp_path):

@@ -137,7 +137,9 @@ class DesignPlan:
             names = [f"{left}:{right}" if place else right for right in own for left in names]
         return names
 
-    def build(self, variables: Sequence[Variable], rows: np.ndarray | None, n_rows: int) -> Matrix:
+    def build(
+        self, variables: Sequence[Variable], rows: np.ndarray | None, n_rows: int, by_columns: bool = False
+    ) -> Matrix:
         """Build the matrix for some of the rows.
 
         Parameters
@@ -148,15 +150,19 @@ class DesignPlan:
             The rows to take; None for all.
         n_rows : int
             Their number.
+        by_columns : bool
+            Whether a dense matrix is stored column after column. That is written in half the time, for a piece that is
+            read once; a large matrix would then be read from as many places as it has columns.
         """
         columns = [v.codes if isinstance(v, Levels) else v.values for v in variables]
         if rows is not None:
             columns = [column[rows] for column in columns]
         if self.sparse or (n_rows > _FEW_ROWS and self._merges):
             return self._factor_design(columns, n_rows)
-        X = np.empty((n_rows, len(self.names)))
-        for start in range(0, n_rows, _BLOCK):
-            block = slice(start, min(start + _BLOCK, n_rows))
+        X = np.empty((n_rows, len(self.names)), order="F" if by_columns else "C")
+        size = max(1, n_rows) if by_columns else _BLOCK
+        for start in range(0, n_rows, size):
+            block = slice(start, min(start + size, n_rows))
             for product in self.products:
                 _fill(X[block, product.start : product.stop], product, columns, block)
         return X

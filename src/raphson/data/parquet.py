@@ -6,18 +6,16 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import check_unique, listing, one_line
 from raphson.data.paths import check_path, is_folder, unreadable
+from raphson.data.pieces import together
 from raphson.data.sources import SOURCES, Source
 from raphson.errors import DataError, MissingDataWarning, Needs, warn_user
-
-if TYPE_CHECKING:
-    import pandas
 
 PART_ROWS = 2**17
 """Neighbouring row groups are joined until they have this many rows: eight blocks of the largest size."""
@@ -120,8 +118,8 @@ class Stream(Source):
 
         return pa.types.is_dictionary(self._dataset.schema.field(column).type)
 
-    def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
-        """Read one part in pieces of `piece_rows` rows; the last one may be shorter.
+    def rows(self, part: int, columns: Sequence[str]) -> Iterator[Any]:
+        """The rows of one part as record batches.
 
         Raises
         ------
@@ -130,43 +128,22 @@ class Stream(Source):
         """
         import pyarrow as pa
 
-        waiting: list[Any] = []
-        count = 0
         for fragment in self._parts[part]:
             try:
-                for batch in self._batches(fragment, columns):
-                    waiting.append(batch)
-                    count += batch.num_rows
-                    if count >= self.piece_rows:
-                        table = pa.Table.from_batches(waiting)
-                        while count >= self.piece_rows:
-                            yield _frame(table.slice(0, self.piece_rows))
-                            table = table.slice(self.piece_rows)
-                            count -= self.piece_rows
-                        waiting = table.to_batches()
+                # One thread and no reading ahead, as pieces that are read ahead take memory.
+                yield from fragment.to_batches(
+                    schema=self._dataset.schema,
+                    columns=list(columns),
+                    batch_size=together(self.piece_rows, len(columns)),
+                    batch_readahead=1,
+                    fragment_readahead=1,
+                    use_threads=False,
+                )
             except (pa.ArrowException, OSError) as error:
                 raise DataError(
                     f"{fragment.path}: cannot be read ({one_line(error)}); check whether it is damaged, and whether "
                     "its columns have the types of the first file"
                 ) from error
-        if count:
-            yield _frame(pa.Table.from_batches(waiting))
-
-    def _batches(self, fragment: Any, columns: Sequence[str]) -> Iterator[Any]:
-        # One thread and no reading ahead, as pieces that are read ahead take memory.
-        return fragment.to_batches(
-            schema=self._dataset.schema,
-            columns=list(columns),
-            batch_size=self.piece_rows,
-            batch_readahead=1,
-            fragment_readahead=1,
-            use_threads=False,
-        )
-
-
-def _frame(table: Any) -> pandas.DataFrame:
-    # With split_blocks, columns of numbers without missing values are not copied; for so few rows threads only cost.
-    return table.to_pandas(split_blocks=True, use_threads=False)
 
 
 def read_whole(source: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.messages import check_unique
+from raphson.data.pieces import Rows, pieces, variables_of
 from raphson.errors import DataError, ModelError, takes
 from raphson.registry import Registry
 
@@ -65,41 +66,16 @@ class Source:
     def warn_of_lacking(self, columns: Sequence[str]) -> None:
         """Warn if some of the data lack these columns."""
 
-    def read(self, part: int, columns: Sequence[str]) -> Iterator[pandas.DataFrame]:
-        """One part in pieces of `piece_rows` rows; the last one may be shorter."""
-        import pandas as pd
-
-        waiting: list[pandas.DataFrame] = []
-        count = 0
-        for table in self.rows(part, columns):
-            waiting.append(_frame(table))
-            count += len(waiting[-1])
-            if count >= self.piece_rows:
-                held = pd.concat(waiting, ignore_index=True)
-                while count >= self.piece_rows:
-                    yield held.iloc[: self.piece_rows]
-                    held = held.iloc[self.piece_rows :].reset_index(drop=True)
-                    count -= self.piece_rows
-                waiting = [held]
-        if count:
-            yield pd.concat(waiting, ignore_index=True)
+    def read(self, part: int, columns: Sequence[str], rows: int | None = None) -> Iterator[Rows]:
+        """One part in pieces of `rows` rows, `piece_rows` by default; the last one may be shorter."""
+        return pieces(self.rows(part, columns), rows or self.piece_rows)
 
     def whole(self) -> pandas.DataFrame:
         """All rows as one frame."""
         import pandas as pd
 
-        pieces = [piece for part in range(self.parts) for piece in self.read(part, self.names)]
-        return pd.concat(pieces, ignore_index=True)
-
-
-def _frame(table: Any) -> pandas.DataFrame:
-    import pandas as pd
-
-    if isinstance(table, (pd.DataFrame, dict)):
-        return pd.DataFrame(table)
-    import narwhals as nw
-
-    return nw.from_native(table, eager_only=True).to_pandas()
+        read = [variables_of(piece).frame for part in range(self.parts) for piece in self.read(part, self.names)]
+        return pd.concat(read, ignore_index=True)
 
 
 def check_source(kind: Any) -> None:

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.evaluate import States
 from raphson.data.extras import check_nonnegative, take
 from raphson.data.frames import MOST_LEVELS, FormulaArguments, TableVariables, describe, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
+from raphson.data.pieces import Rows, count, every, joined, together, variables_of
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.sources import Source
-from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, recode
+from raphson.data.values import Levels, Numbers, Variable, as_levels, recode
 from raphson.errors import DataError, FormulaError
 
 if TYPE_CHECKING:
-    import pandas
-
     from raphson.data.design import DesignPlan
 
 READERS = 4
@@ -109,12 +109,23 @@ class StreamedData:
             wanted.setdefault(piece.part, {})[piece.number] = piece
         for part, inside in wanted.items():
             left = len(inside)
-            for number, frame in enumerate(self.source.read(part, self.asked.columns)):
-                if number in inside:
-                    yield inside[number], self.data_of(frame)
-                    left -= 1
-                    if not left:
-                        break
+            for first, rows in readings(self.source, part, self.asked.columns):
+                here = [
+                    k
+                    for k in range(
+                        first,
+                        first + together(self.source.piece_rows, len(self.asked.columns)) // self.source.piece_rows,
+                    )
+                    if k in inside
+                ]
+                if not here:
+                    continue
+                held, size = self._evaluated(rows), self.source.piece_rows
+                for k in here:
+                    yield inside[k], held.data((k - first) * size, size)
+                left -= len(here)
+                if not left:
+                    break
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[list[ModelData]]:
         """Read all pieces in an order as random as the source allows: groups of pieces from several places."""
@@ -137,38 +148,79 @@ class StreamedData:
             if group:
                 yield group
 
-    def data_of(self, frame: pandas.DataFrame) -> ModelData:
-        """The usable rows of a piece, as for data in memory."""
-        table = Table(frame)
-        read = TableVariables.of(self.asked, table, {}, new=True)
-        kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
-        n = table.n_rows if kept is None else len(kept)
+    def data_of(self, rows: Rows) -> ModelData:
+        """The usable ones of some rows, as for data in memory."""
+        return self._evaluated(rows).data(0, count(rows))
+
+    def _evaluated(self, rows: Rows) -> EvaluatedRows:
+        read = TableVariables.of(self.asked, variables_of(rows), {}, new=True)
         variables = [
             recode(as_levels(one), info.labels, info.text) if info.categorical and info.labels else one
             for one, info in zip(read.variables, self.plan.factors, strict=True)
         ]
+        return EvaluatedRows(self, count(rows), read, variables, self._response(read))
+
+    def _response(self, read: TableVariables) -> np.ndarray:
+        if len(read.responses) == 2:
+            return np.column_stack([read.evaluator.numbers(one).values for one in self.asked.formula.response])
+        variable = read.responses[0]
+        if self.levels is not None:
+            return recode(as_levels(variable), self.levels, "response").codes
+        assert isinstance(variable, Numbers)
+        return variable.values
+
+
+@dataclass(frozen=True)
+class EvaluatedRows:
+    """Some rows, as the values of the formula's variables.
+
+    Attributes
+    ----------
+    of : the data that they are of.
+    n_rows : their number.
+    read : what was evaluated.
+    variables : of the right side, coded by the levels of all data.
+    response : (n,) or (n, 2) values, or codes of levels.
+    """
+
+    of: StreamedData
+    n_rows: int
+    read: TableVariables
+    variables: list[Variable]
+    response: np.ndarray
+
+    def data(self, start: int, size: int) -> ModelData:
+        """The usable rows among `size` ones, from number `start` on. Where all are usable these are views."""
+        cut = slice(start, min(start + size, self.n_rows))
+        bad = self.read.rows.bad
+        kept = None if bad is None else np.flatnonzero(~bad[cut])
+        variables = [_sliced(one, cut) for one in self.variables]
+        response = self.response[cut] if kept is None else self.response[cut][kept]
+        extra = {what: None if values is None else take(values[cut], kept) for what, values in self.read.extra.items()}
+        name, levels = self.of.asked.formula.response_name, self.of.levels
+        n = cut.stop - cut.start if kept is None else len(kept)
         return replace(
-            self.head,
-            X=self.plan.build(variables, kept, n),
-            response=self._response(read, kept),
-            weights=take(read.extra["weights"], kept),
-            offset=take(read.extra["offset"], kept),
-            trials=take(read.extra["trials"], kept),
+            self.of.head,
+            X=self.of.plan.build(variables, kept, n, by_columns=n <= BLOCK_ROWS[-1]),
+            response=Response(name, response if levels is None else response.astype(np.float64), levels),
+            weights=extra["weights"],
+            offset=extra["offset"],
+            trials=extra["trials"],
             n_dropped=0,
         )
 
-    def _response(self, read: TableVariables, kept: np.ndarray | None) -> Response:
-        name = self.asked.formula.response_name
-        if len(read.responses) == 2:
-            pair = [read.evaluator.numbers(expression).values for expression in self.asked.formula.response]
-            both = np.column_stack(pair)
-            return Response(name, both if kept is None else both[kept])
-        variable = read.responses[0]
-        if self.levels is not None:
-            codes = recode(as_levels(variable), self.levels, "response").codes
-            return Response(name, (codes if kept is None else codes[kept]).astype(np.float64), self.levels)
-        assert isinstance(variable, Numbers)
-        return Response(name, variable.values if kept is None else variable.values[kept])
+
+def _sliced(variable: Variable, rows: slice) -> Variable:
+    if isinstance(variable, Levels):
+        return Levels(variable.codes[rows], variable.labels, variable.origin, variable.contrasts)
+    return Numbers(variable.values[rows], variable.labels, variable.spans_intercept, variable.boolean)
+
+
+def readings(source: Source, part: int, columns: Sequence[str]) -> Iterator[tuple[int, Rows]]:
+    """The rows of a part, some pieces at a time, each time with the number of the first piece."""
+    rows = together(source.piece_rows, len(columns))
+    for number, read in enumerate(source.read(part, columns, rows)):
+        yield number * rows // source.piece_rows, read
 
 
 def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing: str = "drop") -> StreamedData:
@@ -200,8 +252,8 @@ def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing
     source.warn_of_lacking(asked.columns)
     first_pass = _FirstPass(asked, source)
     for part in range(source.parts):
-        for number, frame in enumerate(source.read(part, asked.columns)):
-            first_pass.take(part, number, frame)
+        for number, rows in readings(source, part, asked.columns):
+            first_pass.take(part, number, rows)
     return first_pass.finish(missing)
 
 
@@ -213,15 +265,15 @@ class _FirstPass:
         self.every = max(1, source.n_rows // SAMPLE_ROWS)
         self.read = self.dropped = 0
         self.pieces: list[Piece] = []
-        self.sampled: list[pandas.DataFrame] = []
+        self.sampled: list[Rows] = []
         self.rows = MissingRows(source.n_rows)
         self.factors = [_VariableSummary() for _ in asked.formula.factors]
         self.response = _VariableSummary()
         self.weighted = 0.0
 
-    def take(self, part: int, number: int, frame: pandas.DataFrame) -> None:
-        """Add one piece."""
-        table = Table(frame)
+    def take(self, part: int, number: int, rows: Rows) -> None:
+        """Add the pieces that are read together, from the piece of this number on."""
+        table = variables_of(rows)
         states: States = {}
         read = TableVariables.of(self.asked, table, states, new=True)
         if states:
@@ -243,12 +295,21 @@ class _FirstPass:
         if len(read.responses) == 1:
             response = self.asked.formula.response[0]
             self.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
-        if n:
-            self.pieces.append(Piece(part, number, n, self.read - self.dropped))
-        # take copies the rows; a slice would keep the whole piece in memory.
-        self.sampled.append(frame.take(np.arange(-self.read % self.every, table.n_rows, self.every)))
+        self._place(part, number, table.n_rows, kept)
+        self.sampled.append(every(rows, -self.read % self.every, self.every))
         self.read += table.n_rows
         self.dropped += table.n_rows - n
+
+    def _place(self, part: int, number: int, n_rows: int, kept: np.ndarray | None) -> None:
+        """Note the places of the usable rows."""
+        size = self.source.piece_rows
+        usable = np.ones(n_rows, dtype=np.intp) if kept is None else np.bincount(kept, minlength=n_rows)
+        start = self.read - self.dropped
+        for k in range(0, n_rows, size):
+            n = int(usable[k : k + size].sum())
+            if n:
+                self.pieces.append(Piece(part, number + k // size, n, start))
+            start += n
 
     def _kind(self, columns: Sequence[str]) -> str:
         """ "declared" for a single column with declared categories, otherwise ""."""
@@ -257,8 +318,6 @@ class _FirstPass:
 
     def finish(self, missing: str) -> StreamedData:
         """The data, after all pieces have been added."""
-        import pandas as pd
-
         if self.dropped:
             refuse_or_warn(missing, self.rows.reasons(), self.dropped, self.read)
         if not self.weighted > 0:
@@ -301,7 +360,7 @@ class _FirstPass:
             terms=plan.terms,
         )
         found = StreamedData(self.source, self.asked, plan, levels, tuple(self.pieces), head, head)
-        return replace(found, sample=found.data_of(pd.concat(self.sampled, ignore_index=True)))
+        return replace(found, sample=found.data_of(joined(self.sampled)))
 
 
 class _VariableSummary:

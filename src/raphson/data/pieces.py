@@ -1,0 +1,104 @@
+"""Tables of any kind and length as pieces of equal length: a pyarrow Table, or a pandas frame of anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from raphson.data.arrow_table import ArrowTable, as_pandas
+from raphson.data.values import Table
+
+MOST_PIECES, READ_NUMBERS = 8, 2**21
+"""Pieces that are read and evaluated together at most, and numbers (16 MB): each reading has a cost of its own."""
+
+Rows = Any
+"""A pyarrow Table or a pandas frame."""
+
+
+def rows_of(table: Any) -> Rows:
+    """What a source yields: record batches and polars' frames as Arrow holds them, all else as a frame of pandas."""
+    kind = type(table).__module__.partition(".")[0]
+    if kind == "pyarrow":
+        import pyarrow as pa
+
+        return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+    if kind == "polars" and hasattr(table, "to_arrow"):
+        return rows_of(table.to_arrow())
+    import pandas as pd
+
+    if isinstance(table, (pd.DataFrame, dict)):
+        return pd.DataFrame(table)
+    import narwhals as nw
+
+    return nw.from_native(table, eager_only=True).to_pandas()
+
+
+def together(piece_rows: int, n_columns: int) -> int:
+    """Number of rows that are read at a time, a multiple of those of a piece.
+
+    >>> together(16384, 11), together(16384, 1000)
+    (131072, 16384)
+    """
+    return piece_rows * min(MOST_PIECES, max(1, READ_NUMBERS // (piece_rows * max(1, n_columns))))
+
+
+def is_arrow(rows: Rows) -> bool:
+    """Whether it is a pyarrow Table, without importing pyarrow."""
+    return type(rows).__module__.startswith("pyarrow")
+
+
+def count(rows: Rows) -> int:
+    """Number of rows."""
+    return rows.num_rows if is_arrow(rows) else len(rows)
+
+
+def variables_of(rows: Rows) -> Table:
+    """The columns as variables."""
+    return ArrowTable(rows) if is_arrow(rows) else Table(rows)
+
+
+def every(rows: Rows, first: int, step: int) -> Rows:
+    """Every `step`-th row from the `first`, as a copy: a slice would keep all of them in memory."""
+    return rows.take(np.arange(first, count(rows), step))
+
+
+def joined(several: Sequence[Rows]) -> Rows:
+    """Tables with the same columns, one below the other."""
+    if len(several) == 1:
+        return several[0]
+    if all(map(is_arrow, several)) and all(one.schema.equals(several[0].schema) for one in several):
+        import pyarrow as pa
+
+        return pa.concat_tables(several)
+    import pandas as pd
+
+    frames = [as_pandas(one) if is_arrow(one) else one for one in several]
+    return pd.concat(frames, ignore_index=True)
+
+
+def pieces(tables: Iterable[Any], size: int) -> Iterator[Rows]:
+    """Tables of any length as pieces of `size` rows, of which the last may be shorter."""
+    waiting: list[Rows] = []
+    here = 0
+    for table in tables:
+        rows = rows_of(table)
+        if not count(rows):
+            continue
+        waiting.append(rows)
+        here += count(rows)
+        if here >= size:
+            held, start = joined(waiting), 0
+            while here - start >= size:
+                yield _cut(held, start, start + size)
+                start += size
+            waiting, here = [_cut(held, start, here)] if start < here else [], here - start
+    if here:
+        yield joined(waiting)
+
+
+def _cut(rows: Rows, start: int, stop: int) -> Rows:
+    if is_arrow(rows):
+        return rows.slice(start, stop - start)
+    return rows.iloc[start:stop].reset_index(drop=True)
