@@ -25,6 +25,7 @@ from raphson.model.families.kernels import Kernel
 from raphson.model.few_rows import FewRows
 from raphson.model.fused import PieceSums, pearson, read
 from raphson.model.fused_several import read_jointly
+from raphson.model.least_squares_rows import LeastSquaresRows
 from raphson.model.objective import (
     VALUE,
     Bounds,
@@ -225,6 +226,9 @@ class LogLikelihood(Objective):
             if there is not None:
                 here = self._penalised(theta, self._sums(there, need.kinds))
                 return here if self.with_noise is None else self.with_noise(here)
+        if self._squares is not None and (need.root or not need.kinds) and not (need.products or "opg" in need.kinds):
+            here = self._penalised(theta, self._read_squares(self._squares, theta, need))
+            return here if self.with_noise is None else self.with_noise(here)
 
         by_hand = self._kernel is not None or self._joint_kernel is not None
         fused = by_hand and not (need.root or need.products or "opg" in need.kinds)
@@ -254,6 +258,11 @@ class LogLikelihood(Objective):
             return None
         return self.family.kernel
 
+    @cached_property
+    def _squares(self) -> LeastSquaresRows | None:
+        """The rows of a curve that is fitted by least squares, laid out for many readings, where they are one block."""
+        return None if self.predictor.linear else LeastSquaresRows.of(self.family, self.blocks)
+
     @property
     def _joint_kernel(self) -> JointKernel | None:
         """The rows by hand, of several linear predictors whose family has them."""
@@ -280,6 +289,18 @@ class LogLikelihood(Objective):
             information = {kind: Gram(matrix) for kind, matrix in zip(kinds, found.matrices, strict=True)}
         pearson = 0.0 if self.residual_df is None else found.variation
         return Sums(found.value, found.score, pearson, found.highest, information)
+
+    def _read_squares(self, rows: LeastSquaresRows, theta: np.ndarray, need: Need) -> Sums:
+        """The sums over the rows of a curve, matrices in root form."""
+        (block,) = self.blocks
+        eta, jacobian = self.predictor.at(block, theta)
+        value, score, u, triangle = rows.read(eta[0, : block.rows], jacobian.parts[0], bool(need.kinds))
+        information: dict[str, Gram | Root] = {}
+        if triangle is not None:
+            for kind in need.kinds:
+                information[kind] = Root(triangle, jacobian.second_order(u) if kind == "observed" else None)
+        dispersed = self.residual_df is not None and math.isfinite(value)
+        return Sums(value, score, -2.0 * value if dispersed else 0.0, -math.inf, information)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.

@@ -290,6 +290,8 @@ class NonlinearPredictor:
         return table
 
     def _padded(self, values: np.ndarray, block: Block) -> np.ndarray:
+        if block.offset is None and values.shape[1] == len(block.y):
+            return values  # x is padded with copies of the row that fills the padding
         eta = np.empty((1, len(block.y)))
         eta[:, : values.shape[1]] = values
         return filled(eta, block)
