@@ -6,7 +6,7 @@ import gc
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +29,7 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE.parent / "build" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ["RAPHSON_CACHE"] = "off"  # the user's folder of compiled code is not the tests' affair
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # compiled code need not know the lines it comes from
 
 # No test asserts on time: a busy machine is no failure.
@@ -138,3 +139,17 @@ def caught() -> Callable[[Callable[[], Any]], tuple[Any, list[warnings.WarningMe
         return result, messages
 
     return call
+
+
+@pytest.fixture
+def without_jax_store() -> Iterator[None]:
+    """Switch off the store of compiled code in which JAX keeps what the tests compile."""
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    folder = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_compilation_cache_dir", folder)
+    compilation_cache.reset_cache()

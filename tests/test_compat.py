@@ -21,7 +21,7 @@ from raphson.autodiff import rules, trace
 from raphson.model.curve import dimensions, kinks, linearity, rounding, waves
 from raphson.model.likelihood import predictors
 from raphson.model.replay import powers, replay, still
-from raphson.numeric import NEUTRAL, brief_compilation, x64
+from raphson.numeric import NEUTRAL, x64
 
 PRIMITIVES = {getattr(listed, name).name for name in dir(listed) if name.endswith("_p")} | {"split"}
 
@@ -141,8 +141,56 @@ def test_the_process_and_its_processor() -> None:
     jnp.zeros(1).block_until_ready()
     assert compat.backends_made()
     assert compat.processor().platform == "cpu" and compat.processor() not in jax.devices()
-    assert brief_compilation() == compat.BRIEF
-    assert brief_compilation(once=True) == compat.BRIEF | compat.UNOPTIMISED
+
+
+def test_the_options_of_the_compiler_are_known_to_it() -> None:
+    lowered = jax.jit(lambda x: x + 1.0).lower(1.0)
+    assert lowered.compile(compiler_options=compat.BRIEF | compat.UNOPTIMISED)(1.0) == 2.0
+
+
+def test_programs_are_told_apart_by_their_text() -> None:
+    def text(constants: Any) -> str:
+        with x64():
+            return compat.program_of(jax.jit(lambda x: x + constants).lower(np.arange(3000.0)))
+
+    other = np.arange(3000.0)
+    other[1500] = 0.5
+    assert len({text(1.0), text(2.0), text(np.arange(3000.0)), text(other)}) == 4
+    assert text(1.0) == text(1.0)
+
+
+def test_code_can_be_stored_and_loaded(without_jax_store: None) -> None:
+    with x64():
+        lowered = jax.jit(lambda x: x + 1.0).lower(np.arange(3.0))
+        code = compat.loaded_code(compat.code_of(lowered.compile()), lowered, jax.devices("cpu")[0])
+        assert np.array_equal(code(np.arange(3.0)), [1.0, 2.0, 3.0])
+
+
+def test_jaxs_own_store_is_seen(without_jax_store: None, tmp_path: Any) -> None:
+    assert not compat.has_own_store()
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    assert compat.has_own_store()
+    with x64():
+        jax.jit(lambda x: x + 3.0).lower(np.arange(3.0)).compile()
+    jax.config.update("jax_compilation_cache_dir", None)
+    assert compat.has_own_store()  # JAX goes on using it
+
+
+def test_traced_values_are_told_from_others() -> None:
+    assert not compat.is_traced(jnp.zeros(1)) and not compat.is_traced(1.0)
+    assert jax.eval_shape(lambda x: x if compat.is_traced(x) else None, 1.0) is not None
+
+
+def test_settings_that_change_compiled_code_are_seen() -> None:
+    before = compat.compilation_settings()
+    assert all(name in jax.config.values for name in compat._SETTINGS) and len(compat.versions()) == 2
+    with jax.default_matmul_precision("float32"):
+        assert compat.compilation_settings() == before
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        assert compat.compilation_settings() != before
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_the_settings_that_are_neutralised_exist() -> None:

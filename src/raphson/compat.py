@@ -197,4 +197,60 @@ def processor() -> Any:
 
 BRIEF: dict[str, bool | str | int] = {"xla_cpu_use_fusion_emitters": False}
 UNOPTIMISED: dict[str, bool | str | int] = {"xla_backend_optimization_level": 0}
-"""Options of XLA; see :func:`raphson.numeric.brief_compilation`."""
+"""Options of XLA; see :func:`raphson.compiled.compiled`."""
+
+
+def is_traced(value: Any) -> bool:
+    """Whether a value stands for an argument of a function that is being traced."""
+    return isinstance(value, jax.core.Tracer)  # type: ignore[attr-defined]
+
+
+def program_of(lowered: Any) -> str:
+    """The text of a lowered program, with its constants and without the lines it comes from."""
+    return lowered.as_text()
+
+
+def versions() -> tuple[str, str]:
+    """The versions of JAX and of its compiler."""
+    from jaxlib.version import __version__
+
+    return jax.__version__, __version__
+
+
+_SETTINGS = (
+    "jax_compiler_enable_remat_pass",
+    "jax_disable_most_optimizations",
+    "jax_exec_time_optimization_effort",
+    "jax_memory_fitting_effort",
+    "jax_optimization_level",
+    "jax_xla_profile_version",
+)
+
+
+def compilation_settings() -> str:
+    """The settings of the user that change what the compiler makes of a program."""
+    return " ".join(f"{name}={jax.config.values.get(name)}" for name in _SETTINGS)
+
+
+def has_own_store() -> bool:
+    """Whether JAX keeps compiled code in a store of its own, which the user has switched on.
+
+    Code that was loaded from there has lost its functions and cannot be stored again.
+    """
+    store = sys.modules.get("jax._src.compilation_cache")
+    return bool(getattr(jax.config, "jax_compilation_cache_dir", None) or getattr(store, "_cache_initialized", False))
+
+
+def code_of(compiled: Any) -> bytes:
+    """The machine code of a compiled program as bytes."""
+    from jax.experimental.serialize_executable import serialize
+
+    return serialize(compiled)[0]
+
+
+def loaded_code(payload: bytes, lowered: Any, device: Any) -> Any:
+    """The compiled form of a lowered program, from the machine code of the same program."""
+    from jax.experimental.serialize_executable import deserialize_and_load
+
+    trees = lowered.in_tree, lowered.out_tree
+    return deserialize_and_load(payload, *trees, backend=device.client, execution_devices=[device])

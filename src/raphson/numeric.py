@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import Any, NamedTuple
 
-from raphson.compat import BRIEF, UNOPTIMISED, backends_made, jax, processor, when_used
+from raphson.compat import backends_made, jax, processor, when_used
 from raphson.errors import ModelError
 
 EPSILON = 2.0**-52
@@ -136,27 +136,6 @@ def anchor() -> Any:
     """A number on :func:`device`: a compiled function that gets it as an argument runs there."""
     with x64():
         return jax.device_put(0.0, device())
-
-
-def brief_compilation(once: bool = False) -> dict[str, bool | str | int]:
-    """Options for :func:`jax.jit` with which a long loop compiles in two thirds of the time, and runs as fast.
-
-    They turn off XLA's fusion emitters, which build each fusion through MLIR rather than directly in LLVM. With `once`,
-    for code that runs once or twice, LLVM does not optimise either: the rows of a likelihood compile in 90 to 190 ms
-    instead of 320 to 620, and take up to four times as long. Empty if the installed XLA has no such options.
-    """
-    if not _has_brief_options():
-        return {}
-    return BRIEF | UNOPTIMISED if once else BRIEF
-
-
-@cache
-def _has_brief_options() -> bool:
-    try:
-        jax.jit(lambda x: x, compiler_options=BRIEF | UNOPTIMISED).lower(anchor()).compile()
-    except (RuntimeError, ValueError):
-        return False
-    return True
 
 
 class _Pools(NamedTuple):

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from raphson import kept
 from raphson.errors import ModelError
-from raphson.execute import Serial, Threads, serial, sum_blocks, threads, tree_sum
+from raphson.execute import Serial, Threads, keep_compiled, serial, sum_blocks, threads, tree_sum
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 13])
@@ -107,3 +108,20 @@ def test_an_error_ends_the_work_of_the_other_threads():
     seen = len(done)
     time.sleep(0.1)
     assert len(done) == seen < 50
+
+
+def test_where_compiled_code_is_kept_can_be_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(kept, "_choice", kept._Choice())
+    keep_compiled(tmp_path / "code")
+    assert kept.folder() == tmp_path / "code"
+    keep_compiled(str(tmp_path))
+    assert kept.folder() == tmp_path
+    keep_compiled(False)
+    assert kept.folder() is None
+    keep_compiled()
+    assert kept.folder() is not None
+
+
+def test_where_compiled_code_is_kept_must_be_a_place():
+    with pytest.raises(ModelError, match=r"where: expected a folder, True .* got None"):
+        keep_compiled(None)

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.compat import jax, jnp
+from raphson.compat import jnp
+from raphson.compiled import compiled
 from raphson.data.blocks import BLOCK_ROWS, Block, padded
 from raphson.model.rows import block_rows as evaluate_rows
 from raphson.numeric import anchor, x64
@@ -366,7 +367,7 @@ def _compiled() -> Any:
         expected = None if family.canonical else weigh(rows.expected)
         return weigh(rows.score), weigh(rows.observed), expected, None if family.dispersion_fixed else rows.mean
 
-    return jax.jit(derivatives, keep_unused=True)
+    return compiled(derivatives)
 
 
 def _weighted_sum(table: np.ndarray | None, weight: np.ndarray) -> np.ndarray:

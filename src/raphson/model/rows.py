@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.compat import jax, jnp
+from raphson.compat import jnp
+from raphson.compiled import compiled
 from raphson.data.blocks import Block, make_blocks
 from raphson.model.families.links_by_hand import BY_HAND
 from raphson.model.families.rows_by_hand import HandRows, hand_rows, has_hand_rows
@@ -179,7 +180,7 @@ def _compiled() -> Any:
         parts = [rows.value[None], weigh(rows.score), *map(weigh, matrices), rows.mean, rows.slope.reshape(-1, size)]
         return jnp.stack([total, highest]), jnp.concatenate(parts)
 
-    return jax.jit(weighted_rows, keep_unused=True)
+    return compiled(weighted_rows)
 
 
 def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) -> Any:

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.data.blocks import Block
 from raphson.data.products import dense
 from raphson.errors import ModelError
@@ -136,7 +137,7 @@ def _compiled() -> Any:
         slope = jnp.stack([along(c) for c in range(eta.shape[0])], axis=2)
         return jnp.where(weight > 0, weight * slope, 0.0)
 
-    return jax.jit(slopes, keep_unused=True)
+    return compiled(slopes)
 
 
 def _slopes(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.model.curve.kinks import gaps_of
 from raphson.model.curve.rounding import AMPLIFIED, perturbed
 from raphson.model.replay.replay import with_limits
@@ -36,7 +37,7 @@ class CurveCode:
     @cached_property
     def value(self) -> Any:
         """(θ, x) to f, (size,)."""
-        return jax.jit(lambda theta, x, anchor: self.function(theta, x), keep_unused=True)
+        return compiled(lambda theta, x, anchor: self.function(theta, x))
 
     @cached_property
     def many(self) -> Any:
@@ -45,7 +46,7 @@ class CurveCode:
         def many(points: Any, x: Any, anchor: Any) -> Any:
             return jax.vmap(lambda theta: self.function(theta, x))(points)
 
-        return jax.jit(many, keep_unused=True)
+        return compiled(many)
 
     @cached_property
     def rounding(self) -> Any:
@@ -56,7 +57,7 @@ class CurveCode:
             one = jax.vmap(lambda theta: jnp.abs(off(theta, x) - self.function(theta, x)) / AMPLIFIED)
             return one(points)
 
-        return jax.jit(rounding, keep_unused=True)
+        return compiled(rounding)
 
     @cached_property
     def tangents(self) -> Any:
@@ -74,7 +75,7 @@ class CurveCode:
                 [self.differentiable(theta, x)[None], jax.jacrev(lambda t: self.differentiable(t, x))(theta).T]
             )
 
-        return jax.jit(backwards if self.backward else tangents, keep_unused=True)
+        return compiled(backwards if self.backward else tangents)
 
     @cached_property
     def solved(self) -> Any:
@@ -89,7 +90,7 @@ class CurveCode:
             there = theta.at[which].add(jnp.where(jnp.isfinite(delta), delta, 0.0))
             return there, self.tangents(there, x, anchor)
 
-        return jax.jit(solved, keep_unused=True)
+        return compiled(solved)
 
     @cached_property
     def second(self) -> Any:
@@ -99,7 +100,7 @@ class CurveCode:
         def second(theta: Any, x: Any, anchor: Any) -> Any:
             return derivative(derivative(lambda t: self.differentiable(t, x)))(theta).transpose(1, 2, 0)
 
-        return jax.jit(second, keep_unused=True)
+        return compiled(second)
 
     @cached_property
     def second_order(self) -> Any:
@@ -109,7 +110,7 @@ class CurveCode:
         def second_order(theta: Any, x: Any, u: Any, anchor: Any) -> Any:
             return first(first(lambda t: -jnp.vdot(u, self.differentiable(t, x))))(theta)
 
-        return jax.jit(second_order, keep_unused=True)
+        return compiled(second_order)
 
     @cached_property
     def kink_gaps(self) -> Any:
@@ -119,14 +120,14 @@ class CurveCode:
         def kink_gaps(theta: Any, x: Any, anchor: Any) -> Any:
             return jnp.concatenate([gaps(theta, x)[None], jax.jacfwd(lambda t: gaps(t, x))(theta).T])
 
-        return jax.jit(kink_gaps, keep_unused=True)
+        return compiled(kink_gaps)
 
     @cached_property
     def many_tangents(self) -> Any:
         """(θ (R, p), x) to the tangents at each, (R, 1 + p, size)."""
-        return jax.jit(jax.vmap(self.tangents, in_axes=(0, None, None)), keep_unused=True)
+        return compiled(jax.vmap(self.tangents, in_axes=(0, None, None)))
 
     @cached_property
     def many_second_orders(self) -> Any:
         """(θ (R, p), x, u (R, size)) to the second-order term of each, (R, p, p)."""
-        return jax.jit(jax.vmap(self.second_order, in_axes=(0, None, 0, None)), keep_unused=True)
+        return compiled(jax.vmap(self.second_order, in_axes=(0, None, 0, None)))

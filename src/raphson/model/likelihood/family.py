@@ -11,18 +11,20 @@ import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.data.blocks import Block
 from raphson.errors import ModelError
 from raphson.model.families.distribution import Distribution
 from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.likelihood.expected import expectation, expected_information
 from raphson.model.memory import cached_for
-from raphson.numeric import anchor, brief_compilation, x64
+from raphson.numeric import anchor, x64
 
 FEW_PREDICTORS = 2
 """Up to this many predictors, forward over forward runs faster and compiles hardly slower."""
@@ -59,8 +61,7 @@ def compiled_rows(function: RowFunction) -> Any:
         total = jnp.sum(weigh(value))
         return total, jnp.concatenate([value[None], weigh(score), weigh(information)])
 
-    few: Any = jax.jit(step, keep_unused=True, compiler_options=brief_compilation())
-    many: Any = jax.jit(step, keep_unused=True)
+    few, many = compiled(step, brief=True), compiled(step)
 
     def sized(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
         return (few if eta.shape[1] <= BRIEFLY else many)(eta, weight, row, anchor)
@@ -88,7 +89,8 @@ def compiled_closed(rows: Callable[..., Any]) -> Any:
             square = [below[max(k, j), min(k, j)] for k in range(K) for j in range(K)]
         return jnp.sum(weighed[0]), jnp.stack([value, *weighed[1 : 1 + K], *square])
 
-    return jax.jit(step, static_argnames="curved", keep_unused=True)
+    forms = {curved: compiled(partial(step, curved=curved)) for curved in (False, True)}
+    return lambda *arguments: forms[arguments[-1]](*arguments[:-1])
 
 
 def derivatives(function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[Any, Any, Any]:
@@ -137,7 +139,7 @@ def _slopes_of(function: RowFunction) -> Any:
         slope = jnp.stack([along(c) for c in range(len(eta))], axis=2)
         return jnp.where(weight > 0, weight * slope, 0.0)
 
-    return cached_for(function, "slopes", lambda: jax.jit(slopes, keep_unused=True))
+    return cached_for(function, "slopes", lambda: compiled(slopes))
 
 
 class LikelihoodRows:

@@ -15,6 +15,7 @@ import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.data.columns import Columns, RowData, from_columns
 from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
 from raphson.data.several import Column
@@ -30,7 +31,7 @@ from raphson.model.memory import cached_for
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 from raphson.model.replay.replay import accurate
-from raphson.numeric import TINY, anchor, brief_compilation, x64
+from raphson.numeric import TINY, anchor, x64
 
 AGREEMENT = 1e-9
 """How closely the derivatives by predictors have to agree with the direct ones, relative to the largest. Both are
@@ -159,7 +160,7 @@ class EvaluationPlan:
             one = jax.vmap(eta, in_axes=(None, 0))(zero, row)
             return one, jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
 
-        return jax.jit(both, keep_unused=True, compiler_options=brief_compilation(once=True))
+        return compiled(both, once=True)
 
 
 def general_model(
@@ -380,10 +381,10 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
                 by_row = (None, None, 0)
                 return [jax.vmap(partial(one, f), in_axes=by_row)(theta, v, row) for f in (plan.whole, through)]
 
-            compiled = jax.jit(three, keep_unused=True, compiler_options=brief_compilation(once=True))
+            checked = compiled(three, once=True)
             for point in (theta, theta + 0.1 * rng.normal(size=len(theta))):
                 v = rng.normal(size=len(theta))
-                for pair in zip(*compiled(point, v, row, anchor()), strict=True):
+                for pair in zip(*checked(point, v, row, anchor()), strict=True):
                     a, b = map(np.asarray, pair)
                     same = np.isfinite(a) == np.isfinite(b)
                     a, b = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)

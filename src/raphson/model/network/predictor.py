@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
@@ -112,7 +113,7 @@ def _compiled(network: Network) -> _Compiled:
 
     def jitted(function: Any) -> Any:
         # The anchor, the last argument, determines the device.
-        return jax.jit(lambda *arguments: function(*arguments[:-1]), keep_unused=True)
+        return compiled(lambda *arguments: function(*arguments[:-1]))
 
     return _Compiled(*map(jitted, (eta, jacobian, forward, reverse, second_order_product, second_order, features)))
 

@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.errors import ModelError
 from raphson.execute import Executor, threads
 from raphson.linalg import definite
 from raphson.newton.many.ends import Ends
-from raphson.numeric import EPSILON, anchor, brief_compilation, x64
+from raphson.numeric import EPSILON, anchor, x64
 from raphson.status import Status
 
 CHUNK_PROBLEMS = (8, 64, 512)
@@ -306,7 +307,7 @@ def _compiled(problem: TracedProblem) -> Any:
 
         return jax.lax.while_loop(unfinished, once, (0, state))[1]
 
-    return jax.jit(advance, keep_unused=True, compiler_options=brief_compilation())
+    return compiled(advance, brief=True)
 
 
 def _iterate(

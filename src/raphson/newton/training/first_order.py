@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.errors import ModelError
 from raphson.newton.training.steps import RATES, Chunk, layer_squares, loss_and_score, rule_of, stepped
 from raphson.numeric import anchor, device, x64
@@ -231,7 +232,7 @@ def _compiled(structure: TracedPredictor, rule: str) -> Any:
         zero = jnp.zeros((), dtype), jnp.zeros(len(params), dtype)
         return jax.lax.fori_loop(first, last, step, (params, state, moments, *zero))
 
-    return jax.jit(run, keep_unused=True)
+    return compiled(run)
 
 
 @dataclass(frozen=True)
