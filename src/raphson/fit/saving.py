@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
 from os import PathLike
-from typing import Any
+from typing import Any, get_type_hints
 
 from raphson.fit import file
 from raphson.fit.coefficients import number
@@ -102,8 +101,8 @@ def _common(body: Mapping[str, Any]) -> dict[str, Any]:
 def _columns(columns: Any) -> dict[str, list[Any]]:
     """The path's columns, checked by the types of PathRow."""
     tests = {"int": is_count, "float": is_number, "str": lambda value: isinstance(value, str)}
-    for one in fields(PathRow):
-        if one.name not in columns and one.default is not MISSING:
+    for name, kind in get_type_hints(PathRow).items():
+        if name not in columns and name in PathRow._field_defaults:
             continue  # of an older file
-        expect(is_list(columns[one.name], tests[str(one.type)]), f"path: the column {one.name}")
+        expect(is_list(columns[name], tests[kind.__name__]), f"path: the column {name}")
     return columns

@@ -177,6 +177,11 @@ class LogLikelihood(Objective):
         return len(self.blocks)
 
     @property
+    def few(self) -> bool:
+        moved = (self.bounds, self.project, self.prior, self.with_noise)
+        return self._few is not None and not self.at_limit and all(one is None for one in moved)
+
+    @property
     def linear(self) -> bool:
         return self.predictor.linear
 

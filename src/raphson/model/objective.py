@@ -281,6 +281,11 @@ class Objective(ABC):
         return 1
 
     @property
+    def few(self) -> bool:
+        """Whether an evaluation reads so few rows, and does so little else, that a step's own work counts."""
+        return False
+
+    @property
     def at_limit(self) -> bool:
         """Whether some rows are held at infinity, so that columns which only they determine are rightly left out."""
         return False

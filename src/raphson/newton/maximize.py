@@ -23,6 +23,7 @@ from raphson.newton.face import Face, face_of
 from raphson.newton.methods import Method
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import Factor
+from raphson.newton.straight import Course, runs_straight, straight
 from raphson.status import Status
 
 PROVED = 1e-7
@@ -116,6 +117,11 @@ def maximize(
         If the objective is not finite at `start`.
     """
     limit = method.max_iter if max_iter is None else max_iter
+    plain = warm is None and watch is None and not damping and learning_rate is None
+    if plain and runs_straight(objective, method, free):
+        course = straight(objective, start, method, tol, limit, suspect, polish)
+        if course is not None:
+            return _arrived(course)
     wanted = np.ones(objective.n_params, dtype=bool) if free is None else free
     ascent = Ascent(objective, method, start, wanted, damping, learning_rate, tol, warm)
     begun = ascent.here.theta
@@ -153,6 +159,24 @@ def maximize(
                 ascent = Confined(ascent)
                 continue
             return ended(Status.SEARCH_FAILED)
+
+
+def _arrived(course: Course) -> Result:
+    """The result of a straight course, on which every parameter is free."""
+    none = np.zeros(len(course.free), dtype=bool)
+    return Result(
+        course.evaluation,
+        course.status,
+        course.path,
+        course.free,
+        none,
+        none,
+        course.distance,
+        course.floor,
+        False,
+        course.found.factor,
+        course.begun,
+    )
 
 
 def _result(ascent: Ascent, status: Status, begun: np.ndarray, tolerance: float) -> Result:

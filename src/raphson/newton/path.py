@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class PathRow:
+class PathRow(NamedTuple):
     """One iteration.
 
     Attributes
@@ -62,16 +61,16 @@ class Path:
     def then(self, other: Path) -> Path:
         """This path, followed by one that started from its end; iterations are renumbered."""
         steps = self.steps + other.steps[1:]
-        return Path([replace(step, iteration=i) for i, step in enumerate(steps)])
+        return Path([step._replace(iteration=i) for i, step in enumerate(steps)])
 
     def scaled(self, factor: float) -> Path:
         """The path over a part of the rows, with the log-likelihood scaled up to all rows."""
-        steps = [replace(step, llf=(step.llf - step.penalty) * factor + step.penalty) for step in self.steps]
+        steps = [step._replace(llf=(step.llf - step.penalty) * factor + step.penalty) for step in self.steps]
         return Path(steps)
 
     def with_llf(self, llf: Sequence[float] | Any) -> Path:
         """The same steps with other log-likelihoods."""
-        return Path([replace(step, llf=float(value)) for step, value in zip(self.steps, llf, strict=True)])
+        return Path([step._replace(llf=float(value)) for step, value in zip(self.steps, llf, strict=True)])
 
     def append(self, step: PathRow) -> None:
         self.steps.append(step)
@@ -81,12 +80,11 @@ class Path:
 
     def columns(self) -> dict[str, list[Any]]:
         """The table, a list for each column."""
-        rows = [asdict(step) for step in self.steps]
-        return {f.name: [row[f.name] for row in rows] for f in fields(PathRow)}
+        return {name: [step[place] for step in self.steps] for place, name in enumerate(PathRow._fields)}
 
     @staticmethod
     def from_columns(columns: dict[str, list[Any]]) -> Path:
         """The inverse of :meth:`columns`."""
-        names = [f.name for f in fields(PathRow) if f.name in columns or f.default is MISSING]
+        names = [name for name in PathRow._fields if name in columns or name not in PathRow._field_defaults]
         rows = zip(*(columns[name] for name in names), strict=True)
         return Path([PathRow(**dict(zip(names, values, strict=True))) for values in rows])

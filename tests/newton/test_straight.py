@@ -1,0 +1,162 @@
+"""The straight course against the general loop: the same steps, and none where the loop has to decide something."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import raphson as rp
+from raphson.model import families
+from raphson.model.families import links
+from raphson.newton import maximize as loop
+from raphson.newton.maximize import maximize
+
+N = 80
+NAMES = ("gaussian", "binomial", "quasibinomial", "poisson", "quasipoisson", "gamma", "inverse_gaussian")
+
+
+def data(name, seed=0):
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([np.ones(N), rng.uniform(-0.5, 0.5, size=(N, 2))])
+    eta = 0.4 + X[:, 1:] @ [0.3, -0.2]
+    if "binomial" in name:
+        return (rng.random(N) < eta).astype(float), X
+    if "poisson" in name:
+        return rng.poisson(5.0 * eta).astype(float), X
+    return eta * rng.gamma(4.0, 0.25, N), X
+
+
+@pytest.fixture
+def courses(monkeypatch):
+    """The courses of the fits made in a test: a list with an entry for each, None where one was not straight."""
+    found = []
+
+    def watched(*given):
+        found.append(straight(*given))
+        return found[-1]
+
+    straight = loop.straight
+    monkeypatch.setattr(loop, "straight", watched)
+    return found
+
+
+def in_general(monkeypatch, fit):
+    """The same fit by the general loop alone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "runs_straight", lambda *given: False)
+        return fit()
+
+
+def check_same(ours, theirs):
+    mine, other = ours._reading.state, theirs._reading.state
+    np.testing.assert_array_equal(mine.theta, other.theta)
+    assert mine.steps.steps[1:] == other.steps.steps[1:]
+    np.testing.assert_array_equal(mine.steps.steps[0], other.steps.steps[0])  # its step size is NaN
+    assert (mine.status, mine.distance) == (other.status, other.distance)
+    assert mine.floor == pytest.approx(other.floor, rel=1e-12)
+    assert ours.message == theirs.message and ours.n_iter == theirs.n_iter
+    np.testing.assert_array_equal(ours.bse, theirs.bse)
+    for field in ("free", "aliased", "undetermined", "infinite"):
+        np.testing.assert_array_equal(getattr(mine, field), getattr(other, field))
+
+
+@pytest.mark.parametrize("link", links.LINKS)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method, weighted", [("fisher-scoring", False), ("newton", True)])
+def test_the_steps_are_those_of_the_general_loop(monkeypatch, name, link, method, weighted):
+    y, X = data(name)
+    rng = np.random.default_rng(1)
+    more = {}
+    if weighted:
+        more = {
+            "weights": rng.integers(0, 3, N) + 0.5 * rng.random(N),
+            "offset": rng.uniform(0, 0.05, N),
+            "penalty": 0.1,
+        }
+        more["weights"][3] = 0.0
+
+    def fit():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                return rp.glm(y, X, family=families.FAMILIES[name](link=link), method=method, **more), said
+            except rp.RaphsonError as error:
+                return error, said
+
+    ours, mine = fit()
+    theirs, other = in_general(monkeypatch, fit)
+    assert [str(one.message) for one in mine] == [str(one.message) for one in other]
+    if isinstance(ours, rp.RaphsonError):
+        assert str(ours) == str(theirs)
+    else:
+        check_same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "name, link", [("binomial", "logit"), ("binomial", "probit"), ("gamma", "log"), ("poisson", "log")]
+)
+def test_ordinary_fits_run_straight(courses, name, link):
+    y, X = data(name)
+    fit = rp.glm(y, X, family=families.FAMILIES[name](link=link))
+    assert fit.converged and len(courses) == 1 and courses[0] is not None
+
+
+@pytest.mark.parametrize("options", [{"max_iter": 1}, {"tol": 1e-3}, {"tol": 1e-14}, {"start": [0.0, 0.0, 0.0]}])
+def test_options_of_the_iteration_hold(monkeypatch, options):
+    y, X = data("binomial")
+
+    def fit():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return rp.glm(y, X, family="binomial", **options)
+
+    check_same(fit(), in_general(monkeypatch, fit))
+
+
+def separated(y, X):
+    return (X[:, 1] > 0).astype(float), X
+
+
+def aliased(y, X):
+    return y, np.column_stack([X, X[:, 1] + X[:, 2]])
+
+
+def nearly_aliased(y, X):
+    return y, np.column_stack([X, X[:, 1] + 1e-6 * X[:, 2] ** 2])
+
+
+@pytest.mark.parametrize("change", [separated, aliased, nearly_aliased])
+def test_what_is_out_of_the_ordinary_is_left_to_the_general_loop(monkeypatch, courses, change):
+    y, X = change(*data("binomial"))
+
+    def fit():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            return rp.glm(y, X, family="binomial"), [str(one.message) for one in said]
+
+    ours, mine = fit()
+    assert courses[0] is None
+    theirs, other = in_general(monkeypatch, fit)
+    assert mine == other
+    check_same(ours, theirs)
+
+
+def test_a_start_without_a_finite_value_is_an_error_as_in_the_general_loop():
+    y, X = data("gamma")
+    with pytest.raises(rp.ConvergenceError, match="start: expected parameters with a finite log-likelihood"):
+        rp.glm(y, X, family=families.FAMILIES["gamma"](link="identity"), start=[-1.0, 0.0, 0.0])
+
+
+def test_what_the_course_does_not_have_is_not_asked_of_it(courses):
+    y, X = data("binomial")
+    objective = rp.glm(y, X, family="binomial")._reading.state.at.asked.objective
+    courses.clear()
+    method, start = rp.methods.METHODS["fisher-scoring"], np.zeros(3)
+    free = np.array([True, False, True])
+    for given in ({"free": free}, {"damping": 0.1}, {"learning_rate": 0.5}, {"watch": lambda step: None}):
+        maximize(objective, start, method, **given)
+    for name in ("irls", "bhhh", "newton-cg", "gradient-descent"):
+        maximize(objective, start, rp.methods.METHODS[name], max_iter=2)
+    assert not courses
