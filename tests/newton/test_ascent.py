@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import raphson as rp
+from raphson.data.blocks import BLOCK_ROWS
 from raphson.model.objective import Need
 from raphson.newton.ascent import Ascent
 from raphson.newton.directions import MANY_BLOCKS
@@ -149,7 +152,7 @@ def test_a_quadratic_keeps_its_one_matrix(quadratic):
     objective = quadratic(np.array([[4.0, 1.0], [1.0, 2.0]]), n_blocks=MANY_BLOCKS + 1, quadratic=True)
     result = maximize(objective, np.zeros(2), METHODS["fisher-scoring"])
     assert result.status is Status.CONVERGED
-    assert [bool(need.kinds) for _, need in objective.asked] == [True, False, False]
+    assert [bool(need.kinds) for _, need in objective.asked] == [True, False]
     np.testing.assert_allclose(result.theta, 1.0, rtol=1e-15)
     assert result.evaluation.information
 
@@ -169,3 +172,31 @@ def test_the_observed_information_makes_the_last_step_of_a_kept_expected_one(lar
     before, last = (step.distance for step in result.path.steps[-2:])
     assert result.status is Status.CONVERGED
     assert last < 1e-3 * before and objective.asked[-1][1] == Need()
+
+
+MANY = (MANY_BLOCKS + 1) * BLOCK_ROWS[-1]
+
+
+def least_squares_of_many_rows(noise: float, nearly: float = 1.0):
+    rng = np.random.default_rng(3)
+    X = np.column_stack([np.ones(MANY), rng.normal(size=(MANY, 4))])
+    X[:, 4] = X[:, 3] + nearly * X[:, 4]
+    return X, X @ rng.normal(size=5) + noise * rng.normal(size=MANY)
+
+
+@pytest.mark.parametrize("nearly", [1.0, 1e-2], ids=["well conditioned", "nearly collinear"])
+def test_least_squares_of_many_rows_take_two_readings_and_keep_the_digits_of_a_third(nearly):
+    X, y = least_squares_of_many_rows(1.0, nearly)
+    fit = rp.glm(y, X)
+    assert fit.path["rows"].tolist() == [MANY, MANY]
+    wanted = np.linalg.lstsq(X, y, rcond=None)[0]
+    assert np.abs(fit.params - wanted).max() <= 1e-14 / nearly * np.abs(wanted).max()
+    assert fit.rss == pytest.approx(np.sum((y - X @ wanted) ** 2), rel=1e-13)
+
+
+def test_least_squares_of_many_rows_almost_without_error_end_at_the_rounding_floor():
+    X, y = least_squares_of_many_rows(1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = rp.glm(y, X)
+    assert fit.converged and fit.n_iter <= 2

@@ -129,7 +129,8 @@ class Ascent(IterationState):
         own = self.found.decrement / scale
         self.newton = self.found
         if not self.directions.fresh:
-            self.distance, self.floor = own, 0.0
+            # A kept M is that of every point where ℓ is quadratic; elsewhere a stall says that it is time for another.
+            self.distance, self.floor = own, self._floor() if self._one_step else 0.0
         else:
             self._look_closer(own)
             self.newton = self._newton_direction()
@@ -139,7 +140,7 @@ class Ascent(IterationState):
             # The last full step was shorter than the rounding of the score, and the point before it as good.
             information = self.here.information or self.last_good[0].information
             self.here, self.distance = replace(self.last_good[0], information=information), self.last_good[1]
-        full = self.size == 1.0 and not self.directions.damping and self.directions.fresh
+        full = self.size == 1.0 and not self.directions.damping and (self.directions.fresh or self._one_step)
         self._record()
         self.directions.measured(self)
         return self._measured(full)
@@ -270,7 +271,30 @@ class Ascent(IterationState):
 
     @property
     def _quadratic(self) -> bool:
+        """Whether a full Newton step from here leads to the maximum."""
+        if self._one_step:
+            return True
         return self.distance <= QUADRATIC * (self.here.rows**0.25 if self.directions.many else 1.0)
+
+    @property
+    def _one_step(self) -> bool:
+        """Whether ℓ is quadratic and its M, of many rows, has kept its digits in a Cholesky factor."""
+        return self.objective.quadratic and self.directions.many and not self.directions.root
+
+    def refine(self) -> None:
+        """Take the last step of a quadratic ℓ without another reading.
+
+        The first step leaves an error of θ of ε κ². The direction from there has been solved for to measure the
+        distance; along its step s the score falls by M s, and ℓ and the residuals' squares, whose change is of the
+        order of the squared distance, stay as they are to the last digit.
+        """
+        if not self._one_step or self.newton is None or self.distance > self.tolerance:
+            return
+        part = self.here.information.get(self.directions.kind or "")
+        if part is not None:
+            step = self.newton.step
+            theta = self.objective.moved(self.here.theta, step, project=False)
+            self.here = replace(self.here, theta=theta, score=self.here.score - part.matrix @ step)
 
     def _last_one(self) -> bool:
         """Whether a full step by the observed information, just evaluated over many rows, leads to the maximum."""

@@ -141,6 +141,7 @@ def maximize(
         if watch is not None:
             watch(ascent.path.steps[-1])
         if verdict is Verdict.CONVERGED or (verdict is Verdict.POLISH and not polish):
+            ascent.refine()
             return ended(Status.CONVERGED)
         if verdict is Verdict.ROUNDING_FLOOR:
             return ended(Status.ROUNDING_FLOOR)
