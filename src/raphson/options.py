@@ -320,6 +320,7 @@ class LinearModel(_OfAFamily):
     )
     start: Any = option(None, "starting values", shell="NUMBER,...")
     by: Any = option(None, "column whose groups are fitted separately", shell="COLUMN")
+    checkpoint: Any = option(None, "file to which each pass over streamed data is saved", shell="FILE")
 
 
 @dataclass(frozen=True)

@@ -166,8 +166,8 @@ def test_the_sample_holds_no_piece(path):
     first_pass.every = 3
     frame = next(source.read(0, ["y", "w"]))
     first_pass.take(0, 0, frame)
-    assert len(first_pass.sampled[0]) == 86
-    assert not np.shares_memory(first_pass.sampled[0]["w"].to_numpy(), frame["w"].to_numpy())
+    assert len(first_pass.seen.sampled[0]) == 86
+    assert not np.shares_memory(first_pass.seen.sampled[0]["w"].to_numpy(), frame["w"].to_numpy())
 
 
 def test_what_is_not_held_says_so():

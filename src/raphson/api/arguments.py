@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from importlib.metadata import version
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from raphson.choices import Covariance, Information
 from raphson.data import ModelData, from_arrays, from_formula
+from raphson.data.sources import Source
 from raphson.errors import (
     ConvergenceWarning,
     ModelError,
@@ -21,6 +25,7 @@ from raphson.errors import (
     warn_user,
 )
 from raphson.execute import Executor, threads
+from raphson.execute.journal import Journal, Recorded
 from raphson.fit.fit import Fit
 from raphson.fit.uncertainty import COVARIANCES
 from raphson.newton.estimate import Estimate, Options, estimate
@@ -30,6 +35,9 @@ from raphson.status import Status
 
 SHOWN = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
 """Arguments besides the formula that the summary shows."""
+
+DESCRIBED = ("formula", "family", *SHOWN, "weights_kind", "missing")
+"""Arguments that say what is fitted. Others say how, and may change from one call to the next."""
 
 
 def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None) -> Estimate:
@@ -78,6 +86,40 @@ def progress_shown(progress: bool | Callable[..., None]) -> Any:
 
         return Progress("Fitting")
     return nullcontext(progress or None)
+
+
+@contextmanager
+def kept_in(
+    checkpoint: Any, source: Source | None, kind: str, given: Mapping[str, Any], iteration: Iteration
+) -> Iterator[Iteration]:
+    """The iteration with an executor that keeps its sums in a checkpoint, where one is asked for.
+
+    Raises
+    ------
+    ModelError
+        If the rows are in memory.
+    DataError
+        If the file is not a checkpoint of this fit, or cannot be written.
+    """
+    if checkpoint is None:
+        yield iteration
+        return
+    if not isinstance(checkpoint, str | PathLike):
+        raise ModelError(f"checkpoint: expected the name of a file; got {one_line(checkpoint)}")
+    if source is None:
+        raise ModelError(
+            "checkpoint: passes over data in memory are not kept, as they take no longer than reading a file; leave it "
+            "out, or stream the data: rp.stream(path)"
+        )
+    asked = {name: _described(given.get(name)) for name in DESCRIBED if name in given}
+    description = {"version": version("raphson"), "function": kind, "data": source.identity, **asked}
+    with Journal(checkpoint, description) as journal:
+        yield replace(iteration, executor=Recorded(executor_of(iteration), journal))
+
+
+def _described(value: Any) -> Any:
+    """An argument as a checkpoint describes it."""
+    return value if value is None or isinstance(value, str | int | float) else repr(value)
 
 
 def executor_of(iteration: Iteration) -> Executor:

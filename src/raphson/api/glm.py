@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from raphson.api.arguments import (
@@ -13,6 +14,7 @@ from raphson.api.arguments import (
     executor_of,
     inference_of,
     inputs_of,
+    kept_in,
     model_data,
     start_vector,
     warn_about,
@@ -30,8 +32,10 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data import from_stream, streamed
+from raphson.data.sources import Source
 from raphson.errors import ModelError, named_arguments
 from raphson.execute import Executor
+from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.many import Fits
 from raphson.fit.reading import Reading
@@ -45,6 +49,9 @@ from raphson.options import Inference, Iteration, LinearModel
 if TYPE_CHECKING:
     from raphson.fit.fit import FitOfLevels
     from raphson.model.families import Family
+
+ONCE = ("formula", "names", "start", "progress", "checkpoint")
+"""Arguments that another formula is not fitted with."""
 
 
 @overload
@@ -76,6 +83,7 @@ def glm(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> FitOfLevels: ...
 @overload
 def glm(
@@ -106,6 +114,7 @@ def glm(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fit: ...
 @overload
 def glm(
@@ -136,6 +145,7 @@ def glm(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fits: ...
 @named_arguments
 def glm(
@@ -166,6 +176,7 @@ def glm(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fit | Fits:
     """Fit a generalised linear model by maximum likelihood.
 
@@ -216,6 +227,8 @@ def glm(
     progress : whether to show the progress of the fit, on a terminal and if it takes longer than a second; a function
         is called with each step's iteration and distance as keywords.
     executor : where sums over blocks are computed; ``rp.execute.threads()`` by default.
+    checkpoint : file to which each pass over streamed data is saved. After an interruption the same call goes on from
+        there, and gives the same bits.
 
     Returns
     -------
@@ -246,10 +259,13 @@ def glm(
     """
     given = locals()
     asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)
-    model = _model(formula, data, given, asked, iteration, inference)
-    fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
+    flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
     if by is None:
-        return fitted(model)
+        with kept_in(asked.checkpoint, flow, "glm", given, iteration) as iteration:
+            model = _model(formula, data, flow, given, asked, iteration, inference)
+            return _fit(model, given=given, asked=asked, iteration=iteration, inference=inference)
+    model = _model(formula, data, flow, given, asked, iteration, inference)
+    fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
     return fit_every_group(
         GroupedModel.of(model),
         partial(fitted, alone=False),
@@ -278,7 +294,7 @@ def _fit(
         start_vector(asked.start, model.objective.n_params),
     )
     formula = given["formula"] if isinstance(given["formula"], str) else None
-    again = {name: value for name, value in given.items() if name not in ("formula", "names", "start", "progress")}
+    again = {name: value for name, value in given.items() if name not in ONCE}
     state = FitState.of(
         found,
         model,
@@ -296,11 +312,16 @@ def _fit(
 
 
 def _model(
-    formula: Any, data: Any, given: dict[str, Any], asked: LinearModel, iteration: Iteration, inference: Inference
+    formula: Any,
+    data: Any,
+    flow: Source | None,
+    given: dict[str, Any],
+    asked: LinearModel,
+    iteration: Iteration,
+    inference: Inference,
 ) -> GeneralisedLinearModel:
-    """The model of a formula or of arrays; a streaming one for data that do not fit into memory."""
+    """The model of a formula or of arrays; a streaming one for data that do not fit into memory, from their source."""
     options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
-    flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
     if flow is None:
         return GeneralisedLinearModel.of(model_data(formula, data, given), *options)
     if asked.by is not None:
@@ -309,7 +330,9 @@ def _model(
         )
     check_streamable(resolve_method(iteration.method), inference)
     extras = {name: given[name] for name in ("weights", "offset", "trials", "groups")}
-    return StreamedModel.over(from_stream(formula, flow, extras, asked.missing), *options)
+    return StreamedModel.over(
+        from_stream(formula, flow, extras, asked.missing, answering(iteration.executor)), *options
+    )
 
 
 def check_streamable(method: Method, inference: Inference) -> None:

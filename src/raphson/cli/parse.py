@@ -253,6 +253,7 @@ def _number_or_word(text: str) -> str | float:
 
 READERS: dict[str, Callable[[str], Any]] = {
     "WORD": str,
+    "FILE": str,
     "COLUMN": str,
     "EXPRESSION": str,
     "NUMBER": float,

@@ -108,6 +108,16 @@ class Stream(Source):
     def nbytes(self) -> int:
         return self._nbytes
 
+    @property
+    def identity(self) -> Any:
+        """Names, sizes and times of the files, in order."""
+        files = sorted({fragment.path for part in self._parts for fragment in part})
+        found = []
+        for path in files:
+            info = self._dataset.filesystem.get_file_info(path)
+            found.append([Path(path).name, info.size, info.mtime_ns])
+        return super().identity | {"files": found}
+
     @classmethod
     def of(cls, given: Any) -> Stream | None:
         found = _dataset(given)

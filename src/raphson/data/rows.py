@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,25 +14,26 @@ from raphson.data.values import Numbers, Table, Variable
 from raphson.errors import DataError
 
 
+@dataclass
 class MissingRows:
     """Collects the rows with missing, infinite or undefined values, and the columns these are in.
 
-    Parameters
+    Attributes
     ----------
-    n_rows : int
-        Number of rows of the data.
+    n_rows : number of rows of the data.
+    bad : (n_rows,) mask of the rows, or None.
+    columns : the names of the columns, in order, by what is wrong with them.
     """
 
-    def __init__(self, n_rows: int) -> None:
-        self.n_rows = n_rows
-        self.bad: np.ndarray | None = None
-        self._reasons: dict[str, dict[str, None]] = {}
+    n_rows: int
+    bad: np.ndarray | None = None
+    columns: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def note(self, mask: np.ndarray | None, reason: str, name: str) -> None:
         """Mark rows as unusable because of ``name``."""
         if mask is None:
             return
-        self._reasons.setdefault(reason, {}).setdefault(name)
+        self.columns.setdefault(reason, {}).setdefault(name)
         self.bad = mask.copy() if self.bad is None else self.bad | mask
 
     def note_numbers(self, values: np.ndarray, name: str) -> None:
@@ -77,12 +79,12 @@ class MissingRows:
 
     def absorb(self, other: MissingRows) -> None:
         """Add the reasons of other rows."""
-        for reason, names in other._reasons.items():
-            self._reasons.setdefault(reason, {}).update(names)
+        for reason, names in other.columns.items():
+            self.columns.setdefault(reason, {}).update(names)
 
     def reasons(self) -> str:
         """The reasons for messages: ``missing values in Ozone, Solar.R``."""
-        return "; ".join(f"{reason} in {listing(names)}" for reason, names in self._reasons.items())
+        return "; ".join(f"{reason} in {listing(names)}" for reason, names in self.columns.items())
 
     def usable(self, missing: str) -> np.ndarray | None:
         """The rows to use.

@@ -6,8 +6,8 @@ samples the others. From then on each piece that is read gives the same design a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -223,7 +223,17 @@ def readings(source: Source, part: int, columns: Sequence[str]) -> Iterator[tupl
         yield number * rows // source.piece_rows, read
 
 
-def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing: str = "drop") -> StreamedData:
+def _computed(about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+    return compute()
+
+
+def from_stream(
+    formula: str,
+    source: Source,
+    arguments: dict[str, Any],
+    missing: str = "drop",
+    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = _computed,
+) -> StreamedData:
     """Read a formula over a stream.
 
     Parameters
@@ -233,6 +243,8 @@ def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing
     arguments : dict
         ``weights``, ``offset``, ``trials`` and ``groups``: names of columns, expressions, or None.
     missing : {"drop", "raise"}
+    keep : keep(about, compute)
+        What the first pass found: that of an interrupted fit, or ``compute()``.
 
     Raises
     ------
@@ -251,10 +263,32 @@ def from_stream(formula: str, source: Source, arguments: dict[str, Any], missing
     asked = FormulaArguments.of(formula, source.names, arguments)
     source.warn_of_lacking(asked.columns)
     first_pass = _FirstPass(asked, source)
-    for part in range(source.parts):
-        for number, rows in readings(source, part, asked.columns):
-            first_pass.take(part, number, rows)
+    first_pass.seen = keep(("first pass",), first_pass.run)
     return first_pass.finish(missing)
+
+
+@dataclass
+class _Summary:
+    """What the first pass has found so far.
+
+    Attributes
+    ----------
+    rows : the unusable rows.
+    factors, response : of each variable.
+    read, dropped : numbers of rows.
+    pieces : places of the usable rows.
+    sampled : some of the rows.
+    weighted : sum of the weights.
+    """
+
+    rows: MissingRows
+    factors: list[_VariableSummary]
+    response: _VariableSummary
+    read: int = 0
+    dropped: int = 0
+    pieces: list[Piece] = field(default_factory=list)
+    sampled: list[Rows] = field(default_factory=list)
+    weighted: float = 0.0
 
 
 class _FirstPass:
@@ -263,13 +297,15 @@ class _FirstPass:
     def __init__(self, asked: FormulaArguments, source: Source) -> None:
         self.asked, self.source = asked, source
         self.every = max(1, source.n_rows // SAMPLE_ROWS)
-        self.read = self.dropped = 0
-        self.pieces: list[Piece] = []
-        self.sampled: list[Rows] = []
-        self.rows = MissingRows(source.n_rows)
-        self.factors = [_VariableSummary() for _ in asked.formula.factors]
-        self.response = _VariableSummary()
-        self.weighted = 0.0
+        factors = [_VariableSummary() for _ in asked.formula.factors]
+        self.seen = _Summary(MissingRows(source.n_rows), factors, _VariableSummary())
+
+    def run(self) -> _Summary:
+        """Read all rows."""
+        for part in range(self.source.parts):
+            for number, rows in readings(self.source, part, self.asked.columns):
+                self.take(part, number, rows)
+        return self.seen
 
     def take(self, part: int, number: int, rows: Rows) -> None:
         """Add the pieces that are read together, from the piece of this number on."""
@@ -281,34 +317,36 @@ class _FirstPass:
                 f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
                 "pieces; write such a column into the files, or fit a data frame"
             )
-        self.rows.absorb(read.rows)
+        self.seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
         n = table.n_rows if kept is None else len(kept)
         for what in ("weights", "trials"):
             values = take(read.extra[what], kept)
             if values is not None and n and values.min() < 0:
-                check_nonnegative(values, what, (np.arange(n) if kept is None else kept) + self.read)
+                check_nonnegative(values, what, (np.arange(n) if kept is None else kept) + self.seen.read)
             if what == "weights":
-                self.weighted += n if values is None else float(values.sum())
-        for seen, expression, variable in zip(self.factors, self.asked.formula.factors, read.variables, strict=True):
-            seen.take(variable, kept, expression.text, self._kind(expression.columns))
+                self.seen.weighted += n if values is None else float(values.sum())
+        for one, expression, variable in zip(
+            self.seen.factors, self.asked.formula.factors, read.variables, strict=True
+        ):
+            one.take(variable, kept, expression.text, self._kind(expression.columns))
         if len(read.responses) == 1:
             response = self.asked.formula.response[0]
-            self.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
+            self.seen.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
         self._place(part, number, table.n_rows, kept)
-        self.sampled.append(every(rows, -self.read % self.every, self.every))
-        self.read += table.n_rows
-        self.dropped += table.n_rows - n
+        self.seen.sampled.append(every(rows, -self.seen.read % self.every, self.every))
+        self.seen.read += table.n_rows
+        self.seen.dropped += table.n_rows - n
 
     def _place(self, part: int, number: int, n_rows: int, kept: np.ndarray | None) -> None:
         """Note the places of the usable rows."""
         size = self.source.piece_rows
         usable = np.ones(n_rows, dtype=np.intp) if kept is None else np.bincount(kept, minlength=n_rows)
-        start = self.read - self.dropped
+        start = self.seen.read - self.seen.dropped
         for k in range(0, n_rows, size):
             n = int(usable[k : k + size].sum())
             if n:
-                self.pieces.append(Piece(part, number + k // size, n, start))
+                self.seen.pieces.append(Piece(part, number + k // size, n, start))
             start += n
 
     def _kind(self, columns: Sequence[str]) -> str:
@@ -318,21 +356,21 @@ class _FirstPass:
 
     def finish(self, missing: str) -> StreamedData:
         """The data, after all pieces have been added."""
-        if self.dropped:
-            refuse_or_warn(missing, self.rows.reasons(), self.dropped, self.read)
-        if not self.weighted > 0:
+        if self.seen.dropped:
+            refuse_or_warn(missing, self.seen.rows.reasons(), self.seen.dropped, self.seen.read)
+        if not self.seen.weighted > 0:
             raise DataError("weights: all are 0, so no row counts; give some rows a positive weight")
         formula = self.asked.formula
-        n_rows = self.read - self.dropped
+        n_rows = self.seen.read - self.seen.dropped
         infos = []
-        for expression, seen in zip(formula.factors, self.factors, strict=True):
-            variable = seen.variable(expression.text)
+        for expression, one in zip(formula.factors, self.seen.factors, strict=True):
+            variable = one.variable(expression.text)
             refuse_identifier(expression, variable, n_rows)
             infos.append(describe(expression, variable))
         plan = make_plan(formula, infos)
         levels = None
         if len(formula.response) == 1:
-            response = self.response.variable(formula.response_name, response=True)
+            response = self.seen.response.variable(formula.response_name, response=True)
             refuse_identifier(formula.response[0], response, n_rows)
             if isinstance(response, Levels):
                 levels = response.labels
@@ -353,24 +391,25 @@ class _FirstPass:
             trials=given["trials"],  # type: ignore[arg-type]
             groups=None,
             index=None,
-            n_dropped=self.dropped,
+            n_dropped=self.seen.dropped,
             labels=None,
             schema=self.asked.schema(plan, {}),
             has_intercept=plan.has_intercept,
             terms=plan.terms,
         )
-        found = StreamedData(self.source, self.asked, plan, levels, tuple(self.pieces), head, head)
-        return replace(found, sample=found.data_of(joined(self.sampled)))
+        found = StreamedData(self.source, self.asked, plan, levels, tuple(self.seen.pieces), head, head)
+        return replace(found, sample=found.data_of(joined(self.seen.sampled)))
 
 
+@dataclass
 class _VariableSummary:
     """What the pieces so far contain of one variable."""
 
-    def __init__(self) -> None:
-        self.first: Variable | None = None
-        self.orders: dict[tuple[str, ...], None] = {}
-        self.occurring: set[str] = set()
-        self.numeric = self.declared = False
+    first: Variable | None = None
+    orders: dict[tuple[str, ...], None] = field(default_factory=dict)
+    occurring: set[str] = field(default_factory=set)
+    numeric: bool = False
+    declared: bool = False
 
     def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
         """Add one piece."""

@@ -45,9 +45,17 @@ def tree_sum(terms: Sequence[Any]) -> Any:
     return terms[0]
 
 
-def sum_blocks(executor: Executor, function: Callable[[B], Any], blocks: Sequence[B]) -> Any:
-    """Sum of ``function(block)`` over the blocks, by a fixed tree in block order."""
-    return tree_sum(executor.map(function, blocks))
+def sum_blocks(
+    executor: Executor, function: Callable[[B], Any], blocks: Sequence[B], about: Callable[[], tuple[Any, ...]] = tuple
+) -> Any:
+    """Sum of ``function(block)`` over the blocks, by a fixed tree in block order.
+
+    `about` says what the sum is of, for an executor that keeps sums in a journal (:mod:`raphson.execute.journal`).
+    """
+    journal = getattr(executor, "journal", None)
+    if journal is None:
+        return tree_sum(executor.map(function, blocks))
+    return journal.answer(about(), lambda: tree_sum(executor.map(function, blocks)))
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ class LogLikelihood(Objective):
                     return found
             return self._block(block, *self.predictor.at(block, theta), need)
 
-        found = self._penalised(theta, sum_blocks(self.executor, one, self.blocks))
+        found = self._penalised(theta, self._sum(one, "evaluate", theta, need))
         return found if self.with_noise is None else self.with_noise(found)
 
     @cached_property
@@ -330,7 +330,7 @@ class LogLikelihood(Objective):
             return self._block(block, here, self.predictor.at(block, zero)[1], need, target, project)
 
         zero = np.zeros(self.n_params)
-        return self._penalised(zero, sum_blocks(self.executor, one, self.blocks))
+        return self._penalised(zero, self._sum(one, "linearised", need))
 
     def design_root(self, theta: np.ndarray) -> Root:
         """The triangle of the rows J_i of positive weight, for the rank of the design whatever W is."""
@@ -342,12 +342,21 @@ class LogLikelihood(Objective):
             A = self.predictor.at(block, theta)[1].scaled_rows(roots)
             return Root.of(np.column_stack([A, np.zeros(len(A))]))
 
-        root: Root = sum_blocks(self.executor, one, self.blocks)
+        root: Root = self._sum(one, "design", theta)
         if self.penalty is None:
             return root
         ridge = penalised(root, self.penalty, np.zeros(self.n_params))
         assert isinstance(ridge, Root)
         return ridge
+
+    def _sum(self, function: Callable[[Block], Any], *about: Any) -> Any:
+        """Sum of a function over the blocks."""
+        return sum_blocks(
+            self.executor,
+            function,
+            self.blocks,
+            lambda: (type(self).__name__, repr(self.family), self.at_limit, *about),
+        )
 
     def _block(
         self,

@@ -170,7 +170,7 @@ class Task:
 
         n = likelihood.n_rows
         (total, uneven), *squares = np.split(
-            sum_blocks(likelihood.executor, moments, blocks),
+            sum_blocks(likelihood.executor, moments, blocks, lambda: ("moments",)),
             2 + np.cumsum([0, *(X.shape[1] for X in blocks[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]

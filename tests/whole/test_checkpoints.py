@@ -1,0 +1,120 @@
+"""A fit that is killed goes on from its checkpoint: with the same bits, and at most one pass more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.errors import DataError, ModelError
+
+PARTS, PART = 6, 512
+
+FIT = """
+import json, os, signal, sys
+sys.path[:0] = json.loads(sys.argv[1])
+import raphson as rp
+from raphson.data import parquet
+
+parquet.PART_ROWS = 512
+left, read, inner = int(sys.argv[3]), 0, parquet.Stream.read
+
+def counted(self, *given):
+    global read
+    read += 1
+    if read == left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return inner(self, *given)
+
+parquet.Stream.read = counted
+source = rp.stream(sys.argv[2] + "/rows.parquet", piece_rows=256)
+fit = rp.glm("y ~ x + g", source, family="binomial", executor=rp.execute.serial(), checkpoint=sys.argv[2] + "/fit.ckpt")
+bits = [value.hex() for value in (*fit.params, *fit.bse, fit.llf)]
+print(json.dumps([bits, fit.path.astype(str).to_numpy().tolist(), read]))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(1)
+    n = PARTS * PART
+    x, g = rng.normal(size=n), rng.choice(["a", "b"], n)
+    y = (rng.random(n) < 1 / (1 + np.exp(1 - x))).astype(float)
+    pd.DataFrame({"x": x, "g": g, "y": y}).to_parquet(tmp_path / "rows.parquet", row_group_size=PART)
+    return tmp_path
+
+
+def fitted(folder, kill_at=0):
+    command = [sys.executable, "-c", FIT, json.dumps(sys.path), str(folder), str(kill_at)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert bool(done.returncode) == bool(kill_at), done.stderr
+    return None if kill_at else json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_fit_goes_on_with_the_same_bits_and_one_pass_more_at_most(folder):
+    checkpoint = folder / "fit.ckpt"
+    bits, path, unbroken = fitted(folder)
+    assert unbroken >= 4 * PARTS
+    # In the first pass, at the beginning of a later one, in the middle of the last one.
+    for kill_at in (2, 2 * PARTS + 1, unbroken - 1):
+        checkpoint.unlink()
+        fitted(folder, kill_at)
+        again, steps, read = fitted(folder)
+        assert again == bits
+        assert steps == path
+        assert kill_at + read <= unbroken + PARTS
+    again, steps, read = fitted(folder)
+    assert again == bits
+    assert steps == path
+    assert read == PARTS  # of the log-likelihood, which is computed when it is asked for
+
+
+def fit(folder, formula="y ~ x + g", **given):
+    source = rp.stream(folder / "rows.parquet", piece_rows=256)
+    return rp.glm(formula, source, checkpoint=folder / "fit.ckpt", **{"family": "binomial"} | given)
+
+
+def test_another_model_or_other_data_are_refused(folder):
+    fit(folder)
+    with pytest.raises(DataError, match=r"its formula was 'y ~ x \+ g', and now it is 'y ~ x'"):
+        fit(folder, "y ~ x")
+    with pytest.raises(DataError, match="its family was 'binomial', and now it is 'poisson'"):
+        fit(folder, family="poisson")
+    with pytest.raises(DataError, match=r"its penalty was None, and now it is 1"):
+        fit(folder, penalty=1.0)
+    frame = pd.read_parquet(folder / "rows.parquet")
+    frame.assign(y=1 - frame["y"]).to_parquet(folder / "rows.parquet", row_group_size=PART)
+    with pytest.raises(DataError, match=r"its data's file 1 .* was"):
+        fit(folder)
+
+
+def test_options_of_the_iteration_may_change(folder):
+    with pytest.warns(rp.errors.ConvergenceWarning):
+        fit(folder, max_iter=1)
+    more = fit(folder)
+    assert more.converged
+    (folder / "fit.ckpt").unlink()
+    assert (more.params == fit(folder).params).all()
+
+
+def test_an_altered_file_is_recognised(folder):
+    fit(folder)
+    content = bytearray((folder / "fit.ckpt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "fit.ckpt").write_bytes(content)
+    with pytest.raises(DataError, match="checkpoint: expected a file as the fit wrote it"):
+        fit(folder)
+
+
+def test_rows_in_memory_have_no_checkpoint(folder):
+    with pytest.raises(ModelError, match="checkpoint: passes over data in memory are not kept"):
+        rp.glm("y ~ x", pd.read_parquet(folder / "rows.parquet"), checkpoint=folder / "fit.ckpt")
+    with pytest.raises(ModelError, match="checkpoint: expected the name of a file; got 3"):
+        rp.glm("y ~ x", rp.stream(folder / "rows.parquet"), checkpoint=3)
+    assert not (folder / "fit.ckpt").exists()
