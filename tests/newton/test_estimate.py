@@ -15,7 +15,7 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Need
 from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS
-from raphson.newton.estimate import WIDE, Options, estimate
+from raphson.newton.estimate import Options, estimate
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
 from raphson.status import Status
@@ -166,18 +166,18 @@ def test_theta_far_from_its_maximum(many, method):
     assert np.abs(model.objective.evaluate(found.result.theta).score).max() < 1e-8
 
 
-@pytest.mark.parametrize("columns", [3, WIDE])
-def test_many_rows_begin_with_a_part_and_many_columns_with_a_part_of_it(columns, monkeypatch):
+@pytest.mark.parametrize(("rows", "readings"), [(8_192, 2), (20_000, 3)], ids=["a part", "a part of a part"])
+def test_many_rows_begin_with_a_part_that_begins_with_a_part_of_it(rows, readings, monkeypatch):
     rng = np.random.default_rng(0)
-    n = 16_384 * MANY_BLOCKS + 5_000
+    n, columns = 16_384 * MANY_BLOCKS + 5_000, 50
     X = rng.normal(size=(n, columns)) / np.sqrt(columns)
     y = (rng.random(n) < 1.0 / (1.0 + np.exp(-X.sum(axis=1)))).astype(float)
     model = GeneralisedLinearModel.of(from_arrays(y, X), families.Binomial(), "precision", None, serial())
-    monkeypatch.setattr("raphson.newton.estimate._iterate_from_subsample.__defaults__", (20_000,))
+    monkeypatch.setattr("raphson.newton.estimate.part_rows", lambda *_: rows)
     found = estimate(model, NEWTON)
     read = list(dict.fromkeys(step.rows for step in found.result.path.steps))
     assert found.status is Status.CONVERGED and found.result.distance < 1e-12
-    assert read[-1] == n and len(read) == (3 if columns == WIDE else 2)
+    assert read[-1] == n and len(read) == readings
     whole = maximize(model.objective, np.zeros(columns), METHODS["newton"])
     gap = np.abs(found.result.theta - whole.theta) / np.sqrt(np.diag(whole.factor.inverse()))
     assert gap.max() < 1e-10

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, total_rows
+from raphson.data.blocks import Block, StreamedBlocks, total_rows
+from raphson.data.products import is_dense
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
@@ -42,6 +43,10 @@ from raphson.model.predictor import Jacobian, LinearPredictor, Predictor
 from raphson.model.rows import FEW_ROWS, block_rows
 from raphson.model.walls import Edges
 from raphson.numeric import EPSILON, TINY
+
+TABLES_COST = 2.5
+"""As :attr:`Objective.curvature_cost`, of a design of factors, whose products add up tables: of 8 factors with 228
+columns a reading of 1,000,000 rows takes 103 ms with the information and 40 for the score alone."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,11 @@ class LogLikelihood(Objective):
     def few(self) -> bool:
         moved = (self.bounds, self.project, self.prior, self.with_noise)
         return self._few is not None and not self.at_limit and all(one is None for one in moved)
+
+    @property
+    def curvature_cost(self) -> float:
+        dense = isinstance(self.blocks, StreamedBlocks) or all(map(is_dense, self.blocks[0].designs))
+        return super().curvature_cost if dense else TABLES_COST
 
     @property
     def linear(self) -> bool:

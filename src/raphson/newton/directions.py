@@ -30,9 +30,8 @@ NEAR = 1e-2
 to 1 neither an estimate nor a number of steps changes for a logistic, a gamma, a negative binomial and a zero-inflated
 Poisson regression and a curve."""
 
-PART_ROWS = 50_000
-"""Number of rows of the part that the iteration over a large data set starts with. Its information has a relative error
-of about √(p/rows), and the six passes over it that a fit from zero takes read 300,000 rows."""
+LEAST_PART_ROWS = 8_192
+"""Smallest number of rows of the part that the iteration over a large data set starts with."""
 
 MANY_BLOCKS = 4
 """Number of blocks above which keeping M for several steps pays."""
@@ -49,6 +48,30 @@ EXACT, ROUGH = 1e-12, 1e-2
 """Relative residuals at which conjugate gradients stop: near the maximum, where rounding ends it, and far from it,
 where the steps then converge linearly with that factor at worst (Dembo, Eisenstat and Steihaug 1982, SIAM J. Numerical
 Analysis 19, 400)."""
+
+
+def part_rows(n_rows: int, n_params: int, curvature_cost: float) -> int:
+    """Number of rows of the part that the iteration over a large data set starts with, where it takes the least time.
+
+    The information of m rows has a relative error of about √(p/m), by which each step reduces the distance: from about
+    √(p n/m) standard errors to 1e-8 √n these are 30/log(m/p) steps, each a reading of n rows for the score. The part's
+    own maximum takes about 2.7 readings of m rows for an information, each of which takes as long as q for the score.
+    The sum is smallest where (m/n) log²(m/p) = 11/q.
+
+    Parameters
+    ----------
+    n_rows, n_params : n and p.
+    curvature_cost : q.
+
+    Examples
+    --------
+    >>> part_rows(1_000_000, 20, 2.0), part_rows(200_000, 80, 5.0), part_rows(1_000_000, 228, 2.5)
+    (79856, 15878, 113944)
+    """
+    share = 0.1
+    for _ in range(5):
+        share = min(0.5, 11.0 / (curvature_cost * math.log(max(share * n_rows / n_params, math.e)) ** 2))
+    return max(int(share * n_rows), LEAST_PART_ROWS)
 
 
 class Directions(ABC):
@@ -128,7 +151,11 @@ class Directions(ABC):
             return None
         self.fresh = self.renews(state)
         state.blocked = False
-        return self.along(state, found, slope, self.need(state.near) if self.fresh else Need())
+        return self.along(state, found, slope, self.need(self.nearing(state)) if self.fresh else Need())
+
+    def nearing(self, state: IterationState) -> bool:
+        """Whether the observed information will be wanted at the next point."""
+        return state.near
 
     def along(self, state: IterationState, found: Direction, slope: float, need: Need) -> Accepted | None:
         """The method's own search."""
@@ -170,11 +197,12 @@ class ByFactor(Directions):
         self.fresh = self.factor is None
         self.factor_distance = math.inf
         """Distance to the maximum at the point where the factor was evaluated."""
-        self.shrinks = math.sqrt(objective.n_params / PART_ROWS)
+        cost = objective.curvature_cost
+        self.shrinks = math.sqrt(objective.n_params / part_rows(objective.n_rows, objective.n_params, cost))
         """Factor by which a step is expected to reduce the distance."""
-        self.patience = 2.0 + objective.n_params / 10.0
+        self.patience = 2.0 + 1.8 * (cost - 1.0)
         """Largest number of steps, each reading the data for the score alone, for which keeping M is cheaper than a new
-        M. That costs about 1 + p/18 steps, and saves little, as the last M is evaluated at the end anyway."""
+        M, which saves little, as the last M is evaluated at the end anyway."""
 
     @property
     def label(self) -> str:
@@ -206,6 +234,8 @@ class ByFactor(Directions):
         distance = found.decrement / math.sqrt(state.here.dispersion)
         last = state.polished or self._final(state)
         if not last and (distance <= state.tolerance or distance > 0.5 * state.distance):
+            # So near that the observed information is wanted too, it comes with the same reading of the data.
+            state.near = state.near or distance <= self.near_at
             return None
         return found
 
@@ -246,6 +276,9 @@ class ByFactor(Directions):
         final = state.tolerance * math.sqrt(state.here.rows)
         ahead = state.distance * self.shrinks
         return ahead <= final or ahead * self.shrinks**self.patience > final
+
+    def nearing(self, state: IterationState) -> bool:
+        return state.near or (self.many and not self.root and state.distance * self.shrinks <= self.near_at)
 
     def _final(self, state: IterationState) -> bool:
         """Whether the last M serves as that of the maximum.

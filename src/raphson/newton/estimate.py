@@ -17,7 +17,7 @@ import numpy as np
 from raphson.errors import RaphsonError
 from raphson.model.objective import Evaluation
 from raphson.model.problem import Problem
-from raphson.newton.directions import MANY_BLOCKS, PART_ROWS
+from raphson.newton.directions import MANY_BLOCKS, part_rows
 from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
@@ -32,12 +32,9 @@ PART_TOLERANCE = 0.2
 """Tolerance for the maximum over a subsample, in its own standard errors over √p: the maximum over all rows is about
 √p of them away."""
 
-WIDE = 50
-"""Parameters from which on the subsample's own maximum is started from a subsample of it: an evaluation of the
-information takes as long as four of the score."""
-
-SMALLEST_PART = 25
-"""Smallest number of rows per parameter of such a subsample: its information has a relative error of about a fifth."""
+SMALLEST_PART, FEWEST = 25, 1_000
+"""Smallest number of rows per parameter of the subsample that the subsample's own maximum is started from, whose
+information then has a relative error of about a fifth, and of rows in all: fewer save nothing."""
 
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
 """Largest number of multi-start searches, starts of each, and steps from each start."""
@@ -289,21 +286,23 @@ def _iterate(
 
 
 def _iterate_from_subsample(
-    model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None, rows: int = PART_ROWS
+    model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None, rows: int | None = None
 ) -> Result:
-    """Start from the maximum over an evenly spread subsample of about `rows` rows.
+    """Start from the maximum over an evenly spread subsample of about `rows` rows, by default :func:`part_rows`.
 
-    It is about √(p·every) standard errors from the maximum over all rows. `every` times its information estimates the
-    information of all rows with a relative error of about √(p/rows of the subsample), which is good enough for the
-    first full step to read the data for the score alone.
+    It is about √(p·share) standard errors from the maximum over all rows, of which there are `share` times as many.
+    `share` times its information estimates theirs with a relative error of about √(p/rows of the subsample), which is
+    good enough for the first full step to read the data for the score alone.
     """
     objective, method = model.objective, options.method
-    p, every = objective.n_params, max(2, objective.n_rows // rows)
+    p = objective.n_params
+    rows = part_rows(objective.n_rows, p, objective.curvature_cost) if rows is None else rows
+    every = max(2, objective.n_rows // rows)
     rough = replace(options, tol=PART_TOLERANCE * math.sqrt(p), polish=False, watch=None)
-    part, fewer = model.subsampled(every), rows // 8
+    part, fewer = model.subsampled(every), objective.n_rows // every // 8
     try:
-        wide = p >= WIDE and fewer >= SMALLEST_PART * p
-        first = _iterate_from_subsample(part, rough, suspect, fewer) if wide else _iterate(part, rough, None, suspect)
+        nested = fewer >= max(SMALLEST_PART * p, FEWEST)
+        first = _iterate_from_subsample(part, rough, suspect, fewer) if nested else _iterate(part, rough, None, suspect)
     except RaphsonError:
         first = None  # the subsample may be degenerate although the whole is not
     usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()
@@ -311,8 +310,9 @@ def _iterate_from_subsample(
     if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
         start = model.start(method.need(method.solver == "qr", near=False))
         return options.maximum(model, start, suspect=suspect)
-    factor = first.factor
-    warm = None if factor is None else replace(factor, scale=factor.scale * np.sqrt(every))
+    # A stream keeps a sample, which may have fewer rows than were asked for.
+    factor, share = first.factor, objective.n_rows / part.objective.n_rows
+    warm = None if factor is None else replace(factor, scale=factor.scale * math.sqrt(share))
     result = options.maximum(model, first.theta, warm=warm, suspect=suspect)
-    path = first.path.scaled(every).then(Path([result.path.steps[0], *result.path.steps]))
+    path = first.path.scaled(share).then(Path([result.path.steps[0], *result.path.steps]))
     return replace(result, path=path, begun=first.begun)
