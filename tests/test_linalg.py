@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raphson.linalg import cholesky, definite, independent
+from raphson.linalg import all_independent, cholesky, column_squares, definite, independent
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(30, 4)) * [1.0, 1e6, 1e-8, 3.0]
@@ -50,3 +50,12 @@ def test_definite_beyond_rounding_is_what_eigenvalues_say():
 def test_a_column_is_dependent_on_earlier_ones_only():
     R = np.linalg.qr(np.column_stack([X[:, 0], 2 * X[:, 0], X[:, 1]]))[1]
     assert independent(R).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("pivot", [1.0, 1e-11, 1e-13, 0.0, 1e-300, np.nan])
+def test_all_independent_says_what_the_mask_does(pivot):
+    R = np.triu(np.ones((3, 3)))
+    R[1:, 1:] *= pivot
+    lengths = np.sqrt(column_squares(R))
+    assert all_independent(R, lengths) == independent(R).all()
+    assert not all_independent(R[:2], lengths)

@@ -54,10 +54,12 @@ class Root:
     ----------
     triangle : (≤ p + 1, p + 1).
     second_order : B (p, p), or None where it is zero.
+    factors : as of :class:`Gram`.
     """
 
     triangle: np.ndarray
     second_order: np.ndarray | None = None
+    factors: dict[bytes, Any] = field(default_factory=dict[bytes, Any], compare=False, repr=False)
 
     def __add__(self, other: Root) -> Root:
         terms = [term for term in (self.second_order, other.second_order) if term is not None]

@@ -16,7 +16,7 @@ from math import sqrt
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
-from raphson.linalg import ALIASED, Factor, cholesky
+from raphson.linalg import ALIASED, Factor, all_independent, cholesky, column_squares
 from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON
 
@@ -82,7 +82,7 @@ def factorise(part: Gram | Root, free: np.ndarray | None = None) -> Factor | Non
         return _gram_factor(part, free)
     p = part.triangle.shape[1] - 1
     free = np.ones(p, dtype=bool) if free is None else free
-    return _triangle(part.triangle, free, part.second_order)[0]
+    return _root_factor(part, free)[0]
 
 
 def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
@@ -93,11 +93,16 @@ def _gram_factor(part: Gram, free: np.ndarray) -> Factor | None:
     return part.factors[key]
 
 
+def _root_factor(part: Root, free: np.ndarray) -> tuple[Factor | None, np.ndarray]:
+    """The factor of a triangle restricted to its free columns, and its right-hand side, cached."""
+    key = free.tobytes()
+    if key not in part.factors:
+        part.factors[key] = _triangle(part.triangle, free, part.second_order)
+    return part.factors[key]
+
+
 def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The triangle of the columns that are linearly independent of earlier ones, and their mask."""
-    p = len(kept)
-    if kept.all() and len(triangle) >= p and (np.abs(triangle.diagonal()[:p]) >= ALIASED * lengths).all():
-        return triangle, kept
     kept = kept.copy()
     while True:
         indices = np.flatnonzero(kept)
@@ -124,12 +129,14 @@ def _triangle(
     A column with a tiny pivot is dropped before later columns are judged: its row of R points in a direction that is
     rounding, and would reduce their pivots.
     """
-    lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
-    if not np.isfinite(lengths[free]).all():
-        return None, np.zeros(0)
-    T, kept = _independent(triangle, free & (lengths > 0), lengths)
-    whole = kept.all()
-    scale = lengths if whole else lengths[kept]
+    lengths = np.sqrt(column_squares(triangle)[:-1])
+    T, kept, scale = triangle, free, lengths
+    whole = all(free.tolist()) and all(lengths.tolist()) and all_independent(triangle, lengths)
+    if not whole:
+        if not np.isfinite(lengths[free]).all():
+            return None, np.zeros(0)
+        T, kept = _independent(triangle, free & (lengths > 0), lengths)
+        scale = lengths[kept]
     r = len(scale)
     R, z = np.asfortranarray(T[:r, :r] / scale), T[:r, -1]
     if second_order is None or not r:
@@ -179,12 +186,14 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
             return None
         half = factor.half_solve(score)
     else:
-        triangle = part.triangle
         if damping:
-            lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle)[:-1])
+            triangle = part.triangle
+            lengths = np.sqrt(column_squares(triangle)[:-1])
             rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
             triangle = triangularised(np.concatenate([triangle, rows]))
-        factor, half = _triangle(triangle, free, part.second_order)
+            factor, half = _triangle(triangle, free, part.second_order)
+        else:
+            factor, half = _root_factor(part, free)
         if factor is None:
             return None
     step = factor.expand(factor.back_solve(half))

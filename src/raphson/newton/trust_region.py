@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
 
-from raphson.linalg import ALIASED, independent
+from raphson.linalg import ALIASED, all_independent, column_squares, independent
 from raphson.model.objective import triangularised
 from raphson.numeric import TINY
 
@@ -66,7 +67,7 @@ class TrustRegion:
 
     def __init__(self, projected: np.ndarray | None) -> None:
         self.projected = projected
-        self.radius = np.inf
+        self.radius = math.inf
         self.scale: np.ndarray | None = None
         self._orders: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, bool]] = {}
 
@@ -78,7 +79,7 @@ class TrustRegion:
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Proposal:
         """The step by a triangle [R, Qᵀz] for the free parameters, inside the bounds."""
-        movable, fixed = free.copy(), np.zeros_like(theta)
+        movable, fixed = free, None
         while True:
             proposal = self._solve(triangle, theta, movable, fixed)
             if bounds is None:
@@ -88,34 +89,36 @@ class TrustRegion:
             if not outside.any():
                 return proposal
             # Parameters outside are moved to their bound, and the others are solved for again.
-            fixed = np.where(outside, np.clip(there, *bounds) - theta, fixed)
+            before = np.zeros_like(theta) if fixed is None else fixed
+            fixed = np.where(outside, np.clip(there, *bounds) - theta, before)
             movable = movable & ~outside
 
-    def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray) -> Proposal:
+    def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray | None) -> Proposal:
         beta, alpha, order, as_given = self._order(free)
         b, a = len(beta), len(alpha)
-        step = fixed.copy()
+        step = np.zeros_like(theta) if fixed is None else fixed.copy()
         damping = length = 0.0
         T = triangle
-        if not as_given or fixed.any():
-            T = triangularised(np.column_stack([T[:, order], T[:, -1] - T[:, :-1] @ fixed]))
+        if not as_given or fixed is not None:
+            T = triangularised(np.column_stack([T[:, order], T[:, -1] - T[:, :-1] @ step]))
         outer = T[:b, :b]
-        if b and not (kept := independent(outer)).all():
+        if b and not all_independent(outer, np.sqrt(column_squares(outer))):
+            kept = independent(outer)
             # A column that depends on earlier ones would take a row of T from the others; its parameter does not move.
             return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), beta[~kept]), fixed)
         if a:
             inner, shared = T[b : b + a, b : b + a], T[:b, b : b + a]
-            lengths = np.sqrt(np.einsum("ij,ij->j", inner, inner))
-            if b and (lost := lengths <= ALIASED * np.sqrt(np.einsum("ij,ij->j", shared, shared))).any():
+            lengths = np.sqrt(column_squares(inner))
+            if b and (lost := lengths <= ALIASED * np.sqrt(column_squares(shared))).any():
                 # A column that depends on those of the projected parameters is rounding; its parameter does not move.
                 return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), alpha[lost]), fixed)
-            D = self._scales(alpha, lengths, len(theta))
-            if not np.isfinite(self.radius):
+            D: np.ndarray = self._scales(alpha, lengths, len(theta))
+            if not math.isfinite(self.radius):
                 size = _length(D * theta[alpha])
                 self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
             right = T[b : b + len(inner), -1]
-            scaled = _whole(inner, right)
-            length = np.inf if scaled is None else _length(D * scaled)
+            scaled: Any = dtrtrs(inner, right)[0] if all_independent(inner, lengths) else None
+            length = math.inf if scaled is None else _length(D * scaled)
             if scaled is not None and length <= SLACK * self.radius:
                 step[alpha] = scaled
             else:
@@ -144,8 +147,8 @@ class TrustRegion:
         if self.scale is None:
             self.scale = np.zeros(p)
         self.scale[alpha] = np.maximum(self.scale[alpha], lengths)
-        D = self.scale[alpha]
-        return np.where(D > VANISHED, D, 1.0)
+        D: np.ndarray = self.scale[alpha]
+        return D if min(D.tolist()) > VANISHED else np.where(D > VANISHED, D, 1.0)
 
     def learn(self, ratio: float, proposal: Proposal) -> None:
         """Update the radius after a trial whose gain was `ratio` times the predicted one."""
@@ -188,12 +191,3 @@ def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, fl
 
 def _length(v: np.ndarray) -> float:
     return math.hypot(*v.tolist())
-
-
-def _whole(R: np.ndarray, right: np.ndarray) -> np.ndarray | None:
-    """R⁻¹ right for a triangle; None if its pivots do not show full rank."""
-    if R.shape[0] < R.shape[1] or not len(R):
-        return None
-    if not independent(R).all():
-        return None
-    return dtrtrs(R, right)[0]
