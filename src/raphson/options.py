@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self, get_args
 
@@ -210,12 +210,25 @@ class Record:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """The record made of those arguments that are its fields."""
-        return cls(**{name: given[name] for name in _names(cls) if name in given})
+        values = dict(_defaults(cls))
+        values.update([(name, given[name]) for name in values if name in given])
+        for name, default, check in _checks(cls):
+            value = values[name]
+            if value is not default:
+                values[name] = check(name, value)
+        return cls._with(values)
+
+    @classmethod
+    def _with(cls, values: dict[str, Any]) -> Self:
+        """A record with these values of all its fields, which have been checked."""
+        made = object.__new__(cls)
+        vars(made).update(values)
+        return made
 
 
 @cache
-def _names(kind: type[Record]) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(kind))
+def _defaults(kind: type[Record]) -> dict[str, Any]:
+    return {one.name: one.default for one in fields(kind)}
 
 
 @cache
@@ -245,6 +258,11 @@ class Iteration(Record):
     seed: int | None = option(None, "seed of the random numbers", check=count, shell="SEED")
     progress: bool | Callable[..., None] = option(False, "whether to show the progress of the fit", check=_progress)
     executor: Any = option(None, "where sums over blocks are computed", check=_executor)
+
+    @property
+    def seeded(self) -> Iteration:
+        """The same with the seed 0 where none is given."""
+        return self if self.seed is not None else self._with(vars(self) | {"seed": 0})
 
 
 @dataclass(frozen=True)
@@ -279,7 +297,7 @@ class Inference(Record):
                 f"small_sample: only cov='cluster' has this option, not cov={cov!r}; leave small_sample= out (HC1 is "
                 "HC0 times n/(n - p))"
             )
-        return replace(self, information=self.information or information, cov=cov)
+        return self._with(vars(self) | {"information": self.information or information, "cov": cov})
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class Registry(Mapping[str, Part], Generic[Part]):
 
     def name_of(self, given: str) -> str | None:
         """The name of the part meant, in either case and with ``-``, ``.`` or a space for ``_``; None if unknown."""
+        if given in self._parts:
+            return given
         folded = _folded(given)
         alias = self._aliases.get(folded, folded)
         return next((name for name in self._parts if _folded(name) == alias), None)

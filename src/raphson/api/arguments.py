@@ -57,11 +57,12 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None)
 
 def warn_about(fit: Fit) -> None:
     """Warn of what the user has to know before using the numbers."""
-    if fit.status is Status.SEPARATED:
+    state = fit._reading.state
+    if state.status is Status.SEPARATED:
         warn_user(f"separation: {fit.message}", SeparationWarning)
-    elif not fit.converged:
+    elif not state.status.converged:
         warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)
-    if fit.has_aliased or fit.has_undetermined:
+    if (state.aliased.any() or state.undetermined.any()) and (fit.has_aliased or fit.has_undetermined):
         warn_user(f"rank: {fit.lacking}", RankWarning)
     elif fit.use_t and fit.df_resid <= 0:
         warn_user(fit.lacking, RankWarning)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -290,7 +289,7 @@ def _fit(
     """Fit a model; one that is not `alone` is that of a group, for which no other formula can be fitted."""
     found = estimated(
         model,
-        iteration if iteration.seed is not None else replace(iteration, seed=0),
+        iteration.seeded,
         start_vector(asked.start, model.objective.n_params),
     )
     formula = given["formula"] if isinstance(given["formula"], str) else None

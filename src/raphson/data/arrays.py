@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,8 +89,9 @@ def from_arrays(
     if isinstance(by, str):
         raise DataError(f"by: expected the group of each row, as y and X are arrays without columns; got {by!r}")
     given = {"y": y, "weights": weights, "offset": offset, "trials": trials, "groups": groups, "by": by}
-    for what, value in given.items():
-        check_index(X, value, what)
+    if hasattr(X, "index"):
+        for what, value in given.items():
+            check_index(X, value, what)
     matrix, column_names = read_design(X, names, "X")
     n_rows = matrix.shape[0]
     response, absent = _read_response(y, n_rows)
@@ -113,7 +113,7 @@ def from_arrays(
         response = _keep(response, kept)
         weight, shift, trial = take(weight, kept), take(shift, kept), take(trial, kept)
     else:
-        response = replace(response, values=watch.held("y", response.values))
+        response = Response(response.name, watch.held("y", response.values), response.levels)
         matrix = _held(watch, matrix, X, known)
         weight, shift, trial = watch.held("weights", weight), watch.held("offset", shift), watch.held("trials", trial)
     if weight is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -37,7 +38,9 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
         raise DataError(f"{what}: expected a matrix of shape (n, p); got shape {X.shape}")
     p = X.shape[1]
     if names is None:
-        names = found if found is not None else [f"x{number}" for number in range(1, p + 1)]
+        if found is None:
+            return X, _numbered(p)
+        names = found
     elif isinstance(names, str) or not isinstance(names, Iterable):
         raise DataError(f"names: expected {p} names, one for each column of {what}; got {one_line(names)}")
     elif len(names := list(names)) != p:
@@ -48,6 +51,12 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
         twice = sorted({name for name in checked if checked.count(name) > 1})
         raise DataError(f"names: more than one column is called {listing(map(repr, twice))}; rename them")
     return X, checked
+
+
+@lru_cache(maxsize=64)
+def _numbered(p: int) -> tuple[str, ...]:
+    """The names of p columns without names."""
+    return tuple([f"x{number}" for number in range(1, p + 1)])
 
 
 def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> float | None:

@@ -42,6 +42,7 @@ LIKELIHOODS_ONLY = {
     "formulas": "available for likelihoods only, which have a formula for each parameter; see fit.formula",
     "assembly": "available for likelihoods only, whose information is computed from the user's function",
 }
+OF_OTHERS = NETWORKS_ONLY | LIKELIHOODS_ONLY
 ONE_RESIDUAL_ONLY = dict.fromkeys(
     ("residuals", "rss", "residual_sd"),
     "not available, as a response with several levels has no single residual; see fit.fittedvalues and fit.deviance",
@@ -71,8 +72,7 @@ class Reading(Goodness):
     @property
     def refused(self) -> Mapping[str, str]:
         """The members of a Fit that do not apply to this kind of model, each with the reason."""
-        several = ONE_RESIDUAL_ONLY if self.family.levels is not None else {}
-        return NETWORKS_ONLY | LIKELIHOODS_ONLY | several
+        return OF_OTHERS if self.family.levels is None else OF_OTHERS | ONE_RESIDUAL_ONLY
 
     def check_name(self, name: str) -> None:
         """Refuse a name that does not apply to this kind of model.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -67,8 +68,8 @@ class Options:
 
     def maximum(self, model: Problem, start: np.ndarray | Evaluation, **more: Any) -> Result:
         """Maximise from `start`, with these options and other arguments of :func:`maximize`."""
-        arguments: dict[str, Any] = {"objective": model.objective, "start": start, "free": model.free}
-        arguments |= {one.name: getattr(self, one.name) for one in fields(self) if one.name != "seed"}
+        arguments: dict[str, Any] = {"objective": model.objective, "start": start, "free": model.free, **vars(self)}
+        del arguments["seed"]
         return maximize(**arguments | more)
 
 
@@ -105,10 +106,17 @@ def estimate(model: P, options: Options, start: np.ndarray | None = None) -> Est
     options : method and limits of the iteration.
     start : (p,) where to start; the model's own starting values by default.
     """
-    with np.errstate(all="ignore"), one_blas_thread():
-        # Trials may leave the domain, where values that are not finite are checked, so NumPy need not warn. One BLAS
-        # thread, as for the small p × p systems the thread pools of NumPy and SciPy would wait for each other.
+    with np.errstate(all="ignore"), _thread_limit(model):
+        # Trials may leave the domain, where values that are not finite are checked, so NumPy need not warn.
         return _estimate(model, options, start)
+
+
+def _thread_limit(model: Problem) -> AbstractContextManager[None]:
+    """One BLAS thread: for the small p × p systems the thread pools of NumPy and SciPy would wait for each other.
+
+    BLAS leaves few rows to the calling thread anyway, and setting the limit takes as long as two readings of them.
+    """
+    return nullcontext() if model.objective.few else one_blas_thread()
 
 
 def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[P]:

@@ -138,16 +138,18 @@ class Binomial(Family):
             return Observations(values, None, levels, self)
         if values.ndim != 1:
             raise DataError(f"response {name!r}: expected one column; got the shape {values.shape}")
-        refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
         if trials is not None:
+            refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
             return self._from_trials(name, values, np.asarray(trials, dtype=np.float64))
-        refuse(
-            name,
-            values,
-            (values < 0) | (values > 1),
-            f"0 or 1, or proportions between them (the {self.name} family)",
-            "For numbers of successes, give the group sizes as trials= or use cbind(successes, failures)",
-        )
+        if not (np.minimum.reduce(values, initial=0.0) >= 0 and np.maximum.reduce(values, initial=1.0) <= 1):
+            refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
+            refuse(
+                name,
+                values,
+                (values < 0) | (values > 1),
+                f"0 or 1, or proportions between them (the {self.name} family)",
+                "For numbers of successes, give the group sizes as trials= or use cbind(successes, failures)",
+            )
         fractional = int(np.count_nonzero((values > 0) & (values < 1)))
         if fractional and not self.quasi:
             warn_user(

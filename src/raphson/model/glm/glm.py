@@ -121,8 +121,9 @@ class GeneralisedLinearModel(Model):
         DataError, ModelError
         """
         n = int(np.sum(self.row_weight > 0)) if self.weight is not None else len(self.y)
-        level = float(self.y.mean() if self.weight is None else self.y @ self.weight / self.weight.sum())
-        self._check_response(n, level, float(self.y.min(initial=math.inf)), float(self.y.max(initial=-math.inf)))
+        y, lowest, highest = self.y, np.minimum.reduce, np.maximum.reduce
+        level = float(y.mean() if self.weight is None else y @ self.weight / self.weight.sum())
+        self._check_response(n, level, float(lowest(y, initial=math.inf)), float(highest(y, initial=-math.inf)))
 
     def _check_response(self, n: int, level: float, lowest: float, highest: float) -> None:
         """Check n responses of positive weight, by their mean and their range."""
