@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse
 
 from raphson.data import from_arrays
+from raphson.data.matrices import RUN, has_constant, scan
 from raphson.errors import DataError, MissingDataWarning, ModelError
 
 NAN, INF = np.nan, np.inf
@@ -190,3 +191,24 @@ def test_what_does_not_fit(y, matrix, options, message):
     with pytest.raises((DataError, ModelError), match=message) as caught:
         from_arrays(y, matrix, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("late", [None, 0, -1], ids=["constant", "not at first", "not at the end"])
+def test_one_reading_of_a_large_matrix_finds_its_squares_and_its_constant_column(late):
+    X = np.random.default_rng(0).normal(size=(RUN // 2, 3))
+    X[:, 1] = 2.0
+    if late is not None:
+        X[late, 1] = 3.0
+    found = scan(X)
+    assert found.squares == pytest.approx(np.sum(X * X), rel=1e-13)
+    assert found.constant == (late is None) == has_constant(X)
+    assert scan(X[:10]).constant == (late is None or late == -1)
+
+
+def test_a_large_matrix_with_a_missing_entry_has_the_constant_column_of_the_rows_that_are_left():
+    X = np.random.default_rng(0).normal(size=(RUN // 2, 3))
+    X[:, 1] = 2.0
+    X[-1, :2] = np.nan, 5.0
+    with pytest.warns(MissingDataWarning, match="missing values in x1"):
+        model = from_arrays(X[:, 2].copy(), X)
+    assert model.has_intercept and model.n_dropped == 1

@@ -200,3 +200,30 @@ def test_least_squares_of_many_rows_almost_without_error_end_at_the_rounding_flo
         warnings.simplefilter("ignore")
         fit = rp.glm(y, X)
     assert fit.converged and fit.n_iter <= 2
+
+
+def test_an_information_that_is_the_same_everywhere_is_read_once():
+    rng = np.random.default_rng(4)
+    X = np.column_stack([np.ones(MANY), rng.normal(size=(MANY, 2))])
+    y = rng.gamma(2.0, np.exp(X @ [0.3, 0.1, -0.2]))
+    fit = rp.glm(y, X, family=rp.families.Gamma("log"))
+    assert fit.converged
+    solvers = fit.path["solver"].tolist()
+    whole = [solver for solver, rows in zip(solvers, fit.path["rows"], strict=True) if rows == MANY]
+    assert whole[0] == "cholesky" and set(whole[1:]) == {"cholesky (kept)"}
+    score = X.T @ (y * np.exp(-X @ fit.params.to_numpy()) - 1.0)
+    assert np.sqrt(score @ np.linalg.solve(X.T @ X, score)) <= 1e-8
+    wanted = np.sqrt(fit.dispersion * np.linalg.inv(X.T @ X).diagonal())
+    assert np.allclose(fit.bse, wanted, rtol=1e-11)
+
+
+def test_an_expected_information_far_from_the_observed_one_ends_at_the_maximum():
+    rng = np.random.default_rng(5)
+    X = np.column_stack([np.ones(MANY), rng.normal(size=(MANY, 2)) ** 3])
+    y = np.exp(0.2 * X[:, 1]) * rng.gamma(0.5, 1.0 + 5.0 * (np.abs(X[:, 2]) > 5.0))
+    fit = rp.glm(y, X, family=rp.families.Gamma("log"))
+    theta = fit.params.to_numpy()
+    ratio = y * np.exp(-X @ theta)
+    score, observed = X.T @ (ratio - 1.0), (X * ratio[:, None]).T @ X
+    assert fit.converged
+    assert np.sqrt(score @ np.linalg.solve(observed, score)) <= 1e-8

@@ -17,7 +17,7 @@ from raphson.data.extras import (
     take,
 )
 from raphson.data.masks import unmasked
-from raphson.data.matrices import dense_parts, note_design, read_design, sparse_parts, unpack_frame
+from raphson.data.matrices import dense_parts, has_constant, note_design, read_design, sparse_parts, unpack_frame
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
 from raphson.data.numbers_in_text import check_text
@@ -26,9 +26,6 @@ from raphson.data.schema import ArraySchema
 from raphson.data.values import Levels, as_levels, as_series, drop_unused, read_series
 from raphson.data.watching import Watch
 from raphson.errors import DataError
-
-# Whether a column is constant is checked in a few rows first, and in all only if these agree.
-_PROBE = 64
 
 
 def from_arrays(
@@ -114,7 +111,7 @@ def from_arrays(
         weight, shift, trial = take(weight, kept), take(shift, kept), take(trial, kept)
     else:
         response = Response(response.name, watch.held("y", response.values), response.levels)
-        matrix = _held(watch, matrix, X, known)
+        matrix = _held(watch, matrix, X, None if known is None else known.squares)
         weight, shift, trial = watch.held("weights", weight), watch.held("offset", shift), watch.held("trials", trial)
     if weight is not None:
         check_nonnegative(weight, "weights", kept)
@@ -132,7 +129,7 @@ def from_arrays(
         n_dropped=0 if kept is None else n_rows - len(kept),
         labels=_labels(y, X),
         schema=ArraySchema(column_names, shift is not None),
-        has_intercept=_has_constant(matrix),
+        has_intercept=has_constant(matrix) if known is None or kept is not None else known.constant,
         terms={name: (number,) for number, name in enumerate(column_names)},
         watch=watch,
         by=parts,
@@ -208,12 +205,3 @@ def _labels(y: Any, X: Any) -> Any:
         if type(one) is not np.ndarray and type(one).__module__.partition(".")[0] == "pandas":
             return getattr(one, "index", None)
     return None
-
-
-def _has_constant(X: Matrix) -> bool:
-    """Whether some column is constant and not zero."""
-    if not isinstance(X, np.ndarray):
-        return any(_has_constant(part) for part, _ in dense_parts(X))
-    first = X[0]
-    candidates = ((X[:_PROBE] == first).all(axis=0) & (first != 0)).nonzero()[0]
-    return any(bool((X[:, column] == first[column]).all()) for column in candidates)

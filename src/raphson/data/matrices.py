@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, read_series
 from raphson.data.watching import squares
 from raphson.errors import DataError, one_line
+from raphson.execute import threads
 
 
 def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix, tuple[str, ...]]:
@@ -59,17 +60,64 @@ def _numbered(p: int) -> tuple[str, ...]:
     return tuple([f"x{number}" for number in range(1, p + 1)])
 
 
-def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> float | None:
-    """Mark the rows of a design matrix with missing or infinite entries; return an array's sum of squares.
+PROBED = 64
+"""First rows in which a column must be constant to be looked at in all."""
 
-    The sum reads the matrix once, without a copy, and is finite if all entries are. If it overflows, the search for
-    entries that are not finite finds none.
+PIECE, RUN = 1 << 16, 1 << 22
+"""Numbers of a design that are read at once: a piece, of 512 KiB, stays in the cache for its constant columns to be
+looked at, which would otherwise read nearly all of the memory again; a run of pieces is one thread's."""
+
+
+class Scan(NamedTuple):
+    """What one reading of a matrix says: its sum of squares, and whether some column is constant and not 0."""
+
+    squares: float
+    constant: bool
+
+
+def scan(X: np.ndarray) -> Scan:
+    """Read a matrix (n, p) once.
+
+    Examples
+    --------
+    >>> scan(np.array([[1.0, 2.0], [1.0, 3.0]]))
+    Scan(squares=15.0, constant=True)
     """
-    known: float | None = None
+    first = X[0]
+    columns = ((X[:PROBED] == first).all(axis=0) & (first != 0)).nonzero()[0].tolist()
+    if X.size <= PIECE:
+        return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))
+    rows, run = max(1, PIECE // X.shape[1]), max(1, RUN // X.shape[1])
+
+    def one(start: int) -> tuple[float, list[int]]:
+        total, left = 0.0, columns
+        for here in range(start, min(start + run, len(X)), rows):
+            piece = X[here : min(here + rows, start + run)]
+            total += squares(piece)
+            left = [j for j in left if (piece[:, j] == first[j]).all()]
+        return total, left
+
+    found = threads().map(one, range(0, len(X), run))
+    constant = set(columns).intersection(*(left for _, left in found))
+    return Scan(sum(total for total, _ in found), bool(constant))
+
+
+def has_constant(X: Matrix) -> bool:
+    """Whether some dense column is constant and not 0."""
+    return any(scan(values).constant for values, _ in dense_parts(X))
+
+
+def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> Scan | None:
+    """Mark the rows of a design matrix with missing or infinite entries; return what was seen of an array.
+
+    The sum of squares reads the matrix without a copy, and is finite if all entries are. If it overflows, the search
+    for entries that are not finite finds none.
+    """
+    known: Scan | None = None
     for values, columns in dense_parts(X):
-        total = squares(values)
         if isinstance(X, np.ndarray):
-            known = total
+            known = scan(values)
+        total = squares(values) if known is None else known.squares
         if math.isfinite(total):
             continue
         for place, column in enumerate(columns):

@@ -232,8 +232,10 @@ class ByFactor(Directions):
         assert self.secant is not None
         found = self.secant.direction(state.here.score)
         distance = found.decrement / math.sqrt(state.here.dispersion)
-        last = state.polished or self._final(state)
-        if not last and (distance <= state.tolerance or distance > 0.5 * state.distance):
+        slow = distance > 0.5 * state.distance
+        if state.polished or self._close(state) or state.objective.quadratic:
+            return found
+        if slow or (distance <= state.tolerance and not self._constant(state)):
             # So near that the observed information is wanted too, it comes with the same reading of the data.
             state.near = state.near or distance <= self.near_at
             return None
@@ -286,8 +288,15 @@ class ByFactor(Directions):
         Taken a distance d away, in standard errors, it differs from that by some d/√n of itself, and the standard
         errors by half as much: no more than the tolerance.
         """
-        constant = state.objective.quadratic and self.factor_distance < math.inf
-        return constant or self.factor_distance <= state.tolerance * math.sqrt(state.here.rows)
+        return self._constant(state) or self._close(state)
+
+    def _constant(self, state: IterationState) -> bool:
+        """Whether the last M is that of every point."""
+        assert self.kind is not None
+        return self.factor_distance < math.inf and state.objective.constant(self.kind)
+
+    def _close(self, state: IterationState) -> bool:
+        return self.factor_distance <= state.tolerance * math.sqrt(state.here.rows)
 
     def measured(self, state: IterationState) -> None:
         if self.fresh:

@@ -320,7 +320,12 @@ def _iterate_from_subsample(
         return options.maximum(model, start, suspect=suspect)
     # A stream keeps a sample, which may have fewer rows than were asked for.
     factor, share = first.factor, objective.n_rows / part.objective.n_rows
-    warm = None if factor is None else replace(factor, scale=factor.scale * math.sqrt(share))
+    kind = method.curvature.kind
+    if factor is None or (kind is not None and objective.constant(kind)):
+        # An M that is the same everywhere is evaluated with the first score, and serves to the end.
+        warm = None
+    else:
+        warm = replace(factor, scale=factor.scale * math.sqrt(share))
     result = options.maximum(model, first.theta, warm=warm, suspect=suspect)
     path = first.path.scaled(share).then(Path([result.path.steps[0], *result.path.steps]))
     return replace(result, path=path, begun=first.begun)
