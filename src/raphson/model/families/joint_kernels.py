@@ -41,50 +41,85 @@ NEARLY_CERTAIN = 1e-3
 as a difference from 1 their sum would have lost three digits or more."""
 
 
-def multinomial(y: np.ndarray, eta: np.ndarray, observed: tuple[bool, ...]) -> JointRows:
-    """Multinomial with logits against the first level, whose η is 0.
+class Levels(NamedTuple):
+    """The levels of m multinomial rows with logits against the first level, whose η is 0.
 
     With M the largest of all η, e_k = exp(η_k − M) and S the sum of all e_k but that of the likeliest level, 1 itself,
     log f = η_y − M − log(1 + S), u_k = [y = k] − p_k with p_k = e_k/(1 + S), and W_kj = p_k ([k = j] − p_j), observed
     and expected alike. 1 − p of the likeliest level is S/(1 + S).
     """
-    K, m = eta.shape
-    level, column = y.astype(np.intp), np.arange(m)
-    power = np.empty((K + 1, m))
-    largest = eta.max(axis=0)
-    np.maximum(largest, 0.0, out=largest)
-    np.subtract(eta, largest, out=power[1:])
-    np.negative(largest, out=power[0])
-    value = power.reshape(-1).take(level * m + column)
-    np.exp(power, out=power)
-    others = power.sum(axis=0)
-    others -= 1.0
-    certain = np.flatnonzero(others < NEARLY_CERTAIN)
-    few = power[:, certain]
-    likeliest = few.argmax(axis=0)
-    few[likeliest, np.arange(len(certain))] = 0.0
-    others[certain] = few.sum(axis=0)
-    value -= np.log1p(others)
-    score = power[1:]
-    score *= -1.0 / (1.0 + others)
-    W = np.zeros((K * (K + 1) // 2 if observed else 0, m))
-    first = 0
-    for k in range(K if observed else 0):
-        np.multiply(score[k], score[: k + 1], out=W[first : first + k + 1])
-        first += k + 1
-        np.subtract(-score[k], W[first - 1], out=W[first - 1])
-        np.negative(W[first - k - 1 : first - 1], out=W[first - k - 1 : first - 1])
-    named = np.flatnonzero(level)
-    flat = score.reshape(-1)
-    flat[(level[named] - 1) * m + named] += 1.0
-    # Of the likeliest level 1 − p is without the digits that it lost.
-    for k in range(1, K + 1) if certain.size else ():
-        at = certain[likeliest == k]
-        doubt = others[at] / (1.0 + others[at])
-        score[k - 1, at] = np.where(level[at] == k, doubt, score[k - 1, at])
-        if observed:
-            W[k * (k + 1) // 2 - 1, at] = doubt / (1.0 + others[at])
-    return JointRows(value, score, [W] * len(observed))
+
+    value: np.ndarray
+    """(m,) log f."""
+    negative: np.ndarray
+    """(K + 1, m) −p."""
+    chosen: np.ndarray
+    """(m,) where −p of the response's level is in the flat array."""
+    certain: np.ndarray
+    """The rows whose likeliest level is all but certain."""
+    likeliest: np.ndarray
+    """That level."""
+    doubt: np.ndarray
+    """1 − p of it, with all digits."""
+
+    @classmethod
+    def of(cls, y: np.ndarray, eta: np.ndarray, below: float = NEARLY_CERTAIN) -> Levels:
+        """At y (m,) and eta (K, m); a level is certain where S is below that."""
+        K, m = eta.shape
+        chosen = y.astype(np.intp)
+        chosen *= m
+        chosen += np.arange(m)
+        power = np.empty((K + 1, m))
+        largest = np.maximum(eta[0], 0.0)
+        for one in eta[1:]:
+            np.maximum(largest, one, out=largest)
+        np.subtract(eta, largest, out=power[1:])
+        np.negative(largest, out=power[0])
+        value = power.reshape(-1).take(chosen)
+        np.exp(power, out=power)
+        others = power.sum(axis=0)
+        np.divide(-1.0, others, out=largest)
+        others -= 1.0
+        certain = np.flatnonzero(others < below)
+        few = power[:, certain]
+        likeliest = few.argmax(axis=0)
+        few[likeliest, np.arange(len(certain))] = 0.0
+        rest = others[certain] = few.sum(axis=0)
+        power *= largest
+        value -= np.log1p(others, out=others)
+        return cls(value, power, chosen, certain, likeliest, rest / (1.0 + rest))
+
+    def information(self) -> np.ndarray:
+        """(K (K + 1)/2, m) the triangles of diag(p) − p pᵀ without the first level."""
+        negative = self.negative[1:]
+        K, m = negative.shape
+        W, first = np.empty((K * (K + 1) // 2, m)), 0
+        for k, one in enumerate(negative):
+            p = -one
+            np.multiply(p, negative[: k + 1], out=W[first : first + k + 1])
+            first += k + 1
+            W[first - 1] += p
+        there = np.flatnonzero(self.likeliest)
+        k, doubt = self.likeliest[there], self.doubt[there]
+        W[k * (k + 1) // 2 - 1, self.certain[there]] = doubt * (1.0 - doubt)
+        return W
+
+    def score(self) -> np.ndarray:
+        """(K, m) u, which takes the place of −p."""
+        flat = self.negative.reshape(-1)
+        residual = flat.take(self.chosen)
+        residual += 1.0
+        right = self.chosen[self.certain] == self.likeliest * len(residual) + self.certain
+        residual[self.certain[right]] = self.doubt[right]
+        flat[self.chosen] = residual
+        return self.negative[1:]
+
+
+def multinomial(y: np.ndarray, eta: np.ndarray, observed: tuple[bool, ...]) -> JointRows:
+    """Multinomial, by :class:`Levels`."""
+    levels = Levels.of(y, eta)
+    matrices = [levels.information()] * len(observed) if observed else []
+    return JointRows(levels.value, levels.score(), matrices)
 
 
 LARGEST_COUNT = 2**16 - 1
@@ -139,7 +174,7 @@ def negative_binomial(
     """
     m, a = eta[0], float(eta[1, 0])
     largest = float(y.max())
-    near = SMALLEST <= a <= LARGEST and bool((np.abs(m) <= FARTHEST).all()) and bool((eta[1] == a).all())
+    near = SMALLEST <= a <= LARGEST and m.min() >= -FARTHEST and m.max() <= FARTHEST and bool((eta[1] == a).all())
     if not near or largest > LARGEST_COUNT:
         return None
     count = y.astype(np.intp)
@@ -148,15 +183,19 @@ def negative_binomial(
     # A power of 2, so that blocks with other largest counts share the tables.
     growth, slope, curvature, inverse = _count_tables(a, 2 ** (int(largest)).bit_length())
     theta = math.exp(a)
-    r = np.exp(m)
-    r /= theta
+    mean = np.exp(m)
+    r = mean * (1.0 / theta)
     L = np.log1p(r)
+    grown = y + theta
     value = growth.take(count)
-    value += y * m
-    value -= (y + theta) * L
+    one = y * m
+    value += one
+    np.multiply(grown, L, out=one)
+    value -= one
+    np.add(r, 1.0, out=one)
+    np.reciprocal(one, out=one)
     score = np.empty((2, len(y)))
-    one = 1.0 / (1.0 + r)
-    np.subtract(y, theta * r, out=score[0])
+    np.subtract(y, mean, out=score[0])
     score[0] *= one
     L *= theta
     L += score[0]
@@ -166,7 +205,8 @@ def negative_binomial(
         W = np.empty((3, len(y)))
         s = np.multiply(r, one, out=W[1])
         if of_response:
-            np.multiply((y + theta) * s, one, out=W[0])
+            np.multiply(grown, s, out=W[0])
+            W[0] *= one
             np.subtract(L, curvature.take(count), out=W[2])
             W[2] -= score[0] * score[0] * inverse.take(count)
             s *= score[0]

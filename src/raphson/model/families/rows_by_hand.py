@@ -12,13 +12,15 @@ of y (m,) and eta (K, m). A family with one predictor has results (m,), the othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
+from raphson.model.families.joint_kernels import Levels
 from raphson.model.families.kernels import NEAR
 from raphson.model.families.links_by_hand import BY_HAND, LinkByHand, Part, times
 from raphson.special.elementary import log1p_gap
@@ -267,42 +269,20 @@ def tweedie(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> Ha
 
 
 def multinomial(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> HandRows:
-    """u_k = [y = k] − p_k and W = diag(p) − p pᵀ, with 1 − p of the likeliest level from the others' sum."""
-    K, m = eta.shape
-    rows, chosen = np.arange(m), y.astype(np.intp)
-    power = np.empty((K + 1, m))
-    power[0] = 0.0
-    power[1:] = eta
-    top = power.argmax(axis=0)
-    power -= power[top, rows]
-    value = power[chosen, rows]
-    np.exp(power, out=power)
-    power[top, rows] = 0.0
-    rest = power.sum(axis=0)
-    power[top, rows] = 1.0
-    value = value - np.log1p(rest)
-    p = power / (1.0 + rest)
-    complement = 1.0 - p
-    complement[top, rows] = rest / (1.0 + rest)
-    score = -p[1:]
-    there = np.flatnonzero(chosen)
-    score[chosen[there] - 1, there] = complement[chosen[there], there]
+    """By :class:`raphson.model.families.joint_kernels.Levels`, with all digits in every row."""
+    K = len(eta)
     inside = np.logical_and.reduce(np.isfinite(eta))
+    levels = Levels.of(y, eta, below=math.inf)
+    p = -levels.negative
 
-    def information() -> Part:
-        W = p[1:, None] * -p[None, 1:]
-        for k in range(K):
-            W[k, k] = p[k + 1] * complement[k + 1]
-        return W
-
-    W: list[Part] = []
-
-    def once() -> Part:
-        if not W:
-            W.append(information())
-        return W[0]
+    @cache
+    def information() -> np.ndarray:
+        triangles = levels._replace(negative=-p).information()
+        below = np.zeros((K, K), dtype=np.intp)
+        below[np.tril_indices(K)] = np.arange(len(triangles))
+        return triangles[np.maximum(below, below.T)]
 
     def slope() -> Part:
-        return np.concatenate([(-p[:1] * p[1:])[None], once()])
+        return np.concatenate([(-p[:1] * p[1:])[None], information()])
 
-    return HandRows(value, score, inside, once, once, lambda: p, slope)
+    return HandRows(levels.value, levels.score(), inside, information, information, lambda: p, slope)
