@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
@@ -117,7 +116,9 @@ class TrustRegion:
                 size = _length(D * theta[alpha])
                 self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
             right = T[b : b + len(inner), -1]
-            scaled: Any = dtrtrs(inner, right)[0] if all_independent(inner, lengths) else None
+            scaled = None
+            if all_independent(inner, lengths):
+                scaled = np.asarray(dtrtrs(inner, right)[0], dtype=np.float64)
             length = math.inf if scaled is None else _length(D * scaled)
             if scaled is not None and length <= SLACK * self.radius:
                 step[alpha] = scaled
