@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from raphson.data import TextFormat, read_table, streamed
+from raphson.data.readers import table_of
+from raphson.data.values import ArrayTable, Table
 from raphson.errors import DataError
 
 FRAME = pd.DataFrame({"x": [0.1, 1 / 3, 2e-300], "k": [1, 2, 3], "g": ["a", None, "b"]})
@@ -240,3 +242,57 @@ def test_sources_that_are_no_table(source, message):
 
 def test_column_names_become_text():
     assert list(read_table(pd.DataFrame([[1, 2]])).columns) == ["0", "1"]
+
+
+NUMBERS = {
+    "floats": np.array([1.5, np.nan, -np.inf]),
+    "integers": np.array([1, 2, 3]),
+    "bytes": np.array([1, 2, 255], dtype=np.uint8),
+    "single": np.array([1.1, 2.2, 3.3], dtype=np.float32),
+    "reversed": np.arange(3.0)[::-1],
+    "listed": [1, 2.5, float("nan")],
+}
+
+
+def test_a_dict_of_numbers_is_read_without_a_frame_as_it_is_with_one():
+    table, framed = table_of(NUMBERS), Table(read_table(NUMBERS))
+    assert isinstance(table, ArrayTable)
+    assert (table.names, table.n_rows, table.known) == (framed.names, framed.n_rows, framed.known)
+    for name in NUMBERS:
+        found, wanted = table.column(name), framed.column(name)
+        assert type(found) is type(wanted) and found.values.dtype == np.float64
+        np.testing.assert_array_equal(found.values, wanted.values)
+        np.testing.assert_array_equal(table.bad(name), framed.bad(name))
+    pd.testing.assert_frame_equal(table.frame, framed.frame)
+
+
+def test_columns_of_a_dict_are_copies():
+    x = np.array([1.0, 2.0])
+    column = table_of({"x": x}).column("x")
+    x[0] = 9.0
+    assert column.values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"x": np.array([1.0, 2.0]), "g": ["a", "b"]},
+        {"x": [True, False]},
+        {"x": np.array([True, False])},
+        {"x": [1, None]},
+        {"x": np.ma.masked_equal([1.0, 2.0], 2.0)},
+        {"x": pd.Series([1.0, 2.0], index=["a", "b"])},
+        {1: [1.0, 2.0]},
+        {"x": [10**30, 1]},
+        {"x": np.array([1.0, 2.0]), "one": 1.0},
+        pd.DataFrame({"x": [1.0, 2.0]}),
+    ],
+    ids=str,
+)
+def test_other_tables_are_read_as_frames(source):
+    assert type(table_of(source)) is Table
+
+
+def test_columns_of_different_lengths_are_refused_as_ever():
+    with pytest.raises(DataError, match="do not form a table"):
+        table_of({"x": np.ones(2), "y": np.ones(3)})

@@ -31,7 +31,7 @@ from raphson.data.messages import check_missing, listing, nearest, unknown_colum
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import stray
 from raphson.data.points import as_arrays, note_missing, per_response, require_finite, taken
-from raphson.data.readers import is_pandas, read_table
+from raphson.data.readers import is_pandas, table_of
 from raphson.data.rows import MissingRows
 from raphson.data.schema import ArraySchema, PointsSchema
 from raphson.data.values import Levels, Table
@@ -105,7 +105,7 @@ def from_curve(
     (('x',), ('top', 'rate'))
     """
     check_missing(missing)
-    table = Table(read_table(data))
+    table = table_of(data)
     left, right = split_curve(formula)
     known = {*table.known, *parameters}
     curve = parse_curve(right, known, "formula")

@@ -27,7 +27,7 @@ from raphson.data.formula import Formula, check_sides, parse_formula
 from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
-from raphson.data.readers import is_pandas, read_table
+from raphson.data.readers import is_pandas, table_of
 from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema
 from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, drop_unused
@@ -114,7 +114,7 @@ def from_formula(
     ((4, 3), 'y')
     """
     check_missing(missing)
-    table = Table(read_table(data))
+    table = table_of(data)
     if isinstance(by, str) and by not in table.names:
         raise unknown_column(by, table.names, "by")
     arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "by": by}

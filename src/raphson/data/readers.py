@@ -13,6 +13,7 @@ from raphson.data.messages import check_unicode, check_unique, listing, one_line
 from raphson.data.parquet import PARQUET_ENDINGS, read_whole
 from raphson.data.paths import check_path, short_path, unreadable
 from raphson.data.sources import source_of
+from raphson.data.values import ArrayTable, Table
 from raphson.errors import DataError, Needs
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
     else:
         frame = _read_frame(source)
     return _check(frame, source)
+
+
+def table_of(source: Any) -> Table:
+    """The columns of a table, without a frame where they are arrays of numbers."""
+    return ArrayTable.of(source) or Table(read_table(source))
 
 
 def is_pandas(source: object) -> bool:

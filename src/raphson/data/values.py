@@ -182,6 +182,49 @@ class Table:
         return self._bad[name]
 
 
+class ArrayTable(Table):
+    """The columns of a dict of numbers, read without a frame.
+
+    Parameters
+    ----------
+    columns : arrays (n,) of numbers by name.
+    """
+
+    def __init__(self, columns: dict[str, np.ndarray]) -> None:
+        self.arrays = columns
+        self.names = tuple(columns)
+        self.n_rows = len(columns[self.names[0]])
+        self._variables: dict[str, Variable] = {}
+        self._bad: dict[str, np.ndarray | None] = {}
+
+    @staticmethod
+    def of(source: Any) -> ArrayTable | None:
+        """The columns of a dict; None unless all of them are NumPy's or Python's numbers, as many of each."""
+        if type(source) is not dict or not source:
+            return None
+        columns: dict[str, np.ndarray] = {}
+        for name, values in source.items():
+            if type(values) is list and {*map(type, values)} <= {float, int}:
+                values = np.asarray(values)
+            if type(values) is not np.ndarray or values.dtype.kind not in "fiu" or values.itemsize > 8:
+                return None
+            if type(name) is not str or not name.isascii() or values.ndim != 1 or not len(values):
+                return None
+            columns[name] = values
+        return ArrayTable(columns) if len({*map(len, columns.values())}) == 1 else None
+
+    @cached_property
+    def frame(self) -> pandas.DataFrame:  # type: ignore[override]
+        import pandas as pd
+
+        return pd.DataFrame(self.arrays)
+
+    def column(self, name: str) -> Variable:
+        if name not in self._variables:
+            self._variables[name] = Numbers(self.arrays[name].astype(np.float64))
+        return self._variables[name]
+
+
 def as_series(array: Any, what: str) -> pandas.Series:
     """An array as a pandas column; raises a DataError if it cannot be one."""
     import pandas as pd
