@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_args
@@ -14,9 +15,14 @@ from raphson.inference import covariance
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.estimate import Estimate
 from raphson.newton.solve import ILL_CONDITIONED, Factor, factorise, on_plane
+from raphson.numeric import one_blas_thread
 
 INFORMATION: tuple[Information, ...] = get_args(Information)
 COVARIANCES = covariance.COVARIANCES
+
+THREADED = 64
+"""Coefficients from which on BLAS splits their products over threads. With 228 the covariance took 150 ms where other
+programs kept the processors busy, on one thread 10."""
 
 
 class NotPositiveDefinite(ModelError):  # noqa: N818 - it is a property of a matrix, and no mistake
@@ -116,7 +122,8 @@ class Uncertainty:
             if open_ones.any():  # the curve depends on fewer combinations than it has parameters
                 return float(np.count_nonzero(self.main_factor.kept[: self.n]))
             return float(np.count_nonzero(self.estimate.result.free[: self.n]))
-        return covariance.effective_df(self.main_factor, self.main_factor.matrix - penalty)
+        with self._one_thread:
+            return covariance.effective_df(self.main_factor, self.main_factor.matrix - penalty)
 
     def information(self, kind: Information, dispersion: float) -> np.ndarray:
         """(n, n) information of the coefficients, 1/φ̂ included, with auxiliary parameters profiled out."""
@@ -135,9 +142,15 @@ class Uncertainty:
         """(n, n) φ̂ M⁻¹, or φ̂ (F+P)⁻¹ F (F+P)⁻¹ under a penalty, of the coefficients; NaN where they did not move."""
         if self.empty:
             return np.full((self.n, self.n), np.nan)
-        factor, penalty = self.factor(kind, dispersion), self.estimate.model.penalty
-        unpenalised = None if penalty is None else factor.matrix - penalty
-        return covariance.model_covariance(factor, dispersion, unpenalised)[: self.n, : self.n]
+        with self._one_thread:
+            factor, penalty = self.factor(kind, dispersion), self.estimate.model.penalty
+            unpenalised = None if penalty is None else factor.matrix - penalty
+            return covariance.model_covariance(factor, dispersion, unpenalised)[: self.n, : self.n]
+
+    @property
+    def _one_thread(self) -> AbstractContextManager[None]:
+        """One BLAS thread where there would be several, which on a busy machine wait for one another."""
+        return one_blas_thread() if self.n >= THREADED else nullcontext()
 
     @cached_property
     def rows(self) -> Any:

@@ -192,7 +192,10 @@ def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     """The largest log density of a row with response 0 or 1, or something below :data:`CERTAIN_FROM`."""
     if value.max(initial=-math.inf) < CERTAIN_FROM:
         return -math.inf
-    near = np.flatnonzero((value >= CERTAIN_FROM) & (y <= 1.0))
+    likely = (value >= CERTAIN_FROM) & (y <= 1.0)
+    if not likely.any():
+        return -math.inf
+    near = np.flatnonzero(likely)
     near = near[(weight[near] > 0) & ((y[near] == 0) | (y[near] == 1))]
     return float(value[near].max(initial=-math.inf))
 

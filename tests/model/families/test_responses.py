@@ -109,6 +109,14 @@ def test_bad_responses(family, values, levels, trials, message):
         families.resolve(family).prepare(response(values, levels), None if trials is None else np.array(trials))
 
 
+@pytest.mark.parametrize("far", [0, 10**6], ids=["counted", "sorted"])
+def test_multinomial_levels_are_the_numbers_in_order(far):
+    values = np.array([4, -3, 4, 0, 7 + far, -3], dtype=float)
+    got = families.Multinomial().prepare(response(values))
+    assert got.levels == ("-3", "0", "4", str(7 + far))
+    assert got.y.dtype == np.float64 and got.y.tolist() == [2, 0, 2, 1, 3, 0]
+
+
 def test_multinomial_levels():
     got = families.Multinomial().prepare(response([0, 2, 1], ("a", "b", "c")))
     assert got.family.levels == got.levels == ("a", "b", "c")

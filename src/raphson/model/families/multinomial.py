@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _MOST_LEVELS = 1000
 """Levels of a response of numbers at most: a measured response has a level in every row, and each has a predictor."""
 
+_CLOSE = 4096
+"""Whole numbers that span less than this are counted: the counts take 32 KiB."""
+
 
 @structured
 class Multinomial(Family):
@@ -127,8 +130,7 @@ class Multinomial(Family):
                 "categories: text, a categorical column, or whole numbers",
                 "Convert the response to categories",
             )
-            found, values = np.unique(values, return_inverse=True)
-            values = values.astype(np.float64)
+            found, values = _distinct(values)
             if len(found) > _MOST_LEVELS:
                 raise DataError(
                     f"response {name!r}: expected categories; got {len(found)} different numbers. "
@@ -173,6 +175,20 @@ class Multinomial(Family):
     def recession(self, y: np.ndarray, size: np.ndarray | None = None) -> np.ndarray:
         """All 0: a direction of K predictors is not just a sign; the caller handles categories."""
         return np.zeros(np.shape(y), dtype=np.int8)
+
+
+def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different whole numbers in order, and which of them each value is, as doubles.
+
+    Numbers that lie close together are counted, which takes a tenth of the time of sorting them.
+    """
+    lowest = values.min(initial=0.0)
+    if not values.max(initial=0.0) - lowest < _CLOSE:
+        found, place = np.unique(values, return_inverse=True)
+        return found, place.astype(np.float64)
+    codes = (values - lowest).astype(np.intp)
+    there = np.bincount(codes) > 0
+    return np.flatnonzero(there) + lowest, (np.cumsum(there) - 1.0)[codes]
 
 
 def _covariance(p: Array, complement: Array) -> Array:

@@ -340,11 +340,14 @@ class GeneralisedLinearModel(Model):
         # Of K + 1 levels the least likely has a probability of e^−d/(K + 1) or more, d being the difference between
         # the largest and the smallest η, of which that of the first level is 0.
         safe = -math.log(CERTAIN) - math.log(self.family.n_predictors + 1)
-        for block in self.blocks:
+
+        def close(block: Block) -> bool:
             eta = self.predictor.eta(block, theta)
             spread = np.maximum(eta.max(axis=0), 0.0) - np.minimum(eta.min(axis=0), 0.0)
-            if not (spread[block.weight > 0] < safe).all():
-                return bool(self.rows(theta).mean[:, self.row_weight > 0].min() < CERTAIN)
+            return bool((spread[block.weight > 0] < safe).all())
+
+        if not all(self.executor.map(close, self.blocks)):
+            return bool(self.rows(theta).mean[:, self.row_weight > 0].min() < CERTAIN)
         return False
 
     def _separation(self) -> Limit | None:
