@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrcon, dtrtri, dtrtrs  # type: ignore[attr-defined]
+
+from raphson.lapack import dpotrf, dtrcon, dtrtri, dtrtrs
 
 ALIASED = 1e-12
 """A column (scaled to length 1) is aliased if its residual on the earlier columns is shorter than this."""

@@ -98,3 +98,20 @@ with x64():
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_likelihood_imports_no_more_of_scipy_than_lapack():
+    code = """
+import sys
+import numpy as np, jax.numpy as jnp, raphson as rp
+x = np.linspace(-1.0, 1.0, 80)
+def loglik(params, row):
+    eta = row["X"] @ params["b"]
+    return row["y"] * eta - jnp.exp(eta)
+fit = rp.mle(loglik, {"X": np.column_stack([np.ones(80), x]), "y": np.round(3.0 + x)}, start={"b": np.zeros(2)})
+assert np.isfinite(np.asarray(fit.bse)).all()
+print(*(name for name in sys.modules if name.startswith("scipy.") and name.count(".") == 1 and "._" not in name))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() in ([], ["scipy.version"])

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import get_args
 
 import numpy as np
-from scipy import special
 
+from raphson import scipy_special as special
 from raphson.choices import BootstrapInterval
 from raphson.errors import ModelError, check_choice
 from raphson.inference.intervals import check_level

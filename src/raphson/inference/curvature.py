@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import fdtri
+
+from raphson import scipy_special as special
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +177,7 @@ def curvature_of(
     bias, skewness, intrinsic, effects = relative_curvatures(
         J[:, chosen], H[:, chosen[:, None], chosen[None, :]], dispersion
     )
-    root_f = float(np.sqrt(fdtri(len(chosen), df, level)))
+    root_f = float(np.sqrt(special.fdtri(len(chosen), df, level)))
 
     def of_all(values: np.ndarray) -> Any:
         out = np.full(len(names), np.nan)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from raphson import scipy_special as special
 from raphson.errors import ModelError
 from raphson.inference import intervals
 from raphson.inference.whitening import Matrix, slices, split_columns, whitened

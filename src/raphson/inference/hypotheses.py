@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
+from raphson import scipy_special as special
 from raphson.errors import ModelError
 from raphson.inference.whitening import Matrix, dense_rows, slices
 from raphson.linalg import DEPENDENT, cholesky

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
 
+from raphson import scipy_special as special
 from raphson.errors import ModelError, one_line, warn_user
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
+
+from raphson import scipy_special as special
 
 
 def response(y: np.ndarray, mean: np.ndarray) -> np.ndarray:

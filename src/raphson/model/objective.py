@@ -17,9 +17,9 @@ from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from scipy.linalg.lapack import dgeqrf  # type: ignore[attr-defined]
 
 from raphson.choices import Information
+from raphson.lapack import dgeqrf
 from raphson.model.walls import Edges, Walls
 
 Kind = Information

@@ -21,7 +21,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammainc, gammaincc
+
+from raphson import scipy_special as special
 
 SURE = 1e-3
 """p-value below which overdispersion is reported: a false alarm in one of a thousand well-specified fits."""
@@ -86,9 +87,9 @@ def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[fl
     shape = 4.0 * variance**3 / third**2
     place = max(shape + math.sqrt(shape / variance) * total, 0.0)
     if min(phi, other) >= LARGE:
-        p_value, enough = float(gammaincc(shape, place)), SURE
+        p_value, enough = float(special.gammaincc(shape, place)), SURE
     elif max(phi, other) <= 1.0 / LARGE and third <= SPARSE * 8.0 * information * share:
-        p_value, enough = float(gammainc(shape, place)), SURER
+        p_value, enough = float(special.gammainc(shape, place)), SURER
     else:
         return phi, 1.0
     return phi, p_value if p_value < enough else 1.0

@@ -18,7 +18,6 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh
 
 from raphson.newton.solve import Direction
 
@@ -47,6 +46,8 @@ def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.
     >>> values.round(6).tolist(), abs(vectors).round(6).tolist()
     ([-2.0, 1.0], [[0.5, 0.0], [0.0, 1.0]])
     """
+    from scipy.linalg import eigh
+
     inner = np.ix_(free, free)
     M, G = M[inner], metric[inner]
     if not len(M) or not (np.isfinite(M).all() and np.isfinite(G).all()):
@@ -60,7 +61,7 @@ def eigenpairs(M: np.ndarray, metric: np.ndarray, free: np.ndarray) -> tuple[np.
     lift = max(RIDGE, 2.0 * max(0.0, -float(np.linalg.eigvalsh(G)[0])))
     try:
         values, V = eigh(M / scale / scale[:, None], G + lift * np.eye(len(G)))
-    except LinAlgError:
+    except np.linalg.LinAlgError:
         return None
     vectors = np.zeros((len(free), len(values)))
     vectors[free] = V / scale[:, None]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs  # type: ignore[attr-defined]
 
+from raphson.lapack import dpotrf, dtrtri, dtrtrs
 from raphson.linalg import ALIASED, Factor, all_independent, cholesky, column_squares
 from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON

@@ -20,8 +20,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs  # type: ignore[attr-defined]
 
+from raphson.lapack import dtrtrs
 from raphson.linalg import ALIASED, all_independent, column_squares, independent
 from raphson.model.objective import triangularised
 from raphson.numeric import TINY

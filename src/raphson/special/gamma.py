@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, zeta
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.numeric import TINY
 from raphson.special.elementary import (
@@ -81,7 +81,9 @@ def trigamma_excess(x: np.ndarray) -> np.ndarray:
     shifted = np.maximum(x, STEPS)
     u = 1.0 / (shifted * shifted)
     small = np.minimum(x, STEPS)
-    return np.where(x >= STEPS, 0.5 * u + u * polynomial(_BERNOULLI, u) / shifted, zeta(2.0, small) - 1.0 / small)
+    return np.where(
+        x >= STEPS, 0.5 * u + u * polynomial(_BERNOULLI, u) / shifted, special.zeta(2.0, small) - 1.0 / small
+    )
 
 
 def lgamma_difference(y: Array, x: Array, xp: Any = np) -> Array:
@@ -149,7 +151,7 @@ def _shifted(y: Array, log_theta: Array, xp: Any) -> tuple[Array, Array, Array, 
 
 
 def _logistic(x: Array, xp: Any) -> Array:
-    return expit(x) if xp is np else sigmoid(x)
+    return special.expit(x) if xp is np else sigmoid(x)
 
 
 @with_derivatives(

@@ -9,7 +9,7 @@ import pytest
 
 import raphson as rp
 from raphson.data.columns import Columns
-from raphson.model.likelihood import general
+from raphson.model.likelihood import general, predictors
 from raphson.model.likelihood.predictors import cut
 from raphson.model.parameters import Parameters
 
@@ -153,3 +153,40 @@ def test_weights_penalty_and_clusters_as_for_glm():
 
 def with_offset_free(p, row):
     return poisson(row.y, row.X @ p["b"])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_cut_is_a_minimum_one(seed):
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_flow
+
+    rng = np.random.default_rng(seed)
+    graph, n = predictors._Graph(), int(rng.integers(5, 40))
+    for _ in range(n):
+        graph.new((int(rng.integers(1, 9)),))
+    graph.edges = [(int(rng.integers(0, b)), b) for b in range(3, n) for _ in range(2)]
+    graph.sinks = set(rng.integers(0, n, 5).tolist())
+    leaves = [0, 1, 2]
+    chosen = predictors._minimum_cut(graph, leaves)
+    # Without the values chosen, nothing that the leaves reach is read ...
+    reached = {leaf for leaf in leaves if leaf not in chosen}
+    for a, b in sorted(graph.edges, key=lambda edge: edge[1]):
+        if a in reached and b not in chosen:
+            reached.add(b)
+    assert not reached & graph.sinks
+    # ... and by the theorem of Ford and Fulkerson no fewer elements separate them.
+    capacity = np.zeros((2 * n + 2, 2 * n + 2), dtype=np.int32)
+    for node in graph.affine:
+        capacity[2 * node.number, 2 * node.number + 1] = node.size
+    for a, b in graph.edges:
+        capacity[2 * a + 1, 2 * b] = 1000
+    capacity[2 * n, [2 * leaf for leaf in leaves]] = 1000
+    capacity[[2 * v + 1 for v in graph.sinks], 2 * n + 1] = 1000
+    flow = maximum_flow(csr_array(capacity), 2 * n, 2 * n + 1).flow_value
+    assert sum(graph.affine[v].size for v in chosen) == flow
+
+
+def test_nothing_read_is_no_cut():
+    graph = predictors._Graph()
+    graph.new((2,))
+    assert predictors._minimum_cut(graph, [0]) is None

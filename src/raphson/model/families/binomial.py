@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
-from scipy.special import bdtr, gammaln, xlog1py, xlogy
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.errors import DataError, warn_user
 from raphson.model.families import kernels, rows_by_hand
@@ -215,7 +215,7 @@ class Binomial(Family):
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             close = poisson_excess(y, mean) + poisson_excess(1.0 - y, 1.0 - mean)
-        far = xlogy(y, y) + xlog1py(1.0 - y, -y) - value
+        far = special.xlogy(y, y) + special.xlog1py(1.0 - y, -y) - value
         inner = (y > 0) & (y < 1) & (mean > 0) & (mean < 1)
         # Far from y nothing cancels, and the value keeps the digits that a small 1 - mean has lost.
         return 2.0 * np.where(inner & (close < 0.1), close, far)
@@ -224,7 +224,7 @@ class Binomial(Family):
         # log of the binomial coefficient. Without trials, a precision weight is a number of trials (the
         # variance is mu (1 - mu)/weight, as in R); with trials, it multiplies them.
         m = weight if size is None else size
-        coefficient = gammaln(m + 1.0) - gammaln(m * y + 1.0) - gammaln(m * (1.0 - y) + 1.0)
+        coefficient = special.gammaln(m + 1.0) - special.gammaln(m * y + 1.0) - special.gammaln(m * (1.0 - y) + 1.0)
         return coefficient if size is None else weight * coefficient
 
     def saturated_base(
@@ -253,8 +253,8 @@ class Binomial(Family):
         k = np.where(np.abs(k - np.round(k)) < 1e-6, np.round(k), k)
         below = np.ceil(k) - 1.0
         trials = m.astype(np.int64)
-        lower = np.where(below < 0, 0.0, bdtr(np.maximum(below, 0.0), trials, mean))
-        return lower, bdtr(np.floor(k), trials, mean)
+        lower = np.where(below < 0, 0.0, special.bdtr(np.maximum(below, 0.0), trials, mean))
+        return lower, special.bdtr(np.floor(k), trials, mean)
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
-from scipy.special import erfcx, gammainc, gammaln, log_ndtr, ndtr, pdtr, polygamma, xlogy
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.errors import warn_user
 from raphson.model.families import kernels, rows_by_hand
@@ -150,14 +150,14 @@ class Gaussian(Family):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        p = ndtr((y - mean) / np.sqrt(dispersion))
+        p = special.ndtr((y - mean) / np.sqrt(dispersion))
         return p, p
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> Tails:
         z = (y - mean) / np.sqrt(dispersion)
-        lower, upper = log_ndtr(z), log_ndtr(-z)
+        lower, upper = special.log_ndtr(z), special.log_ndtr(-z)
         return lower, lower, upper, upper
 
 
@@ -225,10 +225,10 @@ class Poisson(PositiveMean):
         # Where the mean is rounded to 0, the value still contains its logarithm.
         y = np.asarray(y, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(mean > 0, 2.0 * poisson_excess(y, mean), 2.0 * (xlogy(y, y) - y - value))
+            return np.where(mean > 0, 2.0 * poisson_excess(y, mean), 2.0 * (special.xlogy(y, y) - y - value))
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
-        return -weight * gammaln(y + 1.0)
+        return -weight * special.gammaln(y + 1.0)
 
     def saturated_base(
         self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
@@ -249,7 +249,7 @@ class Poisson(PositiveMean):
     ) -> tuple[np.ndarray, np.ndarray]:
         y = np.asarray(y, dtype=np.float64)
         below = np.ceil(y) - 1.0
-        return np.where(below < 0, 0.0, pdtr(np.maximum(below, 0.0), mean)), pdtr(np.floor(y), mean)
+        return np.where(below < 0, 0.0, special.pdtr(np.maximum(below, 0.0), mean)), special.pdtr(np.floor(y), mean)
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
@@ -364,7 +364,7 @@ class Gamma(PositiveMean):
             left = float(np.sum(weight * log_minus_digamma(a)))
             # a d/da [log a - psi(a)] = 1 - a psi'(a), which tends to -1/(2a)
             with np.errstate(over="ignore"):
-                exact = 1.0 - a * polygamma(1, np.minimum(a, 1e4))
+                exact = 1.0 - a * special.polygamma(1, np.minimum(a, 1e4))
                 slope = np.where(a < 1e4, exact, -0.5 / a - 1 / (6 * a * a))
             step = (np.log(left) - np.log(target)) * left / float(np.sum(weight * slope))
             log_shape -= step
@@ -382,7 +382,7 @@ class Gamma(PositiveMean):
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         shape = 1.0 / np.asarray(dispersion)
-        p = gammainc(shape, shape * y / mean)
+        p = special.gammainc(shape, shape * y / mean)
         return p, p
 
     def log_tails(
@@ -468,8 +468,8 @@ class InverseGaussian(PositiveMean):
         # Shuster (1968, JASA 63, 1514): Phi(r (y/mu - 1)) + exp(2/(phi mu)) Phi(-r (y/mu + 1)) with
         # r = 1/sqrt(phi y), the second term in logarithms because its factors over- and underflow.
         root = 1.0 / np.sqrt(dispersion * y)
-        upper = np.exp(2.0 / (dispersion * mean) + log_ndtr(-root * (y / mean + 1.0)))
-        p = ndtr(root * (y / mean - 1.0)) + upper
+        upper = np.exp(2.0 / (dispersion * mean) + special.log_ndtr(-root * (y / mean + 1.0)))
+        p = special.ndtr(root * (y / mean - 1.0)) + upper
         return p, p
 
     def log_tails(
@@ -481,10 +481,10 @@ class InverseGaussian(PositiveMean):
         root = 1.0 / np.sqrt(dispersion * y)
         a, b = root * (y / mean - 1.0), root * (y / mean + 1.0)
         density = -0.5 * a * a - 0.5 * _LOG_2PI
-        mills = np.sqrt(np.pi / 2) * erfcx(b / np.sqrt(2))
-        lower = np.logaddexp(log_ndtr(a), density + np.log(mills))
+        mills = np.sqrt(np.pi / 2) * special.erfcx(b / np.sqrt(2))
+        lower = np.logaddexp(special.log_ndtr(a), density + np.log(mills))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            far = density + np.log(np.sqrt(np.pi / 2) * erfcx(a / np.sqrt(2)) - mills)
+            far = density + np.log(np.sqrt(np.pi / 2) * special.erfcx(a / np.sqrt(2)) - mills)
         upper = np.where(lower < -1.0, np.log1p(-np.exp(np.minimum(lower, -1.0))), far)
         return lower, lower, upper, upper
 

@@ -11,8 +11,8 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import logit, ndtri
 
+from raphson import scipy_special as special
 from raphson.compat import jax, jnp
 from raphson.errors import ModelError
 from raphson.numeric import x64
@@ -184,7 +184,7 @@ class Logit(Link):
         return -np.tanh(0.5 * eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
-        return logit(mean)
+        return special.logit(mean)
 
 
 class Probit(Link):
@@ -207,7 +207,7 @@ class Probit(Link):
         return -eta
 
     def link(self, mean: np.ndarray) -> np.ndarray:
-        return ndtri(mean)
+        return special.ndtri(mean)
 
 
 class CLogLog(Link):

@@ -13,8 +13,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import erfcx, expit, log_expit, log_ndtr, ndtr
 
+from raphson import scipy_special as special
 from raphson.model.families import links
 from raphson.model.families.links import Link
 from raphson.special.elementary import BERNOULLI_SERIES, polynomial
@@ -103,13 +103,13 @@ class _Log(LinkByHand):
 
 class _Logit(_Symmetric):
     def mean(self, eta: np.ndarray) -> Jet:
-        mean, complement = expit(eta), expit(-eta)
+        mean, complement = special.expit(eta), special.expit(-eta)
         slope = mean * complement
         return mean, slope, slope * (complement - mean)
 
     def log_mean(self, eta: np.ndarray) -> Jet:
-        complement = expit(-eta)
-        return log_expit(eta), complement, -complement * expit(eta)
+        complement = special.expit(-eta)
+        return special.log_expit(eta), complement, -complement * special.expit(eta)
 
     def reciprocal(self, eta: np.ndarray) -> Jet:
         odds = np.exp(-eta)
@@ -127,12 +127,12 @@ TERMS = 40
 class _Probit(_Symmetric):
     def mean(self, eta: np.ndarray) -> Jet:
         density = np.exp(-0.5 * eta * eta) / math.sqrt(2.0 * math.pi)
-        return ndtr(eta), density, -eta * density
+        return special.ndtr(eta), density, -eta * density
 
     def log_mean(self, eta: np.ndarray) -> Jet:
         # With the inverse of Mills's ratio λ = φ/Φ: (log Φ)' = λ and λ' = −λ (η + λ). In the lower tail λ is −η and
         # little more: the rest is 1/(z + 2/(z + 3/(z + ...))) at z = −η (NIST DLMF 7.9.1).
-        mills = math.sqrt(2.0 / math.pi) / erfcx(eta * -math.sqrt(0.5))
+        mills = math.sqrt(2.0 / math.pi) / special.erfcx(eta * -math.sqrt(0.5))
         gap = eta + mills
         far = np.flatnonzero(eta < -FAR)
         if len(far):
@@ -141,7 +141,7 @@ class _Probit(_Symmetric):
             for k in range(TERMS, 1, -1):
                 rest = z + k / rest
             gap[far] = 1.0 / rest
-        return log_ndtr(eta), mills, -mills * gap
+        return special.log_ndtr(eta), mills, -mills * gap
 
 
 class _CLogLog(LinkByHand):

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
-from scipy.special import betainc, gammaln
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.errors import ModelError
 from raphson.model.families import joint_kernels, negative_binomial_by_hand
@@ -217,7 +217,7 @@ class NegativeBinomial(PositiveMean):
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         # The terms of an estimated theta are all in the value.
         known = 0.0 if self.theta is None else gamma.lgamma_difference(y, self.theta)
-        return weight * (known - gammaln(y + 1.0))
+        return weight * (known - special.gammaln(y + 1.0))
 
     def saturated_base(
         self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float
@@ -245,8 +245,8 @@ class NegativeBinomial(PositiveMean):
         theta = self._known()
         p = theta / (theta + np.asarray(mean))
         below = np.ceil(y) - 1.0
-        lower = np.where(below < 0, 0.0, betainc(theta, np.maximum(below, 0.0) + 1.0, p))
-        return lower, betainc(theta, np.floor(y) + 1.0, p)
+        lower = np.where(below < 0, 0.0, special.betainc(theta, np.maximum(below, 0.0) + 1.0, p))
+        return lower, special.betainc(theta, np.floor(y) + 1.0, p)
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, gammaln
 
+from raphson import scipy_special as special
 from raphson.model.families.links_by_hand import LinkByHand, Part, times
 from raphson.model.families.rows_by_hand import HandRows, one_predictor
 from raphson.special.elementary import log1p_gap_ratio
@@ -104,7 +104,7 @@ def _estimated(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) ->
     gap, gap_slope = _gap_terms(parts, y, theta)
     if theta < STEPS:
         # Σ log(θ + k) over k < y, and log s = log P − log θ
-        value = _of_counts(lambda counts: gammaln(counts + theta) - gammaln(theta), y)
+        value = _of_counts(lambda counts: special.gammaln(counts + theta) - special.gammaln(theta), y)
         value = value + times(y, parts.log_parallel - a) - parts.grown
     else:
         value = _of_counts(lambda counts: lgamma_difference(counts, np.float64(theta)), y)
@@ -175,7 +175,7 @@ def theta_information(m: np.ndarray, a: float) -> np.ndarray:
     The formulas are those of :func:`raphson.model.families.negative_binomial._theta_information`, of which one alone is
     needed where log θ is the same in all rows.
     """
-    p = expit(m - a)
+    p = special.expit(m - a)
     if a > 1.1:
         return 0.5 * p * p / (1.0 + (1.0 - p * 4.0 / 3.0) * np.exp(-a))
     if a < -4.6:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special
+
+from raphson import scipy_special as special
 
 SMALLEST = 1e-290
 """Below this probability the series is used: below 2e-308 doubles lose digits."""

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
-from scipy.special import gammaln, logsumexp
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.errors import ModelError
 from raphson.model.families import rows_by_hand
@@ -235,7 +235,7 @@ def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarr
             stop += 1
         rows = order[at:stop]
         j = first[rows, None] + np.arange(int(count[rows[-1]]))
-        log_w = j * log_z[rows, None] - gammaln(j + 1) - gammaln(alpha * j)
-        result[positive[rows]] = logsumexp(log_w, axis=1) + linear[rows]
+        log_w = j * log_z[rows, None] - special.gammaln(j + 1) - special.gammaln(alpha * j)
+        result[positive[rows]] = special.logsumexp(log_w, axis=1) + linear[rows]
         at = stop
     return result

@@ -29,8 +29,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit
 
+from raphson import scipy_special as special
 from raphson.linalg import cholesky
 from raphson.model.glm.separating_rows import ABSENT, EQUATION, INEQUALITY, MoreRows, SeparatingRows
 
@@ -328,7 +328,7 @@ def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     g, before = np.zeros(q), None
     for _ in range(CLIMB):
         value = C @ g
-        multiplier, weight = expit(-value), expit(value) * expit(-value)
+        multiplier, weight = special.expit(-value), special.expit(value) * special.expit(-value)
         if value.min() > 1e-8 * value.max():
             return g / value.min(), np.ones(m, dtype=bool), multiplier
         factor = cholesky((C.T * weight) @ C)
@@ -347,7 +347,7 @@ def _climb(C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         # always does, since the Hessian changes by a factor of less than exp(|change|) on the way (Bach, 2010,
         # Electronic J. Statistics 4, section 2.2).
         d = np.abs(change).max()
-        climbs = log_expit(value + change).sum() > log_expit(value).sum()
+        climbs = special.log_expit(value + change).sum() > special.log_expit(value).sum()
         g = g + step * (1.0 if climbs else np.log1p(d) / d)
     return None
 

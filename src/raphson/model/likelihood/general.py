@@ -397,14 +397,14 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
 
 def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], n: int) -> tuple[np.ndarray, list[Any], list[slice]]:
     """The offsets (K, n), the design matrix of each predictor, and the parameters that it acts on."""
-    from scipy import sparse
-
     assert plan.cut is not None
     K, p = plan.cut.n_predictors, plan.layout.size
     shift = np.empty((K, n))
     pieces: list[list[Any]] = [[] for _ in range(K)]
     touched = np.zeros((K, p), dtype=bool)
     step = min(J_ROWS, max(n, 1))
+    if p > SPARSE_COLUMNS:
+        from scipy import sparse
     with x64():
         for begin in range(0, n, step):
             stop = min(begin + step, n)

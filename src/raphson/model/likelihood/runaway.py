@@ -23,7 +23,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import qr
 
 from raphson.linalg import SINGULAR
 from raphson.model.limits import Limit
@@ -140,6 +139,8 @@ def _limit(model: LikelihoodModel, theta: np.ndarray, found: np.ndarray, reach: 
     moves = found * sizes
     moves /= np.abs(moves).max(axis=1, keepdims=True)
     moves[np.abs(moves) < MOVED] = 0.0
+    from scipy.linalg import qr
+
     triangle, order = qr(moves, mode="r", pivoting=True)  # type: ignore[misc]
     depth = np.abs(np.diagonal(triangle))
     pivots = order[: int(np.count_nonzero(depth > MOVED * depth[0]))]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaln
 
+from raphson import scipy_special as special
 from raphson.compat import jax, jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own
 from raphson.special.elementary import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
@@ -64,7 +64,7 @@ def zero_inflated_poisson_rows(y: Array, log_mean: Array, logit_zero: Array) -> 
 
 def minus_log_factorial(y: np.ndarray) -> np.ndarray:
     """−log y!, (n,)."""
-    return -gammaln(y + 1.0)
+    return -special.gammaln(y + 1.0)
 
 
 def zero_inflated_negative_binomial(y: Array, log_mean: Array, logit_zero: Array, log_theta: Array) -> Array:
