@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from raphson.api.network import network
     from raphson.api.nls import nls
     from raphson.api.simulate import simulate_coverage
+    from raphson.data.readers import read
     from raphson.data.sources import stream
     from raphson.fit.anova import anova
     from raphson.fit.fit import Fit
@@ -52,6 +53,7 @@ _WHERE = {
     "anova": ("raphson.fit.anova", "anova"),
     "sklearn": ("raphson.sklearn", None),
     "Status": ("raphson.status", "Status"),
+    "read": ("raphson.data.readers", "read"),
     "stream": ("raphson.data.sources", "stream"),
     "simulate_coverage": ("raphson.api.simulate", "simulate_coverage"),
     "families": ("raphson.model.families", None),
@@ -86,6 +88,7 @@ __all__ = [
     "mle",
     "network",
     "nls",
+    "read",
     "simulate_coverage",
     "sklearn",
     "stream",

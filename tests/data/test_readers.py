@@ -194,7 +194,7 @@ def test_files_that_are_not_there_or_not_files(tmp_path):
     with pytest.raises(DataError, match="there is no such file"):
         read_table(tmp_path / "absent.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match="expected a file; got a folder"):
+    with pytest.raises(DataError, match="this folder contains no Parquet files, nor any other data"):
         read_table(tmp_path / "folder.csv")
 
 

@@ -152,7 +152,9 @@ def test_an_identifier_is_no_factor(tmp_path, monkeypatch):
 def test_files_of_other_types_are_refused(tmp_path):
     for number, values in enumerate([[1.0, 2.0], ["a", "b"]]):
         pd.DataFrame({"y": [1.0, 2.0], "g": pd.Series(values, dtype=object)}).to_parquet(tmp_path / f"{number}.parquet")
-    with pytest.raises(DataError, match=r"1.parquet: cannot be read .*the types of the first"):
+    with pytest.raises(
+        DataError, match=r"1.parquet: column 'g' has the type string, but double in .*0.parquet; give it one"
+    ):
         from_stream("y ~ g", stream(tmp_path, 256), NONE)
 
 
@@ -163,11 +165,11 @@ def test_the_sample_holds_no_piece(path):
 
     source = stream(path, 256)
     first_pass = _FirstPass(FormulaArguments.of("y ~ w", source.names, NONE), source)
-    first_pass.every = 3
+    first_pass.seen.sampled.every = 3
     frame = next(source.read(0, ["y", "w"]))
     first_pass.take(0, 0, frame)
-    assert len(first_pass.seen.sampled[0]) == 86
-    assert not np.shares_memory(first_pass.seen.sampled[0]["w"].to_numpy(), frame["w"].to_numpy())
+    assert len(first_pass.seen.sampled.parts[0]) == 86
+    assert not np.shares_memory(first_pass.seen.sampled.parts[0]["w"].to_numpy(), frame["w"].to_numpy())
 
 
 def test_what_is_not_held_says_so():

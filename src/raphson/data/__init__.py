@@ -6,6 +6,9 @@ the design for new data. Nothing here depends on families or links.
 
 from __future__ import annotations
 
+import raphson.data.arrow_files
+import raphson.data.batches
+import raphson.data.text_files  # noqa: F401 - kinds of sources, in the order in which they are tried
 from raphson.data.arrays import from_arrays
 from raphson.data.delimited import TextFormat
 from raphson.data.frames import from_formula

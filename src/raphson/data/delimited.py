@@ -22,7 +22,7 @@ MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 # One field of a CSV record, quoted or not, and the separator or line end that follows.
 _FIELD = '("(?:[^"]|"")*"|[^{separator}\r\n]*)({separator}|\r\n|\n|\r|$)'
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
-_SAMPLE = 1 << 16
+SAMPLE = 1 << 16
 """Bytes at the beginning of a file, some thousand lines, that tell its columns of text."""
 
 _NAMES = {"\t": "tabs", " ": "spaces"}
@@ -106,20 +106,20 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
     DataError
         If it is empty, incomplete, not text or in another encoding, or has another separator.
     """
-    content, separator = _declared_separator(_as_utf8(content, form, what), form.sep, usual)
+    content, separator = declared_separator(as_utf8(content, form, what), form.sep, usual)
     if not content.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError(f"{what}: the file is empty")
     if content.count(b'"') % 2 and _quote_is_open(content, separator):
         raise DataError(f"{what}: a quotation mark is never closed; check whether the file is complete")
     marks = (*MISSING_MARKS, *form.na)
-    sample = content[:_SAMPLE].decode("utf-8", errors="replace")
+    sample = content[:SAMPLE].decode("utf-8", errors="replace")
     # If commas are both decimal points and separators, numbers have to be quoted: quotes do not mean text.
-    text = _text_columns(sample, separator, marks) if separator != form.decimal else []
+    text = text_columns(sample, separator, marks) if separator != form.decimal else []
     parse = _by_arrow if importlib.util.find_spec("pyarrow") else _by_pandas
     try:
         names, frame = parse(content, separator, form.decimal, marks, text)
     except (ValueError, NotImplementedError) as error:  # Arrow's and pandas's errors are ValueErrors too
-        _check_separator(sample, separator, what)
+        check_separator(sample, separator, what)
         if isinstance(error, _NotUtf8Error):
             reason = f"{error} is not UTF-8 text; save the file in UTF-8{_ENCODING_HINT}"
         else:
@@ -127,7 +127,7 @@ def read_delimited(content: bytes, form: TextFormat, what: str, usual: str = ","
         kind = "TSV" if separator == "\t" else "CSV"
         raise DataError(f"{what}: cannot be read as {kind}: {reason}") from error
     if len(names) == 1:
-        _check_separator(sample, separator, what)
+        check_separator(sample, separator, what)
     check_unique(names, what)
     return frame
 
@@ -199,7 +199,7 @@ _ENCODING_HINT = (
 )
 
 
-def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
+def as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
     """The content as UTF-8."""
     for start, description in _OTHER_FORMATS:
         if start.match(content):
@@ -212,7 +212,7 @@ def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
         except ValueError as error:
             raise DataError(f"{what}: the file is not in {encoding}: {one_line(error)}") from error
     if b"\0" in content:
-        wide = content[1:_SAMPLE:2].count(0) > len(content[1:_SAMPLE:2]) / 2
+        wide = content[1:SAMPLE:2].count(0) > len(content[1:SAMPLE:2]) / 2
         remedy = (
             f"it may be UTF-16: save it in UTF-8{_ENCODING_HINT.replace('latin-1', 'utf-16')}"
             if wide
@@ -222,7 +222,7 @@ def _as_utf8(content: bytes, form: TextFormat, what: str) -> bytes:
     return content
 
 
-def _declared_separator(content: bytes, separator: str | None, usual: str) -> tuple[bytes, str]:
+def declared_separator(content: bytes, separator: str | None, usual: str) -> tuple[bytes, str]:
     """The table and its separator, which a first line such as ``sep=;`` may name, as Excel writes it."""
     first = re.match(rb"(?:\xef\xbb\xbf)?sep=([;,\t|])\r?\n", content)
     if first is None:
@@ -230,10 +230,10 @@ def _declared_separator(content: bytes, separator: str | None, usual: str) -> tu
     return content[first.end() :], separator or first[1].decode()
 
 
-def _check_separator(sample: str, separator: str, what: str) -> None:
+def check_separator(sample: str, separator: str, what: str) -> None:
     """Raise a DataError if the first lines form a table with another separator."""
     lines = sample.splitlines()[:50]
-    if len(sample) >= _SAMPLE - 3:
+    if len(sample) >= SAMPLE - 3:
         del lines[-1]
     for other in _SEPARATORS:
         rows = [row for row in _records("\n".join(lines), other) if row]
@@ -294,7 +294,7 @@ def _quote_is_open(content: bytes, separator: str) -> bool:
     return False
 
 
-def _text_columns(sample: str, separator: str, marks: tuple[str, ...]) -> list[str]:
+def text_columns(sample: str, separator: str, marks: tuple[str, ...]) -> list[str]:
     """Names of the columns that are quoted, if others are not."""
     rows: list[list[str]] = [[]]
     for match in re.finditer(_FIELD.format(separator=re.escape(separator)), sample):

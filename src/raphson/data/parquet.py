@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from raphson.data.blocks import BLOCK_ROWS
-from raphson.data.messages import check_unique, listing, one_line
-from raphson.data.paths import check_path, is_folder, unreadable
-from raphson.data.pieces import together
-from raphson.data.sources import SOURCES, Source
-from raphson.errors import DataError, MissingDataWarning, Needs, warn_user
+from raphson.data.file_lists import files_of, not_of_parquet
+from raphson.data.messages import check_unique, one_line
+from raphson.data.paths import unreadable
+from raphson.data.pieces import kind_of, together
+from raphson.data.sources import SOURCES, Source, lacks
+from raphson.data.values import REFUSED
+from raphson.errors import DataError, Needs
+
+if TYPE_CHECKING:
+    import pandas
 
 PART_ROWS = 2**17
 """Neighbouring row groups are joined until they have this many rows: eight blocks of the largest size."""
-
-PARQUET_ENDINGS = (".parquet", ".pq")
-"""File name endings of Parquet."""
 
 
 class Stream(Source):
@@ -43,14 +41,15 @@ class Stream(Source):
     nbytes : int
         Size in memory: eight bytes for each number and for a column of ones, and more if text takes more. The size of
         the files says little, as a column with few different values takes almost none.
-    lacking : dict of str to str
-        Columns that some files lack, each with the first of these files.
+    wrong : dict of str to DataError
+        The error for each column that some file lacks, or has as another type.
     """
 
     name = "parquet"
     whole_if_small = True
 
     def __init__(self, dataset: Any, piece_rows: int = BLOCK_ROWS[-1]) -> None:
+        self._schema = dataset.schema
         self._dataset = dataset
         self.piece_rows = piece_rows
         self.names = tuple(dataset.schema.names)
@@ -58,7 +57,8 @@ class Stream(Source):
         self._parts: list[list[Any]] = []
         self.n_rows = self._nbytes = 0
         room = 0
-        self.lacking: dict[str, str] = {}
+        self.wrong: dict[str, DataError] = {}
+        self._first = ""
         for fragment in dataset.get_fragments():
             for group in self._row_groups(fragment):
                 info = group.row_groups[0]
@@ -81,24 +81,41 @@ class Stream(Source):
 
         try:
             groups = fragment.split_by_row_group()
-            here = set(fragment.metadata.schema.to_arrow_schema().names)
+            here = fragment.metadata.schema.to_arrow_schema()
         except (pa.ArrowException, OSError) as error:
             raise _not_whole(fragment.path, error) from error
+        self._first = self._first or fragment.path
         given = ds.get_partition_keys(fragment.partition_expression)
-        for name in self.names:
-            if name not in here and name not in given:
-                self.lacking.setdefault(name, fragment.path)
+        for number, name in enumerate(self.names):
+            if name in given or name in self.wrong:
+                continue
+            at = here.get_field_index(name)
+            if at < 0:
+                self.wrong[name] = lacks(fragment.path, name)
+                continue
+            mine, theirs = self._schema.field(number).type, here.field(at).type
+            if mine.equals(theirs) or kind_of(theirs) == "nothing":
+                continue
+            if kind_of(mine) == "nothing":
+                self._schema = self._schema.set(number, pa.field(name, theirs))
+            elif kind_of(mine) == kind_of(theirs) == "numbers":
+                # Whole numbers in one file, and others in another.
+                self._schema = self._schema.set(number, pa.field(name, pa.float64()))
+            elif not (pa.types.is_string(mine) and pa.types.is_large_string(theirs)):
+                self.wrong[name] = DataError(
+                    f"{fragment.path}: column {name!r} has the type {theirs}, but {mine} in {self._first}; give it one "
+                    "type in all files"
+                )
         return groups
 
-    def warn_of_lacking(self, columns: Sequence[str]) -> None:
-        """Warn if a file lacks one of these columns."""
+    def place(self, part: int) -> str:
+        paths = list(dict.fromkeys(fragment.path for fragment in self._parts[part]))
+        return paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}"
+
+    def check_columns(self, columns: Sequence[str]) -> None:
         for name in columns:
-            if name in self.lacking:
-                warn_user(
-                    f"column {name!r} is not in {self.lacking[name]}, whose rows count as missing; leave that "
-                    "file out, or add the column to it",
-                    MissingDataWarning,
-                )
+            if name in self.wrong:
+                raise self.wrong[name]
 
     @property
     def parts(self) -> int:
@@ -126,7 +143,26 @@ class Stream(Source):
     def declared(self, column: str) -> bool:
         import pyarrow as pa
 
-        return pa.types.is_dictionary(self._dataset.schema.field(column).type)
+        return pa.types.is_dictionary(self._schema.field(column).type)
+
+    def whole(self) -> pandas.DataFrame:
+        """All rows as one frame, in which columns that are not in all files, of one type, are refused when used."""
+        import pyarrow as pa
+
+        alike = [name for name in self.names if name not in self.wrong]
+        try:
+            if self._schema.equals(self._dataset.schema):
+                table = self._dataset.to_table(columns=alike)
+            else:
+                files = self._dataset.get_fragments()
+                table = pa.concat_tables([one.to_table(schema=self._schema, columns=alike) for one in files])
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"data: the files cannot be read together ({one_line(error)})") from error
+        frame = table.to_pandas()
+        if self.wrong:
+            frame = frame.reindex(columns=list(self.names))
+            frame.attrs[REFUSED] = {name: str(error) for name, error in self.wrong.items()}
+        return frame
 
     def rows(self, part: int, columns: Sequence[str]) -> Iterator[Any]:
         """The rows of one part as record batches.
@@ -134,7 +170,7 @@ class Stream(Source):
         Raises
         ------
         DataError
-            If a file is damaged or was deleted, or its columns have other types than the first file's.
+            If a file is damaged, or was deleted or changed since.
         """
         import pyarrow as pa
 
@@ -142,7 +178,7 @@ class Stream(Source):
             try:
                 # One thread and no reading ahead, as pieces that are read ahead take memory.
                 yield from fragment.to_batches(
-                    schema=self._dataset.schema,
+                    schema=self._schema,
                     columns=list(columns),
                     batch_size=together(self.piece_rows, len(columns)),
                     batch_readahead=1,
@@ -151,28 +187,9 @@ class Stream(Source):
                 )
             except (pa.ArrowException, OSError) as error:
                 raise DataError(
-                    f"{fragment.path}: cannot be read ({one_line(error)}); check whether it is damaged, and whether "
-                    "its columns have the types of the first file"
+                    f"{fragment.path}: cannot be read ({one_line(error)}); check whether it is damaged, or was changed "
+                    "while it was read"
                 ) from error
-
-
-def read_whole(source: Any) -> Any:
-    """Read a Parquet data set of several files into one Arrow table; None if `source` is anything else."""
-    if isinstance(source, (str, os.PathLike)) and not is_folder(source):
-        return None
-    found = source._dataset if isinstance(source, Stream) else _dataset(source)
-    if found is None:
-        return None
-    import pyarrow as pa
-
-    held = Stream(found)
-    held.warn_of_lacking(held.names)
-    try:
-        return found.to_table()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"data: the files cannot be read together ({one_line(error)}); give each column the same type in all files"
-        ) from error
 
 
 def _not_whole(path: Any, error: Exception) -> DataError:
@@ -186,82 +203,37 @@ def _dataset(source: Any) -> Any:
 
         if not isinstance(source, ds.Dataset):
             return None
-        if isinstance(source, ds.FileSystemDataset) and isinstance(source.format, ds.ParquetFileFormat):
+        whole = not getattr(source, "_scan_options", None)  # a filter is a part of the dataset, not of its files
+        if whole and isinstance(source, ds.FileSystemDataset) and isinstance(source.format, ds.ParquetFileFormat):
             return source
-        raise DataError(
-            "data: expected a pyarrow dataset of Parquet files; got one of another format. Convert it with "
-            "pyarrow.dataset.write_dataset"
-        )
-    several = isinstance(source, (list, tuple)) and bool(source)
-    paths: list[Any] = list(source) if several else [source]
-    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
         return None
-    for path in paths:
-        check_path(path)
-    parquet = [_is_parquet(path) for path in paths]
-    if not all(parquet):
-        if several:
-            wrong = paths[int(np.argmin(parquet))]
-            raise DataError(
-                f"{wrong}: expected the ending .parquet, as several files have to be Parquet; join others in Python: "
-                "pandas.concat(map(pandas.read_csv, paths))"
-            )
+    files = files_of(source)
+    if files is None or files.format != "Parquet":
         return None
+    paths = files.paths
     with Needs("parquet", f"{paths[0]}: reading Parquet"):
         import pyarrow as pa
         import pyarrow.dataset as ds
-    for path in paths:
-        try:
-            Path(path).stat()
-        except OSError as error:
-            raise unreadable(path, error) from error
     try:
-        named = [str(path) for path in paths]
-        files = named if several else named[0]
-        found = ds.dataset(files, format="parquet", partitioning="hive")
+        Path(paths[0]).stat()
+    except OSError as error:
+        raise unreadable(paths[0], error) from error
+    # Checksums of pages are checked where a file has them.
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    try:
+        found = ds.dataset(
+            paths if len(paths) > 1 else paths[0],
+            format=ds.ParquetFileFormat(default_fragment_scan_options=checked),
+            partitioning="hive",
+        )
         next(iter(found.get_fragments())).ensure_complete_metadata()
         return found
     except StopIteration:
-        raise DataError(f"{paths[0]}: this folder contains no Parquet files; name another") from None
+        raise DataError(
+            f"{paths[0]}: this folder contains no Parquet files, nor any other data; name another"
+        ) from None
     except (pa.ArrowException, OSError) as error:
-        raise _foreign(paths[0]) or _not_whole(paths[0], error) from error
-
-
-def _foreign(folder: Any) -> DataError | None:
-    """The error for a folder in which some files are not Parquet; None if all begin as Parquet files do."""
-    if not is_folder(folder):
-        return None
-    # Names that begin with a dot or an underscore are ignored, as by pyarrow.
-    named = (
-        path
-        for path in Path(folder).rglob("*")
-        if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-    )
-    files = sorted(islice(named, 1000))
-    other = [path for path in files if not _begins_as_parquet(path)]
-    if not other:
-        return None
-    if len(other) < len(files):
-        return DataError(
-            f"{other[0]}: not a Parquet file, in a folder of Parquet files; move it elsewhere, or list the others"
-        )
-    return DataError(
-        f"{folder}: expected a folder of Parquet files; it contains {listing((path.name for path in other), 3)}. Name "
-        "one file, or join them in Python: pandas.concat(map(pandas.read_csv, paths))"
-    )
-
-
-def _begins_as_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
-
-
-def _is_parquet(path: Any) -> bool:
-    """Whether a path names a Parquet file, or a folder, which may contain some."""
-    ending = Path(path).suffix.lower()
-    return ending in PARQUET_ENDINGS or (
-        ending not in (".csv", ".tsv", ".arrow", ".feather", ".ipc") and is_folder(path)
-    )
+        raise not_of_parquet(paths[0]) or _not_whole(paths[0], error) from error
 
 
 SOURCES.add_builtin(Stream.name, Stream)

@@ -44,6 +44,18 @@ def together(piece_rows: int, n_columns: int) -> int:
     return piece_rows * min(MOST_PIECES, max(1, READ_NUMBERS // (piece_rows * max(1, n_columns))))
 
 
+def kind_of(arrow_type: Any) -> str:
+    """What a column of an Arrow type is to a formula: "numbers", "text", "nothing" if all are missing, or the type."""
+    import pyarrow as pa
+
+    kind = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "numbers" if kind is arrow_type else str(arrow_type)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
+        return "text"
+    return "nothing" if pa.types.is_null(kind) else str(arrow_type)
+
+
 def is_arrow(rows: Rows) -> bool:
     """Whether it is a pyarrow Table, without importing pyarrow."""
     return type(rows).__module__.startswith("pyarrow")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raphson.data.delimited import TextFormat, read_delimited
+from raphson.data.file_lists import COMPRESSED, FORMATS, is_pattern
 from raphson.data.messages import check_unicode, check_unique, listing, one_line
-from raphson.data.parquet import PARQUET_ENDINGS, read_whole
-from raphson.data.paths import check_path, short_path, unreadable
+from raphson.data.paths import check_path, is_folder, short_path, unreadable
 from raphson.data.sources import source_of
 from raphson.data.values import ArrayTable, Table
 from raphson.errors import DataError, Needs
@@ -19,11 +19,11 @@ from raphson.errors import DataError, Needs
 if TYPE_CHECKING:
     import pandas
 
-ENDINGS = (".csv", ".tsv", *PARQUET_ENDINGS, ".arrow", ".feather", ".ipc")
+ENDINGS = (*FORMATS["text"], *FORMATS["Parquet"], *FORMATS["Arrow"])
 """File name endings that :func:`read_table` reads."""
 
+_PARQUET = FORMATS["Parquet"]
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
@@ -34,8 +34,9 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
     source : data frame, mapping, path or open file
         A pandas, polars or Arrow frame (or another that narwhals supports); a dict of columns;
         the path of a ``.csv``, ``.tsv``, ``.parquet``, ``.pq``, ``.arrow``, ``.feather`` or ``.ipc``
-        file, or of a compressed CSV or TSV file, such as ``.csv.gz`` (``.bz2``, ``.zst``); a folder
-        or a list of Parquet files, or a ``pyarrow.dataset`` of them; an open file with CSV text.
+        file, or of a compressed CSV or TSV file, such as ``.csv.gz`` (``.bz2``, ``.zst``); a glob
+        pattern, a folder or a list of such files; whatever else :func:`raphson.stream` takes; an
+        open file with CSV text.
     text : TextFormat, optional
         Separator, decimal point, texts for missing values and encoding of a text file. With a
         separator, the name of the file may have any ending.
@@ -64,11 +65,9 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
     >>> read_table({"x": [1, 2], "group": ["a", "b"]}).shape
     (2, 2)
     """
-    table = read_whole(source) if text is None else None
-    theirs = source_of(source, whole_if_small=False) if text is None and table is None else None
-    if table is not None:
-        frame = table.to_pandas()
-    elif theirs is not None:
+    one = isinstance(source, (str, os.PathLike)) and not is_folder(source) and not is_pattern(source)
+    theirs = source_of(source, whole_if_small=not one) if text is None else None
+    if theirs is not None:
         frame = theirs.whole()
     elif isinstance(source, (str, os.PathLike)):
         check_path(source)
@@ -83,6 +82,37 @@ def read_table(source: Any, text: TextFormat | None = None) -> pandas.DataFrame:
 def table_of(source: Any) -> Table:
     """The columns of a table, without a frame where they are arrays of numbers."""
     return ArrayTable.of(source) or Table(read_table(source))
+
+
+def read(source: Any) -> pandas.DataFrame:
+    """Read data into memory, however large they are.
+
+    The opposite of :func:`raphson.stream`: large files that would be streamed are read at once, so that a fit has
+    quantities by row.
+
+    Parameters
+    ----------
+    source : path, glob pattern, list of them, folder, or anything else that a model takes as data
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import raphson as rp
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rp.datasets.load("births").to_parquet(f"{folder}/births.parquet")
+    ...     rp.read(f"{folder}/*.parquet").shape
+    (189, 9)
+    """
+    return read_table(source)
 
 
 def is_pandas(source: object) -> bool:
@@ -153,7 +183,7 @@ def _read_stream(source: Any, text: TextFormat) -> pandas.DataFrame:
 
 
 def _read_path(path: Path, text: TextFormat | None) -> pandas.DataFrame:
-    codec = _COMPRESSED.get(path.suffix.lower())
+    codec = COMPRESSED.get(path.suffix.lower())
     ending = (path.with_suffix("") if codec else path).suffix.lower()
     if ending in _SEPARATORS:
         text = text or TextFormat()
@@ -178,7 +208,7 @@ def _check_ending(path: Path, ending: str, codec: str | None, text: TextFormat |
         if ending not in ENDINGS:
             raise DataError(
                 f"{name}: expected one of the endings {', '.join(ENDINGS)} and "
-                f"{', '.join(f'.csv{packed}' for packed in _COMPRESSED)}; got {ending!r}. For other text files name "
+                f"{', '.join(f'.csv{packed}' for packed in COMPRESSED)}; got {ending!r}. For other text files name "
                 "the separator (--sep on the command line), or read the file with pandas and pass the data frame"
             )
         if text is not None:
@@ -207,12 +237,12 @@ def _content(path: Path, codec: str | None) -> bytes:
 
 
 def _read_binary(path: Path, ending: str) -> pandas.DataFrame:
-    with Needs("parquet", f"{path}: reading {'Parquet' if ending in PARQUET_ENDINGS else 'Arrow'}"):
+    with Needs("parquet", f"{path}: reading {'Parquet' if ending in FORMATS['Parquet'] else 'Arrow'}"):
         import pyarrow as pa
         import pyarrow.feather as feather
         import pyarrow.parquet as pq
     try:
-        if ending in PARQUET_ENDINGS:
+        if ending in _PARQUET:
             with pq.ParquetFile(path) as file:
                 table = file.read()
         else:
@@ -223,7 +253,7 @@ def _read_binary(path: Path, ending: str) -> pandas.DataFrame:
                 with pa.OSFile(str(path)) as handle:
                     table = pa.ipc.open_stream(handle).read_all()
     except pa.ArrowException as error:
-        format_name = "Parquet" if ending in PARQUET_ENDINGS else "Arrow"
+        format_name = "Parquet" if ending in _PARQUET else "Arrow"
         raise DataError(
             f"{path}: not a complete {format_name} file ({one_line(error)}); it may be damaged or in another format"
         ) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raphson.data.blocks import BLOCK_ROWS
+from raphson.data.file_lists import files_of
 from raphson.data.messages import check_unique
 from raphson.data.pieces import Rows, pieces, variables_of
 from raphson.errors import DataError, ModelError, takes
@@ -29,7 +31,7 @@ class Source:
     ----------
     name : name of this kind of source.
     names : names of the columns.
-    n_rows : total number of rows.
+    n_rows : total number of rows; None if only a reading tells.
     piece_rows : number of rows of a piece.
     """
 
@@ -37,7 +39,7 @@ class Source:
     whole_if_small: ClassVar[bool] = False
     """Whether small data of this kind are read at once by :func:`raphson.data.read_table`."""
     names: tuple[str, ...]
-    n_rows: int
+    n_rows: int | None = None
     piece_rows: int = BLOCK_ROWS[-1]
 
     @classmethod
@@ -55,9 +57,9 @@ class Source:
         return 1
 
     @property
-    def nbytes(self) -> int:
-        """Size in memory: eight bytes for each number and for a column of ones."""
-        return 8 * self.n_rows * (len(self.names) + 1)
+    def nbytes(self) -> float:
+        """Size in memory: eight bytes for each number and for a column of ones; without end if not known."""
+        return math.inf if self.n_rows is None else 8 * self.n_rows * (len(self.names) + 1)
 
     @property
     def identity(self) -> Any:
@@ -68,8 +70,12 @@ class Source:
         """Whether a column has declared categories, whose order is kept."""
         return False
 
-    def warn_of_lacking(self, columns: Sequence[str]) -> None:
-        """Warn if some of the data lack these columns."""
+    def place(self, part: int) -> str:
+        """What messages call a part."""
+        return "data" if self.parts == 1 else f"part {part + 1} of the data"
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise a DataError if it is known without a reading that some of the data lack one of these columns."""
 
     def read(self, part: int, columns: Sequence[str], rows: int | None = None) -> Iterator[Rows]:
         """One part in pieces of `rows` rows, `piece_rows` by default; the last one may be shorter."""
@@ -81,6 +87,14 @@ class Source:
 
         read = [variables_of(piece).frame for part in range(self.parts) for piece in self.read(part, self.names)]
         return pd.concat(read, ignore_index=True)
+
+
+def lacks(place: object, name: str) -> DataError:
+    """The error for a column that a file or a batch lacks, though others have it."""
+    return DataError(
+        f"{place}: lacks the column {name!r}, which others have; add it, with missing values if they are not known, or "
+        "leave that part of the data out"
+    )
 
 
 def check_source(kind: Any) -> None:
@@ -151,7 +165,7 @@ def source_of(given: Any, whole_if_small: bool = True) -> Source | None:
         found = kind.of(given) if whole_if_small or not kind.whole_if_small else None
         if found is not None:
             check_unique(found.names, "data")
-            if not found.names or not found.n_rows > 0:
+            if not found.names or found.n_rows == 0:
                 raise DataError(
                     f"data: expected rows and columns in the {kind.name} source; got {found.n_rows} rows and the "
                     f"columns {list(found.names)}"
@@ -161,15 +175,21 @@ def source_of(given: Any, whole_if_small: bool = True) -> Source | None:
 
 
 def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
-    """Stream data: read them in pieces, even if they are small. Parquet data of more than 256 MB are always streamed.
+    """Stream data: read them in pieces, even if they are small.
 
     Streamed rows are not kept in memory, but read again for each pass of the iteration. So the fit has everything
-    except quantities by row (residuals, leverage, ...).
+    except quantities by row (residuals, leverage, ...). Files are streamed without being asked if they would take more
+    than 256 MB in memory: Parquet at 8 bytes for each row of each column, text and Arrow files by their size. So are
+    readers of one's own, always. :func:`raphson.read` reads them into memory instead.
 
     Parameters
     ----------
-    source : path, list of paths, folder, or pyarrow.dataset.Dataset
-        Parquet files; or anything recognised by a source registered with ``raphson.data.sources.register``.
+    source : path, glob pattern, list of them, folder, pyarrow.dataset.Dataset, function or iterable
+        Files of one format: Parquet (``.parquet``, ``.pq``), Arrow (``.arrow``, ``.feather``, ``.ipc``) or text
+        (``.csv``, ``.tsv``, and these with ``.gz``, ``.bz2`` or ``.zst``). Folders named like ``year=2024`` give a
+        column. A function without arguments, or an object with ``__iter__``, gives record batches, frames or dicts of
+        columns, the same at each reading. Or anything recognised by a source registered with
+        ``raphson.data.sources.register``.
     piece_rows : int
         Number of rows read at a time: 256, 1024, 4096 or 16384.
 
@@ -203,15 +223,25 @@ def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:
         got = f"{os.fspath(source)!r}" if isinstance(source, (str, os.PathLike)) else type(source).__name__
         theirs = "".join(f", or a source of the kind {name}" for name in SOURCES if not SOURCES.is_builtin(name))
         raise DataError(
-            "source: expected the path of a Parquet file or of a folder of them, a list of paths, or a pyarrow "
-            f"dataset{theirs}; got {got}"
+            "source: expected the path of a Parquet, Arrow or text file, a pattern, a list of paths, a folder, a "
+            f"pyarrow dataset, or a function or an iterable that gives tables{theirs}; got {got}"
         )
     found.piece_rows = piece_rows
     return found
 
 
 def streamed(given: Any) -> Source | None:
-    """The source that streams the data; None if they are read at once."""
+    """The source that streams the data; None if they are read at once.
+
+    Files are read at once if they take no more than :data:`STREAM_BYTES`: Parquet in memory, text and Arrow as files.
+    """
+    if isinstance(given, (str, os.PathLike, list, tuple)):
+        files = files_of(given)
+        try:
+            if files is not None and files.format in ("text", "Arrow") and files.n_bytes <= STREAM_BYTES:
+                return None
+        except OSError:
+            return None  # what reads them says why
     found = source_of(given)
     small = found is not None and found is not given and found.whole_if_small and found.nbytes <= STREAM_BYTES
     return None if small else found

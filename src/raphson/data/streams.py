@@ -20,6 +20,7 @@ from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.pieces import Rows, count, every, joined, together, variables_of
 from raphson.data.rows import MissingRows, refuse_or_warn
+from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.sources import Source
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode
 from raphson.errors import DataError, FormulaError
@@ -87,6 +88,7 @@ class StreamedData:
     pieces : the pieces with usable rows.
     head : a :class:`ModelData` with names, schema and counts, but nothing by row.
     sample : about SAMPLE_ROWS of the rows, as data in memory.
+    same : what the first reading found, by which later ones are judged.
     """
 
     source: Source
@@ -96,6 +98,7 @@ class StreamedData:
     pieces: tuple[Piece, ...]
     head: ModelData
     sample: ModelData
+    same: SameRows
 
     @property
     def n_rows(self) -> int:
@@ -108,24 +111,24 @@ class StreamedData:
         for piece in pieces:
             wanted.setdefault(piece.part, {})[piece.number] = piece
         for part, inside in wanted.items():
-            left = len(inside)
-            for first, rows in readings(self.source, part, self.asked.columns):
-                here = [
-                    k
-                    for k in range(
-                        first,
-                        first + together(self.source.piece_rows, len(self.asked.columns)) // self.source.piece_rows,
-                    )
-                    if k in inside
-                ]
-                if not here:
-                    continue
-                held, size = self._evaluated(rows), self.source.piece_rows
-                for k in here:
-                    yield inside[k], held.data((k - first) * size, size)
-                left -= len(here)
-                if not left:
-                    break
+            yield from self._read_part(part, inside)
+
+    def _read_part(self, part: int, inside: dict[int, Piece]) -> Iterator[tuple[Piece, ModelData]]:
+        size, left = self.source.piece_rows, len(inside)
+        reader = readings(self.source, part, self.asked.columns)
+        for first, rows in reader:
+            here = [k for k in range(first, first - (-count(rows) // size)) if k in inside]
+            if not here:
+                continue
+            held = self._evaluated(rows, (part, first))
+            for k in here:
+                yield inside[k], held.data((k - first) * size, size)
+            left -= len(here)
+            if not left:
+                if self.same.is_last((part, first)) and next(reader, None) is not None:
+                    raise changed(self.source.place(part), "more rows")
+                return
+        raise changed(self.source.place(part), "fewer rows")
 
     def shuffled(self, rng: np.random.Generator) -> Iterator[list[ModelData]]:
         """Read all pieces in an order as random as the source allows: groups of pieces from several places."""
@@ -152,10 +155,13 @@ class StreamedData:
         """The usable ones of some rows, as for data in memory."""
         return self._evaluated(rows).data(0, count(rows))
 
-    def _evaluated(self, rows: Rows) -> EvaluatedRows:
-        read = TableVariables.of(self.asked, variables_of(rows), {}, new=True)
+    def _evaluated(self, rows: Rows, place: Place | None = None) -> EvaluatedRows:
+        table = variables_of(rows)
+        if place is not None:
+            self.same.check(place, table, self.source.place(place[0]))
+        read = TableVariables.of(self.asked, table, {}, new=True)
         variables = [
-            recode(as_levels(one), info.labels, info.text) if info.categorical and info.labels else one
+            recode(_usable(one, read), info.labels, info.text) if info.categorical and info.labels else one
             for one, info in zip(read.variables, self.plan.factors, strict=True)
         ]
         return EvaluatedRows(self, count(rows), read, variables, self._response(read))
@@ -165,7 +171,7 @@ class StreamedData:
             return np.column_stack([read.evaluator.numbers(one).values for one in self.asked.formula.response])
         variable = read.responses[0]
         if self.levels is not None:
-            return recode(as_levels(variable), self.levels, "response").codes
+            return recode(_usable(variable, read), self.levels, "response").codes
         assert isinstance(variable, Numbers)
         return variable.values
 
@@ -208,6 +214,12 @@ class EvaluatedRows:
             trials=extra["trials"],
             n_dropped=0,
         )
+
+
+def _usable(variable: Variable, read: TableVariables) -> Levels:
+    """A variable as a factor without the levels of unusable rows, which other rows may not have."""
+    levels, bad = as_levels(variable), read.rows.bad
+    return levels if bad is None else replace(levels, codes=np.where(bad, -1, levels.codes))
 
 
 def _sliced(variable: Variable, rows: slice) -> Variable:
@@ -261,7 +273,7 @@ def from_stream(
                 f"memory; got {type(value).__name__}. Write it into the files"
             )
     asked = FormulaArguments.of(formula, source.names, arguments)
-    source.warn_of_lacking(asked.columns)
+    source.check_columns(asked.columns)
     first_pass = _FirstPass(asked, source)
     first_pass.seen = keep(("first pass",), first_pass.run)
     return first_pass.finish(missing)
@@ -275,19 +287,21 @@ class _Summary:
     ----------
     rows : the unusable rows.
     factors, response : of each variable.
+    sampled : some of the rows.
+    same : by which later readings are judged.
     read, dropped : numbers of rows.
     pieces : places of the usable rows.
-    sampled : some of the rows.
     weighted : sum of the weights.
     """
 
     rows: MissingRows
     factors: list[_VariableSummary]
     response: _VariableSummary
+    sampled: _Sample
+    same: SameRows
     read: int = 0
     dropped: int = 0
     pieces: list[Piece] = field(default_factory=list)
-    sampled: list[Rows] = field(default_factory=list)
     weighted: float = 0.0
 
 
@@ -296,9 +310,10 @@ class _FirstPass:
 
     def __init__(self, asked: FormulaArguments, source: Source) -> None:
         self.asked, self.source = asked, source
-        self.every = max(1, source.n_rows // SAMPLE_ROWS)
         factors = [_VariableSummary() for _ in asked.formula.factors]
-        self.seen = _Summary(MissingRows(source.n_rows), factors, _VariableSummary())
+        n_rows, same = source.n_rows or 0, SameRows(asked.columns)
+        sampled = _Sample(max(1, n_rows // SAMPLE_ROWS))
+        self.seen = _Summary(MissingRows(n_rows), factors, _VariableSummary(), sampled, same)
 
     def run(self) -> _Summary:
         """Read all rows."""
@@ -317,6 +332,7 @@ class _FirstPass:
                 f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
                 "pieces; write such a column into the files, or fit a data frame"
             )
+        self.seen.same.note((part, number), table)
         self.seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
         n = table.n_rows if kept is None else len(kept)
@@ -334,7 +350,7 @@ class _FirstPass:
             response = self.asked.formula.response[0]
             self.seen.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
         self._place(part, number, table.n_rows, kept)
-        self.seen.sampled.append(every(rows, -self.seen.read % self.every, self.every))
+        self.seen.sampled.take(rows, self.seen.read)
         self.seen.read += table.n_rows
         self.seen.dropped += table.n_rows - n
 
@@ -356,6 +372,8 @@ class _FirstPass:
 
     def finish(self, missing: str) -> StreamedData:
         """The data, after all pieces have been added."""
+        if not self.seen.read:
+            raise DataError("data: there are no rows; expected at least one")
         if self.seen.dropped:
             refuse_or_warn(missing, self.seen.rows.reasons(), self.seen.dropped, self.seen.read)
         if not self.seen.weighted > 0:
@@ -397,8 +415,27 @@ class _FirstPass:
             has_intercept=plan.has_intercept,
             terms=plan.terms,
         )
-        found = StreamedData(self.source, self.asked, plan, levels, tuple(self.seen.pieces), head, head)
-        return replace(found, sample=found.data_of(joined(self.seen.sampled)))
+        seen = self.seen
+        found = StreamedData(self.source, self.asked, plan, levels, tuple(seen.pieces), head, head, seen.same)
+        return replace(found, sample=found.data_of(joined(seen.sampled.parts)))
+
+
+@dataclass
+class _Sample:
+    """Every `every`-th row of the pieces so far; half of them once there are twice as many as wanted."""
+
+    every: int
+    parts: list[Rows] = field(default_factory=list)
+    n_rows: int = 0
+
+    def take(self, rows: Rows, first: int) -> None:
+        """Add rows, of which the first has this number."""
+        self.parts.append(every(rows, -first % self.every, self.every))
+        self.n_rows += count(self.parts[-1])
+        if self.n_rows > 2 * SAMPLE_ROWS:  # where the number of rows was not known
+            self.parts = [every(joined(self.parts), 0, 2)]
+            self.every *= 2
+            self.n_rows = count(self.parts[0])
 
 
 @dataclass

@@ -84,6 +84,9 @@ class Levels:
 
 Variable = Numbers | Levels
 
+REFUSED = "raphson: refused columns"
+"""The attribute of a frame with the reason for each column that cannot be used, as not all files have it."""
+
 _PROBE = 10_000
 """Rows that are looked at first for whether all levels occur: of 100 levels as frequent as each other they all do."""
 
@@ -172,6 +175,8 @@ class Table:
     def column(self, name: str) -> Variable:
         """A column as numbers or as a factor."""
         if name not in self._variables:
+            if name in self.frame.attrs.get(REFUSED, {}):
+                raise DataError(self.frame.attrs[REFUSED][name])
             self._variables[name] = read_series(cast("pandas.Series", self.frame[name]), name)
         return self._variables[name]
 

@@ -127,6 +127,29 @@ def test_what_cannot_be_streamed_is_refused(keywords, kind, says, path):
         rp.glm("yes ~ x", rp.stream(path), **({"family": "binomial"} | keywords))
 
 
+@pytest.mark.parametrize("family", ["binomial", "negative_binomial", "gaussian"])
+def test_a_piece_without_weight_and_a_part_without_rows_change_nothing(family, frame, tmp_path):
+    rows = frame.assign(w=np.where((frame.index >= PIECE) & (frame.index < 3 * PIECE), 0, frame["w"]))
+    for number, some in enumerate((rows[:300], rows[:0], rows[300:])):
+        some.to_parquet(tmp_path / f"{number}.parquet")
+    formula = {"binomial": "yes ~ x + g", "negative_binomial": "count ~ x + g", "gaussian": "z ~ x + g"}[family]
+    held = rp.glm(formula, rows, family=family, weights="w")
+    fit = rp.glm(formula, rp.stream(tmp_path, PIECE), family=family, weights="w")
+    assert fit.nobs == held.nobs and fit.status is held.status
+    assert np.abs((fit.params - held.params) / held.bse).max() < 1e-9
+    np.testing.assert_allclose(fit.bse, held.bse, rtol=1e-7)
+    with pytest.raises(DataError, match="weights: all are 0"):
+        rp.glm(formula, rp.stream(tmp_path), family=family, weights="I(w * 0)")
+
+
+def test_a_level_of_unusable_rows_alone_is_no_level(frame, tmp_path):
+    rows = frame.assign(g=np.where(frame["x"].isna(), "only there", frame["g"]))
+    rows.to_parquet(tmp_path / "rows.parquet", row_group_size=300)
+    held, fit = (rp.glm("z ~ x + g", data) for data in (rows, rp.stream(tmp_path / "rows.parquet", PIECE)))
+    assert fit.params.index.equals(held.params.index) and fit.n_dropped == held.n_dropped
+    np.testing.assert_allclose(fit.params, held.params, rtol=1e-10)
+
+
 def test_a_value_outside_the_support_is_found_in_the_last_piece(frame, tmp_path):
     bad = frame.assign(count=frame["count"].astype(float))
     bad.loc[N - 1, "count"] = -1.0
