@@ -121,7 +121,7 @@ class Factor:
     @cached_property
     def smallest_pivot(self) -> float:
         """Smallest absolute diagonal element of R, at most 1."""
-        return min((abs(pivot) for pivot in self.root.diagonal().tolist()), default=1.0)
+        return min([abs(pivot) for pivot in self.root.diagonal().tolist()], default=1.0)
 
     @property
     def condition(self) -> float:
@@ -147,10 +147,10 @@ def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
     """
     if free is None:
         free = np.ones(len(M), dtype=bool)
-    elif not free.all():
+    elif not np.logical_and.reduce(free):
         M = M[np.ix_(free, free)]
     diagonal = M.diagonal()
-    if not all(element > 0 for element in diagonal.tolist()):
+    if not all([element > 0 for element in diagonal.tolist()]):
         return None
     scale = np.sqrt(diagonal)
     R, info = dpotrf(M / scale / scale[:, None], clean=1)

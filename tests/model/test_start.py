@@ -69,4 +69,4 @@ def test_no_start_in_the_domain():
     X = np.array([[1.0], [-1.0], [2.0]])
     made = model(np.array([1.0, 2.0, 3.0]), X, families.Gamma(link="inverse"))
     with pytest.raises(ConvergenceError, match=r"start: found no starting values.*pass start="):
-        start_from(made.likelihood, made.objective, np.ones((1, 3)), np.ones(1), Need())
+        start_from(made.likelihood, made.objective, np.ones((1, 3)), lambda: np.ones(1), Need())

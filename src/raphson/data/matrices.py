@@ -84,7 +84,7 @@ def scan(X: np.ndarray) -> Scan:
     Scan(squares=15.0, constant=True)
     """
     first = X[0]
-    columns = ((X[:PROBED] == first).all(axis=0) & (first != 0)).nonzero()[0].tolist()
+    columns = (np.logical_and.reduce(X[:PROBED] == first) & (first != 0)).nonzero()[0].tolist()
     if X.size <= PIECE:
         return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))
     rows, run = max(1, PIECE // X.shape[1]), max(1, RUN // X.shape[1])

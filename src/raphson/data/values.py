@@ -14,6 +14,9 @@ from raphson.errors import DataError
 if TYPE_CHECKING:
     import pandas
 
+_FEW = 4_096
+"""Entries up to which each is looked at: keeping NumPy from warnings about the sum takes longer."""
+
 
 @dataclass
 class Numbers:
@@ -44,10 +47,13 @@ class Numbers:
     def bad(self) -> np.ndarray | None:
         """Mask of the rows that are not finite; None if there are none."""
         # The sum reads the column once, and is finite if all entries are (unless it overflows: then the mask
-        # below is all False).
-        with np.errstate(all="ignore"):
-            if np.isfinite(self.values.sum()):
-                return None
+        # below is all False). Of a few entries the mask takes less time than keeping NumPy from warnings.
+        if len(self.values) > _FEW:
+            with np.errstate(all="ignore"):
+                if np.isfinite(self.values.sum()):
+                    return None
+        elif np.logical_and.reduce(np.isfinite(self.values), axis=None):
+            return None
         mask = np.asarray(~np.isfinite(self.values))
         mask = mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
         return mask if mask.any() else None

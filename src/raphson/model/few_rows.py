@@ -8,6 +8,7 @@ given a dimension of length 1, and what does not depend on θ is laid out once. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class FewRows:
         m = block.rows
         X, y, weight = block.designs[0], block.y[:m], block.weight[:m]
         offset = None if block.offset is None else block.offset[0]
-        least = weight.min(initial=1.0)
+        least = np.minimum.reduce(weight, initial=1.0)
         self.counts = None if least > 0 else weight > 0
         """(m,) mask of the rows that are kept; None for all."""
         if (counts := self.counts) is not None:
@@ -45,7 +46,7 @@ class FewRows:
         self.family, self.dispersed, self.kernel = family, dispersed, family.kernel
         self.X, self.columns = X, np.ascontiguousarray(X.T)
         self.y, self.weight, self.offset = y, weight, offset
-        self.unit = least == 1.0 and weight.max(initial=1.0) == 1.0
+        self.unit = bool(least == 1.0 and np.maximum.reduce(weight, initial=1.0) == 1.0)
         self.bounded = not (math.isinf(family.domain[0]) and math.isinf(family.domain[1]))
 
     @staticmethod
@@ -58,9 +59,9 @@ class FewRows:
         few = isinstance(X, np.ndarray) and X.size <= MOST_NUMBERS and 0 < X.shape[1] <= MOST_COLUMNS
         return FewRows(family, block, dispersed) if few else None
 
-    def read(self, theta: np.ndarray, observed: tuple[bool, ...]) -> PieceSums | None:
+    def read(self, theta: np.ndarray, observed: Sequence[bool]) -> PieceSums | None:
         """The sums at θ (p,), as :func:`raphson.model.fused.read`; None where the family leaves the rows to others."""
-        eta = self.X @ theta
+        eta = self.X.dot(theta)
         if self.offset is not None:
             eta += self.offset
         found = self._rows(eta, observed)
@@ -73,8 +74,8 @@ class FewRows:
         certain = -math.inf
         if not self.family.quadratic and np.maximum.reduce(value) >= CERTAIN_FROM:
             certain = highest(value, self.y, self.weight)
-        matrices = [(self.columns * W) @ self.X for W in information]
-        return PieceSums(total, self.columns @ score, matrices, variation, certain)
+        matrices = [(self.columns * W).dot(self.X) for W in information]
+        return PieceSums(total, self.columns.dot(score), matrices, variation, certain)
 
     def linearised(self, eta: np.ndarray, project: bool) -> PieceSums | None:
         """The sums of the weighted least squares problem around η (n,): see :meth:`LogLikelihood.linearised`."""
@@ -90,10 +91,10 @@ class FewRows:
         working = W * (eta if self.offset is None else eta - self.offset)
         if not project:
             working += score
-        return PieceSums(total, self.columns @ working, [(self.columns * W) @ self.X], variation, -math.inf)
+        return PieceSums(total, self.columns.dot(working), [(self.columns * W).dot(self.X)], variation, -math.inf)
 
     def _rows(
-        self, eta: np.ndarray, observed: tuple[bool, ...]
+        self, eta: np.ndarray, observed: Sequence[bool]
     ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], float] | None:
         """Log densities (m,) of weight 1, weighted slopes and informations, and Σ w (y − μ)²/V where it is needed."""
         if self.kernel is not None:
@@ -115,7 +116,7 @@ class FewRows:
         return value, score, information, variation
 
     def _by_hand(
-        self, eta: np.ndarray, observed: tuple[bool, ...]
+        self, eta: np.ndarray, observed: Sequence[bool]
     ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], float] | None:
         rows = hand_rows(self.family, self.y, eta[None])
         if rows is None:

@@ -237,7 +237,7 @@ class LogLikelihood(Objective):
         if "observed" in need.kinds and self.same("observed") != "observed":
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
         if self._few is not None and not (need.root or need.products or "opg" in need.kinds):
-            there = self._few.read(theta, tuple([kind == "observed" for kind in need.kinds]))
+            there = self._few.read(theta, [kind == "observed" for kind in need.kinds])
             if there is not None:
                 here = self._penalised(theta, self._sums(there, need.kinds))
                 return here if self.with_noise is None else self.with_noise(here)

@@ -145,7 +145,7 @@ class Evaluation:
 
     @property
     def finite(self) -> bool:
-        return math.isfinite(self.value) and math.isfinite(float(self.score @ self.score))
+        return math.isfinite(self.value) and math.isfinite(float(self.score.dot(self.score)))
 
 
 def projected(part: Gram | Root, basis: np.ndarray) -> Gram | Root:

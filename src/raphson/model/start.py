@@ -8,6 +8,8 @@ constant mean, which is always inside.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from raphson.errors import ConvergenceError
@@ -31,7 +33,7 @@ def start_from(
     likelihood: LogLikelihood,
     objective: Objective,
     eta: np.ndarray,
-    constant: np.ndarray,
+    constant: Callable[[], np.ndarray],
     need: Need,
     plain: bool = False,
 ) -> Evaluation:
@@ -42,7 +44,7 @@ def start_from(
     likelihood : the model's.
     objective : what is maximised: the likelihood, with or without bias reduction.
     eta : (K, n) the family's proposal, row by row.
-    constant : (K,) linear predictors of a constant mean.
+    constant : gives the (K,) linear predictors of a constant mean.
     need : what the first step needs of the evaluation.
     plain : whether to begin at the constant mean. The least squares fit is in effect a step of a second-order method,
         which a first-order method should not be given.
@@ -56,7 +58,7 @@ def start_from(
     here = None if plain else _evaluate(objective, linear, need)
     if here is not None and likelihood.family.canonical:
         return here
-    inside = _fit(likelihood, np.broadcast_to(constant[:, None], eta.shape), project=True)
+    inside = _fit(likelihood, np.broadcast_to(constant()[:, None], eta.shape), project=True)
     if here is not None:
         # Without concavity a start worse than a constant mean may lead away to infinity.
         level = _evaluate(objective, inside, need)

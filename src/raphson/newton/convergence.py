@@ -9,8 +9,8 @@ never a change in ℓ, which is flat near the maximum: a change of ε·ℓ leave
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ class Verdict(Enum):
     ROUNDING_FLOOR = "rounding floor"
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """The measurements that convergence is judged by.
 
     Attributes

@@ -10,7 +10,7 @@ half the digits of θ, the slope all of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,7 @@ SHORTEST = 2.0**-70
 """Size of a step, 10⁻²¹, below which it moves no θ unless the full step were 10⁵ times as long."""
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A point that the search accepted, and the step size that led there."""
 
     evaluation: Evaluation
@@ -56,7 +55,7 @@ def acceptable(here: Evaluation, trial: Evaluation, size: float, slope: float, s
     rise = trial.value - here.value
     noise = value_noise(here)
     if abs(rise) <= noise:
-        return abs(float(trial.score @ step)) <= (1.0 - 2.0 * ARMIJO) * slope + TINY
+        return abs(float(trial.score.dot(step))) <= (1.0 - 2.0 * ARMIJO) * slope + TINY
     return rise >= ARMIJO * size * slope
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -150,8 +151,7 @@ def _triangle(
     return Factor(np.asfortranarray(C @ R), scale, kept), dtrtrs(C, z, trans=1)[0]
 
 
-@dataclass(frozen=True)
-class Direction:
+class Direction(NamedTuple):
     """A step and its length.
 
     Attributes
@@ -197,7 +197,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
         if factor is None:
             return None
     step = factor.expand(factor.back_solve(half))
-    return Direction(step, sqrt(half @ half), factor)
+    return Direction(step, sqrt(half.dot(half)), factor)
 
 
 def conjugate_gradients(

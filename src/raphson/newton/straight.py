@@ -62,7 +62,7 @@ def straight(
 ) -> Course | None:
     """The course from `start` to the maximum; None where it is not straight. Arguments as of ``maximize``."""
     course = _Straight(objective, method, start)
-    if objective.walled and len(objective.walls(course.begun)):
+    if not course.here.finite or (objective.walled and len(objective.walls(course.begun))):
         return None
     while course.measured():
         verdict = judge(course.now, tolerance)
@@ -98,7 +98,7 @@ class _Straight:
     def measured(self) -> bool:
         """Measure the distance at the current point, as ``Ascent.solve`` and ``Ascent.measure`` do."""
         here = self.here
-        found = direction(here.information[self.kind], here.score, self.free) if here.finite else None
+        found = direction(here.information[self.kind], here.score, self.free)
         if found is None or found.ill_conditioned:
             return False
         scale = math.sqrt(here.dispersion)
@@ -157,7 +157,7 @@ class _Straight:
     def search(self) -> bool:
         """Take the full step if the search would; whether it does."""
         here, step = self.here, self.found.step
-        slope = float(here.score @ step)
+        slope = float(here.score.dot(step))
         if not slope > 0:
             return False
         there = self.objective.evaluate(here.theta + step, self.need)

@@ -150,6 +150,8 @@ def resolve(family: str | Family) -> Family:
     if not isinstance(family, str):
         known = ", ".join(FAMILIES)
         raise ModelError(f"family: expected a name ({known}) or a Family; got {type(family).__name__}")
+    if family in FAMILIES and not needed_by(FAMILIES[family]):
+        return FAMILIES[family]()
     match = re.fullmatch(r"\s*([^()]*?)\s*(?:\(\s*(?:(\w+)\s*=\s*)?([^()]*?)\s*\))?\s*", family)
     given, parameter, inner = match.groups() if match else (family, None, None)
     name = FAMILIES.name_of(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -311,10 +312,10 @@ def refuse(name: str, y: np.ndarray, bad: np.ndarray, expected: str, remedy: str
 def clip_to(mean: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
     """Means moved inside an open interval: slightly inside an end that they touch or exceed."""
     low, high = interval
-    if np.isfinite(low) and np.isfinite(high):
+    if math.isfinite(low) and math.isfinite(high):
         margin = 0.01 * (high - low)
-        return np.clip(mean, low + margin, high - margin)
-    if np.isfinite(low):
+        return np.minimum(np.maximum(mean, low + margin), high - margin)
+    if math.isfinite(low):
         # a tenth of the average above the lower end, as a scale
         above = np.mean(np.maximum(mean - low, 0.0))
         floor = 0.1 * above if above > 0 else 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ def parameters_of(family: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(family) if field.name not in STRUCTURE)
 
 
+@cache
 def needed_by(family: Any) -> tuple[str, ...]:
     """The names of the numeric parameters that a family has to be given."""
     return tuple(field.name for field in dataclasses.fields(family) if field.default is dataclasses.MISSING)

@@ -202,8 +202,7 @@ class GeneralisedLinearModel(Model):
         """The objective at starting values inside the domain; those of a constant mean if `plain`."""
         weight = self.row_weight
         eta = np.asarray(self.family.start_eta(self.y, weight))
-        constant = eta @ weight / weight.sum()
-        return start_from(self.likelihood, self.objective, eta, constant, need, plain)
+        return start_from(self.likelihood, self.objective, eta, lambda: eta @ weight / weight.sum(), need, plain)
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """A reason where the likelihood is not concave and the mean not constant."""
