@@ -227,3 +227,16 @@ def test_an_expected_information_far_from_the_observed_one_ends_at_the_maximum()
     score, observed = X.T @ (ratio - 1.0), (X * ratio[:, None]).T @ X
     assert fit.converged
     assert np.sqrt(score @ np.linalg.solve(observed, score)) <= 1e-8
+
+
+def test_the_information_of_many_rows_is_carried_to_the_maximum():
+    rng = np.random.default_rng(6)
+    rows = 4 * MANY
+    X = np.column_stack([np.ones(rows), rng.normal(size=(rows, 5)), rng.exponential(size=(rows, 2))])
+    y = (rng.random(rows) < 1.0 / (1.0 + np.exp(-X @ rng.normal(scale=0.4, size=8)))).astype(float)
+    fit = rp.glm(y, X, family="binomial")
+    mean = 1.0 / (1.0 + np.exp(-X @ fit.params.to_numpy()))
+    inverse = np.linalg.inv((X * (mean * (1.0 - mean))[:, None]).T @ X)
+    score = X.T @ (y - mean)
+    assert np.sqrt(score @ inverse @ score) <= 1e-9
+    assert np.allclose(fit.bse, np.sqrt(inverse.diagonal()), rtol=5e-9)

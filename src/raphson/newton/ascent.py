@@ -19,7 +19,10 @@ from raphson.newton.state import IterationState
 
 QUADRATIC = 1e-6
 """From within this distance d a full Newton step is the last one needed: it leaves about d²/√n, at most 1e-12. Of many
-rows, where a reading takes long, so it is from n^¼ times as far, which leaves 1e-12."""
+rows, where a reading takes long, so it is from 10 n^¼ times as far, which leaves 1e-10."""
+
+UNSEEN = 1e-8
+"""A step of so many standard errors raises ℓ by 5e-17, and moves M, and with it the standard errors, by 1e-8/√n."""
 
 LARGEST_FLOOR = 1e-2
 """Largest rounding floor, in standard errors, of a model with known dispersion. It is half a percent of the half-width
@@ -274,27 +277,30 @@ class Ascent(IterationState):
         """Whether a full Newton step from here leads to the maximum."""
         if self._one_step:
             return True
-        return self.distance <= QUADRATIC * (self.here.rows**0.25 if self.directions.many else 1.0)
+        return self.distance <= QUADRATIC * (10.0 * self.here.rows**0.25 if self.directions.many else 1.0)
 
     @property
     def _one_step(self) -> bool:
         """Whether ℓ is quadratic and its M, of many rows, has kept its digits in a Cholesky factor."""
         return self.objective.quadratic and self.directions.many and not self.directions.root
 
-    def refine(self) -> None:
-        """Take the last step of a quadratic ℓ without another reading.
+    def refine(self) -> bool:
+        """Take the last, tiny step over many rows without another reading. False if that is not possible here.
 
-        The first step leaves an error of θ of ε κ². The direction from there has been solved for to measure the
-        distance; along its step s the score falls by M s, and ℓ and the residuals' squares, whose change is of the
-        order of the squared distance, stay as they are to the last digit.
+        The direction has been solved for to measure the distance d. Along its step s the score falls by M s, and ℓ
+        rises by d²/2, which is below its last digit. Where ℓ is quadratic this step removes the error of ε κ² that the
+        first one leaves; elsewhere it leaves the share of d by which M is not that of the maximum.
         """
-        if not self._one_step or self.newton is None or self.distance > self.tolerance:
-            return
+        near = self.distance <= (self.tolerance if self._one_step else UNSEEN)
         part = self.here.information.get(self.directions.kind or "")
-        if part is not None:
-            step = self.newton.step
-            theta = self.objective.moved(self.here.theta, step, project=False)
-            self.here = replace(self.here, theta=theta, score=self.here.score - part.matrix @ step)
+        if part is None or self.newton is None or not near or not self.directions.many or self.directions.root:
+            return False
+        if not self.objective.linear or self.objective.walled or self._reverted:
+            return False
+        step = self.newton.step
+        theta = self.objective.moved(self.here.theta, step, project=False)
+        self.here = replace(self.here, theta=theta, score=self.here.score - part.matrix @ step)
+        return True
 
     def _last_one(self) -> bool:
         """Whether a full step by the observed information, just evaluated over many rows, leads to the maximum."""

@@ -36,6 +36,10 @@ LEAST_PART_ROWS = 8_192
 MANY_BLOCKS = 4
 """Number of blocks above which keeping M for several steps pays."""
 
+DRIFT = 10.0
+"""Factor by which the last M of many rows may be taken farther from the maximum, where a part of the rows says how M
+changes over what is left: to better than a tenth, as the part's information has an error of √(p/rows)."""
+
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
 """τ below the first alters a step by less than a millionth of it, and is 0 from then on; above the second a step is a
 millionth of M⁻¹∇ℓ, and a matrix that still has no factor is given up."""
@@ -97,6 +101,8 @@ class Directions(ABC):
         """First trial step size."""
         self.factor: Factor | None = None
         """Factor of the last M."""
+        self.factor_at: np.ndarray | None = None
+        """(p,) where that was evaluated; None if it was evaluated with the last score."""
         self.fresh = True
         """Whether M was evaluated at the current point."""
         self.root = False
@@ -197,6 +203,8 @@ class ByFactor(Directions):
         self.fresh = self.factor is None
         self.factor_distance = math.inf
         """Distance to the maximum at the point where the factor was evaluated."""
+        self.reach = 1.0 if warm is None else DRIFT
+        """Factor by which that may be farther: see :data:`DRIFT`."""
         cost = objective.curvature_cost
         self.shrinks = math.sqrt(objective.n_params / part_rows(objective.n_rows, objective.n_params, cost))
         """Factor by which a step is expected to reduce the distance."""
@@ -261,6 +269,7 @@ class ByFactor(Directions):
         if found.factor.smallest_pivot**2 > 10.0 * ILL_CONDITIONED:
             self.root = self.method.solver == "qr"
         self.factor, self.secant = found.factor, Secant(found.factor)
+        self.factor_at = state.here.theta
         return found
 
     # -- one M for several steps ---------------------------------------------------------------------------------
@@ -275,7 +284,7 @@ class ByFactor(Directions):
             return True
         if self._final(state):
             return False
-        final = state.tolerance * math.sqrt(state.here.rows)
+        final = self.reach * state.tolerance * math.sqrt(state.here.rows)
         ahead = state.distance * self.shrinks
         return ahead <= final or ahead * self.shrinks**self.patience > final
 
@@ -296,7 +305,7 @@ class ByFactor(Directions):
         return self.factor_distance < math.inf and state.objective.constant(self.kind)
 
     def _close(self, state: IterationState) -> bool:
-        return self.factor_distance <= state.tolerance * math.sqrt(state.here.rows)
+        return self.factor_distance <= self.reach * state.tolerance * math.sqrt(state.here.rows)
 
     def measured(self, state: IterationState) -> None:
         if self.fresh:

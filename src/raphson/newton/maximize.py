@@ -50,6 +50,7 @@ class Result:
     begun : (p,) the start; None if it was drawn at random.
     face : of the domain that the maximum lies on; None if it is in the interior.
     blocked : whether the boundary of the domain stopped the last step without a proof of a maximum there.
+    factor_at : (p,) where the M of `factor` was evaluated: at the last point or one step before; None if not known.
     """
 
     evaluation: Evaluation
@@ -65,6 +66,7 @@ class Result:
     begun: np.ndarray | None = None
     face: Face | None = None
     blocked: bool = False
+    factor_at: np.ndarray | None = None
 
     @property
     def theta(self) -> np.ndarray:
@@ -141,7 +143,8 @@ def maximize(
         if watch is not None:
             watch(ascent.path.steps[-1])
         if verdict is Verdict.CONVERGED or (verdict is Verdict.POLISH and not polish):
-            ascent.refine()
+            if objective.quadratic:
+                ascent.refine()
             return ended(Status.CONVERGED)
         if verdict is Verdict.ROUNDING_FLOOR:
             return ended(Status.ROUNDING_FLOOR)
@@ -151,6 +154,8 @@ def maximize(
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)  # within `tol` already; polishing would only add digits
             return ended(Status.STEP_LIMIT)
+        if verdict is Verdict.POLISH and ascent.refine():
+            return ended(Status.CONVERGED)
         if not ascent.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)
@@ -197,6 +202,7 @@ def _result(ascent: Ascent, status: Status, begun: np.ndarray, tolerance: float)
         begun,
         face,
         stuck,
+        ascent.directions.factor_at,
     )
 
 
