@@ -6,6 +6,12 @@ The data are made up, of the size and the numbers of levels of nycflights13: 327
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.cold_start import COLD
 from benchmarks.contest import Contestant, contest
 
 DATA = """
@@ -73,8 +79,28 @@ def answer(model): return [model.intercept_, *model.coef_[:-1], model.coef_[-1] 
 )
 
 
+FIRST = """
+import pandas as pd
+frame = pd.read_pickle({path!r})
+"""
+
+FIRST_RAPHSON = """
+import raphson as rp
+rp.glm("late ~ carrier + origin + month + hour + distance", frame, family="binomial").bse
+"""
+
+FIRST_GLUM = """
+from glum import GeneralizedLinearRegressor
+late = frame.pop("late").to_numpy()
+frame["distance"] /= 1000
+GeneralizedLinearRegressor(
+    family="binomial", alpha=0, drop_first=True, solver="irls-ls", gradient_tol=1e-6
+).fit(frame, late)
+"""
+
+
 def run() -> None:
-    """Print the table."""
+    """Print the tables."""
     contest(
         "logistic regression of late flights, n = 327,346, 4 factors and a number, p = 48",
         [
@@ -84,3 +110,19 @@ def run() -> None:
         ],
         turns=7,
     )
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder) / "flights.pkl")
+        subprocess.run([sys.executable, "-c", f"{DATA}\nframe.to_pickle({path!r})"], check=True)
+        first = FIRST.format(path=path)
+        contest(
+            "the same, the first fit of a process, imports and the reading of the frame included",
+            [
+                Contestant("raphson, with standard errors", _process(first + FIRST_RAPHSON)),
+                Contestant("glum irls, of a frame", _process(first + FIRST_GLUM)),
+            ],
+            turns=7,
+        )
+
+
+def _process(source: str) -> str:
+    return COLD.format(command=[sys.executable, "-W", "ignore", "-c", source])

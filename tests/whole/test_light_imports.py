@@ -84,6 +84,23 @@ def test_a_formula_of_plain_terms_imports_nothing_heavy(frame, made, heavy):
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian", "gamma"])
+def test_estimates_and_their_standard_errors_import_no_part_of_scipy_that_is_slow_to_import(family):
+    code = f"""
+import sys
+import raphson as rp
+
+data = {{"y": [0.0, 1, 0, 1, 1, 0, 1, 1], "x": [1.0, 2, 3, 4, 5, 6, 7, 8], "a": list("ppqqpqpq")}}
+data["y"] = [y + {0.0 if family == "binomial" else 0.5} for y in data["y"]]
+fit = rp.glm("y ~ x + a", data, family="{family}")
+assert fit.bse.notna().all()
+print(*(name for name in ("scipy.linalg", "scipy.special", "scipy.sparse") if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_a_family_made_before_jax_is_imported_can_be_taken_apart_by_it():
     # Its registration waits for the first use of JAX.
     code = """

@@ -184,7 +184,9 @@ class Logit(Link):
         return -np.tanh(0.5 * eta)
 
     def link(self, mean: np.ndarray) -> np.ndarray:
-        return special.logit(mean)
+        # A fit that begins here is spared the import of scipy.special.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(mean) - np.log1p(-mean)
 
 
 class Probit(Link):
