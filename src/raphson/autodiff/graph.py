@@ -306,12 +306,16 @@ class Schedule:
         values = self.constants.copy()
         values[: len(inputs)] = inputs
         with np.errstate(all="ignore"):
-            for function, operands, place in self.steps:
-                if len(operands) == 2:
-                    values[place] = function(values[operands[0]], values[operands[1]])
-                else:
-                    values[place] = function(*[values[one] for one in operands])
+            self.fill(values)
         return values
+
+    def fill(self, values: list[Any]) -> None:
+        """Put the values at the places of the steps into a list of all places."""
+        for function, operands, place in self.steps:
+            if len(operands) == 2:
+                values[place] = function(values[operands[0]], values[operands[1]])
+            else:
+                values[place] = function(*[values[one] for one in operands])
 
 
 @dataclass(frozen=True)
@@ -399,10 +403,18 @@ class Program:
         schedule = self._schedule("tangents", lambda: [self.output, *self._gradient()])
         return _filled(schedule, inputs, size)
 
-    def along(self, inputs: Sequence[Any], j: int, size: int) -> np.ndarray:
-        """f and its derivative by parameter j, (2, size)."""
-        schedule = self._schedule(f"along {j}", lambda: [self.output, self.graph.tangent(self.output, j)])
-        return _filled(schedule, inputs, size)
+    def along(self, inputs: Sequence[Any], j: int, size: int) -> Along:
+        """f and its derivative by parameter j, from which :meth:`Along.tangents` goes on."""
+        every = self._schedule("tangents", lambda: [self.output, *self._gradient()])
+        first = self._schedule(f"along {j}", lambda: [self.output, self.graph.tangent(self.output, j)])
+        if (key := f"after {j}") not in self._schedules:
+            done, moved = {step[2] for step in first.steps}, {j}
+            for _, operands, place in every.steps:
+                if not moved.isdisjoint(operands):
+                    moved.add(place)
+            rest = [step for step in every.steps if step[2] in moved or step[2] not in done]
+            self._schedules[key] = Schedule(every.constants, rest, every.outputs)
+        return Along(first, self._schedules[key], inputs, j, size)
 
     def second(self, inputs: Sequence[Any], size: int) -> np.ndarray:
         """∂²f/∂θ², (p, p, size)."""
@@ -479,9 +491,36 @@ class Program:
         return self._schedules[key]
 
 
+class Along:
+    """f and its derivative by one parameter, and then all derivatives at another value of that parameter.
+
+    What does not depend on the parameter is not computed again. NumPy's warnings are left to the caller.
+
+    Attributes
+    ----------
+    table : f and its derivative by the parameter, (2, size).
+    """
+
+    def __init__(self, first: Schedule, rest: Schedule, inputs: Sequence[Any], j: int, size: int) -> None:
+        self._rest, self._j = rest, j
+        self._values = rest.constants.copy()
+        self._values[: len(inputs)] = inputs
+        first.fill(self._values)
+        self.table = _table(first, self._values, size)
+
+    def tangents(self, value: Any) -> np.ndarray:
+        """As :meth:`Program.tangents` where the parameter has that value."""
+        self._values[self._j] = value
+        self._rest.fill(self._values)
+        return _table(self._rest, self._values, self.table.shape[1])
+
+
 def _filled(schedule: Schedule, inputs: Sequence[Any], size: int) -> np.ndarray:
     """The outputs of a schedule, (outputs, size)."""
-    values = schedule.run(inputs)
+    return _table(schedule, schedule.run(inputs), size)
+
+
+def _table(schedule: Schedule, values: list[Any], size: int) -> np.ndarray:
     out = np.empty((len(schedule.outputs), size))
     for row, place in enumerate(schedule.outputs):
         out[row] = 0.0 if place is None else values[place]

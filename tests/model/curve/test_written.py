@@ -59,3 +59,15 @@ def test_they_travel_to_another_process():
     made = derivatives("a*exp(-b*x)")
     made.compiled.value(THETA, X)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(made)).value(THETA, X), made.value(THETA, X))  # noqa: S301
+
+
+def test_limits_are_compiled_for_the_sizes_of_blocks_only(monkeypatch):
+    made, sizes = derivatives("a*exp(-(x/b)^0.4)"), []
+    for name in ("tangents", "second", "second_order"):
+        plain = getattr(made.compiled, name)
+        monkeypatch.setattr(
+            made.compiled, name, lambda theta, x, *u, plain=plain: sizes.append(x.shape[1]) or plain(theta, x, *u)
+        )
+    made.tangents(THETA, X), made.second(THETA, X), made.second_order(THETA, X, U)
+    made.solved(THETA, X, U, np.ones(5), 0)
+    assert set(sizes) == {256}

@@ -143,6 +143,12 @@ class NonlinearModel(Model):
 
     @cached_property
     def blocks(self) -> list[Block]:
+        # Other families' rows are compiled, and so only for the sizes of blocks.
+        few = self.curve.unpadded(self.data.X, self.y, self.weight) if self.family.quadratic else None
+        return self._padded_blocks if few is None else few
+
+    @cached_property
+    def _padded_blocks(self) -> list[Block]:
         return self.curve.blocks((self.data.X,), self.y, self.weight, None)
 
     @cached_property
@@ -164,7 +170,7 @@ class NonlinearModel(Model):
     def replicates(self) -> CurveReplicates | None:
         if not self.curve.derivatives.exact or self.box is not None or self.bias is not None:
             return None
-        return CurveReplicates(self.family, (), (), None, predictor=self.curve, blocks=self.blocks)
+        return CurveReplicates(self.family, (), (), None, predictor=self.curve, blocks=self._padded_blocks)
 
     def replica(self, y: np.ndarray, counts: np.ndarray) -> NonlinearModel:
         """As for any model, without a search from other starts."""

@@ -243,6 +243,14 @@ class NonlinearPredictor:
         padded[:n] = y
         return [Block((designs[0],), padded, w, offset, n, 0, fill)]
 
+    def unpadded(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> list[Block] | None:
+        """All rows as one block without padding; None where they are not few, or the curve's code is compiled."""
+        served = getattr(self.derivatives, "in_numpy", None) if self.by_row else None
+        if served is None or not served(len(y)):
+            return None
+        w = np.ones(len(y)) if weight is None else weight
+        return [Block((np.ascontiguousarray(X.T),), y, w, None, len(y), 0, 0)]
+
     def count(self, X: Any, theta: np.ndarray) -> int:
         return len(X) if self.by_row else self.derivatives.value(theta, X).size
 

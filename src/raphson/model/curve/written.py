@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from raphson.autodiff.graph import Program, UnwrittenError, traced
 from raphson.autodiff.operations import ELEMENTARY
+from raphson.data.blocks import block_rows
 from raphson.data.curves import Curve
 
 NUMPY_ROWS = 4096
@@ -82,6 +84,10 @@ class WrittenDerivatives:
             raise AttributeError(name)
         return getattr(self.compiled, name)
 
+    def in_numpy(self, rows: int) -> bool:
+        """Whether NumPy serves so many rows, which then need no padding."""
+        return self._program is not None and rows <= NUMPY_ROWS
+
     def _by_graph(self, x: Any) -> Program | None:
         return self._program if x.shape[1] <= NUMPY_ROWS else None
 
@@ -96,7 +102,7 @@ class WrittenDerivatives:
         if program is None:
             return self.compiled.tangents(theta, x)
         table = program.tangents([*theta, *x], x.shape[1])
-        return self.compiled.tangents(theta, x) if _lacks_limits(table) else table
+        return self._limits("tangents", theta, x) if _lacks_limits(table) else table
 
     def solved(
         self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
@@ -105,22 +111,24 @@ class WrittenDerivatives:
 
         The value is θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f).
         """
-        if self._by_graph(x) is None:
+        program = self._by_graph(x)
+        if program is None:
             return self.compiled.solved(theta, x, y, root, which)
-        assert self._program is not None
         with np.errstate(all="ignore"):
-            two = self._program.along([*theta, *x], which, x.shape[1])
-            value, slope = self.compiled.tangents(theta, x)[[0, 1 + which]] if _lacks_limits(two) else two
+            along = program.along([*theta, *x], which, x.shape[1])
+            two = along.table
+            value, slope = self._limits("tangents", theta, x)[[0, 1 + which]] if _lacks_limits(two) else two
             column, left = root * slope, root * (y - value)
             if not root.all():
                 counts = root > 0
                 column, left = np.where(counts, column, 0.0), np.where(counts, left, 0.0)
-            length = np.sqrt(column @ column)
-            delta = float((column / length) @ left / length)
-        there = theta.copy()
-        if np.isfinite(delta):
-            there[which] += delta
-        return there, self.tangents(there, x)
+            length = math.sqrt(column.dot(column))
+            delta = float((column / length).dot(left)) / length if length else math.nan
+            there = theta.copy()
+            if math.isfinite(delta):
+                there[which] += delta
+            table = along.tangents(there[which])
+            return there, self._limits("tangents", there, x) if _lacks_limits(table) else table
 
     def second_order(self, theta: np.ndarray, x: Any, u: np.ndarray) -> np.ndarray:
         program = self._by_graph(x)
@@ -128,15 +136,23 @@ class WrittenDerivatives:
             M = program.second_order([*theta, *x], u)
             if np.isfinite(M).all():
                 return M
+            size = block_rows(len(u))
+            return self.compiled.second_order(theta, padded_columns(x), np.append(u, np.zeros(size - len(u))))
         return self.compiled.second_order(theta, x, u)
 
     def second(self, theta: np.ndarray, x: Any) -> np.ndarray:
         program = self._by_graph(x)
         if program is not None:
             table = program.second([*theta, *x], x.shape[1])
-            if np.isfinite(table).all():
-                return table
+            return table if np.isfinite(table).all() else self._limits("second", theta, x)
         return self.compiled.second(theta, x)
+
+    def _limits(self, name: str, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """What compiled code gives for x (d, size), with limits where NumPy gives NaN.
+
+        It is compiled for the sizes of blocks only, so that data of another length compile nothing.
+        """
+        return getattr(self.compiled, name)(theta, padded_columns(x))[..., : x.shape[1]]
 
     def kink_gaps(self, theta: np.ndarray, x: Any) -> np.ndarray:
         """The gaps of f's max, min, abs and comparisons and, below them, their derivatives, (1 + p, K)."""
@@ -160,6 +176,12 @@ class WrittenDerivatives:
         return np.concatenate(
             [function([*part.T[:, :, None], *x], shape=shape) for part, shape in zip(parts, shapes, strict=True)]
         )
+
+
+def padded_columns(x: np.ndarray) -> np.ndarray:
+    """x (d, n), filled up to the rows of a block with copies of its last column."""
+    n = x.shape[1]
+    return x if (size := block_rows(n)) <= n else np.concatenate([x, np.repeat(x[:, -1:], size - n, axis=1)], axis=1)
 
 
 def _lacks_limits(table: np.ndarray) -> bool:
