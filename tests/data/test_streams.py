@@ -82,6 +82,14 @@ def test_the_design_is_that_of_the_data_in_memory(formula, frame, path):
 
 
 @pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
+def test_a_level_of_unusable_rows_alone_is_none(frame, tmp_path):
+    changed = frame.assign(letter=frame["letter"].where(frame.index != 700, "z"))  # there x is missing
+    changed.to_parquet(tmp_path / "rows.parquet")
+    _, X, _ = whole(from_stream("y ~ x + letter", stream(tmp_path / "rows.parquet", 256), NONE))
+    np.testing.assert_array_equal(X, dense(from_formula("y ~ x + letter", changed).X))
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
 def test_some_pieces_can_be_read_without_the_others(path):
     data = from_stream("y ~ x + letter", stream(path, 256), NONE)
     _, X, _ = whole(data)
@@ -144,7 +152,7 @@ def test_an_identifier_is_no_factor(tmp_path, monkeypatch):
     pd.DataFrame({"y": np.arange(600.0), "name": [f"n{i}" for i in range(600)]}).to_parquet(path)
     with pytest.raises(DataError, match="'name' is text with 600 different values in 600 rows"):
         from_stream("y ~ name", stream(path, 256), NONE)
-    monkeypatch.setattr("raphson.data.streams.MOST_LEVELS", 500)
+    monkeypatch.setattr("raphson.data.seen_variables.MOST_LEVELS", 500)
     with pytest.raises(DataError, match="more than 500 different values"):
         from_stream("y ~ name", stream(path, 256), NONE)
 

@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
+from raphson.data.extras import (
+    Column,
+    check_index,
+    check_nonnegative,
+    group_codes,
+    parse_argument,
+    per_row,
+    renumber,
+    take,
+)
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, unknown_column
 from raphson.data.model_data import Response
@@ -17,7 +26,6 @@ from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import MissingRows
 from raphson.data.schema import Schema
-from raphson.data.several import Column
 from raphson.data.values import Levels, Table, read_series
 from raphson.data.watching import Watch
 from raphson.errors import DataError

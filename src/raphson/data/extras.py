@@ -1,8 +1,9 @@
-"""Values for each row besides response and covariates: weights, offset, trials, groups."""
+"""Values for each row besides response and covariates: weights, offset, trials, groups, and a density's columns."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression, column_expression, parse_expression
 from raphson.data.masks import unmasked
 from raphson.data.messages import listing
+from raphson.data.numbers_in_text import check_text
 from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, as_series, read_series
 from raphson.errors import DataError
@@ -37,6 +39,46 @@ def per_row(
     numbers = evaluator.numbers(expression)
     rows.note_expression(expression, numbers, evaluator)
     return numbers.values
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a density or a likelihood reads besides its predictors.
+
+    Attributes
+    ----------
+    values : (n,) or (n, d) numbers; codes 0 .. L-1 of text.
+    labels : the L labels of a column of text or categories, otherwise None.
+    """
+
+    values: np.ndarray
+    labels: tuple[str, ...] | None = None
+
+    def kept(self, rows: np.ndarray | slice | None) -> Column:
+        """The column in some of the rows."""
+        return self if rows is None else Column(self.values[rows], self.labels)
+
+
+def column_of(
+    name: str, expression: Expression | None, evaluator: Evaluator, rows: MissingRows, new: bool = False
+) -> Column:
+    """The column that a density's keyword gets; unless they are `new` data, numbers with stray text are refused."""
+    if expression is None:
+        raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
+    if not expression.columns:
+        constant = evaluator.value(expression.tree)
+        if isinstance(constant, str) or not np.isfinite(constant):
+            raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
+        return Column(np.full(evaluator.table.n_rows, float(constant)))
+    variable = evaluator.variable(expression)
+    rows.note_expression(expression, variable, evaluator, infinite=True)
+    if isinstance(variable, Levels):
+        if variable.origin == "boolean":
+            return Column(np.where(variable.codes < 0, np.nan, variable.codes).astype(float))
+        if variable.origin == "text" and not new:
+            check_text(variable.labels, variable.codes, expression.text, rows.n_rows, "")
+        return Column(variable.codes.astype(float), variable.labels)
+    return Column(variable.values)
 
 
 def array_argument(value: Any, n_rows: int, rows: MissingRows | None, what: str) -> np.ndarray:

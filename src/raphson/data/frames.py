@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.expressions import Expression
 from raphson.data.extras import (
+    Column,
     check_index,
     check_nonnegative,
+    column_of,
     group_codes,
     group_labels,
     parse_argument,
@@ -129,16 +131,13 @@ def from_formula(
     kept = read.rows.usable(missing)
     parts = renumber(parts, kept)
     n_rows = table.n_rows if kept is None else len(kept)
-    variables = [with_used_levels(one, kept) for one in read.variables]
-    for expression, variable in zip(asked.formula.factors, variables, strict=True):
-        refuse_identifier(expression, variable, n_rows)
-    infos = [describe(one, variable) for one, variable in zip(asked.formula.factors, variables, strict=True)]
-    plan = make_plan(asked.formula, infos)
+    variables = [with_used_levels(one, kept) for one in read.variables[0]]
+    plan = make_plan(asked.formula, described(asked.formula, variables, n_rows))
     response = read_response(asked.formula, read.responses, kept, n_rows, read.evaluator)
     weight, trial = take(read.extra["weights"], kept), take(read.extra["trials"], kept)
     check_nonnegative(weight, "weights", kept)
     check_nonnegative(trial, "trials", kept)
-    offset, watch = take(read.extra["offset"], kept), Watch()
+    offset, watch = take(read.offsets[0], kept), Watch()
     if kept is None:  # otherwise all are copies
         response = replace(response, values=watch.held(response.name, response.values))
         weight, trial, offset = watch.held("weights", weight), watch.held("trials", trial), watch.held("offset", offset)
@@ -164,82 +163,153 @@ def from_formula(
 
 @dataclass(frozen=True)
 class FormulaArguments:
-    """A parsed formula with the arguments that give a value for each row.
+    """Parsed formulas with the arguments that give a value for each row.
 
     Attributes
     ----------
-    formula : the formula, with its response.
+    formulas : those of a distribution's parameters, by their names; the first has the response. A single formula has
+        the name "".
     arguments : the user's ``weights=``, ``offset=``, ``trials=`` and ``groups=``.
     expressions : those of them that are text, parsed.
+    keywords : the expression of each further column that a density reads, by keyword.
+    infinite : whether a response may be infinite, as to a density that may be a time that was not observed.
     """
 
-    formula: Formula
+    formulas: dict[str, Formula]
     arguments: dict[str, Any]
     expressions: dict[str, Expression | None]
+    keywords: dict[str, Expression | None] = field(default_factory=dict)
+    infinite: bool = False
 
     @staticmethod
     def of(text: str, names: Sequence[str], arguments: dict[str, Any]) -> FormulaArguments:
         """Parse a formula and its arguments, given the columns of the data."""
-        known = dict.fromkeys(names)
-        expressions = {what: parse_argument(value, known, what) for what, value in arguments.items()}
-        claimed = {column for one in expressions.values() if one is not None for column in one.columns}
+        expressions, claimed = _parsed(arguments, names)
         formula = parse_formula(text, names, exclude=claimed)
         if not formula.response:
             raise FormulaError(f"formula: {formula.text!r} has no response on the left of '~'")
         check_sides(formula, formula.response)
-        return FormulaArguments(formula, arguments, expressions)
+        return FormulaArguments({"": formula}, arguments, expressions)
+
+    @staticmethod
+    def of_several(
+        texts: Mapping[str, str], names: Sequence[str], arguments: dict[str, Any], columns: Mapping[str, str]
+    ) -> FormulaArguments:
+        """Parse the formulas of a distribution's parameters, their arguments, and the density's `columns`."""
+        expressions, claimed = _parsed(arguments, names)
+        keywords, more = _parsed(columns, names)
+        claimed = claimed | more
+        formulas: dict[str, Formula] = {}
+        for name, text in texts.items():
+            one = parse_formula(text, names, exclude=claimed)
+            if not formulas:
+                if not one.response:
+                    raise FormulaError(
+                        f"formula: the first formula, that of {name!r}, has no response; write one on its left, as in "
+                        f"'y {text}'"
+                    )
+                claimed = claimed | {column for part in one.response for column in part.columns}
+            elif one.response:
+                raise FormulaError(
+                    "formula: only the first formula may have a response; write that of "
+                    f"{name!r} as {'~' + text.split('~', 1)[1]!r}"
+                )
+            formulas[name] = one
+            check_sides(one, next(iter(formulas.values())).response)
+        return FormulaArguments(formulas, arguments, expressions, keywords, infinite=True)
+
+    @property
+    def formula(self) -> Formula:
+        """The formula with the response."""
+        return next(iter(self.formulas.values()))
+
+    @property
+    def alike(self) -> dict[str, str]:
+        """By formula, the first one with the same right side: what is made of it is made once."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(one.text.split("~", 1)[1].strip(), name) for name, one in self.formulas.items()}
+
+    @property
+    def factors(self) -> list[Expression]:
+        """The variables of the right sides, formula by formula."""
+        return [one for formula in self.formulas.values() for one in formula.factors]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that they read."""
-        formula = self.formula
-        used = [*formula.response, *formula.factors, *formula.offsets, *self.expressions.values()]
+        offsets = [one for formula in self.formulas.values() for one in formula.offsets]
+        used = [*self.formula.response, *self.factors, *offsets, *self.expressions.values(), *self.keywords.values()]
         return tuple(dict.fromkeys(column for one in used if one is not None for column in one.columns))
 
     def schema(self, plan: DesignPlan, states: States) -> FormulaSchema:
-        """The schema, which rebuilds the design for new data."""
+        """The schema of a single formula, which rebuilds the design for new data."""
         offset, expression = self.arguments["offset"], self.expressions["offset"]
         given = offset is not None and not isinstance(offset, str)
         return FormulaSchema(self.formula, plan, states, offset=expression, offset_given=given)
 
 
+def _parsed(arguments: Mapping[str, Any], names: Sequence[str]) -> tuple[dict[str, Expression | None], set[str]]:
+    """The arguments that are text, parsed, and the columns that they read."""
+    known = dict.fromkeys(names)
+    found = {what: parse_argument(value, known, what) for what, value in arguments.items()}
+    return found, {column for one in found.values() if one is not None for column in one.columns}
+
+
 @dataclass(frozen=True)
 class TableVariables:
-    """The variables of a formula over all rows of a table, and the rows that cannot be used.
+    """The variables of formulas over all rows of a table, and the rows that cannot be used.
 
     Attributes
     ----------
-    responses, variables : those of the formula's left and right side.
-    extra : weights, trials and total offset, each (n,) or None.
+    responses : of the left side.
+    variables : of the right side of each formula.
+    offsets : the total offset of each formula, (n,) or None.
+    extra : weights and trials, each (n,) or None.
+    columns : what a density reads besides, by keyword.
     rows : the unusable rows.
     evaluator : the evaluator that computed them.
     """
 
     responses: list[Variable]
-    variables: list[Variable]
+    variables: list[list[Variable]]
+    offsets: list[np.ndarray | None]
     extra: dict[str, np.ndarray | None]
+    columns: dict[str, Column]
     rows: MissingRows
     evaluator: Evaluator
 
     @staticmethod
     def of(asked: FormulaArguments, table: Table, states: States, new: bool = False) -> TableVariables:
-        """Evaluate the formula and its arguments, except the groups."""
+        """Evaluate the formulas and their arguments, except the groups."""
         rows = MissingRows(table.n_rows)
         evaluator = Evaluator(table, states, new=new)
-        responses = evaluate_all(asked.formula.response, evaluator, rows)
-        variables = evaluate_all(asked.formula.factors, evaluator, rows)
+        # Infinity may mean something to a density, such as a time that was not observed; a design cannot contain it.
+        responses = evaluate_all(asked.formula.response, evaluator, rows, asked.infinite)
+        alike, variables = asked.alike, {}
+        for name, one in asked.formulas.items():
+            variables[name] = variables.get(alike[name]) or evaluate_all(one.factors, evaluator, rows)
         extra = {
-            what: per_row(asked.arguments[what], asked.expressions[what], table, states, rows, what)
+            what: per_row(asked.arguments.get(what), asked.expressions.get(what), table, states, rows, what)
             for what in ("weights", "offset", "trials")
         }
-        offsets = [per_row(one.text, one, table, states, rows, "offset") for one in asked.formula.offsets]
-        parts = [part for part in (*offsets, extra["offset"]) if part is not None]
-        extra["offset"] = np.sum(parts, axis=0) if parts else None
-        return TableVariables(responses, variables, extra, rows, evaluator)
+        given = extra.pop("offset")
+        offsets = []
+        for formula in asked.formulas.values():
+            own = [per_row(one.text, one, table, states, rows, "offset") for one in formula.offsets]
+            parts = [part for part in (*own, given) if part is not None]
+            offsets.append(np.sum(parts, axis=0) if parts else None)
+        columns = {name: column_of(name, one, evaluator, rows, new) for name, one in asked.keywords.items()}
+        return TableVariables(responses, list(variables.values()), offsets, extra, columns, rows, evaluator)
 
 
-def describe(expression: Expression, variable: Variable) -> FactorInfo:
-    """What has to be kept of a variable to code it in new data."""
+def described(formula: Formula, variables: Sequence[Variable], n_rows: int) -> list[FactorInfo]:
+    """What has to be kept of a formula's variables to code them in new data; identifiers are refused."""
+    for expression, variable in zip(formula.factors, variables, strict=True):
+        refuse_identifier(expression, variable, n_rows)
+    return [_describe(one, variable) for one, variable in zip(formula.factors, variables, strict=True)]
+
+
+def _describe(expression: Expression, variable: Variable) -> FactorInfo:
     if isinstance(variable, Levels):
         return FactorInfo(expression.text, True, variable.labels, True, variable.contrasts)
     return FactorInfo(expression.text, False, variable.labels, variable.spans_intercept)

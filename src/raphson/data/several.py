@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raphson.data.coding import FactorInfo
+from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, states_before
-from raphson.data.expressions import Expression
-from raphson.data.extras import check_index, check_nonnegative, group_codes, parse_argument, per_row, renumber, take
-from raphson.data.formula import Formula, check_sides, parse_formula
+from raphson.data.extras import (
+    Column,
+    check_index,
+    check_nonnegative,
+    column_of,
+    group_codes,
+    parse_argument,
+    renumber,
+    take,
+)
+from raphson.data.formula import Formula
 from raphson.data.frames import (
-    describe,
-    evaluate_all,
+    FormulaArguments,
+    TableVariables,
+    described,
     make_plan,
     read_response,
-    refuse_identifier,
     with_used_levels,
 )
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, NewData, Response, take_columns
-from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema, Schema
-from raphson.data.values import Levels, Table, Variable
+from raphson.data.values import Table, Variable
 from raphson.data.watching import Watch
-from raphson.errors import DataError, FormulaError
+from raphson.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
@@ -84,7 +93,9 @@ class PartsSchema(Schema):
         """The column of new data that a keyword of the density gets."""
         text, labels = self.columns[name]
         table = Table(read_table(new))
-        found = _column(name, parse_argument(text, table.known, name), Evaluator(table, {}), MissingRows(table.n_rows))
+        found = column_of(
+            name, parse_argument(text, table.known, name), Evaluator(table, {}), MissingRows(table.n_rows)
+        )
         if labels is None or found.labels is None:
             return found
         codes = np.array([labels.index(one) if one in labels else -1 for one in found.labels], dtype=float)
@@ -118,20 +129,6 @@ class PartsSchema(Schema):
                 raise DataError(f"columns: expected an expression for {name!r}; got {text!r}")
             columns[str(name)] = text, None if labels is None else tuple(map(str, labels))
         return PartsSchema(parts, columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column that a density or a likelihood reads besides its predictors.
-
-    Attributes
-    ----------
-    values : (n,) or (n, d) numbers; codes 0 .. L-1 of text.
-    labels : the L labels of a column of text or categories, otherwise None.
-    """
-
-    values: np.ndarray
-    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,114 +190,128 @@ def from_formulas(
     """
     check_missing(missing)
     table = Table(read_table(data))
-    extras = {"weights": weights, "groups": groups}
-    for what, value in extras.items():
+    arguments = {"weights": weights, "groups": groups}
+    for what, value in arguments.items():
         check_index(data, value, what)
-    asked = {**extras, **(columns or {})}
-    expressions = {what: parse_argument(value, table.known, what) for what, value in asked.items()}
-    claimed = {column for one in expressions.values() if one is not None for column in one.columns}
-    parsed = _parse(formulas, table, claimed)
-    first = next(iter(parsed.values()))
+    asked = FormulaArguments.of_several(formulas, table.names, arguments, columns or {})
+    states = states_before(list(asked.formulas.values()))
+    read = TableVariables.of(asked, table, states)
+    codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
 
-    states = states_before(list(parsed.values()))
-    rows = MissingRows(table.n_rows)
-    evaluator = Evaluator(table, states)
-    # Infinity may mean something to a density, such as a time that was not observed; a design cannot contain it.
-    responses = evaluate_all(first.response, evaluator, rows, infinite=True)
-    variables = {name: evaluate_all(one.factors, evaluator, rows) for name, one in parsed.items()}
-    weight = per_row(weights, expressions["weights"], table, states, rows, "weights")
-    offsets = {
-        name: [per_row(o.text, o, table, states, rows, "offset") for o in one.offsets] for name, one in parsed.items()
-    }
-    read = {name: _column(name, expressions[name], evaluator, rows) for name in columns or {}}
-    codes = group_codes(groups, expressions["groups"], table, rows)
-
-    kept = rows.usable(missing)
+    kept = read.rows.usable(missing)
     n_rows = table.n_rows if kept is None else len(kept)
-    labels = table.frame.index if is_pandas(data) else None
-    made: dict[tuple[str, bool], Part] = {}
-    parts: dict[str, Part] = {}
-    for name, one in parsed.items():
-        # Parameters with the same right side share one matrix, so that it is stored and read once.
-        key = (one.text.split("~", 1)[1].strip(), name in without_intercept)
-        if key not in made:
-            made[key] = _part(one, variables[name], offsets[name], kept, n_rows, states, key[1])
-        parts[name] = made[key]
-    weight = take(weight, kept)
+    alike = asked.alike
+    used: dict[str, list[Variable]] = {}
+    infos: dict[str, list[FactorInfo]] = {}
+    for (name, formula), own in zip(asked.formulas.items(), read.variables, strict=True):
+        if alike[name] == name:
+            used[name] = [with_used_levels(one, kept) for one in own]
+            infos[name] = described(formula, used[name], n_rows)
+    layouts = layouts_of(asked, infos, without_intercept)
+    parts = parts_of(layouts, used, [take(one, kept) for one in read.offsets], kept, n_rows, states)
+    weight = take(read.extra["weights"], kept)
     check_nonnegative(weight, "weights", kept)
-    response, watch = read_response(first, responses, kept, n_rows, evaluator), Watch()
+    response, watch = read_response(asked.formula, read.responses, kept, n_rows, read.evaluator), Watch()
+    held = read.columns
     if kept is None:  # else all are copies
         response = replace(response, values=watch.held(response.name, response.values))
-        read = {name: replace(column, values=watch.held(name, column.values)) for name, column in read.items()}
+        held = {name: replace(column, values=watch.held(name, column.values)) for name, column in held.items()}
         weight = watch.held("weights", weight)
     return SeveralData(
         parts=parts,
         response=response,
-        columns={name: _kept(column, kept) for name, column in read.items()},
+        columns={name: column.kept(kept) for name, column in held.items()},
         weights=weight,
         groups=renumber(codes, kept),
         index=kept,
         n_dropped=table.n_rows - n_rows,
-        labels=labels,
+        labels=table.frame.index if is_pandas(data) else None,
         asked={name: str(text) for name, text in (columns or {}).items()},
         watch=watch,
     )
 
 
-def _parse(formulas: Mapping[str, str], table: Table, claimed: set[str]) -> dict[str, Formula]:
-    parsed: dict[str, Formula] = {}
-    for name, text in formulas.items():
-        one = parse_formula(text, table.names, exclude=claimed)
-        if not parsed:
-            if not one.response:
-                raise FormulaError(
-                    f"formula: the first formula, that of {name!r}, has no response; write one on its left, as in "
-                    f"'y {text}'"
-                )
-            claimed = claimed | {column for part in one.response for column in part.columns}
-        elif one.response:
-            raise FormulaError(
-                "formula: only the first formula may have a response; write that of "
-                f"{name!r} as {'~' + text.split('~', 1)[1]!r}"
-            )
-        parsed[name] = one
-        check_sides(one, next(iter(parsed.values())).response)
-    return parsed
+@dataclass(frozen=True)
+class Layout:
+    """How the design of one parameter is made of its formula's variables.
+
+    Attributes
+    ----------
+    formula : the formula.
+    plan : columns of the design, with the intercept.
+    without_intercept : whether the intercept is left out.
+    right, like : the first parameter with the same right side, and with the same design.
+    """
+
+    formula: Formula
+    plan: DesignPlan
+    without_intercept: bool
+    right: str
+    like: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the design's columns."""
+        names = self.plan.names
+        return tuple(name for name in names if name != INTERCEPT) if self.without_intercept else names
+
+    def part(self, X: Any, offset: np.ndarray | None, states: States) -> Part:
+        """The part with this design."""
+        names = self.names
+        place = {name: number for number, name in enumerate(names)}
+        terms = {
+            term: tuple(place[self.plan.names[number]] for number in columns)
+            for term, columns in self.plan.terms.items()
+            if columns and self.plan.names[columns[0]] != INTERCEPT
+        }
+        return Part(
+            X=X,
+            names=names,
+            offset=offset,
+            schema=FormulaSchema(self.formula, self.plan, states, offset=None, offset_given=False),
+            has_intercept=self.plan.has_intercept and not self.without_intercept,
+            without_intercept=self.without_intercept,
+            terms=terms,
+        )
 
 
-def _part(
-    formula: Formula,
-    variables: list[Variable],
-    offsets: list[np.ndarray | None],
+def layouts_of(
+    asked: FormulaArguments, infos: Mapping[str, Sequence[FactorInfo]], without_intercept: tuple[str, ...]
+) -> dict[str, Layout]:
+    """The layout of each parameter's design, from what is known of the factors of unlike right sides, by name."""
+    layouts: dict[str, Layout] = {}
+    made: dict[tuple[str, bool], str] = {}
+    for name, right in asked.alike.items():
+        # Parameters with the same right side share one matrix, so that it is stored and read once.
+        without = name in without_intercept
+        like = made.setdefault((right, without), name)
+        plan = make_plan(asked.formulas[like], list(infos[right]))
+        layouts[name] = Layout(asked.formulas[like], plan, without, right, like)
+    return layouts
+
+
+def parts_of(
+    layouts: dict[str, Layout],
+    variables: Mapping[str, list[Variable]],
+    offsets: Sequence[np.ndarray | None],
     kept: np.ndarray | None,
     n_rows: int,
     states: States,
-    without_intercept: bool,
-) -> Part:
-    variables = [with_used_levels(one, kept) for one in variables]
-    for expression, variable in zip(formula.factors, variables, strict=True):
-        refuse_identifier(expression, variable, n_rows)
-    infos = [describe(one, variable) for one, variable in zip(formula.factors, variables, strict=True)]
-    plan = make_plan(formula, infos)
-    X, names = plan.build(variables, kept, n_rows), plan.names
-    if without_intercept:
-        X, names = _without(X, names)
-    place = {name: number for number, name in enumerate(names)}
-    terms = {
-        term: tuple(place[plan.names[number]] for number in columns)
-        for term, columns in plan.terms.items()
-        if columns and plan.names[columns[0]] != INTERCEPT
-    }
-    present = [offset for offset in offsets if offset is not None]
-    return Part(
-        X=X,
-        names=names,
-        offset=take(np.sum(present, axis=0), kept) if present else None,
-        schema=FormulaSchema(formula, plan, states, offset=None, offset_given=False),
-        has_intercept=plan.has_intercept and not without_intercept,
-        without_intercept=without_intercept,
-        terms=terms,
-    )
+    by_columns: bool = False,
+) -> dict[str, Part]:
+    """The design of each parameter in the kept rows, from the variables of unlike right sides, by name.
+
+    `offsets` are those of the kept rows.
+    """
+    parts: dict[str, Part] = {}
+    for (name, layout), offset in zip(layouts.items(), offsets, strict=True):
+        if layout.like == name:
+            X = layout.plan.build(variables[layout.right], kept, n_rows, by_columns)
+            X = _without(X, layout.plan.names)[0] if layout.without_intercept else X
+            parts[name] = layout.part(X, offset, states)
+        else:
+            parts[name] = parts[layout.like]
+    return parts
 
 
 def _without(X: Matrix, names: tuple[str, ...]) -> tuple[Matrix, tuple[str, ...]]:
@@ -308,26 +319,3 @@ def _without(X: Matrix, names: tuple[str, ...]) -> tuple[Matrix, tuple[str, ...]
     if isinstance(X, np.ndarray):
         return np.ascontiguousarray(X[:, others]), tuple(names[number] for number in others)
     return take_columns(X, others), tuple(names[number] for number in others)
-
-
-def _column(name: str, expression: Expression | None, evaluator: Evaluator, rows: MissingRows) -> Column:
-    if expression is None:
-        raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
-    if not expression.columns:
-        constant = evaluator.value(expression.tree)
-        if isinstance(constant, str) or not np.isfinite(constant):
-            raise DataError(f"columns: expected the name of a column, an expression or a number, for {name!r}")
-        return Column(np.full(evaluator.table.n_rows, float(constant)))
-    variable = evaluator.variable(expression)
-    rows.note_expression(expression, variable, evaluator, infinite=True)
-    if isinstance(variable, Levels):
-        if variable.origin == "boolean":
-            return Column(np.where(variable.codes < 0, np.nan, variable.codes).astype(float))
-        if variable.origin == "text":
-            check_text(variable.labels, variable.codes, expression.text, rows.n_rows, "")
-        return Column(variable.codes.astype(float), variable.labels)
-    return Column(variable.values)
-
-
-def _kept(column: Column, kept: np.ndarray | None) -> Column:
-    return column if kept is None else Column(column.values[kept], column.labels)

@@ -1,7 +1,8 @@
-"""A formula over streamed data.
+"""Formulas over streamed data.
 
-A first pass over all rows finds the levels of each factor and of the response and the rows that cannot be used, and
-samples the others. From then on each piece that is read gives the same design as if the data were in memory.
+A first pass over all rows, for any number of formulas and columns, finds the levels of each factor and of the response
+and the rows that cannot be used, and samples the others. From then on each piece that is read gives the same design as
+if the data were in memory.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS
+from raphson.data.coding import FactorInfo
 from raphson.data.evaluate import States
-from raphson.data.extras import check_nonnegative, take
-from raphson.data.frames import MOST_LEVELS, FormulaArguments, TableVariables, describe, make_plan, refuse_identifier
+from raphson.data.extras import Column, check_nonnegative, take
+from raphson.data.frames import FormulaArguments, TableVariables, described, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
+from raphson.data.numbers_in_text import check_text
 from raphson.data.pieces import Rows, count, every, joined, together, variables_of
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows, changed
+from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode
 from raphson.errors import DataError, FormulaError
@@ -76,36 +80,38 @@ class NotInMemory:
 
 
 @dataclass(frozen=True)
-class StreamedData:
-    """The data of a model as pieces that are read when needed.
+class Streamed:
+    """Base class of the data of a model as pieces that are read when needed.
 
     Attributes
     ----------
     source : the source of the rows.
-    asked : formula and arguments.
-    plan : layout of the design.
+    asked : formulas and arguments.
+    factors : of the variables on the right side of each formula, with the levels of all rows.
     levels : levels of the response, or None.
+    labels : by keyword of a density, the labels of its column's codes, or None.
     pieces : the pieces with usable rows.
-    head : a :class:`ModelData` with names, schema and counts, but nothing by row.
-    sample : about SAMPLE_ROWS of the rows, as data in memory.
     same : what the first reading found, by which later ones are judged.
     """
 
     source: Source
     asked: FormulaArguments
-    plan: DesignPlan
+    factors: tuple[tuple[FactorInfo, ...], ...]
     levels: tuple[str, ...] | None
+    labels: dict[str, tuple[str, ...] | None]
     pieces: tuple[Piece, ...]
-    head: ModelData
-    sample: ModelData
     same: SameRows
+
+    def made(self, rows: UsableRows) -> Any:
+        """The data of some rows, as a model in memory has them."""
+        raise NotImplementedError
 
     @property
     def n_rows(self) -> int:
         """Usable rows."""
         return self.pieces[-1].start + self.pieces[-1].rows
 
-    def read(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, ModelData]]:
+    def read(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
         """Read pieces; those of a part have to follow one another."""
         wanted: dict[int, dict[int, Piece]] = {}
         for piece in pieces:
@@ -113,7 +119,7 @@ class StreamedData:
         for part, inside in wanted.items():
             yield from self._read_part(part, inside)
 
-    def _read_part(self, part: int, inside: dict[int, Piece]) -> Iterator[tuple[Piece, ModelData]]:
+    def _read_part(self, part: int, inside: dict[int, Piece]) -> Iterator[tuple[Piece, Any]]:
         size, left = self.source.piece_rows, len(inside)
         reader = readings(self.source, part, self.asked.columns)
         for first, rows in reader:
@@ -130,14 +136,14 @@ class StreamedData:
                 return
         raise changed(self.source.place(part), "fewer rows")
 
-    def shuffled(self, rng: np.random.Generator) -> Iterator[list[ModelData]]:
+    def shuffled(self, rng: np.random.Generator) -> Iterator[list[Any]]:
         """Read all pieces in an order as random as the source allows: groups of pieces from several places."""
         parts = sorted({piece.part for piece in self.pieces})
         waiting = [parts[i] for i in rng.permutation(len(parts))]
         by_part: dict[int, list[Piece]] = {}
         for piece in self.pieces:
             by_part.setdefault(piece.part, []).append(piece)
-        readers: list[Iterator[tuple[Piece, ModelData]]] = []
+        readers: list[Iterator[tuple[Piece, Any]]] = []
         while waiting or readers:
             while waiting and len(readers) < READERS:
                 readers.append(self.read(by_part[waiting.pop()]))
@@ -151,7 +157,7 @@ class StreamedData:
             if group:
                 yield group
 
-    def data_of(self, rows: Rows) -> ModelData:
+    def data_of(self, rows: Rows) -> Any:
         """The usable ones of some rows, as for data in memory."""
         return self._evaluated(rows).data(0, count(rows))
 
@@ -161,10 +167,14 @@ class StreamedData:
             self.same.check(place, table, self.source.place(place[0]))
         read = TableVariables.of(self.asked, table, {}, new=True)
         variables = [
-            recode(_usable(one, read), info.labels, info.text) if info.categorical and info.labels else one
-            for one, info in zip(read.variables, self.plan.factors, strict=True)
+            [
+                recode(_usable(one, read), info.labels, info.text) if info.categorical and info.labels else one
+                for one, info in zip(own, infos, strict=True)
+            ]
+            for own, infos in zip(read.variables, self.factors, strict=True)
         ]
-        return EvaluatedRows(self, count(rows), read, variables, self._response(read))
+        columns = {name: _recoded(name, one, self.labels[name]) for name, one in read.columns.items()}
+        return EvaluatedRows(self, count(rows), read, variables, self._response(read), columns)
 
     def _response(self, read: TableVariables) -> np.ndarray:
         if len(read.responses) == 2:
@@ -178,40 +188,98 @@ class StreamedData:
 
 @dataclass(frozen=True)
 class EvaluatedRows:
-    """Some rows, as the values of the formula's variables.
+    """Some rows, as the values of the formulas' variables.
 
     Attributes
     ----------
     of : the data that they are of.
     n_rows : their number.
     read : what was evaluated.
-    variables : of the right side, coded by the levels of all data.
+    variables : of each right side, coded by the levels of all data.
     response : (n,) or (n, 2) values, or codes of levels.
+    columns : of a density, by keyword.
     """
 
-    of: StreamedData
+    of: Streamed
     n_rows: int
     read: TableVariables
-    variables: list[Variable]
+    variables: list[list[Variable]]
     response: np.ndarray
+    columns: dict[str, Column]
 
-    def data(self, start: int, size: int) -> ModelData:
+    def data(self, start: int, size: int) -> Any:
         """The usable rows among `size` ones, from number `start` on. Where all are usable these are views."""
         cut = slice(start, min(start + size, self.n_rows))
         bad = self.read.rows.bad
         kept = None if bad is None else np.flatnonzero(~bad[cut])
-        variables = [_sliced(one, cut) for one in self.variables]
+
+        def used(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else take(values[cut], kept)
+
         response = self.response[cut] if kept is None else self.response[cut][kept]
-        extra = {what: None if values is None else take(values[cut], kept) for what, values in self.read.extra.items()}
-        name, levels = self.of.asked.formula.response_name, self.of.levels
-        n = cut.stop - cut.start if kept is None else len(kept)
+        rows = UsableRows(
+            variables=[[_sliced(one, cut) for one in own] for own in self.variables],
+            kept=kept,
+            n_rows=cut.stop - cut.start if kept is None else len(kept),
+            response=response if self.of.levels is None else response.astype(np.float64),
+            offsets=[used(one) for one in self.read.offsets],
+            weights=used(self.read.extra["weights"]),
+            trials=used(self.read.extra["trials"]),
+            columns={name: one.kept(cut).kept(kept) for name, one in self.columns.items()},
+        )
+        return self.of.made(rows)
+
+
+@dataclass(frozen=True)
+class UsableRows:
+    """What the data of some rows are made of.
+
+    Attributes
+    ----------
+    variables : of each right side, of all these rows.
+    kept : the usable ones; None if all are.
+    n_rows : their number.
+    response, offsets, weights, trials, columns : of the usable rows.
+    """
+
+    variables: list[list[Variable]]
+    kept: np.ndarray | None
+    n_rows: int
+    response: np.ndarray
+    offsets: list[np.ndarray | None]
+    weights: np.ndarray | None
+    trials: np.ndarray | None
+    columns: dict[str, Column]
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether a design is better stored column after column."""
+        return self.n_rows <= BLOCK_ROWS[-1]
+
+
+@dataclass(frozen=True)
+class StreamedData(Streamed):
+    """The data of a formula as pieces that are read when needed.
+
+    Attributes
+    ----------
+    plan : layout of the design.
+    head : a :class:`ModelData` with names, schema and counts, but nothing by row.
+    sample : about SAMPLE_ROWS of the rows, as data in memory.
+    """
+
+    plan: DesignPlan
+    head: ModelData
+    sample: ModelData
+
+    def made(self, rows: UsableRows) -> ModelData:
         return replace(
-            self.of.head,
-            X=self.of.plan.build(variables, kept, n, by_columns=n <= BLOCK_ROWS[-1]),
-            response=Response(name, response if levels is None else response.astype(np.float64), levels),
-            weights=extra["weights"],
-            offset=extra["offset"],
-            trials=extra["trials"],
+            self.head,
+            X=self.plan.build(rows.variables[0], rows.kept, rows.n_rows, rows.by_columns),
+            response=Response(self.asked.formula.response_name, rows.response, self.levels),
+            weights=rows.weights,
+            offset=rows.offsets[0],
+            trials=rows.trials,
             n_dropped=0,
         )
 
@@ -220,6 +288,14 @@ def _usable(variable: Variable, read: TableVariables) -> Levels:
     """A variable as a factor without the levels of unusable rows, which other rows may not have."""
     levels, bad = as_levels(variable), read.rows.bad
     return levels if bad is None else replace(levels, codes=np.where(bad, -1, levels.codes))
+
+
+def _recoded(name: str, column: Column, labels: tuple[str, ...] | None) -> Column:
+    """A density's column with its codes in all data."""
+    if labels is None or column.labels is None:
+        return column
+    found = recode(Levels(column.values.astype(np.intp), column.labels, "text", None), labels, name)
+    return Column(found.codes.astype(float), labels)
 
 
 def _sliced(variable: Variable, rows: slice) -> Variable:
@@ -235,7 +311,8 @@ def readings(source: Source, part: int, columns: Sequence[str]) -> Iterator[tupl
         yield number * rows // source.piece_rows, read
 
 
-def _computed(about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+def computed(about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+    """Compute, where nothing is kept."""
     return compute()
 
 
@@ -244,7 +321,7 @@ def from_stream(
     source: Source,
     arguments: dict[str, Any],
     missing: str = "drop",
-    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = _computed,
+    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = computed,
 ) -> StreamedData:
     """Read a formula over a stream.
 
@@ -265,18 +342,60 @@ def from_stream(
     DataError
         As :func:`raphson.data.from_formula`; also if an argument is an array.
     """
-    check_missing(missing)
+    check_named(arguments)
+    asked = FormulaArguments.of(formula, source.names, arguments)
+    found, first_pass = first_reading(asked, source, missing, keep)
+    plan = make_plan(asked.formula, list(found["factors"][0]))
+    head = _head(asked, plan, found["levels"], first_pass.dropped)
+    data = StreamedData(**found, plan=plan, head=head, sample=head)
+    return replace(data, sample=data.data_of(joined(first_pass.sampled.parts)))
+
+
+def check_named(arguments: dict[str, Any]) -> None:
+    """Refuse arguments that are given as arrays: streamed rows are not in memory.
+
+    Raises
+    ------
+    DataError
+    """
     for what, value in arguments.items():
         if value is not None and not isinstance(value, str):
             raise DataError(
                 f"{what}: expected a column's name or an expression of columns, as streamed rows are not kept in "
                 f"memory; got {type(value).__name__}. Write it into the files"
             )
-    asked = FormulaArguments.of(formula, source.names, arguments)
+
+
+def first_reading(
+    asked: FormulaArguments, source: Source, missing: str, keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any]
+) -> tuple[dict[str, Any], _Summary]:
+    """Read all rows once: what :class:`Streamed` consists of, and what else was found."""
+    check_missing(missing)
     source.check_columns(asked.columns)
     first_pass = _FirstPass(asked, source)
     first_pass.seen = keep(("first pass",), first_pass.run)
-    return first_pass.finish(missing)
+    return first_pass.finish(missing), first_pass.seen
+
+
+def _head(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int) -> ModelData:
+    """The data of a formula, without the rows."""
+    given = {what: None if asked.arguments[what] is None else NotInMemory(what) for what in ("weights", "trials")}
+    offset = asked.formula.offsets or asked.arguments["offset"] is not None
+    return ModelData(
+        X=NotInMemory("the design"),  # type: ignore[arg-type]
+        names=plan.names,
+        response=Response(asked.formula.response_name, NotInMemory("the response"), levels),  # type: ignore[arg-type]
+        weights=given["weights"],  # type: ignore[arg-type]
+        offset=NotInMemory("the offset") if offset else None,  # type: ignore[arg-type]
+        trials=given["trials"],  # type: ignore[arg-type]
+        groups=None,
+        index=None,
+        n_dropped=dropped,
+        labels=None,
+        schema=asked.schema(plan, {}),
+        has_intercept=plan.has_intercept,
+        terms=plan.terms,
+    )
 
 
 @dataclass
@@ -286,7 +405,7 @@ class _Summary:
     Attributes
     ----------
     rows : the unusable rows.
-    factors, response : of each variable.
+    factors, response, columns : of each variable; columns are those of a density, by keyword.
     sampled : some of the rows.
     same : by which later readings are judged.
     read, dropped : numbers of rows.
@@ -295,8 +414,9 @@ class _Summary:
     """
 
     rows: MissingRows
-    factors: list[_VariableSummary]
-    response: _VariableSummary
+    factors: list[SeenVariable]
+    response: SeenVariable
+    columns: dict[str, SeenVariable]
     sampled: _Sample
     same: SameRows
     read: int = 0
@@ -310,10 +430,11 @@ class _FirstPass:
 
     def __init__(self, asked: FormulaArguments, source: Source) -> None:
         self.asked, self.source = asked, source
-        factors = [_VariableSummary() for _ in asked.formula.factors]
+        factors = [SeenVariable() for _ in asked.factors]
+        columns = {name: SeenVariable() for name, one in asked.keywords.items() if one is not None and one.columns}
         n_rows, same = source.n_rows or 0, SameRows(asked.columns)
         sampled = _Sample(max(1, n_rows // SAMPLE_ROWS))
-        self.seen = _Summary(MissingRows(n_rows), factors, _VariableSummary(), sampled, same)
+        self.seen = _Summary(MissingRows(n_rows), factors, SeenVariable(), columns, sampled, same)
 
     def run(self) -> _Summary:
         """Read all rows."""
@@ -342,17 +463,25 @@ class _FirstPass:
                 check_nonnegative(values, what, (np.arange(n) if kept is None else kept) + self.seen.read)
             if what == "weights":
                 self.seen.weighted += n if values is None else float(values.sum())
-        for one, expression, variable in zip(
-            self.seen.factors, self.asked.formula.factors, read.variables, strict=True
-        ):
-            one.take(variable, kept, expression.text, self._kind(expression.columns))
-        if len(read.responses) == 1:
-            response = self.asked.formula.response[0]
-            self.seen.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
+        self._take_variables(read, kept)
         self._place(part, number, table.n_rows, kept)
         self.seen.sampled.take(rows, self.seen.read)
         self.seen.read += table.n_rows
         self.seen.dropped += table.n_rows - n
+
+    def _take_variables(self, read: TableVariables, kept: np.ndarray | None) -> None:
+        """Note the levels of a table's variables."""
+        variables = [one for own in read.variables for one in own]
+        for one, expression, variable in zip(self.seen.factors, self.asked.factors, variables, strict=True):
+            one.take(variable, kept, expression.text, self._kind(expression.columns))
+        if len(read.responses) == 1:
+            response = self.asked.formula.response[0]
+            self.seen.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
+        for name, one in self.seen.columns.items():
+            expression = self.asked.keywords[name]
+            assert expression is not None
+            variable = read.evaluator.variable(expression)
+            one.take(variable, None, expression.text, self._kind(expression.columns))
 
     def _place(self, part: int, number: int, n_rows: int, kept: np.ndarray | None) -> None:
         """Note the places of the usable rows."""
@@ -370,54 +499,56 @@ class _FirstPass:
         declared = len(columns) == 1 and self.source.declared(columns[0])
         return "declared" if declared else ""
 
-    def finish(self, missing: str) -> StreamedData:
-        """The data, after all pieces have been added."""
+    def finish(self, missing: str) -> dict[str, Any]:
+        """What :class:`Streamed` consists of, after all pieces have been added."""
         if not self.seen.read:
             raise DataError("data: there are no rows; expected at least one")
         if self.seen.dropped:
             refuse_or_warn(missing, self.seen.rows.reasons(), self.seen.dropped, self.seen.read)
         if not self.seen.weighted > 0:
             raise DataError("weights: all are 0, so no row counts; give some rows a positive weight")
-        formula = self.asked.formula
         n_rows = self.seen.read - self.seen.dropped
-        infos = []
-        for expression, one in zip(formula.factors, self.seen.factors, strict=True):
-            variable = one.variable(expression.text)
-            refuse_identifier(expression, variable, n_rows)
-            infos.append(describe(expression, variable))
-        plan = make_plan(formula, infos)
-        levels = None
-        if len(formula.response) == 1:
-            response = self.seen.response.variable(formula.response_name, response=True)
-            refuse_identifier(formula.response[0], response, n_rows)
-            if isinstance(response, Levels):
-                levels = response.labels
-            elif response.values.ndim != 1:
-                raise DataError(
-                    f"response: {formula.response_name!r} has several columns; expected one, or cbind(successes, "
-                    "failures)"
-                )
-        asked = self.asked.arguments
-        given = {what: None if asked[what] is None else NotInMemory(what) for what in ("weights", "trials")}
-        offset = NotInMemory("the offset") if formula.offsets or self.asked.arguments["offset"] is not None else None
-        head = ModelData(
-            X=NotInMemory("the design"),  # type: ignore[arg-type]
-            names=plan.names,
-            response=Response(formula.response_name, NotInMemory("the response"), levels),  # type: ignore[arg-type]
-            weights=given["weights"],  # type: ignore[arg-type]
-            offset=offset,  # type: ignore[arg-type]
-            trials=given["trials"],  # type: ignore[arg-type]
-            groups=None,
-            index=None,
-            n_dropped=self.seen.dropped,
-            labels=None,
-            schema=self.asked.schema(plan, {}),
-            has_intercept=plan.has_intercept,
-            terms=plan.terms,
+        summaries = iter(self.seen.factors)
+        factors = tuple(
+            tuple(described(formula, [next(summaries).variable(one.text) for one in formula.factors], n_rows))
+            for formula in self.asked.formulas.values()
         )
-        seen = self.seen
-        found = StreamedData(self.source, self.asked, plan, levels, tuple(seen.pieces), head, head, seen.same)
-        return replace(found, sample=found.data_of(joined(seen.sampled.parts)))
+        levels, labels = self._levels(n_rows), dict.fromkeys(self.asked.keywords)
+        labels |= {name: self._labels(name, one) for name, one in self.seen.columns.items()}
+        return {
+            "source": self.source,
+            "asked": self.asked,
+            "factors": factors,
+            "levels": levels,
+            "labels": labels,
+            "pieces": tuple(self.seen.pieces),
+            "same": self.seen.same,
+        }
+
+    def _levels(self, n_rows: int) -> tuple[str, ...] | None:
+        """The levels of the response, if it has any."""
+        formula = self.asked.formula
+        if len(formula.response) != 1:
+            return None
+        name = formula.response_name
+        response = self.seen.response.variable(name, unused=self.seen.response.boolean)
+        refuse_identifier(formula.response[0], response, n_rows)
+        if isinstance(response, Levels):
+            return response.labels
+        if response.values.ndim != 1:
+            raise DataError(f"response: {name!r} has several columns; expected one, or cbind(successes, failures)")
+        return None
+
+    def _labels(self, name: str, seen: SeenVariable) -> tuple[str, ...] | None:
+        """The labels of the codes of a density's column: those of all rows, also of the unusable ones."""
+        expression = self.asked.keywords[name]
+        assert expression is not None
+        variable = seen.variable(expression.text, unused=True)
+        if not isinstance(variable, Levels) or seen.boolean:
+            return None
+        if variable.origin == "text":
+            check_text(variable.labels, variable.codes, expression.text, self.seen.read, "")
+        return variable.labels
 
 
 @dataclass
@@ -436,64 +567,3 @@ class _Sample:
             self.parts = [every(joined(self.parts), 0, 2)]
             self.every *= 2
             self.n_rows = count(self.parts[0])
-
-
-@dataclass
-class _VariableSummary:
-    """What the pieces so far contain of one variable."""
-
-    first: Variable | None = None
-    orders: dict[tuple[str, ...], None] = field(default_factory=dict)
-    occurring: set[str] = field(default_factory=set)
-    numeric: bool = False
-    declared: bool = False
-
-    def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
-        """Add one piece."""
-        if isinstance(variable, Numbers):
-            if self.first is None or not np.isnan(variable.values).all():
-                self.numeric = self.numeric or not np.isnan(variable.values).all()
-                if self.first is None:
-                    # Of numbers only the names of the columns are needed.
-                    self.first = replace(variable, values=variable.values[:1])
-        else:
-            self.declared = self.declared or kind == "declared"
-            if not isinstance(self.first, Levels):
-                self.first = variable
-            codes = variable.codes if kept is None else variable.codes[kept]
-            self.orders.setdefault(variable.labels)
-            here = np.bincount(codes[codes >= 0], minlength=len(variable.labels)) > 0
-            self.occurring.update(label for label, occurs in zip(variable.labels, here, strict=True) if occurs)
-            if len(self.occurring) > MOST_LEVELS or len(self.orders) > MOST_LEVELS:
-                raise DataError(
-                    f"column {text!r} has more than {MOST_LEVELS} different values; leave it out if it is an "
-                    "identifier, or convert it if it is numbers stored as text"
-                )
-        if self.numeric and isinstance(self.first, Levels):
-            raise DataError(f"column {text!r} is text in some files and numbers in others; give it one type in all")
-
-    def variable(self, text: str, response: bool = False) -> Variable:
-        """The variable of all pieces together, with its levels but no data (a single row at most)."""
-        if self.first is None:
-            raise DataError(f"data: no row of {text!r} could be read; check the files")
-        if not isinstance(self.first, Levels):
-            return self.first
-        labels = self._ordered(self.first.origin)
-        if not (response and self.first.origin == "boolean"):  # a boolean response always has both levels
-            labels = tuple(label for label in labels if label in self.occurring)
-        return replace(self.first, labels=labels, codes=np.arange(len(labels)))
-
-    def _ordered(self, origin: str) -> tuple[str, ...]:
-        orders = list(self.orders)
-        if len(orders) == 1:
-            return orders[0]
-        every = dict.fromkeys(label for order in orders for label in order)
-        if self.declared:
-            return tuple(every)
-        if origin == "number":
-            return tuple(sorted(every, key=float))
-        leads = {order[0] for order in orders if order}
-        if len(leads) == 1 and any(list(order) != sorted(order) for order in orders):
-            lead = leads.pop()  # relevel(x, ref=lead)
-            return (lead, *sorted(label for label in every if label != lead))
-        return tuple(sorted(every))

@@ -18,7 +18,7 @@ from raphson.compat import jax, jnp
 from raphson.compiled import compiled
 from raphson.data.columns import Columns, RowData, from_columns
 from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
-from raphson.data.several import Column
+from raphson.data.extras import Column
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind

@@ -1,0 +1,77 @@
+"""What the pieces of streamed data contain of a variable: whether it is numbers, and which levels it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from raphson.data.frames import MOST_LEVELS
+from raphson.data.values import Levels, Numbers, Variable
+from raphson.errors import DataError
+
+
+@dataclass
+class SeenVariable:
+    """What the pieces so far contain of one variable."""
+
+    first: Variable | None = None
+    orders: dict[tuple[str, ...], None] = field(default_factory=dict)
+    occurring: set[str] = field(default_factory=set)
+    numeric: bool = False
+    declared: bool = False
+
+    def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
+        """Add one piece."""
+        if isinstance(variable, Numbers):
+            if self.first is None or not np.isnan(variable.values).all():
+                self.numeric = self.numeric or not np.isnan(variable.values).all()
+                if self.first is None:
+                    # Of numbers only the names of the columns are needed.
+                    self.first = replace(variable, values=variable.values[:1])
+        else:
+            self.declared = self.declared or kind == "declared"
+            if not isinstance(self.first, Levels):
+                self.first = variable
+            codes = variable.codes if kept is None else variable.codes[kept]
+            self.orders.setdefault(variable.labels)
+            here = np.bincount(codes[codes >= 0], minlength=len(variable.labels)) > 0
+            self.occurring.update(label for label, occurs in zip(variable.labels, here, strict=True) if occurs)
+            if len(self.occurring) > MOST_LEVELS or len(self.orders) > MOST_LEVELS:
+                raise DataError(
+                    f"column {text!r} has more than {MOST_LEVELS} different values; leave it out if it is an "
+                    "identifier, or convert it if it is numbers stored as text"
+                )
+        if self.numeric and isinstance(self.first, Levels):
+            raise DataError(f"column {text!r} is text in some files and numbers in others; give it one type in all")
+
+    @property
+    def boolean(self) -> bool:
+        """Whether it is a boolean variable, which always has both levels as a response."""
+        return isinstance(self.first, Levels) and self.first.origin == "boolean"
+
+    def variable(self, text: str, unused: bool = False) -> Variable:
+        """The variable of all pieces together, with its levels, also `unused` ones, but no data (a row at most)."""
+        if self.first is None:
+            raise DataError(f"data: no row of {text!r} could be read; check the files")
+        if not isinstance(self.first, Levels):
+            return self.first
+        labels = self._ordered(self.first.origin)
+        if not unused:
+            labels = tuple(label for label in labels if label in self.occurring)
+        return replace(self.first, labels=labels, codes=np.arange(len(labels)))
+
+    def _ordered(self, origin: str) -> tuple[str, ...]:
+        orders = list(self.orders)
+        if len(orders) == 1:
+            return orders[0]
+        every = dict.fromkeys(label for order in orders for label in order)
+        if self.declared:
+            return tuple(every)
+        if origin == "number":
+            return tuple(sorted(every, key=float))
+        leads = {order[0] for order in orders if order}
+        if len(leads) == 1 and any(list(order) != sorted(order) for order in orders):
+            lead = leads.pop()  # relevel(x, ref=lead)
+            return (lead, *sorted(label for label in every if label != lead))
+        return tuple(sorted(every))

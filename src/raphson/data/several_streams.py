@@ -1,0 +1,99 @@
+"""Several formulas over streamed data: a design for each parameter of a distribution, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from raphson.data.extras import Column
+from raphson.data.frames import FormulaArguments
+from raphson.data.model_data import Response
+from raphson.data.pieces import joined
+from raphson.data.several import Layout, Part, SeveralData, layouts_of, parts_of
+from raphson.data.sources import Source
+from raphson.data.streams import NotInMemory, Streamed, UsableRows, check_named, computed, first_reading
+
+
+@dataclass(frozen=True)
+class StreamedSeveral(Streamed):
+    """The data of several formulas as pieces that are read when needed.
+
+    Attributes
+    ----------
+    layouts : of the design of each parameter.
+    head : names, schemas and counts, but nothing by row.
+    sample : some of the rows, as data in memory.
+    """
+
+    layouts: dict[str, Layout]
+    head: SeveralData
+    sample: SeveralData
+
+    def made(self, rows: UsableRows) -> SeveralData:
+        variables = dict(zip(self.layouts, rows.variables, strict=True))
+        return replace(
+            self.head,
+            parts=parts_of(self.layouts, variables, rows.offsets, rows.kept, rows.n_rows, {}, rows.by_columns),
+            response=Response(self.head.response.name, rows.response, self.levels),
+            columns=rows.columns,
+            weights=rows.weights,
+            n_dropped=0,
+        )
+
+
+def from_streams(
+    formulas: Mapping[str, str],
+    source: Source,
+    *,
+    columns: Mapping[str, str],
+    weights: Any = None,
+    missing: str = "drop",
+    without_intercept: tuple[str, ...] = (),
+    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = computed,
+) -> StreamedSeveral:
+    """Read one formula for each parameter of a distribution over a stream.
+
+    Parameters
+    ----------
+    formulas, columns, missing, without_intercept : as for :func:`raphson.data.several.from_formulas`.
+    weights : a column's name or an expression.
+    source, keep : as for :func:`raphson.data.from_stream`.
+
+    Raises
+    ------
+    FormulaError, DataError
+        As for :func:`raphson.data.from_stream`.
+    """
+    arguments = {"weights": weights}
+    check_named(arguments)
+    asked = FormulaArguments.of_several(formulas, source.names, arguments, columns)
+    found, seen = first_reading(asked, source, missing, keep)
+    layouts = layouts_of(asked, dict(zip(asked.formulas, found["factors"], strict=True)), without_intercept)
+    head = SeveralData(
+        parts=_parts(layouts, asked),
+        response=Response(asked.formula.response_name, NotInMemory("the response"), found["levels"]),  # type: ignore[arg-type]
+        columns={name: _column(name, labels) for name, labels in found["labels"].items()},
+        weights=None if weights is None else NotInMemory("the weights"),  # type: ignore[arg-type]
+        groups=None,
+        index=None,
+        n_dropped=seen.dropped,
+        labels=None,
+        asked={name: str(text) for name, text in columns.items()},
+    )
+    data = StreamedSeveral(**found, layouts=layouts, head=head, sample=head)
+    return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
+
+
+def _parts(layouts: dict[str, Layout], asked: FormulaArguments) -> dict[str, Part]:
+    """The parts without the rows."""
+    parts: dict[str, Part] = {}
+    for name, layout in layouts.items():
+        offset: Any = NotInMemory("the offset") if asked.formulas[name].offsets else None
+        parts[name] = parts.get(layout.like) or layout.part(NotInMemory("the design"), offset, {})
+    return parts
+
+
+def _column(name: str, labels: tuple[str, ...] | None) -> Column:
+    values: Any = NotInMemory(f"the column {name}")
+    return Column(values, labels)
