@@ -89,6 +89,21 @@ def test_negative_binomial(link):
         hold_to_autodiff(families.NegativeBinomial(link=link), COUNTS, log_theta, rtol=1e-12)
 
 
+def test_negative_binomial_of_a_theta_that_is_all_but_infinite():
+    family = families.NegativeBinomial()
+    y, m = (part.ravel() for part in np.meshgrid([0.0, 1.0, 3.0, 20.0, 1e3], [-3.0, 0.3, 3.0, 30.0]))
+    for log_theta in (100.5, 150.0, 300.0):
+        eta = np.stack([m, np.full_like(m, log_theta)])
+        with x64():
+            expected = compiled(family, y, eta)
+        found = hand_rows(family, y, eta)
+        for name, theirs in expected._asdict().items():
+            np.testing.assert_allclose(getattr(found, name), np.asarray(theirs), rtol=1e-11, err_msg=name)
+    assert hand_rows(family, y, np.stack([m + 30.0, eta[1]])) is None
+    for far in (-1e4, 1e4):
+        assert (hand_rows(family, y, np.stack([m, np.full_like(m, far)])).value == -np.inf).all()
+
+
 def test_multinomial():
     rng = np.random.default_rng(0)
     family = families.Multinomial(levels=("a", "b", "c", "d"))

@@ -29,7 +29,14 @@ from raphson.special.gamma import (
 )
 
 LARGEST_LOG_THETA = 100.0
-"""|log θ| beyond which rows are left to autodiff, whose formulas hold from −800 to 800: those here may overflow."""
+"""|log θ| beyond which the formulas here may overflow. Where θ is estimated and above, what is left of its terms is
+proportional to a power of 1/θ; below, rows are left to autodiff, whose formulas hold from −800 to 800."""
+
+LARGEST_LOG_MEAN = 40.0
+"""Means up to e⁴⁰ are 10⁻²⁶ of e¹⁰⁰ and smaller."""
+
+FARTHEST_LOG_THETA = 800.0
+"""No θ is beyond it: its terms would be 0, and no step led back."""
 
 
 class _Parts:
@@ -96,8 +103,10 @@ def negative_binomial(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndar
 def _estimated(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> HandRows | None:
     """The rows with log θ as the second predictor, the same in all rows; None where it is not."""
     a = float(eta[1, 0]) if eta.shape[1] else 0.0
-    if not (abs(a) <= LARGEST_LOG_THETA and (eta[1] == a).all()):
+    if not (eta[1] == a).all() or -FARTHEST_LOG_THETA <= a < -LARGEST_LOG_THETA:
         return None
+    if abs(a) > LARGEST_LOG_THETA:
+        return _nearly_poisson(family, link, y, eta, a)
     theta = float(np.exp(a))
     parts = _Parts(link, eta[0], theta)
     scores = _of_counts(lambda counts: theta_score_of_counts(counts, np.float64(a), np), y)
@@ -133,6 +142,29 @@ def _estimated(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) ->
     first = np.empty((2, len(y)))
     first[0], first[1] = by_eta, scores + gap
     return HandRows(value, first, family.inside(eta), observed, expected, lambda: parts.mean, slope)
+
+
+def _nearly_poisson(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray, a: float) -> HandRows | None:
+    """The rows where θ is so large that log f is Poisson's to the last bit: by those at the largest θ of the formulas.
+
+    l_a, l_aa and l_ma are c/θ (1 + O(y/θ, μ/θ)) with c of y and μ alone, and the expected information of a is c/θ².
+    Beyond the farthest log θ, of either sign, no row is in the domain, and a search steps back.
+    """
+    at_largest = eta.copy()
+    at_largest[1] = LARGEST_LOG_THETA
+    found = _estimated(family, link, y, at_largest)
+    if found is None or (abs(a) <= FARTHEST_LOG_THETA and not (link.log_mean(eta[0])[0] <= LARGEST_LOG_MEAN).all()):
+        return None
+    shrunk = float(np.exp(LARGEST_LOG_THETA - abs(a)))
+    found.first[1] *= shrunk
+
+    def scaled(part: Callable[[], Part], cross: float, own: float) -> Callable[[], Part]:
+        return lambda: part() * np.array([[1.0, cross], [cross, own]])[:, :, None]
+
+    inside = found.inside & (abs(a) <= FARTHEST_LOG_THETA)
+    observed = scaled(found.of_observed, shrunk, shrunk)
+    expected = scaled(found.of_expected, 0.0, shrunk * shrunk)
+    return HandRows(found.value, found.first, inside, observed, expected, found.of_mean, found.of_slope)
 
 
 def _of_counts(function: Callable[[np.ndarray], np.ndarray], y: np.ndarray) -> np.ndarray:
