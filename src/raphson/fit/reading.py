@@ -186,7 +186,7 @@ class Reading(Goodness):
         """Values (n,) labelled by the coefficients."""
         import pandas as pd
 
-        return pd.Series(np.asarray(values, dtype=float), index=_labels(self.names).copy(), copy=False)
+        return pd.Series(np.asarray(values, dtype=float), index=_labels(self.names).view(), copy=False)
 
     def square(self, values: np.ndarray) -> pd.DataFrame:
         """Values (n, n) labelled by the coefficients."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -137,7 +138,7 @@ class Parameters:
         """Where each part lies in θ."""
         return [slice(end - size, end) for end, size in zip(accumulate(self.sizes), self.sizes, strict=True)]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """A name for each element of θ: ``rate``, ``beta[1]``, ``Sigma[0,1]``."""
         parts = zip(self.paths, self.shapes, strict=True)
@@ -176,7 +177,7 @@ class Parameters:
             If a name is unknown, or a value does not fit.
         """
         out = np.full(self.size, default)
-        if values is None:
+        if values is None or (isinstance(values, dict) and not values):
             return out
         if not isinstance(values, Mapping):
             array = np.asarray(values, dtype=float)
@@ -186,7 +187,7 @@ class Parameters:
         elements = self.names
         parts = {".".join(path): part for path, part in zip(self.paths, self.slices, strict=True)}
         for name, value in values.items():
-            where = parts.get(name, place_of(name, elements) if isinstance(name, str) else None)
+            where = parts[name] if name in parts else place_of(name, elements) if isinstance(name, str) else None
             if where is None:
                 raise ModelError(f"{what}: {name!r} is not a parameter; the parameters are {listing(self.names)}")
             try:

@@ -361,8 +361,7 @@ class NonlinearModel(Model):
             return f"the iteration took {steps} steps from the given start"
         if steps is not None and self._far_from_start(theta):
             return f"some starting values were more than {FAR:g} times too large or too small"
-        rows = self.rows(theta)
-        residual = np.sqrt(self.row_weight) * (self.y - rows.mean[0])
+        residual = np.sqrt(self.row_weight) * (self.y - self._fitted(theta))
         rss, n = float(residual @ residual), len(residual)
         level = float(self.y @ self.row_weight / self.row_weight.sum())
         total = self._weighted_sum((self.y - level) ** 2)
@@ -375,6 +374,11 @@ class NonlinearModel(Model):
         if float(changes @ changes) < (2.0 - CORRELATED / np.sqrt(n)) * rss:
             return "at the minimum reached first the residuals are serially correlated"
         return ""
+
+    def _fitted(self, theta: np.ndarray) -> np.ndarray:
+        """(n,) the curve, which is the mean itself."""
+        parts = [self.curve.eta(block, theta)[0, : block.rows] for block in self.blocks]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _unidentified_everywhere(self, theta: np.ndarray) -> bool:
         """Whether as many directions are unidentified at points of every scale: other starts cannot help then."""
@@ -422,7 +426,7 @@ class NonlinearModel(Model):
     def reliable(self, theta: np.ndarray) -> bool:
         """Whether the curve's rounding error is small relative to the residuals: otherwise ℓ is meaningless."""
         screen = self._screen()
-        residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
+        residual = np.sqrt(self.row_weight) * (self.y - self._fitted(theta))
         with np.errstate(all="ignore"):
             return bool(screen.reliable(theta[None], np.array([np.linalg.norm(residual)]))[0])
 
