@@ -166,6 +166,18 @@ def test_theta_far_from_its_maximum(many, method):
     assert np.abs(model.objective.evaluate(found.result.theta).score).max() < 1e-8
 
 
+def test_the_observed_information_near_the_maximum_takes_no_reading_of_its_own():
+    rng = np.random.default_rng(2)
+    n = 16_384 * MANY_BLOCKS + 5_000
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    y = rng.negative_binomial(2, 2 / (2 + np.exp(X @ [0.1, 0.4, -0.3]))).astype(float)
+    model = GeneralisedLinearModel.of(from_arrays(y, X), families.NegativeBinomial(), "precision", None, serial())
+    found = estimate(model, Options(METHODS["fisher-scoring"]))
+    assert found.status is Status.CONVERGED
+    whole = [step.rows for step in found.result.path.steps if step.rows >= n]
+    assert len(whole) >= 3 and set(whole) == {n}
+
+
 @pytest.mark.parametrize(("rows", "readings"), [(8_192, 2), (20_000, 3)], ids=["a part", "a part of a part"])
 def test_many_rows_begin_with_a_part_that_begins_with_a_part_of_it(rows, readings, monkeypatch):
     rng = np.random.default_rng(0)
