@@ -181,8 +181,8 @@ class LogLikelihood(Objective):
     def n_blocks(self) -> int:
         return len(self.blocks)
 
-    @property
-    def few(self) -> bool:
+    @cached_property
+    def few(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         moved = (self.bounds, self.project, self.prior, self.with_noise)
         return self._few is not None and not self.at_limit and all(one is None for one in moved)
 

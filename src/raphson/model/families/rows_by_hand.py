@@ -156,7 +156,10 @@ def binomial(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> H
             of_slope=lambda: information,
         )
     one, none, other = link.log_mean(eta[0]), link.log_complement(eta[0]), 1.0 - y
-    value, first, second = (times(y, a) + times(other, b) for a, b in zip(one, none, strict=True))
+    value, first = (times(y, one[k]) + times(other, none[k]) for k in (0, 1))
+
+    def observed() -> Part:
+        return -(times(y, one[2]) + times(other, none[2]))
 
     def expected() -> Part:
         total = np.zeros(len(y))
@@ -165,7 +168,7 @@ def binomial(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> H
             total += times(root, score) ** 2
         return total
 
-    return one_predictor(family, link, eta, value, first, of_observed=lambda: -second, of_expected=expected)
+    return one_predictor(family, link, eta, value, first, of_observed=observed, of_expected=expected)
 
 
 def poisson(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> HandRows:
@@ -184,14 +187,14 @@ def poisson(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -> Ha
             of_mean=lambda: part,
             of_slope=lambda: part,
         )
-    value, first, second = (times(y, a) - b for a, b in zip(log_mean, mean, strict=True))
+    value, first = (times(y, log_mean[k]) - mean[k] for k in (0, 1))
     return one_predictor(
         family,
         link,
         eta,
         value,
         first,
-        of_observed=lambda: -second,
+        of_observed=lambda: mean[2] - times(y, log_mean[2]),
         of_expected=lambda: (np.exp(0.5 * log_mean[0]) * log_mean[1]) ** 2,
         of_mean=lambda: mean[0],
         of_slope=lambda: mean[1],
