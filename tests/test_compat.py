@@ -159,10 +159,32 @@ def test_programs_are_told_apart_by_their_text() -> None:
     assert text(1.0) == text(1.0)
 
 
+def test_a_jaxprs_text_tells_all_or_there_is_none() -> None:
+    def text(function: Any) -> str | None:
+        return compat.text_of(traced(function, np.arange(3.0)))
+
+    told = [
+        text(lambda x: x + 0.1),
+        text(lambda x: x + 0.1000000000000001),
+        text(lambda x: jax.scipy.special.gammaln(x)),
+        text(lambda x: x + np.arange(3.0)),
+        text(lambda x: x + np.arange(1.0, 4.0)),
+        text(lambda x: jax.jit(jnp.sin)(x)),
+        text(lambda x: jax.jit(jnp.cos)(x)),
+    ]
+    assert None not in told and len(set(told)) == len(told)
+    assert text(lambda x: x + 0.1) == told[0]
+    assert text(jax.nn.softplus) is None  # it has a derivative of its own
+    assert text(lambda x: jax.pure_callback(np.sin, x, x)) is None
+    assert text(lambda x: x + jax.random.normal(jax.random.key(0), (3,))) is None
+
+
 def test_code_can_be_stored_and_loaded(without_jax_store: None) -> None:
     with x64():
         lowered = jax.jit(lambda x: x + 1.0).lower(np.arange(3.0))
-        code = compat.loaded_code(compat.code_of(lowered.compile()), lowered, jax.devices("cpu")[0])
+        code = compat.loaded_code(
+            compat.code_of(lowered.compile()), lowered.in_tree, lowered.out_tree, jax.devices("cpu")[0]
+        )
         assert np.array_equal(code(np.arange(3.0)), [1.0, 2.0, 3.0])
 
 

@@ -210,6 +210,68 @@ def test_threads_share_what_one_compiles(place, compilations):
     assert len(compilations) == 1 and len({one.tobytes() for one in results}) == 1
 
 
+@pytest.fixture
+def lowerings(monkeypatch):
+    """How often a function was traced and lowered."""
+    calls = []
+    actual = module.program_of
+    monkeypatch.setattr(module, "program_of", lambda lowered: calls.append(1) or actual(lowered))
+    return calls
+
+
+def several(x, scale, anchor):
+    del anchor
+    return (x * scale, (jnp.sum(x),)), scale
+
+
+@pytest.mark.parametrize("function", [bell(), several])
+def test_a_function_whose_source_is_known_is_not_even_traced(place, compilations, lowerings, function):
+    traced = []
+
+    def counted(*arguments):
+        traced.append(1)
+        return function(*arguments)
+
+    first = called(compiled(counted, source="one"), X, 1.5)
+    again = called(compiled(counted, source="one"), X, 1.5)
+    assert len(traced) == len(lowerings) == len(compilations) == 1
+    assert jax.tree_util.tree_structure(first) == jax.tree_util.tree_structure(again)
+    assert all(map(np.array_equal, jax.tree_util.tree_leaves(first), jax.tree_util.tree_leaves(again)))
+
+
+def test_another_source_shape_option_or_version_of_raphson_is_traced(place, lowerings, monkeypatch):
+    called(compiled(bell(), source="one"), X, 1.5)
+    called(compiled(lambda x, scale, anchor: x, source="two"), X, 1.5)
+    called(compiled(bell(), source="one"), X[:3], 1.5)
+    called(compiled(bell(), brief=True, source="one"), X, 1.5)
+    called(compiled(bell()), X, 1.5)
+    assert len(lowerings) == 5
+    monkeypatch.setattr(module, "raphsons_source", lambda: "changed")
+    called(compiled(bell(), source="one"), X, 1.5)
+    assert len(lowerings) == 6
+
+
+def test_a_note_without_its_code_or_a_damaged_one_does_no_harm(place, lowerings):
+    first = called(compiled(bell(), source="one"), X, 1.5)
+    code, note = sorted(files(place), key=lambda file: -file.stat().st_size)
+    code.unlink()
+    assert np.array_equal(called(compiled(bell(), source="one"), X, 1.5), first)
+    kept.write(note.stem, b"no note")
+    assert np.array_equal(called(compiled(bell(), source="one"), X, 1.5), first)
+    assert len(lowerings) == 3
+
+
+def test_results_in_other_structures_are_not_noted(place, lowerings):
+    for _ in range(2):
+        assert list(called(compiled(lambda x, anchor: {1: x}, source="one"), X)) == [1]
+        assert isinstance(called(compiled(lambda x, anchor: [x, x], source="two"), X), list)
+    assert len(lowerings) == 4
+
+
+def test_the_source_of_raphson_is_that_of_its_modules():
+    assert "compiled.py" in module.raphsons_source() and "general.py" in module.raphsons_source()
+
+
 PROCESS = """
 import sys
 import jax, numpy as np

@@ -15,6 +15,8 @@ from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 
 class _Lazy:
     """A module that is imported when something of it is first asked for."""
@@ -205,6 +207,39 @@ def is_traced(value: Any) -> bool:
     return isinstance(value, jax.core.Tracer)  # type: ignore[attr-defined]
 
 
+def text_of(jaxpr: Any) -> str | None:
+    """The text of a closed jaxpr with its constants; None if it does not tell all that another process would need.
+
+    It does not where functions have derivatives of their own or call back into Python, as the text has only their
+    names, where random numbers are drawn, whose algorithm is a setting, and where constants are inside.
+    """
+    if not _is_told(jaxpr.jaxpr):
+        return None
+    text = str(jaxpr)
+    if any(word in text for word in (*CUSTOM, "callback", " at 0x", "random", "threefry")):
+        return None
+    constants = (f"{one.dtype} {one.shape} {one.tobytes().hex()}" for one in map(np.asarray, jaxpr.consts))
+    return "\n".join([text, *constants])
+
+
+def _is_told(jaxpr: Any) -> bool:
+    """Whether no literal is an array, and no function inside has constants of its own."""
+    for equation in jaxpr.eqns:
+        if any(is_literal(atom) and getattr(atom.val, "shape", ()) for atom in equation.invars):
+            return False
+        inside = list(equation.params.values())
+        while inside:
+            value = inside.pop()
+            if isinstance(value, (tuple, list)):
+                inside += value
+            elif is_jaxpr(value):
+                if getattr(value, "consts", ()) or not _is_told(getattr(value, "jaxpr", value)):
+                    return False
+            elif getattr(value, "shape", ()):
+                return False
+    return True
+
+
 def program_of(lowered: Any) -> str:
     """The text of a lowered program, with its constants and without the lines it comes from."""
     return lowered.as_text()
@@ -248,9 +283,8 @@ def code_of(compiled: Any) -> bytes:
     return serialize(compiled)[0]
 
 
-def loaded_code(payload: bytes, lowered: Any, device: Any) -> Any:
-    """The compiled form of a lowered program, from the machine code of the same program."""
+def loaded_code(payload: bytes, in_tree: Any, out_tree: Any, device: Any) -> Any:
+    """A compiled program from its machine code, and the structures of its arguments and results."""
     from jax.experimental.serialize_executable import deserialize_and_load
 
-    trees = lowered.in_tree, lowered.out_tree
-    return deserialize_and_load(payload, *trees, backend=device.client, execution_devices=[device])
+    return deserialize_and_load(payload, in_tree, out_tree, backend=device.client, execution_devices=[device])

@@ -43,10 +43,11 @@ RowFunction = Callable[[Any, tuple[Any, ...]], Any]
 """g(η (K,), row): the log-likelihood of one row, in jax.numpy; the row is a tuple of numbers or arrays."""
 
 
-def compiled_rows(function: RowFunction) -> Any:
+def compiled_rows(function: RowFunction, source: str | None = None) -> Any:
     """The compiled step of a row function: (η (K, size), weight, row arrays) to [Σ w ℓ] and a table.
 
     The table's rows are ℓ_i, then the K of w u, then the K² of w W, each over the rows of the block, 0 where w = 0.
+    `source` is as for :func:`raphson.compiled.compiled`.
     """
 
     def step(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
@@ -61,7 +62,7 @@ def compiled_rows(function: RowFunction) -> Any:
         total = jnp.sum(weigh(value))
         return total, jnp.concatenate([value[None], weigh(score), weigh(information)])
 
-    few, many = compiled(step, brief=True), compiled(step)
+    few, many = compiled(step, brief=True, source=source), compiled(step, source=source)
 
     def sized(eta: Any, weight: Any, row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
         return (few if eta.shape[1] <= BRIEFLY else many)(eta, weight, row, anchor)

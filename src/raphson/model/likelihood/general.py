@@ -6,6 +6,7 @@ It is traced once, for one row. Where its parameters act only through a few line
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from raphson.autodiff.trace import warn_of_single_precision
-from raphson.compat import jax, jnp
+from raphson.compat import jax, jnp, text_of
 from raphson.compiled import compiled
 from raphson.data.columns import Columns, RowData, from_columns
 from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
@@ -110,6 +111,15 @@ class EvaluationPlan:
         return checks.IndexedElements.of(self.traced.jaxpr, self.layout)
 
     @cached_property
+    def _digest(self) -> str | None:
+        text = text_of(self.traced.jaxpr)
+        return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+
+    def source(self, what: str) -> str | None:
+        """All that a compiled form depends on, for other processes; None if it is not known."""
+        return None if self._digest is None else f"likelihood {self._digest}: {what}"
+
+    @cached_property
     def again(self) -> Callable[..., list[Any]]:
         """The traced function with its special functions replaced by accurate ones."""
         return accurate(self.traced.jaxpr, len(self.layout.paths))
@@ -136,7 +146,7 @@ class EvaluationPlan:
     def cut_step(self) -> Any:
         """Compiled rows of the predictors of the cut."""
         assert self.cut is not None
-        return compiled_rows(self.cut.remainder)
+        return compiled_rows(self.cut.remainder, self.source("rows by predictors"))
 
     def parts(self, whole: bool) -> dict[str, Any]:
         """What :class:`LikelihoodFamily` needs, by attribute; if `whole`, with every parameter as a predictor."""
@@ -160,7 +170,7 @@ class EvaluationPlan:
             one = jax.vmap(eta, in_axes=(None, 0))(zero, row)
             return one, jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
 
-        return compiled(both, once=True)
+        return compiled(both, once=True, source=self.source("predictors"))
 
 
 def general_model(
@@ -371,7 +381,7 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
             def through(theta: Any, row: tuple[Any, ...]) -> Any:
                 return found.remainder(found.predictors(plan.layout.split(theta), row), row)
 
-            def three(theta: Any, v: Any, row: tuple[Any, ...], anchor: Any) -> list[tuple[Any, ...]]:
+            def three(theta: Any, v: Any, row: tuple[Any, ...], anchor: Any) -> tuple[tuple[Any, ...], ...]:
                 """Value, gradient and the Hessian's product with a random vector, by row, of both functions."""
 
                 def one(function: RowFunction, theta: Any, v: Any, row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -379,9 +389,9 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
                     return function(theta, row), gradient, product
 
                 by_row = (None, None, 0)
-                return [jax.vmap(partial(one, f), in_axes=by_row)(theta, v, row) for f in (plan.whole, through)]
+                return tuple(jax.vmap(partial(one, f), in_axes=by_row)(theta, v, row) for f in (plan.whole, through))
 
-            checked = compiled(three, once=True)
+            checked = compiled(three, once=True, source=plan.source("agreement"))
             for point in (theta, theta + 0.1 * rng.normal(size=len(theta))):
                 v = rng.normal(size=len(theta))
                 for pair in zip(*checked(point, v, row, anchor()), strict=True):
