@@ -18,7 +18,6 @@ from raphson.api.arguments import (
     start_vector,
     warn_about,
 )
-from raphson.api.glm_by_group import fit_every_group
 from raphson.choices import (
     Bias,
     Covariance,
@@ -36,17 +35,15 @@ from raphson.errors import ModelError, named_arguments
 from raphson.execute import Executor
 from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
-from raphson.fit.many import Fits
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.glm.groups import GroupedModel
-from raphson.model.glm.streamed import StreamedModel
 from raphson.newton.methods import Method, resolve_method
 from raphson.options import Inference, Iteration, LinearModel
 
 if TYPE_CHECKING:
     from raphson.fit.fit import FitOfLevels
+    from raphson.fit.many import Fits
     from raphson.model.families import Family
 
 ONCE = ("formula", "names", "start", "progress", "checkpoint")
@@ -263,6 +260,9 @@ def glm(
         with kept_in(asked.checkpoint, flow, "glm", given, iteration) as iteration:
             model = _model(formula, data, flow, given, asked, iteration, inference)
             return _fit(model, given=given, asked=asked, iteration=iteration, inference=inference)
+    from raphson.api.glm_by_group import fit_every_group
+    from raphson.model.glm.groups import GroupedModel
+
     model = _model(formula, data, flow, given, asked, iteration, inference)
     fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
     return fit_every_group(
@@ -327,6 +327,8 @@ def _model(
         raise ModelError(
             "by: groups are fitted from data in memory, and these are streamed; read them into a data frame"
         )
+    from raphson.model.glm.streamed import StreamedModel
+
     check_streamable(resolve_method(iteration.method), inference)
     extras = {name: given[name] for name in ("weights", "offset", "trials", "groups")}
     return StreamedModel.over(
