@@ -126,23 +126,6 @@ def test_tabmat_designs_give_the_same(softmax: SimpleNamespace) -> None:
             for designs in (softmax.designs, wrapped)
         )
         assert one == pytest.approx(other, rel=1e-10)
-    mixed = [wrapped[0], softmax.designs[1]]
-    outer = covariance.outer_product(softmax.designs, softmax.scores)
-    assert covariance.outer_product(mixed, softmax.scores) == pytest.approx(outer, rel=1e-12)
-    assert covariance.outer_product(mixed[::-1], softmax.scores[::-1])[2:, :2] == pytest.approx(
-        outer[:3, 3:], rel=1e-12
-    )
-
-
-def test_blocks_of_rows_add_up(plain_factor: type) -> None:
-    rng = np.random.default_rng(0)
-    X, u = rng.normal(size=(20_000, 3)), rng.normal(size=(1, 20_000))
-    factor = plain_factor(X)
-    whole = covariance.whitened_middle(factor, [X], u)
-    halves = sum(covariance.whitened_middle(factor, [X[s]], u[:, s]) for s in (slice(0, 9_000), slice(9_000, None)))
-    assert whole == pytest.approx(np.asarray(halves), rel=1e-11)
-    bread = np.linalg.inv(X.T @ X)
-    assert covariance.sandwich(factor, whole) == pytest.approx(bread @ (X.T * u[0] ** 2) @ X @ bread, rel=1e-10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -358,3 +341,19 @@ def test_what_is_no_covariance_is_not_registered(registered: Any, of: Any, says:
         registered(covariance.CovarianceSpec("mine", of))
     with pytest.raises(ModelError, match="'HC3' is a covariance that comes with Raphson"):
         registered(covariance.CovarianceSpec("HC3", lambda rows: np.eye(2)))
+
+
+@pytest.mark.parametrize("kind", ["HC0", "HC1", "HC2", "HC3", "cluster", "jackknife"])
+def test_a_covariance_follows_from_the_sums_over_pieces(
+    kind: str, logistic: SimpleNamespace, plain_factor: type
+) -> None:
+    X, u, W, f = logistic.X, logistic.u, logistic.W, logistic.weight
+    factor, groups = plain_factor(np.sqrt(W)[:, None] * X), np.arange(len(u)) % 7
+    rows = covariance.RowScores(factor, [X], u[None], W[None, None], f, groups)
+    spec, pieces = covariance.COVARIANCES[kind], []
+    for cut in (slice(0, 11), slice(11, 12), slice(12, None)):
+        piece = covariance.RowScores(factor, [X[cut]], u[None, cut], W[None, None, cut], f[cut], groups[cut])
+        pieces.append(covariance.Middle(spec.middle(piece), piece.n))
+    total = pieces[0] + pieces[1] + pieces[2]
+    V = spec.close(total.value, covariance.Totals(factor, total.n))
+    np.testing.assert_allclose(V, spec.of(rows), rtol=1e-10)

@@ -329,14 +329,14 @@ def _model(
         )
     from raphson.model.glm.streamed import StreamedModel
 
-    check_streamable(resolve_method(iteration.method), inference)
+    check_streamable(resolve_method(iteration.method))
     extras = {name: given[name] for name in ("weights", "offset", "trials", "groups")}
     return StreamedModel.over(
         from_stream(formula, flow, extras, asked.missing, answering(iteration.executor)), *options
     )
 
 
-def check_streamable(method: Method, inference: Inference) -> None:
+def check_streamable(method: Method) -> None:
     """Refuse what needs every row in memory.
 
     Raises
@@ -347,9 +347,4 @@ def check_streamable(method: Method, inference: Inference) -> None:
         raise ModelError(
             f"method: {method.name} keeps the curvature of every row in memory, which streamed data rule out; use "
             "method='fisher-scoring', 'newton' or 'irls'"
-        )
-    if inference.groups is not None or inference.cov != "model":
-        raise ModelError(
-            f"cov: {inference.cov!r} needs the score of every row in memory, which streamed data rule out; use "
-            "cov='model', or fit a data frame"
         )

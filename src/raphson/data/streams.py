@@ -166,6 +166,7 @@ class Streamed:
         if place is not None:
             self.same.check(place, table, self.source.place(place[0]))
         read = TableVariables.of(self.asked, table, {}, new=True)
+        groups = clusters(self.asked, read)
         variables = [
             [
                 recode(_usable(one, read), info.labels, info.text) if info.categorical and info.labels else one
@@ -174,7 +175,7 @@ class Streamed:
             for own, infos in zip(read.variables, self.factors, strict=True)
         ]
         columns = {name: _recoded(name, one, self.labels[name]) for name, one in read.columns.items()}
-        return EvaluatedRows(self, count(rows), read, variables, self._response(read), columns)
+        return EvaluatedRows(self, count(rows), read, variables, self._response(read), columns, groups)
 
     def _response(self, read: TableVariables) -> np.ndarray:
         if len(read.responses) == 2:
@@ -198,6 +199,7 @@ class EvaluatedRows:
     variables : of each right side, coded by the levels of all data.
     response : (n,) or (n, 2) values, or codes of levels.
     columns : of a density, by keyword.
+    groups : (n,) labels of clusters, or None.
     """
 
     of: Streamed
@@ -206,6 +208,7 @@ class EvaluatedRows:
     variables: list[list[Variable]]
     response: np.ndarray
     columns: dict[str, Column]
+    groups: np.ndarray | None
 
     def data(self, start: int, size: int) -> Any:
         """The usable rows among `size` ones, from number `start` on. Where all are usable these are views."""
@@ -226,6 +229,7 @@ class EvaluatedRows:
             weights=used(self.read.extra["weights"]),
             trials=used(self.read.extra["trials"]),
             columns={name: one.kept(cut).kept(kept) for name, one in self.columns.items()},
+            groups=used(self.groups),
         )
         return self.of.made(rows)
 
@@ -239,7 +243,7 @@ class UsableRows:
     variables : of each right side, of all these rows.
     kept : the usable ones; None if all are.
     n_rows : their number.
-    response, offsets, weights, trials, columns : of the usable rows.
+    response, offsets, weights, trials, columns, groups : of the usable rows.
     """
 
     variables: list[list[Variable]]
@@ -250,6 +254,7 @@ class UsableRows:
     weights: np.ndarray | None
     trials: np.ndarray | None
     columns: dict[str, Column]
+    groups: np.ndarray | None
 
     @property
     def by_columns(self) -> bool:
@@ -280,6 +285,7 @@ class StreamedData(Streamed):
             weights=rows.weights,
             offset=rows.offsets[0],
             trials=rows.trials,
+            groups=rows.groups,
             n_dropped=0,
         )
 
@@ -296,6 +302,16 @@ def _recoded(name: str, column: Column, labels: tuple[str, ...] | None) -> Colum
         return column
     found = recode(Levels(column.values.astype(np.intp), column.labels, "text", None), labels, name)
     return Column(found.codes.astype(float), labels)
+
+
+def clusters(asked: FormulaArguments, read: TableVariables) -> np.ndarray | None:
+    """(n,) the label of each row's cluster, a text or a number; rows without one are noted as unusable."""
+    expression = asked.expressions.get("groups")
+    if expression is None:
+        return None
+    variable = read.evaluator.variable(expression)
+    read.rows.note_expression(expression, variable, read.evaluator)
+    return np.array(variable.labels)[variable.codes] if isinstance(variable, Levels) else variable.values
 
 
 def _sliced(variable: Variable, rows: slice) -> Variable:
@@ -388,7 +404,7 @@ def _head(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | N
         weights=given["weights"],  # type: ignore[arg-type]
         offset=NotInMemory("the offset") if offset else None,  # type: ignore[arg-type]
         trials=given["trials"],  # type: ignore[arg-type]
-        groups=None,
+        groups=None if asked.arguments["groups"] is None else NotInMemory("the clusters"),  # type: ignore[arg-type]
         index=None,
         n_dropped=dropped,
         labels=None,
@@ -454,6 +470,7 @@ class _FirstPass:
                 "pieces; write such a column into the files, or fit a data frame"
             )
         self.seen.same.note((part, number), table)
+        clusters(self.asked, read)
         self.seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
         n = table.n_rows if kept is None else len(kept)

@@ -47,13 +47,13 @@ def _spread(fit: Goodness, at: AtEstimate) -> str:
     if found is None:
         return ""
     phi, p_value = deviates(found, at.pearson, fit.df_resid, fit.nobs)
-    return remark(fit.family.name, wider_families, phi, p_value, at.asked.by_rows)
+    return remark(fit.family.name, wider_families, phi, p_value)
 
 
 def _rank(fit: Goodness, at: AtEstimate) -> str:
     """A remark if a sandwich has fewer rows or clusters than there are parameters."""
     state = fit.state
-    if state.cov == "model" or not state.status.converged:
+    if state.cov == "model" or not state.status.converged or not at.asked.by_rows:
         return ""
     return covariance.rank_remark(state.cov, at.asked.row_weight, state.groups, int(state.free[: fit.n].sum()))
 

@@ -172,23 +172,32 @@ class Uncertainty:
         self, kind: Information, cov: str, dispersion: float, groups: np.ndarray | None, small_sample: str | None
     ) -> np.ndarray:
         """Sandwich covariance of all parameters, auxiliary ones last."""
-        kind = COVARIANCES[cov].information or kind
+        spec = COVARIANCES[cov]
+        kind = spec.information or kind
         if self.empty:
             return np.full((len(self.estimate.result.free),) * 2, np.nan)
-        model = self.estimate.model
-        rows, copies = self.rows, model.copies
-        score = per_copy(rows.score, copies)
-        information = per_copy(rows.observed if kind == "observed" else rows.expected, copies)
-        return covariance.robust_covariance(
-            self.factor(kind, dispersion),
-            model.designs(self.estimate.result.theta),
-            score,
-            cov,
-            information=information,
-            frequency=copies,
-            groups=groups,
-            small_sample=small_sample,
-        )
+        model, theta, factor = self.estimate.model, self.estimate.result.theta, self.factor(kind, dispersion)
+
+        def scores(held: Any, rows: Any, clusters: np.ndarray | None) -> covariance.RowScores:
+            information = per_copy(rows.observed if kind == "observed" else rows.expected, held.copies)
+            score = per_copy(rows.score, held.copies)
+            given = (factor, held.designs(theta), score, information, held.copies, clusters, small_sample)
+            return covariance.RowScores(*given, all=held is model)
+
+        if model.by_rows:
+            return covariance.of_rows(cov, scores(model, self.rows, groups))
+        if spec.middle is None or spec.close is None:
+            raise ModelError(
+                f"cov: {cov!r} needs all rows at once, but these are streamed; use cov='HC1', or fit a data frame"
+            )
+        add_up = spec.middle
+
+        def middle(held: Any) -> covariance.Middle:
+            rows = scores(held, held.rows(theta), held.data.groups)
+            return covariance.Middle(add_up(rows), rows.n)
+
+        total = model.summed(middle, "covariance", cov, kind, theta)
+        return spec.close(total.value, covariance.Totals(factor, total.n, small_sample))
 
     def auxiliary_se(
         self,

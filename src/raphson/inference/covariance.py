@@ -21,7 +21,8 @@ import numpy as np
 from raphson.choices import Information, SmallSample
 from raphson.errors import DataError, ModelError, check_choice
 from raphson.inference.influence import correct_for_leverage, leverage
-from raphson.inference.whitening import InformationFactor, Matrix, dense_rows, slices, split_columns, whitened, whitener
+from raphson.inference.sandwich import congruence, group_scores, sandwich, whitened_middle, whitened_scores, with_gaps
+from raphson.inference.whitening import InformationFactor, Matrix, split_columns, whitener
 from raphson.linalg import cholesky
 from raphson.registry import Registry
 
@@ -55,10 +56,10 @@ def model_covariance(
     """
     kept = np.asarray(factor.kept, dtype=bool)
     if information is None:
-        return _with_gaps(dispersion * np.asarray(factor.inverse()), kept)
+        return with_gaps(dispersion * np.asarray(factor.inverse()), kept)
     T = whitener(factor)
     # (F+P)⁻¹ = TᵀT, so the product is Tᵀ (T F Tᵀ) T, symmetric as it stands.
-    return _with_gaps(dispersion * (T.T @ _congruence(T, information) @ T), kept)
+    return with_gaps(dispersion * (T.T @ congruence(T, information) @ T), kept)
 
 
 def effective_df(factor: InformationFactor, information: np.ndarray) -> float:
@@ -71,117 +72,7 @@ def effective_df(factor: InformationFactor, information: np.ndarray) -> float:
     information : ndarray, (p, p)
         F.
     """
-    return float(np.trace(_congruence(whitener(factor), information)))
-
-
-def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None) -> np.ndarray:
-    """Outer product of the row scores Σ f_i J_iᵀ u_i u_iᵀ J_i, summed over blocks of rows.
-
-    Parameters
-    ----------
-    designs : sequence of K matrices (n, p_k)
-    scores : ndarray, (K, n)
-        ∂ℓ_i/∂η_k.
-    frequency : ndarray, (n,), optional
-
-    Returns
-    -------
-    ndarray, (p, p)
-        With p = Σ p_k. For one predictor it is Xᵀ diag(f u²) X; the n x p matrix of row scores is never formed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> X = np.array([[1.0, 0.0], [1.0, 2.0]])
-    >>> outer_product([X], np.array([[1.0, -3.0]]))
-    array([[10., 18.],
-           [18., 36.]])
-    """
-    n = scores.shape[1]
-    count = np.ones(n) if frequency is None else frequency
-    widths = [X.shape[1] for X in designs]
-    ends = np.cumsum([0, *widths])
-    total = np.zeros((ends[-1], ends[-1]))
-    if all(isinstance(X, np.ndarray) for X in designs):
-        for rows in slices(n):
-            G = _row_scores(designs, scores, rows) * np.sqrt(count[rows])[:, None]
-            total += G.T @ G
-        return total
-    for k, X in enumerate(designs):
-        here = slice(ends[k], ends[k + 1])
-        total[here, here] = _gram(X, count * scores[k] ** 2)
-        for j in range(k):
-            there = slice(ends[j], ends[j + 1])
-            cross = _cross(X, designs[j], count * scores[k] * scores[j])
-            total[here, there] = cross
-            total[there, here] = cross.T
-    return total
-
-
-def whitened_middle(
-    factor: InformationFactor, designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None
-) -> np.ndarray:
-    """Middle of the sandwich in whitened coordinates, S = R⁻ᵀ (Σ f_i J_iᵀ u_i u_iᵀ J_i) R⁻¹.
-
-    Dense rows are whitened before they are summed, so that the loss of digits grows with the condition number of R,
-    not with its square. A tabmat design keeps its structure and is whitened after summing.
-
-    Returns
-    -------
-    ndarray, (r, r)
-    """
-    T = whitener(factor)
-    if not all(isinstance(X, np.ndarray) for X in designs):
-        return _congruence(T, outer_product(designs, scores, frequency))
-    total = np.zeros((len(T), len(T)))
-    parts = split_columns(T, designs)
-    for rows in slices(scores.shape[1]):
-        Z = _whitened_scores(designs, parts, scores, rows)
-        if frequency is not None:
-            Z = Z * np.sqrt(frequency[rows])[:, None]
-        total += Z.T @ Z
-    return total
-
-
-def group_scores(
-    factor: InformationFactor,
-    designs: Sequence[Matrix],
-    scores: np.ndarray,
-    groups: np.ndarray,
-    n_groups: int,
-    frequency: np.ndarray | None = None,
-) -> np.ndarray:
-    """Whitened scores summed within groups, one row per group.
-
-    Parameters
-    ----------
-    groups : ndarray of int, (n,)
-        Codes 0 .. n_groups - 1.
-
-    Returns
-    -------
-    ndarray, (n_groups, r)
-        Σ over the group of f_i R⁻ᵀ J_iᵀ u_i.
-    """
-    T = whitener(factor)
-    parts = split_columns(T, designs)
-    total = np.zeros((n_groups, len(T)))
-    for rows in slices(scores.shape[1]):
-        Z = _whitened_scores(designs, parts, scores, rows)
-        if frequency is not None:
-            Z = Z * frequency[rows][:, None]
-        # Sort the block by group, so that one reduceat adds whole runs; np.add.at is many times slower.
-        order = np.argsort(groups[rows], kind="stable")
-        codes = groups[rows][order]
-        starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-        total[codes[starts]] += np.add.reduceat(Z[order], starts, axis=0)
-    return total
-
-
-def sandwich(factor: InformationFactor, middle: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    """Covariance R⁻¹ S R⁻ᵀ from the whitened middle S, times ``scale``: (p, p), NaN where not kept."""
-    T = whitener(factor)
-    return _with_gaps(scale * (T.T @ middle @ T), np.asarray(factor.kept, dtype=bool))
+    return float(np.trace(congruence(whitener(factor), information)))
 
 
 def robust_covariance(
@@ -247,9 +138,14 @@ def robust_covariance(
     >>> float(robust_covariance(One(), [np.ones((3, 1))], (y - 2.0)[None])[0, 0].round(6))
     0.222222
     """
-    rows = RowScores(factor, designs, np.asarray(scores, dtype=float), information, frequency, groups, small_sample)
+    scores = np.asarray(scores, dtype=float)
+    return of_rows(kind, RowScores(factor, designs, scores, information, frequency, groups, small_sample))
+
+
+def of_rows(kind: str, rows: RowScores) -> np.ndarray:
+    """:func:`robust_covariance` of rows that are put together already."""
     check_choice("cov", kind, [name for name in COVARIANCES if name != MODEL])
-    if (rows.scores.shape[1] if frequency is None else np.count_nonzero(frequency)) == 1:
+    if (rows.scores.shape[1] if rows.frequency is None else np.count_nonzero(rows.frequency)) == 1:
         raise ModelError(
             f"cov={kind!r}: expected at least two rows; got 1. Use cov='model', or, if the row holds a whole series, "
             "write the likelihood so that independent parts are rows"
@@ -258,52 +154,27 @@ def robust_covariance(
 
 
 @dataclass(frozen=True)
-class RowScores:
-    """The inputs of a covariance: a factor of the information M = RᵀR, and the score of each row.
+class Totals:
+    """What a covariance reads besides the rows: a factor of the information M = RᵀR, and their number.
 
     Attributes
     ----------
     factor : of M at unit dispersion, with p parameters of which r are kept.
-    designs, scores, information, frequency, groups, small_sample : as for :func:`robust_covariance`.
+    n : number of rows, including copies.
+    small_sample : as for :func:`robust_covariance`.
     """
 
     factor: InformationFactor
-    designs: Sequence[Matrix]
-    scores: np.ndarray
-    information: np.ndarray | None = None
-    frequency: np.ndarray | None = None
-    groups: np.ndarray | None = None
+    n: float
     small_sample: str | None = "full"
-
-    @property
-    def count(self) -> np.ndarray:
-        """(n,) number of copies that each row stands for."""
-        return np.ones(self.scores.shape[1]) if self.frequency is None else self.frequency
-
-    @property
-    def n(self) -> float:
-        """Number of rows, including copies."""
-        return float(self.count.sum())
 
     @property
     def p(self) -> int:
         """Number of estimated parameters."""
         return int(np.sum(self.factor.kept))
 
-    def whitened(self) -> np.ndarray:
-        """(n, r) R⁻ᵀ J_iᵀ u_i: the row scores in coordinates in which M is the identity."""
-        parts = split_columns(whitener(self.factor), self.designs)
-        return _whitened_scores(self.designs, parts, self.scores, slice(None))
-
-    def leverage(self) -> np.ndarray:
-        """(n,) leverage of a single copy of each row."""
-        assert self.information is not None
-        return leverage(self.factor, self.designs, self.information)
-
-    def sandwich(self, middle: np.ndarray | None = None, scale: float = 1.0) -> np.ndarray:
-        """(p, p) M⁻¹ (...) M⁻¹ with a middle (r, r) in whitened coordinates; by default White's."""
-        if middle is None:
-            middle = whitened_middle(self.factor, self.designs, self.scores, self.frequency)
+    def sandwich(self, middle: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """(p, p) M⁻¹ (...) M⁻¹ with a middle (r, r) in whitened coordinates."""
         return sandwich(self.factor, middle, scale)
 
     def freedom(self, kind: str, other: str) -> float:
@@ -323,6 +194,103 @@ class RowScores:
 
 
 @dataclass(frozen=True)
+class RowScores:
+    """The inputs of a covariance: a factor of the information M = RᵀR, and the score of each row.
+
+    Attributes
+    ----------
+    factor : of M at unit dispersion, with p parameters of which r are kept.
+    designs, scores, information, frequency, groups, small_sample : as for :func:`robust_covariance`.
+    all : whether these are all rows, and not a piece of them.
+    """
+
+    factor: InformationFactor
+    designs: Sequence[Matrix]
+    scores: np.ndarray
+    information: np.ndarray | None = None
+    frequency: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    small_sample: str | None = "full"
+    all: bool = True
+
+    @property
+    def count(self) -> np.ndarray:
+        """(n,) number of copies that each row stands for."""
+        return np.ones(self.scores.shape[1]) if self.frequency is None else self.frequency
+
+    @property
+    def n(self) -> float:
+        """Number of rows, including copies."""
+        return float(self.count.sum())
+
+    @property
+    def p(self) -> int:
+        """Number of estimated parameters."""
+        return self.totals.p
+
+    @property
+    def totals(self) -> Totals:
+        """What is not by row."""
+        return Totals(self.factor, self.n, self.small_sample)
+
+    def whitened(self) -> np.ndarray:
+        """(n, r) R⁻ᵀ J_iᵀ u_i: the row scores in coordinates in which M is the identity."""
+        parts = split_columns(whitener(self.factor), self.designs)
+        return whitened_scores(self.designs, parts, self.scores, slice(None))
+
+    def leverage(self) -> np.ndarray:
+        """(n,) leverage of a single copy of each row."""
+        assert self.information is not None
+        return leverage(self.factor, self.designs, self.information)
+
+    def middle(self) -> np.ndarray:
+        """(r, r) White's middle Σ f_i R⁻ᵀ J_iᵀ u_i u_iᵀ J_i R⁻¹."""
+        return whitened_middle(self.factor, self.designs, self.scores, self.frequency)
+
+    def sandwich(self, middle: np.ndarray | None = None, scale: float = 1.0) -> np.ndarray:
+        """(p, p) M⁻¹ (...) M⁻¹ with a middle (r, r) in whitened coordinates; by default White's."""
+        return self.totals.sandwich(self.middle() if middle is None else middle, scale)
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """Whitened scores summed within clusters.
+
+    Attributes
+    ----------
+    labels : (G,) of the clusters, sorted.
+    scores : (G, r).
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+
+    def __add__(self, other: ClusterScores) -> ClusterScores:
+        labels, codes = np.unique(np.concatenate([self.labels, other.labels]), return_inverse=True)
+        scores = np.zeros((len(labels), self.scores.shape[1]))
+        scores[codes[: len(self.labels)]] = self.scores
+        scores[codes[len(self.labels) :]] += other.scores
+        return ClusterScores(labels, scores)
+
+
+@dataclass(frozen=True)
+class Middle:
+    """What a covariance adds up over the rows.
+
+    Attributes
+    ----------
+    value : of the covariance's own `middle`.
+    n : number of rows, including copies.
+    """
+
+    value: Any
+    n: float
+
+    def __add__(self, other: Middle) -> Middle:
+        return Middle(self.value + other.value, self.n + other.n)
+
+
+@dataclass(frozen=True)
 class CovarianceSpec:
     """A covariance with a name.
 
@@ -331,48 +299,76 @@ class CovarianceSpec:
     name : as in ``cov="HC3"``.
     of : computes the covariance (p, p) from :class:`RowScores`.
     information : the kind of information that it always uses; None for the kind that the user chose.
+    middle, close : a sum over the rows, and the covariance (p, p) that follows from it and :class:`Totals`, as it is
+        computed where data are streamed. None where it needs all rows at once.
     """
 
     name: str
     of: Callable[[RowScores], np.ndarray]
     information: Information | None = None
+    middle: Callable[[RowScores], Any] | None = None
+    close: Callable[[Any, Totals], np.ndarray] | None = None
+
+    @staticmethod
+    def summed(
+        name: str,
+        middle: Callable[[RowScores], Any],
+        close: Callable[[Any, Totals], np.ndarray],
+        information: Information | None = None,
+    ) -> CovarianceSpec:
+        """A covariance that follows from a sum over the rows."""
+        return CovarianceSpec(name, lambda rows: close(middle(rows), rows.totals), information, middle, close)
 
 
 def _without_leverage(kind: str, power: float) -> Callable[[RowScores], np.ndarray]:
-    def of(rows: RowScores) -> np.ndarray:
+    def middle(rows: RowScores) -> np.ndarray:
         if rows.information is None:
             raise ModelError(f"information: expected that of each row, (K, K, n), for cov={kind!r}; got None")
         scores, full = correct_for_leverage(rows.factor, rows.designs, rows.scores, rows.information, power)
         full &= rows.count > 0
         if full.any():
             some = ", ".join(str(i) for i in np.flatnonzero(full)[:5])
+            which = f"{int(full.sum())} row(s) have leverage 1 (first: {some})" if rows.all else "some have leverage 1"
             raise ModelError(
-                f"cov={kind!r}: expected leverages below 1; {int(full.sum())} row(s) have leverage 1 (first: {some}), "
-                "as each alone determines a parameter. Use cov='HC1', or leave out these rows and parameters"
+                f"cov={kind!r}: expected leverages below 1; {which}, as each alone determines a parameter. Use "
+                "cov='HC1', or leave out these rows and parameters"
             )
-        return replace(rows, scores=scores).sandwich()
+        return replace(rows, scores=scores).middle()
 
-    return of
+    return middle
 
 
-def _clustered(rows: RowScores) -> np.ndarray:
-    freedom = rows.freedom("cluster", "small_sample='clusters'") if rows.small_sample == "full" else 1.0
+def _cluster_scores(rows: RowScores) -> ClusterScores:
     if rows.groups is None:
         raise ModelError("groups: expected the cluster of each row, for cov='cluster'; got None")
-    codes, n_groups = _codes(rows.groups, rows.scores.shape[1], rows.frequency)
-    if n_groups < 2:
+    labels, codes = _codes(rows.groups, rows.scores.shape[1], rows.frequency)
+    scores = group_scores(rows.factor, rows.designs, rows.scores, codes, len(labels), rows.frequency)
+    return ClusterScores(labels, scores)
+
+
+def _clustered(sums: ClusterScores, totals: Totals) -> np.ndarray:
+    freedom = totals.freedom("cluster", "small_sample='clusters'") if totals.small_sample == "full" else 1.0
+    G, Z = len(sums.labels), sums.scores
+    if G < 2:
         raise ModelError("groups: expected at least two clusters for cov='cluster'; got 1. Use cov='HC0'")
-    Z = group_scores(rows.factor, rows.designs, rows.scores, codes, n_groups, rows.frequency)
-    scale = 1.0 if rows.small_sample is None else n_groups / (n_groups - 1)
-    return rows.sandwich(Z.T @ Z, scale * (rows.n - 1) / freedom if rows.small_sample == "full" else scale)
+    scale = 1.0 if totals.small_sample is None else G / (G - 1)
+    return totals.sandwich(Z.T @ Z, scale * (totals.n - 1) / freedom if totals.small_sample == "full" else scale)
 
 
-def _jackknife(rows: RowScores) -> np.ndarray:
-    """The infinitesimal jackknife, from the derivatives of the estimates by the rows' weights (Jaeckel 1972).
+def _jackknife_middle(rows: RowScores) -> np.ndarray | ClusterScores:
+    """Of the infinitesimal jackknife, from the derivatives of the estimates by the rows' weights (Jaeckel 1972).
 
     It is the sandwich with the observed information, clustered if there are groups.
     """
-    return rows.sandwich() if rows.groups is None else _clustered(rows)
+    return rows.middle() if rows.groups is None else _cluster_scores(rows)
+
+
+def _jackknife(middle: np.ndarray | ClusterScores, totals: Totals) -> np.ndarray:
+    return totals.sandwich(middle) if isinstance(middle, np.ndarray) else _clustered(middle, totals)
+
+
+def _white(middle: np.ndarray, totals: Totals) -> np.ndarray:
+    return totals.sandwich(middle)
 
 
 def check_covariance(spec: Any) -> None:
@@ -414,12 +410,14 @@ COVARIANCES: Registry[CovarianceSpec] = Registry(
 
 for _spec in (
     CovarianceSpec(MODEL, lambda rows: model_covariance(rows.factor)),
-    CovarianceSpec("HC0", lambda rows: rows.sandwich()),
-    CovarianceSpec("HC1", lambda rows: rows.sandwich(scale=rows.n / rows.freedom("HC1", "cov='HC0'"))),
-    CovarianceSpec("HC2", _without_leverage("HC2", 0.5)),
-    CovarianceSpec("HC3", _without_leverage("HC3", 1.0)),
-    CovarianceSpec("cluster", _clustered),
-    CovarianceSpec("jackknife", _jackknife, "observed"),
+    CovarianceSpec.summed("HC0", RowScores.middle, _white),
+    CovarianceSpec.summed(
+        "HC1", RowScores.middle, lambda middle, of: of.sandwich(middle, of.n / of.freedom("HC1", "cov='HC0'"))
+    ),
+    CovarianceSpec.summed("HC2", _without_leverage("HC2", 0.5), _white),
+    CovarianceSpec.summed("HC3", _without_leverage("HC3", 1.0), _white),
+    CovarianceSpec.summed("cluster", _cluster_scores, _clustered),
+    CovarianceSpec.summed("jackknife", _jackknife_middle, _jackknife, "observed"),
 ):
     COVARIANCES.add_builtin(_spec.name, _spec)
 
@@ -480,61 +478,18 @@ def rank_remark(kind: str, weight: np.ndarray, groups: np.ndarray | None, p: int
     )
 
 
-def _with_gaps(covariance: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    covariance = (covariance + covariance.T) / 2
-    covariance[~kept] = np.nan
-    covariance[:, ~kept] = np.nan
-    return covariance
+def _codes(groups: np.ndarray, n: int, frequency: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the clusters, sorted, and the number of each row's among them.
 
-
-def _congruence(T: np.ndarray, A: np.ndarray) -> np.ndarray:
-    # T A Tᵀ. T has zero columns where a parameter was left out, and A may have NaN there.
-    used = T.any(axis=0)
-    return T[:, used] @ A[np.ix_(used, used)] @ T[:, used].T
-
-
-def _row_scores(designs: Sequence[Matrix], scores: np.ndarray, rows: slice) -> np.ndarray:
-    # J_iᵀ u_i for a few rows: the predictors' columns side by side, each times its score.
-    return np.hstack([dense_rows(X, rows) * u[rows, None] for X, u in zip(designs, scores, strict=True)])
-
-
-def _whitened_scores(
-    designs: Sequence[Matrix], parts: Sequence[np.ndarray], scores: np.ndarray, rows: slice
-) -> np.ndarray:
-    # R⁻ᵀ J_iᵀ u_i = Σ_k u_ik R⁻ᵀ x_ik: (m, r).
-    return np.einsum("kmr,km->mr", whitened(designs, parts, rows), scores[:, rows])
-
-
-def _gram(X: Matrix, weight: np.ndarray) -> np.ndarray:
-    if not isinstance(X, np.ndarray):
-        return np.asarray(X.sandwich(weight))
-    return _cross(X, X, weight)
-
-
-def _cross(X: Matrix, Y: Matrix, weight: np.ndarray) -> np.ndarray:
-    # Xᵀ diag(weight) Y, with weights of either sign. X keeps its structure; Y is made dense.
-    if X is Y and not isinstance(X, np.ndarray):
-        return np.asarray(X.sandwich(weight))
-    if isinstance(X, np.ndarray) and not isinstance(Y, np.ndarray):
-        return _cross(Y, X, weight).T
-    if not isinstance(X, np.ndarray):
-        columns = Y if isinstance(Y, np.ndarray) else Y.toarray()
-        return np.column_stack([X.transpose_matvec(weight * column) for column in columns.T])
-    total = np.zeros((X.shape[1], Y.shape[1]))
-    for rows in slices(len(weight)):
-        total += (X[rows] * weight[rows, None]).T @ Y[rows]
-    return total
-
-
-def _codes(groups: np.ndarray, n: int, frequency: np.ndarray | None) -> tuple[np.ndarray, int]:
+    A cluster whose rows all have frequency 0 has no label, and its rows have the number of another: they add nothing.
+    """
     groups = np.asarray(groups)
     if groups.shape != (n,):
         raise DataError(f"groups: expected a label for each row, shape ({n},); got shape {groups.shape}")
-    _, codes = np.unique(groups, return_inverse=True)
-    if frequency is not None:
-        # A cluster whose rows all have frequency 0 does not count towards G.
-        present = np.unique(codes[frequency > 0])
-        renumber = np.zeros(codes.max() + 1, dtype=int)
-        renumber[present] = np.arange(len(present))
-        return renumber[codes], len(present)
-    return codes, int(codes.max()) + 1
+    labels, codes = np.unique(groups, return_inverse=True)
+    if frequency is None:
+        return labels, codes
+    present = np.unique(codes[frequency > 0])
+    renumber = np.zeros(len(labels), dtype=int)
+    renumber[present] = np.arange(len(present))
+    return labels[present], renumber[codes]

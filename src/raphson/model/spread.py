@@ -95,7 +95,7 @@ def deviates(spread: Spread, pearson: float, df: float, nobs: float) -> tuple[fl
     return phi, p_value if p_value < enough else 1.0
 
 
-def remark(family: str, wider_families: tuple[str, ...], phi: float, p_value: float, by_rows: bool) -> str:
+def remark(family: str, wider_families: tuple[str, ...], phi: float, p_value: float) -> str:
     """The warning about over- or underdispersion; empty where there is none.
 
     Parameters
@@ -103,7 +103,6 @@ def remark(family: str, wider_families: tuple[str, ...], phi: float, p_value: fl
     family : name of the family whose variance is assumed.
     wider_families : names of families that estimate the dispersion, the quasi family first.
     phi, p_value : from :func:`deviates`.
-    by_rows : whether a robust covariance is available.
     """
     if not p_value < 1.0:
         return ""
@@ -115,7 +114,7 @@ def remark(family: str, wider_families: tuple[str, ...], phi: float, p_value: fl
             "responses would have about 1, so that standard errors are too large, by a factor of about "
             f"{1 / math.sqrt(phi):.3g}; {quasi} estimates the spread from the data"
         )
-    also = [*others, *(["robust('HC1')"] if by_rows else [])]
+    also = [*others, "robust('HC1')"]
     root = math.sqrt(phi)
     return (
         f"overdispersed: Pearson's χ² is {phi:.3g} times its degrees of freedom ({chance}), where {family} responses "

@@ -101,7 +101,6 @@ def test_what_needs_no_rows_is_there(fit, frame, tmp_path):
         lambda fit: fit.predict(),
         lambda fit: fit.augment(),
         lambda fit: fit.bootstrap(10),
-        lambda fit: fit.robust("HC0").bse,
         lambda fit: fit.lr_test(fit),
     ],
 )
@@ -115,8 +114,6 @@ def test_what_needs_the_rows_says_that_they_are_not_held(use, fit):
     ("keywords", "kind", "says"),
     [
         ({"method": "newton-cg"}, ModelError, "method: newton-cg keeps the curvature of every row"),
-        ({"cov": "HC0"}, ModelError, "cov: 'HC0' needs the score of every row"),
-        ({"groups": "g"}, ModelError, "cov: 'cluster' needs the score"),
         ({"bias": "firth"}, ModelError, "bias: bias reduction needs all rows"),
         ({"family": "poisson"}, DataError, "the poisson family expects numbers"),
         ({"family": "gaussian"}, DataError, "expects numbers; got the levels"),
@@ -148,6 +145,59 @@ def test_a_level_of_unusable_rows_alone_is_no_level(frame, tmp_path):
     held, fit = (rp.glm("z ~ x + g", data) for data in (rows, rp.stream(tmp_path / "rows.parquet", PIECE)))
     assert fit.params.index.equals(held.params.index) and fit.n_dropped == held.n_dropped
     np.testing.assert_allclose(fit.params, held.params, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "cov"),
+    [
+        *(("binomial", cov) for cov in ("HC0", "HC1", "HC2", "HC3", "jackknife")),
+        ("trials", "HC3"),
+        ("frequency", "HC2"),
+        ("gamma", "HC1"),
+        ("multinomial", "HC3"),
+        ("negative binomial", "HC1"),
+        ("penalty", "HC0"),
+    ],
+)
+def test_robust_covariances_are_those_of_the_data_in_memory(name, cov, frame, path):
+    formula, keywords = MODELS[name]
+    fit = rp.glm(formula, rp.stream(path, PIECE), cov=cov, **keywords)
+    held = rp.glm(formula, frame, cov=cov, **keywords)
+    np.testing.assert_allclose(fit.cov_params(), held.cov_params(), rtol=1e-9)
+    later = rp.glm(formula, rp.stream(path, PIECE), **keywords).robust(cov)
+    np.testing.assert_allclose(later.bse, held.bse, rtol=1e-9)
+
+
+@pytest.mark.parametrize("groups", ["g", "w", "cluster"])
+@pytest.mark.parametrize("small_sample", ["full", "clusters", None])
+def test_clustered_covariances_are_those_of_the_data_in_memory(groups, small_sample, frame, tmp_path):
+    rng = np.random.default_rng(3)
+    labels = rng.choice([f"c{k}" for k in range(40)], N).astype(object)
+    labels[7] = None
+    frame = frame.assign(cluster=labels)
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=300)
+    given = {"family": "poisson", "groups": groups, "small_sample": small_sample}
+    held = rp.glm("count ~ x", frame, **given)
+    fit = rp.glm("count ~ x", rp.stream(tmp_path / "rows.parquet", PIECE), **given)
+    assert fit.nobs == held.nobs
+    np.testing.assert_allclose(fit.cov_params(), held.cov_params(), rtol=1e-9)
+
+
+def test_a_covariance_that_needs_all_rows_at_once_says_so(path):
+    from raphson.inference import covariance
+
+    spec = covariance.CovarianceSpec("whole", lambda rows: rows.sandwich())
+    covariance.register(spec)
+    try:
+        with pytest.raises(ModelError, match="cov: 'whole' needs all rows at once"):
+            _ = rp.glm("z ~ x", rp.stream(path, PIECE), cov="whole").bse
+    finally:
+        del covariance.COVARIANCES._parts["whole"]
+
+
+def test_clusters_that_the_fit_was_not_given_are_refused(fit):
+    with pytest.raises(DataError, match="streamed rows are not kept"):
+        _ = fit.robust("cluster", groups="g").bse
 
 
 def test_a_value_outside_the_support_is_found_in_the_last_piece(frame, tmp_path):

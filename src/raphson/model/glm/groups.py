@@ -247,5 +247,5 @@ class GroupedModel:
         terms, pearson = self.sums(terms if frequency is None else terms * frequency), self.sums(pearson)
         said = []
         for own, chi, degrees, nobs in zip(terms.T.tolist(), pearson.tolist(), df.tolist(), self.nobs, strict=True):
-            said.append(remark(family.name, wider, *deviates(Spread(*own), chi, degrees, float(nobs)), whole.by_rows))
+            said.append(remark(family.name, wider, *deviates(Spread(*own), chi, degrees, float(nobs))))
         return said

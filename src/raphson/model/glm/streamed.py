@@ -148,7 +148,7 @@ class StreamedModel(GeneralisedLinearModel):
         )
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
-        totals = model._sum(ResponseTotals.of, "totals")
+        totals = model.summed(ResponseTotals.of, "totals")
         model = replace(model, totals=totals)
         model._check_response(
             totals.positive,
@@ -184,7 +184,7 @@ class StreamedModel(GeneralisedLinearModel):
         for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
             yield piece, self._piece(data)
 
-    def _sum(self, function: Callable[[GeneralisedLinearModel], Any], *about: Any) -> Any:
+    def summed(self, function: Callable[[GeneralisedLinearModel], Any], *about: Any) -> Any:
         """Sum of a function of the pieces; `about` says of which."""
         pieces: Any = StreamedBlocks(
             self._data.n_rows,
@@ -271,23 +271,23 @@ class StreamedModel(GeneralisedLinearModel):
         return self.recession_direction is None and self.penalty is None and self.totals.open_ended
 
     def limit_evidence(self, theta: np.ndarray) -> np.ndarray:
-        return self._sum(lambda held: held.limit_evidence(theta), "limit", theta)
+        return self.summed(lambda held: held.limit_evidence(theta), "limit", theta)
 
     def _rules_out_a_level(self, theta: np.ndarray) -> bool:
         if self.family.predictor_labels is None or not self._may_separate:
             return False
-        return self._sum(lambda held: int(held._rules_out_a_level(theta)), "levels", theta) > 0
+        return self.summed(lambda held: int(held._rules_out_a_level(theta)), "levels", theta) > 0
 
     def _separation(self) -> Limit | None:
         """As in memory. All rows are read only if the sample leaves separation possible, which is rare."""
         least = self._least_weight
         part = self.sample.constraints(least)
         found = separated_everywhere(
-            part, lambda news: self._sum(lambda held: news(held.constraints(least, part.scale)), "constraints")
+            part, lambda news: self.summed(lambda held: news(held.constraints(least, part.scale)), "constraints")
         )
         if found is None:
             return None
-        gaps: Moves = self._sum(lambda held: Moves.of(held.gaps(found.direction)), "moves", found.direction)
+        gaps: Moves = self.summed(lambda held: Moves.of(held.gaps(found.direction)), "moves", found.direction)
         model = replace(self, recession_direction=found.direction, still=gaps.still)
         return self._at_infinity(found, model, gaps)
 
@@ -299,7 +299,9 @@ class StreamedModel(GeneralisedLinearModel):
 
     @cached_property
     def fitted_exactly(self) -> float:
-        return 0.0 if self.recession_direction is None else float(self._sum(lambda held: held.fitted_exactly, "exact"))
+        return (
+            0.0 if self.recession_direction is None else float(self.summed(lambda held: held.fitted_exactly, "exact"))
+        )
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 
@@ -319,7 +321,7 @@ class StreamedModel(GeneralisedLinearModel):
                 return np.array([held.deviance(here), held.pearson(here), squares, llf, *spread])
 
         if rows.sums is None:
-            rows.sums = np.asarray(self._sum(one, "sums", rows.theta))
+            rows.sums = np.asarray(self.summed(one, "sums", rows.theta))
         return rows.sums
 
     def deviance(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
@@ -340,7 +342,9 @@ class StreamedModel(GeneralisedLinearModel):
     def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
         if dispersion == 1.0:
             return float(self._sums(rows)[3])
-        return float(self._sum(lambda held: held.log_likelihood(held.rows(rows.theta), dispersion), "llf", dispersion))
+        return float(
+            self.summed(lambda held: held.log_likelihood(held.rows(rows.theta), dispersion), "llf", dispersion)
+        )
 
     def ml_dispersion(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         """The φ that maximises the likelihood at the fitted means."""
