@@ -12,7 +12,7 @@ import pytest
 from raphson import compiled as module
 from raphson import kept
 from raphson.compiled import compiled
-from raphson.numeric import anchor, x64
+from raphson.numeric import anchor, device, x64
 
 X = np.linspace(-1.0, 3.0, 7)
 
@@ -300,3 +300,14 @@ def test_another_process_compiles_nothing_and_finds_the_same_bits(tmp_path, monk
     assert [one.returncode for one in runs] == [0, 0], runs[-1].stderr
     assert runs[0].stdout == runs[1].stdout
     assert int(runs[0].stderr.split()[-1]) > 0 and runs[1].stderr.split()[-1] == "0"
+
+
+def test_it_runs_on_raphsons_device_without_being_told(place, compilations):
+    def alone(x):
+        return 2.0 * x
+
+    for _ in range(2):
+        with x64():
+            out = compiled(alone)(X)
+        assert out.devices() == {device()} and np.array_equal(out, 2.0 * X)
+    assert len(compilations) == 1

@@ -45,8 +45,8 @@ class Compiled:
 
     Parameters
     ----------
-    function : of arrays and nested tuples, dicts and registered classes of them. One of its arguments is
-        :func:`raphson.numeric.anchor`, so that it runs on :func:`raphson.numeric.device`.
+    function : of arrays and nested tuples, dicts and registered classes of them; it runs on
+        :func:`raphson.numeric.device`.
     options : of XLA.
     source : all that the function depends on besides Raphson's own code; None if that is not known.
     """
@@ -91,7 +91,8 @@ class Compiled:
                 if out is not None:
                     return out[0]
             # 2. By the program.
-            lowered = self.jitted.lower(*arguments)
+            with jax.default_device(device()):  # where no argument determines it
+                lowered = self.jitted.lower(*arguments)
             name = self._name(lowered, n_leaves)
             if name is not None:
                 out = self._loaded(key, name, lowered.out_tree, arguments)

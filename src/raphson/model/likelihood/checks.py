@@ -15,6 +15,7 @@ import numpy as np
 from raphson.autodiff.trace import readable_errors, source_of
 from raphson.autodiff.walk import walk
 from raphson.compat import CUSTOM, jax, jnp, name_of, parts_of
+from raphson.compiled import compiled
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.replay.replay import operate
@@ -118,7 +119,7 @@ class IndexedElements:
             walk(jaxpr, [*[None] * n_leaves, *row], visit, keep=CUSTOM)
             return found
 
-        return IndexedElements(tuple(places), jax.jit(jax.vmap(indices)))
+        return IndexedElements(tuple(places), compiled(jax.vmap(indices)))
 
 
 def check_indices(indexed: IndexedElements, name: str, arrays: tuple[np.ndarray, ...], layout: Parameters) -> None:

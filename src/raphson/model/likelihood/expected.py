@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.compat import jax
+from raphson.compiled import compiled
 from raphson.data.blocks import Block
 from raphson.errors import ModelError, first_of
 from raphson.model.likelihood.affine import affine_in_response, information_free_of_response
@@ -233,6 +234,6 @@ def _affine_rule(family: LikelihoodFamily, extra: tuple[Any, ...]) -> Any:
             # μ = y − u/b, so that ∂μ/∂η = −u′/b + u b′/b²
             return b * (-slope / b + u * second / b**2)
 
-        return jax.jit(jax.vmap(one, in_axes=(1, 0, 0)))
+        return compiled(jax.vmap(one, in_axes=(1, 0, 0)))
 
     return cached_for(function, ("affine", shapes), make)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.compat import jax, jnp
+from raphson.compiled import compiled
 from raphson.model.likelihood.densities.ready import DENSITIES
 from raphson.model.memory import cached_for
 
@@ -166,6 +167,6 @@ def _compiled(family: LikelihoodFamily, what: str) -> Any:
 
     def make() -> Any:
         one = {"values": at_nodes(value), "terms": at_nodes(both), "sums": sums}[what]
-        return jax.jit(jax.vmap(one, in_axes=(1, 0, 0)))
+        return compiled(jax.vmap(one, in_axes=(1, 0, 0)))
 
     return cached_for(function, ("panels", what), make)
