@@ -8,6 +8,7 @@ whole contest and is told when it is its turn, so that no two run at once and no
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,10 @@ for line in sys.stdin:
     print(json.dumps({"seconds": seconds / repeats, "busy": busy / repeats}), flush=True)
 """
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Bytecode of an installed package was written when it was installed; that of a source tree has to be written too, or
+the first fit of each process would compile all modules again."""
+
 
 @dataclass
 class Contestant:
@@ -54,6 +59,7 @@ class Contestant:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=ENVIRONMENT,
         )
         reply = self._ask(json.dumps(self.source))
         self.error, self.answer = reply.get("error", ""), reply.get("answer", [])
