@@ -219,7 +219,9 @@ def _dataset(source: Any) -> Any:
     except OSError as error:
         raise unreadable(paths[0], error) from error
     # Checksums of pages are checked where a file has them.
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    checked = ds.ParquetFragmentScanOptions(
+        page_checksum_verification=True, pre_buffer=False, use_buffered_stream=True, buffer_size=2**20
+    )
     try:
         found = ds.dataset(
             paths if len(paths) > 1 else paths[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -38,6 +39,12 @@ class Numbers:
     spans_intercept: bool = False
     boolean: bool = False
 
+    @cached_property
+    def total(self) -> float:
+        """The sum of all entries: finite if they are, unless it overflows."""
+        with np.errstate(all="ignore"):
+            return float(self.values.sum())
+
     def absent(self) -> np.ndarray | None:
         """Mask of the rows with missing (not infinite) values; None if there are none."""
         mask = np.isnan(self.values)
@@ -49,9 +56,8 @@ class Numbers:
         # The sum reads the column once, and is finite if all entries are (unless it overflows: then the mask
         # below is all False). Of a few entries the mask takes less time than keeping NumPy from warnings.
         if len(self.values) > _FEW:
-            with np.errstate(all="ignore"):
-                if np.isfinite(self.values.sum()):
-                    return None
+            if math.isfinite(self.total):
+                return None
         elif np.logical_and.reduce(np.isfinite(self.values), axis=None):
             return None
         mask = np.asarray(~np.isfinite(self.values))

@@ -294,6 +294,17 @@ class Objective(ABC):
         return 1.0 + self.n_params / 18.0
 
     @property
+    def patience(self) -> float:
+        """Largest number of steps, each reading the data for the score alone, for which keeping M is cheaper than a new
+        M, which saves little, as the last M is evaluated at the end anyway."""
+        return 2.0 + 1.8 * (self.curvature_cost - 1.0)
+
+    @property
+    def most_part_rows(self) -> float:
+        """Largest number of rows of a part that the iteration can start with."""
+        return math.inf
+
+    @property
     def at_limit(self) -> bool:
         """Whether some rows are held at infinity, so that columns which only they determine are rightly left out."""
         return False
@@ -402,6 +413,14 @@ class DerivedObjective(Objective, Generic[Inner]):
     @property
     def curvature_cost(self) -> float:
         return self.inner.curvature_cost
+
+    @property
+    def patience(self) -> float:
+        return self.inner.patience
+
+    @property
+    def most_part_rows(self) -> float:
+        return self.inner.most_part_rows
 
     @property
     def at_limit(self) -> bool:

@@ -205,12 +205,10 @@ class ByFactor(Directions):
         """Distance to the maximum at the point where the factor was evaluated."""
         self.reach = 1.0 if warm is None else DRIFT
         """Factor by which that may be farther: see :data:`DRIFT`."""
-        cost = objective.curvature_cost
-        self.shrinks = math.sqrt(objective.n_params / part_rows(objective.n_rows, objective.n_params, cost))
+        rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
+        self.shrinks = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
         """Factor by which a step is expected to reduce the distance."""
-        self.patience = 2.0 + 1.8 * (cost - 1.0)
-        """Largest number of steps, each reading the data for the score alone, for which keeping M is cheaper than a new
-        M, which saves little, as the last M is evaluated at the end anyway."""
+        self.patience = objective.patience
 
     @property
     def label(self) -> str:
