@@ -1,25 +1,19 @@
-"""A generalised linear model whose rows are streamed: read block by block in each pass, never all in memory.
-
-A sum over rows is the sum over pieces, each a model in memory. Whatever has a value for each row is refused with a
-message.
-"""
+"""A generalised linear model whose rows are streamed; see :mod:`raphson.model.streamed`."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.model_data import ModelData
-from raphson.data.streams import NotInMemory, Piece, StreamedData
+from raphson.data.streams import NotInMemory, StreamedData
 from raphson.errors import ConvergenceError, ModelError
-from raphson.execute import Executor, sum_blocks
+from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.glm.glm import GeneralisedLinearModel
@@ -28,6 +22,7 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.spread import Spread
+from raphson.model.streamed import StreamedRows, StreamedRowTable, refuse_bias
 from raphson.numeric import EPSILON
 
 
@@ -73,21 +68,8 @@ class ResponseTotals:
         )
 
 
-@dataclass
-class StreamedRowTable:
-    """A placeholder for the rows at one θ: sums over them are computed on demand, values for single rows refused."""
-
-    theta: np.ndarray
-    sums: np.ndarray | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(NotInMemory(f"what has a value for each row ({name})"), name)
-
-
 @dataclass(frozen=True)
-class StreamedModel(GeneralisedLinearModel):
+class StreamedModel(StreamedRows, GeneralisedLinearModel):
     """Family and formula of a GLM whose rows are streamed.
 
     Attributes
@@ -122,10 +104,7 @@ class StreamedModel(GeneralisedLinearModel):
             If the family or the kind of weights is unknown, the penalty does not match, or bias reduction is asked for.
         """
         check_weights_kind(weights_kind)
-        if bias is not None:
-            raise ModelError(
-                "bias: bias reduction needs all rows in memory, but these are streamed; leave it out, or pass a frame"
-            )
+        refuse_bias(bias)
         asked = resolve(family)
         observations = asked.prepare(streamed.sample.response, streamed.sample.trials)
         if observations.family.predictor_labels is not None and streamed.levels is None:
@@ -160,11 +139,6 @@ class StreamedModel(GeneralisedLinearModel):
 
     # -- the pieces --------------------------------------------------------------------------------------------
 
-    @property
-    def _data(self) -> StreamedData:
-        assert self.streamed is not None
-        return self.streamed
-
     def _piece(self, data: ModelData) -> GeneralisedLinearModel:
         """The model of some rows, in memory."""
         with warnings.catch_warnings():
@@ -180,64 +154,15 @@ class StreamedModel(GeneralisedLinearModel):
             return held
         return held.with_rows_at_infinity(self.recession_direction, self.still, self._least_weight)
 
-    def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, GeneralisedLinearModel]]:
-        for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
-            yield piece, self._piece(data)
-
-    def summed(self, function: Callable[[GeneralisedLinearModel], Any], *about: Any) -> Any:
-        """Sum of a function of the pieces; `about` says of which."""
-        pieces: Any = StreamedBlocks(
-            self._data.n_rows,
-            len(self._data.pieces),
-            lambda numbers: (held for _, held in self._read(numbers)),  # type: ignore[misc]
-            lambda rng: iter(()),
-        )
-        return sum_blocks(self.executor, function, pieces, lambda: (self.constant, self.at_limit, *about))
-
-    @cached_property
-    def blocks(self) -> Any:  # type: ignore[override]
-        return StreamedBlocks(self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
-
-    def _read_blocks(self, numbers: range) -> Iterator[Block]:
-        for piece, held in self._read(numbers):
-            (block,) = held.blocks
-            yield replace(block, start=piece.start)
-
-    def _shuffled_blocks(self, rng: np.random.Generator) -> Iterator[list[Block]]:
-        for group in self._data.shuffled(rng):
-            yield [held.blocks[0] for held in map(self._piece, group)]
-
-    @cached_property
-    def sample(self) -> GeneralisedLinearModel:
-        """The model of about 50,000 rows, in memory."""
-        return replace(self._piece(self._data.sample), penalty=self.penalty)
+    @property
+    def _about(self) -> tuple[Any, ...]:
+        return (self.constant, self.at_limit)
 
     # -- structure ---------------------------------------------------------------------------------------------
 
     @property
-    def replicates(self) -> None:  # type: ignore[override]
-        return None
-
-    @property
-    def copies(self) -> Any:
-        return None if self.data.weights is None else NotInMemory("the number of copies of each row")
-
-    @cached_property
-    def nobs(self) -> float:
-        assert self.totals is not None
-        return self.totals.count if self.weights_kind == "frequency" else float(self.totals.positive)
-
-    @property
     def at_limit(self) -> bool:
         return self.recession_direction is not None
-
-    def subsampled(self, every: int) -> Any:
-        """The model of about every `every`-th row, in memory."""
-        beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
-        return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
-
-    def subset(self, rows: slice) -> Any:
-        raise ModelError("data: streamed rows have no subsets; select the rows in a data frame and fit that")
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return [self.data.X] * self.predictor.n_predictors
@@ -249,10 +174,6 @@ class StreamedModel(GeneralisedLinearModel):
         return replace(self, family=family, data=data, penalty=None, constant=True)
 
     # -- the iteration -----------------------------------------------------------------------------------------
-
-    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """Empty: every other start would read all rows many times."""
-        return ""
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
         """The objective at the starting values of the sample, or at those of a constant mean."""
@@ -305,9 +226,6 @@ class StreamedModel(GeneralisedLinearModel):
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 
-    def rows(self, theta: np.ndarray) -> Any:
-        return StreamedRowTable(theta)
-
     def _sums(self, rows: StreamedRowTable) -> np.ndarray:
         """Deviance, Pearson's statistic, sum of squares, log-likelihood at unit dispersion and the sums of the test for
         overdispersion, in one reading."""
@@ -330,8 +248,6 @@ class StreamedModel(GeneralisedLinearModel):
     def pearson(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         return float(self._sums(rows)[1])
 
-    by_rows = False
-
     def spread(self, rows: StreamedRowTable) -> Spread | None:  # type: ignore[override]
         found = self._sums(rows)[4:]
         return None if np.isnan(found).any() else Spread(*map(float, found))
@@ -342,9 +258,8 @@ class StreamedModel(GeneralisedLinearModel):
     def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
         if dispersion == 1.0:
             return float(self._sums(rows)[3])
-        return float(
-            self.summed(lambda held: held.log_likelihood(held.rows(rows.theta), dispersion), "llf", dispersion)
-        )
+        theta = rows.theta
+        return float(self.summed(lambda held: held.log_likelihood(held.rows(theta), dispersion), "llf", dispersion))
 
     def ml_dispersion(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
         """The φ that maximises the likelihood at the fitted means."""

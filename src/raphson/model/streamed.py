@@ -1,0 +1,145 @@
+"""What models have in common whose rows are streamed: read piece by piece in each pass, never all in memory.
+
+A sum over rows is the sum over pieces, each a model in memory. Whatever has a value for each row is refused with a
+message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.data.blocks import Block, StreamedBlocks
+from raphson.data.streams import NotInMemory, Piece
+from raphson.errors import ModelError
+from raphson.execute import sum_blocks
+
+
+@dataclass
+class StreamedRowTable:
+    """A placeholder for the rows at one θ: sums over them are computed on demand, values for single rows refused."""
+
+    theta: np.ndarray
+    sums: np.ndarray | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(NotInMemory(f"what has a value for each row ({name})"), name)
+
+
+class StreamedRows:
+    """What a model whose rows are streamed does in its own way; it comes before the class of the model in memory.
+
+    That has `data`, `executor`, `penalty`, `weights_kind`, `predictor` and `at_limit`. A subclass adds
+
+    Attributes
+    ----------
+    streamed : the data, a :class:`raphson.data.streams.Streamed`.
+    totals : sums over all rows: `positive`, the number of rows of positive weight, `count`, the sum of the weights, and
+        others.
+    """
+
+    by_rows = False
+
+    def _piece(self, data: Any) -> Any:
+        """The model of some rows, in memory."""
+        raise NotImplementedError
+
+    @property
+    def _about(self) -> tuple[Any, ...]:
+        """What the sums of the model depend on, besides what they are of."""
+        return (self._model.at_limit,)
+
+    @property
+    def _model(self) -> Any:
+        return self
+
+    # -- the pieces --------------------------------------------------------------------------------------------
+
+    @property
+    def _data(self) -> Any:
+        return self._model.streamed
+
+    def _read(self, numbers: Sequence[int]) -> Iterator[tuple[Piece, Any]]:
+        for piece, data in self._data.read([self._data.pieces[k] for k in numbers]):
+            yield piece, self._piece(data)
+
+    def summed(self, function: Callable[[Any], Any], *about: Any) -> Any:
+        """Sum of a function of the pieces; `about` says of which."""
+        pieces: Any = StreamedBlocks(
+            self._data.n_rows,
+            len(self._data.pieces),
+            lambda numbers: (held for _, held in self._read(numbers)),  # type: ignore[misc]
+            lambda rng: iter(()),
+        )
+        return sum_blocks(self._model.executor, function, pieces, lambda: (*self._about, *about))
+
+    @cached_property
+    def blocks(self) -> Any:
+        return StreamedBlocks(self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
+
+    def _read_blocks(self, numbers: range) -> Iterator[Block]:
+        for piece, held in self._read(numbers):
+            (block,) = held.blocks
+            yield replace(block, start=piece.start)
+
+    def _shuffled_blocks(self, rng: np.random.Generator) -> Iterator[list[Block]]:
+        for group in self._data.shuffled(rng):
+            yield [held.blocks[0] for held in map(self._piece, group)]
+
+    @cached_property
+    def sample(self) -> Any:
+        """The model of about 50,000 rows, in memory."""
+        return replace(self._piece(self._data.sample), penalty=self._model.penalty)
+
+    # -- structure ---------------------------------------------------------------------------------------------
+
+    @property
+    def replicates(self) -> None:
+        return None
+
+    @property
+    def copies(self) -> Any:
+        return None if self._model.data.weights is None else NotInMemory("the number of copies of each row")
+
+    @cached_property
+    def nobs(self) -> float:
+        totals = self._model.totals
+        return totals.count if self._model.weights_kind == "frequency" else float(totals.positive)
+
+    def subsampled(self, every: int) -> Any:
+        """The model of about every `every`-th row, in memory."""
+        beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
+        return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
+
+    def subset(self, rows: slice) -> Any:
+        raise ModelError("data: streamed rows have no subsets; select the rows in a data frame and fit that")
+
+    # -- the iteration -----------------------------------------------------------------------------------------
+
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        """Empty: every other start would read all rows many times."""
+        return ""
+
+    # -- what the Fit reads ------------------------------------------------------------------------------------
+
+    def rows(self, theta: np.ndarray) -> Any:
+        return StreamedRowTable(theta)
+
+
+def refuse_bias(bias: str | None) -> None:
+    """Refuse bias reduction, whose information is that of all rows at once.
+
+    Raises
+    ------
+    ModelError
+    """
+    if bias is not None:
+        raise ModelError(
+            "bias: bias reduction needs all rows in memory, but these are streamed; leave it out, or pass a frame"
+        )
