@@ -371,6 +371,7 @@ class Likelihood(_Rows):
     derivatives: choice.Derivatives = option("exact", "how derivatives are computed", choice.Derivatives, shell="")
     penalty: Any = option(None, "ridge penalty")
     bias: choice.Bias | None = option(None, "Jeffreys' penalty", choice.Bias)
+    checkpoint: Any = option(None, "file to which each pass over streamed data is saved")
 
 
 @dataclass(frozen=True)

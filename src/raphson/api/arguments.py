@@ -29,14 +29,14 @@ from raphson.execute.journal import Journal, Recorded
 from raphson.fit.fit import Fit
 from raphson.fit.uncertainty import COVARIANCES
 from raphson.newton.estimate import Estimate, Options, estimate
-from raphson.newton.methods import resolve_method
+from raphson.newton.methods import Method, resolve_method
 from raphson.options import Inference, Iteration
 from raphson.status import Status
 
 SHOWN = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
 """Arguments besides the formula that the summary shows."""
 
-DESCRIBED = ("formula", "family", *SHOWN, "weights_kind", "missing")
+DESCRIBED = ("formula", "family", "logpdf", "formulas", "columns", *SHOWN, "weights_kind", "missing")
 """Arguments that say what is fitted. Others say how, and may change from one call to the next."""
 
 
@@ -118,8 +118,24 @@ def kept_in(
         yield replace(iteration, executor=Recorded(executor_of(iteration), journal))
 
 
+def check_streamable(method: Method) -> None:
+    """Refuse what needs every row in memory.
+
+    Raises
+    ------
+    ModelError
+    """
+    if method.solver == "cg":
+        raise ModelError(
+            f"method: {method.name} keeps the curvature of every row in memory, which streamed data rule out; use "
+            "method='fisher-scoring', 'newton' or 'irls'"
+        )
+
+
 def _described(value: Any) -> Any:
-    """An argument as a checkpoint describes it."""
+    """An argument as a checkpoint describes it; a function by its name, as what it computes is told by the sums."""
+    if callable(value) and hasattr(value, "__name__"):
+        value = value.__name__
     return value if value is None or isinstance(value, str | int | float) else repr(value)
 
 

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from raphson.api.arguments import (
+    check_streamable,
     dispersion_rule,
     estimated,
     executor_of,
@@ -38,7 +39,7 @@ from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.newton.methods import Method, resolve_method
+from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, LinearModel
 
 if TYPE_CHECKING:
@@ -334,17 +335,3 @@ def _model(
     return StreamedModel.over(
         from_stream(formula, flow, extras, asked.missing, answering(iteration.executor)), *options
     )
-
-
-def check_streamable(method: Method) -> None:
-    """Refuse what needs every row in memory.
-
-    Raises
-    ------
-    ModelError
-    """
-    if method.solver == "cg":
-        raise ModelError(
-            f"method: {method.name} keeps the curvature of every row in memory, which streamed data rule out; use "
-            "method='fisher-scoring', 'newton' or 'irls'"
-        )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from raphson.api.arguments import estimated, executor_of, inference_of, inputs_of, start_vector, warn_about
+from raphson.api.arguments import (
+    check_streamable,
+    estimated,
+    executor_of,
+    inference_of,
+    inputs_of,
+    kept_in,
+    start_vector,
+    warn_about,
+)
 from raphson.choices import (
     Bias,
     Covariance,
@@ -21,9 +31,13 @@ from raphson.choices import (
     SmallSample,
     WeightsKind,
 )
-from raphson.data.several import SeveralData, from_formulas
+from raphson.data import read_table, streamed
+from raphson.data.several import from_formulas
+from raphson.data.several_streams import from_streams
+from raphson.data.sources import Source
 from raphson.errors import ConvergenceError, DataError, ModelError, named_arguments, one_line
 from raphson.execute import Executor
+from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.state import FitState
@@ -34,8 +48,13 @@ from raphson.model.likelihood.densities.signature import Signature, signature_of
 from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.review import check_start, explained, reviewed
+from raphson.model.likelihood.streamed import StreamedLikelihood
+from raphson.model.streamed import refuse_bias
 from raphson.newton.methods import resolve_method
-from raphson.options import Iteration, Likelihood
+from raphson.options import Inference, Iteration, Likelihood
+
+ONCE = ("formulas", "start", "derivatives", "seed", "checkpoint")
+"""Arguments that other formulas are not fitted with."""
 
 
 @named_arguments
@@ -64,6 +83,7 @@ def mle(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fit:
     """Fit any likelihood by maximum likelihood, with exact derivatives.
 
@@ -82,7 +102,8 @@ def mle(
     formulas : a formula for each parameter of the density; one of them names the response. In the general form the
         data are given here.
     data : data frame (pandas, polars, Arrow), dict of columns, or the path of a CSV, TSV, Parquet or Arrow file; in
-        the general form a dict may also hold matrices (n, d), of which ``row.name`` is one row.
+        the general form a dict may also hold matrices (n, d), of which ``row.name`` is one row. With formulas, what
+        :func:`raphson.stream` takes is streamed.
     start : starting values. General form: the parameters, with their starting values. Density form: a number for each
         coefficient; by default they are searched for.
     columns : values of the density's keywords that are not columns of the same name: a column's name, an expression,
@@ -102,8 +123,8 @@ def mle(
     missing : what is done with rows that have missing values in the columns used: "drop" (counted and reported) or
         "raise". Infinity counts as missing in the covariates of a formula only; elsewhere the function gets it.
     seed : accepted as by the other functions, and without effect: nothing here is random.
-    information, cov, groups, small_sample, tol, max_iter, damping, learning_rate, progress, executor : as for
-        :func:`raphson.glm`, except that the covariance uses the "observed" information by default.
+    information, cov, groups, small_sample, tol, max_iter, damping, learning_rate, progress, executor, checkpoint : as
+        for :func:`raphson.glm`, except that the covariance uses the "observed" information by default.
 
     Returns
     -------
@@ -135,9 +156,22 @@ def mle(
     """
     given = locals()
     asked, iteration = Likelihood.of(given), Iteration.of(given)
-    inference = inference_of(given, "observed")
+    flow = None if data is None else streamed(data)
+    with kept_in(asked.checkpoint, flow, "mle", given, iteration) as iteration:
+        return _fit(given, flow, asked, iteration, inference_of(given, "observed"))
+
+
+def _fit(
+    given: dict[str, Any], flow: Source | None, asked: Likelihood, iteration: Iteration, inference: Inference
+) -> Fit:
+    """Build the model, and fit it."""
+    method, formulas, data, penalty = (given[name] for name in ("method", "formulas", "data", "penalty"))
     resolve_method(method)
-    model, theta, texts = _model(logpdf, formulas, data, given, asked, executor_of(iteration))
+    if flow is None:
+        model, theta, texts = _model(given["logpdf"], formulas, data, given, asked, executor_of(iteration))
+    else:
+        check_streamable(resolve_method(method))
+        model, theta, texts = _streamed(given, flow, asked, iteration)
     check_bias(asked.bias, model.family, penalty)
     # Adjusted scores need a formula for the bias, which a likelihood alone does not give. For canonical parameters
     # they are the gradient of the Jeffreys-penalised log-likelihood.
@@ -151,7 +185,7 @@ def mle(
     end, at_limit = found.result, bool(found.infinite.any()) and found.result.status.converged
     status, note = reviewed(model, found.model, found.status, found.note, end.evaluation, end.free, at_limit)
     found = replace(found, status=status, note=note)
-    again = {name: value for name, value in given.items() if name not in ("formulas", "start", "derivatives", "seed")}
+    again = {name: value for name, value in given.items() if name not in ONCE}
     state = FitState.of(
         found,
         model,
@@ -177,9 +211,7 @@ def _model(
     logpdf: Any, formulas: Any, data: Any, given: dict[str, Any], asked: Likelihood, where: Executor
 ) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
     """The model, its starting values, and the formulas of its parameters (none in the general form)."""
-    ready = resolve(logpdf) if isinstance(logpdf, str | DensitySpec) or callable(logpdf) else None
-    if ready is None and not callable(logpdf):
-        resolve(logpdf)  # raises an error that says what was expected
+    ready = _ready(logpdf)
     rows = {name: given[name] for name in ("weights", "groups", "missing")}
     if data is None and ready is None:
         assert callable(logpdf)
@@ -187,37 +219,87 @@ def _model(
             raise ModelError("columns: loglik(params, row) gets its columns as row.name; leave columns= out")
         options: dict[str, Any] = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": where}
         return *general_model(logpdf, formulas, asked.start, asked.derivatives, **options, **rows), {}
-    if asked.derivatives == "finite":
-        raise ModelError(
-            'derivatives: "finite" works only in the general form, mle(loglik, data, start=...); '
-            "write the likelihood as loglik(params, row)"
-        )
-    prepared, density, taken, texts = _read(ready, logpdf, formulas, data, asked.columns, rows)
-    model = density_model(ready, density, prepared, taken.parameters, asked.weights_kind, asked.penalty, where)
-    return model, start_vector(_flat_start(asked.start, model.labels), model.objective.n_params), texts
-
-
-def _read(
-    ready: DensitySpec | None, logpdf: Any, formulas: Any, data: Any, columns: Any, shared: dict[str, Any]
-) -> tuple[SeveralData, Any, Signature, dict[str, str]]:
-    """The data of the density form, the density, its arguments, and the formulas."""
     if data is None:
         raise ModelError(
             "data: expected a data frame, a dict of columns or a path; got None. Pass data= after the formulas"
         )
-    if ready is not None:
-        taken = Signature(ready.parameters, ready.columns, ready.optional)
-        density = ready.function
-    else:
-        taken, density = signature_of(logpdf), logpdf
-    texts = formulas_of(ready, taken, formulas)
-    asked = _columns(taken, columns, data)
-    without = ready.parameters[:1] if ready is not None and ready.cut_points else ()
-    prepared = from_formulas(texts, data, columns=asked, without_intercept=without, **shared)
-    return prepared, density, taken, texts
+    density = _Density.of(ready, logpdf, formulas, asked)
+    columns = _columns(density.taken, asked.columns, lambda: read_table(data).columns)
+    prepared = from_formulas(density.texts, data, columns=columns, without_intercept=density.without_intercept, **rows)
+    model = density_model(
+        ready, density.function, prepared, density.taken.parameters, asked.weights_kind, asked.penalty, where
+    )
+    return model, _start(asked, model), density.texts
 
 
-def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
+def _streamed(
+    given: dict[str, Any], flow: Source, asked: Likelihood, iteration: Iteration
+) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
+    """The model of streamed rows, its starting values, and the formulas of its parameters."""
+    ready = _ready(given["logpdf"])
+    refuse_bias(asked.bias)
+    density = _Density.of(ready, given["logpdf"], given["formulas"], asked)
+    rows = from_streams(
+        density.texts,
+        flow,
+        columns=_columns(density.taken, asked.columns, lambda: flow.names),
+        weights=given["weights"],
+        groups=given["groups"],
+        missing=asked.missing,
+        without_intercept=density.without_intercept,
+        keep=answering(iteration.executor),
+    )
+    options = (asked.weights_kind, asked.penalty, executor_of(iteration))
+    model = StreamedLikelihood.over(ready, density.function, rows, density.taken.parameters, *options)
+    return model, _start(asked, model), density.texts
+
+
+def _ready(logpdf: Any) -> DensitySpec | None:
+    """The ready density that is meant; None for a function."""
+    ready = resolve(logpdf) if isinstance(logpdf, str | DensitySpec) or callable(logpdf) else None
+    if ready is None and not callable(logpdf):
+        resolve(logpdf)  # raises an error that says what was expected
+    return ready
+
+
+def _start(asked: Likelihood, model: LikelihoodModel) -> np.ndarray | None:
+    """The user's starting values."""
+    return start_vector(_flat_start(asked.start, model.labels), model.objective.n_params)
+
+
+@dataclass(frozen=True)
+class _Density:
+    """A density as the user gave it.
+
+    Attributes
+    ----------
+    function : one row's log density.
+    taken : its arguments.
+    texts : the formula of each parameter.
+    without_intercept : parameters whose intercept the cut points replace.
+    """
+
+    function: Callable[..., Any]
+    taken: Signature
+    texts: dict[str, str]
+    without_intercept: tuple[str, ...]
+
+    @staticmethod
+    def of(ready: DensitySpec | None, logpdf: Any, formulas: Any, asked: Likelihood) -> _Density:
+        if asked.derivatives == "finite":
+            raise ModelError(
+                'derivatives: "finite" works only in the general form, mle(loglik, data, start=...); '
+                "write the likelihood as loglik(params, row)"
+            )
+        if ready is None:
+            taken, function = signature_of(logpdf), logpdf
+        else:
+            taken, function = Signature(ready.parameters, ready.columns, ready.optional), ready.function
+        without = ready.parameters[:1] if ready is not None and ready.cut_points else ()
+        return _Density(function, taken, formulas_of(ready, taken, formulas), without)
+
+
+def _columns(taken: Signature, columns: Any, names: Callable[[], Iterable[str]]) -> dict[str, str]:
     """The column or expression that each keyword of the density gets."""
     if columns is None:
         columns = {}
@@ -230,9 +312,7 @@ def _columns(taken: Signature, columns: Any, data: Any) -> dict[str, str]:
         if name not in taken.columns:
             known = f"its keywords are {', '.join(taken.columns)}" if taken.columns else "it has no keywords"
             raise ModelError(f"columns: the density has no keyword {name!r}; {known}")
-    from raphson.data import read_table
-
-    there = set(read_table(data).columns)
+    there = set(names()) if taken.columns else set[str]()
     asked: dict[str, str] = {}
     for name in taken.columns:
         if name in columns:

@@ -38,6 +38,7 @@ class StreamedSeveral(Streamed):
             response=Response(self.head.response.name, rows.response, self.levels),
             columns=rows.columns,
             weights=rows.weights,
+            groups=rows.groups,
             n_dropped=0,
         )
 
@@ -48,6 +49,7 @@ def from_streams(
     *,
     columns: Mapping[str, str],
     weights: Any = None,
+    groups: Any = None,
     missing: str = "drop",
     without_intercept: tuple[str, ...] = (),
     keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = computed,
@@ -57,7 +59,7 @@ def from_streams(
     Parameters
     ----------
     formulas, columns, missing, without_intercept : as for :func:`raphson.data.several.from_formulas`.
-    weights : a column's name or an expression.
+    weights, groups : a column's name or an expression.
     source, keep : as for :func:`raphson.data.from_stream`.
 
     Raises
@@ -65,7 +67,7 @@ def from_streams(
     FormulaError, DataError
         As for :func:`raphson.data.from_stream`.
     """
-    arguments = {"weights": weights}
+    arguments = {"weights": weights, "groups": groups}
     check_named(arguments)
     asked = FormulaArguments.of_several(formulas, source.names, arguments, columns)
     found, seen = first_reading(asked, source, missing, keep)
@@ -75,7 +77,7 @@ def from_streams(
         response=Response(asked.formula.response_name, NotInMemory("the response"), found["levels"]),  # type: ignore[arg-type]
         columns={name: _column(name, labels) for name, labels in found["labels"].items()},
         weights=None if weights is None else NotInMemory("the weights"),  # type: ignore[arg-type]
-        groups=None,
+        groups=None if groups is None else NotInMemory("the clusters"),  # type: ignore[arg-type]
         index=None,
         n_dropped=seen.dropped,
         labels=None,

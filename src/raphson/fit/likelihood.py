@@ -172,15 +172,16 @@ class LikelihoodReading(Reading):
     @cached_property
     def responses(self) -> np.ndarray:
         """A sample of the responses with the smallest and the largest, which brackets the search for quantiles."""
-        y = self.at("predictions of the response").asked.y
+        asked: Any = self.at("predictions of the response").asked
         if not self.family.with_response:
             return np.zeros(0)
-        return np.unique(np.quantile(y, np.linspace(0.0, 1.0, KEPT_RESPONSES), method="nearest"))
+        return np.unique(np.quantile(asked.some_responses, np.linspace(0.0, 1.0, KEPT_RESPONSES), method="nearest"))
 
     @property
     def _responses(self) -> np.ndarray:
         if self.state.at is not None:
-            return self.state.at.asked.y
+            asked: Any = self.state.at.asked
+            return asked.some_responses
         if self.family.step is None or not len(self.responses):
             raise ModelError(
                 "predict: a loaded fit lacks its density, unless that is one of Raphson's own and the file of this "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -38,19 +40,82 @@ def density_model(
 ) -> LikelihoodModel:
     """The model of a density with a formula for each of its `parameters`, in this order."""
     check_weights_kind(weights_kind)
-    data = replace(data, parts={name: data.parts[name] for name in parameters})
-    names = tuple(data.parts)
-    columns = tuple(data.columns)
-    extra = tuple(np.ascontiguousarray(data.columns[name].values) for name in columns)
-    y = np.ascontiguousarray(data.response.values, dtype=float)
-    if y.ndim != 1:
-        raise ModelError(f"response {data.response.name!r}: a density takes one number for each row")
-    levels, constants = data.response.levels, None
+    rows = DensityRows.of(data, parameters)
+    rows.check(ready)
+    levels = None
     if ready is not None:
-        y, levels, constants = _as_ready(ready, data, y, dict(zip(columns, extra, strict=True)))
+        found = ready.faults(rows.y, rows.columns)
+        ready.refuse_infinite(rows.name, found)
+        levels = response_levels(ready, rows.name, data.response.levels, rows.y)
+        ready.refuse(rows.name, found)
+    return model_of_rows(ready, density, rows, levels, weights_kind, penalty, executor)
+
+
+@dataclass(frozen=True)
+class DensityRows:
+    """Some rows as a density reads them.
+
+    Attributes
+    ----------
+    data : with the parameters in the density's order.
+    y : (n,) response: numbers, or codes of its levels.
+    columns : (n,) or (n, d) each, what it reads besides, by keyword.
+    """
+
+    data: SeveralData
+    y: np.ndarray
+    columns: dict[str, np.ndarray]
+
+    @staticmethod
+    def of(data: SeveralData, parameters: tuple[str, ...]) -> DensityRows:
+        data = replace(data, parts={name: data.parts[name] for name in parameters})
+        columns = {name: np.ascontiguousarray(one.values) for name, one in data.columns.items()}
+        return DensityRows(data, np.ascontiguousarray(data.response.values, dtype=float), columns)
+
+    @property
+    def name(self) -> str:
+        """Name of the response."""
+        return self.data.response.name
+
+    def check(self, ready: DensitySpec | None) -> None:
+        """Refuse several responses, and levels where a ready density expects numbers.
+
+        Raises
+        ------
+        ModelError, DataError
+        """
+        if self.y.ndim != 1:
+            raise ModelError(f"response {self.name!r}: a density takes one number for each row")
+        if ready is not None:
+            refuse_labels(ready, self.data)
+
+    def coded(self, levels: tuple[str, ...] | None) -> np.ndarray:
+        """(n,) the response, as codes of these levels where they are those of whole numbers."""
+        if levels is None or self.data.response.levels is not None:
+            return self.y
+        return np.searchsorted(np.array(levels, dtype=float), self.y).astype(float)
+
+
+def model_of_rows(
+    ready: DensitySpec | None,
+    density: Callable[..., Any],
+    rows: DensityRows,
+    levels: tuple[str, ...] | None,
+    weights_kind: str,
+    penalty: Any,
+    executor: Executor,
+) -> LikelihoodModel:
+    """The model of rows that are known to be what the density expects, given the response's levels."""
+    data, names = rows.data, tuple(rows.data.parts)
+    levels = data.response.levels if levels is None else levels
+    y, constants = rows.coded(levels), None
+    if ready is not None:
+        with np.errstate(all="ignore"):
+            constants = ready.constants(y, rows.columns)
     n_cuts = len(levels) - 1 if ready is not None and ready.cut_points and levels is not None else 0
     labels = (*names, *_cut_names(levels, n_cuts))
-    family = _family(ready, density, columns, labels, n_cuts, levels, tuple(one.shape[1:] for one in extra))
+    shapes = tuple(one.shape[1:] for one in rows.columns.values())
+    family = _family(ready, density, tuple(rows.columns), labels, n_cuts, levels, shapes)
     matrices, design = _designs(data, n_cuts)
     widths = tuple(part.X.shape[1] for part in data.parts.values()) + (1,) * n_cuts
     named = [f"{name}:{term}" for name, part in data.parts.items() for term in part.names]
@@ -66,7 +131,7 @@ def density_model(
         linear=LinearPredictor(widths, design),
         matrices=matrices,
         offset=_offsets(data, len(labels)),
-        extra=extra,
+        extra=tuple(rows.columns.values()),
         labels=(*named, *_cut_names(levels, n_cuts)),
         constants=constants,
         assembly=f"from {len(labels)} linear predictor{'s' if len(labels) > 1 else ''}, one for each formula",
@@ -76,6 +141,20 @@ def density_model(
         intercepts = np.array([name.rpartition(":")[2] == "Intercept" for name in named] + [True] * n_cuts)
         model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, intercepts))
     return model
+
+
+def with_rows(model: LikelihoodModel, rows: DensityRows) -> LikelihoodModel:
+    """The model with other rows."""
+    n_cuts = model.family.n_predictors - len(rows.data.parts)
+    return replace(
+        model,
+        data=LikelihoodData.of(rows.data),  # type: ignore[arg-type]
+        y=rows.coded(model.family.levels),
+        weight=rows.data.weights,
+        matrices=_designs(rows.data, n_cuts)[0],
+        offset=_offsets(rows.data, model.family.n_predictors),
+        extra=tuple(rows.columns.values()),
+    )
 
 
 def _family(
@@ -99,15 +178,15 @@ def _family(
     )
 
 
-def _as_ready(
-    ready: DensitySpec, data: SeveralData, y: np.ndarray, columns: dict[str, np.ndarray]
-) -> tuple[np.ndarray, tuple[str, ...] | None, np.ndarray]:
-    """The response, checked, in the form that a ready density reads; its levels; and starting values."""
+def refuse_labels(ready: DensitySpec, data: SeveralData) -> None:
+    """Refuse levels where a ready density expects numbers.
+
+    Raises
+    ------
+    DataError
+    """
     name, levels = data.response.name, data.response.levels
-    ready.check_finite({f"response {name!r}": y, **columns})
-    if ready.cut_points:
-        y, levels = _coded(y, levels, name)
-    elif levels is not None:
+    if levels is not None and not ready.cut_points:
         raise DataError(
             f"response {name!r}: the {ready.name} density expects numbers; got the levels "
             f"{', '.join(map(repr, levels[:5]))}. Convert the column, or use 'ordered_logit' for ordered levels"
@@ -120,9 +199,6 @@ def _as_ready(
                 f"{', '.join(map(repr, column.labels[:5]))}. Convert the column, or say which counts, as in "
                 f'columns={{"{keyword}": "status == \'dead\'"}}'
             )
-    ready.check(name, y, columns)
-    with np.errstate(all="ignore"):
-        return y, levels, ready.constants(y, columns)
 
 
 def _designs(data: SeveralData, n_cuts: int) -> tuple[tuple[Any, ...], tuple[int, ...]]:
@@ -161,18 +237,27 @@ def _terms_of(data: SeveralData) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _coded(y: np.ndarray, levels: tuple[str, ...] | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Codes 0 .. L-1 of an ordered response, and the labels of its levels; whole numbers are ordered by size."""
+def response_levels(
+    ready: DensitySpec, name: str, levels: tuple[str, ...] | None, values: np.ndarray
+) -> tuple[str, ...] | None:
+    """The levels of a response in order: those that it has, or those of whole numbers by size; None for numbers.
+
+    Raises
+    ------
+    ModelError
+        If an ordered density has no levels, or fewer than two.
+    """
+    if not ready.cut_points:
+        return levels
     if levels is None:
-        if (y != np.round(y)).any():
+        if (values != np.round(values)).any():
             raise ModelError(
                 f"response {name!r}: an ordered density expects levels: an ordered categorical column, or whole numbers"
             )
-        values, codes = np.unique(y, return_inverse=True)
-        y, levels = codes.astype(float), tuple(f"{value:.0f}" for value in values)
+        levels = tuple(f"{value:.0f}" for value in np.unique(values))
     if len(levels) < 2:
         raise ModelError(f"response {name!r}: an ordered density expects at least two levels; got {list(levels)}")
-    return y, levels
+    return levels
 
 
 def _cut_names(levels: tuple[str, ...] | None, n_cuts: int) -> tuple[str, ...]:
@@ -243,7 +328,12 @@ def _density_rows(
         def origin(theta: np.ndarray, eta: np.ndarray, row: tuple[Any, ...]) -> tuple[Any, list[Any]]:
             return traced, [eta, *row]
 
-        return {"function": replayed, "step": compiled_rows(replayed), "origin": origin}
+        return {
+            "function": replayed,
+            "step": compiled_rows(replayed),
+            "origin": origin,
+            "identity": _identity(traced),
+        }
 
     return cached_for(density, (columns, n_cuts, coded, shapes, fingerprint(traced)), make)
 
@@ -251,6 +341,12 @@ def _density_rows(
 def fingerprint(jaxpr: Any) -> Any:
     """A key that identifies a traced function: what a function closes over may have changed since the last trace."""
     return str(jaxpr), tuple(np.asarray(one).tobytes() for one in jaxpr.consts)
+
+
+def _identity(traced: Any) -> str:
+    """A digest of a traced function that is the same in other processes: places in memory do not count."""
+    text, constants = fingerprint(traced)
+    return sha256(b"".join([re.sub("0x[0-9a-f]+", "", text).encode(), *constants])).hexdigest()
 
 
 def trace_row(function: RowFunction, K: int, shapes: tuple[tuple[int, ...], ...], what: str) -> Any:

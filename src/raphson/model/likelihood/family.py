@@ -213,6 +213,7 @@ class LikelihoodFamily(Distribution):
     origin : (θ, η, row) to the user's function as it was traced and its inputs, for finding what went wrong.
     closed : compiled rows in closed form, used instead of `step`; see :func:`compiled_closed`.
     constant : y (m,) to the terms of log f that these omit, (m,).
+    identity : a digest of a user's function, by which a checkpoint tells it from others.
     recipe : a function and its arguments that remake `function`, `step`, `origin`, `closed` and `constant`, by name, in
         another process; None where they can be pickled.
     """
@@ -227,6 +228,7 @@ class LikelihoodFamily(Distribution):
     origin: Any = None
     closed: Any = None
     constant: Callable[[np.ndarray], np.ndarray] | None = None
+    identity: str = ""
     recipe: tuple[Callable[..., dict[str, Any]], tuple[Any, ...]] | None = None
 
     dispersion_fixed: ClassVar[bool] = True
@@ -235,6 +237,9 @@ class LikelihoodFamily(Distribution):
     many_rows: ClassVar[bool] = True
     """Whether a row's value depends on its contents alone and not on its position, so that the rows of many replicates
     can share a block."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.labels}, {self.levels}, {self.identity!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if self.recipe is None or name not in _MADE}

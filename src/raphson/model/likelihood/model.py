@@ -148,7 +148,7 @@ class LikelihoodModel(Model):
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         out = super().remarks(result, dispersion, cov, met)
-        if np.count_nonzero(self.row_weight > 0) != 1:
+        if not self.single_row:
             return out
         return [
             *out,
@@ -156,6 +156,28 @@ class LikelihoodModel(Model):
             "parameters (log 1 = 0); compare aic, or use log of the series' length. Robust standard errors and the "
             "bootstrap of rows are not available",
         ]
+
+    @property
+    def single_row(self) -> bool:
+        """Whether a single row has a positive weight."""
+        return np.count_nonzero(self.row_weight > 0) == 1
+
+    @property
+    def some_responses(self) -> np.ndarray:
+        """(m,) responses with the smallest and the largest one."""
+        return self.y
+
+    def largest_move(self, theta: np.ndarray, direction: np.ndarray) -> float:
+        """The largest change of any predictor when θ moves by the direction (p,)."""
+        predictor, there = self.predictor, theta + direction
+        moves = (
+            np.abs(predictor.eta(block, there) - predictor.eta(block, theta))[:, : block.rows] for block in self.blocks
+        )
+        return max(float(one.max(initial=0.0)) for one in moves)
+
+    def examined(self, theta: np.ndarray) -> LikelihoodModel:
+        """The model whose rows are examined where the likelihood is not finite or seems unbounded."""
+        return self
 
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
         if not isinstance(smaller, LikelihoodModel) or (self.family.ready and smaller.family.ready):

@@ -61,6 +61,7 @@ def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) ->
         theta = np.zeros(model.predictor.n_params)
         if model.constants is not None:
             theta = coefficients(model, model.constants)
+    model = model.examined(theta)
     with np.errstate(all="ignore"):
         rows = model.rows(theta)
     counted = model.row_weight > 0
@@ -237,14 +238,16 @@ def reviewed(
     at_limit : whether a limit's model has its maximum there.
     """
     if not status.converged and not at_limit:
-        advice = note or model.advice(status)
-        wrong = _unbounded(model, end.theta)
-        if not wrong and (broken := _broken_slope(model, end.theta) or _piecewise_linear(model, end.theta)):
+        advice, some = note or model.advice(status), model.examined(end.theta)
+        wrong = _unbounded(some, end.theta)
+        if not wrong and (broken := _broken_slope(some, end.theta) or _piecewise_linear(some, end.theta)):
             return status, broken
         return status, "; ".join(one for one in (wrong or _unidentified(model, end.theta), advice) if one)
     if _singular(climbed, end, free):
         return Status.SINGULAR, (
-            _unbounded(model, end.theta) or _unidentified(model, end.theta) or model.advice(Status.SINGULAR)
+            _unbounded(model.examined(end.theta), end.theta)
+            or _unidentified(model, end.theta)
+            or model.advice(Status.SINGULAR)
         )
     return status, note
 
@@ -328,7 +331,7 @@ def _unidentified(model: LikelihoodModel, theta: np.ndarray) -> str:
     """
     with np.errstate(all="ignore"):
         found = model.objective.evaluate(theta, Need(kinds=("opg",)))
-    if not found.finite or len(model.y) < len(theta):
+    if not found.finite or model.likelihood.n_rows < len(theta):
         return ""
     M = found.information["opg"].matrix
     size = np.sqrt(np.abs(np.diagonal(M)))

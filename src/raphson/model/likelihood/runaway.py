@@ -206,19 +206,7 @@ def _suspects(model: LikelihoodModel, M: np.ndarray | None) -> list[tuple[np.nda
 
 def _reach(model: LikelihoodModel, theta: np.ndarray) -> Callable[[np.ndarray], float]:
     """A function that gives the largest move of any predictor along a direction (p,)."""
-    predictor = model.predictor
-
-    def eta(theta: np.ndarray) -> np.ndarray:
-        return np.concatenate([predictor.eta(block, theta)[:, : block.rows] for block in model.blocks], axis=1)
-
-    here: list[np.ndarray] = []
-
-    def reach(direction: np.ndarray) -> float:
-        if not here:  # most fits have no suspect
-            here.append(eta(theta))
-        return float(np.abs(eta(theta + direction) - here[0]).max(initial=0.0))
-
-    return reach
+    return lambda direction: model.largest_move(theta, direction)
 
 
 def _steepens(

@@ -187,7 +187,15 @@ def test_names():
     with pytest.raises(ModelError, match="Did you mean 'tobit'"):
         densities.resolve("tobitt")
     with pytest.raises(DataError, match="no more successes than trials"):
-        densities.DENSITIES["beta_binomial"].check("y", np.array([3.0]), {"trials": np.array([2.0])})
+        ready = densities.DENSITIES["beta_binomial"]
+        ready.refuse("y", ready.faults(np.array([3.0]), {"trials": np.array([2.0])}))
+
+
+def test_faults_of_parts_are_those_of_all_rows():
+    ready = densities.DENSITIES["weibull"]
+    y, event = np.array([1.0, 2.0, np.inf, -1.0, 3.0, -2.0]), np.array([0.0, 1.0, 1.0, 2.0, 0.0, 3.0])
+    parts = [ready.faults(y[cut], {"event": event[cut]}) for cut in (slice(0, 2), slice(2, 5), slice(5, 6))]
+    assert parts[0] + parts[1] + parts[2] == parts[0] + (parts[1] + parts[2]) == ready.faults(y, {"event": event})
 
 
 @pytest.mark.parametrize("name", [name for name, ready in densities.DENSITIES.items() if ready.rows is not None])

@@ -103,52 +103,119 @@ class DensitySpec:
         short = [one for one in self.parameters if one.partition("_")[2] == parameter]
         return short[0] if len(short) == 1 else None
 
-    def check_finite(self, numbers: dict[str, np.ndarray]) -> None:
-        """Refuse infinite numbers, given by name: no ready density is defined for them.
+    def faults(self, y: np.ndarray, columns: dict[str, np.ndarray]) -> Faults:
+        """The responses and columns of some rows for which the density is not defined."""
+        outside = SUPPORTS[self.support] if isinstance(self.support, str) else self.support
+        with np.errstate(all="ignore"):
+            bad, expected = outside(y, columns)
+        infinite = {name: Fault.of(~np.isfinite(values), values) for name, values in columns.items()}
+        event = columns.get("event")
+        return Faults(
+            len(y),
+            {"": Fault.of(~np.isfinite(y), y), **infinite},
+            Fault.of(bad, y),
+            expected,
+            Fault() if event is None else Fault.of(~np.isin(event, (0, 1)), event),
+            None if event is None else int(np.count_nonzero(event)),
+        )
+
+    def refuse_infinite(self, name: str, found: Faults) -> None:
+        """Refuse infinite numbers, for which no ready density is defined; `name` is that of the response.
 
         Raises
         ------
         DataError
         """
-        for name, values in numbers.items():
-            infinite = ~np.isfinite(values)
-            if infinite.any():
-                row = int(np.argmax(infinite))
+        for keyword, fault in found.infinite.items():
+            if fault.count:
+                what = keyword or f"response {name!r}"
                 censored = "; for a censored time give the last time of observation, and event = 0"
                 raise DataError(
-                    f"{name}: the {self.name} density expects finite numbers; got {values[row]:g} in row {row} "
-                    f"({int(infinite.sum())} of {len(values)} rows). Drop those rows"
+                    f"{what}: the {self.name} density expects finite numbers; got {fault.value:g} in row {fault.row} "
+                    f"({fault.count} of {found.rows} rows). Drop those rows"
                     + (censored if "event" in self.columns else "")
                 )
 
-    def check(self, name: str, y: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Refuse responses outside the support.
+    def refuse(self, name: str, found: Faults) -> None:
+        """Refuse responses outside the support, and columns that say nothing.
 
         Raises
         ------
         DataError
             The message names the first invalid row.
         """
-        outside = SUPPORTS[self.support] if isinstance(self.support, str) else self.support
-        bad, expected = outside(y, columns)
-        event = columns.get("event")
-        if event is not None and not np.isin(event, (0, 1)).all():
-            row = int(np.flatnonzero(~np.isin(event, (0, 1)))[0])
+        if found.event.count:
             raise DataError(
-                f"event: expected 1 (or True) where the event was seen and 0 where not; got {event[row]:g} in row {row}"
-                '. Say what counts, as in columns={"event": "status == 2"}'
+                f"event: expected 1 (or True) where the event was seen and 0 where not; got {found.event.value:g} in "
+                f'row {found.event.row}. Say what counts, as in columns={{"event": "status == 2"}}'
             )
-        if event is not None and not event.any():
+        if found.events == 0:
             raise DataError(
-                f"event: expected some events; all {len(event)} times are censored, so that the distribution of times "
+                f"event: expected some events; all {found.rows} times are censored, so that the distribution of times "
                 'cannot be estimated. Say what counts as an event, as in columns={"event": "status == 2"}'
             )
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
+        if found.outside.count:
             raise DataError(
-                f"response {name!r}: the {self.name} density expects {expected}; got {y[row]:g} in row {row} "
-                f"({int(bad.sum())} of {len(y)} rows). Correct or drop those rows, or choose another density"
+                f"response {name!r}: the {self.name} density expects {found.expected}; got {found.outside.value:g} in "
+                f"row {found.outside.row} ({found.outside.count} of {found.rows} rows). Correct or drop those rows, or "
+                "choose another density"
             )
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Rows with a wrong number: how many, and the number and value of the first."""
+
+    count: int = 0
+    row: int = 0
+    value: float = 0.0
+
+    @staticmethod
+    def of(bad: np.ndarray, values: np.ndarray) -> Fault:
+        """The rows of a mask (n,)."""
+        if not bad.any():
+            return Fault()
+        first = int(np.argmax(bad))
+        return Fault(int(np.count_nonzero(bad)), first, float(values[first]))
+
+    def then(self, other: Fault, rows: int) -> Fault:
+        """Those of these and of further rows, before which there are so many rows."""
+        if not other.count:
+            return self
+        first = self if self.count else Fault(0, rows + other.row, other.value)
+        return Fault(self.count + other.count, first.row, first.value)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The numbers for which a density is not defined. Those of several parts of the rows add up, in their order.
+
+    Attributes
+    ----------
+    rows : number of rows.
+    infinite : by column; "" is the response.
+    outside : responses outside the support.
+    expected : what the support is, in words.
+    event : indicators that are neither 0 nor 1.
+    events : number of events; None where there is no indicator.
+    """
+
+    rows: int
+    infinite: dict[str, Fault]
+    outside: Fault
+    expected: str
+    event: Fault
+    events: int | None
+
+    def __add__(self, other: Faults) -> Faults:
+        return Faults(
+            self.rows + other.rows,
+            {name: one.then(other.infinite[name], self.rows) for name, one in self.infinite.items()},
+            self.outside.then(other.outside, self.rows),
+            self.expected or other.expected,
+            self.event.then(other.event, self.rows),
+            None if self.events is None or other.events is None else self.events + other.events,
+        )
 
 
 TRIED = {"count": (0.0, 1.0, 3.0), "trials": (0.0, 1.0), "share": (0.3, 0.6), "positive": (0.5, 2.0)}
