@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
+from raphson.inference.restricted import maximum_on_plane
 from raphson.model import families
 from raphson.model.families import links
 from raphson.newton import maximize as loop
@@ -159,4 +160,28 @@ def test_what_the_course_does_not_have_is_not_asked_of_it(courses):
         maximize(objective, start, method, **given)
     for name in ("irls", "bhhh", "newton-cg", "gradient-descent"):
         maximize(objective, start, rp.methods.METHODS[name], max_iter=2)
+    assert not courses
+
+
+@pytest.mark.parametrize("name", ["binomial", "gamma"])
+def test_maxima_on_a_plane_are_those_of_the_general_loop(monkeypatch, courses, name):
+    y, X = data(name)
+    state = rp.glm(y, X, family=families.FAMILIES[name](link="log" if name == "gamma" else "logit"))._reading.state
+    courses.clear()
+    R, every = np.array([[0.0, 1.0, 2.0]]), np.ones(3, dtype=bool)
+
+    def found():
+        return maximum_on_plane(state.at.asked.objective, R, np.array([0.3]), state.theta, every)
+
+    ours, theirs = found(), in_general(monkeypatch, found)
+    assert len(courses) == 1 and courses[0] is not None
+    assert ours.converged and theirs.converged and ours.value == theirs.value
+    np.testing.assert_array_equal(ours.theta, theirs.theta)
+
+
+@pytest.mark.parametrize("bias", ["firth", "jeffreys"])
+def test_bias_reduced_fits_are_left_to_the_general_loop(courses, bias):
+    y, X = data("binomial")
+    fit = rp.glm(y, X, family="binomial", bias=bias)
+    assert fit.converged and fit._reading.state.at.asked.objective.likelihood.few
     assert not courses

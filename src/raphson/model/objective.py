@@ -411,6 +411,10 @@ class DerivedObjective(Objective, Generic[Inner]):
         return self.inner.n_blocks
 
     @property
+    def few(self) -> bool:
+        return self.inner.few
+
+    @property
     def curvature_cost(self) -> float:
         return self.inner.curvature_cost
 

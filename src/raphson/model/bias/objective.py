@@ -42,6 +42,11 @@ class Biased(DerivedObjective[LogLikelihood]):
         return False
 
     @property
+    def few(self) -> bool:
+        """False: what is added takes several times as long as the reading, and its score may be no gradient."""
+        return False
+
+    @property
     def projected(self) -> None:
         """None: what is added depends on all parameters, so none can be solved for."""
         return None
