@@ -25,6 +25,7 @@ from benchmarks import (
     one_pass,
     sgd_flat,
     small_logistic,
+    streamed_logistic,
     wide_logistic,
     zero_inflated,
 )
@@ -50,6 +51,7 @@ ALL = {
     "network": network,
     "network-intervals": network_intervals,
     "flat": sgd_flat,
+    "streamed": streamed_logistic,
     "layerwise": layerwise_memory,
     "pass": one_pass,
 }
