@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.model_data import ModelData
+from raphson.data.response_only import of_response
 from raphson.data.streams import NotInMemory, StreamedData
 from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor
@@ -127,7 +128,7 @@ class StreamedModel(StreamedRows, GeneralisedLinearModel):
         )
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
-        totals = model.summed(ResponseTotals.of, "totals")
+        totals = replace(model, streamed=of_response(streamed)).summed(ResponseTotals.of, "totals")
         model = replace(model, totals=totals)
         model._check_response(
             totals.positive,
