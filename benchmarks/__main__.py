@@ -26,6 +26,7 @@ from benchmarks import (
     sgd_flat,
     small_logistic,
     streamed_logistic,
+    streamed_zero_inflated,
     wide_logistic,
     zero_inflated,
 )
@@ -48,6 +49,7 @@ ALL = {
     "bootstrap": bootstrap,
     "coverage": coverage,
     "zip": zero_inflated,
+    "zip-streamed": streamed_zero_inflated,
     "network": network,
     "network-intervals": network_intervals,
     "flat": sgd_flat,

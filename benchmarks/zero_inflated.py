@@ -10,7 +10,7 @@ from benchmarks.contest import Contestant, contest
 
 DATA = """
 import numpy as np
-rng = np.random.default_rng(0)
+rng = np.random.default_rng({seed})
 n = {n}
 X = rng.normal(size=(n, 6))
 one = np.column_stack([np.ones(n), X])
@@ -80,8 +80,8 @@ def run() -> None:
     contest(
         "zero-inflated Poisson and logistic regression, n = 1,000,000, 6 covariates",
         [
-            Contestant("zero-inflated", RAPHSON.format(n=1_000_000)),
-            Contestant("logistic", LOGISTIC.format(n=1_000_000)),
+            Contestant("zero-inflated", RAPHSON.format(n=1_000_000, seed=0)),
+            Contestant("logistic", LOGISTIC.format(n=1_000_000, seed=0)),
         ],
         turns=5,
     )
@@ -91,6 +91,6 @@ def run() -> None:
     ):
         contest(
             f"zero-inflated Poisson regression, n = {n:,}, 6 covariates",
-            [Contestant("raphson", RAPHSON.format(n=n)), Contestant(name, peer.format(n=n))],
+            [Contestant("raphson", RAPHSON.format(n=n, seed=0)), Contestant(name, peer.format(n=n, seed=0))],
             turns=turns,
         )
