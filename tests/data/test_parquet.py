@@ -179,6 +179,21 @@ def test_numbers_are_numbers_in_every_file(read, tmp_path):
     np.testing.assert_array_equal(frame["x"], [1.0, 2.0, 0.5, *[np.nan] * 3])
 
 
+def test_a_large_row_group_is_read_page_after_page(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.integers(0, 9, 5000), "g": rng.choice(["a", "b"], 5000), "y": rng.normal(size=5000)})
+    frame.to_parquet(tmp_path / "0.parquet", row_group_size=2000)
+    frame.assign(x=frame["x"] + 0.5).to_parquet(tmp_path / "1.parquet")
+    usual = rp.glm("y ~ x + g", stream(tmp_path, 256))
+    monkeypatch.setattr(parquet, "LARGE_GROUP", 1500)
+    fit = rp.glm("y ~ x + g", stream(tmp_path, 256))
+    np.testing.assert_array_equal(fit.params, usual.params)
+    content = (tmp_path / "1.parquet").read_bytes()
+    (tmp_path / "1.parquet").write_bytes(content[:4] + bytes(20_000) + content[20_004:])
+    with pytest.raises(DataError, match=r"1\.parquet: cannot be read"):
+        rp.glm("y ~ x + g", stream(tmp_path, 256))
+
+
 def test_a_pattern_is_the_files_that_it_matches(files):
     folder = files[0].parent
     assert stream(f"{folder}/*.parquet").n_rows == 1000 and streamed(f"{folder}/*.parquet") is None
