@@ -232,7 +232,7 @@ def test_a_start_beyond_single_precision_is_a_status():
     [
         ({"hidden": (9,)}, "its network's layer 1's outputs was 8, and now it is 9"),
         ({"hidden": (8, 8)}, "the number of its network's layers was 2, and now it is 3"),
-        ({"method": "sgd"}, 'its method was "adam", and now it is "sgd"'),
+        ({"method": "sgd"}, "its method was 'adam', and now it is 'sgd'"),
         ({"seed": 3}, "it started from other weights"),
     ],
 )

@@ -35,7 +35,7 @@ def test_no_file_is_no_training(tmp_path):
     [
         ({"data": "xyz"}, "its data were different"),
         ({"start": "xyz"}, "it started from other weights"),
-        ({"method": {"name": "sgd"}}, 'its method\'s name was "adam", and now it is "sgd"'),
+        ({"method": {"name": "sgd"}}, "its method's name was 'adam', and now it is 'sgd'"),
         ({"layers": [{"width": 4}, {"width": 1}]}, "its layer 1's width was 3, and now it is 4"),
         ({"layers": [{"width": 3}]}, "the number of its layers was 2, and now it is 1"),
     ],

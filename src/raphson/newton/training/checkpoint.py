@@ -15,6 +15,7 @@ import numpy as np
 
 from raphson.compat import jax
 from raphson.errors import DataError
+from raphson.execute.journal import difference
 from raphson.files import written_whole
 from raphson.newton.training.first_order import Epoch, Snapshot
 
@@ -131,15 +132,7 @@ def _check_description(found: dict[str, Any], now: dict[str, Any], path: str | P
 
 
 def _difference(what: str, found: Any, now: Any) -> str:
-    """A description of the first difference between two descriptions."""
-    if what in ("data", "start"):
+    """The first difference between two descriptions, in words."""
+    if what in ("data", "start"):  # digests
         return "its data were different" if what == "data" else "it started from other weights"
-    if isinstance(found, dict) and isinstance(now, dict):
-        key = next(key for key in now if found.get(key) != now[key])
-        return _difference(f"{what}'s {key}", found.get(key), now[key])
-    if isinstance(found, list) and isinstance(now, list):
-        if len(found) != len(now):
-            return f"the number of its {what} was {len(found)}, and now it is {len(now)}"
-        at = next(i for i, (before, after) in enumerate(zip(found, now, strict=True)) if before != after)
-        return _difference(f"{what.removesuffix('s')} {at + 1}", found[at], now[at])
-    return f"its {what} was {json.dumps(found)}, and now it is {json.dumps(now)}"
+    return difference(what, found, now)
