@@ -15,8 +15,6 @@ from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 
 class _Lazy:
     """A module that is imported when something of it is first asked for."""
@@ -34,8 +32,10 @@ class _Lazy:
 if TYPE_CHECKING:
     import jax as jax
     import jax.numpy as jnp
+    import numpy as np
     from jax import lax as lax
 else:
+    np = _Lazy("numpy")  # `import raphson` takes almost no time
     # A fit that needs no JAX is spared its import, which takes 0.3 s.
     jax, jnp, lax = _Lazy("jax"), _Lazy("jax.numpy"), _Lazy("jax.lax")
 
