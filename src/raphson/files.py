@@ -7,11 +7,11 @@ import os
 import platform
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raphson.errors import DataError, Needs
 
@@ -172,20 +172,130 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     DataError
         If the ending is none of ``.csv .tsv .parquet .pq .arrow .feather``, or the file cannot be written.
     """
+    with written_in_pieces(path) as add:
+        add(frame)
+
+
+@contextmanager
+def written_in_pieces(path: str | os.PathLike[str]) -> Iterator[Callable[[Any], None]]:
+    """Give a function that adds the rows of a table to a file, whose format is that of its ending.
+
+    The file is complete or absent, as with :func:`written_whole`, and only the rows that are added are in memory.
+
+    Parameters
+    ----------
+    path : str or path
+        Endings as for :func:`write_table`.
+
+    Yields
+    ------
+    function
+        It takes frames of pandas (the index is not written) or Arrow tables, all with the same columns.
+
+    Raises
+    ------
+    DataError
+        As :func:`write_table`; also if a column has another type than in the rows before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with written_in_pieces(Path(folder) / "rows.csv") as add:
+    ...         add(pd.DataFrame({"x": [1, 2]}))
+    ...         add(pd.DataFrame({"x": [3]}))
+    ...     (Path(folder) / "rows.csv").read_text().split()
+    ['x', '1', '2', '3']
+    """
     check_table(path)
     ending = Path(path).suffix.lower()
     with written_whole(path) as draft:
-        if ending in _TEXT:
-            frame.to_csv(draft, sep=_TEXT[ending], index=False)
-        elif ending in _PARQUET:
-            frame.to_parquet(draft, index=False)
-        else:
-            import pyarrow as pa
-            import pyarrow.ipc
+        rows: _TextRows | _ArrowRows = (
+            _TextRows(draft, _TEXT[ending]) if ending in _TEXT else _ArrowRows(draft, ending in _PARQUET)
+        )
+        with closing(rows):
+            yield rows.add
 
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            with pyarrow.ipc.new_file(draft, table.schema) as file:
-                file.write_table(table)
+
+class _TextRows:
+    """Rows of a text file; the names of the columns stand above the first ones."""
+
+    def __init__(self, draft: Path, separator: str) -> None:
+        self._separator, self._above = separator, True
+        self._file = draft.open("w", encoding="utf-8", newline="")
+
+    def add(self, table: Any) -> None:
+        frame = table if hasattr(table, "to_csv") else table.to_pandas(integer_object_nulls=True)
+        frame.to_csv(self._file, sep=self._separator, index=False, header=self._above)
+        self._above = False
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ArrowRows:
+    """Rows of a Parquet or an Arrow file, whose columns have the types of the first ones."""
+
+    def __init__(self, draft: Path, parquet: bool) -> None:
+        self._draft, self._parquet = draft, parquet
+        self._schema: Any = None
+        self._writer: Any = None
+
+    def add(self, table: Any) -> None:
+        import pyarrow as pa
+
+        if not isinstance(table, pa.Table):
+            try:
+                table = pa.Table.from_pandas(table, preserve_index=False)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                reason = " ".join(" ".join(map(str, error.args)).split())
+                raise DataError(f"a column has values of several types ({reason}); give it one type") from error
+        elif not self._parquet:
+            table = _decoded(table)  # an Arrow file has one dictionary for all rows
+        if self._writer is None:
+            self._schema, self._writer = table.schema, self._begun(table.schema)
+        elif not table.schema.equals(self._schema):
+            table = self._alike(table)
+        self._writer.write_table(table)
+
+    def _begun(self, schema: Any) -> Any:
+        if self._parquet:
+            import pyarrow.parquet as pq
+
+            return pq.ParquetWriter(self._draft, schema)
+        import pyarrow.ipc
+
+        return pyarrow.ipc.new_file(self._draft, schema)
+
+    def _alike(self, table: Any) -> Any:
+        """The rows with the types of the first ones."""
+        import pyarrow as pa
+
+        columns = []
+        for field in self._schema:
+            try:
+                columns.append(table.column(field.name).cast(field.type))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise DataError(
+                    f"column {field.name!r} has the type {table.schema.field(field.name).type}, and in the rows before "
+                    f"{field.type}, so that both do not go into one file; give it one type in all of the data"
+                ) from error
+        return pa.Table.from_arrays(columns, schema=self._schema)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _decoded(table: Any) -> Any:
+    """An Arrow table with text in place of codes."""
+    import pyarrow as pa
+
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(number, field.name, table.column(number).cast(field.type.value_type))
+    return table
 
 
 def check_table(path: str | os.PathLike[str]) -> None:

@@ -160,3 +160,24 @@ def test_groups_are_printed_saved_and_predict(run, one_line, tmp_path: Path, cap
     assert pd.read_csv(out)["fit"].between(0, 1).all()
     assert run(*asked, "--report", str(tmp_path / "page.html")) == 2
     assert "--by: a report is about one fit" in one_line()
+
+
+def test_large_files_are_predicted_piece_by_piece(run, saved: str, tmp_path: Path, monkeypatch) -> None:
+    from raphson.data import sources
+    from raphson.fit import by_pieces
+
+    births = pd.read_csv(BIRTHS)
+    births.to_parquet(tmp_path / "new.parquet")
+    expected = tmp_path / "at_once.csv"
+    assert run("predict", saved, str(tmp_path / "new.parquet"), "--out", str(expected), "--se") == 0
+    monkeypatch.setattr(sources, "STREAM_BYTES", 0)
+    monkeypatch.setattr(by_pieces, "together", lambda rows, columns: 50)
+    out = tmp_path / "p.csv"
+    assert run("predict", saved, str(tmp_path / "new.parquet"), "--out", str(out), "--se") == 0
+    found, whole = pd.read_csv(out), pd.read_csv(expected)
+    assert len(found) == len(births)
+    pd.testing.assert_frame_equal(found, whole, rtol=1e-12)
+    births.assign(race="unheard of").to_parquet(tmp_path / "new.parquet")
+    out.unlink()
+    assert run("predict", saved, str(tmp_path / "new.parquet"), "--out", str(out)) == 2
+    assert not out.exists()

@@ -93,18 +93,18 @@ def predict(options: argparse.Namespace) -> int:
         check_table(options.out)
         check_output(options.out, TABLES, "a table", [options.data, options.model])
     from raphson.api.load import load
-    from raphson.data import read_table
+    from raphson.data import read_table, streamed
+    from raphson.fit.fit import Fit
     from raphson.report.progress import Progress
 
-    fit = load(options.model)
+    fit, table = load(options.model), _table(options)
+    asked = {name: getattr(options, name) for name in ("se", "interval", "level", "kind")}
+    large = None if options.out is None or options.json or hasattr(table, "read") else streamed(table)
     with Progress("Predicting"):
-        predicted = fit.predict(
-            read_table(_table(options)),
-            se=options.se,
-            interval=options.interval,
-            level=options.level,
-            kind=options.kind,
-        )
+        if large is not None and isinstance(fit, Fit):
+            fit.predict(large, to=options.out, **asked)
+            return CONVERGED
+        predicted = fit.predict(read_table(table), **asked)
     write_predictions(as_frame(predicted), options)
     return CONVERGED
 

@@ -76,6 +76,23 @@ def every(rows: Rows, first: int, step: int) -> Rows:
     return rows.take(np.arange(first, count(rows), step))
 
 
+def taken(rows: Rows, which: np.ndarray) -> Rows:
+    """The rows at these positions."""
+    return rows.take(which) if is_arrow(rows) else rows.iloc[which].reset_index(drop=True)
+
+
+def with_columns(rows: Rows, frame: Any) -> Rows:
+    """Rows with the columns of a frame of pandas beside them, or in place of columns of the same name."""
+    if not is_arrow(rows):
+        return rows.reset_index(drop=True).assign(**{name: frame[name].to_numpy() for name in frame})
+    import pyarrow as pa
+
+    table = rows.replace_schema_metadata(None).drop_columns([one for one in rows.column_names if one in frame])
+    for name in frame:
+        table = table.append_column(name, pa.array(frame[name].to_numpy()))
+    return table
+
+
 def joined(several: Sequence[Rows]) -> Rows:
     """Tables with the same columns, one below the other."""
     if len(several) == 1:

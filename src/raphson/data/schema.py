@@ -109,6 +109,11 @@ class FormulaSchema(Schema):
         expressions = [*self.formula.factors, *self.formula.offsets]
         return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
 
+    @property
+    def offset_columns(self) -> tuple[str, ...]:
+        """The columns that new data need besides, unless they get another offset."""
+        return () if self._offset is None else self._offset.columns
+
     def absent_levels(self, X: Any) -> dict[str, list[str]]:
         """As :meth:`Schema.absent_levels`, of the factors that are a term by themselves."""
         found: dict[str, list[str]] = {}

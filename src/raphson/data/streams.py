@@ -21,12 +21,12 @@ from raphson.data.frames import FormulaArguments, TableVariables, described, mak
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
-from raphson.data.pieces import Rows, count, every, joined, together, variables_of
+from raphson.data.pieces import Rows, count, every, joined, taken, together, variables_of
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
-from raphson.data.values import Levels, Numbers, Variable, as_levels, recode
+from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, sliced
 from raphson.errors import DataError, FormulaError
 
 if TYPE_CHECKING:
@@ -157,6 +157,20 @@ class Streamed:
             if group:
                 yield group
 
+    def beside(self) -> Iterator[tuple[Rows, Any]]:
+        """The usable rows with all columns of the source, in order and some pieces at a time, and their data."""
+        for part in range(self.source.parts):
+            last = None
+            for last, rows in readings(self.source, part, self.asked.columns, self.source.names):
+                held = self._evaluated(rows, (part, last))
+                bad = held.read.rows.bad
+                if bad is None:
+                    yield rows, held.data(0, held.n_rows)
+                elif not bad.all():
+                    yield taken(rows, np.flatnonzero(~bad)), held.data(0, held.n_rows)
+            if last != self.same.last.get(part):
+                raise changed(self.source.place(part), "fewer rows")
+
     def data_of(self, rows: Rows) -> Any:
         """The usable ones of some rows, as for data in memory."""
         return self._evaluated(rows).data(0, count(rows))
@@ -221,7 +235,7 @@ class EvaluatedRows:
 
         response = self.response[cut] if kept is None else self.response[cut][kept]
         rows = UsableRows(
-            variables=[[_sliced(one, cut) for one in own] for own in self.variables],
+            variables=[[sliced(one, cut) for one in own] for own in self.variables],
             kept=kept,
             n_rows=cut.stop - cut.start if kept is None else len(kept),
             response=response if self.of.levels is None else response.astype(np.float64),
@@ -314,16 +328,15 @@ def clusters(asked: FormulaArguments, read: TableVariables) -> np.ndarray | None
     return np.array(variable.labels)[variable.codes] if isinstance(variable, Levels) else variable.values
 
 
-def _sliced(variable: Variable, rows: slice) -> Variable:
-    if isinstance(variable, Levels):
-        return Levels(variable.codes[rows], variable.labels, variable.origin, variable.contrasts)
-    return Numbers(variable.values[rows], variable.labels, variable.spans_intercept, variable.boolean)
+def readings(
+    source: Source, part: int, columns: Sequence[str], read_too: Sequence[str] | None = None
+) -> Iterator[tuple[int, Rows]]:
+    """The rows of a part, some pieces at a time, each time with the number of the first piece.
 
-
-def readings(source: Source, part: int, columns: Sequence[str]) -> Iterator[tuple[int, Rows]]:
-    """The rows of a part, some pieces at a time, each time with the number of the first piece."""
+    With `read_too` these are the columns that are read, of as many rows at a time as without.
+    """
     rows = together(source.piece_rows, len(columns))
-    for number, read in enumerate(source.read(part, columns, rows)):
+    for number, read in enumerate(source.read(part, columns if read_too is None else read_too, rows)):
         yield number * rows // source.piece_rows, read
 
 

@@ -115,6 +115,13 @@ def label_of(value: object) -> str:
     return str(value)
 
 
+def sliced(variable: Variable, rows: slice) -> Variable:
+    """A run of a variable's rows, as a view."""
+    if isinstance(variable, Levels):
+        return Levels(variable.codes[rows], variable.labels, variable.origin, variable.contrasts)
+    return Numbers(variable.values[rows], variable.labels, variable.spans_intercept, variable.boolean)
+
+
 def as_levels(variable: Variable) -> Levels:
     """A variable as a factor; the levels of numbers are their distinct values, in order."""
     if isinstance(variable, Levels):

@@ -224,6 +224,7 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
     ) -> pd.Series: ...
     @overload
     def predict(
@@ -236,6 +237,7 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
     ) -> pd.DataFrame: ...
     @overload
     def predict(
@@ -249,6 +251,7 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
     ) -> pd.DataFrame: ...
     @overload
     def predict(
@@ -262,7 +265,23 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
     ) -> pd.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        new: Any = None,
+        se: bool = False,
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: Scale | None = None,
+        offset: Any = None,
+        missing: MissingInNew = "nan",
+        function: Callable[..., Any] | None = None,
+        *,
+        to: str | PathLike[str],
+    ) -> None: ...
 
     def predict(
         self,
@@ -274,7 +293,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
-    ) -> pd.Series | pd.DataFrame:
+        to: str | PathLike[str] | None = None,
+    ) -> pd.Series | pd.DataFrame | None:
         """Predict for new data, or for the data of the fit.
 
         Parameters
@@ -296,12 +316,16 @@ class Fit:
             function of the density's predictors in order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form
             of the parameters and the row, ``lambda params, row: params["a"] * row.x``. Standard errors are by the
             delta method.
+        to : file to write the predictions to, as CSV, TSV, Parquet or Arrow by its ending, instead of returning them.
+            Large `new` data, or those of a streamed fit, are then read piece by piece and never all in memory. The file
+            is complete or absent.
 
         Returns
         -------
-        A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``.
-        A multinomial fit gives a frame with a column for each level. A likelihood's predictors are a frame with a
-        column for each parameter of the density, with ``parameter_se``, ``parameter_lower``, ``parameter_upper``.
+        A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``;
+        with `to`, None. A multinomial fit gives a frame with a column for each level. A likelihood's predictors are a
+        frame with a column for each parameter of the density, with ``parameter_se``, ``parameter_lower``,
+        ``parameter_upper``.
 
         Raises
         ------
@@ -328,7 +352,11 @@ class Fit:
         """
         reading = self._reading
         asked = Prediction(reading.kind_of_prediction if kind is None else kind, se, interval, level, function)
-        return reading.predict(new, asked, offset, missing)
+        if to is None:
+            return reading.predict(new, asked, offset, missing)
+        from raphson.fit.by_pieces import write_predictions
+
+        return write_predictions(reading, new, asked, offset, missing, to)
 
     def update(self, formula: str | Mapping[str, str] = ". ~ .", **options: Any) -> Fit:
         """Fit again with another formula, or other options, on the same data.
@@ -383,11 +411,25 @@ class Fit:
 
         return glance(self)
 
-    def augment(self) -> pd.DataFrame:
-        """The rows that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``."""
+    @overload
+    def augment(self, to: None = None) -> pd.DataFrame: ...
+    @overload
+    def augment(self, to: str | PathLike[str]) -> None: ...
+
+    def augment(self, to: str | PathLike[str] | None = None) -> pd.DataFrame | None:
+        """The rows that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
+
+        With `to` they are written to that file, as CSV, TSV, Parquet or Arrow by its ending: those of a streamed fit
+        piece by piece, so that they are never all in memory. The file is complete or absent.
+        """
+        reading = reading_behind(self, "augment")
+        if to is not None:
+            from raphson.fit.by_pieces import write_augmented
+
+            return write_augmented(reading, Fit, to)
         from raphson.report.tables import augment
 
-        return augment(self, reading_behind(self, "augment").frame)
+        return augment(self, reading.frame)
 
     # -- keep ------------------------------------------------------------------------------------------------------
 
@@ -420,6 +462,7 @@ if TYPE_CHECKING:
             offset: Any = None,
             missing: MissingInNew = "nan",
             function: Callable[..., Any] | None = None,
+            to: str | PathLike[str] | None = None,
         ) -> pd.DataFrame: ...
 
         fittedvalues: Shown[pd.DataFrame]

@@ -50,6 +50,10 @@ class StreamedRows:
         """The model of some rows, in memory."""
         raise NotImplementedError
 
+    def held(self, data: Any) -> Any:
+        """The model of some rows, in memory, without the penalty."""
+        return self._piece(data)
+
     @property
     def _about(self) -> tuple[Any, ...]:
         """What the sums of the model depend on, besides what they are of."""
