@@ -46,6 +46,8 @@ SmallSample = Literal["full", "clusters"]
 """Factors of a cluster covariance: G/(G−1) · (n−1)/(n−p), or G/(G−1) alone."""
 
 DispersionRule = Literal["pearson", "deviance", "ml"]
+StartRows = Literal["part", "all"]
+"""The rows of large data from which the iteration starts."""
 Bias = Literal["firth", "jeffreys"]
 Loss = Literal["squared", "huber", "cauchy", "tukey"]
 Derivatives = Literal["exact", "finite"]

@@ -337,6 +337,9 @@ class LinearModel(_OfAFamily):
         None, "reduction of the estimates' bias, which keeps them finite under separation", choice.Bias
     )
     start: Any = option(None, "starting values", shell="NUMBER,...")
+    rows: choice.StartRows = option(
+        "part", "rows of large data with which the iteration begins: part of them, or all", choice.StartRows
+    )
     by: Any = option(None, "column whose groups are fitted separately", shell="COLUMN")
     checkpoint: Any = option(None, "file to which each pass over streamed data is saved", shell="FILE")
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import raphson as rp
 from raphson.data import blocks, from_arrays
-from raphson.errors import ConvergenceError
+from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import serial
 from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
@@ -176,6 +177,19 @@ def test_the_observed_information_near_the_maximum_takes_no_reading_of_its_own()
     assert found.status is Status.CONVERGED
     whole = [step.rows for step in found.result.path.steps if step.rows >= n]
     assert len(whole) >= 3 and set(whole) == {n}
+
+
+def test_all_rows_are_read_from_the_first_step_on_if_asked_for():
+    rng = np.random.default_rng(1)
+    n = 16_384 * MANY_BLOCKS + 5_000
+    x = rng.normal(size=n)
+    data = {"x": x, "y": (rng.random(n) < 1 / (1 + np.exp(1 - x))).astype(float)}
+    whole, part = (rp.glm("y ~ x", data, family="binomial", rows=rows) for rows in ("all", "part"))
+    assert set(whole.path["rows"]) == {n}
+    assert part.path["rows"].min() < n
+    assert (abs(whole.params - part.params) / whole.bse).max() < 1e-8
+    with pytest.raises(ModelError, match="rows: expected one of part, all; got 'some'"):
+        rp.glm("y ~ x", data, family="binomial", rows="some")
 
 
 @pytest.mark.parametrize(("rows", "readings"), [(8_192, 2), (20_000, 3)], ids=["a part", "a part of a part"])

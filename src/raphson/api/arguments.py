@@ -40,8 +40,8 @@ DESCRIBED = ("formula", "family", "logpdf", "formulas", "columns", *SHOWN, "weig
 """Arguments that say what is fitted. Others say how, and may change from one call to the next."""
 
 
-def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None) -> Estimate:
-    """Run the iteration with the user's options."""
+def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None, subsample: bool = True) -> Estimate:
+    """Run the iteration with the user's options; that of many rows begins with a part of them, if `subsample`."""
     with progress_shown(iteration.progress) as show:
         options = Options(
             resolve_method(iteration.method),
@@ -51,6 +51,7 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None)
             iteration.learning_rate,
             None if show is None else lambda step: show(iteration=step.iteration, distance=step.distance),
             iteration.seed,
+            subsample=subsample,
         )
         return estimate(model, options, start)
 

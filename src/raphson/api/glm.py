@@ -28,6 +28,7 @@ from raphson.choices import (
     MethodName,
     Missing,
     SmallSample,
+    StartRows,
     WeightsKind,
 )
 from raphson.data import from_stream, streamed
@@ -71,6 +72,7 @@ def glm(
     small_sample: SmallSample | None = "full",
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
+    rows: StartRows = "part",
     by: None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -102,6 +104,7 @@ def glm(
     small_sample: SmallSample | None = "full",
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
+    rows: StartRows = "part",
     by: None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -134,6 +137,7 @@ def glm(
     small_sample: SmallSample | None = "full",
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
+    rows: StartRows = "part",
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
@@ -164,6 +168,7 @@ def glm(
     small_sample: SmallSample | None = "full",
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
+    rows: StartRows = "part",
     by: Any = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -212,6 +217,8 @@ def glm(
     dispersion : how the dispersion is estimated: "pearson" (default), "deviance" or "ml"; or its value, a number. Not
         for families with φ = 1.
     start : starting values, (p,).
+    rows : rows of large data with which the iteration begins: part of them, or all. A part, which the first steps of
+        ``fit.path`` show, saves most of the readings of all rows and does not move the maximum.
     by : column whose groups are fitted separately, each as if its rows were all there are; with arrays, the group of
         each row. The result is a :class:`raphson.fit.many.Fits`: a table with a status for each group. The columns of
         the design are those of all rows, so that a group that lacks a level of a factor has aliased ones.
@@ -292,6 +299,7 @@ def _fit(
         model,
         iteration.seeded,
         start_vector(asked.start, model.objective.n_params),
+        subsample=asked.rows == "part",
     )
     formula = given["formula"] if isinstance(given["formula"], str) else None
     again = {name: value for name, value in given.items() if name not in ONCE}

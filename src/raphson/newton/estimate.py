@@ -58,7 +58,8 @@ P = TypeVar("P", bound=Problem)
 
 @dataclass(frozen=True)
 class Options:
-    """The user's options of the iteration: arguments of :func:`maximize`, and the seed of methods that read batches."""
+    """The user's options of the iteration: arguments of :func:`maximize`, the seed of methods that read batches, and
+    whether the iteration of many rows begins with a part of them."""
 
     method: Method
     tol: float = 1e-8
@@ -68,11 +69,12 @@ class Options:
     watch: Callable[[PathRow], None] | None = None
     seed: int | None = None
     polish: bool = True
+    subsample: bool = True
 
     def maximum(self, model: Problem, start: np.ndarray | Evaluation, **more: Any) -> Result:
         """Maximise from `start`, with these options and other arguments of :func:`maximize`."""
         arguments: dict[str, Any] = {"objective": model.objective, "start": start, "free": model.free, **vars(self)}
-        del arguments["seed"]
+        del arguments["seed"], arguments["subsample"]
         return maximize(**arguments | more)
 
 
@@ -290,7 +292,7 @@ def _iterate(
     many = objective.n_blocks > MANY_BLOCKS and method.informed
     if many and objective.quadratic:
         return options.maximum(model, np.zeros(objective.n_params))  # any start is one step away
-    if many:
+    if many and options.subsample:
         return _iterate_from_subsample(model, options, suspect)
     begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
     return options.maximum(model, begin, suspect=suspect)
