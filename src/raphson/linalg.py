@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -70,6 +69,15 @@ class Factor:
         """M⁻¹ v for v (p,) or (p, k); 0 in the columns left out."""
         return self.expand(self.back_solve(self.half_solve(v)))
 
+    def solve_in_halves(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """M⁻¹ v, 0 in the columns left out, and R⁻ᵀ D⁻¹ v (r,), for v (p,)."""
+        scale = self.scale
+        if not 0 < len(scale) == len(self.kept):
+            half = self.half_solve(v)
+            return self.expand(self.back_solve(half)), half
+        half = dtrtrs(self.root, v / scale, trans=1)[0]
+        return dtrtrs(self.root, half)[0] / scale, half
+
     def half_solve(self, v: np.ndarray) -> np.ndarray:
         """R⁻ᵀ D⁻¹ v, (r,) or (r, k): its squared length is vᵀM⁻¹v."""
         inner = v if self.whole else v[self.kept]
@@ -118,10 +126,10 @@ class Factor:
         """The diagonal of M on the kept columns, (r,)."""
         return self.scale**2 * column_squares(self.root)
 
-    @cached_property
+    @property
     def smallest_pivot(self) -> float:
         """Smallest absolute diagonal element of R, at most 1."""
-        return min([abs(pivot) for pivot in self.root.diagonal().tolist()], default=1.0)
+        return min(map(abs, self.root.diagonal().tolist()), default=1.0)
 
     @property
     def condition(self) -> float:
@@ -147,7 +155,7 @@ def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
     """
     if free is None:
         free = np.ones(len(M), dtype=bool)
-    elif not np.logical_and.reduce(free):
+    elif not all(free.tolist()):
         M = M[np.ix_(free, free)]
     diagonal = M.diagonal()
     if not all([element > 0 for element in diagonal.tolist()]):

@@ -248,12 +248,12 @@ class LogLikelihood(Objective):
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
-        if "observed" in need.kinds and self.same("observed") != "observed":
+        if "observed" in need.kinds and self._one_information:
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
         if self._few is not None and not (need.root or need.products or "opg" in need.kinds):
             there = self._few.read(theta, [kind == "observed" for kind in need.kinds])
             if there is not None:
-                here = self._penalised(theta, self._sums(there, need.kinds))
+                here = self._of_few(theta, there, need.kinds)
                 return here if self.with_noise is None else self.with_noise(here)
         if self._squares is not None and (need.root or not need.kinds) and not (need.products or "opg" in need.kinds):
             here = self._penalised(theta, self._read_squares(self._squares, theta, need))
@@ -319,6 +319,27 @@ class LogLikelihood(Objective):
         pearson = 0.0 if self.residual_df is None else found.variation
         return Sums(found.value, found.score, pearson, found.highest, information)
 
+    def _of_few(self, theta: np.ndarray, found: PieceSums, kinds: Sequence[Kind]) -> Evaluation:
+        """The evaluation that has the sums of few rows; nearly always nothing is to be added to them."""
+        if not self._as_summed or not math.isfinite(found.value):
+            return self._penalised(theta, self._sums(found, kinds))
+        information: dict[str, Gram | Root] = {
+            kind: Gram(matrix) for kind, matrix in zip(kinds, found.matrices, strict=True)
+        }
+        if self._one_information and "expected" in information:
+            information["observed"] = information["expected"]
+        return Evaluation(theta, found.value, found.score, information, 1.0, found.highest, self.n_rows)
+
+    @cached_property
+    def _as_summed(self) -> bool:
+        """Whether sums over rows are the objective's as they are: no penalty or dispersion comes to them."""
+        return self.penalty is None and self.residual_df is None
+
+    @cached_property
+    def _one_information(self) -> bool:
+        """Whether the observed information is the expected one."""
+        return self.same("observed") == "expected"
+
     def _read_squares(self, rows: LeastSquaresRows, theta: np.ndarray, need: Need) -> Sums:
         """The sums over the rows of a curve, matrices in root form."""
         (block,) = self.blocks
@@ -342,7 +363,7 @@ class LogLikelihood(Objective):
         if self._few is not None and need.kinds == ("expected",):
             there = self._few.linearised(eta[0], project)
             if there is not None:
-                return self._penalised(np.zeros(self.n_params), self._sums(there, need.kinds))
+                return self._of_few(np.zeros(self.n_params), there, need.kinds)
 
         def one(block: Block) -> Sums:
             here = np.empty((len(eta), len(block.y)))
@@ -453,7 +474,7 @@ class LogLikelihood(Objective):
             score = score - self.penalty @ theta
             for kind, part in information.items():
                 information[kind] = penalised(part, self.penalty, theta)
-        if "expected" in information and self.same("observed") == "expected":
+        if self._one_information and "expected" in information:
             information["observed"] = information["expected"]
         operator = BlockOperator(sums.operators, self.penalty, self.executor) if sums.operators else None
         pearson = math.nan if self.residual_df is None else sums.pearson

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 
@@ -88,3 +89,27 @@ class Path:
         names = [name for name in PathRow._fields if name in columns or name not in PathRow._field_defaults]
         rows = zip(*(columns[name] for name in names), strict=True)
         return Path([PathRow(**dict(zip(names, values, strict=True))) for values in rows])
+
+
+class LatePath(Path):
+    """A path of known length whose rows are made when they are first looked at.
+
+    Examples
+    --------
+    >>> path = LatePath(1, lambda: [PathRow(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr")])
+    >>> len(path), path.columns()["llf"]
+    (1, [-3.0])
+    """
+
+    def __init__(self, length: int, rows: Callable[[], list[PathRow]]) -> None:  # not Path's: `steps` comes later
+        self._length, self._rows = length, rows
+
+    @cached_property
+    def steps(self) -> list[PathRow]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._rows()
+
+    def __len__(self) -> int:
+        return len(self.steps) if "steps" in vars(self) else self._length
+
+    def __reduce__(self) -> tuple[type[Path], tuple[list[PathRow]]]:
+        return Path, (self.steps,)

@@ -184,7 +184,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
         factor = _gram_factor(part, free) if damped is None else cholesky(damped, free)
         if factor is None:
             return None
-        half = factor.half_solve(score)
+        step, half = factor.solve_in_halves(score)
     else:
         if damping:
             triangle = part.triangle
@@ -196,7 +196,7 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
             factor, half = _root_factor(part, free)
         if factor is None:
             return None
-    step = factor.expand(factor.back_solve(half))
+        step = factor.expand(factor.back_solve(half))
     return Direction(step, sqrt(half.dot(half)), factor)
 
 

@@ -21,10 +21,21 @@ from raphson.newton.confined import PATIENCE as STEPS_TO_A_WALL
 from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
 from raphson.newton.directions import NEAR
 from raphson.newton.methods import Method
-from raphson.newton.path import Path, PathRow
+from raphson.newton.path import LatePath, Path, PathRow
 from raphson.newton.search import POOR, acceptable, backtracking, value_noise
 from raphson.newton.solve import Direction, direction
 from raphson.status import Status
+
+
+class Step(NamedTuple):
+    """A step of a course, from which a row of its path is made; the names are those of the row and of the course."""
+
+    here: Evaluation
+    found: Direction
+    decrement: float
+    distance: float
+    size: float
+    rows: int
 
 
 class Course(NamedTuple):
@@ -89,7 +100,7 @@ class _Straight:
         self.here = start if isinstance(start, Evaluation) else objective.evaluate(start, self.need)
         self.begun, self.rows_read = self.here.theta, self.here.rows
         self.free = np.ones(len(self.begun), dtype=bool)
-        self.steps: list[PathRow] = []
+        self.steps: list[Step] = []
         self.near = self.polished = False
         self.distance = self.polished_from = math.inf
         self.size = math.nan
@@ -122,22 +133,7 @@ class _Straight:
         self.found, self.newton = found, newton
         floor = self._floor() if self.near or self.distance > 0.5 * previous else 0.0
         self.now = Measured(self.distance, previous, floor, self.polished, self.size == 1.0, here.noise_distance)
-        assert found.factor is not None
-        self.steps.append(
-            PathRow(
-                len(self.steps),
-                here.value,
-                math.sqrt(sum([s * s for s in here.score.tolist()])),
-                own,
-                self.distance,
-                self.size,
-                0.0,
-                found.factor.condition,
-                self.rows_read,
-                "cholesky",
-                here.added,
-            )
-        )
+        self.steps.append(Step(here, found, own, self.distance, self.size, self.rows_read))
         self.rows_read = 0
         return True
 
@@ -189,4 +185,25 @@ class _Straight:
         if self.objective.walled and len(self.objective.walls(here.theta)):
             return None
         floor = max(self._floor(factor.condition), here.noise_distance)
-        return Course(here, status, Path(self.steps), self.free, self.distance, floor, self.found, self.begun)
+        steps = self.steps
+        path = LatePath(len(steps), lambda: [_row(number, step) for number, step in enumerate(steps)])
+        return Course(here, status, path, self.free, self.distance, floor, self.found, self.begun)
+
+
+def _row(number: int, step: Step) -> PathRow:
+    """A row of the path."""
+    here, factor = step.here, step.found.factor
+    assert factor is not None
+    return PathRow(
+        number,
+        here.value,
+        math.sqrt(sum([s * s for s in here.score.tolist()])),
+        step.decrement,
+        step.distance,
+        step.size,
+        0.0,
+        factor.condition,
+        step.rows,
+        "cholesky",
+        here.added,
+    )
