@@ -67,6 +67,8 @@ class Factor:
 
     def solve(self, v: np.ndarray) -> np.ndarray:
         """M⁻¹ v for v (p,) or (p, k); 0 in the columns left out."""
+        if v.ndim == 1:
+            return self.solve_in_halves(v)[0]
         return self.expand(self.back_solve(self.half_solve(v)))
 
     def solve_in_halves(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

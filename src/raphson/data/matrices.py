@@ -68,6 +68,10 @@ PIECE, RUN = 1 << 16, 1 << 22
 looked at, which would otherwise read nearly all of the memory again; a run of pieces is one thread's."""
 
 
+FEW = 4_096
+"""Numbers of a design that are compared all at once: by first rows and then by columns takes longer."""
+
+
 class Scan(NamedTuple):
     """What one reading of a matrix says: its sum of squares, and whether some column is constant and not 0."""
 
@@ -84,6 +88,9 @@ def scan(X: np.ndarray) -> Scan:
     Scan(squares=15.0, constant=True)
     """
     first = X[0]
+    if X.size <= FEW:
+        same = np.logical_and.reduce(first == X).tolist()
+        return Scan(squares(X), any([equal and value != 0 for equal, value in zip(same, first.tolist(), strict=True)]))
     columns = (np.logical_and.reduce(X[:PROBED] == first) & (first != 0)).nonzero()[0].tolist()
     if X.size <= PIECE:
         return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))

@@ -202,9 +202,10 @@ class Reading(Goodness):
     def params(self) -> pd.Series:
         """Estimates by name; NaN if aliased, infinite under separation."""
         values = self.state.theta[: self.n].copy()
-        values[self.state.aliased[: self.n]] = np.nan
         infinite = self._infinite
-        values[infinite != 0] = np.inf * infinite[infinite != 0]
+        if self.state.aliased.any() or infinite.any():
+            values[self.state.aliased[: self.n]] = np.nan
+            values[infinite != 0] = np.inf * infinite[infinite != 0]
         return self.series(values)
 
     @property
@@ -258,8 +259,10 @@ class Reading(Goodness):
 
     def _finite(self, V: np.ndarray) -> np.ndarray:
         """A matrix of the coefficients, NaN for infinite and undetermined ones."""
-        out, without = np.array(V), (self._infinite != 0) | self.state.undetermined
-        out[without], out[:, without] = np.nan, np.nan
+        out = np.array(V)
+        if self._infinite.any() or self.state.undetermined.any():
+            without = (self._infinite != 0) | self.state.undetermined
+            out[without], out[:, without] = np.nan, np.nan
         return out
 
     def _cut(self, V: np.ndarray) -> np.ndarray:
@@ -289,7 +292,7 @@ class Reading(Goodness):
     @cached_property
     def bse(self) -> pd.Series:
         """Standard errors."""
-        return self.series(np.sqrt(np.maximum(np.diagonal(self.cov), 0.0)))
+        return self.series(np.sqrt(np.maximum(self.cov.diagonal(), 0.0)))
 
     @cached_property
     def tvalues(self) -> pd.Series:

@@ -189,7 +189,7 @@ class FitState:
         undetermined = np.zeros(n, dtype=bool)
         if not found.infinite.any():
             undetermined = asked.undetermined(result)[:n]
-        aliased = _padded(result.aliased, p).astype(bool)
+        aliased = _padded(result.aliased, p)
         aliased[:n] &= ~undetermined
         return FitState(
             names=asked.names,
@@ -207,7 +207,7 @@ class FitState:
             predictor=fitted.predictor,
             schema=asked.data.schema,
             theta=_padded(result.theta, p),
-            free=_padded(result.free, p).astype(bool),
+            free=_padded(result.free, p),
             aliased=aliased,
             infinite=found.infinite,
             undetermined=undetermined,
@@ -226,6 +226,8 @@ class FitState:
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
     """`values` with zeros appended: a limiting model may lack the auxiliary parameters of the user's model."""
-    out = np.zeros(length)
+    if len(values) == length:
+        return values.copy()
+    out = np.zeros(length, dtype=values.dtype)
     out[: len(values)] = values
     return out

@@ -121,8 +121,9 @@ def sandwich(factor: InformationFactor, middle: np.ndarray, scale: float = 1.0) 
 
 def with_gaps(covariance: np.ndarray, kept: np.ndarray) -> np.ndarray:
     covariance = (covariance + covariance.T) / 2
-    covariance[~kept] = np.nan
-    covariance[:, ~kept] = np.nan
+    if not kept.all():
+        covariance[~kept] = np.nan
+        covariance[:, ~kept] = np.nan
     return covariance
 
 

@@ -189,8 +189,8 @@ class LogLikelihood(Objective):
 
     @cached_property
     def few(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        moved = (self.bounds, self.project, self.prior, self.with_noise)
-        return self._few is not None and not self.at_limit and all(one is None for one in moved)
+        plain = not self.at_limit and self.bounds is None and self.prior is None
+        return plain and self.project is None and self.with_noise is None and self._few is not None
 
     @property
     def curvature_cost(self) -> float:

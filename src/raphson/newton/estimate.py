@@ -209,8 +209,9 @@ def _multistart(model: Problem, options: Options, first: Result) -> tuple[Result
     """
     # No other start can get nearer than the noise allows.
     arrived = first.status.converged or first.distance <= first.evaluation.noise_distance
-    separated = first.status is Status.SEPARATED
-    reason = "" if separated else model.needs_multistart(first.theta, arrived, _condition(first), first.n_iter)
+    # Of a concave likelihood there is one maximum.
+    single = first.status is Status.SEPARATED or model.concave
+    reason = "" if single else model.needs_multistart(first.theta, arrived, _condition(first), first.n_iter)
     if not reason or options.max_iter == 0:
         return first, "", ()
     best, tried, ends = first, 0, [first]

@@ -38,6 +38,11 @@ class OnPlane(Factor):
     basis: np.ndarray
     whole_matrix: np.ndarray
 
+    def solve_in_halves(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Z(ZᵀMZ)⁻¹Zᵀ v and R⁻ᵀ D⁻¹ Zᵀv (r,), for v (p,)."""
+        half = self.half_solve(v)
+        return self.expand(self.back_solve(half)), half
+
     def half_solve(self, v: np.ndarray) -> np.ndarray:
         """R⁻ᵀ D⁻¹ Zᵀv, (r,) or (r, k)."""
         inner = self.basis.T @ v
