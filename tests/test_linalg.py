@@ -25,6 +25,16 @@ def test_a_factor_solves_whatever_the_units():
     assert units is not None and factor.condition == pytest.approx(units.condition, rel=1e-9)
 
 
+@pytest.mark.parametrize("free", [None, np.array([True, False, True, True])])
+def test_a_solution_in_halves_is_the_solution(free):
+    factor = cholesky(M, free)
+    assert factor is not None
+    v = M @ [1.0, 1e-6, 1e8, 0.3]
+    solution, half = factor.solve_in_halves(v)
+    np.testing.assert_array_equal(solution, factor.solve(v[:, None])[:, 0])
+    np.testing.assert_array_equal(half, factor.half_solve(v))
+
+
 def test_columns_that_take_no_part_are_zero():
     free = np.array([True, False, True, True])
     factor = cholesky(M, free)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 
-from raphson.newton.path import Path, PathRow
+from raphson.newton.path import LatePath, Path, PathRow
 
 
 def step(i):
@@ -54,3 +55,18 @@ def test_a_path_written_before_steps_had_a_penalty_is_read():
     assert path.scaled(4.0).steps[0].llf == -9.0  # the penalty is that of all rows already
     del columns["penalty"]
     assert Path.from_columns(columns).steps[0].penalty == 0.0
+
+
+def test_a_late_path_makes_its_rows_once_and_is_kept_as_any_other():
+    made = []
+
+    def rows():
+        made.append([step(0), step(1)])
+        return made[-1]
+
+    late = LatePath(2, rows)
+    assert len(late) == 2 and not made
+    for kept in (copy.copy(late), copy.deepcopy(late), late.then(Path([step(1)]))):
+        assert type(kept) is Path and kept.steps[0] == step(0)
+    late.append(step(2))
+    assert len(late) == 3 == len(late.columns()["llf"]) and len(made) == 1
