@@ -12,6 +12,7 @@ import pytest
 
 import raphson as rp
 from raphson.errors import DataError, ModelError
+from raphson.newton.training import first_order
 
 PARTS, PART = 6, 512
 
@@ -136,3 +137,32 @@ def test_rows_in_memory_have_no_checkpoint(folder):
     with pytest.raises(ModelError, match="checkpoint: expected the name of a file; got 3"):
         rp.glm("y ~ x", rp.stream(folder / "rows.parquet"), checkpoint=3)
     assert not (folder / "fit.ckpt").exists()
+
+
+@pytest.mark.parametrize("method", ["sgd", "adam"])
+@pytest.mark.filterwarnings("ignore::raphson.errors.ConvergenceWarning")
+def test_a_descent_goes_on_from_its_last_epoch_with_the_same_bits(method, folder, monkeypatch):
+    asked = {"method": method, "max_iter": 4, "seed": 7}
+    whole = fit(folder, **asked)
+    (folder / "fit.ckpt").unlink()
+    read = first_order._Epochs.read
+    epochs = []
+
+    def stopping(self, here, epoch, rng):
+        epochs.append(epoch)
+        if epoch == last:
+            raise KeyboardInterrupt
+        return read(self, here, epoch, rng)
+
+    monkeypatch.setattr(first_order._Epochs, "read", stopping)
+    last = 3
+    with pytest.raises(KeyboardInterrupt):
+        fit(folder, **asked)
+    last, epochs[:] = 0, []
+    again = fit(folder, **asked)
+    assert epochs == [3, 4]
+    assert [x.hex() for x in again.params] == [x.hex() for x in whole.params]
+    assert again.path.equals(whole.path)
+    epochs[:] = []
+    fit(folder, **asked | {"learning_rate": 0.001})  # another descent begins anew
+    assert epochs == [1, 2, 3, 4]

@@ -18,6 +18,7 @@ from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
+from raphson.execute.journal import Recorded
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
@@ -240,8 +241,16 @@ def descend(
         divisor=task.divisor,
         watch=took,
         trace=None if trace is None else traced,
+        answer=_keeping(model.likelihood.executor, descent, theta),
     )
     return _end(objective, task.pack(trained.params), trained, path, tol, descent)
+
+
+def _keeping(executor: Any, descent: Descent, start: np.ndarray) -> Callable[[int, Callable[[], Any]], Any] | None:
+    """What keeps the epochs of this descent in the executor's journal; None if it has none."""
+    if not isinstance(executor, Recorded):
+        return None
+    return lambda epoch, compute: executor.journal.answer(("epoch", epoch, descent, start), compute)
 
 
 def _epochs(steps: int) -> int:

@@ -324,6 +324,7 @@ def train(
     keep: Callable[[Snapshot], None] | None = None,
     watch: Callable[[int, Epoch], None] | None = None,
     trace: Callable[[int, Any], None] | None = None,
+    answer: Callable[[int, Callable[[], Any]], Any] | None = None,
 ) -> Trained:
     """Minimise the loss, epoch by epoch.
 
@@ -339,6 +340,7 @@ def train(
     keep : called with a snapshot after every epoch.
     watch : called with the number and the results of every epoch.
     trace : called after every chunk of steps with the number of rows read so far and the parameters.
+    answer : (epoch, compute), which gives what an epoch came to: what was kept of it, or ``compute()``.
     """
     rng = np.random.default_rng(descent.seed)
     if begin.rng:
@@ -351,7 +353,7 @@ def train(
         if descent.patience is not None and epoch - 1 - here.best_epoch >= descent.patience and here.history:
             ending = "patience"
             break
-        read = reader.read(here, epoch, rng)
+        read = reader.read(here, epoch, rng) if answer is None else _answered(answer, reader, here, epoch, rng)
         if isinstance(read, tuple):
             ending, diverged_at = "diverged", read
             break
@@ -373,6 +375,28 @@ def train(
     kept_epoch = len(here.history) if last else here.best_epoch
     params, state = _doubles(chosen)
     return Trained(params, state, here.history, ending, kept_epoch, diverged_at)
+
+
+def _answered(
+    answer: Callable[[int, Callable[[], Any]], Any],
+    reader: _Epochs,
+    here: Snapshot,
+    epoch: int,
+    rng: np.random.Generator,
+) -> Epoch | tuple[int, int, int]:
+    """As :meth:`_Epochs.read`, where an epoch may have been kept: its results, the weights after it and the order."""
+    shape = jax.tree.structure((here.params, here.state, here.moments))
+
+    def compute() -> tuple[Any, ...]:
+        read = reader.read(here, epoch, rng)
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((here.params, here.state, here.moments))]
+        return read, leaves, dict(rng.bit_generator.state)
+
+    read, leaves, rng.bit_generator.state = answer(epoch, compute)
+    with x64():
+        on_device = [jax.device_put(leaf, device()) for leaf in leaves]
+    here.params, here.state, here.moments = jax.tree.unflatten(shape, on_device)
+    return read
 
 
 def _on_device(begin: Snapshot) -> Snapshot:
