@@ -64,3 +64,16 @@ def test_a_misspelt_keyword_gets_the_nearest():
             call()
     with pytest.raises(TypeError, match="nls: missing a required argument: 'data'"):
         rp.nls("y ~ a*x")
+
+
+def test_a_fit_that_is_asked_to_logs_its_passes(monkeypatch, capsys):
+    monkeypatch.setattr("raphson.report.progress.Progress.__init__.__defaults__", (None, 1.0, True, 0.0))
+    births = rp.datasets.load("births")
+    rp.glm("low ~ lwt", births, family="binomial", progress=True)
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert "Fitting, iteration 1, " in error and " passes, " in error and "rows per second" in error
+    rows = []
+    rp.glm("low ~ lwt", births, family="binomial", progress=lambda **row: rows.append(row))
+    assert set(rows[0]) == {"iteration", "distance"}
+    assert capsys.readouterr().err == ""

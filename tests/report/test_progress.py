@@ -23,6 +23,24 @@ def test_silent_where_nobody_watches() -> None:
     assert stream.getvalue() == ""
 
 
+def test_lines_are_logged_where_there_is_no_terminal_if_asked_for() -> None:
+    stream = io.StringIO()
+    with Progress("Fitting", stream=stream, log=True, interval=0.0) as progress:
+        for iteration, distance in enumerate((4.0, 0.4, 0.04)):
+            progress(iteration=iteration, distance=distance, rows=500, of=1000, tol=1e-8)
+    first, second, third = stream.getvalue().splitlines()
+    assert first.startswith("Fitting, iteration 0, 4 standard errors from the maximum, 0.5 passes, ")
+    assert "left" not in first and second.endswith(" s left")
+    assert " 1.5 passes, " in third and "rows per second" in third
+
+
+def test_a_log_of_quick_work_is_empty() -> None:
+    stream = io.StringIO()
+    with Progress("Fitting", stream=stream, log=True) as progress:
+        progress(iteration=1, distance=0.5, rows=1, of=1, tol=1e-8)
+    assert stream.getvalue() == ""
+
+
 def test_quick_work_shows_nothing() -> None:
     stream = Terminal()
     with Progress("Fitting", stream=stream, delay=60.0) as progress:

@@ -42,6 +42,11 @@ DESCRIBED = ("formula", "family", "logpdf", "formulas", "columns", *SHOWN, "weig
 
 def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None, subsample: bool = True) -> Estimate:
     """Run the iteration with the user's options; that of many rows begins with a part of them, if `subsample`."""
+    of = model.objective.n_rows
+
+    def more(step: Any) -> dict[str, Any]:
+        return {"rows": step.rows, "of": of, "tol": iteration.tol} if iteration.progress is True else {}
+
     with progress_shown(iteration.progress) as show:
         options = Options(
             resolve_method(iteration.method),
@@ -49,7 +54,7 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None,
             iteration.max_iter,
             iteration.damping,
             iteration.learning_rate,
-            None if show is None else lambda step: show(iteration=step.iteration, distance=step.distance),
+            None if show is None else lambda step: show(iteration=step.iteration, distance=step.distance, **more(step)),
             iteration.seed,
             subsample=subsample,
         )
@@ -86,7 +91,7 @@ def progress_shown(progress: bool | Callable[..., None]) -> Any:
     if progress is True:
         from raphson.report.progress import Progress
 
-        return Progress("Fitting")
+        return Progress("Fitting", log=True)
     return nullcontext(progress or None)
 
 
