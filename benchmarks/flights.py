@@ -78,6 +78,20 @@ def answer(model): return [model.intercept_, *model.coef_[:-1], model.coef_[-1] 
 """
 )
 
+FACTORS_RAPHSON = RAPHSON.replace(" + distance", "")
+
+FACTORS = (
+    DATA
+    + """
+from glum import GeneralizedLinearRegressor
+del covariates["distance"]
+def work(_):
+    return GeneralizedLinearRegressor(
+        family="binomial", alpha=0, drop_first=True, solver="irls-ls", gradient_tol=1e-6
+    ).fit(covariates, late)
+def answer(model): return [model.intercept_, *model.coef_]
+"""
+)
 
 FIRST = """
 import pandas as pd
@@ -107,6 +121,14 @@ def run() -> None:
             Contestant("raphson, with standard errors", RAPHSON),
             Contestant("glum irls, of a frame", GLUM),
             Contestant("glum irls, of tabmat.from_pandas", GLUM_TABMAT),
+        ],
+        turns=7,
+    )
+    contest(
+        "the same without distance: rows of 10,944 cells",
+        [
+            Contestant("raphson, with standard errors", FACTORS_RAPHSON),
+            Contestant("glum irls, of a frame", FACTORS),
         ],
         turns=7,
     )

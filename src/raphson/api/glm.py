@@ -40,6 +40,7 @@ from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.newton.estimate import Estimate
 from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, LinearModel
 
@@ -313,11 +314,18 @@ def _fit(
         formula=formula,
         source=given["data"] if alone else None,
         refit=partial(glm, **again) if alone and formula is not None else None,
-        inputs=inputs_of(given),
+        inputs=inputs_of(given) | _merged(found),
     )
     fit = Fit(Reading(state))
     warn_about(fit)
     return fit
+
+
+def _merged(found: Estimate[GeneralisedLinearModel]) -> dict[str, float]:
+    """The number of cells that the iteration read in place of the rows, for the summary."""
+    merged = found.model.likelihood.responses
+    read = merged is not None and any(step.rows == len(merged[0]) for step in found.result.path.steps)
+    return {"cells": float(len(merged[0]))} if merged is not None and read else {}
 
 
 def _model(

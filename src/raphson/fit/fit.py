@@ -69,7 +69,10 @@ class Fit:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """A description of each further input, by name: "weights", "offset", "penalty" and the like."""
+        """A description of each further input, by name: "weights", "offset", "penalty" and the like.
+
+        "cells" is the number of rows that the iteration read where equal ones were merged.
+        """
         return dict(self._reading.state.inputs)
 
     n_dropped = Told[int]("Number of rows left out because of missing values.")

@@ -184,6 +184,16 @@ class LogLikelihood(Objective):
         return total_rows(self.blocks)
 
     @property
+    def by_rows(self) -> LogLikelihood:
+        """The same as a sum over single rows, where equal ones are merged."""
+        return self
+
+    @property
+    def responses(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Responses and weights, each (m,), of the rows that are read, where equal ones are merged."""
+        return None
+
+    @property
     def n_blocks(self) -> int:
         return len(self.blocks)
 

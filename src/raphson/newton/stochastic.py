@@ -123,6 +123,7 @@ class Task:
                 "columns; use method='newton', or 'gradient-descent' for a first-order method"
             )
         design: tuple[int, ...] = predictor.design  # type: ignore[attr-defined]
+        likelihood = likelihood.by_rows
         blocks = likelihood.blocks
         if isinstance(blocks, StreamedBlocks):
             return Task._streamed(model, likelihood, blocks, LinearRows(design))

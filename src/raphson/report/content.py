@@ -149,6 +149,12 @@ def given(fit: Any) -> list[tuple[str, str]]:
     return pairs
 
 
+def _cells(fit: Any) -> list[tuple[str, str]]:
+    """The number of cells that equal rows were merged into before the iteration."""
+    inputs = getattr(fit, "inputs", {})
+    return [("Cells", f"{inputs['cells']:,.10g} (equal rows merged)")] if "cells" in inputs else []
+
+
 MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "deviance": ("Deviance", numbers.rounded),
     "null_deviance": ("Null deviance", numbers.rounded),
@@ -172,6 +178,7 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Information", str(fit.information_kind) + (f", {assembly}" if assembly else "")),
         ("Covariance", covariance_name(fit)),
         ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
+        *_cells(fit),
         *given(fit),
         ("Residual df", f"{fit.df_resid:,.10g}"),
         ("Model df", f"{fit.df_model:,.10g}"),

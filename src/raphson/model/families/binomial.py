@@ -48,6 +48,7 @@ class Binomial(Family):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "binomial"
+    sufficient: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.binomial)
     default_link: ClassVar[str] = "logit"
     canonical_link: ClassVar[str] = "logit"

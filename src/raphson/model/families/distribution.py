@@ -34,6 +34,9 @@ class Distribution:
         What is known of the log density as a function of the linear predictors.
     complete : bool
         Whether the rows' values are the full log density, so that nothing has to be added.
+    sufficient : bool
+        Whether the log density is w (y a(μ) − b(μ)) and a term without μ, so that rows of one mean count as their
+        average response with the sum of their weights.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Distribution:
     canonical: bool = False
     log_concave: bool = False
     complete: ClassVar[bool] = False
+    sufficient: ClassVar[bool] = False
 
     @property
     def n_predictors(self) -> int:

@@ -73,6 +73,7 @@ class Gaussian(Family):
     link: Link = None  # type: ignore[assignment]
     dispersion_is_mean_deviance: ClassVar[bool] = True
     name: ClassVar[str] = "gaussian"
+    sufficient: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.gaussian)
     default_link: ClassVar[str] = "identity"
     canonical_link: ClassVar[str] = "identity"
@@ -173,6 +174,7 @@ class Poisson(PositiveMean):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "poisson"
+    sufficient: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.poisson)
     default_link: ClassVar[str] = "log"
     canonical_link: ClassVar[str] = "log"
@@ -289,6 +291,7 @@ class Gamma(PositiveMean):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "gamma"
+    sufficient: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.gamma)
     default_link: ClassVar[str] = "inverse"
     canonical_link: ClassVar[str] = "inverse"

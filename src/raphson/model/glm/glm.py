@@ -22,6 +22,7 @@ from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias.reduction import check_bias
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
+from raphson.model.glm.cells import merged
 from raphson.model.glm.edge_remarks import edge_remarks
 from raphson.model.glm.separating_rows import ClassRows, SeparatingRows, SignedRows
 from raphson.model.glm.separation import (
@@ -33,6 +34,7 @@ from raphson.model.glm.separation import (
     separated,
 )
 from raphson.model.limits import Limit
+from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
@@ -186,11 +188,21 @@ class GeneralisedLinearModel(Model):
         designs: tuple[Any, ...] = (self.data.X,)
         if self.family.auxiliary:
             designs += (np.ones((len(self.y), 1)),)
+        return self.predictor.blocks(designs, self.y, self.weight, self.offsets)
+
+    @cached_property
+    def offsets(self) -> np.ndarray | None:
+        """(K, n) numbers added to the linear predictors, or None."""
         offset = self.shift
         if self.data.offset is not None:
             offset = np.zeros((self.family.n_predictors, len(self.y))) if offset is None else offset.copy()
             offset[: self.family.n_predictors - len(self.family.auxiliary)] += self.data.offset
-        return self.predictor.blocks(designs, self.y, self.weight, offset)
+        return offset
+
+    @cached_property
+    def likelihood(self) -> LogLikelihood:
+        """The log-likelihood, penalised; equal rows of factors are merged where that is exact."""
+        return merged(self, super().likelihood)
 
     @property
     def at_limit(self) -> bool:
@@ -200,8 +212,8 @@ class GeneralisedLinearModel(Model):
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
         """The objective at starting values inside the domain; those of a constant mean if `plain`."""
-        weight = self.row_weight
-        eta = np.asarray(self.family.start_eta(self.y, weight))
+        y, weight = self.likelihood.responses or (self.y, self.row_weight)
+        eta = np.asarray(self.family.start_eta(y, weight))
         return start_from(self.likelihood, self.objective, eta, lambda: eta @ weight / weight.sum(), need, plain)
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
