@@ -125,7 +125,7 @@ def run() -> None:
         turns=7,
     )
     contest(
-        "the same without distance: rows of 10,944 cells",
+        "the same without distance: rows of 9,379 cells",
         [
             Contestant("raphson, with standard errors", FACTORS_RAPHSON),
             Contestant("glum irls, of a frame", FACTORS),
