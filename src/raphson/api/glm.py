@@ -324,8 +324,10 @@ def _fit(
 def _merged(found: Estimate[GeneralisedLinearModel]) -> dict[str, float]:
     """The number of cells that the iteration read in place of the rows, for the summary."""
     merged = found.model.likelihood.responses
-    read = merged is not None and any(step.rows == len(merged[0]) for step in found.result.path.steps)
-    return {"cells": float(len(merged[0]))} if merged is not None and read else {}
+    # Methods that read batches read rows; they read the cells only to measure the distance at the end.
+    if merged is None or found.result.path.steps[0].rows >= len(found.model.y):
+        return {}
+    return {"cells": float(len(merged[0]))}
 
 
 def _model(
