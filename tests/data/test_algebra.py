@@ -152,3 +152,7 @@ def test_a_power_ends_once_it_adds_nothing():
 def test_a_long_sum_takes_no_longer_for_each_term():
     names = [f"x{number}" for number in range(15_000)]
     assert ours(" + ".join(names)) == [(), *((name,) for name in names)]
+
+
+def test_a_power_beyond_the_number_of_terms_adds_none():
+    assert expand([*"(a+b)^", "1000000000000"], "") == expand(list("(a+b)^2"), "")

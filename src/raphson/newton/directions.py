@@ -70,7 +70,7 @@ def part_rows(n_rows: int, n_params: int, curvature_cost: float) -> int:
     Examples
     --------
     >>> part_rows(1_000_000, 20, 2.0), part_rows(200_000, 80, 5.0), part_rows(1_000_000, 228, 2.5)
-    (79856, 15878, 113944)
+    (79946, 15734, 113996)
     """
     share = 0.1
     for _ in range(5):
