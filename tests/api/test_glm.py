@@ -505,3 +505,9 @@ def test_an_argument_of_another_kind_is_named(keywords, says):
     with pytest.raises(rp.RaphsonError, match=says) as caught:
         rp.glm(y, X, **keywords)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_groups_in_memory_have_no_checkpoint(tmp_path):
+    data = {"y": [0.0, 1.0, 2.0, 4.0], "g": ["a", "a", "b", "b"]}
+    with pytest.raises(rp.ModelError, match="checkpoint: passes over data in memory are not kept"):
+        rp.glm("y ~ 1", data, by="g", checkpoint=tmp_path / "fit.ckpt")

@@ -266,15 +266,14 @@ def glm(
     given = locals()
     asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)
     flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
-    if by is None:
-        with kept_in(asked.checkpoint, flow, "glm", given, iteration) as iteration:
-            model = _model(formula, data, flow, given, asked, iteration, inference)
-            return _fit(model, given=given, asked=asked, iteration=iteration, inference=inference)
+    with kept_in(asked.checkpoint, flow, "glm", given, iteration) as iteration:
+        model = _model(formula, data, flow, given, asked, iteration)
+        fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
+        if by is None:
+            return fitted(model)
     from raphson.api.glm_by_group import fit_every_group
     from raphson.model.glm.groups import GroupedModel
 
-    model = _model(formula, data, flow, given, asked, iteration, inference)
-    fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
     return fit_every_group(
         GroupedModel.of(model),
         partial(fitted, alone=False),
@@ -337,7 +336,6 @@ def _model(
     given: dict[str, Any],
     asked: LinearModel,
     iteration: Iteration,
-    inference: Inference,
 ) -> GeneralisedLinearModel:
     """The model of a formula or of arrays; a streaming one for data that do not fit into memory, from their source."""
     options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)

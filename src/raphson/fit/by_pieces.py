@@ -106,7 +106,7 @@ def write_augmented(reading: Reading, shown: Callable[[Reading], Any], to: str |
 
 def is_streamed(reading: Reading) -> bool:
     """Whether the rows of the fit are streamed."""
-    return reading.state.at is not None and hasattr(reading.state.at.asked, "streamed")
+    return reading.state.at is not None and not reading.state.at.asked.by_rows
 
 
 def pieces_of(reading: Reading, what: str, saved: dict[str, Any]) -> Iterator[tuple[Rows, Reading]]:
