@@ -166,3 +166,25 @@ def test_a_descent_goes_on_from_its_last_epoch_with_the_same_bits(method, folder
     epochs[:] = []
     fit(folder, **asked | {"learning_rate": 0.001})  # another descent begins anew
     assert epochs == [1, 2, 3, 4]
+
+
+def test_other_data_in_text_files_are_refused(folder):
+    frame = pd.read_parquet(folder / "rows.parquet")
+    given = {"family": "binomial", "checkpoint": folder / "fit.ckpt"}
+    frame.to_csv(folder / "rows.csv", index=False)
+    first = rp.glm("y ~ x + g", rp.stream(folder / "rows.csv"), **given)
+    assert (rp.glm("y ~ x + g", rp.stream(folder / "rows.csv"), **given).params == first.params).all()
+    frame.assign(y=1 - frame["y"]).to_csv(folder / "rows.csv", index=False)
+    with pytest.raises(DataError, match=r"its data's file 1 .* was"):
+        rp.glm("y ~ x + g", rp.stream(folder / "rows.csv"), **given)
+
+
+def test_other_rows_of_a_reader_are_fitted_anew(folder):
+    frame = pd.read_parquet(folder / "rows.parquet")
+    other = frame.assign(y=1 - frame["y"])
+    given = {"family": "binomial", "checkpoint": folder / "fit.ckpt"}
+    before = rp.glm("y ~ x", rp.stream([frame[:2000], frame[2000:]]), **given)
+    again = rp.glm("y ~ x", rp.stream([frame[:2000], frame[2000:]]), **given)
+    after = rp.glm("y ~ x", rp.stream([other[:2000], other[2000:]]), **given)
+    assert (again.params == before.params).all()
+    np.testing.assert_allclose(after.params, -before.params, rtol=1e-6)

@@ -6,6 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from raphson.data.file_lists import FileList, files_of
@@ -67,6 +68,11 @@ class Files(Source):
     def nbytes(self) -> float:
         """Size of the files."""
         return self._nbytes
+
+    @property
+    def files(self) -> list[tuple[str, int, int]]:
+        found = [(Path(path).name, Path(path).stat()) for path in self.paths]
+        return [(name, one.st_size, one.st_mtime_ns) for name, one in found]
 
     def place(self, part: int) -> str:
         return self.paths[part]

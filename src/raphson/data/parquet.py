@@ -131,14 +131,10 @@ class Stream(Source):
         return self._nbytes
 
     @property
-    def identity(self) -> Any:
-        """Names, sizes and times of the files, in order."""
-        files = sorted({fragment.path for part in self._parts for fragment in part})
-        found = []
-        for path in files:
-            info = self._dataset.filesystem.get_file_info(path)
-            found.append([Path(path).name, info.size, info.mtime_ns])
-        return super().identity | {"files": found}
+    def files(self) -> list[tuple[str, int, int]]:
+        paths = sorted({fragment.path for part in self._parts for fragment in part})
+        found = self._dataset.filesystem.get_file_info(paths)
+        return [(Path(one.path).name, one.size, one.mtime_ns) for one in found]
 
     @classmethod
     def of(cls, given: Any) -> Stream | None:

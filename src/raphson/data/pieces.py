@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -131,3 +132,22 @@ def _cut(rows: Rows, start: int, stop: int) -> Rows:
     if is_arrow(rows):
         return rows.slice(start, stop - start)
     return rows.iloc[start:stop].reset_index(drop=True)
+
+
+@dataclass
+class Sample:
+    """Every `every`-th row of those so far; half of them once there are twice as many as wanted."""
+
+    every: int
+    wanted: int
+    parts: list[Rows] = field(default_factory=list)
+    n_rows: int = 0
+
+    def take(self, rows: Rows, first: int) -> None:
+        """Add rows, of which the first has this number."""
+        self.parts.append(every(rows, -first % self.every, self.every))
+        self.n_rows += count(self.parts[-1])
+        if self.n_rows > 2 * self.wanted:  # where the number of rows was not known
+            self.parts = [every(joined(self.parts), 0, 2)]
+            self.every *= 2
+            self.n_rows = count(self.parts[0])

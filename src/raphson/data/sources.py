@@ -62,9 +62,14 @@ class Source:
         return math.inf if self.n_rows is None else 8 * self.n_rows * (len(self.names) + 1)
 
     @property
+    def files(self) -> list[tuple[str, int, int]] | None:
+        """Name, size and time of each file, in order; None where only a reading tells these data from others."""
+        return None
+
+    @property
     def identity(self) -> Any:
         """What tells these data from others, as JSON would give it back, without reading them."""
-        return {"columns": list(self.names), "rows": self.n_rows, "piece": self.piece_rows}
+        return {"columns": list(self.names), "rows": self.n_rows, "piece": self.piece_rows, "files": self.files}
 
     def declared(self, column: str) -> bool:
         """Whether a column has declared categories, whose order is kept."""

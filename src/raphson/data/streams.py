@@ -21,7 +21,7 @@ from raphson.data.frames import FormulaArguments, TableVariables, described, mak
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
-from raphson.data.pieces import Rows, count, every, joined, taken, together, variables_of
+from raphson.data.pieces import Rows, Sample, count, joined, taken, together, variables_of
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.seen_variables import SeenVariable
@@ -402,7 +402,9 @@ def first_reading(
     check_missing(missing)
     source.check_columns(asked.columns)
     first_pass = _FirstPass(asked, source)
-    first_pass.seen = keep(("first pass",), first_pass.run)
+    first = keep if source.files is not None else computed  # elsewhere only a reading tells what the rows are
+    first_pass.seen = first(("first pass",), first_pass.run)
+    keep(("rows", first_pass.seen.same.found), lambda: None)
     return first_pass.finish(missing), first_pass.seen
 
 
@@ -446,7 +448,7 @@ class _Summary:
     factors: list[SeenVariable]
     response: SeenVariable
     columns: dict[str, SeenVariable]
-    sampled: _Sample
+    sampled: Sample
     same: SameRows
     read: int = 0
     dropped: int = 0
@@ -462,7 +464,7 @@ class _FirstPass:
         factors = [SeenVariable() for _ in asked.factors]
         columns = {name: SeenVariable() for name, one in asked.keywords.items() if one is not None and one.columns}
         n_rows, same = source.n_rows or 0, SameRows(asked.columns)
-        sampled = _Sample(max(1, n_rows // SAMPLE_ROWS))
+        sampled = Sample(max(1, n_rows // SAMPLE_ROWS), SAMPLE_ROWS)
         self.seen = _Summary(MissingRows(n_rows), factors, SeenVariable(), columns, sampled, same)
 
     def run(self) -> _Summary:
@@ -579,21 +581,3 @@ class _FirstPass:
         if variable.origin == "text":
             check_text(variable.labels, variable.codes, expression.text, self.seen.read, "")
         return variable.labels
-
-
-@dataclass
-class _Sample:
-    """Every `every`-th row of the pieces so far; half of them once there are twice as many as wanted."""
-
-    every: int
-    parts: list[Rows] = field(default_factory=list)
-    n_rows: int = 0
-
-    def take(self, rows: Rows, first: int) -> None:
-        """Add rows, of which the first has this number."""
-        self.parts.append(every(rows, -first % self.every, self.every))
-        self.n_rows += count(self.parts[-1])
-        if self.n_rows > 2 * SAMPLE_ROWS:  # where the number of rows was not known
-            self.parts = [every(joined(self.parts), 0, 2)]
-            self.every *= 2
-            self.n_rows = count(self.parts[0])
