@@ -204,16 +204,20 @@ class LogLikelihood(Objective):
 
     @property
     def curvature_cost(self) -> float:
-        dense = isinstance(self.blocks, StreamedBlocks) or all(map(is_dense, self.blocks[0].designs))
+        dense = self._streamed or all(map(is_dense, self.blocks[0].designs))
         return super().curvature_cost if dense else TABLES_COST
 
     @property
     def patience(self) -> float:
-        return STREAM_PATIENCE if isinstance(self.blocks, StreamedBlocks) else super().patience
+        return STREAM_PATIENCE if self._streamed else super().patience
 
     @property
     def most_part_rows(self) -> float:
-        return SAMPLE_ROWS if isinstance(self.blocks, StreamedBlocks) else math.inf
+        return SAMPLE_ROWS if self._streamed else math.inf
+
+    @property
+    def _streamed(self) -> bool:
+        return isinstance(self.blocks, StreamedBlocks)
 
     @property
     def linear(self) -> bool:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.blocks import StreamedBlocks
 from raphson.data.cells import Cells, cells
 from raphson.data.model_data import take_rows
 from raphson.data.products import matvec
@@ -90,14 +89,11 @@ def merged(model: GeneralisedLinearModel, whole: LogLikelihood) -> LogLikelihood
     another maximum. And only where no mean is at the end of a domain, which is judged row by row.
     """
     family, bounded = model.family, any(map(math.isfinite, model.family.domain))
-    if not (family.sufficient and has_hand_rows(family) and family.log_concave) or bounded or model.bias is not None:
+    exact = family.sufficient and has_hand_rows(family) and family.log_concave and model.bias is None
+    if not exact or bounded or not model.by_rows:
         return whole
-    offset = None if isinstance(whole.blocks, StreamedBlocks) else model.offsets
-    found = (
-        None
-        if isinstance(whole.blocks, StreamedBlocks)
-        else cells(model.data.X, () if offset is None else list(offset))
-    )
+    offset = model.offsets
+    found = cells(model.data.X, () if offset is None else list(offset))
     if found is None:
         return whole
     mean, W, within = _responses(model, found)
