@@ -51,7 +51,7 @@ ELSEWHERE = {
     "tests/fit/test_many.py": ["api/by_group", "newton/many/ends"],
     "tests/fit/test_fit.py": ["fit/state", "fit/robust", "fit/uncertainty", "model/base", "model/problem"],
     "tests/newton/test_confined.py": ["model/glm/edge_remarks", "model/walls"],
-    "tests/model/glm/test_streamed.py": ["model/streamed", "newton/training/streaming"],
+    "tests/model/glm/test_streamed.py": ["model/streamed", "model/streamed_means", "newton/training/streaming"],
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/data/test_arrays.py": ["data/matrices"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,8 +21,8 @@ from raphson.model.glm.separation import Moves, separated_everywhere
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
-from raphson.model.spread import Spread
-from raphson.model.streamed import StreamedRows, StreamedRowTable, refuse_bias
+from raphson.model.streamed import refuse_bias
+from raphson.model.streamed_means import StreamedMeans
 from raphson.numeric import EPSILON
 
 
@@ -70,7 +69,7 @@ class ResponseTotals:
 
 
 @dataclass(frozen=True)
-class StreamedModel(StreamedRows, GeneralisedLinearModel):
+class StreamedModel(StreamedMeans, GeneralisedLinearModel):
     """Family and formula of a GLM whose rows are streamed.
 
     Attributes
@@ -224,62 +223,3 @@ class StreamedModel(StreamedRows, GeneralisedLinearModel):
         return (
             0.0 if self.recession_direction is None else float(self.summed(lambda held: held.fitted_exactly, "exact"))
         )
-
-    # -- what the Fit reads ------------------------------------------------------------------------------------
-
-    def _sums(self, rows: StreamedRowTable) -> np.ndarray:
-        """Deviance, Pearson's statistic, sum of squares, log-likelihood at unit dispersion and the sums of the test for
-        overdispersion, in one reading."""
-
-        def one(held: GeneralisedLinearModel) -> np.ndarray:
-            here = held.rows(rows.theta)
-            with np.errstate(all="ignore"):
-                squares = math.nan if self.family.predictor_labels is not None else held.sum_of_squares(here)
-                llf = math.nan if self.family.quasi else held.log_likelihood(here, 1.0)
-                spread = held.spread(here) or (math.nan,) * 3
-                return np.array([held.deviance(here), held.pearson(here), squares, llf, *spread])
-
-        if rows.sums is None:
-            rows.sums = np.asarray(self.summed(one, "sums", rows.theta))
-        return rows.sums
-
-    def deviance(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
-        return float(self._sums(rows)[0])
-
-    def pearson(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
-        return float(self._sums(rows)[1])
-
-    def spread(self, rows: StreamedRowTable) -> Spread | None:  # type: ignore[override]
-        found = self._sums(rows)[4:]
-        return None if np.isnan(found).any() else Spread(*map(float, found))
-
-    def sum_of_squares(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
-        return float(self._sums(rows)[2])
-
-    def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
-        if dispersion == 1.0:
-            return float(self._sums(rows)[3])
-        theta = rows.theta
-        return float(self.summed(lambda held: held.log_likelihood(held.rows(theta), dispersion), "llf", dispersion))
-
-    def ml_dispersion(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
-        """The φ that maximises the likelihood at the fitted means."""
-        from scipy.optimize import minimize_scalar
-
-        guess = self.pearson(rows) / max(self.nobs, 1.0)
-        if not (guess > 0 and math.isfinite(guess)):
-            return 0.0
-        if self.family.dispersion_is_mean_deviance:
-            assert self.totals is not None
-            n = self.totals.positive if self.weights_kind == "precision" else self.totals.weights
-            return self.deviance(rows) / n
-        # For other families φ̂ is not a sum over rows. A few readings find it to half of the digits, with which the
-        # log-likelihood is accurate to all.
-        centre = math.log(guess)
-        found = minimize_scalar(
-            lambda log_phi: -self.log_likelihood(rows, math.exp(log_phi)),
-            bracket=(centre - 0.1, centre + 0.1),
-            method="brent",
-            tol=1e-9,
-        )
-        return math.exp(float(found.x))
