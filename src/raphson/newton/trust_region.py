@@ -33,6 +33,10 @@ regressions take 214, 215, 228 and 229 steps in all."""
 SLACK = 1.1
 """Factor by which a full step may exceed the radius. As Moré (1978) has it: his σ is 0.1."""
 
+MOST_BY_NUMBERS = 8
+"""Number of parameters up to which a step is solved for by Python's numbers. With 2, 5 and 8 parameters that takes
+16, 27 and 40 µs, with arrays 50."""
+
 VANISHED = 1e-100
 """Length of a column below which its parameter counts as without effect. It is scaled by 1/D, the square of which,
 1e200, does not overflow yet."""
@@ -78,6 +82,8 @@ class TrustRegion:
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Proposal:
         """The step by a triangle [R, Qᵀz] for the free parameters, inside the bounds."""
+        if bounds is None and (proposal := self._in_full(triangle, theta, free)) is not None:
+            return proposal
         movable, fixed = free, None
         while True:
             proposal = self._solve(triangle, theta, movable, fixed)
@@ -91,6 +97,42 @@ class TrustRegion:
             before = np.zeros_like(theta) if fixed is None else fixed
             fixed = np.where(outside, np.clip(there, *bounds) - theta, before)
             movable = movable & ~outside
+
+    def _in_full(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray) -> Proposal | None:
+        """The full step of a few parameters, by numbers rather than arrays; None where :meth:`_solve` has to decide.
+
+        The triangle is that of all parameters in their order, none depends on others, and the step is in the region.
+        """
+        p = len(theta)
+        if p > MOST_BY_NUMBERS or len(triangle) < p:
+            return None
+        beta, alpha, _, as_given = self._order(free)
+        b = len(beta)
+        if not as_given or b + len(alpha) < p:
+            return None
+        rows: list[list[float]] = triangle.tolist()
+        lengths: list[float] = []
+        for j in range(p):
+            shared = math.hypot(*[row[j] for row in rows[: min(b, j + 1)]])
+            own = shared if j < b else math.hypot(*[row[j] for row in rows[b : j + 1]])
+            if not abs(rows[j][j]) > ALIASED * own or (j >= b and own <= ALIASED * shared):
+                return None
+            lengths.append(own)
+        step = [0.0] * p
+        for i in range(p - 1, -1, -1):
+            row = rows[i]
+            step[i] = (row[p] - sum([row[j] * step[j] for j in range(i + 1, p)])) / row[i]
+        if b < p:
+            D: list[float] = self._scales(alpha, np.array(lengths[b:]), p).tolist()
+            if not math.isfinite(self.radius):
+                return None
+            length = math.hypot(*[d * s for d, s in zip(D, step[b:], strict=True)])
+            if not length <= SLACK * self.radius:
+                return None
+        else:
+            length = 0.0
+        # Along the full step the model rises by half the square of Qᵀz.
+        return Proposal(np.array(step), 0.5 * sum([row[p] * row[p] for row in rows[:p]]), 0.0, length)
 
     def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray | None) -> Proposal:
         beta, alpha, order, as_given = self._order(free)
