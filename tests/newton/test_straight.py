@@ -185,3 +185,72 @@ def test_bias_reduced_fits_are_left_to_the_general_loop(courses, bias):
     fit = rp.glm(y, X, family="binomial", bias=bias)
     assert fit.converged and fit._reading.state.at.asked.objective.likelihood.few
     assert not courses
+
+
+CURVES = {
+    "decay": ("y ~ a*exp(-k*x) + c", {"a": 2.0, "k": 1.0, "c": 0.1}),
+    "rise": ("y ~ a*(1 - exp(-k*x))", {"a": 500.0, "k": 1e-2}),
+    "rate first": ("y ~ exp(-k*x)*a", {"k": 0.5, "a": 1.0}),
+    "no linear parameter": ("y ~ exp(-k*x + b) + sqrt(c**2 + x)/9", {"k": 0.5, "b": 0.1, "c": 1.0}),
+    "far away": ("y ~ a/(1 + exp(b - k*x))", {"a": 1.0, "b": -8.0, "k": -9.0}),
+    "linear": ("y ~ a + b*x", {"a": 1.0, "b": 1.0}),
+    "singular": ("y ~ a*exp(-k*x) + b*exp(-k*x)", {"a": 1.0, "k": 1.0, "b": 2.0}),
+    "without start": ("y ~ a*exp(-k*x) + c", None),
+}
+
+
+def curve_data(error=0.02):
+    x = np.linspace(0.1, 4.0, 30)
+    rng = np.random.default_rng(4)
+    return {"x": x, "y": 2.0 * np.exp(-0.9 * x) + 0.3 + error * rng.standard_normal(30), "w": rng.uniform(0, 2, 30)}
+
+
+def fitted(formula, start, **options):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            fit = rp.nls(formula, **({"data": curve_data()} | options), start=start)
+        except rp.RaphsonError as error:
+            return error, []
+    return fit, [str(one.message) for one in said]
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"weights": "w", "penalty": 0.01}, {"data": curve_data(0.0)}, {"max_iter": 2}, {"tol": 1e-3}, {"tol": 1e-15}],
+    ids=str,
+)
+def test_the_steps_of_a_curve_are_those_of_the_general_loop(monkeypatch, name, options):
+    if name == "without start" and options.get("max_iter"):
+        options = {}
+    ours, mine = fitted(*CURVES[name], **options)
+    theirs, other = in_general(monkeypatch, lambda: fitted(*CURVES[name], **options))
+    assert mine == other
+    if isinstance(ours, rp.RaphsonError):
+        assert str(ours) == str(theirs)
+    else:
+        check_same(ours, theirs)
+
+
+def test_rows_of_weight_zero_leave_the_course_of_a_curve_as_it_is(monkeypatch):
+    data = curve_data()
+    data["w"][[0, 7]] = 0.0
+    ours, _ = fitted(*CURVES["decay"], data=data, weights="w")
+    check_same(ours, in_general(monkeypatch, lambda: fitted(*CURVES["decay"], data=data, weights="w"))[0])
+
+
+@pytest.mark.parametrize("name", ["decay", "rate first", "no linear parameter"])
+def test_ordinary_curves_run_straight(courses, name):
+    fit, _ = fitted(*CURVES[name])
+    assert fit.converged and courses and courses[0] is not None
+
+
+def test_curves_with_bounds_or_of_functions_are_left_to_the_general_loop(courses):
+    assert fitted(*CURVES["decay"], bounds={"k": (0.0, 1.5)})[0].n_iter
+    assert fitted(CURVES["decay"][0], {"a": 2.0, "k": 1.0}, fixed={"c": 0.3})[0].n_iter
+    x, y = curve_data()["x"], curve_data()["y"]
+    assert rp.nls(
+        lambda p, x: p["a"] * np.exp(-p["k"] * x), (x, y), start={"a": 2.0, "k": 1.0}, derivatives="finite"
+    ).n_iter
+    assert not courses

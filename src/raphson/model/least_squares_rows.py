@@ -9,12 +9,13 @@ arithmetic: what does not depend on θ is laid out once. Tests hold the sums to 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from raphson.data.blocks import Block
+from raphson.model.few_rows import MOST_COLUMNS, MOST_NUMBERS
 from raphson.model.objective import triangularised
 
 
@@ -42,6 +43,12 @@ class LeastSquaresRows:
         """The rows of a normal response that is the curve itself; None where they are not in one block."""
         normal = family.quadratic and family.own_rows is None
         return LeastSquaresRows(blocks[0]) if normal and len(blocks) == 1 else None
+
+    def few(self, n_params: int, light: Callable[[int], bool]) -> bool:
+        """Whether a reading takes no longer than what surrounds it, where `light` says of how many rows the curve's own
+        evaluation does."""
+        few = n_params < MOST_COLUMNS and self.rows * (n_params + 1) <= MOST_NUMBERS
+        return few and light(self.rows)
 
     def read(
         self, eta: np.ndarray, J: np.ndarray, curved: bool

@@ -199,8 +199,10 @@ class LogLikelihood(Objective):
 
     @cached_property
     def few(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        plain = not self.at_limit and self.bounds is None and self.prior is None
-        return plain and self.project is None and self.with_noise is None and self._few is not None
+        if self._few is not None:
+            return not self.at_limit
+        light = getattr(self.predictor, "light", None)
+        return self._squares is not None and light is not None and self._squares.few(self.n_params, light)
 
     @property
     def curvature_cost(self) -> float:

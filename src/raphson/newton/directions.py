@@ -21,7 +21,7 @@ from raphson.newton.indefinite import uphill
 from raphson.newton.methods import Method
 from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
 from raphson.newton.secant import Secant
-from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, conjugate_gradients, direction
+from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, conjugate_gradients, direction, measured
 from raphson.newton.state import IterationState
 from raphson.newton.trust_region import Proposal, TrustRegion
 
@@ -397,7 +397,7 @@ class InRegion(Directions):
             return None
         self.proposal = self._propose(state, part)
         self.damping = self.proposal.damping
-        whole = direction(part, state.here.score, state.free)
+        whole = measured(part, state.free)
         return None if whole is None else Direction(self.proposal.step, whole.decrement, whole.factor)
 
     def along(self, state: IterationState, found: Direction, slope: float, need: Need) -> Accepted | None:

@@ -179,8 +179,8 @@ def _arrived(course: Course) -> Result:
         none,
         course.distance,
         course.floor,
-        False,
-        course.found.factor,
+        course.root,
+        course.factor,
         course.begun,
     )
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from raphson.lapack import dpotrf, dtrtri, dtrtrs
 from raphson.linalg import ALIASED, Factor, all_independent, cholesky, column_squares
+from raphson.model.few_rows import MOST_COLUMNS
 from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON
 
@@ -148,12 +149,21 @@ def _triangle(
     if second_order is None or not r:
         return Factor(R, scale, kept), z
     B = (second_order if whole else second_order[np.ix_(kept, kept)]) / scale / scale[:, None]
-    half = dtrtrs(R, B, trans=1)[0]
-    bracket = np.eye(r) + dtrtrs(R, half.T, trans=1)[0]
+    bracket = np.eye(r) + _half_solved(R, _half_solved(R, B).T)
     C, failed = dpotrf(bracket, clean=1)
     if failed:
         return None, np.zeros(0)
     return Factor(np.asfortranarray(C @ R), scale, kept), dtrtrs(C, z, trans=1)[0]
+
+
+def _half_solved(R: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """R⁻ᵀ B, (r, r)."""
+    if len(R) > MOST_COLUMNS:
+        return dtrtrs(R, B, trans=1)[0]
+    out = np.empty_like(B)  # BLAS splits even two columns over threads, and waiting for them costs more
+    for j in range(B.shape[1]):
+        out[:, j] = dtrtrs(R, B[:, j], trans=1)[0]
+    return out
 
 
 class Direction(NamedTuple):
@@ -175,6 +185,19 @@ class Direction(NamedTuple):
     def ill_conditioned(self) -> bool:
         """Whether a Cholesky factor has lost too many digits."""
         return self.factor is not None and self.factor.smallest_pivot**2 < ILL_CONDITIONED
+
+
+class Length(NamedTuple):
+    """The length √(∇ℓᵀ M⁻¹ ∇ℓ) of a step that is not needed itself, and the factor of M."""
+
+    decrement: float
+    factor: Factor
+
+
+def measured(part: Root, free: np.ndarray) -> Length | None:
+    """Newton's decrement as :func:`direction` gives it; None if the matrix is not positive definite."""
+    factor, half = _root_factor(part, free)
+    return None if factor is None else Length(sqrt(half.dot(half)), factor)
 
 
 def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: float = 0.0) -> Direction | None:

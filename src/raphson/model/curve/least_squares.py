@@ -40,6 +40,7 @@ from raphson.model.families import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Root
+from raphson.numeric import one_blas_thread
 
 VISIBLE = 1e-3
 """Residuals below this share of the response's variation are not examined: the curve explains 99.9% of it. From 1e-6 to
@@ -414,7 +415,7 @@ class NonlinearModel(Model):
         screen = self._screen()
         found = []
         zero = np.zeros_like(self._given)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), one_blas_thread():  # the points are many, though the rows may be few
             points = search(self._search_region(number), screen, 2 * count, (self.seed, number), self._effort)
             for theta in screen.solved(points):
                 evaluation = self.objective.evaluate(self.objective.moved(theta, zero), Need())

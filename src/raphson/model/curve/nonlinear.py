@@ -243,10 +243,14 @@ class NonlinearPredictor:
         padded[:n] = y
         return [Block((designs[0],), padded, w, offset, n, 0, fill)]
 
+    def light(self, rows: int) -> bool:
+        """Whether an evaluation at so many rows is a few calls of NumPy, and neither compiled nor the user's code."""
+        served = getattr(self.derivatives, "in_numpy", None) if self.by_row else None
+        return served is not None and served(rows)
+
     def unpadded(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> list[Block] | None:
         """All rows as one block without padding; None where they are not few, or the curve's code is compiled."""
-        served = getattr(self.derivatives, "in_numpy", None) if self.by_row else None
-        if served is None or not served(len(y)):
+        if not self.light(len(y)):
             return None
         w = np.ones(len(y)) if weight is None else weight
         return [Block((np.ascontiguousarray(X.T),), y, w, None, len(y), 0, 0)]
