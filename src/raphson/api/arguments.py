@@ -171,12 +171,12 @@ def inputs_of(given: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name in SHOWN:
         value = given.get(name)
+        if value is None:
+            continue
         if isinstance(value, str):
             shown[name] = value
-        elif isinstance(value, numbers.Real):
-            shown[name] = float(value)
-        elif value is not None:
-            shown[name] = "array"
+        else:
+            shown[name] = float(value) if isinstance(value, numbers.Real) else "array"
     return shown | ({"weights_kind": given["weights_kind"]} if "weights" in shown else {})
 
 

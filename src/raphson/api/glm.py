@@ -303,7 +303,9 @@ def _fit(
         subsample=asked.rows == "part",
     )
     formula = given["formula"] if isinstance(given["formula"], str) else None
-    again = {name: value for name, value in given.items() if name not in ONCE}
+    refit = None
+    if alone and formula is not None:
+        refit = partial(glm, **{name: value for name, value in given.items() if name not in ONCE})
     state = FitState.of(
         found,
         model,
@@ -312,7 +314,7 @@ def _fit(
         dispersion=dispersion_rule(asked.dispersion, model.family),
         formula=formula,
         source=given["data"] if alone else None,
-        refit=partial(glm, **again) if alone and formula is not None else None,
+        refit=refit,
         inputs=inputs_of(given) | _merged(found),
     )
     fit = Fit(Reading(state))

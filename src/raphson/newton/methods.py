@@ -7,6 +7,7 @@ A new method is a new line in the table, or a call of :func:`register` from else
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 from raphson.errors import ModelError, check_choice, one_line, takes
@@ -80,7 +81,12 @@ class Method:
         kinds = self.curvature.kinds
         if near or not self.curvature.in_standard_errors:
             kinds = (*kinds, "observed")
-        return Need(kinds=tuple(dict.fromkeys(kinds)), root=root)
+        return _need(tuple(kinds), root)
+
+
+@cache
+def _need(kinds: tuple[Kind, ...], root: bool) -> Need:
+    return Need(kinds=tuple(dict.fromkeys(kinds)), root=root)
 
 
 def _check(method: Method) -> None:

@@ -34,8 +34,7 @@ def logistic(y: np.ndarray, eta: np.ndarray, work: np.ndarray) -> tuple[Any, ...
     of a response that is fitted all but with certainty y − h is 0 exactly, and no digit of the small rest is lost.
     """
     value, score, information, small, half = work
-    np.abs(eta, out=small)
-    np.negative(small, out=small)
+    np.copysign(eta, -1.0, out=small)
     np.exp(small, out=small)
     np.log1p(small, out=value)
     np.add(small, 1.0, out=information)
