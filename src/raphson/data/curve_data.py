@@ -10,6 +10,7 @@ import numpy as np
 
 from raphson.data.arrays import from_arrays
 from raphson.data.curves import Curve, columns_and_parameters, parse_curve, split_curve
+from raphson.data.expressions import Expression
 from raphson.data.extras import (
     array_argument,
     check_index,
@@ -63,6 +64,82 @@ class CurveData:
     labels: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class CurveFormula:
+    """A checked ``response ~ curve``, with the arguments that give a value for each row.
+
+    Attributes
+    ----------
+    curve, response : the two sides.
+    columns, parameters : the names on the right.
+    arguments : the user's ``weights=``, ``sigma=``, ``groups=`` and ``by=``.
+    expressions : those of them that are text, parsed.
+    """
+
+    curve: Curve
+    response: Curve
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    arguments: dict[str, Any]
+    expressions: dict[str, Expression | None]
+
+    @staticmethod
+    def of(
+        formula: str, names: Mapping[str, None], parameters: Mapping[str, str], arguments: dict[str, Any]
+    ) -> CurveFormula:
+        """Check a formula and its arguments, given the columns of the data in order."""
+        left, right = split_curve(formula)
+        known = {*names, *parameters}
+        curve = parse_curve(right, known, "formula")
+        columns, found = columns_and_parameters(curve, names, parameters)
+        response = _response(left, names, found, known)
+        _refuse_misspelt(found, parameters, {*response.names, *columns}, names)
+        expressions = {what: parse_argument(value, names, what) for what, value in arguments.items()}
+        return CurveFormula(curve, response, columns, found, arguments, expressions)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The columns of the two sides."""
+        return tuple(dict.fromkeys([*self.response.names, *self.columns]))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        more = [name for one in self.expressions.values() if one is not None for name in one.columns]
+        return tuple(dict.fromkeys([*self.sides, *more]))
+
+
+@dataclass(frozen=True)
+class CurveVariables:
+    """What a curve reads of a table, in all rows, and the rows that cannot be used.
+
+    Attributes
+    ----------
+    values : the columns of the two sides.
+    y : (n,) the response.
+    weight, deviation : (n,) weights and standard deviations, or None.
+    rows : the unusable rows so far.
+    """
+
+    values: dict[str, np.ndarray]
+    y: np.ndarray
+    weight: np.ndarray | None
+    deviation: np.ndarray | None
+    rows: MissingRows
+
+    @staticmethod
+    def of(asked: CurveFormula, table: Table) -> CurveVariables:
+        """Evaluate everything except the groups."""
+        rows = MissingRows(table.n_rows)
+        values = {name: _numbers(table, name, rows) for name in asked.sides}
+        y = _evaluated(asked.response, values, rows)
+        weight, deviation = (
+            per_row(asked.arguments[what], asked.expressions[what], table, {}, rows, what)
+            for what in ("weights", "sigma")
+        )
+        return CurveVariables(values, y, weight, deviation, rows)
+
+
 def from_curve(
     formula: str,
     data: Any,
@@ -106,35 +183,26 @@ def from_curve(
     """
     check_missing(missing)
     table = table_of(data)
-    left, right = split_curve(formula)
-    known = {*table.known, *parameters}
-    curve = parse_curve(right, known, "formula")
-    columns, names = columns_and_parameters(curve, table.known, parameters)
-    response = _response(left, table, names, known)
-    _refuse_misspelt(names, parameters, {*response.names, *columns}, table)
-    rows = MissingRows(table.n_rows)
-    values = {name: _numbers(table, name, rows) for name in dict.fromkeys([*response.names, *columns])}
-    y = _evaluated(response, values, rows)
     arguments = {"weights": weights, "sigma": sigma, "groups": groups, "by": by}
+    asked = CurveFormula.of(formula, table.known, parameters, arguments)
     check_sigma(sigma, (table.n_rows,))
     for what, value in arguments.items():
         check_index(data, value, what)
-    expressions = {what: parse_argument(value, table.known, what) for what, value in arguments.items()}
-    weight = per_row(weights, expressions["weights"], table, {}, rows, "weights")
-    deviation = per_row(sigma, expressions["sigma"], table, {}, rows, "sigma")
-    codes = group_codes(groups, expressions["groups"], table, rows)
-    curves = group_codes(by, expressions["by"], table, rows, "by")
-    kept = rows.usable(missing)
-    weight = take(weight, kept) if sigma is None else weights_of_sigma(take(deviation, kept), kept)
+    read = CurveVariables.of(asked, table)
+    codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
+    curves = group_codes(by, asked.expressions["by"], table, read.rows, "by")
+    kept = read.rows.usable(missing)
+    weight = take(read.weight, kept) if sigma is None else weights_of_sigma(take(read.deviation, kept), kept)
     check_nonnegative(weight, "weights", kept)
     watch = Watch()
     weight = weight if kept is not None or sigma is not None else watch.held("weights", weight)
-    X = np.column_stack([values[name] for name in columns]) if columns else np.empty((table.n_rows, 0))
+    columns, y = asked.columns, read.y
+    X = np.column_stack([read.values[name] for name in columns]) if columns else np.empty((table.n_rows, 0))
     n_rows = table.n_rows if kept is None else len(kept)
     model_data = ModelData(
         X=X if kept is None else X[kept],
         names=columns,
-        response=Response(response.text, y if kept is None else y[kept]),
+        response=Response(asked.response.text, y if kept is None else y[kept]),
         weights=weight,
         offset=None,
         trials=None,
@@ -149,7 +217,7 @@ def from_curve(
     )
     curves = renumber(curves, kept)
     labels = () if curves is None else group_labels(by, table, curves, kept)
-    return CurveData(curve, columns, names, response, model_data, curves, labels)
+    return CurveData(asked.curve, columns, asked.parameters, asked.response, model_data, curves, labels)
 
 
 def from_points(
@@ -242,7 +310,7 @@ def _no_label(values: Any) -> np.ndarray:
     return label_codes(array.ravel()).reshape(array.shape) < 0
 
 
-def _response(left: str, table: Table, names: Collection[str], known: Collection[str]) -> Curve:
+def _response(left: str, columns: Collection[str], names: Collection[str], known: Collection[str]) -> Curve:
     response = parse_curve(left, known, "response")
     for name in response.names:
         if name in names:
@@ -250,26 +318,28 @@ def _response(left: str, table: Table, names: Collection[str], known: Collection
                 f"formula: {name!r} is a parameter, but the response may only contain columns of the data; move it to "
                 "the right of '~'"
             )
-        if name not in table.known:
-            raise unknown_column(name, table.names, "response")
+        if name not in columns:
+            raise unknown_column(name, columns, "response")
     if not response.names:
         raise FormulaError(
-            f"formula: the response {left!r} contains no column of the data; the columns are {listing(table.names)}"
+            f"formula: the response {left!r} contains no column of the data; the columns are {listing(columns)}"
         )
     return response
 
 
-def _refuse_misspelt(names: Collection[str], parameters: Collection[str], used: Collection[str], table: Table) -> None:
+def _refuse_misspelt(
+    names: Collection[str], parameters: Collection[str], used: Collection[str], columns: Collection[str]
+) -> None:
     """Refuse a name that is nearly a column's but neither a column nor a declared parameter: it is misspelt.
 
     It is accepted if the formula uses that column too: v ~ V*S/(K + S) and conc ~ conc0*exp(-k*t) are correct.
     """
     for name in names:
-        guess = None if name in parameters else nearest(name, table.names)
+        guess = None if name in parameters else nearest(name, columns)
         if guess in used:
             continue
         if guess is not None and (name.casefold() == guess.casefold() or len(name) > 3):
-            raise unknown_column(name, table.names, "formula")
+            raise unknown_column(name, columns, "formula")
 
 
 def _numbers(table: Table, name: str, rows: MissingRows) -> np.ndarray:

@@ -20,6 +20,7 @@ from raphson.data.extras import Column, check_nonnegative, take
 from raphson.data.frames import FormulaArguments, TableVariables, described, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
+from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
 from raphson.data.pieces import Rows, Sample, count, joined, taken, together, variables_of
 from raphson.data.rows import MissingRows, refuse_or_warn
@@ -57,53 +58,28 @@ class Piece:
     start: int
 
 
-class NotInMemory:
-    """Placeholder for values by row that are not in memory: any use of it raises a DataError."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def _refuse(self, *_: Any) -> Any:
-        raise DataError(
-            f"data: streamed rows are not kept in memory, so there is no access to {self._what}; for quantities by row "
-            "fit a part of the data as a data frame, or predict for the rows of interest"
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return self._refuse()
-
-    __len__ = __iter__ = __getitem__ = __array__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
-    __mul__ = __rmul__ = __add__ = __radd__ = __sub__ = __rsub__ = __gt__ = __lt__ = _refuse
-    __hash__ = object.__hash__
-
-
 @dataclass(frozen=True)
-class Streamed:
+class StreamedPieces:
     """Base class of the data of a model as pieces that are read when needed.
 
     Attributes
     ----------
     source : the source of the rows.
-    asked : formulas and arguments.
-    factors : of the variables on the right side of each formula, with the levels of all rows.
-    levels : levels of the response, or None.
-    labels : by keyword of a density, the labels of its column's codes, or None.
     pieces : the pieces with usable rows.
     same : what the first reading found, by which later ones are judged.
     """
 
     source: Source
-    asked: FormulaArguments
-    factors: tuple[tuple[FactorInfo, ...], ...]
-    levels: tuple[str, ...] | None
-    labels: dict[str, tuple[str, ...] | None]
     pieces: tuple[Piece, ...]
     same: SameRows
 
-    def made(self, rows: UsableRows) -> Any:
-        """The data of some rows, as a model in memory has them."""
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        raise NotImplementedError
+
+    def _evaluated(self, rows: Rows, place: Place | None = None) -> Any:
+        """Some rows as :class:`EvaluatedRows` or the like; those of a place have to be those of the first reading."""
         raise NotImplementedError
 
     @property
@@ -121,7 +97,7 @@ class Streamed:
 
     def _read_part(self, part: int, inside: dict[int, Piece]) -> Iterator[tuple[Piece, Any]]:
         size, left = self.source.piece_rows, len(inside)
-        reader = readings(self.source, part, self.asked.columns)
+        reader = readings(self.source, part, self.columns)
         for first, rows in reader:
             here = [k for k in range(first, first - (-count(rows) // size)) if k in inside]
             if not here:
@@ -161,7 +137,7 @@ class Streamed:
         """The usable rows with all columns of the source, in order and some pieces at a time, and their data."""
         for part in range(self.source.parts):
             last = None
-            for last, rows in readings(self.source, part, self.asked.columns, self.source.names):
+            for last, rows in readings(self.source, part, self.columns, self.source.names):
                 held = self._evaluated(rows, (part, last))
                 bad = held.read.rows.bad
                 if bad is None:
@@ -174,6 +150,32 @@ class Streamed:
     def data_of(self, rows: Rows) -> Any:
         """The usable ones of some rows, as for data in memory."""
         return self._evaluated(rows).data(0, count(rows))
+
+
+@dataclass(frozen=True)
+class Streamed(StreamedPieces):
+    """Base class of the data of formulas.
+
+    Attributes
+    ----------
+    asked : formulas and arguments.
+    factors : of the variables on the right side of each formula, with the levels of all rows.
+    levels : levels of the response, or None.
+    labels : by keyword of a density, the labels of its column's codes, or None.
+    """
+
+    asked: FormulaArguments
+    factors: tuple[tuple[FactorInfo, ...], ...]
+    levels: tuple[str, ...] | None
+    labels: dict[str, tuple[str, ...] | None]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.asked.columns
+
+    def made(self, rows: UsableRows) -> Any:
+        """The data of some rows, as a model in memory has them."""
+        raise NotImplementedError
 
     def _evaluated(self, rows: Rows, place: Place | None = None) -> EvaluatedRows:
         table = variables_of(rows)
@@ -338,6 +340,21 @@ def readings(
     rows = together(source.piece_rows, len(columns))
     for number, read in enumerate(source.read(part, columns if read_too is None else read_too, rows)):
         yield number * rows // source.piece_rows, read
+
+
+def usable_pieces(
+    part: int, number: int, n_rows: int, kept: np.ndarray | None, size: int, start: int
+) -> Iterator[Piece]:
+    """The pieces of `size` rows that have usable ones, of rows that are read together from the `number`-th piece on.
+
+    `kept` are the usable ones among the `n_rows`, None for all; `start` is the number of the first among all rows.
+    """
+    usable = np.ones(n_rows, dtype=np.intp) if kept is None else np.bincount(kept, minlength=n_rows)
+    for k in range(0, n_rows, size):
+        n = int(usable[k : k + size].sum())
+        if n:
+            yield Piece(part, number + k // size, n, start)
+        start += n
 
 
 def computed(about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
@@ -517,14 +534,8 @@ class _FirstPass:
 
     def _place(self, part: int, number: int, n_rows: int, kept: np.ndarray | None) -> None:
         """Note the places of the usable rows."""
-        size = self.source.piece_rows
-        usable = np.ones(n_rows, dtype=np.intp) if kept is None else np.bincount(kept, minlength=n_rows)
         start = self.seen.read - self.seen.dropped
-        for k in range(0, n_rows, size):
-            n = int(usable[k : k + size].sum())
-            if n:
-                self.seen.pieces.append(Piece(part, number + k // size, n, start))
-            start += n
+        self.seen.pieces += usable_pieces(part, number, n_rows, kept, self.source.piece_rows, start)
 
     def _kind(self, columns: Sequence[str]) -> str:
         """ "declared" for a single column with declared categories, otherwise ""."""
