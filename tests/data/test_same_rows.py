@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import raphson as rp
-from raphson.data.same_rows import SameRows
+from raphson.data.same_rows import SameRows, placed_sum
 from raphson.data.values import Table
 from raphson.errors import DataError
 
@@ -48,6 +48,11 @@ CHANGES = {
     "a piece less": (lambda frame: frame[:512], "fewer rows"),
     "none": (lambda frame: frame[:0], "fewer rows"),
     "a row more": (lambda frame: pd.concat([frame, frame[:1]]), "more rows"),
+    "rows in another order": (lambda frame: frame.iloc[[1, 0, *range(2, N)]], "other values"),
+    "missing values in another order": (
+        lambda frame: frame.iloc[[17, *range(1, 17), 0, *range(18, N)]],
+        "other values",
+    ),
     "pieces in another order": (lambda frame: pd.concat([frame[512:], frame[:512]]), "other values"),
 }
 
@@ -138,9 +143,41 @@ def test_a_file_that_is_changed_while_it_is_fitted_is_named(how, ending, frame, 
     assert "\n" not in str(caught.value) and len(passes) == 3
 
 
-def test_a_sum_that_is_not_finite_is_compared_by_the_finite_rows():
+def test_values_that_are_not_finite_have_a_place():
     same = SameRows(("x",))
     same.note((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 1.0]})))
-    same.check((0, 0), Table(pd.DataFrame({"x": [np.inf, np.nan, 1.0]})), "data")
-    with pytest.raises(DataError, match="other values"):
-        same.check((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 2.0]})), "data")
+    same.check((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 1.0]})), "data")
+    for other in ([np.nan, np.inf, 2.0], [np.inf, np.nan, 1.0], [np.nan, -np.inf, 1.0], [1.0, np.inf, np.nan]):
+        with pytest.raises(DataError, match="other values"):
+            same.check((0, 0), Table(pd.DataFrame({"x": other})), "data")
+
+
+@pytest.mark.parametrize("n", [1, 5, 1023, 1024, 5000, 131_072])
+def test_a_sum_has_the_same_bits_wherever_the_values_lie_and_others_for_any_two_that_change_places(n):
+    rng = np.random.default_rng(n)
+    values, room = rng.normal(size=n), np.empty(n + 8)
+    sums = set()
+    for start in range(8):
+        room[start : start + n] = values
+        sums.add(placed_sum(room[start : start + n]))
+    assert len(sums) == 1
+    for _ in range(200):
+        i, j = rng.integers(n, size=2)
+        other = values.copy()
+        other[[i, j]] = other[[j, i]]
+        assert (placed_sum(other) in sums) == (i == j)
+
+
+def test_huge_values_do_not_overflow_to_a_sum_that_differs_from_itself():
+    same = SameRows(("x",))
+    huge = Table(pd.DataFrame({"x": [1e308, -1e308] * 3000}))
+    same.note((0, 0), huge)
+    same.check((0, 0), Table(huge.frame.copy()), "data")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_what_the_sum_says_of_missing_values_is_true(value):
+    table = Table(pd.DataFrame({"x": np.where(np.arange(9000) == 8000, value, 1.0)}))
+    SameRows(("x",)).note((0, 0), table)
+    bad = table.bad("x")
+    assert (None if bad is None else np.flatnonzero(bad).tolist()) == (None if value == 0.0 else [8000])
