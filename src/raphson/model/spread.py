@@ -56,6 +56,8 @@ def poisson_terms(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def binomial_terms(y: np.ndarray, mean: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """t, E t² and E t³ of proportions y among `trials`, (3, n); 0 for one trial, or where the mean is 0 or 1."""
     informative = (mean > 0) & (mean < 1) & (trials > 1)
+    if not informative.any():
+        return np.zeros((3, len(y)))
     p, m = np.where(informative, mean, 0.5), np.where(informative, trials, 2.0)
     variance, gap = p * (1 - p), np.where(informative, y, 0.5) - p
     t = m * gap * gap / variance - (1 - 2 * p) * gap / variance - 1.0

@@ -86,3 +86,20 @@ def test_a_fit_of_counts_of_ten_to_the_fifteen():
     assert fit.llf == pytest.approx(exact, rel=1e-9)
     assert fit.aic == pytest.approx(2 - 2 * exact, rel=1e-9)
     assert fit.loo().elpd == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.parametrize("trials", [None, 3.0])
+def test_responses_that_are_all_certain_have_the_terms_of_single_ones(trials):
+    # Beside a proportion the terms are computed; of zeros and ones alone they are known.
+    rng = np.random.default_rng(5)
+    y, mean = (rng.random(50) < 0.5).astype(float), rng.uniform(1e-12, 1 - 1e-12, 50)
+    value = np.where(y == 1, np.log(mean), np.log1p(-mean))
+    family = families.Binomial()
+    among = np.append(y, 0.5)
+    size = None if trials is None else np.full(50, trials)
+    more = None if trials is None else np.full(51, trials)
+    deviance = family.unit_deviance(among, np.append(mean, 0.5), np.append(value, np.log(0.5)))[:50]
+    np.testing.assert_array_equal(family.unit_deviance(y, mean, value), deviance)
+    for terms in (family.log_normalizer, family.log_saturated):
+        np.testing.assert_allclose(terms(y, None, size, 1.0), terms(among, None, more, 1.0)[:50], rtol=0, atol=1e-15)
+    assert not family.spread(y, mean, np.ones(50)).any()

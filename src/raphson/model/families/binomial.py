@@ -30,6 +30,11 @@ def _logistic(eta: np.ndarray) -> np.ndarray:
     return np.reciprocal(mean, out=mean)
 
 
+def _whole(y: np.ndarray) -> bool:
+    """Whether every response is 0 or 1, for which the perfect fit is certain."""
+    return bool(((y == 0.0) | (y == 1.0)).all())
+
+
 @structured
 class Binomial(Family):
     """Successes in a number of trials: Var(y) = mean (1 - mean) / trials.
@@ -214,6 +219,8 @@ class Binomial(Family):
         # y log(y/mu) + (1 - y) log((1 - y)/(1 - mu)) cancel. Where the mean is rounded to 0 or 1, the value
         # still contains its logarithm.
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
+        if _whole(y):
+            return 2.0 * (0.0 - value)
         with np.errstate(divide="ignore", invalid="ignore"):
             close = poisson_excess(y, mean) + poisson_excess(1.0 - y, 1.0 - mean)
         far = special.xlogy(y, y) + special.xlog1py(1.0 - y, -y) - value
@@ -225,6 +232,8 @@ class Binomial(Family):
         # log of the binomial coefficient. Without trials, a precision weight is a number of trials (the
         # variance is mu (1 - mu)/weight, as in R); with trials, it multiplies them.
         m = weight if size is None else size
+        if _whole(y):
+            return np.zeros(len(y))  # all trials fail or all succeed, in one way
         coefficient = special.gammaln(m + 1.0) - special.gammaln(m * y + 1.0) - special.gammaln(m * (1.0 - y) + 1.0)
         return coefficient if size is None else weight * coefficient
 
@@ -233,6 +242,8 @@ class Binomial(Family):
     ) -> np.ndarray:
         # m!/(k! (m - k)!) y^k (1 - y)^(m - k): with m^m e^-m/m! for each factorial the powers cancel.
         m = weight if size is None else size
+        if _whole(y):
+            return np.zeros(len(y))
         peak = poisson_peak(m * y) + poisson_peak(m * (1.0 - y)) - poisson_peak(m)
         return peak if size is None else weight * peak
 
