@@ -19,6 +19,7 @@ from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.model.network.layers import Network
+from raphson.model.network.moments import Moments
 from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
 
@@ -54,16 +55,28 @@ class Scale:
     @staticmethod
     def of(X: np.ndarray, names: Sequence[str], weight: np.ndarray | None) -> Scale:
         """The scale of a design's columns over weighted rows."""
+        columns = Scale.inputs_among(names)
+        return Scale.by(columns, Moments.of(X[:, columns], weight))
+
+    @staticmethod
+    def inputs_among(names: Sequence[str]) -> tuple[int, ...]:
+        """The columns of a design that are inputs.
+
+        Raises
+        ------
+        ModelError
+            If there are none.
+        """
         columns = tuple(i for i, name in enumerate(names) if name not in ("Intercept", "(Intercept)"))
         if not columns:
             raise ModelError("formula: expected at least one input besides the intercept; got none. Name some columns")
-        inputs = X[:, columns]
-        centre = np.average(inputs, axis=0, weights=weight)
-        spread = np.sqrt(np.average((inputs - centre) ** 2, axis=0, weights=weight))
-        counted = inputs if weight is None else inputs[weight > 0]
-        spread = np.maximum(spread, np.abs(counted - centre).max(axis=0, initial=0.0) / FARTHEST)
-        rounding = 1e-12 * np.abs(inputs).max(axis=0, initial=0.0)
-        return Scale(columns, centre, np.where(spread > rounding, spread, 1.0))
+        return columns
+
+    @staticmethod
+    def by(columns: tuple[int, ...], found: Moments) -> Scale:
+        """The scale of inputs with these moments."""
+        spread = np.maximum(np.sqrt(found.square), found.reach / FARTHEST)
+        return Scale(columns, found.centre, np.where(spread > 1e-12 * found.size, spread, 1.0))
 
     def inputs(self, X: Any) -> np.ndarray:
         """Standardised inputs (n, d) of a design (n, p)."""
