@@ -55,7 +55,7 @@ ELSEWHERE = {
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/data/test_arrays.py": ["data/matrices"],
-    "tests/data/test_streams.py": ["data/not_in_memory", "data/seen_variables"],
+    "tests/data/test_streams.py": ["data/not_in_memory", "data/places", "data/seen_variables"],
     "tests/model/families/test_rows_by_hand.py": [
         "model/families/links_by_hand",
         "model/families/negative_binomial_by_hand",

@@ -19,6 +19,7 @@ from raphson.data.messages import check_missing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.pieces import Rows, Sample, count, joined, variables_of
+from raphson.data.places import usable_pieces
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows
 from raphson.data.schema import ArraySchema
@@ -30,7 +31,6 @@ from raphson.data.streams import (
     check_named,
     computed,
     readings,
-    usable_pieces,
 )
 from raphson.data.values import Levels, Table
 from raphson.errors import DataError
@@ -122,11 +122,15 @@ class EvaluatedCurve:
     read: CurveVariables
     groups: np.ndarray | None
 
+    @property
+    def bad(self) -> np.ndarray | None:
+        """(n,) mask of the rows that cannot be used; None if all can."""
+        return self.read.rows.bad
+
     def data(self, start: int, size: int) -> ModelData:
         """The usable rows among `size` ones, from number `start` on."""
         cut = slice(start, min(start + size, self.n_rows))
-        bad = self.read.rows.bad
-        kept = None if bad is None else np.flatnonzero(~bad[cut])
+        kept = None if self.bad is None else np.flatnonzero(~self.bad[cut])
 
         def used(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else take(values[cut], kept)
@@ -259,7 +263,7 @@ def _take(seen: _Seen, asked: CurveFormula, size: int, place: Place, rows: Rows)
     y = take(read.y, kept)
     assert y is not None
     seen.totals = seen.totals + CurveTotals.of(y, weight)
-    seen.pieces += usable_pieces(*place, table.n_rows, kept, size, seen.read - seen.dropped)
+    seen.pieces += usable_pieces(*place, table.n_rows, kept, size, seen.read - seen.dropped, weight)
     seen.sampled.take(rows, seen.read)
     seen.read += table.n_rows
     seen.dropped += table.n_rows - n

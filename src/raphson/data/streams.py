@@ -23,6 +23,8 @@ from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
 from raphson.data.pieces import Rows, Sample, count, joined, taken, together, variables_of
+from raphson.data.places import Piece, usable_pieces
+from raphson.data.row_split import RowSplit
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.seen_variables import SeenVariable
@@ -39,23 +41,6 @@ READERS = 4
 SAMPLE_ROWS = 50_000
 """Approximate number of rows of the sample, evenly spaced over the data. A mean of them has a standard error of
 1/√50,000 = 0.4% of a standard deviation."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """The location of some rows: the `number`-th piece of a part.
-
-    Attributes
-    ----------
-    part, number : location.
-    rows : number of usable rows.
-    start : number of its first row among the usable rows of all pieces.
-    """
-
-    part: int
-    number: int
-    rows: int
-    start: int
 
 
 @dataclass(frozen=True)
@@ -139,7 +124,7 @@ class StreamedPieces:
             last = None
             for last, rows in readings(self.source, part, self.columns, self.source.names):
                 held = self._evaluated(rows, (part, last))
-                bad = held.read.rows.bad
+                bad = held.bad
                 if bad is None:
                     yield rows, held.data(0, held.n_rows)
                 elif not bad.all():
@@ -162,12 +147,14 @@ class Streamed(StreamedPieces):
     factors : of the variables on the right side of each formula, with the levels of all rows.
     levels : levels of the response, or None.
     labels : by keyword of a density, the labels of its column's codes, or None.
+    split : the part of the rows that these are, chosen by chance; None for all.
     """
 
     asked: FormulaArguments
     factors: tuple[tuple[FactorInfo, ...], ...]
     levels: tuple[str, ...] | None
     labels: dict[str, tuple[str, ...] | None]
+    split: RowSplit | None = field(default=None, kw_only=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -191,7 +178,10 @@ class Streamed(StreamedPieces):
             for own, infos in zip(read.variables, self.factors, strict=True)
         ]
         columns = {name: _recoded(name, one, self.labels[name]) for name, one in read.columns.items()}
-        return EvaluatedRows(self, count(rows), read, variables, self._response(read), columns, groups)
+        bad = read.rows.bad
+        if self.split is not None and place is not None:
+            bad = ~self.split.kept(place, self.source.piece_rows, bad, read.extra["weights"], count(rows))
+        return EvaluatedRows(self, count(rows), read, bad, variables, self._response(read), columns, groups)
 
     def _response(self, read: TableVariables) -> np.ndarray:
         if len(read.responses) == 2:
@@ -212,6 +202,7 @@ class EvaluatedRows:
     of : the data that they are of.
     n_rows : their number.
     read : what was evaluated.
+    bad : (n,) mask of the rows that are not used; None if all are.
     variables : of each right side, coded by the levels of all data.
     response : (n,) or (n, 2) values, or codes of levels.
     columns : of a density, by keyword.
@@ -221,6 +212,7 @@ class EvaluatedRows:
     of: Streamed
     n_rows: int
     read: TableVariables
+    bad: np.ndarray | None
     variables: list[list[Variable]]
     response: np.ndarray
     columns: dict[str, Column]
@@ -229,8 +221,7 @@ class EvaluatedRows:
     def data(self, start: int, size: int) -> Any:
         """The usable rows among `size` ones, from number `start` on. Where all are usable these are views."""
         cut = slice(start, min(start + size, self.n_rows))
-        bad = self.read.rows.bad
-        kept = None if bad is None else np.flatnonzero(~bad[cut])
+        kept = None if self.bad is None else np.flatnonzero(~self.bad[cut])
 
         def used(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else take(values[cut], kept)
@@ -340,21 +331,6 @@ def readings(
     rows = together(source.piece_rows, len(columns))
     for number, read in enumerate(source.read(part, columns if read_too is None else read_too, rows)):
         yield number * rows // source.piece_rows, read
-
-
-def usable_pieces(
-    part: int, number: int, n_rows: int, kept: np.ndarray | None, size: int, start: int
-) -> Iterator[Piece]:
-    """The pieces of `size` rows that have usable ones, of rows that are read together from the `number`-th piece on.
-
-    `kept` are the usable ones among the `n_rows`, None for all; `start` is the number of the first among all rows.
-    """
-    usable = np.ones(n_rows, dtype=np.intp) if kept is None else np.bincount(kept, minlength=n_rows)
-    for k in range(0, n_rows, size):
-        n = int(usable[k : k + size].sum())
-        if n:
-            yield Piece(part, number + k // size, n, start)
-        start += n
 
 
 def computed(about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
@@ -513,7 +489,10 @@ class _FirstPass:
             if what == "weights":
                 self.seen.weighted += n if values is None else float(values.sum())
         self._take_variables(read, kept)
-        self._place(part, number, table.n_rows, kept)
+        start = self.seen.read - self.seen.dropped
+        weights = take(read.extra["weights"], kept)
+        size = self.source.piece_rows
+        self.seen.pieces += usable_pieces(part, number, table.n_rows, kept, size, start, weights)
         self.seen.sampled.take(rows, self.seen.read)
         self.seen.read += table.n_rows
         self.seen.dropped += table.n_rows - n
@@ -531,11 +510,6 @@ class _FirstPass:
             assert expression is not None
             variable = read.evaluator.variable(expression)
             one.take(variable, None, expression.text, self._kind(expression.columns))
-
-    def _place(self, part: int, number: int, n_rows: int, kept: np.ndarray | None) -> None:
-        """Note the places of the usable rows."""
-        start = self.seen.read - self.seen.dropped
-        self.seen.pieces += usable_pieces(part, number, n_rows, kept, self.source.piece_rows, start)
 
     def _kind(self, columns: Sequence[str]) -> str:
         """ "declared" for a single column with declared categories, otherwise ""."""

@@ -1,0 +1,52 @@
+"""Where the usable rows of streamed data are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The location of some rows: the `number`-th piece of a part.
+
+    Attributes
+    ----------
+    part, number : location.
+    rows : number of usable rows.
+    start : number of its first row among the usable rows of all pieces.
+    positive : number of usable rows with a positive weight.
+    """
+
+    part: int
+    number: int
+    rows: int
+    start: int
+    positive: int
+
+
+def usable_pieces(
+    part: int,
+    number: int,
+    n_rows: int,
+    kept: np.ndarray | None,
+    size: int,
+    start: int,
+    weights: np.ndarray | None = None,
+) -> Iterator[Piece]:
+    """The pieces of `size` rows that have usable ones, of rows that are read together from the `number`-th piece on.
+
+    `kept` are the usable ones among the `n_rows`, None for all; `start` is the number of the first among all rows.
+    `weights` are those of the usable rows, or None.
+    """
+    usable = np.arange(n_rows) if kept is None else kept
+    ends = np.searchsorted(usable, np.arange(0, n_rows + size, size))
+    for k, (first, end) in enumerate(pairwise(ends.tolist())):
+        n = end - first
+        if n:
+            positive = n if weights is None else int(np.count_nonzero(weights[first:end]))
+            yield Piece(part, number + k, n, start, positive)
+        start += n
