@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
+from raphson.data.messages import one_line
 from raphson.data.pieces import is_arrow, rows_of
 from raphson.data.sources import SOURCES, Source, lacks
-from raphson.errors import DataError
+from raphson.errors import DataError, RaphsonError
 
 TABLES = ("pandas", "polars", "pyarrow", "modin", "dask", "numpy", "scipy", "narwhals", "builtins")
 """Packages whose objects are tables or arrays themselves. Of those of Python only lists of tables are readers."""
@@ -37,7 +40,8 @@ class Batches(Source):
             raise DataError(ONCE.format(kind="what this reader gives"))
         schema = getattr(tables, "schema", None)
         if schema is None:
-            first = next(begun, None)
+            with _reader_errors(0):
+                first = next(begun, None)
             if first is None:
                 raise DataError("data: the reader yields no table; expected record batches, frames or dicts of columns")
             schema = _columns(_rows(first, 0))
@@ -63,17 +67,42 @@ class Batches(Source):
         return cls(given) if hasattr(given, "__iter__") and not table else None
 
     def _begin(self) -> Iterator[Any]:
-        made: Any = self._tables() if callable(self._tables) else self._tables
-        return iter(made)
+        with _reader_errors(0):
+            made: Any = self._tables() if callable(self._tables) else self._tables
+            return iter(made)
+
+    def _read(self) -> Iterator[tuple[int, Any]]:
+        """The tables with their numbers; an error of the reader names the table."""
+        begun = self._begin()
+        for number in count():
+            with _reader_errors(number):
+                table = next(begun, None)
+            if table is None:
+                return
+            yield number, table
 
     def rows(self, part: int, columns: Sequence[str]) -> Iterator[Any]:
-        for number, table in enumerate(self._begin()):
+        for number, table in self._read():
             rows = _rows(table, number)
             known = set(_columns(rows))
             for name in columns:
                 if name not in known:
                     raise lacks(f"data: table {number + 1} of the reader", name)
             yield rows.select(list(columns)) if is_arrow(rows) else rows[list(columns)]
+
+
+@contextmanager
+def _reader_errors(number: int) -> Iterator[None]:
+    """Raise a DataError for an error of the reader's own before it yields a table."""
+    try:
+        yield
+    except RaphsonError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"data: the reader stopped before table {number + 1} with {type(error).__name__}: {one_line(error)}; a fit "
+            "with checkpoint= goes on from its last complete pass when it is called again"
+        ) from error
 
 
 def _rows(table: Any, number: int) -> Any:

@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class TextFiles(Files):
 
         for path in self.paths:
             with self._reading(path), _parsed(path, TYPED_BYTES, self._quoted(path)) as reader:
-                rows = sum(1 for batch in (reader.read_next_batch(),) if batch.num_rows)
+                rows = sum(batch.num_rows for batch in islice(reader, 1))
                 schema = reader.schema
             if rows:
                 break

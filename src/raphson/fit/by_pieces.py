@@ -63,6 +63,7 @@ def predictions(reading: Reading, source: Source, asked: Prediction, offset: Any
             f"memory; got {type(offset).__name__}. Write it into the files"
         )
     columns = _columns(reading, source, offset)
+    source.check_columns(columns)
     read = dropped = 0
     with _once():
         for part in range(source.parts):
