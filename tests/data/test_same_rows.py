@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pytest
 
 import raphson as rp
 from raphson.data.same_rows import SameRows, placed_sum
+from raphson.data.sources import Source
 from raphson.data.values import Table
 from raphson.errors import DataError
 
@@ -143,13 +146,79 @@ def test_a_file_that_is_changed_while_it_is_fitted_is_named(how, ending, frame, 
     assert "\n" not in str(caught.value) and len(passes) == 3
 
 
+class Held(Source):
+    """A source of which only the stamp is asked."""
+
+    names = ("x",)
+
+    def __init__(self, stamp=None):
+        self.now = stamp
+
+    def stamp(self, part):
+        return self.now
+
+
 def test_values_that_are_not_finite_have_a_place():
-    same = SameRows(("x",))
-    same.note((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 1.0]})))
-    same.check((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 1.0]})), "data")
+    same, source = SameRows(("x",)), Held()
+    same.note((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 1.0]})), source)
+    same.check((0, 0), Table(pd.DataFrame({"x": [np.nan, np.inf, 1.0]})), source)
     for other in ([np.nan, np.inf, 2.0], [np.inf, np.nan, 1.0], [np.nan, -np.inf, 1.0], [1.0, np.inf, np.nan]):
         with pytest.raises(DataError, match="other values"):
-            same.check((0, 0), Table(pd.DataFrame({"x": other})), "data")
+            same.check((0, 0), Table(pd.DataFrame({"x": other})), source)
+
+
+def test_rows_of_files_that_have_not_changed_are_not_added_up_again():
+    source, same = Held("before"), SameRows(("x",))
+    same.begin(0, source)
+    values, others = np.linspace(0.0, 1.0, 9000), np.ones(9000)
+    same.note((0, 0), Table(pd.DataFrame({"x": values})), source)
+    with_missing = np.where(np.arange(9000) == 7, np.nan, values)
+    same.note((0, 1), Table(pd.DataFrame({"x": with_missing})), source)
+    table = Table(pd.DataFrame({"x": others}))
+    same.check((0, 0), table, source)  # what cannot be
+    assert table.column("x").total == placed_sum(values)
+    missing = Table(pd.DataFrame({"x": with_missing}))
+    same.check((0, 1), missing, source)
+    assert missing.bad("x").sum() == 1
+    with pytest.raises(DataError, match="fewer rows"):
+        same.check((0, 0), Table(pd.DataFrame({"x": others[1:]})), source)
+    source.now = "after"
+    same.check((0, 0), Table(pd.DataFrame({"x": values})), source)
+    with pytest.raises(DataError, match="other values of 'x'"):
+        same.check((0, 0), Table(pd.DataFrame({"x": others})), source)
+
+
+@pytest.mark.parametrize("when", ["before", "just now", "during"])
+def test_files_that_were_changed_during_the_first_reading_or_just_before_are_not_trusted(when):
+    source, same = Held(None if when == "just now" else "before"), SameRows(("x",))
+    same.begin(0, source)
+    source.now = "during" if when == "during" else source.now
+    same.note((0, 0), Table(pd.DataFrame({"x": [1.0, 2.0]})), source)
+    other = Table(pd.DataFrame({"x": [1.0, 3.0]}))
+    if when == "before":
+        same.check((0, 0), other, source)
+        return
+    with pytest.raises(DataError, match="other values of 'x'"):
+        same.check((0, 0), other, source)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "csv"])
+def test_a_file_that_was_there_for_long_is_trusted_until_it_is_changed(ending, frame, tmp_path):
+    path = tmp_path / f"rows.{ending}"
+    write = {"parquet": frame.to_parquet, "arrow": frame.to_feather, "csv": frame.to_csv}[ending]
+    write(path)
+    source = rp.stream(path)
+    assert source.stamp(0) is None
+    os.utime(path, (1e9, 1e9))
+    before = source.stamp(0)
+    assert before is not None and before == source.stamp(0)
+    copy = tmp_path / f"other.{ending}"
+    write(copy)
+    os.utime(copy, (1e9, 1e9))
+    copy.replace(path)
+    assert source.stamp(0) != before
+    path.unlink()
+    assert source.stamp(0) is None
 
 
 @pytest.mark.parametrize("n", [1, 5, 1023, 1024, 5000, 131_072])
@@ -171,13 +240,13 @@ def test_a_sum_has_the_same_bits_wherever_the_values_lie_and_others_for_any_two_
 def test_huge_values_do_not_overflow_to_a_sum_that_differs_from_itself():
     same = SameRows(("x",))
     huge = Table(pd.DataFrame({"x": [1e308, -1e308] * 3000}))
-    same.note((0, 0), huge)
-    same.check((0, 0), Table(huge.frame.copy()), "data")
+    same.note((0, 0), huge, Held())
+    same.check((0, 0), Table(huge.frame.copy()), Held())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
 def test_what_the_sum_says_of_missing_values_is_true(value):
     table = Table(pd.DataFrame({"x": np.where(np.arange(9000) == 8000, value, 1.0)}))
-    SameRows(("x",)).note((0, 0), table)
+    SameRows(("x",)).note((0, 0), table, Held())
     bad = table.bad("x")
     assert (None if bad is None else np.flatnonzero(bad).tolist()) == (None if value == 0.0 else [8000])

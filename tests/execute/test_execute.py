@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,6 +39,61 @@ def test_the_sum_is_the_same_to_the_last_bit_however_it_is_shared_out():
     blocks = [rng.normal(size=100) * 10.0 ** rng.integers(-8, 8) for _ in range(37)]
     sums = {sum_blocks(executor, np.sum, blocks) for executor in (Serial(), Threads(2), Threads(3), Threads(16))}
     assert len(sums) == 1
+
+
+class Read:
+    """Blocks in runs, with a note of each run that is begun."""
+
+    def __init__(self, numbers, starts, begun):
+        self.numbers, self.starts, self.begun = numbers, starts, begun
+
+    @property
+    def runs(self):
+        return [0, *(start - self.numbers[0] for start in self.starts if start in self.numbers[1:])]
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, cut):
+        return Read(self.numbers[cut], self.starts, self.begun)
+
+    def __iter__(self):
+        self.begun.append(self.numbers)
+        return iter(self.numbers)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+@pytest.mark.parametrize("starts", [(0,), (0, 4, 5, 17), tuple(range(20))])
+def test_each_run_of_blocks_that_is_read_by_itself_is_read_once(workers, starts):
+    begun = []
+    assert Threads(workers).map(lambda i: i * i, Read(range(20), starts, begun)) == [i * i for i in range(20)]
+    edges = [*starts, 20] if len(starts) >= workers else [0, 20]
+    assert sorted(begun, key=min) == [range(a, b) for a, b in pairwise(edges)]
+
+
+def test_blocks_that_one_thread_reads_are_few_at_a_time_and_their_errors_reach_the_caller():
+    held, most = set(), []
+
+    def read():
+        for i in range(50):
+            held.add(i)
+            most.append(len(held))
+            yield i
+
+    def work(i):
+        held.discard(i)
+        if i == 40:
+            raise KeyError(i)
+        return i
+
+    class Passing(Read):
+        def __iter__(self):
+            return read()
+
+    with pytest.raises(KeyError):
+        Threads(2).map(work, Passing(range(50), (0,), []))
+    assert max(most) <= 4
+    assert Threads(2).map(abs, [-1, -2, -3]) == [1, 2, 3]
 
 
 def test_threads_share_the_work():

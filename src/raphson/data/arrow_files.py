@@ -11,7 +11,7 @@ from typing import Any
 
 from raphson.data.file_lists import FileList, files_of
 from raphson.data.messages import check_unique, one_line
-from raphson.data.paths import unreadable
+from raphson.data.paths import stamp_of, unreadable
 from raphson.data.pieces import kind_of
 from raphson.data.sources import SOURCES, Source, lacks
 from raphson.errors import DataError, Needs
@@ -73,6 +73,9 @@ class Files(Source):
     def files(self) -> list[tuple[str, int, int]]:
         found = [(Path(path).name, Path(path).stat()) for path in self.paths]
         return [(name, one.st_size, one.st_mtime_ns) for name, one in found]
+
+    def stamp(self, part: int) -> Any:
+        return stamp_of([self.paths[part]])
 
     def place(self, part: int) -> str:
         return self.paths[part]

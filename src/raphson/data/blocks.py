@@ -63,6 +63,7 @@ class StreamedBlocks(Sequence[Block]):
     count : number of blocks.
     read : returns the blocks of given numbers, in order.
     shuffled : yields all blocks in an order as random as the source allows, in groups from several places.
+    starts : numbers of the blocks before which a reading may begin without decoding others; None for all.
     """
 
     def __init__(
@@ -71,11 +72,21 @@ class StreamedBlocks(Sequence[Block]):
         count: int,
         read: Callable[[range], Iterator[Block]],
         shuffled: Callable[[np.random.Generator], Iterator[list[Block]]],
+        starts: Sequence[int] | None = None,
     ) -> None:
         self.n_rows = n_rows
         self.shuffled = shuffled
         self._numbers = range(count)
         self._read = read
+        self._starts = starts
+
+    @property
+    def runs(self) -> list[int] | None:
+        """Where in these blocks each run begins that is best read by itself; None where any run is as good."""
+        if self._starts is None:
+            return None
+        first = self._numbers.start
+        return [0, *(start - first for start in self._starts if first < start < self._numbers.stop)]
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -101,7 +101,7 @@ class StreamedCurveData(StreamedPieces):
     def _evaluated(self, rows: Rows, place: Place | None = None) -> EvaluatedCurve:
         table = variables_of(rows)
         if place is not None:
-            self.same.check(place, table, self.source.place(place[0]))
+            self.same.check(place, table, self.source)
         return EvaluatedCurve(self, count(rows), *_variables(self.formula, table))
 
 
@@ -239,9 +239,10 @@ def _first_pass(asked: CurveFormula, source: Source) -> _Seen:
     sampled = Sample(max(1, n_rows // SAMPLE_ROWS), SAMPLE_ROWS)
     seen = _Seen(MissingRows(n_rows), sampled, SameRows(asked.read), CurveTotals())
     for part in range(source.parts):
+        seen.same.begin(part, source)
         for number, rows in readings(source, part, asked.read):
             try:
-                _take(seen, asked, source.piece_rows, (part, number), rows)
+                _take(seen, asked, source, (part, number), rows)
             except DataError as error:
                 if source.parts == 1:
                     raise
@@ -249,11 +250,11 @@ def _first_pass(asked: CurveFormula, source: Source) -> _Seen:
     return seen
 
 
-def _take(seen: _Seen, asked: CurveFormula, size: int, place: Place, rows: Rows) -> None:
+def _take(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: Rows) -> None:
     """Add the pieces that are read together."""
     table = variables_of(rows)
     read, _ = _variables(asked, table)
-    seen.same.note(place, table)
+    seen.same.note(place, table, source)
     seen.rows.absorb(read.rows)
     kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
     n = table.n_rows if kept is None else len(kept)
@@ -263,7 +264,8 @@ def _take(seen: _Seen, asked: CurveFormula, size: int, place: Place, rows: Rows)
     y = take(read.y, kept)
     assert y is not None
     seen.totals = seen.totals + CurveTotals.of(y, weight)
-    seen.pieces += usable_pieces(*place, table.n_rows, kept, size, seen.read - seen.dropped, weight)
+    size, start = source.piece_rows, seen.read - seen.dropped
+    seen.pieces += usable_pieces(*place, table.n_rows, kept, size, start, weight)
     seen.sampled.take(rows, seen.read)
     seen.read += table.n_rows
     seen.dropped += table.n_rows - n

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from raphson.data.messages import one_line, short
 from raphson.errors import DataError
+
+SETTLED = 2.0
+"""Seconds after which a file that is changed again has another time: some file systems count in seconds."""
+
+
+def stamp_of(paths: Sequence[str]) -> tuple[tuple[int, int, int], ...] | None:
+    """Size, time and number of local files, which change with them; None where they were changed just now."""
+    try:
+        found = [Path(path).stat() for path in paths]
+    except OSError:
+        return None
+    if max(one.st_mtime for one in found) > time.time() - SETTLED:
+        return None
+    return tuple((one.st_size, one.st_mtime_ns, one.st_ino) for one in found)
 
 
 def check_path(source: Any) -> None:

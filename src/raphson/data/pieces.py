@@ -124,6 +124,8 @@ def pieces(tables: Iterable[Any], size: int) -> Iterator[Rows]:
                 yield _cut(held, start, start + size)
                 start += size
             waiting, here = [_cut(held, start, here)] if start < here else [], here - start
+            del held  # the next table need not be in memory beside it
+        del table, rows
     if here:
         yield joined(waiting)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from raphson.data.frames import make_plan
 from raphson.data.pieces import together
-from raphson.data.same_rows import SameRows
 from raphson.data.streams import StreamedData
 
 
@@ -36,7 +35,7 @@ def of_response(streamed: StreamedData) -> StreamedData:
         streamed,
         asked=asked,
         factors=((),),
-        same=SameRows(asked.columns, found, same.last),
+        same=replace(same, columns=asked.columns, found=found),
         plan=plan,
         head=replace(streamed.head, names=plan.names, terms=plan.terms, has_intercept=True, offset=None, groups=None),
     )

@@ -4,6 +4,8 @@ Each value has a weight of its place in the sum, so that another value, a row mo
 change it. Sums over all rows do not depend on the order, but what is known by place does: how many rows of each piece
 can be used, the batches that a seed draws, the last bits of the sums in a checkpoint, and the predictions that are
 written to a file in the order of the rows. The sums also tell whether all values are finite.
+
+Where the source says that its files are those of the first reading, by size and time, so are the rows and their sums.
 """
 
 from __future__ import annotations
@@ -12,11 +14,15 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.values import Levels, Table, Variable
+from raphson.data.values import Levels, Numbers, Table, Variable
 from raphson.errors import DataError
+
+if TYPE_CHECKING:
+    from raphson.data.sources import Source
 
 COLUMNS = 1024
 """A column of numbers is added up as rows of so many: this takes 0.75 ns a value, NumPy's plain sum 1.0."""
@@ -40,24 +46,41 @@ class SameRows:
     columns : those that the model reads.
     found : sums at each place.
     last : the last place of each part.
+    stamps : of the files of each part when its first reading began; None where they do not tell whether it changes.
+    complete : the places where no value is missing or infinite.
     """
 
     columns: tuple[str, ...]
     found: dict[Place, list[float]] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
+    stamps: dict[int, Any] = field(default_factory=dict)
+    complete: set[Place] = field(default_factory=set)
 
-    def note(self, place: Place, table: Table) -> None:
+    def begin(self, part: int, source: Source) -> None:
+        """The first reading of a part begins."""
+        self.stamps[part] = source.stamp(part)
+
+    def note(self, place: Place, table: Table, source: Source) -> None:
         """Take the rows of the first reading."""
         self.found[place] = sums(table, self.columns)
         self.last[place[0]] = place[1]
+        if all(_complete(table.column(name)) for name in self.columns):
+            self.complete.add(place)
+        if not self._unchanged(place[0], source):
+            self.stamps[place[0]] = None
 
     def is_last(self, place: Place) -> bool:
         """Whether the first reading of the part ended here."""
         return self.last[place[0]] == place[1]
 
-    def check(self, place: Place, table: Table, where: str) -> None:
-        """Raise a DataError if the rows are not those of the first reading."""
-        before, now = self.found.get(place), sums(table, self.columns)
+    def check(self, place: Place, table: Table, source: Source) -> None:
+        """Raise a DataError if the rows, which were just read, are not those of the first reading."""
+        where, before = source.place(place[0]), self.found.get(place)
+        if before is not None and before[0] == table.n_rows and self._unchanged(place[0], source):
+            if place in self.complete:
+                self._known(table, before[1:])
+            return
+        now = sums(table, self.columns)
         if before is None or before[0] < now[0]:
             raise changed(where, "more rows")
         if before[0] > now[0]:
@@ -65,6 +88,22 @@ class SameRows:
         for name, one, other in zip(self.columns, before[1:], now[1:], strict=True):
             if one != other:
                 raise changed(where, f"other values of {name!r}")
+
+    def _unchanged(self, part: int, source: Source) -> bool:
+        """Whether the files of a part are those that its first reading began with."""
+        stamp = self.stamps.get(part)
+        return stamp is not None and stamp == source.stamp(part)
+
+    def _known(self, table: Table, totals: Sequence[float]) -> None:
+        """Say of numbers that are all finite that they are, so that they are not added up to find out."""
+        for name, total in zip(self.columns, totals, strict=True):
+            variable = table.column(name)
+            if isinstance(variable, Numbers):
+                variable.total = total
+
+
+def _complete(variable: Variable) -> bool:
+    return variable.bad() is None
 
 
 def changed(where: str, what: str) -> DataError:

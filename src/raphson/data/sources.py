@@ -66,6 +66,10 @@ class Source:
         """Name, size and time of each file, in order; None where only a reading tells these data from others."""
         return None
 
+    def stamp(self, part: int) -> Any:
+        """Size and time of the files of a part, which change when its rows do; None where only a reading tells."""
+        return None
+
     @property
     def identity(self) -> Any:
         """What tells these data from others, as JSON would give it back, without reading them."""

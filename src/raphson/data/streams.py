@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,12 @@ class StreamedPieces:
     def n_rows(self) -> int:
         """Usable rows."""
         return self.pieces[-1].start + self.pieces[-1].rows
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Numbers of the first pieces of the parts."""
+        parts = [piece.part for piece in self.pieces]
+        return [k for k, part in enumerate(parts) if k == 0 or part != parts[k - 1]]
 
     def read(self, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
         """Read pieces; those of a part have to follow one another."""
@@ -167,7 +174,7 @@ class Streamed(StreamedPieces):
     def _evaluated(self, rows: Rows, place: Place | None = None) -> EvaluatedRows:
         table = variables_of(rows)
         if place is not None:
-            self.same.check(place, table, self.source.place(place[0]))
+            self.same.check(place, table, self.source)
         read = TableVariables.of(self.asked, table, {}, new=True)
         groups = clusters(self.asked, read)
         variables = [
@@ -463,6 +470,7 @@ class _FirstPass:
     def run(self) -> _Summary:
         """Read all rows."""
         for part in range(self.source.parts):
+            self.seen.same.begin(part, self.source)
             for number, rows in readings(self.source, part, self.asked.columns):
                 self.take(part, number, rows)
         return self.seen
@@ -477,7 +485,7 @@ class _FirstPass:
                 f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
                 "pieces; write such a column into the files, or fit a data frame"
             )
-        self.seen.same.note((part, number), table)
+        self.seen.same.note((part, number), table, self.source)
         clusters(self.asked, read)
         self.seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)

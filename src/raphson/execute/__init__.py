@@ -7,8 +7,9 @@ number of blocks, so that the sum is the same to the last bit on one thread or m
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import cache
@@ -82,16 +83,28 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 @dataclass(frozen=True)
 class Threads:
-    """A pool of threads: each works on contiguous runs of blocks, with BLAS limited to one thread."""
+    """A pool of threads: each works on contiguous runs of blocks, with BLAS limited to one thread.
+
+    Blocks that are read anew each time are shared out by the parts of their source, each of which is read once.
+    """
 
     workers: int
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         if len(blocks) < 2 or self.workers < 2 or _inside.get():
             return Serial().map(function, blocks)
-        # Twice as many runs as workers, so that one slow thread does not hold up the others for long.
-        n_runs = min(len(blocks), 2 * self.workers)
-        edges = [len(blocks) * i // n_runs for i in range(n_runs + 1)]
+        runs = getattr(blocks, "runs", None)
+        if runs is None:
+            # Twice as many runs as workers, so that one slow thread does not hold up the others for long.
+            n_runs = min(len(blocks), 2 * self.workers)
+            runs = [len(blocks) * i // n_runs for i in range(n_runs)]
+        if len(runs) < self.workers:
+            return self._ahead(function, blocks)
+        return self._shared(function, blocks, [*runs, len(blocks)])
+
+    def _shared(self, function: Callable[[B], T], blocks: Sequence[B], edges: list[int]) -> list[T]:
+        """Each run of blocks between two edges is one worker's."""
+        n_runs = len(edges) - 1
         stopped = Event()
 
         def run(i: int) -> list[T]:
@@ -112,6 +125,26 @@ class Threads:
             except BaseException:
                 # After an error in one run, or Ctrl-C, the results of the others are not needed.
                 stopped.set()
+                raise
+
+    def _ahead(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
+        """The calling thread reads the blocks, once, and hands them to the workers."""
+        pool, waiting, done = _pool(self.workers, os.getpid()), deque[Future[T]](), list[T]()
+
+        def work(block: B) -> T:
+            _inside.set(True)
+            return function(block)
+
+        with one_blas_thread():
+            try:
+                for block in blocks:
+                    waiting.append(pool.submit(copy_context().run, work, block))
+                    if len(waiting) > self.workers:  # few at a time are in memory
+                        done.append(waiting.popleft().result())
+                return [*done, *(one.result() for one in waiting)]
+            except BaseException:
+                for one in waiting:
+                    one.cancel()
                 raise
 
 

@@ -80,12 +80,15 @@ class StreamedRows:
             len(self._data.pieces),
             lambda numbers: (held for _, held in self._read(numbers)),  # type: ignore[misc]
             lambda rng: iter(()),
+            self._data.starts,
         )
         return sum_blocks(self._model.executor, function, pieces, lambda: (*self._about, *about))
 
     @cached_property
     def blocks(self) -> Any:
-        return StreamedBlocks(self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
+        return StreamedBlocks(
+            self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks, self._data.starts
+        )
 
     def _read_blocks(self, numbers: range) -> Iterator[Block]:
         for piece, held in self._read(numbers):

@@ -151,6 +151,7 @@ class StreamedLikelihood(StreamedRows, LikelihoodModel):
             len(streamed.pieces),
             lambda numbers: (data for _, data in streamed.read([streamed.pieces[k] for k in numbers])),  # type: ignore[misc]
             lambda rng: iter(()),
+            streamed.starts,
         )
 
         def one(data: SeveralData) -> DensityTotals:
