@@ -39,7 +39,7 @@ DEPENDENT = 1e-10
 lost two digits: a user's restrictions, moments of rows, dimensions."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Factor:
     """Triangular factor of a positive definite matrix: M = D RᵀR D on the kept columns.
 

@@ -5,6 +5,9 @@ decomposition of the tall matrix A with AᵀA = M − B, together with Qᵀz whe
 that forming AᵀA would square away, and is combined over blocks by decomposing stacked triangles (TSQR; Demmel,
 Grigori, Hoemmen and Langou 2012, SIAM J. Sci. Comput. 34, A206). B is the curvature of a predictor that is not linear
 in θ (:mod:`raphson.model.log_likelihood`).
+
+Nothing changes an evaluation or a matrix once it is made. They are not frozen all the same: to set the twelve fields
+of a frozen evaluation takes 2 µs, to set them plainly a fifth of that, and a small curve takes 30 of them in a fit.
 """
 # pyright: strict, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
@@ -28,7 +31,7 @@ Bounds = tuple[np.ndarray, np.ndarray]
 """(lower, upper), each (p,)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gram:
     """M itself.
 
@@ -46,7 +49,7 @@ class Gram:
         return Gram(self.matrix + other.matrix)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Root:
     """[R, Qᵀz; 0, ρ]: the triangle of the QR decomposition of [A, z], AᵀA = M − B and Aᵀz = ∇ℓ.
 
@@ -110,7 +113,7 @@ class Operator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Evaluation:
     """The objective at one θ.
 

@@ -26,7 +26,7 @@ ILL_CONDITIONED = 1e-5
 """Squared pivot below which Cholesky may lose the tenth digit (its error is about ε/pivot²), so QR replaces it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class OnPlane(Factor):
     """The factor of ZᵀMZ for steps d = Zγ: M⁻¹ becomes Z(ZᵀMZ)⁻¹Zᵀ.
 
