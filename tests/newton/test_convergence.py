@@ -52,8 +52,9 @@ def test_judge(measured, verdict):
 
 
 def test_the_floor_grows_with_rows_terms_and_precision():
-    one, theta = np.array([4.0]), np.array([3.0])
+    one, theta = np.array([2.0]), np.array([3.0])
     assert rounding_floor(one, theta, 1.0, 100) == pytest.approx(2.0**-52 * (3 * 2 + 10))
     assert rounding_floor(one, theta, 4.0, 100) == pytest.approx(2.0**-52 * (3 * 2 / 2 + 10))
     assert rounding_floor(one, theta, 1.0, 100, condition=50.0) == pytest.approx(2.0**-52 * (3 * 2 + 500))
     assert rounding_floor(one, -theta, 1.0, 100) == rounding_floor(one, theta, 1.0, 100)
+    assert rounding_floor(one, theta, 1.0, 100, condition=1e16) == 0.01 < rounding_floor(one, theta, 2.0, 100, 1e16)

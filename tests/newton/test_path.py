@@ -64,7 +64,7 @@ def test_a_late_path_makes_its_rows_once_and_is_kept_as_any_other():
         made.append([step(0), step(1)])
         return made[-1]
 
-    late = LatePath(2, rows)
+    late = LatePath([0.5, 0.1], rows)
     assert len(late) == 2 and not made
     for kept in (copy.copy(late), copy.deepcopy(late), late.then(Path([step(1)]))):
         assert type(kept) is Path and kept.steps[0] == step(0)

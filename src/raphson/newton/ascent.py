@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,6 @@ rows, where a reading takes long, so it is from 10 n^¼ times as far, which leav
 
 UNSEEN = 1e-8
 """A step of so many standard errors raises ℓ by 5e-17, and moves M, and with it the standard errors, by 1e-8/√n."""
-
-LARGEST_FLOOR = 1e-2
-"""Largest rounding floor, in standard errors, of a model with known dispersion. It is half a percent of the half-width
-of a 95% interval."""
 
 PATIENCE, PROGRESS = 8, 0.1
 """If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that
@@ -185,11 +182,8 @@ class Ascent(IterationState):
 
     def _floor(self, condition: float = 1.0) -> float:
         theta = np.where(self.free, self.here.theta, 0.0)
-        floor = rounding_floor(self._diagonal(), theta, self.here.dispersion, self.here.rows, condition)
-        # With known dispersion, rounding is a small part of a standard error, however large the scores have become (as
-        # when a variance goes to 0). An estimated dispersion may itself be rounding, if the data have no error; then
-        # the floor may be any number of standard errors.
-        return min(floor, LARGEST_FLOOR) if self.here.dispersion == 1.0 else floor
+        lengths = np.sqrt(np.maximum(self._diagonal(), 0.0))
+        return rounding_floor(lengths, theta, self.here.dispersion, self.here.rows, condition)
 
     def _diagonal(self) -> np.ndarray:
         factor = self.newton.factor if self.newton is not None else None
@@ -313,18 +307,40 @@ class Ascent(IterationState):
     def _record(self) -> None:
         assert self.found is not None
         self.path.append(
-            PathRow(
-                iteration=len(self.path),
-                llf=self.here.value,
-                score_norm=math.sqrt(sum(s * s for s in self.here.score[self.free].tolist())),
-                decrement=self.found.decrement / math.sqrt(self.here.dispersion),
+            path_row(
+                len(self.path),
+                self.here,
+                self.here.score[self.free],
+                self.found.decrement,
+                self.found.factor,
                 distance=self.distance,
                 step=self.size,
                 damping=self.directions.damping,
-                condition=math.nan if self.found.factor is None else self.found.factor.condition,
                 rows=self.rows_read,
-                penalty=self.here.added,
                 solver=self.directions.label,
             )
         )
         self.rows_read = 0
+
+
+def path_row(
+    iteration: int, here: Evaluation, score: np.ndarray, decrement: float, factor: Factor | None, **more: Any
+) -> PathRow:
+    """A row of the path.
+
+    Parameters
+    ----------
+    here, score : the point, and its score by the parameters that move.
+    decrement : of the method's own M at unit dispersion.
+    factor : of that M; None if it was never formed.
+    more : the other fields.
+    """
+    return PathRow(
+        iteration,
+        here.value,
+        math.sqrt(sum([s * s for s in score.tolist()])),
+        decrement / math.sqrt(here.dispersion),
+        condition=math.nan if factor is None else factor.condition,
+        penalty=here.added,
+        **more,
+    )

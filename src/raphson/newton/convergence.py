@@ -19,6 +19,10 @@ from raphson.numeric import EPSILON
 TOLERABLE = 1.0
 """Largest error of an estimate from noise of the predictor, in standard errors, that counts as convergence."""
 
+LARGEST_FLOOR = 1e-2
+"""Largest rounding floor, in standard errors, of a model with known dispersion. It is half a percent of the half-width
+of a 95% interval."""
+
 
 class Verdict(Enum):
     """What to do next."""
@@ -78,14 +82,19 @@ def judge(measured: Measured, tolerance: float) -> Verdict:
 
 
 def rounding_floor(
-    diagonal: np.ndarray, theta: np.ndarray, dispersion: float, rows: int, condition: float = 1.0
+    lengths: np.ndarray, theta: np.ndarray, dispersion: float, rows: int, condition: float = 1.0
 ) -> float:
     """How far, in standard errors, rounding alone can move the zero of the score.
 
     η_i is a sum of terms x_ij θ_j, each rounded, so its error ε_i is about ε Σ_j |x_ij θ_j|. This moves the score by
     Σ_i x_i W_i ε_i, of length at most ε ‖√W |X| |θ|‖ ≤ ε Σ_j |θ_j| √M_jj in the metric M⁻¹. Summing n row scores of
     unit information rounds each component by about ε √n √M_jj, which M⁻¹ may magnify by κ, the condition number of R
-    (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 20.1). `diagonal` has the M_jj.
+    (Higham 2002, Accuracy and Stability of Numerical Algorithms, theorem 20.1). `lengths` has the √M_jj.
+
+    With known dispersion, rounding is a small part of a standard error, however large the scores have become (as when a
+    variance goes to 0). An estimated dispersion may itself be rounding, if the data have no error; then the floor may
+    be any number of standard errors.
     """
-    terms = float(np.abs(theta) @ np.sqrt(np.maximum(diagonal, 0.0))) / math.sqrt(dispersion)
-    return EPSILON * (terms + condition * math.sqrt(rows))
+    terms = float(np.abs(theta).dot(lengths)) / math.sqrt(dispersion)
+    floor = EPSILON * (terms + condition * math.sqrt(rows))
+    return min(floor, LARGEST_FLOOR) if dispersion == 1.0 else floor

@@ -73,6 +73,11 @@ class Path:
         """The same steps with other log-likelihoods."""
         return Path([step._replace(llf=float(value)) for step, value in zip(self.steps, llf, strict=True)])
 
+    @property
+    def last_distances(self) -> tuple[float, ...]:
+        """The distances of the last two iterations, or of the only one."""
+        return tuple([step.distance for step in self.steps[-2:]])
+
     def append(self, step: PathRow) -> None:
         self.steps.append(step)
 
@@ -92,24 +97,28 @@ class Path:
 
 
 class LatePath(Path):
-    """A path of known length whose rows are made when they are first looked at.
+    """A path of known distances whose rows are made when they are first looked at.
 
     Examples
     --------
-    >>> path = LatePath(1, lambda: [PathRow(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr")])
+    >>> path = LatePath([0.5], lambda: [PathRow(0, -3.0, 1.0, 0.5, 0.5, float("nan"), 0.0, 1.0, 10, "qr")])
     >>> len(path), path.columns()["llf"]
     (1, [-3.0])
     """
 
-    def __init__(self, length: int, rows: Callable[[], list[PathRow]]) -> None:  # not Path's: `steps` comes later
-        self._length, self._rows = length, rows
+    def __init__(self, distances: list[float], rows: Callable[[], list[PathRow]]) -> None:  # not Path's: `steps` late
+        self._distances, self._rows = distances, rows
 
     @cached_property
     def steps(self) -> list[PathRow]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self._rows()
 
     def __len__(self) -> int:
-        return len(self.steps) if "steps" in vars(self) else self._length
+        return len(self.steps) if "steps" in vars(self) else len(self._distances)
+
+    @property
+    def last_distances(self) -> tuple[float, ...]:
+        return super().last_distances if "steps" in vars(self) else tuple(self._distances[-2:])
 
     def __reduce__(self) -> tuple[type[Path], tuple[list[PathRow]]]:
         return Path, (self.steps,)

@@ -60,8 +60,8 @@ def examined(result: Result, objective: Objective) -> bool:
         return False
     if not 0 < np.count_nonzero(result.free) <= MOST_PARAMETERS:
         return False
-    steps = result.path.steps
-    if len(steps) > 1 and steps[-1].distance > max(LINEAR * steps[-2].distance, 10.0 * result.floor):
+    distances = result.path.last_distances
+    if len(distances) > 1 and distances[-1] > max(LINEAR * distances[-2], 10.0 * result.floor):
         return True
     part = result.evaluation.information.get("observed")
     if part is None:

@@ -16,16 +16,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raphson.model.objective import Evaluation, Objective, Root
-from raphson.newton.ascent import LARGEST_FLOOR, PATIENCE, PROGRESS, QUADRATIC
+from raphson.linalg import ALIASED
+from raphson.model.objective import Evaluation, Gram, Objective, Root
+from raphson.newton.ascent import PATIENCE, PROGRESS, QUADRATIC, path_row
+from raphson.newton.by_numbers import MOST_BY_NUMBERS, column_lengths, curved_length
 from raphson.newton.confined import PATIENCE as STEPS_TO_A_WALL
 from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
 from raphson.newton.directions import NEAR
 from raphson.newton.methods import Method
 from raphson.newton.path import LatePath, Path, PathRow
 from raphson.newton.search import POOR, acceptable, backtracking, value_noise
-from raphson.newton.solve import Direction, Factor, direction, measured
-from raphson.newton.trust_region import Proposal, TrustRegion
+from raphson.newton.solve import ILL_CONDITIONED, Factor, direction, factorise
+from raphson.newton.trust_region import TrustRegion
 from raphson.status import Status
 
 
@@ -33,7 +35,7 @@ class Step(NamedTuple):
     """A step of a course, from which a row of its path is made; the names are those of the row and of the course."""
 
     here: Evaluation
-    found: Direction
+    part: Gram | Root
     decrement: float
     distance: float
     size: float
@@ -63,7 +65,7 @@ def runs_straight(objective: Objective, method: Method, free: np.ndarray | None)
         return False
     kind = method.curvature.kind
     if method.search is None:
-        return method.solver == "qr" and kind == "expected"
+        return method.solver == "qr" and kind == "expected" and objective.n_params <= MOST_BY_NUMBERS
     in_full = method.solver == "cholesky" and method.search is backtracking and objective.projected is None
     return in_full and kind in ("expected", "observed")
 
@@ -99,6 +101,12 @@ class _Straight(ABC):
 
     root = False
     """Whether matrices come in root form."""
+    part: Gram | Root
+    """The method's M at the current point."""
+    closer: Gram | Root
+    """The information that the distance is measured by, near the maximum the observed one; elsewhere it is `part`."""
+    step: np.ndarray
+    """The method's own step."""
 
     def __init__(self, objective: Objective, method: Method, start: np.ndarray | Evaluation) -> None:
         self.objective, self.method = objective, method
@@ -113,20 +121,29 @@ class _Straight(ABC):
         self.near = self.polished = False
         self.distance = self.polished_from = math.inf
         self.size, self.damping = math.nan, 0.0
-        self.found = self.newton = Direction(self.begun, math.nan, None)
 
     @abstractmethod
-    def solve(self) -> Direction | None:
-        """The direction at the current point; None where it is not as expected."""
+    def solve(self) -> float | None:
+        """Find the step by `part`; returns its decrement at unit dispersion, or None if it is not as expected."""
+
+    @abstractmethod
+    def observe(self) -> float | None:
+        """The decrement of the full step by `closer`; None if that is not positive definite."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> np.ndarray:
+        """(p,) square roots of the diagonal of `closer`."""
 
     def measured(self) -> bool:
         """Measure the distance at the current point, as ``Ascent.solve`` and ``Ascent.measure`` do."""
         here = self.here
-        found = self.solve()
-        if found is None:
+        self.part = self.closer = here.information[self.kind]
+        decrement = exact = self.solve()
+        if decrement is None:
             return False
         scale = math.sqrt(here.dispersion)
-        own = found.decrement / scale
+        own = decrement / scale
         if own > 100.0 * NEAR:
             self.near = False
         elif not self.near and own <= NEAR:
@@ -135,27 +152,24 @@ class _Straight(ABC):
                 self.need = self.method.need(self.root, True)
                 here = self.here = self.objective.evaluate(here.theta, self.need)
                 self.rows_read += here.rows
-        newton: Direction | None = found
         if "observed" in here.information and not self.own:
-            newton = direction(here.information["observed"], here.score, self.free)
-        if newton is None:
+            self.closer = here.information["observed"]
+            exact = self.observe()
+        if exact is None:
             return False
-        previous, self.distance = self.distance, newton.decrement / scale
+        previous, self.distance = self.distance, exact / scale
         if self.distance > self.polished_from:
             return False
-        self.found, self.newton = found, newton
         floor = self._floor() if self.near or self.distance > 0.5 * previous else 0.0
         full = self.size == 1.0 and not self.damping
         self.now = Measured(self.distance, previous, floor, self.polished, full, here.noise_distance)
-        self.steps.append(Step(here, found, own, self.distance, self.size, self.damping, self.rows_read))
+        self.steps.append(Step(here, self.part, decrement, self.distance, self.size, self.damping, self.rows_read))
         self.rows_read = 0
         return True
 
     def _floor(self, condition: float = 1.0) -> float:
-        here, factor = self.here, self.newton.factor
-        assert factor is not None
-        floor = rounding_floor(factor.scale * factor.scale, here.theta, here.dispersion, here.rows, condition)
-        return min(floor, LARGEST_FLOOR) if here.dispersion == 1.0 else floor
+        here = self.here
+        return rounding_floor(self.lengths, here.theta, here.dispersion, here.rows, condition)
 
     def crawls(self) -> bool:
         """Whether the general loop might give up this M, or look for walls."""
@@ -170,7 +184,11 @@ class _Straight(ABC):
 
     def polish(self) -> bool:
         """Take the last full step; whether it leads to a point of the domain."""
-        there = self.objective.evaluate(self.here.theta + self.newton.step, self.need)
+        here = self.here
+        newton = direction(self.closer, here.score, self.free)
+        if newton is None:
+            return False
+        there = self.objective.evaluate(here.theta + newton.step, self.need)
         self.rows_read += there.rows
         if not there.finite:
             return False
@@ -180,26 +198,40 @@ class _Straight(ABC):
 
     def ended(self, status: Status) -> Course | None:
         """The end; None where it lies at the edge of the domain."""
-        here, factor = self.here, self.newton.factor
-        assert factor is not None
-        if self.objective.walled and len(self.objective.walls(here.theta)):
+        here, factor = self.here, factorise(self.closer, self.free)
+        if factor is None or (self.objective.walled and len(self.objective.walls(here.theta))):
             return None
         floor = max(self._floor(factor.condition), here.noise_distance)
-        kept = None if self.root else self.found.factor
-        steps, solver = self.steps, self.method.solver
-        path = LatePath(len(steps), lambda: [_row(number, step, solver) for number, step in enumerate(steps)])
-        return Course(here, status, path, self.free, self.distance, floor, self.root, kept, self.begun)
+        kept = None if self.root else factorise(self.part, self.free)
+        steps, free, solver = self.steps, self.free, self.method.solver
+        path = LatePath([step.distance for step in steps], lambda: _rows(steps, free, solver))
+        return Course(here, status, path, free, self.distance, floor, self.root, kept, self.begun)
 
 
 class _InFull(_Straight):
     """By full steps with the Cholesky factor of an information."""
 
-    def solve(self) -> Direction | None:
-        found = direction(self.here.information[self.kind], self.here.score, self.free)
-        return None if found is None or found.ill_conditioned else found
+    def solve(self) -> float | None:
+        found = direction(self.part, self.here.score, self.free)
+        if found is None or found.ill_conditioned:
+            return None
+        self.step, self.factor = found.step, found.factor
+        return found.decrement
+
+    def observe(self) -> float | None:
+        found = direction(self.closer, self.here.score, self.free)
+        if found is None:
+            return None
+        self.factor = found.factor
+        return found.decrement
+
+    @property
+    def lengths(self) -> np.ndarray:
+        assert self.factor is not None
+        return self.factor.scale
 
     def search(self) -> bool:
-        here, step = self.here, self.found.step
+        here, step = self.here, self.step
         slope = float(here.score.dot(step))
         if not slope > 0:
             return False
@@ -210,7 +242,7 @@ class _InFull(_Straight):
         rise = there.value - here.value
         if rise < POOR * slope and rise > value_noise(here):
             return False
-        self.polished = self.newton is self.found and self.distance <= QUADRATIC
+        self.polished = self.closer is self.part and self.distance <= QUADRATIC
         self.polished_from = math.inf
         self.here, self.size = there, 1.0
         return True
@@ -228,25 +260,41 @@ class _InRegion(_Straight):
         super().__init__(objective, method, start)
         self.region = TrustRegion(objective.projected)
 
-    def solve(self) -> Direction | None:
-        part = self.here.information[self.kind]
-        if not isinstance(part, Root) or not np.isfinite(part.triangle).all():
+    def solve(self) -> float | None:
+        part, p = self.part, len(self.begun)
+        if not isinstance(part, Root) or p > MOST_BY_NUMBERS or len(part.triangle) < p:
             return None
-        whole = measured(part, self.free)
-        if whole is None or not whole.factor.whole:
+        rows: list[list[float]] = part.triangle.tolist()
+        if not math.isfinite(sum(map(sum, rows))):
             return None
-        self.triangle = part.triangle
-        self.proposal = self._propose()
-        self.damping = self.proposal.damping
-        return Direction(self.proposal.step, whole.decrement, whole.factor)
+        lengths = column_lengths(rows, p)
+        if not all([abs(rows[j][j]) > ALIASED * lengths[j] for j in range(p)]):
+            return None
+        self.rows, self._lengths = rows, lengths
+        self.proposal = self.region.propose(part.triangle, self.here.theta, self.free)
+        self.step, self.damping = self.proposal.step, self.proposal.damping
+        return math.hypot(*[row[p] for row in rows[:p]])
 
-    def _propose(self) -> Proposal:
-        return self.region.propose(self.triangle, self.here.theta, self.free)
+    def observe(self) -> float | None:
+        closer, p = self.closer, len(self.begun)
+        if not isinstance(closer, Root):
+            return None
+        z = [row[p] for row in self.rows[:p]]
+        if closer.second_order is None:
+            return math.hypot(*z)
+        B: list[list[float]] = closer.second_order.tolist()
+        self._lengths = [math.sqrt(max(v * v + B[j][j], 0.0)) for j, v in enumerate(self._lengths)]
+        return curved_length(self.rows, z, B)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.array(self._lengths)
 
     def crawls(self) -> bool:
-        if any([step.damping for step in self.steps[-PATIENCE:]]) or self.found.ill_conditioned:
+        if not super().crawls() or any([step.damping for step in self.steps[-PATIENCE:]]):
             return False
-        return super().crawls()
+        factor = factorise(self.part, self.free)
+        return factor is None or factor.smallest_pivot**2 >= ILL_CONDITIONED
 
     def search(self) -> bool:
         here, proposal = self.here, self.proposal
@@ -269,24 +317,25 @@ class _InRegion(_Straight):
                 return True
             if not proposal.length or self.region.exhausted(here.theta) or proposal.gain <= value_noise(here):
                 return False
-            proposal = self._propose()
+            assert isinstance(self.part, Root)
+            proposal = self.region.propose(self.part.triangle, here.theta, self.free)
         return False
 
 
-def _row(number: int, step: Step, solver: str) -> PathRow:
-    """A row of the path."""
-    here, factor = step.here, step.found.factor
-    assert factor is not None
-    return PathRow(
-        number,
-        here.value,
-        math.sqrt(sum([s * s for s in here.score.tolist()])),
-        step.decrement,
-        step.distance,
-        step.size,
-        step.damping,
-        factor.condition,
-        step.rows,
-        solver,
-        here.added,
-    )
+def _rows(steps: list[Step], free: np.ndarray, solver: str) -> list[PathRow]:
+    """The path."""
+    return [
+        path_row(
+            number,
+            step.here,
+            step.here.score,
+            step.decrement,
+            factorise(step.part, free),
+            distance=step.distance,
+            step=step.size,
+            damping=step.damping,
+            rows=step.rows,
+            solver=solver,
+        )
+        for number, step in enumerate(steps)
+    ]

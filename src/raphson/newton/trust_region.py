@@ -17,13 +17,15 @@ others is that of the problem from which these have been eliminated, which one m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
 from raphson.lapack import dtrtrs
 from raphson.linalg import ALIASED, all_independent, column_squares, independent
 from raphson.model.objective import triangularised
+from raphson.newton.by_numbers import MOST_BY_NUMBERS, backward, column_lengths
 from raphson.numeric import TINY
 
 FIRST_RADIUS = 1.0
@@ -33,17 +35,12 @@ regressions take 214, 215, 228 and 229 steps in all."""
 SLACK = 1.1
 """Factor by which a full step may exceed the radius. As Moré (1978) has it: his σ is 0.1."""
 
-MOST_BY_NUMBERS = 8
-"""Number of parameters up to which a step is solved for by Python's numbers. With 2, 5 and 8 parameters that takes
-16, 27 and 40 µs, with arrays 50."""
-
 VANISHED = 1e-100
 """Length of a column below which its parameter counts as without effect. It is scaled by 1/D, the square of which,
 1e200, does not overflow yet."""
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A step within the region.
 
     Attributes
@@ -71,7 +68,7 @@ class TrustRegion:
     def __init__(self, projected: np.ndarray | None) -> None:
         self.projected = projected
         self.radius = math.inf
-        self.scale: np.ndarray | None = None
+        self.scale: list[float] | None = None
         self._orders: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, bool]] = {}
 
     def propose(
@@ -82,7 +79,7 @@ class TrustRegion:
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Proposal:
         """The step by a triangle [R, Qᵀz] for the free parameters, inside the bounds."""
-        if bounds is None and (proposal := self._in_full(triangle, theta, free)) is not None:
+        if bounds is None and (proposal := self._by_numbers(triangle, theta, free)) is not None:
             return proposal
         movable, fixed = free, None
         while True:
@@ -98,10 +95,11 @@ class TrustRegion:
             fixed = np.where(outside, np.clip(there, *bounds) - theta, before)
             movable = movable & ~outside
 
-    def _in_full(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray) -> Proposal | None:
-        """The full step of a few parameters, by numbers rather than arrays; None where :meth:`_solve` has to decide.
+    def _by_numbers(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray) -> Proposal | None:
+        """The step of a few parameters, by numbers rather than arrays; None where :meth:`_solve` has to decide.
 
-        The triangle is that of all parameters in their order, none depends on others, and the step is in the region.
+        The triangle is that of all parameters in their order, none depends on others, and either the full step is in
+        the region, or the region has one dimension.
         """
         p = len(theta)
         if p > MOST_BY_NUMBERS or len(triangle) < p:
@@ -111,28 +109,29 @@ class TrustRegion:
         if not as_given or b + len(alpha) < p:
             return None
         rows: list[list[float]] = triangle.tolist()
-        lengths: list[float] = []
+        shared, own = column_lengths(rows[:b], p), column_lengths(rows, p, b)
         for j in range(p):
-            shared = math.hypot(*[row[j] for row in rows[: min(b, j + 1)]])
-            own = shared if j < b else math.hypot(*[row[j] for row in rows[b : j + 1]])
-            if not abs(rows[j][j]) > ALIASED * own or (j >= b and own <= ALIASED * shared):
+            pivot = abs(rows[j][j])
+            if not pivot > ALIASED * (shared[j] if j < b else own[j]) or (j >= b and own[j] <= ALIASED * shared[j]):
                 return None
-            lengths.append(own)
-        step = [0.0] * p
-        for i in range(p - 1, -1, -1):
-            row = rows[i]
-            step[i] = (row[p] - sum([row[j] * step[j] for j in range(i + 1, p)])) / row[i]
-        if b < p:
-            D: list[float] = self._scales(alpha, np.array(lengths[b:]), p).tolist()
-            if not math.isfinite(self.radius):
-                return None
-            length = math.hypot(*[d * s for d, s in zip(D, step[b:], strict=True)])
-            if not length <= SLACK * self.radius:
-                return None
-        else:
-            length = 0.0
-        # Along the full step the model rises by half the square of Qᵀz.
-        return Proposal(np.array(step), 0.5 * sum([row[p] * row[p] for row in rows[:p]]), 0.0, length)
+        z = [row[p] for row in rows[:p]]
+        step = backward(rows, z)
+        if b == p:
+            return Proposal(np.array(step), 0.5 * sum([v * v for v in z]), 0.0, 0.0)
+        D = self._scales(range(b, p), own[b:], p)
+        self._begin(D, theta.tolist()[b:])
+        length = math.hypot(*[d * s for d, s in zip(D, step[b:], strict=True)])
+        if length <= SLACK * self.radius:
+            # Along the full step the model rises by half the square of Qᵀz.
+            return Proposal(np.array(step), 0.5 * sum([v * v for v in z]), 0.0, length)
+        if b < p - 1:
+            return None
+        pivot, right = rows[b][b], z[b]
+        (moved,), damping = _within([abs(pivot) / D[0]], [math.copysign(1.0, pivot) * right], self.radius)
+        step = backward(rows, [*z[:b], moved / D[0]], known=1)
+        rise = pivot * step[b]
+        gain = 0.5 * sum([v * v for v in z[:b]]) + rise * (right - 0.5 * rise)
+        return Proposal(np.array(step), gain, damping, abs(moved))
 
     def _solve(self, triangle: np.ndarray, theta: np.ndarray, free: np.ndarray, fixed: np.ndarray | None) -> Proposal:
         beta, alpha, order, as_given = self._order(free)
@@ -153,22 +152,20 @@ class TrustRegion:
             if b and (lost := lengths <= ALIASED * np.sqrt(column_squares(shared))).any():
                 # A column that depends on those of the projected parameters is rounding; its parameter does not move.
                 return self._solve(triangle, theta, free & ~np.isin(np.arange(len(free)), alpha[lost]), fixed)
-            D: np.ndarray = self._scales(alpha, lengths, len(theta))
-            if not math.isfinite(self.radius):
-                size = _length(D * theta[alpha])
-                self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
+            D = np.array(self._scales(alpha.tolist(), lengths.tolist(), len(theta)))
+            self._begin(D.tolist(), theta[alpha].tolist())
             right = T[b : b + len(inner), -1]
             scaled = None
             if all_independent(inner, lengths):
                 scaled = np.asarray(dtrtrs(inner, right)[0], dtype=np.float64)
-            length = math.inf if scaled is None else _length(D * scaled)
+            length = math.inf if scaled is None else math.hypot(*(D * scaled).tolist())
             if scaled is not None and length <= SLACK * self.radius:
                 step[alpha] = scaled
             else:
                 U, s, V = np.linalg.svd(inner / D, full_matrices=False)
-                scaled, damping = _within(s, U.T @ right, self.radius)
-                length = _length(scaled)
-                step[alpha] = V.T @ scaled / D
+                within, damping = _within(s.tolist(), (U.T @ right).tolist(), self.radius)
+                length = math.hypot(*within)
+                step[alpha] = V.T @ np.array(within) / D
         if b:
             rest = T[:b, -1] - T[:b, b : b + a] @ step[alpha]
             step[beta] = dtrtrs(outer, rest)[0]
@@ -186,12 +183,20 @@ class TrustRegion:
             self._orders[bits] = beta, alpha, order, np.array_equal(order, np.arange(len(free)))
         return self._orders[bits]
 
-    def _scales(self, alpha: np.ndarray, lengths: np.ndarray, p: int) -> np.ndarray:
+    def _scales(self, alpha: Iterable[int], lengths: list[float], p: int) -> list[float]:
+        """D of the parameters in the region, which has the largest length so far of each column."""
         if self.scale is None:
-            self.scale = np.zeros(p)
-        self.scale[alpha] = np.maximum(self.scale[alpha], lengths)
-        D: np.ndarray = self.scale[alpha]
-        return D if min(D.tolist()) > VANISHED else np.where(D > VANISHED, D, 1.0)
+            self.scale = [0.0] * p
+        scale = self.scale
+        for j, length in zip(alpha, lengths, strict=True):
+            scale[j] = max(scale[j], length)
+        return [scale[j] if scale[j] > VANISHED else 1.0 for j in alpha]
+
+    def _begin(self, D: list[float], theta: list[float]) -> None:
+        """Set the first radius."""
+        if not math.isfinite(self.radius):
+            size = math.hypot(*[d * t for d, t in zip(D, theta, strict=True)])
+            self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
 
     def learn(self, ratio: float, proposal: Proposal) -> None:
         """Update the radius after a trial whose gain was `ratio` times the predicted one."""
@@ -202,35 +207,34 @@ class TrustRegion:
 
     def exhausted(self, theta: np.ndarray) -> bool:
         """Whether the region has shrunk to the rounding of θ."""
-        size = 0.0 if self.scale is None else _length(self.scale * theta)
+        scale = self.scale or [0.0] * len(theta)
+        size = math.hypot(*[d * t for d, t in zip(scale, theta.tolist(), strict=True)])
         return bool(self.radius <= 1e-16 * max(size, TINY))
 
 
-def _within(s: np.ndarray, c: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
+def _within(s: list[float], c: list[float], radius: float) -> tuple[list[float], float]:
     """v with min ‖diag(s) v − c‖ under ‖v‖ ≤ radius, and its τ (by Hebden's iteration on 1/‖v(τ)‖)."""
-    whole = s > ALIASED * max(float(s[0]), TINY)
-    v = np.where(whole, c / np.where(whole, s, 1.0), 0.0)
-    length = _length(v)
+    least = ALIASED * max(s[0], TINY)
+    v = [ci / si if si > least else 0.0 for si, ci in zip(s, c, strict=True)]
+    length = math.hypot(*v)
     if length <= SLACK * radius:
         return v, 0.0
-    g = s * c
-    low, high = 0.0, _length(g) / radius
+    g = [si * ci for si, ci in zip(s, c, strict=True)]
+    low, high = 0.0, math.hypot(*g) / radius
     tau = max(1e-3 * high, TINY)
     for _ in range(30):
-        v = g / (s * s + tau)
-        length = _length(v)
-        if abs(length - radius) <= 0.1 * radius:
+        weights = [si * si + tau for si in s]
+        v = [gi / weight for gi, weight in zip(g, weights, strict=True)]
+        length = math.hypot(*v)
+        if abs(length - radius) <= 0.1 * radius or not length:
             break
         if length > radius:
             low = tau
         else:
             high = tau
-        unit = v / length  # its squares do not underflow, however small the region is
-        tau += (length / radius - 1.0) / float(np.sum(unit * unit / (s * s + tau)))
+        # The squares of a vector of unit length do not underflow, however small the region is.
+        units = [(vi / length) ** 2 / weight for vi, weight in zip(v, weights, strict=True)]
+        tau += (length / radius - 1.0) / sum(units)
         if not low < tau < high:
-            tau = max(0.001 * high, np.sqrt(low * high))
+            tau = max(0.001 * high, math.sqrt(low * high))
     return v, tau
-
-
-def _length(v: np.ndarray) -> float:
-    return math.hypot(*v.tolist())
