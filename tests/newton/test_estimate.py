@@ -201,8 +201,8 @@ def test_many_rows_begin_with_a_part_that_begins_with_a_part_of_it(rows, reading
     model = GeneralisedLinearModel.of(from_arrays(y, X), families.Binomial(), "precision", None, serial())
     monkeypatch.setattr("raphson.newton.estimate.part_rows", lambda *_: rows)
     found = estimate(model, NEWTON)
-    read = list(dict.fromkeys(step.rows for step in found.result.path.steps))
-    assert found.status is Status.CONVERGED and found.result.distance < 1e-12
+    read = list(dict.fromkeys(step.rows for step in found.result.path.steps if step.solver != "part"))
+    assert found.status is Status.CONVERGED and found.result.distance < 1e-9
     assert read[-1] == n and len(read) == readings
     whole = maximize(model.objective, np.zeros(columns), METHODS["newton"])
     gap = np.abs(found.result.theta - whole.theta) / np.sqrt(np.diag(whole.factor.inverse()))

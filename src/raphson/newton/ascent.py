@@ -13,6 +13,7 @@ from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective
 from raphson.newton.convergence import Measured, rounding_floor
 from raphson.newton.directions import MOST_PARAMETERS, NEAR, InRegion, Uphill, directions_of
 from raphson.newton.methods import Method
+from raphson.newton.part import Part, final_step
 from raphson.newton.path import PathRow
 from raphson.newton.search import Accepted
 from raphson.newton.solve import Direction, Factor, direction
@@ -24,6 +25,9 @@ rows, where a reading takes long, so it is from 10 n^¼ times as far, which leav
 
 UNSEEN = 1e-8
 """A step of so many standard errors raises ℓ by 5e-17, and moves M, and with it the standard errors, by 1e-8/√n."""
+
+WITHIN = 0.1
+"""Share of the tolerance within which a step must lead that no reading of all rows follows."""
 
 PATIENCE, PROGRESS = 8, 0.1
 """If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that
@@ -42,6 +46,7 @@ class Ascent(IterationState):
     learning_rate : first trial step size; by default 1, or, where M is the identity, adapted to the last step.
     tolerance : distance to the maximum at which to stop.
     warm : factor of the information near the maximum, if known from a part of the data.
+    part : that part.
     """
 
     def __init__(
@@ -54,9 +59,11 @@ class Ascent(IterationState):
         learning_rate: float | None,
         tolerance: float,
         warm: Factor | None,
+        part: Part | None = None,
     ) -> None:
         super().__init__(objective, free, tolerance)
-        self.directions = directions_of(method, objective, damping, learning_rate, warm)
+        self.directions = directions_of(method, objective, damping, learning_rate, warm, part)
+        self.part = part
         self.refuted = False
         """Whether a search found no increase where M predicted one; then only the observed information is used."""
         self.taken_over = False
@@ -296,6 +303,37 @@ class Ascent(IterationState):
         self.here = replace(self.here, theta=theta, score=self.here.score - part.matrix @ step)
         return True
 
+    def finish(self) -> bool:
+        """Take the last full step with the part of the rows that the iteration started with. False if that is not
+        possible, or would not lead to within a tenth of the tolerance.
+
+        How much the part errs by is seen from how far the last step, by its M, led towards the maximum of all rows.
+        """
+        part, kind = self.part, self.directions.kind
+        newton, directions = self.newton, self.directions
+        if part is None or newton is None or newton.factor is None or kind is None or not newton.factor.kept.all():
+            return False
+        fresh = directions.many and directions.fresh and not (directions.root or directions.damping or self.refuted)
+        if not fresh or not self.near or self.taken_over or self.objective.bounds is not None:
+            return False
+        if not self.objective.linear or self.objective.walled or not 0 < self.distance < self.previous < math.inf:
+            return False
+        by = kind if newton is self.found else "observed"
+        if self.objective.same(by) != self.objective.same("observed") or by not in self.here.information:
+            return False
+        error = max(part.error, self.distance / self.previous)
+        # Over d standard errors M changes by some d/√n of itself.
+        if self.distance * self.distance * error > self.tolerance * math.sqrt(self.here.rows):
+            return False
+        found = final_step(part, self.objective, self.here, newton.step, newton.factor, by)
+        if found is None or not error * found.left <= WITHIN * self.tolerance:
+            return False
+        self.here, self.previous, self.distance, self.size = found.there, self.distance, error * found.left, 1.0
+        self.directions.factor_at = None  # M has been carried to the end
+        self.rows_read += found.rows
+        self._record("part")
+        return True
+
     def _last_one(self) -> bool:
         """Whether a full step by the observed information, just evaluated over many rows, leads to the maximum."""
         return self.directions.many and self.directions.fresh and self.newton is not self.found and self._quadratic
@@ -304,7 +342,7 @@ class Ascent(IterationState):
     def _reverted(self) -> bool:
         return self.last_good is not None and self.here.theta is self.last_good[0].theta
 
-    def _record(self) -> None:
+    def _record(self, solver: str = "") -> None:
         assert self.found is not None
         self.path.append(
             path_row(
@@ -317,7 +355,7 @@ class Ascent(IterationState):
                 step=self.size,
                 damping=self.directions.damping,
                 rows=self.rows_read,
-                solver=self.directions.label,
+                solver=solver or self.directions.label,
             )
         )
         self.rows_read = 0

@@ -19,6 +19,7 @@ from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Roo
 from raphson.newton.curvature import OBSERVED, Curvature
 from raphson.newton.indefinite import uphill
 from raphson.newton.methods import Method
+from raphson.newton.part import Part
 from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
 from raphson.newton.secant import Secant
 from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, conjugate_gradients, direction, measured
@@ -37,8 +38,9 @@ MANY_BLOCKS = 4
 """Number of blocks above which keeping M for several steps pays."""
 
 DRIFT = 10.0
-"""Factor by which the last M of many rows may be taken farther from the maximum, where a part of the rows says how M
-changes over what is left: to better than a tenth, as the part's information has an error of √(p/rows)."""
+"""Factor of the tolerance within which the last M of many rows is that of the maximum, where a part of them says how M
+changes over what is left. It says so to within √(p/m) of the change, so M may be taken farther away by as much. Of the
+standard errors that leaves seven digits at the default tolerance, five times the tolerance."""
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
 """τ below the first alters a step by less than a millionth of it, and is 0 from then on; above the second a step is a
@@ -182,6 +184,7 @@ class ByFactor(Directions):
     ----------
     objective : what is maximised.
     warm : factor of the information near the maximum, if known from a part of the data.
+    part : that part.
     """
 
     factors = True
@@ -193,6 +196,7 @@ class ByFactor(Directions):
         learning_rate: float | None,
         objective: Objective,
         warm: Factor | None = None,
+        part: Part | None = None,
     ) -> None:
         super().__init__(method, damping, learning_rate)
         self.kind = method.curvature.kind
@@ -203,7 +207,7 @@ class ByFactor(Directions):
         self.fresh = self.factor is None
         self.factor_distance = math.inf
         """Distance to the maximum at the point where the factor was evaluated."""
-        self.reach = 1.0 if warm is None else DRIFT
+        self.reach = 1.0 if part is None else DRIFT / part.error
         """Factor by which that may be farther: see :data:`DRIFT`."""
         rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
         self.shrinks = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
@@ -518,6 +522,7 @@ def directions_of(
     damping: float,
     learning_rate: float | None,
     warm: Factor | None,
+    part: Part | None = None,
 ) -> Directions:
     """The directions of a method."""
     if method.solver == "cg":
@@ -526,4 +531,4 @@ def directions_of(
         return ByCurvature(method, damping, learning_rate, objective)
     if method.search is None:
         return InRegion(method, damping, learning_rate, objective)
-    return ByFactor(method, damping, learning_rate, objective, warm)
+    return ByFactor(method, damping, learning_rate, objective, warm, part)

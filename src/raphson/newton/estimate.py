@@ -16,12 +16,13 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from raphson.errors import RaphsonError
-from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Root
+from raphson.model.objective import Evaluation
 from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS, part_rows
 from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
+from raphson.newton.part import Part, carried_on
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import factorise
 from raphson.newton.stationary import examined, higher, left_behind
@@ -36,9 +37,6 @@ PART_TOLERANCE = 0.2
 SMALLEST_PART, FEWEST = 25, 1_000
 """Smallest number of rows per parameter of the subsample that the subsample's own maximum is started from, whose
 information then has a relative error of about a fifth, and of rows in all: fewer save nothing."""
-
-CARRIED: tuple[Kind, ...] = ("expected", "observed")
-"""Information that a part of the rows carries on."""
 
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
 """Largest number of multi-start searches, starts of each, and steps from each start."""
@@ -325,39 +323,16 @@ def _iterate_from_subsample(
         start = model.start(method.need(method.solver == "qr", near=False))
         return options.maximum(model, start, suspect=suspect)
     # A stream keeps a sample, which may have fewer rows than were asked for.
-    factor, share = first.factor, objective.n_rows / part.objective.n_rows
+    factor, of_all = first.factor, Part(part.objective, objective.n_rows / part.objective.n_rows)
     kind = method.curvature.kind
     if factor is None or (kind is not None and objective.constant(kind)):
         # An M that is the same everywhere is evaluated with the first score, and serves to the end.
         warm = None
     else:
-        warm = replace(factor, scale=factor.scale * math.sqrt(share))
-    result = options.maximum(model, first.theta, warm=warm, suspect=suspect)
-    if warm is not None:
-        result = _carried_on(result, part.objective, share, options.tol)
-    path = first.path.scaled(share).then(Path([result.path.steps[0], *result.path.steps]))
+        warm = replace(factor, scale=factor.scale * math.sqrt(of_all.share))
+    result = options.maximum(model, first.theta, warm=warm, part=None if warm is None else of_all, suspect=suspect)
+    if warm is not None and result.factor_at is not None:
+        here = carried_on(result.evaluation, result.factor_at, of_all, options.tol)
+        result = replace(result, evaluation=here)
+    path = first.path.scaled(of_all.share).then(Path([result.path.steps[0], *result.path.steps]))
     return replace(result, path=path, begun=first.begun)
-
-
-def _carried_on(result: Result, part: Objective, share: float, tolerance: float) -> Result:
-    """The result with its M carried from the point where it was evaluated, a last step of s before, to the end.
-
-    Over s, of d standard errors, M changes by d/√n of itself, and M of a part of the rows, of which there are `share`
-    times as many, by the same times 1 + √(p/m) at most: M(θ̂) ≈ M(θ̂ − s) + share (M_part(θ̂) − M_part(θ̂ − s)).
-    """
-    here, before = result.evaluation, result.factor_at
-    kinds: tuple[Kind, ...] = tuple(kind for kind in CARRIED if kind in here.information)
-    grams = [here.information[kind] for kind in kinds]
-    if before is None or not grams or any(isinstance(one, Root) for one in grams):
-        return result
-    step = here.theta - before
-    if step @ grams[0].matrix @ step <= tolerance**2 * here.rows * here.dispersion:
-        return result
-    earlier, later = (part.evaluate(theta, Need(kinds=kinds)) for theta in (before, here.theta))
-    if not earlier.finite or not later.finite:
-        return result
-    moved = {
-        kind: Gram(one.matrix + share * (later.information[kind].matrix - earlier.information[kind].matrix))
-        for kind, one in zip(kinds, grams, strict=True)
-    }
-    return replace(result, evaluation=replace(here, information=here.information | moved))

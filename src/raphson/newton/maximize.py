@@ -21,6 +21,7 @@ from raphson.newton.confined import Confined
 from raphson.newton.convergence import Verdict, judge
 from raphson.newton.face import Face, face_of
 from raphson.newton.methods import Method
+from raphson.newton.part import Part
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import Factor
 from raphson.newton.straight import Course, runs_straight, straight
@@ -89,6 +90,7 @@ def maximize(
     damping: float = 0.0,
     learning_rate: float | None = None,
     warm: Factor | None = None,
+    part: Part | None = None,
     suspect: Callable[[Evaluation], bool] | None = None,
     watch: Callable[[PathRow], None] | None = None,
     polish: bool = True,
@@ -108,6 +110,7 @@ def maximize(
         the maximum.
     learning_rate : first trial step size α; by default 1, or, where M is the identity, adapted to the last step.
     warm : factor of the information as estimated from a part of the data, if `start` comes from that part.
+    part : that part, which may then spare the last reading of all rows.
     suspect : whether an accepted point looks as if the maximum were at infinity. The iteration then stops with status
         "separated", and the caller decides by the design.
     watch : called with every step.
@@ -125,7 +128,7 @@ def maximize(
         if course is not None:
             return _arrived(course)
     wanted = np.ones(objective.n_params, dtype=bool) if free is None else free
-    ascent = Ascent(objective, method, start, wanted, damping, learning_rate, tol, warm)
+    ascent = Ascent(objective, method, start, wanted, damping, learning_rate, tol, warm, part)
     begun = ascent.here.theta
 
     def ended(status: Status) -> Result:
@@ -140,6 +143,7 @@ def maximize(
                 continue
             return ended(Status.SINGULAR)
         verdict = judge(ascent.measure(), tol)
+        seen = len(ascent.path)
         if watch is not None:
             watch(ascent.path.steps[-1])
         if verdict is Verdict.CONVERGED or (verdict is Verdict.POLISH and not polish):
@@ -154,7 +158,9 @@ def maximize(
             if verdict is Verdict.POLISH:
                 return ended(Status.CONVERGED)  # within `tol` already; polishing would only add digits
             return ended(Status.STEP_LIMIT)
-        if verdict is Verdict.POLISH and ascent.refine():
+        if (verdict is Verdict.POLISH and ascent.refine()) or ascent.finish():
+            if watch is not None and len(ascent.path) > seen:
+                watch(ascent.path.steps[-1])
             return ended(Status.CONVERGED)
         if not ascent.advance(polish=verdict is Verdict.POLISH):
             if verdict is Verdict.POLISH:

@@ -27,7 +27,7 @@ class PathRow(NamedTuple):
     condition : condition number of the scaled M (NaN if none was formed).
     rows : rows of data read for this iteration.
     solver : "cholesky", "qr", "cg" or "none"; with "(kept)" if M is that of an earlier iteration; "observed" if the
-        observed information has replaced the method's own M.
+        observed information has replaced the method's own M; "part" of a last step that only a part of the rows judges.
     penalty : the further terms of the objective, at unit dispersion: −½ θᵀPθ for a penalty; ½ log det I(θ) for bias
         reduction, with columns scaled to length 1; else 0.
     """
