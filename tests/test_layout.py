@@ -54,6 +54,7 @@ ELSEWHERE = {
     "tests/model/glm/test_streamed.py": ["model/streamed", "model/streamed_means", "newton/training/streaming"],
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
+    "tests/report/test_progress.py": ["report/live_lines"],
     "tests/data/test_arrays.py": ["data/matrices"],
     "tests/data/test_streams.py": ["data/not_in_memory", "data/places", "data/seen_variables"],
     "tests/model/families/test_rows_by_hand.py": [

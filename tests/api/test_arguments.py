@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import raphson as rp
 from raphson.api.arguments import dispersion_rule, inference_of, inputs_of, model_data, start_vector
 from raphson.errors import ModelError
 from raphson.model.families import Binomial, Gamma
+from raphson.report.progress import Progress
 
 GIVEN = {
     "weights_kind": "frequency",
@@ -77,3 +81,25 @@ def test_a_fit_that_is_asked_to_logs_its_passes(monkeypatch, capsys):
     rp.glm("low ~ lwt", births, family="binomial", progress=lambda **row: rows.append(row))
     assert set(rows[0]) == {"iteration", "distance"}
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize("door", ["glm", "mle"])
+def test_how_far_each_pass_is_shows_from_the_first_on(door, ending, tmp_path, monkeypatch):
+    monkeypatch.setattr("raphson.report.progress.TICK", 0.0)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=6000), "y": rng.poisson(1.0, 6000)})
+    (frame.to_parquet if ending == "parquet" else frame.to_csv)(tmp_path / f"rows.{ending}", index=False)
+    source, stream = rp.stream(tmp_path / f"rows.{ending}", 256), io.StringIO()
+    with Progress("Fitting", stream=stream, log=True, interval=0.0) as progress:
+        given = {"progress": progress, "checkpoint": tmp_path / "kept"}
+        if door == "glm":
+            fit = rp.glm("y ~ x", source, family="poisson", **given)
+        else:
+            fit = rp.mle("zip", {"mean": "y ~ x", "zero": "~ 1"}, source, **given)
+    lines = stream.getvalue().splitlines()
+    assert "rows so far" in lines[0] if ending == "csv" else "% of 6,000 rows" in lines[0], lines[0]
+    steps = [line for line in lines if "% of 6,000 rows" in line and ", iteration " in line]
+    assert len(steps) >= 6 and all(" passes, " in line and "rows per second" in line for line in steps)
+    fit.summary()
+    assert stream.getvalue().splitlines() == lines  # the fit has ended

@@ -26,6 +26,7 @@ from raphson.errors import (
 )
 from raphson.execute import Executor, threads
 from raphson.execute.journal import Journal, Recorded
+from raphson.execute.watched import Watched
 from raphson.fit.fit import Fit
 from raphson.fit.uncertainty import COVARIANCES
 from raphson.newton.estimate import Estimate, Options, estimate
@@ -45,7 +46,7 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None,
     of = model.objective.n_rows
 
     def more(step: Any) -> dict[str, Any]:
-        return {"rows": step.rows, "of": of, "tol": iteration.tol} if iteration.progress is True else {}
+        return {"rows": step.rows, "of": of, "tol": iteration.tol} if _is_shown(iteration.progress) else {}
 
     with progress_shown(iteration.progress) as show:
         options = Options(
@@ -95,11 +96,30 @@ def progress_shown(progress: bool | Callable[..., None]) -> Any:
     return nullcontext(progress or None)
 
 
+def _is_shown(progress: bool | Callable[..., None]) -> bool:
+    """Whether this package shows the progress, not a function of the user's."""
+    if not progress or progress is True:
+        return bool(progress)
+    from raphson.report.progress import Progress
+
+    return isinstance(progress, Progress)
+
+
+@contextmanager
+def _watched(iteration: Iteration) -> Iterator[Iteration]:
+    """The iteration over streamed rows with an executor that shows how far each pass is, if progress is shown."""
+    if not _is_shown(iteration.progress):
+        yield iteration
+        return
+    with progress_shown(iteration.progress) as shown:
+        yield replace(iteration, executor=Watched(executor_of(iteration), shown.reading), progress=shown)
+
+
 @contextmanager
 def kept_in(
     checkpoint: Any, source: Source | None, kind: str, given: Mapping[str, Any], iteration: Iteration
 ) -> Iterator[Iteration]:
-    """The iteration with an executor that keeps its sums in a checkpoint, where one is asked for.
+    """The iteration with an executor that keeps its sums in a checkpoint and shows its passes, as asked for.
 
     Raises
     ------
@@ -109,7 +129,8 @@ def kept_in(
         If the file is not a checkpoint of this fit, or cannot be written.
     """
     if checkpoint is None:
-        yield iteration
+        with nullcontext(iteration) if source is None else _watched(iteration) as iteration:
+            yield iteration
         return
     if not isinstance(checkpoint, str | PathLike):
         raise ModelError(f"checkpoint: expected the name of a file; got {one_line(checkpoint)}")
@@ -120,7 +141,7 @@ def kept_in(
         )
     asked = {name: _described(given.get(name)) for name in DESCRIBED if name in given}
     description = {"version": version("raphson"), "function": kind, "data": source.identity, **asked}
-    with Journal(checkpoint, description) as journal:
+    with Journal(checkpoint, description) as journal, _watched(iteration) as iteration:
         yield replace(iteration, executor=Recorded(executor_of(iteration), journal))
 
 

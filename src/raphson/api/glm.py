@@ -229,9 +229,9 @@ def glm(
     learning_rate : first trial step size α.
     missing : what is done with rows that have missing values: "drop" (counted and reported) or "raise".
     seed : seed of the random numbers: the order in which some methods read the rows; 0 if not given.
-    progress : whether to show the progress of the fit: on a terminal if it takes longer than a second, elsewhere as a
-        line on standard error every ten seconds; a function is called with each step's iteration and distance as
-        keywords.
+    progress : whether to show the progress of the fit: on a terminal or in a notebook if it takes longer than a second,
+        elsewhere as a line on standard error every ten seconds, of streamed data also within a pass; a function is
+        called with each step's iteration and distance as keywords.
     executor : where sums over blocks are computed; ``rp.execute.threads()`` by default.
     checkpoint : file to which each pass over streamed data is saved. After an interruption the same call goes on from
         there, and gives the same bits.

@@ -183,13 +183,13 @@ def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
 def _with_progress(front_door: Callable[..., Any], formula: str, data: Any, given: dict[str, Any]) -> Any:
     from raphson.report.progress import Progress
 
-    with Progress("Fitting") as progress:
-
-        def step(**row: Any) -> None:
+    class Fitting(Progress):
+        def __call__(self, **row: Any) -> None:
             resume_garbage_collection()
-            progress(**row)
+            super().__call__(**row)
 
-        return front_door(formula, data, progress=step, **given)
+    with Fitting("Fitting") as progress:
+        return front_door(formula, data, progress=progress, **given)
 
 
 def _compile_ahead(family: Any) -> None:

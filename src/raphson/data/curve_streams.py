@@ -28,12 +28,13 @@ from raphson.data.streams import (
     SAMPLE_ROWS,
     Piece,
     StreamedPieces,
+    all_readings,
     check_named,
     computed,
-    readings,
 )
 from raphson.data.values import Levels, Table
 from raphson.errors import DataError
+from raphson.execute.watched import Keeping
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def from_curve_stream(
     sigma: Any = None,
     groups: Any = None,
     missing: str = "drop",
-    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = computed,
+    keep: Keeping = computed,
 ) -> StreamedCurveData:
     """Read ``response ~ curve`` over a stream.
 
@@ -194,7 +195,7 @@ def from_curve_stream(
     asked = CurveFormula.of(formula, dict.fromkeys(source.names), parameters, arguments)
     source.check_columns(asked.read)
     first = keep if source.files is not None else computed  # elsewhere only a reading tells what the rows are
-    seen: _Seen = first(("first pass",), lambda: _first_pass(asked, source))
+    seen: _Seen = first(("first pass",), lambda: _first_pass(asked, source, keep))
     keep(("rows", seen.same.found), lambda: None)
     _check(seen, missing)
     head = _head(asked, seen.dropped)
@@ -233,20 +234,18 @@ class _Seen:
     pieces: list[Piece] = field(default_factory=list)
 
 
-def _first_pass(asked: CurveFormula, source: Source) -> _Seen:
+def _first_pass(asked: CurveFormula, source: Source, keep: Keeping) -> _Seen:
     """Read all rows once."""
     n_rows = source.n_rows or 0
     sampled = Sample(max(1, n_rows // SAMPLE_ROWS), SAMPLE_ROWS)
     seen = _Seen(MissingRows(n_rows), sampled, SameRows(asked.read), CurveTotals())
-    for part in range(source.parts):
-        seen.same.begin(part, source)
-        for number, rows in readings(source, part, asked.read):
-            try:
-                _take(seen, asked, source, (part, number), rows)
-            except DataError as error:
-                if source.parts == 1:
-                    raise
-                raise DataError(f"{source.place(part)}: {error}") from error
+    for part, number, rows in all_readings(source, seen.same, keep):
+        try:
+            _take(seen, asked, source, (part, number), rows)
+        except DataError as error:
+            if source.parts == 1:
+                raise
+            raise DataError(f"{source.place(part)}: {error}") from error
     return seen
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from raphson.data.pieces import joined
 from raphson.data.several import Layout, Part, SeveralData, layouts_of, parts_of
 from raphson.data.sources import Source
 from raphson.data.streams import NotInMemory, Streamed, UsableRows, check_named, computed, first_reading
+from raphson.execute.watched import Keeping
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def from_streams(
     groups: Any = None,
     missing: str = "drop",
     without_intercept: tuple[str, ...] = (),
-    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = computed,
+    keep: Keeping = computed,
 ) -> StreamedSeveral:
     """Read one formula for each parameter of a distribution over a stream.
 

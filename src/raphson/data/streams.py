@@ -7,7 +7,7 @@ if the data were in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, sliced
 from raphson.errors import DataError, FormulaError
+from raphson.execute.watched import Keeping
 
 if TYPE_CHECKING:
     from raphson.data.design import DesignPlan
@@ -340,9 +341,21 @@ def readings(
         yield number * rows // source.piece_rows, read
 
 
-def computed(about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-    """Compute, where nothing is kept."""
-    return compute()
+def all_readings(source: Source, same: SameRows, keep: Keeping) -> Iterator[tuple[int, int, Rows]]:
+    """The rows of all parts in order, as by :func:`readings`, with their parts; it is shown how many are read."""
+    read = 0
+    for part in range(source.parts):
+        same.begin(part, source)
+        for number, rows in readings(source, part, same.columns):
+            yield part, number, rows
+            read += count(rows)
+            if read != source.n_rows:
+                keep.show(read, source.n_rows)
+    keep.show(read, read)
+
+
+computed = Keeping()
+"""Where nothing is kept, and nothing is shown."""
 
 
 def from_stream(
@@ -350,7 +363,7 @@ def from_stream(
     source: Source,
     arguments: dict[str, Any],
     missing: str = "drop",
-    keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = computed,
+    keep: Keeping = computed,
 ) -> StreamedData:
     """Read a formula over a stream.
 
@@ -361,8 +374,8 @@ def from_stream(
     arguments : dict
         ``weights``, ``offset``, ``trials`` and ``groups``: names of columns, expressions, or None.
     missing : {"drop", "raise"}
-    keep : keep(about, compute)
-        What the first pass found: that of an interrupted fit, or ``compute()``.
+    keep : Keeping
+        It has what the first pass of an interrupted fit found, and shows how far the pass is.
 
     Raises
     ------
@@ -396,14 +409,14 @@ def check_named(arguments: dict[str, Any]) -> None:
 
 
 def first_reading(
-    asked: FormulaArguments, source: Source, missing: str, keep: Callable[[tuple[Any, ...], Callable[[], Any]], Any]
+    asked: FormulaArguments, source: Source, missing: str, keep: Keeping
 ) -> tuple[dict[str, Any], _Summary]:
     """Read all rows once: what :class:`Streamed` consists of, and what else was found."""
     check_missing(missing)
     source.check_columns(asked.columns)
     first_pass = _FirstPass(asked, source)
     first = keep if source.files is not None else computed  # elsewhere only a reading tells what the rows are
-    first_pass.seen = first(("first pass",), first_pass.run)
+    first_pass.seen = first(("first pass",), lambda: first_pass.run(keep))
     keep(("rows", first_pass.seen.same.found), lambda: None)
     return first_pass.finish(missing), first_pass.seen
 
@@ -467,12 +480,10 @@ class _FirstPass:
         sampled = Sample(max(1, n_rows // SAMPLE_ROWS), SAMPLE_ROWS)
         self.seen = _Summary(MissingRows(n_rows), factors, SeenVariable(), columns, sampled, same)
 
-    def run(self) -> _Summary:
+    def run(self, keep: Keeping) -> _Summary:
         """Read all rows."""
-        for part in range(self.source.parts):
-            self.seen.same.begin(part, self.source)
-            for number, rows in readings(self.source, part, self.asked.columns):
-                self.take(part, number, rows)
+        for part, number, rows in all_readings(self.source, self.seen.same, keep):
+            self.take(part, number, rows)
         return self.seen
 
     def take(self, part: int, number: int, rows: Rows) -> None:

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from raphson.errors import DataError
 from raphson.execute.encoding import LENGTH, UnencodableError, decode, encode
+from raphson.execute.watched import Keeping, Watched, itself, unseen
 from raphson.files import check_writable
 
 B = TypeVar("B")
@@ -272,13 +273,11 @@ class Recorded:
         return self.inner.map(function, blocks)
 
     def __reduce__(self) -> Any:
-        return _itself, (self.inner,)  # a copy in another process computes without the journal
+        return itself, (self.inner,)  # a copy in another process computes without the journal
 
 
-def _itself(inner: T) -> T:
-    return inner
-
-
-def answering(executor: Any) -> Callable[[tuple[Any, ...], Callable[[], Any]], Any]:
-    """The function ``(about, compute)`` that keeps what is computed in an executor's journal, if it has one."""
-    return executor.journal.answer if isinstance(executor, Recorded) else lambda about, compute: compute()
+def answering(executor: Any) -> Keeping:
+    """What an executor does for a reading that is no sum over blocks: it keeps it, and shows how far it is."""
+    inner = executor.inner if isinstance(executor, Recorded) else executor
+    show = inner.show if isinstance(inner, Watched) else unseen
+    return Keeping(executor.journal.answer, show) if isinstance(executor, Recorded) else Keeping(show=show)

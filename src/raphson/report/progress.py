@@ -1,4 +1,4 @@
-"""The progress of long work: a line on the terminal after the first second; elsewhere, if asked for, lines of a log."""
+"""The progress of long work: a line that is replaced on a terminal and in a notebook; elsewhere lines of a log."""
 
 from __future__ import annotations
 
@@ -6,32 +6,38 @@ import math
 import sys
 import threading
 import time
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from raphson.report import numbers
+from raphson.report.live_lines import LiveLine, NotebookLine, TerminalLine, in_notebook
 
 INTERVAL = 10.0
 """Seconds between the lines of a log: a fit of an hour leaves a few hundred."""
+
+TICK = 0.5
+"""Seconds between two changes of a line that is replaced."""
 
 
 class Progress:
     """Show the progress of an iteration that takes longer than ``delay`` seconds.
 
-    It is a context manager around the work, and a function to call with every row of the path.
-    On a terminal the line is erased when the work ends. Elsewhere, as in a notebook or a file, nothing is written, or
-    with `log` a line of plain text every ``interval`` seconds.
+    It is a context manager around the work, a function to call with every row of the path, and has another to call as
+    rows are read. On a terminal the line is erased when the work ends; in a notebook it is a line of the cell's output,
+    which is emptied. Elsewhere, as in a file, nothing is written, or with `log` a line of plain text every ``interval``
+    seconds.
 
     Parameters
     ----------
     what : str
         The work, such as "Fitting".
     stream : text stream, optional
-        Standard error if not given.
+        Standard error if not given, or the cell of a notebook.
     delay : float
-        Seconds before anything is shown on a terminal.
+        Seconds before anything is shown on a terminal or in a notebook.
     log : bool
-        Whether lines are written where there is no terminal.
+        Whether lines are written where there is neither.
     interval : float
         Seconds before the first of them and from one to the next, at least.
 
@@ -51,21 +57,30 @@ class Progress:
         interval: float = INTERVAL,
     ) -> None:
         self.what = what
+        self._notebook = stream is None and in_notebook()
         self.stream = sys.stderr if stream is None else stream
         self.delay, self.log, self.interval = delay, log, interval
-        self._begun = self._logged = time.monotonic()
+        self._begun = self._logged = self._ticked = time.monotonic()
         self._rows = 0
+        """Rows of the readings that have ended."""
+        self._here: tuple[int, int | None] | None = None
+        """Rows read so far in this reading, and of how many."""
+        self._of: int | None = None
+        self._told = False
+        """Whether readings are told of; otherwise the path says how many rows were read."""
         self._before = math.nan
-        self._text = what
-        self._live: Any = None
+        self._step = ""
+        self._left: float | None = None
+        """Rows still to be read at most, from the end of this step on."""
+        self._live: LiveLine | None = None
         self._timer: threading.Timer | None = None
-        # The timer's thread opens the display, and the working thread closes it.
-        self._lock = threading.Lock()
+        # The timer's thread opens the display, and the working thread closes it; rows are read by many threads.
+        self._lock = threading.RLock()
         self._ended = False
 
     def __enter__(self) -> Self:
-        if self.stream.isatty():
-            self._timer = threading.Timer(self.delay, self._open)
+        if self._notebook or self.stream.isatty():
+            self._timer = threading.Timer(self.delay, copy_context().run, (self._open,))  # a cell is in the context
             self._timer.daemon = True
             self._timer.start()
         return self
@@ -87,46 +102,79 @@ class Progress:
         With ``rows``, the number of rows read for it, ``of``, that of all rows, and ``tol``, at which distance it ends,
         also the passes over the data so far, their speed and the time left.
         """
-        text = self.what
+        text = ""
         if "iteration" in row:
             text += f", iteration {row['iteration']}"
         if row.get("distance") is not None:
             text += f", {numbers.short(float(row['distance']))} standard errors from the maximum"
+        self._step = text
         if "rows" in row:
-            text += self._speed(**row)
-        self._text = text
-        if self.log and not self.stream.isatty() and time.monotonic() - self._logged >= self.interval:
-            self._logged = time.monotonic()
-            print(text, file=self.stream, flush=True)
-        live = self._live
-        if live is not None:
-            live.update(live.tasks[0].id, description=text)
+            self._count(**row)
+        self._show(at_once=True)
 
-    def _speed(self, rows: int, of: int, distance: float, tol: float, **_: Any) -> str:
-        """The passes so far, rows per second, and the time until the distance is `tol` if it goes on shrinking by the
-        same factor. Where Newton's method converges quadratically, it takes less."""
-        taken = max(time.monotonic() - self._begun, 1e-9)
-        self._rows += rows
+    def reading(self, rows: int, of: int | None) -> None:
+        """Show that so many rows of all have been read in this pass; when they are equal it has ended."""
+        if self._ended:
+            return
+        with self._lock:
+            self._told = True
+            self._of = of or self._of
+            if rows == of:
+                self._rows += rows
+                self._here = None
+            else:
+                self._here = rows, of
+        if time.monotonic() - self._ticked >= TICK:
+            self._show()
+
+    def _count(self, rows: int, of: int, distance: float, tol: float, **_: Any) -> None:
+        """Note the rows of a step, and those still to be read until the distance is `tol` if it goes on shrinking by
+        the same factor. Where Newton's method converges quadratically, they are fewer."""
+        self._of = of
+        if not self._told:
+            self._rows += rows
         before, self._before = self._before, distance
-        text = f", {self._rows / of:.1f} passes, {numbers.short(self._rows / taken)} rows per second"
+        self._left = None
         if tol < distance < before < math.inf and self._rows:
-            steps = math.ceil(math.log(tol / distance) / math.log(distance / before))
-            left = steps * rows * taken / self._rows
+            self._left = rows * math.ceil(math.log(tol / distance) / math.log(distance / before))
+
+    @property
+    def _text(self) -> str:
+        return self.what + self._step + self._speed
+
+    @property
+    def _speed(self) -> str:
+        """The passes so far, where in this one it is, rows per second, and the time left."""
+        here, of = self._here or (0, None)
+        read = self._rows + here
+        if self._of is None and not read:
+            return ""
+        taken = max(time.monotonic() - self._begun, 1e-9)
+        text = ""
+        if self._of is not None:
+            text += f", {read / self._of:.1f} passes"
+        if here:
+            text += f", {here / of:.0%} of {of:,} rows" if of else f", {here:,} rows so far"
+        text += f", {numbers.short(read / taken)} rows per second"
+        if self._left is not None and read:
+            left = max(self._left - here, 0) * taken / read
             text += f", at most about {left:.0f} s left" if left < 1e6 else ""
         return text
 
-    def _open(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress as Display
-        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    def _show(self, at_once: bool = False) -> None:
+        """Replace the line, or write the next one if it is time."""
+        now = time.monotonic()
+        if self.log and not (self._notebook or self.stream.isatty()) and now - self._logged >= self.interval:
+            self._logged = now
+            print(self._text, file=self.stream, flush=True)
+        with self._lock:
+            if self._live is not None and (at_once or now - self._ticked >= TICK):
+                self._live.update(self._text)
+            self._ticked = now
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    def _open(self) -> None:
         with self._lock:
             if self._ended:
                 return
-            display = Display(*columns, console=Console(file=self.stream), transient=True)
-            task = display.add_task(self._text, total=None)
-            display.start()
-            self._live = display
-            # Show the text of a row that arrived before the display existed.
-            display.update(task, description=self._text)
+            self._live = NotebookLine(self._text) if self._notebook else TerminalLine(self._text, self.stream)
+            self._live.update(self._text)  # that of a row that arrived before the display existed

@@ -1,0 +1,75 @@
+"""How far a sum over streamed rows is: an executor that tells of it block by block, for long passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, TypeVar
+
+B = TypeVar("B")
+T = TypeVar("T")
+
+Show = Callable[[int, int | None], None]
+"""Called with the number of rows that a reading has read so far and that of all rows, None if it is not known. A
+reading ends with a call in which they are equal."""
+
+
+def unseen(rows: int, of: int | None) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An executor that shows how far each sum over streamed blocks is.
+
+    Attributes
+    ----------
+    inner : the executor that computes them.
+    show : called after each block, from any thread, and at the end.
+    """
+
+    inner: Any
+    show: Show = field(compare=False, repr=False)
+
+    def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
+        of, n_blocks = getattr(blocks, "n_rows", None), len(blocks)
+        if of is None:  # in memory
+            return self.inner.map(function, blocks)
+        done = count(1)
+
+        def one(block: B) -> T:
+            found = function(block)
+            number = next(done)
+            if number < n_blocks:
+                self.show(of * number // n_blocks, of)
+            return found
+
+        found = self.inner.map(one, blocks)
+        self.show(of, of)
+        return found
+
+    def __reduce__(self) -> Any:
+        return itself, (self.inner,)  # nobody watches a copy in another process
+
+
+def itself(inner: T) -> T:
+    """An executor without what was around it."""
+    return inner
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is around a reading that is no sum over blocks.
+
+    Attributes
+    ----------
+    answer : answer(about, compute), which gives what is known of it from before, or ``compute()``.
+    show : called with the numbers of rows.
+    """
+
+    answer: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = lambda about, compute: compute()
+    show: Show = unseen
+
+    def __call__(self, about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
+        return self.answer(about, compute)
