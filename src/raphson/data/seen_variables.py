@@ -24,8 +24,8 @@ class SeenVariable:
     def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
         """Add one piece."""
         if isinstance(variable, Numbers):
-            if self.first is None or not np.isnan(variable.values).all():
-                self.numeric = self.numeric or not np.isnan(variable.values).all()
+            if not self.numeric:
+                self.numeric = not bool(np.isnan(variable.values).all())
                 if self.first is None:
                     # Of numbers only the names of the columns are needed.
                     self.first = replace(variable, values=variable.values[:1])

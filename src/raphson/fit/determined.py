@@ -44,7 +44,7 @@ def _spread(fit: Goodness, at: AtEstimate) -> str:
     if fit.state.cov != "model" or not fit.state.status.converged or not wider_families:
         return ""
     found = at.fitted.spread(fit.rows)
-    if found is None:
+    if found is None or not found.second > 0:
         return ""
     phi, p_value = deviates(found, at.pearson, fit.df_resid, fit.nobs)
     return remark(fit.family.name, wider_families, phi, p_value)

@@ -287,7 +287,22 @@ class LogLikelihood(Objective):
             return self._block(block, *self.predictor.at(block, theta), need)
 
         found = self._penalised(theta, self._sum(one, "evaluate", theta, need))
+        if self._streamed:
+            self._values[theta.tobytes()] = found.value - found.added
         return found if self.with_noise is None else self.with_noise(found)
+
+    def value_at(self, theta: np.ndarray) -> float:
+        """Σ w log f at θ, without the penalty: of streamed rows from the evaluation that was there, if one was."""
+        found = self._values.get(theta.tobytes())
+        if found is None:
+            there = self.evaluate(theta)
+            found = there.value - there.added
+        return found
+
+    @cached_property
+    def _values(self) -> dict[bytes, float]:
+        """The value at each θ where streamed rows were read."""
+        return {}
 
     @cached_property
     def _few(self) -> FewRows | None:

@@ -26,6 +26,7 @@ def frame() -> pd.DataFrame:
     frame["z"] = eta + rng.normal(size=N)
     frame["yes"] = np.where(rng.random(N) < 1 / (1 + np.exp(-eta)), "yes", "no")
     frame["hits"] = rng.binomial(frame["w"], 1 / (1 + np.exp(-eta)))
+    frame["share"] = frame["hits"] / frame["w"]
     frame["count"] = rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, N))
     frame["positive"] = rng.gamma(2.0, np.exp(eta) / 2.0) + 1e-6
     frame.loc[::50, "x"] = np.nan
@@ -41,6 +42,11 @@ def path(frame, tmp_path_factory):
 
 MODELS = {
     "binomial": ("yes ~ x + g", {"family": "binomial"}),
+    "trials of weights": ("yes ~ x + g", {"family": "binomial", "weights": "w"}),
+    "copies of trials": ("yes ~ x + g", {"family": "binomial", "weights": "w", "weights_kind": "frequency"}),
+    "probit": ("yes ~ x + g", {"family": rp.families.Binomial(link="probit"), "penalty": 2.0}),
+    "quasibinomial": ("yes ~ x", {"family": "quasibinomial"}),
+    "proportions": ("share ~ x", {"family": "quasibinomial"}),
     "trials": ("hits ~ x + g", {"family": "binomial", "trials": "w"}),
     "poisson": ("count ~ x + g + offset(off)", {"family": "poisson"}),
     "newton": ("count ~ x * g", {"family": "poisson", "method": "newton"}),
@@ -72,6 +78,20 @@ def test_the_fit_is_that_of_the_data_in_memory(name, frame, path):
         np.testing.assert_allclose(getattr(fit, what), getattr(held, what), rtol=rough, err_msg=what)
     assert fit.theta == (held.theta if held.theta is None else pytest.approx(held.theta, rel=1e-9))
     assert str(fit.summary()).splitlines()[0] == formula
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_a_logistic_fit_reads_nothing_for_what_its_last_reading_had(weights, frame):
+    readings = []
+
+    def reader():
+        readings.append(0)
+        yield frame
+
+    fit = rp.glm("yes ~ x + g", rp.stream(reader, PIECE), family="binomial", weights=weights)
+    done = len(readings)
+    assert np.isfinite([fit.llf, fit.deviance, fit.aic, fit.path["llf"].iloc[-1]]).all()
+    assert fit.deviance == -2.0 * fit.llf and len(readings) == done
 
 
 @pytest.fixture(scope="module")

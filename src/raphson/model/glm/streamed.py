@@ -21,7 +21,8 @@ from raphson.model.glm.separation import Moves, separated_everywhere
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
-from raphson.model.streamed import refuse_bias
+from raphson.model.spread import Spread
+from raphson.model.streamed import StreamedRowTable, refuse_bias
 from raphson.model.streamed_means import StreamedMeans
 from raphson.numeric import EPSILON
 
@@ -36,6 +37,7 @@ class ResponseTotals:
     weights, count : sums of the weights, with and without trials.
     total, low, high : weighted sum and extremes of the response.
     open_ended : whether the log density of some row never stops rising in some direction of its predictor.
+    certain : whether the perfect fit of every row is certain: of single trials that fail or succeed.
     """
 
     positive: int
@@ -45,6 +47,7 @@ class ResponseTotals:
     low: float
     high: float
     open_ended: bool
+    certain: bool
 
     def __add__(self, other: ResponseTotals) -> ResponseTotals:
         return ResponseTotals(
@@ -55,6 +58,7 @@ class ResponseTotals:
             min(self.low, other.low),
             max(self.high, other.high),
             self.open_ended or other.open_ended,
+            self.certain and other.certain,
         )
 
     @staticmethod
@@ -63,8 +67,16 @@ class ResponseTotals:
         given = model.data.weights
         positive = len(y) if given is None else int(np.count_nonzero(given))
         count = float(len(y)) if given is None else float(given.sum())
+        single = model.family.support == "proportion" and model.size is None
         return ResponseTotals(
-            positive, float(w.sum()), count, float(y @ w), float(y.min()), float(y.max()), model._may_separate
+            positive,
+            float(w.sum()),
+            count,
+            float(y @ w),
+            float(y.min()),
+            float(y.max()),
+            model._may_separate,
+            single and bool(((y == 0.0) | (y == 1.0)).all()),
         )
 
 
@@ -223,3 +235,24 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
         return (
             0.0 if self.recession_direction is None else float(self.summed(lambda held: held.fitted_exactly, "exact"))
         )
+
+    # -- what the Fit reads ------------------------------------------------------------------------------------
+
+    @property
+    def _certain(self) -> bool:
+        """Whether Σ w log f, which every evaluation has, is the log-likelihood, and −2 times it the deviance."""
+        assert self.totals is not None
+        return self.totals.certain and not self.family.quasi and not self.at_limit
+
+    def deviance(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
+        return -2.0 * self.likelihood.value_at(rows.theta) if self._certain else super().deviance(rows)
+
+    def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
+        if self._certain and dispersion == 1.0:
+            return self.likelihood.value_at(rows.theta)
+        return super().log_likelihood(rows, dispersion)
+
+    def spread(self, rows: StreamedRowTable) -> Spread | None:  # type: ignore[override]
+        if self._certain and self.data.weights is None and self.weights_kind != "sampling":
+            return Spread(0.0, 0.0, 0.0)  # a single trial varies as much as it must
+        return super().spread(rows)
