@@ -59,7 +59,9 @@ def _variable(column: Any, name: str) -> Variable | None:
 
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return Numbers(_floats(column))
+        return Numbers(_floats(column), whole=pa.types.is_integer(kind))
+    if pa.types.is_fixed_size_list(kind):
+        return _matrix(column)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _levels(column, name)
     return None
@@ -77,6 +79,27 @@ def _floats(column: Any) -> np.ndarray:
         out[at : at + len(chunk)] = chunk
         at += len(chunk)
     return out
+
+
+def _matrix(column: Any) -> Variable | None:
+    """Lists of the same number of numbers as a matrix; None for lists of anything else."""
+    import pyarrow as pa
+
+    inner, width = column.type.value_type, column.type.list_size
+    if not (pa.types.is_floating(inner) or pa.types.is_integer(inner)):
+        return None
+    chunks = [_floats(pa.chunked_array([_filled(chunk, inner, width)])) for chunk in column.chunks]
+    values = np.concatenate(chunks) if len(chunks) != 1 else chunks[0]
+    return Numbers(values.reshape(len(column), width), whole=pa.types.is_integer(inner))
+
+
+def _filled(chunk: Any, inner: Any, width: int) -> Any:
+    """The numbers of lists one after the other, those of a missing list as missing ones."""
+    import pyarrow as pa
+
+    if not chunk.null_count:
+        return chunk.flatten()
+    return pa.array([one for row in chunk.to_pylist() for one in row or [None] * width], inner)
 
 
 def _levels(column: Any, name: str) -> Variable:

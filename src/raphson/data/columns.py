@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -29,6 +29,12 @@ from raphson.data.schema import Schema
 from raphson.data.values import Levels, Table, read_series
 from raphson.data.watching import Watch
 from raphson.errors import DataError
+
+
+class ColumnsByName(Protocol):
+    """Where a function's columns are read from."""
+
+    def __getitem__(self, name: str, /) -> Column: ...
 
 
 @dataclass
@@ -103,11 +109,16 @@ class Columns:
                 check_text(variable.labels, variable.codes, name, self.n_rows, "")
             labels = None if variable.origin == "boolean" else variable.labels
             return Column(_whole(np.where(variable.codes < 0, np.nan, variable.codes).astype(float), True), labels)
-        return Column(_whole(variable.values, series.dtype.kind in "iu"))
+        return Column(_whole(variable.values, variable.whole))
 
 
 def _whole(values: np.ndarray, whole: bool) -> np.ndarray:
     return values.astype(np.int64) if whole and np.isfinite(values).all() else values
+
+
+def as_whole(column: Column, whole: bool) -> Column:
+    """A column's usable rows with whole numbers, which codes are, as integers."""
+    return Column(_whole(column.values, whole or column.labels is not None), column.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,7 @@ class RowData:
     labels: Any
     n_rows: int
     response: Response
-    watch: Watch
+    watch: Watch | None
 
 
 def from_columns(
@@ -184,7 +195,7 @@ def from_columns(
     def whole_again(name: str) -> Column:
         column = columns[name]
         values = watch.held(name, column.values) if kept is None else column.values[kept]
-        return Column(_whole(values, column.labels is not None), column.labels)
+        return as_whole(Column(values, column.labels), False)
 
     n_rows = n if kept is None else len(kept)
     return RowData(

@@ -12,7 +12,7 @@ import numpy as np
 from raphson.data.coding import FactorInfo
 from raphson.data.design import DesignPlan
 from raphson.data.evaluate import Evaluator, States, states_before
-from raphson.data.expressions import Expression
+from raphson.data.expressions import Expression, column_expression
 from raphson.data.extras import (
     Column,
     check_index,
@@ -217,6 +217,12 @@ class FormulaArguments:
             formulas[name] = one
             check_sides(one, next(iter(formulas.values())).response)
         return FormulaArguments(formulas, arguments, expressions, keywords, infinite=True)
+
+    @staticmethod
+    def of_columns(used: Sequence[str], names: Sequence[str], arguments: dict[str, Any]) -> FormulaArguments:
+        """The arguments with columns that are read as they are, and no formula."""
+        formula, keywords = parse_formula("~ 1", names), {name: column_expression(name) for name in used}
+        return FormulaArguments({"": formula}, arguments, _parsed(arguments, names)[0], {**keywords}, infinite=True)
 
     @property
     def formula(self) -> Formula:

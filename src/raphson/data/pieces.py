@@ -10,6 +10,7 @@ import numpy as np
 
 from raphson.data.arrow_table import ArrowTable, as_pandas
 from raphson.data.values import Table
+from raphson.errors import DataError
 
 MOST_PIECES, READ_NUMBERS = 8, 2**21
 """Pieces that are read and evaluated together at most, and numbers (16 MB): each reading has a cost of its own."""
@@ -29,11 +30,33 @@ def rows_of(table: Any) -> Rows:
         return rows_of(table.to_arrow())
     import pandas as pd
 
+    if isinstance(table, dict) and any(getattr(values, "ndim", 1) == 2 for values in table.values()):
+        return _with_matrices(table)
     if isinstance(table, (pd.DataFrame, dict)):
         return pd.DataFrame(table)
     import narwhals as nw
 
     return nw.from_native(table, eager_only=True).to_pandas()
+
+
+def _with_matrices(columns: dict[str, Any]) -> Rows:
+    """Columns of which some are matrices (n, d), whose rows Arrow holds as lists of d numbers."""
+    import pyarrow as pa
+
+    made: dict[str, Any] = {}
+    for name, values in columns.items():
+        if getattr(values, "ndim", 1) != 2:
+            made[name] = pa.array(values, from_pandas=True)
+            continue
+        matrix = np.asarray(values)
+        if matrix.dtype.kind not in "fiub":
+            raise DataError(f"data: expected numbers in the matrix {name!r}; got {matrix.dtype}")
+        flat = pa.array(matrix.ravel() if matrix.dtype.kind != "b" else matrix.ravel().astype(np.int64))
+        made[name] = pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
+    if len({len(one) for one in made.values()}) != 1:
+        lengths = ", ".join(f"{name} {len(one)}" for name, one in made.items())
+        raise DataError(f"data: expected columns of the same length; got {lengths}")
+    return pa.table(made)
 
 
 def together(piece_rows: int, n_columns: int) -> int:
@@ -104,8 +127,21 @@ def joined(several: Sequence[Rows]) -> Rows:
         return pa.concat_tables(several)
     import pandas as pd
 
+    _check_widths(several)
     frames = [as_pandas(one) if is_arrow(one) else one for one in several]
     return pd.concat(frames, ignore_index=True)
+
+
+def _check_widths(several: Sequence[Rows]) -> None:
+    """Refuse matrices with another number of columns than before."""
+    before: dict[str, int] = {}
+    for one in (one for rows in several if is_arrow(rows) for one in rows.schema):
+        width = getattr(one.type, "list_size", None)
+        if width is not None and before.setdefault(one.name, width) != width:
+            raise DataError(
+                f"column {one.name!r} has {before[one.name]} numbers and {width} numbers in a row; give it the same "
+                "number in all rows"
+            )
 
 
 def pieces(tables: Iterable[Any], size: int) -> Iterator[Rows]:

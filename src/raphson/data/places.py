@@ -1,4 +1,4 @@
-"""Where the usable rows of streamed data are."""
+"""Where the usable rows of streamed data are, and what they contain."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+
+from raphson.data.blocks import BLOCK_ROWS
+from raphson.data.extras import Column
+from raphson.data.values import Variable
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,31 @@ def usable_pieces(
             positive = n if weights is None else int(np.count_nonzero(weights[first:end]))
             yield Piece(part, number + k, n, start, positive)
         start += n
+
+
+@dataclass(frozen=True)
+class UsableRows:
+    """What the data of some rows are made of.
+
+    Attributes
+    ----------
+    variables : of each right side, of all these rows.
+    kept : the usable ones; None if all are.
+    n_rows : their number.
+    response, offsets, weights, trials, columns, groups : of the usable rows.
+    """
+
+    variables: list[list[Variable]]
+    kept: np.ndarray | None
+    n_rows: int
+    response: np.ndarray
+    offsets: list[np.ndarray | None]
+    weights: np.ndarray | None
+    trials: np.ndarray | None
+    columns: dict[str, Column]
+    groups: np.ndarray | None
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether a design is better stored column after column."""
+        return self.n_rows <= BLOCK_ROWS[-1]

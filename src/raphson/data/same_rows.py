@@ -125,11 +125,18 @@ def _sum(variable: Variable) -> float:
         return float(zlib.crc32(np.ascontiguousarray(variable.codes).data, labels))
     values = variable.values
     with np.errstate(all="ignore"):
-        found = placed_sum(values)
+        found = _of_columns(values)
         if math.isfinite(found):
             variable.total = found  # so are all values, which need not be added up again to find out
             return found
-        return placed_sum(2.0**-60 * np.nan_to_num(values, nan=MISSING, posinf=INFINITE, neginf=-INFINITE))
+        return _of_columns(2.0**-60 * np.nan_to_num(values, nan=MISSING, posinf=INFINITE, neginf=-INFINITE))
+
+
+def _of_columns(values: np.ndarray) -> float:
+    """The placed sum of a column; of a matrix that of its columns, each with a factor of its own."""
+    if values.ndim == 1:
+        return placed_sum(values)
+    return sum((1 + k) * placed_sum(np.ascontiguousarray(column)) for k, column in enumerate(values.T))
 
 
 def placed_sum(values: np.ndarray) -> float:

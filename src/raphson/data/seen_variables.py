@@ -13,23 +13,35 @@ from raphson.errors import DataError
 
 @dataclass
 class SeenVariable:
-    """What the pieces so far contain of one variable."""
+    """What the pieces so far contain of one variable.
+
+    Attributes
+    ----------
+    first : the first piece of it that has values.
+    orders, occurring : the orders of levels that occurred, and the levels.
+    numeric, declared : whether it was numbers somewhere, or had declared categories.
+    whole : whether it was of a type of whole numbers, none of them missing, in all pieces.
+    """
 
     first: Variable | None = None
     orders: dict[tuple[str, ...], None] = field(default_factory=dict)
     occurring: set[str] = field(default_factory=set)
     numeric: bool = False
     declared: bool = False
+    whole: bool = True
 
     def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
         """Add one piece."""
         if isinstance(variable, Numbers):
+            self.whole = self.whole and variable.whole and variable.absent() is None
+            self._check_width(variable, text)
             if not self.numeric:
                 self.numeric = not bool(np.isnan(variable.values).all())
                 if self.first is None:
                     # Of numbers only the names of the columns are needed.
                     self.first = replace(variable, values=variable.values[:1])
         else:
+            self.whole = self.whole and variable.origin == "boolean" and variable.absent() is None
             self.declared = self.declared or kind == "declared"
             if not isinstance(self.first, Levels):
                 self.first = variable
@@ -44,6 +56,13 @@ class SeenVariable:
                 )
         if self.numeric and isinstance(self.first, Levels):
             raise DataError(f"column {text!r} is text in some files and numbers in others; give it one type in all")
+
+    def _check_width(self, variable: Numbers, text: str) -> None:
+        """Refuse a matrix with another number of columns than before."""
+        before, now = getattr(self.first, "values", variable.values).shape[1:], variable.values.shape[1:]
+        if before != now:
+            widths = " and ".join(f"{one[0]} numbers" if one else "one number" for one in (before, now))
+            raise DataError(f"column {text!r} has {widths} in a row; give it the same number in all rows")
 
     @property
     def boolean(self) -> bool:

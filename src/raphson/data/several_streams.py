@@ -10,9 +10,10 @@ from raphson.data.extras import Column
 from raphson.data.frames import FormulaArguments
 from raphson.data.model_data import Response
 from raphson.data.pieces import joined
+from raphson.data.places import UsableRows
 from raphson.data.several import Layout, Part, SeveralData, layouts_of, parts_of
 from raphson.data.sources import Source
-from raphson.data.streams import NotInMemory, Streamed, UsableRows, check_named, computed, first_reading
+from raphson.data.streams import NotInMemory, Streamed, check_named, computed, first_reading
 from raphson.execute.watched import Keeping
 
 

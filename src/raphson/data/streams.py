@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.coding import FactorInfo
 from raphson.data.evaluate import States
 from raphson.data.extras import Column, check_nonnegative, take
@@ -24,7 +23,7 @@ from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
 from raphson.data.pieces import Rows, Sample, count, joined, taken, together, variables_of
-from raphson.data.places import Piece, usable_pieces
+from raphson.data.places import Piece, UsableRows, usable_pieces
 from raphson.data.row_split import RowSplit
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows, changed
@@ -105,6 +104,19 @@ class StreamedPieces:
                 return
         raise changed(self.source.place(part), "fewer rows")
 
+    def numbers(self, piece: Piece) -> np.ndarray:
+        """(rows,) the numbers of a piece's usable rows among all rows, by reading them again."""
+        size = self.source.piece_rows
+        for number, rows in readings(self.source, piece.part, self.columns):
+            start = (piece.number - number) * size
+            if 0 <= start < count(rows):
+                place = (piece.part, number)
+                before = sum(int(sums[0]) for at, sums in self.same.found.items() if at < place)
+                bad, stop = self._evaluated(rows, place).bad, min(start + size, count(rows))
+                usable = np.arange(start, stop) if bad is None else start + np.flatnonzero(~bad[start:stop])
+                return before + usable
+        raise changed(self.source.place(piece.part), "fewer rows")
+
     def shuffled(self, rng: np.random.Generator) -> Iterator[list[Any]]:
         """Read all pieces in an order as random as the source allows: groups of pieces from several places."""
         parts = sorted({piece.part for piece in self.pieces})
@@ -155,6 +167,7 @@ class Streamed(StreamedPieces):
     factors : of the variables on the right side of each formula, with the levels of all rows.
     levels : levels of the response, or None.
     labels : by keyword of a density, the labels of its column's codes, or None.
+    whole : by keyword, whether its column has a type of whole numbers, none of them missing.
     split : the part of the rows that these are, chosen by chance; None for all.
     """
 
@@ -162,6 +175,7 @@ class Streamed(StreamedPieces):
     factors: tuple[tuple[FactorInfo, ...], ...]
     levels: tuple[str, ...] | None
     labels: dict[str, tuple[str, ...] | None]
+    whole: dict[str, bool]
     split: RowSplit | None = field(default=None, kw_only=True)
 
     @property
@@ -192,6 +206,8 @@ class Streamed(StreamedPieces):
         return EvaluatedRows(self, count(rows), read, bad, variables, self._response(read), columns, groups)
 
     def _response(self, read: TableVariables) -> np.ndarray:
+        if not read.responses:
+            return np.zeros(read.evaluator.table.n_rows)
         if len(read.responses) == 2:
             return np.column_stack([read.evaluator.numbers(one).values for one in self.asked.formula.response])
         variable = read.responses[0]
@@ -247,34 +263,6 @@ class EvaluatedRows:
             groups=used(self.groups),
         )
         return self.of.made(rows)
-
-
-@dataclass(frozen=True)
-class UsableRows:
-    """What the data of some rows are made of.
-
-    Attributes
-    ----------
-    variables : of each right side, of all these rows.
-    kept : the usable ones; None if all are.
-    n_rows : their number.
-    response, offsets, weights, trials, columns, groups : of the usable rows.
-    """
-
-    variables: list[list[Variable]]
-    kept: np.ndarray | None
-    n_rows: int
-    response: np.ndarray
-    offsets: list[np.ndarray | None]
-    weights: np.ndarray | None
-    trials: np.ndarray | None
-    columns: dict[str, Column]
-    groups: np.ndarray | None
-
-    @property
-    def by_columns(self) -> bool:
-        """Whether a design is better stored column after column."""
-        return self.n_rows <= BLOCK_ROWS[-1]
 
 
 @dataclass(frozen=True)
@@ -520,6 +508,8 @@ class _FirstPass:
         """Note the levels of a table's variables."""
         variables = [one for own in read.variables for one in own]
         for one, expression, variable in zip(self.seen.factors, self.asked.factors, variables, strict=True):
+            if isinstance(variable, Numbers) and variable.values.ndim > 1 and variable.labels is None:
+                raise DataError(f"column {expression.text!r} has several numbers in a row; a formula expects one")
             one.take(variable, kept, expression.text, self._kind(expression.columns))
         if len(read.responses) == 1:
             response = self.asked.formula.response[0]
@@ -557,6 +547,7 @@ class _FirstPass:
             "factors": factors,
             "levels": levels,
             "labels": labels,
+            "whole": {name: one.whole for name, one in self.seen.columns.items()},
             "pieces": tuple(self.seen.pieces),
             "same": self.seen.same,
         }

@@ -32,12 +32,15 @@ class Numbers:
         Whether the k columns add up to the constant (a B-spline basis with its intercept).
     boolean : bool
         Whether the numbers are the truth values of a comparison (0 or 1).
+    whole : bool
+        Whether the column has a type of whole numbers.
     """
 
     values: np.ndarray
     labels: tuple[str, ...] | None = None
     spans_intercept: bool = False
     boolean: bool = False
+    whole: bool = False
 
     @cached_property
     def total(self) -> float:
@@ -288,7 +291,7 @@ def _read_series(series: pandas.Series, name: str) -> Variable:
     if pd.api.types.is_bool_dtype(dtype):
         return as_levels(Numbers(_floats(series), boolean=True))
     if pd.api.types.is_numeric_dtype(dtype):
-        return Numbers(_floats(series))
+        return Numbers(_floats(series), whole=dtype.kind in "iu")
     if dtype.kind == "O" or isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
         return _read_objects(series, name)
     raise DataError(

@@ -1,0 +1,134 @@
+"""Columns that a likelihood reads by name, over streamed data: numbers, codes of text, and matrices, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from raphson.data.columns import RowData, as_whole
+from raphson.data.evaluate import Evaluator
+from raphson.data.expressions import column_expression
+from raphson.data.extras import Column, column_of
+from raphson.data.frames import FormulaArguments
+from raphson.data.messages import unknown_column
+from raphson.data.model_data import Response
+from raphson.data.not_in_memory import NotInMemory
+from raphson.data.pieces import joined, variables_of
+from raphson.data.places import UsableRows
+from raphson.data.rows import MissingRows
+from raphson.data.sources import Source
+from raphson.data.streams import Streamed, check_named, computed, first_reading
+from raphson.errors import DataError
+from raphson.execute.watched import Keeping
+
+
+@dataclass
+class FirstRows:
+    """The columns of the first rows of a source, each read on first use.
+
+    Attributes
+    ----------
+    source : the source.
+    """
+
+    source: Source
+    _read: dict[str, Column] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Column:
+        """A column; whole numbers are integers if none is missing in these rows.
+
+        Raises
+        ------
+        DataError
+            If there is no such column, or it holds neither numbers nor text.
+        """
+        if name not in self._read:
+            if name not in self.source.names:
+                raise unknown_column(name, self.source.names, "row")
+            self.source.check_columns([name])
+            self._read[name] = self._column(name)
+        return self._read[name]
+
+    def _column(self, name: str) -> Column:
+        for part in range(self.source.parts):
+            for rows in self.source.read(part, [name]):
+                table = variables_of(rows)
+                evaluator, expression = Evaluator(table, {}, new=True), column_expression(name)
+                column = column_of(name, expression, evaluator, MissingRows(table.n_rows), new=True)
+                variable = evaluator.variable(expression)
+                whole = getattr(variable, "whole", column.labels is None) and variable.absent() is None
+                return as_whole(column, whole)
+        raise DataError("data: there are no rows; expected at least one")
+
+
+@dataclass(frozen=True)
+class StreamedColumns(Streamed):
+    """Columns as pieces that are read when needed.
+
+    Attributes
+    ----------
+    head : names and counts, but nothing by row.
+    sample : some of the rows, as data in memory.
+    """
+
+    head: RowData
+    sample: RowData
+
+    def made(self, rows: UsableRows) -> RowData:
+        return replace(
+            self.head,
+            columns={name: as_whole(one, self.whole[name]) for name, one in rows.columns.items()},
+            weights=rows.weights,
+            groups=rows.groups,
+            n_dropped=0,
+            n_rows=rows.n_rows,
+            response=Response("", rows.response),
+        )
+
+    @property
+    def cells(self) -> dict[str, Column]:
+        """The columns without their rows."""
+        return {name: replace(one, values=one.values[:0]) for name, one in self.sample.columns.items()}
+
+
+def columns_from_stream(
+    used: Sequence[str],
+    source: Source,
+    *,
+    weights: Any = None,
+    groups: Any = None,
+    missing: str = "drop",
+    keep: Keeping = computed,
+) -> StreamedColumns:
+    """Read the used columns of a stream, on the rows where none is missing; infinity does not count as missing.
+
+    Parameters
+    ----------
+    used, missing : as for :func:`raphson.data.columns.from_columns`.
+    weights, groups : a column's name or an expression.
+    source, keep : as for :func:`raphson.data.from_stream`.
+
+    Raises
+    ------
+    DataError
+        As for :func:`raphson.data.columns.from_columns` and :func:`raphson.data.from_stream`.
+    """
+    arguments = {"weights": weights, "groups": groups}
+    check_named(arguments)
+    asked = FormulaArguments.of_columns(used, source.names, arguments)
+    found, seen = first_reading(asked, source, missing, keep)
+    values: Any = {name: NotInMemory(f"the column {name}") for name in used}
+    head = RowData(
+        columns={name: Column(values[name], found["labels"][name]) for name in used},
+        weights=None if weights is None else NotInMemory("the weights"),  # type: ignore[arg-type]
+        groups=None if groups is None else NotInMemory("the clusters"),  # type: ignore[arg-type]
+        index=None,
+        n_dropped=seen.dropped,
+        labels=None,
+        n_rows=seen.read - seen.dropped,
+        response=Response("", NotInMemory("the rows")),  # type: ignore[arg-type]
+        watch=None,
+    )
+    data = StreamedColumns(**found, head=head, sample=head)
+    return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
