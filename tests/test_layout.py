@@ -34,6 +34,8 @@ ELSEWHERE = {
         "fit/likelihood",
         *(f"model/likelihood/{name}" for name in ("build", "family", "finite", "general", "model")),
     ],
+    "tests/model/likelihood/test_streamed.py": ["model/likelihood/streamed_density"],
+    "tests/model/likelihood/test_streamed_general.py": ["model/likelihood/streamed_finite"],
     "tests/model/likelihood/test_expected.py": [
         f"model/likelihood/{name}" for name in ("distribution", "modes", "quadrature", "row_densities")
     ],

@@ -48,7 +48,9 @@ from raphson.model.likelihood.densities.signature import Signature, signature_of
 from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.review import check_start, explained, reviewed
-from raphson.model.likelihood.streamed import StreamedLikelihood
+from raphson.model.likelihood.streamed_density import StreamedDensity
+from raphson.model.likelihood.streamed_general import streamed_general
+from raphson.model.parameters import Parameters
 from raphson.model.streamed import refuse_bias
 from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, Likelihood
@@ -102,7 +104,7 @@ def mle(
     formulas : a formula for each parameter of the density; one of them names the response. In the general form the
         data are given here.
     data : data frame (pandas, polars, Arrow), dict of columns, or the path of a CSV, TSV, Parquet or Arrow file; in
-        the general form a dict may also hold matrices (n, d), of which ``row.name`` is one row. With formulas, what
+        the general form a dict may also hold matrices (n, d), of which ``row.name`` is one row. What
         :func:`raphson.stream` takes is streamed.
     start : starting values. General form: the parameters, with their starting values. Density form: a number for each
         coefficient; by default they are searched for.
@@ -156,8 +158,11 @@ def mle(
     """
     given = locals()
     asked, iteration = Likelihood.of(given), Iteration.of(given)
-    flow = None if data is None else streamed(data)
-    with kept_in(asked.checkpoint, flow, "mle", given, iteration) as iteration:
+    general = data is None and _ready(logpdf) is None
+    rows = formulas if general else data
+    flow = None if rows is None else streamed(rows)
+    described = {**given, "formulas": None, "parameters": _layout(start)} if general else given
+    with kept_in(asked.checkpoint, flow, "mle", described, iteration) as iteration:
         return _fit(given, flow, asked, iteration, inference_of(given, "observed"))
 
 
@@ -215,8 +220,7 @@ def _model(
     rows = {name: given[name] for name in ("weights", "groups", "missing")}
     if data is None and ready is None:
         assert callable(logpdf)
-        if asked.columns is not None:
-            raise ModelError("columns: loglik(params, row) gets its columns as row.name; leave columns= out")
+        _refuse_columns(asked)
         options: dict[str, Any] = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": where}
         return *general_model(logpdf, formulas, asked.start, asked.derivatives, **options, **rows), {}
     if data is None:
@@ -238,6 +242,11 @@ def _streamed(
     """The model of streamed rows, its starting values, and the formulas of its parameters."""
     ready = _ready(given["logpdf"])
     refuse_bias(asked.bias)
+    if given["data"] is None and ready is None:
+        _refuse_columns(asked)
+        rows = {name: given[name] for name in ("weights", "groups", "missing")}
+        options = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": executor_of(iteration)}
+        return *streamed_general(given["logpdf"], flow, asked.start, asked.derivatives, **options, **rows), {}
     density = _Density.of(ready, given["logpdf"], given["formulas"], asked)
     rows = from_streams(
         density.texts,
@@ -249,9 +258,27 @@ def _streamed(
         without_intercept=density.without_intercept,
         keep=answering(iteration.executor),
     )
-    options = (asked.weights_kind, asked.penalty, executor_of(iteration))
-    model = StreamedLikelihood.over(ready, density.function, rows, density.taken.parameters, *options)
+    model = StreamedDensity.over(
+        ready,
+        density.function,
+        rows,
+        density.taken.parameters,
+        asked.weights_kind,
+        asked.penalty,
+        executor_of(iteration),
+    )
     return model, _start(asked, model), density.texts
+
+
+def _refuse_columns(asked: Likelihood) -> None:
+    """Refuse columns= for a function that reads its columns by itself."""
+    if asked.columns is not None:
+        raise ModelError("columns: loglik(params, row) gets its columns as row.name; leave columns= out")
+
+
+def _layout(start: Any) -> list[str] | None:
+    """The names of the parameters, as far as there are any."""
+    return list(Parameters.of(start, "start")[0].names) if isinstance(start, Mapping) and start else None
 
 
 def _ready(logpdf: Any) -> DensitySpec | None:

@@ -147,7 +147,8 @@ class LogLikelihood(Objective):
     blocks : the data.
     penalty : (p, p) or None.
     executor : where sums over blocks run.
-    copies : (n,) how many observations each row stands for, where weights are counts: w scores u, not one score w u.
+    copies : (n,) how many observations each row stands for, where weights are counts: w scores u, not one score w u; or
+        a function that gives those of a block.
         None if every row is one observation.
     residual_df : divisor of Pearson's statistic for φ̂; None where the family fixes φ = 1.
     at_limit : whether some rows are held at infinity, so that columns which only they determine are rightly left out.
@@ -165,7 +166,7 @@ class LogLikelihood(Objective):
     blocks: Sequence[Block]
     penalty: np.ndarray | None = None
     executor: Executor = field(default_factory=serial)
-    copies: np.ndarray | None = None
+    copies: np.ndarray | Callable[[Block], np.ndarray] | None = None
     residual_df: float | None = None
     # Fields of a frozen dataclass and cached properties may stand in for the properties that they override.
     at_limit: bool = False  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -485,7 +486,8 @@ class LogLikelihood(Objective):
             W = score[:, None] * score[None]
             if self.copies is not None:
                 # `score` is c u; c copies of the row give c u uᵀ, and (c u)(c u)ᵀ is c times that.
-                copies = self.copies[block.start : block.start + block.rows]
+                here = slice(block.start, block.start + block.rows)
+                copies = self.copies(block) if callable(self.copies) else self.copies[here]
                 W = W / np.where(copies > 0, copies, 1.0)
             return W
         return rows.observed if kind == "observed" else rows.expected

@@ -32,6 +32,13 @@ class StreamedRowTable:
         return getattr(NotInMemory(f"what has a value for each row ({name})"), name)
 
 
+class BlockCopies(NotInMemory):
+    """How many copies each row stands for, where its weight in a block says that."""
+
+    def __call__(self, block: Block) -> np.ndarray:
+        return block.weight[: block.rows]
+
+
 class StreamedRows:
     """What a model whose rows are streamed does in its own way; it comes before the class of the model in memory.
 
@@ -75,14 +82,9 @@ class StreamedRows:
 
     def summed(self, function: Callable[[Any], Any], *about: Any) -> Any:
         """Sum of a function of the pieces; `about` says of which."""
-        pieces: Any = StreamedBlocks(
-            self._data.n_rows,
-            len(self._data.pieces),
-            lambda numbers: (held for _, held in self._read(numbers)),  # type: ignore[misc]
-            lambda rng: iter(()),
-            self._data.starts,
+        return summed_pieces(
+            self._data, lambda data: function(self._piece(data)), self._model.executor, *self._about, *about
         )
-        return sum_blocks(self._model.executor, function, pieces, lambda: (*self._about, *about))
 
     @cached_property
     def blocks(self) -> Any:
@@ -112,7 +114,10 @@ class StreamedRows:
 
     @property
     def copies(self) -> Any:
-        return None if self._model.data.weights is None else NotInMemory("the number of copies of each row")
+        data = self._model.data
+        if data.weights is None:
+            return None
+        return (BlockCopies if data.trials is None else NotInMemory)("the number of copies of each row")
 
     @cached_property
     def nobs(self) -> float:
@@ -137,6 +142,18 @@ class StreamedRows:
 
     def rows(self, theta: np.ndarray) -> Any:
         return StreamedRowTable(theta)
+
+
+def summed_pieces(streamed: Any, function: Callable[[Any], Any], executor: Any, *about: Any) -> Any:
+    """Sum of a function of the data of each piece; `about` says of which."""
+    pieces: Any = StreamedBlocks(
+        streamed.n_rows,
+        len(streamed.pieces),
+        lambda numbers: (data for _, data in streamed.read([streamed.pieces[k] for k in numbers])),  # type: ignore[misc]
+        lambda rng: iter(()),
+        streamed.starts,
+    )
+    return sum_blocks(executor, function, pieces, lambda: about)
 
 
 def refuse_bias(bias: str | None) -> None:

@@ -332,7 +332,7 @@ def _density_rows(
             "function": replayed,
             "step": compiled_rows(replayed),
             "origin": origin,
-            "identity": _identity(traced),
+            "identity": identity_of(traced),
         }
 
     return cached_for(density, (columns, n_cuts, coded, shapes, fingerprint(traced)), make)
@@ -343,7 +343,7 @@ def fingerprint(jaxpr: Any) -> Any:
     return str(jaxpr), tuple(np.asarray(one).tobytes() for one in jaxpr.consts)
 
 
-def _identity(traced: Any) -> str:
+def identity_of(traced: Any) -> str:
     """A digest of a traced function that is the same in other processes: places in memory do not count."""
     text, constants = fingerprint(traced)
     return sha256(b"".join([re.sub("0x[0-9a-f]+", "", text).encode(), *constants])).hexdigest()

@@ -122,8 +122,16 @@ class IndexedElements:
         return IndexedElements(tuple(places), compiled(jax.vmap(indices)))
 
 
-def check_indices(indexed: IndexedElements, name: str, arrays: tuple[np.ndarray, ...], layout: Parameters) -> None:
+def check_indices(
+    indexed: IndexedElements,
+    name: str,
+    arrays: tuple[np.ndarray, ...],
+    layout: Parameters,
+    numbers: Callable[[], np.ndarray | None] = lambda: None,
+) -> None:
     """Refuse an index beyond the end of a parameter, which JAX would silently replace by the nearest valid one.
+
+    `numbers` gives those of the rows in the user's data; None for 0, 1, ....
 
     Raises
     ------
@@ -149,10 +157,11 @@ def check_indices(indexed: IndexedElements, name: str, arrays: tuple[np.ndarray,
         if wrong.any():
             at = tuple(axis[0] for axis in np.nonzero(wrong))
             paths = [".".join(layout.paths[leaf]) for leaf in sorted(dependent)]
-            place = source_of(site)
+            place, known = source_of(site), numbers()
+            row = at[0] if known is None else known[at[0]]
             line = f" at {place} (`{place.text}`)" if place is not None else ""
             raise ModelError(
                 f"{name}: index {int(value[at])} is beyond the end of {paths[0]!r}, of shape "
-                f"{layout.shapes[min(dependent)]}, in row {at[0]}{line}; levels are counted from 0. Give it "
+                f"{layout.shapes[min(dependent)]}, in row {row}{line}; levels are counted from 0. Give it "
                 "more elements in start=, or correct the index"
             )

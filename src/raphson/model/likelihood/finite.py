@@ -17,7 +17,7 @@ import numpy as np
 
 from raphson.autodiff.finite import mixed
 from raphson.data.blocks import Block
-from raphson.data.columns import Columns, RowData, from_columns
+from raphson.data.columns import Columns, ColumnsByName, RowData, from_columns
 from raphson.errors import ModelError, RaphsonError
 from raphson.model.likelihood.family import LikelihoodFamily, LikelihoodRows
 from raphson.model.parameters import Parameters
@@ -39,7 +39,7 @@ class PlainRow:
 
     __slots__ = ("_columns", "_number", "_used")
 
-    def __init__(self, columns: Columns, number: int, used: dict[str, None]) -> None:
+    def __init__(self, columns: ColumnsByName, number: int, used: dict[str, None]) -> None:
         self._columns, self._number, self._used = columns, number, used
 
     def __getitem__(self, name: str) -> Any:
@@ -60,7 +60,7 @@ class RowValues:
     """From θ and row numbers to the log-likelihoods of these rows; records which columns are read."""
 
     def __init__(
-        self, loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns, used: dict[str, None]
+        self, loglik: Callable[..., Any], name: str, layout: Parameters, columns: ColumnsByName, used: dict[str, None]
     ) -> None:
         self.loglik, self.name, self.layout, self.columns, self.used = loglik, name, layout, columns, used
 
@@ -85,10 +85,28 @@ class RowValues:
             raise
         except (ZeroDivisionError, OverflowError, FloatingPointError, ValueError) as error:
             if isinstance(error, ValueError) and "math domain" not in str(error):
-                raise ModelError(f"{self.name}: failed in row {number} with {error}") from error
+                raise ModelError(f"{self.name}: failed in {self.called(number)} with {error}") from error
             return float("nan")  # outside the domain: the search steps back
         except Exception as error:
-            raise ModelError(f"{self.name}: failed in row {number} with {type(error).__name__}: {error}") from error
+            raise ModelError(
+                f"{self.name}: failed in {self.called(number)} with {type(error).__name__}: {error}"
+            ) from error
+
+    def called(self, number: int) -> str:
+        """What messages call a row."""
+        return f"row {number}"
+
+    def of(self, where: Sequence[int]) -> Callable[[np.ndarray], np.ndarray]:
+        """From θ to the log-likelihoods (m,) of rows; each point is evaluated once."""
+        known: dict[bytes, np.ndarray] = {}
+
+        def at(theta: np.ndarray) -> np.ndarray:
+            key = theta.tobytes()
+            if key not in known:
+                known[key] = self(theta, where)
+            return known[key]
+
+        return at
 
 
 @dataclass(frozen=True)
@@ -97,22 +115,37 @@ class Differences:
 
     Attributes
     ----------
-    values : from θ and row numbers to log-likelihoods.
-    scales : (p,) of the parameters, see :func:`_scales`.
-    numbers : (n,) row numbers in the data.
+    values : from a block to the function from θ to the log-likelihoods of its rows.
+    scales : (p,) of the parameters, see :func:`scales_of`.
     """
 
-    values: Values
+    values: Callable[[Block], Callable[[np.ndarray], np.ndarray]]
     scales: np.ndarray
-    numbers: np.ndarray
 
     def slopes(self, theta: np.ndarray, block: Block) -> np.ndarray:
         """The values and, below them, their derivatives, (1 + p, m)."""
-        return _slope(_of_rows(self.values, self.numbers, block), theta, self.scales)
+        return _slope(self.values(block), theta, self.scales)
 
     def second_derivatives(self, theta: np.ndarray, block: Block) -> np.ndarray:
         """Minus their second derivatives, (p, p, m)."""
-        return _hessians(_of_rows(self.values, self.numbers, block), theta, self.scales)
+        return _hessians(self.values(block), theta, self.scales)
+
+
+@dataclass(frozen=True)
+class NumberedRows:
+    """The rows of a block, by their numbers in data in memory.
+
+    Attributes
+    ----------
+    values : of these data.
+    numbers : (n,) the numbers of the used rows.
+    """
+
+    values: RowValues
+    numbers: np.ndarray
+
+    def __call__(self, block: Block) -> Callable[[np.ndarray], np.ndarray]:
+        return self.values.of(self.numbers[block.start : block.start + block.rows].tolist())
 
 
 def finite_family(
@@ -126,25 +159,39 @@ def finite_family(
     """The family of a likelihood in plain Python, and the rows without missing values in the columns that it reads."""
     used: dict[str, None] = {}
     values = RowValues(loglik, name, layout, columns, used)
-    first = values(theta, (0,))[0]
-    if values(theta, (0,))[0] != first and first == first:
-        raise ModelError(
-            f"{name}: expected the same value for the same arguments; got different ones in a second call. Draw random "
-            "numbers beforehand, as columns"
-        )
-    if not used:
-        raise ModelError(
-            f"{name}: it reads no column of the row, so that every row has the same likelihood; read the data from row"
-        )
+    check_first(values, theta)
     rows = from_columns(columns, tuple(used), **extras)
     numbers = np.arange(rows.n_rows) if rows.index is None else rows.index
 
-    scales = _scales(values, theta, numbers[:: max(1, len(numbers) // 10)].tolist())
+    scales = scales_of(values, theta, numbers[:: max(1, len(numbers) // 10)].tolist())
 
-    differences = Differences(values, scales, numbers)
+    return family_of_differences(name, layout, Differences(NumberedRows(values, numbers), scales)), rows
+
+
+def family_of_differences(name: str, layout: Parameters, differences: Differences, identity: str = "") -> FiniteFamily:
+    """The family whose rows are differentiated by these differences."""
     steps = (differences.slopes, differences.second_derivatives)
-    family = FiniteFamily(name, values, layout.names, steps, False)  # type: ignore[arg-type]
-    return family, rows
+    return FiniteFamily(name, differences.values, layout.names, steps, False, identity=identity)  # type: ignore[arg-type]
+
+
+def check_first(values: RowValues, theta: np.ndarray) -> None:
+    """Evaluate the first row, and refuse a function that changes its mind, or that reads no column.
+
+    Raises
+    ------
+    ModelError
+    """
+    first = values(theta, (0,))[0]
+    if values(theta, (0,))[0] != first and first == first:
+        raise ModelError(
+            f"{values.name}: expected the same value for the same arguments; got different ones in a second call. Draw "
+            "random numbers beforehand, as columns"
+        )
+    if not values.used:
+        raise ModelError(
+            f"{values.name}: it reads no column of the row, so that every row has the same likelihood; read the data "
+            "from row"
+        )
 
 
 class FiniteRows(LikelihoodRows):
@@ -173,21 +220,7 @@ class FiniteFamily(LikelihoodFamily):
         return FiniteRows(self, block, eta, np.sum(np.where(weight > 0, weight * table[0], 0.0)), table)
 
 
-def _of_rows(values: Values, numbers: np.ndarray, block: Block) -> Callable[[np.ndarray], np.ndarray]:
-    """From θ to the log-likelihoods (m,) of a block's rows; each point is evaluated once."""
-    where = numbers[block.start : block.start + block.rows].tolist()
-    known: dict[bytes, np.ndarray] = {}
-
-    def at(theta: np.ndarray) -> np.ndarray:
-        key = theta.tobytes()
-        if key not in known:
-            known[key] = values(theta, where)
-        return known[key]
-
-    return at
-
-
-def _scales(values: Values, theta: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+def scales_of(values: Values, theta: np.ndarray, rows: Sequence[int]) -> np.ndarray:
     """How far each parameter has to move for some row's log-likelihood to change by about 1."""
     base = values(theta, rows)
     scales = 0.1 * (1.0 + np.abs(theta))

@@ -17,15 +17,15 @@ import numpy as np
 from raphson.autodiff.trace import warn_of_single_precision
 from raphson.compat import jax, jnp, text_of
 from raphson.compiled import compiled
-from raphson.data.columns import Columns, RowData, from_columns
-from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
+from raphson.data.columns import Columns, ColumnsByName, RowData, from_columns
 from raphson.data.extras import Column
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood import checks
-from raphson.model.likelihood.build import LikelihoodData, check_pure, check_scalar, fingerprint
+from raphson.model.likelihood.build import LikelihoodData, check_pure, check_scalar, fingerprint, identity_of
 from raphson.model.likelihood.family import LikelihoodFamily, RowFunction, compiled_rows
+from raphson.model.likelihood.found_designs import DesignShape, found_designs
 from raphson.model.likelihood.model import LikelihoodModel, ParameterPredictor, SharedPredictor
 from raphson.model.likelihood.predictors import Cut, cut
 from raphson.model.memory import cached_for
@@ -41,16 +41,13 @@ exact, so that only rounding distinguishes them: terms seven digits larger than 
 CHECKED_ROWS = 8
 """Rows on which this is looked at, evenly spread."""
 
-J_ROWS = 1_024
-"""Rows whose derivatives of the predictors are computed together: of 64 parameters 512 KiB for each predictor."""
-
 
 class Row:
     """One row's columns, by attribute or by key; records which are read."""
 
     __slots__ = ("_columns", "_values")
 
-    def __init__(self, columns: Columns | dict[str, Column], values: dict[str, Any]) -> None:
+    def __init__(self, columns: ColumnsByName, values: dict[str, Any]) -> None:
         self._columns, self._values = columns, values
 
     def __getitem__(self, name: str) -> Any:
@@ -109,6 +106,11 @@ class EvaluationPlan:
     def indexed(self) -> checks.IndexedElements:
         """The elements of parameters that rows read by index."""
         return checks.IndexedElements.of(self.traced.jaxpr, self.layout)
+
+    @cached_property
+    def identity(self) -> str:
+        """A digest of the traced function, by which a checkpoint tells it from others."""
+        return identity_of(self.traced.jaxpr)
 
     @cached_property
     def _digest(self) -> str | None:
@@ -196,47 +198,86 @@ def general_model(
         If it reads a column that is not there.
     """
     check_weights_kind(weights_kind)
-    name = getattr(loglik, "__name__", "loglik")
-    if start is None:
-        raise ModelError(
-            "start: expected a dict of parameters with starting values, such as "
-            "start={'beta': np.zeros(3), 'log_sigma': 0.0}; got None"
-        )
+    name = name_of_function(loglik)
+    layout, theta = parameters_of(start)
     if data is None:
         raise ModelError(f"data: expected a data frame, a dict of columns or a path; got None. Pass it after {name}")
-    layout, theta = Parameters.named(start)
     columns = Columns(data)
     extras = {"weights": weights, "groups": groups, "missing": missing}
     if derivatives == "finite":
         from raphson.model.likelihood.finite import finite_family
 
         family, rows = finite_family(loglik, name, layout, columns, theta, extras)
-        model = _parameter_model(family, rows, layout, weights_kind, executor, "by finite differences, row by row")
-        return _penalised(model, penalty), theta
+        model = parameter_model(family, rows, layout, weights_kind, executor, "by finite differences, row by row")
+        return penalised(model, penalty), theta
     checks.compares_with_text(loglik, name)
     traced = trace_likelihood(loglik, name, layout, columns)
     rows = from_columns(columns, traced.used, **extras)
-    arrays = tuple(np.ascontiguousarray(rows.columns[one].values) for one in traced.used)
     plan = plan_of(loglik, layout, traced)
-    checks.check_indices(plan.indexed, name, arrays, layout)
+    checks.check_indices(plan.indexed, name, arrays_of(rows), layout, lambda: rows.index)
     cells = {one: replace(columns[one], values=columns[one].values[:0]) for one in traced.used}
-    family = LikelihoodFamily(
+    family = family_of(plan, loglik, name, cells)
+    model = traced_model(plan, family, rows, agrees(plan, arrays_of(rows), theta), weights_kind, executor)
+    return penalised(model, penalty), theta
+
+
+def name_of_function(loglik: Callable[..., Any]) -> str:
+    """What messages call a likelihood."""
+    return str(getattr(loglik, "__name__", "loglik"))
+
+
+def parameters_of(start: Any) -> tuple[Parameters, np.ndarray]:
+    """The structure of the starting values, and their vector.
+
+    Raises
+    ------
+    ModelError
+        If there are none, or they are not a dict of finite numbers, arrays and dicts.
+    """
+    if start is None:
+        raise ModelError(
+            "start: expected a dict of parameters with starting values, such as "
+            "start={'beta': np.zeros(3), 'log_sigma': 0.0}; got None"
+        )
+    return Parameters.named(start)
+
+
+def arrays_of(rows: RowData) -> tuple[np.ndarray, ...]:
+    """The columns of some rows as a traced likelihood takes them."""
+    return tuple(np.ascontiguousarray(one.values) for one in rows.columns.values())
+
+
+def family_of(
+    plan: EvaluationPlan, loglik: Callable[..., Any], name: str, cells: dict[str, Column]
+) -> LikelihoodFamily:
+    """The family with every parameter as a predictor, without its compiled rows; `cells` are the empty columns."""
+    return LikelihoodFamily(
         name,
         plan.whole,
-        layout.names,
+        plan.layout.names,
         None,
         False,
         origin=plan.origin,
-        recipe=(likelihood_parts, (loglik, layout, cells, True)),
+        identity=plan.identity,
+        recipe=(likelihood_parts, (loglik, plan.layout, cells, True)),
     )
-    model = _assembled(plan, family, rows, arrays, theta, weights_kind, executor)
-    if model is None:
-        family = replace(family, step=plan.whole_step)
-        model = _parameter_model(
-            family, rows, layout, weights_kind, executor, "row by row, from second derivatives by all parameters"
-        )
-        model = replace(model, extra=arrays)
-    return _penalised(model, penalty), theta
+
+
+def traced_model(
+    plan: EvaluationPlan,
+    family: LikelihoodFamily,
+    rows: RowData,
+    by_cut: bool,
+    weights_kind: str,
+    executor: Executor,
+    shape: DesignShape | None = None,
+) -> LikelihoodModel:
+    """The model of rows, with the predictors of the cut if `by_cut`; of some of many rows the `shape` is known."""
+    if by_cut:
+        return _assembled(plan, family, rows, weights_kind, executor, shape)
+    family = replace(family, step=plan.whole_step)
+    how = "row by row, from second derivatives by all parameters"
+    return replace(parameter_model(family, rows, plan.layout, weights_kind, executor, how), extra=arrays_of(rows))
 
 
 def plan_of(loglik: Callable[..., Any], layout: Parameters, traced: TracedLikelihood) -> EvaluationPlan:
@@ -254,7 +295,7 @@ def likelihood_parts(
 
 
 def trace_likelihood(
-    loglik: Callable[..., Any], name: str, layout: Parameters, columns: Columns | dict[str, Column]
+    loglik: Callable[..., Any], name: str, layout: Parameters, columns: ColumnsByName
 ) -> TracedLikelihood:
     """Trace one row, again with one more input whenever the function reads another column."""
     used: list[str] = []
@@ -262,7 +303,7 @@ def trace_likelihood(
         try:
             with x64(), checks.traced_errors(name):
                 leaves = [jax.ShapeDtypeStruct(shape, np.float64) for shape in layout.shapes]
-                cells = [_cell(columns[one].values) for one in used]
+                cells = [_cell(columns[one]) for one in used]
 
                 def flat(*inputs: Any) -> Any:
                     params = layout.build(inputs[: len(layout.paths)])
@@ -290,9 +331,9 @@ def trace_likelihood(
         return TracedLikelihood(jaxpr, tuple(used))
 
 
-def _cell(values: np.ndarray) -> Any:
-    kind = np.int64 if values.dtype.kind in "iub" else np.float64
-    return jax.ShapeDtypeStruct(values.shape[1:], kind)
+def _cell(column: Column) -> Any:
+    whole = column.labels is not None or column.values.dtype.kind in "iub"  # codes are whole in the rows that are used
+    return jax.ShapeDtypeStruct(column.values.shape[1:], np.int64 if whole else np.float64)
 
 
 def _model(
@@ -304,7 +345,7 @@ def _model(
     )
 
 
-def _parameter_model(
+def parameter_model(
     family: LikelihoodFamily, rows: RowData, layout: Parameters, weights_kind: str, executor: Executor, assembly: str
 ) -> LikelihoodModel:
     p = layout.size
@@ -312,7 +353,8 @@ def _parameter_model(
     return _model(family, rows, weights_kind, executor, labels=layout.names, assembly=assembly, **parts)
 
 
-def _penalised(model: LikelihoodModel, penalty: Any) -> LikelihoodModel:
+def penalised(model: LikelihoodModel, penalty: Any) -> LikelihoodModel:
+    """The model with the user's penalty."""
     if penalty is None:
         return model
     p = model.predictor.n_params
@@ -323,21 +365,14 @@ def _assembled(
     plan: EvaluationPlan,
     family: LikelihoodFamily,
     rows: RowData,
-    arrays: tuple[np.ndarray, ...],
-    theta: np.ndarray,
     weights_kind: str,
     executor: Executor,
-) -> LikelihoodModel | None:
-    """The model with the predictors of the cut; None where they are not fewer, or do not agree with the function."""
-    if plan.cut is None:
-        return None
-    K, n = plan.cut.n_predictors, rows.n_rows
-    if plan.agreed is None:
-        plan.agreed = _agrees(plan, arrays, theta)
-    if not plan.agreed:
-        return None
-    shift, parts, supports = _designs(plan, arrays, n)
-    assert family.recipe is not None
+    shape: DesignShape | None,
+) -> LikelihoodModel:
+    """The model with the predictors of the cut."""
+    assert plan.cut is not None and family.recipe is not None
+    K, arrays = plan.cut.n_predictors, arrays_of(rows)
+    found = found_designs(plan.derivative, arrays, K, plan.layout.size, shape)
     make, (*given, _) = family.recipe
     family = replace(
         family,
@@ -345,26 +380,29 @@ def _assembled(
         recipe=(make, (*given, False)),
         **plan.parts(False),
     )
-    matrices: list[Any] = []
-    design: list[int] = []
-    for X in parts:
-        place = next((d for d, Z in enumerate(matrices) if X is Z), len(matrices))
-        if place == len(matrices):
-            matrices.append(X)
-        design.append(place)
+    (matrices, design), supports = found.distinct, found.supports
     widths = tuple(part.stop - part.start for part in supports)
     return _model(
         family,
         rows,
         weights_kind,
         executor,
-        linear=SharedPredictor(widths, tuple(design), tuple(supports), plan.layout.size),
-        matrices=tuple(matrices),
-        offset=shift if shift.any() else None,
+        linear=SharedPredictor(widths, design, tuple(supports), plan.layout.size),
+        matrices=matrices,
+        offset=found.offset,
         extra=arrays,
         labels=plan.layout.names,
         assembly=f"from {K} linear predictor{'s' if K > 1 else ''} found in the function",
     )
+
+
+def agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
+    """Whether the predictors of the cut are fewer than the parameters, and agree with the function on some rows."""
+    if plan.cut is None:
+        return False
+    if plan.agreed is None:
+        plan.agreed = _agrees(plan, arrays, theta)
+    return plan.agreed
 
 
 def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndarray) -> bool:
@@ -403,63 +441,3 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
     except Exception:  # whatever goes wrong with the cut, the direct way remains
         return False
     return True
-
-
-def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], n: int) -> tuple[np.ndarray, list[Any], list[slice]]:
-    """The offsets (K, n), the design matrix of each predictor, and the parameters that it acts on."""
-    assert plan.cut is not None
-    K, p = plan.cut.n_predictors, plan.layout.size
-    shift = np.empty((K, n))
-    pieces: list[list[Any]] = [[] for _ in range(K)]
-    touched = np.zeros((K, p), dtype=bool)
-    step = min(J_ROWS, max(n, 1))
-    if p > SPARSE_COLUMNS:
-        from scipy import sparse
-    with x64():
-        for begin in range(0, n, step):
-            stop = min(begin + step, n)
-            filling = np.minimum(np.arange(begin, begin + step), n - 1)
-            eta, J = plan.derivative(tuple(one[filling] for one in arrays), anchor())
-            shift[:, begin:stop] = np.asarray(eta).T[:, : stop - begin]
-            J = np.asarray(J)[: stop - begin]
-            for k in range(K):
-                touched[k] |= (J[:, k] != 0).any(axis=0)
-                pieces[k].append(sparse.csr_matrix(J[:, k]) if p > SPARSE_COLUMNS else J[:, k].copy())
-    supports = _supports(touched)
-    parts: list[Any] = []
-    for k, part in enumerate(supports):
-        if p > SPARSE_COLUMNS:
-            stacked = sparse.vstack(pieces[k]).tocsc()[:, part]
-            if stacked.shape[1] > SPARSE_COLUMNS and stacked.nnz < SPARSE_DENSITY * np.prod(stacked.shape):
-                import tabmat
-
-                parts.append(tabmat.SparseMatrix(stacked))
-                continue
-            X = stacked.toarray()
-        else:
-            X = np.concatenate(pieces[k])[:, part]
-        X = np.ascontiguousarray(X)
-        same = next((Z for Z in parts if isinstance(Z, np.ndarray) and Z.shape == X.shape and (Z == X).all()), X)
-        parts.append(same)
-    return shift, parts, supports
-
-
-def _supports(touched: np.ndarray) -> list[slice]:
-    """For each predictor a contiguous range of parameters that it acts on; overlapping ranges are merged."""
-    K, p = touched.shape
-    if K == 1:
-        return [slice(0, p)]
-    ends = []
-    for line in touched:
-        where = np.flatnonzero(line)
-        ends.append([int(where[0]), int(where[-1]) + 1] if len(where) else [0, 1])
-    merged = True
-    while merged:
-        merged = False
-        for a in range(len(ends)):
-            for b in range(a):
-                if ends[a] != ends[b] and ends[a][0] < ends[b][1] and ends[b][0] < ends[a][1]:
-                    union = [min(ends[a][0], ends[b][0]), max(ends[a][1], ends[b][1])]
-                    ends[a], ends[b] = list(union), list(union)
-                    merged = True
-    return [slice(low, high) for low, high in ends]

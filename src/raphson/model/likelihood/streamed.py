@@ -1,30 +1,19 @@
-"""A density whose rows are streamed; see :mod:`raphson.model.streamed`."""
+"""A likelihood whose rows are streamed; see :mod:`raphson.model.streamed`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, StreamedBlocks, make_blocks
-from raphson.data.several import SeveralData
-from raphson.data.several_streams import StreamedSeveral
-from raphson.data.streams import NotInMemory
-from raphson.errors import DataError, ModelError
-from raphson.execute import Executor, sum_blocks
-from raphson.model.base import check_weights_kind
-from raphson.model.likelihood.build import (
-    DensityRows,
-    LikelihoodData,
-    model_of_rows,
-    refuse_labels,
-    response_levels,
-    with_rows,
-)
-from raphson.model.likelihood.densities.ready import DensitySpec, Faults
+from raphson.data.blocks import Block, make_blocks
+from raphson.data.not_in_memory import NotInMemory
+from raphson.errors import ModelError
+from raphson.execute import sum_blocks
+from raphson.model.likelihood.build import LikelihoodData
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.start import starting_point
 from raphson.model.objective import Evaluation, Need
@@ -32,54 +21,6 @@ from raphson.model.streamed import StreamedRows, StreamedRowTable
 
 MOST_NUMBERS = 2**26
 """How many second derivatives are held for one piece: 512 MiB."""
-
-MOST_LEVELS = 1_000
-"""Most distinct whole numbers that are levels of an ordered response: each is a parameter."""
-
-
-@dataclass(frozen=True)
-class DensityTotals:
-    """Sums and extremes over all rows.
-
-    Attributes
-    ----------
-    positive : number of rows of positive weight.
-    count : sum of the weights.
-    low, high : the smallest and the largest finite response.
-    values : the distinct responses of an ordered density, if they are numbers.
-    faults : of a ready density.
-    """
-
-    positive: int
-    count: float
-    low: float
-    high: float
-    values: np.ndarray
-    faults: Faults | None
-
-    def __add__(self, other: DensityTotals) -> DensityTotals:
-        return DensityTotals(
-            self.positive + other.positive,
-            self.count + other.count,
-            min(self.low, other.low),
-            max(self.high, other.high),
-            np.union1d(self.values, other.values)[: MOST_LEVELS + 1],
-            None if self.faults is None or other.faults is None else self.faults + other.faults,
-        )
-
-    @staticmethod
-    def of(ready: DensitySpec | None, rows: DensityRows) -> DensityTotals:
-        y, weights = rows.y, rows.data.weights
-        finite = y[np.isfinite(y)]
-        distinct = ready is not None and ready.cut_points and rows.data.response.levels is None
-        return DensityTotals(
-            len(y) if weights is None else int(np.count_nonzero(weights)),
-            float(len(y)) if weights is None else float(weights.sum()),
-            float(finite.min(initial=np.inf)),
-            float(finite.max(initial=-np.inf)),
-            np.unique(y)[: MOST_LEVELS + 1] if distinct else np.zeros(0),
-            None if ready is None else ready.faults(y, rows.columns),
-        )
 
 
 @dataclass
@@ -111,66 +52,27 @@ class Largest:
 
 @dataclass(frozen=True)
 class StreamedLikelihood(StreamedRows, LikelihoodModel):
-    """A density with a formula for each parameter, over streamed rows.
+    """A likelihood over streamed rows.
 
     Attributes
     ----------
     streamed : the data.
-    totals : sums over all rows.
-    parameters : of the density, in its order.
+    totals : sums over all rows, among them `positive`, the number of rows of positive weight.
     """
 
-    streamed: StreamedSeveral | None = None
-    totals: DensityTotals | None = None
-    parameters: tuple[str, ...] = ()
-
-    @staticmethod
-    def over(
-        ready: DensitySpec | None,
-        density: Callable[..., Any],
-        streamed: StreamedSeveral,
-        parameters: tuple[str, ...],
-        weights_kind: str,
-        penalty: Any,
-        executor: Executor,
-    ) -> StreamedLikelihood:
-        """Check the rows against a density, in one reading, and build the model.
-
-        Raises
-        ------
-        DataError
-            If the density is not defined for some row.
-        ModelError
-            If the kind of weights is unknown or the penalty does not match.
-        """
-        check_weights_kind(weights_kind)
-        if ready is not None:
-            refuse_labels(ready, streamed.head)
-        pieces: Any = StreamedBlocks(
-            streamed.n_rows,
-            len(streamed.pieces),
-            lambda numbers: (data for _, data in streamed.read([streamed.pieces[k] for k in numbers])),  # type: ignore[misc]
-            lambda rng: iter(()),
-            streamed.starts,
-        )
-
-        def one(data: SeveralData) -> DensityTotals:
-            return DensityTotals.of(ready, DensityRows.of(data, parameters))
-
-        totals = sum_blocks(executor, one, pieces, lambda: ("totals",))
-        levels = _levels(ready, streamed, totals)
-        part = model_of_rows(
-            ready, density, DensityRows.of(streamed.sample, parameters), levels, weights_kind, penalty, executor
-        )
-        _check_size(part.family.n_predictors, streamed.source.piece_rows)
-        return _without_rows(part, streamed, totals, parameters)
+    streamed: Any = None
+    totals: Any = None
 
     # -- the pieces --------------------------------------------------------------------------------------------
 
-    def _piece(self, data: SeveralData) -> LikelihoodModel:
+    def with_rows(self, model: LikelihoodModel, data: Any) -> LikelihoodModel:
+        """A model with some rows in memory."""
+        raise NotImplementedError
+
+    def _piece(self, data: Any) -> LikelihoodModel:
         given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(LikelihoodModel)}
         given["penalty"] = None  # a sum over rows is without it
-        return with_rows(LikelihoodPiece(**given), DensityRows.of(data, self.parameters))
+        return self.with_rows(LikelihoodPiece(**given), data)
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
@@ -204,14 +106,7 @@ class StreamedLikelihood(StreamedRows, LikelihoodModel):
 
     @property
     def single_row(self) -> bool:
-        assert self.totals is not None
-        return self.totals.positive == 1
-
-    @property
-    def some_responses(self) -> np.ndarray:
-        assert self.totals is not None
-        ends = [self.totals.low, self.totals.high]
-        return np.concatenate([self.sample.y, [one for one in ends if np.isfinite(one)]])
+        return bool(self.totals.positive == 1)
 
     def sampler(self, rows: Any, dispersion: float) -> Any:
         raise ModelError(
@@ -233,23 +128,7 @@ class LikelihoodPiece(LikelihoodModel):
         return make_blocks(self.matrices, self.y, self.weight, self.offset, self.extra)
 
 
-def _levels(ready: DensitySpec | None, streamed: StreamedSeveral, totals: DensityTotals) -> tuple[str, ...] | None:
-    """The levels of the response, after the rows have been checked."""
-    if ready is None or totals.faults is None:
-        return streamed.levels
-    name = streamed.head.response.name
-    ready.refuse_infinite(name, totals.faults)
-    if len(totals.values) > MOST_LEVELS:
-        raise DataError(
-            f"response {name!r}: an ordered density expects levels; got more than {MOST_LEVELS} different numbers. "
-            "Group them, or choose a density for numbers"
-        )
-    levels = response_levels(ready, name, streamed.levels, totals.values)
-    ready.refuse(name, totals.faults)
-    return levels
-
-
-def _check_size(n_predictors: int, piece_rows: int) -> None:
+def check_size(n_predictors: int, piece_rows: int) -> None:
     """Refuse pieces whose second derivatives would take too much memory."""
     if n_predictors**2 * piece_rows > MOST_NUMBERS:
         raise ModelError(
@@ -259,22 +138,24 @@ def _check_size(n_predictors: int, piece_rows: int) -> None:
         )
 
 
-def _without_rows(
-    part: LikelihoodModel, streamed: StreamedSeveral, totals: DensityTotals, parameters: tuple[str, ...]
-) -> StreamedLikelihood:
-    """The model of all rows, from that of some of them."""
+def without_rows(part: LikelihoodModel, data: LikelihoodData, columns: Iterable[str]) -> dict[str, Any]:
+    """The fields of a model of some rows, for that of all rows.
+
+    Parameters
+    ----------
+    data : with nothing by row.
+    columns : names of the columns that the likelihood reads besides the response.
+    """
 
     def absent(what: str) -> Any:
         return NotInMemory(what)
 
-    head = replace(streamed.head, parts={name: streamed.head.parts[name] for name in parameters})
     given: dict[str, Any] = {one.name: getattr(part, one.name) for one in fields(LikelihoodModel)}
-    given |= {
-        "data": LikelihoodData.of(head),
+    return given | {
+        "data": data,
         "y": absent("the response"),
-        "weight": None if head.weights is None else absent("the weights"),
+        "weight": None if data.weights is None else absent("the weights"),
         "matrices": tuple(absent("the design") for _ in part.matrices),
         "offset": None if part.offset is None else absent("the offset"),
-        "extra": tuple(absent(f"the column {name}") for name in head.columns),
+        "extra": tuple(absent(f"the column {name}") for name in columns),
     }
-    return StreamedLikelihood(**given, streamed=streamed, totals=totals, parameters=parameters)

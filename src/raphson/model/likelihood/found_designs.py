@@ -1,0 +1,211 @@
+"""The designs of the linear predictors that are found in a likelihood: their derivatives by the parameters, by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
+from raphson.numeric import anchor, x64
+
+J_ROWS = 1_024
+"""Rows whose derivatives of the predictors are computed together: of 64 parameters 512 KiB for each predictor."""
+
+Derivative = Callable[..., Any]
+"""Compiled (columns, anchor) to η at θ = 0, (m, K), and ∂η/∂θ, (m, K, p)."""
+
+
+@dataclass(frozen=True)
+class DesignShape:
+    """What the rows so far say of the shape of the designs.
+
+    Attributes
+    ----------
+    touched : (K, p) which parameters move each predictor in some row.
+    alike : (K, K) which predictors have the same design in all rows, each in its own parameters.
+    shifted : whether some predictor is not 0 at θ = 0.
+    """
+
+    touched: np.ndarray
+    alike: np.ndarray
+    shifted: bool
+
+    def __add__(self, other: DesignShape) -> DesignShape:
+        return DesignShape(self.touched | other.touched, self.alike & other.alike, self.shifted or other.shifted)
+
+    @property
+    def supports(self) -> list[slice]:
+        """For each predictor the range of parameters that its design is of."""
+        return supports(self.touched)
+
+    @property
+    def first(self) -> list[int]:
+        """For each predictor the first one with the same design."""
+        return [int(np.flatnonzero(line)[0]) for line in self.alike]
+
+
+@dataclass(frozen=True)
+class FoundDesigns:
+    """The designs of some rows.
+
+    Attributes
+    ----------
+    shift : (K, n) the predictors at θ = 0.
+    parts : of each predictor, (n, p_k); where two have the same design, it is the same object.
+    shape : what was found of them.
+    """
+
+    shift: np.ndarray
+    parts: list[Any]
+    shape: DesignShape
+
+    @property
+    def supports(self) -> list[slice]:
+        return self.shape.supports
+
+    @property
+    def offset(self) -> np.ndarray | None:
+        """(K, n); None where all rows have none."""
+        return self.shift if self.shape.shifted else None
+
+    @property
+    def distinct(self) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+        """The distinct designs, and which of them each predictor has."""
+        matrices: list[Any] = []
+        design: list[int] = []
+        for X in self.parts:
+            place = next((d for d, Z in enumerate(matrices) if X is Z), len(matrices))
+            if place == len(matrices):
+                matrices.append(X)
+            design.append(place)
+        return tuple(matrices), tuple(design)
+
+
+def found_designs(
+    derivative: Derivative, arrays: tuple[np.ndarray, ...], K: int, p: int, shape: DesignShape | None = None
+) -> FoundDesigns:
+    """The designs of rows; their `shape` is found in these rows unless it is given.
+
+    Of a given shape the rows are some of many, so they are computed in steps of the same length, whatever their number.
+    """
+    n = len(arrays[0])
+    shift = np.empty((K, n))
+    pieces: list[list[Any]] = [[] for _ in range(K)]
+    touched = np.zeros((K, p), dtype=bool)
+    whole = [np.empty((n, p)) for _ in range(K)] if shape is None and p <= SPARSE_COLUMNS else []
+    if shape is not None and p <= SPARSE_COLUMNS:
+        return _placed(derivative, arrays, shape, shift)
+    if p > SPARSE_COLUMNS:
+        from scipy import sparse
+    for begin, stop, eta, J in _steps(derivative, arrays, n, even=shape is not None):
+        shift[:, begin:stop] = eta.T
+        for k in range(K):
+            touched[k] |= (J[:, k] != 0).any(axis=0)
+            if p > SPARSE_COLUMNS:
+                pieces[k].append(sparse.csr_matrix(J[:, k]))
+            else:
+                whole[k][begin:stop] = J[:, k]
+    where = supports(touched) if shape is None else shape.supports
+    if p > SPARSE_COLUMNS:
+        parts = [_sparse(sparse.vstack(pieces[k]).tocsc()[:, part]) for k, part in enumerate(where)]
+    else:
+        parts = [np.ascontiguousarray(whole[k][:, part]) for k, part in enumerate(where)]
+    alike = _alike(parts) if shape is None else shape.alike
+    found = DesignShape(touched, alike, bool(shift.any())) if shape is None else shape
+    return FoundDesigns(shift, [parts[j] for j in found.first], found)
+
+
+def shape_of(derivative: Derivative, arrays: tuple[np.ndarray, ...], given: DesignShape) -> DesignShape:
+    """The shape of some of many rows. Designs are compared in the parameters that `given` says."""
+    K, p = given.touched.shape
+    touched, alike, shifted = np.zeros((K, p), dtype=bool), given.alike.copy(), False
+    where = given.supports
+    for _, _, eta, J in _steps(derivative, arrays, len(arrays[0]), even=True):
+        shifted = shifted or bool(eta.any())
+        touched |= (J != 0).any(axis=0)
+        for k, j in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
+            if not np.array_equal(J[:, k, where[k]], J[:, j, where[j]]):
+                alike[k, j] = alike[j, k] = False
+    return DesignShape(touched, alike, shifted)
+
+
+def settled(found: DesignShape, compared: DesignShape) -> DesignShape:
+    """The shape of all rows, whose designs were compared in the parameters of the shape `compared`."""
+    if found.supports == compared.supports:
+        return found
+    return DesignShape(found.touched, np.eye(len(found.alike), dtype=bool), found.shifted)
+
+
+def _placed(
+    derivative: Derivative, arrays: tuple[np.ndarray, ...], shape: DesignShape, shift: np.ndarray
+) -> FoundDesigns:
+    """The designs of some of many rows, each stored column after column, as one block reads them."""
+    where, first, n = shape.supports, shape.first, shift.shape[1]
+    parts = [
+        np.empty((part.stop - part.start, n)).T if first[k] == k else np.empty((0, 0)) for k, part in enumerate(where)
+    ]
+    for begin, stop, eta, J in _steps(derivative, arrays, n, even=True):
+        shift[:, begin:stop] = eta.T
+        for k, part in enumerate(where):
+            if first[k] == k:
+                parts[k][begin:stop] = J[:, k, part]
+    return FoundDesigns(shift, [parts[j] for j in first], shape)
+
+
+def _steps(
+    derivative: Derivative, arrays: tuple[np.ndarray, ...], n: int, even: bool
+) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """Begin and end of some rows, their predictors at θ = 0 (m, K), and the derivatives (m, K, p)."""
+    step = J_ROWS if even else min(J_ROWS, max(n, 1))
+    with x64():
+        for begin in range(0, n, step):
+            stop = min(begin + step, n)
+            # The function is compiled for a number of rows: the last ones are filled up with copies.
+            rows = slice(begin, stop) if stop - begin == step else np.minimum(np.arange(begin, begin + step), n - 1)
+            eta, J = derivative(tuple(one[rows] for one in arrays), anchor())
+            yield begin, stop, np.asarray(eta)[: stop - begin], np.asarray(J)[: stop - begin]
+
+
+def _sparse(stacked: Any) -> Any:
+    """A design of many columns, sparse where few of its entries are not 0."""
+    if stacked.shape[1] > SPARSE_COLUMNS and stacked.nnz < SPARSE_DENSITY * np.prod(stacked.shape):
+        import tabmat
+
+        return tabmat.SparseMatrix(stacked)
+    return np.ascontiguousarray(stacked.toarray())
+
+
+def _alike(parts: list[Any]) -> np.ndarray:
+    """(K, K) which designs are the same; sparse ones are not compared."""
+    K = len(parts)
+    alike = np.eye(K, dtype=bool)
+    for k in range(K):
+        for j in range(k):
+            X, Z = parts[k], parts[j]
+            if isinstance(X, np.ndarray) and isinstance(Z, np.ndarray) and X.shape == Z.shape and (X == Z).all():
+                alike[k, j] = alike[j, k] = True
+    return alike
+
+
+def supports(touched: np.ndarray) -> list[slice]:
+    """For each predictor a contiguous range of parameters that it acts on; overlapping ranges are merged."""
+    K, p = touched.shape
+    if K == 1:
+        return [slice(0, p)]
+    ends = []
+    for line in touched:
+        where = np.flatnonzero(line)
+        ends.append([int(where[0]), int(where[-1]) + 1] if len(where) else [0, 1])
+    merged = True
+    while merged:
+        merged = False
+        for a in range(len(ends)):
+            for b in range(a):
+                if ends[a] != ends[b] and ends[a][0] < ends[b][1] and ends[b][0] < ends[a][1]:
+                    union = [min(ends[a][0], ends[b][0]), max(ends[a][1], ends[b][1])]
+                    ends[a], ends[b] = list(union), list(union)
+                    merged = True
+    return [slice(low, high) for low, high in ends]
