@@ -280,6 +280,13 @@ class Objective(ABC):
         """Whether the information of a kind is the same at every θ."""
         return self.quadratic
 
+    def expanded(self, here: Evaluation, step: np.ndarray) -> Evaluation | None:
+        """The objective a step away from `here`, by its expansion to the second order, which reads no rows.
+
+        None where it is not a quadratic function, or where the sums at `here` do not have the digits.
+        """
+        return None
+
     @property
     def n_blocks(self) -> int:
         """Number of blocks that the rows are read in."""
@@ -408,6 +415,10 @@ class DerivedObjective(Objective, Generic[Inner]):
 
     def constant(self, kind: Kind) -> bool:
         return self.inner.constant(kind)
+
+    def expanded(self, here: Evaluation, step: np.ndarray) -> Evaluation | None:
+        """None, as `evaluate` may be another than the inner one's."""
+        return None
 
     @property
     def n_blocks(self) -> int:

@@ -18,6 +18,7 @@ from raphson.newton.path import PathRow
 from raphson.newton.search import Accepted
 from raphson.newton.solve import Direction, Factor, direction
 from raphson.newton.state import IterationState
+from raphson.numeric import EPSILON
 
 QUADRATIC = 1e-6
 """From within this distance d a full Newton step is the last one needed: it leaves about d²/√n, at most 1e-12. Of many
@@ -28,6 +29,9 @@ UNSEEN = 1e-8
 
 WITHIN = 0.1
 """Share of the tolerance within which a step must lead that no reading of all rows follows."""
+
+SUMMED = 8.0
+"""Errors of sums over many rows, in ε: of 81,920 rows five were found, with nearly collinear columns and a penalty."""
 
 PATIENCE, PROGRESS = 8, 0.1
 """If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that
@@ -311,6 +315,8 @@ class Ascent(IterationState):
         """
         part, kind = self.part, self.directions.kind
         newton, directions = self.newton, self.directions
+        if self._one_step:
+            return self._jump()
         if part is None or newton is None or newton.factor is None or kind is None or not newton.factor.kept.all():
             return False
         fresh = directions.many and directions.fresh and not (directions.root or directions.damping or self.refuted)
@@ -332,6 +338,29 @@ class Ascent(IterationState):
         self.directions.factor_at = None  # M has been carried to the end
         self.rows_read += found.rows
         self._record("part")
+        return True
+
+    def _jump(self) -> bool:
+        """Take the one step to the maximum of a quadratic ℓ without another reading. False if digits would be lost.
+
+        The score Xᵀr and M are sums with errors of a few ε, so that the step is off by that times κ ‖r‖ in the metric
+        of M, whose unit is √φ̂ standard errors.
+        """
+        newton, directions = self.newton, self.directions
+        if newton is None or newton.factor is None or not directions.fresh or directions.damping or self.blocked:
+            return False
+        if not self.objective.linear or self.objective.walled or self.objective.bounds is not None:
+            return False
+        there = self.objective.expanded(self.here, newton.step)
+        if there is None:
+            return False
+        length = math.sqrt(2.0 * abs(self.here.value - self.here.added) * len(there.theta) / there.dispersion)
+        error = SUMMED * EPSILON * newton.factor.condition * length
+        if not error <= WITHIN * self.tolerance:
+            return False
+        self.here, self.previous, self.distance, self.size = there, self.distance, error, 1.0
+        directions.fresh = False
+        self._record()
         return True
 
     def _last_one(self) -> bool:
