@@ -6,6 +6,7 @@ import errno
 import pickle
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -198,13 +199,44 @@ def test_a_file_that_another_fit_writes_is_refused(tmp_path):
     written(tmp_path / "j")
 
 
-def test_after_the_fit_sums_are_computed_without_the_file(tmp_path):
+def test_what_is_asked_after_the_fit_is_kept_too_and_the_file_is_free_meanwhile(tmp_path):
+    first = Counted(tmp_path / "j")
+    with first.journal:
+        first.sum(1)
+    later = first.sum(2)
+    again = Counted(tmp_path / "j")  # the first fit does not hold the file
+    with again.journal:
+        again.sum(1)
+    assert again.sum(2) == later and again.computed == 0
+    assert again.sum(3) == 1 + 8 + 27 and again.computed == 3
+    # Another fit has written into the file: it is left to it.
+    size = (tmp_path / "j").stat().st_size
+    assert first.sum(4) == 1 + 16 + 81 and (tmp_path / "j").stat().st_size == size
+    third = Counted(tmp_path / "j")
+    with third.journal:
+        assert [third.sum(power)[0] for power in (1, 2, 3)] == [6, 14, 36] and third.computed == 0
+
+
+@pytest.mark.parametrize("how", ["gone", "another file", "in use", "full"])
+def test_after_the_fit_sums_are_computed_whatever_became_of_the_file(how, tmp_path, monkeypatch):
     held = Counted(tmp_path / "j")
     with held.journal:
         held.sum(1)
-    size = (tmp_path / "j").stat().st_size
-    held.sum(2)
-    assert (tmp_path / "j").stat().st_size == size
+    if how == "gone":
+        (tmp_path / "j").unlink()
+    elif how == "another file":
+        (tmp_path / "j").write_bytes(bytes((tmp_path / "j").stat().st_size))
+    elif how == "full":
+
+        def full(content, at):
+            raise DataError("no room")
+
+        monkeypatch.setattr(held.journal, "_write", full)
+    before = None if how == "gone" else (tmp_path / "j").read_bytes()
+    with Journal(tmp_path / "j", ABOUT) if how == "in use" else nullcontext():
+        assert held.sum(2) == 14
+    assert held.sum(3) == 36
+    assert not (tmp_path / "j").exists() if before is None else (tmp_path / "j").read_bytes() == before
 
 
 def test_a_copy_of_the_executor_in_another_process_has_no_journal(tmp_path):

@@ -5,6 +5,9 @@ call begins again as it began before, but takes the sums that are in the file fr
 that are not. The result has the same bits as that of an unbroken fit, and at most one pass is read twice, whatever the
 method and the model.
 
+What is asked of the fit after its end is kept too, behind that: tests, covariances and the like are sums over rows as
+well. The file is open for as long as each of these takes only, so that the same call may be made again meanwhile.
+
 A file is a sequence of entries. Each is written behind the last one and forced to the disk before the fit goes on, so
 that an interruption can only leave an incomplete entry at the end, which is dropped. An entry ends with a digest of
 itself and of the digest before, so that a file that was altered is recognised.
@@ -18,6 +21,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from raphson.errors import DataError
@@ -37,7 +41,7 @@ HEAD = LENGTH.size + CHECK
 
 
 class Journal:
-    """A file with the sums of a fit; a context manager, which is open while the fit runs.
+    """A file with the sums of a fit; a context manager around the fit. The file is open and locked while it runs.
 
     Parameters
     ----------
@@ -56,6 +60,10 @@ class Journal:
         """Numbers of entries that were taken from the file, and added to it."""
         self._entries: list[tuple[int, bytes]] = []
         """Where each entry begins, and the digest that it ends with."""
+        self._end = 0
+        """Where the last of them ends."""
+        self._over = self._lost = False
+        """Whether the fit has ended, and whether the file has become another one since."""
         self._file: BinaryIO | None = self._opened()
         try:
             self._begin(json.loads(json.dumps(description)))
@@ -70,16 +78,35 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file. From then on sums are computed without it."""
+        """Close the file. From then on it is opened for each sum that is asked for."""
+        self._over = True
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _reopened(self) -> bool:
+        """Open the file again after the fit; False if it is not as this fit left it, or another fit writes it."""
+        if self._lost:
+            return False
+        try:
+            file = self.path.open("r+b", buffering=0)
+            if _locked(file) and os.fstat(file.fileno()).st_size == self._end:
+                file.seek(self._end - DIGEST)
+                if file.read(DIGEST) == self._digest:
+                    self._file = file
+                    return True
+            file.close()
+        except OSError:
+            pass
+        self._lost = True
+        return False
 
     # -- reading what is there -----------------------------------------------------------------------------------
 
     def _opened(self) -> BinaryIO:
         try:
             file = self.path.open("r+b" if self.path.exists() else "x+b", buffering=0)
+            _forced(self.path.parent)
         except OSError as error:
             raise DataError(
                 f"checkpoint: {self.path} cannot be opened: {error.strerror}; choose another name"
@@ -132,6 +159,7 @@ class Journal:
             self._entries.append((at, digest))
             at = end
         self._file.truncate(at)
+        self._end = at
 
     @property
     def _digest(self) -> bytes:
@@ -178,8 +206,17 @@ class Journal:
         DataError
             If the file cannot be written, for example because the disk is full.
         """
-        if self._file is None:
+        if self._file is not None:
+            return self._answer(question, compute)
+        if not self._reopened():
             return compute()
+        try:
+            return self._answer(question, compute)
+        finally:
+            self.close()
+
+    def _answer(self, question: tuple[Any, ...], compute: Callable[[], T]) -> T:
+        assert self._file is not None
         number, asked = 1 + self.read + self.written, hashlib.sha256(encode(question)).hexdigest()
         if number < len(self._entries):
             found, kept, value = self._entry(number)
@@ -187,14 +224,20 @@ class Journal:
                 self.read += 1
                 return value if kept else compute()
             # With other options, or on another processor, the fit goes another way from here.
-            self._file.truncate(self._entries[number][0])
+            self._end = self._entries[number][0]
+            self._file.truncate(self._end)
             del self._entries[number:]
         value = compute()
         try:
             entry = encode((asked, True, value))
         except UnencodableError:
             entry = encode((asked, False, None))
-        self._append(entry)
+        try:
+            self._append(entry)
+        except DataError:
+            if not self._over:
+                raise
+            self._lost = True  # the fit is there, and goes on without the file
         self.written += 1
         return value
 
@@ -202,8 +245,10 @@ class Journal:
         assert self._file is not None
         length, digest = LENGTH.pack(len(content)), self._after(content)
         end = self._file.seek(0, os.SEEK_END)
-        self._write(length + self._check(length) + content + digest, end)
+        entry = length + self._check(length) + content + digest
+        self._write(entry, end)
         self._entries.append((end, digest))
+        self._end = end + len(entry)
 
     def _write(self, content: bytes, at: int) -> None:
         assert self._file is not None
@@ -239,6 +284,16 @@ def difference(what: str, found: Any, now: Any) -> str:
         at = next(i for i, (before, after) in enumerate(zip(found, now, strict=True)) if before != after)
         return difference(f"{what.removesuffix('s')} {at + 1}", found[at], now[at])
     return f"its {what} was {found!r}, and now it is {now!r}"
+
+
+def _forced(folder: Path) -> None:
+    """Force the name of a new file to the disk; where folders cannot be opened, nothing is done."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _locked(file: BinaryIO) -> bool:

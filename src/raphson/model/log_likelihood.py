@@ -254,7 +254,7 @@ class LogLikelihood(Objective):
         low, high = self.family.domain
         if not self.predictor.linear or (math.isinf(low) and math.isinf(high)):
             return None
-        return Edges(self.family, self.predictor, self.blocks)
+        return Edges(self.family, self.predictor, self._sum)
 
     @property
     def concave(self) -> bool:

@@ -50,7 +50,9 @@ class StreamedMeans(StreamedRows):
         if dispersion == 1.0:
             return float(self._sums(rows)[3])
         theta = rows.theta
-        return float(self.summed(lambda held: held.log_likelihood(held.rows(theta), dispersion), "llf", dispersion))
+        return float(
+            self.summed(lambda held: held.log_likelihood(held.rows(theta), dispersion), "llf", theta, dispersion)
+        )
 
     def ml_dispersion(self, rows: StreamedRowTable) -> float:
         """The φ that maximises the likelihood at the fitted means."""

@@ -14,7 +14,7 @@ Zhang and Sun (2014), Statistics in Medicine 33, 3054.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,13 @@ def distinct(normals: np.ndarray, room: np.ndarray) -> Walls:
     return Walls(found, least)
 
 
+def joined(several: list[Walls], p: int) -> Walls:
+    """All inequalities on p parameters, each once."""
+    if not several:
+        return Walls.none(p)
+    return distinct(np.concatenate([one.normals for one in several]), np.concatenate([one.room for one in several]))
+
+
 def side_of(family: Any, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(n,) the end of the domain that each row may lie at: +1 the upper, −1 the lower, 0 none."""
     side = np.zeros(len(y), dtype=np.int8)
@@ -83,17 +90,18 @@ def side_of(family: Any, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return side
 
 
-def unit_of(family: Any, blocks: Sequence[Block]) -> float:
+def unit_of(family: Any, total: Callable[..., Any]) -> float:
     """The scale of η: 1 for probabilities, otherwise that of the average response."""
     if family.domain != family.link.positive_ends and family.domain != family.link.valid_ends:
         return 1.0
-    total = weight = 0.0
-    for block in blocks:
+
+    def sums(block: Block) -> np.ndarray:
         w = block.weight[: block.rows]
-        total += float(np.abs(block.y[: block.rows]) @ w)
-        weight += float(w.sum())
+        return np.array([float(np.abs(block.y[: block.rows]) @ w), float(w.sum())])
+
+    size, weight = total(sums, "unit")
     with np.errstate(all="ignore"):
-        unit = abs(float(family.link.link(np.array(total / weight)))) if weight > 0 else 1.0
+        unit = abs(float(family.link.link(np.array(size / weight)))) if weight > 0 else 1.0
     return unit if math.isfinite(unit) and unit > 0 else 1.0
 
 
@@ -103,33 +111,36 @@ class Edges:
 
     Attributes
     ----------
-    family, predictor, blocks : the model.
+    family, predictor : of the model.
+    total : total(function, *about), the sum of a function over the model's blocks; what they find are lists, which `+`
+        puts one behind the other.
     """
 
     family: Any
     predictor: Any
-    blocks: Sequence[Block]
+    total: Callable[..., Any]
 
     def __post_init__(self) -> None:
-        self.unit = unit_of(self.family, self.blocks)
+        self.unit = unit_of(self.family, self.total)
+
+    @property
+    def sides(self) -> set[int]:
+        """The ends that some row may lie at, as by :func:`side_of`, and 0 where some row may not."""
+
+        def one(block: Block) -> list[int]:
+            return np.unique(side_of(self.family, block.y[: block.rows], block.weight[: block.rows])).tolist()
+
+        return set(self.total(one, "sides"))
 
     def walls(self, theta: np.ndarray, step: np.ndarray | None = None) -> Walls:
         """The inequalities that are active at θ; with a step, those that θ + step would violate."""
-        normals, room = [], []
-        for block in self.blocks:
-            found = self._of_block(block, theta, step)
-            if found is not None:
-                normals.append(found.normals)
-                room.append(found.room)
-        if not normals:
-            return Walls.none(len(theta))
-        return distinct(np.concatenate(normals), np.concatenate(room))
+        return joined(self.total(lambda block: self._of_block(block, theta, step), "walls", theta, step), len(theta))
 
-    def _of_block(self, block: Block, theta: np.ndarray, step: np.ndarray | None) -> Walls | None:
+    def _of_block(self, block: Block, theta: np.ndarray, step: np.ndarray | None) -> list[Walls]:
         y, weight = block.y[: block.rows], block.weight[: block.rows]
         side = side_of(self.family, y, weight)
         if not side.any():
-            return None
+            return []
         eta, jacobian = self.predictor.at(block, theta)
         room = self._room(eta[0, : block.rows], side)
         if step is None:
@@ -140,9 +151,9 @@ class Edges:
             chosen = ahead > -0.5 * self._margin(block, theta)
         index = np.flatnonzero(chosen & (side != 0))
         if not len(index):
-            return None
+            return []
         index = index[np.argsort(-ahead[index], kind="stable")]
-        return self._walls(block, jacobian, index, side, room, theta)
+        return [self._walls(block, jacobian, index, side, room, theta)]
 
     def _room(self, eta: np.ndarray, side: np.ndarray) -> np.ndarray:
         low, high = self.family.domain
@@ -174,9 +185,9 @@ class Edges:
 
     def outside(self, theta: np.ndarray, inside: np.ndarray, share: float) -> Walls:
         """Inequalities that keep θ from having `share` of the room to both ends that `inside` has, in every row."""
-        normals, room = [], []
-        for block in self.blocks:
-            rows = block.rows
+
+        def one(block: Block) -> list[Walls]:
+            rows, found = block.rows, list[Walls]()
             counts = block.weight[:rows] > 0
             eta, jacobian = self.predictor.at(block, theta)
             there = self.predictor.eta(block, inside)[0, :rows]
@@ -189,23 +200,24 @@ class Edges:
                 index = np.flatnonzero((left < -2.0 * self._margin(block, theta)) & counts)
                 if len(index):
                     index = index[np.argsort(left[index], kind="stable")]
-                    found = self._walls(block, jacobian, index, side, left + self._margin(block, theta), theta)
-                    normals.append(found.normals)
-                    room.append(found.room)
-        if not normals:
-            return Walls.none(len(theta))
-        return distinct(np.concatenate(normals), np.concatenate(room))
+                    found.append(self._walls(block, jacobian, index, side, left + self._margin(block, theta), theta))
+            return found
+
+        return joined(self.total(one, "outside", theta, inside, share), len(theta))
 
     def at(self, theta: np.ndarray) -> np.ndarray:
         """Positions, in the whole data, of the rows that lie at the edge."""
-        out = []
-        for block in self.blocks:
+
+        def one(block: Block) -> list[np.ndarray]:
             side = side_of(self.family, block.y[: block.rows], block.weight[: block.rows])
-            if side.any():
-                room = self._room(self.predictor.eta(block, theta)[0, : block.rows], side)
-                near = room <= AT_EDGE * self.unit + 4.0 * self._margin(block, theta)
-                out.append(block.start + np.flatnonzero(near & (side != 0)))
-        return np.concatenate(out) if out else np.zeros(0, dtype=int)
+            if not side.any():
+                return []
+            room = self._room(self.predictor.eta(block, theta)[0, : block.rows], side)
+            near = room <= AT_EDGE * self.unit + 4.0 * self._margin(block, theta)
+            return [block.start + np.flatnonzero(near & (side != 0))]
+
+        found = self.total(one, "edge", theta)
+        return np.concatenate(found) if found else np.zeros(0, dtype=int)
 
 
 def _one_of_each(X: Any, index: np.ndarray, side: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.walls import Edges, side_of
+from raphson.model.walls import Edges
 
 PATTERNS = 3
 """Most covariate patterns that are written out."""
@@ -40,9 +40,7 @@ def edge_remarks(model: Any, result: Any) -> list[str]:
 def _end(model: Any, edges: Edges) -> str:
     """The mean at the edge, in words."""
     low, high = model.family.domain
-    sides = set()
-    for block in edges.blocks:
-        sides |= set(np.unique(side_of(model.family, block.y[: block.rows], block.weight[: block.rows])).tolist())
+    sides = edges.sides
     means = []
     with np.errstate(all="ignore"):
         for sign, end in ((-1, low), (1, high)):

@@ -168,7 +168,7 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
 
     @property
     def _about(self) -> tuple[Any, ...]:
-        return (self.constant, self.at_limit)
+        return (self.constant, self.at_limit, repr(self.family))
 
     # -- structure ---------------------------------------------------------------------------------------------
 
