@@ -234,6 +234,8 @@ def test_an_information_that_is_the_same_everywhere_is_read_once():
     solvers = fit.path["solver"].tolist()
     whole = [solver for solver, rows in zip(solvers, fit.path["rows"], strict=True) if rows == MANY]
     assert whole[0] == "cholesky" and set(whole[1:]) == {"cholesky (kept)"}
+    # The last step of all is not read for.
+    assert fit.path["rows"].iloc[-1] == 0 and fit.path["distance"].iloc[-2] <= 1e-6 and fit.distance <= 1e-8
     score = X.T @ (y * np.exp(-X @ fit.params.to_numpy()) - 1.0)
     assert np.sqrt(score @ np.linalg.solve(X.T @ X, score)) <= 1e-8
     wanted = np.sqrt(fit.dispersion * np.linalg.inv(X.T @ X).diagonal())

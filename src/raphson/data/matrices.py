@@ -63,7 +63,7 @@ def _numbered(p: int) -> tuple[str, ...]:
 PROBED = 64
 """First rows in which a column must be constant to be looked at in all."""
 
-PIECE, RUN = 1 << 16, 1 << 22
+PIECE, RUN = 1 << 16, 1 << 20
 """Numbers of a design that are read at once: a piece, of 512 KiB, stays in the cache for its constant columns to be
 looked at, which would otherwise read nearly all of the memory again; a run of pieces is one thread's."""
 

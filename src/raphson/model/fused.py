@@ -190,7 +190,7 @@ def _rows(
 
 def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     """The largest log density of a row with response 0 or 1, or something below :data:`CERTAIN_FROM`."""
-    if value.max(initial=-math.inf) < CERTAIN_FROM:
+    if np.maximum.reduce(value, initial=-math.inf) < CERTAIN_FROM:
         return -math.inf
     likely = (value >= CERTAIN_FROM) & (y <= 1.0)
     if not likely.any():

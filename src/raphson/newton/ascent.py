@@ -27,6 +27,9 @@ rows, where a reading takes long, so it is from 10 n^¼ times as far, which leav
 UNSEEN = 1e-8
 """A step of so many standard errors raises ℓ by 5e-17, and moves M, and with it the standard errors, by 1e-8/√n."""
 
+GLIDE = 1e-6
+"""Largest last step that is not read for, by an M that is the same everywhere. ℓ rises by 5e-13 along it."""
+
 WITHIN = 0.1
 """Share of the tolerance within which a step must lead that no reading of all rows follows."""
 
@@ -296,9 +299,12 @@ class Ascent(IterationState):
         rises by d²/2, which is below its last digit. Where ℓ is quadratic this step removes the error of ε κ² that the
         first one leaves; elsewhere it leaves the share of d by which M is not that of the maximum.
         """
-        near = self.distance <= (self.tolerance if self._one_step else UNSEEN)
+        return self.distance <= (self.tolerance if self._one_step else UNSEEN) and self._stepped()
+
+    def _stepped(self) -> bool:
+        """Take the full step, if M has its digits and the domain no edge."""
         part = self.here.information.get(self.directions.kind or "")
-        if part is None or self.newton is None or not near or not self.directions.many or self.directions.root:
+        if part is None or self.newton is None or not self.directions.many or self.directions.root:
             return False
         if not self.objective.linear or self.objective.walled or self._reverted:
             return False
@@ -308,15 +314,18 @@ class Ascent(IterationState):
         return True
 
     def finish(self) -> bool:
-        """Take the last full step with the part of the rows that the iteration started with. False if that is not
-        possible, or would not lead to within a tenth of the tolerance.
+        """Take the last full step without another reading of all rows. False if that is not possible, or not certain
+        enough to lead to within the tolerance.
 
-        How much the part errs by is seen from how far the last step, by its M, led towards the maximum of all rows.
+        ℓ may be quadratic, or M the same everywhere. Otherwise the part of the rows that the iteration started with
+        says what the step leaves, and how far the last step, by its M, led towards the maximum, how much it errs by.
         """
         part, kind = self.part, self.directions.kind
         newton, directions = self.newton, self.directions
         if self._one_step:
             return self._jump()
+        if kind is not None and not directions.fresh and self.objective.constant(kind):
+            return self._glide()
         if part is None or newton is None or newton.factor is None or kind is None or not newton.factor.kept.all():
             return False
         fresh = directions.many and directions.fresh and not (directions.root or directions.damping or self.refuted)
@@ -360,6 +369,22 @@ class Ascent(IterationState):
             return False
         self.here, self.previous, self.distance, self.size = there, self.distance, error, 1.0
         directions.fresh = False
+        self._record()
+        return True
+
+    def _glide(self) -> bool:
+        """Take the last step by an M that is the same everywhere without another reading. False if that is too early.
+
+        It leaves no more of the distance than the worse of the last two steps did, and the tolerance allows that. From
+        so near the dispersion changes by 1e-6/√n of itself.
+        """
+        distances = [step.distance for step in self.path.steps[-3:]]
+        if len(distances) < 3 or self.distance > GLIDE or not 0 < distances[2] < distances[1] < distances[0]:
+            return False
+        left = self.distance * max(distances[2] / distances[1], distances[1] / distances[0])
+        if not left <= self.tolerance or not self._stepped():
+            return False
+        self.previous, self.distance, self.size = self.distance, left, 1.0
         self._record()
         return True
 
