@@ -382,7 +382,7 @@ def _descended(
 
         def validate(params: Any, state: Any) -> float:
             with np.errstate(all="ignore"):
-                return held.with_state(state).loss(structure.pack(params))
+                return held.loss(structure.pack(params), state)
 
         judge = validate
 
@@ -433,7 +433,7 @@ def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:
 
 def _path(history: list[Epoch], model: NetworkModel) -> Path:
     """The epochs as iterations: the mean objective over each; no distance, as there is no single maximum."""
-    scale = model.divisor * float(model.row_weight.sum())
+    scale = model.divisor * model.total_weight
     path = Path()
     rows = 0
     for i, epoch in enumerate(history, start=1):

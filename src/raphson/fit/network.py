@@ -249,13 +249,10 @@ class NetworkReading(Reading):
                 f"interval: expected at most {MOST_LAST} weights in the output layer; got {q}. Predict without "
                 "intervals, or make the last hidden layer narrower"
             )
-        linear = fitted.last_layer(theta)
-        eta = np.concatenate([fitted.predictor.eta(block, theta)[:, : block.rows] for block in fitted.blocks], axis=1)
-        # The model is linear in the output layer's weights: this is their expected information at the current η.
-        part = linear.likelihood.linearised(eta, Need(kinds=("expected",))).information["expected"]
+        information = fitted.last_layer_information(theta)
         spread = np.repeat(self.predictor.state["spread"], last.inputs + 1)
         weights = np.append(np.full(last.inputs, prior[-last.outputs - 1]), 1.0)
-        return Laplace(part.matrix * spread * spread[:, None], np.tile(weights, last.outputs))
+        return Laplace(information * spread * spread[:, None], np.tile(weights, last.outputs))
 
     @cached_property
     def effective(self) -> float:

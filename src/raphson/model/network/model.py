@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from raphson.model.families.base import Family
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.layers import Network
+from raphson.model.network.moments import Moments
 from raphson.model.network.output_scale import output_scale
 from raphson.model.network.predictor import NetworkPredictor, Scale, with_constant
 from raphson.model.objective import Evaluation, Need
@@ -75,25 +77,20 @@ class NetworkModel(Model):
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
-        known = defined_everywhere(observations.family, isinstance(family, Family))
+        known = trainable(observations.family, isinstance(family, Family))
         known.check_units(data.response.name, float(np.abs(observations.y).max(initial=0.0)))
         weight = data.weights
         if observations.size is not None:
             weight = observations.size if weight is None else weight * observations.size
-        n_auxiliary = len(known.auxiliary)
         n = len(observations.y)
         fitted = np.ones(n, dtype=bool)
         if held_out is not None:
             fitted[held_out] = False
         w = np.ones(n) if weight is None else weight
         if not (w[fitted] > 0).any():
-            raise DataError("data: expected some rows to train on; validation= takes all of them. Lower validation=")
-        if known.quasi:
-            raise ModelError(
-                f"family: expected one with a log density to train on; {known.name} has none. Use {known.name[5:]!r}"
-            )
+            raise nothing_to_train_on()
         scale = Scale.of(dense(data.X)[fitted], data.names, None if weight is None else w[fitted])
-        network = Network.of(len(scale.columns), known.n_predictors - n_auxiliary, n_auxiliary=n_auxiliary, **structure)
+        network = network_of(scale.columns, known, structure)
         centre, spread, divisor = output_scale(known, observations.y[fitted], w[fitted])
         model = NetworkModel(
             known,
@@ -139,7 +136,21 @@ class NetworkModel(Model):
 
     @cached_property
     def blocks(self) -> list[Block]:
-        return self.predictor.blocks((self.data.X,), self.y, self.weight, self.offset)
+        return self.predictor.blocks_of(self.inputs, self.y, self.weight, self.offset)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights, trials included."""
+        return float(self.row_weight.sum())
+
+    def summed(self, function: Callable[[NetworkModel], Any], *about: Any) -> Any:
+        """Sum of a function over the parts of the data: in memory, there is one."""
+        return function(self)
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         """K matrices (n, p): the derivative of each predictor by all weights."""
@@ -152,8 +163,13 @@ class NetworkModel(Model):
     def initial(self, rng: np.random.Generator) -> np.ndarray:
         """(p,) random weights; those of an input that never varies are 0, as they cannot be trained."""
         params = self.network.initial(rng)
-        params[0]["weight"][~self.inputs.any(axis=0)] = 0.0
+        params[0]["weight"][~self.varying] = 0.0
         return self.network.pack(params)
+
+    @property
+    def varying(self) -> np.ndarray:
+        """(d,) mask of the inputs that vary."""
+        return np.asarray(self.inputs.any(axis=0))
 
     def null_model(self, family: Any) -> GeneralisedLinearModel:
         """The model of a constant mean and the offset."""
@@ -216,7 +232,7 @@ class NetworkModel(Model):
             self.weight,
             self.offset,
             self.divisor,
-            float(self.row_weight.sum()),
+            self.total_weight,
             self.weight_decay,
             network.pack,
             network.unpack,
@@ -233,20 +249,26 @@ class NetworkModel(Model):
         """The model with weight decay λ."""
         return replace(self, weight_decay=weight_decay)
 
-    def loss(self, theta: np.ndarray) -> float:
-        """−Σ w log f(y | η)/(φ₀ Σ w), frozen."""
-        total = sum(block_rows(self.family, block, self.predictor.eta(block, theta)).total for block in self._wide)
-        return -total / (self.divisor * float(self.row_weight.sum()))
+    def loss(self, theta: np.ndarray, state: dict[str, Any] | None = None) -> float:
+        """−Σ w log f(y | η)/(φ₀ Σ w), frozen, at this state or the model's own."""
+        state = self.frozen if state is None else state
+        total = self.summed(lambda held: held.log_densities(theta, state), "loss", theta, state)
+        return -total / (self.divisor * self.total_weight)
+
+    def log_densities(self, theta: np.ndarray, state: dict[str, Any]) -> float:
+        """Σ w log f(y | η) of these rows at unit dispersion."""
+        predictor = replace(self.predictor, state=state)
+        return sum(block_rows(self.family, block, predictor.eta(block, theta)).total for block in self.wide)
 
     @cached_property
-    def _wide(self) -> list[Block]:
+    def wide(self) -> list[Block]:
         """Blocks for computations that need no Jacobian."""
         return make_blocks((self.inputs,), self.y, self.weight, self.offset)
 
     @property
     def training_decay(self) -> float:
         """The prior precision nλ that weight decay implies: the loss with ½ λ |W|² is −1/n of that log posterior."""
-        return self.weight_decay * float(self.row_weight.sum())
+        return self.weight_decay * self.total_weight
 
     def penalised(self) -> NetworkModel:
         """The model with weight decay as the ridge P of ℓ, ½ θᵀPθ = n φ₀ · ½ λ |W|²."""
@@ -267,28 +289,63 @@ class NetworkModel(Model):
     def population_state(self, theta: np.ndarray) -> dict[str, Any]:
         """The state with each layer's mean and variance over all rows, which batch norm uses if no first-order method
         has run."""
-        params = self.network.unpack(theta)
-        x, running = self.inputs, []
-        w = self.row_weight / self.row_weight.sum()
-        with x64():
-            for layer, own, before in zip(self.network.layers, params, self.frozen["running"], strict=False):
-                if layer.batch_norm:
-                    z = x @ own["weight"]
-                    mean = w @ z
-                    before = {"mean": mean, "variance": w @ (z - mean) ** 2}
-                running.append(before)
-                x = np.asarray(layer.apply(own, before, x)[0])
+        running: list[dict[str, Any]] = []
+        for number, (layer, before) in enumerate(zip(self.network.layers, self.frozen["running"], strict=True)):
+            if layer.batch_norm:
+                so_far = list(running)
+                found = self.summed(lambda held: held.unit_moments(theta, so_far), "batch norm", number, theta)  # noqa: B023
+                before = {"mean": found.centre, "variance": found.square}
+            running.append(before)
         return self.frozen | {"running": running}
+
+    def unit_moments(self, theta: np.ndarray, running: list[dict[str, Any]]) -> Moments:
+        """Moments of what the units of a layer add up, behind layers with these running statistics."""
+        params, x = self.network.unpack(theta), self.inputs
+        with x64():
+            for layer, own, before in zip(self.network.layers, params, running, strict=False):
+                x = np.asarray(layer.apply(own, before, x)[0])
+        return Moments.of(x @ params[len(running)]["weight"], self.row_weight)
 
     # -- uncertainty of the predictions --------------------------------------------------------------------------
 
     def last_layer(self, theta: np.ndarray) -> GeneralisedLinearModel:
         """The linear model of the output layer's weights, with all others fixed; its design is that layer's inputs."""
-        features = np.concatenate([self.predictor.features(block, theta) for block in self._wide])
+        features = np.concatenate([self.predictor.features(block, theta) for block in self.wide])
         data = replace(self.data, X=with_constant(features), names=tuple(f"h{i}" for i in range(features.shape[1] + 1)))
         return GeneralisedLinearModel(
             self.family, data, self.y, self.weight, self.size, self.weights_kind, None, self.executor
         )
+
+    def last_layer_information(self, theta: np.ndarray) -> np.ndarray:
+        """The expected information of the output layer's weights, at the η of all weights: η is linear in them."""
+
+        def one(held: NetworkModel) -> np.ndarray:
+            eta = np.concatenate([held.predictor.eta(block, theta)[:, : block.rows] for block in held.wide], axis=1)
+            likelihood = held.last_layer(theta).likelihood
+            return likelihood.linearised(eta, Need(kinds=("expected",))).information["expected"].matrix
+
+        return self.summed(one, "last layer", theta)
+
+
+def network_of(columns: tuple[int, ...], family: Family, structure: dict[str, Any]) -> Network:
+    """The layers for inputs and a family, whose auxiliary predictors are constants."""
+    constants = len(family.auxiliary)
+    return Network.of(len(columns), family.n_predictors - constants, n_auxiliary=constants, **structure)
+
+
+def nothing_to_train_on() -> DataError:
+    """The error where no row is left."""
+    return DataError("data: expected some rows to train on; validation= takes all of them. Lower validation=")
+
+
+def trainable(family: Family, asked_for: bool) -> Family:
+    """As :func:`defined_everywhere`; families without a density are refused."""
+    known = defined_everywhere(family, asked_for)
+    if known.quasi:
+        raise ModelError(
+            f"family: expected one with a log density to train on; {known.name} has none. Use {known.name[5:]!r}"
+        )
+    return known
 
 
 def defined_everywhere(family: Family, asked_for: bool) -> Family:

@@ -164,9 +164,15 @@ class NetworkPredictor:
         self, designs: Sequence[Any], y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
     ) -> list[Block]:
         """Standardise the inputs of the single design, and cut the rows into blocks."""
+        return self.blocks_of(self.scale.inputs(designs[0]), y, weight, offset)
+
+    def blocks_of(
+        self, inputs: np.ndarray, y: np.ndarray, weight: np.ndarray | None, offset: np.ndarray | None
+    ) -> list[Block]:
+        """Cut rows with standardised inputs (n, d) into blocks, whose Jacobians are not too large."""
         row = 8 * self.n_params * self.n_predictors
         size = max([rows for rows in BLOCK_ROWS if rows * row <= JACOBIAN_BYTES], default=BLOCK_ROWS[0])
-        return make_blocks((self.scale.inputs(designs[0]),), y, weight, offset, most_rows=size)
+        return make_blocks((inputs,), y, weight, offset, most_rows=size)
 
     def to_dict(self) -> dict[str, Any]:
         """Itself as plain JSON values: the layers, their running statistics, and the scales."""
