@@ -18,7 +18,6 @@ from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
-from raphson.execute.journal import Recorded
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
@@ -27,6 +26,7 @@ from raphson.model.problem import Problem
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import direction
+from raphson.newton.training.checkpoint import kept_epochs
 from raphson.newton.training.first_order import (
     Descent,
     Epoch,
@@ -242,16 +242,9 @@ def descend(
         divisor=task.divisor,
         watch=took,
         trace=None if trace is None else traced,
-        answer=_keeping(model.likelihood.executor, descent, theta),
+        answer=kept_epochs(model.likelihood.executor, theta),
     )
     return _end(objective, task.pack(trained.params), trained, path, tol, descent)
-
-
-def _keeping(executor: Any, descent: Descent, start: np.ndarray) -> Callable[[int, Callable[[], Any]], Any] | None:
-    """What keeps the epochs of this descent in the executor's journal; None if it has none."""
-    if not isinstance(executor, Recorded):
-        return None
-    return lambda epoch, compute: executor.journal.answer(("epoch", epoch, descent, start), compute)
 
 
 def _epochs(steps: int) -> int:

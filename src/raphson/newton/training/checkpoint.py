@@ -15,9 +15,9 @@ import numpy as np
 
 from raphson.compat import jax
 from raphson.errors import DataError
-from raphson.execute.journal import difference
+from raphson.execute.journal import Recorded, difference
 from raphson.files import written_whole
-from raphson.newton.training.first_order import Epoch, Snapshot
+from raphson.newton.training.first_order import Answer, Epoch, Snapshot
 
 FORMAT = "raphson training"
 MOST_TEXT, HEADER = 2**28, 2**14
@@ -136,3 +136,15 @@ def _difference(what: str, found: Any, now: Any) -> str:
     if what in ("data", "start"):  # digests
         return "its data were different" if what == "data" else "it started from other weights"
     return difference(what, found, now)
+
+
+def kept_epochs(executor: Any, start: np.ndarray) -> Answer | None:
+    """What keeps the epochs of a training in the executor's journal, as it keeps sums; None if it has none.
+
+    Parameters
+    ----------
+    start : (p,) where the training begins.
+    """
+    if not isinstance(executor, Recorded):
+        return None
+    return lambda question, compute: executor.journal.answer((*question, start), compute)

@@ -40,6 +40,10 @@ DIVERGED = 1e3
 """Loss above which the training has diverged; that of the constant model is about 1."""
 
 
+Answer = Callable[[tuple[Any, ...], Callable[[], Any]], Any]
+"""(question, compute): what was kept as the answer to the question, or ``compute()``."""
+
+
 class TracedPredictor(Protocol):
     """Maps parameters to linear predictors; static and hashable."""
 
@@ -324,7 +328,7 @@ def train(
     keep: Callable[[Snapshot], None] | None = None,
     watch: Callable[[int, Epoch], None] | None = None,
     trace: Callable[[int, Any], None] | None = None,
-    answer: Callable[[int, Callable[[], Any]], Any] | None = None,
+    answer: Answer | None = None,
 ) -> Trained:
     """Minimise the loss, epoch by epoch.
 
@@ -340,7 +344,7 @@ def train(
     keep : called with a snapshot after every epoch.
     watch : called with the number and the results of every epoch.
     trace : called after every chunk of steps with the number of rows read so far and the parameters.
-    answer : (epoch, compute), which gives what an epoch came to: what was kept of it, or ``compute()``.
+    answer : (question, compute), which gives what an epoch came to: what was kept of it, or ``compute()``.
     """
     rng = np.random.default_rng(descent.seed)
     if begin.rng:
@@ -378,7 +382,7 @@ def train(
 
 
 def _answered(
-    answer: Callable[[int, Callable[[], Any]], Any],
+    answer: Answer,
     reader: _Epochs,
     here: Snapshot,
     epoch: int,
@@ -392,7 +396,7 @@ def _answered(
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((here.params, here.state, here.moments))]
         return read, leaves, dict(rng.bit_generator.state)
 
-    read, leaves, rng.bit_generator.state = answer(epoch, compute)
+    read, leaves, rng.bit_generator.state = answer(reader.question(epoch), compute)
     with x64():
         on_device = [jax.device_put(leaf, device()) for leaf in leaves]
     here.params, here.state, here.moments = jax.tree.unflatten(shape, on_device)
@@ -440,6 +444,12 @@ class _Epochs:
             self.key = jax.device_put(jax.random.key_data(jax.random.key(descent.seed)), device())
             self.numbers = [np.asarray(v, dtype=descent.dtype) for v in (descent.weight_decay, divisor)]
         self.rates = descent.rates(self.per_epoch * descent.epochs).astype(descent.dtype)
+
+    def question(self, epoch: int) -> tuple[Any, ...]:
+        """What the result of an epoch depends on, besides the start and the epochs before."""
+        rates = self.rates[(epoch - 1) * self.per_epoch : epoch * self.per_epoch]
+        asked = replace(self.descent, epochs=0, patience=None, learning_rate=None, schedule="")
+        return "epoch", epoch, asked, rates
 
     def read(self, here: Snapshot, epoch: int, rng: np.random.Generator) -> Epoch | tuple[int, int, int]:
         """Run one epoch, which changes the weights in `here`; or return where the loss diverged, as in `Trained`."""

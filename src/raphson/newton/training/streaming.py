@@ -12,6 +12,10 @@ from raphson.data.products import dense
 from raphson.newton.training.first_order import chunk_steps
 from raphson.newton.training.steps import Chunk
 
+POOL_BYTES = 2**26
+"""Size of what is shuffled together, 64 MiB: 1,500,000 rows of 10 inputs in single precision. Data that are sorted by
+something need it the larger, the longer the stretches of rows that are alike."""
+
 
 class StreamedRows:
     """Rows of streamed blocks, shuffled within what is read at a time: pieces from several places of the data.
@@ -22,10 +26,13 @@ class StreamedRows:
     sizes : divisors of each design's columns.
     mean_weight : divisor of the weights; None if all weights are 1.
     dtype : of the batches.
+    pool : bytes of what is read before it is shuffled; 0 to shuffle each group of pieces by itself.
     """
 
-    def __init__(self, blocks: StreamedBlocks, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any) -> None:
-        self.blocks, self.sizes, self.mean_weight, self.dtype = blocks, sizes, mean_weight, dtype
+    def __init__(
+        self, blocks: StreamedBlocks, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any, pool: int = 0
+    ) -> None:
+        self.blocks, self.sizes, self.mean_weight, self.dtype, self.pool = blocks, sizes, mean_weight, dtype, pool
         self.n = blocks.n_rows
 
     def steps(self, batch_size: int) -> int:
@@ -37,8 +44,7 @@ class StreamedRows:
         width = sum(len(size) for size in self.sizes)
         size = chunk_steps(self.steps(batch_size), batch_size * width * np.dtype(self.dtype).itemsize)
         left: list[np.ndarray | None] | None = None
-        for group in self.blocks.shuffled(rng):
-            columns = _joined([self._columns(block) for block in group])
+        for columns in self._pools(rng):
             if left is not None:
                 columns = _joined([left, columns])
             n = _length(columns)
@@ -50,13 +56,30 @@ class StreamedRows:
             rest = order[steps * batch_size :]
             left = [None if one is None else one[rest] for one in columns]
 
+    def _pools(self, rng: np.random.Generator) -> Iterator[list[np.ndarray | None]]:
+        """What is shuffled together: response, weight, offset and designs of the rows."""
+        parts: list[list[np.ndarray | None]] = []
+        size = 0
+        for group in self.blocks.shuffled(rng):
+            parts += map(self._columns, group)
+            size += sum(one.nbytes for part in parts[-len(group) :] for one in part if one is not None)
+            if size >= self.pool:
+                joined = _joined(parts)
+                parts, size = [], 0
+                yield joined
+        if parts:
+            yield _joined(parts)
+
     def _columns(self, block: Block) -> list[np.ndarray | None]:
         """Response, weight, offset (rows, K) and designs of a block's rows."""
         rows = block.rows
         weight = None if self.mean_weight is None else block.weight[:rows] / self.mean_weight
         offset = None if block.offset is None else block.offset.T
         designs = [dense(X) / size for X, size in zip(block.designs, self.sizes, strict=True)]
-        return [block.y[:rows], weight, offset, *designs]
+        # In the precision of the batches, as many rows may wait to be shuffled. A copy lets the padding go.
+        return [
+            None if one is None else np.array(one, self.dtype) for one in (block.y[:rows], weight, offset, *designs)
+        ]
 
     def _chunk(self, columns: list[np.ndarray | None], rows: np.ndarray, batch_size: int, size: int) -> Chunk:
         def cut(values: np.ndarray) -> np.ndarray:
