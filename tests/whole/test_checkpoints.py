@@ -35,7 +35,9 @@ def counted(self, *given):
 parquet.Stream.read = counted
 source = rp.stream(sys.argv[2] + "/rows.parquet", piece_rows=256)
 shared = {"executor": rp.execute.serial(), "checkpoint": sys.argv[2] + "/fit.ckpt"}
-if sys.argv[4] == "glm":
+if sys.argv[4] == "network":
+    fit = rp.network("y ~ x + g", source, family="binomial", hidden=4, epochs=5, dropout=0.1, batch_norm=True, **shared)
+elif sys.argv[4] == "glm":
     fit = rp.glm("y ~ x + g", source, family="binomial", **shared)
 else:
     fit = rp.mle("zip", {"mean": "y ~ x + g", "zero": "~ 1"}, source, **shared)
@@ -92,6 +94,66 @@ def test_a_killed_likelihood_goes_on_with_the_same_bits(folder):
     again, steps, read = fitted(folder, door="mle")
     assert again == bits and steps == path
     assert kill_at + read <= unbroken + PARTS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_training_goes_on_with_the_same_bits(folder):
+    bits, path, unbroken = fitted(folder, door="network")
+    for kill_at in (PARTS + 1, 3 * PARTS + 2, unbroken - 2 * PARTS - 1):  # in the second reading, an epoch, the end
+        (folder / "fit.ckpt").unlink()
+        fitted(folder, kill_at, "network")
+        again, steps, read = fitted(folder, door="network")
+        assert again == bits and steps == path
+        assert kill_at + read <= unbroken + 2 * PARTS  # the rows held out are read again
+
+
+def trained(folder, formula="y ~ x + g", **given):
+    source = rp.stream(folder / "rows.parquet", piece_rows=256)
+    asked = {"family": "binomial", "hidden": 4, "epochs": 2, "checkpoint": folder / "fit.ckpt"}
+    return rp.network(formula, source, **asked | given)
+
+
+def test_more_epochs_go_on_from_the_last_and_others_begin_anew(folder, monkeypatch):
+    whole = trained(folder, epochs=4)
+    (folder / "fit.ckpt").unlink()
+    trained(folder)
+    read, epochs = first_order._Epochs.read, []
+
+    def counted(self, here, epoch, rng):
+        epochs.append(epoch)
+        return read(self, here, epoch, rng)
+
+    monkeypatch.setattr(first_order._Epochs, "read", counted)
+    more = trained(folder, epochs=4)
+    assert epochs == [3, 4]
+    assert (more.params == whole.params).all() and more.history.equals(whole.history)
+    for other in ({"learning_rate": 0.01}, {"seed": 1}, {"method": "sgd"}, {"start": whole.params}):
+        epochs[:] = []
+        trained(folder, **other)
+        assert epochs == [1, 2]
+
+
+def test_another_network_or_other_data_are_refused(folder):
+    trained(folder)
+    with pytest.raises(DataError, match=r"its hidden was '\(4,\)', and now it is '\(5,\)'"):
+        trained(folder, hidden=(5,))
+    with pytest.raises(DataError, match=r"its validation was 0.1, and now it is 0.2"):
+        trained(folder, validation=0.2)
+    with pytest.raises(DataError, match=r"its function was 'network', and now it is 'glm'"):
+        fit(folder)
+    frame = pd.read_parquet(folder / "rows.parquet")
+    frame.assign(y=1 - frame["y"]).to_parquet(folder / "rows.parquet", row_group_size=PART)
+    with pytest.raises(DataError, match=r"its data's file 1 .* was"):
+        trained(folder)
+
+
+def test_a_second_order_method_of_a_network_has_a_checkpoint_over_streamed_rows_alone(folder):
+    asked = {"method": "levenberg-marquardt", "weight_decay": 1e-2, "max_iter": 3}
+    with pytest.warns(rp.errors.ConvergenceWarning):
+        rp.network("y ~ x", rp.stream(folder / "rows.parquet"), hidden=2, checkpoint=folder / "fit.ckpt", **asked)
+    assert (folder / "fit.ckpt").exists()
+    with pytest.raises(ModelError, match="checkpoint: only first-order methods have this option"):
+        rp.network("y ~ x", pd.read_parquet(folder / "rows.parquet"), checkpoint=folder / "other.ckpt", **asked)
 
 
 def fit(folder, formula="y ~ x + g", **given):

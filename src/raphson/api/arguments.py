@@ -37,7 +37,9 @@ from raphson.status import Status
 SHOWN = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
 """Arguments besides the formula that the summary shows."""
 
-DESCRIBED = ("formula", "family", "logpdf", "formulas", "columns", "parameters", *SHOWN, "weights_kind", "missing")
+LAYERS = ("hidden", "activation", "batch_norm", "residual", "dropout", "validation")
+ROWS = ("weights_kind", "missing")
+DESCRIBED = ("formula", "family", "logpdf", "formulas", "columns", "parameters", *SHOWN, *ROWS, *LAYERS)
 """Arguments that say what is fitted. Others say how, and may change from one call to the next."""
 
 

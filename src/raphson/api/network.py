@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -12,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from raphson.api.arguments import (
+    check_streamable,
     dispersion_rule,
     estimated,
     executor_of,
     inputs_of,
+    kept_in,
     model_data,
     progress_shown,
     start_vector,
 )
+from raphson.api.network_training import descent_of, refuse_training, trained
 from raphson.choices import (
     Activation,
     DispersionRule,
@@ -32,28 +33,18 @@ from raphson.choices import (
     Update,
     WeightsKind,
 )
-from raphson.data import ModelData
-from raphson.errors import ConvergenceWarning, DataError, ModelError, named_arguments, one_line, warn_user
+from raphson.data import ModelData, from_stream, streamed
+from raphson.data.row_split import parted
+from raphson.data.sources import Source
+from raphson.errors import ConvergenceWarning, ModelError, named_arguments, warn_user
 from raphson.execute import Executor
+from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.network import NetworkReading
 from raphson.fit.state import FitState
 from raphson.model.network.model import NetworkModel
-from raphson.model.objective import Need
-from raphson.newton.estimate import Estimate
-from raphson.newton.maximize import Result
+from raphson.model.network.streamed import StreamedNetwork
 from raphson.newton.methods import resolve_method
-from raphson.newton.path import Path, PathRow
-from raphson.newton.training import checkpoint as checkpoints
-from raphson.newton.training.first_order import (
-    Descent,
-    Epoch,
-    Sample,
-    Snapshot,
-    Trained,
-    beginning,
-    train,
-)
 from raphson.newton.training.steps import RATES
 from raphson.options import Inference, Iteration, Layers, Training
 from raphson.status import Status
@@ -189,7 +180,8 @@ def network(
     Parameters
     ----------
     formula : a formula such as ``"y ~ ."`` (categorical columns are coded), or the response as an array (n,).
-    data : with a formula, a data frame, a dict of columns or a path; with arrays, the inputs X (n, d).
+    data : with a formula, a data frame, a dict of columns or a path, where what :func:`raphson.stream` takes is
+        streamed; with arrays, the inputs X (n, d).
     hidden : units of each hidden layer; ``()`` for no hidden layer.
     family : distribution of the response, as for :func:`raphson.glm`.
     activation : activation function of the hidden units: "relu", "tanh", "sigmoid", "softplus" or "identity".
@@ -219,7 +211,8 @@ def network(
         meant for networks whose gradients fill the memory.
     precision : precision in which batches are computed: "single" (default; twice as fast, and its rounding is smaller
         than the noise of the batches) or "double". Standardisation, validation and results are in double precision.
-    checkpoint : file to which the training is saved after every epoch; the same call resumes from it.
+    checkpoint : file to which the training is saved after every epoch, and every other pass over streamed rows; the
+        same call resumes from it. That of streamed rows grows with each epoch, by the weights and their moments.
     names, trials, offset, weights, weights_kind, missing, executor : as for :func:`raphson.glm`.
     dispersion : how the dispersion is estimated: by default on the rows held out, or from the residuals if there are
         none; or its value, a number.
@@ -260,46 +253,54 @@ def network(
     first_order = chosen.name in RATES
     if training.validation is None:
         training = replace(training, validation=0.1 if first_order else 0.0)
-    rng = np.random.default_rng(iteration.seed)
-    model = _model(model_data(formula, data, given), asked, training, executor_of(iteration), rng)
-    theta = _start(asked.start, model, rng)
-    if first_order:
-        descent = _descent(model, chosen.name, asked, training, iteration, rng)
-        with progress_shown(iteration.progress) as show:
-            found, model, history, remark = _descended(model, theta, descent, training.checkpoint, show)
-    else:
-        _refuse(training, chosen.name)
-        model = model.with_state(model.population_state(theta)).penalised()
-        found, history, remark = estimated(model, replace(iteration, seed=None), theta), [], ""
-    state = FitState.of(
-        found,
-        model,
-        method=chosen.name,
-        inference=Inference(information="expected", cov="model"),
-        dispersion=dispersion_rule(asked.dispersion, model.family),
-        formula=formula if isinstance(formula, str) else None,
-        source=data,
-        inputs=inputs_of(given | {"weight_decay": asked.weight_decay or None}),
-    )
-    fit = Fit(NetworkReading.of(state, history, remark))
+    flow = streamed(data) if isinstance(formula, str) and names is None else None
+    if not first_order:
+        refuse_training(training, chosen.name, flow is not None)
+    # Passes over streamed rows are kept as sums; a training in memory keeps its last epoch.
+    kept, own = (None, training.checkpoint) if flow is None else (training.checkpoint, None)
+    described = given | {"hidden": asked.hidden, "validation": training.validation}
+    with kept_in(kept, flow, "network", described, iteration) as iteration:
+        model, theta, rng = _begun(formula, data, flow, given, asked, training, iteration)
+        if first_order:
+            descent = descent_of(model, chosen.name, asked, training, iteration, rng)
+            with progress_shown(iteration.progress) as show:
+                found, model, history, remark = trained(model, theta, descent, own, show)
+        else:
+            model = model.with_state(model.population_state(theta)).penalised()
+            found, history, remark = estimated(model, replace(iteration, seed=None), theta), [], ""
+        state = FitState.of(
+            found,
+            model,
+            method=chosen.name,
+            inference=Inference(information="expected", cov="model"),
+            dispersion=dispersion_rule(asked.dispersion, model.family),
+            formula=formula if isinstance(formula, str) else None,
+            source=data,
+            inputs=inputs_of(given | {"weight_decay": asked.weight_decay or None}),
+        )
+        fit = Fit(NetworkReading.of(state, history, remark))
     _warn_about(fit, first_order)
     return fit
 
 
-def _model(
-    prepared: ModelData, asked: Layers, training: Training, executor: Executor, rng: np.random.Generator
-) -> NetworkModel:
-    """The network, with some rows held out."""
-    order = rng.permutation(len(prepared.response.values))
-    if prepared.weights is not None:
-        order = order[prepared.weights[order] > 0]  # a row of weight 0 validates nothing
-    n, held = len(order), training.validation
-    n_held = min(max(1, round(held * n)), n - 1) if held and n > 1 else 0
+def _begun(
+    formula: Any,
+    data: Any,
+    flow: Source | None,
+    given: dict[str, Any],
+    asked: Layers,
+    training: Training,
+    iteration: Iteration,
+) -> tuple[NetworkModel, np.ndarray, np.random.Generator]:
+    """The network with some rows held out, its starting weights, and the generator that chose both."""
+    rng = np.random.default_rng(iteration.seed)
     parts = ("hidden", "activation", "batch_norm", "residual", "dropout")
     structure = {name: getattr(asked, name) for name in parts}
-    model = NetworkModel.of(
-        prepared, asked.family, asked.weights_kind, executor, structure, np.sort(order[:n_held])
-    ).decaying(asked.weight_decay)
+    if flow is None:
+        model = _in_memory(model_data(formula, data, given), asked, training, executor_of(iteration), structure, rng)
+    else:
+        model = _streaming(formula, flow, given, asked, training, iteration, structure, rng)
+    model = model.decaying(asked.weight_decay)
     if asked.residual is not None and not any(layer.residual for layer in model.network.layers):
         warn_user(
             f"residual: no hidden layer of {asked.hidden} is as wide as the one before it, so there are no skip "
@@ -311,174 +312,45 @@ def _model(
             f"hidden: {asked.hidden} gives {model.network.n_params:.2g} weights; expected at most {MOST_PARAMS:.0g}. "
             "Use fewer units"
         )
-    return model
+    return model, _start(asked.start, model, rng), rng
 
 
-def _descent(
-    model: NetworkModel,
-    rule: str,
+def _in_memory(
+    prepared: ModelData,
+    asked: Layers,
+    training: Training,
+    executor: Executor,
+    structure: dict[str, Any],
+    rng: np.random.Generator,
+) -> NetworkModel:
+    """The network of rows in memory."""
+    order = rng.permutation(len(prepared.response.values))
+    if prepared.weights is not None:
+        order = order[prepared.weights[order] > 0]  # a row of weight 0 validates nothing
+    n, held = len(order), training.validation
+    n_held = min(max(1, round(held * n)), n - 1) if held and n > 1 else 0
+    return NetworkModel.of(prepared, asked.family, asked.weights_kind, executor, structure, np.sort(order[:n_held]))
+
+
+def _streaming(
+    formula: str,
+    flow: Source,
+    given: dict[str, Any],
     asked: Layers,
     training: Training,
     iteration: Iteration,
+    structure: dict[str, Any],
     rng: np.random.Generator,
-) -> Descent:
-    """How a first-order method trains the network."""
-    if training.update == "layerwise" and asked.dropout:
-        raise ModelError("dropout: it cannot be combined with update='layerwise'; leave one of the two out")
-    return Descent(
-        rule,
-        training.epochs,
-        _batch_size(training.batch_size, len(model.y), asked.batch_norm),
-        iteration.learning_rate,
-        training.schedule,
-        model.weight_decay,
-        training.patience if training.validation else None,
-        int(rng.integers(2**31)),
-        training.precision != "double",
-        training.update,
-    )
-
-
-def _refuse(training: Training, method: str) -> None:
-    """Refuse options that only first-order methods have."""
-    usual = Training()
-    for name in ("checkpoint", "precision", "batch_size", "schedule", "epochs"):
-        if getattr(training, name) != getattr(usual, name):
-            instead = "set max_iter= instead" if name == "epochs" else "leave it out"
-            raise ModelError(f"{name}: only first-order methods have this option; with method={method!r} {instead}")
-    if training.update != "whole":
-        raise ModelError(f"update: method={method!r} needs the gradients of all layers at once; leave update= out")
-
-
-def _descended(
-    model: NetworkModel,
-    theta: np.ndarray,
-    descent: Descent,
-    checkpoint: str | PathLike[str] | None,
-    show: Callable[..., None] | None,
-) -> tuple[Estimate, NetworkModel, list[dict[str, Any]], str]:
-    """Train by a first-order method, and return the result as an Estimate."""
-    structure = model.network
-    begin = beginning(structure.unpack(theta), model.frozen, descent)
-    keep_in: Callable[[Snapshot], None] | None = None
-    if checkpoint is not None:
-        if not isinstance(checkpoint, str | PathLike):
-            raise ModelError(f"checkpoint: expected the name of a file; got {one_line(checkpoint)}")
-        description = _description(model, theta, descent)
-        begin = checkpoints.read(checkpoint, description, begin) or begin
-
-        def keep(snapshot: Snapshot) -> None:
-            checkpoints.write(snapshot, description, checkpoint)
-
-        keep_in = keep
-
-    def watch(number: int, epoch: Epoch) -> None:
-        if show is not None:
-            show(iteration=number, loss=epoch.loss, validation=epoch.validation)
-
-    held = model.held_out
-    judge: Callable[[Any, Any], float] | None = None
-    if held is not None:
-
-        def validate(params: Any, state: Any) -> float:
-            with np.errstate(all="ignore"):
-                return held.loss(structure.pack(params), state)
-
-        judge = validate
-
-    sample = Sample((model.inputs,), model.y, model.weight, model.offset, descent.dtype)
-    asked: dict[str, Any] = {"divisor": model.divisor, "validate": judge, "keep": keep_in, "watch": watch}
-    trained = train(structure, model.family, begin, sample, descent, **asked)
-    model = model.with_state(trained.state)
-    theta = structure.pack(trained.params)
-    with np.errstate(all="ignore"):
-        evaluation = model.objective.evaluate(theta, Need())
-    status, remark = _ending(trained, structure.labels)
-    everything = np.ones(len(theta), dtype=bool)
-    path = _path(trained.history, model)
-    result = Result(evaluation, status, path, everything, ~everything, ~everything, math.nan, math.nan, False, None)
-    history = [
-        {
-            "epoch": i,
-            "loss": epoch.loss,
-            "validation": epoch.validation,
-            "rate": epoch.rate,
-            "rows": epoch.rows,
-            "norms": list(epoch.norms),
-        }
-        for i, epoch in enumerate(trained.history, start=1)
-    ]
-    return Estimate(model, result, status, np.zeros(len(theta))), model, history, remark
-
-
-def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:
-    done = len(trained.history)
-    if trained.ending == "diverged":
-        assert trained.diverged_at is not None
-        layer, epoch, step = trained.diverged_at
-        name = labels[layer] if layer < len(labels) else "auxiliary"
-        kept = "the initial weights" if not trained.kept_epoch else f"the weights of epoch {trained.kept_epoch}"
-        return Status.NOT_FINITE, (
-            f"the loss diverged in epoch {epoch} at step {step}, where the gradient of layer {name} exploded; {kept}, "
-            "the last good ones, were restored. Lower learning_rate=, or use batch_norm=True"
-        )
-    if trained.ending == "patience":
-        return Status.STOPPED_EARLY, f"{Status.STOPPED_EARLY.advice} (epoch {trained.kept_epoch} of {done})"
-    return Status.STEP_LIMIT, (
-        f"trained for all {done} epochs"
-        + (f"; the weights are those of epoch {trained.kept_epoch}" if trained.kept_epoch != done else "")
-        + "; fit.history shows whether more would help"
-    )
-
-
-def _path(history: list[Epoch], model: NetworkModel) -> Path:
-    """The epochs as iterations: the mean objective over each; no distance, as there is no single maximum."""
-    scale = model.divisor * model.total_weight
-    path = Path()
-    rows = 0
-    for i, epoch in enumerate(history, start=1):
-        norm = math.sqrt(sum(one**2 for one in epoch.norms)) * scale
-        nan = math.nan
-        path.append(PathRow(i, -epoch.loss * scale, norm, nan, nan, epoch.rate, 0.0, nan, epoch.rows - rows, "batch"))
-        rows = epoch.rows
-    return path
-
-
-def _description(model: NetworkModel, theta: np.ndarray, descent: Descent) -> dict[str, Any]:
-    """What has to be the same for a training to resume from a checkpoint."""
-
-    def digest(*arrays: np.ndarray | None) -> str:
-        mixed = hashlib.sha256()
-        for values in arrays:
-            mixed.update(b"-" if values is None else np.ascontiguousarray(values).tobytes())
-        return mixed.hexdigest()[:16]
-
-    return {
-        "network": model.network.to_dict(),
-        "family": model.family.to_dict(),
-        "method": descent.rule,
-        "update": descent.update,
-        "batch_size": descent.batch_size,
-        "precision": "single" if descent.single else "double",
-        "weight_decay": descent.weight_decay,
-        "data": digest(model.inputs, model.y, model.weight, model.offset),
-        "start": digest(theta),
-    }
-
-
-def _batch_size(batch_size: int | None, n: int, batch_norm: bool) -> int:
-    size = min(32, n) if batch_size is None else batch_size
-    if size > n:
-        raise DataError(
-            f"batch_size: expected at most {n}, the number of training rows; got {size}. Lower batch_size= or "
-            "validation="
-        )
-    if size == 1 and batch_norm:
-        raise ModelError(
-            "batch_size: batch norm needs two rows or more, as one row has no variance; got 1. Raise batch_size= or "
-            "leave batch_norm= out"
-        )
-    return size
+) -> StreamedNetwork:
+    """The network of streamed rows."""
+    check_streamable(resolve_method(iteration.method))
+    extras = {name: given[name] for name in ("weights", "offset", "trials")} | {"groups": None}
+    rows, held = from_stream(formula, flow, extras, asked.missing, answering(iteration.executor)), None
+    if training.validation:
+        rows, held = parted(rows, training.validation, rng)
+    else:
+        rng.permutation(rows.pieces[0].rows)  # the same weights follow as of rows in memory
+    return StreamedNetwork.over(rows, asked.family, asked.weights_kind, executor_of(iteration), structure, held)
 
 
 def _start(start: Any, model: NetworkModel, rng: np.random.Generator) -> np.ndarray:

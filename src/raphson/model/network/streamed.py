@@ -134,7 +134,7 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
             network=network,
             streamed=streamed,
         )
-        totals: NetworkTotals = model.summed(NetworkTotals.of, "totals", streamed.split)
+        totals: NetworkTotals = model.summed(NetworkTotals.of, "totals")
         known.check_units(streamed.head.response.name, totals.largest)
         centre, spread, divisor = totals.response.scale(known)
         scale, frozen = Scale.by(columns, totals.inputs), network.state(centre, spread)
@@ -146,7 +146,7 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
         if 8 * streamed.n_rows * len(streamed.head.names) <= HELD_BYTES:
             return self._piece(_joined([data for _, data in streamed.read(streamed.pieces)]))
         model = replace(self, streamed=streamed)
-        totals = model.summed(NetworkTotals.of, "totals", streamed.split)
+        totals = model.summed(NetworkTotals.of, "totals")
         return replace(model, totals=totals)
 
     # -- the pieces --------------------------------------------------------------------------------------------
@@ -174,7 +174,8 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
 
     @property
     def _about(self) -> tuple[Any, ...]:
-        return (self.at_limit, self.frozen)
+        split = self._data.split
+        return self.at_limit, self.frozen, None if split is None else (split.share, split.entropy, split.held)
 
     @cached_property
     def blocks(self) -> Any:
