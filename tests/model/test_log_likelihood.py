@@ -11,7 +11,6 @@ from raphson.data import blocks, from_arrays
 from raphson.execute import serial, threads
 from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.log_likelihood import row_roots
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.solve import factorise
 
@@ -270,30 +269,3 @@ def test_scaling_keeps_the_right_hand_side():
     np.testing.assert_array_equal(scaled(Gram(np.eye(2)), 4.0).matrix, 4 * np.eye(2))
     # Neither changes what it was made from.
     np.testing.assert_allclose(factorise(part).matrix, A.T @ A, rtol=1e-12)
-
-
-def test_row_roots_of_predictors_in_other_units():
-    rng = np.random.default_rng(3)
-    A = rng.normal(size=(2, 2, 5))
-    units = np.array([1e8, 1e-3])[:, None]
-    W, u = np.einsum("rkm,rlm->klm", A, A) * units[:, None] * units, rng.normal(size=(2, 5)) * units
-    roots, z = row_roots(W, u)
-    np.testing.assert_allclose(
-        np.einsum("rkm,rlm->klm", roots, roots) / units[:, None] / units, W / units[:, None] / units
-    )
-    np.testing.assert_allclose(np.einsum("rkm,rm->km", roots, z) / units, u / units)
-    # Here the second predictor's own information is negative, if small beside the first one's.
-    assert row_roots(np.array([[[1e16], [0.0]], [[0.0], [-0.1]]]), u[:, :1]) is None
-
-
-def test_row_roots():
-    rng = np.random.default_rng(0)
-    B = rng.normal(size=(6, 2, 2))
-    W = np.einsum("mij,mkj->ikm", B, B)
-    u = np.einsum("ikm,km->im", W, rng.normal(size=(2, 6)))
-    roots, z = row_roots(W, u)
-    np.testing.assert_allclose(np.einsum("rkm,rlm->klm", roots, roots), W, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(np.einsum("rkm,rm->km", roots, z), u, rtol=1e-10, atol=1e-10)
-    assert row_roots(-W, u) is None and row_roots(np.array([[[1.0, -1e-3]]]), u[:1, :2]) is None
-    roots, z = row_roots(np.zeros((1, 1, 2)), np.zeros((1, 2)))
-    assert not roots.any() and not z.any()

@@ -27,6 +27,7 @@ from raphson.data.places import Piece, UsableRows, usable_pieces
 from raphson.data.row_split import RowSplit
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows, changed
+from raphson.data.sample_rows import sample_rows
 from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, sliced
@@ -273,7 +274,7 @@ class StreamedData(Streamed):
     ----------
     plan : layout of the design.
     head : a :class:`ModelData` with names, schema and counts, but nothing by row.
-    sample : about SAMPLE_ROWS of the rows, as data in memory.
+    sample : SAMPLE_ROWS of the rows or more, as data in memory.
     """
 
     plan: DesignPlan
@@ -374,11 +375,15 @@ def from_stream(
     """
     check_named(arguments)
     asked = FormulaArguments.of(formula, source.names, arguments)
-    found, first_pass = first_reading(asked, source, missing, keep)
+    found, first_pass = first_reading(asked, source, missing, keep, _sample_rows(asked, source))
     plan = make_plan(asked.formula, list(found["factors"][0]))
     head = _head(asked, plan, found["levels"], first_pass.dropped)
     data = StreamedData(**found, plan=plan, head=head, sample=head)
     return replace(data, sample=data.data_of(joined(first_pass.sampled.parts)))
+
+
+def _sample_rows(asked: FormulaArguments, source: Source) -> int:
+    return sample_rows(source.n_rows or 0, len(asked.columns), SAMPLE_ROWS)
 
 
 def check_named(arguments: dict[str, Any]) -> None:
@@ -397,12 +402,12 @@ def check_named(arguments: dict[str, Any]) -> None:
 
 
 def first_reading(
-    asked: FormulaArguments, source: Source, missing: str, keep: Keeping
+    asked: FormulaArguments, source: Source, missing: str, keep: Keeping, rows: int | None = None
 ) -> tuple[dict[str, Any], _Summary]:
-    """Read all rows once: what :class:`Streamed` consists of, and what else was found."""
+    """Read all rows once: what :class:`Streamed` consists of, and what else was found, with a sample of `rows` rows."""
     check_missing(missing)
     source.check_columns(asked.columns)
-    first_pass = _FirstPass(asked, source)
+    first_pass = _FirstPass(asked, source, rows)
     first = keep if source.files is not None else computed  # elsewhere only a reading tells what the rows are
     first_pass.seen = first(("first pass",), lambda: first_pass.run(keep))
     keep(("rows", first_pass.seen.same.found), lambda: None)
@@ -460,12 +465,13 @@ class _Summary:
 class _FirstPass:
     """The first pass: collects what is needed of each piece, and makes the data's description of it."""
 
-    def __init__(self, asked: FormulaArguments, source: Source) -> None:
+    def __init__(self, asked: FormulaArguments, source: Source, wanted: int | None = None) -> None:
         self.asked, self.source = asked, source
+        wanted = SAMPLE_ROWS if wanted is None else wanted
         factors = [SeenVariable() for _ in asked.factors]
         columns = {name: SeenVariable() for name, one in asked.keywords.items() if one is not None and one.columns}
         n_rows, same = source.n_rows or 0, SameRows(asked.columns)
-        sampled = Sample(max(1, n_rows // SAMPLE_ROWS), SAMPLE_ROWS)
+        sampled = Sample(max(1, n_rows // wanted), wanted)
         self.seen = _Summary(MissingRows(n_rows), factors, SeenVariable(), columns, sampled, same)
 
     def run(self, keep: Keeping) -> _Summary:

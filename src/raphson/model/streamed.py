@@ -103,7 +103,7 @@ class StreamedRows:
 
     @cached_property
     def sample(self) -> Any:
-        """The model of about 50,000 rows, in memory."""
+        """The model of some of the rows, evenly spread, in memory."""
         return replace(self._piece(self._data.sample), penalty=self._model.penalty)
 
     # -- structure ---------------------------------------------------------------------------------------------

@@ -329,7 +329,8 @@ class Ascent(IterationState):
         if part is None or newton is None or newton.factor is None or kind is None or not newton.factor.kept.all():
             return False
         fresh = directions.many and directions.fresh and not (directions.root or directions.damping or self.refuted)
-        if not fresh or not self.near or self.taken_over or self.objective.bounds is not None:
+        near = self.near or self.objective.same(kind) == self.objective.same("observed")  # M says how far it is
+        if not fresh or not near or self.taken_over or self.objective.bounds is not None:
             return False
         if not self.objective.linear or self.objective.walled or not 0 < self.distance < self.previous < math.inf:
             return False
@@ -344,6 +345,7 @@ class Ascent(IterationState):
         if found is None or not error * found.left <= WITHIN * self.tolerance:
             return False
         self.here, self.previous, self.distance, self.size = found.there, self.distance, error * found.left, 1.0
+        self.objective.noted(found.there)
         self.directions.factor_at = None  # M has been carried to the end
         self.rows_read += found.rows
         self._record("part")

@@ -210,7 +210,8 @@ class ByFactor(Directions):
         self.reach = 1.0 if part is None else DRIFT / part.error
         """Factor by which that may be farther: see :data:`DRIFT`."""
         rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
-        self.shrinks = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
+        expected = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
+        self.shrinks = expected if part is None else part.error
         """Factor by which a step is expected to reduce the distance."""
         self.patience = objective.patience
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow.dataset as pads
 import pytest
 
 import raphson as rp
+from raphson.data.arrow_files import Dataset
 from raphson.data.blocks import StreamedBlocks
 from raphson.errors import ConvergenceWarning, DataError, MissingDataWarning, ModelError
 from raphson.model.glm.streamed import StreamedModel
@@ -92,6 +94,31 @@ def test_a_logistic_fit_reads_nothing_for_what_its_last_reading_had(weights, fra
     done = len(readings)
     assert np.isfinite([fit.llf, fit.deviance, fit.aic, fit.path["llf"].iloc[-1]]).all()
     assert fit.deviance == -2.0 * fit.llf and len(readings) == done
+
+
+def test_a_large_sample_leaves_two_readings_of_the_likelihood(monkeypatch, tmp_path):
+    monkeypatch.setattr("raphson.data.sample_rows.PART_ROWS", 1_600)
+    monkeypatch.setattr("raphson.data.streams.SAMPLE_ROWS", 1_000)
+    rng = np.random.default_rng(1)
+    n = 60_000
+    frame = pd.DataFrame(rng.normal(size=(n, 2)), columns=["x", "z"])
+    frame["y"] = rng.random(n) < 1 / (1 + np.exp(0.3 - 0.5 * frame["x"]))
+    passes = []
+
+    class Counting(Dataset):
+        def rows(self, part, columns):
+            passes.append(len(columns))
+            return super().rows(part, columns)
+
+    held = rp.glm("y ~ x + z", frame, family="binomial")
+    frame.to_feather(tmp_path / "rows.arrow", compression="uncompressed")
+    source = Counting(pads.dataset(tmp_path / "rows.arrow", format="feather"))
+    source.n_rows, source.piece_rows = n, 1024
+    fit = rp.glm("y ~ x + z", source, family="binomial", tol=1e-5, executor=rp.execute.serial())
+    assert fit.converged and np.abs((fit.params - held.params) / held.bse).max() < 1e-5
+    np.testing.assert_allclose(fit.bse, held.bse, rtol=1e-4)
+    np.testing.assert_allclose([fit.llf, fit.deviance], [held.llf, held.deviance], rtol=1e-12)
+    assert passes.count(3) == 3  # the first pass and two evaluations
 
 
 @pytest.fixture(scope="module")

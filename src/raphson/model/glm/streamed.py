@@ -11,7 +11,7 @@ import numpy as np
 
 from raphson.data.model_data import ModelData
 from raphson.data.response_only import of_response
-from raphson.data.streams import NotInMemory, StreamedData
+from raphson.data.streams import SAMPLE_ROWS, NotInMemory, StreamedData
 from raphson.errors import ConvergenceError, ModelError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
@@ -214,7 +214,7 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
     def _separation(self) -> Limit | None:
         """As in memory. All rows are read only if the sample leaves separation possible, which is rare."""
         least = self._least_weight
-        part = self.sample.constraints(least)
+        part = self.subsampled(max(1, self._data.n_rows // SAMPLE_ROWS)).constraints(least)
         found = separated_everywhere(
             part, lambda news: self.summed(lambda held: news(held.constraints(least, part.scale)), "constraints")
         )
