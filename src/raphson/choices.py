@@ -48,6 +48,7 @@ SmallSample = Literal["full", "clusters"]
 DispersionRule = Literal["pearson", "deviance", "ml"]
 StartRows = Literal["part", "all"]
 """The rows of large data from which the iteration starts."""
+Storage = Literal["float64", "float32"]
 Bias = Literal["firth", "jeffreys"]
 Loss = Literal["squared", "huber", "cauchy", "tukey"]
 Derivatives = Literal["exact", "finite"]

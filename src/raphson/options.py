@@ -340,6 +340,7 @@ class LinearModel(_OfAFamily):
     rows: choice.StartRows = option(
         "part", "rows of large data with which the iteration begins: part of them, or all", choice.StartRows
     )
+    storage: choice.Storage = option("float64", "how the numbers of a large dense design are held", choice.Storage)
     by: Any = option(None, "column whose groups are fitted separately", shell="COLUMN")
     checkpoint: Any = option(None, "file to which each pass over streamed data is saved", shell="FILE")
 

@@ -82,6 +82,8 @@ def model_data(formula: Any, data: Any, given: Mapping[str, Any]) -> ModelData:
     extras: dict[str, Any] = {
         name: given.get(name) for name in ("weights", "offset", "trials", "groups", "by", "missing")
     }
+    if given.get("by") is None:  # the rows of a group are few
+        extras["storage"] = given.get("storage", "float64")
     if not isinstance(formula, str):
         return from_arrays(formula, data, names=given["names"], **extras)
     if given["names"] is not None:

@@ -29,6 +29,7 @@ from raphson.choices import (
     Missing,
     SmallSample,
     StartRows,
+    Storage,
     WeightsKind,
 )
 from raphson.data import from_stream, streamed
@@ -39,6 +40,7 @@ from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
+from raphson.fit.storage import storage_of
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.newton.estimate import Estimate
 from raphson.newton.methods import resolve_method
@@ -74,6 +76,7 @@ def glm(
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
     rows: StartRows = "part",
+    storage: Storage = "float64",
     by: None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -106,6 +109,7 @@ def glm(
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
     rows: StartRows = "part",
+    storage: Storage = "float64",
     by: None = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -139,6 +143,7 @@ def glm(
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
     rows: StartRows = "part",
+    storage: Storage = "float64",
     tol: float = 1e-8,
     max_iter: int | None = None,
     damping: float = 0.0,
@@ -170,6 +175,7 @@ def glm(
     dispersion: DispersionRule | float | None = None,
     start: Any = None,
     rows: StartRows = "part",
+    storage: Storage = "float64",
     by: Any = None,
     tol: float = 1e-8,
     max_iter: int | None = None,
@@ -220,6 +226,9 @@ def glm(
     start : starting values, (p,).
     rows : rows of large data with which the iteration begins: part of them, or all. A part, which the first steps of
         ``fit.path`` show, saves most of the readings of all rows and does not move the maximum.
+    storage : how the numbers of a large dense design are held: in 64 bits, or with "float32" in half the memory. All
+        sums are of doubles, and ``fit.storage`` says by how many standard errors the rounding moved the estimates. An
+        array of float32 is not copied then.
     by : column whose groups are fitted separately, each as if its rows were all there are; with arrays, the group of
         each row. The result is a :class:`raphson.fit.many.Fits`: a table with a status for each group. The columns of
         the design are those of all rows, so that a group that lacks a level of a factor has aliased ones.
@@ -302,6 +311,7 @@ def _fit(
         start_vector(asked.start, model.objective.n_params),
         subsample=asked.rows == "part",
     )
+    held = storage_of(found) if asked.storage == "float32" else None
     formula = given["formula"] if isinstance(given["formula"], str) else None
     refit = None
     if alone and formula is not None:
@@ -315,9 +325,11 @@ def _fit(
         formula=formula,
         source=given["data"] if alone else None,
         refit=refit,
-        inputs=inputs_of(given) | _merged(found),
+        inputs=inputs_of(given) | _merged(found) | ({} if held is None else held.to_inputs()),
     )
     fit = Fit(Reading(state))
+    if held is not None:
+        held.warn()
     warn_about(fit)
     return fit
 

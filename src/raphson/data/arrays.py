@@ -17,10 +17,19 @@ from raphson.data.extras import (
     take,
 )
 from raphson.data.masks import unmasked
-from raphson.data.matrices import dense_parts, has_constant, note_design, read_design, sparse_parts, unpack_frame
+from raphson.data.matrices import (
+    dense_parts,
+    has_constant,
+    in_single,
+    note_design,
+    read_design,
+    sparse_parts,
+    unpack_frame,
+)
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, ModelData, Response, take_rows
 from raphson.data.numbers_in_text import check_text
+from raphson.data.pieced_design import FEWEST
 from raphson.data.rows import MissingRows
 from raphson.data.schema import ArraySchema
 from raphson.data.values import Levels, as_levels, as_series, drop_unused, read_series
@@ -39,6 +48,7 @@ def from_arrays(
     groups: Any = None,
     by: Any = None,
     missing: str = "drop",
+    storage: str = "float64",
 ) -> ModelData:
     """Check arrays and make them a model's data; no intercept is added.
 
@@ -55,6 +65,8 @@ def from_arrays(
         Labels of any type. A model is fitted to each group of `by`.
     missing : {"drop", "raise"}
         What is done with rows that have missing or infinite values.
+    storage : {"float64", "float32"}
+        How the numbers of a large dense design are held; an array of float32 is then not copied.
 
     Returns
     -------
@@ -89,7 +101,8 @@ def from_arrays(
     if hasattr(X, "index"):
         for what, value in given.items():
             check_index(X, value, what)
-    matrix, column_names = read_design(X, names, "X")
+    single = storage == "float32"
+    matrix, column_names = read_design(X, names, "X", single)
     n_rows = matrix.shape[0]
     response, absent = _read_response(y, n_rows)
     rows = MissingRows(n_rows)
@@ -105,13 +118,16 @@ def from_arrays(
     kept = rows.usable(missing)
     parts = renumber(parts, kept)
     watch = Watch()
+    seen = None if known is None else known.squares
+    if single and isinstance(matrix, np.ndarray) and matrix.size > FEWEST:
+        matrix = _single(watch, matrix, X, kept, seen, column_names)
+    else:
+        matrix = _held(watch, matrix, X, seen) if kept is None else take_rows(matrix, kept)
     if kept is not None:
-        matrix = take_rows(matrix, kept)
         response = _keep(response, kept)
         weight, shift, trial = take(weight, kept), take(shift, kept), take(trial, kept)
     else:
         response = Response(response.name, watch.held("y", response.values), response.levels)
-        matrix = _held(watch, matrix, X, None if known is None else known.squares)
         weight, shift, trial = watch.held("weights", weight), watch.held("offset", shift), watch.held("trials", trial)
     if weight is not None:
         check_nonnegative(weight, "weights", kept)
@@ -148,6 +164,16 @@ def _held(watch: Watch, matrix: Matrix, given: Any, known: float | None) -> Matr
     for part, _ in sparse_parts(matrix):
         watch.watch("X", part.data)
     return matrix
+
+
+def _single(
+    watch: Watch, values: np.ndarray, given: Any, kept: np.ndarray | None, known: float | None, names: Sequence[str]
+) -> Matrix:
+    """The design matrix in 32 bits; it is watched where it is the user's own array."""
+    design = in_single(values, kept, names)
+    if design.numbers is given or not design.numbers.flags.owndata:
+        watch.watch("X", design.numbers, known)
+    return design
 
 
 def _read_response(y: Any, n_rows: int) -> tuple[Response, np.ndarray | None]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from raphson.data.factor_design import FactorDesign
+from raphson.data.pieced_design import PiecedDesign
 
 BLOCK_ROWS = (256, 1_024, 4_096, 16_384)
 """The numbers of rows that derivatives are compiled for. Each is four times the last, so that at most three quarters of
@@ -182,6 +183,14 @@ def make_blocks(
             )
         )
     return blocks
+
+
+def in_doubles(block: Block) -> Block:
+    """The block with the designs that are read in pieces as arrays of doubles."""
+    if not any(isinstance(design, PiecedDesign) for design in block.designs):
+        return block
+    designs = (design.toarray() if isinstance(design, PiecedDesign) else design for design in block.designs)
+    return replace(block, designs=tuple(designs))
 
 
 def _of_factors(design: Any) -> bool:

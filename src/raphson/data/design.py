@@ -13,6 +13,8 @@ import numpy as np
 from raphson.data.coding import FactorInfo, Scoped, scope_terms
 from raphson.data.factor_design import SMALL, FactorDesign, Layout, Term, dense_nanoseconds
 from raphson.data.model_data import Matrix
+from raphson.data.pieced_design import FEWEST, MadeDesign
+from raphson.data.rounding import rounded
 from raphson.data.values import Levels, Variable
 from raphson.errors import FormulaError
 
@@ -138,7 +140,12 @@ class DesignPlan:
         return names
 
     def build(
-        self, variables: Sequence[Variable], rows: np.ndarray | None, n_rows: int, by_columns: bool = False
+        self,
+        variables: Sequence[Variable],
+        rows: np.ndarray | None,
+        n_rows: int,
+        by_columns: bool = False,
+        single: bool = False,
     ) -> Matrix:
         """Build the matrix for some of the rows.
 
@@ -153,11 +160,16 @@ class DesignPlan:
         by_columns : bool
             Whether a dense matrix is stored column after column. That is written in half the time, for a piece that is
             read once; a large matrix would then be read from as many places as it has columns.
+        single : bool
+            Whether a dense matrix is held in 32 bits, where it is large enough.
         """
         columns = [v.codes if isinstance(v, Levels) else v.values for v in variables]
+        by_levels = self.sparse or (n_rows > _FEW_ROWS and self._merges)
+        if single and not by_levels and n_rows * len(self.names) > FEWEST:
+            return rounded(self._made(columns, rows, n_rows), self.names)
         if rows is not None:
             columns = [column[rows] for column in columns]
-        if self.sparse or (n_rows > _FEW_ROWS and self._merges):
+        if by_levels:
             return self._factor_design(columns, n_rows)
         X = np.empty((n_rows, len(self.names)), order="F" if by_columns else "C")
         size = max(1, n_rows) if by_columns else _BLOCK
@@ -166,6 +178,19 @@ class DesignPlan:
             for product in self.products:
                 _fill(X[block, product.start : product.stop], product, columns, block)
         return X
+
+    def _made(self, columns: Sequence[np.ndarray], rows: np.ndarray | None, n_rows: int) -> MadeDesign:
+        """The dense matrix of some of the rows, each of whose pieces is written when it is read."""
+
+        def make(start: int, stop: int) -> np.ndarray:
+            here = slice(start, stop) if rows is None else rows[start:stop]
+            own = [column[here] for column in columns]
+            X, every = np.empty((stop - start, len(self.names))), slice(0, stop - start)
+            for product in self.products:
+                _fill(X[:, product.start : product.stop], product, own, every)
+            return X
+
+        return MadeDesign((n_rows, len(self.names)), make)
 
     # -- by the levels of factors --------------------------------------------------------------------------------
 

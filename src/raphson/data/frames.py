@@ -54,6 +54,7 @@ def from_formula(
     groups: Any = None,
     by: Any = None,
     missing: str = "drop",
+    storage: str = "float64",
 ) -> ModelData:
     """Read a formula over a table.
 
@@ -75,6 +76,8 @@ def from_formula(
     missing : {"drop", "raise"}
         What is done with rows that have missing or infinite values in a column used, or
         in which a transform is not finite.
+    storage : {"float64", "float32"}
+        How the numbers of a large dense design are held.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def from_formula(
         response = replace(response, values=watch.held(response.name, response.values))
         weight, trial, offset = watch.held("weights", weight), watch.held("trials", trial), watch.held("offset", offset)
     return ModelData(
-        X=plan.build(variables, kept, n_rows),
+        X=plan.build(variables, kept, n_rows, single=storage == "float32"),
         names=plan.names,
         response=response,
         weights=weight,

@@ -12,7 +12,9 @@ import numpy as np
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_unicode, listing
 from raphson.data.model_data import Matrix
+from raphson.data.pieced_design import FEWEST, MadeDesign, SingleDesign
 from raphson.data.readers import read_table
+from raphson.data.rounding import rounded
 from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, read_series
 from raphson.data.watching import squares
@@ -20,8 +22,12 @@ from raphson.errors import DataError, one_line
 from raphson.execute import threads
 
 
-def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix, tuple[str, ...]]:
+def read_design(X: Any, names: Sequence[str] | None, what: str, single: bool = False) -> tuple[Matrix, tuple[str, ...]]:
     """Read a design matrix and its column names.
+
+    Parameters
+    ----------
+    single : whether a large array is left as it is, of any type of real numbers and in any order.
 
     Returns
     -------
@@ -30,9 +36,9 @@ def read_design(X: Any, names: Sequence[str] | None, what: str) -> tuple[Matrix,
     """
     found: Sequence[str] | None = None
     if type(X) is not np.ndarray:
-        X, found = _unpack(X, what)
+        X, found = _unpack(X, what, single)
     if isinstance(X, np.ndarray):
-        X = _numbers(X, what)
+        X = _numbers(X, what, single and X.size > FEWEST)
         if X.ndim == 1:
             X = X.reshape(-1, 1)
     if X.ndim != 2 or not X.shape[0] or not X.shape[1]:
@@ -111,6 +117,8 @@ def scan(X: np.ndarray) -> Scan:
 
 def has_constant(X: Matrix) -> bool:
     """Whether some dense column is constant and not 0."""
+    if isinstance(X, SingleDesign):
+        return bool((X.constant & (X.piece(0, 1)[0] != 0)).any())
     return any(scan(values).constant for values, _ in dense_parts(X))
 
 
@@ -140,6 +148,24 @@ def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> Scan | 
     return known
 
 
+def in_single(values: np.ndarray, kept: np.ndarray | None, names: Sequence[str]) -> SingleDesign:
+    """An array (n, p) of real numbers held in 32 bits: itself if it is one of these in C order.
+
+    Parameters
+    ----------
+    kept : the rows to take; None for all.
+    """
+    if values.dtype == np.float32:
+        return SingleDesign(np.ascontiguousarray(values if kept is None else values[kept]))
+    n = len(values) if kept is None else len(kept)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        part = values[start:stop] if kept is None else values[kept[start:stop]]
+        return np.ascontiguousarray(part, dtype=np.float64)
+
+    return rounded(MadeDesign((n, values.shape[1]), make), names)
+
+
 def dense_parts(X: Matrix) -> list[tuple[np.ndarray, Sequence[int]]]:
     if isinstance(X, np.ndarray):
         return [(X, range(X.shape[1]))]
@@ -158,7 +184,7 @@ def _parts(X: Any) -> list[tuple[Any, Sequence[int]]]:
     return [(X, range(X.shape[1]))]
 
 
-def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
+def _unpack(X: Any, what: str, single: bool = False) -> tuple[Any, Sequence[str] | None]:
     """The numbers of a data frame, sparse matrix or other object as a matrix, and its names if it has any."""
     if hasattr(X, "tocsc") and hasattr(X, "nnz"):
         if X.dtype.kind not in "fiub":
@@ -178,7 +204,7 @@ def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
             return tabmat.SplitMatrix([X]), None
         return X, None
     if hasattr(X, "columns") or hasattr(X, "column_names"):
-        return unpack_frame(X, what)
+        return unpack_frame(X, what, single)
     if hasattr(X, "to_numpy"):
         name = getattr(X, "name", None)
         variable = read_series(X, str(name or what)) if hasattr(X, "iloc") else X.to_numpy()
@@ -192,9 +218,11 @@ def _unpack(X: Any, what: str) -> tuple[Any, Sequence[str] | None]:
         raise DataError(f"{what}: its rows differ in length: {' '.join(str(error).split())}") from error
 
 
-def unpack_frame(X: Any, what: str) -> tuple[np.ndarray, Sequence[str]]:
+def unpack_frame(X: Any, what: str, single: bool = False) -> tuple[np.ndarray, Sequence[str]]:
     frame = read_table(X)
     names = list(frame.columns)
+    if single and all(kind == np.float32 for kind in frame.dtypes):
+        return frame.to_numpy(dtype=np.float32), names
     if all(isinstance(kind, np.dtype) and kind.kind in "fiu" for kind in frame.dtypes):
         return frame.to_numpy(dtype=np.float64), names
     variables = [read_series(cast(Any, frame[name]), name) for name in names]
@@ -216,7 +244,9 @@ def _not_numbers(names: Sequence[str], what: str) -> DataError:
     )
 
 
-def _numbers(X: np.ndarray, what: str) -> np.ndarray:
+def _numbers(X: np.ndarray, what: str, as_it_is: bool = False) -> np.ndarray:
+    if as_it_is and X.dtype.kind in "fiub":
+        return X
     if X.dtype == np.float64:
         return X if X.flags.c_contiguous else np.ascontiguousarray(X)
     if X.dtype.kind in "fiub":

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     import tabmat
 
     from raphson.data.factor_design import FactorDesign
+    from raphson.data.pieced_design import PiecedDesign
     from raphson.data.schema import Schema
     from raphson.data.watching import Watch
 
-    Matrix: TypeAlias = np.ndarray | FactorDesign | tabmat.MatrixBase
+    Matrix: TypeAlias = np.ndarray | PiecedDesign | FactorDesign | tabmat.MatrixBase
 else:
     Matrix: TypeAlias = Any
 
@@ -57,7 +58,7 @@ class ModelData:
 
     Attributes
     ----------
-    X : ndarray of float64, shape (n, p), C order; a design of factors; or a tabmat matrix
+    X : ndarray of float64, shape (n, p), C order; a design in 32 bits or of factors; or a tabmat matrix
         The design. It may share memory with the user's array, and is never written to.
     names : tuple of str
         The p column names.

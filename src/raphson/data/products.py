@@ -1,4 +1,4 @@
-"""Products of a design matrix: dense (NumPy, BLAS), of factors (`FactorDesign`), or sparse (tabmat)."""
+"""Products of a design matrix: dense (NumPy, BLAS), pieced, of factors (`FactorDesign`), or sparse (tabmat)."""
 
 from __future__ import annotations
 
@@ -77,6 +77,8 @@ def cross_sandwich(X: Any, w: np.ndarray, Z: Any) -> np.ndarray:
         return X.T @ (Z * w[:, None])
     if is_dense(X):
         return cross_sandwich(Z, w, X).T
+    if hasattr(X, "cross_sandwich") and (is_dense(Z) or hasattr(Z, "piece")):
+        return X.cross_sandwich(w, Z)
     return np.column_stack([X.transpose_matvec(w * column) for column in dense(Z).T])
 
 

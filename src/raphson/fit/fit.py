@@ -23,6 +23,7 @@ from raphson.fit.members import Asked, Shown, Told, reading_behind
 from raphson.fit.network import NetworkReading
 from raphson.fit.reading import Reading
 from raphson.fit.robust import robust
+from raphson.fit.storage import Storage
 from raphson.fit.uncertainty import INFORMATION
 from raphson.status import Status
 
@@ -74,6 +75,11 @@ class Fit:
         "cells" is the number of rows that the iteration read where equal ones were merged.
         """
         return dict(self._reading.state.inputs)
+
+    @property
+    def storage(self) -> Storage:
+        """How the design is held, and by how many standard errors its rounding moved the estimates."""
+        return Storage.of_inputs(self._reading.state.inputs)
 
     n_dropped = Told[int]("Number of rows left out because of missing values.")
     formulas = Shown(LikelihoodReading.formulas)

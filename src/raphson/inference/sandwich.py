@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raphson.inference.whitening import InformationFactor, Matrix, dense_rows, slices, split_columns, whitened, whitener
+from raphson.inference.whitening import (
+    InformationFactor,
+    Matrix,
+    dense_rows,
+    is_dense_by_rows,
+    slices,
+    split_columns,
+    whitened,
+    whitener,
+)
 
 
 def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.ndarray | None = None) -> np.ndarray:
@@ -37,7 +46,7 @@ def outer_product(designs: Sequence[Matrix], scores: np.ndarray, frequency: np.n
     widths = [X.shape[1] for X in designs]
     ends = np.cumsum([0, *widths])
     total = np.zeros((ends[-1], ends[-1]))
-    if all(isinstance(X, np.ndarray) for X in designs):
+    if all(map(is_dense_by_rows, designs)):
         for rows in slices(n):
             G = _row_scores(designs, scores, rows) * np.sqrt(count[rows])[:, None]
             total += G.T @ G
@@ -66,7 +75,7 @@ def whitened_middle(
     ndarray, (r, r)
     """
     T = whitener(factor)
-    if not all(isinstance(X, np.ndarray) for X in designs):
+    if not all(map(is_dense_by_rows, designs)):
         return congruence(T, outer_product(designs, scores, frequency))
     total = np.zeros((len(T), len(T)))
     parts = split_columns(T, designs)

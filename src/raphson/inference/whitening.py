@@ -22,6 +22,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from raphson.data.pieced_design import PiecedDesign
+
 Matrix = Any
 """A dense (n, p) array, or a ``tabmat.MatrixBase`` of that shape."""
 
@@ -73,6 +75,11 @@ def slices(n: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
     """Consecutive slices that cover ``range(n)``."""
     for start in range(0, n, rows):
         yield slice(start, min(start + rows, n))
+
+
+def is_dense_by_rows(X: Matrix) -> bool:
+    """Whether a design has no zeros to make use of: an array, or one that is read in pieces."""
+    return isinstance(X, np.ndarray | PiecedDesign)
 
 
 def dense_rows(X: Matrix, rows: slice | np.ndarray) -> np.ndarray:

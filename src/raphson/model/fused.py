@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.data.blocks import Block
+from raphson.data.pieced_design import PiecedDesign
 from raphson.data.products import matvec, sandwich, transpose_matvec
 from raphson.model.families.kernels import Kernel
 from raphson.model.rows import CERTAIN_FROM
@@ -67,18 +68,21 @@ def read(
     unit : whether the expected information is 1 in every row of weight 1.
     """
     (X,) = block.designs
-    if not isinstance(X, np.ndarray):
+    if not isinstance(X, np.ndarray | PiecedDesign):
         return _read_products(kernel, block, theta, observed, dispersed)
     p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
     size = NARROW if few else WIDE
     work = np.empty((5, min(size, block.rows)))
-    scaled = np.empty_like(X[:size]) if observed else X
+    # Of a piece that is stored column after column the copy is too.
+    space = X[:size] if isinstance(X, np.ndarray) else np.empty((min(size, block.rows), p))
+    scaled = np.empty_like(space) if observed else space
     sums = PieceSums(0.0, np.zeros(p), [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
     weight = block.weight[: block.rows]
     weighted = bool((weight != 1.0).any())
     moved = bool(theta.any())
     for start in range(0, block.rows, size):
-        piece = X[start : min(start + size, block.rows)]
+        stop = min(start + size, block.rows)
+        piece = X[start:stop] if isinstance(X, np.ndarray) else X.piece(start, stop, space)
         rows = slice(start, start + len(piece))
         # The first reading of a least squares problem is at θ = 0. The entries of X are finite.
         eta = piece @ theta if moved else np.zeros(len(piece))

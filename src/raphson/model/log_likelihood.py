@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, StreamedBlocks, total_rows
-from raphson.data.products import is_dense
+from raphson.data.blocks import Block, StreamedBlocks, in_doubles, total_rows
+from raphson.data.pieced_design import PiecedDesign
 from raphson.data.streams import SAMPLE_ROWS
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.model.families.joint_kernels import JointKernel
@@ -212,7 +212,7 @@ class LogLikelihood(Objective):
 
     @property
     def curvature_cost(self) -> float:
-        dense = self._streamed or all(map(is_dense, self.blocks[0].designs))
+        dense = self._streamed or all(isinstance(X, np.ndarray | PiecedDesign) for X in self.blocks[0].designs)
         return super().curvature_cost if dense else TABLES_COST
 
     @property
@@ -303,12 +303,14 @@ class LogLikelihood(Objective):
         fused = by_hand and not (need.root or need.products or "opg" in need.kinds)
 
         def one(block: Block) -> Sums:
-            dense = all(isinstance(design, np.ndarray) for design in block.designs)
-            if fused and block.rows > FEW_ROWS and (dense or self._kernel is not None):
-                found = self._read(block, theta, need)
+            read = fused and block.rows > FEW_ROWS
+            # The kernel of one predictor makes doubles of pieces by itself, and products keep the design as it is.
+            doubles = block if need.products or (read and self._kernel is not None) else in_doubles(block)
+            if read and (self._kernel is not None or all(isinstance(X, np.ndarray) for X in doubles.designs)):
+                found = self._read(doubles, theta, need)
                 if found is not None:
                     return found
-            return self._block(block, *self.predictor.at(block, theta), need)
+            return self._block(block, *self.predictor.at(doubles, theta), need)
 
         found = self._penalised(theta, self._sum(one, "evaluate", theta, need))
         self.noted(found)

@@ -155,6 +155,15 @@ def _cells(fit: Any) -> list[tuple[str, str]]:
     return [("Cells", f"{inputs['cells']:,.10g} (equal rows merged)")] if "cells" in inputs else []
 
 
+def _storage(fit: Any) -> list[tuple[str, str]]:
+    """How the design is held, where that was asked for, and how far at most rounding moved a coefficient."""
+    inputs = getattr(fit, "inputs", {})
+    if "storage" not in inputs:
+        return []
+    cost = f" (cost {inputs['storage_cost']:.1e} SE)" if inputs["storage_column"] else " (exact)"
+    return [("Storage", inputs["storage"] + cost)]
+
+
 MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "deviance": ("Deviance", numbers.rounded),
     "null_deviance": ("Null deviance", numbers.rounded),
@@ -179,6 +188,7 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("Covariance", covariance_name(fit)),
         ("Observations", f"{fit.nobs:,.10g}" + (f" ({fit.n_dropped:,} dropped)" if fit.n_dropped else "")),
         *_cells(fit),
+        *_storage(fit),
         *given(fit),
         ("Residual df", f"{fit.df_resid:,.10g}"),
         ("Model df", f"{fit.df_model:,.10g}"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block
+from raphson.data.pieced_design import PiecedDesign
 from raphson.data.products import dense, matvec
 from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
@@ -169,8 +170,12 @@ class GeneralisedLinearModel(Model):
         starts = range(0, self.n_coefficients, width)
         constant = {j for j, name in enumerate(self.data.names) if name in INTERCEPTS}
         if not constant and self.data.has_intercept and set(self.data.terms) == set(self.data.names):
-            X = dense(self.data.X)  # a plain matrix, whose columns may have any names
-            constant = {j for j in range(width) if np.ptp(X[:, j]) == 0.0}
+            X = self.data.X  # a plain matrix, whose columns may have any names
+            if isinstance(X, PiecedDesign):
+                constant = set(np.flatnonzero(X.constant).tolist())
+            else:
+                X = dense(X)
+                constant = {j for j in range(width) if np.ptp(X[:, j]) == 0.0}
         return {
             term: [start + j for start in starts for j in columns]
             for term, columns in self.data.terms.items()
