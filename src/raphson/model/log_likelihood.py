@@ -268,6 +268,10 @@ class LogLikelihood(Objective):
     def constant(self, kind: Kind) -> bool:
         return self.quadratic or (kind == "expected" and self.predictor.linear and self.family.unit_information)
 
+    def addition(self, theta: np.ndarray) -> float:
+        """−½ θᵀPθ."""
+        return 0.0 if self.penalty is None else -0.5 * float(theta @ self.penalty @ theta)
+
     def expanded(self, here: Evaluation, step: np.ndarray) -> Evaluation | None:
         """By ℓ(θ + s) = ℓ + ∇ℓᵀs − ½ sᵀMs; the sum of squares falls by twice what ℓ without the penalty rises by."""
         part = here.information.get(self.main_kind)
@@ -275,7 +279,7 @@ class LogLikelihood(Objective):
             return None
         theta, fall = here.theta + step, part.matrix @ step
         value = here.value + float(here.score @ step) - 0.5 * float(step @ fall)
-        added = 0.0 if self.penalty is None else -0.5 * float(theta @ self.penalty @ theta)
+        added = self.addition(theta)
         if not value - added < 0 or here.value - here.added < LOST_DIGITS * (value - added):
             return None
         there = replace(here, theta=theta, value=value, score=here.score - fall, added=added)
@@ -530,7 +534,7 @@ class LogLikelihood(Objective):
             # here is φM, so it becomes (Σ u uᵀ)/φ.
             information["opg"] = scaled(information["opg"], 1.0 / dispersion)
         if self.penalty is not None:
-            added = -0.5 * float(theta @ self.penalty @ theta)
+            added = self.addition(theta)
             value = value + added
             score = score - self.penalty @ theta
             for kind, part in information.items():

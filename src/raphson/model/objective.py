@@ -284,6 +284,10 @@ class Objective(ABC):
         """Whether the information of a kind is the same at every θ."""
         return self.quadratic
 
+    def addition(self, theta: np.ndarray) -> float | None:
+        """The part of ℓ that is not the log-likelihood; None where it takes a reading."""
+        return None
+
     def expanded(self, here: Evaluation, step: np.ndarray) -> Evaluation | None:
         """The objective a step away from `here`, by its expansion to the second order, which reads no rows.
 
@@ -422,6 +426,10 @@ class DerivedObjective(Objective, Generic[Inner]):
 
     def constant(self, kind: Kind) -> bool:
         return self.inner.constant(kind)
+
+    def addition(self, theta: np.ndarray) -> float | None:
+        """None, as `evaluate` may add something else than the inner one's."""
+        return None
 
     def expanded(self, here: Evaluation, step: np.ndarray) -> Evaluation | None:
         """None, as `evaluate` may be another than the inner one's."""

@@ -76,8 +76,9 @@ def final_step(
     step, factor : M⁻¹∇ℓ, and the factor of M.
     kind : of M.
     """
-    if here.added or here.dispersion != 1.0 or not math.isnan(here.pearson):
-        return None  # these change by a share of d, not of d²
+    added = objective.addition(here.theta + step)
+    if added is None or here.dispersion != 1.0 or not math.isnan(here.pearson):
+        return None  # the dispersion changes by a share of d, not of d²
     kinds = _kinds(here)
     whole = here.information[kind]
     if isinstance(whole, Root):
@@ -99,6 +100,7 @@ def final_step(
         # ℓ changes by what is left of it to the third order only, d³/√n.
         value=here.value + 0.5 * float(here.score @ step),
         score=here.score - whole.matrix @ step,
+        added=added,
     )
     return Carried(_moved(found, part, earlier, later, kinds), left, earlier.rows + later.rows)
 
