@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,8 +40,16 @@ if sys.argv[4] == "network":
     fit = rp.network("y ~ x + g", source, family="binomial", hidden=4, epochs=5, dropout=0.1, batch_norm=True, **shared)
 elif sys.argv[4] == "glm":
     fit = rp.glm("y ~ x + g", source, family="binomial", **shared)
-else:
+elif sys.argv[4] == "mle":
     fit = rp.mle("zip", {"mean": "y ~ x + g", "zero": "~ 1"}, source, **shared)
+else:
+    import jax.numpy as jnp
+
+    def bernoulli(params, row):
+        eta = params["beta"][0] + params["beta"][1] * row.x + params["level"] * row.g
+        return row.y * eta - jnp.logaddexp(0.0, eta)
+
+    fit = rp.mle(bernoulli, source, start={"beta": [0.0, 0.0], "level": 0.0}, **shared)
 bits = [value.hex() for value in (*fit.params, *fit.bse, fit.llf)]
 print(json.dumps([bits, fit.path.astype(str).to_numpy().tolist(), read]))
 """
@@ -154,6 +163,57 @@ def test_a_second_order_method_of_a_network_has_a_checkpoint_over_streamed_rows_
     assert (folder / "fit.ckpt").exists()
     with pytest.raises(ModelError, match="checkpoint: only first-order methods have this option"):
         rp.network("y ~ x", pd.read_parquet(folder / "rows.parquet"), checkpoint=folder / "other.ckpt", **asked)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_function_of_rows_goes_on_with_the_same_bits(folder):
+    bits, path, unbroken = fitted(folder, door="general")
+    for kill_at in (2, PARTS + 2, unbroken - PARTS - 1):  # when the first rows are read, then the totals, then a step
+        (folder / "fit.ckpt").unlink()
+        fitted(folder, kill_at, "general")
+        again, steps, read = fitted(folder, door="general")
+        assert again == bits and steps == path
+        assert kill_at + read <= unbroken + PARTS + 3  # the first rows of three columns tell how the function is traced
+
+
+SLOPE = 1.0
+
+
+def density(y, eta):
+    return y * eta - jnp.logaddexp(0.0, eta)
+
+
+def test_a_function_with_another_body_is_refused(folder, monkeypatch):
+    def fit(function):
+        source = rp.stream(folder / "rows.parquet", piece_rows=256)
+        return rp.mle(function, {"eta": "y ~ x"}, source, checkpoint=folder / "fit.ckpt")
+
+    def general(function):
+        source = rp.stream(folder / "rows.parquet", piece_rows=256)
+        return rp.mle(function, source, start={"a": 0.0, "b": 0.0}, checkpoint=folder / "general.ckpt")
+
+    def changed(y, eta):
+        return y * eta - jnp.logaddexp(0.0, eta) - 0.1 * eta**2
+
+    def loglik(params, row):
+        return density(row.y, params["a"] + SLOPE * params["b"] * row.x)
+
+    changed.__name__ = "density"
+    assert (fit(density).params == fit(density).params).all()
+    with pytest.raises(DataError, match=r"its logpdf's code, as a digest, was '.*', and now it is"):
+        fit(changed)
+    general(loglik)
+    monkeypatch.setattr(sys.modules[__name__], "SLOPE", 2.0)
+    with pytest.raises(DataError, match=r"its logpdf's code, as a digest, was '.*', and now it is"):
+        general(loglik)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="its parameters was"):
+        rp.mle(
+            loglik,
+            rp.stream(folder / "rows.parquet", piece_rows=256),
+            start={"a": 0.0, "b": 0.0, "c": 0.0},
+            checkpoint=folder / "general.ckpt",
+        )
 
 
 def fit(folder, formula="y ~ x + g", **given):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -25,6 +26,7 @@ from raphson.errors import (
     warn_user,
 )
 from raphson.execute import Executor, threads
+from raphson.execute.fingerprint import fingerprint
 from raphson.execute.journal import Journal, Recorded
 from raphson.execute.watched import Watched
 from raphson.fit.fit import Fit
@@ -164,9 +166,10 @@ def check_streamable(method: Method) -> None:
 
 
 def _described(value: Any) -> Any:
-    """An argument as a checkpoint describes it; a function by its name, as what it computes is told by the sums."""
-    if callable(value) and hasattr(value, "__name__"):
-        value = value.__name__
+    """An argument as a checkpoint describes it; a function by its name and a digest of what it computes."""
+    if callable(value):
+        name, python = getattr(value, "__name__", type(value).__name__), ".".join(map(str, sys.version_info[:2]))
+        return {"name": str(name), "version of Python": python, "code, as a digest,": fingerprint(value)}
     return value if value is None or isinstance(value, str | int | float) else repr(value)
 
 

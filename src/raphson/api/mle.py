@@ -43,7 +43,7 @@ from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.state import FitState
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import density_model, formulas_of
-from raphson.model.likelihood.densities.ready import DensitySpec, resolve
+from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, resolve
 from raphson.model.likelihood.densities.signature import Signature, signature_of
 from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
@@ -158,10 +158,13 @@ def mle(
     """
     given = locals()
     asked, iteration = Likelihood.of(given), Iteration.of(given)
-    general = data is None and _ready(logpdf) is None
+    ready = _ready(logpdf)
+    general = data is None and ready is None
     rows = formulas if general else data
     flow = None if rows is None else streamed(rows)
     described = {**given, "formulas": None, "parameters": _layout(start)} if general else given
+    if ready is not None and not DENSITIES.is_builtin(ready.name):
+        described = {**described, "logpdf": ready.function}
     with kept_in(asked.checkpoint, flow, "mle", described, iteration) as iteration:
         return _fit(given, flow, asked, iteration, inference_of(given, "observed"))
 
