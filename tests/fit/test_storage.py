@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import raphson as rp
+from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import SingleDesign
 from raphson.errors import SeparationWarning
 
@@ -258,3 +259,29 @@ def test_an_unknown_storage_is_refused():
     X, y = problem(n=50)
     with pytest.raises(rp.ModelError, match="storage: expected one of float64, float32; got 'float16'"):
         rp.glm(y, X, storage="float16")
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_columns_beside_many_levels_are_held_in_32_bits(family):
+    X, y = problem(family)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(X[:, 1:], columns=["a", "b", "c"]).assign(
+        y=y, g=rng.integers(0, 60, N), h=rng.integers(0, 9, N)
+    )
+    frame.loc[5, "a"] = np.nan
+    formula = "y ~ a + b + c:a + C(g) + C(h) + c:C(h)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rp.MissingDataWarning)
+        fit, exact = (rp.glm(formula, frame, family=family, storage=held) for held in ("float32", "float64"))
+    X32, X64 = design_of(fit), design_of(exact)
+    assert isinstance(X64, FactorDesign)
+    assert isinstance(X32.dense, SingleDesign)
+    np.testing.assert_allclose(X32.toarray(), X64.toarray(), rtol=1e-7)
+    names = list(fit.params.index)
+    same = rp.glm(exact._reading.state.at.asked.y, X32.toarray(), names=names, family=family)
+    assert np.abs((fit.params - same.params) / same.bse).max() < 1e-11
+    np.testing.assert_allclose(fit.robust("HC1").bse, same.robust("HC1").bse, rtol=1e-8)
+    joint, single = in_errors(fit, exact)
+    assert single <= fit.storage.cost == pytest.approx(joint, rel=0.05)
+    assert fit.storage.column in ("b", "a", "a:c", "c:a")
+    assert fit.drop1().shape == exact.drop1().shape

@@ -49,7 +49,8 @@ class Cells:
 
 
 def cells(X: object, beside: Sequence[np.ndarray] = ()) -> Cells | None:
-    """The cells of a design of factors; None where there are too many to be worth it, or the design is another.
+    """The cells of a design of factors; None where there are too many to be worth it, or the design is another
+    or has columns in 32 bits.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ def cells(X: object, beside: Sequence[np.ndarray] = ()) -> Cells | None:
     if not isinstance(X, FactorDesign) or X.absent is not None or X.shape[0] < FEWEST_ROWS:
         return None
     n, factors = X.shape[0], [(codes, levels) for codes, levels in zip(X.codes, X.layout.levels, strict=True)]
+    if not isinstance(X.dense, np.ndarray):
+        return None  # its columns would have to be made doubles of all rows
     numbers = [*X.dense.T, *X.scales, *beside]
     possible = math.inf if numbers else math.prod(X.layout.levels)
     if SHARE * possible > n and not _repeats([*X.codes, *numbers]):

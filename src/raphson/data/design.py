@@ -166,31 +166,17 @@ class DesignPlan:
         columns = [v.codes if isinstance(v, Levels) else v.values for v in variables]
         by_levels = self.sparse or (n_rows > _FEW_ROWS and self._merges)
         if single and not by_levels and n_rows * len(self.names) > FEWEST:
-            return rounded(self._made(columns, rows, n_rows), self.names)
+            return rounded(_made(self.products, columns, rows, n_rows), self.names)
         if rows is not None:
             columns = [column[rows] for column in columns]
         if by_levels:
-            return self._factor_design(columns, n_rows)
+            return self._factor_design(columns, n_rows, single)
         X = np.empty((n_rows, len(self.names)), order="F" if by_columns else "C")
         size = max(1, n_rows) if by_columns else _BLOCK
         for start in range(0, n_rows, size):
             block = slice(start, min(start + size, n_rows))
-            for product in self.products:
-                _fill(X[block, product.start : product.stop], product, columns, block)
+            _fill_all(X[block], self.products, columns, block)
         return X
-
-    def _made(self, columns: Sequence[np.ndarray], rows: np.ndarray | None, n_rows: int) -> MadeDesign:
-        """The dense matrix of some of the rows, each of whose pieces is written when it is read."""
-
-        def make(start: int, stop: int) -> np.ndarray:
-            here = slice(start, stop) if rows is None else rows[start:stop]
-            own = [column[here] for column in columns]
-            X, every = np.empty((stop - start, len(self.names))), slice(0, stop - start)
-            for product in self.products:
-                _fill(X[:, product.start : product.stop], product, own, every)
-            return X
-
-        return MadeDesign((n_rows, len(self.names)), make)
 
     # -- by the levels of factors --------------------------------------------------------------------------------
 
@@ -242,7 +228,7 @@ class DesignPlan:
         numeric = [one for one, coding in zip(product.scoped, product.codings, strict=True) if coding is None]
         return itertools.product(*([(*one, column) for column in range(self._width(*one))] for one in numeric))
 
-    def _factor_design(self, columns: Sequence[np.ndarray], n_rows: int) -> FactorDesign:
+    def _factor_design(self, columns: Sequence[np.ndarray], n_rows: int, single: bool) -> FactorDesign:
         codes = []
         for info, own in zip(self.factors, columns, strict=True):
             if not info.categorical:
@@ -257,13 +243,39 @@ class DesignPlan:
                 own = columns[number]
                 scale *= own if own.ndim == 1 else own[:, column + int(reduced)]
             scales.append(scale)
+        if single and n_rows * len(self._layout.dense) > FEWEST:
+            names = [self.names[column] for column in self._layout.dense.tolist()]
+            made = _made(self._dense_products, columns, None, n_rows)
+            return FactorDesign(self._layout, codes, scales, rounded(made, names))
         dense = np.empty((n_rows, len(self._layout.dense)))
         for start in range(0, n_rows, _BLOCK):
-            block, at = slice(start, min(start + _BLOCK, n_rows)), 0
-            for product in self._dense_products:
-                _fill(dense[block, at : at + product.stop - product.start], product, columns, block)
-                at += product.stop - product.start
+            block = slice(start, min(start + _BLOCK, n_rows))
+            _fill_all(dense[block], self._dense_products, columns, block)
         return FactorDesign(self._layout, codes, scales, dense)
+
+
+def _made(
+    products: Sequence[Product], columns: Sequence[np.ndarray], rows: np.ndarray | None, n_rows: int
+) -> MadeDesign:
+    """The columns of some products for some of the rows, each of whose pieces is written when it is read."""
+    width = sum(product.stop - product.start for product in products)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        here = slice(start, stop) if rows is None else rows[start:stop]
+        X = np.empty((stop - start, width))
+        _fill_all(X, products, [column[here] for column in columns], slice(0, stop - start))
+        return X
+
+    return MadeDesign((n_rows, width), make)
+
+
+def _fill_all(out: np.ndarray, products: Sequence[Product], columns: Sequence[np.ndarray], block: slice) -> None:
+    """Write the columns of some products, one after the other, for a block of rows."""
+    at = 0
+    for product in products:
+        width = product.stop - product.start
+        _fill(out[:, at : at + width], product, columns, block)
+        at += width
 
 
 def _fill(out: np.ndarray, product: Product, columns: Sequence[np.ndarray], block: slice) -> None:

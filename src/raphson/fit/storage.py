@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import SingleDesign
 from raphson.errors import warn_user
 from raphson.inference import covariance
@@ -94,22 +95,24 @@ class Storage:
 def storage_of(found: Estimate[Any]) -> Storage:
     """How the design of an estimate is held, and what that cost. The design before it was rounded is let go of."""
     X = found.model.data.X
-    if not isinstance(X, SingleDesign):
+    single = X.dense if isinstance(X, FactorDesign) else X
+    if not isinstance(single, SingleDesign):
         return Storage()
-    if X.exact is None:
+    if single.exact is None:
         return Storage("float32")
     here = found.result.evaluation
-    data = replace(found.model.data, X=X.exact)
+    data = replace(found.model.data, X=X.with_dense(single.exact) if isinstance(X, FactorDesign) else single.exact)
     with np.errstate(all="ignore"), one_blas_thread():
         score = replace(found.model, data=data).objective.evaluate(found.result.theta).score
-    X.forget()
-    return _cost(found, X, score - here.score)
+    single.forget()
+    return _cost(found, X, single, score - here.score)
 
 
-def _cost(found: Estimate[Any], X: SingleDesign, score: np.ndarray) -> Storage:
+def _cost(found: Estimate[Any], X: Any, single: SingleDesign, score: np.ndarray) -> Storage:
     """What a rounded design cost, from the difference (p,) that the rounding makes to the score."""
     model, result = found.model, found.result
-    relative, error = (_by_parameter(model, X, values) for values in (X.relative, X.error))
+    columns = X.layout.dense if isinstance(X, FactorDesign) else np.arange(X.shape[1])
+    relative, error = (_by_parameter(model, X, columns, values) for values in (single.relative, single.error))
     names = (*model.names, *model.family.auxiliary)
     infinite = found.infinite[: len(score)] != 0
     lost = result.aliased & (relative > 0) & ~infinite
@@ -149,10 +152,10 @@ def _factor(found: Estimate[Any], here: Evaluation) -> Factor | None:
     return factorise(part, result.free) if result.face is None else on_plane(part, result.face.basis, result.free)
 
 
-def _by_parameter(model: Any, X: SingleDesign, values: np.ndarray) -> np.ndarray:
-    """Values (d,) of the columns of X, (p,) by the parameters that multiply them; 0 for the others."""
+def _by_parameter(model: Any, X: Any, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (d,) of some columns of X, (p,) by the parameters that multiply them; 0 for the others."""
     out = np.zeros(model.objective.n_params)
     for design, part in zip(model.designs(out), model.predictor.slices, strict=True):
         if design is X:
-            out[part] = values
+            out[part][columns] = values
     return out
