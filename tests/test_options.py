@@ -29,7 +29,7 @@ def test_each_form_of_nls_has_the_same_defaults() -> None:
     assert set(first) == {"model", "data", *usual}
     for form in (first, by_group):
         assert all(one.default in (usual.get(name), inspect.Parameter.empty) for name, one in form.items())
-    refused = {"loss", "scale", "derivatives", "penalty", "cov", "groups", "small_sample"}
+    refused = {"loss", "scale", "derivatives", "penalty", "cov", "groups", "small_sample", "checkpoint"}
     assert set(first) - set(by_group) == refused  # what many curves do not take
 
 

@@ -364,6 +364,7 @@ class Curve(_Dispersed):
         False, "whether sigma are the standard deviations themselves (dispersion 1)", check=true_or_false, shell="FLAG"
     )
     penalty: Any = option(None, "ridge penalty", shell="NUMBER")
+    checkpoint: Any = option(None, "file to which each pass over streamed data is saved", shell="FILE")
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,11 @@ from raphson.status import Status
 SHOWN = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
 """Arguments besides the formula that the summary shows."""
 
+CURVE = ("model", "bounds", "fixed", "loss", "scale")
+LIKELIHOOD = ("logpdf", "formulas", "columns", "parameters")
 LAYERS = ("hidden", "activation", "batch_norm", "residual", "dropout", "validation")
 ROWS = ("weights_kind", "missing")
-DESCRIBED = ("formula", "family", "logpdf", "formulas", "columns", "parameters", *SHOWN, *ROWS, *LAYERS)
+DESCRIBED = ("formula", "family", *LIKELIHOOD, *CURVE, *LAYERS, *SHOWN, *ROWS)
 """Arguments that say what is fitted. Others say how, and may change from one call to the next."""
 
 

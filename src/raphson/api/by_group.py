@@ -34,18 +34,18 @@ class OneCurve:
 
     read: ReadCurve
     options: tuple[Any, ...]
-    single: Callable[[NonlinearModel, ReadCurve], Fit]
+    single: Callable[[NonlinearModel], Fit]
 
     def __call__(self, number: int, theta: np.ndarray) -> Fit:
         part = one_curve(self.read, number)
         initial = theta if np.isfinite(theta).all() else part.initial
-        return self.single(nonlinear_model(replace(part, initial=initial), *self.options), part)
+        return self.single(nonlinear_model(replace(part, initial=initial), *self.options))
 
 
 def fit_groups(
     read: ReadCurve,
     options: tuple[Any, ...],
-    single: Callable[[NonlinearModel, ReadCurve], Fit],
+    single: Callable[[NonlinearModel], Fit],
     asked: Curve,
     iteration: Iteration,
     inference: Inference,

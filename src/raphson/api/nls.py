@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from typing import Any, overload
 
 import numpy as np
 
-from raphson.api.arguments import dispersion_rule, estimated, executor_of, inference_of, inputs_of, warn_about
+from raphson.api.arguments import (
+    check_streamable,
+    dispersion_rule,
+    estimated,
+    executor_of,
+    inference_of,
+    inputs_of,
+    kept_in,
+    warn_about,
+)
 from raphson.choices import (
     Covariance,
     Derivatives,
@@ -21,9 +31,13 @@ from raphson.choices import (
     SmallSample,
     WeightsKind,
 )
+from raphson.data.curve_data import CurveData
+from raphson.data.curve_streams import from_curve_stream
 from raphson.data.curves import names_of_curve
-from raphson.errors import ModelError, named_arguments, one_line
+from raphson.data.sources import Source, streamed
+from raphson.errors import DataError, ModelError, named_arguments, one_line
 from raphson.execute import Executor
+from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.many import Fits
 from raphson.fit.reading import Reading
@@ -31,11 +45,13 @@ from raphson.fit.state import FitState
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import (
     ReadCurve,
+    names_given,
     nonlinear_model,
     predicts_one_row,
     read_curve,
     read_curves,
     read_function,
+    traced_with,
 )
 from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
@@ -73,6 +89,7 @@ def nls(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fit: ...
 @overload
 def nls(
@@ -130,6 +147,7 @@ def nls(
     seed: int | None = None,
     progress: bool | Callable[..., None] = False,
     executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> Fit | Fits:
     """Fit a curve by nonlinear least squares.
 
@@ -144,9 +162,9 @@ def nls(
     model : an expression such as ``"y ~ top*(1 - exp(-rate*x))"``, whose names that are not columns are parameters and
         whose response may be transformed (``log(y) ~ ...``); or a function ``f(params, x)`` in jax.numpy that returns
         predictions in the shape of y.
-    data : with an expression, a data frame, a dict of columns, or the path of a file; with a function, the pair (x, y),
-        where x is whatever the function takes. A y of two dimensions is a vector-valued response if f returns its
-        shape, and one curve in each row if f returns the shape of a row.
+    data : with an expression, a data frame, a dict of columns, or the path of a file; what :func:`raphson.stream` takes
+        is streamed. With a function, the pair (x, y), where x is whatever the function takes. A y of two dimensions is
+        a vector-valued response if f returns its shape, and one curve in each row if f returns the shape of a row.
     start : starting values by name; the others are searched for, and `message` says so. Numbers or arrays (with a
         function also one array); conditionally linear parameters need none.
     bounds : lower and upper bounds by name, None for no bound.
@@ -170,6 +188,7 @@ def nls(
     dispersion : how the dispersion is estimated: "pearson" (RSS over residual degrees of freedom) or "ml"; or its
         value, a number: 1 where weights are 1/σ².
     seed : seed of the random numbers: the search for starting values.
+    checkpoint : file to which each pass over streamed data is saved, as for :func:`raphson.glm`.
     weights, weights_kind, groups, small_sample, tol, max_iter, damping, learning_rate, missing, progress, executor : as
         for :func:`raphson.glm`.
 
@@ -210,7 +229,34 @@ def nls(
         if dispersion is not None:
             raise ModelError("absolute_sigma: True means dispersion=1; leave out absolute_sigma= or dispersion=")
         asked = replace(asked, dispersion=1.0)
-    read, many = _read(model, data, given, asked)
+    flow = _source(model, data)
+    with kept_in(asked.checkpoint, flow, "nls", given, iteration) as iteration:
+        return _curve_or_curves(given, flow, asked, iteration, inference)
+
+
+def _source(model: Any, data: Any) -> Source | None:
+    """The source that streams the rows; None where they are in memory.
+
+    Raises
+    ------
+    DataError
+        If a function is to be fitted to a stream.
+    """
+    if isinstance(model, str):
+        return streamed(data)
+    if any(isinstance(one, Source) for one in (data if isinstance(data, tuple | list) else [data])):
+        raise DataError(
+            "data: a function f(params, x) gets all rows at once, and streamed rows are not in memory; write the curve "
+            "as an expression of columns, such as 'y ~ top*exp(-rate*x)', or read the data: rp.read(source)"
+        )
+    return None
+
+
+def _curve_or_curves(
+    given: dict[str, Any], flow: Source | None, asked: Curve, iteration: Iteration, inference: Inference
+) -> Fit | Fits:
+    """Read the curve with its data, and fit it; or many of them."""
+    model, data = given["model"], given["data"]
     options = (asked.bounds, asked.fixed, asked.weights_kind, asked.penalty, executor_of(iteration), iteration.seed)
     formula = model if isinstance(model, str) else None
     made = partial(
@@ -223,23 +269,63 @@ def nls(
         inputs=inputs_of(given),
         refit=None if formula is None else partial(_refitted, given),
     )
+    if flow is not None:
+        return made(_streamed(flow, given, asked, iteration, options))
+    read, many = _read(model, data, given, asked)
     if many:
-        if robust or inference.cov != "model" or penalty is not None:
+        if asked.loss != "squared" or inference.cov != "model" or asked.penalty is not None:
             raise ModelError(
                 "by: many curves are fitted by plain least squares only; leave out loss=, penalty=, cov= and groups="
             )
         from raphson.api.by_group import fit_groups  # one curve does without its compiled batches
 
         return fit_groups(read, options, made, asked, iteration, inference)
-    return made(nonlinear_model(read, *options), read)
+    return made(nonlinear_model(read, *options))
+
+
+def _streamed(
+    flow: Source, given: dict[str, Any], asked: Curve, iteration: Iteration, options: tuple[Any, ...]
+) -> NonlinearModel:
+    """The model of an expression over streamed rows.
+
+    Raises
+    ------
+    ModelError
+        If a curve for each group is asked for, or another method or derivatives than a stream has.
+    """
+    from raphson.model.curve.streamed import StreamedCurve
+
+    _refuse_finite(asked)
+    if asked.by is not None:
+        raise ModelError(
+            "by: curves of groups are fitted from data in memory, and these are streamed; read them into a data frame: "
+            "rp.read(source)"
+        )
+    check_streamable(resolve_method(iteration.method))
+    formula = given["model"]
+    rows = from_curve_stream(
+        formula,
+        flow,
+        names_given(asked.start, asked.fixed, asked.bounds),
+        keep=answering(iteration.executor),
+        **{name: given[name] for name in ("weights", "sigma", "groups", "missing")},
+    )
+    found = rows.formula
+    sample = CurveData(found.curve, found.columns, found.parameters, found.response, rows.sample, None, ())
+    return StreamedCurve.over(traced_with(formula, sample, asked.start, asked.fixed), rows, *options)
+
+
+def _refuse_finite(asked: Curve) -> None:
+    """Refuse finite differences of an expression."""
+    if asked.derivatives == "finite":
+        raise ModelError("derivatives: those of an expression are always exact; leave derivatives= out")
 
 
 def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[ReadCurve, bool]:
     """The curve with its data, and whether it is many curves, each with parameters of its own."""
     extras = {name: given[name] for name in ("weights", "sigma", "groups", "missing")}
     if isinstance(model, str):
-        if asked.derivatives == "finite":
-            raise ModelError("derivatives: those of an expression are always exact; leave derivatives= out")
+        _refuse_finite(asked)
         read = read_curve(model, data, asked.start, asked.fixed, asked.bounds, by=asked.by, **extras)
         return read, asked.by is not None
     if not callable(model):
@@ -259,7 +345,6 @@ def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[R
 
 def _fit(
     model: NonlinearModel,
-    read: ReadCurve,
     *,
     asked: Curve,
     iteration: Iteration,
@@ -275,8 +360,11 @@ def _fit(
 
         most = TRIAL_STEPS if iteration.max_iter is None else min(iteration.max_iter, TRIAL_STEPS)
         trial = replace(iteration, max_iter=most, progress=False)  # one of many starts
-        climbs = (partial(estimated, iteration=one) for one in (iteration, trial))
-        model, found = robust_estimate(model, found, asked.loss, asked.scale, *climbs)
+        # Each climb but a trial's begins where the last one ended, so that a part of the rows leads no nearer.
+        climb = partial(estimated, iteration=iteration, subsample=model.by_rows)
+        model, found = robust_estimate(
+            model, found, asked.loss, asked.scale, climb, partial(estimated, iteration=trial)
+        )
     state = FitState.of(
         found,
         model,
@@ -296,7 +384,7 @@ def _fit(
 def _refitted(given: dict[str, Any], formula: str, **options: Any) -> Any:
     """Another curve for the same data; options of parameters that it lacks are dropped."""
     names = names_of_curve(formula)
-    kept = {name: value for name, value in given.items() if name not in ("model", "by")}
+    kept = {name: value for name, value in given.items() if name not in ("model", "by", "checkpoint")}
     for what in ("start", "fixed", "bounds"):
         if isinstance(kept[what], dict):
             kept[what] = {name: value for name, value in kept[what].items() if name in names} or None

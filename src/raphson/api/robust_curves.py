@@ -16,7 +16,7 @@ import numpy as np
 
 from raphson.errors import DataError, RaphsonError
 from raphson.model.curve.least_squares import NonlinearModel
-from raphson.model.families.robust import preliminary_scale, resolve_loss, robust_scale
+from raphson.model.families.robust import preliminary_scale, resolve_loss
 from raphson.newton.estimate import Estimate
 
 SCALE_ROUNDS = 30
@@ -43,7 +43,7 @@ def robust_estimate(
     """
     resolve_loss(loss, 1.0)  # an unknown loss is refused before the search
     first = found.result.theta
-    best, note = _best_start(squared, first, loss, scale, trial)
+    best, note = _best_start(squared.sample, first, loss, scale, trial)
     model, found = _alternated(squared, best, loss, scale, maximise)
     if note:
         found = replace(found, note=f"{found.note or model.advice(found.status)}; {note}")
@@ -58,7 +58,7 @@ def _best_start(
         return first, ""  # the objective is concave, so there is one maximum
     others = squared.robust_starts(STARTS if squared.curve.by_row else SIMULATED)
     with np.errstate(all="ignore"):
-        starts = [first, *(theta for theta in others if np.isfinite(_residuals(squared, theta)).all())]
+        starts = [first, *(theta for theta in others if np.isfinite(squared.counted_residuals(theta)).all())]
     if scale is None:
         starts, scale = _scaled(squared, starts, trial)
     if not scale > 0:
@@ -78,10 +78,10 @@ def _scaled(squared: NonlinearModel, starts: Sequence[np.ndarray], trial: Maximi
     """The Huber fit from each start, with a scale of its own, and the smallest of their scales."""
     ends, scales = [], []
     for theta in starts:
-        size = robust_scale(_residuals(squared, theta))
+        size = squared.residual_scale(theta)
         end = _end(squared, theta, "huber", size, trial)[0] if size > 0 else theta
         ends.append(end)
-        scales.append(preliminary_scale(_residuals(squared, end), int(squared.movable.sum())))
+        scales.append(preliminary_scale(squared.counted_residuals(end), int(squared.movable.sum())))
     return ends, min(scales)
 
 
@@ -103,11 +103,6 @@ def _end(
     return max(ends, key=lambda end: end[1])
 
 
-def _residuals(model: NonlinearModel, theta: np.ndarray) -> np.ndarray:
-    residual = np.sqrt(model.row_weight) * (model.y - model.rows(theta).mean[0])
-    return residual[model.row_weight > 0]
-
-
 def _alternated(
     squared: NonlinearModel, theta: np.ndarray, loss: str, scale: float | None, maximise: Maximiser
 ) -> tuple[NonlinearModel, Estimate]:
@@ -119,7 +114,7 @@ def _alternated(
     for name in dict.fromkeys(["huber", loss]):
         size = scale
         for _ in range(SCALE_ROUNDS if scale is None else 1):
-            before, size = size, scale or robust_scale(_residuals(squared, theta))
+            before, size = size, scale or squared.residual_scale(theta)
             if not size > 0:
                 raise DataError(
                     "scale: more than half of the rows are fitted exactly, so that the scale of the residuals is 0; "

@@ -172,6 +172,11 @@ class Model(Problem):
             return float(len(self.y))
         return float(w.sum()) if self.weights_kind == "frequency" else float(np.count_nonzero(w))
 
+    @cached_property
+    def total_weight(self) -> float:
+        """Sum of the weights, without trials."""
+        return float(len(self.y) if self.data.weights is None else self.data.weights.sum())
+
     @property
     def fitted_exactly(self) -> float:
         """How many of `nobs` are fitted exactly at infinity. They carry no information about φ."""
@@ -338,7 +343,7 @@ class Model(Problem):
         """
         counts = self.weights_kind == "precision"
         if self.family.dispersion_is_mean_deviance:
-            N = self.nobs if counts or self.data.weights is None else float(self.data.weights.sum())
+            N = self.nobs if counts else self.total_weight
             with np.errstate(divide="ignore", invalid="ignore"):
                 return -0.5 * N * np.log(-2.0 * objective)
         if not self.by_rows:

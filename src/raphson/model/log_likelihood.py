@@ -354,7 +354,8 @@ class LogLikelihood(Objective):
     @cached_property
     def _squares(self) -> LeastSquaresRows | None:
         """The rows of a curve that is fitted by least squares, laid out for many readings, where they are one block."""
-        return None if self.predictor.linear else LeastSquaresRows.of(self.family, self.blocks)
+        left_out = self.predictor.linear or self._streamed  # streamed rows are not kept
+        return None if left_out else LeastSquaresRows.of(self.family, self.blocks)
 
     @property
     def _joint_kernel(self) -> JointKernel | None:

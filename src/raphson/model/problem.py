@@ -103,6 +103,12 @@ class Problem(MultiStart):
         """The same problem on every `every`-th row, from whose solution a large data set's iteration begins."""
         raise NotImplementedError
 
+    @property
+    def part_to_search(self) -> Problem | None:
+        """The problem of a part of the rows, whose solution the iteration begins with and on which other starts are
+        tried, where each would take readings of all rows; None to try them with all rows."""
+        return None
+
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
         """What the likelihood tends to, if its maximum lies at infinity.
 

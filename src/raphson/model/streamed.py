@@ -124,6 +124,10 @@ class StreamedRows:
         totals = self._model.totals
         return totals.count if self._model.weights_kind == "frequency" else float(totals.positive)
 
+    @property
+    def total_weight(self) -> float:
+        return self._model.totals.count
+
     def subsampled(self, every: int) -> Any:
         """The model of about every `every`-th row, in memory."""
         beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))

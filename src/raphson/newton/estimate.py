@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from raphson.errors import RaphsonError
+from raphson.errors import ConvergenceError, RaphsonError
 from raphson.model.objective import Evaluation
 from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS, part_rows
@@ -136,7 +136,7 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
         )
         return Estimate(model, result, result.status, np.zeros(len(result.theta)), note=note)
     result = _at_kink(model, options, _iterate(model, options, start, model.suspects_infinity))
-    begun = result.begun
+    begun, led = result.begun, result.led
     result, passed = _leave_saddles(model, options, result)
     result, note, met = _multistart(model, options, result)
     twin = model.label_switched(result.theta)
@@ -144,7 +144,7 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
         again = options.maximum(model, twin)
         result = replace(again, path=result.path.then(again.path))
     start_note = model.start_note(begun) if start is None and begun is not None else ""
-    for more in (start_note, passed):
+    for more in (start_note, led, passed):
         if more:
             note = f"{note or model.advice(result.status)}; {more}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
@@ -291,6 +291,9 @@ def _iterate(
     many = objective.n_blocks > MANY_BLOCKS and method.informed
     if many and objective.quadratic:
         return options.maximum(model, np.zeros(objective.n_params))  # any start is one step away
+    part = model.part_to_search
+    if part is not None and options.subsample:
+        return _iterate_from_estimate_of(part, model, options, suspect)
     if many and options.subsample:
         return _iterate_from_subsample(model, options, suspect)
     begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
@@ -322,10 +325,37 @@ def _iterate_from_subsample(
     if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
         start = model.start(method.need(method.solver == "qr", near=False))
         return options.maximum(model, start, suspect=suspect)
+    return _iterate_from_part(first, part, model, options, suspect)
+
+
+def _iterate_from_estimate_of(
+    part: Problem, model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None
+) -> Result:
+    """Start from the estimate of a part of the rows, for which other starts were tried too."""
+    try:
+        found = _estimate(part, replace(options, watch=None), None)
+    except RaphsonError:
+        found = None  # the part may be degenerate although the whole is not
+    if found is not None:
+        note = found.note.removeprefix(part.advice(found.status)).removeprefix("; ")
+        of, n = part.objective.n_rows, model.objective.n_rows
+        note = f"{note} (on {of:,} of the {n:,} rows)" if note and of < n else note
+        with suppress(ConvergenceError):  # other rows may be outside their domain there
+            result = _iterate_from_part(found.result, part, model, options, suspect)
+            return replace(result, begun=None, led=note)
+    need = options.method.need(options.method.solver == "qr", near=False)
+    return options.maximum(model, model.start(need, plain=not options.method.informed), suspect=suspect)
+
+
+def _iterate_from_part(
+    first: Result, part: Problem, model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None
+) -> Result:
+    """Start from the maximum over a part of the rows, with its information."""
+    objective, method = model.objective, options.method
     # A stream keeps a sample, which may have fewer rows than were asked for.
     factor, of_all = first.factor, Part(part.objective, objective.n_rows / part.objective.n_rows)
     kind = method.curvature.kind
-    if factor is None or (kind is not None and objective.constant(kind)):
+    if factor is None or not first.free.all() or (kind is not None and objective.constant(kind)):
         # An M that is the same everywhere is evaluated with the first score, and serves to the end.
         warm = None
     else:

@@ -48,10 +48,11 @@ class Result:
     floor : an upper bound on the part of the distance that is rounding.
     root : whether QR of the rows was used instead of Cholesky.
     factor : of the last M, for another iteration to start with; None if M was never formed.
-    begun : (p,) the start; None if it was drawn at random.
+    begun : (p,) the start; None if it was drawn at random, or was the estimate of a part of the rows.
     face : of the domain that the maximum lies on; None if it is in the interior.
     blocked : whether the boundary of the domain stopped the last step without a proof of a maximum there.
     factor_at : (p,) where the M of `factor` was evaluated: at the last point or one step before; None if not known.
+    led : how a part of the rows led to the start, in words; empty where that needs none.
     """
 
     evaluation: Evaluation
@@ -68,6 +69,7 @@ class Result:
     face: Face | None = None
     blocked: bool = False
     factor_at: np.ndarray | None = None
+    led: str = ""
 
     @property
     def theta(self) -> np.ndarray:

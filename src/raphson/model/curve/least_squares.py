@@ -30,13 +30,14 @@ from raphson.model.curve.identification import clearly_determined, unidentified_
 from raphson.model.curve.label_switching import apart, changed
 from raphson.model.curve.noise import NoiseFloor
 from raphson.model.curve.nonlinear import Finite, NonlinearPredictor
-from raphson.model.curve.remarks import NOTHING_GAINED, remarks
+from raphson.model.curve.remarks import NOTHING_GAINED, Variation, remarks
 from raphson.model.curve.replicates import CurveReplicates
 from raphson.model.curve.robust_screening import RobustScreen
 from raphson.model.curve.screening import Screen
 from raphson.model.curve.starts import SearchRegion, ends, points_of, search
 from raphson.model.curve.waves import Phase, Spectrum, Wave, spectrum
 from raphson.model.families import Family
+from raphson.model.families.robust import robust_scale
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Root
@@ -221,22 +222,41 @@ class NonlinearModel(Model):
         """R (m, p) with RᵀR = JᵀWJ + P at the estimate; columns that are 0 up to rounding are set to 0."""
         R = self._rounded_root(result)
         length = np.sqrt(np.einsum("ij,ij->j", R, R))
-        rounding = np.finfo(float).eps * float(np.sqrt(np.sum(self.row_weight * self.y**2)))
+        rounding = np.finfo(float).eps * math.sqrt(self.squares)
         doubtful = (length > 0) & (np.abs(result.theta) * length <= 1e3 * rounding)
         if not doubtful.any():
             return R
         # At best the other parameters are accurate to δ_l = rounding/‖J_l‖, and J_j to Σ_l ‖∂J_j/∂θ_l‖ δ_l. Where the
         # height of a decay came out as 1e-16, for example, the J_j of its rate has that size, which stands for 0.
         known = np.divide(rounding, length, out=np.zeros_like(length), where=length > 0)
-        squares = np.zeros((len(length), len(length)))
-        for block in self.blocks:
-            second = self.curve.at(block, result.theta)[1].second()
-            assert second is not None
-            squares += np.sum(block.weight[: block.rows] * second[0] ** 2, axis=-1)
-        uncertainty = np.sqrt(squares) * known
+        uncertainty = np.sqrt(self.second_squares(result.theta)) * known
         straight = result.free & (uncertainty.diagonal() <= 1e-3 * length)  # only then is δ_l small enough
         negligible = doubtful & (length <= 4.0 * uncertainty @ straight)
         return np.where(negligible, 0.0, R)
+
+    @property
+    def squares(self) -> float:
+        """Σ w y²."""
+        return float(np.sum(self.row_weight * self.y**2))
+
+    def second_squares(self, theta: np.ndarray) -> np.ndarray:
+        """Σ w (∂²f/∂θ_j∂θ_k)², (p, p)."""
+        found = np.zeros((len(theta), len(theta)))
+        for block in self.blocks:
+            second = self.curve.at(block, theta)[1].second()
+            assert second is not None
+            found += np.sum(block.weight[: block.rows] * second[0] ** 2, axis=-1)
+        return found
+
+    def variation(self, theta: np.ndarray) -> Variation:
+        """How much of the variation of the response is left, without rows that a robust loss rejects."""
+        rows = self.rows(theta)
+        return Variation.of(rows.expected[0, 0], self.y, rows.mean[0])
+
+    @property
+    def sample(self) -> NonlinearModel:
+        """The model of the rows that are in memory: of all, or of a sample where they are streamed."""
+        return self
 
     def _rounded_root(self, result: Any) -> np.ndarray:
         part = result.evaluation.information.get("expected")
@@ -278,18 +298,12 @@ class NonlinearModel(Model):
         As f = f₀ + Φβ with Φ = ∂f/∂β, β changes by the δ that minimises ‖√w (y − f − Φδ)‖² + (β + δ)ᵀP(β + δ) + …
         """
         linear = self._linear
-        if len(linear) == 1 and len(self.blocks) == 1 and self.penalty is None:
+        if self.by_rows and len(linear) == 1 and len(self.blocks) == 1 and self.penalty is None:
             (block,) = self.blocks
             there = self.curve.solved(block, theta, self._root_weight, int(linear[0]))
             if there is not None:
                 return there
-        rows, residuals = [], []
-        for block in self.blocks:
-            eta, jacobian = self.curve.at(block, theta)
-            root = np.sqrt(block.weight[: block.rows])
-            rows.append(root[:, None] * jacobian.parts[0][:, linear])
-            residuals.append(root * (block.y[: block.rows] - eta[0, : block.rows]))
-        A, r = np.concatenate(rows), np.concatenate(residuals)
+        A, r = self.linear_problem(theta)
         if self.penalty is not None:
             values, vectors = np.linalg.eigh(self.penalty)
             B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
@@ -302,6 +316,16 @@ class NonlinearModel(Model):
         out = theta.copy()
         out[linear] += delta
         return out
+
+    def linear_problem(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """√w Φ (m, q) and √w (y − f) (m,), or fewer rows with the same least squares solution."""
+        rows, residuals = [], []
+        for block in self.blocks:
+            eta, jacobian = self.curve.at(block, theta)
+            root = np.sqrt(block.weight[: block.rows])
+            rows.append(root[:, None] * jacobian.parts[0][:, self._linear])
+            residuals.append(root * (block.y[: block.rows] - eta[0, : block.rows]))
+        return np.concatenate(rows), np.concatenate(residuals)
 
     # -- where to start ----------------------------------------------------------------------------------------
 
@@ -362,7 +386,7 @@ class NonlinearModel(Model):
             return f"the iteration took {steps} steps from the given start"
         if steps is not None and self._far_from_start(theta):
             return f"some starting values were more than {FAR:g} times too large or too small"
-        residual = np.sqrt(self.row_weight) * (self.y - self._fitted(theta))
+        residual = np.sqrt(self.row_weight) * (self.y - self.fitted(theta))
         rss, n = float(residual @ residual), len(residual)
         level = float(self.y @ self.row_weight / self.row_weight.sum())
         total = self._weighted_sum((self.y - level) ** 2)
@@ -376,7 +400,7 @@ class NonlinearModel(Model):
             return "at the minimum reached first the residuals are serially correlated"
         return ""
 
-    def _fitted(self, theta: np.ndarray) -> np.ndarray:
+    def fitted(self, theta: np.ndarray) -> np.ndarray:
         """(n,) the curve, which is the mean itself."""
         parts = [self.curve.eta(block, theta)[0, : block.rows] for block in self.blocks]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -427,9 +451,18 @@ class NonlinearModel(Model):
     def reliable(self, theta: np.ndarray) -> bool:
         """Whether the curve's rounding error is small relative to the residuals: otherwise ℓ is meaningless."""
         screen = self._screen()
-        residual = np.sqrt(self.row_weight) * (self.y - self._fitted(theta))
+        residual = np.sqrt(self.row_weight) * (self.y - self.fitted(theta))
         with np.errstate(all="ignore"):
             return bool(screen.reliable(theta[None], np.array([np.linalg.norm(residual)]))[0])
+
+    def residual_scale(self, theta: np.ndarray) -> float:
+        """s = median |√w r| / 0.6745, of the rows that count."""
+        return robust_scale(self.counted_residuals(theta))
+
+    def counted_residuals(self, theta: np.ndarray) -> np.ndarray:
+        """√w (y − f) in the rows that count."""
+        residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
+        return residual[self.row_weight > 0]
 
     def robust_starts(self, count: int) -> list[np.ndarray]:
         """Starting values that outliers do not determine: the user's, and the best of a search by Cauchy's criterion.

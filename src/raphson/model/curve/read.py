@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.curve_data import from_curve, from_points
+from raphson.data.curve_data import CurveData, from_curve, from_points
 from raphson.data.extras import weights_of_sigma
 from raphson.data.model_data import ModelData
 from raphson.data.points import as_arrays, leaves
@@ -71,12 +71,34 @@ def read_curve(
     FormulaError, DataError, ModelError
         If the expression, the data or the starting values cannot be used.
     """
+    read = from_curve(formula, data, names_given(start, fixed, bounds), by=by, **rows)
+    return traced_with(formula, read, start, fixed)
+
+
+def names_given(start: Any, fixed: Any, bounds: Any) -> dict[str, str]:
+    """The names for which the user gave values, each with the argument.
+
+    Raises
+    ------
+    ModelError
+        If an argument is no dict, or has values that are not finite.
+    """
     said = {"bounds": bounds, "fixed": fixed, "start": start}
     named = {name: what for what, values in said.items() for name in values_by_name(values, what)}
     for what in ("start", "fixed"):
         _refuse_not_finite(values_by_name(said[what], what), what)
+    return named
+
+
+def traced_with(formula: str, read: CurveData, start: Any, fixed: Any) -> ReadCurve:
+    """Trace an expression that was read with its data.
+
+    Raises
+    ------
+    ModelError
+        If the expression or the starting values cannot be used.
+    """
     given = values_by_name(start, "start") | values_by_name(fixed, "fixed")
-    read = from_curve(formula, data, named, by=by, **rows)
     parameters = Parameters.scalars(read.parameters)
     if not read.parameters:
         raise ModelError(
@@ -254,8 +276,9 @@ def nonlinear_model(
     penalty: Any,
     executor: Executor,
     seed: int | None,
+    counted: tuple[int, float] | None = None,
 ) -> NonlinearModel:
-    """Build the model.
+    """Build the model; of more rows than are read here, `counted` are those of positive weight, and the largest |y|.
 
     Raises
     ------
@@ -278,8 +301,8 @@ def nonlinear_model(
                 f"{what}: {names[j]} = {read.initial[j]:g} lies outside its bounds ({low[j]:g}, {high[j]:g}); {remedy}"
             )
     y = np.asarray(read.data.response.values, dtype=float)
-    Gaussian().check_units(read.data.response.name, float(np.abs(y).max(initial=0.0)))
-    n = len(y) if read.data.weights is None else int(np.count_nonzero(read.data.weights))
+    n, largest = _counted(y, read.data.weights) if counted is None else counted
+    Gaussian().check_units(read.data.response.name, largest)
     if n < np.count_nonzero(movable) and penalty is None:
         raise DataError(
             f"data: expected at least as many rows as parameters; got {n} rows and {np.count_nonzero(movable)} "
@@ -307,6 +330,12 @@ def nonlinear_model(
         seed=0 if seed is None else seed,
         transformed=read.transformed,
     )
+
+
+def _counted(y: np.ndarray, weights: np.ndarray | None) -> tuple[int, float]:
+    """The number of rows of positive weight, and the largest |y|."""
+    n = len(y) if weights is None else int(np.count_nonzero(weights))
+    return n, float(np.abs(y).max(initial=0.0))
 
 
 def values_by_name(values: Any, what: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,33 @@ FURTHER = 100.0
 """Factor by which a suspected parameter is multiplied to see whether the curve still fits."""
 
 
+@dataclass(frozen=True)
+class Variation:
+    """How much of the variation of a response a curve leaves.
+
+    Attributes
+    ----------
+    level : weighted mean of the response; NaN where no row counts.
+    total, left : weighted sums of squares about it, and about the curve.
+    varies : whether the curve is anything but that mean.
+    """
+
+    level: float
+    total: float
+    left: float
+    varies: bool
+
+    @staticmethod
+    def of(weight: np.ndarray, y: np.ndarray, fitted: np.ndarray) -> Variation:
+        """That of rows (n,)."""
+        count = weight.sum()
+        if not count > 0:
+            return Variation(np.nan, 0.0, 0.0, False)
+        level = float(weight @ y / count)
+        varies = float(np.ptp(fitted)) > 0 or not np.isclose(fitted[0], level, rtol=1e-9)
+        return Variation(level, float(weight @ (y - level) ** 2), float(weight @ (y - fitted) ** 2), bool(varies))
+
+
 def remarks(
     model: Any,
     result: Any,
@@ -51,7 +79,7 @@ def remarks(
     """
     names, theta = model.names, result.theta
     yield from _unidentified(directions, names, theta)
-    if not dispersion > PERFECT * float(np.mean(model.row_weight * model.y**2)):
+    if not dispersion > PERFECT * model.squares / model.objective.n_rows:
         yield (
             "the curve passes through the data up to rounding: standard errors, tests and intervals measure that "
             "rounding, not how well noisy data would determine the parameters"
@@ -116,17 +144,20 @@ def _equivalent_points(model: Any, theta: np.ndarray, met: Sequence[np.ndarray],
     """Other parameters that fit equally well: the terms of a sum, or the rates of a chain, in another order."""
     if model.penalty is not None:
         return  # a penalty prefers one of two equal curves
-    zero = np.zeros_like(theta)
+    zero, part = np.zeros_like(theta), model.sample
+    here = theta if part is model else part.objective.moved(theta, zero)
     others = equally_good(
-        theta,
+        here,
         np.flatnonzero(model.movable & ~model.projected),
-        lambda there: model.objective.moved(there, zero),
-        lambda there: model.rows(there).mean[0],
+        lambda there: part.objective.moved(there, zero),
+        part.fitted,
         met,
         errors,
     )
     if not others:
         return
+    if part is not model:
+        others = [model.objective.moved(there, zero) for there in others]
     differs = np.flatnonzero(np.abs(others[0] - theta) > 1e-6 * np.abs(theta))
     where = ", ".join(f"{model.names[j]} = {others[0][j]:.4g}" for j in differs)
     given = not np.isnan(model.initial[~model.projected]).any()
@@ -140,14 +171,8 @@ def _equivalent_points(model: Any, theta: np.ndarray, met: Sequence[np.ndarray],
 
 def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
     """A curve that explains no more than the mean: the wrong curve, or a failed search."""
-    rows = model.rows(theta)
-    fitted, weight = rows.mean[0], rows.expected[0, 0]  # without the rows that a robust loss rejects
-    if not weight.sum() > 0:
-        return
-    level = float(weight @ model.y / weight.sum())
-    total = float(weight @ (model.y - level) ** 2)
-    varies = float(np.ptp(fitted)) > 0 or not np.isclose(fitted[0], level, rtol=1e-9)
-    if varies and total > 0 and float(weight @ (model.y - fitted) ** 2) >= NOTHING_GAINED * total:
+    found = model.variation(theta)
+    if found.varies and found.total > 0 and found.left >= NOTHING_GAINED * found.total:
         yield (
             "the curve explains no more of the response than a constant would: either it is the wrong curve for these "
             "data, or a better minimum exists; give other starting values"
