@@ -1,13 +1,16 @@
 """A logistic regression streamed from Parquet, beside polars reading the same columns once and summing them.
 
-Each runs in a process of its own, whose peak of resident memory is printed. A pass over the data cannot be shorter than
-reading them, so the ratio says how many readings a fit is. `python -m benchmarks.streamed_logistic 10_000_000` takes
-other numbers of rows than the 50 million of `python -m benchmarks streamed`.
+Each runs in a process of its own, with one thread and with two, whose peak of resident memory is printed. A pass over
+the data cannot be shorter than reading them, so the ratio says how many readings a fit is, by polars with as many
+threads. `python -m benchmarks.streamed_logistic --rows 10_000_000` takes other numbers of rows than the 50 million of
+`python -m benchmarks streamed`; with `--file` the rows are read from a file, which is written if it is not there.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS, COLUMNS, GROUP, TURNS = 50_000_000, 10, 2**20, 3
+ROWS, COLUMNS, GROUP, TURNS, THREADS = 50_000_000, 10, 2**20, 3, (1, 2)
 THETA = np.linspace(-0.5, 0.5, COLUMNS)
 FORMULA = "y ~ " + " + ".join(f"x{j}" for j in range(COLUMNS))
 
@@ -30,8 +33,9 @@ print(json.dumps({{"seconds": seconds, "busy": busy, "peak": peak, "answer": ans
 """
 
 FIT = """
-fit = rp.glm({formula!r}, rp.stream({path!r}), family="binomial")
-answer = [*map(float, fit.params), float(fit.distance), len(fit.path)]
+executor = rp.execute.threads({threads}) if {threads} > 1 else rp.execute.serial()
+fit = rp.glm({formula!r}, rp.stream({path!r}), family="binomial", executor=executor)
+answer = [*map(float, fit.params), float(fit.llf), float(fit.distance), fit.path.rows.tolist()]
 """
 
 READING = """
@@ -54,14 +58,43 @@ def write(path: Path, n: int) -> None:
             writer.write_table(pa.table([*X.T, y.astype(np.int8)], schema=schema))
 
 
-def measure(imports: str, work: str) -> dict:
+def measure(imports: str, work: str, threads: int) -> dict:
     """Time some lines in a new process, without their imports."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", imports + TIMED.format(work=work)], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", imports + TIMED.format(work=work)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"POLARS_MAX_THREADS": str(threads)},
     )
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(path: Path, n: int, turns: int = TURNS) -> None:
+    """Print the table of a file."""
+    found: dict[tuple[str, int], list[dict]] = {}
+    for _ in range(turns):
+        for threads in THREADS:
+            fit = FIT.format(formula=FORMULA, path=str(path), threads=threads)
+            reading = READING.format(path=str(path))
+            for name, imports, work in (
+                ("polars, one reading", "import polars as pl", reading),
+                ("raphson, the whole fit", "import raphson as rp; rp.glm", fit),
+            ):
+                found.setdefault((name, threads), []).append(measure(imports, work, threads))
+    size = path.stat().st_size / 2**30
+    print(
+        f"\nlogistic regression of {n:,} × {COLUMNS} streamed from {size:.2f} GB of Parquet: medians of {turns} turns"
+    )
+    for (name, threads), each in found.items():
+        unit = found["polars, one reading", threads]
+        columns = []
+        for title, what in (("", "seconds"), ("processor ", "busy")):
+            here, one = (statistics.median(turn[what] for turn in those) for those in (each, unit))
+            columns.append(f"{title}{here:7.2f} s, {here / one:5.2f} readings")
+        peak = max(turn["peak"] for turn in each)
+        print(f"  {name:24s} {threads} thread{'s' * (threads > 1):1s} {'   '.join(columns)}   memory {peak:5.0f} MB")
 
 
 def run(n: int = ROWS) -> None:
@@ -69,26 +102,18 @@ def run(n: int = ROWS) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         write(path, n)
-        contestants = {
-            "raphson, the whole fit": ("import raphson as rp; rp.glm", FIT.format(formula=FORMULA, path=str(path))),
-            "polars, one reading": ("import polars as pl", READING.format(path=str(path))),
-        }
-        found: dict[str, list[dict]] = {name: [] for name in contestants}
-        for _ in range(TURNS):
-            for name, (imports, work) in contestants.items():
-                found[name].append(measure(imports, work))
-        size = path.stat().st_size / 2**30
-    print(
-        f"\nlogistic regression of {n:,} × {COLUMNS} streamed from {size:.2f} GB of Parquet: medians of {TURNS} turns"
-    )
-    unit = {what: statistics.median(one[what] for one in found["polars, one reading"]) for what in ("seconds", "busy")}
-    for name, turns in found.items():
-        seconds, busy = (statistics.median(one[what] for one in turns) for what in ("seconds", "busy"))
-        print(
-            f"  {name:24s} {seconds:8.2f} s, {seconds / unit['seconds']:5.2f} readings   processor {busy:8.2f} s, "
-            f"{busy / unit['busy']:5.2f} readings   memory {max(one['peak'] for one in turns):5.0f} MB"
-        )
+        compare(path, n)
 
 
 if __name__ == "__main__":
-    run(*map(int, sys.argv[1:]))
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--rows", type=int, default=ROWS)
+    arguments.add_argument("--turns", type=int, default=TURNS)
+    arguments.add_argument("--file", type=Path)
+    asked = arguments.parse_args()
+    if asked.file is None:
+        run(asked.rows)
+    else:
+        if not asked.file.exists():
+            write(asked.file, asked.rows)
+        compare(asked.file, asked.rows, asked.turns)
