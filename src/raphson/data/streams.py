@@ -483,6 +483,7 @@ class _FirstPass:
     def take(self, part: int, number: int, rows: Rows) -> None:
         """Add the pieces that are read together, from the piece of this number on."""
         table = variables_of(rows)
+        self.seen.same.note((part, number), table, self.source)
         states: States = {}
         read = TableVariables.of(self.asked, table, states, new=True)
         if states:
@@ -490,7 +491,6 @@ class _FirstPass:
                 f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
                 "pieces; write such a column into the files, or fit a data frame"
             )
-        self.seen.same.note((part, number), table, self.source)
         clusters(self.asked, read)
         self.seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)

@@ -54,6 +54,9 @@ OTHER_STARTS = (0.5, 0.25, 0.75)
 CHEAP = 1_000_000
 """Largest number of entries in a design for which other starts are tried."""
 
+FIRST_ROWS = 64
+"""Rows that are looked at first for a log density that never stops rising."""
+
 INTERCEPTS = ("Intercept", "(Intercept)")
 """Names of an intercept."""
 
@@ -295,7 +298,12 @@ class GeneralisedLinearModel(Model):
     def _may_separate(self) -> bool:
         if self.shift is not None or self.penalty is not None or self.bias is not None:
             return False
-        return self.family.predictor_labels is not None or bool(self.family.recession(self.y, self.size).any())
+        if self.family.predictor_labels is not None:
+            return True
+        # One row is enough, and mostly among the first.
+        few = None if self.size is None else self.size[:FIRST_ROWS]
+        first = self.family.recession(self.y[:FIRST_ROWS], few)
+        return bool(first.any() or self.family.recession(self.y, self.size).any())
 
     def advice(self, status: Any) -> str:
         if status.value != "boundary":
