@@ -11,6 +11,7 @@ from raphson.data import blocks, from_arrays
 from raphson.execute import serial, threads
 from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.log_likelihood import Sums
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.solve import factorise
 
@@ -269,3 +270,11 @@ def test_scaling_keeps_the_right_hand_side():
     np.testing.assert_array_equal(scaled(Gram(np.eye(2)), 4.0).matrix, 4 * np.eye(2))
     # Neither changes what it was made from.
     np.testing.assert_allclose(factorise(part).matrix, A.T @ A, rtol=1e-12)
+
+
+def test_blocks_outside_the_domain_leave_no_information_whichever_comes_first():
+    inside = Sums(-1.0, np.zeros(2), 0.0, 0.0, {"observed": Gram(np.eye(2))})
+    outside = Sums(-np.inf, np.zeros(2), 0.0, 0.0, {})
+    assert (inside + inside).information["observed"].matrix.tolist() == [[2.0, 0.0], [0.0, 2.0]]
+    for found in (inside + outside, outside + inside, outside + outside, inside + inside + outside):
+        assert found.information == {} and found.value == -np.inf

@@ -13,6 +13,8 @@ import pytest
 
 import raphson as rp
 from raphson.errors import DataError, ModelError
+from raphson.execute.journal import Journal
+from raphson.model.families import Binomial
 from raphson.newton.training import first_order
 
 PARTS, PART = 6, 512
@@ -310,3 +312,54 @@ def test_other_rows_of_a_reader_are_fitted_anew(folder):
     after = rp.glm("y ~ x", rp.stream([other[:2000], other[2000:]]), **given)
     assert (again.params == before.params).all()
     np.testing.assert_allclose(after.params, -before.params, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda path: path.mkdir(), "is a folder; name a file"),
+        (lambda path: path.write_bytes(b"PAR1" + bytes(50)), "is another kind of file. Pass another name"),
+        (lambda path: path.symlink_to(path.parent / "none" / "fit"), "there is no folder"),
+    ],
+    ids=["a folder", "another kind of file", "a link to nowhere"],
+)
+def test_what_is_no_checkpoint_is_refused_before_a_row_is_read(made, says, folder, monkeypatch):
+    made(folder / "fit.ckpt")
+    monkeypatch.setattr("raphson.data.parquet.Stream.read", None)
+    with pytest.raises(DataError, match=says):
+        fit(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_of_two_fits_at_once_the_second_is_refused(folder):
+    with Journal(folder / "fit.ckpt", {}), pytest.raises(DataError, match="is being written by another fit"):
+        fit(folder)
+
+
+def test_checkpoints_of_two_functions_are_told_apart(folder):
+    fit(folder)
+    source = rp.stream(folder / "rows.parquet", piece_rows=256)
+    with pytest.raises(DataError, match=r"its function was 'glm', and now it is 'mle'"):
+        rp.mle("zip", {"mean": "y ~ x + g", "zero": "~ 1"}, source, checkpoint=folder / "fit.ckpt")
+    with pytest.raises(DataError, match="checkpoint: "):
+        rp.network("y ~ x", pd.read_parquet(folder / "rows.parquet"), checkpoint=folder / "fit.ckpt", epochs=1)
+    rp.network("y ~ x", pd.read_parquet(folder / "rows.parquet"), checkpoint=folder / "network.ckpt", epochs=1)
+    with pytest.raises(DataError, match=r"is another kind of file\. Pass another name"):
+        rp.glm("y ~ x", source, checkpoint=folder / "network.ckpt")
+
+
+def test_another_version_is_refused(folder, monkeypatch):
+    fit(folder)
+    monkeypatch.setattr("raphson.api.arguments.version", lambda name: "99")
+    with pytest.raises(DataError, match=r"its version was '.*', and now it is '99'\. Delete the file"):
+        fit(folder)
+
+
+def test_the_edges_of_the_domain_and_the_tests_of_a_fit_are_kept_too(folder, monkeypatch):
+    def lines():
+        found = fit(folder, "y ~ x", family=Binomial("log"), cov="HC1")
+        return repr([found.llf, found.null_deviance, *found.bse, found.score_test("x").statistic])
+
+    first = lines()
+    monkeypatch.setattr("raphson.data.parquet.Stream.read", None)
+    assert lines() == first

@@ -125,7 +125,8 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         information: dict[str, Any] = {}
-        for kind, mine in self.information.items():
+        # Blocks with rows outside the domain have no information, and so the sum has none.
+        for kind, mine in self.information.items() if other.information else ():
             yours = other.information[kind]
             if isinstance(mine, Root) and isinstance(yours, Root):
                 information[kind] = mine + yours

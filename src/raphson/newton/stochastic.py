@@ -161,8 +161,8 @@ class Task:
     @staticmethod
     def _streamed(model: Problem, likelihood: LogLikelihood, blocks: StreamedBlocks, structure: LinearRows) -> Task:
         """The task of streamed rows: sizes from one pass over the data, scales from a part of the rows."""
-        y, w = _responses(model.subsampled(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks)
-        _, spread, divisor = output_scale(likelihood.family, y, w)
+        some = model.subsampled(max(1, likelihood.n_rows // SCALE_ROWS)).likelihood.blocks
+        _, spread, divisor = output_scale(likelihood.family, *_responses(some))
 
         def moments(block: Block) -> np.ndarray:
             squares = [np.square(dense(X)).sum(axis=0) for X in block.designs]
@@ -173,7 +173,7 @@ class Task:
         n = likelihood.n_rows
         (total, uneven), *squares = np.split(
             sum_blocks(likelihood.executor, moments, blocks, lambda: ("moments",)),
-            2 + np.cumsum([0, *(X.shape[1] for X in blocks[0].designs)])[:-1],
+            2 + np.cumsum([0, *(X.shape[1] for X in some[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]
         rows = StreamedRows(blocks, sizes, total / n if uneven else None, np.float64)
