@@ -373,6 +373,7 @@ class Likelihood(_Rows):
 
     start: Any = option(None, "starting values")
     columns: Any = option(None, "values of the density's keywords that are not columns of the same name")
+    storage: choice.Storage = option("float64", "how the numbers of large dense designs are held", choice.Storage)
     derivatives: choice.Derivatives = option("exact", "how derivatives are computed", choice.Derivatives, shell="")
     penalty: Any = option(None, "ridge penalty")
     bias: choice.Bias | None = option(None, "Jeffreys' penalty", choice.Bias)

@@ -285,3 +285,47 @@ def test_columns_beside_many_levels_are_held_in_32_bits(family):
     assert single <= fit.storage.cost == pytest.approx(joint, rel=0.05)
     assert fit.storage.column in ("b", "a", "a:c", "c:a")
     assert fit.drop1().shape == exact.drop1().shape
+
+
+@pytest.mark.parametrize(
+    ("density", "formulas", "options"),
+    [
+        ("zero_inflated_poisson", {"mean": "y ~ a + b", "zero": "~ a"}, {}),
+        ("zero_inflated_poisson", {"mean": "y ~ a + b", "zero": "~ a + b"}, {"penalty": 2.0, "cov": "HC1"}),
+        ("tobit", {"mean": "t ~ a*b", "sigma": "~ a"}, {}),
+        ("ordered_logit", {"location": "level ~ a + b"}, {}),
+    ],
+)
+def test_likelihoods_hold_every_design_in_32_bits(density, formulas, options):
+    X, y = problem("poisson")
+    y[::3] = 0.0
+    level = pd.Categorical.from_codes(np.minimum(y, 2).astype(int), ["low", "mid", "high"], ordered=True)
+    frame = pd.DataFrame({"a": X[:, 1], "b": X[:, 2], "y": y, "t": np.maximum(X[:, 1] + y - 1.0, 0.0), "level": level})
+    fit, exact = (rp.mle(density, formulas, frame, storage=held, **options) for held in ("float32", "float64"))
+    there, wanted = (one._reading.state.at.asked.matrices for one in (fit, exact))
+    for held, X64 in zip(there, wanted, strict=True):
+        if isinstance(held, SingleDesign):  # a design of ones has nothing to round
+            np.testing.assert_allclose(held.toarray(), X64, rtol=1e-7)
+            assert held.exact is None
+    assert sum(isinstance(one, SingleDesign) for one in there) == len(
+        {one.rpartition("~")[2] for one in formulas.values()}
+    )
+    same = rp.newton.estimate.estimate(
+        fit._reading.state.at.asked.with_matrices([np.asarray(one) for one in there]),
+        rp.newton.estimate.Options(rp.newton.methods.METHODS["newton"]),
+    )
+    assert np.abs((fit.params.to_numpy() - same.result.theta) / fit.bse.to_numpy()).max() < 1e-9
+    joint, single = in_errors(fit, exact)
+    if not options:
+        assert single <= 1.01 * fit.storage.cost
+        assert fit.storage.cost == pytest.approx(joint, rel=0.1)
+    assert 0 < fit.storage.cost < 1e-5
+    assert fit.storage.column in fit.params.index
+    new = frame[:20]
+    np.testing.assert_allclose(fit.predict(new), exact.predict(new), rtol=1e-5, atol=1e-7)
+
+
+def test_the_general_form_has_no_design_to_hold():
+    _, y = problem("gaussian")
+    fit = rp.mle(lambda at, row: -0.5 * (row.y - at["mu"]) ** 2, {"y": y}, start={"mu": 0.0}, storage="float32")
+    assert str(fit.storage) == "float64, without rounding"

@@ -29,6 +29,7 @@ from raphson.choices import (
     MethodName,
     Missing,
     SmallSample,
+    Storage,
     WeightsKind,
 )
 from raphson.data import read_table, streamed
@@ -41,6 +42,7 @@ from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.state import FitState
+from raphson.fit.storage import storage_of
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import density_model, formulas_of
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, resolve
@@ -67,6 +69,7 @@ def mle(
     *,
     start: Any = None,
     columns: Mapping[str, str | float] | None = None,
+    storage: Storage = "float64",
     derivatives: Derivatives = "exact",
     method: MethodName | str = "newton",
     weights: Any = None,
@@ -110,6 +113,8 @@ def mle(
         coefficient; by default they are searched for.
     columns : values of the density's keywords that are not columns of the same name: a column's name, an expression,
         as in ``{"event": "status == 2"}``, or a number for all rows, as in ``{"lower": 0.5}``.
+    storage : how the numbers of large dense designs are held, as for :func:`raphson.glm`: "float32" takes half the
+        memory, and ``fit.storage`` says what the rounding cost.
     derivatives : how derivatives are computed: "exact" (automatic differentiation), or "finite" (differences of the
         log-likelihood) for a function that JAX cannot trace, which then gets plain numbers and arrays.
     method : how each step is computed: "newton" (default), "fisher-scoring", "irls", "bhhh", "newton-cg" or
@@ -193,6 +198,7 @@ def _fit(
     end, at_limit = found.result, bool(found.infinite.any()) and found.result.status.converged
     status, note = reviewed(model, found.model, found.status, found.note, end.evaluation, end.free, at_limit)
     found = replace(found, status=status, note=note)
+    held = storage_of(found) if asked.storage == "float32" else None
     again = {name: value for name, value in given.items() if name not in ONCE}
     state = FitState.of(
         found,
@@ -203,9 +209,11 @@ def _fit(
         formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
         source=data if texts else formulas,
         refit=partial(_again, given=again) if texts else None,  # type: ignore[arg-type]
-        inputs=inputs_of(given),
+        inputs=inputs_of(given) | ({} if held is None else held.to_inputs()),
     )
     fit = Fit(LikelihoodReading(state, model.assembly, texts))
+    if held is not None:
+        held.warn()
     warn_about(fit)
     return fit
 
@@ -232,7 +240,14 @@ def _model(
         )
     density = _Density.of(ready, logpdf, formulas, asked)
     columns = _columns(density.taken, asked.columns, lambda: read_table(data).columns)
-    prepared = from_formulas(density.texts, data, columns=columns, without_intercept=density.without_intercept, **rows)
+    prepared = from_formulas(
+        density.texts,
+        data,
+        columns=columns,
+        without_intercept=density.without_intercept,
+        storage=asked.storage,
+        **rows,
+    )
     model = density_model(
         ready, density.function, prepared, density.taken.parameters, asked.weights_kind, asked.penalty, where
     )

@@ -129,6 +129,11 @@ class MadeDesign(PiecedDesign):
     def piece(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         return self._make(start, stop)
 
+    def with_columns(self, columns: Any) -> MadeDesign:
+        """Some of the columns."""
+        width = len(np.arange(self.shape[1])[columns])
+        return MadeDesign((self.shape[0], width), lambda start, stop: self._make(start, stop)[:, columns])
+
     def run(self, start: int, stop: int) -> MadeDesign:
         return MadeDesign((stop - start, self.shape[1]), lambda a, b: self._make(start + a, start + b))
 
@@ -171,8 +176,9 @@ class SingleDesign(PiecedDesign):
         return SingleDesign(self.numbers[start:stop], self.centre, self.error, self.relative)
 
     def __getitem__(self, key: Any) -> SingleDesign:  # type: ignore[override]
-        """Some rows, or some rows and columns; a run of rows is a view."""
+        """Some rows, or some rows and columns; a run of rows is a view. Of all rows the exact design stays known."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        exact = self.exact if isinstance(rows, slice) and rows == slice(None) else None
         if isinstance(rows, int | np.integer):
             rows = [int(rows)]
         return SingleDesign(
@@ -180,6 +186,7 @@ class SingleDesign(PiecedDesign):
             None if self.centre is None else self.centre[columns],
             self.error[columns],
             self.relative[columns],
+            None if exact is None else exact.with_columns(columns),
         )
 
     def toarray(self) -> np.ndarray:

@@ -164,6 +164,7 @@ def from_formulas(
     groups: Any = None,
     missing: str = "drop",
     without_intercept: tuple[str, ...] = (),
+    storage: str = "float64",
 ) -> SeveralData:
     """Read one formula for each parameter of a distribution over one table.
 
@@ -175,6 +176,7 @@ def from_formulas(
     weights, groups, missing : as for :func:`raphson.data.from_formula`. A row with a missing value in any formula is
         left out of all. In the response and in `columns` infinity does not count as missing.
     without_intercept : parameters whose intercept column is left out; factors are coded as if it were there.
+    storage : "float64" or "float32", how the numbers of large dense designs are held.
 
     Raises
     ------
@@ -208,7 +210,8 @@ def from_formulas(
             used[name] = [with_used_levels(one, kept) for one in own]
             infos[name] = described(formula, used[name], n_rows)
     layouts = layouts_of(asked, infos, without_intercept)
-    parts = parts_of(layouts, used, [take(one, kept) for one in read.offsets], kept, n_rows, states)
+    offsets = [take(one, kept) for one in read.offsets]
+    parts = parts_of(layouts, used, offsets, kept, n_rows, states, single=storage == "float32")
     weight = take(read.extra["weights"], kept)
     check_nonnegative(weight, "weights", kept)
     response, watch = read_response(asked.formula, read.responses, kept, n_rows, read.evaluator), Watch()
@@ -298,6 +301,7 @@ def parts_of(
     n_rows: int,
     states: States,
     by_columns: bool = False,
+    single: bool = False,
 ) -> dict[str, Part]:
     """The design of each parameter in the kept rows, from the variables of unlike right sides, by name.
 
@@ -306,7 +310,7 @@ def parts_of(
     parts: dict[str, Part] = {}
     for (name, layout), offset in zip(layouts.items(), offsets, strict=True):
         if layout.like == name:
-            X = layout.plan.build(variables[layout.right], kept, n_rows, by_columns)
+            X = layout.plan.build(variables[layout.right], kept, n_rows, by_columns, single)
             X = _without(X, layout.plan.names)[0] if layout.without_intercept else X
             parts[name] = layout.part(X, offset, states)
         else:

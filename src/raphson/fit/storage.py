@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -94,25 +94,38 @@ class Storage:
 
 def storage_of(found: Estimate[Any]) -> Storage:
     """How the design of an estimate is held, and what that cost. The design before it was rounded is let go of."""
-    X = found.model.data.X
-    single = X.dense if isinstance(X, FactorDesign) else X
-    if not isinstance(single, SingleDesign):
+    model, here = found.model, found.result.evaluation
+    singles = [single for single in map(_single, model.matrices) if single is not None]
+    if not singles:
         return Storage()
-    if single.exact is None:
+    if all(single.exact is None for single in singles):
         return Storage("float32")
-    here = found.result.evaluation
-    data = replace(found.model.data, X=X.with_dense(single.exact) if isinstance(X, FactorDesign) else single.exact)
     with np.errstate(all="ignore"), one_blas_thread():
-        score = replace(found.model, data=data).objective.evaluate(found.result.theta).score
-    single.forget()
-    return _cost(found, X, single, score - here.score)
+        score = model.with_matrices([_exact(X) for X in model.matrices]).objective.evaluate(here.theta).score
+    cost = _cost(found, score - here.score)
+    for single in singles:
+        single.forget()
+    return cost
 
 
-def _cost(found: Estimate[Any], X: Any, single: SingleDesign, score: np.ndarray) -> Storage:
-    """What a rounded design cost, from the difference (p,) that the rounding makes to the score."""
+def _single(X: Any) -> SingleDesign | None:
+    """The part of a design that is held in 32 bits."""
+    numbers = X.dense if isinstance(X, FactorDesign) else X
+    return numbers if isinstance(numbers, SingleDesign) else None
+
+
+def _exact(X: Any) -> Any:
+    """A design as it was before it was rounded."""
+    single = _single(X)
+    if single is None or single.exact is None:
+        return X
+    return X.with_dense(single.exact) if isinstance(X, FactorDesign) else single.exact
+
+
+def _cost(found: Estimate[Any], score: np.ndarray) -> Storage:
+    """What rounded designs cost, from the difference (p,) that the rounding makes to the score."""
     model, result = found.model, found.result
-    columns = X.layout.dense if isinstance(X, FactorDesign) else np.arange(X.shape[1])
-    relative, error = (_by_parameter(model, X, columns, values) for values in (single.relative, single.error))
+    relative, error = (_by_parameter(model, which) for which in ("relative", "error"))
     names = (*model.names, *model.family.auxiliary)
     infinite = found.infinite[: len(score)] != 0
     lost = result.aliased & (relative > 0) & ~infinite
@@ -152,10 +165,11 @@ def _factor(found: Estimate[Any], here: Evaluation) -> Factor | None:
     return factorise(part, result.free) if result.face is None else on_plane(part, result.face.basis, result.free)
 
 
-def _by_parameter(model: Any, X: Any, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values (d,) of some columns of X, (p,) by the parameters that multiply them; 0 for the others."""
+def _by_parameter(model: Any, which: str) -> np.ndarray:
+    """An attribute of rounded columns, (p,) by the parameters that multiply them; 0 for the others."""
     out = np.zeros(model.objective.n_params)
-    for design, part in zip(model.designs(out), model.predictor.slices, strict=True):
-        if design is X:
-            out[part][columns] = values
+    for design, part in zip(model.predictor.design, model.predictor.slices, strict=True):
+        if design < len(model.matrices) and (single := _single(model.matrices[design])) is not None:
+            X = model.matrices[design]
+            out[part][X.layout.dense if isinstance(X, FactorDesign) else slice(None)] = getattr(single, which)
     return out

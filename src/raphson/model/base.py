@@ -118,6 +118,16 @@ class Model(Problem):
         """The derivative of each predictor: K matrices (n, p_k), or each (n, p) where the predictors share θ."""
         raise NotImplementedError
 
+    @property
+    def matrices(self) -> tuple[Any, ...]:
+        """The distinct designs, each of n rows."""
+        return (self.data.X,)
+
+    def with_matrices(self, matrices: Sequence[Any]) -> Self:
+        """The same model with other designs of the same columns."""
+        (X,) = matrices
+        return replace(self, data=replace(self.data, X=X))
+
     def subset(self, rows: slice) -> Self:
         """The same model on some of its rows."""
         raise NotImplementedError

@@ -116,7 +116,7 @@ class LikelihoodModel(Model):
 
     family: LikelihoodFamily
     linear: Any = None
-    matrices: tuple[Any, ...] = ()
+    matrices: tuple[Any, ...] = ()  # type: ignore[assignment]  # stands in for the property
     offset: np.ndarray | None = None
     extra: tuple[np.ndarray, ...] = ()
     labels: tuple[str, ...] = ()
@@ -130,6 +130,9 @@ class LikelihoodModel(Model):
     @property
     def predictor(self) -> LinearPredictor:
         return self.linear
+
+    def with_matrices(self, matrices: Sequence[Any]) -> LikelihoodModel:
+        return replace(self, matrices=tuple(matrices))
 
     @property
     def names(self) -> tuple[str, ...]:
