@@ -37,8 +37,10 @@ from raphson.execute.watched import Keeping
 if TYPE_CHECKING:
     from raphson.data.design import DesignPlan
 
-READERS = 4
-"""Number of places of the data from which shuffled pieces are read at a time."""
+READERS, FEWEST_READERS, READERS_BYTES = 4, 2, 3 * 2**26
+"""Number of places of the data from which shuffled pieces are read at a time: the first, or fewer where the parts that
+are read would take more than 192 MB, as a part may be decoded at once. Of row groups of 1,000,000 rows of 11 columns,
+each place takes 118 MB."""
 
 SAMPLE_ROWS = 50_000
 """Approximate number of rows of the sample, evenly spaced over the data. A mean of them has a standard error of
@@ -125,9 +127,11 @@ class StreamedPieces:
         by_part: dict[int, list[Piece]] = {}
         for piece in self.pieces:
             by_part.setdefault(piece.part, []).append(piece)
+        largest = 8 * len(self.columns) * max(sum(one.rows for one in part) for part in by_part.values())
+        places = min(READERS, max(FEWEST_READERS, READERS_BYTES // largest))
         readers: list[Iterator[tuple[Piece, Any]]] = []
         while waiting or readers:
-            while waiting and len(readers) < READERS:
+            while waiting and len(readers) < places:
                 readers.append(self.read(by_part[waiting.pop()]))
             group = []
             for reader in list(readers):

@@ -80,7 +80,10 @@ class Scale:
 
     def inputs(self, X: Any) -> np.ndarray:
         """Standardised inputs (n, d) of a design (n, p)."""
-        return (dense(X)[:, self.columns] - self.centre) / self.spread
+        out = np.asarray(dense(X)[:, self.columns], dtype=float)  # a copy
+        out -= self.centre
+        out /= self.spread
+        return out
 
 
 @dataclass(frozen=True)

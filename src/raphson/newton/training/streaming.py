@@ -12,8 +12,8 @@ from raphson.data.products import dense
 from raphson.newton.training.first_order import chunk_steps
 from raphson.newton.training.steps import Chunk
 
-POOL_BYTES = 2**26
-"""Size of what is shuffled together, 64 MiB: 1,500,000 rows of 10 inputs in single precision. Data that are sorted by
+POOL_BYTES = 2**25
+"""Size of what is shuffled together, 32 MiB: 760,000 rows of 10 inputs in single precision. Data that are sorted by
 something need it the larger, the longer the stretches of rows that are alike."""
 
 
@@ -44,7 +44,8 @@ class StreamedRows:
         width = sum(len(size) for size in self.sizes)
         size = chunk_steps(self.steps(batch_size), batch_size * width * np.dtype(self.dtype).itemsize)
         left: list[np.ndarray | None] | None = None
-        for columns in self._pools(rng):
+        pools = self._pools(rng)
+        while (columns := next(pools, None)) is not None:
             if left is not None:
                 columns = _joined([left, columns])
             n = _length(columns)
@@ -55,6 +56,7 @@ class StreamedRows:
                 yield self._chunk(columns, order[first * batch_size :][: count * batch_size], batch_size, size), count
             rest = order[steps * batch_size :]
             left = [None if one is None else one[rest] for one in columns]
+            del columns  # before the next are read
 
     def _pools(self, rng: np.random.Generator) -> Iterator[list[np.ndarray | None]]:
         """What is shuffled together: response, weight, offset and designs of the rows."""
@@ -64,11 +66,10 @@ class StreamedRows:
             parts += map(self._columns, group)
             size += sum(one.nbytes for part in parts[-len(group) :] for one in part if one is not None)
             if size >= self.pool:
-                joined = _joined(parts)
-                parts, size = [], 0
-                yield joined
+                yield _emptied(parts)
+                size = 0
         if parts:
-            yield _joined(parts)
+            yield _emptied(parts)
 
     def _columns(self, block: Block) -> list[np.ndarray | None]:
         """Response, weight, offset (rows, K) and designs of a block's rows."""
@@ -93,6 +94,13 @@ class StreamedRows:
         return Chunk(
             tuple(cut(X) for X in designs if X is not None), cut(y), None if weight is None else cut(weight), shift
         )
+
+
+def _emptied(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
+    """Parts put together; the list is emptied, so that they can be freed."""
+    joined = _joined(parts)
+    parts.clear()
+    return joined
 
 
 def _joined(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
