@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raphson.model.objective import Root
-from raphson.newton.by_numbers import backward, column_lengths, curved_length, forward
+from raphson.newton.by_numbers import backward, column_lengths, curved, forward
 from raphson.newton.solve import direction
 
 
@@ -27,15 +27,17 @@ def test_triangles_are_solved_for(p):
 
 
 @pytest.mark.parametrize("p", [1, 2, 5, 8])
-def test_the_length_of_a_step_with_curvature_is_that_by_arrays(p):
+def test_a_step_with_curvature_is_that_by_arrays(p):
     R, B, z = triangle(p)
     for share in (0.0, 0.01, 0.1, 1.0, -1.0):
         part = Root(np.column_stack([R, z]), share * B)
-        found, expected = curved_length(R.tolist(), z.tolist(), (share * B).tolist()), direction(part, R.T @ z, z == z)
+        found, expected = curved(R.tolist(), z.tolist(), (share * B).tolist()), direction(part, R.T @ z, z == z)
         assert (found is None) == (expected is None)
-        assert expected is None or found == pytest.approx(expected.decrement, rel=1e-12)
+        if found is not None:
+            assert found.length == pytest.approx(expected.decrement, rel=1e-12)
+            assert np.allclose(found.step(), expected.step, rtol=1e-11)
 
 
-def test_numbers_that_are_not_finite_have_no_length():
+def test_curvature_that_is_not_finite_gives_no_step():
     R, _, z = triangle(2)
-    assert curved_length(R.tolist(), z.tolist(), [[np.nan, 0.0], [0.0, 1.0]]) is None
+    assert curved(R.tolist(), z.tolist(), [[np.nan, 0.0], [0.0, 1.0]]) is None

@@ -314,6 +314,8 @@ class Schedule:
         for function, operands, place in self.steps:
             if len(operands) == 2:
                 values[place] = function(values[operands[0]], values[operands[1]])
+            elif len(operands) == 1:
+                values[place] = function(values[operands[0]])
             else:
                 values[place] = function(*[values[one] for one in operands])
 
@@ -334,6 +336,7 @@ class Program:
     n_parameters: int
     n_columns: int
     _schedules: dict[Any, Schedule] = field(default_factory=dict, repr=False, compare=False)
+    _along: dict[int, tuple[Schedule, Schedule]] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
     def of(function: Callable[[list[Node], list[Node]], Any], n_parameters: int, n_columns: int) -> Program:
@@ -405,16 +408,16 @@ class Program:
 
     def along(self, inputs: Sequence[Any], j: int, size: int) -> Along:
         """f and its derivative by parameter j, from which :meth:`Along.tangents` goes on."""
-        every = self._schedule("tangents", lambda: [self.output, *self._gradient()])
-        first = self._schedule(f"along {j}", lambda: [self.output, self.graph.tangent(self.output, j)])
-        if (key := f"after {j}") not in self._schedules:
+        if j not in self._along:
+            every = self._schedule("tangents", lambda: [self.output, *self._gradient()])
+            first = self._schedule(f"along {j}", lambda: [self.output, self.graph.tangent(self.output, j)])
             done, moved = {step[2] for step in first.steps}, {j}
             for _, operands, place in every.steps:
                 if not moved.isdisjoint(operands):
                     moved.add(place)
             rest = [step for step in every.steps if step[2] in moved or step[2] not in done]
-            self._schedules[key] = Schedule(every.constants, rest, every.outputs)
-        return Along(first, self._schedules[key], inputs, j, size)
+            self._along[j] = first, Schedule(every.constants, rest, every.outputs)
+        return Along(*self._along[j], inputs, j, size)
 
     def second(self, inputs: Sequence[Any], size: int) -> np.ndarray:
         """∂²f/∂θ², (p, p, size)."""

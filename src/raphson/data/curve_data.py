@@ -355,9 +355,13 @@ def _numbers(table: Table, name: str, rows: MissingRows) -> np.ndarray:
 
 def _evaluated(response: Curve, values: dict[str, np.ndarray], rows: MissingRows) -> np.ndarray:
     with np.errstate(all="ignore"):
-        y = np.broadcast_to(np.asarray(response.evaluate(values, numpy_function), dtype=float), (rows.n_rows,))
+        y = np.array(response.evaluate(values, numpy_function), dtype=float)
+    if y.shape != (rows.n_rows,):
+        y = np.array(np.broadcast_to(y, (rows.n_rows,)))
+    if np.isfinite(y).all():
+        return y
     # Rows in which a column of the response is not finite are noted already.
     bad = ~np.isfinite(y) & np.logical_and.reduce([np.isfinite(values[name]) for name in response.names])
     if bad.any() and len(response.names):
         rows.note(bad, "values that are not finite", response.text)
-    return np.array(y)
+    return y

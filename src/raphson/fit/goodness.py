@@ -83,7 +83,8 @@ class Goodness:
         """Degrees of freedom of the coefficients: their number, or tr((F+P)⁻¹F) under a penalty."""
         n, state = self.n, self.state
         unmoved = (state.infinite[:n] != 0) & ~state.free[:n]
-        return self._here("degrees of freedom").uncertainty.effective_df + float(np.count_nonzero(unmoved))
+        moved = self._here("degrees of freedom").uncertainty.effective_df(state.undetermined)
+        return moved + float(np.count_nonzero(unmoved))
 
     @cached_property
     def df_model(self) -> float:
@@ -99,7 +100,7 @@ class Goodness:
         """
         at = self._here("df_resid")
         exact = at.fitted.fitted_exactly
-        return self.nobs - exact - (at.uncertainty.effective_df if exact else self.effective)
+        return self.nobs - exact - (at.uncertainty.effective_df(self.state.undetermined) if exact else self.effective)
 
     @cached_property
     def df_null(self) -> float:

@@ -113,13 +113,14 @@ class Uncertainty:
         assert found is not None
         return found
 
-    @property
-    def effective_df(self) -> float:
-        """Degrees of freedom of the coefficients that moved: their number, or tr((F+P)⁻¹F) under a penalty."""
+    def effective_df(self, undetermined: np.ndarray) -> float:
+        """Degrees of freedom of the coefficients that moved: their number, or tr((F+P)⁻¹F) under a penalty.
+
+        `undetermined` (n,) is that of :class:`raphson.fit.state.FitState`.
+        """
         penalty = self.fitted.penalty
         if penalty is None or self.empty:
-            open_ones = self.fitted.undetermined(self.estimate.result)[: self.n]
-            if open_ones.any():  # the curve depends on fewer combinations than it has parameters
+            if undetermined.any():  # the curve depends on fewer combinations than it has parameters
                 return float(np.count_nonzero(self.main_factor.kept[: self.n]))
             return float(np.count_nonzero(self.estimate.result.free[: self.n]))
         with self._one_thread:

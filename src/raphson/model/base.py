@@ -336,7 +336,9 @@ class Model(Problem):
     """Whether values for single rows are available: not where the rows are streamed."""
 
     def _weighted_sum(self, values: np.ndarray) -> float:
-        w = self.row_weight
+        w = self.weight
+        if w is None:
+            return float(values.sum())
         return float(np.sum(np.where(w > 0, w * values, 0.0)))
 
     def ml_dispersion(self, rows: RowTable) -> float:

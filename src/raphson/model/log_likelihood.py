@@ -301,7 +301,7 @@ class LogLikelihood(Objective):
                 here = self._of_few(theta, there, need.kinds)
                 return here if self.with_noise is None else self.with_noise(here)
         if self._squares is not None and (need.root or not need.kinds) and not (need.products or "opg" in need.kinds):
-            here = self._penalised(theta, self._read_squares(self._squares, theta, need))
+            here = self._of_squares(self._squares, theta, need)
             return here if self.with_noise is None else self.with_noise(here)
 
         by_hand = self._kernel is not None or self._joint_kernel is not None
@@ -406,8 +406,8 @@ class LogLikelihood(Objective):
         """Whether the observed information is the expected one."""
         return self.same("observed") == "expected"
 
-    def _read_squares(self, rows: LeastSquaresRows, theta: np.ndarray, need: Need) -> Sums:
-        """The sums over the rows of a curve, matrices in root form."""
+    def _of_squares(self, rows: LeastSquaresRows, theta: np.ndarray, need: Need) -> Evaluation:
+        """The evaluation by the rows of a curve, matrices in root form."""
         (block,) = self.blocks
         eta, jacobian = self.predictor.at(block, theta)
         value, score, u, triangle = rows.read(eta[0, : block.rows], jacobian.parts[0], bool(need.kinds))
@@ -416,7 +416,12 @@ class LogLikelihood(Objective):
             for kind in need.kinds:
                 information[kind] = Root(triangle, jacobian.second_order(u) if kind == "observed" else None)
         dispersed = self.residual_df is not None and math.isfinite(value)
-        return Sums(value, score, -2.0 * value if dispersed else 0.0, -math.inf, information)
+        pearson = -2.0 * value if dispersed else 0.0
+        if self.penalty is not None or self._one_information:
+            return self._penalised(theta, Sums(value, score, pearson, -math.inf, information))
+        dispersion = self._dispersion(value, pearson)
+        pearson = math.nan if self.residual_df is None else pearson
+        return Evaluation(theta, value, score, information, dispersion, -math.inf, self.n_rows, pearson=pearson)
 
     def linearised(self, eta: np.ndarray, need: Need, project: bool = False) -> Evaluation:
         """The weighted least squares problem that starts the iteration at given η (K, n) rather than θ.
@@ -526,11 +531,13 @@ class LogLikelihood(Objective):
             return W
         return rows.observed if kind == "observed" else rows.expected
 
+    def _dispersion(self, value: float, pearson: float) -> float:
+        df = self.residual_df
+        return pearson / df if df is not None and df > 0 and pearson > 0 and math.isfinite(value) else 1.0
+
     def _penalised(self, theta: np.ndarray, sums: Sums) -> Evaluation:
         value, score, information = sums.value, sums.score, sums.information
-        dispersion, added = 1.0, 0.0
-        if self.residual_df is not None and self.residual_df > 0 and math.isfinite(value) and sums.pearson > 0:
-            dispersion = sums.pearson / self.residual_df
+        dispersion, added = self._dispersion(value, sums.pearson), 0.0
         if dispersion != 1.0 and "opg" in information:
             # The score at dispersion φ is u/φ, so the outer product of scores is (Σ u uᵀ)/φ². Every matrix
             # here is φM, so it becomes (Σ u uᵀ)/φ.

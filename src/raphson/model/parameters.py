@@ -27,7 +27,7 @@ def element_names(name: str, shape: tuple[int, ...]) -> list[str]:
     >>> element_names("Sigma", (1, 2)), element_names("beta", (2,)), element_names("rate", ())
     (['Sigma[0,0]', 'Sigma[0,1]'], ['beta[0]', 'beta[1]'], ['rate'])
     """
-    return [f"{name}[{','.join(map(str, at))}]" if at else name for at in np.ndindex(*shape)]
+    return [f"{name}[{','.join(map(str, at))}]" for at in np.ndindex(*shape)] if shape else [name]
 
 
 def place_of(name: str, names: Sequence[str]) -> int | None:

@@ -24,7 +24,7 @@ from raphson.data.blocks import Block, make_blocks
 from raphson.data.products import cross_sandwich, dense, matvec, transpose_matvec, weighted_squares
 
 
-@dataclass(frozen=True)
+@dataclass
 class Jacobian:
     """The derivative of some rows' η: a change d of θ moves η_k by parts[k] · d[slices[k]].
 

@@ -7,6 +7,7 @@ A triangle [R, z] is a list of its rows, R (p, p) upper with pivots that are not
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 MOST_BY_NUMBERS = 8
 """Number of parameters up to which a system is solved here. With 2, 5 and 8 parameters a full step of the trust region
@@ -53,15 +54,46 @@ def column_lengths(R: Rows, p: int, first: int = 0) -> list[float]:
     return [math.hypot(*[row[j] for row in R[first : j + 1]]) for j in range(p)]
 
 
-def curved_length(R: Rows, z: list[float], B: Rows) -> float | None:
-    """√(gᵀ (RᵀR + B)⁻¹ g) for g = Rᵀz, B symmetric; None if the matrix is not positive definite.
+class Curved(NamedTuple):
+    """The step d = (RᵀR + B)⁻¹ g for g = Rᵀz and a symmetric B, not yet taken back to the parameters.
 
-    It is ‖L⁻¹z‖ with LLᵀ = I + R⁻ᵀBR⁻¹, which does not square the condition number of R.
+    With LLᵀ = I + R⁻ᵀBR⁻¹, which does not square the condition number of R, √(gᵀd) = ‖h‖ for h = L⁻¹z, and
+    d = R⁻¹ L⁻ᵀ h.
+
+    Attributes
+    ----------
+    R, L : (p, p), upper and lower triangles.
+    h : (p,).
+    """
+
+    R: Rows
+    L: Rows
+    h: list[float]
+
+    @property
+    def length(self) -> float:
+        """√(gᵀd)."""
+        return math.hypot(*self.h)
+
+    def step(self) -> list[float]:
+        """d."""
+        x = self.h.copy()
+        for i in range(len(x) - 1, -1, -1):
+            row = self.L[i]
+            x[i] /= row[i]
+            for k in range(i):
+                x[k] -= row[k] * x[i]
+        return backward(self.R, x)
+
+
+def curved(R: Rows, z: list[float], B: Rows) -> Curved | None:
+    """The step by RᵀR + B; None if that is not positive definite.
 
     Examples
     --------
-    >>> curved_length([[2.0]], [3.0], [[5.0]]), curved_length([[2.0]], [3.0], [[-4.0]])
-    (2.0, None)
+    >>> found = curved([[2.0]], [3.0], [[5.0]])
+    >>> found.length, found.step(), curved([[2.0]], [3.0], [[-4.0]])
+    (2.0, [0.6666666666666666], None)
     """
     p = len(z)
     half = [forward(R, row) for row in B]  # the rows of B R⁻¹
@@ -86,4 +118,4 @@ def curved_length(R: Rows, z: list[float], B: Rows) -> float | None:
         for a, b in zip(row, h, strict=False):
             zi -= a * b
         h.append(zi / row[-1])
-    return math.hypot(*h)
+    return Curved(R, L, h)

@@ -19,14 +19,14 @@ import numpy as np
 from raphson.linalg import ALIASED
 from raphson.model.objective import Evaluation, Gram, Objective, Root
 from raphson.newton.ascent import PATIENCE, PROGRESS, QUADRATIC, path_row
-from raphson.newton.by_numbers import MOST_BY_NUMBERS, column_lengths, curved_length
+from raphson.newton.by_numbers import MOST_BY_NUMBERS, Curved, backward, column_lengths, curved
 from raphson.newton.confined import PATIENCE as STEPS_TO_A_WALL
 from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
 from raphson.newton.directions import NEAR
 from raphson.newton.methods import Method
 from raphson.newton.path import LatePath, Path, PathRow
 from raphson.newton.search import POOR, acceptable, backtracking, value_noise
-from raphson.newton.solve import ILL_CONDITIONED, Factor, direction, factorise
+from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, direction, factorise
 from raphson.newton.trust_region import TrustRegion
 from raphson.status import Status
 
@@ -135,6 +135,10 @@ class _Straight(ABC):
     def lengths(self) -> np.ndarray:
         """(p,) square roots of the diagonal of `closer`."""
 
+    @abstractmethod
+    def newton_step(self) -> np.ndarray:
+        """The full step by `closer`."""
+
     def measured(self) -> bool:
         """Measure the distance at the current point, as ``Ascent.solve`` and ``Ascent.measure`` do."""
         here = self.here
@@ -184,11 +188,7 @@ class _Straight(ABC):
 
     def polish(self) -> bool:
         """Take the last full step; whether it leads to a point of the domain."""
-        here = self.here
-        newton = direction(self.closer, here.score, self.free)
-        if newton is None:
-            return False
-        there = self.objective.evaluate(here.theta + newton.step, self.need)
+        there = self.objective.evaluate(self.here.theta + self.newton_step(), self.need)
         self.rows_read += there.rows
         if not there.finite:
             return False
@@ -211,24 +211,30 @@ class _Straight(ABC):
 class _InFull(_Straight):
     """By full steps with the Cholesky factor of an information."""
 
+    newton: Direction
+    """The full step by `closer`."""
+
     def solve(self) -> float | None:
         found = direction(self.part, self.here.score, self.free)
         if found is None or found.ill_conditioned:
             return None
-        self.step, self.factor = found.step, found.factor
+        self.step, self.newton = found.step, found
         return found.decrement
 
     def observe(self) -> float | None:
         found = direction(self.closer, self.here.score, self.free)
         if found is None:
             return None
-        self.factor = found.factor
+        self.newton = found
         return found.decrement
+
+    def newton_step(self) -> np.ndarray:
+        return self.newton.step
 
     @property
     def lengths(self) -> np.ndarray:
-        assert self.factor is not None
-        return self.factor.scale
+        assert self.newton.factor is not None
+        return self.newton.factor.scale
 
     def search(self) -> bool:
         here, step = self.here, self.step
@@ -255,6 +261,8 @@ class _InRegion(_Straight):
     """
 
     root = True
+    curved: Curved | None
+    """The full step by `closer`, where that has a second-order term."""
 
     def __init__(self, objective: Objective, method: Method, start: np.ndarray | Evaluation) -> None:
         super().__init__(objective, method, start)
@@ -270,7 +278,7 @@ class _InRegion(_Straight):
         lengths = column_lengths(rows, p)
         if not all([abs(rows[j][j]) > ALIASED * lengths[j] for j in range(p)]):
             return None
-        self.rows, self._lengths = rows, lengths
+        self.rows, self._lengths, self.curved = rows, lengths, None
         self.proposal = self.region.propose(part.triangle, self.here.theta, self.free)
         self.step, self.damping = self.proposal.step, self.proposal.damping
         return math.hypot(*[row[p] for row in rows[:p]])
@@ -284,7 +292,13 @@ class _InRegion(_Straight):
             return math.hypot(*z)
         B: list[list[float]] = closer.second_order.tolist()
         self._lengths = [math.sqrt(max(v * v + B[j][j], 0.0)) for j, v in enumerate(self._lengths)]
-        return curved_length(self.rows, z, B)
+        self.curved = curved(self.rows, z, B)
+        return None if self.curved is None else self.curved.length
+
+    def newton_step(self) -> np.ndarray:
+        p = len(self.begun)
+        found = backward(self.rows, [row[p] for row in self.rows[:p]]) if self.curved is None else self.curved.step()
+        return np.array(found)
 
     @property
     def lengths(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from raphson.data.messages import listing
-from raphson.linalg import COMPUTED
+from raphson.linalg import COMPUTED, column_squares
 
 POOR = 1e-2
 """Singular value, relative to the largest, below which a direction may be called poorly determined, if its standard
@@ -110,7 +110,7 @@ def clearly_determined(R: np.ndarray, free: np.ndarray) -> bool:
     p = R.shape[1]
     if len(R) < p or not free.all():
         return False
-    lengths = np.sqrt(np.einsum("ij,ij->j", R, R))
+    lengths = np.sqrt(column_squares(R))
     pivots = R.diagonal()[:p].tolist()
     shares = [
         abs(pivot) / length if length > 0 else 0.0 for pivot, length in zip(pivots, lengths.tolist(), strict=True)

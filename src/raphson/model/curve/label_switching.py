@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -44,8 +45,11 @@ def exchanged(theta: np.ndarray, ordered: np.ndarray) -> Iterator[np.ndarray]:
 
 def apart(theta: np.ndarray, start: np.ndarray) -> float:
     """Σ log²(θ_j/start_j), a distance that does not depend on units; a different sign counts as a factor e¹⁰."""
-    size = np.maximum(np.abs(theta), TINY) / np.maximum(np.abs(start), TINY)
-    return float(np.sum(np.log(size) ** 2 + 100.0 * (np.sign(theta) != np.sign(start))))
+    total = 0.0
+    for one, other in zip(theta.tolist(), start.tolist(), strict=True):
+        logarithm = math.log(max(abs(one), TINY)) - math.log(max(abs(other), TINY))
+        total += logarithm * logarithm + 100.0 * ((one > 0) - (one < 0) != (other > 0) - (other < 0))
+    return total
 
 
 def equally_good(

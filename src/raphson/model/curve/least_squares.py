@@ -23,7 +23,7 @@ from raphson.data.blocks import Block
 from raphson.data.messages import listing
 from raphson.data.points import leaves
 from raphson.errors import ConvergenceError
-from raphson.linalg import ALIASED
+from raphson.linalg import ALIASED, column_squares
 from raphson.model.base import Model
 from raphson.model.curve.dimensions import Dimensions
 from raphson.model.curve.identification import clearly_determined, unidentified_directions, without_error
@@ -41,7 +41,7 @@ from raphson.model.families.robust import robust_scale
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Root
-from raphson.numeric import one_blas_thread
+from raphson.numeric import EPSILON, one_blas_thread
 
 VISIBLE = 1e-3
 """Residuals below this share of the response's variation are not examined: the curve explains 99.9% of it. From 1e-6 to
@@ -221,8 +221,8 @@ class NonlinearModel(Model):
     def _root(self, result: Any) -> np.ndarray:
         """R (m, p) with RᵀR = JᵀWJ + P at the estimate; columns that are 0 up to rounding are set to 0."""
         R = self._rounded_root(result)
-        length = np.sqrt(np.einsum("ij,ij->j", R, R))
-        rounding = np.finfo(float).eps * math.sqrt(self.squares)
+        length = np.sqrt(column_squares(R))
+        rounding = EPSILON * math.sqrt(self.squares)
         doubtful = (length > 0) & (np.abs(result.theta) * length <= 1e3 * rounding)
         if not doubtful.any():
             return R
@@ -288,9 +288,10 @@ class NonlinearModel(Model):
         return np.flatnonzero(self.projected)
 
     @cached_property
-    def _root_weight(self) -> np.ndarray:
-        """√w of the single block, padding included."""
-        return np.sqrt(self.blocks[0].weight)
+    def _root_weight(self) -> np.ndarray | None:
+        """√w of the single block, padding included; None where all are 1."""
+        weight = self.blocks[0].weight
+        return None if (weight == 1.0).all() else np.sqrt(weight)
 
     def project(self, theta: np.ndarray) -> np.ndarray:
         """θ with its conditionally linear parameters β at their least squares values, given the others.
@@ -386,14 +387,16 @@ class NonlinearModel(Model):
             return f"the iteration took {steps} steps from the given start"
         if steps is not None and self._far_from_start(theta):
             return f"some starting values were more than {FAR:g} times too large or too small"
-        residual = np.sqrt(self.row_weight) * (self.y - self.fitted(theta))
-        rss, n = float(residual @ residual), len(residual)
-        level = float(self.y @ self.row_weight / self.row_weight.sum())
-        total = self._weighted_sum((self.y - level) ** 2)
+        w, residual = self.row_weight, self.y - self.fitted(theta)
+        if self.weight is not None:
+            residual = np.sqrt(w) * residual
+        rss, n = float(residual.dot(residual)), len(residual)
+        spread = self.y - self.y.dot(w) / w.sum()
+        total = self._weighted_sum(spread * spread)
         if rss >= NOTHING_GAINED * total:
             return "at the minimum reached first the curve is no better than a constant"
-        order = self._order
-        if rss <= VISIBLE * total or order is None:
+        order = None if rss <= VISIBLE * total else self._order
+        if order is None:
             return ""
         changes = np.diff(residual[order])
         if float(changes @ changes) < (2.0 - CORRELATED / np.sqrt(n)) * rss:
@@ -423,9 +426,8 @@ class NonlinearModel(Model):
 
     def _far_from_start(self, theta: np.ndarray) -> bool:
         moved = self.movable & ~self.projected & (self.initial != 0)
-        with np.errstate(all="ignore"):
-            ratio = theta[moved] / self.initial[moved]
-        return bool((~((ratio > 1.0 / FAR) & (ratio < FAR))).any())
+        pairs = zip(theta[moved].tolist(), self.initial[moved].tolist(), strict=True)
+        return not all([1.0 / FAR < end / begin < FAR for end, begin in pairs])
 
     @property
     def _order(self) -> np.ndarray | None:
@@ -532,17 +534,19 @@ class NonlinearModel(Model):
         """
         free = self.movable & ~self.projected
         here, zero = theta, np.zeros_like(theta)
-        ordered = np.flatnonzero(free & ~np.isnan(self.initial[free]).all())
+        missing = np.isnan(self.initial)
+        some = bool(missing.any())
+        ordered = np.flatnonzero(free & ~missing[free].all() if some else free)
 
         def off(point: np.ndarray) -> float:
             """Distance of a point from the starting values that were given."""
-            return apart(point, np.where(np.isnan(self.initial), np.abs(point), self.initial))
+            return apart(point, np.where(missing, np.abs(point), self.initial) if some else self.initial)
 
         tried = True
         while tried:
-            tried = False
+            tried, far = False, off(here)
             for there in changed(here, np.flatnonzero(free), ordered):
-                if off(there) >= off(here) - 1e-9:
+                if off(there) >= far - 1e-9:
                     continue
                 there = self.objective.moved(there, zero)
                 value = self.objective.evaluate(there, Need()).value

@@ -175,7 +175,7 @@ class Absent:
         return self.value(points[0], x)
 
 
-@dataclass(frozen=True)
+@dataclass
 class CurvedJacobian(Jacobian):
     """J of a nonlinear predictor: dense, with a second-order term.
 
@@ -191,8 +191,10 @@ class CurvedJacobian(Jacobian):
     size: int
 
     def second_order(self, u: np.ndarray) -> np.ndarray:
-        padded = np.zeros(self.size)
-        padded[: u.shape[1]] = u[0]
+        padded = u[0]
+        if len(padded) < self.size:
+            padded = np.zeros(self.size)
+            padded[: u.shape[1]] = u[0]
         return self.derivatives.second_order(self.theta, self.x, padded)
 
     def second(self) -> np.ndarray:
@@ -276,10 +278,10 @@ class NonlinearPredictor:
         )
         return self._padded(table[:1], block), jacobian
 
-    def solved(self, block: Block, theta: np.ndarray, root: np.ndarray, which: int) -> np.ndarray | None:
+    def solved(self, block: Block, theta: np.ndarray, root: np.ndarray | None, which: int) -> np.ndarray | None:
         """θ with one conditionally linear parameter at its least squares value, for a block of all rows.
 
-        None without exact derivatives.
+        `root` has the √w, None where all are 1. The result is None without exact derivatives.
         """
         if not self.by_row or not self.derivatives.exact:
             return None

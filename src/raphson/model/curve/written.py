@@ -13,6 +13,7 @@ from raphson.autodiff.graph import Program, UnwrittenError, traced
 from raphson.autodiff.operations import ELEMENTARY
 from raphson.data.blocks import block_rows
 from raphson.data.curves import Curve
+from raphson.linalg import all_finite
 
 NUMPY_ROWS = 4096
 """Number of rows up to which NumPy is used. A call of compiled code for the derivatives of Misra1a, of two humps on a
@@ -105,23 +106,23 @@ class WrittenDerivatives:
         return self._limits("tangents", theta, x) if _lacks_limits(table) else table
 
     def solved(
-        self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
+        self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray | None, which: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """θ with one parameter that f is linear in at its least squares value, and :meth:`tangents` there.
 
-        The value is θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f).
+        The value is θ_j + φᵀr/φᵀφ with φ = √w ∂f/∂θ_j and r = √w (y − f); `root` has the √w, None where all are 1.
         """
         program = self._by_graph(x)
         if program is None:
-            return self.compiled.solved(theta, x, y, root, which)
+            return self.compiled.solved(theta, x, y, np.ones(len(y)) if root is None else root, which)
         with np.errstate(all="ignore"):
             along = program.along([*theta, *x], which, x.shape[1])
             two = along.table
             value, slope = self._limits("tangents", theta, x)[[0, 1 + which]] if _lacks_limits(two) else two
-            column, left = root * slope, root * (y - value)
-            if not root.all():
+            column, left = slope, y - value
+            if root is not None:
                 counts = root > 0
-                column, left = np.where(counts, column, 0.0), np.where(counts, left, 0.0)
+                column, left = np.where(counts, root * column, 0.0), np.where(counts, root * left, 0.0)
             length = math.sqrt(column.dot(column))
             delta = float((column / length).dot(left)) / length if length else math.nan
             there = theta.copy()
@@ -134,7 +135,7 @@ class WrittenDerivatives:
         program = self._by_graph(x)
         if program is not None:
             M = program.second_order([*theta, *x], u)
-            if np.isfinite(M).all():
+            if all_finite(M):
                 return M
             size = block_rows(len(u))
             return self.compiled.second_order(theta, padded_columns(x), np.append(u, np.zeros(size - len(u))))
@@ -186,8 +187,10 @@ def padded_columns(x: np.ndarray) -> np.ndarray:
 
 def _lacks_limits(table: np.ndarray) -> bool:
     """Whether some row has a finite f (the first line) and a derivative that is not finite."""
+    if all_finite(table):
+        return False
     finite = np.isfinite(table)
-    return not finite.all() and bool((finite[0] & ~finite.all(axis=0)).any())
+    return bool((finite[0] & ~finite.all(axis=0)).any())
 
 
 def curve_derivatives(curve: Curve, columns: tuple[str, ...], parameters: tuple[str, ...]) -> WrittenDerivatives:

@@ -64,7 +64,7 @@ class SharedPredictor(LinearPredictor):
         return list(self.shared)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ParameterJacobian(Jacobian):
     """The derivative J = I, where η = θ in every row."""
 
