@@ -187,7 +187,7 @@ class FitState:
         at, result = AtEstimate(asked, found), found.result
         n, p, fitted = asked.n_coefficients, asked.objective.n_params, at.fitted
         undetermined = np.zeros(n, dtype=bool)
-        if not found.infinite.any():
+        if not any(found.infinite.tolist()):
             undetermined = asked.undetermined(result)[:n]
         aliased = _padded(result.aliased, p)
         aliased[:n] &= ~undetermined

@@ -43,7 +43,7 @@ class FewRows:
         if (counts := self.counts) is not None:
             X, y, weight = X[counts], y[counts], weight[counts]
             offset = None if offset is None else offset[counts]
-        self.family, self.dispersed, self.kernel = family, dispersed, family.kernel
+        self.family, self.dispersed, self.kernel, self.quadratic = family, dispersed, family.kernel, family.quadratic
         self.X, self.columns = X, np.ascontiguousarray(X.T)
         self.y, self.weight, self.offset = y, weight, offset
         self.unit = bool(least == 1.0 and np.maximum.reduce(weight, initial=1.0) == 1.0)
@@ -65,17 +65,7 @@ class FewRows:
         if self.offset is not None:
             eta += self.offset
         found = self._rows(eta, observed)
-        if found is None:
-            return None
-        value, score, information, variation = found
-        total = float(self.weight.dot(value))
-        if not math.isfinite(total):
-            return PieceSums(-math.inf, np.zeros(len(theta)), [], 0.0, 0.0)
-        certain = -math.inf
-        if not self.family.quadratic and np.maximum.reduce(value) >= CERTAIN_FROM:
-            certain = highest(value, self.y, self.weight)
-        matrices = [(self.columns * W).dot(self.X) for W in information]
-        return PieceSums(total, self.columns.dot(score), matrices, variation, certain)
+        return None if found is None else self._sums(*found)
 
     def linearised(self, eta: np.ndarray, project: bool) -> PieceSums | None:
         """The sums of the weighted least squares problem around η (n,): see :meth:`LogLikelihood.linearised`."""
@@ -85,13 +75,21 @@ class FewRows:
         if found is None:
             return None
         value, score, (W,), variation = found
-        total = float(self.weight.dot(value))
-        if not math.isfinite(total):
-            return PieceSums(-math.inf, np.zeros(len(self.columns)), [], 0.0, 0.0)
         working = W * (eta if self.offset is None else eta - self.offset)
         if not project:
             working += score
-        return PieceSums(total, self.columns.dot(working), [(self.columns * W).dot(self.X)], variation, -math.inf)
+        return self._sums(value, working, [W], variation)
+
+    def _sums(self, value: np.ndarray, score: np.ndarray, information: list[np.ndarray], variation: float) -> PieceSums:
+        """The sums of what :meth:`_rows` gives, or of other weighted slopes."""
+        total = float(self.weight.dot(value))
+        if not math.isfinite(total):
+            return PieceSums(-math.inf, np.zeros(len(self.columns)), [], 0.0, 0.0)
+        certain = -math.inf
+        if not self.quadratic and value[value.argmax()] >= CERTAIN_FROM:
+            certain = highest(value, self.y, self.weight)
+        matrices = [(self.columns * W).dot(self.X) for W in information]
+        return PieceSums(total, self.columns.dot(score), matrices, variation, certain)
 
     def _rows(
         self, eta: np.ndarray, observed: Sequence[bool]

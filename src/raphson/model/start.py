@@ -13,9 +13,11 @@ from collections.abc import Callable
 import numpy as np
 
 from raphson.errors import ConvergenceError
-from raphson.linalg import SINGULAR, cholesky
+from raphson.linalg import SINGULAR, all_finite, cholesky
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
+
+EXPECTED = Need(kinds=("expected",))
 
 
 def least_squares(part: Gram | Root, score: np.ndarray) -> np.ndarray:
@@ -88,14 +90,14 @@ def levels(likelihood: LogLikelihood, eta: np.ndarray, shares: tuple[float, ...]
 
 
 def _evaluate(objective: Objective, theta: np.ndarray, need: Need) -> Evaluation | None:
-    if not np.isfinite(theta).all():
+    if not all_finite(theta):
         return None
     evaluation = objective.evaluate(theta, need)
     return evaluation if evaluation.finite else None
 
 
 def _fit(likelihood: LogLikelihood, eta: np.ndarray, project: bool = False) -> np.ndarray:
-    evaluation = likelihood.linearised(eta, Need(kinds=("expected",)), project)
+    evaluation = likelihood.linearised(eta, EXPECTED, project)
     if not evaluation.finite or "expected" not in evaluation.information:
         return np.full(likelihood.n_params, np.nan)
     return least_squares(evaluation.information["expected"], evaluation.score)

@@ -34,20 +34,20 @@ def logistic(y: np.ndarray, eta: np.ndarray, work: np.ndarray) -> tuple[Any, ...
     of a response that is fitted all but with certainty y − h is 0 exactly, and no digit of the small rest is lost.
     """
     value, score, information, small, half = work
-    np.copysign(eta, -1.0, out=small)
-    np.exp(small, out=small)
-    np.log1p(small, out=value)
-    np.add(small, 1.0, out=information)
-    np.reciprocal(information, out=information)
-    np.multiply(small, information, out=small)
-    np.multiply(small, information, out=information)
-    np.copysign(0.5, eta, out=half)
-    np.subtract(y, 0.5, out=score)
-    np.subtract(score, half, out=score)
-    np.multiply(score, eta, out=half)
-    np.subtract(half, value, out=value)
-    np.copysign(small, eta, out=small)
-    np.add(score, small, out=score)
+    np.copysign(eta, -1.0, small)
+    np.exp(small, small)
+    np.log1p(small, value)
+    np.add(small, 1.0, information)
+    np.reciprocal(information, information)
+    np.multiply(small, information, small)
+    np.multiply(small, information, information)
+    np.copysign(0.5, eta, half)
+    np.subtract(y, 0.5, score)
+    np.subtract(score, half, score)
+    np.multiply(score, eta, half)
+    np.subtract(half, value, value)
+    np.copysign(small, eta, small)
+    np.add(score, small, score)
     return value, score, information, information, None
 
 

@@ -128,7 +128,7 @@ class GeneralisedLinearModel(Model):
         """
         n = int(np.sum(self.row_weight > 0)) if self.weight is not None else len(self.y)
         y, lowest, highest = self.y, np.minimum.reduce, np.maximum.reduce
-        level = float(y.mean() if self.weight is None else y @ self.weight / self.weight.sum())
+        level = float(np.add.reduce(y) / len(y) if self.weight is None else y @ self.weight / self.weight.sum())
         self._check_response(n, level, float(lowest(y, initial=math.inf)), float(highest(y, initial=-math.inf)))
 
     def _check_response(self, n: int, level: float, lowest: float, highest: float) -> None:
