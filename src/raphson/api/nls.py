@@ -262,7 +262,7 @@ def _curve_or_curves(
     made = partial(
         _fit,
         asked=asked,
-        iteration=replace(iteration, seed=None),
+        iteration=iteration if iteration.seed is None else replace(iteration, seed=None),
         inference=inference,
         formula=formula,
         source=data,

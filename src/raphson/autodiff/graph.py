@@ -432,12 +432,13 @@ class Program:
         """−Σ u_i ∂²f_i/∂θ², (p, p)."""
         p = self.n_parameters
         schedule = self._schedule("second", self._hessian)
-        values, total = schedule.run(inputs), float(u.sum())
+        values = schedule.run(inputs)
         out = np.zeros((p, p))
         for place, (j, k) in zip(schedule.outputs, _pairs(p), strict=True):
             if place is not None:
                 value = values[place]
-                out[j, k] = out[k, j] = -(value @ u if np.ndim(value) else value * total)
+                whole = value.dot(u) if isinstance(value, np.ndarray) and value.ndim else value * u.sum()
+                out[j, k] = out[k, j] = -whole
         return out
 
     def gaps(self, inputs: Sequence[Any], size: int) -> np.ndarray:

@@ -221,7 +221,13 @@ class Model(Problem):
             None if self.family.dispersion_fixed else max(self.nobs - self.fitted_exactly - n_free, 1.0),
             bounds=self.bounds,
             at_limit=self.at_limit,
+            **self.moves,
         )
+
+    @property
+    def moves(self) -> dict[str, Any]:
+        """Fields of the log-likelihood that say how its parameters move."""
+        return {}
 
     # -- the iteration -----------------------------------------------------------------------------------------
 

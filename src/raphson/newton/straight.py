@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raphson.linalg import ALIASED
+from raphson.linalg import ALIASED, all_finite
 from raphson.model.objective import Evaluation, Gram, Objective, Root
 from raphson.newton.ascent import PATIENCE, PROGRESS, QUADRATIC, path_row
 from raphson.newton.by_numbers import MOST_BY_NUMBERS, Curved, backward, column_lengths, curved
@@ -272,15 +272,14 @@ class _InRegion(_Straight):
         part, p = self.part, len(self.begun)
         if not isinstance(part, Root) or p > MOST_BY_NUMBERS or len(part.triangle) < p:
             return None
-        rows: list[list[float]] = part.triangle.tolist()
-        if not math.isfinite(sum(map(sum, rows))):
+        if not all_finite(part.triangle):
             return None
-        lengths = column_lengths(rows, p)
+        self.proposal = self.region.propose(part.triangle, self.here.theta, self.free)
+        self.step, self.damping = self.proposal.step, self.proposal.damping
+        rows, lengths = self.region.seen or _read(part.triangle)
         if not all([abs(rows[j][j]) > ALIASED * lengths[j] for j in range(p)]):
             return None
         self.rows, self._lengths, self.curved = rows, lengths, None
-        self.proposal = self.region.propose(part.triangle, self.here.theta, self.free)
-        self.step, self.damping = self.proposal.step, self.proposal.damping
         return math.hypot(*[row[p] for row in rows[:p]])
 
     def observe(self) -> float | None:
@@ -334,6 +333,12 @@ class _InRegion(_Straight):
             assert isinstance(self.part, Root)
             proposal = self.region.propose(self.part.triangle, here.theta, self.free)
         return False
+
+
+def _read(triangle: np.ndarray) -> tuple[list[list[float]], list[float]]:
+    """The rows of a triangle [R, z], and the lengths of R's columns."""
+    rows: list[list[float]] = triangle.tolist()
+    return rows, column_lengths(rows, triangle.shape[1] - 1)
 
 
 def _rows(steps: list[Step], free: np.ndarray, solver: str) -> list[PathRow]:

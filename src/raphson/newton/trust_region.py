@@ -69,6 +69,8 @@ class TrustRegion:
         self.projected = projected
         self.radius = math.inf
         self.scale: list[float] | None = None
+        self.seen: tuple[list[list[float]], list[float]] | None = None
+        """The rows of the last triangle and the lengths of its columns, where the step was looked for by numbers."""
         self._orders: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, bool]] = {}
 
     def propose(
@@ -79,6 +81,7 @@ class TrustRegion:
         bounds: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Proposal:
         """The step by a triangle [R, Qᵀz] for the free parameters, inside the bounds."""
+        self.seen = None
         if bounds is None and (proposal := self._by_numbers(triangle, theta, free)) is not None:
             return proposal
         movable, fixed = free, None
@@ -110,6 +113,7 @@ class TrustRegion:
             return None
         rows: list[list[float]] = triangle.tolist()
         shared, own = column_lengths(rows[:b], p), column_lengths(rows, p, b)
+        self.seen = rows, [math.hypot(one, other) for one, other in zip(shared, own, strict=True)]
         for j in range(p):
             pivot = abs(rows[j][j])
             if not pivot > ALIASED * (shared[j] if j < b else own[j]) or (j >= b and own[j] <= ALIASED * shared[j]):

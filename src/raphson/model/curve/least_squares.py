@@ -39,7 +39,6 @@ from raphson.model.curve.waves import Phase, Spectrum, Wave, spectrum
 from raphson.model.families import Family
 from raphson.model.families.robust import robust_scale
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Root
 from raphson.numeric import EPSILON, one_blas_thread
 
@@ -153,10 +152,10 @@ class NonlinearModel(Model):
     def _padded_blocks(self) -> list[Block]:
         return self.curve.blocks((self.data.X,), self.y, self.weight, None)
 
-    @cached_property
-    def likelihood(self) -> LogLikelihood:
+    @property
+    def moves(self) -> dict[str, Any]:
         project = self.project if self.projected.any() else None
-        return replace(super().likelihood, project=project, projected=self.projected, with_noise=self._noise_floor)
+        return {"project": project, "projected": self.projected, "with_noise": self._noise_floor}
 
     @property
     def _noise_floor(self) -> NoiseFloor | None:
