@@ -210,6 +210,10 @@ CURVES = {
     "rate first": ("y ~ exp(-k*x)*a", {"k": 0.5, "a": 1.0}),
     "no linear parameter": ("y ~ exp(-k*x + b) + sqrt(c**2 + x)/9", {"k": 0.5, "b": 0.1, "c": 1.0}),
     "far away": ("y ~ a/(1 + exp(b - k*x))", {"a": 1.0, "b": -8.0, "k": -9.0}),
+    "seven parameters": (
+        "y ~ a*exp(-k*x) + b*exp(-m*x) + c*x**2 + d + g*sin(x)",
+        {"a": 1.0, "k": 0.5, "b": 1.0, "m": 3.0, "c": 0.1, "d": 0.1, "g": 0.1},
+    ),
     "linear": ("y ~ a + b*x", {"a": 1.0, "b": 1.0}),
     "singular": ("y ~ a*exp(-k*x) + b*exp(-k*x)", {"a": 1.0, "k": 1.0, "b": 2.0}),
     "without start": ("y ~ a*exp(-k*x) + c", None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -121,7 +121,7 @@ class Parameters:
     @staticmethod
     def scalars(names: Sequence[str]) -> Parameters:
         """Single numbers by name."""
-        return Parameters(tuple((name,) for name in names), ((),) * len(names))
+        return _scalars(tuple(names))
 
     @property
     def sizes(self) -> list[int]:
@@ -143,6 +143,11 @@ class Parameters:
         """A name for each element of θ: ``rate``, ``beta[1]``, ``Sigma[0,1]``."""
         parts = zip(self.paths, self.shapes, strict=True)
         return tuple(name for path, shape in parts for name in element_names(".".join(path) or "theta", shape))
+
+    @cached_property
+    def _places(self) -> dict[str, slice]:
+        """Where each part is in θ, by its name."""
+        return {".".join(path): part for path, part in zip(self.paths, self.slices, strict=True)}
 
     def split(self, theta: Any) -> list[Any]:
         """θ cut into its parts, shaped; θ may be traced."""
@@ -184,10 +189,9 @@ class Parameters:
             if array.shape != out.shape:
                 raise ModelError(f"{what}: expected {len(out)} numbers, or a dict by name; got shape {array.shape}")
             return array.copy()
-        elements = self.names
-        parts = {".".join(path): part for path, part in zip(self.paths, self.slices, strict=True)}
+        parts = self._places
         for name, value in values.items():
-            where = parts[name] if name in parts else place_of(name, elements) if isinstance(name, str) else None
+            where = parts[name] if name in parts else place_of(name, self.names) if isinstance(name, str) else None
             if where is None:
                 raise ModelError(f"{what}: {name!r} is not a parameter; the parameters are {listing(self.names)}")
             try:
@@ -195,3 +199,9 @@ class Parameters:
             except (TypeError, ValueError):
                 raise ModelError(f"{what}: expected a number for {name!r}; got {value!r}") from None
         return out
+
+
+@lru_cache(maxsize=256)
+def _scalars(names: tuple[str, ...]) -> Parameters:
+    """Single numbers by name; many fits of one curve share what is computed of them."""
+    return Parameters(tuple((name,) for name in names), ((),) * len(names))

@@ -10,8 +10,12 @@ import math
 from typing import NamedTuple
 
 MOST_BY_NUMBERS = 8
-"""Number of parameters up to which a system is solved here. With 2, 5 and 8 parameters a full step of the trust region
-takes 16, 27 and 40 µs, by arrays 50; the length of Newton's step takes 9, 43 and 120, by arrays 40."""
+"""Number of parameters up to which a step of the trust region is found here. With 1, 3, 6 and 8 that takes 8, 12, 39
+and 43 µs, by arrays 30, 33, 46 and 45, on a busy core."""
+
+MOST_CURVED = 5
+"""Number of parameters up to which a step with a second-order term is. With 1, 3, 5 and 8 that takes 4, 12, 72 and 230
+µs, by arrays 47, 79, 96 and 166."""
 
 Rows = list[list[float]]
 

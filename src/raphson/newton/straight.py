@@ -19,7 +19,7 @@ import numpy as np
 from raphson.linalg import ALIASED, all_finite
 from raphson.model.objective import Evaluation, Gram, Objective, Root
 from raphson.newton.ascent import PATIENCE, PROGRESS, QUADRATIC, path_row
-from raphson.newton.by_numbers import MOST_BY_NUMBERS, Curved, backward, column_lengths, curved
+from raphson.newton.by_numbers import MOST_BY_NUMBERS, MOST_CURVED, Curved, column_lengths, curved
 from raphson.newton.confined import PATIENCE as STEPS_TO_A_WALL
 from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
 from raphson.newton.directions import NEAR
@@ -262,7 +262,7 @@ class _InRegion(_Straight):
 
     root = True
     curved: Curved | None
-    """The full step by `closer`, where that has a second-order term."""
+    """The full step by `closer`, where that has a second-order term and few parameters."""
 
     def __init__(self, objective: Objective, method: Method, start: np.ndarray | Evaluation) -> None:
         super().__init__(objective, method, start)
@@ -291,13 +291,18 @@ class _InRegion(_Straight):
             return math.hypot(*z)
         B: list[list[float]] = closer.second_order.tolist()
         self._lengths = [math.sqrt(max(v * v + B[j][j], 0.0)) for j, v in enumerate(self._lengths)]
+        if p > MOST_CURVED:
+            found = direction(closer, self.here.score, self.free)
+            return None if found is None else found.decrement
         self.curved = curved(self.rows, z, B)
         return None if self.curved is None else self.curved.length
 
     def newton_step(self) -> np.ndarray:
-        p = len(self.begun)
-        found = backward(self.rows, [row[p] for row in self.rows[:p]]) if self.curved is None else self.curved.step()
-        return np.array(found)
+        if self.curved is not None:
+            return np.array(self.curved.step())
+        found = direction(self.closer, self.here.score, self.free)  # whose factor is known
+        assert found is not None
+        return found.step
 
     @property
     def lengths(self) -> np.ndarray:
