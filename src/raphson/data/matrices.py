@@ -75,7 +75,8 @@ looked at, which would otherwise read nearly all of the memory again; a run of p
 
 
 FEW = 4_096
-"""Numbers of a design that are compared all at once: by first rows and then by columns takes longer."""
+"""Numbers of a design in which three rows say which columns may be constant: 64 rows would take longer than that and
+the columns that are left. Of 200 rows and 3 columns a scan takes 7 µs, all compared at once 13."""
 
 
 class Scan(NamedTuple):
@@ -95,8 +96,9 @@ def scan(X: np.ndarray) -> Scan:
     """
     first = X[0]
     if X.size <= FEW:
-        same = np.logical_and.reduce(first == X).tolist()
-        return Scan(squares(X), any([equal and value != 0 for equal, value in zip(same, first.tolist(), strict=True)]))
+        rows = (first.tolist(), X[len(X) // 2].tolist(), X[-1].tolist())
+        likely = [j for j, (one, two, three) in enumerate(zip(*rows, strict=True)) if one == two == three != 0]
+        return Scan(squares(X), any([bool((X[:, j] == first[j]).all()) for j in likely]))
     columns = (np.logical_and.reduce(X[:PROBED] == first) & (first != 0)).nonzero()[0].tolist()
     if X.size <= PIECE:
         return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))
