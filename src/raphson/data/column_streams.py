@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from raphson.data.columns import RowData, as_whole
@@ -50,16 +51,24 @@ class FirstRows:
             self._read[name] = self._column(name)
         return self._read[name]
 
-    def _column(self, name: str) -> Column:
+    @cached_property
+    def _together(self) -> Any:
+        """The first rows with all columns, of a source that reads all of them whichever are asked for."""
+        return self._first(self.source.names)
+
+    def _first(self, names: Sequence[str]) -> Any:
         for part in range(self.source.parts):
-            for rows in self.source.read(part, [name]):
-                table = variables_of(rows)
-                evaluator, expression = Evaluator(table, {}, new=True), column_expression(name)
-                column = column_of(name, expression, evaluator, MissingRows(table.n_rows), new=True)
-                variable = evaluator.variable(expression)
-                whole = getattr(variable, "whole", column.labels is None) and variable.absent() is None
-                return as_whole(column, whole)
+            for rows in self.source.read(part, names):
+                return variables_of(rows)
         raise DataError("data: there are no rows; expected at least one")
+
+    def _column(self, name: str) -> Column:
+        table = self._together if self.source.files is None else self._first([name])
+        evaluator, expression = Evaluator(table, {}, new=True), column_expression(name)
+        column = column_of(name, expression, evaluator, MissingRows(table.n_rows), new=True)
+        variable = evaluator.variable(expression)
+        whole = getattr(variable, "whole", column.labels is None) and variable.absent() is None
+        return as_whole(column, whole)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raphson.model.likelihood.found_designs import found_designs, settled, shape_of, supports
+from raphson.model.likelihood.found_designs import every_parameter, found_designs, settled, shape_of, supports
 
 rng = np.random.default_rng(0)
 
@@ -17,6 +17,10 @@ def derivative(columns, anchor):
     return np.column_stack([np.zeros(len(x)), o]), J
 
 
+def of(columns):
+    return found_designs(derivative, columns, 2, 4, every_parameter(2, 4))
+
+
 def test_pieces_have_the_designs_of_all_rows():
     x = rng.normal(size=(3000, 2))
     x[:2000, 1] = 0.0  # the first rows do not touch it
@@ -25,7 +29,7 @@ def test_pieces_have_the_designs_of_all_rows():
     assert whole.supports == [slice(0, 2), slice(2, 4)] and whole.distinct[1] == (0, 0) and whole.shape.shifted
     given = found_designs(derivative, tuple(one[::7] for one in columns), 2, 4).shape
     cuts = [slice(k, k + 256) for k in range(0, 3000, 256)]
-    parts = [shape_of(derivative, tuple(one[cut] for one in columns), given) for cut in cuts]
+    parts = [shape_of(of(tuple(one[cut] for one in columns)), given) for cut in cuts]
     shape = parts[0]
     for part in parts[1:]:
         shape = shape + part
@@ -42,7 +46,7 @@ def test_designs_that_differ_in_one_row_are_not_shared():
     z[599, 1] += 1.0
     given = found_designs(derivative, (x[:500], z[:500], np.zeros(500)), 2, 4).shape
     assert given.first == [0, 0]
-    found = settled(given + shape_of(derivative, (x[500:], z[500:], np.zeros(100)), given), given)
+    found = settled(given + shape_of(of((x[500:], z[500:], np.zeros(100))), given), given)
     assert found.first == [0, 1] and not found.shifted
 
 
@@ -51,7 +55,7 @@ def test_parameters_that_only_late_rows_touch_widen_the_designs():
     x[:, 0], x[599, 1] = 1.0, 1.0
     given = found_designs(derivative, (x[:500], x[:500], np.zeros(500)), 2, 4).shape
     assert given.supports == [slice(0, 1), slice(2, 3)]
-    found = settled(given + shape_of(derivative, (x[500:], x[500:], np.zeros(100)), given), given)
+    found = settled(given + shape_of(of((x[500:], x[500:], np.zeros(100))), given), given)
     assert found.supports == [slice(0, 2), slice(2, 4)] and found.first == [0, 1]
     assert found_designs(derivative, (x, x, np.zeros(600)), 2, 4, found).parts[0].shape == (600, 2)
 

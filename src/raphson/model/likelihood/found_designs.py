@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.blocks import block_rows, padded
 from raphson.data.design import SPARSE_COLUMNS, SPARSE_DENSITY
 from raphson.numeric import anchor, x64
 
 J_ROWS = 1_024
 """Rows whose derivatives of the predictors are computed together: of 64 parameters 512 KiB for each predictor."""
+
+MOST_NUMBERS = 2**23
+"""Most derivatives of the predictors of a piece that are computed in one call: 64 MiB."""
 
 Derivative = Callable[..., Any]
 """Compiled (columns, anchor) to η at θ = 0, (m, K), and ∂η/∂θ, (m, K, p)."""
@@ -89,15 +93,13 @@ def found_designs(
 ) -> FoundDesigns:
     """The designs of rows; their `shape` is found in these rows unless it is given.
 
-    Of a given shape the rows are some of many, so they are computed in steps of the same length, whatever their number.
+    Of a given shape the rows are some of many, so they are computed in steps of few lengths, whatever their number.
     """
     n = len(arrays[0])
     shift = np.empty((K, n))
     pieces: list[list[Any]] = [[] for _ in range(K)]
     touched = np.zeros((K, p), dtype=bool)
-    whole = [np.empty((n, p)) for _ in range(K)] if shape is None and p <= SPARSE_COLUMNS else []
-    if shape is not None and p <= SPARSE_COLUMNS:
-        return _placed(derivative, arrays, shape, shift)
+    whole = [np.empty((n, p)) for _ in range(K)] if p <= SPARSE_COLUMNS else []
     if p > SPARSE_COLUMNS:
         from scipy import sparse
     for begin, stop, eta, J in _steps(derivative, arrays, n, even=shape is not None):
@@ -118,18 +120,23 @@ def found_designs(
     return FoundDesigns(shift, [parts[j] for j in found.first], found)
 
 
-def shape_of(derivative: Derivative, arrays: tuple[np.ndarray, ...], given: DesignShape) -> DesignShape:
-    """The shape of some of many rows. Designs are compared in the parameters that `given` says."""
-    K, p = given.touched.shape
-    touched, alike, shifted = np.zeros((K, p), dtype=bool), given.alike.copy(), False
-    where = given.supports
-    for _, _, eta, J in _steps(derivative, arrays, len(arrays[0]), even=True):
-        shifted = shifted or bool(eta.any())
-        touched |= (J != 0).any(axis=0)
-        for k, j in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
-            if not np.array_equal(J[:, k, where[k]], J[:, j, where[j]]):
-                alike[k, j] = alike[j, k] = False
-    return DesignShape(touched, alike, shifted)
+def shape_of(found: FoundDesigns, given: DesignShape) -> DesignShape:
+    """The shape of some of many rows, whose predictors' derivatives by all parameters are found.
+
+    Designs are compared in the parameters that `given` says.
+    """
+    touched, alike, where = found.shape.touched.copy(), given.alike.copy(), given.supports
+    for k, J in enumerate(found.parts):
+        touched[k] = (J != 0).any(axis=0)
+    for k, j in zip(*np.nonzero(np.triu(alike, 1)), strict=True):
+        if not np.array_equal(found.parts[k][:, where[k]], found.parts[j][:, where[j]]):
+            alike[k, j] = alike[j, k] = False
+    return DesignShape(touched, alike, bool(found.shift.any()))
+
+
+def every_parameter(K: int, p: int) -> DesignShape:
+    """The shape of designs by all parameters, each of its own."""
+    return DesignShape(np.ones((K, p), dtype=bool), np.eye(K, dtype=bool), True)
 
 
 def settled(found: DesignShape, compared: DesignShape) -> DesignShape:
@@ -139,27 +146,28 @@ def settled(found: DesignShape, compared: DesignShape) -> DesignShape:
     return DesignShape(found.touched, np.eye(len(found.alike), dtype=bool), found.shifted)
 
 
-def _placed(
-    derivative: Derivative, arrays: tuple[np.ndarray, ...], shape: DesignShape, shift: np.ndarray
+def piece_designs(
+    columns: Callable[..., Any], arrays: tuple[np.ndarray, ...], size: int, shape: DesignShape
 ) -> FoundDesigns:
-    """The designs of some of many rows, each stored column after column, as one block reads them."""
-    where, first, n = shape.supports, shape.first, shift.shape[1]
-    parts = [
-        np.empty((part.stop - part.start, n)).T if first[k] == k else np.empty((0, 0)) for k, part in enumerate(where)
-    ]
-    for begin, stop, eta, J in _steps(derivative, arrays, n, even=True):
-        shift[:, begin:stop] = eta.T
-        for k, part in enumerate(where):
-            if first[k] == k:
-                parts[k][begin:stop] = J[:, k, part]
-    return FoundDesigns(shift, [parts[j] for j in first], shape)
+    """The designs of a piece in one call of the compiled `columns` for `size` rows, stored column after column."""
+    n = len(arrays[0])
+    full = arrays if n == size else tuple(padded(one, size, n - 1) for one in arrays)
+    with x64():
+        eta, parts = columns(full, anchor())
+    made = dict(zip(dict.fromkeys(shape.first), (np.asarray(part)[:, :n].T for part in parts), strict=True))
+    return FoundDesigns(np.asarray(eta)[:, :n], [made[j] for j in shape.first], shape)
+
+
+def affordable(size: int, shape: DesignShape) -> bool:
+    """Whether the designs of a piece of so many rows are computed in one call."""
+    return size * shape.touched.size <= MOST_NUMBERS and shape.touched.shape[1] <= SPARSE_COLUMNS
 
 
 def _steps(
     derivative: Derivative, arrays: tuple[np.ndarray, ...], n: int, even: bool
 ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
     """Begin and end of some rows, their predictors at θ = 0 (m, K), and the derivatives (m, K, p)."""
-    step = J_ROWS if even else min(J_ROWS, max(n, 1))
+    step = min(J_ROWS, block_rows(n) if even else max(n, 1))
     with x64():
         for begin in range(0, n, step):
             stop = min(begin + step, n)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -101,6 +101,7 @@ class EvaluationPlan:
     layout: Parameters
     agreed: bool | None = None
     """Whether the cut agrees with the function itself; None before the check."""
+    _columns: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def indexed(self) -> checks.IndexedElements:
@@ -173,6 +174,31 @@ class EvaluationPlan:
             return one, jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
 
         return compiled(both, once=True, source=self.source("predictors"))
+
+    def columns(self, shape: DesignShape) -> Any:
+        """Compiled (columns) -> (η at θ = 0 (K, m), the distinct designs (p_k, m)) of the cut."""
+        where, first = shape.supports, tuple(dict.fromkeys(shape.first))
+        key = (tuple((where[k].start, where[k].stop) for k in first), first, shape.shifted)
+        if key not in self._columns:
+            self._columns[key] = self._compiled_columns(key)
+        return self._columns[key]
+
+    def _compiled_columns(self, key: tuple[Any, ...]) -> Any:
+        ranges, first, shifted = key
+        found, layout = self.cut, self.layout
+        assert found is not None
+
+        def eta(theta: Any, row: tuple[Any, ...]) -> Any:
+            return found.predictors(layout.split(theta), row)
+
+        def both(row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
+            del anchor
+            zero = jnp.zeros(layout.size)
+            J = jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
+            parts = tuple(J[:, k, start:stop].T for k, (start, stop) in zip(first, ranges, strict=True))
+            return jax.vmap(eta, in_axes=(None, 0), out_axes=1)(zero, row) if shifted else jnp.zeros((1, 1)), parts
+
+        return compiled(both, source=self.source(f"designs {key}"))
 
 
 def general_model(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.blocks import block_rows
 from raphson.data.column_streams import FirstRows, StreamedColumns, columns_from_stream
 from raphson.data.columns import RowData
 from raphson.data.sources import Source
@@ -21,7 +22,16 @@ from raphson.execute.journal import answering
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood import checks
 from raphson.model.likelihood.build import LikelihoodData
-from raphson.model.likelihood.found_designs import DesignShape, found_designs, settled, shape_of
+from raphson.model.likelihood.found_designs import (
+    DesignShape,
+    FoundDesigns,
+    affordable,
+    every_parameter,
+    found_designs,
+    piece_designs,
+    settled,
+    shape_of,
+)
 from raphson.model.likelihood.general import (
     EvaluationPlan,
     TracedLikelihood,
@@ -96,8 +106,7 @@ class StreamedGeneral(StreamedLikelihood):
         if shape is None:
             return replace(model, **given, matrices=(np.ones((data.n_rows, 1)),))
         assert self.plan is not None
-        K, p = shape.touched.shape
-        found = found_designs(self.plan.derivative, arrays, K, p, shape)
+        found = _designs(self.plan, arrays, shape)
         return replace(model, **given, matrices=found.distinct[0], offset=found.offset)
 
 
@@ -155,6 +164,15 @@ def _without_rows(
     return StreamedGeneral(**fields, streamed=data, totals=totals, plan=plan)
 
 
+def _designs(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], shape: DesignShape) -> FoundDesigns:
+    """The designs of a piece."""
+    size = block_rows(len(arrays[0]))
+    if len(arrays[0]) <= size and affordable(size, shape):
+        return piece_designs(plan.columns(shape), arrays, size, shape)
+    K, p = shape.touched.shape
+    return found_designs(plan.derivative, arrays, K, p, shape)
+
+
 def _read(
     loglik: Callable[..., Any], name: str, layout: Parameters, source: Source, given: dict[str, Any]
 ) -> tuple[TracedLikelihood, StreamedColumns]:
@@ -166,16 +184,18 @@ def _read(
 
 def _totals(plan: EvaluationPlan, data: StreamedColumns, by_cut: bool, name: str, executor: Executor) -> GeneralTotals:
     """Sums over all rows, by a reading that also checks the indices by which parameters are read."""
-    given = None
+    given = whole = None
     if by_cut:
         assert plan.cut is not None
-        sample = arrays_of(data.sample)
-        given = found_designs(plan.derivative, sample, plan.cut.n_predictors, plan.layout.size).shape
+        sample, K, p = arrays_of(data.sample), plan.cut.n_predictors, plan.layout.size
+        given, whole = found_designs(plan.derivative, sample, K, p).shape, every_parameter(K, p)
 
     def one(rows: RowData) -> GeneralTotals:
         arrays = arrays_of(rows)
         checks.check_indices(plan.indexed, name, arrays, plan.layout)
-        return GeneralTotals.of(rows, None if given is None else shape_of(plan.derivative, arrays, given))
+        if given is None or whole is None:
+            return GeneralTotals.of(rows, None)
+        return GeneralTotals.of(rows, shape_of(_designs(plan, arrays, whole), given))
 
     try:
         found: GeneralTotals = summed_pieces(data, one, executor, "totals", plan.identity)
