@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import select
 import sys
@@ -37,6 +38,18 @@ def test_lines_are_logged_where_there_is_no_terminal_if_asked_for() -> None:
     assert first.startswith("Fitting, iteration 0, 4 standard errors from the maximum, 0.5 passes, ")
     assert "left" not in first and second.endswith(" s left")
     assert " 1.5 passes, " in third and "rows per second" in third
+
+
+def test_epochs_tell_of_their_losses_and_of_the_time_that_all_of_them_take() -> None:
+    stream = io.StringIO()
+    with Progress("Fitting", stream=stream, log=True, interval=0.0) as progress:
+        for epoch, validation in ((1, 0.5), (2, math.nan), (3, 0.4)):
+            progress(iteration=epoch, loss=0.25, validation=validation, epochs=3, rows=1000, of=1000)
+    first, second, third = stream.getvalue().splitlines()
+    assert first.startswith("Fitting, epoch 1 of 3, loss 0.25, validation 0.5, 1.0 passes, ")
+    assert first.endswith(" s left") and "rows per second" in first
+    assert second.startswith("Fitting, epoch 2 of 3, loss 0.25, 2.0 passes, ")
+    assert third.endswith("at most about 0 s left")
 
 
 def test_a_log_of_quick_work_is_empty() -> None:

@@ -52,7 +52,7 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None,
     of = model.objective.n_rows
 
     def more(step: Any) -> dict[str, Any]:
-        return {"rows": step.rows, "of": of, "tol": iteration.tol} if _is_shown(iteration.progress) else {}
+        return {"rows": step.rows, "of": of, "tol": iteration.tol} if is_shown(iteration.progress) else {}
 
     with progress_shown(iteration.progress) as show:
         options = Options(
@@ -104,7 +104,7 @@ def progress_shown(progress: bool | Callable[..., None]) -> Any:
     return nullcontext(progress or None)
 
 
-def _is_shown(progress: bool | Callable[..., None]) -> bool:
+def is_shown(progress: bool | Callable[..., None] | None) -> bool:
     """Whether this package shows the progress, not a function of the user's."""
     if not progress or progress is True:
         return bool(progress)
@@ -116,7 +116,7 @@ def _is_shown(progress: bool | Callable[..., None]) -> bool:
 @contextmanager
 def _watched(iteration: Iteration) -> Iterator[Iteration]:
     """The iteration over streamed rows with an executor that shows how far each pass is, if progress is shown."""
-    if not _is_shown(iteration.progress):
+    if not is_shown(iteration.progress):
         yield iteration
         return
     with progress_shown(iteration.progress) as shown:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.api.arguments import is_shown
 from raphson.errors import DataError, ModelError, one_line
 from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
@@ -27,7 +28,7 @@ from raphson.newton.training.first_order import (
     beginning,
     train,
 )
-from raphson.newton.training.streaming import POOL_BYTES, StreamedRows
+from raphson.newton.training.streaming import POOL_BYTES, StreamedRows, ToldRows
 from raphson.options import Iteration, Layers, Training
 from raphson.status import Status
 
@@ -90,9 +91,11 @@ def trained(
 
         keep_in = keep
 
+    more = {"epochs": descent.epochs, "rows": model.n_rows, "of": model.n_rows} if is_shown(show) else {}
+
     def watch(number: int, epoch: Epoch) -> None:
         if show is not None:
-            show(iteration=number, loss=epoch.loss, validation=epoch.validation)
+            show(iteration=number, loss=epoch.loss, validation=epoch.validation, **more)
 
     held = model.held_out
     judge: Callable[[Any, Any], float] | None = None
@@ -106,7 +109,7 @@ def trained(
 
     asked: dict[str, Any] = {"divisor": model.divisor, "validate": judge, "keep": keep_in, "watch": watch}
     asked["answer"] = checkpoints.kept_epochs(model.executor, theta)
-    found = train(structure, model.family, begin, _batches(model, descent.dtype), descent, **asked)
+    found = train(structure, model.family, begin, _batches(model, descent.dtype, show), descent, **asked)
     model = model.with_state(found.state)
     theta = structure.pack(found.params)
     with np.errstate(all="ignore"):
@@ -129,13 +132,14 @@ def trained(
     return Estimate(model, result, status, np.zeros(len(theta))), model, history, remark
 
 
-def _batches(model: NetworkModel, dtype: Any) -> BatchSource:
-    """The rows to train on."""
+def _batches(model: NetworkModel, dtype: Any, show: Any) -> BatchSource:
+    """The rows to train on; how far an epoch over streamed rows is, is shown if this package shows the progress."""
     if model.by_rows:
         return Sample((model.inputs,), model.y, model.weight, model.offset, dtype)
     mean_weight = None if model.weight is None else model.total_weight / model.n_rows
     blocks: Any = model.blocks
-    return StreamedRows(blocks, [np.ones(len(model.scale.columns))], mean_weight, dtype, POOL_BYTES)
+    rows = StreamedRows(blocks, [np.ones(len(model.scale.columns))], mean_weight, dtype, POOL_BYTES)
+    return ToldRows(rows, model.n_rows, show.reading) if is_shown(show) else rows
 
 
 def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:

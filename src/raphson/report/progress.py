@@ -100,15 +100,22 @@ class Progress:
         """Show one row of the path: its ``iteration`` and ``distance``, if it has them.
 
         With ``rows``, the number of rows read for it, ``of``, that of all rows, and ``tol``, at which distance it ends,
-        also the passes over the data so far, their speed and the time left.
+        also the passes over the data so far, their speed and the time left. With ``epochs`` in place of ``tol``, the
+        number of iterations at most, each of which reads all rows, its ``loss`` and ``validation``.
         """
         text = ""
-        if "iteration" in row:
+        if "epochs" in row:
+            text += f", epoch {row['iteration']} of {row['epochs']}, loss {numbers.short(row['loss'])}"
+            if not math.isnan(row["validation"]):
+                text += f", validation {numbers.short(row['validation'])}"
+        elif "iteration" in row:
             text += f", iteration {row['iteration']}"
         if row.get("distance") is not None:
             text += f", {numbers.short(float(row['distance']))} standard errors from the maximum"
         self._step = text
-        if "rows" in row:
+        if "epochs" in row:
+            self._count_epoch(**row)
+        elif "rows" in row:
             self._count(**row)
         self._show(at_once=True)
 
@@ -137,6 +144,13 @@ class Progress:
         self._left = None
         if tol < distance < before < math.inf and self._rows:
             self._left = rows * math.ceil(math.log(tol / distance) / math.log(distance / before))
+
+    def _count_epoch(self, iteration: int, epochs: int, rows: int, of: int, **_: Any) -> None:
+        """Note the rows of an epoch, and those of the epochs that follow at most."""
+        self._of = of
+        if not self._told:
+            self._rows += rows
+        self._left = float((epochs - iteration) * of)
 
     @property
     def _text(self) -> str:

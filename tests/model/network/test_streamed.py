@@ -13,6 +13,7 @@ from raphson.data import parquet
 from raphson.errors import ConvergenceWarning, DataError, MissingDataWarning, ModelError
 from raphson.model.network import streamed
 from raphson.model.network.streamed import StreamedNetwork
+from raphson.report import progress
 
 N, PIECE = 1000, 256
 pytestmark = pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
@@ -238,6 +239,15 @@ def test_sorted_rows_are_shuffled_together(frame):
     ordered = frame.sort_values("z")
     fit = rp.network("z ~ x + g", streaming(ordered, 100), **ONE | {"epochs": 40, "learning_rate": 0.01})
     assert fit.deviance < 0.3 * fit.null_deviance
+
+
+def test_progress_tells_how_far_an_epoch_is(frame, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "TICK", 0.0)
+    monkeypatch.setattr(progress.Progress.__init__, "__defaults__", (None, 1.0, False, 0.0))
+    rp.network("z ~ x + g", streaming(frame), **ONE | {"epochs": 2, "batch_size": 8}, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("Fitting, epoch 1 of 2, loss ") and "% of 882 rows, " in line for line in lines)
+    assert any(line.startswith("Fitting, epoch 2 of 2, loss ") and ", validation " in line for line in lines)
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
-from raphson.newton.training.first_order import chunk_steps
+from raphson.newton.training.first_order import BatchSource, chunk_steps
 from raphson.newton.training.steps import Chunk
 
 POOL_BYTES = 2**25
@@ -94,6 +94,34 @@ class StreamedRows:
         return Chunk(
             tuple(cut(X) for X in designs if X is not None), cut(y), None if weight is None else cut(weight), shift
         )
+
+
+class ToldRows:
+    """Batches whose progress is told.
+
+    Parameters
+    ----------
+    inner : the batches.
+    n : number of rows.
+    show : called with the number of rows that an epoch has read so far, and n; they are equal at its end.
+    """
+
+    def __init__(self, inner: BatchSource, n: int, show: Callable[[int, int], None]) -> None:
+        self.inner, self.n, self.show = inner, n, show
+
+    def steps(self, batch_size: int) -> int:
+        """Number of batches in an epoch."""
+        return self.inner.steps(batch_size)
+
+    def chunks(self, batch_size: int, rng: np.random.Generator) -> Iterator[tuple[Chunk, int]]:
+        """The chunks of an epoch."""
+        read = 0
+        for chunk, count in self.inner.chunks(batch_size, rng):
+            yield chunk, count
+            read += count * batch_size
+            if read < self.n:
+                self.show(read, self.n)
+        self.show(self.n, self.n)
 
 
 def _emptied(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
