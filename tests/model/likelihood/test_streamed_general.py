@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 import raphson as rp
 from raphson.data.blocks import StreamedBlocks
 from raphson.data.sources import Source
-from raphson.errors import DataError, ModelError
+from raphson.errors import ConvergenceError, DataError, ModelError
 
 N, PIECE = 1500, 256
 pytestmark = pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
@@ -268,3 +268,22 @@ def test_a_column_that_only_late_rows_read_is_refused(few, monkeypatch):
 
     with pytest.raises(ModelError, match="the column 'k' is read in some rows only"):
         rp.mle(reads_late, rp.stream(few, PIECE), start={"a": 0.0}, derivatives="finite")
+
+
+def test_rows_that_are_not_finite_are_named_as_in_memory(frame, files):
+    def logarithm(params, row):
+        return -((jnp.log(row.y + 2.5) - params["a"] - params["b"] * row.x) ** 2)
+
+    def root(params, row):
+        return -((row.y - params["a"] * jnp.sqrt(row.x * 0.0 + params["b"] - 1.0)) ** 2)
+
+    for function in (logarithm, root):
+        said = []
+        for data in (frame, rp.stream(files, PIECE)):
+            with pytest.raises(ConvergenceError, match="counted from 0") as caught:
+                rp.mle(function, data, start={"a": 1.0, "b": 1.0})
+            said.append(str(caught.value).replace(", ...", ""))
+        numbers = [[one for one in text.split("(", 1)[1].split(", counted")[0].split(", ")] for text in said]
+        assert set(numbers[1]) <= set(numbers[0])
+        assert said[0].split(" rows (")[0] == said[1].split(" rows (")[0]
+        assert said[0].split("counted from 0")[1] == said[1].split("counted from 0")[1]

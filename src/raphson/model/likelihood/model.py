@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -181,6 +181,10 @@ class LikelihoodModel(Model):
     def examined(self, theta: np.ndarray) -> LikelihoodModel:
         """The model whose rows are examined where the likelihood is not finite or seems unbounded."""
         return self
+
+    def counted(self, which: Callable[[LikelihoodModel], np.ndarray], *about: Any) -> tuple[int, int]:
+        """The number of rows that `which` gives of a model, and that of all; `about` says which these are."""
+        return len(which(self)), len(self.y)
 
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
         if not isinstance(smaller, LikelihoodModel) or (self.family.ready and smaller.family.ready):

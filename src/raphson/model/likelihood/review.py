@@ -61,22 +61,42 @@ def explained(model: LikelihoodModel, theta: np.ndarray | None, message: str) ->
         theta = np.zeros(model.predictor.n_params)
         if model.constants is not None:
             theta = coefficients(model, model.constants)
-    model = model.examined(theta)
+    some = model.examined(theta)
+    bad = _not_finite(some, theta)
+    if not len(bad):
+        return _broken_slope(model, some, theta) or message
+    first = int(bad[0])
+    every, model = model.counted(lambda one: _not_finite(one, theta), "not finite", theta), some
     with np.errstate(all="ignore"):
         rows = model.rows(theta)
-    counted = model.row_weight > 0
-    bad = np.flatnonzero(~np.isfinite(rows.value) & counted)
-    if not len(bad):
-        return _broken_slope(model, theta) or message
-    first = int(bad[0])
     text = (
-        f"start: {model.family.name} is {rows.value[first]} for {len(bad)} of {len(rows.value)} rows "
-        f"({_original(model, bad)}, counted from 0) at {_values(model, theta)}"
+        f"start: {model.family.name} is {rows.value[first]} for {_those(model, bad, every)} at {_values(model, theta)}"
     )
     step = _first_step(model, theta, rows, first)
     if step:
         text += f"; the first step that is not finite: {step}"
     return text + ". Pass start= where every row has a positive density"
+
+
+def _not_finite(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
+    """The rows whose log-likelihood is not finite."""
+    with np.errstate(all="ignore"):
+        return np.flatnonzero(~np.isfinite(model.rows(theta).value) & (model.row_weight > 0))
+
+
+def _without_slope(model: LikelihoodModel, theta: np.ndarray) -> np.ndarray:
+    """The rows whose log-likelihood is finite and whose derivatives are not."""
+    with np.errstate(all="ignore"):
+        rows = model.rows(theta)
+    finite = np.isfinite(rows.score).all(axis=0) & np.isfinite(rows.observed).all(axis=(0, 1))
+    return np.flatnonzero(np.isfinite(rows.value) & ~finite & (model.row_weight > 0))
+
+
+def _those(model: LikelihoodModel, rows: np.ndarray, every: tuple[int, int]) -> str:
+    """Some rows of a model in words: `every` has the numbers of such rows in all data, and of all rows."""
+    shown = _original(model, rows)
+    more = ", ..." if every[0] > len(rows) and not shown.endswith("...") else ""
+    return f"{every[0]} of {every[1]} rows ({shown}{more}, counted from 0)"
 
 
 def _original(model: LikelihoodModel, rows: np.ndarray) -> str:
@@ -121,17 +141,20 @@ def _first_step(model: LikelihoodModel, theta: np.ndarray, rows: RowTable, numbe
     return found[0] if found else ""
 
 
-def _broken_slope(model: LikelihoodModel, theta: np.ndarray) -> str:
-    """A message if the log-likelihood is finite and its derivatives are not; otherwise empty."""
-    with np.errstate(all="ignore"):
-        rows = model.rows(theta)
-    finite = np.isfinite(rows.score).all(axis=0) & np.isfinite(rows.observed).all(axis=(0, 1))
-    bad = np.flatnonzero(np.isfinite(rows.value) & ~finite & (model.row_weight > 0))
+def _broken_slope(whole: LikelihoodModel, model: LikelihoodModel, theta: np.ndarray) -> str:
+    """A message if the log-likelihood is finite and its derivatives are not; otherwise empty.
+
+    `model` has those of the `whole` rows that are examined.
+    """
+    bad = _without_slope(model, theta)
     if not len(bad):
         return ""
+    every = whole.counted(lambda one: _without_slope(one, theta), "without slope", theta)
+    with np.errstate(all="ignore"):
+        rows = model.rows(theta)
     text = (
-        f"{model.family.name} is finite for {len(bad)} of {len(rows.value)} rows "
-        f"({_original(model, bad)}, counted from 0) at {_values(model, theta)}, but its derivatives are not"
+        f"{model.family.name} is finite for {_those(model, bad, every)} at {_values(model, theta)}, but its "
+        "derivatives are not"
     )
     step = _first_slope(model, theta, rows, int(bad[0]))
     return (
@@ -240,7 +263,7 @@ def reviewed(
     if not status.converged and not at_limit:
         advice, some = note or model.advice(status), model.examined(end.theta)
         wrong = _unbounded(some, end.theta)
-        if not wrong and (broken := _broken_slope(some, end.theta) or _piecewise_linear(some, end.theta)):
+        if not wrong and (broken := _broken_slope(model, some, end.theta) or _piecewise_linear(some, end.theta)):
             return status, broken
         return status, "; ".join(one for one in (wrong or _unidentified(model, end.theta), advice) if one)
     if _singular(climbed, end, free):

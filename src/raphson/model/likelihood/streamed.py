@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,17 @@ class Largest:
 
     def __add__(self, other: Largest) -> Largest:
         return Largest(max(self.value, other.value))
+
+
+@dataclass
+class Count:
+    """The numbers of some rows and of all."""
+
+    some: int
+    every: int
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.some + other.some, self.every + other.every)
 
 
 @dataclass(frozen=True)
@@ -99,8 +110,13 @@ class StreamedLikelihood(StreamedRows, LikelihoodModel):
 
         found: Extreme = sum_blocks(self.executor, of, self.blocks, lambda: ("extreme", theta))
         starts = [piece.start for piece in self._data.pieces]
-        ((_, held),) = self._read([starts.index(found.start)])
-        return held
+        number = starts.index(found.start)
+        ((_, held),) = self._read([number])
+        return replace(held, data=replace(held.data, index=self._data.numbers(self._data.pieces[number])))
+
+    def counted(self, which: Callable[[LikelihoodModel], np.ndarray], *about: Any) -> tuple[int, int]:
+        found: Count = self.summed(lambda held: Count(*held.counted(which)), "count", *about)
+        return found.some, found.every
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 
