@@ -123,19 +123,53 @@ def as_whole(column: Column, whole: bool) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class RowSchema(Schema):
-    """The schema of a fit of loglik(params, row): the names of the columns that it read."""
+    """The schema of a fit of loglik(params, row).
+
+    Attributes
+    ----------
+    names : of the columns that it read.
+    labels : of the codes of text, by column.
+    """
 
     names: tuple[str, ...]
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     n_design_columns: ClassVar[int] = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Safe for JSON."""
-        return {"kind": "rows", "names": list(self.names)}
+        labels = {name: list(one) for name, one in self.labels.items()}
+        return {"kind": "rows", "names": list(self.names), "labels": labels}
 
     @staticmethod
     def from_dict(saved: Any) -> RowSchema:
         """Read what :meth:`to_dict` wrote."""
-        return RowSchema(tuple(map(str, saved["names"])))
+        labels = {
+            str(name): tuple(map(str, one)) for name, one in saved.get("labels", {}).items()
+        }  # not in older files
+        return RowSchema(tuple(map(str, saved["names"])), labels)
+
+
+@dataclass(frozen=True)
+class CodedColumns:
+    """Columns of new data, text coded by the levels of the data that were fitted.
+
+    Attributes
+    ----------
+    columns : the new ones.
+    labels : of the codes, by column; a column without has its own.
+    """
+
+    columns: Columns
+    labels: Mapping[str, tuple[str, ...]]
+
+    def __getitem__(self, name: str) -> Column:
+        column, labels = self.columns[name], self.labels.get(name)
+        if labels is None or column.labels is None or column.labels == labels:
+            return column
+        place = {label: code for code, label in enumerate(labels)}
+        codes = np.array([place.get(label, np.nan) for label in column.labels] + [np.nan])
+        at = np.where(np.isfinite(column.values), column.values, -1).astype(np.int64)
+        return as_whole(Column(codes[at], labels), True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.compat import jax, jnp
-from raphson.data.columns import Columns
+from raphson.data.columns import CodedColumns, Columns
 from raphson.data.model_data import common_rows, take_rows
 from raphson.data.products import matvec
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
@@ -190,14 +190,19 @@ def evaluated(compute: Callable[[], Any], what: str) -> list[np.ndarray]:
 
 
 def of_rows(
-    function: Callable[..., Any], names: tuple[str, ...], theta: np.ndarray, direction: np.ndarray, data: Any
+    function: Callable[..., Any],
+    names: tuple[str, ...],
+    theta: np.ndarray,
+    direction: np.ndarray,
+    data: Any,
+    labels: Mapping[str, tuple[str, ...]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Evaluate a function of the parameters and a row.
 
     Returns the values (m,), the derivatives (m, p), and a mask (m,) of the rows that depend on a parameter at infinity,
-    whose values are limits. Rows with a missing value give NaN.
+    whose values are limits. Rows with a missing value, or a level that is not among its column's `labels`, give NaN.
     """
-    columns = Columns(data)
+    columns = CodedColumns(Columns(data), labels)
     layout, _ = Parameters.of({"theta": theta}, "theta")
 
     def wrapped(params: Any, row: Any) -> Any:
@@ -205,7 +210,9 @@ def of_rows(
 
     traced = trace_likelihood(wrapped, "function", layout, columns)
     again = accurate(traced.jaxpr)
-    rows = tuple(columns[name].values for name in traced.used)
+    read = [columns[name] for name in traced.used]
+    cells = [one.values for one in read]
+    rows = tuple(one.values if one.labels is None else _codes(one.values) for one in read)
 
     def one(theta: Any, row: Any) -> Any:
         return again(theta, *row)[0]
@@ -223,10 +230,15 @@ def of_rows(
         near, far = (at(theta + reach * unit)[0] for reach in FAR_OUT)
         moved = (slope * unit != 0).any(axis=1) | (near != values)
         values = np.where(moved, _limit(near, far), values)
-    absent = np.any([np.isnan(cells.reshape(len(cells), -1)).any(axis=1) for cells in rows], axis=0)
+    absent = np.any([np.isnan(one.reshape(len(one), -1)).any(axis=1) for one in cells], axis=0)
     _warn_no_limit(moved & np.isnan(values) & ~absent)
     # A comparison with NaN is false, so a function with a branch would return a number for a missing value.
     return np.where(absent, np.nan, values), slope, moved
+
+
+def _codes(values: np.ndarray) -> np.ndarray:
+    """Codes as whole numbers, 0 where they are missing."""
+    return np.nan_to_num(values).astype(np.int64)
 
 
 def predicted(

@@ -222,7 +222,8 @@ class LikelihoodReading(Reading):
                 "got 'prediction'. For that, write a density logpdf(y, ...) with formulas"
             )
         source = self.frame if new is None else new
-        values, slope, moved = of_rows(asked.function, self.names, *self._parameters, source)
+        labels = getattr(self.state.schema, "labels", {})
+        values, slope, moved = of_rows(asked.function, self.names, *self._parameters, source, labels)
         errors = None
         if asked.uncertain:
             errors = np.where(moved, np.nan, np.linalg.norm(root @ np.nan_to_num(slope).T, axis=0))

@@ -287,3 +287,21 @@ def test_rows_that_are_not_finite_are_named_as_in_memory(frame, files):
         assert set(numbers[1]) <= set(numbers[0])
         assert said[0].split(" rows (")[0] == said[1].split(" rows (")[0]
         assert said[0].split("counted from 0")[1] == said[1].split("counted from 0")[1]
+
+
+def test_predictions_code_text_by_the_levels_of_the_fit(frame, files, tmp_path):
+    start = FRAMES["text"][1]
+    held, fit = (rp.mle(levels, data, start=start) for data in (frame, rp.stream(files, PIECE)))
+    function = lambda p, row: p["level"][row.g] + p["slope"] * row.x  # noqa: E731
+    late = frame[frame["g"] == "late"].dropna()
+    expected = held.params["level[2]"] + held.params["slope"] * late["x"]
+    for one in (held, fit):
+        np.testing.assert_allclose(one.predict(late, function=function), expected, rtol=1e-7)
+        assert one.predict(late.assign(g="other"), function=function).isna().all()
+    fit.predict(rp.stream(files, PIECE), function=function, to=tmp_path / "predicted.parquet")
+    whole = frame.dropna(subset=["x", "g"])
+    written = pd.read_parquet(tmp_path / "predicted.parquet")["fit"].dropna().to_numpy()
+    np.testing.assert_allclose(written, held.predict(whole, function=function), rtol=1e-7)
+    fit.save(tmp_path / "fit.json")
+    again = rp.load(tmp_path / "fit.json").predict(late, function=function)
+    np.testing.assert_allclose(again, expected, rtol=1e-7)

@@ -425,7 +425,8 @@ class LikelihoodData:
             read = {name: (data.asked[name], column.labels) for name, column in data.columns.items()}
             schema: Any = PartsSchema(data.parts, read)
         else:
-            schema = RowSchema(tuple(data.columns))
+            coded = {name: one.labels for name, one in data.columns.items() if one.labels is not None}
+            schema = RowSchema(tuple(data.columns), coded)
         return LikelihoodData(
             data.weights,
             data.index,
