@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -182,3 +185,14 @@ def test_under_the_usual_settings_there_is_nothing_to_enter():
     assert type(numeric.x64()) is type(jax.enable_x64(True))
     with numeric.x64():
         assert type(numeric.x64()) is type(jax.enable_x64(True))
+
+
+def test_threads_that_ask_for_the_device_at_the_same_time_share_it(monkeypatch):
+    def slow():
+        time.sleep(0.05)
+        return object()
+
+    monkeypatch.setattr(numeric, "_processor", cache(slow))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: numeric.device.__wrapped__(), range(4)))
+    assert all(one is found[0] for one in found)

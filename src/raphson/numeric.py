@@ -117,6 +117,8 @@ class _Process:
 
 
 _process = _Process()
+_one_at_a_time = threading.RLock()
+_processor = cache(processor)
 
 
 @cache
@@ -128,7 +130,9 @@ def device() -> Any:
     use one thread only. Where jaxlib offers no such client, JAX's own is used.
     """
     _process.check()
-    return processor()
+    # Threads that ask for it at the same time would each make one, and what is compiled for one runs on no other.
+    with _one_at_a_time:
+        return _processor()
 
 
 @cache
