@@ -8,7 +8,9 @@ rows.
 
 From the maximum of m rows that of n is d = √(p n/m) standard errors away, and a step by their M leaves √(p/m) d. Where
 that is within 10 √(m/p) of 1e-8 √n, the next reading is the last one (:data:`raphson.newton.directions.DRIFT`): from
-m = 46,400 p on, whatever n is. It is one reading less, and the sample's own maximum takes as long as some 3 m rows."""
+m = 46,400 p on, whatever n is. It is one reading less, and the sample's own maximum takes as long as some 3 m rows.
+The second reading is the last one too where the sample judges the step that follows to a tenth of the tolerance: of
+10,000,000 rows of 10 columns it does, to 8e-10 standard errors, of 50,000,000 it takes a third."""
 
 
 def sample_rows(n_rows: int, n_columns: int, least: int) -> int:
