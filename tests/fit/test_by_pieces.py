@@ -183,12 +183,10 @@ def test_a_likelihood_says_that_it_has_no_residuals_and_predicts(frame, tmp_path
     np.testing.assert_allclose(found.to_numpy().ravel(), expected.to_numpy().ravel(), rtol=1e-12)
 
 
-def test_a_streamed_likelihood_predicts_its_source_when_it_is_passed_again(frame, tmp_path):
+def test_a_streamed_likelihood_predicts_its_own_rows_and_its_source_alike(frame, tmp_path):
     source, out = rp.stream(batches(frame), PIECE), tmp_path / "p.parquet"
     fit = rp.mle("zero_inflated_poisson", "count ~ g", source)
-    with pytest.raises(ModelError, match="pass the source again"):
-        fit.predict(to=out)
-    assert not out.exists()
-    fit.predict(source, kind="response", to=out)
     expected = fit.predict(frame, kind="response")
-    np.testing.assert_allclose(pd.read_parquet(out)["fit"], expected, rtol=1e-10)
+    for new in (None, source):
+        fit.predict(new, kind="response", to=out)
+        np.testing.assert_allclose(pd.read_parquet(out)["fit"], expected, rtol=1e-10)

@@ -143,9 +143,10 @@ class RowSchema(Schema):
     @staticmethod
     def from_dict(saved: Any) -> RowSchema:
         """Read what :meth:`to_dict` wrote."""
-        labels = {
-            str(name): tuple(map(str, one)) for name, one in saved.get("labels", {}).items()
-        }  # not in older files
+        given = saved.get("labels", {})  # older files have none
+        if not isinstance(given, dict):
+            raise DataError(f"labels: expected a dict of texts; got {given!r}")
+        labels = {str(name): tuple(map(str, one)) for name, one in given.items()}
         return RowSchema(tuple(map(str, saved["names"])), labels)
 
 

@@ -16,9 +16,8 @@ import numpy as np
 from raphson.data.pieces import Rows, together, variables_of, with_columns
 from raphson.data.schema import FormulaSchema
 from raphson.data.sources import Source, streamed
-from raphson.errors import DataError, MissingDataWarning, ModelError, RaphsonError, warn_user
+from raphson.errors import DataError, MissingDataWarning, RaphsonError, warn_user
 from raphson.files import check_table, write_table, written_in_pieces
-from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.means import Prediction
 from raphson.fit.reading import Reading
 from raphson.fit.state import AtEstimate
@@ -117,8 +116,9 @@ def pieces_of(reading: Reading, what: str, saved: dict[str, Any]) -> Iterator[tu
     """
     at: Any = reading.at(what)
     for rows, data in at.asked.streamed.beside():
-        piece = AtPiece(at.asked.held(data), replace(at.estimate, model=at.estimate.model.held(data)), at)
-        yield rows, replace(reading, state=replace(reading.state, at=piece, groups=None, saved=saved))
+        piece = AtPiece(at.asked.of_piece(data), replace(at.estimate, model=at.estimate.model.of_piece(data)), at)
+        given: dict[str, Any] = {"at": piece, "groups": None, "saved": saved, "source": rows}
+        yield rows, replace(reading, state=replace(reading.state, **given, schema=piece.asked.data.schema))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +146,6 @@ class AtPiece(AtEstimate):
 
 
 def _of_used_rows(reading: Reading, asked: Prediction, offset: Any, missing: str) -> Iterator[Any]:
-    if isinstance(reading, LikelihoodReading):
-        raise ModelError(
-            "predict: expected new data, as the rows of a streamed likelihood are not kept in memory; pass the source "
-            "again: fit.predict(source, to=...)"
-        )
     saved: dict[str, Any] = {}
     if asked.uncertain:
         names = ("covariance_root", "dispersion", "reference_df")

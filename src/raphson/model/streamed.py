@@ -57,7 +57,7 @@ class StreamedRows:
         """The model of some rows, in memory."""
         raise NotImplementedError
 
-    def held(self, data: Any) -> Any:
+    def of_piece(self, data: Any) -> Any:
         """The model of some rows, in memory, without the penalty."""
         return self._piece(data)
 

@@ -182,3 +182,14 @@ def test_a_checkpoint_gives_the_same_bits(path, tmp_path):
         rp.mle("zip", "zeros ~ x", given[2], checkpoint=tmp_path / "fit.ckpt")
     with pytest.raises(ModelError, match="checkpoint: passes over data in memory are not kept"):
         rp.mle("zip", "zeros ~ x", pd.read_parquet(path), checkpoint=tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize("asked", [{}, {"kind": "response", "se": True}])
+@pytest.mark.parametrize("name", ["offset", "weibull", "ordered"])
+def test_predictions_of_the_rows_that_were_fitted_are_written(name, asked, frame, path, tmp_path):
+    held, fit = both(name, frame, path)
+    fit.predict(**asked, to=tmp_path / "predicted.parquet")
+    expected = pd.DataFrame(held.predict(**asked))
+    written = pd.read_parquet(tmp_path / "predicted.parquet")
+    assert list(written) == [str(one) for one in expected]
+    np.testing.assert_allclose(written, expected, rtol=1e-6)

@@ -305,3 +305,12 @@ def test_predictions_code_text_by_the_levels_of_the_fit(frame, files, tmp_path):
     fit.save(tmp_path / "fit.json")
     again = rp.load(tmp_path / "fit.json").predict(late, function=function)
     np.testing.assert_allclose(again, expected, rtol=1e-7)
+
+
+def test_predictions_of_the_rows_that_were_fitted_are_written(frame, files, tmp_path):
+    start, function = FRAMES["text"][1], lambda p, row: p["level"][row.g] + p["slope"] * row.x
+    held, fit = (rp.mle(levels, data, start=start) for data in (frame, rp.stream(files, PIECE)))
+    fit.predict(function=function, interval="confidence", to=tmp_path / "predicted.parquet")
+    written = pd.read_parquet(tmp_path / "predicted.parquet")
+    expected = held.predict(function=function, interval="confidence")
+    np.testing.assert_allclose(written, expected, rtol=1e-6)
