@@ -11,7 +11,7 @@ import numpy as np
 
 from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective
 from raphson.newton.convergence import Measured, rounding_floor
-from raphson.newton.directions import MOST_PARAMETERS, NEAR, InRegion, Uphill, directions_of
+from raphson.newton.directions import DRIFT, MOST_PARAMETERS, NEAR, InRegion, Uphill, directions_of
 from raphson.newton.methods import Method
 from raphson.newton.part import Part, final_step
 from raphson.newton.path import PathRow
@@ -79,6 +79,8 @@ class Ascent(IterationState):
         """The method's own direction at the current point."""
         self.newton: Direction | None = None
         """The full step by the observed information (by the expected one if that is indefinite)."""
+        self.before: Evaluation | None = None
+        """The point before the last step."""
         self.last_good: tuple[Evaluation, float] | None = None
         """The point before the polishing step, and its distance."""
         self.begin(start, self.need() if self.directions.fresh else Need())
@@ -237,6 +239,7 @@ class Ascent(IterationState):
             accepted = self._search()
         if accepted is None:
             return False
+        self.before = self.here
         self.last_good = (self.here, self.distance) if polish else None
         self.polished = polish or self._was_newton(accepted.size)
         self.here, self.size = self.directions.accept(self, accepted), accepted.size
@@ -328,6 +331,8 @@ class Ascent(IterationState):
             return self._glide()
         if part is None or newton is None or newton.factor is None or kind is None or not newton.factor.kept.all():
             return False
+        if self.before is None:
+            return False
         fresh = directions.many and directions.fresh and not (directions.root or directions.damping or self.refuted)
         near = self.near or self.objective.same(kind) == self.objective.same("observed")  # M says how far it is
         if not fresh or not near or self.taken_over or self.objective.bounds is not None:
@@ -341,10 +346,14 @@ class Ascent(IterationState):
         # Over d standard errors M changes by some d/√n of itself.
         if self.distance * self.distance * error > self.tolerance * math.sqrt(self.here.rows):
             return False
-        found = final_step(part, self.objective, self.here, newton.step, newton.factor, by)
-        if found is None or not error * found.left <= WITHIN * self.tolerance:
+        found = final_step(part, self.objective, self.before, self.here, newton, by)
+        if found is None:
             return False
-        self.here, self.previous, self.distance, self.size = found.there, self.distance, error * found.left, 1.0
+        left = max(error * found.left, found.unseen)
+        if left > WITHIN * self.tolerance or found.drift > DRIFT * self.tolerance:
+            directions.reach = 1.0
+            return False
+        self.here, self.previous, self.distance, self.size = found.there, self.distance, left, 1.0
         self.objective.noted(found.there)
         self.directions.factor_at = None  # M has been carried to the end
         self.rows_read += found.rows

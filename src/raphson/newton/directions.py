@@ -133,6 +133,8 @@ class Directions(ABC):
 
     many = False
     """Whether M is kept for several steps."""
+    reach = 1.0
+    """Factor by which the last M may be evaluated farther from the maximum than the tolerance: see :data:`DRIFT`."""
 
     def look_closer(self, state: IterationState, found: Direction) -> Direction:
         """Evaluate the observed information, as the maximum is near, and return the direction."""
@@ -208,7 +210,6 @@ class ByFactor(Directions):
         self.factor_distance = math.inf
         """Distance to the maximum at the point where the factor was evaluated."""
         self.reach = 1.0 if part is None else DRIFT / part.error
-        """Factor by which that may be farther: see :data:`DRIFT`."""
         rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
         expected = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
         self.shrinks = expected if part is None else part.error

@@ -6,7 +6,7 @@ that the iteration started with says how much that is: of its own score,
     r = share (∇ℓ_part(θ + s) − ∇ℓ_part(θ) + M_part(θ) s),
 
 where all rows have `share` times as many as the part. M⁻¹r corrects the step, and leaves as much of r as the part errs
-by, which is what steps by the part's own M have left of a distance. In the same way the part carries M to the maximum,
+by. In the same way the part carries M to the maximum,
 
     M(θ̂) ≈ M(θ) + share (M_part(θ̂) − M_part(θ)).
 """
@@ -20,14 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Root
-from raphson.newton.solve import Factor
+from raphson.newton.solve import Direction
 
 CARRIED: tuple[Kind, ...] = ("expected", "observed")
 """Information that a part of the rows carries on."""
-
-ALIKE = 0.5
-"""Largest relative difference between the curvature of ℓ along the last step and what the part says it is, for the part
-to be believed: the two differ by √(2/m) of m rows, unless a few rows have most of the information."""
 
 
 @dataclass(frozen=True)
@@ -57,52 +53,77 @@ class Carried:
     ----------
     there : the evaluation; of its score nothing is known but that it is about 0.
     left : distance that the step alone leaves, in standard errors.
+    unseen : what the part may have missed of that.
+    drift : relative error of the standard errors that goes with it.
     rows : rows that were read.
     """
 
     there: Evaluation
     left: float
+    unseen: float
+    drift: float
     rows: int
 
 
 def final_step(
-    part: Part, objective: Objective, here: Evaluation, step: np.ndarray, factor: Factor, kind: Kind
+    part: Part, objective: Objective, before: Evaluation, here: Evaluation, full: Direction, kind: Kind
 ) -> Carried | None:
-    """The full step by the observed information, corrected by the part; None where the part cannot speak for all rows.
+    """The full step by the observed information, corrected by the part; None where that does not say enough.
+
+    A few rows with most of what M changes by may be missing from the part. The step before, from θ₀ over s₀ of d₀
+    standard errors, tells: all rows and the part each say what a step by M would have left there,
+
+        r₀ = M s₀ − (∇ℓ(θ₀) − ∇ℓ(θ)),
+
+    and by as much as they differ, times (d/d₀)², the part may be wrong about what this step leaves. M differs along s₀
+    by 2/d₀ times that, of itself, and so by d/d₀ of this along the step, and the standard errors by half as much.
 
     Parameters
     ----------
     objective, here : of all rows, where M was evaluated.
-    step, factor : M⁻¹∇ℓ, and the factor of M.
+    before : of all rows, a step earlier.
+    full : M⁻¹∇ℓ, with the factor of M.
     kind : of M.
     """
+    step, factor = full.step, full.factor
     added = objective.addition(here.theta + step)
+    whole, kinds = here.information[kind], _kinds(here)
     if added is None or here.dispersion != 1.0 or not math.isnan(here.pearson):
         return None  # the dispersion changes by a share of d, not of d²
-    kinds = _kinds(here)
-    whole = here.information[kind]
-    if isinstance(whole, Root):
+    if factor is None or isinstance(whole, Root):
         return None
-    there = objective.moved(here.theta, step, project=False)
+    there, back = objective.moved(here.theta, step, project=False), here.theta - before.theta
     earlier, later = (part.objective.evaluate(theta, Need(kinds=kinds)) for theta in (here.theta, there))
-    if not earlier.finite or not later.finite:
+    first = part.objective.evaluate(before.theta)
+    if not (earlier.finite and later.finite and first.finite):
         return None
-    of_part = earlier.information[kind].matrix @ step
-    curved, expected = float(step @ whole.matrix @ step), part.share * float(step @ of_part)
-    if not abs(expected - curved) <= ALIKE * curved:
-        return None
-    rest = part.share * (later.score - earlier.score + of_part)
-    correction = factor.solve(rest)
-    left = math.sqrt(max(float(rest @ correction), 0.0))
+    of_part = earlier.information[kind].matrix
+
+    def length(rest: np.ndarray) -> float:
+        return math.sqrt(max(float(rest @ factor.solve(rest)), 0.0))
+
+    missed = length(
+        whole.matrix @ back
+        - (before.score - here.score)
+        - part.share * (of_part @ back - (first.score - earlier.score))
+    )
+    ratio = full.decrement / math.sqrt(float(back @ whole.matrix @ back))
+    rest = part.share * (later.score - earlier.score + of_part @ step)
     found = replace(
         here,
-        theta=objective.moved(there, correction, project=False),
+        theta=objective.moved(there, factor.solve(rest), project=False),
         # ℓ changes by what is left of it to the third order only, d³/√n.
         value=here.value + 0.5 * float(here.score @ step),
         score=here.score - whole.matrix @ step,
         added=added,
     )
-    return Carried(_moved(found, part, earlier, later, kinds), left, earlier.rows + later.rows)
+    return Carried(
+        _moved(found, part, earlier, later, kinds),
+        length(rest),
+        missed * ratio * ratio,
+        missed * ratio * ratio / full.decrement,
+        earlier.rows + later.rows + first.rows,
+    )
 
 
 def carried_on(here: Evaluation, before: np.ndarray, part: Part, tolerance: float) -> Evaluation:
