@@ -35,7 +35,7 @@ def loglik(params, row):
 fit = rp.mle(loglik, source, start={"a": 0.0, "b": 0.0}, **given)
 """,
     "nls": 'fit = rp.nls("y ~ a * exp(b * x0)", source, start={"a": 1.0, "b": 0.1}, **given)',
-    "network": 'fit = rp.network("y ~ x0 + x1", source, family="poisson", layers=[3], epochs=5, seed=0, **given)',
+    "network": 'fit = rp.network("y ~ x0 + x1", source, family="poisson", hidden=[3], epochs=5, seed=0, **given)',
     "adam": 'fit = rp.glm("y ~ x0 + g", source, family="poisson", method="adam", max_iter=5, **given)',
 }
 
