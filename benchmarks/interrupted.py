@@ -23,6 +23,8 @@ import numpy as np
 from benchmarks.contest import ENVIRONMENT
 
 ROWS, KILLS = 1_000_000, 10
+FIRST = 2 * 16_384
+"""Rows that the general form looks at before its first pass, and again when it goes on: a piece for each column."""
 
 DOORS = {
     "glm": 'fit = rp.glm("y ~ x0 + x1 + g", source, family="poisson", **given)',
@@ -148,7 +150,8 @@ def run(n: int = ROWS, *doors: str) -> None:
             print(f"  {door}")
             most, same, kills = contest(door, path, n, moments)
             bits = "the same bits each time" if same else "OTHER BITS"
-            print(f"  {door}: {kills} kills, {bits}, at most {most:.2f} passes more{'' if most <= 1 else ': TOO MANY'}")
+            many = "" if most <= 1 + FIRST / n else ": TOO MANY"
+            print(f"  {door}: {kills} kills, {bits}, at most {most:.2f} passes more{many}")
 
 
 if __name__ == "__main__":
