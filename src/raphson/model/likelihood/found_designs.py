@@ -105,7 +105,8 @@ def found_designs(
     for begin, stop, eta, J in _steps(derivative, arrays, n, even=shape is not None):
         shift[:, begin:stop] = eta.T
         for k in range(K):
-            touched[k] |= (J[:, k] != 0).any(axis=0)
+            if shape is None:
+                touched[k] |= (J[:, k] != 0).any(axis=0)
             if p > SPARSE_COLUMNS:
                 pieces[k].append(sparse.csr_matrix(J[:, k]))
             else:
