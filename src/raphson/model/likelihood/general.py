@@ -42,35 +42,23 @@ CHECKED_ROWS = 8
 """Rows on which this is looked at, evenly spread."""
 
 
-class Row:
-    """One row's columns, by attribute or by key; records which are read."""
+class _TracedRow:
+    """A row that is being traced, by attribute or by key: its columns are inputs of the trace."""
 
-    __slots__ = ("_columns", "_values")
+    __slots__ = ("_values",)
 
-    def __init__(self, columns: ColumnsByName, values: dict[str, Any]) -> None:
-        self._columns, self._values = columns, values
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._values:
-            column = self._columns[name]
-            self._values[name] = column.values[0]
+            raise _ColumnNeeded(name)
         return self._values[name]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return self[name]
-
-
-class _TracedRow(Row):
-    """A row that is being traced: its columns are inputs of the trace."""
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._values:
-            raise _ColumnNeeded(name)
-        return self._values[name]
 
 
 class _ColumnNeeded(RaphsonError):  # noqa: N818 - not an error: names a column to add
@@ -333,7 +321,7 @@ def trace_likelihood(
 
                 def flat(*inputs: Any) -> Any:
                     params = layout.build(inputs[: len(layout.paths)])
-                    row = _TracedRow(columns, dict(zip(used, inputs[len(layout.paths) :], strict=True)))
+                    row = _TracedRow(dict(zip(used, inputs[len(layout.paths) :], strict=True)))
                     return loglik(params, row)
 
                 jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
