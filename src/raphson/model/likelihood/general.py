@@ -133,6 +133,11 @@ class EvaluationPlan:
         """The predictors through which the parameters act; None if they are not fewer than the parameters."""
         return cut(self.traced.jaxpr, len(self.layout.paths))
 
+    def eta(self, theta: Any, row: tuple[Any, ...]) -> Any:
+        """The predictors (K,) of the cut, of one row at θ (p,)."""
+        assert self.cut is not None
+        return self.cut.predictors(self.layout.split(theta), row)
+
     @cached_property
     def cut_step(self) -> Any:
         """Compiled rows of the predictors of the cut."""
@@ -149,17 +154,12 @@ class EvaluationPlan:
     @cached_property
     def derivative(self) -> Any:
         """Compiled (columns) -> (η at θ = 0 (m, K), ∂η/∂θ (m, K, p)) of the cut."""
-        found, layout = self.cut, self.layout
-        assert found is not None
-
-        def eta(theta: Any, row: tuple[Any, ...]) -> Any:
-            return found.predictors(layout.split(theta), row)
 
         def both(row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
             del anchor
-            zero = jnp.zeros(layout.size)
-            one = jax.vmap(eta, in_axes=(None, 0))(zero, row)
-            return one, jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
+            zero = jnp.zeros(self.layout.size)
+            one = jax.vmap(self.eta, in_axes=(None, 0))(zero, row)
+            return one, jax.vmap(jax.jacrev(self.eta), in_axes=(None, 0))(zero, row)
 
         return compiled(both, once=True, source=self.source("predictors"))
 
@@ -173,18 +173,13 @@ class EvaluationPlan:
 
     def _compiled_columns(self, key: tuple[Any, ...]) -> Any:
         ranges, first, shifted = key
-        found, layout = self.cut, self.layout
-        assert found is not None
-
-        def eta(theta: Any, row: tuple[Any, ...]) -> Any:
-            return found.predictors(layout.split(theta), row)
 
         def both(row: tuple[Any, ...], anchor: Any) -> tuple[Any, Any]:
             del anchor
-            zero = jnp.zeros(layout.size)
-            J = jax.vmap(jax.jacrev(eta), in_axes=(None, 0))(zero, row)
+            zero = jnp.zeros(self.layout.size)
+            J = jax.vmap(jax.jacrev(self.eta), in_axes=(None, 0))(zero, row)
             parts = tuple(J[:, k, start:stop].T for k, (start, stop) in zip(first, ranges, strict=True))
-            return jax.vmap(eta, in_axes=(None, 0), out_axes=1)(zero, row) if shifted else jnp.zeros((1, 1)), parts
+            return jax.vmap(self.eta, in_axes=(None, 0), out_axes=1)(zero, row) if shifted else jnp.zeros((1, 1)), parts
 
         return compiled(both, source=self.source(f"designs {key}"))
 
@@ -304,8 +299,8 @@ def likelihood_parts(
     loglik: Callable[..., Any], layout: Parameters, cells: dict[str, Column], whole: bool
 ) -> dict[str, Any]:
     """What :class:`LikelihoodFamily` needs of loglik(params, row); `cells` are its columns without their rows."""
-    name = getattr(loglik, "__name__", "loglik")
-    return plan_of(loglik, layout, trace_likelihood(loglik, name, layout, cells)).parts(whole)
+    traced = trace_likelihood(loglik, name_of_function(loglik), layout, cells)
+    return plan_of(loglik, layout, traced).parts(whole)
 
 
 def trace_likelihood(
@@ -431,7 +426,7 @@ def _agrees(plan: EvaluationPlan, arrays: tuple[np.ndarray, ...], theta: np.ndar
         with x64():
 
             def through(theta: Any, row: tuple[Any, ...]) -> Any:
-                return found.remainder(found.predictors(plan.layout.split(theta), row), row)
+                return found.remainder(plan.eta(theta, row), row)
 
             def three(theta: Any, v: Any, row: tuple[Any, ...], anchor: Any) -> tuple[tuple[Any, ...], ...]:
                 """Value, gradient and the Hessian's product with a random vector, by row, of both functions."""
