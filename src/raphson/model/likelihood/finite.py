@@ -168,10 +168,10 @@ def finite_family(
     return family_of_differences(name, layout, Differences(NumberedRows(values, numbers), scales)), rows
 
 
-def family_of_differences(name: str, layout: Parameters, differences: Differences, identity: str = "") -> FiniteFamily:
+def family_of_differences(name: str, layout: Parameters, differences: Differences) -> FiniteFamily:
     """The family whose rows are differentiated by these differences."""
     steps = (differences.slopes, differences.second_derivatives)
-    return FiniteFamily(name, differences.values, layout.names, steps, False, identity=identity)  # type: ignore[arg-type]
+    return FiniteFamily(name, differences.values, layout.names, steps, False)  # type: ignore[arg-type]
 
 
 def check_first(values: RowValues, theta: np.ndarray) -> None:

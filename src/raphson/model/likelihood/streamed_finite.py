@@ -97,13 +97,11 @@ def columns_read(
 
 
 def finite_family_of_pieces(
-    loglik: Callable[..., Any], name: str, layout: Parameters, data: StreamedColumns, theta: np.ndarray, identity: str
+    loglik: Callable[..., Any], name: str, layout: Parameters, data: StreamedColumns, theta: np.ndarray
 ) -> FiniteFamily:
     """The family of a function in plain Python, whose rows are those of the blocks that it is given."""
     sample: RowData = data.sample
     values = PieceValues(loglik, name, layout, ReadColumns(sample.columns), {})
     scales = scales_of(values, theta, range(0, sample.n_rows, max(1, sample.n_rows // 10)))
     labels = {one: column.labels for one, column in sample.columns.items()}
-    return family_of_differences(
-        name, layout, Differences(RowsOfBlocks(loglik, name, layout, labels), scales), identity
-    )
+    return family_of_differences(name, layout, Differences(RowsOfBlocks(loglik, name, layout, labels), scales))

@@ -136,7 +136,7 @@ def streamed_general(
     given = {"weights": weights, "groups": groups, "missing": missing, "keep": answering(executor)}
     if derivatives == "finite":
         data = columns_from_stream(columns_read(loglik, name, layout, source, theta), source, **given)
-        family = finite_family_of_pieces(loglik, name, layout, data, theta, "")
+        family = finite_family_of_pieces(loglik, name, layout, data, theta)
         check_size(layout.size, source.piece_rows)
         totals = summed_pieces(data, lambda rows: GeneralTotals.of(rows, None), executor, "totals")
         how = "by finite differences, row by row"
