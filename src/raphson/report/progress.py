@@ -113,10 +113,11 @@ class Progress:
         if row.get("distance") is not None:
             text += f", {numbers.short(float(row['distance']))} standard errors from the maximum"
         self._step = text
-        if "epochs" in row:
-            self._count_epoch(**row)
-        elif "rows" in row:
-            self._count(**row)
+        if "rows" in row:
+            self._of = row["of"]
+            if not self._told:
+                self._rows += row["rows"]
+            self._left = self._left_of_epochs(**row) if "epochs" in row else self._left_of_steps(**row)
         self._show(at_once=True)
 
     def reading(self, rows: int, of: int | None) -> None:
@@ -134,23 +135,17 @@ class Progress:
         if time.monotonic() - self._ticked >= TICK:
             self._show()
 
-    def _count(self, rows: int, of: int, distance: float, tol: float, **_: Any) -> None:
-        """Note the rows of a step, and those still to be read until the distance is `tol` if it goes on shrinking by
-        the same factor. Where Newton's method converges quadratically, they are fewer."""
-        self._of = of
-        if not self._told:
-            self._rows += rows
+    def _left_of_steps(self, rows: int, distance: float, tol: float, **_: Any) -> float | None:
+        """The rows still to be read until the distance is `tol` if it goes on shrinking by the same factor. Where
+        Newton's method converges quadratically, they are fewer."""
         before, self._before = self._before, distance
-        self._left = None
         if tol < distance < before < math.inf and self._rows:
-            self._left = rows * math.ceil(math.log(tol / distance) / math.log(distance / before))
+            return rows * math.ceil(math.log(tol / distance) / math.log(distance / before))
+        return None
 
-    def _count_epoch(self, iteration: int, epochs: int, rows: int, of: int, **_: Any) -> None:
-        """Note the rows of an epoch, and those of the epochs that follow at most."""
-        self._of = of
-        if not self._told:
-            self._rows += rows
-        self._left = float((epochs - iteration) * of)
+    def _left_of_epochs(self, iteration: int, epochs: int, of: int, **_: Any) -> float:
+        """The rows of the epochs that follow at most."""
+        return float((epochs - iteration) * of)
 
     @property
     def _text(self) -> str:
