@@ -34,7 +34,7 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data import ModelData, from_stream, streamed
-from raphson.data.row_split import parted
+from raphson.data.row_split import drawn, number_held, parted
 from raphson.data.sources import Source
 from raphson.errors import ConvergenceWarning, ModelError, named_arguments, warn_user
 from raphson.execute import Executor
@@ -324,12 +324,9 @@ def _in_memory(
     rng: np.random.Generator,
 ) -> NetworkModel:
     """The network of rows in memory."""
-    order = rng.permutation(len(prepared.response.values))
-    if prepared.weights is not None:
-        order = order[prepared.weights[order] > 0]  # a row of weight 0 validates nothing
-    n, held = len(order), training.validation
-    n_held = min(max(1, round(held * n)), n - 1) if held and n > 1 else 0
-    return NetworkModel.of(prepared, asked.family, asked.weights_kind, executor, structure, np.sort(order[:n_held]))
+    order = drawn(rng, len(prepared.response.values), prepared.weights)
+    held = np.sort(order[: number_held(training.validation or 0.0, len(order))])
+    return NetworkModel.of(prepared, asked.family, asked.weights_kind, executor, structure, held)
 
 
 def _streaming(

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="Streamed")
 
 
+def number_held(share: float, n: int) -> int:
+    """Number of rows that are held out of n of positive weight: one at least, if there are two, and never all.
+
+    Examples
+    --------
+    >>> number_held(0.1, 200), number_held(0.1, 2), number_held(0.1, 1), number_held(0.0, 200)
+    (20, 1, 0, 0)
+    """
+    return max(min(max(1, round(share * n)), n - 1), 0) if share else 0
+
+
+def drawn(rng: np.random.Generator, n: int, weights: np.ndarray | None) -> np.ndarray:
+    """The rows of positive weight among n in an order by chance, of which the first are held out."""
+    order = rng.permutation(n)
+    return order if weights is None else order[weights[order] > 0]  # a row of weight 0 validates nothing
+
+
 @dataclass(frozen=True)
 class RowSplit:
     """Which rows of each piece are held out.
@@ -54,8 +71,9 @@ class RowSplit:
         row at least, if it has two, and keeps one.
         """
         start = self.starts[place]
-        count = round(self.share * (start + positive)) - round(self.share * start)
-        return count if start else max(min(max(1, count), positive - 1), 0)
+        if not start:
+            return number_held(self.share, positive)
+        return round(self.share * (start + positive)) - round(self.share * start)
 
     def chosen(self, place: Place, n_rows: int, weights: np.ndarray | None) -> np.ndarray:
         """(n,) mask of the rows of this part, among the usable rows of a piece with weights (n,) or None."""
@@ -63,9 +81,7 @@ class RowSplit:
         state, increment = self.entropy
         bits.state = bits.state | {"state": {"state": state, "inc": increment}, "has_uint32": 0, "uinteger": 0}
         # Each piece has its own stretch of the generator's period; the first one's begins where the generator is.
-        order = np.random.Generator(bits.jumped(self.starts[place])).permutation(n_rows)
-        if weights is not None:
-            order = order[weights[order] > 0]  # a row of weight 0 validates nothing
+        order = drawn(np.random.Generator(bits.jumped(self.starts[place])), n_rows, weights)
         mask = np.full(n_rows, not self.held)
         mask[order[: self.count(place, len(order))]] = self.held
         return mask
