@@ -259,6 +259,8 @@ def _curve_or_curves(
     model, data = given["model"], given["data"]
     options = (asked.bounds, asked.fixed, asked.weights_kind, asked.penalty, executor_of(iteration), iteration.seed)
     formula = model if isinstance(model, str) else None
+    if formula is not None and asked.derivatives == "finite":
+        raise ModelError("derivatives: those of an expression are always exact; leave derivatives= out")
     made = partial(
         _fit,
         asked=asked,
@@ -291,11 +293,10 @@ def _streamed(
     Raises
     ------
     ModelError
-        If a curve for each group is asked for, or another method or derivatives than a stream has.
+        If a curve for each group is asked for, or another method than a stream has.
     """
     from raphson.model.curve.streamed import StreamedCurve
 
-    _refuse_finite(asked)
     if asked.by is not None:
         raise ModelError(
             "by: curves of groups are fitted from data in memory, and these are streamed; read them into a data frame: "
@@ -315,17 +316,10 @@ def _streamed(
     return StreamedCurve.over(traced_with(formula, sample, asked.start, asked.fixed), rows, *options)
 
 
-def _refuse_finite(asked: Curve) -> None:
-    """Refuse finite differences of an expression."""
-    if asked.derivatives == "finite":
-        raise ModelError("derivatives: those of an expression are always exact; leave derivatives= out")
-
-
 def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[ReadCurve, bool]:
     """The curve with its data, and whether it is many curves, each with parameters of its own."""
     extras = {name: given[name] for name in ("weights", "sigma", "groups", "missing")}
     if isinstance(model, str):
-        _refuse_finite(asked)
         read = read_curve(model, data, asked.start, asked.fixed, asked.bounds, by=asked.by, **extras)
         return read, asked.by is not None
     if not callable(model):
