@@ -171,20 +171,25 @@ def mle(
     if ready is not None and not DENSITIES.is_builtin(ready.name):
         described = {**described, "logpdf": ready.function}
     with kept_in(asked.checkpoint, flow, "mle", described, iteration) as iteration:
-        return _fit(given, flow, asked, iteration, inference_of(given, "observed"))
+        return _fit(given, ready, flow, asked, iteration, inference_of(given, "observed"))
 
 
 def _fit(
-    given: dict[str, Any], flow: Source | None, asked: Likelihood, iteration: Iteration, inference: Inference
+    given: dict[str, Any],
+    ready: DensitySpec | None,
+    flow: Source | None,
+    asked: Likelihood,
+    iteration: Iteration,
+    inference: Inference,
 ) -> Fit:
     """Build the model, and fit it."""
     method, formulas, data, penalty = (given[name] for name in ("method", "formulas", "data", "penalty"))
     resolve_method(method)
     if flow is None:
-        model, theta, texts = _model(given["logpdf"], formulas, data, given, asked, executor_of(iteration))
+        model, theta, texts = _model(given, ready, asked, executor_of(iteration))
     else:
         check_streamable(resolve_method(method))
-        model, theta, texts = _streamed(given, flow, asked, iteration)
+        model, theta, texts = _streamed(given, ready, flow, asked, iteration)
     check_bias(asked.bias, model.family, penalty)
     # Adjusted scores need a formula for the bias, which a likelihood alone does not give. For canonical parameters
     # they are the gradient of the Jeffreys-penalised log-likelihood.
@@ -224,16 +229,12 @@ def _again(formulas: dict[str, str], given: dict[str, Any]) -> Fit:
 
 
 def _model(
-    logpdf: Any, formulas: Any, data: Any, given: dict[str, Any], asked: Likelihood, where: Executor
+    given: dict[str, Any], ready: DensitySpec | None, asked: Likelihood, where: Executor
 ) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
     """The model, its starting values, and the formulas of its parameters (none in the general form)."""
-    ready = _ready(logpdf)
-    rows = {name: given[name] for name in ("weights", "groups", "missing")}
+    logpdf, formulas, data = (given[name] for name in ("logpdf", "formulas", "data"))
     if data is None and ready is None:
-        assert callable(logpdf)
-        _refuse_columns(asked)
-        options: dict[str, Any] = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": where}
-        return *general_model(logpdf, formulas, asked.start, asked.derivatives, **options, **rows), {}
+        return *general_model(logpdf, formulas, **_general(given, asked, where)), {}
     if data is None:
         raise ModelError(
             "data: expected a data frame, a dict of columns or a path; got None. Pass data= after the formulas"
@@ -246,7 +247,9 @@ def _model(
         columns=columns,
         without_intercept=density.without_intercept,
         storage=asked.storage,
-        **rows,
+        weights=given["weights"],
+        groups=given["groups"],
+        missing=asked.missing,
     )
     model = density_model(
         ready, density.function, prepared, density.taken.parameters, asked.weights_kind, asked.penalty, where
@@ -255,16 +258,12 @@ def _model(
 
 
 def _streamed(
-    given: dict[str, Any], flow: Source, asked: Likelihood, iteration: Iteration
+    given: dict[str, Any], ready: DensitySpec | None, flow: Source, asked: Likelihood, iteration: Iteration
 ) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
     """The model of streamed rows, its starting values, and the formulas of its parameters."""
-    ready = _ready(given["logpdf"])
     refuse_bias(asked.bias)
     if given["data"] is None and ready is None:
-        _refuse_columns(asked)
-        rows = {name: given[name] for name in ("weights", "groups", "missing")}
-        options = {"weights_kind": asked.weights_kind, "penalty": asked.penalty, "executor": executor_of(iteration)}
-        return *streamed_general(given["logpdf"], flow, asked.start, asked.derivatives, **options, **rows), {}
+        return *streamed_general(given["logpdf"], flow, **_general(given, asked, executor_of(iteration))), {}
     density = _Density.of(ready, given["logpdf"], given["formulas"], asked)
     rows = from_streams(
         density.texts,
@@ -288,10 +287,12 @@ def _streamed(
     return model, _start(asked, model), density.texts
 
 
-def _refuse_columns(asked: Likelihood) -> None:
-    """Refuse columns= for a function that reads its columns by itself."""
+def _general(given: dict[str, Any], asked: Likelihood, where: Executor) -> dict[str, Any]:
+    """The options of the general form, a function that reads its columns by itself."""
     if asked.columns is not None:
         raise ModelError("columns: loglik(params, row) gets its columns as row.name; leave columns= out")
+    options = {name: getattr(asked, name) for name in ("start", "derivatives", "weights_kind", "missing", "penalty")}
+    return options | {"weights": given["weights"], "groups": given["groups"], "executor": where}
 
 
 def _layout(start: Any) -> list[str] | None:
