@@ -342,11 +342,8 @@ def _streaming(
     """The network of streamed rows."""
     check_streamable(resolve_method(iteration.method))
     extras = {name: given[name] for name in ("weights", "offset", "trials")} | {"groups": None}
-    rows, held = from_stream(formula, flow, extras, asked.missing, answering(iteration.executor)), None
-    if training.validation:
-        rows, held = parted(rows, training.validation, rng)
-    else:
-        rng.permutation(rows.pieces[0].rows)  # the same weights follow as of rows in memory
+    rows = from_stream(formula, flow, extras, asked.missing, answering(iteration.executor))
+    rows, held = parted(rows, training.validation or 0.0, rng)
     return StreamedNetwork.over(rows, asked.family, asked.weights_kind, executor_of(iteration), structure, held)
 
 
