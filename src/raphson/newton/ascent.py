@@ -321,45 +321,59 @@ class Ascent(IterationState):
         """Take the last full step without another reading of all rows. False if that is not possible, or not certain
         enough to lead to within the tolerance.
 
-        ℓ may be quadratic, or M the same everywhere. Otherwise the part of the rows that the iteration started with
-        says what the step leaves, and how far the last step, by its M, led towards the maximum, how much it errs by.
+        ℓ may be quadratic, or M the same everywhere; otherwise the part of the rows that the iteration started with
+        tells.
         """
-        part, kind = self.part, self.directions.kind
-        newton, directions = self.newton, self.directions
+        kind = self.directions.kind
         if self._one_step:
             return self._jump()
-        if kind is not None and not directions.fresh and self.objective.constant(kind):
+        if kind is not None and not self.directions.fresh and self.objective.constant(kind):
             return self._glide()
-        if part is None or newton is None or newton.factor is None or kind is None or not newton.factor.kept.all():
+        return self._land()
+
+    def _land(self) -> bool:
+        """Take the last step where the part of the rows judges it. False if that is not possible, or not certain.
+
+        The part says what the step leaves, and how far the last step, by its M, led towards the maximum, how much the
+        part errs by.
+        """
+        part, before, directions = self.part, self.before, self.directions
+        if part is None or before is None or not self._open or self.taken_over or self.refuted:
             return False
-        if self.before is None:
+        if not directions.many or not directions.fresh or directions.root or directions.damping:
             return False
-        fresh = directions.many and directions.fresh and not (directions.root or directions.damping or self.refuted)
-        near = self.near or self.objective.same(kind) == self.objective.same("observed")  # M says how far it is
-        if not fresh or not near or self.taken_over or self.objective.bounds is not None:
+        known = self.near or self._observes  # by the observed information
+        if not known or not 0 < self.distance < self.previous < math.inf:
             return False
-        if not self.objective.linear or self.objective.walled or not 0 < self.distance < self.previous < math.inf:
-            return False
-        by = kind if newton is self.found else "observed"
-        if self.objective.same(by) != self.objective.same("observed") or by not in self.here.information:
+        newton = self._step_by("observed")
+        if newton is None or newton.factor is None or not newton.factor.kept.all():
             return False
         error = max(part.error, self.distance / self.previous)
         # Over d standard errors M changes by some d/√n of itself.
         if self.distance * self.distance * error > self.tolerance * math.sqrt(self.here.rows):
             return False
-        found = final_step(part, self.objective, self.before, self.here, newton, by)
+        found = final_step(part, self.objective, before, self.here, newton, "observed")
         if found is None:
             return False
         left = max(error * found.left, found.unseen)
         if left > WITHIN * self.tolerance or found.drift > DRIFT * self.tolerance:
             directions.reach = 1.0
             return False
-        self.here, self.previous, self.distance, self.size = found.there, self.distance, left, 1.0
         self.objective.noted(found.there)
-        self.directions.factor_at = None  # M has been carried to the end
+        directions.factor_at = None  # M has been carried to the end
         self.rows_read += found.rows
-        self._record("part")
+        self._end_at(found.there, left, "part")
         return True
+
+    @property
+    def _open(self) -> bool:
+        """Whether rows depend on θ through Xθ alone, and no step meets a bound or the edge of the domain."""
+        return self.objective.linear and not self.objective.walled and self.objective.bounds is None
+
+    def _end_at(self, there: Evaluation, left: float, solver: str = "") -> None:
+        """Make a full step, of which the distance `left` is known, the last row of the path."""
+        self.here, self.previous, self.distance, self.size = there, self.distance, left, 1.0
+        self._record(solver)
 
     def _jump(self) -> bool:
         """Take the one step to the maximum of a quadratic ℓ without another reading. False if digits would be lost.
@@ -370,18 +384,15 @@ class Ascent(IterationState):
         newton, directions = self.newton, self.directions
         if newton is None or newton.factor is None or not directions.fresh or directions.damping or self.blocked:
             return False
-        if not self.objective.linear or self.objective.walled or self.objective.bounds is not None:
-            return False
-        there = self.objective.expanded(self.here, newton.step)
+        there = self.objective.expanded(self.here, newton.step) if self._open else None
         if there is None:
             return False
         length = math.sqrt(2.0 * abs(self.here.value - self.here.added) * len(there.theta) / there.dispersion)
         error = SUMMED * EPSILON * newton.factor.condition * length
         if not error <= WITHIN * self.tolerance:
             return False
-        self.here, self.previous, self.distance, self.size = there, self.distance, error, 1.0
         directions.fresh = False
-        self._record()
+        self._end_at(there, error)
         return True
 
     def _glide(self) -> bool:
@@ -396,8 +407,7 @@ class Ascent(IterationState):
         left = self.distance * max(distances[2] / distances[1], distances[1] / distances[0])
         if not left <= GLIDE_WITHIN * self.tolerance or not self._stepped():
             return False
-        self.previous, self.distance, self.size = self.distance, left, 1.0
-        self._record()
+        self._end_at(self.here, left)
         return True
 
     def _last_one(self) -> bool:
