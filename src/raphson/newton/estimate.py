@@ -296,6 +296,12 @@ def _iterate(
         return _iterate_from_estimate_of(part, model, options, suspect)
     if many and options.subsample:
         return _iterate_from_subsample(model, options, suspect)
+    return _iterate_from_start(model, options, suspect)
+
+
+def _iterate_from_start(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
+    """Start from the model's own starting values."""
+    method = options.method
     begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
     return options.maximum(model, begin, suspect=suspect)
 
@@ -309,7 +315,7 @@ def _iterate_from_subsample(
     `share` times its information estimates theirs with a relative error of about √(p/rows of the subsample), which is
     good enough for the first full step to read the data for the score alone.
     """
-    objective, method = model.objective, options.method
+    objective = model.objective
     p = objective.n_params
     rows = part_rows(objective.n_rows, p, objective.curvature_cost) if rows is None else rows
     every = max(2, objective.n_rows // rows)
@@ -323,8 +329,7 @@ def _iterate_from_subsample(
     usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()
     # At the boundary of the subsample's domain, other rows may be outside theirs.
     if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
-        start = model.start(method.need(method.solver == "qr", near=False))
-        return options.maximum(model, start, suspect=suspect)
+        return _iterate_from_start(model, options, suspect)
     return _iterate_from_part(first, part, model, options, suspect)
 
 
@@ -343,8 +348,7 @@ def _iterate_from_estimate_of(
         with suppress(ConvergenceError):  # other rows may be outside their domain there
             result = _iterate_from_part(found.result, part, model, options, suspect)
             return replace(result, begun=None, led=note)
-    need = options.method.need(options.method.solver == "qr", near=False)
-    return options.maximum(model, model.start(need, plain=not options.method.informed), suspect=suspect)
+    return _iterate_from_start(model, options, suspect)
 
 
 def _iterate_from_part(
