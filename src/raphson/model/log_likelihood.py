@@ -293,19 +293,21 @@ class LogLikelihood(Objective):
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
+        found = self._evaluated(theta, need)
+        return found if self.with_noise is None else self.with_noise(found)
+
+    def _evaluated(self, theta: np.ndarray, need: Need) -> Evaluation:
         if "observed" in need.kinds and self._one_information:
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
-        if self._few is not None and not (need.root or need.products or "opg" in need.kinds):
+        summed = not (need.products or "opg" in need.kinds)
+        if self._few is not None and summed and not need.root:
             there = self._few.read(theta, [kind == "observed" for kind in need.kinds])
             if there is not None:
-                here = self._of_few(theta, there, need.kinds)
-                return here if self.with_noise is None else self.with_noise(here)
-        if self._squares is not None and (need.root or not need.kinds) and not (need.products or "opg" in need.kinds):
-            here = self._of_squares(self._squares, theta, need)
-            return here if self.with_noise is None else self.with_noise(here)
+                return self._of_few(theta, there, need.kinds)
+        if self._squares is not None and summed and (need.root or not need.kinds):
+            return self._of_squares(self._squares, theta, need)
 
-        by_hand = self._kernel is not None or self._joint_kernel is not None
-        fused = by_hand and not (need.root or need.products or "opg" in need.kinds)
+        fused = summed and not need.root and (self._kernel is not None or self._joint_kernel is not None)
 
         def one(block: Block) -> Sums:
             read = fused and block.rows > FEW_ROWS
@@ -319,7 +321,7 @@ class LogLikelihood(Objective):
 
         found = self._penalised(theta, self._sum(one, "evaluate", theta, need))
         self.noted(found)
-        return found if self.with_noise is None else self.with_noise(found)
+        return found
 
     def noted(self, found: Evaluation) -> None:
         if self._streamed:
