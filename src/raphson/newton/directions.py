@@ -20,7 +20,7 @@ from raphson.newton.curvature import OBSERVED, Curvature
 from raphson.newton.indefinite import uphill
 from raphson.newton.methods import Method
 from raphson.newton.part import Part
-from raphson.newton.search import Accepted, acceptable, backtracking, value_noise
+from raphson.newton.search import Accepted, backtracking
 from raphson.newton.secant import Secant
 from raphson.newton.solve import ILL_CONDITIONED, Direction, Factor, conjugate_gradients, direction, measured
 from raphson.newton.state import IterationState
@@ -412,19 +412,11 @@ class InRegion(Directions):
         assert part is not None
         while proposal is not None and proposal.gain > 0:
             trial = state.trial(proposal.step, need)
-            slope = float(here.score @ proposal.step)
-            accepted = acceptable(here, trial, 1.0, slope, proposal.step)
-            rise = trial.value - here.value if trial.finite else -math.inf
-            ratio = 1.0 if accepted and abs(rise) <= value_noise(here) else rise / proposal.gain
-            # A rejected trial has to shrink the region, or the same one would be tried for ever.
-            self.region.learn(ratio if accepted else min(ratio, 0.25), proposal)
-            if accepted:
+            if self.region.accepts(here, trial, float(here.score @ proposal.step), proposal):
                 self.damping = proposal.damping
                 return Accepted(trial, 1.0)
-            if not proposal.length:
-                return None  # the step moves nothing that the region bounds, so a smaller region gives the same step
-            if self.region.exhausted(here.theta) or proposal.gain <= value_noise(here):
-                return None  # the predicted gain is rounding
+            if self.region.spent(here, proposal):
+                return None
             proposal = self._propose(state, part)
         return None
 

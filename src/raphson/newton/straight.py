@@ -325,15 +325,11 @@ class _InRegion(_Straight):
             self.rows_read += there.rows
             if not there.finite:
                 return False
-            accepted = acceptable(here, there, 1.0, slope, step)
-            rise = there.value - here.value
-            ratio = 1.0 if accepted and abs(rise) <= value_noise(here) else rise / proposal.gain
-            self.region.learn(ratio if accepted else min(ratio, 0.25), proposal)
-            if accepted:
+            if self.region.accepts(here, there, slope, proposal):
                 self.polished, self.polished_from = False, math.inf
                 self.here, self.size = there, 1.0
                 return True
-            if not proposal.length or self.region.exhausted(here.theta) or proposal.gain <= value_noise(here):
+            if self.region.spent(here, proposal):
                 return False
             assert isinstance(self.part, Root)
             proposal = self.region.propose(self.part.triangle, here.theta, self.free)

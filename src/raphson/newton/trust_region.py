@@ -24,8 +24,9 @@ import numpy as np
 
 from raphson.lapack import dtrtrs
 from raphson.linalg import ALIASED, all_independent, column_squares, independent
-from raphson.model.objective import triangularised
+from raphson.model.objective import Evaluation, triangularised
 from raphson.newton.by_numbers import MOST_BY_NUMBERS, backward, column_lengths
+from raphson.newton.search import acceptable, value_noise
 from raphson.numeric import TINY
 
 FIRST_RADIUS = 1.0
@@ -201,6 +202,22 @@ class TrustRegion:
         if not math.isfinite(self.radius):
             size = math.hypot(*[d * t for d, t in zip(D, theta, strict=True)])
             self.radius = FIRST_RADIUS * size if size > 0 else FIRST_RADIUS
+
+    def accepts(self, here: Evaluation, trial: Evaluation, slope: float, proposal: Proposal) -> bool:
+        """Whether the trial of a proposal, along which ℓ has `slope` > 0, is acceptable; the radius learns from it."""
+        accepted = acceptable(here, trial, 1.0, slope, proposal.step)
+        rise = trial.value - here.value if trial.finite else -math.inf
+        ratio = 1.0 if accepted and abs(rise) <= value_noise(here) else rise / proposal.gain
+        # A rejected trial has to shrink the region, or the same one would be tried for ever.
+        self.learn(ratio if accepted else min(ratio, 0.25), proposal)
+        return accepted
+
+    def spent(self, here: Evaluation, proposal: Proposal) -> bool:
+        """Whether after a rejected proposal no smaller region gives a better step.
+
+        The step may move nothing that the region bounds, or the predicted gain be rounding.
+        """
+        return not proposal.length or self.exhausted(here.theta) or proposal.gain <= value_noise(here)
 
     def learn(self, ratio: float, proposal: Proposal) -> None:
         """Update the radius after a trial whose gain was `ratio` times the predicted one."""
