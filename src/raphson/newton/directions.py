@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.linalg import all_finite
 from raphson.model.objective import Evaluation, Gram, Kind, Need, Objective, Root
 from raphson.newton.curvature import OBSERVED, Curvature
 from raphson.newton.indefinite import uphill
@@ -392,7 +393,7 @@ class InRegion(Directions):
     def _triangle(self, state: IterationState) -> Root | None:
         assert self.kind is not None
         part = state.here.information[self.kind]
-        return part if isinstance(part, Root) and np.isfinite(part.triangle).all() else None
+        return part if isinstance(part, Root) and all_finite(part.triangle) else None
 
     def _propose(self, state: IterationState, part: Root) -> Proposal:
         return self.region.propose(part.triangle, state.here.theta, state.free, state.objective.bounds)
@@ -403,8 +404,7 @@ class InRegion(Directions):
             return None
         self.proposal = self._propose(state, part)
         self.damping = self.proposal.damping
-        whole = measured(part, state.free)
-        return None if whole is None else Direction(self.proposal.step, whole.decrement, whole.factor)
+        return measured(self.proposal.step, part, state.free)
 
     def along(self, state: IterationState, found: Direction, slope: float, need: Need) -> Accepted | None:
         """Try steps with increasing damping until one is accepted."""

@@ -187,17 +187,10 @@ class Direction(NamedTuple):
         return self.factor is not None and self.factor.smallest_pivot**2 < ILL_CONDITIONED
 
 
-class Length(NamedTuple):
-    """The length √(∇ℓᵀ M⁻¹ ∇ℓ) of a step that is not needed itself, and the factor of M."""
-
-    decrement: float
-    factor: Factor
-
-
-def measured(part: Root, free: np.ndarray) -> Length | None:
-    """Newton's decrement as :func:`direction` gives it; None if the matrix is not positive definite."""
+def measured(step: np.ndarray, part: Root, free: np.ndarray) -> Direction | None:
+    """A step that was found otherwise, with the decrement and factor that :func:`direction` gives; None as there."""
     factor, half = _root_factor(part, free)
-    return None if factor is None else Length(sqrt(half.dot(half)), factor)
+    return None if factor is None else Direction(step, sqrt(half.dot(half)), factor)
 
 
 def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: float = 0.0) -> Direction | None:
