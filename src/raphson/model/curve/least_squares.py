@@ -386,9 +386,7 @@ class NonlinearModel(Model):
             return f"the iteration took {steps} steps from the given start"
         if steps is not None and self._far_from_start(theta):
             return f"some starting values were more than {FAR:g} times too large or too small"
-        w, residual = self.row_weight, self.y - self.fitted(theta)
-        if self.weight is not None:
-            residual = np.sqrt(w) * residual
+        w, residual = self.row_weight, self._residuals(theta)
         rss, n = float(residual.dot(residual)), len(residual)
         spread = self.y - self.y.dot(w) / w.sum()
         total = self._weighted_sum(spread * spread)
@@ -406,6 +404,11 @@ class NonlinearModel(Model):
         """(n,) the curve, which is the mean itself."""
         parts = [self.curve.eta(block, theta)[0, : block.rows] for block in self.blocks]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _residuals(self, theta: np.ndarray) -> np.ndarray:
+        """√w (y − f), (n,)."""
+        residual = self.y - self.fitted(theta)
+        return residual if self.weight is None else np.sqrt(self.weight) * residual
 
     def _unidentified_everywhere(self, theta: np.ndarray) -> bool:
         """Whether as many directions are unidentified at points of every scale: other starts cannot help then."""
@@ -452,9 +455,9 @@ class NonlinearModel(Model):
     def reliable(self, theta: np.ndarray) -> bool:
         """Whether the curve's rounding error is small relative to the residuals: otherwise ℓ is meaningless."""
         screen = self._screen()
-        residual = np.sqrt(self.row_weight) * (self.y - self.fitted(theta))
+        length = np.linalg.norm(self._residuals(theta))
         with np.errstate(all="ignore"):
-            return bool(screen.reliable(theta[None], np.array([np.linalg.norm(residual)]))[0])
+            return bool(screen.reliable(theta[None], np.array([length]))[0])
 
     def residual_scale(self, theta: np.ndarray) -> float:
         """s = median |√w r| / 0.6745, of the rows that count."""
@@ -462,8 +465,8 @@ class NonlinearModel(Model):
 
     def counted_residuals(self, theta: np.ndarray) -> np.ndarray:
         """√w (y − f) in the rows that count."""
-        residual = np.sqrt(self.row_weight) * (self.y - self.rows(theta).mean[0])
-        return residual[self.row_weight > 0]
+        with np.errstate(all="ignore"):
+            return self._residuals(theta)[self.row_weight > 0]
 
     def robust_starts(self, count: int) -> list[np.ndarray]:
         """Starting values that outliers do not determine: the user's, and the best of a search by Cauchy's criterion.
