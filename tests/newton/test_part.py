@@ -52,7 +52,7 @@ def near(distance, heavy=0.0):
 
 def test_the_part_corrects_what_a_newton_step_leaves_and_carries_the_information():
     objective, part, before, here, found, theta, se = near(1.0)
-    carried = final_step(part, objective, before, here, found, "expected")
+    carried = final_step(part, objective, before, here, found)
     plain = np.abs((here.theta + found.step - theta) / se).max()
     corrected = np.abs((carried.there.theta - theta) / se).max()
     assert 0.5 * carried.left < plain < carried.left and corrected < 0.1 * plain
@@ -71,19 +71,19 @@ def test_a_row_that_the_part_does_not_have_and_that_counts_is_noticed():
     unseen = []
     for heavy in (0.0, 15.0):
         objective, part, before, here, found, _, _ = near(0.1, heavy)
-        unseen.append(final_step(part, objective, before, here, found, "expected").unseen)
+        unseen.append(final_step(part, objective, before, here, found).unseen)
     assert unseen[1] > 5.0 * unseen[0]
 
 
 def test_what_is_added_by_a_reading_is_read_for():
     _, part, before, here, found, _, _ = near(0.1)
-    assert final_step(part, DerivedObjective(part.objective), before, here, found, "expected") is None
+    assert final_step(part, DerivedObjective(part.objective), before, here, found) is None
 
 
 @pytest.mark.parametrize("other", [{"dispersion": 2.0}, {"pearson": 3.0}], ids=str)
 def test_what_changes_by_a_share_of_the_distance_is_evaluated(other):
     objective, part, before, here, found, _, _ = near(0.1)
-    assert final_step(part, objective, before, replace(here, **other), found, "expected") is None
+    assert final_step(part, objective, before, replace(here, **other), found) is None
 
 
 @pytest.fixture(scope="module")

@@ -352,7 +352,7 @@ class Ascent(IterationState):
         # Over d standard errors M changes by some d/√n of itself.
         if self.distance * self.distance * error > self.tolerance * math.sqrt(self.here.rows):
             return False
-        found = final_step(part, self.objective, before, self.here, newton, "observed")
+        found = final_step(part, self.objective, before, self.here, newton)
         if found is None:
             return False
         left = max(error * found.left, found.unseen)

@@ -66,7 +66,7 @@ class Carried:
 
 
 def final_step(
-    part: Part, objective: Objective, before: Evaluation, here: Evaluation, full: Direction, kind: Kind
+    part: Part, objective: Objective, before: Evaluation, here: Evaluation, full: Direction
 ) -> Carried | None:
     """The full step by the observed information, corrected by the part; None where that does not say enough.
 
@@ -80,14 +80,13 @@ def final_step(
 
     Parameters
     ----------
-    objective, here : of all rows, where M was evaluated.
+    objective, here : of all rows, where M, the observed information, was evaluated.
     before : of all rows, a step earlier.
     full : M⁻¹∇ℓ, with the factor of M.
-    kind : of M.
     """
     step, factor = full.step, full.factor
     added = objective.addition(here.theta + step)
-    whole, kinds = here.information[kind], _kinds(here)
+    whole, kinds = here.information["observed"], _kinds(here)
     if added is None or here.dispersion != 1.0 or not math.isnan(here.pearson):
         return None  # the dispersion changes by a share of d, not of d²
     if factor is None or isinstance(whole, Root):
@@ -97,7 +96,7 @@ def final_step(
     first = part.objective.evaluate(before.theta)
     if not (earlier.finite and later.finite and first.finite):
         return None
-    of_part = earlier.information[kind].matrix
+    of_part = earlier.information["observed"].matrix
 
     def length(rest: np.ndarray) -> float:
         return math.sqrt(max(float(rest @ factor.solve(rest)), 0.0))
