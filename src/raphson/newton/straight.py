@@ -105,8 +105,6 @@ class _Straight(ABC):
     """The method's M at the current point."""
     closer: Gram | Root
     """The information that the distance is measured by, near the maximum the observed one; elsewhere it is `part`."""
-    step: np.ndarray
-    """The method's own step."""
 
     def __init__(self, objective: Objective, method: Method, start: np.ndarray | Evaluation) -> None:
         self.objective, self.method = objective, method
@@ -192,9 +190,14 @@ class _Straight(ABC):
         self.rows_read += there.rows
         if not there.finite:
             return False
-        self.polished, self.polished_from = True, self.distance
-        self.here, self.size = there, 1.0
+        self._step_to(there, polished=True)
+        self.polished_from = self.distance
         return True
+
+    def _step_to(self, there: Evaluation, polished: bool) -> None:
+        """Go on from the end of a step."""
+        self.here, self.size = there, 1.0
+        self.polished, self.polished_from = polished, math.inf
 
     def ended(self, status: Status) -> Course | None:
         """The end; None where it lies at the edge of the domain."""
@@ -211,6 +214,8 @@ class _Straight(ABC):
 class _InFull(_Straight):
     """By full steps with the Cholesky factor of an information."""
 
+    step: np.ndarray
+    """The method's own step, by `part`."""
     newton: Direction
     """The full step by `closer`."""
 
@@ -248,9 +253,7 @@ class _InFull(_Straight):
         rise = there.value - here.value
         if rise < POOR * slope and rise > value_noise(here):
             return False
-        self.polished = self.closer is self.part and self.distance <= QUADRATIC
-        self.polished_from = math.inf
-        self.here, self.size = there, 1.0
+        self._step_to(there, self.closer is self.part and self.distance <= QUADRATIC)
         return True
 
 
@@ -270,12 +273,10 @@ class _InRegion(_Straight):
 
     def solve(self) -> float | None:
         part, p = self.part, len(self.begun)
-        if not isinstance(part, Root) or p > MOST_BY_NUMBERS or len(part.triangle) < p:
-            return None
-        if not all_finite(part.triangle):
+        if not isinstance(part, Root) or len(part.triangle) < p or not all_finite(part.triangle):
             return None
         self.proposal = self.region.propose(part.triangle, self.here.theta, self.free)
-        self.step, self.damping = self.proposal.step, self.proposal.damping
+        self.damping = self.proposal.damping
         rows, lengths = self.region.seen or _read(part.triangle)
         if not all([abs(rows[j][j]) > ALIASED * lengths[j] for j in range(p)]):
             return None
@@ -326,8 +327,7 @@ class _InRegion(_Straight):
             if not there.finite:
                 return False
             if self.region.accepts(here, there, slope, proposal):
-                self.polished, self.polished_from = False, math.inf
-                self.here, self.size = there, 1.0
+                self._step_to(there, polished=False)
                 return True
             if self.region.spent(here, proposal):
                 return False
