@@ -14,25 +14,25 @@ import numpy as np
 
 from raphson.data.curve_data import CurveFormula, CurveVariables
 from raphson.data.evaluate import Evaluator
-from raphson.data.extras import check_nonnegative, take, weights_of_sigma
+from raphson.data.extras import counted, take, weights_of_sigma
+from raphson.data.first_pass import Seen, first_pass
 from raphson.data.messages import check_missing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
-from raphson.data.pieces import Rows, Sample, count, joined, variables_of
-from raphson.data.places import usable_pieces
-from raphson.data.rows import MissingRows, refuse_or_warn
-from raphson.data.same_rows import Place, SameRows
+from raphson.data.pieces import Rows, count, joined, variables_of
+from raphson.data.places import Selection
+from raphson.data.same_rows import Place
 from raphson.data.schema import ArraySchema
 from raphson.data.sources import Source
 from raphson.data.streams import (
     SAMPLE_ROWS,
-    Piece,
     StreamedPieces,
     all_readings,
     check_named,
+    clusters,
     computed,
 )
-from raphson.data.values import Levels, Table
+from raphson.data.values import Table
 from raphson.errors import DataError
 from raphson.execute.watched import Keeping
 
@@ -72,10 +72,8 @@ class CurveTotals:
     @staticmethod
     def of(y: np.ndarray, weight: np.ndarray | None) -> CurveTotals:
         """Those of some rows."""
-        n, largest = len(y), float(np.abs(y).max(initial=0.0))
-        if weight is None:
-            return CurveTotals(n, n, float(n), float(y @ y), largest)
-        return CurveTotals(n, int(np.count_nonzero(weight)), float(weight.sum()), float(weight @ (y * y)), largest)
+        squares = y @ y if weight is None else weight @ (y * y)
+        return CurveTotals(len(y), *counted(weight, len(y)), float(squares), float(np.abs(y).max(initial=0.0)))
 
 
 @dataclass(frozen=True)
@@ -130,22 +128,14 @@ class EvaluatedCurve:
 
     def data(self, start: int, size: int) -> ModelData:
         """The usable rows among `size` ones, from number `start` on."""
-        cut = slice(start, min(start + size, self.n_rows))
-        kept = None if self.bad is None else np.flatnonzero(~self.bad[cut])
-
-        def used(values: np.ndarray | None) -> np.ndarray | None:
-            return None if values is None else take(values[cut], kept)
-
-        head, n = self.of.head, cut.stop - cut.start if kept is None else len(kept)
-        table = np.empty((len(head.names), n))  # a row for each column, as the curve reads them
+        used, head = Selection.of(self.bad, start, min(start + size, self.n_rows)), self.of.head
+        table = np.empty((len(head.names), used.n_rows))  # a row for each column, as the curve reads them
         for row, name in zip(table, head.names, strict=True):
             row[:] = used(self.read.values[name])
-        response = used(self.read.y)
-        assert response is not None
         return replace(
             head,
             X=table.T,
-            response=Response(head.response.name, response),
+            response=Response(head.response.name, used(self.read.y)),
             weights=weights_of(self.read, used),
             groups=used(self.groups),
             n_dropped=0,
@@ -194,10 +184,8 @@ def from_curve_stream(
     check_named(arguments)
     asked = CurveFormula.of(formula, dict.fromkeys(source.names), parameters, arguments)
     source.check_columns(asked.read)
-    first = keep if source.files is not None else computed  # elsewhere only a reading tells what the rows are
-    seen: _Seen = first(("first pass",), lambda: _first_pass(asked, source, keep))
-    keep(("rows", seen.same.found), lambda: None)
-    _check(seen, missing)
+    seen = first_pass(source, keep, lambda: _all_seen(asked, source, keep))
+    seen.check(missing)
     head = _head(asked, seen.dropped)
     data = StreamedCurveData(
         source=source,
@@ -212,33 +200,20 @@ def from_curve_stream(
 
 
 @dataclass
-class _Seen:
-    """What the first pass has found so far.
+class _Seen(Seen):
+    """What the first pass over the columns of a curve has found so far.
 
     Attributes
     ----------
-    rows : why rows are unusable.
-    sampled : some of the rows.
-    same : by which later readings are judged.
     totals : of the usable rows.
-    read, dropped : numbers of rows.
-    pieces : places of the usable rows.
     """
 
-    rows: MissingRows
-    sampled: Sample
-    same: SameRows
-    totals: CurveTotals
-    read: int = 0
-    dropped: int = 0
-    pieces: list[Piece] = field(default_factory=list)
+    totals: CurveTotals = field(default_factory=CurveTotals)
 
 
-def _first_pass(asked: CurveFormula, source: Source, keep: Keeping) -> _Seen:
+def _all_seen(asked: CurveFormula, source: Source, keep: Keeping) -> _Seen:
     """Read all rows once."""
-    n_rows = source.n_rows or 0
-    sampled = Sample(max(1, n_rows // SAMPLE_ROWS), SAMPLE_ROWS)
-    seen = _Seen(MissingRows(n_rows), sampled, SameRows(asked.read), CurveTotals())
+    seen = _Seen.of(source, asked.read, SAMPLE_ROWS)
     for part, number, rows in all_readings(source, seen.same, keep):
         try:
             _take(seen, asked, source, (part, number), rows)
@@ -256,39 +231,18 @@ def _take(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: 
     seen.same.note(place, table, source)
     seen.rows.absorb(read.rows)
     kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
-    n = table.n_rows if kept is None else len(kept)
     weight = weights_of(read, lambda values: take(values, kept), seen.read)
-    if weight is not None and n and weight.min() < 0:
-        check_nonnegative(weight, "weights", (np.arange(n) if kept is None else kept) + seen.read)
+    seen.check_nonnegative("weights", weight, kept)
     y = take(read.y, kept)
     assert y is not None
     seen.totals = seen.totals + CurveTotals.of(y, weight)
-    size, start = source.piece_rows, seen.read - seen.dropped
-    seen.pieces += usable_pieces(*place, table.n_rows, kept, size, start, weight)
-    seen.sampled.take(rows, seen.read)
-    seen.read += table.n_rows
-    seen.dropped += table.n_rows - n
+    seen.add(source, place, rows, kept, weight)
 
 
 def _variables(asked: CurveFormula, table: Table) -> tuple[CurveVariables, np.ndarray | None]:
     """What the curve reads, and the label of each row's cluster, a text or a number."""
-    read, expression = CurveVariables.of(asked, table), asked.expressions["groups"]
-    if expression is None:
-        return read, None
-    evaluator = Evaluator(table, {}, "groups")
-    variable = evaluator.variable(expression)
-    read.rows.note_expression(expression, variable, evaluator)
-    return read, np.array(variable.labels)[variable.codes] if isinstance(variable, Levels) else variable.values
-
-
-def _check(seen: _Seen, missing: str) -> None:
-    """Refuse data without usable rows, and warn of the others."""
-    if not seen.read:
-        raise DataError("data: there are no rows; expected at least one")
-    if seen.dropped:
-        refuse_or_warn(missing, seen.rows.reasons(), seen.dropped, seen.read)
-    if not seen.totals.weights > 0:
-        raise DataError("weights: all are 0, so no row counts; give some rows a positive weight")
+    read = CurveVariables.of(asked, table)
+    return read, clusters(asked.expressions["groups"], Evaluator(table, {}, "groups"), read.rows)
 
 
 def _head(asked: CurveFormula, dropped: int) -> ModelData:

@@ -189,6 +189,11 @@ def take(array: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None
     return array if array is None or kept is None else array[kept]
 
 
+def counted(weights: np.ndarray | None, n_rows: int) -> tuple[int, float]:
+    """The number of rows of positive weight, and the sum of the weights, which are 1 if none are given."""
+    return (n_rows, float(n_rows)) if weights is None else (int(np.count_nonzero(weights)), float(weights.sum()))
+
+
 def renumber(codes: np.ndarray | None, kept: np.ndarray | None) -> np.ndarray | None:
     """The groups of the kept rows, renumbered without gaps."""
     if codes is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS
-from raphson.data.extras import Column
+from raphson.data.extras import Column, counted, take
 from raphson.data.values import Variable
 
 
@@ -51,9 +52,36 @@ def usable_pieces(
     for k, (first, end) in enumerate(pairwise(ends.tolist())):
         n = end - first
         if n:
-            positive = n if weights is None else int(np.count_nonzero(weights[first:end]))
+            positive, _ = counted(None if weights is None else weights[first:end], n)
             yield Piece(part, number + k, n, start, positive)
         start += n
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The usable rows among some that follow one another.
+
+    Attributes
+    ----------
+    cut : where those are.
+    kept : (rows,) numbers of the usable ones among them; None if all are.
+    n_rows : how many are usable.
+    """
+
+    cut: slice
+    kept: np.ndarray | None
+    n_rows: int
+
+    @staticmethod
+    def of(bad: np.ndarray | None, start: int, stop: int) -> Selection:
+        """Those that are not marked in `bad`, from `start` up to `stop`."""
+        cut = slice(start, stop)
+        kept = None if bad is None else np.flatnonzero(~bad[cut])
+        return Selection(cut, kept, stop - start if kept is None else len(kept))
+
+    def __call__(self, values: np.ndarray | None) -> Any:
+        """The usable ones of an array; of None it is None."""
+        return None if values is None else take(values[self.cut], self.kept)
 
 
 @dataclass(frozen=True)

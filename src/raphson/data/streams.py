@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.data.coding import FactorInfo
-from raphson.data.evaluate import States
-from raphson.data.extras import Column, check_nonnegative, take
+from raphson.data.evaluate import Evaluator, States
+from raphson.data.expressions import Expression
+from raphson.data.extras import Column, take
+from raphson.data.first_pass import Seen, first_pass
 from raphson.data.frames import FormulaArguments, TableVariables, described, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
-from raphson.data.pieces import Rows, Sample, count, joined, taken, together, variables_of
-from raphson.data.places import Piece, UsableRows, usable_pieces
+from raphson.data.pieces import Rows, count, joined, taken, together, variables_of
+from raphson.data.places import Piece, Selection, UsableRows
 from raphson.data.row_split import RowSplit
-from raphson.data.rows import MissingRows, refuse_or_warn
+from raphson.data.rows import MissingRows
 from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.sample_rows import sample_rows
 from raphson.data.seen_variables import SeenVariable
@@ -196,7 +198,7 @@ class Streamed(StreamedPieces):
         if place is not None:
             self.same.check(place, table, self.source)
         read = TableVariables.of(self.asked, table, {}, new=True)
-        groups = clusters(self.asked, read)
+        groups = clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
         variables = [
             [
                 recode(_usable(one, read), info.labels, info.text) if info.categorical and info.labels else one
@@ -249,22 +251,17 @@ class EvaluatedRows:
 
     def data(self, start: int, size: int) -> Any:
         """The usable rows among `size` ones, from number `start` on. Where all are usable these are views."""
-        cut = slice(start, min(start + size, self.n_rows))
-        kept = None if self.bad is None else np.flatnonzero(~self.bad[cut])
-
-        def used(values: np.ndarray | None) -> np.ndarray | None:
-            return None if values is None else take(values[cut], kept)
-
-        response = self.response[cut] if kept is None else self.response[cut][kept]
+        used = Selection.of(self.bad, start, min(start + size, self.n_rows))
+        response = used(self.response)
         rows = UsableRows(
-            variables=[[sliced(one, cut) for one in own] for own in self.variables],
-            kept=kept,
-            n_rows=cut.stop - cut.start if kept is None else len(kept),
+            variables=[[sliced(one, used.cut) for one in own] for own in self.variables],
+            kept=used.kept,
+            n_rows=used.n_rows,
             response=response if self.of.levels is None else response.astype(np.float64),
             offsets=[used(one) for one in self.read.offsets],
             weights=used(self.read.extra["weights"]),
             trials=used(self.read.extra["trials"]),
-            columns={name: one.kept(cut).kept(kept) for name, one in self.columns.items()},
+            columns={name: one.kept(used.cut).kept(used.kept) for name, one in self.columns.items()},
             groups=used(self.groups),
         )
         return self.of.made(rows)
@@ -312,13 +309,12 @@ def _recoded(name: str, column: Column, labels: tuple[str, ...] | None) -> Colum
     return Column(found.codes.astype(float), labels)
 
 
-def clusters(asked: FormulaArguments, read: TableVariables) -> np.ndarray | None:
+def clusters(expression: Expression | None, evaluator: Evaluator, rows: MissingRows) -> np.ndarray | None:
     """(n,) the label of each row's cluster, a text or a number; rows without one are noted as unusable."""
-    expression = asked.expressions.get("groups")
     if expression is None:
         return None
-    variable = read.evaluator.variable(expression)
-    read.rows.note_expression(expression, variable, read.evaluator)
+    variable = evaluator.variable(expression)
+    rows.note_expression(expression, variable, evaluator)
     return np.array(variable.labels)[variable.codes] if isinstance(variable, Levels) else variable.values
 
 
@@ -379,15 +375,12 @@ def from_stream(
     """
     check_named(arguments)
     asked = FormulaArguments.of(formula, source.names, arguments)
-    found, first_pass = first_reading(asked, source, missing, keep, _sample_rows(asked, source))
+    wanted = sample_rows(source.n_rows or 0, len(asked.columns), SAMPLE_ROWS)
+    found, seen = first_reading(asked, source, missing, keep, wanted)
     plan = make_plan(asked.formula, list(found["factors"][0]))
-    head = _head(asked, plan, found["levels"], first_pass.dropped)
+    head = _head(asked, plan, found["levels"], seen.dropped)
     data = StreamedData(**found, plan=plan, head=head, sample=head)
-    return replace(data, sample=data.data_of(joined(first_pass.sampled.parts)))
-
-
-def _sample_rows(asked: FormulaArguments, source: Source) -> int:
-    return sample_rows(source.n_rows or 0, len(asked.columns), SAMPLE_ROWS)
+    return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
 
 
 def check_named(arguments: dict[str, Any]) -> None:
@@ -406,16 +399,14 @@ def check_named(arguments: dict[str, Any]) -> None:
 
 
 def first_reading(
-    asked: FormulaArguments, source: Source, missing: str, keep: Keeping, rows: int | None = None
+    asked: FormulaArguments, source: Source, missing: str, keep: Keeping, rows: int = SAMPLE_ROWS
 ) -> tuple[dict[str, Any], _Summary]:
     """Read all rows once: what :class:`Streamed` consists of, and what else was found, with a sample of `rows` rows."""
     check_missing(missing)
     source.check_columns(asked.columns)
-    first_pass = _FirstPass(asked, source, rows)
-    first = keep if source.files is not None else computed  # elsewhere only a reading tells what the rows are
-    first_pass.seen = first(("first pass",), lambda: first_pass.run(keep))
-    keep(("rows", first_pass.seen.same.found), lambda: None)
-    return first_pass.finish(missing), first_pass.seen
+    passing = _FirstPass(asked, source, rows)
+    passing.seen = first_pass(source, keep, lambda: passing.run(keep))
+    return passing.finish(missing), passing.seen
 
 
 def _head(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int) -> ModelData:
@@ -439,44 +430,29 @@ def _head(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | N
     )
 
 
-@dataclass
-class _Summary:
-    """What the first pass has found so far.
+@dataclass(kw_only=True)
+class _Summary(Seen):
+    """What the first pass over the variables of formulas has found so far.
 
     Attributes
     ----------
-    rows : the unusable rows.
     factors, response, columns : of each variable; columns are those of a density, by keyword.
-    sampled : some of the rows.
-    same : by which later readings are judged.
-    read, dropped : numbers of rows.
-    pieces : places of the usable rows.
-    weighted : sum of the weights.
     """
 
-    rows: MissingRows
     factors: list[SeenVariable]
     response: SeenVariable
     columns: dict[str, SeenVariable]
-    sampled: Sample
-    same: SameRows
-    read: int = 0
-    dropped: int = 0
-    pieces: list[Piece] = field(default_factory=list)
-    weighted: float = 0.0
 
 
 class _FirstPass:
     """The first pass: collects what is needed of each piece, and makes the data's description of it."""
 
-    def __init__(self, asked: FormulaArguments, source: Source, wanted: int | None = None) -> None:
+    def __init__(self, asked: FormulaArguments, source: Source, wanted: int = SAMPLE_ROWS) -> None:
         self.asked, self.source = asked, source
-        wanted = SAMPLE_ROWS if wanted is None else wanted
         factors = [SeenVariable() for _ in asked.factors]
         columns = {name: SeenVariable() for name, one in asked.keywords.items() if one is not None and one.columns}
-        n_rows, same = source.n_rows or 0, SameRows(asked.columns)
-        sampled = Sample(max(1, n_rows // wanted), wanted)
-        self.seen = _Summary(MissingRows(n_rows), factors, SeenVariable(), columns, sampled, same)
+        more = {"factors": factors, "response": SeenVariable(), "columns": columns}
+        self.seen = _Summary.of(source, asked.columns, wanted, **more)
 
     def run(self, keep: Keeping) -> _Summary:
         """Read all rows."""
@@ -495,24 +471,14 @@ class _FirstPass:
                 f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
                 "pieces; write such a column into the files, or fit a data frame"
             )
-        clusters(self.asked, read)
+        clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
         self.seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
-        n = table.n_rows if kept is None else len(kept)
-        for what in ("weights", "trials"):
-            values = take(read.extra[what], kept)
-            if values is not None and n and values.min() < 0:
-                check_nonnegative(values, what, (np.arange(n) if kept is None else kept) + self.seen.read)
-            if what == "weights":
-                self.seen.weighted += n if values is None else float(values.sum())
+        weights, trials = (take(read.extra[what], kept) for what in ("weights", "trials"))
+        self.seen.check_nonnegative("weights", weights, kept)
+        self.seen.check_nonnegative("trials", trials, kept)
         self._take_variables(read, kept)
-        start = self.seen.read - self.seen.dropped
-        weights = take(read.extra["weights"], kept)
-        size = self.source.piece_rows
-        self.seen.pieces += usable_pieces(part, number, table.n_rows, kept, size, start, weights)
-        self.seen.sampled.take(rows, self.seen.read)
-        self.seen.read += table.n_rows
-        self.seen.dropped += table.n_rows - n
+        self.seen.add(self.source, (part, number), rows, kept, weights)
 
     def _take_variables(self, read: TableVariables, kept: np.ndarray | None) -> None:
         """Note the levels of a table's variables."""
@@ -537,12 +503,7 @@ class _FirstPass:
 
     def finish(self, missing: str) -> dict[str, Any]:
         """What :class:`Streamed` consists of, after all pieces have been added."""
-        if not self.seen.read:
-            raise DataError("data: there are no rows; expected at least one")
-        if self.seen.dropped:
-            refuse_or_warn(missing, self.seen.rows.reasons(), self.seen.dropped, self.seen.read)
-        if not self.seen.weighted > 0:
-            raise DataError("weights: all are 0, so no row counts; give some rows a positive weight")
+        self.seen.check(missing)
         n_rows = self.seen.read - self.seen.dropped
         summaries = iter(self.seen.factors)
         factors = tuple(
