@@ -7,7 +7,7 @@ message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -146,6 +146,11 @@ class StreamedRows:
 
     def rows(self, theta: np.ndarray) -> Any:
         return StreamedRowTable(theta)
+
+
+def fields_of(kind: Any, model: Any, **others: Any) -> dict[str, Any]:
+    """The fields of a dataclass as an object of a subclass has them, but for `others`, to make another of that kind."""
+    return {one.name: getattr(model, one.name) for one in fields(kind)} | others
 
 
 def summed_pieces(streamed: Any, function: Callable[[Any], Any], executor: Any, *about: Any) -> Any:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
+from raphson.data.model_data import ModelData
+from raphson.data.not_in_memory import NotInMemory
+from raphson.data.streams import StreamedData
+from raphson.errors import ModelError
+from raphson.model.families.base import Family
 from raphson.model.spread import Spread
 from raphson.model.streamed import StreamedRows, StreamedRowTable
 
@@ -75,3 +81,32 @@ class StreamedMeans(StreamedRows):
             tol=1e-9,
         )
         return math.exp(float(found.x))
+
+
+def refuse_numbers_as_categories(family: Family, streamed: StreamedData) -> None:
+    """Refuse a response of numbers for a family of categories: its levels would be those of all rows.
+
+    Raises
+    ------
+    ModelError
+    """
+    if family.predictor_labels is not None and streamed.levels is None:
+        raise ModelError(
+            "response: expected the categories of a streamed multinomial response as text or as a categorical "
+            f"column; {streamed.head.response.name!r} holds numbers. Write them as text"
+        )
+
+
+def rows_not_in_memory(streamed: StreamedData, trials: bool) -> tuple[Any, Any, Any]:
+    """What stands for the response, the weights and the trials of all rows in a model."""
+    weighted = trials or streamed.head.weights is not None
+    size, weight = NotInMemory("the trials"), NotInMemory("the weights")
+    return NotInMemory("the response"), weight if weighted else None, size if trials else None
+
+
+def rows_of_piece(family: Family, data: ModelData) -> tuple[Any, Any, Any]:
+    """The response, the weights (times the trials) and the trials of a piece, as for data in memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the sample has already warned
+        observations = family.prepare(data.response, data.trials)
+    return observations.y, observations.weight(data.weights), observations.size

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,7 @@ from raphson.model.families.robust import NORMAL_MAD
 from raphson.model.glm.streamed import ResponseTotals, StreamedModel
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import VALUE, Evaluation, Need, Root
+from raphson.model.streamed import fields_of
 from raphson.model.streamed_means import StreamedMeans
 from raphson.model.streamed_median import Counts, Interval, around, median
 
@@ -72,31 +73,32 @@ class StreamedCurve(StreamedMeans, NonlinearModel):
         options = (bounds, fixed, weights_kind, penalty, executor, seed)
         part = nonlinear_model(read, *options, counted=(totals.positive, totals.largest))
         absent: Any = NotInMemory
-        given: dict[str, Any] = {one.name: getattr(part, one.name) for one in fields(NonlinearModel)}
-        given |= {
-            "data": streamed.head,
-            "y": absent("the response"),
-            "weight": None if streamed.head.weights is None else absent("the weights"),
-            "explain": StreamedExplanation(formula.curve, formula.columns, formula.parameters, streamed),
-        }
+        given = fields_of(
+            NonlinearModel,
+            part,
+            data=streamed.head,
+            y=absent("the response"),
+            weight=None if streamed.head.weights is None else absent("the weights"),
+            explain=StreamedExplanation(formula.curve, formula.columns, formula.parameters, streamed),
+        )
         return StreamedCurve(**given, streamed=streamed, totals=totals)
 
     # -- the pieces --------------------------------------------------------------------------------------------
 
     def _piece(self, data: ModelData) -> CurvePiece:
-        given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(NonlinearModel)}
+        return CurvePiece(**self._with(data, penalty=None, executor=serial()))
+
+    def _with(self, data: ModelData, **others: Any) -> dict[str, Any]:
+        """The fields of the model of some rows in memory."""
         y = np.asarray(data.response.values)
-        given |= {"data": data, "y": y, "weight": data.weights, "penalty": None, "executor": serial()}
-        return CurvePiece(**given)
+        return fields_of(NonlinearModel, self, data=data, y=y, weight=data.weights, **others)
 
     @cached_property
     def sample(self) -> NonlinearModel:  # type: ignore[override]
         """The model of about 50,000 rows, in memory. Its sums are not kept in a checkpoint."""
-        held, data = self.executor, self._data.sample
-        given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(NonlinearModel)}
-        given |= {"data": data, "y": np.asarray(data.response.values), "weight": data.weights}
-        given["executor"] = held.inner if isinstance(held, Recorded) else held
-        return NonlinearModel(**given)
+        held = self.executor
+        inner = held.inner if isinstance(held, Recorded) else held
+        return NonlinearModel(**self._with(self._data.sample, executor=inner))
 
     # -- structure ---------------------------------------------------------------------------------------------
 

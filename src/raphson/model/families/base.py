@@ -60,6 +60,12 @@ class Observations:
     family: Family
     """The family, with its levels filled in."""
 
+    def weight(self, given: np.ndarray | None) -> np.ndarray | None:
+        """(n,) the weights given, times the trials; None where all are 1."""
+        if self.size is None:
+            return given
+        return self.size if given is None else given * self.size
+
 
 class Family(Distribution):
     """A distribution of the response given its linear predictors.

@@ -105,12 +105,8 @@ class GeneralisedLinearModel(Model):
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response, data.trials)
-        weight = data.weights
-        if observations.size is not None:
-            weight = observations.size if weight is None else weight * observations.size
-        model = GeneralisedLinearModel(
-            observations.family, data, observations.y, weight, observations.size, weights_kind, None, executor
-        )
+        rows = observations.y, observations.weight(data.weights), observations.size
+        model = GeneralisedLinearModel(observations.family, data, *rows, weights_kind, None, executor)
         check_bias(bias, model.family, penalty)
         if bias is not None:
             model = replace(model, bias=bias)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from raphson.data.extras import counted
 from raphson.data.model_data import ModelData
 from raphson.data.response_only import of_response
-from raphson.data.streams import SAMPLE_ROWS, NotInMemory, StreamedData
-from raphson.errors import ConvergenceError, ModelError
+from raphson.data.streams import SAMPLE_ROWS, StreamedData
+from raphson.errors import ConvergenceError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
@@ -23,7 +23,12 @@ from raphson.model.objective import Evaluation, Need
 from raphson.model.penalty import penalty_matrix
 from raphson.model.spread import Spread
 from raphson.model.streamed import StreamedRowTable, refuse_bias
-from raphson.model.streamed_means import StreamedMeans
+from raphson.model.streamed_means import (
+    StreamedMeans,
+    refuse_numbers_as_categories,
+    rows_not_in_memory,
+    rows_of_piece,
+)
 from raphson.numeric import EPSILON
 
 
@@ -64,9 +69,7 @@ class ResponseTotals:
     @staticmethod
     def of(model: GeneralisedLinearModel) -> ResponseTotals:
         y, w = model.y, model.row_weight
-        given = model.data.weights
-        positive = len(y) if given is None else int(np.count_nonzero(given))
-        count = float(len(y)) if given is None else float(given.sum())
+        positive, count = counted(model.data.weights, len(y))
         single = model.family.support == "proportion" and model.size is None
         return ResponseTotals(
             positive,
@@ -119,23 +122,10 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
         refuse_bias(bias)
         asked = resolve(family)
         observations = asked.prepare(streamed.sample.response, streamed.sample.trials)
-        if observations.family.predictor_labels is not None and streamed.levels is None:
-            raise ModelError(
-                "response: expected the categories of a streamed multinomial response as text or as a categorical "
-                f"column; {streamed.head.response.name!r} holds numbers. Write them as text"
-            )
-        size = None if observations.size is None else NotInMemory("the trials")
-        weight = NotInMemory("the weights") if size is not None or streamed.head.weights is not None else None
+        refuse_numbers_as_categories(observations.family, streamed)
+        absent = rows_not_in_memory(streamed, observations.size is not None)
         model = StreamedModel(
-            observations.family,
-            streamed.head,
-            NotInMemory("the response"),  # type: ignore[arg-type]
-            weight,  # type: ignore[arg-type]
-            size,  # type: ignore[arg-type]
-            weights_kind,
-            None,
-            executor,
-            streamed=streamed,
+            observations.family, streamed.head, *absent, weights_kind, None, executor, streamed=streamed
         )
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
@@ -153,13 +143,7 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
 
     def _piece(self, data: ModelData) -> GeneralisedLinearModel:
         """The model of some rows, in memory."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the sample has already warned
-            observations = self.family.prepare(data.response, data.trials)
-        weight, size = data.weights, observations.size
-        if size is not None:
-            weight = size if weight is None else weight * size
-        held = GeneralisedLinearModel(self.family, data, observations.y, weight, size, self.weights_kind)
+        held = GeneralisedLinearModel(self.family, data, *rows_of_piece(self.family, data), self.weights_kind)
         if self.constant:
             return held.null_model(self.family)
         if self.recession_direction is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from raphson.model.likelihood.build import LikelihoodData
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.start import starting_point
 from raphson.model.objective import Evaluation, Need
-from raphson.model.streamed import StreamedRows, StreamedRowTable
+from raphson.model.streamed import StreamedRows, StreamedRowTable, fields_of
 
 MOST_NUMBERS = 2**26
 """How many second derivatives are held for one piece: 512 MiB."""
@@ -81,8 +81,7 @@ class StreamedLikelihood(StreamedRows, LikelihoodModel):
         raise NotImplementedError
 
     def _piece(self, data: Any) -> LikelihoodModel:
-        given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(LikelihoodModel)}
-        given["penalty"] = None  # a sum over rows is without it
+        given = fields_of(LikelihoodModel, self, penalty=None)  # a sum over rows is without it
         return self.with_rows(LikelihoodPiece(**given), data)
 
     # -- the iteration -----------------------------------------------------------------------------------------
@@ -166,12 +165,13 @@ def without_rows(part: LikelihoodModel, data: LikelihoodData, columns: Iterable[
     def absent(what: str) -> Any:
         return NotInMemory(what)
 
-    given: dict[str, Any] = {one.name: getattr(part, one.name) for one in fields(LikelihoodModel)}
-    return given | {
-        "data": data,
-        "y": absent("the response"),
-        "weight": None if data.weights is None else absent("the weights"),
-        "matrices": tuple(absent("the design") for _ in part.matrices),
-        "offset": None if part.offset is None else absent("the offset"),
-        "extra": tuple(absent(f"the column {name}") for name in columns),
-    }
+    return fields_of(
+        LikelihoodModel,
+        part,
+        data=data,
+        y=absent("the response"),
+        weight=None if data.weights is None else absent("the weights"),
+        matrices=tuple(absent("the design") for _ in part.matrices),
+        offset=None if part.offset is None else absent("the offset"),
+        extra=tuple(absent(f"the column {name}") for name in columns),
+    )

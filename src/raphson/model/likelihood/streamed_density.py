@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.extras import counted
 from raphson.data.several import SeveralData
 from raphson.data.several_streams import StreamedSeveral
 from raphson.errors import DataError
@@ -62,12 +63,11 @@ class DensityTotals:
 
     @staticmethod
     def of(ready: DensitySpec | None, rows: DensityRows) -> DensityTotals:
-        y, weights = rows.y, rows.data.weights
+        y = rows.y
         finite = y[np.isfinite(y)]
         distinct = ready is not None and ready.cut_points and rows.data.response.levels is None
         return DensityTotals(
-            len(y) if weights is None else int(np.count_nonzero(weights)),
-            float(len(y)) if weights is None else float(weights.sum()),
+            *counted(rows.data.weights, len(y)),
             float(finite.min(initial=np.inf)),
             float(finite.max(initial=-np.inf)),
             np.unique(y)[: MOST_LEVELS + 1] if distinct else np.zeros(0),

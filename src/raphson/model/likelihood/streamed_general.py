@@ -15,6 +15,7 @@ import numpy as np
 from raphson.data.blocks import block_rows
 from raphson.data.column_streams import FirstRows, StreamedColumns, columns_from_stream
 from raphson.data.columns import RowData
+from raphson.data.extras import counted
 from raphson.data.sources import Source
 from raphson.errors import ModelError
 from raphson.execute import Executor
@@ -75,10 +76,7 @@ class GeneralTotals:
     @staticmethod
     def of(rows: RowData, shape: DesignShape | None) -> GeneralTotals:
         """Those of some rows."""
-        weights = rows.weights
-        if weights is None:
-            return GeneralTotals(rows.n_rows, float(rows.n_rows), shape)
-        return GeneralTotals(int(np.count_nonzero(weights)), float(weights.sum()), shape)
+        return GeneralTotals(*counted(rows.weights, rows.n_rows), shape)
 
 
 @dataclass(frozen=True)

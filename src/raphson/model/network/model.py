@@ -79,9 +79,7 @@ class NetworkModel(Model):
         observations = resolve(family).prepare(data.response, data.trials)
         known = trainable(observations.family, isinstance(family, Family))
         known.check_units(data.response.name, float(np.abs(observations.y).max(initial=0.0)))
-        weight = data.weights
-        if observations.size is not None:
-            weight = observations.size if weight is None else weight * observations.size
+        weight = observations.weight(data.weights)
         n = len(observations.y)
         fitted = np.ones(n, dtype=bool)
         if held_out is not None:

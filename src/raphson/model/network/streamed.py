@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
+from raphson.data.extras import counted
 from raphson.data.model_data import ModelData
-from raphson.data.not_in_memory import NotInMemory
 from raphson.data.products import dense
 from raphson.data.response_only import of_response
 from raphson.data.streams import StreamedData
-from raphson.errors import ModelError
 from raphson.execute import Executor, tree_sum
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
@@ -27,7 +25,13 @@ from raphson.model.network.model import NetworkModel, network_of, nothing_to_tra
 from raphson.model.network.moments import Moments
 from raphson.model.network.output_scale import ResponseMoments
 from raphson.model.network.predictor import Scale
-from raphson.model.streamed_means import StreamedMeans
+from raphson.model.streamed import fields_of
+from raphson.model.streamed_means import (
+    StreamedMeans,
+    refuse_numbers_as_categories,
+    rows_not_in_memory,
+    rows_of_piece,
+)
 
 HELD_BYTES = 2**27
 """Size of the held-out rows' inputs up to which they are kept in memory, 128 MiB: 1,700,000 rows of 10. Where there are
@@ -65,12 +69,13 @@ class NetworkTotals:
 
     @staticmethod
     def of(held: NetworkModel) -> NetworkTotals:
-        given, w = held.data.weights, held.row_weight
+        w = held.row_weight
+        positive, count = counted(held.data.weights, len(held.y))
         inputs = dense(held.data.X)[:, Scale.inputs_among(held.data.names)]
         return NetworkTotals(
-            len(held.y) if given is None else int(np.count_nonzero(given)),
+            positive,
             float(w.sum()),
-            float(len(held.y)) if given is None else float(given.sum()),
+            count,
             float(np.abs(held.y).max(initial=0.0)),
             Moments.of(inputs, held.weight),
             ResponseMoments.of(held.family, held.y, w),
@@ -111,28 +116,14 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(streamed.sample.response, streamed.sample.trials)
         known = trainable(observations.family, isinstance(family, Family))
-        if known.predictor_labels is not None and streamed.levels is None:
-            raise ModelError(
-                "response: expected the categories of a streamed multinomial response as text or as a categorical "
-                f"column; {streamed.head.response.name!r} holds numbers. Write them as text"
-            )
+        refuse_numbers_as_categories(known, streamed)
         columns = Scale.inputs_among(streamed.head.names)
         if not streamed.pieces or not any(piece.positive for piece in streamed.pieces):
             raise nothing_to_train_on()
         network = network_of(columns, known, structure)
-        size = None if observations.size is None else NotInMemory("the trials")
-        weight = NotInMemory("the weights") if size is not None or streamed.head.weights is not None else None
+        absent = rows_not_in_memory(streamed, observations.size is not None)
         model = StreamedNetwork(
-            known,
-            streamed.head,
-            NotInMemory("the response"),  # type: ignore[arg-type]
-            weight,  # type: ignore[arg-type]
-            size,  # type: ignore[arg-type]
-            weights_kind,
-            None,
-            executor,
-            network=network,
-            streamed=streamed,
+            known, streamed.head, *absent, weights_kind, None, executor, network=network, streamed=streamed
         )
         totals: NetworkTotals = model.summed(NetworkTotals.of, "totals")
         known.check_units(streamed.head.response.name, totals.largest)
@@ -152,18 +143,10 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
     # -- the pieces --------------------------------------------------------------------------------------------
 
     def _piece(self, data: ModelData) -> NetworkModel:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the sample has already warned
-            observations = self.family.prepare(data.response, data.trials)
-        weight = data.weights
-        if observations.size is not None:
-            weight = observations.size if weight is None else weight * observations.size
         return NetworkModel(
             self.family,
             data,
-            observations.y,
-            weight,
-            observations.size,
+            *rows_of_piece(self.family, data),
             self.weights_kind,
             network=self.network,
             scale=self.scale,
@@ -229,7 +212,7 @@ class PiecewiseLikelihood(LogLikelihood):
     @staticmethod
     def of(likelihood: LogLikelihood) -> PiecewiseLikelihood:
         """The same likelihood, whose blocks are lists of blocks."""
-        return PiecewiseLikelihood(**{one.name: getattr(likelihood, one.name) for one in fields(LogLikelihood)})
+        return PiecewiseLikelihood(**fields_of(LogLikelihood, likelihood))
 
     @property
     def _squares(self) -> None:  # type: ignore[override]
