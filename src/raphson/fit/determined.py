@@ -14,6 +14,7 @@ from raphson.inference import covariance
 from raphson.inference.curvature import Curvature, curvature_of
 from raphson.inference.intervals import check_level
 from raphson.model.base import Model
+from raphson.model.objective import penalty_rows
 from raphson.model.spread import deviates, remark
 
 
@@ -132,9 +133,8 @@ def curvature(fit: Goodness, level: float = 0.95) -> Curvature:
     root = np.sqrt(at.asked.row_weight)
     J, H = root[:, None] * J, root[:, None, None] * H
     if at.asked.penalty is not None:
-        values, vectors = np.linalg.eigh(at.asked.penalty)
-        J = np.concatenate([J, (vectors * np.sqrt(np.maximum(values, 0.0))).T])
-        H = np.concatenate([H, np.zeros((len(values), *H.shape[1:]))])
+        B = penalty_rows(at.asked.penalty)
+        J, H = np.concatenate([J, B]), np.concatenate([H, np.zeros((len(B), *H.shape[1:]))])
     return curvature_of(J, H, fit.dispersion, fit.df_resid, level, list(fit.names), fit.state.free[: fit.n])
 
 

@@ -183,12 +183,17 @@ def _above(m: int, n: int) -> np.ndarray:
     return mask
 
 
+def penalty_rows(penalty: np.ndarray) -> np.ndarray:
+    """Rows B (p, p) with BᵀB = P."""
+    values, vectors = np.linalg.eigh(penalty)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))).T
+
+
 def penalised(part: Gram | Root, penalty: np.ndarray, theta: np.ndarray) -> Gram | Root:
     """M + P; in root form the rows B with BᵀB = P and right-hand side −Bθ are added: Bᵀ(−Bθ) = −Pθ."""
     if isinstance(part, Gram):
         return Gram(part.matrix + penalty)
-    values, vectors = np.linalg.eigh(penalty)
-    B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    B = penalty_rows(penalty)
     return Root.of(np.concatenate([part.triangle, np.column_stack([B, -B @ theta])]), part.second_order)
 
 

@@ -39,7 +39,7 @@ from raphson.model.curve.waves import Phase, Spectrum, Wave, spectrum
 from raphson.model.families import Family
 from raphson.model.families.robust import robust_scale
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.objective import Evaluation, Need, Root
+from raphson.model.objective import Evaluation, Need, Root, penalty_rows
 from raphson.numeric import EPSILON, one_blas_thread
 
 VISIBLE = 1e-3
@@ -305,10 +305,9 @@ class NonlinearModel(Model):
                 return there
         A, r = self.linear_problem(theta)
         if self.penalty is not None:
-            values, vectors = np.linalg.eigh(self.penalty)
-            B = (vectors * np.sqrt(np.maximum(values, 0.0))).T
+            B = penalty_rows(self.penalty)
             A, r = np.concatenate([A, B[:, linear]]), np.concatenate([r, -B @ theta])
-        scale = np.sqrt(np.einsum("ij,ij->j", A, A))
+        scale = np.sqrt(column_squares(A))
         if not (np.isfinite(scale).all() and np.isfinite(r).all()):
             return theta
         scale[scale == 0] = 1.0
