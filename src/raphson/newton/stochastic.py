@@ -18,6 +18,7 @@ from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
+from raphson.linalg import column_squares
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
 from raphson.model.network.output_scale import output_scale
@@ -131,7 +132,7 @@ class Task:
         y, w = _responses(blocks)
         offset = None if blocks[0].offset is None else np.concatenate([b.offset for b in blocks], axis=1)  # type: ignore[misc]
         _, spread, divisor = output_scale(likelihood.family, y, w)
-        sizes = [_sizes(np.einsum("ij,ij->j", X, X) / len(X)) for X in designs]
+        sizes = [_sizes(column_squares(X) / len(X)) for X in designs]
         scaled = tuple(X / size for X, size in zip(designs, sizes, strict=True))
         weight = None if (w == 1.0).all() else w
         rows = Sample(scaled, y, weight, offset, np.float64)

@@ -69,7 +69,7 @@ def unidentified_directions(
     """
     index = np.flatnonzero(free)
     J = R[:, index]
-    scale = np.sqrt(np.einsum("ij,ij->j", J, J))
+    scale = np.sqrt(column_squares(J))
     if not len(index) or not np.isfinite(scale).all():
         return []
     found = []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.messages import listing
+from raphson.linalg import column_squares
 from raphson.model.curve.identification import UnidentifiedDirection, describe, without_error
 from raphson.model.curve.label_switching import equally_good
 from raphson.model.families.robust import Robust
@@ -88,7 +89,7 @@ def remarks(
     yield from _noise(model, result)
     known = ~without_error(directions, len(theta))
     if known.all() and result.status.converged:
-        yield from _equivalent_points(model, theta, met, np.sqrt(dispersion) / np.sqrt(np.einsum("ij,ij->j", R, R)))
+        yield from _equivalent_points(model, theta, met, np.sqrt(dispersion) / np.sqrt(column_squares(R)))
     yield from _runaway(model, result, R, dispersion, known)
     yield from _at_kink(model, result)
     yield from _at_bounds(model, result)
@@ -199,7 +200,7 @@ def _runaway(model: Any, result: Any, R: np.ndarray, dispersion: float, known: n
     if not dispersion > 0:
         return
     theta, value = result.theta, result.evaluation.value
-    length = np.sqrt(np.einsum("ij,ij->j", R, R))
+    length = np.sqrt(column_squares(R))
     effect = np.abs(theta) * length
 
     def fall(j: int, change: float) -> float:
