@@ -10,7 +10,9 @@ from raphson.data import from_arrays
 from raphson.execute import serial
 from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.objective import DerivedObjective, Need
+from raphson.model.objective import DerivedObjective, Gram, Need
+from raphson.newton.ascent import Ascent
+from raphson.newton.methods import METHODS
 from raphson.newton.part import Part, final_step
 from raphson.newton.solve import direction
 
@@ -119,6 +121,22 @@ def test_a_smaller_tolerance_gives_more_digits_of_the_standard_errors(large):
     )
     assert fit.distance <= 1e-12
     assert (fit.bse / whole.bse - 1).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("definite", [True, False])
+def test_the_part_judges_steps_by_the_observed_information_alone(large, definite):
+    y, X = large
+    free = np.ones(X.shape[1], dtype=bool)
+    objective, part = (model(families.Binomial("probit"), y[::n], X[::n]).objective for n in (1, EVERY))
+    theta, se = maximum(objective)
+    before, here = (objective.evaluate(theta + far * se, Need(("expected", "observed"))) for far in (1e-3, 1e-4))
+    if not definite:
+        observed = Gram(-here.information["observed"].matrix)
+        here = replace(here, information=here.information | {"observed": observed})
+    ascent = Ascent(objective, METHODS["fisher-scoring"], here, free, 0.0, None, 1e-8, None, Part(part, EVERY))
+    ascent.before, ascent.distance = before, 1e-2
+    assert ascent.solve() and ascent.measure().distance < 1e-3
+    assert ascent.finish() is definite and ascent.path.columns()["solver"][-1] == ("part" if definite else "cholesky")
 
 
 def test_a_dispersion_is_read_for(large):
