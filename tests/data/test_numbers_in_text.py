@@ -163,3 +163,8 @@ def test_any_text_among_decimals_is_refused(numbers, token):
     labels = [*dict.fromkeys(numbers), token]
     with pytest.raises(rp.DataError):
         check_text(labels, np.arange(len(labels)), "x", len(labels), "write C(x)")
+
+
+def test_a_column_of_text_that_is_missing_in_all_rows_has_no_labels():
+    assert examine([]).number.dtype == bool
+    check_text((), np.full(3, -1), "g", 3, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -190,3 +191,26 @@ def test_a_streamed_likelihood_predicts_its_own_rows_and_its_source_alike(frame,
     for new in (None, source):
         fit.predict(new, kind="response", to=out)
         np.testing.assert_allclose(pd.read_parquet(out)["fit"], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("missing_first", [False, True])
+def test_text_that_the_fit_did_not_read_has_the_codes_of_all_rows(missing_first, tmp_path):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=N), "y": rng.poisson(2.0, N)})
+    frame["g"] = np.where(np.arange(N) < N // 2, "b", rng.choice(["a", "c"], N))  # the first pieces lack "a"
+    if missing_first:
+        frame.loc[: 8 * PIECE, "g"] = None
+
+    def poisson(params, row):
+        eta = params["a"] + params["b"] * row.x
+        return row.y * eta - jnp.exp(eta)
+
+    def by_group(params, row):
+        return params["a"] + 10.0 * row.g
+
+    start, out, source = {"a": 0.0, "b": 0.0}, tmp_path / "p.parquet", rp.stream(batches(frame), PIECE)
+    held = rp.mle(poisson, frame, start=start)
+    expected = held.predict(frame, function=by_group)
+    for fit, new in ((held, source), (rp.mle(poisson, source, start=start), None)):
+        fit.predict(new, function=by_group, to=out)
+        np.testing.assert_allclose(pd.read_parquet(out)["fit"], expected, rtol=1e-6)

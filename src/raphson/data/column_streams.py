@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,11 +15,13 @@ from raphson.data.frames import FormulaArguments
 from raphson.data.messages import unknown_column
 from raphson.data.model_data import Response
 from raphson.data.not_in_memory import NotInMemory
-from raphson.data.pieces import joined, variables_of
+from raphson.data.pieces import Rows, joined, variables_of
 from raphson.data.places import UsableRows
 from raphson.data.rows import MissingRows
+from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
 from raphson.data.streams import Streamed, check_named, computed, first_reading
+from raphson.data.values import Levels
 from raphson.errors import DataError
 from raphson.execute.watched import Keeping
 
@@ -141,3 +143,21 @@ def columns_from_stream(
     )
     data = StreamedColumns(**found, head=head, sample=head)
     return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
+
+
+def labels_of_pieces(tables: Iterable[Rows], declared: Mapping[str, bool]) -> dict[str, tuple[str, ...]]:
+    """The labels of the codes of those columns that are text, in the order that they have where all rows are one table.
+
+    Parameters
+    ----------
+    tables : the rows, some at a time.
+    declared : whether a column has declared categories, by the name of each that may be text.
+    """
+    seen = {name: SeenVariable() for name in declared}
+    for rows in tables:
+        evaluator = Evaluator(variables_of(rows), {}, new=True)
+        for name, one in seen.items():
+            variable = evaluator.variable(column_expression(name))
+            one.take(variable, None, name, "declared" if declared[name] else "")
+    found = {name: one.variable(name, unused=True) for name, one in seen.items() if not one.boolean}
+    return {name: one.labels for name, one in found.items() if isinstance(one, Levels)}

@@ -78,7 +78,8 @@ def examine(labels: Sequence[str]) -> LabelKinds:
     """
     plain = [label.translate(_SIGNS).strip() for label in labels]
     number = np.array(
-        [label.isascii() and bool(_NUMBER.fullmatch(text)) for label, text in zip(labels, plain, strict=True)]
+        [label.isascii() and bool(_NUMBER.fullmatch(text)) for label, text in zip(labels, plain, strict=True)],
+        dtype=bool,
     )
     other = np.flatnonzero(~number)
     decorated, mark = np.zeros(len(plain), dtype=bool), np.zeros(len(plain), dtype=bool)

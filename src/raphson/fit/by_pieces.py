@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.column_streams import FirstRows, labels_of_pieces
 from raphson.data.pieces import Rows, together, variables_of, with_columns
 from raphson.data.schema import FormulaSchema
 from raphson.data.sources import Source, streamed
@@ -63,6 +64,7 @@ def predictions(reading: Reading, source: Source, asked: Prediction, offset: Any
         )
     columns = _columns(reading, source, offset)
     source.check_columns(columns)
+    asked = _coded(reading, asked, source, lambda names: _tables(source, names))
     read = dropped = 0
     with _once():
         for part in range(source.parts):
@@ -146,6 +148,9 @@ class AtPiece(AtEstimate):
 
 
 def _of_used_rows(reading: Reading, asked: Prediction, offset: Any, missing: str) -> Iterator[Any]:
+    at: Any = reading.at("predict() without new data")
+    streamed = at.asked.streamed
+    asked = _coded(reading, asked, streamed.source, lambda names: (rows for rows, _ in streamed.beside()))
     saved: dict[str, Any] = {}
     if asked.uncertain:
         names = ("covariance_root", "dispersion", "reference_df")
@@ -153,6 +158,21 @@ def _of_used_rows(reading: Reading, asked: Prediction, offset: Any, missing: str
     with _once():
         for _, piece in pieces_of(reading, "predict() without new data", saved):
             yield _frame(piece.predict(None, asked, offset, missing))
+
+
+def _coded(
+    reading: Reading, asked: Prediction, source: Source, tables: Callable[[Sequence[str]], Iterator[Rows]]
+) -> Prediction:
+    """The request with the labels of text that the fit did not read: those of all rows, as a piece may lack some."""
+    names = reading.uncoded(asked, FirstRows(source))
+    if not names:
+        return asked
+    return replace(asked, labels=labels_of_pieces(tables(names), {name: source.declared(name) for name in names}))
+
+
+def _tables(source: Source, names: Sequence[str]) -> Iterator[Rows]:
+    for part in range(source.parts):
+        yield from source.read(part, names, together(source.piece_rows, len(names)))
 
 
 def _columns(reading: Reading, source: Source, offset: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.compat import jax, jnp
-from raphson.data.columns import CodedColumns, Columns
+from raphson.data.columns import CodedColumns, ColumnsByName
 from raphson.data.model_data import common_rows, take_rows
 from raphson.data.products import matvec
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
@@ -18,7 +18,7 @@ from raphson.fit.means import Prediction
 from raphson.inference import delta
 from raphson.inference.functions import Params
 from raphson.model.likelihood.distribution import Tabulated, quantiles
-from raphson.model.likelihood.general import trace_likelihood
+from raphson.model.likelihood.general import TracedLikelihood, trace_likelihood
 from raphson.model.parameters import Parameters
 from raphson.model.replay.replay import accurate
 from raphson.numeric import x64
@@ -189,28 +189,31 @@ def evaluated(compute: Callable[[], Any], what: str) -> list[np.ndarray]:
     return found
 
 
+def traced(function: Callable[..., Any], names: tuple[str, ...], columns: ColumnsByName) -> TracedLikelihood:
+    """A function of the parameters, by `names`, and a row of these columns."""
+    layout, _ = Parameters.of({"theta": np.zeros(len(names))}, "theta")
+
+    def wrapped(params: Any, row: Any) -> Any:
+        return function(Params(params["theta"], names), row)
+
+    return trace_likelihood(wrapped, "function", layout, columns)
+
+
 def of_rows(
     function: Callable[..., Any],
     names: tuple[str, ...],
     theta: np.ndarray,
     direction: np.ndarray,
-    data: Any,
-    labels: Mapping[str, tuple[str, ...]],
+    columns: CodedColumns,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Evaluate a function of the parameters and a row.
 
     Returns the values (m,), the derivatives (m, p), and a mask (m,) of the rows that depend on a parameter at infinity,
-    whose values are limits. Rows with a missing value, or a level that is not among its column's `labels`, give NaN.
+    whose values are limits. Rows with a missing value, or a level that is not among its column's labels, give NaN.
     """
-    columns = CodedColumns(Columns(data), labels)
-    layout, _ = Parameters.of({"theta": theta}, "theta")
-
-    def wrapped(params: Any, row: Any) -> Any:
-        return function(Params(params["theta"], names), row)
-
-    traced = trace_likelihood(wrapped, "function", layout, columns)
-    again = accurate(traced.jaxpr)
-    read = [columns[name] for name in traced.used]
+    made = traced(function, names, columns)
+    again = accurate(made.jaxpr)
+    read = [columns[name] for name in made.used]
     cells = [one.values for one in read]
     rows = tuple(one.values if one.labels is None else _codes(one.values) for one in read)
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from raphson.choices import Information, Scale
-from raphson.data.columns import Columns
+from raphson.data.columns import CodedColumns, Columns, ColumnsByName
 from raphson.data.formula import updated
 from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
 from raphson.fit.coefficients import linear_predictor, restored
-from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, shown
+from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, shown, traced
 from raphson.fit.file import array, expect, is_texts
 from raphson.fit.means import Prediction
 from raphson.fit.reading import NETWORKS_ONLY, Reading, kept_labels
@@ -222,12 +222,28 @@ class LikelihoodReading(Reading):
                 "got 'prediction'. For that, write a density logpdf(y, ...) with formulas"
             )
         source = self.frame if new is None else new
-        labels = getattr(self.state.schema, "labels", {})
-        values, slope, moved = of_rows(asked.function, self.names, *self._parameters, source, labels)
+        columns = CodedColumns(Columns(source), {**asked.labels, **self._labels})
+        values, slope, moved = of_rows(asked.function, self.names, *self._parameters, columns)
         errors = None
         if asked.uncertain:
             errors = np.where(moved, np.nan, np.linalg.norm(root @ np.nan_to_num(slope).T, axis=0))
         return shown(values, errors, asked, reach, getattr(source, "index", None))
+
+    @property
+    def _labels(self) -> Mapping[str, tuple[str, ...]]:
+        """Those of the codes of text that loglik(params, row) read, by column."""
+        return getattr(self.state.schema, "labels", {})
+
+    def uncoded(self, asked: Prediction, columns: ColumnsByName) -> tuple[str, ...]:
+        if asked.function is None or isinstance(self.state.schema, PartsSchema):
+            return ()
+        read = {name: columns[name] for name in traced(asked.function, self.names, columns).used}
+        # What is missing in all rows may be text in others.
+        return tuple(
+            name
+            for name, one in read.items()
+            if name not in self._labels and (one.labels is not None or np.isnan(one.values).all())
+        )
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -37,6 +37,8 @@ class Prediction:
     interval : None, "confidence" or "prediction".
     level : coverage.
     function : of a likelihood's predictors, to predict instead; or None.
+    labels : of the codes of text that such a function reads and the fit did not, by column; a column without has those
+        of its own rows.
     """
 
     kind: Scale
@@ -44,6 +46,7 @@ class Prediction:
     interval: Interval | None = None
     level: float = 0.95
     function: Callable[..., Any] | None = None
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Scale))

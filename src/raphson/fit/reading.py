@@ -19,6 +19,7 @@ import numpy as np
 
 from raphson.choices import Information, Scale
 from raphson.data import Schema
+from raphson.data.columns import ColumnsByName
 from raphson.data.formula import updated
 from raphson.errors import ModelError, RankWarning, RefusedName, visible, warn_user
 from raphson.fit import coefficients, determined
@@ -452,6 +453,11 @@ class Reading(Goodness):
         if absent is not None and len(absent) == len(found):
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
+
+    def uncoded(self, asked: Prediction, columns: ColumnsByName) -> tuple[str, ...]:
+        """The columns that a requested function reads of rows, which may be text without the codes of the fit."""
+        del asked, columns
+        return ()
 
     # -- files -----------------------------------------------------------------------------------------------------
 
