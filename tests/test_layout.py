@@ -39,7 +39,7 @@ ELSEWHERE = {
     "tests/model/likelihood/test_expected.py": [
         f"model/likelihood/{name}" for name in ("distribution", "modes", "quadrature", "row_densities")
     ],
-    "tests/api/test_network.py": ["api/network_training", "fit/network", "model/network/model", "newton/stochastic"],
+    "tests/api/test_network.py": ["api/network_training", "fit/network", "model/network/model"],
     "tests/api/test_nls.py": ["model/curve/least_squares", "model/curve/structure", "model/curve/user_functions"],
     "tests/autodiff/test_graph.py": ["autodiff/operations"],
     "tests/autodiff/test_trace.py": ["autodiff/walk"],

@@ -3,6 +3,7 @@
 import html
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import raphson as rp
@@ -119,6 +120,17 @@ def test_networks_are_compared_by_what_the_likelihood_lacks():
     assert race.table.loc["levenberg-marquardt", "llf_gap"] < race.table.loc["adam", "llf_gap"]
     normed = rp.compare(rp.network(y, X, **shape, batch_norm=True), ["levenberg-marquardt", "adam"], max_iter=2)
     assert normed.table.loc["adam", "status"] == "does not apply" and "without batch norm" in normed.notes["adam"]
+
+
+@pytest.mark.filterwarnings("ignore::raphson.errors.ConvergenceWarning")
+def test_streamed_networks_are_compared_as_those_in_memory(tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(700, 2)), columns=["x", "y"])
+    frame.to_parquet(tmp_path / "rows.parquet", row_group_size=300)
+    fit = rp.network("y ~ x", rp.stream(tmp_path / "rows.parquet", 256), hidden=(2,), epochs=1, validation=0)
+    race = rp.compare(fit, ["gradient-descent", "adam"], max_iter=3)
+    assert race.notes == {} and race.table.loc["adam", "row_gradients"] == 3 * 672  # of 32 a batch
+    starts = race.paths.drop(columns=["method"]).groupby(race.paths["method"]).first()
+    assert (starts == starts.iloc[0]).all(axis=None)
 
 
 def test_the_gap_is_what_the_log_likelihood_lacks(fit, race):

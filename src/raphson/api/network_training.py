@@ -22,13 +22,12 @@ from raphson.newton.training.first_order import (
     BatchSource,
     Descent,
     Epoch,
-    Sample,
     Snapshot,
     Trained,
     beginning,
     train,
 )
-from raphson.newton.training.streaming import POOL_BYTES, StreamedRows, ToldRows
+from raphson.newton.training.streaming import ToldRows, batches_of
 from raphson.options import Iteration, Layers, Training
 from raphson.status import Status
 
@@ -134,12 +133,8 @@ def trained(
 
 def _batches(model: NetworkModel, dtype: Any, show: Any) -> BatchSource:
     """The rows to train on; how far an epoch over streamed rows is, is shown if this package shows the progress."""
-    if model.by_rows:
-        return Sample((model.inputs,), model.y, model.weight, model.offset, dtype)
-    mean_weight = None if model.weight is None else model.total_weight / model.n_rows
-    blocks: Any = model.blocks
-    rows = StreamedRows(blocks, [np.ones(len(model.scale.columns))], mean_weight, dtype, POOL_BYTES)
-    return ToldRows(rows, model.n_rows, show.reading) if is_shown(show) else rows
+    rows = batches_of(model.trained_rows, dtype)
+    return ToldRows(rows, model.n_rows, show.reading) if is_shown(show) and not model.by_rows else rows
 
 
 def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:

@@ -13,10 +13,42 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from raphson.data.blocks import StreamedBlocks
 from raphson.model.limits import Limit
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.status import Status
+
+
+class RowsInMemory(NamedTuple):
+    """Rows that batches are taken from.
+
+    Attributes
+    ----------
+    designs : each (n, d).
+    y, weight : (n,) response; weights, or None.
+    offset : (K, n) or None.
+    """
+
+    designs: tuple[np.ndarray, ...]
+    y: np.ndarray
+    weight: np.ndarray | None
+    offset: np.ndarray | None
+
+
+class RowsOfBlocks(NamedTuple):
+    """Streamed rows that batches are taken from.
+
+    Attributes
+    ----------
+    blocks : the rows, which can be read in a random order.
+    width : number of columns of their design.
+    mean_weight : of the rows; None if there are no weights.
+    """
+
+    blocks: StreamedBlocks
+    width: int
+    mean_weight: float | None
 
 
 class Layered(NamedTuple):
@@ -26,9 +58,7 @@ class Layered(NamedTuple):
     ----------
     structure : from parameters to η; static and hashable.
     state : what the structure needs besides the parameters.
-    designs : each (n, d).
-    y, weight : (n,) response; weights, or None.
-    offset : (K, n) or None.
+    rows : that batches are taken from.
     divisor : φ₀ of the loss.
     total : Σ w.
     decay : weight decay.
@@ -37,10 +67,7 @@ class Layered(NamedTuple):
 
     structure: Any
     state: Any
-    designs: tuple[np.ndarray, ...]
-    y: np.ndarray
-    weight: np.ndarray | None
-    offset: np.ndarray | None
+    rows: RowsInMemory | RowsOfBlocks
     divisor: float
     total: float
     decay: float

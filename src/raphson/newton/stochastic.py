@@ -38,7 +38,7 @@ from raphson.newton.training.first_order import (
     train,
 )
 from raphson.newton.training.steps import RATES
-from raphson.newton.training.streaming import StreamedRows
+from raphson.newton.training.streaming import StreamedRows, batches_of
 from raphson.status import Status
 
 BATCH_ROWS = 32
@@ -100,7 +100,7 @@ class Task:
         """
         layered = model.layered
         if layered is not None:
-            rows = Sample(layered.designs, layered.y, layered.weight, layered.offset, np.float64)
+            rows = batches_of(layered.rows, np.float64)
             scale = layered.divisor * layered.total
             own = (layered.pack, layered.unpack, RATES, layered.decay)
             return Task(layered.structure, layered.state, rows, layered.divisor, scale, *own)
@@ -223,7 +223,7 @@ def descend(
     path = Path()
 
     def took(number: int, epoch: Epoch) -> None:
-        rows = epoch.rows - (path.steps[-1].rows if path.steps else 0)
+        rows = epoch.rows - sum(step.rows for step in path.steps)
         norm = math.sqrt(sum(one**2 for one in epoch.norms)) * task.scale
         nan = math.nan
         path.append(PathRow(number, -epoch.loss * task.scale, norm, nan, nan, epoch.rate, 0.0, nan, rows, "batch"))

@@ -24,7 +24,7 @@ from raphson.model.network.moments import Moments
 from raphson.model.network.output_scale import output_scale
 from raphson.model.network.predictor import NetworkPredictor, Scale, with_constant
 from raphson.model.objective import Evaluation, Need
-from raphson.model.problem import Layered
+from raphson.model.problem import Layered, RowsInMemory, RowsOfBlocks
 from raphson.model.rows import block_rows
 from raphson.numeric import x64
 
@@ -225,16 +225,18 @@ class NetworkModel(Model):
         return Layered(
             network,
             self.frozen,
-            (self.inputs,),
-            self.y,
-            self.weight,
-            self.offset,
+            self.trained_rows,
             self.divisor,
             self.total_weight,
             self.weight_decay,
             network.pack,
             network.unpack,
         )
+
+    @property
+    def trained_rows(self) -> RowsInMemory | RowsOfBlocks:
+        """The rows that batches are taken from."""
+        return RowsInMemory((self.inputs,), self.y, self.weight, self.offset)
 
     # -- training ----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
-from raphson.newton.training.first_order import BatchSource, chunk_steps
+from raphson.model.problem import RowsInMemory, RowsOfBlocks
+from raphson.newton.training.first_order import BatchSource, Sample, chunk_steps
 from raphson.newton.training.steps import Chunk
 
 POOL_BYTES = 2**25
@@ -94,6 +95,13 @@ class StreamedRows:
         return Chunk(
             tuple(cut(X) for X in designs if X is not None), cut(y), None if weight is None else cut(weight), shift
         )
+
+
+def batches_of(rows: RowsInMemory | RowsOfBlocks, dtype: Any) -> Sample | StreamedRows:
+    """The source of batches of these rows."""
+    if isinstance(rows, RowsInMemory):
+        return Sample(*rows, dtype)
+    return StreamedRows(rows.blocks, [np.ones(rows.width)], rows.mean_weight, dtype, POOL_BYTES)
 
 
 class ToldRows:
