@@ -78,6 +78,13 @@ def test_a_jaxpr_opens() -> None:
     assert parts.equations[0].outvars[0].aval.shape == (3,) and parts.equations[0].outvars[0].aval.dtype == np.float64
 
 
+def test_the_parts_of_a_jaxpr_are_those_of_the_public_module() -> None:
+    import jax.extend.core as public
+
+    for name in ("ClosedJaxpr", "Jaxpr", "Literal", "jaxpr_as_fun"):
+        assert getattr(compat._core(), name) is getattr(public, name)
+
+
 def test_a_jaxpr_is_closed_and_called() -> None:
     jaxpr = traced(lambda x: jnp.sin(x), 1.0)
     assert compat.closed(jaxpr) is jaxpr and compat.is_jaxpr(jaxpr) and compat.is_jaxpr(jaxpr.jaxpr)

@@ -16,6 +16,7 @@ import pytest
 import raphson as rp
 from raphson.model.likelihood.build import fingerprint
 from raphson.model.memory import cached_for
+from raphson.model.replay import replay
 from raphson.model.replay.replay import accurate, betaln_calls
 from raphson.numeric import x64
 
@@ -24,6 +25,11 @@ def rerun(function, *arguments):
     with x64():
         traced = jax.make_jaxpr(function)(*arguments)
         return float(accurate(traced)(*arguments)[0])
+
+
+def test_operations_by_which_a_call_of_betaln_is_suspected_are_in_it():
+    with x64():
+        assert set(replay._betaln_operations()) >= replay._IN_BETALN
 
 
 def test_betaln_is_replaced():
