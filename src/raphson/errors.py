@@ -80,7 +80,12 @@ class MissingDataWarning(UserWarning):
     """Rows with missing values were dropped."""
 
 
-EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "sklearn": "scikit-learn 1.6 or later"}
+EXTRAS = {
+    "plot": "matplotlib",
+    "parquet": "pyarrow",
+    "sklearn": "scikit-learn 1.6 or later",
+    "cluster": "cloudpickle and Dask",
+}
 """Optional dependencies: the names in ``pip install "raphson[...]"``, and the package that each installs."""
 
 

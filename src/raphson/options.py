@@ -185,9 +185,12 @@ def _schedule(name: str, value: Any) -> Any:
 
 
 def _executor(name: str, value: Any) -> Any:
-    # Executors of the standard library have a map too, but it returns an iterator, not a list.
-    if not callable(getattr(value, "map", None)) or hasattr(value, "submit"):
-        raise ModelError(f"{name}: expected rp.execute.threads(n), rp.execute.serial() or None; got {one_line(value)}")
+    # Which objects of other packages are taken is checked where they are registered.
+    if not callable(getattr(value, "map", None)):
+        raise ModelError(
+            f"{name}: expected rp.execute.threads(n), rp.execute.serial(), a pool of concurrent.futures or None; got "
+            f"{one_line(value)}"
+        )
     return value
 
 

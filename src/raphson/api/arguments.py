@@ -26,6 +26,7 @@ from raphson.errors import (
     warn_user,
 )
 from raphson.execute import Executor, threads
+from raphson.execute.engines import as_executor
 from raphson.execute.fingerprint import fingerprint
 from raphson.execute.journal import Journal, Recorded
 from raphson.execute.watched import Watched
@@ -177,7 +178,7 @@ def _described(value: Any) -> Any:
 
 def executor_of(iteration: Iteration) -> Executor:
     """The user's executor; threads by default."""
-    return threads() if iteration.executor is None else iteration.executor
+    return threads() if iteration.executor is None else as_executor(iteration.executor)
 
 
 def inference_of(

@@ -54,6 +54,10 @@ class Block:
     fill: int
     extra: tuple[np.ndarray, ...] = ()
 
+    def for_workers(self) -> Block:
+        """A block in which arrays that are parts of larger ones keep their order, on which the last bits depend."""
+        return replace(self, designs=tuple(X.copy("K") if type(X) is np.ndarray else X for X in self.designs))
+
 
 class StreamedBlocks(Sequence[Block]):
     """Blocks that are read again whenever they are needed, and not kept in memory.
@@ -88,6 +92,11 @@ class StreamedBlocks(Sequence[Block]):
             return None
         first = self._numbers.start
         return [0, *(start - first for start in self._starts if first < start < self._numbers.stop)]
+
+    @property
+    def reader(self) -> Callable[[range], Iterator[Block]]:
+        """What gives the blocks of given numbers, for workers in other processes; of all blocks, not of a part."""
+        return self._read
 
     def __len__(self) -> int:
         return len(self._numbers)

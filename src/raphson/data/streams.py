@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -63,6 +63,10 @@ class StreamedPieces:
     source: Source
     pieces: tuple[Piece, ...]
     same: SameRows
+
+    def for_workers(self) -> Self:
+        """The same without the sample of the rows: what reads pieces in another process."""
+        return replace(self, **({"sample": NotInMemory("the sample")} if hasattr(self, "sample") else {}))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
 from threading import Event
@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from raphson import kept
 from raphson.errors import ModelError
+from raphson.execute.inside import is_inside
 from raphson.numeric import one_blas_thread
 
 B = TypeVar("B")
@@ -55,8 +56,16 @@ def sum_blocks(
     """
     journal = getattr(executor, "journal", None)
     if journal is None:
-        return tree_sum(executor.map(function, blocks))
-    return journal.answer(about(), lambda: tree_sum(executor.map(function, blocks)))
+        return summed(executor, function, blocks)
+    return journal.answer(about(), lambda: summed(executor, function, blocks))
+
+
+def summed(
+    executor: Any, function: Callable[[B], Any], blocks: Sequence[B], show: Callable[[int], None] | None = None
+) -> Any:
+    """The sum by the fixed tree, some of it by workers if the executor has them; they `show` how many are done."""
+    by_workers = getattr(executor, "sum", None)
+    return tree_sum(executor.map(function, blocks)) if by_workers is None else by_workers(function, blocks, show)
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,6 @@ def _pool(workers: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="raphson")
 
 
-_inside: ContextVar[bool] = ContextVar("inside", default=False)
-"""Whether this code runs inside a pool; work submitted to the same pool from there could wait for itself for ever."""
-
-
 @dataclass(frozen=True)
 class Threads:
     """A pool of threads: each works on contiguous runs of blocks, with BLAS limited to one thread.
@@ -91,7 +96,7 @@ class Threads:
     workers: int
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
-        if len(blocks) < 2 or self.workers < 2 or _inside.get():
+        if len(blocks) < 2 or self.workers < 2 or is_inside.get():
             return Serial().map(function, blocks)
         runs = getattr(blocks, "runs", None)
         if runs is None:
@@ -108,7 +113,7 @@ class Threads:
         stopped = Event()
 
         def run(i: int) -> list[T]:
-            _inside.set(True)
+            is_inside.set(True)
             done = []
             for block in blocks[edges[i] : edges[i + 1]]:
                 if stopped.is_set():
@@ -132,7 +137,7 @@ class Threads:
         pool, waiting, done = _pool(self.workers, os.getpid()), deque[Future[T]](), list[T]()
 
         def work(block: B) -> T:
-            _inside.set(True)
+            is_inside.set(True)
             return function(block)
 
         with one_blas_thread():

@@ -104,7 +104,7 @@ class _Digest:
         return _joined("code", [*parts, *map(self.of, constants)])
 
     def _function(self, function: FunctionType) -> bytes:
-        if _installed(function.__module__):
+        if installed(function.__module__):
             return _named("function", function)
         cells = [self._cell(cell) for cell in function.__closure__ or ()]
         parts = [
@@ -129,7 +129,7 @@ class _Digest:
 
     def _module(self, module: ModuleType, names: Iterable[str]) -> bytes:
         """A module of the user's by those of its attributes that are named."""
-        if _installed(module.__name__):
+        if installed(module.__name__):
             return _joined("module", [module.__name__.encode(), _version(module.__name__)])
         parts = [module.__name__.encode()]
         for name in sorted(names):
@@ -138,7 +138,7 @@ class _Digest:
         return _joined("module", parts)
 
     def _class(self, kind: type) -> bytes:
-        if _installed(kind.__module__):
+        if installed(kind.__module__):
             return _named("class", kind)
         parts = [kind.__qualname__.encode(), *map(self.of, kind.__bases__)]
         for name, part in sorted(vars(kind).items()):
@@ -182,7 +182,7 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names, inner))
 
 
-def _installed(module: str | None) -> bool:
+def installed(module: str | None) -> bool:
     """Whether a module belongs to Python, to this package or to an installed one."""
     first = str(module).partition(".")[0]
     if first in sys.stdlib_module_names or first == _PACKAGE:

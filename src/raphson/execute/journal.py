@@ -327,6 +327,11 @@ class Recorded:
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         return self.inner.map(function, blocks)
 
+    @property
+    def sum(self) -> Any:
+        """The sum of an executor with workers; None of any other."""
+        return getattr(self.inner, "sum", None)
+
     def __reduce__(self) -> Any:
         return itself, (self.inner,)  # a copy in another process computes without the journal
 

@@ -49,6 +49,18 @@ class Watched:
         self.show(of, of)
         return found
 
+    @property
+    def sum(self) -> Any:
+        """The sum of an executor with workers, which tells of the blocks that are done; None of any other."""
+        return self._sum if hasattr(self.inner, "sum") else None
+
+    def _sum(self, function: Callable[[Any], Any], blocks: Sequence[Any], show: Any = None) -> Any:
+        of, n_blocks = getattr(blocks, "n_rows", None), len(blocks)
+        if of is None:
+            return self.inner.sum(function, blocks)
+        rows: int = of
+        return self.inner.sum(function, blocks, lambda done: self.show(rows * done // n_blocks, rows))
+
     def __reduce__(self) -> Any:
         return itself, (self.inner,)  # nobody watches a copy in another process
 

@@ -93,6 +93,10 @@ class Model(Problem):
     executor: Executor = field(default_factory=serial)
     bias: str | None = None
 
+    def for_workers(self) -> Self:
+        """The same with its sums in the calling thread, and without what was derived: what goes to other processes."""
+        return replace(self, executor=serial())
+
     # -- structure: what a subclass says ---------------------------------------------------------------------
 
     @property

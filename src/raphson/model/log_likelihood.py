@@ -182,6 +182,10 @@ class LogLikelihood(Objective):
     prior: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
     with_noise: Callable[[Evaluation], Evaluation] | None = None
 
+    def for_workers(self) -> LogLikelihood:
+        """The same without the rows and without moves of θ: what sums over some rows in another process."""
+        return replace(self, blocks=(), executor=serial(), project=None, projected=None, with_noise=None)
+
     @property
     def n_params(self) -> int:
         return self.predictor.n_params

@@ -241,6 +241,10 @@ class LikelihoodFamily(Distribution):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.labels}, {self.levels}, {self.identity!r})"
 
+    def for_workers(self) -> LikelihoodFamily:
+        """Itself: a worker compiles it once for a whole fit."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if self.recipe is None or name not in _MADE}
 

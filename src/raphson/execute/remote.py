@@ -1,0 +1,128 @@
+"""Executors whose workers are other processes, here or on other machines.
+
+Rows stay where they are: what goes out is a function, which holds θ, and the numbers of the blocks, and what comes back
+are sums over them. A worker adds those results that are neighbours in the fixed tree (:mod:`raphson.execute.tree`), so
+that the bits do not depend on the workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from raphson.execute.inside import is_inside
+from raphson.execute.parcels import Sender
+from raphson.execute.tree import Tree
+from raphson.execute.worker import Missing, Results, Task
+
+B = TypeVar("B")
+T = TypeVar("T")
+
+TASKS = 4
+"""Tasks for each worker in a pass: with more, a slow one would hold up the others for less long, but each takes some
+milliseconds of the scheduler's time."""
+
+SENT_AT_ONCE = 2**18
+"""Size, 256 KiB, up to which a new parcel goes with every task; a worker says first that it lacks a larger one."""
+
+
+@dataclass(eq=False)
+class Remote:
+    """Base class: a subclass says how tasks are run."""
+
+    sender: Sender = field(default_factory=Sender, init=False, repr=False)
+    _known: set[bytes] = field(default_factory=set[bytes], init=False, repr=False)
+    """Keys of the parcels that were sent in an earlier pass."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time."""
+        raise NotImplementedError
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Results | Missing]]:
+        """What workers answer to tasks, in any order."""
+        raise NotImplementedError
+
+    def __reduce__(self) -> Any:
+        from raphson.execute import serial
+
+        return serial, ()  # a copy in another process has no connection to the workers
+
+    def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
+        if is_inside.get():
+            return [function(block) for block in blocks]
+        found: Results = {}
+        for results in self._answers(function, blocks, None):
+            found |= results
+        return [found[0, number] for number in range(len(blocks))]
+
+    def sum(
+        self, function: Callable[[Any], Any], blocks: Sequence[Any], show: Callable[[int], None] | None = None
+    ) -> Any:
+        """The sum of ``function(block)`` by the fixed tree; `show` is told of how many blocks after each task."""
+        tree, done = Tree(len(blocks)), 0
+        if is_inside.get():
+            for number, block in enumerate(blocks):
+                tree.add(number, function(block))
+            return tree.total
+        for results in self._answers(function, blocks, len(blocks)):
+            tree.join(results)
+            done += sum(min(2**level, len(blocks) - number * 2**level) for level, number in results)
+            if show is not None:
+                show(done)
+        return tree.total
+
+    def _answers(self, function: Callable[[Any], Any], blocks: Sequence[Any], terms: int | None) -> Iterator[Results]:
+        """What the workers answer, each part of the blocks once."""
+        waiting = self._tasks(function, blocks, terms)
+        contents = {key: content for task in waiting for key, content in task.sent.items()}
+        for attempt in range(3):
+            lacking = []
+            for task, answer in self.run(waiting):
+                if isinstance(answer, Missing):
+                    keys = task.needs if attempt else answer.keys
+                    sent = {key: contents.get(key) or self.sender.content(key) for key in keys} | task.sent
+                    lacking.append(_with(task, sent))
+                else:
+                    yield answer
+            if not lacking:
+                return
+            waiting = lacking
+        raise AssertionError("a worker lacks what it was sent")
+
+    def _tasks(self, function: Callable[[Any], Any], blocks: Sequence[Any], terms: int | None) -> list[Task]:
+        reader = getattr(blocks, "reader", None)
+        root, content = self.sender.pack(function if reader is None else (function, reader))
+        new = {key for key in root.needs if key not in self._known}
+        sent = {root.key: content} | {key: one for key in new if (one := self.sender.small(key, SENT_AT_ONCE))}
+        self._known |= new
+        tasks = []
+        for first, stop in pairwise(self._edges(blocks)):
+            needs, own, items = {root.key, *root.needs}, dict(sent), None
+            if reader is None:
+                packed, inside = self.sender.pack([blocks[number] for number in range(first, stop)])
+                items = packed.key
+                own[items] = inside
+                needs |= {items, *packed.needs}
+            tasks.append(Task(root.key, frozenset(needs), own, ((first, stop),), items, terms))
+        return tasks
+
+    def _edges(self, blocks: Sequence[Any]) -> list[int]:
+        """Where tasks begin: before runs of blocks that are read together, so that each has about as many blocks."""
+        runs: Iterable[int] | None = getattr(blocks, "runs", None)
+        starts = list(range(len(blocks)) if runs is None else runs)
+        most = min(len(starts), TASKS * self.workers)
+        edges, at = [0], 0
+        for task in range(1, most):
+            wanted = len(blocks) * task / most
+            while at < len(starts) and starts[at] < wanted:
+                at += 1
+            if at < len(starts) and starts[at] > edges[-1]:
+                edges.append(starts[at])
+        return [*edges, len(blocks)]
+
+
+def _with(task: Task, sent: dict[bytes, bytes]) -> Task:
+    return Task(task.root, task.needs, sent, task.ranges, task.items, task.terms, task.versions)

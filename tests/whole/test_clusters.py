@@ -1,0 +1,87 @@
+"""Fits whose sums are computed by other processes have the same bits as those of one thread."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(3)
+    n = 3_000
+    x, z = rng.normal(size=n), rng.normal(size=n)
+    mean = np.exp(0.3 + 0.5 * x)
+    data = pd.DataFrame({"x": x, "z": z, "g": rng.choice(["a", "b", "c"], n), "w": rng.integers(0, 3, n)})
+    data["low"] = (rng.random(n) < 1 / (1 + np.exp(-x + 0.5 * z))).astype(float)
+    data["count"] = rng.poisson(mean * rng.gamma(2.0, 0.5, n)).astype(float)
+    data["y"] = 1.0 + 2.0 * np.exp(-0.7 * x) + rng.normal(size=n)
+    data.loc[rng.choice(n, 40, replace=False), "z"] = np.nan
+    return data
+
+
+@pytest.fixture(scope="module")
+def stream(frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    frame.to_parquet(path, row_group_size=500)
+    return lambda: rp.stream(path, piece_rows=256)
+
+
+def same(one, other):
+    assert one.params.to_numpy().tobytes() == other.params.to_numpy().tobytes()
+    assert one.cov_params().to_numpy().tobytes() == other.cov_params().to_numpy().tobytes()
+    assert (one.llf, one.n_iter, one.status, one.message) == (other.llf, other.n_iter, other.status, other.message)
+
+
+GLMS = {
+    "logistic": {"formula": "low ~ x + z + g", "family": "binomial"},
+    "weights": {"formula": "count ~ x + z", "family": "poisson", "weights": "w"},
+    "theta": {"formula": "count ~ x", "family": "negative_binomial"},
+    "robust": {"formula": "y ~ x + g", "cov": "HC1"},
+    "levels": {"formula": "g ~ x", "family": "multinomial", "penalty": 0.5},
+}
+
+
+@pytest.mark.filterwarnings("ignore::raphson.MissingDataWarning")
+@pytest.mark.parametrize("asked", GLMS.values(), ids=GLMS)
+def test_a_generalised_linear_model_of_streamed_rows(asked, stream, pool):
+    fits = [rp.glm(data=stream(), executor=executor, **asked) for executor in (rp.execute.threads(2), pool)]
+    same(*fits)
+
+
+@pytest.mark.filterwarnings("ignore::raphson.MissingDataWarning")
+def test_rows_in_memory(frame, pool):
+    rows = pd.concat([frame] * 20, ignore_index=True)
+    fits = [
+        rp.glm("low ~ x + z + g", rows, family="binomial", executor=executor)
+        for executor in (rp.execute.threads(2), pool)
+    ]
+    same(*fits)
+
+
+def test_a_fit_by_workers_goes_on_from_a_checkpoint_of_threads(stream, pool, tmp_path):
+    asked = {"formula": "low ~ x + g", "family": "binomial", "checkpoint": tmp_path / "fit.ckpt"}
+    first = rp.glm(data=stream(), executor=rp.execute.threads(2), **asked)
+    size = (tmp_path / "fit.ckpt").stat().st_size
+    same(first, rp.glm(data=stream(), executor=pool, **asked))
+    assert (tmp_path / "fit.ckpt").stat().st_size == size
+
+
+def test_a_pool_that_forks_is_refused(stream):
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as forking,
+        pytest.raises(rp.ModelError, match="executor: its processes are forks of this one"),
+    ):
+        rp.glm("low ~ x", stream(), family="binomial", executor=forking)
