@@ -13,22 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from threading import RLock
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-
-class _Lazy:
-    """A module that is imported when something of it is first asked for."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._module: ModuleType | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if self._module is None:
-            self._module = import_module(self._name)
-        return getattr(self._module, name)
-
+from raphson.lazy import Lazy
 
 if TYPE_CHECKING:
     import jax as jax
@@ -36,9 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
     from jax import lax as lax
 else:
-    np = _Lazy("numpy")  # `import raphson` takes almost no time
+    np = Lazy("numpy")  # `import raphson` takes almost no time
     # A fit that needs no JAX is spared its import, which takes 0.3 s.
-    jax, jnp, lax = _Lazy("jax"), _Lazy("jax.numpy"), _Lazy("jax.lax")
+    jax, jnp, lax = Lazy("jax"), Lazy("jax.numpy"), Lazy("jax.lax")
 
 
 class _WhenUsed:

@@ -15,22 +15,25 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from raphson.choices import Covariance, Information, Interval, MissingInNew, Scale, SmallSample
 from raphson.errors import check_choice
-from raphson.fit import bootstrap as resampling
-from raphson.fit import determined, functions, rows, saving, terms, testing
-from raphson.fit.likelihood import LikelihoodReading
-from raphson.fit.means import Prediction
-from raphson.fit.members import Asked, Shown, Told, reading_behind
-from raphson.fit.network import NetworkReading
+from raphson.fit.members import Asked, Shown, ShownLater, Told, reading_behind
 from raphson.fit.reading import Reading
-from raphson.fit.robust import robust
-from raphson.fit.storage import Storage
 from raphson.fit.uncertainty import INFORMATION
+from raphson.lazy import Lazy
 from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from raphson.fit import bootstrap as resampling
+    from raphson.fit import determined, functions, likelihood, network, rows, terms, testing
+    from raphson.fit.storage import Storage
     from raphson.report.summary import Summary
+else:
+    # What is computed on request is imported on request.
+    resampling, determined = Lazy("raphson.fit.bootstrap"), Lazy("raphson.fit.determined")
+    functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
+    terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
+    likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
 
 class Fit:
@@ -79,11 +82,13 @@ class Fit:
     @property
     def storage(self) -> Storage:
         """How the design is held, and by how many standard errors its rounding moved the estimates."""
+        from raphson.fit.storage import Storage
+
         return Storage.of_inputs(self._reading.state.inputs)
 
     n_dropped = Told[int]("Number of rows left out because of missing values.")
-    formulas = Shown(LikelihoodReading.formulas)
-    assembly = Shown(LikelihoodReading.assembly)
+    formulas = ShownLater(lambda: likelihood.LikelihoodReading.formulas)
+    assembly = ShownLater(lambda: likelihood.LikelihoodReading.assembly)
 
     # -- how it went -----------------------------------------------------------------------------------------------
 
@@ -101,8 +106,8 @@ class Fit:
     remarks = Shown(Reading.remarks)
     path = Shown(Reading.path)
     digits = Shown(Reading.digits)
-    history = Shown(NetworkReading.history)
-    gradient_profile = Asked(NetworkReading.gradient_profile)
+    history = ShownLater(lambda: network.NetworkReading.history)
+    gradient_profile = Asked(lambda: network.NetworkReading.gradient_profile)
 
     def plot_path(self) -> Any:
         """Plot the iterations; returns the matplotlib Figure."""
@@ -120,7 +125,7 @@ class Fit:
     condition_number = Shown(Reading.condition_number)
     has_aliased = Shown(Reading.has_aliased)
     has_undetermined = Shown(Reading.has_undetermined)
-    conf_int = Asked(functions.conf_int)
+    conf_int = Asked(lambda: functions.conf_int)
 
     @property
     def identified(self) -> bool:
@@ -166,6 +171,8 @@ class Fit:
         small_sample : the factor of ``cov="cluster"`` with G clusters: "full" for G/(G − 1) · (n − 1)/(n − p),
             "clusters" for G/(G − 1) alone, as in R's ``vcovCL`` for a GLM, or None for no factor.
         """
+        from raphson.fit.robust import robust
+
         return Fit(robust(reading_behind(self, "robust"), cov, groups, small_sample))
 
     # -- how well it fits ------------------------------------------------------------------------------------------
@@ -185,7 +192,7 @@ class Fit:
     theta_se = Shown(Reading.theta_se)
     rss = Shown(Reading.rss)
     residual_sd = Shown(Reading.residual_sd)
-    interval_kind = Shown(NetworkReading.interval_kind)
+    interval_kind = ShownLater(lambda: network.NetworkReading.interval_kind)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -194,26 +201,26 @@ class Fit:
 
     # -- inference -------------------------------------------------------------------------------------------------
 
-    wald_test = Asked(testing.wald_test)
-    t_test = Asked(testing.t_test)
-    score_test = Asked(testing.score_test)
-    lr_test = Asked(testing.lr_test)
-    drop1 = Asked(terms.drop1)
-    vif = Asked(terms.vif)
-    delta = Asked(functions.delta_of)
-    profile = Asked(functions.profile)
-    curvature = Asked(determined.curvature)
-    bootstrap = Asked(resampling.bootstrap)
-    information_matrix_test = Asked(resampling.information_matrix_test)
+    wald_test = Asked(lambda: testing.wald_test)
+    t_test = Asked(lambda: testing.t_test)
+    score_test = Asked(lambda: testing.score_test)
+    lr_test = Asked(lambda: testing.lr_test)
+    drop1 = Asked(lambda: terms.drop1)
+    vif = Asked(lambda: terms.vif)
+    delta = Asked(lambda: functions.delta_of)
+    profile = Asked(lambda: functions.profile)
+    curvature = Asked(lambda: determined.curvature)
+    bootstrap = Asked(lambda: resampling.bootstrap)
+    information_matrix_test = Asked(lambda: resampling.information_matrix_test)
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
     fittedvalues = Shown(Reading.fittedvalues)
-    residuals = Asked(rows.residuals)
-    leverage = Shown(rows.leverage)
-    cooks_distance = Shown(rows.cooks_distance)
-    dfbetas = Shown(rows.dfbetas)
-    loo = Asked(rows.loo)
+    residuals = Asked(lambda: rows.residuals)
+    leverage = ShownLater(lambda: rows.leverage)
+    cooks_distance = ShownLater(lambda: rows.cooks_distance)
+    dfbetas = ShownLater(lambda: rows.dfbetas)
+    loo = Asked(lambda: rows.loo)
 
     @property
     def covariates(self) -> pd.DataFrame | None:
@@ -359,6 +366,8 @@ class Fit:
         >>> by_hand.round(4).tolist()
         [2.0055, 0.1995]
         """
+        from raphson.fit.means import Prediction
+
         reading = self._reading
         asked = Prediction(reading.kind_of_prediction if kind is None else kind, se, interval, level, function)
         if to is None:
@@ -444,7 +453,9 @@ class Fit:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fit to a JSON file of numbers and text; loading it executes no code from the file."""
-        saving.write(self._reading, path)
+        from raphson.fit.saving import write
+
+        write(self._reading, path)
 
     def report(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page."""

@@ -60,6 +60,22 @@ class Shown(Generic[T]):
         raise AttributeError(f"{self.name}: it follows from the fit and cannot be set")
 
 
+class ShownLater(Shown[T]):
+    # An attribute whose source is found when it is first asked for, so that its module need not be imported before.
+
+    def __init__(self, find: Callable[[], cached_property[T] | Callable[[Any], T]]) -> None:
+        self.find = find
+
+    @cached_property
+    def function(self) -> Callable[[Any], T] | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        source = self.find()
+        return None if isinstance(source, cached_property) else source
+
+    @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.find().__doc__
+
+
 class Told(Shown[T]):
     """What a Fit tells as it was asked for, or came out: a field of its state."""
 
@@ -69,13 +85,17 @@ class Told(Shown[T]):
 
 
 class Asked(Generic[P, T]):
-    """A method of a Fit: a function whose first argument is the reading."""
+    # A method of a Fit: a function whose first argument is the reading. It is found when the method is first asked for,
+    # so that its module need not be imported before.
 
     name: str
 
-    def __init__(self, function: Callable[Concatenate[Any, P], T]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
+    def __init__(self, find: Callable[[], Callable[Concatenate[Any, P], T]]) -> None:
+        self.find = find
+
+    @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.find().__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -88,5 +108,5 @@ class Asked(Generic[P, T]):
 
     def __get__(self, fit: Any, owner: type) -> Any:
         if fit is None:
-            return self.function
-        return MethodType(self.function, reading_behind(fit, self.name))
+            return self.find()
+        return MethodType(self.find(), reading_behind(fit, self.name))
