@@ -91,7 +91,7 @@ class AtEstimate:
         if null.objective.n_params == 0:
             return null.deviance(null.rows(np.zeros(0)))
         found = estimate(null, Options(METHODS["fisher-scoring"]))
-        return found.model.deviance(found.model.rows(found.result.theta))
+        return found.model.deviance(found.model.rows_at(found.result.evaluation))
 
     def check_unchanged(self, what: str, whole: bool = True) -> None:
         """Refuse to compute from data that have changed since the fit.

@@ -156,7 +156,7 @@ class Uncertainty:
     @cached_property
     def rows(self) -> Any:
         """Row quantities at the estimate."""
-        return self.estimate.model.rows(self.estimate.result.theta)
+        return self.estimate.model.rows_at(self.estimate.result.evaluation)
 
     def robust(
         self,

@@ -20,7 +20,7 @@ from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
 from raphson.model.families.distribution import Distribution
 from raphson.model.log_likelihood import LogLikelihood, pearson_statistic
-from raphson.model.objective import Objective
+from raphson.model.objective import Evaluation, Objective
 from raphson.model.predictor import Predictor
 from raphson.model.problem import Problem
 from raphson.model.replicates import Replicates
@@ -311,6 +311,10 @@ class Model(Problem):
     def rows(self, theta: np.ndarray) -> RowTable:
         """Row quantities at θ."""
         return row_table(self.family, self.predictor, self.blocks, theta)
+
+    def rows_at(self, found: Evaluation) -> RowTable:
+        """Row quantities where the objective was evaluated."""
+        return self.rows(found.theta)
 
     def deviance(self, rows: RowTable) -> float:
         """Σ w d(y, μ̂) (McCullagh and Nelder 1989, section 2.3)."""

@@ -323,26 +323,7 @@ class LogLikelihood(Objective):
                     return found
             return self._block(block, *self.predictor.at(doubles, theta), need)
 
-        found = self._penalised(theta, self._sum(one, "evaluate", theta, need))
-        self.noted(found)
-        return found
-
-    def noted(self, found: Evaluation) -> None:
-        if self._streamed:
-            self._values[found.theta.tobytes()] = found.value - found.added
-
-    def value_at(self, theta: np.ndarray) -> float:
-        """Σ w log f at θ, without the penalty: of streamed rows from the evaluation that was there, if one was."""
-        found = self._values.get(theta.tobytes())
-        if found is None:
-            there = self.evaluate(theta)
-            found = there.value - there.added
-        return found
-
-    @cached_property
-    def _values(self) -> dict[bytes, float]:
-        """The value at each θ where streamed rows were read."""
-        return {}
+        return self._penalised(theta, self._sum(one, "evaluate", theta, need))
 
     @cached_property
     def _few(self) -> FewRows | None:

@@ -228,10 +228,6 @@ class Objective(ABC):
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
 
-    def noted(self, found: Evaluation) -> None:
-        """Take an evaluation that was found without reading the rows, lest they be read for the value there."""
-        return
-
     @property
     def bounds(self) -> Bounds | None:
         """(lower, upper), each (p,), the box that θ is kept in; None for none."""
@@ -388,9 +384,6 @@ class DerivedObjective(Objective, Generic[Inner]):
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         return self.inner.evaluate(theta, need)
-
-    def noted(self, found: Evaluation) -> None:
-        self.inner.noted(found)
 
     @property
     def bounds(self) -> Bounds | None:

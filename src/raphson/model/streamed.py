@@ -17,13 +17,22 @@ from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.streams import NotInMemory, Piece
 from raphson.errors import ModelError
 from raphson.execute import sum_blocks
+from raphson.model.objective import Evaluation
 
 
 @dataclass
 class StreamedRowTable:
-    """A placeholder for the rows at one θ: sums over them are computed on demand, values for single rows refused."""
+    """A placeholder for the rows at one θ: sums over them are computed on demand, values for single rows refused.
+
+    Attributes
+    ----------
+    theta : where.
+    value : Σ w log f at unit dispersion; None if it was not found yet.
+    sums : what else was found.
+    """
 
     theta: np.ndarray
+    value: float | None = None
     sums: np.ndarray | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -146,6 +155,17 @@ class StreamedRows:
 
     def rows(self, theta: np.ndarray) -> Any:
         return StreamedRowTable(theta)
+
+    def rows_at(self, found: Evaluation) -> Any:
+        return StreamedRowTable(found.theta, found.value - found.added)
+
+    def value_of(self, rows: StreamedRowTable) -> float:
+        """Σ w log f at unit dispersion, without the penalty; by a reading if no evaluation has found it."""
+        value = rows.value
+        if value is None:
+            found = self._model.likelihood.evaluate(rows.theta)
+            rows.value = value = float(found.value - found.added)
+        return value
 
 
 def fields_of(kind: Any, model: Any, **others: Any) -> dict[str, Any]:

@@ -359,7 +359,6 @@ class Ascent(IterationState):
         if left > WITHIN * self.tolerance or found.drift > DRIFT * self.tolerance:
             directions.reach = 1.0
             return False
-        self.objective.noted(found.there)
         directions.factor_at = None  # M has been carried to the end
         self.rows_read += found.rows
         self._end_at(found.there, left, "part")

@@ -96,6 +96,24 @@ def test_a_logistic_fit_reads_nothing_for_what_its_last_reading_had(weights, fra
     assert fit.deviance == -2.0 * fit.llf and len(readings) == done
 
 
+def test_a_last_step_that_was_not_read_for_leaves_the_value_known():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60_000)})
+    frame["y"] = rng.random(len(frame)) < 1 / (1 + np.exp(0.3 - 0.5 * frame["x"]))
+    readings = []
+
+    def reader():
+        readings.append(0)
+        yield frame
+
+    held = rp.glm("y ~ x", frame, family="binomial")
+    fit = rp.glm("y ~ x", rp.stream(reader, 1024), family="binomial", start=held.params + 3e-6)
+    done, last = len(readings), fit.path["distance"].iloc[-1]
+    assert 1e-11 < last == fit.distance < 1e-8  # so near the maximum a step is taken without a reading
+    np.testing.assert_allclose(fit.llf, held.llf, rtol=1e-14)
+    assert len(readings) == done
+
+
 def test_a_large_sample_leaves_two_readings_of_the_likelihood(monkeypatch, tmp_path):
     monkeypatch.setattr("raphson.data.sample_rows.PART_ROWS", 1_600)
     monkeypatch.setattr("raphson.data.streams.SAMPLE_ROWS", 1_000)

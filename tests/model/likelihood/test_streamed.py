@@ -193,3 +193,17 @@ def test_predictions_of_the_rows_that_were_fitted_are_written(name, asked, frame
     written = pd.read_parquet(tmp_path / "predicted.parquet")
     assert list(written) == [str(one) for one in expected]
     np.testing.assert_allclose(written, expected, rtol=1e-6)
+
+
+def test_the_log_likelihood_is_that_of_the_last_reading(frame):
+    readings = []
+
+    def reader():
+        readings.append(0)
+        yield frame
+
+    fit = rp.mle("zero_inflated_poisson", "zeros ~ x", rp.stream(reader, PIECE), penalty=1.0)
+    done = len(readings)
+    llf = fit.llf
+    assert len(readings) == done
+    assert llf == pytest.approx(rp.mle("zero_inflated_poisson", "zeros ~ x", frame, penalty=1.0).llf, rel=1e-13)

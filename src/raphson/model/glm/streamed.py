@@ -229,11 +229,11 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
         return self.totals.certain and not self.family.quasi and not self.at_limit
 
     def deviance(self, rows: StreamedRowTable) -> float:  # type: ignore[override]
-        return -2.0 * self.likelihood.value_at(rows.theta) if self._certain else super().deviance(rows)
+        return -2.0 * self.value_of(rows) if self._certain else super().deviance(rows)
 
     def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
         if self._certain and dispersion == 1.0:
-            return self.likelihood.value_at(rows.theta)
+            return self.value_of(rows)
         return super().log_likelihood(rows, dispersion)
 
     def spread(self, rows: StreamedRowTable) -> Spread | None:  # type: ignore[override]

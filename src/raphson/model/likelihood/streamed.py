@@ -130,8 +130,7 @@ class StreamedLikelihood(StreamedRows, LikelihoodModel):
         )
 
     def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:  # type: ignore[override]
-        found = self.likelihood.evaluate(rows.theta)
-        return found.value - found.added
+        return self.value_of(rows)
 
 
 @dataclass(frozen=True)
