@@ -92,7 +92,9 @@ def test_a_column_keeps_the_type_of_its_first_rows(frame, tmp_path, monkeypatch)
     mixed = frame.astype({"k": object})
     mixed.loc[1500, "k"] = "many"
     mixed.to_csv(tmp_path / "rows.csv", index=False)
-    with pytest.raises(DataError, match=r"rows\.csv: cannot be read .*invalid value 'many'.*has one type") as caught:
+    with pytest.raises(
+        DataError, match=r"rows\.csv: cannot be read \(in column 'k', row 1502 of .*invalid value 'many'.*has one type"
+    ) as caught:
         rp.glm("y ~ k", stream(tmp_path / "rows.csv"))
     assert "\n" not in str(caught.value)
     frame.assign(k=0.5).drop(columns="x").to_csv(tmp_path / "sow.csv", index=False)

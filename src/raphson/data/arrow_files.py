@@ -116,11 +116,11 @@ class Files(Source):
         try:
             yield
         except pa.ArrowException as error:
-            raise DataError(f"{path}: {self.unreadable(error)}") from error
+            raise DataError(f"{path}: {self.unreadable(path, error)}") from error
         except OSError as error:
             raise unreadable(path, error) from error
 
-    def unreadable(self, error: Exception) -> str:
+    def unreadable(self, path: str, error: Exception) -> str:
         """What to say of a file that Arrow cannot read."""
         return f"not a complete {self.format} file ({one_line(error)}); it may be damaged or in another format"
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from raphson.data.columns import RowData, as_whole
 from raphson.data.evaluate import Evaluator
 from raphson.data.expressions import column_expression
@@ -96,6 +98,16 @@ class StreamedColumns(Streamed):
             n_rows=rows.n_rows,
             response=Response("", rows.response),
         )
+
+    def number_of(self, row: Mapping[str, Any]) -> int | None:
+        """The number, among all rows, of the first usable one with these values; found by reading, None if not."""
+        for piece, held in self.read(self.pieces):
+            alike = np.ones(held.n_rows, dtype=bool)
+            for name, value in row.items():
+                alike &= (held.columns[name].values == value).reshape(held.n_rows, -1).all(axis=1)
+            if alike.any():
+                return int(self.numbers(piece)[np.argmax(alike)])
+        return None
 
     @property
     def cells(self) -> dict[str, Column]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,11 @@ class TextFiles(Files):
                 if batch.num_rows:
                     yield batch
 
-    def unreadable(self, error: Exception) -> str:
+    def unreadable(self, path: str, error: Exception) -> str:
+        said = re.sub(r"In CSV column #(\d+)", lambda found: f"in {_column(path, int(found[1]))}", one_line(error))
+        said = re.sub(r": Row #(\d+)", r", row \1 of the file", said)
         return (
-            f"cannot be read ({one_line(error)}); check whether it is complete, and whether each column has one type "
+            f"cannot be read ({said}); check whether it is complete, and whether each column has one type "
             "throughout, that of the first rows of the first file"
         )
 
@@ -104,6 +106,13 @@ def _head(path: str) -> _Head:
 
     with pa.input_stream(path, compression="detect") as file:
         return _Head(path, file.read(SAMPLE))
+
+
+def _column(path: str, number: int) -> str:
+    """What messages call the column of this number."""
+    with suppress(Exception), _parsed(path, TYPED_BYTES, {}) as reader:
+        return f"column {reader.schema.names[number]!r}"
+    return f"column {number + 1}"
 
 
 @contextmanager

@@ -41,15 +41,18 @@ class ReadColumns(dict[str, Column]):
 
 
 class PieceValues(RowValues):
-    """Rows of a piece, which messages call by what they contain."""
+    """Rows of a piece, which messages call by their numbers among all rows."""
 
-    columns: ReadColumns
+    def __init__(
+        self, loglik: Callable[..., Any], name: str, layout: Parameters, columns: ReadColumns, data: StreamedColumns
+    ) -> None:
+        super().__init__(loglik, name, layout, columns, {})
+        self.read, self.data = columns, data
 
     def called(self, number: int) -> str:
-        row = {name: one.values[number] for name, one in self.columns.items()}
-        labels = {name: one.labels for name, one in self.columns.items()}
-        shown = {name: value if (texts := labels[name]) is None else texts[int(value)] for name, value in row.items()}
-        return f"the row with {', '.join(f'{name}={value}' for name, value in shown.items())}"
+        # A piece does not say where it is from. A row with the same values, all that is read of it, fails as well.
+        found = self.data.number_of({name: one.values[number] for name, one in self.read.items()})
+        return "a row" if found is None else super().called(found)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,14 @@ class RowsOfBlocks:
     Attributes
     ----------
     loglik, name, layout : the function.
+    data : all rows.
     labels : of the codes of each column, by its name, in the order in which a block has them.
     """
 
     loglik: Callable[..., Any]
     name: str
     layout: Parameters
+    data: StreamedColumns
     labels: dict[str, tuple[str, ...] | None]
 
     def __call__(self, block: Block) -> Callable[[np.ndarray], np.ndarray]:
@@ -74,7 +79,7 @@ class RowsOfBlocks:
                 for (name, labels), values in zip(self.labels.items(), block.extra, strict=True)
             }
         )
-        return PieceValues(self.loglik, self.name, self.layout, columns, {}).of(range(block.rows))
+        return PieceValues(self.loglik, self.name, self.layout, columns, self.data).of(range(block.rows))
 
 
 def columns_read(
@@ -101,7 +106,7 @@ def finite_family_of_pieces(
 ) -> FiniteFamily:
     """The family of a function in plain Python, whose rows are those of the blocks that it is given."""
     sample: RowData = data.sample
-    values = PieceValues(loglik, name, layout, ReadColumns(sample.columns), {})
+    values = PieceValues(loglik, name, layout, ReadColumns(sample.columns), data)
     scales = scales_of(values, theta, range(0, sample.n_rows, max(1, sample.n_rows // 10)))
     labels = {one: column.labels for one, column in sample.columns.items()}
-    return family_of_differences(name, layout, Differences(RowsOfBlocks(loglik, name, layout, labels), scales))
+    return family_of_differences(name, layout, Differences(RowsOfBlocks(loglik, name, layout, data, labels), scales))
