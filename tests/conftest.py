@@ -71,6 +71,18 @@ def correct_digits() -> Callable[[Any, Any], float]:
 
 
 @pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """The client of a Dask cluster of two worker processes on this machine."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
 def glm_case() -> Callable[[str], SimpleNamespace]:
     """A reference case by name: its raw data as R has them, its formula, its family and the reference numbers."""
 

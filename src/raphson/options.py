@@ -188,8 +188,8 @@ def _executor(name: str, value: Any) -> Any:
     # Which objects of other packages are taken is checked where they are registered.
     if not callable(getattr(value, "map", None)):
         raise ModelError(
-            f"{name}: expected rp.execute.threads(n), rp.execute.serial(), a pool of concurrent.futures or None; got "
-            f"{one_line(value)}"
+            f"{name}: expected rp.execute.threads(n), rp.execute.serial(), a pool of concurrent.futures, a client of "
+            f"Dask or None; got {one_line(value)}"
         )
     return value
 

@@ -7,10 +7,14 @@ import pandas as pd
 import pytest
 
 from raphson.data import from_formula, from_stream
+from raphson.data.curve_streams import from_curve_stream
 from raphson.data.products import dense
 from raphson.data.sources import stream
 from raphson.data.streams import NotInMemory
 from raphson.errors import DataError, FormulaError, MissingDataWarning
+from raphson.execute.parcels import Sender
+from raphson.execute.watched import Keeping
+from raphson.execute.worker import Held, Task
 
 NONE = dict.fromkeys(("weights", "offset", "trials", "groups"))
 N = 1500
@@ -173,11 +177,50 @@ def test_the_sample_holds_no_piece(path):
 
     source = stream(path, 256)
     first_pass = _FirstPass(FormulaArguments.of("y ~ w", source.names, NONE), source)
-    first_pass.seen.sampled.every = 3
+    seen = first_pass.begin()
+    seen.sampled.every = 3
     frame = next(source.read(0, ["y", "w"]))
-    first_pass.take(0, 0, frame)
-    assert len(first_pass.seen.sampled.parts[0]) == 86
-    assert not np.shares_memory(first_pass.seen.sampled.parts[0]["w"].to_numpy(), frame["w"].to_numpy())
+    first_pass.take(seen, (0, 0), frame)
+    assert len(seen.sampled.parts[0]) == 86
+    assert not np.shares_memory(seen.sampled.parts[0]["w"].to_numpy(), frame["w"].to_numpy())
+
+
+class InThisProcess:
+    """Workers that are this process, but are sent what they need."""
+
+    def map(self, function, blocks):
+        sender, held = Sender(), Held(2**20)
+        parcel, content = sender.pack(function)
+        sent = {parcel.key: content} | {key: sender.content(key) for key in parcel.needs}
+        received = held.value(parcel.key, Task(parcel.key, parcel.needs, sent, (), None, None))
+        return [received(block) for block in blocks.reader(range(len(blocks)))]
+
+
+@pytest.mark.parametrize("curve", [False, True])
+def test_a_first_pass_by_workers_finds_what_one_reading_finds(tmp_path, curve):
+    rng = np.random.default_rng(5)
+    n = 4_000
+    data = pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "w": rng.integers(0, 3, n)})
+    data["g"] = np.repeat(["c", "a", "b", "a"], n // 4)
+    data.loc[rng.choice(n, 60, replace=False), "x"] = np.nan
+    data.to_parquet(tmp_path / "rows.parquet", row_group_size=700)
+    source = stream(tmp_path / "rows.parquet", 256)
+    source._parts = [[one] for part in source._parts for one in part]
+    found = []
+    for workers in (None, InThisProcess()):
+        keep = Keeping(workers=workers)
+        with pytest.warns(MissingDataWarning, match="60 of 4000 rows dropped"):
+            if curve:
+                found.append(from_curve_stream("y ~ a*x", source, {}, weights="w", keep=keep))
+            else:
+                found.append(from_stream("y ~ x + g", source, NONE | {"weights": "w"}, keep=keep))
+    one, other = found
+    assert len(source._parts) == 6 and one.pieces == other.pieces and one.same == other.same
+    assert np.array_equal(dense(one.sample.X), dense(other.sample.X)) and one.head.names == other.head.names
+    if curve:
+        assert one.totals == other.totals
+    else:
+        assert one.factors[0][1].labels == other.factors[0][1].labels == ("a", "b", "c")
 
 
 def test_what_is_not_held_says_so():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from jax.scipy.special import gammaln
 
 import raphson as rp
 
@@ -27,6 +29,7 @@ def frame():
     data = pd.DataFrame({"x": x, "z": z, "g": rng.choice(["a", "b", "c"], n), "w": rng.integers(0, 3, n)})
     data["low"] = (rng.random(n) < 1 / (1 + np.exp(-x + 0.5 * z))).astype(float)
     data["count"] = rng.poisson(mean * rng.gamma(2.0, 0.5, n)).astype(float)
+    data["size"] = mean * rng.gamma(2.0, 0.5, n)
     data["y"] = 1.0 + 2.0 * np.exp(-0.7 * x) + rng.normal(size=n)
     data.loc[rng.choice(n, 40, replace=False), "z"] = np.nan
     return data
@@ -85,3 +88,55 @@ def test_a_pool_that_forks_is_refused(stream):
         pytest.raises(rp.ModelError, match="executor: its processes are forks of this one"),
     ):
         rp.glm("low ~ x", stream(), family="binomial", executor=forking)
+
+
+def gamma_density(y, log_mean, log_shape):
+    shape = jnp.exp(log_shape)
+    return (
+        log_shape * shape - shape * log_mean + (shape - 1) * jnp.log(y) - shape * y / jnp.exp(log_mean) - gammaln(shape)
+    )
+
+
+def plain_rows(params, row):
+    return float(-0.5 * ((row["y"] - params["a"]) / np.exp(params["s"])) ** 2 - params["s"])
+
+
+LIKELIHOODS = {
+    "by name": ("student_t", {"location": "y ~ x", "log_scale": "~ 1"}, {}),
+    "a density": (gamma_density, {"log_mean": "size ~ x", "log_shape": "~ 1"}, {}),
+    "finite": (plain_rows, None, {"start": {"a": 3.0, "s": 0.0}, "derivatives": "finite"}),
+}
+
+
+@pytest.mark.parametrize("density, formulas, more", LIKELIHOODS.values(), ids=LIKELIHOODS)
+def test_likelihoods_of_ones_own_go_to_workers_by_their_code(density, formulas, more, stream, cluster):
+    fits = [
+        rp.mle(density, *([stream()] if formulas is None else [formulas, stream()]), executor=executor, **more)
+        for executor in (rp.execute.threads(2), cluster)
+    ]
+    same(*fits)
+
+
+CURVES = {
+    "curve": {},
+    "robust": {"loss": "huber", "cov": "HC0"},
+    "bounds": {"bounds": {"b": (0.0, 0.6)}},
+}
+
+
+@pytest.mark.parametrize("more", CURVES.values(), ids=CURVES)
+def test_a_curve_of_streamed_rows(more, stream, cluster):
+    fits = [
+        rp.nls("y ~ c + a*exp(-b*x)", stream(), start={"b": 0.5}, executor=executor, **more)
+        for executor in (rp.execute.threads(2), cluster)
+    ]
+    same(*fits)
+
+
+def test_a_network_of_streamed_rows(stream, cluster):
+    fits = [
+        rp.network("y ~ x", stream(), hidden=(3,), epochs=2, seed=1, progress=False, executor=executor)
+        for executor in (rp.execute.threads(2), cluster)
+    ]
+    one, other = fits
+    assert one.params.to_numpy().tobytes() == other.params.to_numpy().tobytes() and one.llf == other.llf

@@ -137,6 +137,8 @@ def kept_in(
     DataError
         If the file is not a checkpoint of this fit, or cannot be written.
     """
+    if source is not None and iteration.executor is not None:
+        iteration = replace(iteration, executor=as_executor(iteration.executor))
     if checkpoint is None:
         with nullcontext(iteration) if source is None else _watched(iteration) as iteration:
             yield iteration

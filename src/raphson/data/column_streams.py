@@ -165,11 +165,11 @@ def labels_of_pieces(tables: Iterable[Rows], declared: Mapping[str, bool]) -> di
     tables : the rows, some at a time.
     declared : whether a column has declared categories, by the name of each that may be text.
     """
-    seen = {name: SeenVariable() for name in declared}
+    seen = {name: SeenVariable(name) for name in declared}
     for rows in tables:
         evaluator = Evaluator(variables_of(rows), {}, new=True)
         for name, one in seen.items():
             variable = evaluator.variable(column_expression(name))
-            one.take(variable, None, name, "declared" if declared[name] else "")
+            one.take(variable, None, "declared" if declared[name] else "")
     found = {name: one.variable(name, unused=True) for name, one in seen.items() if not one.boolean}
     return {name: one.labels for name, one in found.items() if isinstance(one, Levels)}

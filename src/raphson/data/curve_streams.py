@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from raphson.data.sources import Source
 from raphson.data.streams import (
     SAMPLE_ROWS,
     StreamedPieces,
-    all_readings,
     check_named,
     clusters,
     computed,
@@ -184,7 +183,12 @@ def from_curve_stream(
     check_named(arguments)
     asked = CurveFormula.of(formula, dict.fromkeys(source.names), parameters, arguments)
     source.check_columns(asked.read)
-    seen = first_pass(source, keep, lambda: _all_seen(asked, source, keep))
+    seen = first_pass(
+        source,
+        keep,
+        lambda: _Seen.of(source, asked.read, SAMPLE_ROWS),
+        lambda seen, place, rows: _take(seen, asked, source, place, rows),
+    )
     seen.check(missing)
     head = _head(asked, seen.dropped)
     data = StreamedCurveData(
@@ -205,27 +209,32 @@ class _Seen(Seen):
 
     Attributes
     ----------
-    totals : of the usable rows.
+    readings : of the usable rows of each reading, which are added in order, whoever reads them.
     """
 
-    totals: CurveTotals = field(default_factory=CurveTotals)
+    readings: list[CurveTotals] = field(default_factory=list[CurveTotals])
 
+    def join(self, other: Self) -> None:
+        super().join(other)
+        self.readings += other.readings
 
-def _all_seen(asked: CurveFormula, source: Source, keep: Keeping) -> _Seen:
-    """Read all rows once."""
-    seen = _Seen.of(source, asked.read, SAMPLE_ROWS)
-    for part, number, rows in all_readings(source, seen.same, keep):
-        try:
-            _take(seen, asked, source, (part, number), rows)
-        except DataError as error:
-            if source.parts == 1:
-                raise
-            raise DataError(f"{source.place(part)}: {error}") from error
-    return seen
+    @property
+    def totals(self) -> CurveTotals:
+        """Of all usable rows."""
+        return sum(self.readings, start=CurveTotals())
 
 
 def _take(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: Rows) -> None:
     """Add the pieces that are read together."""
+    try:
+        _note(seen, asked, source, place, rows)
+    except DataError as error:
+        if source.parts == 1:
+            raise
+        raise DataError(f"{source.place(place[0])}: {error}") from error
+
+
+def _note(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: Rows) -> None:
     table = variables_of(rows)
     read, _ = _variables(asked, table)
     seen.same.note(place, table, source)
@@ -235,7 +244,7 @@ def _take(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: 
     seen.check_nonnegative("weights", weight, kept)
     y = take(read.y, kept)
     assert y is not None
-    seen.totals = seen.totals + CurveTotals.of(y, weight)
+    seen.readings.append(CurveTotals.of(y, weight))
     seen.add(source, place, rows, kept, weight)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from raphson.data.extras import check_nonnegative, counted
-from raphson.data.pieces import Rows, Sample, count
+from raphson.data.pieces import Rows, Sample, count, together
 from raphson.data.places import Piece, usable_pieces
 from raphson.data.rows import MissingRows, refuse_or_warn
 from raphson.data.same_rows import Place, SameRows
@@ -65,6 +67,18 @@ class Seen:
         self.read += n_rows
         self.dropped += n_rows - n
 
+    def join(self, other: Self) -> None:
+        """Add what was found in rows that follow these ones, from their number on."""
+        self.rows.absorb(other.rows)
+        self.sampled.parts += other.sampled.parts
+        self.sampled.n_rows += other.sampled.n_rows
+        self.same.join(other.same)
+        # Their places are counted as if all the rows before them could be used.
+        self.pieces += [replace(piece, start=piece.start - self.dropped) for piece in other.pieces]
+        self.weighted += other.weighted
+        self.read = other.read
+        self.dropped += other.dropped
+
     def check(self, missing: str) -> None:
         """Refuse data without usable rows, and refuse the unusable ones or warn of them.
 
@@ -81,12 +95,75 @@ class Seen:
 
 
 S = TypeVar("S", bound=Seen)
+Take = Callable[[S, Place, Rows], None]
+"""Adds the pieces that are read together, from the piece of a place on."""
 
 
-def first_pass(source: Source, keep: Keeping, run: Callable[[], S]) -> S:
+def first_pass(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[S]) -> S:
     """What a first pass finds; of an interrupted fit what it found before, if the source can tell without a reading
-    that its rows are the same."""
+    that its rows are the same.
+
+    Where the executor has workers and it is known how many rows each part has, each worker reads some parts.
+    """
     first = keep if source.files is not None else Keeping()
-    seen: S = first(("first pass",), run)
+    seen: S = first(("first pass",), lambda: _all_read(source, keep, begin, take))
     keep(("rows", seen.same.found), lambda: None)
     return seen
+
+
+def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[S]) -> S:
+    """Read all rows once."""
+    seen, rows = begin(), source.part_rows
+    if keep.workers is not None and rows is not None and source.parts > 1:
+        starts = [0, *accumulate(rows)]
+
+        def one(part: int) -> S:
+            here = begin()
+            here.read = starts[part]
+            deque(_read_part(source, part, here, take), maxlen=0)
+            return here
+
+        for here in keep.workers.map(one, Parts(source.parts)):
+            seen.join(here)
+        keep.show(seen.read, seen.read)
+        return seen
+    for part in range(source.parts):
+        for _ in _read_part(source, part, seen, take):
+            if seen.read != source.n_rows:
+                keep.show(seen.read, source.n_rows)
+    keep.show(seen.read, seen.read)
+    return seen
+
+
+def _read_part(source: Source, part: int, seen: S, take: Take[S]) -> Iterator[None]:
+    seen.same.begin(part, source)
+    for number, rows in readings(source, part, seen.same.columns):
+        take(seen, (part, number), rows)
+        yield
+
+
+class Parts(Sequence[int]):
+    """The numbers of all parts of a source, which workers read by themselves."""
+
+    def __init__(self, n: int) -> None:
+        self.runs = range(n)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.runs[index]
+
+    reader = staticmethod(iter)
+
+
+def readings(
+    source: Source, part: int, columns: Sequence[str], read_too: Sequence[str] | None = None
+) -> Iterator[tuple[int, Rows]]:
+    """The rows of a part, some pieces at a time, each time with the number of the first piece.
+
+    With `read_too` these are the columns that are read, of as many rows at a time as without.
+    """
+    rows = together(source.piece_rows, len(columns))
+    for number, read in enumerate(source.read(part, columns if read_too is None else read_too, rows)):
+        yield number * rows // source.piece_rows, read

@@ -130,6 +130,10 @@ class Stream(Source):
         return len(self._parts)
 
     @property
+    def part_rows(self) -> list[int]:
+        return [sum(group.num_rows for one in part for group in one.row_groups) for part in self._parts]
+
+    @property
     def nbytes(self) -> int:
         return self._nbytes
 

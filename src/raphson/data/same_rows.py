@@ -69,6 +69,13 @@ class SameRows:
         if not self._unchanged(place[0], source):
             self.stamps[place[0]] = None
 
+    def join(self, other: SameRows) -> None:
+        """Add what the first reading found of other parts."""
+        self.found |= other.found
+        self.last |= other.last
+        self.stamps |= other.stamps
+        self.complete |= other.complete
+
     def is_last(self, place: Place) -> bool:
         """Whether the first reading of the part ended here."""
         return self.last[place[0]] == place[1]

@@ -17,12 +17,14 @@ class SeenVariable:
 
     Attributes
     ----------
+    text : the expression, for messages.
     first : the first piece of it that has values.
     orders, occurring : the orders of levels that occurred, and the levels.
     numeric, declared : whether it was numbers somewhere, or had declared categories.
     whole : whether it was of a type of whole numbers, none of them missing, in all pieces.
     """
 
+    text: str
     first: Variable | None = None
     orders: dict[tuple[str, ...], None] = field(default_factory=dict)
     occurring: set[str] = field(default_factory=set)
@@ -30,11 +32,11 @@ class SeenVariable:
     declared: bool = False
     whole: bool = True
 
-    def take(self, variable: Variable, kept: np.ndarray | None, text: str, kind: str) -> None:
+    def take(self, variable: Variable, kept: np.ndarray | None, kind: str) -> None:
         """Add one piece."""
         if isinstance(variable, Numbers):
             self.whole = self.whole and variable.whole and variable.absent() is None
-            self._check_width(variable, text)
+            self._check_width(variable)
             if not self.numeric:
                 self.numeric = not bool(np.isnan(variable.values).all())
                 if self.first is None:
@@ -44,25 +46,51 @@ class SeenVariable:
             self.whole = self.whole and variable.origin == "boolean" and variable.absent() is None
             self.declared = self.declared or kind == "declared"
             if not isinstance(self.first, Levels):
-                self.first = variable
+                self.first = replace(variable, codes=variable.codes[:0])
             codes = variable.codes if kept is None else variable.codes[kept]
             self.orders.setdefault(variable.labels)
             here = np.bincount(codes[codes >= 0], minlength=len(variable.labels)) > 0
             self.occurring.update(label for label, occurs in zip(variable.labels, here, strict=True) if occurs)
-            if len(self.occurring) > MOST_LEVELS or len(self.orders) > MOST_LEVELS:
-                raise DataError(
-                    f"column {text!r} has more than {MOST_LEVELS} different values; leave it out if it is an "
-                    "identifier, or convert it if it is numbers stored as text"
-                )
-        if self.numeric and isinstance(self.first, Levels):
-            raise DataError(f"column {text!r} is text in some files and numbers in others; give it one type in all")
+        self._check()
 
-    def _check_width(self, variable: Numbers, text: str) -> None:
+    def join(self, other: SeenVariable) -> None:
+        """Add what was found in the pieces that follow."""
+        if isinstance(other.first, Levels):
+            if not isinstance(self.first, Levels):
+                self.first = other.first
+        elif other.first is not None:
+            self._check_width(other.first)
+            self.first = self.first or other.first
+        self.orders |= other.orders
+        self.occurring |= other.occurring
+        self.numeric = self.numeric or other.numeric
+        self.declared = self.declared or other.declared
+        self.whole = self.whole and other.whole
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse too many levels, and levels that are numbers elsewhere.
+
+        Raises
+        ------
+        DataError
+        """
+        if len(self.occurring) > MOST_LEVELS or len(self.orders) > MOST_LEVELS:
+            raise DataError(
+                f"column {self.text!r} has more than {MOST_LEVELS} different values; leave it out if it is an "
+                "identifier, or convert it if it is numbers stored as text"
+            )
+        if self.numeric and isinstance(self.first, Levels):
+            raise DataError(
+                f"column {self.text!r} is text in some files and numbers in others; give it one type in all"
+            )
+
+    def _check_width(self, variable: Numbers) -> None:
         """Refuse a matrix with another number of columns than before."""
         before, now = getattr(self.first, "values", variable.values).shape[1:], variable.values.shape[1:]
         if before != now:
             widths = " and ".join(f"{one[0]} numbers" if one else "one number" for one in (before, now))
-            raise DataError(f"column {text!r} has {widths} in a row; give it the same number in all rows")
+            raise DataError(f"column {self.text!r} has {widths} in a row; give it the same number in all rows")
 
     @property
     def boolean(self) -> bool:

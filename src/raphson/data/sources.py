@@ -57,6 +57,15 @@ class Source:
         return 1
 
     @property
+    def part_rows(self) -> Sequence[int] | None:
+        """Number of rows of each part; None if only a reading tells."""
+        return None
+
+    def for_workers(self) -> Self:
+        """Itself: what other processes read the parts by."""
+        return self
+
+    @property
     def nbytes(self) -> float:
         """Size in memory: eight bytes for each number and for a column of ones; without end if not known."""
         return math.inf if self.n_rows is None else 8 * self.n_rows * (len(self.names) + 1)

@@ -18,13 +18,13 @@ from raphson.data.coding import FactorInfo
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
 from raphson.data.extras import Column, take
-from raphson.data.first_pass import Seen, first_pass
+from raphson.data.first_pass import Seen, first_pass, readings
 from raphson.data.frames import FormulaArguments, TableVariables, described, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
-from raphson.data.pieces import Rows, count, joined, taken, together, variables_of
+from raphson.data.pieces import Rows, count, joined, taken, variables_of
 from raphson.data.places import Piece, Selection, UsableRows
 from raphson.data.row_split import RowSplit
 from raphson.data.rows import MissingRows
@@ -322,31 +322,6 @@ def clusters(expression: Expression | None, evaluator: Evaluator, rows: MissingR
     return np.array(variable.labels)[variable.codes] if isinstance(variable, Levels) else variable.values
 
 
-def readings(
-    source: Source, part: int, columns: Sequence[str], read_too: Sequence[str] | None = None
-) -> Iterator[tuple[int, Rows]]:
-    """The rows of a part, some pieces at a time, each time with the number of the first piece.
-
-    With `read_too` these are the columns that are read, of as many rows at a time as without.
-    """
-    rows = together(source.piece_rows, len(columns))
-    for number, read in enumerate(source.read(part, columns if read_too is None else read_too, rows)):
-        yield number * rows // source.piece_rows, read
-
-
-def all_readings(source: Source, same: SameRows, keep: Keeping) -> Iterator[tuple[int, int, Rows]]:
-    """The rows of all parts in order, as by :func:`readings`, with their parts; it is shown how many are read."""
-    read = 0
-    for part in range(source.parts):
-        same.begin(part, source)
-        for number, rows in readings(source, part, same.columns):
-            yield part, number, rows
-            read += count(rows)
-            if read != source.n_rows:
-                keep.show(read, source.n_rows)
-    keep.show(read, read)
-
-
 computed = Keeping()
 """Where nothing is kept, and nothing is shown."""
 
@@ -409,8 +384,8 @@ def first_reading(
     check_missing(missing)
     source.check_columns(asked.columns)
     passing = _FirstPass(asked, source, rows)
-    passing.seen = first_pass(source, keep, lambda: passing.run(keep))
-    return passing.finish(missing), passing.seen
+    seen = first_pass(source, keep, passing.begin, passing.take)
+    return passing.finish(seen, missing), seen
 
 
 def _head(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int) -> ModelData:
@@ -447,27 +422,34 @@ class _Summary(Seen):
     response: SeenVariable
     columns: dict[str, SeenVariable]
 
+    def join(self, other: Self) -> None:
+        super().join(other)
+        for one, same in zip(self.factors, other.factors, strict=True):
+            one.join(same)
+        self.response.join(other.response)
+        for name, one in self.columns.items():
+            one.join(other.columns[name])
+
 
 class _FirstPass:
     """The first pass: collects what is needed of each piece, and makes the data's description of it."""
 
     def __init__(self, asked: FormulaArguments, source: Source, wanted: int = SAMPLE_ROWS) -> None:
-        self.asked, self.source = asked, source
-        factors = [SeenVariable() for _ in asked.factors]
-        columns = {name: SeenVariable() for name, one in asked.keywords.items() if one is not None and one.columns}
-        more = {"factors": factors, "response": SeenVariable(), "columns": columns}
-        self.seen = _Summary.of(source, asked.columns, wanted, **more)
+        self.asked, self.source, self.wanted = asked, source, wanted
 
-    def run(self, keep: Keeping) -> _Summary:
-        """Read all rows."""
-        for part, number, rows in all_readings(self.source, self.seen.same, keep):
-            self.take(part, number, rows)
-        return self.seen
+    def begin(self) -> _Summary:
+        """Before anything is read."""
+        factors = [SeenVariable(one.text) for one in self.asked.factors]
+        keywords = {name: one for name, one in self.asked.keywords.items() if one is not None and one.columns}
+        columns = {name: SeenVariable(one.text) for name, one in keywords.items()}
+        response = SeenVariable(self.asked.formula.response[0].text if self.asked.formula.response else "")
+        more = {"factors": factors, "response": response, "columns": columns}
+        return _Summary.of(self.source, self.asked.columns, self.wanted, **more)
 
-    def take(self, part: int, number: int, rows: Rows) -> None:
-        """Add the pieces that are read together, from the piece of this number on."""
+    def take(self, seen: _Summary, place: Place, rows: Rows) -> None:
+        """Add the pieces that are read together, from the piece of this place on."""
         table = variables_of(rows)
-        self.seen.same.note((part, number), table, self.source)
+        seen.same.note(place, table, self.source)
         states: States = {}
         read = TableVariables.of(self.asked, table, states, new=True)
         if states:
@@ -476,64 +458,62 @@ class _FirstPass:
                 "pieces; write such a column into the files, or fit a data frame"
             )
         clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
-        self.seen.rows.absorb(read.rows)
+        seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
         weights, trials = (take(read.extra[what], kept) for what in ("weights", "trials"))
-        self.seen.check_nonnegative("weights", weights, kept)
-        self.seen.check_nonnegative("trials", trials, kept)
-        self._take_variables(read, kept)
-        self.seen.add(self.source, (part, number), rows, kept, weights)
+        seen.check_nonnegative("weights", weights, kept)
+        seen.check_nonnegative("trials", trials, kept)
+        self._take_variables(seen, read, kept)
+        seen.add(self.source, place, rows, kept, weights)
 
-    def _take_variables(self, read: TableVariables, kept: np.ndarray | None) -> None:
+    def _take_variables(self, seen: _Summary, read: TableVariables, kept: np.ndarray | None) -> None:
         """Note the levels of a table's variables."""
         variables = [one for own in read.variables for one in own]
-        for one, expression, variable in zip(self.seen.factors, self.asked.factors, variables, strict=True):
+        for one, expression, variable in zip(seen.factors, self.asked.factors, variables, strict=True):
             if isinstance(variable, Numbers) and variable.values.ndim > 1 and variable.labels is None:
                 raise DataError(f"column {expression.text!r} has several numbers in a row; a formula expects one")
-            one.take(variable, kept, expression.text, self._kind(expression.columns))
+            one.take(variable, kept, self._kind(expression.columns))
         if len(read.responses) == 1:
-            response = self.asked.formula.response[0]
-            self.seen.response.take(read.responses[0], kept, response.text, self._kind(response.columns))
-        for name, one in self.seen.columns.items():
+            seen.response.take(read.responses[0], kept, self._kind(self.asked.formula.response[0].columns))
+        for name, one in seen.columns.items():
             expression = self.asked.keywords[name]
             assert expression is not None
-            variable = read.evaluator.variable(expression)
-            one.take(variable, None, expression.text, self._kind(expression.columns))
+            one.take(read.evaluator.variable(expression), None, self._kind(expression.columns))
 
     def _kind(self, columns: Sequence[str]) -> str:
         """ "declared" for a single column with declared categories, otherwise ""."""
         declared = len(columns) == 1 and self.source.declared(columns[0])
         return "declared" if declared else ""
 
-    def finish(self, missing: str) -> dict[str, Any]:
+    def finish(self, seen: _Summary, missing: str) -> dict[str, Any]:
         """What :class:`Streamed` consists of, after all pieces have been added."""
-        self.seen.check(missing)
-        n_rows = self.seen.read - self.seen.dropped
-        summaries = iter(self.seen.factors)
+        seen.check(missing)
+        n_rows = seen.read - seen.dropped
+        summaries = iter(seen.factors)
         factors = tuple(
             tuple(described(formula, [next(summaries).variable(one.text) for one in formula.factors], n_rows))
             for formula in self.asked.formulas.values()
         )
-        levels, labels = self._levels(n_rows), dict.fromkeys(self.asked.keywords)
-        labels |= {name: self._labels(name, one) for name, one in self.seen.columns.items()}
+        levels, labels = self._levels(seen, n_rows), dict.fromkeys(self.asked.keywords)
+        labels |= {name: self._labels(seen, name, one) for name, one in seen.columns.items()}
         return {
             "source": self.source,
             "asked": self.asked,
             "factors": factors,
             "levels": levels,
             "labels": labels,
-            "whole": {name: one.whole for name, one in self.seen.columns.items()},
-            "pieces": tuple(self.seen.pieces),
-            "same": self.seen.same,
+            "whole": {name: one.whole for name, one in seen.columns.items()},
+            "pieces": tuple(seen.pieces),
+            "same": seen.same,
         }
 
-    def _levels(self, n_rows: int) -> tuple[str, ...] | None:
+    def _levels(self, seen: _Summary, n_rows: int) -> tuple[str, ...] | None:
         """The levels of the response, if it has any."""
         formula = self.asked.formula
         if len(formula.response) != 1:
             return None
         name = formula.response_name
-        response = self.seen.response.variable(name, unused=self.seen.response.boolean)
+        response = seen.response.variable(name, unused=seen.response.boolean)
         refuse_identifier(formula.response[0], response, n_rows)
         if isinstance(response, Levels):
             return response.labels
@@ -541,13 +521,13 @@ class _FirstPass:
             raise DataError(f"response: {name!r} has several columns; expected one, or cbind(successes, failures)")
         return None
 
-    def _labels(self, name: str, seen: SeenVariable) -> tuple[str, ...] | None:
+    def _labels(self, seen: _Summary, name: str, one: SeenVariable) -> tuple[str, ...] | None:
         """The labels of the codes of a density's column: those of all rows, also of the unusable ones."""
         expression = self.asked.keywords[name]
         assert expression is not None
-        variable = seen.variable(expression.text, unused=True)
-        if not isinstance(variable, Levels) or seen.boolean:
+        variable = one.variable(expression.text, unused=True)
+        if not isinstance(variable, Levels) or one.boolean:
             return None
         if variable.origin == "text":
-            check_text(variable.labels, variable.codes, expression.text, self.seen.read, "")
+            check_text(variable.labels, variable.codes, expression.text, seen.read, "")
         return variable.labels

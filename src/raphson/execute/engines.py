@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raphson.errors import ModelError, one_line, takes
+from raphson.execute.dask_client import Cluster
 from raphson.execute.pools import Pool
 from raphson.registry import Registry
 
@@ -44,6 +45,7 @@ def register(kind: Any) -> Any:
 
 
 ENGINES.add_builtin("pool", Pool)
+ENGINES.add_builtin("dask", Cluster)
 
 
 def as_executor(given: Any) -> Any:
@@ -59,7 +61,7 @@ def as_executor(given: Any) -> Any:
     >>> as_executor(3)
     Traceback (most recent call last):
     raphson.errors.ModelError: executor: expected rp.execute.threads(n), rp.execute.serial(), a pool of
-    concurrent.futures or None; got 3
+    concurrent.futures, a client of Dask or None; got 3
     """
     for kind in reversed(list(ENGINES.values())):
         found = kind.of(given)
@@ -69,6 +71,6 @@ def as_executor(given: Any) -> Any:
     if callable(getattr(given, "map", None)) and not hasattr(given, "submit"):
         return given
     raise ModelError(
-        "executor: expected rp.execute.threads(n), rp.execute.serial(), a pool of concurrent.futures or None; got "
-        f"{one_line(given)}"
+        "executor: expected rp.execute.threads(n), rp.execute.serial(), a pool of concurrent.futures, a client of Dask "
+        f"or None; got {one_line(given)}"
     )

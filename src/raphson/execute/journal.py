@@ -339,5 +339,6 @@ class Recorded:
 def answering(executor: Any) -> Keeping:
     """What an executor does for a reading that is no sum over blocks: it keeps it, and shows how far it is."""
     inner = executor.inner if isinstance(executor, Recorded) else executor
-    show = inner.show if isinstance(inner, Watched) else unseen
-    return Keeping(executor.journal.answer, show) if isinstance(executor, Recorded) else Keeping(show=show)
+    show, last = (inner.show, inner.inner) if isinstance(inner, Watched) else (unseen, inner)
+    others = {"show": show, "workers": last if hasattr(last, "sum") else None}
+    return Keeping(executor.journal.answer, **others) if isinstance(executor, Recorded) else Keeping(**others)

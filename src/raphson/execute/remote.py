@@ -24,6 +24,10 @@ TASKS = 4
 """Tasks for each worker in a pass: with more, a slow one would hold up the others for less long, but each takes some
 milliseconds of the scheduler's time."""
 
+FEWEST_BLOCKS = 8
+"""Blocks that a task reads at least, where there are tasks for all workers: 131,072 rows, which take tens of
+milliseconds."""
+
 SENT_AT_ONCE = 2**18
 """Size, 256 KiB, up to which a new parcel goes with every task; a worker says first that it lacks a larger one."""
 
@@ -113,11 +117,13 @@ class Remote:
         """Where tasks begin: before runs of blocks that are read together, so that each has about as many blocks."""
         runs: Iterable[int] | None = getattr(blocks, "runs", None)
         starts = list(range(len(blocks)) if runs is None else runs)
-        most = min(len(starts), TASKS * self.workers)
+        workers = self.workers
+        wanted = TASKS * workers if runs is None else max(workers, min(TASKS * workers, len(blocks) // FEWEST_BLOCKS))
+        most = min(len(starts), wanted)
         edges, at = [0], 0
         for task in range(1, most):
-            wanted = len(blocks) * task / most
-            while at < len(starts) and starts[at] < wanted:
+            edge = len(blocks) * task / most
+            while at < len(starts) and starts[at] < edge:
                 at += 1
             if at < len(starts) and starts[at] > edges[-1]:
                 edges.append(starts[at])

@@ -78,10 +78,12 @@ class Keeping:
     ----------
     answer : answer(about, compute), which gives what is known of it from before, or ``compute()``.
     show : called with the numbers of rows.
+    workers : an executor whose workers may read parts; None if there are none.
     """
 
     answer: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = lambda about, compute: compute()
     show: Show = unseen
+    workers: Any = None
 
     def __call__(self, about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
         return self.answer(about, compute)

@@ -6,11 +6,13 @@ Nothing here is of one fit: a worker may serve many, in several threads.
 from __future__ import annotations
 
 import os
+import pickle
 import platform
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -66,6 +68,7 @@ Results = dict[tuple[int, int], Any]
 """Nodes of the tree, or results by ``(0, number)``."""
 
 
+@cache
 def versions() -> tuple[str, ...]:
     """Those of Python and of :data:`PACKAGES` in this process."""
     found = [".".join(platform.python_version_tuple()[:2])]
@@ -94,6 +97,11 @@ def perform(task: Task) -> Results | Missing:
             return _computed(task)
     except _DroppedError as error:
         return Missing(frozenset(error.args))
+
+
+def perform_pickled(content: bytes) -> Results | Missing:
+    """Compute a task that was sent as bytes."""
+    return perform(pickle.loads(content))  # noqa: S301 - from the process of the fit
 
 
 def _computed(task: Task) -> Results:

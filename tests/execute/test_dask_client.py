@@ -1,0 +1,121 @@
+"""Sums by the workers of a Dask cluster, which are processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from raphson.errors import ModelError, RaphsonError
+from raphson.execute import dask_client, serial, sum_blocks
+from raphson.execute.dask_client import Cluster
+
+SCHEDULER = "from distributed.cli.dask_scheduler import main; main()"
+WORKER = "from distributed.cli.dask_worker import main; main()"
+LACKING = "import sys; sys.modules['raphson'] = None; "
+OTHER = """
+import importlib.metadata as metadata
+found = metadata.version
+metadata.version = lambda name: "9.9.9" if name == "raphson" else found(name)
+"""
+
+
+class Read:
+    """Blocks that are read by their numbers, each a part of its own."""
+
+    def __init__(self, n):
+        self.n, self.runs = n, list(range(n))
+
+    def __len__(self):
+        return self.n
+
+    reader = staticmethod(iter)
+
+
+@pytest.mark.parametrize("n", [1, 2, 13, 37])
+def test_sums_have_the_bits_of_one_thread(cluster, n):
+    scale = np.random.default_rng(1).normal(size=64) * 10.0 ** np.arange(-8, 8).repeat(4)
+
+    def one(block):
+        return float(scale[block])
+
+    assert sum_blocks(Cluster(cluster), one, Read(n)) == sum_blocks(serial(), one, list(range(n)))
+
+
+def test_a_worker_killed_in_the_middle_of_a_sum_changes_nothing(cluster, tmp_path):
+    died = tmp_path / "died"
+
+    def one(block):
+        if block == 20 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0 / (1.0 + block)
+
+    found = sum_blocks(Cluster(cluster), one, Read(37))
+    assert died.exists()
+    assert found == sum_blocks(serial(), lambda block: 1.0 / (1.0 + block), list(range(37)))
+
+
+def test_a_block_of_which_every_worker_dies_is_named(monkeypatch):
+    monkeypatch.setattr(dask_client, "KILLED", 0)
+    with (
+        __import__("dask").config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local) as client,
+        pytest.raises(RaphsonError, match=r"executor: each worker that was given the blocks 0 to 2 died; .*piece_rows"),
+    ):
+        sum_blocks(Cluster(client), lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(3))
+
+
+def test_an_error_in_a_worker_is_raised_as_it_is(cluster):
+    def one(block):
+        raise ModelError(f"block {block}: not that one")
+
+    with pytest.raises(ModelError, match=r"^block \d: not that one$"):
+        sum_blocks(Cluster(cluster), one, Read(2))
+    assert sum_blocks(Cluster(cluster), lambda block: block, Read(3)) == 3
+
+
+def started(code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def test_without_workers_with_others_and_without_a_scheduler(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_client, "WITHOUT_WORKERS", 0.5)
+    monkeypatch.setattr(dask_client, "ASKED_EVERY", 0.2)
+    file, running = tmp_path / "scheduler.json", []
+    own = ("--scheduler-file", file, "--no-dashboard")
+    try:
+        running.append(started(SCHEDULER, *own, "--host", "127.0.0.1", "--port", 0))
+        with Client(scheduler_file=str(file), timeout=60) as client:
+            executor = Cluster(client)
+            for before, says in (
+                (LACKING, r"executor: a worker of the cluster lacks a module .*raphson.* install"),
+                (OTHER, r"executor: a worker on .* has raphson 9\.9\.9 where the fit has"),
+                ("", r"executor: the cluster has had no workers for 0.5 seconds; start workers .* checkpoint="),
+            ):
+                running.append(started(before + WORKER, *own, "--no-nanny", "--nthreads", 1))
+                client.wait_for_workers(1, timeout=60)
+                with pytest.raises(RaphsonError, match=says):
+                    sum_blocks(executor, lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(3))
+                running[-1].kill()
+                while client.nthreads():
+                    time.sleep(0.05)
+            running[0].kill()
+            running[0].wait()
+            with pytest.raises(
+                RaphsonError, match=r"executor: the scheduler of the cluster cannot be reached .* checkpoint="
+            ):
+                sum_blocks(executor, abs, Read(3))
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
