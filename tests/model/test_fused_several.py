@@ -78,6 +78,31 @@ def test_sums_are_those_of_the_blocks(family, weights):
     assert np.abs(difference[main, main]).max() <= 1e-12 * N
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("every", [0, 40, 3], ids=["none", "few", "many"])
+def test_levels_that_are_all_but_certain_keep_their_digits(every, weighted):
+    columns, rng = 5, np.random.default_rng(3)
+    X = rng.normal(size=(N, columns))
+    offset = np.zeros((3, N))
+    if every:
+        offset[1, ::every] = 25.0
+    y = rng.integers(0, 4, N).astype(float)
+    weight = rng.integers(0, 3, N) * rng.random(N) if weighted else np.ones(N)
+    if every:
+        # Of the last column only rows with a certain level say something.
+        X[:, -1] = 0.0
+        X[::every, -1] = rng.normal(size=len(X[::every]))
+        y[::every] = 2.0
+    theta = 0.3 * rng.normal(size=3 * columns)
+    predictor = LinearPredictor((columns,) * 3, (0,) * 3)
+    ours, theirs = (
+        cls(MULTINOMIAL, predictor, predictor.blocks([X], y, weight, offset)).evaluate(theta, Need(kinds=("expected",)))
+        for cls in (LogLikelihood, Plain)
+    )
+    assert max(told_apart(ours, theirs)) <= 1e-12
+    assert ours.highest == pytest.approx(theirs.highest, rel=1e-6) or max(ours.highest, theirs.highest) < CERTAIN_FROM
+
+
 @pytest.mark.parametrize("family", [MULTINOMIAL, NEGATIVE_BINOMIAL], ids=lambda family: family.name)
 def test_information_is_symmetric_to_the_last_bit_and_penalised(family):
     penalty = np.diag(np.arange(1.0, 1 + problem(family)[0].n_params))

@@ -2,7 +2,10 @@
 
 As :mod:`raphson.model.fused`, for K predictors. Their η is one product of a piece with the coefficients, and so is the
 score of all that share a design. The information has K (K + 1)/2 different blocks XᵀW_kj X: each takes one product of
-the piece, which is in the cache, with a copy of it that W_kj scales.
+the piece, which is in the cache, with a copy of it that W_kj scales. Of levels that share a design, where W is
+diag(p) − p pᵀ, only K copies P_k X are made:
+
+    XᵀW_kj X = [k = j] (P_k X)ᵀX − (P_k X)ᵀ(P_j X).
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ import math
 import numpy as np
 
 from raphson.data.blocks import Block
-from raphson.model.families.joint_kernels import JointKernel
+from raphson.model.families.joint_kernels import JointKernel, LevelCovariance
 from raphson.model.fused import PieceSums, highest
 from raphson.model.predictor import LinearPredictor
 
-NUMBERS, SMALLEST, LARGEST = 131_072, 512, 4_096
+NUMBERS, SMALLEST, LARGEST = 147_456, 512, 4_096
 """Numbers in a piece, rows and η together (1 MiB, which the second cache holds), and bounds of its rows. Of K = 4 and
 20 columns the score of 200,000 rows takes 36 ms in pieces of 1,024 rows and 22 in pieces of 4,096: each operation of
 NumPy costs a microsecond, whatever the rows."""
@@ -25,6 +28,21 @@ SCALED = 1_024
 """Rows of a part of a piece whose scaled copy is multiplied with it. Ten blocks of 20 × 20 over 200,000 rows took 111
 ms in parts of 256, 88 of 512, 83 of 1,024 and 96 of 2,048; one product with all the copies side by side took 108 to
 163."""
+
+
+STACKED, LEAST_STACKED = 80 * 1_024, 512
+"""Numbers in the copies P_k X of a part of a piece, 640 KiB, and least rows of it. Of K = 4 and 20 columns over 200,000
+rows both products took 80 ms in parts of 512 rows, 69 of 1,024 and 82 of 2,048; of K = 19 and 40 columns they took 88
+ms in parts of 107 rows and 57 of 431."""
+
+COLUMNS_OF_LEVELS = 5
+"""Columns for each predictor up to which the products of the copies are the faster way: of K = 2, 4, 9 and 19 and 5
+columns they took 0.4, 0.35, 0.2 and 0.2 times as long as the blocks one by one, of K = 4 and 20 columns 0.95, of K = 2
+and 20 columns or K = 4 and 60 as long or longer."""
+
+FEW_CERTAIN = 8
+"""Where more than one in so many rows of a part has a level that is all but certain, whose p (1 − p) is known by itself
+and not as a difference, the blocks are added up one by one; elsewhere these rows alone are."""
 
 
 def piece_rows(predictor: LinearPredictor) -> int:
@@ -45,12 +63,12 @@ def read_jointly(
     """
     p, K = predictor.n_params, predictor.n_predictors
     sums = PieceSums(0.0, np.zeros(p), [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
-    groups = _groups(predictor)
+    groups = predictor.groups
     coefficients = {design: np.ascontiguousarray(theta[parts].T) for design, (_, parts) in groups.items()}
     weighted = bool((block.weight[: block.rows] != 1.0).any())
     size = piece_rows(predictor)
     # An array of its own for each product would be taken from the system and given back each time.
-    scaled = np.empty((SCALED if observed else 0, max(predictor.widths)))
+    information = Information(predictor, sums.matrices)
     space = np.empty((K, min(size, block.rows)))
     for start in range(0, block.rows, size):
         rows = slice(start, min(start + size, block.rows))
@@ -85,45 +103,105 @@ def read_jointly(
         score = np.multiply(here.score, weight, out=here.score) if weighted else here.score
         for design, (ks, parts) in groups.items():
             sums.score[parts] += (pieces[design].T @ score[ks].T).T
-        if weighted:
-            for W in {id(W): W for W in here.matrices}.values():
-                W *= weight
-        for M, W in zip(sums.matrices, here.matrices, strict=True):
-            for first in range(0, m, SCALED):
-                part = slice(first, min(first + SCALED, m))
-                of_part = [pieces[d][part] for d in predictor.design]
-                _add_information(M, W[:, part], of_part, predictor.slices, scaled)
+        information.add(here.matrices, pieces, weight if weighted else None)
     for M in sums.matrices:
         _mirror(M, predictor.slices)
     return sums
 
 
-def _groups(predictor: LinearPredictor) -> dict[int, tuple[slice, np.ndarray]]:
-    """For each design the predictors that use it, which follow one another, and where their coefficients lie."""
-    groups: dict[int, tuple[slice, np.ndarray]] = {}
-    for design in dict.fromkeys(predictor.design):
-        ks = [k for k, one in enumerate(predictor.design) if one == design]
-        parts = np.array([np.arange(predictor.slices[k].start, predictor.slices[k].stop) for k in ks])
-        groups[design] = slice(ks[0], ks[-1] + 1), parts
-    return groups
+class Information:
+    """What pieces add to the lower blocks of matrices M.
 
+    Parameters
+    ----------
+    matrices : each (p, p).
+    """
 
-def _add_information(
-    M: np.ndarray, W: np.ndarray, pieces: list[np.ndarray], slices: list[slice], scaled: np.ndarray
-) -> None:
-    """Add some rows' share of the blocks (k, j) with j ≤ k."""
-    pair = 0
-    for k, X in enumerate(pieces):
-        for j, Z in enumerate(pieces[: k + 1]):
-            if X.shape[1] == 1:
-                M[slices[k], slices[j]] += np.multiply(W[pair], X[:, 0]) @ Z
+    def __init__(self, predictor: LinearPredictor, matrices: list[np.ndarray]) -> None:
+        self.predictor, self.matrices = predictor, matrices
+        self.scaled = np.empty((SCALED if matrices else 0, max(predictor.widths)))
+        self.stack = np.empty(0)
+
+    def add(
+        self, information: list[np.ndarray | LevelCovariance], pieces: list[np.ndarray], weight: np.ndarray | None
+    ) -> None:
+        """Add a piece's share.
+
+        Parameters
+        ----------
+        information : row information of weight 1, for each of the matrices.
+        pieces : the designs' rows.
+        weight : (m,) or None.
+        """
+        seen: dict[int, np.ndarray] = {}
+        for M, W in zip(self.matrices, information, strict=True):
+            if isinstance(W, LevelCovariance):
+                K, m = W.p.shape
+                narrow = len(pieces) == 1 and pieces[0].shape[1] <= COLUMNS_OF_LEVELS * K
+                if narrow and FEW_CERTAIN * len(W.certain) <= m:
+                    self._add_levels(M, W, pieces[0], weight)
+                    continue
+                W = W.triangles()
+            if id(W) not in seen:
+                seen[id(W)] = W if weight is None else np.multiply(W, weight, out=W)
+            self._add_blocks(M, seen[id(W)], [pieces[d] for d in self.predictor.design])
+
+    def _add_blocks(self, M: np.ndarray, W: np.ndarray, designs: list[np.ndarray]) -> None:
+        """Add the blocks (k, j) with j ≤ k, one by one.
+
+        Parameters
+        ----------
+        designs : of each predictor.
+        """
+        slices = self.predictor.slices
+        for first in range(0, W.shape[1], SCALED):
+            part, pair = slice(first, first + SCALED), 0
+            for k, X in enumerate([design[part] for design in designs]):
+                for j, Z in enumerate([design[part] for design in designs[: k + 1]]):
+                    if X.shape[1] == 1:
+                        M[slices[k], slices[j]] += np.multiply(W[pair, part], X[:, 0]) @ Z
+                    else:
+                        A = self.scaled[: len(X), : X.shape[1]]
+                        # NumPy multiplies row by row where one factor is a column: it is spread over the copy first.
+                        np.copyto(A, W[pair, part][:, None])
+                        np.multiply(A, X, out=A)
+                        M[slices[k], slices[j]] += A.T @ Z
+                    pair += 1
+
+    def _add_levels(self, M: np.ndarray, W: LevelCovariance, X: np.ndarray, weight: np.ndarray | None) -> None:
+        """Add all blocks of levels that share the design X (m, q).
+
+        With weights the copies are √w p_k X, and (√w p_k X)ᵀ(√w X) is the first product.
+        """
+        p, q = W.p, X.shape[1]
+        K, m = p.shape
+        if len(W.certain):
+            few = W.of_certain()
+            if weight is not None:
+                few *= weight[W.certain]
+            self._add_blocks(M, few, [X[W.certain]] * K)
+            p = p.copy()
+            p[:, W.certain] = 0.0
+        root = None if weight is None else np.sqrt(weight)
+        size = max(LEAST_STACKED, STACKED // (K * q))
+        if not self.stack.size:
+            self.stack = np.empty((K + 1) * q * size)
+        for first in range(0, m, size):
+            part = slice(first, min(first + size, m))
+            rows = part.stop - first
+            stack = self.stack[: (K + 1) * q * rows].reshape(K + 1, q, rows)
+            one, copies = stack[0], stack[1:]
+            if root is None:
+                np.copyto(one, X[part].T)
             else:
-                A = scaled[: len(X), : X.shape[1]]
-                # NumPy multiplies row by row where one factor is a column: it is spread over the copy first.
-                np.copyto(A, W[pair][:, None])
-                np.multiply(A, X, out=A)
-                M[slices[k], slices[j]] += A.T @ Z
-            pair += 1
+                np.multiply(X[part].T, root[part], out=one)
+            np.multiply(p[:, None, part], one, out=copies)
+            A = copies.reshape(K * q, rows)
+            M -= A @ A.T
+            # The rows as they lie in memory make the faster product.
+            first_moments = A @ (X[part] if root is None else one.T)
+            for k, place in enumerate(self.predictor.slices):
+                M[place, place] += first_moments[k * q : (k + 1) * q]
 
 
 def _mirror(M: np.ndarray, slices: list[slice]) -> None:

@@ -196,6 +196,16 @@ class LinearPredictor:
         """Where each predictor's coefficients lie in θ."""
         return [slice(b - width, b) for b, width in zip(accumulate(self.widths), self.widths, strict=True)]
 
+    @cached_property
+    def groups(self) -> dict[int, tuple[slice, np.ndarray]]:
+        """For each design the predictors that use it, if they follow one another, and where their coefficients lie."""
+        groups: dict[int, tuple[slice, np.ndarray]] = {}
+        for design in dict.fromkeys(self.design):
+            ks = [k for k, one in enumerate(self.design) if one == design]
+            parts = np.array([np.arange(self.slices[k].start, self.slices[k].stop) for k in ks])
+            groups[design] = slice(ks[0], ks[-1] + 1), parts
+        return groups
+
     def to_dict(self) -> dict[str, Any]:
         """Itself as numbers, for a saved fit."""
         return {"widths": list(self.widths), "design": list(self.design)}
@@ -217,6 +227,10 @@ class LinearPredictor:
     def eta(self, block: Block, theta: np.ndarray) -> np.ndarray:
         """(K, size) linear predictors."""
         out = np.empty((self.n_predictors, len(block.y)))
+        if len(block.designs) == 1 and self.n_predictors > 1 and isinstance(block.designs[0], np.ndarray):
+            # One product for all predictors reads the design once.
+            out[:, : block.rows] = (block.designs[0] @ np.ascontiguousarray(theta.reshape(len(out), -1).T)).T
+            return filled(out, block)
         for k, part in enumerate(self.slices):
             out[k, : block.rows] = matvec(block.designs[self.design[k]], theta[part])
         return filled(out, block)

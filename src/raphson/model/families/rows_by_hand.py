@@ -280,7 +280,7 @@ def multinomial(family: Any, link: LinkByHand, y: np.ndarray, eta: np.ndarray) -
 
     @cache
     def information() -> np.ndarray:
-        triangles = levels._replace(negative=-p).information()
+        triangles = levels._replace(negative=-p).information().triangles()
         below = np.zeros((K, K), dtype=np.intp)
         below[np.tril_indices(K)] = np.arange(len(triangles))
         return triangles[np.maximum(below, below.T)]

@@ -363,6 +363,8 @@ class GeneralisedLinearModel(Model):
 
         def close(block: Block) -> bool:
             eta = self.predictor.eta(block, theta)
+            if max(eta.max(), 0.0) - min(eta.min(), 0.0) < safe:
+                return True
             spread = np.maximum(eta.max(axis=0), 0.0) - np.minimum(eta.min(axis=0), 0.0)
             return bool((spread[block.weight > 0] < safe).all())
 
