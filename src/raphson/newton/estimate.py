@@ -30,13 +30,16 @@ from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
 from raphson.status import Status
 
-PART_TOLERANCE = 0.2
+PART_TOLERANCE = 0.25
 """Tolerance for the maximum over a subsample, in its own standard errors over √p: the maximum over all rows is about
 √p of them away."""
 
 SMALLEST_PART, FEWEST = 25, 1_000
 """Smallest number of rows per parameter of the subsample that the subsample's own maximum is started from, whose
 information then has a relative error of about a fifth, and of rows in all: fewer save nothing."""
+
+NESTED, LARGEST_NESTED = 8, 4
+"""That subsample has an eighth of the rows, or as many more as it needs, up to a fourth."""
 
 SEARCHES, TRIALS, TRIAL_STEPS = 3, 12, 40
 """Largest number of multi-start searches, starts of each, and steps from each start."""
@@ -320,9 +323,10 @@ def _iterate_from_subsample(
     rows = part_rows(objective.n_rows, p, objective.curvature_cost) if rows is None else rows
     every = max(2, objective.n_rows // rows)
     rough = replace(options, tol=PART_TOLERANCE * math.sqrt(p), polish=False, watch=None)
-    part, fewer = model.subsampled(every), objective.n_rows // every // 8
+    part, sampled = model.subsampled(every), objective.n_rows // every
+    fewer = max(sampled // NESTED, SMALLEST_PART * p, FEWEST)
     try:
-        nested = fewer >= max(SMALLEST_PART * p, FEWEST)
+        nested = fewer <= sampled // LARGEST_NESTED
         first = _iterate_from_subsample(part, rough, suspect, fewer) if nested else _iterate(part, rough, None, suspect)
     except RaphsonError:
         first = None  # the subsample may be degenerate although the whole is not
