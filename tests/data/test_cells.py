@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import raphson.data.cells
 from raphson.data import from_formula
 from raphson.data.cells import FEWEST_ROWS, MOST_VALUES, SAMPLE, cells
 
@@ -36,7 +37,9 @@ def test_rows_share_a_cell_exactly_where_they_share_all_factors(levels):
     X = design("y ~ " + " + ".join(factors), **factors)
     found = cells(X)
     assert same_cells(found.number, *factors.values())
-    np.testing.assert_array_equal(found.number[found.first], np.arange(found.count))
+    there = np.flatnonzero(found.first >= 0)
+    np.testing.assert_array_equal(found.number[found.first[there]], there)
+    assert len(there) == len(np.unique(found.number))
 
 
 def test_numbers_of_few_values_are_factors_and_of_many_are_not():
@@ -57,3 +60,13 @@ def test_designs_without_factors_few_rows_and_nearly_as_many_cells_as_rows_are_l
     X = design("y ~ a", a=labels(rng, 40))
     assert cells(X[:FEWEST_ROWS]) is not None and cells(X[: FEWEST_ROWS - 1]) is None
     assert cells(design("y ~ a + b", a=labels(rng, 120), b=labels(rng, 120))) is None
+
+
+@pytest.mark.parametrize(("cells_in_all", "looked_for"), [(N // 8, True), (N // 2, False)])
+def test_a_column_of_numbers_is_coded_only_where_a_sample_repeats_itself_enough(monkeypatch, cells_in_all, looked_for):
+    rng = np.random.default_rng(4)
+    cell = rng.integers(0, cells_in_all, N)
+    X = design("y ~ a + x", a=np.array([f"l{k:03d}" for k in range(100)])[cell % 100], x=(cell // 100).astype(float))
+    seen = []
+    monkeypatch.setattr(raphson.data.cells, "_as_factor", lambda values: seen.append(values) or (values[:0], 0))
+    assert cells(X) is None and bool(seen) == looked_for

@@ -108,7 +108,7 @@ def merged(model: GeneralisedLinearModel, whole: LogLikelihood) -> LogLikelihood
 
 
 def _responses(model: GeneralisedLinearModel, found: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """ȳ, W and, where the dispersion is estimated, Σ w (y − ȳ)² of each cell; ȳ = 0 where W = 0."""
+    """ȳ, W and, where the dispersion is estimated, Σ w (y − ȳ)² of each cell; ȳ = 0 where W = 0, as without rows."""
     number, m, w, y = found.number, found.count, model.weight, model.y
 
     def total(values: np.ndarray) -> np.ndarray:
