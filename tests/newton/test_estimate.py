@@ -143,6 +143,15 @@ def test_a_degenerate_part_does_not_spoil_the_whole(many):
     np.testing.assert_allclose(found.result.theta, exact(y, X), rtol=1e-10)
 
 
+def test_a_part_without_an_entry_of_some_column_is_not_iterated(many):
+    y, X = many
+    X = X.copy()
+    X[::2, 2] = 0.0
+    found = estimate(glm(y, X), NEWTON)
+    assert found.status is Status.CONVERGED and found.result.free.all()
+    assert {step.rows for step in found.result.path.steps} == {2000}
+
+
 def test_a_separated_part_does_not_spoil_the_whole(many):
     y, X = many
     y = y.copy()

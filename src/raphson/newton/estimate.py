@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from raphson.errors import ConvergenceError, RaphsonError
-from raphson.model.objective import Evaluation
+from raphson.model.objective import Evaluation, Gram
 from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS, part_rows
 from raphson.newton.kink import at_kink
@@ -304,9 +304,13 @@ def _iterate(
 
 def _iterate_from_start(model: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result:
     """Start from the model's own starting values."""
+    return options.maximum(model, _begin(model, options), suspect=suspect)
+
+
+def _begin(model: Problem, options: Options) -> Evaluation:
+    """The objective at the model's own starting values."""
     method = options.method
-    begin = model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
-    return options.maximum(model, begin, suspect=suspect)
+    return model.start(method.need(method.solver == "qr", near=False), plain=not method.informed)
 
 
 def _iterate_from_subsample(
@@ -327,7 +331,7 @@ def _iterate_from_subsample(
     fewer = max(sampled // NESTED, SMALLEST_PART * p, FEWEST)
     try:
         nested = fewer <= sampled // LARGEST_NESTED
-        first = _iterate_from_subsample(part, rough, suspect, fewer) if nested else _iterate(part, rough, None, suspect)
+        first = _iterate_from_subsample(part, rough, suspect, fewer) if nested else _of_part(part, rough, suspect)
     except RaphsonError:
         first = None  # the subsample may be degenerate although the whole is not
     usable = first is not None and first.status in (Status.CONVERGED, Status.ROUNDING_FLOOR) and first.free.all()
@@ -335,6 +339,16 @@ def _iterate_from_subsample(
     if first is None or not usable or (objective.walled and not objective.evaluate(first.theta).finite):
         return _iterate_from_start(model, options, suspect)
     return _iterate_from_part(first, part, model, options, suspect)
+
+
+def _of_part(part: Problem, options: Options, suspect: Callable[[Evaluation], bool] | None) -> Result | None:
+    """The maximum over a part of the rows; None where a column is 0 in all of them, as of a rare level's may be."""
+    if part.objective.n_blocks > MANY_BLOCKS or part.part_to_search is not None:
+        return _iterate(part, options, None, suspect)
+    begin = _begin(part, options)
+    # Of so few rows no information is kept, and the first one says which columns there are.
+    lacking = any(isinstance(M, Gram) and (M.matrix.diagonal() == 0).any() for M in begin.information.values())
+    return None if lacking else options.maximum(part, begin, suspect=suspect)
 
 
 def _iterate_from_estimate_of(
