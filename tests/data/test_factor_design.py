@@ -83,9 +83,13 @@ def test_products_are_those_of_the_dense_matrix(right, most, by_cells, monkeypat
     np.testing.assert_allclose(cross_sandwich(X, w, Z), D.T @ (Z * w[:, None]), **close)
     np.testing.assert_allclose(cross_sandwich(Z, w, X), Z.T @ (D * w[:, None]), **close)
     monkeypatch.setattr(factor_design, "SMALL", np.uint8)
+    monkeypatch.setattr(factor_design, "PIECE", 37)
     large = FactorDesign(X.layout, [one.astype(np.intp) for one in X.codes], X.scales, X.dense)
     np.testing.assert_allclose(sandwich(large, w), M, **close)
     np.testing.assert_allclose(matvec(large, v), D @ v, **close)
+    out = np.full(n, np.nan)
+    assert X.matvec(v, out=out) is out
+    np.testing.assert_allclose(out, D @ v, **close)
 
 
 @pytest.mark.parametrize("right", RIGHT_SIDES)

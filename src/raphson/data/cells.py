@@ -27,8 +27,8 @@ equally frequent cells about k²/2m repeat another: with k = 10 √n and m = n/4
 14."""
 
 ENOUGH = 0.75
-"""Share of the repetitions expected of n/4 equally frequent cells from which on cells are looked for. Where they are not
-equally frequent there are more repetitions: of 327,346 rows in 151,735 cells half of those expected of 81,836."""
+"""Share of the repetitions expected of n/4 equally frequent cells from which on cells are looked for. Where they are
+not equally frequent there are more repetitions: of 327,346 rows in 151,735 cells half of those expected of 81,836."""
 
 MOST_VALUES = 256
 """Distinct values up to which a column of numbers is a factor."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.data.blocks import Block
+from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import PiecedDesign
 from raphson.data.products import matvec, sandwich, transpose_matvec
 from raphson.model.families.kernels import Kernel
@@ -137,21 +138,28 @@ def _read_products(
     """
     (X,) = block.designs
     p, m = X.shape[1], block.rows
-    eta = matvec(X, theta)
+    eta, score, *information = np.empty((2 + len(observed), m))
+    if isinstance(X, FactorDesign):
+        X.matvec(theta, out=eta)
+    else:
+        eta[:] = matvec(X, theta)
     if block.offset is not None:
-        eta = eta + block.offset[0]
+        eta += block.offset[0]
     sums = PieceSums(0.0, np.zeros(p), [], 0.0, -math.inf)
     work = np.empty((5, min(SPARSE_PIECE, m)))
-    score, information = np.empty(m), np.empty((len(observed), m))
+    weighted = bool((block.weight[:m] != 1.0).any())
     for start in range(0, m, SPARSE_PIECE):
         rows = slice(start, min(start + SPARSE_PIECE, m))
         found = _rows(kernel, block, rows, eta[rows], work, sums, dispersed)
         if found is None:
             return PieceSums(-math.inf, sums.score, [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
         slope, expected, curved = found
-        np.multiply(slope, block.weight[rows], out=score[rows])
-        for W, of_response in zip(information, observed, strict=True):
-            np.multiply(curved if of_response else expected, block.weight[rows], out=W[rows])
+        wanted = [curved if of_response else expected for of_response in observed]
+        for out, values in zip([score, *information], [slope, *wanted], strict=True):
+            if weighted:
+                np.multiply(values, block.weight[rows], out=out[rows])
+            else:
+                out[rows] = values
     sums.score = transpose_matvec(X, score)
     sums.matrices = [sandwich(X, W) for W in information]
     return sums
