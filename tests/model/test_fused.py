@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from raphson.data.blocks import make_blocks
+from raphson.data.crossed import FEW_COLUMNS, NARROW, WIDE
 from raphson.execute import serial, threads
 from raphson.model import families
-from raphson.model.fused import FEW_COLUMNS, NARROW, WIDE, read
+from raphson.model.fused import read
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Need
 from raphson.model.predictor import LinearPredictor

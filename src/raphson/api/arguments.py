@@ -82,15 +82,15 @@ def warn_about(fit: Fit) -> None:
         warn_user(fit.lacking, RankWarning)
 
 
-def model_data(formula: Any, data: Any, given: Mapping[str, Any]) -> ModelData:
-    """The data of a formula, or of arrays."""
+def model_data(formula: Any, data: Any, given: Mapping[str, Any], crossed: bool = False) -> ModelData:
+    """The data of a formula, or of arrays, whose products with themselves may be wanted."""
     extras: dict[str, Any] = {
         name: given.get(name) for name in ("weights", "offset", "trials", "groups", "by", "missing")
     }
     if given.get("by") is None:  # the rows of a group are few
         extras["storage"] = given.get("storage", "float64")
     if not isinstance(formula, str):
-        return from_arrays(formula, data, names=given["names"], **extras)
+        return from_arrays(formula, data, names=given["names"], crossed=crossed, **extras)
     if given["names"] is not None:
         raise ModelError("names: a formula names its own columns; leave names= out")
     return from_formula(formula, data, **extras)

@@ -41,6 +41,7 @@ from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
 from raphson.fit.storage import storage_of
+from raphson.model.families import resolve
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.newton.estimate import Estimate
 from raphson.newton.methods import resolve_method
@@ -334,6 +335,13 @@ def _fit(
     return fit
 
 
+def _crosses(given: dict[str, Any], asked: LinearModel, iteration: Iteration) -> bool:
+    """Whether XᵀX of the rows as they are is an information that the method factorises."""
+    method = resolve_method(iteration.method)
+    plain = given["weights"] is None and asked.by is None and asked.bias is None and method.solver == "cholesky"
+    return plain and resolve(asked.family).unit_information
+
+
 def _merged(found: Estimate[GeneralisedLinearModel]) -> dict[str, float]:
     """The number of cells that the iteration read in place of the rows, for the summary."""
     merged = found.model.likelihood.responses
@@ -354,7 +362,7 @@ def _model(
     """The model of a formula or of arrays; a streaming one for data that do not fit into memory, from their source."""
     options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
     if flow is None:
-        return GeneralisedLinearModel.of(model_data(formula, data, given), *options)
+        return GeneralisedLinearModel.of(model_data(formula, data, given, _crosses(given, asked, iteration)), *options)
     if asked.by is not None:
         raise ModelError(
             "by: groups are fitted from data in memory, and these are streamed; read them into a data frame"

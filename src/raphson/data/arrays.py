@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from raphson.data.crossed import MANY_ROWS, Crossed
 from raphson.data.extras import (
     array_argument,
     check_index,
@@ -18,6 +20,7 @@ from raphson.data.extras import (
 )
 from raphson.data.masks import unmasked
 from raphson.data.matrices import (
+    Scan,
     dense_parts,
     has_constant,
     in_single,
@@ -49,6 +52,7 @@ def from_arrays(
     by: Any = None,
     missing: str = "drop",
     storage: str = "float64",
+    crossed: bool = False,
 ) -> ModelData:
     """Check arrays and make them a model's data; no intercept is added.
 
@@ -67,6 +71,8 @@ def from_arrays(
         What is done with rows that have missing or infinite values.
     storage : {"float64", "float32"}
         How the numbers of a large dense design are held; an array of float32 is then not copied.
+    crossed : bool
+        Whether the products of a large dense design with itself and the response are summed up, too.
 
     Returns
     -------
@@ -110,7 +116,7 @@ def from_arrays(
         rows.note_numbers(response.values, response.name)
     elif absent.any():
         rows.note(absent, "missing values", response.name)
-    known = note_design(matrix, column_names, rows)
+    known = note_design(matrix, column_names, rows, _crossable(response, n_rows) if crossed and not single else None)
     weight = None if weights is None else array_argument(weights, n_rows, rows, "weights")
     shift = None if offset is None else array_argument(offset, n_rows, rows, "offset")
     trial = None if trials is None else array_argument(trials, n_rows, rows, "trials")
@@ -150,7 +156,19 @@ def from_arrays(
         watch=watch,
         by=parts,
         by_labels=() if parts is None else group_labels(by, None, parts, kept),
+        crossed=_of_held(known, matrix, response.values) if kept is None else None,
     )
+
+
+def _crossable(response: Response, n_rows: int) -> np.ndarray | None:
+    """The response whose products with the design are worth summing up; None for few rows, labels and two columns."""
+    return response.values if n_rows > MANY_ROWS and response.levels is None and response.values.ndim == 1 else None
+
+
+def _of_held(known: Scan | None, X: Matrix, y: np.ndarray) -> Crossed | None:
+    """The sums as those of the arrays that the model keeps, which may be copies."""
+    crossed = None if known is None else known.crossed
+    return None if crossed is None or not isinstance(X, np.ndarray) else replace(crossed, X=X, y=y)
 
 
 def _held(watch: Watch, matrix: Matrix, given: Any, known: float | None) -> Matrix:

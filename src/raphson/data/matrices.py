@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from raphson.data.crossed import Crossed, Crossing, piece_rows
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_unicode, listing
 from raphson.data.model_data import Matrix
@@ -80,19 +81,31 @@ the columns that are left. Of 200 rows and 3 columns a scan takes 7 µs, all com
 
 
 class Scan(NamedTuple):
-    """What one reading of a matrix says: its sum of squares, and whether some column is constant and not 0."""
+    """What one reading of a matrix says.
+
+    Attributes
+    ----------
+    squares : its sum of squares, not finite if an element is not.
+    constant : whether some column is constant and not 0.
+    crossed : XᵀX and its products with a response; None where they were not asked for.
+    """
 
     squares: float
     constant: bool
+    crossed: Crossed | None = None
 
 
-def scan(X: np.ndarray) -> Scan:
+def scan(X: np.ndarray, y: np.ndarray | None = None) -> Scan:
     """Read a matrix (n, p) once.
+
+    Parameters
+    ----------
+    y : (n,) the response whose products with a large matrix are wanted.
 
     Examples
     --------
     >>> scan(np.array([[1.0, 2.0], [1.0, 3.0]]))
-    Scan(squares=15.0, constant=True)
+    Scan(squares=15.0, constant=True, crossed=None)
     """
     first = X[0]
     if X.size <= FEW:
@@ -102,19 +115,28 @@ def scan(X: np.ndarray) -> Scan:
     columns = (np.logical_and.reduce(X[:PROBED] == first) & (first != 0)).nonzero()[0].tolist()
     if X.size <= PIECE:
         return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))
-    rows, run = max(1, PIECE // X.shape[1]), max(1, RUN // X.shape[1])
+    p = X.shape[1]
+    rows = max(1, PIECE // p) if y is None else piece_rows(p)
+    run = rows * max(1, RUN // (rows * p))
 
-    def one(start: int) -> tuple[float, list[int]]:
-        total, left = 0.0, columns
+    def one(start: int) -> tuple[float, list[int], Crossing | None]:
+        total, left, sums = 0.0, columns, None if y is None else Crossing(p)
         for here in range(start, min(start + run, len(X)), rows):
             piece = X[here : min(here + rows, start + run)]
-            total += squares(piece)
-            left = [j for j in left if (piece[:, j] == first[j]).all()]
-        return total, left
+            if y is None or sums is None:
+                total += squares(piece)
+            else:
+                sums.add(piece, y[here : here + len(piece)])
+            left = [j for j in left if np.count_nonzero(piece[:, j] == first[j]) == len(piece)]
+        return total, left, sums
 
-    found = threads().map(one, range(0, len(X), run))
-    constant = set(columns).intersection(*(left for _, left in found))
-    return Scan(sum(total for total, _ in found), bool(constant))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = threads().map(one, range(0, len(X), run))
+    constant = bool(set(columns).intersection(*(left for _, left, _ in found)))
+    if y is None:
+        return Scan(sum(total for total, _, _ in found), constant)
+    crossed = Crossed.total(X, y, [sums for _, _, sums in found if sums is not None])
+    return Scan(float(np.trace(crossed.gram)), constant, crossed)
 
 
 def has_constant(X: Matrix) -> bool:
@@ -124,8 +146,10 @@ def has_constant(X: Matrix) -> bool:
     return any(scan(values).constant for values, _ in dense_parts(X))
 
 
-def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> Scan | None:
+def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows, y: np.ndarray | None = None) -> Scan | None:
     """Mark the rows of a design matrix with missing or infinite entries; return what was seen of an array.
+
+    With y (n,), a large array's products with it are summed up, too.
 
     The sum of squares reads the matrix without a copy, and is finite if all entries are. If it overflows, the search
     for entries that are not finite finds none.
@@ -133,7 +157,7 @@ def note_design(X: Matrix, names: tuple[str, ...], rows: MissingRows) -> Scan | 
     known: Scan | None = None
     for values, columns in dense_parts(X):
         if isinstance(X, np.ndarray):
-            known = scan(values)
+            known = scan(values, y)
         total = squares(values) if known is None else known.squares
         if math.isfinite(total):
             continue

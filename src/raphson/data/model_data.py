@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas
     import tabmat
 
+    from raphson.data.crossed import Crossed
     from raphson.data.factor_design import FactorDesign
     from raphson.data.pieced_design import PiecedDesign
     from raphson.data.schema import Schema
@@ -83,6 +84,8 @@ class ModelData:
         Number of the group of each row, where every group is fitted by itself.
     by_labels : tuple
         The labels of these groups.
+    crossed : Crossed or None
+        XᵀX and Xᵀy where they were summed up while the design was read; of the arrays that they name.
     """
 
     X: Matrix
@@ -101,6 +104,7 @@ class ModelData:
     watch: Watch | None = None
     by: np.ndarray | None = None
     by_labels: tuple[Any, ...] = ()
+    crossed: Crossed | None = None
 
 
 def common_rows(parts: list[NewData]) -> list[NewData]:

@@ -13,18 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from raphson.data.blocks import Block
+from raphson.data.crossed import piece_rows, piece_sandwich, symmetric
 from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import PiecedDesign
 from raphson.data.products import matvec, sandwich, transpose_matvec
 from raphson.model.families.kernels import Kernel
 from raphson.model.rows import CERTAIN_FROM
-
-FEW_COLUMNS, NARROW, WIDE = 50, 2_048, 1_024
-"""Rows of a piece, of a design with few columns and of one with more.
-
-Of 20 columns NumPy's AᵀX (gemm) of 2,048 rows takes 35 ms for 1,000,000 rows, and AᵀA (syrk) 45; from about 50 columns
-syrk, with half the products, is the faster one, in pieces of 1,024 rows.
-"""
 
 SPARSE_PIECE = 8_192
 """Rows of a piece where only the rows come in pieces: the scratch space of 320 KiB is a part of the second cache."""
@@ -71,8 +65,8 @@ def read(
     (X,) = block.designs
     if not isinstance(X, np.ndarray | PiecedDesign):
         return _read_products(kernel, block, theta, observed, dispersed)
-    p, few = X.shape[1], X.shape[1] < FEW_COLUMNS
-    size = NARROW if few else WIDE
+    p = X.shape[1]
+    size = piece_rows(p)
     work = np.empty((5, min(size, block.rows)))
     # Of a piece that is stored column after column the copy is too.
     space = X[:size] if isinstance(X, np.ndarray) else np.empty((min(size, block.rows), p))
@@ -101,32 +95,9 @@ def read(
                 W = weight[rows] if weighted else None
             else:
                 W = np.multiply(curved if of_response else expected, weight[rows])
-            M += _sandwich(piece, W, scaled[: len(piece)], few)
-    for M in sums.matrices:
-        M += M.T.copy()
-        M *= 0.5
+            M += piece_sandwich(piece, W, scaled[: len(piece)])
+    sums.matrices = [symmetric(M) for M in sums.matrices]
     return sums
-
-
-def _sandwich(piece: np.ndarray, W: np.ndarray | None, scaled: np.ndarray, few: bool) -> np.ndarray:
-    """AᵀWA of a piece A, by a copy of it that W or √W scales; None for W = 1.
-
-    NumPy leaves AᵀA to syrk and the product of A with a copy to gemm. It multiplies row by row where one factor is a
-    column, in 35 ms for 1,000,000 rows of 20; the column first spread over the copy, it takes 25.
-    """
-    if few:
-        if W is None:
-            np.copyto(scaled, piece)
-        else:
-            np.copyto(scaled, W[:, None])
-            np.multiply(scaled, piece, out=scaled)
-        return scaled.T @ piece
-    if W is None:
-        return piece.T @ piece
-    if W.min(initial=0.0) < 0:
-        return np.multiply(piece, W[:, None], out=scaled).T @ piece
-    np.multiply(piece, np.sqrt(W)[:, None], out=scaled)
-    return scaled.T @ scaled
 
 
 def _read_products(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks, in_doubles, total_rows
+from raphson.data.crossed import Crossed
 from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import PiecedDesign
 from raphson.data.streams import SAMPLE_ROWS
@@ -171,6 +172,7 @@ class LogLikelihood(Objective):
     prior : (p,) precisions of a weak prior, no part of ℓ: it gives a scale to directions that the data do not
         determine. None where every parameter is to be determined.
     with_noise : adds to an evaluation how much of it may be noise in the predictor; None where there is only rounding.
+    crossed : XᵀX, which is the expected information, and Xᵀy; None where the rows are to be read for them.
     """
 
     family: Any
@@ -187,10 +189,11 @@ class LogLikelihood(Objective):
     projected: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
     prior: np.ndarray | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
     with_noise: Callable[[Evaluation], Evaluation] | None = None
+    crossed: Crossed | None = None
 
     def for_workers(self) -> LogLikelihood:
         """The same without the rows and without moves of θ: what sums over some rows in another process."""
-        return replace(self, blocks=(), executor=serial(), project=None, projected=None, with_noise=None)
+        return replace(self, blocks=(), executor=serial(), project=None, projected=None, with_noise=None, crossed=None)
 
     @property
     def n_params(self) -> int:
@@ -324,6 +327,9 @@ class LogLikelihood(Objective):
             return self._of_squares(self._squares, theta, need)
 
         fused = summed and not need.root and (self._kernel is not None or self._joint_kernel is not None)
+        wanted = need.kinds
+        if fused and self.crossed is not None:
+            need = replace(need, kinds=tuple(kind for kind in wanted if kind != "expected"))
 
         def one(block: Block) -> Sums:
             read = fused and block.rows > FEW_ROWS
@@ -335,7 +341,20 @@ class LogLikelihood(Objective):
                     return found
             return self._block(block, *self.predictor.at(doubles, theta), need)
 
-        return self._penalised(theta, self._sum(one, "evaluate", theta, need))
+        sums = self._crossed(theta) if need.kinds != wanted else None
+        if sums is None:
+            sums = self._sum(one, "evaluate", theta, need)
+        if need.kinds != wanted and self.crossed is not None and math.isfinite(sums.value):
+            sums.information = {"expected": Gram(self.crossed.gram), **sums.information}
+        return self._penalised(theta, sums)
+
+    def _crossed(self, theta: np.ndarray) -> Sums | None:
+        """The sums at θ = 0 where XᵀX and Xᵀy, of rows of weight 1, say all of them; None elsewhere."""
+        known = self.crossed
+        if known is None or not self.quadratic or theta.any() or self.blocks[0].offset is not None:
+            return None
+        pearson = 0.0 if self.residual_df is None else known.squares
+        return Sums(-0.5 * known.squares, known.product, pearson, -math.inf, {})
 
     @cached_property
     def _few(self) -> FewRows | None:

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from raphson.data import from_arrays, from_formula
+from raphson.data.crossed import MANY_ROWS
 from raphson.errors import DataError, ModelError
 from raphson.execute import serial
 from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.objective import Need
 
 
 def make(data, family, kind="precision", penalty=None):
@@ -171,3 +173,39 @@ def test_the_limit_of_a_quasi_separated_model():
     np.testing.assert_array_equal(rows.mean[0, :4], 0.5)
     # Nor does it look again.
     assert limit.model.limit(theta, limit.model.objective.evaluate(theta), converged=False) is None
+
+
+@pytest.mark.parametrize("family", [families.Gaussian(), families.Gamma("log")], ids=lambda family: family.name)
+@pytest.mark.parametrize("extras", [{}, {"offset": 0.1}, {"penalty": 2.0}], ids=["plain", "offset", "penalty"])
+def test_sums_made_while_the_design_was_read_stand_for_a_reading(family, extras):
+    rng = np.random.default_rng(0)
+    n = MANY_ROWS + 500
+    X = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    y = np.exp(0.1 * X[:, 1]) * rng.gamma(2.0, 0.5, n)
+    offset = rng.normal(size=n) * extras["offset"] if "offset" in extras else None
+    read, known = (
+        make(from_arrays(y, X, offset=offset, crossed=crossed), family, penalty=extras.get("penalty")).objective
+        for crossed in (False, True)
+    )
+    assert known.crossed is not None and read.crossed is None
+    for theta in (np.zeros(3), np.array([0.1, -0.2, 0.3])):
+        for kinds in ((), ("expected",), ("expected", "observed")):
+            here, there = (one.evaluate(theta, Need(kinds=kinds)) for one in (read, known))
+            np.testing.assert_allclose(there.value, here.value, rtol=1e-12)
+            np.testing.assert_allclose(there.score, here.score, atol=1e-12 * n)
+            assert list(there.information) == list(here.information)
+            for kind, part in here.information.items():
+                np.testing.assert_allclose(there.information[kind].matrix, part.matrix, atol=1e-12 * n)
+            assert there.dispersion == pytest.approx(here.dispersion, rel=1e-12) and there.rows == here.rows
+
+
+def test_sums_of_other_rows_or_weights_are_not_used():
+    rng = np.random.default_rng(0)
+    n = MANY_ROWS + 500
+    model = make(from_arrays(rng.normal(size=n), np.ones((n, 1)), crossed=True), "gaussian")
+    assert model.likelihood.crossed is not None
+    assert model.replica(model.y, rng.random(n)).likelihood.crossed is None
+    assert model.replica(model.y + 1.0, np.ones(n)).likelihood.crossed is None
+    assert model.subset(slice(None, None, 2)).likelihood.crossed is None
+    assert model.null_model(model.family).likelihood.crossed is None
+    assert make(model.data, families.Gaussian("log")).likelihood.crossed is None

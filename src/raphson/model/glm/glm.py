@@ -15,6 +15,7 @@ import numpy as np
 
 from raphson.data import ModelData
 from raphson.data.blocks import Block
+from raphson.data.crossed import Crossed
 from raphson.data.pieced_design import PiecedDesign
 from raphson.data.products import dense, matvec
 from raphson.errors import DataError, ModelError, warn_user
@@ -206,7 +207,16 @@ class GeneralisedLinearModel(Model):
     @cached_property
     def likelihood(self) -> LogLikelihood:
         """The log-likelihood, penalised; equal rows of factors are merged where that is exact."""
-        return merged(self, super().likelihood)
+        whole = merged(self, super().likelihood)
+        return whole if self._crossed is None or whole.responses is not None else replace(whole, crossed=self._crossed)
+
+    @property
+    def _crossed(self) -> Crossed | None:
+        """XᵀX and Xᵀy, where that is the expected information."""
+        known = self.data.crossed
+        if known is None or self.weight is not None or not self.family.unit_information:
+            return None
+        return known if known.of(self.data.X, self.y) and self.bias is None else None
 
     @property
     def at_limit(self) -> bool:
