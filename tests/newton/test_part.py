@@ -77,6 +77,42 @@ def test_a_row_that_the_part_does_not_have_and_that_counts_is_noticed():
     assert unseen[1] > 5.0 * unseen[0]
 
 
+def of_part(family, every=40):
+    """The objective of all rows, a part and its maximum, and the direction of the full step from there."""
+    y, X = counts()
+    y = y if isinstance(family, families.Poisson) else (y > 0).astype(float)
+    objective, part = (model(family, y[::n], X[::n]).objective for n in (1, every))
+    _, se = maximum(objective)
+    here = objective.evaluate(maximum(part)[0], Need(("observed",)))
+    return objective, Part(part, every), here, direction(here.information["observed"], here.score, np.ones(4, bool)), se
+
+
+@pytest.mark.parametrize("family", [families.Poisson(), families.Binomial("probit")], ids=repr)
+def test_a_small_part_corrects_the_first_step(family):
+    objective, part, here, full, se = of_part(family)
+    assert part.light and not replace(part, share=8.0).light
+    theta = maximum(objective)[0]
+    corrected = part.corrected(here, full, "observed")
+    left = [np.abs((here.theta + one.step - theta) / se).max() for one in (full, corrected)]
+    assert left[1] < 0.2 * left[0] and corrected.decrement == full.decrement
+
+
+def test_a_part_corrects_nothing_that_it_cannot_evaluate():
+    _, part, here, full, _ = of_part(families.Poisson())
+    outside = full._replace(step=np.full(4, np.inf))
+    with np.errstate(all="ignore"):
+        assert part.corrected(here, outside, "observed") is outside
+
+
+@pytest.mark.parametrize("link", ["logit", "probit"])
+def test_two_readings_lead_from_the_maximum_of_a_small_part(large, link, monkeypatch):
+    monkeypatch.setattr("raphson.newton.estimate.part_rows", lambda *_: 5_000)
+    family = rp.families.Binomial(link)
+    quick, whole = (rp.glm(*large, family=family, tol=tol, rows=rows) for tol, rows in ((1e-6, "part"), (1e-12, "all")))
+    assert (quick.path["rows"] == 100_000).sum() == 2 and quick.path["solver"].iloc[-1] == "part"
+    assert (abs(quick.params - whole.params) / whole.bse).max() < 1e-7
+
+
 def test_what_is_added_by_a_reading_is_read_for():
     _, part, before, here, found, _, _ = near(0.1)
     assert final_step(part, DerivedObjective(part.objective), before, here, found) is None

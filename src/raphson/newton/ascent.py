@@ -71,7 +71,7 @@ class Ascent(IterationState):
     ) -> None:
         super().__init__(objective, free, tolerance)
         self.directions = directions_of(method, objective, damping, learning_rate, warm, part)
-        self.part = part
+        self.part, self.near = part, self.directions.begins_near
         self.refuted = False
         """Whether a search found no increase where M predicted one; then only the observed information is used."""
         self.taken_over = False

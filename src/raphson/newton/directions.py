@@ -43,6 +43,11 @@ DRIFT = 10.0
 changes over what is left. It says so to within √(p/m) of the change, so M may be taken farther away by as much. Of the
 standard errors that leaves seven digits at the default tolerance, five times the tolerance."""
 
+CORRECTED = 0.1
+"""As :data:`NEAR`, where a part of the rows corrects the steps: share of √(p/m) √n, the distance of the maximum of m
+rows from that of n. The part's own expected information differs from its observed one by as much as would spoil the
+correction, so that all steps are by the observed one; from a hundred times as far they are not."""
+
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-6, 1e6
 """τ below the first alters a step by less than a millionth of it, and is 0 from then on; above the second a step is a
 millionth of M⁻¹∇ℓ, and a matrix that still has no factor is given up."""
@@ -97,6 +102,8 @@ class Directions(ABC):
     """Whether M is factorised, so that the observed information may replace it if M makes no more progress."""
     near_at = NEAR
     """Distance, as measured by M, within which the observed information is evaluated."""
+    begins_near = False
+    """Whether the iteration begins so near the maximum."""
 
     def __init__(self, method: Method, damping: float, learning_rate: float | None) -> None:
         self.method, self.damping = method, damping
@@ -211,6 +218,10 @@ class ByFactor(Directions):
         self.factor_distance = math.inf
         """Distance to the maximum at the point where the factor was evaluated."""
         self.reach = 1.0 if part is None else DRIFT / part.error
+        self.corrects = part if self.many and part is not None and part.light and _unbounded(objective) else None
+        """The part of the rows that corrects a step by the M of all, which begins at the part's own maximum."""
+        if self.corrects is not None:
+            self.begins_near, self.near_at = True, max(NEAR, CORRECTED * self.corrects.error * objective.n_rows**0.5)
         rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
         expected = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
         self.shrinks = expected if part is None else part.error
@@ -293,6 +304,14 @@ class ByFactor(Directions):
         ahead = state.distance * self.shrinks
         return ahead <= final or ahead * self.shrinks**self.patience > final
 
+    def search(self, state: IterationState, found: Direction) -> Accepted | None:
+        if self.corrects is not None and self.fresh and not self.root and not self.damping:
+            assert self.kind is not None
+            kind: Kind = "observed" if "observed" in state.here.information else self.kind
+            full = found if kind == self.kind else direction(state.here.information[kind], state.here.score, state.free)
+            found = found if full is None else self.corrects.corrected(state.here, full, kind)
+        return super().search(state, found)
+
     def nearing(self, state: IterationState) -> bool:
         return state.near or (self.many and not self.root and state.distance * self.shrinks <= self.near_at)
 
@@ -315,7 +334,8 @@ class ByFactor(Directions):
     def measured(self, state: IterationState) -> None:
         if self.fresh:
             self.factor_distance = state.distance
-            self.shrinks = min(0.5, state.distance / math.sqrt(state.here.rows))
+            left = 1.0 if self.corrects is None else self.corrects.error
+            self.shrinks = min(0.5, left * state.distance / math.sqrt(state.here.rows))
         elif not state.polished and 0 < state.previous < math.inf:
             self.shrinks = min(0.5, state.distance / state.previous)
 
@@ -330,6 +350,11 @@ class ByFactor(Directions):
         if not there.information and self._final(state):
             return replace(there, information=state.here.information)
         return there
+
+
+def _unbounded(objective: Objective) -> bool:
+    """Whether no step meets a bound or the edge of the domain."""
+    return objective.bounds is None and not objective.walled
 
 
 class Uphill(ByFactor):

@@ -377,13 +377,13 @@ def _iterate_from_part(
     # A stream keeps a sample, which may have fewer rows than were asked for.
     factor, of_all = first.factor, Part(part.objective, objective.n_rows / part.objective.n_rows)
     kind = method.curvature.kind
-    if factor is None or not first.free.all() or (kind is not None and objective.constant(kind)):
-        # An M that is the same everywhere is evaluated with the first score, and serves to the end.
-        warm = None
-    else:
+    # An M that is the same everywhere is evaluated with the first score, and serves to the end.
+    serves = factor is not None and first.free.all() and not (kind is not None and objective.constant(kind))
+    warm = None
+    if factor is not None and serves and not of_all.light:
         warm = replace(factor, scale=factor.scale * math.sqrt(of_all.share))
-    result = options.maximum(model, first.theta, warm=warm, part=None if warm is None else of_all, suspect=suspect)
-    if warm is not None and result.factor_at is not None:
+    result = options.maximum(model, first.theta, warm=warm, part=of_all if serves else None, suspect=suspect)
+    if serves and result.factor_at is not None:
         here = carried_on(result.evaluation, result.factor_at, of_all, options.tol)
         result = replace(result, evaluation=here)
     path = first.path.scaled(of_all.share).then(Path([result.path.steps[0], *result.path.steps]))

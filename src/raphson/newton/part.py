@@ -9,6 +9,9 @@ where all rows have `share` times as many as the part. M⁻¹r corrects the step
 by. In the same way the part carries M to the maximum,
 
     M(θ̂) ≈ M(θ) + share (M_part(θ̂) − M_part(θ)).
+
+Of a small part this also serves for the first step of all, which begins at the part's own maximum: see
+:data:`LIGHT`.
 """
 # pyright: strict
 
@@ -24,6 +27,17 @@ from raphson.newton.solve import Direction
 
 CARRIED: tuple[Kind, ...] = ("expected", "observed")
 """Information that a part of the rows carries on."""
+
+LIGHT = 20.0
+"""How many times as many rows as the part all of them are at least, where M is evaluated with the first score, and the
+step by it corrected by the part.
+
+The maximum of m rows of n is d₀ = ε √n standard errors from that of all, with ε = √(p/m). A step by the M of the part
+leaves ε d₀ of that, and one by the M of all rows some d₀²/√n, which is as much; but this the part knows to within ε, so
+that the corrected step leaves d₁ = ε³ √n. From there a step by the M of d₁, corrected once more, leaves
+ε d₁²/√n = ε⁷ √n: 3e-11 standard errors of n = 10⁷ with m = 10⁴ p, where the M of the part would leave ε⁵ √n = 3e-7.
+So two readings of all rows lead to the maximum, and without this three or four. The correction takes two readings of
+the part, a tenth of one of all rows at most."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,26 @@ class Part:
     def error(self) -> float:
         """√(p/m), the relative error of the part's information."""
         return min(1.0, math.sqrt(self.objective.n_params / self.objective.n_rows))
+
+    @property
+    def light(self) -> bool:
+        """Whether it has so few of the rows that its readings hardly take time."""
+        return self.share >= LIGHT
+
+    def corrected(self, here: Evaluation, full: Direction, kind: Kind) -> Direction:
+        """The full step by an information that was just evaluated, and what it leaves by the part's account.
+
+        As it is where the part lacks something at either end of the step.
+        """
+        factor = full.factor
+        if factor is None or not factor.kept.all():
+            return full
+        earlier = self.objective.evaluate(here.theta, Need(kinds=(kind,)))
+        later = self.objective.evaluate(here.theta + full.step)
+        if not (earlier.finite and later.finite):
+            return full
+        rest = self.share * (later.score - earlier.score + earlier.information[kind].matrix @ full.step)
+        return full._replace(step=full.step + factor.solve(rest))
 
 
 @dataclass(frozen=True)

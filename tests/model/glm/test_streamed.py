@@ -115,7 +115,7 @@ def test_a_last_step_that_was_not_read_for_leaves_the_value_known():
 
 
 def test_a_large_sample_leaves_two_readings_of_the_likelihood(monkeypatch, tmp_path):
-    monkeypatch.setattr("raphson.data.sample_rows.PART_ROWS", 1_600)
+    monkeypatch.setattr("raphson.data.sample_rows.PART_ROWS", 1_000)
     monkeypatch.setattr("raphson.data.streams.SAMPLE_ROWS", 1_000)
     rng = np.random.default_rng(1)
     n = 60_000
