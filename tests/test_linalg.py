@@ -31,8 +31,11 @@ def test_a_solution_in_halves_is_the_solution(free):
     assert factor is not None
     v = M @ [1.0, 1e-6, 1e8, 0.3]
     solution, half = factor.solve_in_halves(v)
-    np.testing.assert_array_equal(solution, factor.solve(v[:, None])[:, 0])
-    np.testing.assert_array_equal(half, factor.half_solve(v))
+    np.testing.assert_allclose(solution, factor.solve(v[:, None])[:, 0], rtol=1e-14)
+    np.testing.assert_allclose(half, factor.half_solve(v), rtol=1e-14)
+    step, length = factor.step(v)
+    np.testing.assert_array_equal(step, solution)
+    assert length == pytest.approx(np.linalg.norm(half), rel=1e-14)
 
 
 def test_columns_that_take_no_part_are_zero():

@@ -19,9 +19,11 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from raphson import unrolled
 from raphson.lapack import dpotrf, dtrcon, dtrtri, dtrtrs
 
 ALIASED = 1e-12
@@ -64,6 +66,11 @@ class Factor:
     def whole(self) -> bool:
         """Whether every column is included."""
         return len(self.scale) == len(self.kept)
+
+    def step(self, v: np.ndarray) -> tuple[np.ndarray, float]:
+        """M⁻¹ v, 0 in the columns left out, and √(vᵀM⁻¹v), for v (p,)."""
+        solution, half = self.solve_in_halves(v)
+        return solution, math.sqrt(half.dot(half))
 
     def solve(self, v: np.ndarray) -> np.ndarray:
         """M⁻¹ v for v (p,) or (p, k); 0 in the columns left out."""
@@ -142,6 +149,44 @@ class Factor:
         return float(1.0 / reciprocal) if reciprocal > 0 else float("inf")
 
 
+class UnrolledFactor(Factor):
+    """The factor of a matrix of few columns, all included, whose arrays are made when they are asked for.
+
+    Parameters
+    ----------
+    triangle : L, of which R is LᵀD⁻¹.
+    kept : (p,) all true.
+    """
+
+    whole = True  # type: ignore[assignment]
+
+    def __init__(self, triangle: unrolled.Triangle, kept: np.ndarray) -> None:
+        self.triangle, self.kept = triangle, kept
+
+    @cached_property
+    def root(self) -> np.ndarray:  # type: ignore[override]
+        p = len(self.kept)
+        L = np.zeros((p, p))
+        L[np.tri(p, dtype=bool)] = self.triangle.entries
+        return (L / self.scale[:, None]).T
+
+    @cached_property
+    def scale(self) -> np.ndarray:  # type: ignore[override]
+        return np.array(self.triangle.lengths)
+
+    def step(self, v: np.ndarray) -> tuple[np.ndarray, float]:
+        solution, half = unrolled.solve(len(v))(self.triangle.entries, v.tolist())
+        return np.array(solution), math.hypot(*half)
+
+    def solve_in_halves(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        solution, half = unrolled.solve(len(v))(self.triangle.entries, v.tolist())
+        return np.array(solution), np.array(half)
+
+    @property
+    def smallest_pivot(self) -> float:
+        return self.triangle.smallest
+
+
 def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
     """Cholesky factor of a symmetric matrix on its free columns; None if it is not positive definite there.
 
@@ -157,7 +202,11 @@ def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
     """
     if free is None:
         free = np.ones(len(M), dtype=bool)
-    elif not all(free.tolist()):
+    whole = all(free.tolist())
+    if whole and 0 < len(M) <= unrolled.MOST:
+        triangle = unrolled.decompose(len(M))(M.tolist())
+        return None if triangle is None else UnrolledFactor(triangle, free)
+    if not whole:
         M = M[np.ix_(free, free)]
     diagonal = M.diagonal()
     if not all([element > 0 for element in diagonal.tolist()]):

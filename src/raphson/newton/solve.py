@@ -200,25 +200,23 @@ def direction(part: Gram | Root, score: np.ndarray, free: np.ndarray, damping: f
     adds the rows √τ·diag(M)^½ with right-hand side 0 (Marquardt 1963).
     """
     if isinstance(part, Gram):
-        M = part.matrix
-        damped = M + damping * np.diag(np.abs(M.diagonal())) if damping else None
-        factor = _gram_factor(part, free) if damped is None else cholesky(damped, free)
-        if factor is None:
-            return None
-        step, half = factor.solve_in_halves(score)
-    else:
         if damping:
-            triangle = part.triangle
-            lengths = np.sqrt(column_squares(triangle)[:-1])
-            rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
-            triangle = triangularised(np.concatenate([triangle, rows]))
-            factor, half = _triangle(triangle, free, part.second_order)
+            M = part.matrix
+            factor = cholesky(M + damping * np.diag(np.abs(M.diagonal())), free)
         else:
-            factor, half = _root_factor(part, free)
-        if factor is None:
-            return None
-        step = factor.expand(factor.back_solve(half))
-    return Direction(step, sqrt(half.dot(half)), factor)
+            factor = _gram_factor(part, free)
+        return None if factor is None else Direction(*factor.step(score), factor)
+    if damping:
+        triangle = part.triangle
+        lengths = np.sqrt(column_squares(triangle)[:-1])
+        rows = np.column_stack([np.diag(np.sqrt(damping) * lengths), np.zeros(len(lengths))])
+        triangle = triangularised(np.concatenate([triangle, rows]))
+        factor, half = _triangle(triangle, free, part.second_order)
+    else:
+        factor, half = _root_factor(part, free)
+    if factor is None:
+        return None
+    return Direction(factor.expand(factor.back_solve(half)), sqrt(half.dot(half)), factor)
 
 
 def conjugate_gradients(

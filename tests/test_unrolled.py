@@ -1,0 +1,51 @@
+"""The written-out factors of few columns against LAPACK's, whatever the units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raphson import unrolled
+from raphson.linalg import Factor, UnrolledFactor, cholesky
+
+
+def matrix(p):
+    rng = np.random.default_rng(p)
+    A = rng.normal(size=(40, p)) * 10.0 ** rng.integers(-40, 40, p)
+    return A.T @ A, A.T @ rng.normal(size=40)
+
+
+@pytest.mark.parametrize("p", range(1, unrolled.MOST + 1))
+def test_they_are_those_of_arrays(monkeypatch, p):
+    M, v = matrix(p)
+    ours = cholesky(M)
+    monkeypatch.setattr(unrolled, "MOST", 0)
+    theirs = cholesky(M)
+    assert isinstance(ours, UnrolledFactor) and type(theirs) is Factor and ours.whole and theirs.whole
+    np.testing.assert_allclose(ours.root, theirs.root, atol=1e-15)
+    np.testing.assert_array_equal(ours.scale, theirs.scale)
+    assert ours.smallest_pivot == pytest.approx(theirs.smallest_pivot, rel=1e-14)
+    assert ours.condition == pytest.approx(theirs.condition, rel=1e-12)
+    for mine, other in zip([*ours.solve_in_halves(v), *ours.step(v)], [*theirs.solve_in_halves(v), *theirs.step(v)]):
+        np.testing.assert_allclose(mine, other, rtol=1e-12)
+    for name in ("inverse", "matrix", "diagonal"):
+        mine, other = (getattr(one, name) for one in (ours, theirs))
+        np.testing.assert_allclose(*(one() if callable(one) else one for one in (mine, other)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", range(2, unrolled.MOST + 1))
+@pytest.mark.parametrize("change", [-1.0, np.nan, 0.0])
+def test_only_definite_matrices_have_one(p, change):
+    M, _ = matrix(p)
+    M[-1, -1] = change
+    assert cholesky(M) is None
+    M[-1] = M[0]
+    M[:, -1] = M[:, 0]
+    found = cholesky(M)
+    assert found is None or found.smallest_pivot < 1e-7
+
+
+def test_only_the_lower_triangle_is_read():
+    """As of LAPACK only one is: a product of matrices need not be symmetric to the last bit."""
+    lower = [[4.0, np.nan, np.nan], [2.0, 5.0, np.nan], [0.0, 2.0, 5.0]]
+    assert unrolled.decompose(3)(lower).entries == (2.0, 1.0, 2.0, 0.0, 1.0, 2.0)
