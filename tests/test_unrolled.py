@@ -26,7 +26,9 @@ def test_they_are_those_of_arrays(monkeypatch, p):
     np.testing.assert_array_equal(ours.scale, theirs.scale)
     assert ours.smallest_pivot == pytest.approx(theirs.smallest_pivot, rel=1e-14)
     assert ours.condition == pytest.approx(theirs.condition, rel=1e-12)
-    for mine, other in zip([*ours.solve_in_halves(v), *ours.step(v)], [*theirs.solve_in_halves(v), *theirs.step(v)]):
+    for mine, other in zip(
+        ours.solve_in_halves(v) + ours.step(v), theirs.solve_in_halves(v) + theirs.step(v), strict=True
+    ):
         np.testing.assert_allclose(mine, other, rtol=1e-12)
     for name in ("inverse", "matrix", "diagonal"):
         mine, other = (getattr(one, name) for one in (ours, theirs))

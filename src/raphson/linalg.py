@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from raphson import unrolled
+from raphson.cached import cached_property
 from raphson.lapack import dpotrf, dtrcon, dtrtri, dtrtrs
 
 ALIASED = 1e-12
@@ -66,6 +66,10 @@ class Factor:
     def whole(self) -> bool:
         """Whether every column is included."""
         return len(self.scale) == len(self.kept)
+
+    def scaled(self, by: float) -> Factor:
+        """The factor of by² M."""
+        return replace(self, scale=self.scale * by)
 
     def step(self, v: np.ndarray) -> tuple[np.ndarray, float]:
         """M⁻¹ v, 0 in the columns left out, and √(vᵀM⁻¹v), for v (p,)."""
@@ -165,10 +169,14 @@ class UnrolledFactor(Factor):
 
     @cached_property
     def root(self) -> np.ndarray:  # type: ignore[override]
-        p = len(self.kept)
-        L = np.zeros((p, p))
-        L[np.tri(p, dtype=bool)] = self.triangle.entries
-        return (L / self.scale[:, None]).T
+        entries, lengths, p = self.triangle.entries, self.triangle.lengths, len(self.kept)
+        rows = [[0.0] * p for _ in range(p)]
+        place = 0
+        for i, length in enumerate(lengths):
+            for j in range(i + 1):
+                rows[j][i] = entries[place] / length
+                place += 1
+        return np.array(rows)
 
     @cached_property
     def scale(self) -> np.ndarray:  # type: ignore[override]
@@ -181,6 +189,9 @@ class UnrolledFactor(Factor):
     def solve_in_halves(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         solution, half = unrolled.solve(len(v))(self.triangle.entries, v.tolist())
         return np.array(solution), np.array(half)
+
+    def scaled(self, by: float) -> Factor:
+        return Factor(self.root, self.scale * by, self.kept)
 
     @property
     def smallest_pivot(self) -> float:

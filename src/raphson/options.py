@@ -87,6 +87,8 @@ def keywords(door: tuple[Record, ...]) -> Iterator[Keyword]:
 
 def positive(name: str, value: Any) -> float:
     """A positive number."""
+    if type(value) is float and 0.0 < value < math.inf:
+        return value  # as of most fits
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value <= 0:
         raise ModelError(f"{name}: expected a positive number; got {one_line(value)}")
     return float(value)
@@ -94,6 +96,8 @@ def positive(name: str, value: Any) -> float:
 
 def not_negative(name: str, value: Any) -> float:
     """A number that is not negative."""
+    if type(value) is float and 0.0 <= value < math.inf:
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
         raise ModelError(f"{name}: expected a number, 0 or more; got {one_line(value)}")
     return float(value)
@@ -213,8 +217,7 @@ class Record:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """The record made of those arguments that are its fields."""
-        values = dict(_defaults(cls))
-        values.update([(name, given[name]) for name in values if name in given])
+        values = {name: given.get(name, default) for name, default in _defaults(cls)}
         for name, default, check in _checks(cls):
             value = values[name]
             if value is not default:
@@ -230,8 +233,8 @@ class Record:
 
 
 @cache
-def _defaults(kind: type[Record]) -> dict[str, Any]:
-    return {one.name: one.default for one in fields(kind)}
+def _defaults(kind: type[Record]) -> tuple[tuple[str, Any], ...]:
+    return tuple((one.name, one.default) for one in fields(kind))
 
 
 @cache

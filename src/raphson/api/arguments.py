@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from os import PathLike
@@ -76,7 +76,7 @@ def warn_about(fit: Fit) -> None:
         warn_user(f"separation: {fit.message}", SeparationWarning)
     elif not state.status.converged:
         warn_user(f"not converged ({fit.status.value}): {fit.message}", ConvergenceWarning)
-    if (state.aliased.any() or state.undetermined.any()) and (fit.has_aliased or fit.has_undetermined):
+    if (any(state.aliased.tolist()) or any(state.undetermined.tolist())) and (fit.has_aliased or fit.has_undetermined):
         warn_user(f"rank: {fit.lacking}", RankWarning)
     elif fit.use_t and fit.df_resid <= 0:
         warn_user(fit.lacking, RankWarning)
@@ -124,10 +124,9 @@ def _watched(iteration: Iteration) -> Iterator[Iteration]:
         yield replace(iteration, executor=Watched(executor_of(iteration), shown.reading), progress=shown)
 
 
-@contextmanager
 def kept_in(
     checkpoint: Any, source: Source | None, kind: str, given: Mapping[str, Any], iteration: Iteration
-) -> Iterator[Iteration]:
+) -> AbstractContextManager[Iteration]:
     """The iteration with an executor that keeps its sums in a checkpoint and shows its passes, as asked for.
 
     Raises
@@ -140,9 +139,15 @@ def kept_in(
     if source is not None and iteration.executor is not None:
         iteration = replace(iteration, executor=as_executor(iteration.executor))
     if checkpoint is None:
-        with nullcontext(iteration) if source is None else _watched(iteration) as iteration:
-            yield iteration
-        return
+        return nullcontext(iteration) if source is None else _watched(iteration)
+    return _recorded(checkpoint, source, kind, given, iteration)
+
+
+@contextmanager
+def _recorded(
+    checkpoint: Any, source: Source | None, kind: str, given: Mapping[str, Any], iteration: Iteration
+) -> Iterator[Iteration]:
+    """The iteration with an executor that keeps its sums in a checkpoint: see :func:`kept_in`."""
     if not isinstance(checkpoint, str | PathLike):
         raise ModelError(f"checkpoint: expected the name of a file; got {one_line(checkpoint)}")
     if source is None:

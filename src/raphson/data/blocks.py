@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import PiecedDesign
+from raphson.frozen import frozen
 
 BLOCK_ROWS = (256, 1_024, 4_096, 16_384)
 """The numbers of rows that derivatives are compiled for. Each is four times the last, so that at most three quarters of
@@ -29,7 +30,7 @@ ns a row in blocks of 16,384 rows, 48 in these. Of more columns a block would be
 """
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Block:
     """Some rows of the data.
 
@@ -43,6 +44,7 @@ class Block:
     start : number of the first row in the whole data.
     fill : the row whose values fill the padding.
     extra : other columns that a likelihood reads, each (size, ...), padded.
+    unit : whether every row is known to have the weight 1.
     """
 
     designs: tuple[Any, ...]
@@ -53,6 +55,7 @@ class Block:
     start: int
     fill: int
     extra: tuple[np.ndarray, ...] = ()
+    unit: bool = False
 
     def for_workers(self) -> Block:
         """A block in which arrays that are parts of larger ones keep their order, on which the last bits depend."""
@@ -161,7 +164,7 @@ def make_blocks(
     size = block_rows(n) if most_rows is None else min(block_rows(n), most_rows)
     if most_rows is None and n > FACTOR_BLOCKS * FACTOR_ROWS and any(map(_of_factors, designs)):
         size = FACTOR_ROWS
-    ones = np.ones(size) if weight is None else None
+    ones = np.ones(size) if weight is None and n >= size else None
     blocks = []
     for start in range(0, n, size):
         stop = min(start + size, n)
@@ -171,7 +174,7 @@ def make_blocks(
             block_weight, fill = ones, 0
             if rows < size:
                 block_weight = np.zeros(size)
-                block_weight[:rows] = 1.0
+                block_weight[:rows].fill(1.0)
         else:
             fill = int(np.argmax(weight[cut] > 0))
             block_weight = weight[cut]
@@ -181,14 +184,15 @@ def make_blocks(
         assert block_weight is not None
         blocks.append(
             Block(
-                designs=tuple(design if rows == n else design[cut] for design in designs),
+                designs=tuple(designs) if rows == n else tuple(design[cut] for design in designs),
                 y=padded(y[cut], size, fill),
                 weight=block_weight,
                 offset=None if offset is None else offset[:, cut],
                 rows=rows,
                 start=start,
                 fill=fill,
-                extra=tuple(padded(values[cut], size, fill) for values in extra),
+                extra=tuple([padded(values[cut], size, fill) for values in extra]),
+                unit=weight is None,
             )
         )
     return blocks

@@ -111,7 +111,7 @@ def scan(X: np.ndarray, y: np.ndarray | None = None) -> Scan:
     if X.size <= FEW:
         rows = (first.tolist(), X[len(X) // 2].tolist(), X[-1].tolist())
         likely = [j for j, (one, two, three) in enumerate(zip(*rows, strict=True)) if one == two == three != 0]
-        return Scan(squares(X), any([bool((X[:, j] == first[j]).all()) for j in likely]))
+        return Scan(squares(X), any([not np.count_nonzero(X[:, j] != first[j]) for j in likely]))
     columns = (np.logical_and.reduce(X[:PROBED] == first) & (first != 0)).nonzero()[0].tolist()
     if X.size <= PIECE:
         return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))

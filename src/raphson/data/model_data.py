@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
+from raphson.frozen import frozen
+
 if TYPE_CHECKING:
     import pandas
     import tabmat
@@ -33,7 +35,7 @@ def take_columns(X: Matrix, columns: list[int]) -> Matrix:
     return cast("Matrix", X[:, columns])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """The response as it is in the data, before a family interprets it.
 
@@ -53,7 +55,7 @@ class Response:
     levels: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModelData:
     """The data of a model: n rows without missing values, p design columns.
 

@@ -38,6 +38,8 @@ class MissingRows:
 
     def note_numbers(self, values: np.ndarray, name: str) -> None:
         """Mark the rows in which an array is missing or infinite."""
+        if np.count_nonzero(np.isfinite(values)) == values.size:
+            return
         variable = Numbers(values)
         mask = variable.bad()
         if mask is not None:

@@ -96,7 +96,7 @@ def squares(values: np.ndarray) -> float:
     flat = values.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):
         if flat.dtype == np.float64:
-            return float(np.dot(flat, flat))
+            return float(flat.dot(flat))
         pieces = (flat[start : start + PIECE].astype(np.float64) for start in range(0, flat.size, PIECE))
         return float(sum(float(np.dot(piece, piece)) for piece in pieces))
 

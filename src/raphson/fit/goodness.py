@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.errors import DataError, ModelError
 from raphson.fit.state import AtEstimate, FitState
 from raphson.model.base import Model, RowTable

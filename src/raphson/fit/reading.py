@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.choices import Information, Scale
 from raphson.data import Schema
 from raphson.data.columns import ColumnsByName

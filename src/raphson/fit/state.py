@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.choices import Covariance, Information, SmallSample
 from raphson.data import Schema
 from raphson.data.watching import changed_message
 from raphson.errors import DataError
 from raphson.fit.uncertainty import Uncertainty
+from raphson.frozen import frozen
 from raphson.inference import influence
 from raphson.model.base import Model, RowTable
 from raphson.model.families.distribution import Distribution
@@ -29,7 +30,7 @@ from raphson.options import Inference
 from raphson.status import Status
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class AtEstimate:
     """The model with its data at the estimate, which a loaded fit lacks. Values are cached.
 
@@ -106,7 +107,7 @@ class AtEstimate:
             raise DataError(changed_message(changed, what))
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class FitState:
     """The request and the estimate.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import field
 from typing import Any, get_args
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.choices import Information
 from raphson.errors import ModelError
+from raphson.frozen import frozen
 from raphson.inference import covariance
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.estimate import Estimate
@@ -29,7 +30,7 @@ class NotPositiveDefinite(ModelError):  # noqa: N818 - it is a property of a mat
     """An information from which no covariance follows."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Uncertainty:
     """The uncertainty of an estimate, from the curvature of the log-likelihood.
 

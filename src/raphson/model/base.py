@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Self, get_args
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.choices import WeightsKind
 from raphson.data import ModelData
 from raphson.data.blocks import Block

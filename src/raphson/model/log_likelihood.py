@@ -13,17 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data.blocks import Block, StreamedBlocks, in_doubles, total_rows
 from raphson.data.crossed import Crossed
 from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import PiecedDesign
 from raphson.data.streams import SAMPLE_ROWS
 from raphson.execute import Executor, serial, sum_blocks
+from raphson.frozen import frozen
 from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
 from raphson.model.few_rows import FewRows
@@ -149,7 +150,7 @@ class Sums:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class LogLikelihood(Objective):
     """The log-likelihood of a family, a predictor and data, less a penalty.
 
@@ -318,9 +319,9 @@ class LogLikelihood(Objective):
     def _evaluated(self, theta: np.ndarray, need: Need) -> Evaluation:
         if "observed" in need.kinds and self._one_information:
             need = replace(need, kinds=tuple(dict.fromkeys(self.same(kind) for kind in need.kinds)))
-        summed = not (need.products or "opg" in need.kinds)
-        if self._few is not None and summed and not need.root:
-            there = self._few.read(theta, [kind == "observed" for kind in need.kinds])
+        summed, few = need.summed, self._few
+        if few is not None and summed and not need.root:
+            there = few.read(theta, need.observed)
             if there is not None:
                 return self._of_few(theta, there, need.kinds)
         if self._squares is not None and summed and (need.root or not need.kinds):

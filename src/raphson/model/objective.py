@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.choices import Information
 from raphson.lapack import dgeqrf
 from raphson.model.walls import Edges, Walls
@@ -29,6 +30,10 @@ Kind = Information
 
 Bounds = tuple[np.ndarray, np.ndarray]
 """(lower, upper), each (p,)."""
+
+
+def _none_yet() -> dict[bytes, Any]:
+    return {}
 
 
 @dataclass
@@ -43,7 +48,7 @@ class Gram:
     """
 
     matrix: np.ndarray
-    factors: dict[bytes, Any] = field(default_factory=dict[bytes, Any], compare=False, repr=False)
+    factors: dict[bytes, Any] = field(default_factory=_none_yet, compare=False, repr=False)
 
     def __add__(self, other: Gram) -> Gram:
         return Gram(self.matrix + other.matrix)
@@ -62,7 +67,7 @@ class Root:
 
     triangle: np.ndarray
     second_order: np.ndarray | None = None
-    factors: dict[bytes, Any] = field(default_factory=dict[bytes, Any], compare=False, repr=False)
+    factors: dict[bytes, Any] = field(default_factory=_none_yet, compare=False, repr=False)
 
     def __add__(self, other: Root) -> Root:
         terms = [term for term in (self.second_order, other.second_order) if term is not None]
@@ -95,6 +100,16 @@ class Need:
     kinds: tuple[Kind, ...] = ()
     root: bool = False
     products: bool = False
+
+    @cached_property
+    def summed(self) -> bool:
+        """Whether only sums are wanted, for which rows need not be kept."""
+        return not (self.products or "opg" in self.kinds)
+
+    @cached_property
+    def observed(self) -> tuple[bool, ...]:
+        """Of each matrix, whether it is the observed information."""
+        return tuple([kind == "observed" for kind in self.kinds])
 
 
 VALUE = Need()

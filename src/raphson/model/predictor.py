@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data.blocks import Block, make_blocks
 from raphson.data.products import cross_sandwich, dense, matvec, transpose_matvec, weighted_squares
+from raphson.frozen import frozen
 
 
 @dataclass
@@ -168,7 +169,7 @@ def filled(eta: np.ndarray, block: Block) -> np.ndarray:
     return eta
 
 
-@dataclass(frozen=True)
+@frozen
 class LinearPredictor:
     """K linear predictors over the distinct design matrices of a block: η_k = X_k θ_k + offset_k.
 

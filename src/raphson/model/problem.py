@@ -8,11 +8,11 @@ nothing more is known: one maximum, inside, of a smooth function.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data.blocks import StreamedBlocks
 from raphson.model.limits import Limit
 from raphson.model.log_likelihood import LogLikelihood

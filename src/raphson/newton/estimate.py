@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from raphson.errors import ConvergenceError, RaphsonError
+from raphson.frozen import frozen
 from raphson.model.objective import Evaluation, Gram
 from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS, part_rows
@@ -57,7 +58,7 @@ SADDLE = "the score is zero at a saddle, not at a maximum: the log-likelihood is
 P = TypeVar("P", bound=Problem)
 
 
-@dataclass(frozen=True)
+@frozen
 class Options:
     """The user's options of the iteration: arguments of :func:`maximize`, the seed of methods that read batches, and
     whether the iteration of many rows begins with a part of them."""
@@ -79,7 +80,7 @@ class Options:
         return maximize(**arguments | more)
 
 
-@dataclass(frozen=True)
+@frozen
 class Estimate(Generic[P]):
     """A fitted model.
 
@@ -381,7 +382,7 @@ def _iterate_from_part(
     serves = factor is not None and first.free.all() and not (kind is not None and objective.constant(kind))
     warm = None
     if factor is not None and serves and not of_all.light:
-        warm = replace(factor, scale=factor.scale * math.sqrt(of_all.share))
+        warm = factor.scaled(math.sqrt(of_all.share))
     result = options.maximum(model, first.theta, warm=warm, part=of_all if serves else None, suspect=suspect)
     if serves and result.factor_at is not None:
         here = carried_on(result.evaluation, result.factor_at, of_all, options.tol)

@@ -11,10 +11,10 @@ this is iteratively reweighted least squares.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from raphson.frozen import frozen
 from raphson.model.objective import Evaluation, Objective
 from raphson.newton.ascent import Ascent
 from raphson.newton.confined import Confined
@@ -32,7 +32,7 @@ PROVED = 1e-7
 tolerance or more rounding takes its place. From 1e-11 to 1e-3 nothing changes for four models at the edge."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Result:
     """The end of an iteration.
 

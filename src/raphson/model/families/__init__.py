@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from raphson.errors import ModelError
@@ -143,6 +144,8 @@ def resolve(family: str | Family) -> Family:
     >>> families.resolve("Gamma").link
     Inverse()
     """
+    if type(family) is str and FAMILIES.is_builtin(family) and not needed_by(FAMILIES[family]):
+        return _with_defaults(FAMILIES[family])
     if isinstance(family, Family):
         return family
     if isinstance(family, type) and issubclass(family, Family):
@@ -179,6 +182,12 @@ def resolve(family: str | Family) -> Family:
         ) from None
     arguments: dict[str, Any] = {parameter or takes[0]: value}
     return kind(**arguments)
+
+
+@cache
+def _with_defaults(kind: Any) -> Family:
+    """A family that comes with Raphson, which is frozen and so made once."""
+    return kind()
 
 
 def from_dict(fields: dict[str, Any]) -> Family:

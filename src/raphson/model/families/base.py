@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from raphson.choices import LinkName
 from raphson.compat import jax, jnp
 from raphson.errors import DataError, first_of
+from raphson.frozen import frozen
 from raphson.model.families import links
 from raphson.model.families.distribution import Distribution
 from raphson.model.families.links import Link
@@ -47,7 +47,7 @@ class Rows(NamedTuple):
     """(C, K, m) derivative of the mean by eta."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Observations:
     """A response as its family reads it."""
 
@@ -59,6 +59,8 @@ class Observations:
     """Levels of a categorical response, or None."""
     family: Family
     """The family, with its levels filled in."""
+    ends: tuple[float, float] | None = None
+    """The smallest and the largest y, where they are known."""
 
     def weight(self, given: np.ndarray | None) -> np.ndarray | None:
         """(n,) the weights given, times the trials; None where all are 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -147,7 +148,9 @@ class Binomial(Family):
         if trials is not None:
             refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
             return self._from_trials(name, values, np.asarray(trials, dtype=np.float64))
-        if not (np.minimum.reduce(values, initial=0.0) >= 0 and np.maximum.reduce(values, initial=1.0) <= 1):
+        lowest = float(np.minimum.reduce(values, initial=math.inf))
+        highest = float(np.maximum.reduce(values, initial=-math.inf))
+        if not (lowest >= 0.0 and highest <= 1.0) and values.size:
             refuse(name, values, ~np.isfinite(values), "finite numbers", "Correct or drop those rows")
             refuse(
                 name,
@@ -164,7 +167,7 @@ class Binomial(Family):
                 'numbers of successes as the response, or use family="quasibinomial"',
                 UserWarning,
             )
-        return Observations(values, None, None, self)
+        return Observations(values, None, None, self, (lowest, highest))
 
     def _from_counts(self, name: str, counts: np.ndarray) -> Observations:
         if counts.shape[1] != 2:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.data.crossed import Crossed
@@ -20,6 +20,7 @@ from raphson.data.pieced_design import PiecedDesign
 from raphson.data.products import dense, matvec
 from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
+from raphson.frozen import frozen
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias.reduction import check_bias
 from raphson.model.families import resolve
@@ -78,7 +79,7 @@ def all_equal(n: int, value: float) -> str:
     return f"all {n} values are equal ({value:g}), so there is nothing for covariates to explain"
 
 
-@dataclass(frozen=True)
+@frozen
 class GeneralisedLinearModel(Model):
     """Family, design and response of a GLM.
 
@@ -113,20 +114,26 @@ class GeneralisedLinearModel(Model):
             model = replace(model, bias=bias)
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
-        model.check()
+        model.check(observations.ends)
         return model
 
-    def check(self) -> None:
+    def check(self, ends: tuple[float, float] | None = None) -> None:
         """Refuse rows to which the model cannot be fitted, and warn of responses that are all equal.
+
+        Parameters
+        ----------
+        ends : the smallest and the largest response, where they are known.
 
         Raises
         ------
         DataError, ModelError
         """
         n = int(np.sum(self.row_weight > 0)) if self.weight is not None else len(self.y)
-        y, lowest, highest = self.y, np.minimum.reduce, np.maximum.reduce
+        y = self.y
         level = float(np.add.reduce(y) / len(y) if self.weight is None else y @ self.weight / self.weight.sum())
-        self._check_response(n, level, float(lowest(y, initial=math.inf)), float(highest(y, initial=-math.inf)))
+        if ends is None:
+            ends = float(np.minimum.reduce(y, initial=math.inf)), float(np.maximum.reduce(y, initial=-math.inf))
+        self._check_response(n, level, *ends)
 
     def _check_response(self, n: int, level: float, lowest: float, highest: float) -> None:
         """Check n responses of positive weight, by their mean and their range."""
