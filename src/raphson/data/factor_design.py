@@ -81,27 +81,37 @@ class Table:
     factors : its factors.
     scales : numbers of the scales that the weights are multiplied by.
     sums : the sums of this table, the larger ones first.
+    entries : of the pairs of terms, with the sums that they are.
     """
 
     factors: Cells
     scales: tuple[int, ...]
-    sums: tuple[Sums, ...]
+    sums: list[Sums]
+    entries: list[tuple[int, Entries]]
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """The sums of a table over all factors but some.
+    """The sums of a table over all factors but some, which are those of sums before it over one more factor.
 
     Attributes
     ----------
+    factors : the factors that are left.
     of : which of the sums before it these are sums of; -1 for the table itself.
-    axes : the axes of those that are summed over.
-    entries : of the pairs of terms that have these factors.
+    axis : the axis of those that is summed over.
     """
 
+    factors: Cells
     of: int
-    axes: Cells
-    entries: tuple[Entries, ...]
+    axis: int
+
+
+def summed(table: np.ndarray, chain: Sequence[Sums]) -> list[np.ndarray]:
+    """The sums of a table (an axis for each of its factors), one after the other."""
+    made: list[np.ndarray] = []
+    for one in chain:
+        made.append(table if one.of < 0 else np.add.reduce(made[one.of], axis=one.axis))
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,18 +181,41 @@ class Layout:
             for factors in self._merged(joint for joint, _, _ in left):
                 inside = [pair for pair in left if set(pair[0]) <= set(factors)]
                 left = [pair for pair in left if not set(pair[0]) <= set(factors)]
-                tables.append(Table(factors, scales, self._table_sums(factors, inside)))
+                sums = self.chain(factors, [joint for joint, _, _ in inside])
+                places = {one.factors: place for place, one in enumerate(sums)}
+                entries = [(places[pair[0]], self._entries(*pair)) for pair in inside]
+                tables.append(Table(factors, scales, sums, entries))
         return tables
 
-    def _table_sums(self, factors: Cells, pairs: list[tuple[Cells, Term, Term]]) -> tuple[Sums, ...]:
-        """The sums that are the entries of pairs of terms, each of the smallest sums that have its factors."""
-        kept = sorted({joint for joint, _, _ in pairs}, key=lambda one: -math.prod(self.shape(one)))
-        sums: list[Sums] = []
-        for number, joint in enumerate(kept):
-            of = next((one for one in range(number - 1, -1, -1) if set(joint) <= set(kept[one])), -1)
-            axes = tuple(axis for axis, one in enumerate(factors if of < 0 else kept[of]) if one not in joint)
-            sums.append(Sums(of, axes, tuple(self._entries(*pair) for pair in pairs if pair[0] == joint)))
-        return tuple(sums)
+    @cached_property
+    def margins(self) -> list[tuple[list[Sums], list[int]]]:
+        """The sums of a table of each of the `groups`, and which of them belong to each of its terms."""
+        found = []
+        for factors, _, terms in self.groups:
+            sums = self.chain(factors, [term.factors for term in terms])
+            places = {one.factors: place for place, one in enumerate(sums)}
+            found.append((sums, [places[term.factors] for term in terms]))
+        return found
+
+    def chain(self, factors: Cells, wanted: Iterable[Cells]) -> list[Sums]:
+        """The sums of a table over all but some of its factors at a time, each from the smallest that has them.
+
+        One factor is summed over at a time, the one of most levels first. NumPy sums 10,944 cells over one of four
+        factors in 10 µs and over two or three in 30 to 60, and what one of them leaves serves other sums too.
+        """
+
+        def size(some: Cells) -> int:
+            return math.prod(self.shape(some))
+
+        sums = [Sums(factors, -1, 0)]
+        for goal in sorted(set(wanted), key=lambda one: (-size(one), one)):
+            at = min((size(one.factors), k) for k, one in enumerate(sums) if set(goal) <= set(one.factors))[1]
+            while sums[at].factors != goal:
+                here = sums[at].factors
+                gone = max((one for one in here if one not in goal), key=lambda one: self.levels[one])
+                sums.append(Sums(tuple(one for one in here if one != gone), at, here.index(gone)))
+                at = len(sums) - 1
+        return sums
 
     def _entries(self, joint: Cells, one: Term, other: Term) -> Entries:
         rows, columns = _run(one), _run(other)
@@ -318,11 +351,10 @@ class FactorDesign:
 
     def _add_sums(self, out: np.ndarray, u: np.ndarray) -> None:
         """Add Xᵀu of the terms' columns to `out` (p + 1,)."""
-        for factors, scale, terms in self.layout.groups:
-            sums = self._sums(factors, u if scale is None else u * self.scales[scale])
-            for term in terms:
-                others = tuple(axis for axis, number in enumerate(factors) if number not in term.factors)
-                out[term.columns] += sums.sum(axis=others)
+        for (factors, scale, terms), (chain, places) in zip(self.layout.groups, self.layout.margins, strict=True):
+            sums = summed(self._sums(factors, u if scale is None else u * self.scales[scale]), chain)
+            for term, place in zip(terms, places, strict=True):
+                out[term.columns] += sums[place]
 
     def sandwich(self, w: np.ndarray) -> np.ndarray:
         """Xᵀ diag(w) X, (p, p) symmetric."""
@@ -333,12 +365,9 @@ class FactorDesign:
             weight = w
             for scale in table.scales:
                 weight = weight * self.scales[scale]
-            made: list[np.ndarray] = []
-            whole = self._sums(table.factors, weight)
-            for one in table.sums:
-                made.append((whole if one.of < 0 else made[one.of]).sum(axis=one.axes))
-                for entries in one.entries:
-                    entries.enter(made[-1], M)
+            made = summed(self._sums(table.factors, weight), table.sums)
+            for place, entries in table.entries:
+                entries.enter(made[place], M)
         few, numbers = len(dense) <= FEW_DENSE, in_doubles(self.dense)
         for place, column in enumerate(dense):
             weighted = w * numbers[:, place]
