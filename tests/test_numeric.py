@@ -194,5 +194,5 @@ def test_threads_that_ask_for_the_device_at_the_same_time_share_it(monkeypatch):
 
     monkeypatch.setattr(numeric, "_processor", cache(slow))
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: numeric.device.__wrapped__(), range(4)))
+        found = list(pool.map(lambda _: numeric._own_device.__wrapped__(), range(4)))
     assert all(one is found[0] for one in found)

@@ -63,7 +63,7 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         leaves, tree = jax.tree_util.tree_flatten(arguments)
-        form: list[Any] = [tree]
+        form: list[Any] = [device(), tree]
         for leaf in leaves:
             kind = type(leaf)
             if kind is np.ndarray:
@@ -134,7 +134,7 @@ class Compiled:
         """The name of a note on the program that arguments of this form will give."""
         if self._source is None or not _may_be_kept():
             return None
-        return _digest("note", self._source, repr(key), repr(self._options), raphsons_source())
+        return _digest("note", self._source, repr(key[1:]), repr(self._options), raphsons_source())
 
     def _known(self, early: str) -> tuple[str, Any] | None:
         """The name of the program's code and the structure of its results, as noted earlier."""

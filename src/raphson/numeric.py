@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -107,7 +109,7 @@ class _Process:
         """Raise a ModelError in the fork of a process that has used JAX; otherwise record this process."""
         if self.number == os.getpid():
             return
-        if device.cache_info().currsize or backends_made():
+        if _own_device.cache_info().currsize or backends_made():
             raise ModelError(
                 "process: this one was forked from a process that had used JAX, and lacks JAX's threads, so it cannot "
                 'compute; start processes by multiprocessing.get_context("spawn") or "forkserver" (in '
@@ -122,24 +124,51 @@ _processor = cache(processor)
 
 
 @cache
-def device() -> Any:
-    """The device that computes derivatives: the CPU, in the calling thread.
-
-    JAX's default CPU client hands each call to another thread, and waking that thread takes longer (40 µs) than the
-    derivatives of a small block. The client made here does not. Blocks are spread over threads anyway, so each should
-    use one thread only. Where jaxlib offers no such client, JAX's own is used.
-    """
+def _own_device() -> Any:
     _process.check()
     # Threads that ask for it at the same time would each make one, and what is compiled for one runs on no other.
     with _one_at_a_time:
         return _processor()
 
 
-@cache
+_chosen: ContextVar[Any] = ContextVar("chosen", default=None)
+"""The device that an executor has chosen for what runs in this context; None for Raphson's own."""
+
+
+def device() -> Any:
+    """The device that computes derivatives: the CPU, in the calling thread, unless :func:`computing_on` says another.
+
+    JAX's default CPU client hands each call to another thread, and waking that thread takes longer (40 µs) than the
+    derivatives of a small block. The client made here does not. Blocks are spread over threads anyway, so each should
+    use one thread only. Where jaxlib offers no such client, JAX's own is used.
+    """
+    chosen = _chosen.get()
+    return _own_device() if chosen is None else chosen
+
+
+@contextmanager
+def computing_on(other: Any) -> Iterator[None]:
+    """Compute derivatives on another device of JAX inside a ``with`` block; None for the one of before.
+
+    It holds for the calling thread, and for those that compute in a copy of its context. As with :func:`x64`, never
+    yield inside it.
+    """
+    token = _chosen.set(_chosen.get() if other is None else other)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def anchor() -> Any:
     """A number on :func:`device`: a compiled function that gets it as an argument runs there."""
+    return _anchor(device())
+
+
+@cache
+def _anchor(where: Any) -> Any:
     with x64():
-        return jax.device_put(0.0, device())
+        return jax.device_put(0.0, where)
 
 
 class _Pools(NamedTuple):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from raphson.execute.encoding import LENGTH, UnencodableError, decode, encode
-from raphson.model.log_likelihood import Sums
+from raphson.model.block_sums import Sums
 from raphson.model.objective import Gram, Root
 
 

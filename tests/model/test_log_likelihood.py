@@ -10,8 +10,8 @@ import pytest
 from raphson.data import blocks, from_arrays
 from raphson.execute import serial, threads
 from raphson.model import families
+from raphson.model.block_sums import Sums
 from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.log_likelihood import Sums
 from raphson.model.objective import Gram, Need, Root, scaled
 from raphson.newton.solve import factorise
 

@@ -324,6 +324,11 @@ class Recorded:
     inner: Any
     journal: Journal = field(compare=False, repr=False)
 
+    @property
+    def device(self) -> Any:
+        """The device of the executor inside, if it has one."""
+        return getattr(self.inner, "device", None)
+
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         return self.inner.map(function, blocks)
 

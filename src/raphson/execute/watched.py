@@ -32,6 +32,11 @@ class Watched:
     inner: Any
     show: Show = field(compare=False, repr=False)
 
+    @property
+    def device(self) -> Any:
+        """The device of the executor inside, if it has one."""
+        return getattr(self.inner, "device", None)
+
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
         of, n_blocks = getattr(blocks, "n_rows", None), len(blocks)
         if of is None:  # in memory

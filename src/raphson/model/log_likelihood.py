@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from raphson.data.pieced_design import PiecedDesign
 from raphson.data.streams import SAMPLE_ROWS
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.frozen import frozen
+from raphson.model.block_sums import BlockInformation, BlockOperator, Sums
 from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
 from raphson.model.few_rows import FewRows
@@ -48,6 +49,9 @@ from raphson.model.row_roots import row_roots
 from raphson.model.rows import FEW_ROWS, block_rows
 from raphson.model.walls import Edges
 
+if TYPE_CHECKING:
+    from raphson.model.device_rows import DeviceRows
+
 TABLES_COST = 2.5
 """As :attr:`Objective.curvature_cost`, of a design of factors, whose products add up tables: of 8 factors with 228
 columns a reading of 1,000,000 rows takes 103 ms with the information and 40 for the score alone."""
@@ -66,88 +70,6 @@ columns takes a fifth of a reading from Parquet, so that it is cheaper to have i
 LOST_DIGITS = 1e3
 """Largest ratio of the sum of squares at the start to that at the maximum for the difference to be taken: it is then
 off by ε times that, and keeps twelve digits."""
-
-
-@dataclass(frozen=True)
-class BlockInformation:
-    """One block's share of M, unassembled.
-
-    Attributes
-    ----------
-    jacobian : J of the block's rows.
-    W : (K, K, rows) row information.
-    u : (K, rows) row scores of the second-order term; None where M is without B.
-    """
-
-    jacobian: Jacobian
-    W: np.ndarray
-    u: np.ndarray | None
-
-    def product(self, v: np.ndarray) -> np.ndarray:
-        """This share of M times v (p,)."""
-        out = self.jacobian.information_product(self.W, v)
-        second = None if self.u is None else self.jacobian.second_order_product(self.u, v)
-        return out if second is None else out + second
-
-    def diagonal(self) -> np.ndarray:
-        """Diagonal of Σ JᵀWJ, (p,)."""
-        return self.jacobian.information_diagonal(self.W)
-
-
-@dataclass(frozen=True)
-class BlockOperator:
-    """M as a sum over blocks, each of which multiplies a vector with its share.
-
-    Attributes
-    ----------
-    parts : of the blocks.
-    penalty : P (p, p) or None.
-    executor : where sums over blocks run.
-    """
-
-    parts: Sequence[BlockInformation]
-    penalty: np.ndarray | None
-    executor: Executor
-
-    def product(self, v: np.ndarray) -> np.ndarray:
-        """M v, with one pass over the blocks and no p × p matrix."""
-        product = sum_blocks(self.executor, lambda part: part.product(v), self.parts)
-        return product if self.penalty is None else product + self.penalty @ v
-
-    def diagonal(self) -> np.ndarray:
-        """Diagonal of Σ JᵀWJ + P."""
-        diagonal = sum_blocks(self.executor, lambda part: part.diagonal(), self.parts)
-        return diagonal if self.penalty is None else diagonal + np.diag(self.penalty)
-
-
-@dataclass
-class Sums:
-    """Sums over blocks."""
-
-    value: float
-    score: np.ndarray
-    pearson: float
-    highest: float
-    information: dict[str, Gram | Root]
-    operators: list[BlockInformation] = field(default_factory=list[BlockInformation])
-
-    def __add__(self, other: Sums) -> Sums:
-        information: dict[str, Any] = {}
-        # Blocks with rows outside the domain have no information, and so the sum has none.
-        for kind, mine in self.information.items() if other.information else ():
-            yours = other.information[kind]
-            if isinstance(mine, Root) and isinstance(yours, Root):
-                information[kind] = mine + yours
-            else:
-                information[kind] = Gram(mine.matrix + yours.matrix)
-        return Sums(
-            self.value + other.value,
-            self.score + other.score,
-            self.pearson + other.pearson,
-            max(self.highest, other.highest),
-            information,
-            self.operators + other.operators,
-        )
 
 
 @frozen
@@ -195,6 +117,9 @@ class LogLikelihood(Objective):
     def for_workers(self) -> LogLikelihood:
         """The same without the rows and without moves of θ: what sums over some rows in another process."""
         return replace(self, blocks=(), executor=serial(), project=None, projected=None, with_noise=None, crossed=None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_on_device"}  # a copy finds its own
 
     @property
     def n_params(self) -> int:
@@ -324,6 +249,10 @@ class LogLikelihood(Objective):
             there = few.read(theta, need.observed)
             if there is not None:
                 return self._of_few(theta, there, need.kinds)
+        if self._on_device is not None:
+            sums = self._on_device.read(theta, need, lambda: self._about("evaluate", theta, need))
+            if sums is not None:
+                return self._penalised(theta, sums)
         if self._squares is not None and summed and (need.root or not need.kinds):
             return self._of_squares(self._squares, theta, need)
 
@@ -358,8 +287,20 @@ class LogLikelihood(Objective):
         return Sums(-0.5 * known.squares, known.product, pearson, -math.inf, {})
 
     @cached_property
+    def _on_device(self) -> DeviceRows | None:
+        """The rows on the executor's device, if it has one and they can be traced."""
+        device = getattr(self.executor, "device", None)
+        if device is None:
+            return None
+        from raphson.model.device_rows import DeviceRows
+
+        return DeviceRows.of(self, device)
+
+    @cached_property
     def _few(self) -> FewRows | None:
         """The rows of one linear predictor laid out for many readings, where they are few."""
+        if self._on_device is not None:
+            return None
         if not isinstance(self.predictor, LinearPredictor) or len(self.predictor.widths) != 1:
             return None
         return FewRows.of(self.family, self.blocks, self.residual_df is not None)
@@ -374,7 +315,7 @@ class LogLikelihood(Objective):
     @cached_property
     def _squares(self) -> LeastSquaresRows | None:
         """The rows of a curve that is fitted by least squares, laid out for many readings, where they are one block."""
-        left_out = self.predictor.linear or self._streamed  # streamed rows are not kept
+        left_out = self.predictor.linear or self._streamed or self._on_device is not None  # streamed rows are not kept
         return None if left_out else LeastSquaresRows.of(self.family, self.blocks)
 
     @property
@@ -486,12 +427,11 @@ class LogLikelihood(Objective):
 
     def _sum(self, function: Callable[[Block], Any], *about: Any) -> Any:
         """Sum of a function over the blocks."""
-        return sum_blocks(
-            self.executor,
-            function,
-            self.blocks,
-            lambda: (type(self).__name__, repr(self.family), self.at_limit, *about),
-        )
+        return sum_blocks(self.executor, function, self.blocks, lambda: self._about(*about))
+
+    def _about(self, *about: Any) -> tuple[Any, ...]:
+        """What a sum over the rows is of."""
+        return (type(self).__name__, repr(self.family), self.at_limit, *about)
 
     def _block(
         self,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from raphson.cached import cached_property
 from raphson.data.blocks import Block, make_blocks
 from raphson.data.products import cross_sandwich, dense, matvec, transpose_matvec, weighted_squares
 from raphson.frozen import frozen
+
+if TYPE_CHECKING:
+    from raphson.model.device_designs import DevicePredictor
 
 
 @dataclass
@@ -154,6 +157,10 @@ class Predictor(Protocol):
         """η (K, size) and its derivative over the real rows."""
         ...
 
+    def on_device(self, block: Block) -> DevicePredictor | None:
+        """How a device evaluates it on blocks like this one; None where it cannot be traced."""
+        ...
+
     def to_dict(self) -> dict[str, Any]:
         """Itself as plain JSON values, for a saved fit."""
         ...
@@ -206,6 +213,13 @@ class LinearPredictor:
             parts = np.array([np.arange(self.slices[k].start, self.slices[k].stop) for k in ks])
             groups[design] = slice(ks[0], ks[-1] + 1), parts
         return groups
+
+    def on_device(self, block: Block) -> DevicePredictor:
+        """Products with the designs."""
+        from raphson.model.device_designs import LinearOnDevice
+
+        where = tuple((part.start, part.stop) for part in self.slices)
+        return LinearOnDevice.of(block.designs, self.design, where)
 
     def to_dict(self) -> dict[str, Any]:
         """Itself as numbers, for a saved fit."""

@@ -24,6 +24,10 @@ FEW_ROWS = 256
 """Up to this many rows a pass in pieces has nothing to gain: the design is in the cache anyway."""
 
 
+EDGE = 1e-9
+"""Share of the predictors' size within which a row lies at the edge of the domain."""
+
+
 class BlockRows:
     """What the compiled step returns of one block, as NumPy arrays over its real rows.
 
@@ -43,7 +47,10 @@ class BlockRows:
     def __init__(self, summary: Any, table: Any, n_predictors: int, rows: int, canonical: bool) -> None:
         self.total, self.highest = np.asarray(summary).tolist()
         self._table = np.asarray(table)[:, :rows]
-        K = self._K = n_predictors
+        self._arrange(n_predictors, canonical)
+
+    def _arrange(self, K: int, canonical: bool) -> None:
+        self._K = K
         self._after = 1 + K + K * K * (1 if canonical else 2)
         """Where the matrices end and the means begin."""
         self._C = (len(self._table) - self._after) // (1 + K)
@@ -161,7 +168,9 @@ ten thousand times nearer to 0: only in a block with a higher one are the rows l
 
 
 @cache
-def _compiled() -> Any:
+def shared_step() -> Any:
+    """The compiled step of all families: (family, y, η, weight, anchor) to the summary and table of a block."""
+
     def weighted_rows(family: Any, y: Any, eta: Any, weight: Any, anchor: Any) -> tuple[Any, Any]:
         del anchor
         rows = family.rows(y, eta)
@@ -193,7 +202,7 @@ def block_rows(family: Any, block: Block, eta: np.ndarray, curved: bool = True) 
     if (rows := hand_rows(family, block.y[: block.rows], eta[:, : block.rows])) is not None:
         return WeightedRows(family, block, eta[:, : block.rows], rows)
     with x64():
-        summary, table = _compiled()(family, block.y, eta, block.weight, anchor())
+        summary, table = shared_step()(family, block.y, eta, block.weight, anchor())
         rows = BlockRows(summary, table, len(eta), block.rows, family.canonical)
     if (
         curved
@@ -219,9 +228,9 @@ def at_edge(family: Any, y: np.ndarray, here: np.ndarray) -> np.ndarray:
     near = np.zeros(0, dtype=int)
     for end in ends:
         distance = np.abs(here - end)
-        if distance.min(initial=math.inf) > 1e-9 * max(1.0, float(np.abs(here).max(initial=0.0))):
+        if distance.min(initial=math.inf) > EDGE * max(1.0, float(np.abs(here).max(initial=0.0))):
             continue
-        close = np.flatnonzero(distance <= 1e-9 * max(abs(end), float(np.median(np.abs(here)))))
+        close = np.flatnonzero(distance <= EDGE * max(abs(end), float(np.median(np.abs(here)))))
         near = np.append(near, close[family.attains(y[close], end)])
     return near
 

@@ -34,6 +34,16 @@ class CurveCode:
         self.backward = True
         del self.tangents
 
+    def tangents_either_way(self, *arguments: Any) -> Any:
+        """:attr:`tangents`, in reverse mode from the first time on that the forward mode turns out not to be there."""
+        try:
+            return self.tangents(*arguments)
+        except ValueError as error:
+            if self.backward or "forward-mode" not in str(error):
+                raise
+        self.use_reverse_mode()
+        return self.tangents(*arguments)
+
     @cached_property
     def value(self) -> Any:
         """(θ, x) to f, (size,)."""

@@ -28,7 +28,7 @@ class CompiledDerivatives:
     code : the function and its compiled pieces, possibly shared with others.
     what : the function's name in messages.
     recipe : a function and its arguments that remake this object in another process: compiled code cannot be pickled.
-    constants : (c,) the numbers that the code takes besides x; None if it takes none.
+    constants : the numbers that the code takes besides x; None if it takes none.
     """
 
     exact: ClassVar[bool] = True
@@ -39,7 +39,7 @@ class CompiledDerivatives:
         code: CurveCode,
         what: str,
         recipe: tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]],
-        constants: Any = None,
+        constants: tuple[float, ...] | None = None,
     ) -> None:
         self.code, self.what, self.recipe = code, what, recipe
         self.constants = constants
@@ -49,7 +49,7 @@ class CompiledDerivatives:
 
     def given(self, x: Any) -> Any:
         """x in the form that the code takes."""
-        return x if self.constants is None else (x, self.constants)
+        return x if self.constants is None else (x, _on_device(self.constants, device()))
 
     def _run(self, compiled: Any, theta: np.ndarray, x: Any, *more: Any) -> np.ndarray:
         with x64(), readable_errors(self.what):
@@ -67,14 +67,13 @@ class CompiledDerivatives:
     def value(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self._run(self.code.value, theta, x)
 
+    @property
+    def traced(self) -> tuple[CurveCode, tuple[float, ...] | None]:
+        """The code and its constants, for traced functions that call it."""
+        return self.code, self.constants
+
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
-        try:
-            return self._run(self.code.tangents, theta, x)
-        except ValueError as error:
-            if self.code.backward or "forward-mode" not in str(error):
-                raise
-        self.code.use_reverse_mode()
-        return self._run(self.code.tangents, theta, x)
+        return self._run(self.code.tangents_either_way, theta, x)
 
     def solved(
         self, theta: np.ndarray, x: Any, y: np.ndarray, root: np.ndarray, which: int
@@ -157,9 +156,9 @@ def _code_of(
 
 
 @lru_cache(maxsize=256)
-def _on_device(numbers: tuple[float, ...]) -> Any:
+def _on_device(numbers: tuple[float, ...], where: Any) -> Any:
     with x64():
-        return jax.device_put(np.array(numbers), device())
+        return jax.device_put(np.array(numbers), where)
 
 
 def compiled_curve(
@@ -176,7 +175,7 @@ def compiled_curve(
         _code_of(form, tuple(constants), columns, parameters),
         f"the curve {curve.text}",
         (compiled_curve, (curve, columns, parameters)),
-        _on_device(tuple(constants.values())) if constants else None,
+        tuple(constants.values()) if constants else None,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.errors import ModelError
 from raphson.model.parameters import Parameters
 from raphson.model.predictor import Jacobian, filled
+
+if TYPE_CHECKING:
+    from raphson.model.device_designs import DevicePredictor
 
 MANY = 256
 """Number of points at which a curve is evaluated in one compiled call: with 512 rows, the most of a screening, the
@@ -244,6 +247,16 @@ class NonlinearPredictor:
         padded = np.full(size, y[fill])
         padded[:n] = y
         return [Block((designs[0],), padded, w, offset, n, 0, fill)]
+
+    def on_device(self, block: Block) -> DevicePredictor | None:
+        """The curve's compiled code in traced functions; None where it has none."""
+        traced = getattr(self.derivatives, "traced", None)
+        if traced is None:
+            return None
+        from raphson.model.curve.on_device import CurveOnDevice
+
+        code, numbers = traced
+        return CurveOnDevice(code, numbers, self.n_params, self.by_row)
 
     def light(self, rows: int) -> bool:
         """Whether an evaluation at so many rows is a few calls of NumPy, and neither compiled nor the user's code."""

@@ -85,6 +85,11 @@ class WrittenDerivatives:
             raise AttributeError(name)
         return getattr(self.compiled, name)
 
+    @property
+    def traced(self) -> Any:
+        """The compiled code and its constants, for traced functions that call it."""
+        return self.compiled.traced
+
     def in_numpy(self, rows: int) -> bool:
         """Whether NumPy serves so many rows, which then need no padding."""
         return self._program is not None and rows <= NUMPY_ROWS

@@ -13,6 +13,7 @@ from raphson.compat import jnp
 from raphson.errors import DataError, warn_user
 from raphson.model.families import kernels, rows_by_hand
 from raphson.model.families.base import Array, Family, Observations, Rows, clip_to, derivative, refuse, some_of
+from raphson.model.families.distribution import as_array
 from raphson.model.families.exponential import poisson_excess, poisson_peak
 from raphson.model.families.links import CLogLog, Identity, Link, Log, Logit, Probit, Sqrt
 from raphson.model.families.structure import structured
@@ -215,7 +216,8 @@ class Binomial(Family):
         return clip_to(mean, (max(low, 0.0), min(high, 1.0)))[None]
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.asarray(mean) * (1.0 - np.asarray(mean))
+        mean = as_array(mean)
+        return mean * (1.0 - mean)
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         # For y = 0 or 1 the perfect fit has log density 0. Otherwise the linear parts of the two excesses in

@@ -11,6 +11,14 @@ from raphson.errors import ModelError
 from raphson.model.families.tails import Tails
 
 
+def as_array(values: Any) -> Any:
+    """Numbers as an array: one of JAX, traced ones among them, as it is, anything else as NumPy's.
+
+    What is written with the operators of arrays alone then serves the host and a traced function.
+    """
+    return values if hasattr(values, "__array_namespace__") else np.asarray(values)
+
+
 class Distribution:
     """The distribution of a response as models, the iteration and the Fit see it.
 
@@ -66,6 +74,9 @@ class Distribution:
 
     own_rows: ClassVar[Any] = None
     """A function (block, eta) that replaces the compiled rows shared by all families, or None."""
+
+    traced_step: ClassVar[Any] = None
+    """What `own_rows` computes as a traced function (η, weight, row arrays, curved), or None where it takes NumPy."""
 
     by_hand: ClassVar[Any] = None
     """The rows in NumPy (:mod:`raphson.model.families.rows_by_hand`), which replace compiled ones in this class, not in

@@ -16,6 +16,7 @@ from raphson.compat import jnp
 from raphson.errors import warn_user
 from raphson.model.families import kernels, rows_by_hand
 from raphson.model.families.base import Array, Family, clip_to, derivative, refuse
+from raphson.model.families.distribution import as_array
 from raphson.model.families.links import Identity, Inverse, InverseSquared, Link, Log, Sqrt
 from raphson.model.families.structure import structured
 from raphson.model.families.tails import Tails, log_gamma_tails
@@ -129,7 +130,8 @@ class Gaussian(Family):
         return super().recession(y, size)
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.ones_like(mean)
+        mean = as_array(mean)
+        return mean.__array_namespace__().ones_like(mean)
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         return (y - mean) ** 2
@@ -221,7 +223,7 @@ class Poisson(PositiveMean):
         return clip_to(np.asarray(y, dtype=np.float64) + 0.1, (max(low, 0.0), high))[None]
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.asarray(mean)
+        return as_array(mean)
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         # Where the mean is rounded to 0, the value still contains its logarithm.
@@ -328,7 +330,7 @@ class Gamma(PositiveMean):
         require_positive(self, name, y)
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.asarray(mean) ** 2
+        return as_array(mean) ** 2
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         return -2.0 * np.asarray(value)
@@ -446,7 +448,7 @@ class InverseGaussian(PositiveMean):
         require_positive(self, name, y)
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.asarray(mean) ** 3
+        return as_array(mean) ** 3
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         return -2.0 * np.asarray(value)

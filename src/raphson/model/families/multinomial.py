@@ -11,6 +11,7 @@ from raphson.compat import jnp
 from raphson.errors import DataError, ModelError
 from raphson.model.families import joint_kernels, rows_by_hand
 from raphson.model.families.base import Array, Family, Observations, Rows, refuse
+from raphson.model.families.distribution import as_array
 from raphson.model.families.links import Link, Logit
 from raphson.model.families.structure import structured
 
@@ -157,7 +158,8 @@ class Multinomial(Family):
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
         """Var([y = k]) of each level, (C, n) as the mean."""
-        return np.asarray(mean) * (1.0 - np.asarray(mean))
+        mean = as_array(mean)
+        return mean * (1.0 - mean)
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         return -2.0 * np.asarray(value)

@@ -13,6 +13,7 @@ from raphson.compat import jnp
 from raphson.errors import ModelError
 from raphson.model.families import joint_kernels, negative_binomial_by_hand
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
+from raphson.model.families.distribution import as_array
 from raphson.model.families.exponential import (
     Poisson,
     PositiveMean,
@@ -199,7 +200,8 @@ class NegativeBinomial(PositiveMean):
         return np.concatenate([eta, np.full_like(eta, np.log(theta))])
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.asarray(mean) * (1.0 + np.asarray(mean) / self._known())
+        mean = as_array(mean)
+        return mean * (1.0 + mean / self._known())
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         # 2 {y log(y/mu) - (y + theta) log[(y + theta)/(mu + theta)]}: the linear parts of the two excesses

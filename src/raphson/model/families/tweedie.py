@@ -12,6 +12,7 @@ from raphson.compat import jnp
 from raphson.errors import ModelError
 from raphson.model.families import rows_by_hand
 from raphson.model.families.base import Array, Family, Rows, clip_to, derivative, refuse
+from raphson.model.families.distribution import as_array
 from raphson.model.families.exponential import (
     Gamma,
     Gaussian,
@@ -125,7 +126,7 @@ class Tweedie(PositiveMean):
         return clip_to(np.where(y == 0, 0.1, y), (max(low, 0.0), high))[None]
 
     def variance(self, mean: np.ndarray) -> np.ndarray:
-        return np.asarray(mean) ** self.power
+        return as_array(mean) ** self.power
 
     def unit_deviance(self, y: np.ndarray, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
         return -2.0 * np.asarray(value)

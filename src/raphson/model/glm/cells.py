@@ -21,8 +21,9 @@ import numpy as np
 from raphson.data.cells import Cells, cells
 from raphson.data.model_data import take_rows
 from raphson.data.products import matvec
+from raphson.model.block_sums import Sums
 from raphson.model.families.rows_by_hand import hand_rows, has_hand_rows
-from raphson.model.log_likelihood import LogLikelihood, Sums
+from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import VALUE, Evaluation, Need
 from raphson.model.rows import means
 

@@ -94,6 +94,24 @@ def compiled_closed(rows: Callable[..., Any]) -> Any:
     return lambda *arguments: forms[arguments[-1]](*arguments[:-1])
 
 
+@dataclass(frozen=True)
+class TracedStep:
+    """(η, weight, row arrays, curved) to Σ w ℓ and the table of the rows, in a traced function.
+
+    Attributes
+    ----------
+    step, closed : as of a :class:`LikelihoodFamily`.
+    """
+
+    step: Any
+    closed: Any
+
+    def __call__(self, eta: Any, weight: Any, row: tuple[Any, ...], curved: bool) -> tuple[Any, Any]:
+        if self.closed is None:
+            return self.step(eta, weight, row, 0.0)
+        return self.closed(eta, weight, row, 0.0, curved)
+
+
 def derivatives(function: RowFunction, eta: Any, row: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     """Value (m,), score (K, m) and minus the second derivative (K, K, m) of a row function over m rows."""
     K = len(eta)
@@ -283,6 +301,15 @@ class LikelihoodFamily(Distribution):
                 return LikelihoodRows(self, block, eta, total, table)
             total, table = self.closed(eta, block.weight, self.row_arrays(block), anchor(), curved)
             return LikelihoodRows(self, block, eta, total, table, self._constant_of(block))
+
+    @property
+    def traced_step(self) -> Any:  # type: ignore[override]
+        """The rows in closed form, or by autodiff, for traced functions (:mod:`raphson.model.traced_rows`)."""
+        return TracedStep(self.step, self.closed)
+
+    def constant_of(self, block: Block) -> float:
+        """Σ w c of the terms that `traced_step` leaves out."""
+        return self._constant_of(block)[0]
 
     def _constant_of(self, block: Block) -> tuple[float, np.ndarray | float]:
         """Σ w c and c (m,) of a block, cached."""

@@ -212,6 +212,7 @@ class FiniteFamily(LikelihoodFamily):
     """A family whose rows are evaluated in plain Python, by row number."""
 
     many_rows: ClassVar[bool] = False
+    traced_step: ClassVar[None] = None
 
     def own_rows(self, block: Block, eta: np.ndarray, curved: bool = True) -> Any:
         table = self.step[0](eta[:, 0], block)

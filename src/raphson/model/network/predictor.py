@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from raphson.model.network.layers import Network
 from raphson.model.network.moments import Moments
 from raphson.model.predictor import Jacobian, filled
 from raphson.numeric import anchor, x64
+
+if TYPE_CHECKING:
+    from raphson.model.device_designs import DevicePredictor
 
 MOST_BENT = 400
 """Up to this many weights second derivatives are formed as a matrix; beyond, the observed information is JᵀWJ alone.
@@ -87,7 +90,9 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class _Compiled:
+class NetworkDerivatives:
+    """Compiled functions of (θ, state, Z, …, anchor)."""
+
     eta: Any
     jacobian: Any
     forward: Any
@@ -98,7 +103,7 @@ class _Compiled:
 
 
 @cache
-def _compiled(network: Network) -> _Compiled:
+def derivatives_of(network: Network) -> NetworkDerivatives:
     """Every derivative of one structure; each takes (θ, state, Z, ..., anchor)."""
 
     def eta(theta: Any, state: Any, Z: Any) -> Any:
@@ -131,7 +136,9 @@ def _compiled(network: Network) -> _Compiled:
         # The anchor, the last argument, determines the device.
         return compiled(lambda *arguments: function(*arguments[:-1]))
 
-    return _Compiled(*map(jitted, (eta, jacobian, forward, reverse, second_order_product, second_order, features)))
+    return NetworkDerivatives(
+        *map(jitted, (eta, jacobian, forward, reverse, second_order_product, second_order, features))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +184,13 @@ class NetworkPredictor:
         size = max([rows for rows in BLOCK_ROWS if rows * row <= JACOBIAN_BYTES], default=BLOCK_ROWS[0])
         return make_blocks((inputs,), y, weight, offset, most_rows=size)
 
+    def on_device(self, block: Block) -> DevicePredictor:
+        """The network's compiled derivatives in traced functions."""
+        from raphson.model.network.on_device import NetworkOnDevice
+
+        curved = self.n_params <= MOST_BENT
+        return NetworkOnDevice(self.network, derivatives_of(self.network), curved, self.state)
+
     def to_dict(self) -> dict[str, Any]:
         """Itself as plain JSON values: the layers, their running statistics, and the scales."""
         scale = self.scale
@@ -214,7 +228,7 @@ class NetworkPredictor:
 
     def _call(self, what: str, theta: np.ndarray, Z: np.ndarray, *arguments: np.ndarray) -> np.ndarray:
         with x64():
-            function = getattr(_compiled(self.network), what)
+            function = getattr(derivatives_of(self.network), what)
             return np.asarray(function(theta, self.state, Z, *arguments, anchor()))
 
 
