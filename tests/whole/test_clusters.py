@@ -97,6 +97,14 @@ def gamma_density(y, log_mean, log_shape):
     )
 
 
+def normal_rows(params, row):
+    return -0.5 * ((row.y - params["a"] * jnp.exp(-params["b"] * row.x)) / jnp.exp(params["s"])) ** 2 - params["s"]
+
+
+def straight_rows(params, row):
+    return -0.5 * ((row.y - params["a"] - params["b"] * row.x) / jnp.exp(params["s"])) ** 2 - params["s"]
+
+
 def plain_rows(params, row):
     return float(-0.5 * ((row["y"] - params["a"]) / np.exp(params["s"])) ** 2 - params["s"])
 
@@ -104,6 +112,8 @@ def plain_rows(params, row):
 LIKELIHOODS = {
     "by name": ("student_t", {"location": "y ~ x", "log_scale": "~ 1"}, {}),
     "a density": (gamma_density, {"log_mean": "size ~ x", "log_shape": "~ 1"}, {}),
+    "predictors": (straight_rows, None, {"start": {"a": 2.0, "b": 0.5, "s": 0.0}}),
+    "all parameters": (normal_rows, None, {"start": {"a": 2.0, "b": 0.5, "s": 0.0}}),
     "finite": (plain_rows, None, {"start": {"a": 3.0, "s": 0.0}, "derivatives": "finite"}),
 }
 
@@ -140,3 +150,42 @@ def test_a_network_of_streamed_rows(stream, cluster):
     ]
     one, other = fits
     assert one.params.to_numpy().tobytes() == other.params.to_numpy().tobytes() and one.llf == other.llf
+
+
+@pytest.fixture(scope="module")
+def partitions(frame, cluster):
+    import dask.dataframe as dd
+
+    return dd.from_pandas(frame, npartitions=7)
+
+
+FRAMES = {
+    "glm": lambda data, **more: rp.glm("low ~ x + z + g", data, family="binomial", **more),
+    "nls": lambda data, **more: rp.nls("y ~ c + a*exp(-b*x)", data, start={"b": 0.5}, **more),
+    "mle": lambda data, **more: rp.mle(straight_rows, data, start={"a": 2.0, "b": 0.5, "s": 0.0}, **more),
+    "network": lambda data, **more: rp.network("y ~ x", data, hidden=(3,), epochs=2, seed=1, progress=False, **more),
+}
+
+
+@pytest.mark.filterwarnings("ignore::raphson.MissingDataWarning")
+@pytest.mark.parametrize("fitted", FRAMES.values(), ids=FRAMES)
+def test_a_dask_frame_is_fitted_where_its_partitions_are(fitted, partitions, cluster):
+    one, client, default = (
+        fitted(partitions, **more) for more in ({"executor": rp.execute.threads(1)}, {"executor": cluster}, {})
+    )
+    for other in (client, default):
+        assert one.params.to_numpy().tobytes() == other.params.to_numpy().tobytes() and one.llf == other.llf
+    if one.status is rp.Status.CONVERGED:
+        same(one, client)
+
+
+def test_lost_partitions_are_computed_again(frame, partitions, cluster):
+    asked = {"formula": "low ~ x + g", "family": "binomial"}
+    before = rp.glm(data=partitions, **asked)
+    cluster.restart()
+    same(before, rp.glm(data=partitions, **asked))
+
+
+def test_the_partitions_of_a_cluster_are_not_for_a_pool(partitions, pool):
+    with pytest.raises(rp.ModelError, match="executor: the partitions of this Dask data frame are in the workers"):
+        rp.glm("low ~ x", partitions, family="binomial", executor=pool)

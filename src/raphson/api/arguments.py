@@ -136,8 +136,9 @@ def kept_in(
     DataError
         If the file is not a checkpoint of this fit, or cannot be written.
     """
-    if source is not None and iteration.executor is not None:
-        iteration = replace(iteration, executor=as_executor(iteration.executor))
+    where = iteration.executor if source is None or iteration.executor is not None else source.client
+    if source is not None and where is not None:
+        iteration = replace(iteration, executor=as_executor(where))
     if checkpoint is None:
         return nullcontext(iteration) if source is None else _watched(iteration)
     return _recorded(checkpoint, source, kind, given, iteration)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import raphson.data.arrow_files
 import raphson.data.batches
+import raphson.data.dask_frames
 import raphson.data.text_files  # noqa: F401 - kinds of sources, in the order in which they are tried
 from raphson.data.arrays import from_arrays
 from raphson.data.delimited import TextFormat

@@ -72,6 +72,7 @@ class StreamedBlocks(Sequence[Block]):
     read : returns the blocks of given numbers, in order.
     shuffled : yields all blocks in an order as random as the source allows, in groups from several places.
     starts : numbers of the blocks before which a reading may begin without decoding others; None for all.
+    held : gives the name and the future of the part that a block is in, where a cluster has the parts in memory.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class StreamedBlocks(Sequence[Block]):
         read: Callable[[range], Iterator[Block]],
         shuffled: Callable[[np.random.Generator], Iterator[list[Block]]],
         starts: Sequence[int] | None = None,
+        held: Callable[[int], Any] | None = None,
     ) -> None:
         self.n_rows = n_rows
+        self.held = held
         self.shuffled = shuffled
         self._numbers = range(count)
         self._read = read

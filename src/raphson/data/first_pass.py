@@ -123,7 +123,7 @@ def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[
             deque(_read_part(source, part, here, take), maxlen=0)
             return here
 
-        for here in keep.workers.map(one, Parts(source.parts)):
+        for here in keep.workers.map(one, Parts(source)):
             seen.join(here)
         keep.show(seen.read, seen.read)
         return seen
@@ -145,8 +145,8 @@ def _read_part(source: Source, part: int, seen: S, take: Take[S]) -> Iterator[No
 class Parts(Sequence[int]):
     """The numbers of all parts of a source, which workers read by themselves."""
 
-    def __init__(self, n: int) -> None:
-        self.runs = range(n)
+    def __init__(self, source: Source) -> None:
+        self.runs, self.held = range(source.parts), source.held
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -40,6 +40,10 @@ class Source:
     """Whether small data of this kind are read at once by :func:`raphson.data.read_table`."""
     names: tuple[str, ...]
     n_rows: int | None = None
+    held: Callable[[int], Any] | None = None
+    """What gives the name and the future of a part, where a cluster has the parts in memory."""
+    client: Any = None
+    """The client of that cluster."""
     piece_rows: int = BLOCK_ROWS[-1]
 
     @classmethod

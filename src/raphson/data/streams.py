@@ -7,7 +7,7 @@ if the data were in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -81,6 +81,12 @@ class StreamedPieces:
     def n_rows(self) -> int:
         """Usable rows."""
         return self.pieces[-1].start + self.pieces[-1].rows
+
+    @property
+    def held(self) -> Callable[[int], Any] | None:
+        """What gives the name and the future of the part of a piece; None where no cluster has the parts."""
+        held = self.source.held
+        return None if held is None else lambda number: held(self.pieces[number].part)
 
     @cached_property
     def starts(self) -> list[int]:

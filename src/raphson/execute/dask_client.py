@@ -10,13 +10,13 @@ import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
 from typing import Any
 from uuid import uuid4
 
 from raphson.errors import ModelError, RaphsonError
-from raphson.execute.remote import Remote
+from raphson.execute.remote import TASKS, Remote, Share
 from raphson.execute.worker import Missing, Results, Task
 
 ASKED_EVERY = 2.0
@@ -92,24 +92,59 @@ class Cluster(Remote):
             if running.tasks and self.client.status == "running":
                 self.client.cancel([future for future, _, _ in running.tasks.values()])
 
+    def shares(self, blocks: Sequence[Any]) -> list[Share]:
+        """Where the cluster has the parts of the blocks, each task is of parts that one worker has."""
+        held = getattr(blocks, "held", None)
+        if held is None:
+            return super().shares(blocks)
+        begins: Any = getattr(blocks, "runs", None) or range(len(blocks))
+        runs = list(pairwise([*begins, len(blocks)]))
+        parts = [held(first) for first, _ in runs]
+        where = self._where([future for _, future in parts])
+        slots, own = self._slots(), dict[str, list[int]]()
+        for number, (_, future) in enumerate(parts):
+            own.setdefault(where.get(future.key) or slots[number * len(slots) // len(parts)], []).append(number)
+        shares = []
+        for address, numbers in own.items():
+            tasks = min(len(numbers), TASKS * max(1, slots.count(address)))
+            for task in range(tasks):
+                mine = numbers[len(numbers) * task // tasks : len(numbers) * (task + 1) // tasks]
+                shares.append(Share(_joined([runs[k] for k in mine]), dict(parts[k] for k in mine), address))
+        return shares
+
+    def _where(self, futures: list[Any]) -> dict[str, str]:
+        """A worker that has each future's result, by key; none of those that are still to be computed."""
+        try:
+            found = self.client.who_has(futures)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            raise self._without_scheduler(error) from error
+        return {key: min(addresses) for key, addresses in found.items() if addresses}
+
     def _places(self, tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
         """The tasks of each worker, runs of them."""
         slots = self._slots()
-        where = [slots[number * len(slots) // len(tasks)] for number in range(len(tasks))]
+        where = [task.where or slots[number * len(slots) // len(tasks)] for number, task in enumerate(tasks)]
         for address, several in groupby(zip(where, tasks, strict=True), key=lambda one: one[0]):
             yield address, [task for _, task in several]
 
     def _submit(self, tasks: Sequence[tuple[Task, int]], where: str | None, running: _Running) -> None:
         """Tasks, and how many times each was given up before."""
+        # As bytes: in anything else Dask would look for futures.
+        contents = [pickle.dumps(replace(task, parts=dict.fromkeys(task.parts))) for task, _ in tasks]
+        keys = [f"raphson-{uuid4().hex}" for _ in tasks]
+        wish = {
+            "workers": None if where is None else [where],
+            "allow_other_workers": where is not None,
+            "pure": False,
+        }
         try:
-            futures = self.client.map(
-                _performer(),
-                [pickle.dumps(task) for task, _ in tasks],  # bytes: in anything else Dask would look for futures
-                key=[f"raphson-{uuid4().hex}" for _ in tasks],
-                workers=None if where is None else [where],
-                allow_other_workers=where is not None,
-                pure=False,
-            )
+            if any(task.parts for task, _ in tasks):
+                futures = [
+                    self.client.submit(_performer(), content, *task.parts.values(), key=key, **wish)
+                    for content, key, (task, _) in zip(contents, keys, tasks, strict=True)
+                ]
+            else:
+                futures = self.client.map(_performer(), contents, key=keys, **wish)
         except (OSError, RuntimeError) as error:
             raise self._without_scheduler(error) from error
         for future, (task, times) in zip(futures, tasks, strict=True):
@@ -197,15 +232,26 @@ class _Running:
     ended: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue[Any])
 
 
-def _performer() -> Callable[[bytes], Results | Missing]:
+def _performer() -> Callable[..., Results | Missing]:
     """What a worker is given to do: a function that goes by its code, as a worker that cannot import it would die."""
 
-    def perform_task(content: bytes) -> Results | Missing:
+    def perform_task(content: bytes, *partitions: Any) -> Results | Missing:
         from raphson.execute.worker import perform_pickled
 
-        return perform_pickled(content)
+        return perform_pickled(content, partitions)
 
     return perform_task
+
+
+def _joined(runs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Runs of blocks, those that follow one another as one."""
+    found: list[tuple[int, int]] = []
+    for first, stop in runs:
+        if found and found[-1][1] == first:
+            found[-1] = found[-1][0], stop
+        else:
+            found.append((first, stop))
+    return tuple(found)
 
 
 def _was_killed(future: Any) -> bool:

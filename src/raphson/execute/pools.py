@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raphson.errors import ModelError, RaphsonError
-from raphson.execute.remote import Remote
+from raphson.execute.remote import Remote, Share
 from raphson.execute.worker import Missing, Results, Task, perform
 
 
@@ -46,6 +46,14 @@ class Pool(Remote):
     @property
     def workers(self) -> int:
         return int(getattr(self.pool, "_max_workers", None) or os.cpu_count() or 1)
+
+    def shares(self, blocks: Sequence[Any]) -> list[Share]:
+        if getattr(blocks, "held", None) is not None:
+            raise ModelError(
+                "executor: the partitions of this Dask data frame are in the workers of its cluster; pass "
+                "executor=client, or leave it out"
+            )
+        return super().shares(blocks)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Results | Missing]]:
         running: dict[Future[Any], Task] = {}

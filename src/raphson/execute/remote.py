@@ -8,7 +8,7 @@ that the bits do not depend on the workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -88,7 +88,7 @@ class Remote:
                 if isinstance(answer, Missing):
                     keys = task.needs if attempt else answer.keys
                     sent = {key: contents.get(key) or self.sender.content(key) for key in keys} | task.sent
-                    lacking.append(_with(task, sent))
+                    lacking.append(replace(task, sent=sent))
                 else:
                     yield answer
             if not lacking:
@@ -103,15 +103,20 @@ class Remote:
         sent = {root.key: content} | {key: one for key in new if (one := self.sender.small(key, SENT_AT_ONCE))}
         self._known |= new
         tasks = []
-        for first, stop in pairwise(self._edges(blocks)):
+        for share in self.shares(blocks):
             needs, own, items = {root.key, *root.needs}, dict(sent), None
             if reader is None:
-                packed, inside = self.sender.pack([blocks[number] for number in range(first, stop)])
+                numbers = (number for first, stop in share.ranges for number in range(first, stop))
+                packed, inside = self.sender.pack([blocks[number] for number in numbers])
                 items = packed.key
                 own[items] = inside
                 needs |= {items, *packed.needs}
-            tasks.append(Task(root.key, frozenset(needs), own, ((first, stop),), items, terms))
+            tasks.append(Task(root.key, frozenset(needs), own, share.ranges, items, terms, share.parts, share.where))
         return tasks
+
+    def shares(self, blocks: Sequence[Any]) -> list[Share]:
+        """How the blocks are shared out."""
+        return [Share(((first, stop),)) for first, stop in pairwise(self._edges(blocks))]
 
     def _edges(self, blocks: Sequence[Any]) -> list[int]:
         """Where tasks begin: before runs of blocks that are read together, so that each has about as many blocks."""
@@ -130,5 +135,10 @@ class Remote:
         return [*edges, len(blocks)]
 
 
-def _with(task: Task, sent: dict[bytes, bytes]) -> Task:
-    return Task(task.root, task.needs, sent, task.ranges, task.items, task.terms, task.versions)
+@dataclass(frozen=True)
+class Share:
+    """The blocks of one task; see :class:`raphson.execute.worker.Task`."""
+
+    ranges: tuple[tuple[int, int], ...]
+    parts: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])
+    where: str | None = None

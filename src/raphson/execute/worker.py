@@ -11,6 +11,7 @@ import platform
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -45,6 +46,8 @@ class Task:
     ranges : numbers of the first block and of the one behind the last, several times.
     items : key of the parcel with the blocks themselves; None if they are read.
     terms : number of all terms of the sum; None if the results are wanted one by one.
+    parts : by name, what of the data the worker gets from the cluster itself; here the futures, in a worker nothing.
+    where : the worker that has them.
     versions : of the packages.
     """
 
@@ -54,6 +57,8 @@ class Task:
     ranges: tuple[tuple[int, int], ...]
     items: bytes | None
     terms: int | None
+    parts: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])
+    where: str | None = None
     versions: tuple[str, ...] = field(default_factory=lambda: versions())
 
 
@@ -99,9 +104,22 @@ def perform(task: Task) -> Results | Missing:
         return Missing(frozenset(error.args))
 
 
-def perform_pickled(content: bytes) -> Results | Missing:
-    """Compute a task that was sent as bytes."""
-    return perform(pickle.loads(content))  # noqa: S301 - from the process of the fit
+def perform_pickled(content: bytes, partitions: tuple[Any, ...] = ()) -> Results | Missing:
+    """Compute a task that was sent as bytes, with the partitions of its parts, which the cluster has."""
+    task: Task = pickle.loads(content)  # noqa: S301 - from the process of the fit
+    token = _partitions.set(dict(zip(task.parts, partitions, strict=True)))
+    try:
+        return perform(task)
+    finally:
+        _partitions.reset(token)
+
+
+_partitions: ContextVar[dict[tuple[str, int], Any]] = ContextVar("partitions")
+
+
+def partition(key: str, part: int) -> Any:
+    """A partition that came with the task that runs here; None if it did not."""
+    return _partitions.get({}).get((key, part))
 
 
 def _computed(task: Task) -> Results:

@@ -98,7 +98,12 @@ class StreamedRows:
     @cached_property
     def blocks(self) -> Any:
         return StreamedBlocks(
-            self._data.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks, self._data.starts
+            self._data.n_rows,
+            len(self._data.pieces),
+            self._read_blocks,
+            self._shuffled_blocks,
+            self._data.starts,
+            self._data.held,
         )
 
     def _read_blocks(self, numbers: range) -> Iterator[Block]:
@@ -181,6 +186,7 @@ def summed_pieces(streamed: Any, function: Callable[[Any], Any], executor: Any, 
         lambda numbers: (data for _, data in streamed.read([streamed.pieces[k] for k in numbers])),  # type: ignore[misc]
         lambda rng: iter(()),
         streamed.starts,
+        streamed.held,
     )
     return sum_blocks(executor, function, pieces, lambda: about)
 

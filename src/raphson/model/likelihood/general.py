@@ -89,7 +89,15 @@ class EvaluationPlan:
     layout: Parameters
     agreed: bool | None = None
     """Whether the cut agrees with the function itself; None before the check."""
+    made_of: tuple[Any, dict[str, Column]] | None = None
+    """A weak reference to the function, and its columns without their rows, to make the plan in another process."""
     _columns: dict[Any, Any] = field(default_factory=dict)
+
+    def for_workers(self) -> PlanOfWorkers:
+        """What another process traces: the function, not its traced code."""
+        assert self.made_of is not None
+        function, cells = self.made_of
+        return PlanOfWorkers(function(), self.layout, cells)
 
     @cached_property
     def indexed(self) -> checks.IndexedElements:
@@ -182,6 +190,18 @@ class EvaluationPlan:
             return jax.vmap(self.eta, in_axes=(None, 0), out_axes=1)(zero, row) if shifted else jnp.zeros((1, 1)), parts
 
         return compiled(both, source=self.source(f"designs {key}"))
+
+
+@dataclass(frozen=True)
+class PlanOfWorkers:
+    """An :class:`EvaluationPlan` as it is sent; where it arrives it is one."""
+
+    loglik: Callable[..., Any]
+    layout: Parameters
+    cells: dict[str, Column]
+
+    def __reduce__(self) -> Any:
+        return traced_plan, (self.loglik, self.layout, self.cells)
 
 
 def general_model(
@@ -299,8 +319,13 @@ def likelihood_parts(
     loglik: Callable[..., Any], layout: Parameters, cells: dict[str, Column], whole: bool
 ) -> dict[str, Any]:
     """What :class:`LikelihoodFamily` needs of loglik(params, row); `cells` are its columns without their rows."""
+    return traced_plan(loglik, layout, cells).parts(whole)
+
+
+def traced_plan(loglik: Callable[..., Any], layout: Parameters, cells: dict[str, Column]) -> EvaluationPlan:
+    """The plan of a function that is traced with `cells`, its columns without their rows."""
     traced = trace_likelihood(loglik, name_of_function(loglik), layout, cells)
-    return plan_of(loglik, layout, traced).parts(whole)
+    return plan_of(loglik, layout, traced)
 
 
 def trace_likelihood(

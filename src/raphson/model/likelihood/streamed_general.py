@@ -6,6 +6,7 @@ The designs of the predictors that are found in it are computed again for each p
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -145,6 +146,7 @@ def streamed_general(
     checks.compares_with_text(loglik, name)
     traced, data = _read(loglik, name, layout, source, given)
     plan = plan_of(loglik, layout, traced)
+    plan.made_of = weakref.ref(loglik), data.cells
     by_cut = agrees(plan, arrays_of(data.sample), theta)
     K = plan.cut.n_predictors if by_cut and plan.cut is not None else layout.size
     check_size(K, source.piece_rows)

@@ -164,7 +164,9 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
     @cached_property
     def blocks(self) -> Any:
         """The blocks of each piece: a list of them, of as many rows as their Jacobian allows."""
-        return StreamedBlocks(self.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks)
+        return StreamedBlocks(
+            self.n_rows, len(self._data.pieces), self._read_blocks, self._shuffled_blocks, held=self._data.held
+        )
 
     def _read_blocks(self, numbers: range) -> Iterator[Any]:
         for piece, held in self._read(numbers):
