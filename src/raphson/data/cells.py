@@ -90,7 +90,9 @@ def cells(X: object, beside: Sequence[np.ndarray] = ()) -> Cells | None:
             number = np.take(places, number, mode="clip")
     number = number.astype(np.intp)  # what sums over cells would make of it each time
     first = np.full(count, -1)
-    first[number] = np.arange(n)
+    for start in range(0, n, SAMPLE):  # in the cache, where an array of all numbers of rows would go through memory
+        here = number[start : start + SAMPLE]
+        first[here] = np.arange(start, start + len(here))
     return Cells(number, first)
 
 

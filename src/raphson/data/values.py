@@ -143,8 +143,9 @@ def as_levels(variable: Variable) -> Levels:
 
 def drop_unused(variable: Levels) -> Levels:
     """Keep only the levels that occur, in their order (R's drop.unused.levels)."""
-    some = variable.codes[:_PROBE]
-    if len(set(some[some >= 0].tolist())) == len(variable.labels):
+    # Moved up by one, so that a missing level (-1) is counted by itself.
+    some = np.bincount(variable.codes[:_PROBE].astype(np.intp) + 1, minlength=len(variable.labels) + 1)
+    if some[1:].all():
         return variable  # the first rows have them all
     present = variable.codes if variable.bad() is None else variable.codes[variable.codes >= 0]
     counts = np.bincount(present, minlength=len(variable.labels))
