@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raphson.errors import ModelError
-from raphson.execute import device, gpu, threads
+from raphson.execute import computing_with, device, gpu, threads
 from raphson.execute.journal import Recorded
 from raphson.execute.watched import Watched
 from raphson.numeric import anchor, x64
@@ -35,11 +35,10 @@ def test_an_error_inside_leaves_the_device_as_it_was():
 def test_executors_around_it_have_its_device():
     there = gpu(platform="cpu")
     for around in (Watched(there, lambda *_: None), Recorded(there, None)):
-        assert device.device_of(around) is there.device
-        with device.computing_with(around):
+        assert around.device is there.device
+        with computing_with(around):
             assert computing_device() is jax.devices("cpu")[0]
-    assert device.device_of(threads(2)) is None
-    with device.computing_with(threads(2)):
+    with computing_with(threads(2)):
         assert computing_device() is not jax.devices("cpu")[0]
 
 

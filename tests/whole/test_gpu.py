@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
+from raphson import numeric
 
 N = 600
 
@@ -54,6 +55,24 @@ def on_device(monkeypatch):
     there = rp.execute.gpu(platform="cpu")
     yield there
     assert any(made)
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """The devices that a training, and the fits of many curves, compute on."""
+    from raphson.newton.many import problems
+    from raphson.newton.training import first_order
+
+    found = set()
+
+    def anchor():
+        made = numeric.anchor()
+        found.add(made.device)
+        return made
+
+    monkeypatch.setattr(problems, "anchor", anchor)
+    monkeypatch.setattr(first_order, "anchor", anchor)
+    return found
 
 
 def agree(fit, other):
@@ -142,3 +161,52 @@ def test_streamed_rows(frame, on_device, tmp_path):
     frame.to_parquet(path, row_group_size=100)
     agree(*(rp.glm("count ~ x + g", rp.stream(path), family="poisson", executor=one) for one in (on_device, None)))
     assert on_device.device.kept.n_bytes == 0
+
+
+def test_many_curves(used):
+    rng = np.random.default_rng(2)
+    t = np.tile(np.linspace(0.1, 4.0, 12), 40)
+    curve = np.repeat(np.arange(40), 12)
+    y = (2.0 + 0.1 * curve) * np.exp(-0.5 * t) + 0.05 * rng.normal(size=t.size)
+    data = pd.DataFrame({"t": t, "y": y, "curve": curve})
+    given = {"by": "curve", "start": {"a": 1.0, "b": 1.0}}
+    there = rp.execute.gpu(platform="cpu")
+    one = rp.nls("y ~ 1 + a*exp(-b*t)", data, executor=there, **given)
+    assert used == {there.device.place}
+    other = rp.nls("y ~ 1 + a*exp(-b*t)", data, **given)
+    np.testing.assert_allclose(one.params, other.params, rtol=1e-9)
+    np.testing.assert_allclose(one.bse, other.bse, rtol=1e-8)
+    assert (one.status == other.status).all()
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_networks_train_there(frame, on_device, used, precision):
+    given = {"hidden": (6,), "activation": "tanh", "epochs": 4, "precision": precision, "validation": 0.2, "seed": 3}
+    one = rp.network("normal ~ x + z", frame, executor=on_device, **given)
+    assert used == {on_device.device.place}
+    other = rp.network("normal ~ x + z", frame, **given)
+    tolerance = 1e-9 if precision == "double" else 1e-3
+    np.testing.assert_allclose(one.params, other.params, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(one.predict(frame), other.predict(frame), atol=10 * tolerance)
+
+
+def test_a_network_by_a_second_order_method(frame, on_device):
+    given = {"hidden": (3,), "activation": "tanh", "method": "levenberg-marquardt", "max_iter": 5, "seed": 3}
+    with pytest.warns(rp.ConvergenceWarning):
+        one, other = (rp.network("normal ~ x", frame, executor=executor, **given) for executor in (on_device, None))
+    np.testing.assert_allclose(one.params, other.params, atol=1e-6)
+
+
+def test_first_order_methods_train_there(frame, on_device):
+    given = {"family": "binomial", "trials": "trials", "method": "adam", "max_iter": 3, "seed": 1}
+    with pytest.warns(rp.ConvergenceWarning):
+        one, other = (rp.glm("successes ~ x", frame, executor=executor, **given) for executor in (on_device, None))
+    np.testing.assert_allclose(one.params, other.params, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["nonparametric", "parametric"])
+@pytest.mark.parametrize("family", ["poisson", rp.families.Poisson(link="sqrt")])
+def test_bootstrap_replicates(frame, on_device, kind, family):
+    one, other = (rp.glm("count ~ x", frame, family=family, executor=executor) for executor in (on_device, None))
+    found, there = (fit.bootstrap(60, kind=kind, seed=1) for fit in (one, other))
+    np.testing.assert_allclose(found.se, there.se, rtol=1e-7)

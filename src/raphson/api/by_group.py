@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from raphson.api.arguments import executor_of
 from raphson.errors import ConvergenceWarning, RankWarning, warn_user
 from raphson.fit.fit import Fit
 from raphson.fit.many import CurveOfGroups, Fits
@@ -66,13 +67,17 @@ def fit_groups(
     lower, upper = model.bounds or (np.full(len(start), -np.inf), np.full(len(start), np.inf))
     lower, upper = np.where(model.movable, lower, start), np.where(model.movable, upper, start)
     max_iter = iteration.max_iter or 200
-    found = _solve(read, np.tile(start, (count, 1)), lower, upper, iteration.tol, max_iter)
+    where = executor_of(iteration)
+    if getattr(where, "sum", None) is not None:  # compiled curves stay in this process
+        where = None
+    limits: dict[str, Any] = {"tol": iteration.tol, "max_iter": max_iter, "executor": where}
+    found = _solve(read, np.tile(start, (count, 1)), lower, upper, limits)
     failed = ~found.converged
     if failed.any() and not failed.all():
         # The median of the curves that converged is a better start than the fit of the pooled curves.
         typical = np.median(found.theta[found.converged], axis=0)
         starts = np.where(failed[:, None], typical, found.theta)
-        again = _solve(read, starts, lower, upper, iteration.tol, max_iter, np.flatnonzero(failed))
+        again = _solve(read, starts, lower, upper, limits, np.flatnonzero(failed))
         found = _merged(found, again, np.flatnonzero(failed))
     weight = np.ones(len(read.by)) if read.data.weights is None else read.data.weights
     n_rows = np.bincount(read.by, weights=weight > 0, minlength=count).astype(int)
@@ -124,17 +129,17 @@ def _solve(
     start: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
-    tol: float,
-    max_iter: int,
+    limits: dict[str, Any],
     only: np.ndarray | None = None,
 ) -> Solutions:
     assert read.by is not None
     derivatives: Any = read.predictor.derivatives
     problem = problems.least_squares(_curve(derivatives.code))
-    shared = {"constants": derivatives.constants, "x": None if read.predictor.by_row else read.data.X}
+    constants = None if derivatives.numbers is None else np.array(derivatives.numbers)
+    shared = {"constants": constants, "x": None if read.predictor.by_row else read.data.X}
     y = np.asarray(read.data.response.values, dtype=float)
     weights = np.ones(len(y)) if read.data.weights is None else read.data.weights
-    keywords: dict[str, Any] = {"lower": lower, "upper": upper, "tol": tol, "max_iter": max_iter}
+    keywords: dict[str, Any] = {"lower": lower, "upper": upper, **limits}
     if not read.predictor.by_row:
         shape = (len(read.labels), -1)
         data = {"y": y.reshape(shape), "weight": weights.reshape(shape)}

@@ -12,6 +12,7 @@ import numpy as np
 
 from raphson.api.arguments import is_shown
 from raphson.errors import DataError, ModelError, one_line
+from raphson.execute import computing_with
 from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
 from raphson.newton.estimate import Estimate
@@ -108,7 +109,8 @@ def trained(
 
     asked: dict[str, Any] = {"divisor": model.divisor, "validate": judge, "keep": keep_in, "watch": watch}
     asked["answer"] = checkpoints.kept_epochs(model.executor, theta)
-    found = train(structure, model.family, begin, _batches(model, descent.dtype, show), descent, **asked)
+    with computing_with(model.executor):
+        found = train(structure, model.family, begin, _batches(model, descent.dtype, show), descent, **asked)
     model = model.with_state(found.state)
     theta = structure.pack(found.params)
     with np.errstate(all="ignore"):

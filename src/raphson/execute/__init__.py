@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import cache
@@ -222,6 +223,12 @@ def gpu(number: int = 0, platform: Platform = "gpu", memory: float | None = None
     from raphson.execute.device import executor_on
 
     return executor_on(number, platform, memory, threads())
+
+
+def computing_with(executor: Any) -> AbstractContextManager[None]:
+    """Compute on an executor's device inside a ``with`` block, if it has one: for what is no sum over blocks."""
+    device = getattr(executor, "device", None)
+    return nullcontext() if device is None else device.computing()
 
 
 def keep_compiled(where: str | os.PathLike[str] | bool = True) -> None:

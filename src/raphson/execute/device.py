@@ -128,17 +128,6 @@ class Gpu:
         return executor_on, (self.number, self.platform, self.memory, self.inner)
 
 
-def device_of(executor: Any) -> Device | None:
-    """The device that an executor keeps rows on; None if it computes on processors."""
-    return getattr(executor, "device", None)
-
-
-def computing_with(executor: Any) -> AbstractContextManager[None]:
-    """Compute where an executor does inside a ``with`` block, for what is no sum over blocks."""
-    found = device_of(executor)
-    return computing_on(None if found is None else found.place)
-
-
 def executor_on(number: int, platform: Platform, memory: float | None, inner: Any) -> Gpu:
     """The executor of :func:`raphson.execute.gpu`; `inner` maps itself."""
     check_choice("platform", platform, get_args(Platform))

@@ -17,7 +17,7 @@ import numpy as np
 from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
-from raphson.execute import sum_blocks
+from raphson.execute import computing_with, sum_blocks
 from raphson.linalg import column_squares
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
@@ -234,17 +234,18 @@ def descend(
         assert trace is not None
         trace(rows, task.pack(params))
 
-    trained = train(
-        task.structure,
-        model.likelihood.family,
-        begin,
-        task.rows,
-        descent,
-        divisor=task.divisor,
-        watch=took,
-        trace=None if trace is None else traced,
-        answer=kept_epochs(model.likelihood.executor, theta),
-    )
+    with computing_with(model.likelihood.executor):
+        trained = train(
+            task.structure,
+            model.likelihood.family,
+            begin,
+            task.rows,
+            descent,
+            divisor=task.divisor,
+            watch=took,
+            trace=None if trace is None else traced,
+            answer=kept_epochs(model.likelihood.executor, theta),
+        )
     return _end(objective, task.pack(trained.params), trained, path, tol, descent)
 
 

@@ -28,7 +28,7 @@ class CompiledDerivatives:
     code : the function and its compiled pieces, possibly shared with others.
     what : the function's name in messages.
     recipe : a function and its arguments that remake this object in another process: compiled code cannot be pickled.
-    constants : the numbers that the code takes besides x; None if it takes none.
+    numbers : the constants that the code takes besides x; None if it takes none.
     """
 
     exact: ClassVar[bool] = True
@@ -39,17 +39,17 @@ class CompiledDerivatives:
         code: CurveCode,
         what: str,
         recipe: tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]],
-        constants: tuple[float, ...] | None = None,
+        numbers: tuple[float, ...] | None = None,
     ) -> None:
         self.code, self.what, self.recipe = code, what, recipe
-        self.constants = constants
+        self.numbers = numbers
 
     def __reduce__(self) -> tuple[Callable[..., CompiledDerivatives], tuple[Any, ...]]:
         return self.recipe
 
     def given(self, x: Any) -> Any:
         """x in the form that the code takes."""
-        return x if self.constants is None else (x, _on_device(self.constants, device()))
+        return x if self.numbers is None else (x, _on_device(self.numbers, device()))
 
     def _run(self, compiled: Any, theta: np.ndarray, x: Any, *more: Any) -> np.ndarray:
         with x64(), readable_errors(self.what):
@@ -70,7 +70,7 @@ class CompiledDerivatives:
     @property
     def traced(self) -> tuple[CurveCode, tuple[float, ...] | None]:
         """The code and its constants, for traced functions that call it."""
-        return self.code, self.constants
+        return self.code, self.numbers
 
     def tangents(self, theta: np.ndarray, x: Any) -> np.ndarray:
         return self._run(self.code.tangents_either_way, theta, x)

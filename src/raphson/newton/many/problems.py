@@ -42,6 +42,11 @@ CHUNK_NUMBERS = 2**22
 ROUND = 6
 """Steps between gatherings of the unfinished problems."""
 
+DEVICE_PROBLEMS, DEVICE_NUMBERS, DEVICE_ROUND = (8, 64, 512, 4_096, 32_768), 2**27, 48
+"""The same where a device with memory of its own computes (:func:`raphson.execute.gpu`): it has thousands of problems
+in hand at once, and problems that wait for slow ones cost it less than to be gathered on the host and sent again. They
+are no measured optimum."""
+
 NEAR = 1e-2
 """Distance to the maximum, in standard errors, within which the exact observed information is used, as by
 :mod:`raphson.newton.directions` in the fit of a single curve."""
@@ -206,10 +211,12 @@ def solve(
     p = start.shape[1]
     limits = _limits(lower, -np.inf, count, p), _limits(upper, np.inf, count, p)
     numbers = sum(int(np.prod(leaf.shape[1:])) for leaf in leaves) or _size(jax.tree.leaves(shared))
-    chunk = _chunk_size(count, numbers * (p + 2))
+    elsewhere = getattr(executor, "device", None) is not None
+    chunk = _chunk_size(count, numbers * (p + 2), elsewhere)
     state = _begin(np.clip(start, *limits))
     shapes = (chunk, p, *(leaf.shape[1:] for leaf in leaves), None, *map(np.shape, jax.tree.leaves(shared)))
-    run = _Run(problem, data, shared, limits, chunk, shapes, executor or threads())
+    steps = DEVICE_ROUND if elsewhere else ROUND
+    run = _Run(problem, data, shared, limits, chunk, steps, shapes, executor or threads())
     if problem.observed is not None:
         # At most half of the steps with M; if it is too slow, the observed information continues.
         _rounds(run, state, False, NEAR, (max_iter + 1) // 2)
@@ -229,6 +236,7 @@ class _Run(NamedTuple):
     shared: Any
     limits: tuple[np.ndarray, np.ndarray]
     chunk: int
+    steps: int
     shapes: Any
     executor: Executor
 
@@ -249,11 +257,13 @@ def _rounds(run: _Run, state: _State, exact: bool, tol: float, max_iter: int) ->
             mine = jax.tree.map(lambda leaf: np.asarray(leaf)[filled], run.data)
             limits = tuple(limit[filled] for limit in run.limits)
             with x64():
-                after = run.problem.steps(part, mine, run.shared, limits, exact, tol, min(ROUND, max_iter), anchor())
+                after = run.problem.steps(
+                    part, mine, run.shared, limits, exact, tol, min(run.steps, max_iter), anchor()
+                )
                 return which, _State(*(np.asarray(values)[: len(which)] for values in after))
 
         # The first call compiles, which two threads would both do.
-        new = () if run.shapes in run.problem.seen else (advance(chunks.pop(0)),)
+        new = [] if run.shapes in run.problem.seen else run.executor.map(advance, [chunks.pop(0)])
         run.problem.seen.add(run.shapes)
         for which, after in (*new, *(run.executor.map(advance, chunks) if chunks else ())):
             for mine, new in zip(state, after, strict=True):
@@ -456,9 +466,10 @@ def _size(leaves: list[Any]) -> int:
     return sum(int(np.size(leaf)) for leaf in leaves)
 
 
-def _chunk_size(count: int, numbers: int) -> int:
-    """The size of chunk for so many problems whose Jacobians fit into memory."""
-    fitting = [size for size in CHUNK_PROBLEMS if size * numbers <= CHUNK_NUMBERS] or [CHUNK_PROBLEMS[0]]
+def _chunk_size(count: int, numbers: int, elsewhere: bool) -> int:
+    """The size of chunk for so many problems whose Jacobians fit into memory, that of a device if `elsewhere`."""
+    sizes, most = (DEVICE_PROBLEMS, DEVICE_NUMBERS) if elsewhere else (CHUNK_PROBLEMS, CHUNK_NUMBERS)
+    fitting = [size for size in sizes if size * numbers <= most] or [sizes[0]]
     return next((size for size in fitting if size >= count), fitting[-1])
 
 
