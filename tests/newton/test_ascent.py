@@ -11,10 +11,11 @@ import pytest
 import raphson as rp
 from raphson.data.blocks import BLOCK_ROWS
 from raphson.model.objective import Need
-from raphson.newton.ascent import Ascent
+from raphson.newton.ascent import GLIDE, Ascent
 from raphson.newton.directions import MANY_BLOCKS
 from raphson.newton.maximize import maximize
 from raphson.newton.methods import METHODS
+from raphson.newton.secant import Secant
 from raphson.newton.solve import factorise
 from raphson.status import Status
 
@@ -93,7 +94,7 @@ def test_a_warm_factor_spares_the_first_matrix(large, poisson):
     near = maximize(poisson(), np.zeros(3), METHODS["newton"]).theta + 1e-4
     # The factor that a part of the data gave, a little off
     warm = factorise(poisson().evaluate(near, Need(("observed",))).information["observed"])
-    warm = replace(warm, scale=1.001 * warm.scale)
+    warm = warm.scaled(1.001)
     objective = large(rows=10**6)
     result = maximize(objective, near, METHODS["newton"], warm=warm)
     assert result.status is Status.CONVERGED
@@ -106,7 +107,7 @@ def test_a_warm_factor_spares_the_first_matrix(large, poisson):
 
 def test_a_bad_warm_factor_is_given_up(large, poisson):
     warm = factorise(poisson().evaluate(np.zeros(3), Need(("observed",))).information["observed"])
-    warm = replace(warm, scale=30.0 * warm.scale)
+    warm = warm.scaled(30.0)
     result = maximize(large(), np.zeros(3), METHODS["newton"], warm=warm)
     exact = maximize(poisson(), np.zeros(3), METHODS["newton"]).theta
     assert result.status is Status.CONVERGED and result.n_iter < 40
@@ -235,11 +236,23 @@ def test_an_information_that_is_the_same_everywhere_is_read_once():
     whole = [solver for solver, rows in zip(solvers, fit.path["rows"], strict=True) if rows == MANY]
     assert whole[0] == "cholesky" and set(whole[1:]) == {"cholesky (kept)"}
     # The last step of all is not read for.
-    assert fit.path["rows"].iloc[-1] == 0 and fit.path["distance"].iloc[-2] <= 1e-6 and fit.distance <= 1e-8
+    assert fit.path["rows"].iloc[-1] == 0 and fit.path["distance"].iloc[-2] <= GLIDE and fit.distance <= 1e-8
     score = X.T @ (y * np.exp(-X @ fit.params.to_numpy()) - 1.0)
     assert np.sqrt(score @ np.linalg.solve(X.T @ X, score)) <= 1e-8
     wanted = np.sqrt(fit.dispersion * np.linalg.inv(X.T @ X).diagonal())
     assert np.allclose(fit.bse, wanted, rtol=1e-11)
+
+
+def test_of_a_long_step_by_such_an_information_the_score_is_not_learned_from(monkeypatch):
+    learned = []
+    after = Secant.after
+    monkeypatch.setattr(Secant, "after", lambda self, step, fall: learned.append(step) or after(self, step, fall))
+    rng = np.random.default_rng(4)
+    X = np.column_stack([np.ones(MANY), rng.normal(size=(MANY, 2))])
+    y = rng.gamma(2.0, np.exp(X @ [0.3, 0.1, -0.2]))
+    fit = rp.glm(y, X, family=rp.families.Gamma("log"), start=[0.3, 0.1, 0.2])
+    taken = fit.path["distance"].to_numpy()[:-1][fit.path["rows"].to_numpy()[1:] > 0]  # a step may not be read for
+    assert taken[0] > np.sqrt(3) and 0 < len(learned) == (taken <= np.sqrt(3)).sum()
 
 
 def test_an_expected_information_far_from_the_observed_one_ends_at_the_maximum():

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raphson.execute import tree_sum
+
 FEW_COLUMNS, NARROW, WIDE = 50, 2_048, 1_024
 """Rows of a piece, of a design with few columns and of one with more.
 
@@ -71,8 +73,10 @@ class Crossed:
         >>> Crossed.total(X, y, [part]).gram.tolist()
         [[2.0, 5.0], [5.0, 13.0]]
         """
-        gram, product = (np.sum(sums, axis=0) for sums in zip(*((one.gram, one.product) for one in parts), strict=True))
-        return Crossed(X, y, symmetric(gram), product, sum(one.squares for one in parts))
+        gram, product, squares = map(
+            tree_sum, zip(*((one.gram, one.product, one.squares) for one in parts), strict=True)
+        )
+        return Crossed(X, y, symmetric(gram), product, squares)
 
     def of(self, X: object, y: object) -> bool:
         """Whether the sums are of these very arrays."""

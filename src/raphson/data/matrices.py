@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from raphson.data.blocks import BLOCK_ROWS
 from raphson.data.crossed import Crossed, Crossing, piece_rows
 from raphson.data.masks import unmasked
 from raphson.data.messages import check_unicode, listing
@@ -117,7 +118,8 @@ def scan(X: np.ndarray, y: np.ndarray | None = None) -> Scan:
         return Scan(squares(X), any(bool((X[:, j] == first[j]).all()) for j in columns))
     p = X.shape[1]
     rows = max(1, PIECE // p) if y is None else piece_rows(p)
-    run = rows * max(1, RUN // (rows * p))
+    # Sums of a run stay in its worker; those of runs are kept and added by a tree, which rounds less.
+    run = max(1, RUN // p) if y is None else BLOCK_ROWS[-1]
 
     def one(start: int) -> tuple[float, list[int], Crossing | None]:
         total, left, sums = 0.0, columns, None if y is None else Crossing(p)

@@ -27,9 +27,10 @@ rows, where a reading takes long, so it is from 10 n^¼ times as far, which leav
 UNSEEN = 1e-8
 """A step of so many standard errors raises ℓ by 5e-17, and moves M, and with it the standard errors, by 1e-8/√n."""
 
-GLIDE, GLIDE_WITHIN = 1e-6, 0.5
+GLIDE, GLIDE_WITHIN = 5e-6, 0.5
 """Largest last step that is not read for, by an M that is the same everywhere, and share of the tolerance within which
-it must lead. ℓ rises by 5e-13 along it. With very uneven weights it left 1.5 times what was expected."""
+it must lead. Along it ℓ rises by 1e-11, and φ̂ changes by 5e-6/√n of itself, of 65,536 rows in the eighth digit. With
+very uneven weights it left 1.5 times what was expected."""
 
 WITHIN = 0.1
 """Share of the tolerance within which a step must lead that no reading of all rows follows."""
