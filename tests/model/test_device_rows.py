@@ -223,3 +223,14 @@ def test_a_new_value_compiles_nothing():
     _, other = likelihoods("binomial", y=1.0 - Y["binomial"])
     other.evaluate(2.0 * THETA, Need(("expected",)))
     assert (device_rows._rows.cache_info().misses, device_rows._sums.cache_info().misses) == programs
+
+
+def test_rows_that_lie_together_are_not_copied():
+    from raphson.model.device_designs import filled_rows
+
+    parts = [X[i : i + 60] for i in range(0, N, 60)]
+    assert np.shares_memory(filled_rows(parts, N, 0), X) and np.array_equal(filled_rows(parts, N, 0), X)
+    for other in ([*parts[1:], parts[0]], [parts[0], *(part.copy() for part in parts[1:])]):
+        assert np.array_equal(filled_rows(other, N, 0), np.concatenate(other))
+    columns = np.asfortranarray(X)
+    assert np.array_equal(filled_rows([columns[:100], columns[100:]], N, 0), X)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from raphson.compat import jnp
 from raphson.data.blocks import Block
@@ -91,13 +92,23 @@ def filled_rows(parts: Sequence[np.ndarray], size: int, fill: int) -> np.ndarray
     [1.0, 2.0, 3.0, 2.0, 2.0]
     """
     rows = sum(len(part) for part in parts)
-    if len(parts) == 1 and rows == size:
-        return parts[0]
     first = parts[0]
+    if rows == size and (len(parts) == 1 or _one_view(parts)):
+        return as_strided(first, (size, *first.shape[1:]), first.strides)
     out = np.empty((size, *first.shape[1:]), dtype=first.dtype)
     np.concatenate(parts, out=out[:rows])
     out[rows:] = out[fill]
     return out
+
+
+def _one_view(parts: Sequence[np.ndarray]) -> bool:
+    """Whether the parts lie one behind the other in the memory of one array, as the blocks of a design do."""
+    first, follows = parts[0], parts[0].ctypes.data
+    for part in parts:
+        if part.base is not first.base or part.strides != first.strides or part.ctypes.data != follows:
+            return False
+        follows += len(part) * part.strides[0]
+    return first.base is not None
 
 
 # -- designs -------------------------------------------------------------------------------------------------------
