@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from importlib.metadata import version
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.choices import Covariance, Information
+from raphson.choices import Covariance, Information, Storage
 from raphson.data import ModelData, from_arrays, from_formula
 from raphson.data.sources import Source
 from raphson.errors import (
@@ -26,16 +25,15 @@ from raphson.errors import (
     warn_user,
 )
 from raphson.execute import Executor, threads
-from raphson.execute.engines import as_executor
-from raphson.execute.fingerprint import fingerprint
-from raphson.execute.journal import Journal, Recorded
-from raphson.execute.watched import Watched
 from raphson.fit.fit import Fit
 from raphson.fit.uncertainty import COVARIANCES
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import Method, resolve_method
 from raphson.options import Inference, Iteration
 from raphson.status import Status
+
+if TYPE_CHECKING:
+    from raphson.fit.storage import Storage as Rounding
 
 SHOWN = ("weights", "sigma", "offset", "trials", "penalty", "weight_decay", "groups")
 """Arguments besides the formula that the summary shows."""
@@ -120,6 +118,8 @@ def _watched(iteration: Iteration) -> Iterator[Iteration]:
     if not is_shown(iteration.progress):
         yield iteration
         return
+    from raphson.execute.watched import Watched
+
     with progress_shown(iteration.progress) as shown:
         yield replace(iteration, executor=Watched(executor_of(iteration), shown.reading), progress=shown)
 
@@ -156,6 +156,10 @@ def _recorded(
             "checkpoint: passes over data in memory are not kept, as they take no longer than reading a file; leave it "
             "out, or stream the data: rp.stream(path)"
         )
+    from importlib.metadata import version
+
+    from raphson.execute.journal import Journal, Recorded
+
     asked = {name: _described(given.get(name)) for name in DESCRIBED if name in given}
     description = {"version": version("raphson"), "function": kind, "data": source.identity, **asked}
     with Journal(checkpoint, description) as journal, _watched(iteration) as iteration:
@@ -179,6 +183,8 @@ def check_streamable(method: Method) -> None:
 def _described(value: Any) -> Any:
     """An argument as a checkpoint describes it; a function by its name and a digest of what it computes."""
     if callable(value):
+        from raphson.execute.fingerprint import fingerprint
+
         name, python = getattr(value, "__name__", type(value).__name__), ".".join(map(str, sys.version_info[:2]))
         return {"name": str(name), "version of Python": python, "code, as a digest,": fingerprint(value)}
     return value if value is None or isinstance(value, str | int | float) else repr(value)
@@ -186,7 +192,20 @@ def _described(value: Any) -> Any:
 
 def executor_of(iteration: Iteration) -> Executor:
     """The user's executor; threads by default."""
-    return threads() if iteration.executor is None else as_executor(iteration.executor)
+    if iteration.executor is None:
+        return threads()
+    from raphson.execute.engines import as_executor
+
+    return as_executor(iteration.executor)
+
+
+def rounding_of(found: Estimate[Any], storage: Storage) -> Rounding | None:
+    """What the rounding of the design cost; None where it is held as it was given."""
+    if storage != "float32":
+        return None
+    from raphson.fit.storage import storage_of
+
+    return storage_of(found)
 
 
 def inference_of(

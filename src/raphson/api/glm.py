@@ -16,6 +16,7 @@ from raphson.api.arguments import (
     inputs_of,
     kept_in,
     model_data,
+    rounding_of,
     start_vector,
     warn_about,
 )
@@ -32,15 +33,13 @@ from raphson.choices import (
     Storage,
     WeightsKind,
 )
-from raphson.data import from_stream, streamed
+from raphson.data import streamed
 from raphson.data.sources import Source
 from raphson.errors import ModelError, named_arguments
 from raphson.execute import Executor
-from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
-from raphson.fit.storage import storage_of
 from raphson.model.families import resolve
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.newton.estimate import Estimate
@@ -312,7 +311,7 @@ def _fit(
         start_vector(asked.start, model.objective.n_params),
         subsample=asked.rows == "part",
     )
-    held = storage_of(found) if asked.storage == "float32" else None
+    held = rounding_of(found, asked.storage)
     formula = given["formula"] if isinstance(given["formula"], str) else None
     refit = None
     if alone and formula is not None:
@@ -367,6 +366,8 @@ def _model(
         raise ModelError(
             "by: groups are fitted from data in memory, and these are streamed; read them into a data frame"
         )
+    from raphson.data import from_stream
+    from raphson.execute.journal import answering
     from raphson.model.glm.streamed import StreamedModel
 
     check_streamable(resolve_method(iteration.method))

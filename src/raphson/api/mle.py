@@ -18,6 +18,7 @@ from raphson.api.arguments import (
     inference_of,
     inputs_of,
     kept_in,
+    rounding_of,
     start_vector,
     warn_about,
 )
@@ -34,15 +35,12 @@ from raphson.choices import (
 )
 from raphson.data import read_table, streamed
 from raphson.data.several import from_formulas
-from raphson.data.several_streams import from_streams
 from raphson.data.sources import Source
 from raphson.errors import ConvergenceError, DataError, ModelError, named_arguments, one_line
 from raphson.execute import Executor
-from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
 from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.state import FitState
-from raphson.fit.storage import storage_of
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import density_model, formulas_of
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, resolve
@@ -50,10 +48,7 @@ from raphson.model.likelihood.densities.signature import Signature, signature_of
 from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.review import check_start, explained, reviewed
-from raphson.model.likelihood.streamed_density import StreamedDensity
-from raphson.model.likelihood.streamed_general import streamed_general
 from raphson.model.parameters import Parameters
-from raphson.model.streamed import refuse_bias
 from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, Likelihood
 
@@ -203,7 +198,7 @@ def _fit(
     end, at_limit = found.result, bool(found.infinite.any()) and found.result.status.converged
     status, note = reviewed(model, found.model, found.status, found.note, end.evaluation, end.free, at_limit)
     found = replace(found, status=status, note=note)
-    held = storage_of(found) if asked.storage == "float32" else None
+    held = rounding_of(found, asked.storage)
     again = {name: value for name, value in given.items() if name not in ONCE}
     state = FitState.of(
         found,
@@ -261,9 +256,17 @@ def _streamed(
     given: dict[str, Any], ready: DensitySpec | None, flow: Source, asked: Likelihood, iteration: Iteration
 ) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
     """The model of streamed rows, its starting values, and the formulas of its parameters."""
+    from raphson.model.streamed import refuse_bias
+
     refuse_bias(asked.bias)
     if given["data"] is None and ready is None:
+        from raphson.model.likelihood.streamed_general import streamed_general
+
         return *streamed_general(given["logpdf"], flow, **_general(given, asked, executor_of(iteration))), {}
+    from raphson.data.several_streams import from_streams
+    from raphson.execute.journal import answering
+    from raphson.model.likelihood.streamed_density import StreamedDensity
+
     density = _Density.of(ready, given["logpdf"], given["formulas"], asked)
     rows = from_streams(
         density.texts,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -32,14 +32,11 @@ from raphson.choices import (
     WeightsKind,
 )
 from raphson.data.curve_data import CurveData
-from raphson.data.curve_streams import from_curve_stream
 from raphson.data.curves import names_of_curve
 from raphson.data.sources import Source, streamed
 from raphson.errors import DataError, ModelError, named_arguments, one_line
 from raphson.execute import Executor
-from raphson.execute.journal import answering
 from raphson.fit.fit import Fit
-from raphson.fit.many import Fits
 from raphson.fit.reading import Reading
 from raphson.fit.state import FitState
 from raphson.model.curve.least_squares import NonlinearModel
@@ -56,6 +53,9 @@ from raphson.model.curve.read import (
 from raphson.newton.estimate import TRIAL_STEPS
 from raphson.newton.methods import resolve_method
 from raphson.options import Curve, Inference, Iteration
+
+if TYPE_CHECKING:
+    from raphson.fit.many import Fits
 
 
 @overload
@@ -295,6 +295,8 @@ def _streamed(
     ModelError
         If a curve for each group is asked for, or another method than a stream has.
     """
+    from raphson.data.curve_streams import from_curve_stream
+    from raphson.execute.journal import answering
     from raphson.model.curve.streamed import StreamedCurve
 
     if asked.by is not None:

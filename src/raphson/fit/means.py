@@ -15,7 +15,6 @@ from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_us
 from raphson.inference import delta, intervals
 from raphson.model.base import RowTable, row_table
 from raphson.model.families.distribution import Distribution
-from raphson.model.glm.separation import FAR
 from raphson.model.predictor import LinearPredictor, Predictor
 
 if TYPE_CHECKING:
@@ -144,6 +143,8 @@ class MeanPredictor:
         if self.direction is None:
             return np.zeros((K, self.predictor.count(X, self.theta)))
         moves = np.stack([matvec(X, part) for part in self.direction.reshape(K, -1)])
+        from raphson.model.glm.separation import FAR
+
         return np.where(np.abs(moves) > 1e-6 * FAR, moves, 0.0)  # smaller moves are rounding
 
     def _blocks(self, X: Any, offset: np.ndarray | None, moves: np.ndarray) -> list[Block]:

@@ -20,22 +20,25 @@ import numpy as np
 from raphson.cached import cached_property
 from raphson.choices import Information, Scale
 from raphson.data import Schema
-from raphson.data.columns import ColumnsByName
 from raphson.data.formula import updated
 from raphson.errors import ModelError, RankWarning, RefusedName, visible, warn_user
-from raphson.fit import coefficients, determined
-from raphson.fit.file import expect, is_texts
 from raphson.fit.goodness import Goodness
-from raphson.fit.means import MeanPredictor, Prediction
 from raphson.fit.uncertainty import NotPositiveDefinite
-from raphson.inference import certificate, delta, intervals
+from raphson.lazy import Lazy
 from raphson.model import families
-from raphson.model.curve.saved import saved_predictor
 from raphson.newton.path import Path
 from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from raphson.data.columns import ColumnsByName
+    from raphson.fit import coefficients, determined
+    from raphson.fit.means import Prediction
+    from raphson.inference import delta
+else:
+    coefficients, determined = Lazy("raphson.fit.coefficients"), Lazy("raphson.fit.determined")
+    delta = Lazy("raphson.inference.delta")
 
 NETWORKS_ONLY = dict.fromkeys(
     ("history", "gradient_profile", "interval_kind"), "available for networks only; see fit.path"
@@ -306,7 +309,9 @@ class Reading(Goodness):
     @cached_property
     def pvalues(self) -> pd.Series:
         """Two-sided p-values of the hypothesis that a coefficient is 0."""
-        return self.series(intervals.p_values(self.tvalues.to_numpy(), self.reference_df))
+        from raphson.inference.intervals import p_values
+
+        return self.series(p_values(self.tvalues.to_numpy(), self.reference_df))
 
     def information(self, kind: Information) -> np.ndarray:
         """(n, n) Fisher information at the estimate, 1/φ̂ included.
@@ -335,8 +340,10 @@ class Reading(Goodness):
     @cached_property
     def digits(self) -> pd.Series:
         """Number of correct significant digits of each estimate, as far as the iteration can tell."""
+        from raphson.inference.certificate import digits
+
         errors = np.sqrt(np.diagonal(self.certifying))
-        return self.series(certificate.digits(self.estimates, errors, self.state.distance, self.state.floor))
+        return self.series(digits(self.estimates, errors, self.state.distance, self.state.floor))
 
     @cached_property
     def condition_number(self) -> float:
@@ -429,6 +436,8 @@ class Reading(Goodness):
                 "function: expected None, as this fit is not of a likelihood; for functions of the coefficients use "
                 "fit.delta, and for functions of the mean transform the result of predict()"
             )
+        from raphson.fit.means import MeanPredictor
+
         state, n, absent = self.state, self.n, None
         if new is None:
             data = self.at("predict() without new data").asked.data
@@ -470,6 +479,9 @@ class Reading(Goodness):
     @classmethod
     def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> Reading:
         """The reading of a file's content, with every part checked; `common` is the state of all kinds of model."""
+        from raphson.fit.file import expect, is_texts
+        from raphson.model.curve.saved import saved_predictor
+
         schema, family = Schema.from_dict(body["schema"]), families.from_dict(body["family"])
         names, K, width = body["names"], family.n_predictors, len(schema.names)
         if "curve" in body:
@@ -485,7 +497,9 @@ class Reading(Goodness):
             expect(predictor.design == (0,) * K, f"design: expected {K} times 0")
         return Reading(coefficients.restored(body, common, family, schema, predictor))
 
-    stored = coefficients.stored
+    def stored(self) -> dict[str, Any]:
+        """The entries of a file that this kind of model adds to those of all kinds."""
+        return coefficients.stored(self)
 
     def updated(self, formula: Any, options: Mapping[str, Any]) -> Any:
         """See :meth:`raphson.Fit.update`."""

@@ -20,14 +20,12 @@ from raphson.frozen import frozen
 from raphson.model.objective import Evaluation, Gram
 from raphson.model.problem import Problem
 from raphson.newton.directions import MANY_BLOCKS, part_rows
-from raphson.newton.kink import at_kink
 from raphson.newton.maximize import Result, maximize
 from raphson.newton.methods import METHODS, Method
 from raphson.newton.part import Part, carried_on
 from raphson.newton.path import Path, PathRow
 from raphson.newton.solve import factorise
 from raphson.newton.stationary import examined, higher, left_behind
-from raphson.newton.stochastic import descend
 from raphson.numeric import one_blas_thread
 from raphson.status import Status
 
@@ -128,6 +126,8 @@ def _thread_limit(model: Problem) -> AbstractContextManager[None]:
 
 def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[P]:
     if options.method.solver == "batch":
+        from raphson.newton.stochastic import descend
+
         result, note = descend(
             model,
             options.method.name,
@@ -199,8 +199,11 @@ def _leave_saddles(model: Problem, options: Options, result: Result) -> tuple[Re
 
 def _at_kink(model: Problem, options: Options, result: Result) -> Result:
     """The result at a nearby kink of the objective, if the iteration got stuck near one."""
-    ended = result.status in (Status.SEARCH_FAILED, Status.STEP_LIMIT)
-    return at_kink(model, result, options.tol) if ended else result
+    if result.status not in (Status.SEARCH_FAILED, Status.STEP_LIMIT):
+        return result
+    from raphson.newton.kink import at_kink
+
+    return at_kink(model, result, options.tol)
 
 
 def _multistart(model: Problem, options: Options, first: Result) -> tuple[Result, str, tuple[np.ndarray, ...]]:
