@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import raphson as rp
+from raphson.data.sources import SOURCES
 from raphson.errors import ModelError
 from raphson.model.families import FAMILIES
 from raphson.model.families.links import LINKS, Log
@@ -204,3 +205,15 @@ def test_a_density_that_is_registered_is_as_good_as_any(forgotten: Any, tmp_path
 def test_what_is_no_density_is_not_registered(forgotten: Any, given: dict[str, Any], says: str) -> None:
     with pytest.raises(ModelError, match=says):
         rp.densities.register(DensitySpec(**({"name": "mine", "function": gumbel} | given)))
+
+
+def test_a_part_that_is_added_later_is_found_when_it_is_asked_for(tools: Registry[Any]) -> None:
+    asked: list[str] = []
+    tools.add_later("plane", lambda: asked.append("plane") or 5.0)
+    assert "plane" in tools and list(tools)[-1] == "plane" and tools.is_builtin("plane") and not asked
+    assert tools.find("Plane") == 5.0 and asked
+
+
+@pytest.mark.parametrize("registry", [SOURCES, FAMILIES])
+def test_parts_that_are_found_later_have_the_names_that_they_are_registered_by(registry: Registry[Any]) -> None:
+    assert {name: part.name for name, part in registry.items()} == {name: name for name in registry}

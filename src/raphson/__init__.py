@@ -5,8 +5,7 @@ Everything is imported when it is first used, so that ``import raphson`` takes a
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raphson import numeric as numeric  # records the importing process, as its forks cannot use its JAX
 from raphson.errors import (
@@ -20,6 +19,7 @@ from raphson.errors import (
     RaphsonError,
     SeparationWarning,
 )
+from raphson.lazy import on_request
 
 __version__ = "0.1.0"
 
@@ -96,15 +96,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # otherwise a type checker would accept any name
-
-    def __getattr__(name: str) -> Any:
-        if name not in _WHERE:
-            raise AttributeError(f"module 'raphson' has no attribute {name!r}")
-        module, attribute = _WHERE[name]
-        loaded = import_module(module)
-        value = loaded if attribute is None else getattr(loaded, attribute)
-        globals()[name] = value
-        return value
+    __getattr__ = on_request(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:

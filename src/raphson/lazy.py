@@ -2,11 +2,14 @@
 
 ``import raphson`` takes almost no time, and a fit imports only what it uses. A module that only some calls need is
 imported in the function that needs it. Where a module is used in many places, or by name in the body of a class, it is
-a :class:`Lazy` one, which ``if TYPE_CHECKING`` imports under the same name.
+a :class:`Lazy` one, which ``if TYPE_CHECKING`` imports under the same name. A package whose names lie in its modules
+has its ``__getattr__`` from :func:`on_request`.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -30,3 +33,24 @@ class Lazy:
         if self._module is None:
             self._module = import_module(self._name)
         return getattr(self._module, name)
+
+
+def on_request(package: str, where: Mapping[str, tuple[str, str | None]]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose names are imported when they are first asked for.
+
+    Parameters
+    ----------
+    package : its ``__name__``.
+    where : for each name, its module and what it is called there; None for the module itself.
+    """
+
+    def find(name: str) -> Any:
+        if name not in where:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, attribute = where[name]
+        loaded = import_module(module)
+        value = loaded if attribute is None else getattr(loaded, attribute)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return find

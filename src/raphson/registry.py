@@ -55,11 +55,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
         self.argument, self.kind, self.kinds, self.how = argument, kind, kinds, how
         self._check = check
         self._aliases = dict(aliases or {})
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, Callable[[], Part]] = {}
         self._ours: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Part:
-        return self._parts[name]
+        return self._parts[name]()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
@@ -69,7 +69,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
 
     def add_builtin(self, name: str, part: Part) -> None:
         """Add a part that comes with Raphson."""
-        self._parts[name] = part
+        self.add_later(name, lambda: part)
+
+    def add_later(self, name: str, find: Callable[[], Part]) -> None:
+        """Add a part that comes with Raphson, and whose module is imported when it is first asked for."""
+        self._parts[name] = find
         self._ours |= {name}
 
     def is_builtin(self, name: str) -> bool:
@@ -91,7 +95,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
             )
         if name in self._ours or name in self._aliases:
             raise ModelError(f"{self.how}: {name!r} is a {self.kind} that comes with Raphson; choose another name")
-        self._parts[name] = part
+        self._parts[name] = lambda: part
         return part
 
     def name_of(self, given: str) -> str | None:
@@ -113,7 +117,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
         name = self.name_of(given)
         if name is None:
             raise self.unknown(given)
-        return self._parts[name]
+        return self[name]
 
     def unknown(self, given: str, remedy: str = "", like: str | None = None) -> NotRegisteredError:
         """The error for an unknown name; names similar to `like` are suggested."""
@@ -134,7 +138,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
         """
         if given not in self._parts:
             raise self.unknown(str(given), f" The saved fit uses it: register it with {self.how} before rp.load.")
-        return self._parts[given]
+        return self[given]
 
 
 @lru_cache(maxsize=1024)

@@ -138,7 +138,7 @@ def kept_in(
     """
     where = iteration.executor if source is None or iteration.executor is not None else source.client
     if source is not None and where is not None:
-        iteration = replace(iteration, executor=as_executor(where))
+        iteration = replace(iteration, executor=executor_of(replace(iteration, executor=where)))
     if checkpoint is None:
         return nullcontext(iteration) if source is None else _watched(iteration)
     return _recorded(checkpoint, source, kind, given, iteration)

@@ -13,7 +13,7 @@ from raphson.data.file_lists import FileList, files_of
 from raphson.data.messages import check_unique, one_line
 from raphson.data.paths import stamp_of, unreadable
 from raphson.data.pieces import kind_of
-from raphson.data.sources import SOURCES, Source, lacks
+from raphson.data.sources import Source, lacks
 from raphson.errors import DataError, Needs
 
 END_OF_STREAM = (b"\xff\xff\xff\xff\0\0\0\0", b"ARROW1")
@@ -221,7 +221,3 @@ class Dataset(Source):
             )
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{self.place(part)}: cannot be read ({one_line(error)}); check its format") from error
-
-
-SOURCES.add_builtin(Dataset.name, Dataset)
-SOURCES.add_builtin(ArrowFiles.name, ArrowFiles)

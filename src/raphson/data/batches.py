@@ -9,7 +9,7 @@ from typing import Any
 
 from raphson.data.messages import one_line
 from raphson.data.pieces import is_arrow, rows_of
-from raphson.data.sources import SOURCES, Source, lacks
+from raphson.data.sources import Source, lacks
 from raphson.errors import DataError, RaphsonError
 
 TABLES = ("pandas", "polars", "pyarrow", "modin", "dask", "numpy", "scipy", "narwhals", "builtins")
@@ -121,6 +121,3 @@ def _columns(rows: Any) -> list[str]:
 
 def _is_table(given: Any) -> bool:
     return hasattr(given, "columns") or type(given).__name__ == "RecordBatch" or hasattr(given, "column_names")
-
-
-SOURCES.add_builtin(Batches.name, Batches)

@@ -22,6 +22,10 @@ BLOCK_ROWS = (256, 1_024, 4_096, 16_384)
 """The numbers of rows that derivatives are compiled for. Each is four times the last, so that at most three quarters of
 a block are padding, and four codes serve all."""
 
+SAMPLE_ROWS = 50_000
+"""Approximate number of rows of the sample of streamed rows, evenly spaced over the data. A mean of them has a standard
+error of 1/√50,000 = 0.4% of a standard deviation."""
+
 FACTOR_ROWS, FACTOR_BLOCKS, FACTOR_COLUMNS = 65_536, 4, 512
 """Rows of a block of a design of factors, where that leaves more than so many blocks and there are no more columns.
 

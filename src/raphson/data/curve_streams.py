@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from raphson.data.blocks import SAMPLE_ROWS
 from raphson.data.curve_data import CurveFormula, CurveVariables
 from raphson.data.evaluate import Evaluator
 from raphson.data.extras import counted, take, weights_of_sigma
@@ -25,7 +26,6 @@ from raphson.data.same_rows import Place
 from raphson.data.schema import ArraySchema
 from raphson.data.sources import Source
 from raphson.data.streams import (
-    SAMPLE_ROWS,
     StreamedPieces,
     check_named,
     clusters,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from raphson.data.sources import SOURCES, Source, lacks
+from raphson.data.sources import Source, lacks
 from raphson.errors import Needs
 from raphson.execute.worker import partition
 
@@ -114,6 +114,3 @@ def _client() -> Any:
         return distributed.default_client()
     except ValueError:
         return None
-
-
-SOURCES.add_builtin(DaskFrame.name, DaskFrame)

@@ -11,7 +11,7 @@ from raphson.data.file_lists import files_of, not_of_parquet
 from raphson.data.messages import check_unique, one_line
 from raphson.data.paths import stamp_of, unreadable
 from raphson.data.pieces import kind_of, together
-from raphson.data.sources import SOURCES, Source, lacks
+from raphson.data.sources import Source, lacks
 from raphson.data.values import REFUSED
 from raphson.errors import DataError, Needs
 
@@ -286,6 +286,3 @@ def _dataset(source: Any) -> Any:
         ) from None
     except (pa.ArrowException, OSError) as error:
         raise not_of_parquet(paths[0]) or _not_whole(paths[0], error) from error
-
-
-SOURCES.add_builtin(Stream.name, Stream)

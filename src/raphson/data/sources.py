@@ -183,7 +183,10 @@ def source_of(given: Any, whole_if_small: bool = True) -> Source | None:
     """
     if isinstance(given, Source):
         return given
-    for kind in reversed(list(SOURCES.values())):
+    for name in reversed(list(SOURCES)):
+        if SOURCES.is_builtin(name) and _is_table(given):
+            continue  # so that their modules need not be imported
+        kind = SOURCES[name]
         found = kind.of(given) if whole_if_small or not kind.whole_if_small else None
         if found is not None:
             check_unique(found.names, "data")
@@ -194,6 +197,12 @@ def source_of(given: Any, whole_if_small: bool = True) -> Source | None:
                 )
             return found
     return None
+
+
+def _is_table(given: Any) -> bool:
+    """Whether it is a dict of columns or a pandas frame, which no kind that comes with Raphson recognises."""
+    kind = type(given)
+    return kind is dict or (kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas")
 
 
 def stream(source: Any, piece_rows: int = BLOCK_ROWS[-1]) -> Source:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from raphson.data.blocks import SAMPLE_ROWS
 from raphson.data.coding import FactorInfo
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
@@ -43,10 +44,6 @@ READERS, FEWEST_READERS, READERS_BYTES = 4, 2, 3 * 2**26
 """Number of places of the data from which shuffled pieces are read at a time: the first, or fewer where the parts that
 are read would take more than 192 MB, as a part may be decoded at once. Of row groups of 1,000,000 rows of 11 columns,
 each place takes 118 MB."""
-
-SAMPLE_ROWS = 50_000
-"""Approximate number of rows of the sample, evenly spaced over the data. A mean of them has a standard error of
-1/√50,000 = 0.4% of a standard deviation."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from raphson.data.delimited import (
     text_columns,
 )
 from raphson.data.messages import one_line
-from raphson.data.sources import SOURCES, lacks
+from raphson.data.sources import lacks
 from raphson.errors import DataError
 
 TYPED_BYTES = 2**23
@@ -139,6 +139,3 @@ def _parsed(path: str, block: int, types: dict[str, Any], columns: Sequence[str]
                 if re.search(rf"'{re.escape(name)}'", str(error)):
                     raise lacks(path, name) from error
             raise
-
-
-SOURCES.add_builtin(TextFiles.name, TextFiles)

@@ -18,20 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.cached import cached_property
-from raphson.data.blocks import Block, StreamedBlocks, in_doubles, total_rows
+from raphson.data.blocks import SAMPLE_ROWS, Block, StreamedBlocks, in_doubles, total_rows
 from raphson.data.crossed import Crossed
 from raphson.data.factor_design import FactorDesign
 from raphson.data.pieced_design import PiecedDesign
-from raphson.data.streams import SAMPLE_ROWS
 from raphson.execute import Executor, serial, sum_blocks
 from raphson.frozen import frozen
 from raphson.model.block_sums import BlockInformation, BlockOperator, Sums
-from raphson.model.families.joint_kernels import JointKernel
 from raphson.model.families.kernels import Kernel
 from raphson.model.few_rows import FewRows
 from raphson.model.fused import PieceSums, pearson, read
-from raphson.model.fused_several import read_jointly
-from raphson.model.least_squares_rows import LeastSquaresRows
 from raphson.model.objective import (
     VALUE,
     Bounds,
@@ -47,10 +43,12 @@ from raphson.model.objective import (
 from raphson.model.predictor import Jacobian, LinearPredictor, Predictor
 from raphson.model.row_roots import row_roots
 from raphson.model.rows import FEW_ROWS, block_rows
-from raphson.model.walls import Edges
 
 if TYPE_CHECKING:
     from raphson.model.device_rows import DeviceRows
+    from raphson.model.families.joint_kernels import JointKernel
+    from raphson.model.least_squares_rows import LeastSquaresRows
+    from raphson.model.walls import Edges
 
 TABLES_COST = 2.5
 """As :attr:`Objective.curvature_cost`, of a design of factors, whose products add up tables: of 8 factors with 228
@@ -200,6 +198,8 @@ class LogLikelihood(Objective):
         low, high = self.family.domain
         if not self.predictor.linear or (math.isinf(low) and math.isinf(high)):
             return None
+        from raphson.model.walls import Edges
+
         return Edges(self.family, self.predictor, self._sum)
 
     @property
@@ -315,8 +315,11 @@ class LogLikelihood(Objective):
     @cached_property
     def _squares(self) -> LeastSquaresRows | None:
         """The rows of a curve that is fitted by least squares, laid out for many readings, where they are one block."""
-        left_out = self.predictor.linear or self._streamed or self._on_device is not None  # streamed rows are not kept
-        return None if left_out else LeastSquaresRows.of(self.family, self.blocks)
+        if self.predictor.linear or self._streamed or self._on_device is not None:  # streamed rows are not kept
+            return None
+        from raphson.model.least_squares_rows import LeastSquaresRows
+
+        return LeastSquaresRows.of(self.family, self.blocks)
 
     @property
     def _joint_kernel(self) -> JointKernel | None:
@@ -334,6 +337,8 @@ class LogLikelihood(Objective):
             found = read(self._kernel, block, theta, observed, dispersed, self.family.unit_information)
         else:
             assert isinstance(self.predictor, LinearPredictor) and self._joint_kernel is not None
+            from raphson.model.fused_several import read_jointly
+
             found = read_jointly(self._joint_kernel, block, self.predictor, theta, observed)
         return None if found is None else self._sums(found, need.kinds)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from raphson.choices import Bias
 from raphson.errors import ModelError, check_choice
-from raphson.model.bias.adjusted_scores import AdjustedScores
-from raphson.model.bias.jeffreys import JeffreysPenalised
-from raphson.model.bias.objective import Biased
-from raphson.model.log_likelihood import LogLikelihood
-from raphson.model.objective import Kind
+
+if TYPE_CHECKING:
+    from raphson.model.bias.objective import Biased
+    from raphson.model.log_likelihood import LogLikelihood
+    from raphson.model.objective import Kind
 
 BIAS = (*get_args(Bias), None)
 
@@ -44,7 +44,11 @@ def check_bias(bias: Any, family: Any, penalty: Any) -> None:
 def reduced(likelihood: LogLikelihood, bias: str, kind: Kind) -> Biased:
     """The objective whose root or maximum has less bias than the likelihood's."""
     if is_penalty(likelihood.family, bias):
+        from raphson.model.bias.jeffreys import JeffreysPenalised
+
         return JeffreysPenalised(likelihood, kind)
+    from raphson.model.bias.adjusted_scores import AdjustedScores
+
     return AdjustedScores(likelihood, kind)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raphson.errors import ModelError
+from raphson.lazy import Lazy, on_request
 from raphson.model.families import links
 from raphson.model.families.base import Family, Observations, Rows
-from raphson.model.families.binomial import Binomial, QuasiBinomial
-from raphson.model.families.checks import check_family, check_moments
 from raphson.model.families.exponential import (
     Gamma,
     Gaussian,
@@ -25,12 +24,18 @@ from raphson.model.families.exponential import (
     QuasiPoisson,
 )
 from raphson.model.families.links import Link
-from raphson.model.families.multinomial import Multinomial
-from raphson.model.families.negative_binomial import NegativeBinomial
-from raphson.model.families.robust import LOSSES, resolve_loss
 from raphson.model.families.structure import needed_by, parameters_of, structured
-from raphson.model.families.tweedie import Tweedie
 from raphson.registry import Registry
+
+if TYPE_CHECKING:
+    import raphson.model.families.binomial as _binomial
+    import raphson.model.families.multinomial as _multinomial
+    import raphson.model.families.negative_binomial as _negative_binomial
+    import raphson.model.families.tweedie as _tweedie
+    from raphson.model.families.binomial import Binomial, QuasiBinomial
+    from raphson.model.families.multinomial import Multinomial
+    from raphson.model.families.negative_binomial import NegativeBinomial
+    from raphson.model.families.tweedie import Tweedie
 
 __all__ = [
     "FAMILIES",
@@ -55,12 +60,37 @@ __all__ = [
     "resolve",
 ]
 
+_WHERE = {
+    "Binomial": ("raphson.model.families.binomial", "Binomial"),
+    "Multinomial": ("raphson.model.families.multinomial", "Multinomial"),
+    "NegativeBinomial": ("raphson.model.families.negative_binomial", "NegativeBinomial"),
+    "QuasiBinomial": ("raphson.model.families.binomial", "QuasiBinomial"),
+    "Tweedie": ("raphson.model.families.tweedie", "Tweedie"),
+}
+
+if not TYPE_CHECKING:  # otherwise a type checker would accept any name
+    _binomial, _multinomial = Lazy("raphson.model.families.binomial"), Lazy("raphson.model.families.multinomial")
+    _negative_binomial = Lazy("raphson.model.families.negative_binomial")
+    _tweedie = Lazy("raphson.model.families.tweedie")
+    __getattr__ = on_request(__name__, _WHERE)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _check_moments(family: type[Family]) -> None:
+    from raphson.model.families.checks import check_moments
+
+    check_moments(family)
+
+
 FAMILIES: Registry[type[Family]] = Registry(
     "family",
     "family",
     "families",
     "rp.families.register",
-    check_moments,
+    _check_moments,
     {
         "normal": "gaussian",
         "bernoulli": "binomial",
@@ -74,19 +104,16 @@ FAMILIES: Registry[type[Family]] = Registry(
 )
 """The families by name."""
 
-for _family in (
-    Gaussian,
-    Binomial,
-    Poisson,
-    Gamma,
-    InverseGaussian,
-    NegativeBinomial,
-    Tweedie,
-    Multinomial,
-    QuasiPoisson,
-    QuasiBinomial,
-):
-    FAMILIES.add_builtin(_family.name, _family)
+FAMILIES.add_builtin("gaussian", Gaussian)
+FAMILIES.add_later("binomial", lambda: _binomial.Binomial)
+FAMILIES.add_builtin("poisson", Poisson)
+FAMILIES.add_builtin("gamma", Gamma)
+FAMILIES.add_builtin("inverse_gaussian", InverseGaussian)
+FAMILIES.add_later("negative_binomial", lambda: _negative_binomial.NegativeBinomial)
+FAMILIES.add_later("tweedie", lambda: _tweedie.Tweedie)
+FAMILIES.add_later("multinomial", lambda: _multinomial.Multinomial)
+FAMILIES.add_builtin("quasipoisson", QuasiPoisson)
+FAMILIES.add_later("quasibinomial", lambda: _binomial.QuasiBinomial)
 
 
 def register(family: Any) -> Any:
@@ -116,6 +143,8 @@ def register(family: Any) -> Any:
     Traceback (most recent call last):
     raphson.errors.ModelError: families.register: expected a subclass of rp.families.Family; got 'logistic'
     """
+    from raphson.model.families.checks import check_family
+
     check_family(family)
     return FAMILIES.register(getattr(family, "name", None), structured(family))
 
@@ -198,6 +227,8 @@ def from_dict(fields: dict[str, Any]) -> Family:
     ModelError
         If the description names an unknown family or link, or has fields that the family does not take.
     """
+    from raphson.model.families.robust import LOSSES, resolve_loss
+
     fields = dict(fields) if isinstance(fields, dict) else {}
     name = fields.pop("name", None)
     if isinstance(name, str) and name in LOSSES:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,29 +21,25 @@ from raphson.data.products import dense, matvec
 from raphson.errors import DataError, ModelError, warn_user
 from raphson.execute import Executor
 from raphson.frozen import frozen
+from raphson.lazy import Lazy
 from raphson.model.base import Model, check_weights_kind
 from raphson.model.bias.reduction import check_bias
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
 from raphson.model.glm.cells import merged
-from raphson.model.glm.edge_remarks import edge_remarks
-from raphson.model.glm.separating_rows import ClassRows, SeparatingRows, SignedRows
-from raphson.model.glm.separation import (
-    FAR,
-    AtInfinity,
-    Moves,
-    at_infinity,
-    least_weight,
-    separated,
-)
 from raphson.model.limits import Limit
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Evaluation, Need
-from raphson.model.penalty import penalty_matrix
 from raphson.model.predictor import LinearPredictor
 from raphson.model.replicates import MOST_DENSE, Replicates
 from raphson.model.rows import means
 from raphson.model.start import levels, start_from
+
+if TYPE_CHECKING:
+    from raphson.model.glm import separating_rows, separation
+else:
+    separating_rows = Lazy("raphson.model.glm.separating_rows")
+    separation = Lazy("raphson.model.glm.separation")
 
 CERTAIN = 1e-7
 """A row whose log density is nearer to 0 than this is fitted almost with certainty, a sign of separation. Under the
@@ -113,6 +109,8 @@ class GeneralisedLinearModel(Model):
         if bias is not None:
             model = replace(model, bias=bias)
         if penalty is not None:
+            from raphson.model.penalty import penalty_matrix
+
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
         model.check(observations.ends)
         return model
@@ -331,7 +329,11 @@ class GeneralisedLinearModel(Model):
         out = super().remarks(result, dispersion, cov, met)
         if not self.family.dispersion_fixed and self._without_error(dispersion):
             out = [*out, WITHOUT_ERROR]
-        return out if result.face is None else [*out, *edge_remarks(self, result)]
+        if result.face is None:
+            return out
+        from raphson.model.glm.edge_remarks import edge_remarks
+
+        return [*out, *edge_remarks(self, result)]
 
     def _without_error(self, dispersion: float) -> bool:
         """Whether the fitted means equal the responses up to rounding."""
@@ -394,11 +396,11 @@ class GeneralisedLinearModel(Model):
 
         A row has neither score nor information there, so the likelihood of the other rows is maximised.
         """
-        least = least_weight(self.row_weight)
-        found = separated(self.constraints(least))
+        least = separation.least_weight(self.row_weight)
+        found = separation.separated(self.constraints(least))
         if found is None:
             return None
-        gaps = Moves.of(self.gaps(found.direction))
+        gaps = separation.Moves.of(self.gaps(found.direction))
         model = self.with_rows_at_infinity(found.direction, gaps.still, least)
         return self._at_infinity(found, model, gaps)
 
@@ -407,15 +409,15 @@ class GeneralisedLinearModel(Model):
         """Predictors of the mean."""
         return self.family.n_predictors - len(self.family.auxiliary)
 
-    def constraints(self, least: float, scale: np.ndarray | None = None) -> SeparatingRows:
+    def constraints(self, least: float, scale: np.ndarray | None = None) -> separating_rows.SeparatingRows:
         """The constraints that rows of more than the least weight impose on a direction at infinity.
 
         `scale` (p,) is that of the coordinates, by default of these rows.
         """
         counted = self.row_weight > least
         if self.family.predictor_labels is not None:
-            return ClassRows(self.data.X, self.y.astype(int), self._n_main + 1, counted, scale)
-        return SignedRows(self.data.X, self.family.recession(self.y, self.size), counted, scale)
+            return separating_rows.ClassRows(self.data.X, self.y.astype(int), self._n_main + 1, counted, scale)
+        return separating_rows.SignedRows(self.data.X, self.family.recession(self.y, self.size), counted, scale)
 
     def gaps(self, direction: np.ndarray) -> np.ndarray:
         """(…, n) how far a direction moves each predictor of each row, and the difference of each two classes."""
@@ -428,18 +430,20 @@ class GeneralisedLinearModel(Model):
         Rows of no more than the least weight are ignored, as they were when the direction was found.
         """
         shift = np.zeros((self.family.n_predictors, len(self.y)))
-        shift[: self._n_main] = at_infinity(self._moves(direction), still)
+        shift[: self._n_main] = separation.at_infinity(self._moves(direction), still)
         weight = None if self.weight is None else np.where(self.weight > least, self.weight, 0.0)
         return replace(self, shift=shift, weight=weight)
 
     def _moves(self, direction: np.ndarray) -> np.ndarray:
         return np.stack([matvec(self.data.X, part) for part in direction.reshape(self._n_main, -1)])
 
-    def _at_infinity(self, found: AtInfinity, model: GeneralisedLinearModel, gaps: Moves) -> Limit:
+    def _at_infinity(
+        self, found: separation.AtInfinity, model: GeneralisedLinearModel, gaps: separation.Moves
+    ) -> Limit:
         """The limit of separated responses: `model` is what remains, and `gaps` are the moves of the rows."""
         delta, signs = np.zeros((2, self.predictor.n_params))
         delta[: self.n_coefficients], signs[: self.n_coefficients] = found.direction, found.signs
-        return Limit("separated", model, signs, FAR / gaps.smallest * delta)
+        return Limit("separated", model, signs, separation.FAR / gaps.smallest * delta)
 
     @property
     def without_limit(self) -> GeneralisedLinearModel:
@@ -453,7 +457,7 @@ class GeneralisedLinearModel(Model):
         assert self.shift is not None
         n_main, n = self._n_main, len(self.y)
         ordered = np.sort(np.concatenate([np.zeros((1, n)), self.shift[:n_main]]), axis=0)
-        return ordered[-1] - ordered[-2] >= FAR
+        return ordered[-1] - ordered[-2] >= separation.FAR
 
     @property
     def copies(self) -> np.ndarray | None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from raphson.data.blocks import SAMPLE_ROWS
 from raphson.data.extras import counted
 from raphson.data.model_data import ModelData
 from raphson.data.response_only import of_response
-from raphson.data.streams import SAMPLE_ROWS, StreamedData
+from raphson.data.streams import StreamedData
 from raphson.errors import ConvergenceError
 from raphson.execute import Executor
 from raphson.model.base import check_weights_kind
