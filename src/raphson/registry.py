@@ -61,6 +61,9 @@ class Registry(Mapping[str, Part], Generic[Part]):
     def __getitem__(self, name: str) -> Part:
         return self._parts[name]()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
 
