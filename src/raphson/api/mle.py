@@ -33,7 +33,8 @@ from raphson.choices import (
     Storage,
     WeightsKind,
 )
-from raphson.data import read_table, streamed
+from raphson.data import streamed
+from raphson.data.readers import table_of
 from raphson.data.several import from_formulas
 from raphson.data.sources import Source
 from raphson.errors import ConvergenceError, DataError, ModelError, named_arguments, one_line
@@ -235,7 +236,7 @@ def _model(
             "data: expected a data frame, a dict of columns or a path; got None. Pass data= after the formulas"
         )
     density = _Density.of(ready, logpdf, formulas, asked)
-    columns = _columns(density.taken, asked.columns, lambda: read_table(data).columns)
+    columns = _columns(density.taken, asked.columns, lambda: table_of(data).names)
     prepared = from_formulas(
         density.texts,
         data,

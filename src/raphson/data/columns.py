@@ -23,10 +23,10 @@ from raphson.data.masks import unmasked
 from raphson.data.messages import check_missing, unknown_column
 from raphson.data.model_data import Response
 from raphson.data.numbers_in_text import check_text
-from raphson.data.readers import is_pandas, read_table
+from raphson.data.readers import is_pandas, table_of
 from raphson.data.rows import MissingRows
 from raphson.data.schema import Schema
-from raphson.data.values import Levels, Table, read_series
+from raphson.data.values import Levels, Table
 from raphson.data.watching import Watch
 from raphson.errors import DataError
 
@@ -69,8 +69,8 @@ class Columns:
     def table(self) -> Table:
         """The table; of a dict with matrices, that of its other columns."""
         if self._arrays is None:
-            return Table(read_table(self.data))
-        return Table(read_table({name: value for name, value in self._arrays.items() if value.ndim == 1}))
+            return table_of(self.data)
+        return table_of({name: value for name, value in self._arrays.items() if value.ndim == 1})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,8 +102,7 @@ class Columns:
             if array.dtype.kind not in "fiub":
                 raise DataError(f"data: expected numbers in the matrix {name!r}; got {array.dtype}")
             return Column(_whole(array.astype(float), array.dtype.kind in "iub"))
-        series: Any = self.table.frame[name]
-        variable = read_series(series, name)
+        variable = self.table.column(name)
         if isinstance(variable, Levels):
             if variable.origin == "text":
                 check_text(variable.labels, variable.codes, name, self.n_rows, "")

@@ -32,10 +32,10 @@ from raphson.data.frames import (
 )
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, NewData, Response, take_columns
-from raphson.data.readers import is_pandas, read_table
+from raphson.data.readers import is_pandas, table_of
 from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema, Schema
-from raphson.data.values import Table, Variable
+from raphson.data.values import Variable
 from raphson.data.watching import Watch
 from raphson.errors import DataError
 
@@ -92,7 +92,7 @@ class PartsSchema(Schema):
     def read(self, name: str, new: Any) -> Column:
         """The column of new data that a keyword of the density gets."""
         text, labels = self.columns[name]
-        table = Table(read_table(new))
+        table = table_of(new)
         found = column_of(
             name, parse_argument(text, table.known, name), Evaluator(table, {}), MissingRows(table.n_rows)
         )
@@ -191,7 +191,7 @@ def from_formulas(
     ([('Intercept', 'x'), ('Intercept',)], [1.0, 0.0, 1.0])
     """
     check_missing(missing)
-    table = Table(read_table(data))
+    table = table_of(data)
     arguments = {"weights": weights, "groups": groups}
     for what, value in arguments.items():
         check_index(data, value, what)

@@ -249,7 +249,8 @@ class ArrayTable(Table):
 
     def column(self, name: str) -> Variable:
         if name not in self._variables:
-            self._variables[name] = Numbers(self.arrays[name].astype(np.float64))
+            values = self.arrays[name]
+            self._variables[name] = Numbers(values.astype(np.float64), whole=values.dtype.kind in "iu")
         return self._variables[name]
 
 
