@@ -169,9 +169,16 @@ def _digest(*parts: str) -> str:
 @cache
 def raphsons_source() -> str:
     """What tells this version of Raphson's modules from others: their sizes and times."""
-    here = Path(__file__).parent
-    files = sorted(here.rglob("*.py"))
-    return " ".join(f"{file} {there.st_size} {there.st_mtime_ns}" for file in files for there in [file.stat()])
+    files, folders = list[str](), [str(Path(__file__).parent)]
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    there = entry.stat()
+                    files.append(f"{entry.path} {there.st_size} {there.st_mtime_ns}")
+                elif entry.is_dir() and not entry.name.startswith((".", "_")):
+                    folders.append(entry.path)
+    return " ".join(sorted(files))
 
 
 def compiled(

@@ -333,6 +333,7 @@ def trace_likelihood(
 ) -> TracedLikelihood:
     """Trace one row, again with one more input whenever the function reads another column."""
     used: list[str] = []
+    lacking: list[_ColumnNeeded] = []
     while True:
         try:
             with x64(), checks.traced_errors(name):
@@ -344,7 +345,16 @@ def trace_likelihood(
                     row = _TracedRow(dict(zip(used, inputs[len(layout.paths) :], strict=True)))
                     return loglik(params, row)
 
-                jaxpr, out = jax.make_jaxpr(flat, return_shape=True)(*leaves, *cells)
+                def noting(*inputs: Any) -> Any:
+                    try:
+                        return flat(*inputs)
+                    except _ColumnNeeded as needed:  # JAX takes 5 ms to tidy up the traceback of an error
+                        lacking.append(needed)
+                        return 0.0
+
+                jaxpr, out = jax.make_jaxpr(noting, return_shape=True)(*leaves, *cells)
+                if lacking:
+                    raise lacking.pop()
                 again = jax.make_jaxpr(lambda *inputs: flat(*inputs))(
                     *leaves, *cells
                 )  # a new lambda: JAX caches by function
