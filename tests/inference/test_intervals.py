@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import scipy
+from scipy import special
 
 from raphson.errors import ModelError
 from raphson.inference import intervals
@@ -28,6 +29,16 @@ def test_p_values_of_z_and_of_t_with_many_degrees() -> None:
     z, t = intervals.p_values(np.array([0.5, 3.0, 12.0])), intervals.p_values(np.array([0.5, 3.0, 12.0]), 1e12)
     # The first-order difference between t and z is about t⁴/(4 df).
     assert t == pytest.approx(z, rel=1e-8)
+
+
+def test_quantiles_and_p_values_of_z_are_those_of_scipy() -> None:
+    tails = np.concatenate([np.geomspace(1e-16, 0.4, 60), np.linspace(0.4, 0.5, 21)[:-1]])
+    exact = -special.ndtri(tails)
+    found = np.array([intervals._normal_quantile(float(tail)) for tail in tails])
+    # Near 0 the quantile has the digits of ½ − tail.
+    assert np.abs(found - exact).max() < 2e-15 and np.abs(found / exact - 1.0)[:60].max() < 1e-15
+    z = np.linspace(0.0, 37.0, 200).reshape(4, 50)
+    assert intervals.p_values(z) == pytest.approx(2.0 * special.ndtr(-z), rel=1e-13)
 
 
 def test_p_values_at_the_ends() -> None:

@@ -1,10 +1,12 @@
-r"""Quantiles, p-values and Wald intervals of the normal and Student's t, from ``scipy.special`` alone.
+r"""Quantiles, p-values and Wald intervals of the normal and Student's t.
 
+Those of the normal are of the standard library's ``erfc``, as ``scipy.special`` takes 0.1 s to import; t's are from it.
 ``scipy.stats`` has them all, but takes longer to import than the rest of Raphson.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,7 +73,7 @@ def quantile(level: float, df: float | None = None) -> float:
     # From the lower tail, as (1 + level)/2 rounds to 1 for levels near 1.
     tail = (1.0 - check_level(level)) / 2.0
     if _is_normal(df):
-        return float(-special.ndtri(tail))
+        return _normal_quantile(float(tail))
     return float(-special.stdtrit(df, tail)) if df is not None and df > 0 else float("nan")
 
 
@@ -100,7 +102,7 @@ def p_values(statistics: np.ndarray, df: float | None = None) -> np.ndarray:
     """
     t = np.abs(np.asarray(statistics, dtype=float))
     if _is_normal(df):
-        return np.asarray(2.0 * special.ndtr(-t))
+        return np.array([math.erfc(one) for one in (t / math.sqrt(2.0)).flat]).reshape(t.shape)
     if df is None or not df > 0:
         return np.full(t.shape, np.nan)
     # P(|T| >= t) = I_x(df/2, 1/2) with x = df/(df+t²). For t² < df, x is close to 1 and the digits are in 1-x (with
@@ -148,6 +150,25 @@ def conf_int(
     reach = quantile(level, df) * np.asarray(bse, dtype=float)
     with np.errstate(invalid="ignore"):
         return np.column_stack([params - reach, params + reach])
+
+
+def _normal_quantile(tail: float) -> float:
+    """The x with P(Z > x) = `tail`, which is at most a half.
+
+    Formula 26.2.23 of Abramowitz and Stegun is off by up to 5e-4.
+
+    With Q(x) = erfc(x/√2)/2 and φ = −Q′, so that Q″ = xφ, Halley's step for f = Q − tail is
+
+        x − 2ff′/(2f′² − ff″) = x + 2e/(2 − xe),   e = f/φ,
+
+    which cubes the error, so that two steps reach rounding.
+    """
+    r = math.sqrt(-2.0 * math.log(tail))
+    x = r - (2.515517 + r * (0.802853 + r * 0.010328)) / (1.0 + r * (1.432788 + r * (0.189269 + r * 0.001308)))
+    for _ in range(2):
+        e = (0.5 * math.erfc(x / math.sqrt(2.0)) - tail) * math.sqrt(2.0 * math.pi) * math.exp(0.5 * x * x)
+        x += 2.0 * e / (2.0 - x * e)
+    return x
 
 
 def _is_normal(df: float | None) -> bool:
