@@ -132,3 +132,77 @@ print(*(name for name in sys.modules if name.startswith("scipy.") and name.count
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() in ([], ["scipy.version"])
+
+
+ROOMS = (
+    "raphson.cli",
+    "raphson.data.parquet",
+    "raphson.data.streams",
+    "raphson.execute.journal",
+    "raphson.fit.bootstrap",
+    "raphson.fit.many",
+    "raphson.fit.network",
+    "raphson.fit.saving",
+    "raphson.fit.testing",
+    "raphson.inference.profile",
+    "raphson.model.network",
+    "raphson.newton.kink",
+    "raphson.newton.many",
+    "raphson.newton.stochastic",
+    "raphson.report",
+)
+"""Rooms and modules of what is asked of few fits, or of none before it ends."""
+
+NEVER = (*HEAVY, "pandas", "scipy.special", "scipy.linalg", "narwhals", "rich", "optax", "pyarrow")
+
+FIRST_FITS = {
+    "family": (
+        "fit = rp.glm(y, np.column_stack([np.ones(80), x]), family='poisson')",
+        (*NEVER, *ROOMS, "raphson.model.curve", "raphson.model.likelihood", "raphson.autodiff"),
+        145,
+    ),
+    "formula": (
+        "fit = rp.glm('y ~ x', {'y': y, 'x': x}, family='gamma')",
+        (*NEVER, *ROOMS, "raphson.model.curve", "raphson.model.likelihood", "raphson.autodiff"),
+        145,
+    ),
+    "curve": (
+        "fit = rp.nls('y ~ a * exp(b * x)', {'y': y, 'x': x}, start={'a': 3.0, 'b': 0.3})",
+        (*NEVER, *ROOMS, "raphson.model.likelihood"),
+        175,
+    ),
+    "likelihood": (
+        """
+import jax.numpy as jnp
+def loglik(params, row):
+    eta = row["X"] @ params["b"]
+    return row["y"] * eta - jnp.exp(eta)
+fit = rp.mle(loglik, {"X": np.column_stack([np.ones(80), x]), "y": y}, start={"b": np.zeros(2)})
+""",
+        (*(name for name in NEVER if name != "jax"), *ROOMS, "jax.extend", "jax.experimental.pallas"),
+        195,
+    ),
+}
+"""First fits of a process of arrays or of a dict of them: what they do not import before a table of their results is
+asked for, and how many modules of Raphson's they import at most."""
+
+
+@pytest.mark.parametrize("fit", FIRST_FITS)
+def test_a_first_fit_imports_few_rooms_and_no_pandas_before_a_table_is_asked_for(fit):
+    script, spared, most = FIRST_FITS[fit]
+    code = f"""
+import sys
+import numpy as np, raphson as rp
+x = np.linspace(-1.0, 1.0, 80)
+y = np.round(3.0 + x + np.cos(9.0 * x))
+{script}
+assert fit.converged
+print(*(name for name in {spared} if name in sys.modules))
+print(sum(name.partition(".")[0] == "raphson" for name in sys.modules))
+assert np.isfinite(fit.bse.to_numpy()).all()
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    imported, modules = done.stdout.splitlines()
+    assert imported.split() == []
+    assert int(modules) <= most
