@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -76,6 +75,8 @@ Results = dict[tuple[int, int], Any]
 @cache
 def versions() -> tuple[str, ...]:
     """Those of Python and of :data:`PACKAGES` in this process."""
+    from importlib.metadata import PackageNotFoundError, version  # with email and more, 10 ms
+
     found = [".".join(platform.python_version_tuple()[:2])]
     for name in PACKAGES:
         try:
