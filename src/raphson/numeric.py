@@ -146,6 +146,11 @@ def device() -> Any:
     return _own_device() if chosen is None else chosen
 
 
+def elsewhere() -> bool:
+    """Whether :func:`computing_on` says another device here."""
+    return _chosen.get() is not None
+
+
 @contextmanager
 def computing_on(other: Any) -> Iterator[None]:
     """Compute derivatives on another device of JAX inside a ``with`` block; None for the one of before.

@@ -25,7 +25,7 @@ from raphson.compat import jnp
 from raphson.compiled import compiled
 from raphson.data.blocks import BLOCK_ROWS, Block, padded
 from raphson.model.rows import block_rows as evaluate_rows
-from raphson.numeric import anchor, x64
+from raphson.numeric import anchor, elsewhere, x64
 
 CHUNK_ROWS = 16 * BLOCK_ROWS[-1]
 """Most rows, over all replicates, that take a step together: 2 MiB for each column of numbers."""
@@ -129,7 +129,12 @@ class CommonRows:
     def sums(self, weight: np.ndarray) -> ReplicateSums:
         """Sums of replicates with weights (R, n)."""
         p, q = self.n_params, self.n_params * (self.n_params + 1) // 2
-        total = weight @ self.table
+        if elsewhere():
+            from raphson.model.device_replicates import device_product
+
+            total = device_product(weight, self.table, CHUNK_ROWS // len(self.table))
+        else:
+            total = weight @ self.table
         starts = [2 + p + i * q for i in range(len(self.kinds))]
         packed = {kind: total[:, start : start + q] for kind, start in zip(self.kinds, starts, strict=True)}
         information = {kind: M[:, _symmetric(p)] for kind, M in packed.items()}
@@ -191,6 +196,8 @@ class Replicates:
         pearson: bool = False,
     ) -> ReplicateSums:
         """Sums at Θ (R, p) with responses and weights, each (R, n), or (n,) if all replicates share them."""
+        if elsewhere() and self.designs and self.family.own_rows is None:
+            return self._on_device(theta, y, weight, tuple(kinds), values, pearson)
         group, found = max(1, GROUP_ROWS // self.n_rows), []
         for start in range(0, len(theta), group):
             cut = slice(start, start + group)
@@ -205,6 +212,15 @@ class Replicates:
                 )
             )
         return ReplicateSums.joined(found)
+
+    def _on_device(
+        self, theta: np.ndarray, y: np.ndarray, weight: np.ndarray, kinds: tuple[str, ...], values: bool, pearson: bool
+    ) -> ReplicateSums:
+        from raphson.model.device_replicates import device_sums
+
+        given = self.family, self.designs, self.slices, self.offset, theta, y, weight, self.chunk
+        score, matrices, value, variation = device_sums(*given, kinds, values, pearson)
+        return ReplicateSums(score, dict(zip(kinds, matrices, strict=True)), value, variation)
 
     def _pearson(self, mean: np.ndarray | None, y: np.ndarray) -> np.ndarray:
         """(y − μ)²/V(μ), (R, n), from means (R, C, n)."""
