@@ -43,14 +43,16 @@ class CurveTotals:
     Attributes
     ----------
     rows, positive : number of rows, and of those of positive weight.
-    weights : sum of the weights.
-    squares : Σ w y².
+    weights, logarithms : sums of the weights, and of the logarithms of those that are positive.
+    first, squares : Σ w y and Σ w y².
     largest : the largest |y|.
     """
 
     rows: int = 0
     positive: int = 0
     weights: float = 0.0
+    logarithms: float = 0.0
+    first: float = 0.0
     squares: float = 0.0
     largest: float = 0.0
 
@@ -64,6 +66,8 @@ class CurveTotals:
             self.rows + other.rows,
             self.positive + other.positive,
             self.weights + other.weights,
+            self.logarithms + other.logarithms,
+            self.first + other.first,
             self.squares + other.squares,
             max(self.largest, other.largest),
         )
@@ -71,8 +75,11 @@ class CurveTotals:
     @staticmethod
     def of(y: np.ndarray, weight: np.ndarray | None) -> CurveTotals:
         """Those of some rows."""
-        squares = y @ y if weight is None else weight @ (y * y)
-        return CurveTotals(len(y), *counted(weight, len(y)), float(squares), float(np.abs(y).max(initial=0.0)))
+        positive, weights = counted(weight, len(y))
+        moment = y if weight is None else weight * y
+        logarithms = 0.0 if weight is None else float(np.log(weight[weight > 0]).sum())
+        largest = float(np.abs(y).max(initial=0.0))
+        return CurveTotals(len(y), positive, weights, logarithms, float(moment.sum()), float(moment @ y), largest)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,12 @@ def part_rows(n_rows: int, n_params: int, curvature_cost: float) -> int:
     return max(int(share * n_rows), LEAST_PART_ROWS)
 
 
+def _shrinks(objective: Objective) -> float:
+    """Factor by which a step by the M of a part of many rows, from the maximum of that part, reduces the distance."""
+    rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
+    return math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
+
+
 class Directions(ABC):
     """Finds the directions of an iteration, and keeps what they need from one step to the next.
 
@@ -222,9 +228,7 @@ class ByFactor(Directions):
         """The part of the rows that corrects a step by the M of all, which begins at the part's own maximum."""
         if self.corrects is not None:
             self.begins_near, self.near_at = True, max(NEAR, CORRECTED * self.corrects.error * objective.n_rows**0.5)
-        rows = part_rows(objective.n_rows, objective.n_params, objective.curvature_cost)
-        expected = math.sqrt(objective.n_params / min(rows, objective.most_part_rows))
-        self.shrinks = expected if part is None else part.error
+        self.shrinks = _shrinks(objective) if part is None else part.error
         """Factor by which a step is expected to reduce the distance."""
         self.patience = objective.patience
 
@@ -413,6 +417,12 @@ class Uphill(ByFactor):
         return None
 
 
+EARLY = 10.0
+"""Factor by which a curve over many rows asks early for the observed information: with the reading of a step it costs a
+third of that, afterwards a reading of its own. From a sample's minimum a step of a saturation curve over 10,000,000
+rows led from 9 to 0.009 standard errors, where the sample's size says 0.06."""
+
+
 class InRegion(Directions):
     """Directions by QR of the rows in a trust region, which determines τ; M need not have full rank."""
 
@@ -422,8 +432,14 @@ class InRegion(Directions):
         super().__init__(method, damping, learning_rate)
         self.kind = method.curvature.kind
         self.root = True
+        self.many = objective.n_blocks > MANY_BLOCKS
+        self.shrinks = _shrinks(objective)
+        """Factor by which a step is expected to reduce the distance."""
         self.region = TrustRegion(objective.projected)
         self.proposal: Proposal | None = None
+
+    def nearing(self, state: IterationState) -> bool:
+        return state.near or (self.many and state.distance * self.shrinks <= EARLY * self.near_at)
 
     def _triangle(self, state: IterationState) -> Root | None:
         assert self.kind is not None

@@ -330,3 +330,21 @@ def test_a_checkpoint_gives_the_same_bits_wherever_it_was_cut(more, path, tmp_pa
 def test_rows_in_memory_have_no_checkpoint(frame, tmp_path):
     with pytest.raises(ModelError, match="checkpoint: passes over data in memory are not kept"):
         rp.nls(FORMULA, frame, checkpoint=tmp_path / "fit.ckpt")
+
+
+@pytest.mark.parametrize("more", [{}, {"weights": "w"}, {"weights": "w", "weights_kind": "frequency"}])
+def test_the_summary_reads_no_row_again(more, frame, few):
+    class Counted:
+        readings = 0
+
+        def __iter__(self):
+            self.readings += 1
+            yield frame
+
+    source = Counted()
+    fit = rp.nls(FORMULA, rp.stream(source, PIECE), start={"rate": 0.7}, **more)
+    done = source.readings
+    held = rp.nls(FORMULA, frame, start={"rate": 0.7}, **more)
+    assert fit.llf == pytest.approx(held.llf, rel=1e-13) and fit.message == held.message
+    assert fit.bse.notna().all() and fit.aic == pytest.approx(held.aic, rel=1e-13)
+    assert source.readings == done

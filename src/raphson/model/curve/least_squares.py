@@ -247,9 +247,9 @@ class NonlinearModel(Model):
             found += np.sum(block.weight[: block.rows] * second[0] ** 2, axis=-1)
         return found
 
-    def variation(self, theta: np.ndarray) -> Variation:
+    def variation(self, found: Evaluation) -> Variation:
         """How much of the variation of the response is left, without rows that a robust loss rejects."""
-        rows = self.rows(theta)
+        rows = self.rows_at(found)
         return Variation.of(rows.expected[0, 0], self.y, rows.mean[0])
 
     @property

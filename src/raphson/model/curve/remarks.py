@@ -14,7 +14,7 @@ from raphson.model.curve.identification import UnidentifiedDirection, describe, 
 from raphson.model.curve.label_switching import equally_good
 from raphson.model.families.robust import Robust
 from raphson.model.glm.glm import PERFECT
-from raphson.model.objective import Need
+from raphson.model.objective import Evaluation, Need
 
 STILL = 1e-3
 """How far a curve may move when a diverged parameter doubles, in residual standard deviations. ℓ/φ changes by half the
@@ -85,7 +85,7 @@ def remarks(
             "the curve passes through the data up to rounding: standard errors, tests and intervals measure that "
             "rounding, not how well noisy data would determine the parameters"
         )
-    yield from _explains_nothing(model, theta)
+    yield from _explains_nothing(model, result.evaluation)
     yield from _noise(model, result)
     known = ~without_error(directions, len(theta))
     if known.all() and result.status.converged:
@@ -170,9 +170,9 @@ def _equivalent_points(model: Any, theta: np.ndarray, met: Sequence[np.ndarray],
     )
 
 
-def _explains_nothing(model: Any, theta: np.ndarray) -> Iterator[str]:
+def _explains_nothing(model: Any, there: Evaluation) -> Iterator[str]:
     """A curve that explains no more than the mean: the wrong curve, or a failed search."""
-    found = model.variation(theta)
+    found = model.variation(there)
     if found.varies and found.total > 0 and found.left >= NOTHING_GAINED * found.total:
         yield (
             "the curve explains no more of the response than a constant would: either it is the wrong curve for these "

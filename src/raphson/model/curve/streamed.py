@@ -31,9 +31,14 @@ from raphson.model.families.robust import NORMAL_MAD
 from raphson.model.glm.streamed import ResponseTotals, StreamedModel
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import VALUE, Evaluation, Need, Root
-from raphson.model.streamed import fields_of
+from raphson.model.spread import Spread
+from raphson.model.streamed import StreamedRowTable, fields_of
 from raphson.model.streamed_means import StreamedMeans
 from raphson.model.streamed_median import Counts, Interval, around, median
+
+CANCELLED = 1e-8
+"""Smallest share of Σ w y² that the variation of the response about its mean may be for their difference to be that
+variation: it is then right to 2e-8 of itself, and whether a curve leaves all of it is judged to 1e-6."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +145,16 @@ class StreamedCurve(StreamedMeans, NonlinearModel):
     def second_squares(self, theta: np.ndarray) -> np.ndarray:
         return self.summed(lambda held: held.second_squares(theta), "second", theta)
 
-    def variation(self, theta: np.ndarray) -> Variation:
-        """As in memory, about a level near the mean first, so that one reading is enough."""
-        near = self.sample.variation(theta).level
-        origin = near if math.isfinite(near) else 0.0
+    def variation(self, found: Evaluation) -> Variation:
+        """As in memory: from the first pass and the value at θ, where that loses few digits, otherwise by a reading."""
+        near, totals, theta = self.sample.variation(found), self.totals, found.theta
+        assert totals is not None
+        level = totals.first / totals.weights
+        total = totals.squares - level * totals.first
+        moves = bool(np.ptp(self.sample.fitted(theta)) > 0)  # a constant may be the level of all rows
+        if self.family.quadratic and moves and total > CANCELLED * totals.squares:
+            return Variation(level, total, self.deviance(self.rows_at(found)), True)
+        origin = near.level if math.isfinite(near.level) else 0.0
         return self.summed(lambda held: _Moments.of(held, theta, origin), "variation", theta).variation
 
     # -- the iteration -----------------------------------------------------------------------------------------
@@ -200,6 +211,29 @@ class StreamedCurve(StreamedMeans, NonlinearModel):
         return (median(n, around(here), counts, values) if found is None else found) / NORMAL_MAD
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
+
+    def deviance(self, rows: StreamedRowTable) -> float:
+        """Σ w r² of least squares, which every evaluation has."""
+        return -2.0 * self.value_of(rows) if self.family.quadratic else super().deviance(rows)
+
+    def pearson(self, rows: StreamedRowTable) -> float:
+        return self.deviance(rows) if self.family.quadratic else super().pearson(rows)
+
+    def sum_of_squares(self, rows: StreamedRowTable) -> float:
+        return self.deviance(rows) if self.family.quadratic else super().sum_of_squares(rows)
+
+    def spread(self, rows: StreamedRowTable) -> Spread | None:
+        return None
+
+    def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:
+        """−½ Σ (w r²/φ + log 2πφ − log w), where a weight other than a precision counts the whole term of its row."""
+        if not self.family.quadratic:
+            return super().log_likelihood(rows, dispersion)
+        assert self.totals is not None
+        precise = self.weights_kind == "precision"
+        n, logarithms = (self.totals.positive, self.totals.logarithms) if precise else (self.totals.weights, 0.0)
+        constant = logarithms - n * math.log(2.0 * math.pi * dispersion)
+        return 0.5 * (constant - self.deviance(rows) / dispersion)
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         """As in memory: points beside the estimate are fitted again in their conditionally linear parameters."""
