@@ -29,11 +29,13 @@ class StreamedRowTable:
     theta : where.
     value : Σ w log f at unit dispersion; None if it was not found yet.
     sums : what else was found.
+    best : the φ that maximises the likelihood, and the likelihood there; None if they were not found yet.
     """
 
     theta: np.ndarray
     value: float | None = None
     sums: np.ndarray | None = None
+    best: tuple[float, float] | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

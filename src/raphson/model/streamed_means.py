@@ -15,6 +15,7 @@ from raphson.errors import ModelError
 from raphson.model.families.base import Family
 from raphson.model.spread import Spread
 from raphson.model.streamed import StreamedRows, StreamedRowTable
+from raphson.model.streamed_dispersion import best_dispersion
 
 
 class StreamedMeans(StreamedRows):
@@ -55,32 +56,33 @@ class StreamedMeans(StreamedRows):
     def log_likelihood(self, rows: StreamedRowTable, dispersion: float) -> float:
         if dispersion == 1.0:
             return float(self._sums(rows)[3])
-        theta = rows.theta
-        return float(
-            self.summed(lambda held: held.log_likelihood(held.rows(theta), dispersion), "llf", theta, dispersion)
-        )
+        if rows.best is not None and rows.best[0] == dispersion:
+            return rows.best[1]
+        return float(self._likelihoods(rows, np.array([dispersion]))[0])
+
+    def _likelihoods(self, rows: StreamedRowTable, dispersions: np.ndarray) -> np.ndarray:
+        """The log-likelihoods (m,) at several φ (m,), in one reading."""
+
+        def one(held: Any) -> np.ndarray:
+            here = held.rows(rows.theta)
+            return np.array([held.log_likelihood(here, float(phi)) for phi in dispersions])
+
+        return np.asarray(self.summed(one, "llf", rows.theta, dispersions))
 
     def ml_dispersion(self, rows: StreamedRowTable) -> float:
         """The φ that maximises the likelihood at the fitted means."""
-        from scipy.optimize import minimize_scalar
-
         guess = self.pearson(rows) / max(self.nobs, 1.0)
         if not (guess > 0 and math.isfinite(guess)):
             return 0.0
-        if self._model.family.dispersion_is_mean_deviance:
-            totals = self._model.totals
-            n = totals.positive if self._model.weights_kind == "precision" else totals.weights
-            return self.deviance(rows) / n
-        # For other families φ̂ is not a sum over rows. A few readings find it to half of the digits, with which the
-        # log-likelihood is accurate to all.
-        centre = math.log(guess)
-        found = minimize_scalar(
-            lambda log_phi: -self.log_likelihood(rows, math.exp(log_phi)),
-            bracket=(centre - 0.1, centre + 0.1),
-            method="brent",
-            tol=1e-9,
-        )
-        return math.exp(float(found.x))
+        family, totals = self._model.family, self._model.totals
+        n = totals.positive if self._model.weights_kind == "precision" else totals.weights
+        mean = self.deviance(rows) / n
+        if family.dispersion_is_mean_deviance or not mean > 0:
+            return mean
+        if rows.best is None:
+            low, high = family.dispersion_in_deviances
+            rows.best = best_dispersion(lambda several: self._likelihoods(rows, several), low * mean, high * mean)
+        return rows.best[0]
 
 
 def refuse_numbers_as_categories(family: Family, streamed: StreamedData) -> None:

@@ -33,6 +33,8 @@ class Distribution:
         Whether only mean and variance are specified, and the log-likelihood is NaN.
     dispersion_is_mean_deviance : bool
         Whether the maximum likelihood dispersion is the deviance over the number of rows.
+    dispersion_in_deviances : tuple of float
+        A range that the maximum likelihood dispersion is in, or near, in units of the deviance over the number of rows.
     auxiliary : tuple of str
         Predictors beyond the mean's, each with an intercept only.
     levels : tuple of str or None
@@ -53,6 +55,7 @@ class Distribution:
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = False
     dispersion_is_mean_deviance: ClassVar[bool] = False
+    dispersion_in_deviances: ClassVar[tuple[float, float]] = (0.5, 2.0)
     canonical: bool = False
     log_concave: bool = False
     complete: ClassVar[bool] = False

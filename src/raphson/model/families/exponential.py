@@ -292,6 +292,8 @@ class Gamma(PositiveMean):
     """
 
     link: Link = None  # type: ignore[assignment]
+    # 1/(2a) < log a - psi(a) < 1/a, of which the weighted sum is half the deviance (Alzer 1997).
+    dispersion_in_deviances: ClassVar[tuple[float, float]] = (0.49, 1.02)
     name: ClassVar[str] = "gamma"
     sufficient: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.gamma)
@@ -337,8 +339,9 @@ class Gamma(PositiveMean):
 
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         # With shape a: a log a - a - lgamma(a) - log y, the first three by Stirling's series
+        even = len(weight) > 1 and bool((weight == weight[0]).all())
         with np.errstate(divide="ignore"):
-            a = weight / dispersion
+            a = (weight[:1] if even else weight) / dispersion
             return 0.5 * (np.log(a) - _LOG_2PI) - stirling_remainder(a) - np.log(y)
 
     def ml_dispersion(
