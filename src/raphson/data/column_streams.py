@@ -27,6 +27,9 @@ from raphson.data.values import Levels
 from raphson.errors import DataError
 from raphson.execute.watched import Keeping
 
+FIRST_ROWS = 1024
+"""Number of rows that tell which columns a function reads."""
+
 
 @dataclass
 class FirstRows:
@@ -35,9 +38,11 @@ class FirstRows:
     Attributes
     ----------
     source : the source.
+    keep : has what an interrupted fit found here, if the source can tell without a reading that its rows are the same.
     """
 
     source: Source
+    keep: Keeping = computed
     _read: dict[str, Column] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Column:
@@ -52,7 +57,8 @@ class FirstRows:
             if name not in self.source.names:
                 raise unknown_column(name, self.source.names, "row")
             self.source.check_columns([name])
-            self._read[name] = self._column(name)
+            keep = self.keep if self.source.files is not None else computed
+            self._read[name] = keep(("first rows", name), lambda: self._column(name))
         return self._read[name]
 
     @cached_property
@@ -62,7 +68,7 @@ class FirstRows:
 
     def _first(self, names: Sequence[str]) -> Any:
         for part in range(self.source.parts):
-            for rows in self.source.read(part, names):
+            for rows in self.source.read(part, names, min(FIRST_ROWS, self.source.piece_rows)):
                 return variables_of(rows)
         raise DataError("data: there are no rows; expected at least one")
 

@@ -14,7 +14,6 @@ from raphson.data.blocks import Block
 from raphson.data.column_streams import FirstRows, StreamedColumns
 from raphson.data.columns import RowData
 from raphson.data.extras import Column
-from raphson.data.sources import Source
 from raphson.errors import ModelError
 from raphson.model.likelihood.finite import (
     Differences,
@@ -83,7 +82,7 @@ class RowsOfBlocks:
 
 
 def columns_read(
-    loglik: Callable[..., Any], name: str, layout: Parameters, source: Source, theta: np.ndarray
+    loglik: Callable[..., Any], name: str, layout: Parameters, first: FirstRows, theta: np.ndarray
 ) -> tuple[str, ...]:
     """The columns that a function in plain Python reads in the first rows.
 
@@ -92,7 +91,7 @@ def columns_read(
     ModelError
         If it fails in the first row, gives other values there when called again, or reads no column.
     """
-    first, used = FirstRows(source), dict[str, None]()
+    used = dict[str, None]()
     values = RowValues(loglik, name, layout, first, used)
     check_first(values, theta)
     for number in range(1, min(LOOKED_AT, len(first[next(iter(used))].values))):

@@ -134,7 +134,9 @@ def streamed_general(
     layout, theta = parameters_of(start)
     given = {"weights": weights, "groups": groups, "missing": missing, "keep": answering(executor)}
     if derivatives == "finite":
-        data = columns_from_stream(columns_read(loglik, name, layout, source, theta), source, **given)
+        data = columns_from_stream(
+            columns_read(loglik, name, layout, FirstRows(source, given["keep"]), theta), source, **given
+        )
         family = finite_family_of_pieces(loglik, name, layout, data, theta)
         check_size(layout.size, source.piece_rows)
         totals = summed_pieces(data, lambda rows: GeneralTotals.of(rows, None), executor, "totals")
@@ -177,7 +179,7 @@ def _read(
     loglik: Callable[..., Any], name: str, layout: Parameters, source: Source, given: dict[str, Any]
 ) -> tuple[TracedLikelihood, StreamedColumns]:
     """The traced function and the columns that it reads, whose types are those of all rows."""
-    first = trace_likelihood(loglik, name, layout, FirstRows(source))
+    first = trace_likelihood(loglik, name, layout, FirstRows(source, given["keep"]))
     data = columns_from_stream(first.used, source, **given)
     return trace_likelihood(loglik, name, layout, data.cells), data
 

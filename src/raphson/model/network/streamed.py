@@ -14,8 +14,9 @@ from raphson.data.extras import counted
 from raphson.data.model_data import ModelData
 from raphson.data.products import dense
 from raphson.data.response_only import of_response
-from raphson.data.streams import StreamedData
+from raphson.data.streams import StreamedData, computed
 from raphson.execute import Executor, tree_sum
+from raphson.execute.journal import answering
 from raphson.model.base import check_weights_kind
 from raphson.model.families import resolve
 from raphson.model.families.base import Family
@@ -37,6 +38,9 @@ from raphson.model.streamed_means import (
 HELD_BYTES = 2**27
 """Size of the held-out rows' inputs up to which they are kept in memory, 128 MiB: 1,700,000 rows of 10. Where there are
 more, each epoch is followed by a reading of them, which takes about a fifth of the time of the epoch."""
+
+KEPT_BYTES = 2**25
+"""Size up to which a checkpoint keeps them, so that going on from it reads nothing: 32 MiB. They are written once."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,13 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
 
     def _held(self, streamed: StreamedData) -> NetworkModel:
         """The model of held-out rows: in memory if they are few, otherwise streamed."""
-        if 8 * streamed.n_rows * len(streamed.head.names) <= HELD_BYTES:
-            return self._piece(_joined([data for _, data in streamed.read(streamed.pieces)]))
+        size, split = 8 * streamed.n_rows * len(streamed.head.names), streamed.split
+        if size <= HELD_BYTES and split is not None:
+            keep = answering(self.executor) if size <= KEPT_BYTES else computed
+            X, y, *others = keep(("held out", split.share, split.entropy), lambda: _arrays(streamed))
+            given = dict(zip(("weights", "offset", "trials"), others, strict=True))
+            response = replace(streamed.head.response, values=y)
+            return self._piece(replace(streamed.head, X=X, response=response, **given, n_dropped=0))
         model = replace(self, streamed=streamed)
         totals = model.summed(NetworkTotals.of, "totals")
         return replace(model, totals=totals)
@@ -229,20 +238,13 @@ class PiecewiseLikelihood(LogLikelihood):
         return super()._sum(one, *about)
 
 
-def _joined(parts: list[ModelData]) -> ModelData:
-    """The data of several pieces as one."""
+def _arrays(streamed: StreamedData) -> tuple[np.ndarray | None, ...]:
+    """Design, response, weights, offset and trials of all rows."""
+    parts = [data for _, data in streamed.read(streamed.pieces)]
 
-    def together(values: list[np.ndarray | None]) -> np.ndarray | None:
+    def together(part: Callable[[ModelData], np.ndarray | None]) -> np.ndarray | None:
+        values = [part(one) for one in parts]
         return None if values[0] is None else np.concatenate(values)  # type: ignore[arg-type]
 
-    first = parts[0]
-    values = together([one.response.values for one in parts])
-    assert values is not None
-    return replace(
-        first,
-        X=np.concatenate([dense(one.X) for one in parts]),
-        response=replace(first.response, values=values),
-        weights=together([one.weights for one in parts]),
-        offset=together([one.offset for one in parts]),
-        trials=together([one.trials for one in parts]),
-    )
+    rows = (lambda one: dense(one.X), lambda one: one.response.values)
+    return tuple(map(together, (*rows, lambda one: one.weights, lambda one: one.offset, lambda one: one.trials)))
