@@ -187,3 +187,22 @@ def test_on_a_terminal_a_long_pass_is_one_line_that_moves() -> None:
         written += terminal.read(4096)
     assert b"20% of" in written and written.rstrip().endswith(b"\x1b[2K")
     assert b"\n" not in written.partition(b"20%")[2].partition(b"60%")[0]
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_on_a_narrow_terminal_the_line_has_fewer_words_and_does_not_wrap(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = Terminal()
+    with Progress("Fitting", stream=stream, delay=60.0) as progress:
+        progress._open()
+        for distance in (345.0, 0.00123):
+            progress(iteration=12, distance=distance, rows=10_000_000, of=10_000_000, tol=1e-8)
+        progress.reading(4_500_000, 10_000_000)
+        progress._show(at_once=True)
+        shown = progress._live._display.tasks[0].description
+        lines = stream.getvalue()
+    assert len(shown) <= width - 10 and shown.startswith("Fitting, iteration 12, ") and shown.endswith(" s left")
+    assert ("standard errors" in shown) == (width == 160) and "0.0012" in shown
+    assert "\n" not in lines.strip()

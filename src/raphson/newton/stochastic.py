@@ -18,6 +18,7 @@ from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.execute import computing_with, sum_blocks
+from raphson.execute.journal import answering
 from raphson.linalg import column_squares
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.network.linear_rows import LinearRows
@@ -38,7 +39,7 @@ from raphson.newton.training.first_order import (
     train,
 )
 from raphson.newton.training.steps import RATES
-from raphson.newton.training.streaming import StreamedRows, batches_of
+from raphson.newton.training.streaming import StreamedRows, ToldRows, batches_of
 from raphson.status import Status
 
 BATCH_ROWS = 32
@@ -81,7 +82,7 @@ class Task:
 
     structure: TracedPredictor
     state: dict[str, Any]
-    rows: Sample | StreamedRows
+    rows: Sample | StreamedRows | ToldRows
     divisor: float
     scale: float
     pack: Callable[[Any], np.ndarray]
@@ -143,7 +144,7 @@ class Task:
         structure: LinearRows,
         sizes: list[np.ndarray],
         spread: np.ndarray,
-        rows: Sample | StreamedRows,
+        rows: Sample | StreamedRows | ToldRows,
         divisor: float,
         scale: float,
     ) -> Task:
@@ -177,7 +178,8 @@ class Task:
             2 + np.cumsum([0, *(X.shape[1] for X in some[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]
-        rows = StreamedRows(blocks, sizes, total / n if uneven else None, np.float64)
+        batches = StreamedRows(blocks, sizes, total / n if uneven else None, np.float64)
+        rows = ToldRows(batches, n, answering(likelihood.executor).show)
         return Task._linear(structure, sizes, spread, rows, divisor, divisor * float(total))
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, Protocol, TextIO
+
+BESIDE = 10
+"""Characters of the spinner, the time and the spaces between them."""
 
 
 class LiveLine(Protocol):
     """A line that is shown from its construction on."""
+
+    @property
+    def width(self) -> float:
+        """Number of characters that it has room for."""
+        ...
 
     def update(self, text: str) -> None:
         """Show another text in its place."""
@@ -19,18 +28,24 @@ class LiveLine(Protocol):
 
 
 class TerminalLine:
-    """A line with a spinner and the time so far, drawn by a thread of rich; more lines on a narrow terminal."""
+    """A line with a spinner and the time so far, drawn by a thread of rich."""
 
     def __init__(self, text: str, stream: TextIO) -> None:
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
-        text_column = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=False))
+        text_column = TextColumn(
+            "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+        )
         columns = (SpinnerColumn(), text_column, TimeElapsedColumn())
         self._display = Progress(*columns, console=Console(file=stream), transient=True)
         self._task = self._display.add_task(text, total=None)
         self._display.start()
+
+    @property
+    def width(self) -> float:
+        return self._display.console.width - BESIDE
 
     def update(self, text: str) -> None:
         self._display.update(self._task, description=text)
@@ -45,6 +60,7 @@ class NotebookLine:
     def __init__(self, text: str) -> None:
         from IPython.display import display  # pyright: ignore[reportMissingImports] - it is imported already
 
+        self.width = math.inf
         self._handle: Any = display({"text/plain": text}, raw=True, display_id=True)
 
     def update(self, text: str) -> None:

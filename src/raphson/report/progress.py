@@ -6,7 +6,9 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextvars import copy_context
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -18,6 +20,36 @@ INTERVAL = 10.0
 
 TICK = 0.5
 """Seconds between two changes of a line that is replaced."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the line.
+
+    Attributes
+    ----------
+    text : in full words.
+    short : in few; empty for the same.
+    needed : parts of a smaller number are left out first where there is too little room.
+    """
+
+    text: str
+    short: str = ""
+    needed: int = 3
+
+
+def in_width(parts: Sequence[Part], width: float) -> str:
+    """The parts in a line of so many characters: in full words, in few, or without those that are needed least.
+
+    Examples
+    --------
+    >>> parts = [Part("Fitting"), Part("3.0 passes", needed=2), Part("2,000 rows per second", "2,000 rows/s", needed=0)]
+    >>> [in_width(parts, width) for width in (80, 34, 20)]
+    ['Fitting, 3.0 passes, 2,000 rows per second', 'Fitting, 3.0 passes, 2,000 rows/s', 'Fitting, 3.0 passes']
+    """
+    lines = [[part.text for part in parts]]
+    lines += [[part.short or part.text for part in parts if part.needed >= least] for least in range(4)]
+    return next((line for line in map(", ".join, lines) if len(line) <= width), ", ".join(lines[-1]))
 
 
 class Progress:
@@ -69,7 +101,7 @@ class Progress:
         self._told = False
         """Whether readings are told of; otherwise the path says how many rows were read."""
         self._before = math.nan
-        self._step = ""
+        self._step: list[Part] = []
         self._left: float | None = None
         """Rows still to be read at most, from the end of this step on."""
         self._live: LiveLine | None = None
@@ -103,16 +135,18 @@ class Progress:
         also the passes over the data so far, their speed and the time left. With ``epochs`` in place of ``tol``, the
         number of iterations at most, each of which reads all rows, its ``loss`` and ``validation``.
         """
-        text = ""
+        step: list[Part] = []
         if "epochs" in row:
-            text += f", epoch {row['iteration']} of {row['epochs']}, loss {numbers.short(row['loss'])}"
+            step.append(Part(f"epoch {row['iteration']} of {row['epochs']}"))
+            step.append(Part(f"loss {numbers.short(row['loss'])}"))
             if not math.isnan(row["validation"]):
-                text += f", validation {numbers.short(row['validation'])}"
+                step.append(Part(f"validation {numbers.short(row['validation'])}", needed=2))
         elif "iteration" in row:
-            text += f", iteration {row['iteration']}"
+            step.append(Part(f"iteration {row['iteration']}"))
         if row.get("distance") is not None:
-            text += f", {numbers.short(float(row['distance']))} standard errors from the maximum"
-        self._step = text
+            distance = numbers.short(float(row["distance"]))
+            step.append(Part(f"{distance} standard errors from the maximum", f"distance {distance}"))
+        self._step = step
         if "rows" in row:
             self._of = row["of"]
             if not self._told:
@@ -147,43 +181,46 @@ class Progress:
         """The rows of the epochs that follow at most."""
         return float((epochs - iteration) * of)
 
-    @property
-    def _text(self) -> str:
-        return self.what + self._step + self._speed
+    def _text(self, width: float = math.inf) -> str:
+        """What is known; where that is too long, in shorter words and without what is needed least."""
+        return in_width([Part(self.what), *self._step, *self._speed], width)
 
     @property
-    def _speed(self) -> str:
+    def _speed(self) -> list[Part]:
         """The passes so far, where in this one it is, rows per second, and the time left."""
         here, of = self._here or (0, None)
         read = self._rows + here
         if self._of is None and not read:
-            return ""
+            return []
         taken = max(time.monotonic() - self._begun, 1e-9)
-        text = ""
+        parts: list[Part] = []
         if self._of is not None:
-            text += f", {read / self._of:.1f} passes"
+            parts.append(Part(f"{read / self._of:.1f} passes", needed=2))
         if here:
-            text += f", {here / of:.0%} of {of:,} rows" if of else f", {here:,} rows so far"
-        text += f", {numbers.short(read / taken)} rows per second"
+            share = f"{here / of:.0%}" if of else f"{here:,} rows so far"
+            parts.append(Part(f"{share} of {of:,} rows" if of else share, share, needed=1))
+        speed = numbers.short(read / taken)
+        parts.append(Part(f"{speed} rows per second", f"{speed} rows/s", needed=0))
         if self._left is not None and read:
             left = max(self._left - here, 0) * taken / read
-            text += f", at most about {left:.0f} s left" if left < 1e6 else ""
-        return text
+            if left < 1e6:
+                parts.append(Part(f"at most about {left:.0f} s left", f"≤ {left:.0f} s left"))
+        return parts
 
     def _show(self, at_once: bool = False) -> None:
         """Replace the line, or write the next one if it is time."""
         now = time.monotonic()
         if self.log and not (self._notebook or self.stream.isatty()) and now - self._logged >= self.interval:
             self._logged = now
-            print(self._text, file=self.stream, flush=True)
+            print(self._text(), file=self.stream, flush=True)
         with self._lock:
             if self._live is not None and (at_once or now - self._ticked >= TICK):
-                self._live.update(self._text)
+                self._live.update(self._text(self._live.width))
             self._ticked = now
 
     def _open(self) -> None:
         with self._lock:
             if self._ended:
                 return
-            self._live = NotebookLine(self._text) if self._notebook else TerminalLine(self._text, self.stream)
-            self._live.update(self._text)  # that of a row that arrived before the display existed
+            self._live = NotebookLine(self.what) if self._notebook else TerminalLine(self.what, self.stream)
+            self._live.update(self._text(self._live.width))  # that of a row that arrived before the display existed
