@@ -1,6 +1,7 @@
 """The last step of an iteration over many rows, which a part of them judges."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from raphson.data import from_arrays
 from raphson.execute import serial
 from raphson.model import families
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.log_likelihood import STREAM_PATIENCE
 from raphson.model.objective import DerivedObjective, Gram, Need
 from raphson.newton.ascent import Ascent
 from raphson.newton.methods import METHODS
@@ -90,11 +92,16 @@ def of_part(family, every=40):
 @pytest.mark.parametrize("family", [families.Poisson(), families.Binomial("probit")], ids=repr)
 def test_a_small_part_corrects_the_first_step(family):
     objective, part, here, full, se = of_part(family)
-    assert part.light and not replace(part, share=8.0).light
     theta = maximum(objective)[0]
     corrected = part.corrected(here, full, "observed")
     left = [np.abs((here.theta + one.step - theta) / se).max() for one in (full, corrected)]
     assert left[1] < 0.2 * left[0] and corrected.decrement == full.decrement
+
+
+def test_a_part_corrects_steps_where_it_is_small_and_an_information_costs_less_than_a_reading():
+    objective, part, *_ = of_part(families.Poisson())
+    streamed = SimpleNamespace(patience=STREAM_PATIENCE)
+    assert part.light(streamed) and not replace(part, share=8.0).light(streamed) and not part.light(objective)
 
 
 def test_a_part_corrects_nothing_that_it_cannot_evaluate():
@@ -107,6 +114,7 @@ def test_a_part_corrects_nothing_that_it_cannot_evaluate():
 @pytest.mark.parametrize("link", ["logit", "probit"])
 def test_two_readings_lead_from_the_maximum_of_a_small_part(large, link, monkeypatch):
     monkeypatch.setattr("raphson.newton.estimate.part_rows", lambda *_: 5_000)
+    monkeypatch.setattr("raphson.newton.part.SPARED", np.inf)
     family = rp.families.Binomial(link)
     quick, whole = (rp.glm(*large, family=family, tol=tol, rows=rows) for tol, rows in ((1e-6, "part"), (1e-12, "all")))
     assert (quick.path["rows"] == 100_000).sum() == 2 and quick.path["solver"].iloc[-1] == "part"

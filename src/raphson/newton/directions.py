@@ -224,7 +224,8 @@ class ByFactor(Directions):
         self.factor_distance = math.inf
         """Distance to the maximum at the point where the factor was evaluated."""
         self.reach = 1.0 if part is None else DRIFT / part.error
-        self.corrects = part if self.many and part is not None and part.light and _unbounded(objective) else None
+        corrects = self.many and part is not None and part.light(objective) and _unbounded(objective)
+        self.corrects = part if corrects else None
         """The part of the rows that corrects a step by the M of all, which begins at the part's own maximum."""
         if self.corrects is not None:
             self.begins_near, self.near_at = True, max(NEAR, CORRECTED * self.corrects.error * objective.n_rows**0.5)

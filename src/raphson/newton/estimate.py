@@ -384,7 +384,7 @@ def _iterate_from_part(
     # An M that is the same everywhere is evaluated with the first score, and serves to the end.
     serves = factor is not None and first.free.all() and not (kind is not None and objective.constant(kind))
     warm = None
-    if factor is not None and serves and not of_all.light:
+    if factor is not None and serves and not of_all.light(objective):
         warm = factor.scaled(math.sqrt(of_all.share))
     result = options.maximum(model, first.theta, warm=warm, part=of_all if serves else None, suspect=suspect)
     if serves and result.factor_at is not None:
