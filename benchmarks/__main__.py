@@ -7,6 +7,7 @@ import sys
 from benchmarks import (
     bad_starts,
     bootstrap,
+    clusters,
     cold_start,
     coverage,
     curve_speed,
@@ -55,6 +56,7 @@ ALL = {
     "network-intervals": network_intervals,
     "flat": sgd_flat,
     "interrupted": interrupted,
+    "clusters": clusters,
     "streamed": streamed_logistic,
     "layerwise": layerwise_memory,
     "pass": one_pass,

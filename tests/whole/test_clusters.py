@@ -189,3 +189,13 @@ def test_lost_partitions_are_computed_again(frame, partitions, cluster):
 def test_the_partitions_of_a_cluster_are_not_for_a_pool(partitions, pool):
     with pytest.raises(rp.ModelError, match="executor: the partitions of this Dask data frame are in the workers"):
         rp.glm("low ~ x", partitions, family="binomial", executor=pool)
+
+
+def test_replicates_and_groups_are_tasks(frame, pool):
+    def answers(executor):
+        fit = rp.glm("low ~ x", frame[:300], family="binomial", executor=executor)
+        groups = rp.glm("low ~ x", frame, family="binomial", by="g", executor=executor)
+        return fit.bootstrap(60, seed=1).estimates.to_numpy(), groups.params.to_numpy()
+
+    for one, other in zip(answers(rp.execute.threads(2)), answers(pool), strict=True):
+        assert one.tobytes() == other.tobytes()

@@ -77,12 +77,13 @@ def fit_every_group(
     whole, names = grouped.whole, grouped.whole.names
     table = GroupEstimates.empty(len(grouped), len(names))
     found = np.zeros(len(grouped), dtype=bool)
+    tol = min(iteration.tol, CLOSE)
 
     def batch(places: np.ndarray) -> tuple[np.ndarray, Maxima]:
         stack = grouped.stack(places)
         rows, df = grouped.n_rows[places], np.maximum(grouped.nobs[places] - len(names), 1.0)
         with np.errstate(all="ignore"):
-            ended = maxima(stack, start, df, rows, min(iteration.tol, CLOSE), CERTAIN)
+            ended = maxima(stack, start, df, rows, tol, CERTAIN)
             dispersion = None if whole.family.dispersion_fixed else ended.pearson / df
             ended.found[:] &= ~grouped.doubtful(stack, dispersion)
         return places, ended

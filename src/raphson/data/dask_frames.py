@@ -90,7 +90,7 @@ class DaskFrame(Source):
             if name not in self._columns:
                 raise lacks(self.place(part), name)
         chosen = frame[[self._columns[name] for name in columns]]
-        yield chosen.set_axis(list(columns), axis=1).reset_index(drop=True)
+        yield chosen if list(chosen.columns) == list(columns) else chosen.set_axis(list(columns), axis=1)
 
     @property
     def held(self) -> Callable[[int], Any] | None:  # type: ignore[override]

@@ -1,0 +1,145 @@
+"""A logistic regression of 20,000,000 rows of 10 columns in a Parquet file, by two worker processes of Dask, beside one
+process that streams it with two threads; what a pass over 1,000 partitions costs; and workers that are killed.
+
+`python -m benchmarks.clusters --rows 2_000_000 --kills 3` takes less time. The workers are processes of this machine,
+so that the two sides have the same processors; all fits have to have the same bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.streamed_logistic import FORMULA, write
+from raphson.data.sources import Source
+
+ROWS, TURNS, KILLS, PARTITIONS = 20_000_000, 3, 10, 1_000
+
+
+def fitted(path: Path, executor: Any) -> tuple[float, bytes, int]:
+    """Seconds, the bits of the estimates, and the number of readings."""
+    import raphson as rp
+
+    begin = time.perf_counter()
+    fit = rp.glm(FORMULA, rp.stream(path), family="binomial", executor=executor)
+    bits = fit.params.to_numpy().tobytes() + fit.bse.to_numpy().tobytes() + np.float64(fit.llf).tobytes()
+    return time.perf_counter() - begin, bits, int((fit.path.rows == fit.nobs).sum())
+
+
+def beside(path: Path, client: Any) -> bytes:
+    """Print the two times, in turns; the bits of the fit."""
+    import raphson as rp
+
+    one, two = [], []
+    bits = fitted(path, client)[1]  # the workers import what they need
+    for _ in range(TURNS):
+        for seconds, executor in ((one, rp.execute.threads(2)), (two, client)):
+            took, found, readings = fitted(path, executor)
+            seconds.append(took)
+            assert found == bits, "other bits"
+    ratio = statistics.median(two) / statistics.median(one)
+    print(f"one process, two threads      {statistics.median(one):7.2f} s   {readings} readings")
+    print(f"two Dask worker processes     {statistics.median(two):7.2f} s   {ratio:.2f} times (at most 1.2), same bits")
+    return bits
+
+
+class Frames(Source):
+    """Partitions in the memory of one process."""
+
+    names = ("y", "x")
+
+    def __init__(self, frames: list[Any]) -> None:
+        self.frames = frames
+        self.n_rows = sum(map(len, frames))
+
+    @property
+    def parts(self) -> int:
+        return len(self.frames)
+
+    def rows(self, part: int, columns: Any) -> Any:
+        yield self.frames[part][list(columns)]
+
+
+def partitions(client: Any) -> None:
+    """Print what a pass over many small partitions adds to that over the same blocks in one process."""
+    import dask.dataframe as dd
+    import pandas as pd
+
+    import raphson as rp
+    from raphson.data import from_stream
+    from raphson.execute.dask_client import Cluster
+    from raphson.model.streamed import summed_pieces
+
+    frame = pd.DataFrame({"y": np.arange(256.0 * PARTITIONS), "x": np.ones(256 * PARTITIONS)})
+    nothing = dict.fromkeys(("weights", "offset", "trials", "groups"))
+    own = Frames([frame.iloc[256 * k : 256 * (k + 1)] for k in range(PARTITIONS)])
+    seconds = []
+    for given, executor in (
+        (own, rp.execute.serial()),
+        (dd.from_pandas(frame, npartitions=PARTITIONS), Cluster(client)),
+    ):
+        rows = from_stream("y ~ x", rp.stream(given, piece_rows=256), nothing)
+        took = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            assert summed_pieces(rows, lambda data: len(data.response.values), executor) == len(frame)
+            took.append(time.perf_counter() - begin)
+        seconds.append(statistics.median(took))
+    added = 1e3 * (seconds[1] - seconds[0]) / PARTITIONS
+    print(
+        f"a pass over {PARTITIONS} partitions: {seconds[0]:.3f} s in one process, {seconds[1]:.3f} s by the workers: "
+        f"{added:.2f} ms more for each (at most 3)"
+    )
+
+
+def killed(path: Path, client: Any, bits: bytes, kills: int) -> None:
+    """Fit again and again, and kill a worker in the middle of each fit."""
+    rng, whole = random.Random(0), fitted(path, client)[0]
+    times = []
+    for _ in range(kills):
+        client.wait_for_workers(2)
+        number = rng.choice(list(client.run(os.getpid).values()))
+        killer = threading.Timer(rng.uniform(0.2, 0.7) * whole, os.kill, (number, signal.SIGKILL))
+        killer.start()
+        took, found, _ = fitted(path, client)
+        killer.join()
+        times.append(took)
+        assert found == bits, "other bits"
+    print(
+        f"a worker killed in each of {kills} fits: the same bits; {statistics.median(times):.2f} s beside {whole:.2f}"
+    )
+
+
+def main() -> None:
+    from distributed import Client, LocalCluster
+
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--rows", type=int, default=ROWS)
+    asked.add_argument("--kills", type=int, default=KILLS)
+    asked.add_argument("--file", type=Path)
+    options, _ = asked.parse_known_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local) as client,
+    ):
+        path = options.file or Path(folder) / "rows.parquet"
+        if not path.exists():
+            write(path, options.rows)
+        partitions(client)
+        bits = beside(path, client)
+        killed(path, client, bits, options.kills)
+
+
+if __name__ == "__main__":
+    main()
