@@ -173,10 +173,10 @@ def test_files_of_other_types_are_refused(tmp_path):
 def test_the_sample_holds_no_piece(path):
     # A view of a piece would keep all of it: memory would grow with the data.
     from raphson.data.frames import FormulaArguments
-    from raphson.data.streams import _FirstPass
+    from raphson.data.streams import FirstPass
 
     source = stream(path, 256)
-    first_pass = _FirstPass(FormulaArguments.of("y ~ w", source.names, NONE), source)
+    first_pass = FirstPass(FormulaArguments.of("y ~ w", source.names, NONE), source)
     seen = first_pass.begin()
     seen.sampled.every = 3
     frame = next(source.read(0, ["y", "w"]))

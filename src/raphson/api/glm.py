@@ -276,8 +276,12 @@ def glm(
     asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)
     flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
     with kept_in(asked.checkpoint, flow, "glm", given, iteration) as iteration:
-        model = _model(formula, data, flow, given, asked, iteration)
         fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)
+        if flow is not None and by is None:
+            supposed = _fit_of_supposed(formula, flow, given, asked, iteration, fitted)
+            if supposed is not None:
+                return supposed
+        model = _model(formula, data, flow, given, asked, iteration)
         if by is None:
             return fitted(model)
     from raphson.api.glm_by_group import fit_every_group
@@ -371,7 +375,34 @@ def _model(
     from raphson.model.glm.streamed import StreamedModel
 
     check_streamable(resolve_method(iteration.method))
-    extras = {name: given[name] for name in ("weights", "offset", "trials", "groups")}
-    return StreamedModel.over(
-        from_stream(formula, flow, extras, asked.missing, answering(iteration.executor)), *options
+    streamed_rows = from_stream(formula, flow, _extras(given), asked.missing, answering(iteration.executor))
+    return StreamedModel.over(streamed_rows, *options)
+
+
+def _extras(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that give a value for each row."""
+    return {name: given[name] for name in ("weights", "offset", "trials", "groups")}
+
+
+def _fit_of_supposed(
+    formula: str,
+    flow: Source,
+    given: dict[str, Any],
+    asked: LinearModel,
+    iteration: Iteration,
+    fitted: Callable[[GeneralisedLinearModel], Fit],
+) -> Fit | None:
+    """The fit of streamed rows that need no first pass; None where they need one."""
+    from raphson.data.supposed import by_supposition, supposed
+    from raphson.execute.journal import answering
+    from raphson.model.glm.streamed import StreamedModel
+
+    executor = executor_of(iteration)
+    if resolve_method(iteration.method).solver in ("batch", "cg") or getattr(executor, "sum", None) is not None:
+        return None  # batches are no sums over all rows, and what is found by workers elsewhere stays there
+    options = (asked.family, asked.weights_kind, asked.penalty, executor, asked.bias)
+    return by_supposition(
+        lambda: supposed(formula, flow, _extras(given), answering(iteration.executor)),
+        lambda rows: StreamedModel.over(rows, *options),
+        fitted,
     )

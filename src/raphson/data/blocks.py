@@ -77,6 +77,7 @@ class StreamedBlocks(Sequence[Block]):
     shuffled : yields all blocks in an order as random as the source allows, in groups from several places.
     starts : numbers of the blocks before which a reading may begin without decoding others; None for all.
     held : gives the name and the future of the part that a block is in, where a cluster has the parts in memory.
+    first : what the first reading of all of them is to find out beside its sum; None where nothing is.
     """
 
     def __init__(
@@ -87,9 +88,11 @@ class StreamedBlocks(Sequence[Block]):
         shuffled: Callable[[np.random.Generator], Iterator[list[Block]]],
         starts: Sequence[int] | None = None,
         held: Callable[[int], Any] | None = None,
+        first: Any = None,
     ) -> None:
         self.n_rows = n_rows
         self.held = held
+        self.first = first
         self.shuffled = shuffled
         self._numbers = range(count)
         self._read = read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ LARGE_GROUP = 2**24
 columns in one group are fitted in 245 MB instead of 1,175, with a fifth more time to read them. Arrow writes groups of
 1,048,576 rows."""
 
-READ_BYTES = 2**18
-"""Bytes of a file that are read at a time: these stay in the processor's cache until they are decoded."""
+READ_BYTES = 2**16
+"""Bytes of a file that are read at a time: these stay in the processor's cache until they are decoded. 10,000,000 rows
+of 11 columns take 0.46 s of a processor, with 256 KB 0.51, with 1 MB 0.56, and column after column at once 0.61."""
 
 PART_ROWS = 2**17
 """Neighbouring row groups are joined until they have this many rows: eight blocks of the largest size."""
@@ -133,6 +135,12 @@ class Stream(Source):
     def part_rows(self) -> list[int]:
         return [sum(group.num_rows for one in part for group in one.row_groups) for part in self._parts]
 
+    def first_rows(self, part: int, columns: Sequence[str], rows: int) -> Any:
+        fragment = self._parts[part][0]
+        with _readable(fragment):
+            found = next(self._batches(fragment, list(columns), rows))
+            return found.take(list(range(min(rows, found.num_rows))))  # a slice would keep all in memory
+
     @property
     def nbytes(self) -> int:
         return self._nbytes
@@ -178,12 +186,13 @@ class Stream(Source):
             frame.attrs[REFUSED] = {name: str(error) for name, error in self.wrong.items()}
         return frame
 
-    def _batches(self, fragment: Any, columns: list[str]) -> Iterator[Any]:
+    def _batches(self, fragment: Any, columns: list[str], first: int | None = None) -> Iterator[Any]:
+        """The rows of a row group; only so many of the `first` ones may be wanted."""
         import pyarrow.dataset as ds
 
-        rows = together(self.piece_rows, len(columns))
+        rows = first or together(self.piece_rows, len(columns))
         if not ds.get_partition_keys(fragment.partition_expression):
-            return _in_order(fragment, self._schema, columns, rows)
+            return _in_order(fragment, self._schema, columns, rows, first is not None)
         # One thread and no reading ahead, as pieces that are read ahead take memory.
         return fragment.to_batches(
             schema=self._schema,
@@ -202,26 +211,33 @@ class Stream(Source):
         DataError
             If a file is damaged, or was deleted or changed since.
         """
-        import pyarrow as pa
-
         for fragment in self._parts[part]:
-            try:
+            with _readable(fragment):
                 yield from self._batches(fragment, list(columns))
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(
-                    f"{fragment.path}: cannot be read ({one_line(error)}); check whether it is damaged, or was changed "
-                    "while it was read"
-                ) from error
 
 
-def _in_order(fragment: Any, schema: Any, columns: list[str], rows: int) -> Iterator[Any]:
+@contextmanager
+def _readable(fragment: Any) -> Iterator[None]:
+    """A context in which errors of reading a file name it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{fragment.path}: cannot be read ({one_line(error)}); check whether it is damaged, or was changed while "
+            "it was read"
+        ) from error
+
+
+def _in_order(fragment: Any, schema: Any, columns: list[str], rows: int, by_pages: bool = False) -> Iterator[Any]:
     """The rows of a row group, decoded at once or, if it is large, page after page, in the types of a schema."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = pa.schema([schema.field(name) for name in columns])
     numbers = [group.id for group in fragment.row_groups]
-    large = len(columns) * sum(group.num_rows for group in fragment.row_groups) > LARGE_GROUP
+    large = by_pages or len(columns) * sum(group.num_rows for group in fragment.row_groups) > LARGE_GROUP
     with pq.ParquetFile(
         fragment.open(),
         metadata=fragment.metadata,

@@ -85,6 +85,21 @@ class SeenVariable:
                 f"column {self.text!r} is text in some files and numbers in others; give it one type in all"
             )
 
+    def agrees(self, variable: Variable) -> bool:
+        """Whether :meth:`take` of a variable, all of whose rows are usable, would change nothing of what is known."""
+        if isinstance(variable, Numbers):
+            alike = isinstance(self.first, Numbers) and self.first.values.shape[1:] == variable.values.shape[1:]
+            return alike and self.whole == variable.whole
+        if not isinstance(self.first, Levels) or self.first.origin != variable.origin:
+            return False
+        if variable.labels not in self.orders:
+            # Other levels are missing here than in the first rows, which changes no order that is alphabetical.
+            ordered = all(list(order) == sorted(order) for order in (variable.labels, *self.orders))
+            if self.declared or self.first.origin != "text" or not ordered:
+                return False
+        here = np.bincount(variable.codes, minlength=len(variable.labels)) > 0
+        return self.occurring.issuperset(label for label, occurs in zip(variable.labels, here, strict=True) if occurs)
+
     def _check_width(self, variable: Numbers) -> None:
         """Refuse a matrix with another number of columns than before."""
         before, now = getattr(self.first, "values", variable.values).shape[1:], variable.values.shape[1:]

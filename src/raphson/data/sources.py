@@ -55,6 +55,10 @@ class Source:
         """The rows of a part, in order, as data frames or dicts of columns with any number of rows."""
         raise NotImplementedError
 
+    def first_rows(self, part: int, columns: Sequence[str], rows: int) -> Rows:
+        """So many of the first rows of a part, or fewer, read for less than all of it; of a source with `part_rows`."""
+        raise NotImplementedError
+
     @property
     def parts(self) -> int:
         """Number of parts, each of which can be read separately."""

@@ -20,6 +20,7 @@ from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
 from raphson.data.extras import Column, take
 from raphson.data.first_pass import Seen, first_pass, readings
+from raphson.data.first_reading import FirstReading
 from raphson.data.frames import FormulaArguments, TableVariables, described, make_plan, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
@@ -55,11 +56,13 @@ class StreamedPieces:
     source : the source of the rows.
     pieces : the pieces with usable rows.
     same : what the first reading found, by which later ones are judged.
+    first : that reading, if it is a sum over rows that were not passed over before; None otherwise.
     """
 
     source: Source
     pieces: tuple[Piece, ...]
     same: SameRows
+    first: FirstReading | None = field(default=None, kw_only=True)
 
     def for_workers(self) -> Self:
         """The same without the sample of the rows: what reads pieces in another process."""
@@ -73,6 +76,11 @@ class StreamedPieces:
     def _evaluated(self, rows: Rows, place: Place | None = None) -> Any:
         """Some rows as :class:`EvaluatedRows` or the like; those of a place have to be those of the first reading."""
         raise NotImplementedError
+
+    @property
+    def unread(self) -> FirstReading | None:
+        """The first reading, if it is still to come."""
+        return None if self.first is None or self.first.settled else self.first
 
     @property
     def n_rows(self) -> int:
@@ -108,7 +116,10 @@ class StreamedPieces:
                 continue
             held = self._evaluated(rows, (part, first))
             for k in here:
-                yield inside[k], held.data((k - first) * size, size)
+                data = held.data((k - first) * size, size)
+                if self.unread is not None:
+                    self.unread.add(inside[k], min(size, count(rows) - (k - first) * size), data)
+                yield inside[k], data
             left -= len(here)
             if not left:
                 if self.same.is_last((part, first)) and next(reader, None) is not None:
@@ -202,10 +213,16 @@ class Streamed(StreamedPieces):
 
     def _evaluated(self, rows: Rows, place: Place | None = None) -> EvaluatedRows:
         table = variables_of(rows)
-        if place is not None:
+        unread = None if place is None else self.unread
+        if unread is not None and place is not None:
+            unread.note(place, table, self.source)
+        elif place is not None:
             self.same.check(place, table, self.source)
         read = TableVariables.of(self.asked, table, {}, new=True)
         groups = clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
+        if unread is not None:
+            response = read.responses if len(read.responses) == 1 else []
+            unread.agree([*(one for own in read.variables for one in own), *response], read.rows.bad)
         variables = [
             [
                 recode(_usable(one, read), info.labels, info.text) if info.categorical and info.labels else one
@@ -360,7 +377,7 @@ def from_stream(
     wanted = sample_rows(source.n_rows or 0, len(asked.columns), SAMPLE_ROWS)
     found, seen = first_reading(asked, source, missing, keep, wanted)
     plan = make_plan(asked.formula, list(found["factors"][0]))
-    head = _head(asked, plan, found["levels"], seen.dropped)
+    head = head_of(asked, plan, found["levels"], seen.dropped)
     data = StreamedData(**found, plan=plan, head=head, sample=head)
     return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
 
@@ -386,12 +403,12 @@ def first_reading(
     """Read all rows once: what :class:`Streamed` consists of, and what else was found, with a sample of `rows` rows."""
     check_missing(missing)
     source.check_columns(asked.columns)
-    passing = _FirstPass(asked, source, rows)
+    passing = FirstPass(asked, source, rows)
     seen = first_pass(source, keep, passing.begin, passing.take)
     return passing.finish(seen, missing), seen
 
 
-def _head(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int) -> ModelData:
+def head_of(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int) -> ModelData:
     """The data of a formula, without the rows."""
     given = {what: None if asked.arguments[what] is None else NotInMemory(what) for what in ("weights", "trials")}
     offset = asked.formula.offsets or asked.arguments["offset"] is not None
@@ -434,7 +451,7 @@ class _Summary(Seen):
             one.join(other.columns[name])
 
 
-class _FirstPass:
+class FirstPass:
     """The first pass: collects what is needed of each piece, and makes the data's description of it."""
 
     def __init__(self, asked: FormulaArguments, source: Source, wanted: int = SAMPLE_ROWS) -> None:

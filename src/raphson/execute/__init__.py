@@ -57,11 +57,19 @@ def sum_blocks(
     """Sum of ``function(block)`` over the blocks, by a fixed tree in block order.
 
     `about` says what the sum is of, for an executor that keeps sums in a journal (:mod:`raphson.execute.journal`).
+    Blocks that were not passed over before have a `first` reading, which is to find out more than the sum.
     """
-    journal = getattr(executor, "journal", None)
-    if journal is None:
+    journal, first = getattr(executor, "journal", None), getattr(blocks, "first", None)
+
+    def compute() -> Any:
         return summed(executor, function, blocks)
-    return journal.answer(about(), lambda: summed(executor, function, blocks))
+
+    if first is None or first.settled:
+        return compute() if journal is None else journal.answer(about(), compute)
+    question = ("first reading", *about())
+    value, found = first.beside(compute) if journal is None else journal.answer(question, lambda: first.beside(compute))
+    first.settle(found)
+    return value
 
 
 def summed(

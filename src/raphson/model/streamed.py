@@ -106,6 +106,7 @@ class StreamedRows:
             self._shuffled_blocks,
             self._data.starts,
             self._data.held,
+            self._data.first,
         )
 
     def _read_blocks(self, numbers: range) -> Iterator[Block]:
@@ -189,6 +190,7 @@ def summed_pieces(streamed: Any, function: Callable[[Any], Any], executor: Any, 
         lambda rng: iter(()),
         streamed.starts,
         streamed.held,
+        streamed.first,
     )
     return sum_blocks(executor, function, pieces, lambda: about)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from raphson.data.blocks import SAMPLE_ROWS
 from raphson.data.extras import counted
+from raphson.data.first_reading import LaterTotals
 from raphson.data.model_data import ModelData
 from raphson.data.response_only import of_response
 from raphson.data.streams import StreamedData
@@ -98,7 +99,7 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
     """
 
     streamed: StreamedData | None = None
-    totals: ResponseTotals | None = None
+    totals: ResponseTotals | LaterTotals | None = None
     constant: bool = False
     recession_direction: np.ndarray | None = None
     still: float = 0.0
@@ -110,7 +111,8 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
     def over(
         streamed: StreamedData, family: Any, weights_kind: str, penalty: Any, executor: Executor, bias: str | None
     ) -> StreamedModel:
-        """Check a response against a family, in one reading, and build the model.
+        """Check a response against a family, in one reading, and build the model. Of data that were never read before
+        the first sum checks it.
 
         Raises
         ------
@@ -130,15 +132,15 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
         )
         if penalty is not None:
             model = replace(model, penalty=penalty_matrix(penalty, model.predictor.n_params, model._intercepts))
+        if streamed.unread is not None:
+            streamed.unread.expect(lambda data: ResponseTotals.of(model._piece(data)), model._check_totals)
+            return replace(model, totals=LaterTotals(streamed.unread))
         totals = replace(model, streamed=of_response(streamed)).summed(ResponseTotals.of, "totals")
-        model = replace(model, totals=totals)
-        model._check_response(
-            totals.positive,
-            totals.total / totals.weights,
-            totals.low,
-            totals.high,
-        )
-        return model
+        model._check_totals(totals)
+        return replace(model, totals=totals)
+
+    def _check_totals(self, totals: ResponseTotals) -> None:
+        self._check_response(totals.positive, totals.total / totals.weights, totals.low, totals.high)
 
     # -- the pieces --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,114 @@
+"""What streamed data are supposed to be by the first rows of some of their parts, before a reading of all of them.
+
+A pass that only finds out how the rows look decodes all of them once more than the sums that a fit consists of. Where
+there are no weights and no missing values, and all levels occur early on, the first sum can find out the same: see
+:mod:`raphson.data.first_reading`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from raphson.data.first_reading import Contradicted, FirstReading
+from raphson.data.frames import FormulaArguments, make_plan
+from raphson.data.pieces import Rows, count, joined
+from raphson.data.places import Piece
+from raphson.data.same_rows import SameRows
+from raphson.data.sample_rows import sample_rows
+from raphson.data.sources import Source
+from raphson.data.streams import SAMPLE_ROWS, FirstPass, StreamedData, check_named, computed, head_of
+from raphson.errors import RaphsonError
+from raphson.execute.watched import Keeping
+
+PLACES, PAGE_ROWS, SHARE = 8, 2**17, 8
+"""Number of parts, at least, whose first rows are read; rows of a page, of which Parquet decodes a whole one at a time
+(1 MB of doubles); and the share of all rows that is decoded for that at most."""
+
+M = TypeVar("M")
+T = TypeVar("T")
+
+
+def supposed(formula: str, source: Source, arguments: dict[str, Any], keep: Keeping = computed) -> StreamedData | None:
+    """The data of a formula, as far as the first rows tell; None where they do not tell enough.
+
+    Parameters
+    ----------
+    formula, source, arguments, keep : as for :func:`raphson.data.from_stream`.
+
+    Raises
+    ------
+    RaphsonError
+        As :func:`raphson.data.from_stream`, which may raise another one for all rows.
+    """
+    check_named(arguments)
+    lengths = source.part_rows
+    weighted = arguments["weights"] is not None or arguments["trials"] is not None
+    if weighted or lengths is None or source.files is None:
+        return None
+    n_rows = sum(lengths)
+    asked = FormulaArguments.of(formula, source.names, arguments)
+    places = min(source.parts, n_rows // (SHARE * PAGE_ROWS))
+    if places < PLACES or n_rows != source.n_rows:
+        return None
+    source.check_columns(asked.columns)
+    wanted = sample_rows(n_rows, len(asked.columns), SAMPLE_ROWS)
+    chosen = [(2 * k + 1) * source.parts // (2 * places) for k in range(places)]
+    same = SameRows(tuple(asked.columns))
+    for part in range(source.parts):
+        same.begin(part, source)
+    rows: Rows = keep(
+        ("first rows",),
+        lambda: joined([source.first_rows(part, same.columns, -(-wanted // places)) for part in chosen]),
+    )
+    if 2 * count(rows) < wanted:
+        return None
+    passing = FirstPass(asked, source)
+    seen = passing.begin()
+    passing.take(seen, (0, 0), rows)
+    if seen.dropped:
+        return None
+    seen.read = n_rows
+    found = passing.finish(seen, "drop") | {"same": same, "pieces": _pieces(lengths, source.piece_rows)}
+    plan = make_plan(asked.formula, list(found["factors"][0]))
+    head = head_of(asked, plan, found["levels"], 0)
+    variables = [*seen.factors, *([seen.response] if len(asked.formula.response) == 1 else [])]
+    data = StreamedData(**found, plan=plan, head=head, sample=head, first=FirstReading(same, variables, n_rows))
+    return replace(data, sample=data.data_of(rows))
+
+
+def _pieces(lengths: Sequence[int], size: int) -> tuple[Piece, ...]:
+    """The pieces of parts of these lengths, all of whose rows are usable."""
+    pieces: list[Piece] = []
+    start = 0
+    for part, length in enumerate(lengths):
+        for number, first in enumerate(range(0, length, size)):
+            n_rows = min(size, length - first)
+            pieces.append(Piece(part, number, n_rows, start, n_rows))
+            start += n_rows
+    return tuple(pieces)
+
+
+def by_supposition(
+    suppose: Callable[[], StreamedData | None], build: Callable[[StreamedData], M], fit: Callable[[M], T]
+) -> T | None:
+    """The fit of a model of supposed data; None where there are none, or the first reading contradicts them.
+
+    An error before the end of that reading, or a warning of the model, may be one of the supposition.
+    """
+    data = None
+    try:
+        data = suppose()
+        if data is None:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = build(data)
+        found = fit(model)
+        return found if data.unread is None else None  # the few rows of a single block are not read as a sum
+    except (Contradicted, RaphsonError, Warning):
+        if data is not None and data.unread is None:
+            raise
+        return None
