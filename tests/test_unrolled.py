@@ -51,3 +51,23 @@ def test_only_the_lower_triangle_is_read():
     """As of LAPACK only one is: a product of matrices need not be symmetric to the last bit."""
     lower = [[4.0, np.nan, np.nan], [2.0, 5.0, np.nan], [0.0, 2.0, 5.0]]
     assert unrolled.decompose(3)(lower).entries == (2.0, 1.0, 2.0, 0.0, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("p", range(1, unrolled.MOST + 1))
+def test_many_are_solved_at_once(p):
+    given = [matrix(p) for _ in range(2)]
+    given.append((given[0][0] * 4.0, given[0][1]))
+    x, smallest = unrolled.solve_many(p)(
+        np.stack([M for M, _ in given], axis=2), np.stack([v for _, v in given], axis=1)
+    )
+    for place, (M, v) in enumerate(given):
+        factor = cholesky(M)
+        np.testing.assert_allclose([one[place] for one in x], factor.solve(v), rtol=1e-12)
+        assert smallest[place] == pytest.approx(factor.smallest_pivot**2, rel=1e-12)
+
+
+def test_what_is_not_definite_has_a_pivot_that_is_not_positive():
+    M = np.array([[[1.0, 1.0, np.nan], [2.0, 1.0, 0.0]], [[2.0, 1.0, 0.0], [1.0, 1.0, 1.0]]])
+    with np.errstate(all="ignore"):
+        _, smallest = unrolled.solve_many(2)(M.transpose(0, 1, 2), np.ones((2, 3)))
+    assert not (smallest > 1e-12).any()

@@ -90,21 +90,22 @@ class Stack:
 
         As :meth:`raphson.model.log_likelihood.LogLikelihood.linearised` has it.
         """
-        return GroupSums.joined([piece._linearised() for _, piece in self._pieces])
+        space = self._space
+        return GroupSums.joined([piece._linearised(space) for _, piece in self._pieces])
 
-    def _linearised(self) -> GroupSums:
+    def _linearised(self, space: np.ndarray) -> GroupSums:
         ends = self._two_values()
         if ends is not None:
             # A start for each of two responses rather than for every row: what is z₀ at y₀ and z₁ at y₁ is linear in y.
             eta = self.family.start_eta(ends, np.ones(2))[0]
             score, observed, _, _ = self._rows(ends, eta)
             working, weights = (self._linear(ends, z) for z in (score + observed * eta, observed))
-            return self._sums(working, weights, None, None)
+            return self._sums(working, weights, None, None, space)
         weight = np.broadcast_to(1.0, self.y.shape) if self.weight is None else self.weight
         eta = self.family.start_eta(self.y.ravel(), weight.ravel())[0].reshape(self.y.shape)
         score, _, expected, _ = self._rows(self.y, eta)
         target = eta if self.offset is None else eta - self.offset
-        return self._sums(score + expected * target, expected, None, None)
+        return self._sums(score + expected * target, expected, None, None, space)
 
     def _two_values(self) -> np.ndarray | None:
         """The two values that all responses have; None where it is not so simple."""
@@ -123,14 +124,20 @@ class Stack:
 
     def at(self, theta: np.ndarray) -> GroupSums:
         """The sums at Θ (B, p)."""
-        return GroupSums.joined([piece._at(theta[cut]) for cut, piece in self._pieces])
+        space = self._space
+        return GroupSums.joined([piece._at(theta[cut], space) for cut, piece in self._pieces])
 
-    def _at(self, theta: np.ndarray) -> GroupSums:
+    @property
+    def _space(self) -> np.ndarray:
+        """Scratch space for the pieces of a reading, one after another."""
+        return np.empty_like(self._pieces[0][1].X)
+
+    def _at(self, theta: np.ndarray, space: np.ndarray) -> GroupSums:
         eta = np.matmul(theta[:, None, :], self.X)[:, 0]
         if self.offset is not None:
             eta += self.offset
         score, observed, expected, square = self._rows(self.y, eta)
-        return self._sums(score, observed, None if expected is observed else expected, square)
+        return self._sums(score, observed, None if expected is observed else expected, square, space)
 
     @cached_property
     def _pieces(self) -> list[tuple[slice, Stack]]:
@@ -168,7 +175,12 @@ class Stack:
         return score, observed, expected, square
 
     def _sums(
-        self, score: np.ndarray, observed: np.ndarray, expected: np.ndarray | None, square: np.ndarray | None
+        self,
+        score: np.ndarray,
+        observed: np.ndarray,
+        expected: np.ndarray | None,
+        square: np.ndarray | None,
+        space: np.ndarray,
     ) -> GroupSums:
         residual = score
         if self.weight is not None:
@@ -178,15 +190,16 @@ class Stack:
             expected, square = (
                 None if one is None else np.where(counts, self.weight * one, 0.0) for one in (expected, square)
             )
-        M = self._information(observed)
+        M = self._information(observed, space)
         return GroupSums(
             np.matmul(self.X, score[:, :, None])[:, :, 0],
             M,
-            M if expected is None else self._information(expected),
+            M if expected is None else self._information(expected, space),
             None if square is None else square.sum(axis=1),
             (residual,),
         )
 
-    def _information(self, W: np.ndarray) -> np.ndarray:
+    def _information(self, W: np.ndarray, space: np.ndarray) -> np.ndarray:
         # Not √W X times itself, which NumPy leaves to syrk: with few columns it takes five times as long as gemm.
-        return np.matmul(self.X * W[:, None, :], np.swapaxes(self.X, 1, 2))
+        scaled = np.multiply(self.X, W[:, None, :], out=space[: len(self.X)])
+        return np.matmul(scaled, np.swapaxes(self.X, 1, 2))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from raphson import unrolled
 from raphson.newton.solve import ILL_CONDITIONED
 from raphson.numeric import EPSILON
 
@@ -161,10 +162,17 @@ def solved(M: np.ndarray, v: np.ndarray) -> Solved:
     ([0.375, -0.25], 0.375, [True, False])
     """
     with np.errstate(all="ignore"):
-        x, smallest = _eliminated(M, v.T[:, None])
-        square = np.einsum("jb,bj->b", x[:, 0], v)
+        if (p := v.shape[1]) <= unrolled.MOST:
+            rows, smallest = unrolled.solve_many(p)(
+                np.ascontiguousarray(M.transpose(1, 2, 0)), np.ascontiguousarray(v.T)
+            )
+            x = np.stack(rows, axis=1)
+        else:
+            found, smallest = _eliminated(M, v.T[:, None])
+            x = np.ascontiguousarray(found[:, 0].T)
+        square = np.einsum("bj,bj->b", x, v)
         sound = (smallest > ILL_CONDITIONED) & np.isfinite(square)
-    return Solved(np.ascontiguousarray(x[:, 0].T), np.maximum(square, 0.0), sound)
+    return Solved(x, np.maximum(square, 0.0), sound)
 
 
 def inverted(M: np.ndarray) -> np.ndarray:
