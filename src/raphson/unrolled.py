@@ -79,6 +79,54 @@ def solve(p: int) -> Solve:
     return _function("L, v", lines, f"([{x}], [{h}])")
 
 
+class Seen(NamedTuple):
+    """What a step of a trust region needs of a triangle [R, z], whose first b columns are of parameters outside it.
+
+    Attributes
+    ----------
+    lengths : of R's columns.
+    own : of those of the parameters in the region, below the first b rows.
+    step : R⁻¹z.
+    """
+
+    lengths: list[float]
+    own: list[float]
+    step: list[float]
+
+
+@cache
+def look(p: int, b: int, aliased: float) -> Callable[[list[list[float]]], Seen | None]:
+    """The function of the rows of a triangle [R, z], R (p, p), that solves it, where no column depends on earlier ones.
+
+    A column does whose pivot is at most `aliased` times its length; so does one in the region whose length below the
+    first b rows is at most `aliased` times that in them.
+
+    Examples
+    --------
+    >>> look(2, 1, 1e-12)([[2.0, 3.0, 4.0], [0.0, 4.0, 8.0]])
+    Seen(lengths=[2.0, 5.0], own=[4.0], step=[-1.0, 2.0])
+    >>> look(1, 0, 1e-12)([[0.0, 1.0]])
+    """
+    lines = [f"{_tuple(_tuple(f'r{i}{j}' if j >= i else '_' for j in range(p + 1)) for i in range(p))} = rows[:{p}]"]
+    for j in range(p):
+        shared, own = ([f"r{i}{j}" for i in part] for part in (range(min(b, j + 1)), range(b, j + 1)))
+        lines.append(f"s{j}, o{j} = hypot({', '.join(shared)}), hypot({', '.join(own)})")
+        lines.append(f"if not abs(r{j}{j}) > {aliased!r} * {'s' if j < b else 'o'}{j}: return None")
+        if j >= b:
+            lines.append(f"if o{j} <= {aliased!r} * s{j}: return None")
+    for i in reversed(range(p)):
+        lines.append(f"x{i} = (r{i}{p}{_less(f'r{i}{j} * x{j}' for j in range(i + 1, p))}) / r{i}{i}")
+    lengths, own, x = (
+        ", ".join(parts)
+        for parts in (
+            [f"hypot(s{j}, o{j})" for j in range(p)],
+            [f"o{j}" for j in range(b, p)],
+            [f"x{j}" for j in range(p)],
+        )
+    )
+    return _function("rows", lines, f"Seen([{lengths}], [{own}], [{x}])")
+
+
 @cache
 def solve_many(p: int) -> Callable[[Any, Any], tuple[list[Any], Any]]:
     """The function of M (p, p, B) and v (p, B), arrays, that gives the p rows of M⁻¹v and the smallest squared pivots.
@@ -99,7 +147,7 @@ def solve_many(p: int) -> Callable[[Any, Any], tuple[list[Any], Any]]:
             lines.append(f"c{i}{j} = M[{i}, {j}]{_less(f'c{i}{k} * l{j}{k}' for k in range(j))}")
             lines.append(f"l{i}{j} = c{i}{j} / d{j}")
         lines.append(f"d{i} = M[{i}, {i}]{_less(f'c{i}{k} * l{i}{k}' for k in range(i))}")
-        least = f"d{i} / M[{i}, {i}]"
+        least = f"d{i} / absolute(M[{i}, {i}])"
         lines.append(f"least = {least}" if not i else f"least = minimum(least, {least})")
         lines.append(f"w{i} = v{i}{_less(f'l{i}{k} * w{k}' for k in range(i))}")
     for i in reversed(range(p)):
@@ -122,7 +170,8 @@ def _less(terms: Any) -> str:
 
 def _function(arguments: str, lines: list[str], result: str) -> Any:
     """The function with these arguments, assignments and result."""
-    names: dict[str, Any] = {"sqrt": math.sqrt, "minimum": np.minimum, "Triangle": Triangle}
+    names: dict[str, Any] = {"sqrt": math.sqrt, "hypot": math.hypot, "minimum": np.minimum, "absolute": np.absolute}
+    names |= {"Triangle": Triangle, "Seen": Seen}
     body = "\n    ".join([*lines, f"return {result}"])
     exec(f"def function({arguments}):\n    {body}", names)  # noqa: S102 - written above
     return names["function"]

@@ -12,11 +12,12 @@ import copy
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data.functions import OF_NUMBERS, bare, numpy_function
 from raphson.data.messages import listing, nearest, short
 from raphson.data.syntax import OPERATORS, Check, Walk, operation, written

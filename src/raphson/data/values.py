@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data.messages import check_unicode, listing, one_line
 from raphson.errors import DataError
 

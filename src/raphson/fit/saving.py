@@ -94,7 +94,7 @@ def _common(body: Mapping[str, Any]) -> dict[str, Any]:
         "status": Status(body["status"]),
         "steps": Path.from_columns(_columns(body["path"])),
         "distance": number(body["distance"], "distance"),
-        "floor": number(body["_floor"], "_floor"),
+        "floor_of": number(body["_floor"], "_floor"),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -133,7 +133,8 @@ class FitState:
     direction : (p,) in which the likelihood rises for ever, or None.
     follows : (n, q) how the estimates move with the boundary of the domain at which the maximum lies, or None.
     status, steps : how the iteration ended, and its path.
-    distance, floor : from the maximum in standard errors, and the part of it that is rounding.
+    distance, floor_of : from the maximum in standard errors, and the part of it that is rounding: a number, or what
+        becomes one when it is asked.
     at : the model with its data; None for a loaded fit.
     groups : (N,) cluster of each row, or None.
     source, refit : the user's data, and a function that fits another formula to them; None where there is none.
@@ -164,12 +165,17 @@ class FitState:
     status: Status
     steps: Path
     distance: float
-    floor: float
+    floor_of: SupportsFloat
     at: AtEstimate | None = None
     groups: np.ndarray | None = None
     source: Any = None
     refit: Callable[..., Any] | None = None
     saved: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def floor(self) -> float:
+        """The part of the distance that is rounding."""
+        return float(self.floor_of)
 
     @staticmethod
     def of(
@@ -217,7 +223,7 @@ class FitState:
             status=found.status,
             steps=result.path,
             distance=float(result.distance),
-            floor=float(result.floor),
+            floor_of=result.floor_of,
             at=at,
             groups=asked.data.groups,
             source=source,

@@ -30,11 +30,11 @@ class LeastSquaresRows:
     def __init__(self, block: Block) -> None:
         self.rows = block.rows
         y, weight = block.y[: block.rows], block.weight[: block.rows]
-        self.counts = None if weight.min(initial=1.0) > 0 else weight > 0
+        self.counts = None if block.unit or weight.min(initial=1.0) > 0 else weight > 0
         """(m,) mask of the rows that are kept; None for all."""
         if self.counts is not None:
             y, weight = y[self.counts], weight[self.counts]
-        unit = bool((weight == 1.0).all())
+        unit = block.unit or bool((weight == 1.0).all())
         self.y, self.weight = y, None if unit else weight
         self.root = None if unit else np.sqrt(weight)
 
@@ -81,4 +81,4 @@ class LeastSquaresRows:
         if self.counts is not None:
             whole = np.zeros(self.rows)
             whole[self.counts] = u
-        return value, u @ J, whole[None], triangle
+        return value, u.dot(J), whole[None], triangle

@@ -188,7 +188,7 @@ def triangularised(rows: np.ndarray) -> np.ndarray:
     if not m or not n:
         return np.zeros((min(m, n), n))
     R = dgeqrf(rows, lwork=32 * n)[0][:n]
-    return np.where(_above(min(m, n), n), R, 0.0)
+    return np.where(_above(len(R), n), R, 0.0)
 
 
 @cache

@@ -11,6 +11,7 @@ this is iteratively reweighted least squares.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Result:
     aliased : (p,) mask of the parameters that are linear combinations of earlier ones.
     at_bound : (p,) mask of the parameters at a bound beyond which ℓ would rise.
     distance : to the maximum in standard errors, as measured at the last point.
-    floor : an upper bound on the part of the distance that is rounding.
+    floor_of : an upper bound on the part of the distance that is rounding: a number, or what becomes one when asked.
     root : whether QR of the rows was used instead of Cholesky.
     factor : of the last M, for another iteration to start with; None if M was never formed.
     begun : (p,) the start; None if it was drawn at random, or was the estimate of a part of the rows.
@@ -62,7 +63,7 @@ class Result:
     aliased: np.ndarray
     at_bound: np.ndarray
     distance: float
-    floor: float
+    floor_of: SupportsFloat
     root: bool
     factor: Factor | None
     begun: np.ndarray | None = None
@@ -70,6 +71,11 @@ class Result:
     blocked: bool = False
     factor_at: np.ndarray | None = None
     led: str = ""
+
+    @property
+    def floor(self) -> float:
+        """The part of the distance that may be rounding."""
+        return float(self.floor_of)
 
     @property
     def theta(self) -> np.ndarray:

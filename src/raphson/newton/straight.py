@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import numpy as np
 
@@ -51,10 +51,32 @@ class Course(NamedTuple):
     path: Path
     free: np.ndarray
     distance: float
-    floor: float
+    floor: SupportsFloat
     root: bool
     factor: Factor | None
     begun: np.ndarray
+
+
+class LateFloor(NamedTuple):
+    """The rounding floor at an end, computed when it is asked for, as the condition number of M takes a factor.
+
+    Attributes
+    ----------
+    here : the end.
+    part, free : M that the distance was measured by, and the mask of its columns.
+    lengths : (p,) square roots of M's diagonal.
+    """
+
+    here: Evaluation
+    part: Gram | Root
+    free: np.ndarray
+    lengths: np.ndarray
+
+    def __float__(self) -> float:
+        factor, here = factorise(self.part, self.free), self.here
+        condition = math.inf if factor is None else factor.condition
+        floor = rounding_floor(self.lengths, here.theta, here.dispersion, here.rows, condition)
+        return max(floor, here.noise_distance)
 
 
 def runs_straight(objective: Objective, method: Method, free: np.ndarray | None) -> bool:
@@ -169,9 +191,9 @@ class _Straight(ABC):
         self.rows_read = 0
         return True
 
-    def _floor(self, condition: float = 1.0) -> float:
+    def _floor(self) -> float:
         here = self.here
-        return rounding_floor(self.lengths, here.theta, here.dispersion, here.rows, condition)
+        return rounding_floor(self.lengths, here.theta, here.dispersion, here.rows)
 
     def crawls(self) -> bool:
         """Whether the general loop might give up this M, or look for walls."""
@@ -201,10 +223,10 @@ class _Straight(ABC):
 
     def ended(self, status: Status) -> Course | None:
         """The end; None where it lies at the edge of the domain."""
-        here, factor = self.here, factorise(self.closer, self.free)
-        if factor is None or (self.objective.walled and len(self.objective.walls(here.theta))):
+        here = self.here
+        if self.objective.walled and len(self.objective.walls(here.theta)):
             return None
-        floor = max(self._floor(factor.condition), here.noise_distance)
+        floor = LateFloor(here, self.closer, self.free, self.lengths)
         kept = None if self.root else factorise(self.part, self.free)
         steps, free, solver = self.steps, self.free, self.method.solver
         path = LatePath([step.distance for step in steps], lambda: _rows(steps, free, solver))

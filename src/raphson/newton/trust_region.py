@@ -25,9 +25,10 @@ import numpy as np
 from raphson.lapack import dtrtrs
 from raphson.linalg import ALIASED, all_independent, column_squares, independent
 from raphson.model.objective import Evaluation, triangularised
-from raphson.newton.by_numbers import MOST_BY_NUMBERS, backward, column_lengths
+from raphson.newton.by_numbers import MOST_BY_NUMBERS, backward
 from raphson.newton.search import acceptable, value_noise
 from raphson.numeric import TINY
+from raphson.unrolled import look
 
 FIRST_RADIUS = 1.0
 """First radius, in units of the length of the scaled θ. MINPACK's is 100: with 0.1, 1, 10 and 100 eight of NIST's
@@ -113,17 +114,15 @@ class TrustRegion:
         if not as_given or b + len(alpha) < p:
             return None
         rows: list[list[float]] = triangle.tolist()
-        shared, own = column_lengths(rows[:b], p), column_lengths(rows, p, b)
-        self.seen = rows, [math.hypot(one, other) for one, other in zip(shared, own, strict=True)]
-        for j in range(p):
-            pivot = abs(rows[j][j])
-            if not pivot > ALIASED * (shared[j] if j < b else own[j]) or (j >= b and own[j] <= ALIASED * shared[j]):
-                return None
+        seen = look(p, b, ALIASED)(rows)
+        if seen is None:
+            return None
+        lengths, own, step = seen
+        self.seen = rows, lengths
         z = [row[p] for row in rows[:p]]
-        step = backward(rows, z)
         if b == p:
             return Proposal(np.array(step), 0.5 * sum([v * v for v in z]), 0.0, 0.0)
-        D = self._scales(range(b, p), own[b:], p)
+        D = self._scales(range(b, p), own, p)
         self._begin(D, theta.tolist()[b:])
         length = math.hypot(*[d * s for d, s in zip(D, step[b:], strict=True)])
         if length <= SLACK * self.radius:

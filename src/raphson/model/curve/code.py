@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
+from raphson.cached import cached_property
 from raphson.compat import jax, jnp
 from raphson.compiled import compiled
 from raphson.model.curve.kinks import gaps_of

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.data.messages import listing
 from raphson.data.points import leaves
 from raphson.errors import ConvergenceError
+from raphson.frozen import frozen
 from raphson.linalg import ALIASED, column_squares
 from raphson.model.base import Model
 from raphson.model.curve.dimensions import Dimensions
@@ -91,7 +92,7 @@ ADVICE = {
 """What a status means for a curve, where that differs from the general advice."""
 
 
-@dataclass(frozen=True)
+@frozen
 class NonlinearModel(Model):
     """A curve with its data.
 
@@ -223,7 +224,7 @@ class NonlinearModel(Model):
         length = np.sqrt(column_squares(R))
         rounding = EPSILON * math.sqrt(self.squares)
         doubtful = (length > 0) & (np.abs(result.theta) * length <= 1e3 * rounding)
-        if not doubtful.any():
+        if not any(doubtful.tolist()):
             return R
         # At best the other parameters are accurate to δ_l = rounding/‖J_l‖, and J_j to Σ_l ‖∂J_j/∂θ_l‖ δ_l. Where the
         # height of a decay came out as 1e-16, for example, the J_j of its rate has that size, which stands for 0.
@@ -236,7 +237,7 @@ class NonlinearModel(Model):
     @property
     def squares(self) -> float:
         """Σ w y²."""
-        return float(np.sum(self.row_weight * self.y**2))
+        return self._weighted_sum(self.y * self.y)
 
     def second_squares(self, theta: np.ndarray) -> np.ndarray:
         """Σ w (∂²f/∂θ_j∂θ_k)², (p, p)."""
@@ -537,7 +538,8 @@ class NonlinearModel(Model):
         here, zero = theta, np.zeros_like(theta)
         missing = np.isnan(self.initial)
         some = bool(missing.any())
-        ordered = np.flatnonzero(free & ~missing[free].all() if some else free)
+        moving = free.nonzero()[0]
+        ordered = np.flatnonzero(free & ~missing[free].all()) if some else moving
 
         def off(point: np.ndarray) -> float:
             """Distance of a point from the starting values that were given."""
@@ -546,7 +548,7 @@ class NonlinearModel(Model):
         tried = True
         while tried:
             tried, far = False, off(here)
-            for there in changed(here, np.flatnonzero(free), ordered):
+            for there in changed(here, moving, ordered):
                 if off(there) >= far - 1e-9:
                     continue
                 there = self.objective.moved(there, zero)

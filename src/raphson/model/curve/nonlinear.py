@@ -268,7 +268,7 @@ class NonlinearPredictor:
         if not self.light(len(y)):
             return None
         w = np.ones(len(y)) if weight is None else weight
-        return [Block((np.ascontiguousarray(X.T),), y, w, None, len(y), 0, 0)]
+        return [Block((np.ascontiguousarray(X.T),), y, w, None, len(y), 0, 0, unit=weight is None)]
 
     def count(self, X: Any, theta: np.ndarray) -> int:
         return len(X) if self.by_row else self.derivatives.value(theta, X).size

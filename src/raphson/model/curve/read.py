@@ -25,7 +25,7 @@ from raphson.model.curve.structure import (
     structure_of_curve,
 )
 from raphson.model.curve.written import curve_derivatives
-from raphson.model.families import Gaussian
+from raphson.model.families import resolve
 from raphson.model.parameters import Parameters
 from raphson.model.penalty import penalty_matrix
 
@@ -302,14 +302,15 @@ def nonlinear_model(
             )
     y = np.asarray(read.data.response.values, dtype=float)
     n, largest = _counted(y, read.data.weights) if counted is None else counted
-    Gaussian().check_units(read.data.response.name, largest)
+    normal = resolve("gaussian")
+    normal.check_units(read.data.response.name, largest)
     if n < np.count_nonzero(movable) and penalty is None:
         raise DataError(
             f"data: expected at least as many rows as parameters; got {n} rows and {np.count_nonzero(movable)} "
             "parameters. Fix some with fixed=, add data, or pass penalty="
         )
     return NonlinearModel(
-        Gaussian(),
+        normal,
         read.data,
         y,
         read.data.weights,

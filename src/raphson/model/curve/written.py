@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from raphson.autodiff.graph import Program, UnwrittenError, traced
 from raphson.autodiff.operations import ELEMENTARY
+from raphson.cached import cached_property
 from raphson.data.blocks import block_rows
 from raphson.data.curves import Curve
 from raphson.linalg import all_finite
