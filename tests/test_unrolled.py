@@ -71,3 +71,26 @@ def test_what_is_not_definite_has_a_pivot_that_is_not_positive():
     with np.errstate(all="ignore"):
         _, smallest = unrolled.solve_many(2)(M.transpose(0, 1, 2), np.ones((2, 3)))
     assert not (smallest > 1e-12).any()
+
+
+@pytest.mark.parametrize("p, b", [(1, 0), (1, 1), (2, 1), (4, 2), (8, 3)])
+def test_a_triangle_is_looked_at_and_solved(p, b):
+    rng = np.random.default_rng(p)
+    R, z = np.triu(rng.normal(size=(p, p))) + 2.0 * np.eye(p), rng.normal(size=p)
+    rows = [*np.column_stack([R, z]).tolist(), [0.0] * p + [3.0]]
+    seen = unrolled.look(p, b, 1e-12)(rows)
+    np.testing.assert_allclose(R @ seen.step, z, rtol=1e-12)
+    np.testing.assert_allclose(seen.lengths, np.linalg.norm(R, axis=0))
+    np.testing.assert_allclose(seen.own, np.linalg.norm(R[b:, b:], axis=0))
+
+
+@pytest.mark.parametrize("pivot", [0.0, 1e-13, np.nan])
+@pytest.mark.parametrize("b", [0, 1, 2, 3])
+def test_a_triangle_with_a_column_that_depends_on_others_is_not_solved(pivot, b):
+    rows = [[1.0, 1.0, 1.0, 1.0], [0.0, pivot, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    assert unrolled.look(3, b, 1e-12)(rows) is None
+
+
+def test_a_column_that_those_outside_the_region_explain_is_rounding():
+    assert unrolled.look(2, 1, 1e-12)([[1.0, 1.0, 1.0], [0.0, 1e-13, 1.0]]) is None
+    assert unrolled.look(2, 1, 1e-12)([[1.0, 1.0, 1.0], [0.0, 1e-11, 1.0]]) is not None
