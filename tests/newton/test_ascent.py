@@ -193,7 +193,9 @@ def test_least_squares_of_many_rows_are_read_once_and_again_where_digits_would_b
     fit = rp.glm(y, X)
     assert fit.path["rows"].tolist() == [MANY, *more]
     wanted = np.linalg.lstsq(X, y, rcond=None)[0]
-    assert np.abs(fit.params - wanted).max() <= (1e-14 if level else 5e-14) / nearly * np.abs(wanted).max()
+    # Of one reading the error is some ε over the square of the smallest pivot, as of any Cholesky factor.
+    most = 1e-14 / nearly if level else max(5e-14, 2e-15 / nearly**2)
+    assert np.abs(fit.params - wanted).max() <= most * np.abs(wanted).max()
     assert fit.rss == pytest.approx(np.sum((y - X @ wanted) ** 2), rel=1e-13)
     assert (abs(fit.params - wanted) / fit.bse).max() <= (1e-10 if level else fit.distance)
 
