@@ -30,10 +30,10 @@ ms in parts of 256, 88 of 512, 83 of 1,024 and 96 of 2,048; one product with all
 163."""
 
 
-STACKED, LEAST_STACKED = 80 * 1_024, 512
-"""Numbers in the copies P_k X of a part of a piece, 640 KiB, and least rows of it. Of K = 4 and 20 columns over 200,000
-rows both products took 80 ms in parts of 512 rows, 69 of 1,024 and 82 of 2,048; of K = 19 and 40 columns they took 88
-ms in parts of 107 rows and 57 of 431."""
+STACKED = 512
+"""Rows of the copies P_k X. Of K = 4 and 20 columns over 200,000 rows both products took 107 ms with 128 rows, 81 with
+256, 76 with 512, 85 with 1,024 and 86 with 2,048 where another thread shared the cache, and of K = 19 and 40 columns 88
+with 107 rows and 57 with 431."""
 
 COLUMNS_OF_LEVELS = 5
 """Columns for each predictor up to which the products of the copies are the faster way: of K = 2, 4, 9 and 19 and 5
@@ -183,11 +183,10 @@ class Information:
             p = p.copy()
             p[:, W.certain] = 0.0
         root = None if weight is None else np.sqrt(weight)
-        size = max(LEAST_STACKED, STACKED // (K * q))
         if not self.stack.size:
-            self.stack = np.empty((K + 1) * q * size)
-        for first in range(0, m, size):
-            part = slice(first, min(first + size, m))
+            self.stack = np.empty((K + 1) * q * STACKED)
+        for first in range(0, m, STACKED):
+            part = slice(first, min(first + STACKED, m))
             rows = part.stop - first
             stack = self.stack[: (K + 1) * q * rows].reshape(K + 1, q, rows)
             one, copies = stack[0], stack[1:]
