@@ -12,7 +12,7 @@ import scipy.sparse
 
 import raphson as rp
 from raphson.data import watching
-from raphson.data.watching import Watch
+from raphson.data.watching import PIECE, Watch, squares
 
 rng = np.random.default_rng(3)
 COPIED = 16_000
@@ -131,3 +131,12 @@ def test_a_watch_copies_what_is_small():
     assert watch.changed(whole=True) == []
     small[:], large[7] = 1, 1
     assert watch.changed(whole=True) == ["b"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_squares_are_summed_in_pieces_that_one_thread_of_blas_takes(dtype):
+    assert PIECE <= 10_000  # from there on OpenBLAS uses several
+    values = np.random.default_rng(0).normal(size=3 * PIECE + 5).astype(dtype)
+    assert squares(values) == pytest.approx(float(np.sum(values.astype(np.float64) ** 2)), rel=1e-13)
+    values[2 * PIECE] = np.nan
+    assert not np.isfinite(squares(values))
