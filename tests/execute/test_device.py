@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from raphson.compiled import compiled
 from raphson.errors import ModelError
 from raphson.execute import computing_with, device, gpu, threads
 from raphson.execute.journal import Recorded
@@ -105,3 +106,27 @@ def test_an_array_made_there_has_64_bits():
             return np.asarray(anchor() + 1.0).dtype
 
     assert gpu(platform="cpu").map(made, [0]) == [np.float64]
+
+
+def test_a_device_without_memory_says_what_to_do():
+    def full(_):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes")
+
+    def other(_):
+        raise RuntimeError("something else")
+
+    with pytest.raises(ModelError, match=r"ran out of memory.*rp\.execute\.gpu\(memory="):
+        gpu(platform="cpu").map(full, [0])
+    with pytest.raises(RuntimeError, match="something else"):
+        gpu(platform="cpu").map(other, [0])
+
+
+def test_code_is_compiled_for_each_device():
+    double = compiled(lambda x: 2.0 * x)
+    x = np.arange(3.0)
+    with x64():
+        here = double(x)
+        with gpu(platform="cpu").device.computing():
+            there = double(x)
+    assert here.devices() == {computing_device()} and there.devices() == {jax.devices("cpu")[0]}
+    assert np.array_equal(np.asarray(here), np.asarray(there))

@@ -163,6 +163,41 @@ def test_streamed_rows(frame, on_device, tmp_path):
     assert on_device.device.kept.n_bytes == 0
 
 
+def test_a_checkpoint_of_streamed_rows(frame, on_device, tmp_path, monkeypatch):
+    path, kept = tmp_path / "rows.parquet", tmp_path / "fit.checkpoint"
+    frame.to_parquet(path, row_group_size=100)
+    given = {"family": "poisson", "executor": on_device, "checkpoint": kept}
+    first = rp.glm("count ~ x", rp.stream(path), **given)
+    from raphson.model.device_rows import DeviceRows
+
+    monkeypatch.setattr(DeviceRows, "_sent", lambda *_: pytest.fail("rows are read again"))
+    again = rp.glm("count ~ x", rp.stream(path), **given)
+    assert again.params.equals(first.params) and again.llf == first.llf
+
+
+def test_bias_reduction(frame, on_device):
+    few = frame.iloc[:40]
+    for bias in ("firth", "jeffreys"):
+        given = {"family": "binomial", "trials": "trials", "bias": bias}
+        agree(*(rp.glm("successes ~ x", few, executor=executor, **given) for executor in (on_device, None)))
+
+
+def test_separated_rows_end_as_on_the_processor(on_device):
+    x = np.linspace(-1, 1, 300)
+    data = {"x": x, "y": (x > 0.1).astype(float)}
+    with pytest.warns(rp.SeparationWarning):
+        one, other = (rp.glm("y ~ x", data, family="binomial", executor=where) for where in (on_device, None))
+    assert one.status == other.status and one.message == other.message
+
+
+def test_an_aliased_column_goes_as_on_the_processor(frame, on_device):
+    frame = frame.assign(twice=2.0 * frame["x"])
+    with pytest.warns(rp.RankWarning):
+        fits = [rp.glm("count ~ x + twice", frame, family="poisson", executor=where) for where in (on_device, None)]
+    one, other = (fit.params.fillna(0.0) for fit in fits)
+    np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
 def test_many_curves(used):
     rng = np.random.default_rng(2)
     t = np.tile(np.linspace(0.1, 4.0, 12), 40)

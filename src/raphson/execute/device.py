@@ -8,15 +8,15 @@ one evaluation to the next, and only θ goes there and sums come back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 from weakref import WeakKeyDictionary
 
 from raphson.compat import jax
-from raphson.errors import ModelError, check_choice
+from raphson.errors import ModelError, RaphsonError, check_choice
 from raphson.numeric import computing_on, x64
 
 B = TypeVar("B")
@@ -97,9 +97,25 @@ class Device:
     place: Any
     kept: KeptRows
 
-    def computing(self) -> AbstractContextManager[None]:
-        """Compute there inside a ``with`` block."""
-        return computing_on(self.place)
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute there inside a ``with`` block.
+
+        Raises
+        ------
+        ModelError
+            If the device runs out of memory.
+        """
+        with computing_on(self.place):
+            try:
+                yield
+            except RuntimeError as error:
+                if isinstance(error, RaphsonError) or "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                raise ModelError(
+                    f"executor: {self.place} ran out of memory, with {self.kept.n_bytes / 1e9:.3g} GB of rows kept; "
+                    f"keep fewer by rp.execute.gpu(memory={0.5 * self.kept.n_bytes:.2g}), or free what else is on it"
+                ) from error
 
 
 @dataclass(frozen=True)

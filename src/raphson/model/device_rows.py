@@ -241,7 +241,8 @@ class DeviceRows:
 
         # One chunk after another: only reading streamed rows takes threads.
         executor = self.executor if isinstance(self.chunks, StreamedBlocks) else serial()
-        found: DeviceSums = sum_blocks(executor, one, self.chunks, about).arrived
+        with self.device.computing():  # an error of the device shows when its results arrive
+            found: DeviceSums = sum_blocks(executor, one, self.chunks, about).arrived
         if found.doubtful:
             return None
         sums = found.sums
