@@ -15,18 +15,19 @@ from raphson.data.columns import CodedColumns, Columns, ColumnsByName
 from raphson.data.formula import updated
 from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
-from raphson.fit.coefficients import linear_predictor, restored
-from raphson.fit.densities import Predicted, of_rows, of_whole_rows, predicted, shown, traced
-from raphson.fit.file import array, expect, is_texts
-from raphson.fit.means import Prediction
 from raphson.fit.reading import NETWORKS_ONLY, Reading, kept_labels
-from raphson.inference import intervals
-from raphson.model.likelihood.distribution import levels_of, tabulate
+from raphson.lazy import Lazy
 from raphson.model.likelihood.family import LikelihoodFamily
-from raphson.model.likelihood.saved import family_from_dict, is_likelihood, schema_from_dict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from raphson.fit import densities
+    from raphson.fit.means import Prediction
+    from raphson.model.likelihood import distribution, saved
+else:
+    densities = Lazy("raphson.fit.densities")
+    distribution, saved = Lazy("raphson.model.likelihood.distribution"), Lazy("raphson.model.likelihood.saved")
 
 KEPT_RESPONSES = 33
 """Number of responses that a file keeps, for predictions of the response: the quantiles at 0, 1/32, …, 1."""
@@ -58,13 +59,16 @@ class LikelihoodReading(Reading):
 
     @classmethod
     def wrote(cls, body: Mapping[str, Any]) -> bool:
-        return is_likelihood(body["family"])
+        return saved.is_likelihood(body["family"])
 
     @classmethod
     def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> LikelihoodReading:
         """The reading of a loaded fit; older files lack the entries of this kind of model."""
-        schema = schema_from_dict(body["schema"])
-        family = family_from_dict(body["family"], schema)
+        from raphson.fit.coefficients import linear_predictor, restored
+        from raphson.fit.file import array, expect, is_texts
+
+        schema = saved.schema_from_dict(body["schema"])
+        family = saved.family_from_dict(body["family"], schema)
         assembly, formulas, responses = body.get("assembly", ""), body.get("formulas", {}), body.get("responses", [])
         predictor = linear_predictor(body, family.n_predictors)
         expect(schema.n_design_columns <= len(body["names"]), f"names: expected {schema.n_design_columns} or more")
@@ -135,33 +139,35 @@ class LikelihoodReading(Reading):
     def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
         """Predict the predictors, the response, or a function of the predictors."""
         del offset  # offsets are part of the formulas
-        reach = intervals.quantile(asked.level, self.reference_df)
+        from raphson.inference.intervals import quantile
+
+        reach = quantile(asked.level, self.reference_df)
         root = self.covariance_root if asked.uncertain else np.zeros((0, self.n))
         if new is None:
             self.at("predict() without new data")
         schema = self.state.schema
         if not isinstance(schema, PartsSchema):
             return self._of_rows(new, asked, root, reach)
-        made = predicted(schema.parts, self._parameters, new, missing, self._labels_of(new), root, reach)
+        made = densities.predicted(schema.parts, self._parameters, new, missing, self._labels_of(new), root, reach)
         if asked.function is not None:
             if asked.interval == "prediction":
                 raise ModelError(
                     "interval: expected None or 'confidence' with function=; got 'prediction', which is for a response"
                 )
-            return of_whole_rows(made, (), asked, lambda rows, _: rows.function(asked))
+            return densities.of_whole_rows(made, (), asked, lambda rows, _: rows.function(asked))
         if asked.kind == "link" and asked.interval != "prediction":
             return made.predictors(len(schema.parts), asked)
-        levels, responses = levels_of(self.family), self._responses
+        levels, responses = distribution.levels_of(self.family), self._responses
         if levels is not None and asked.interval == "prediction":
             raise ModelError(
                 "interval: expected None or 'confidence' for ordered levels; got 'prediction'. For the probability of "
                 "every level use kind='response'"
             )
 
-        def response(rows: Predicted, extra: tuple[np.ndarray, ...]) -> pd.Series | pd.DataFrame:
-            return rows.response(tabulate(self.family, rows.eta, extra, responses), levels, asked)
+        def response(rows: densities.Predicted, extra: tuple[np.ndarray, ...]) -> pd.Series | pd.DataFrame:
+            return rows.response(distribution.tabulate(self.family, rows.eta, extra, responses), levels, asked)
 
-        return of_whole_rows(made, self._columns_of(schema, new, made), asked, response)
+        return densities.of_whole_rows(made, self._columns_of(schema, new, made), asked, response)
 
     @property
     def _parameters(self) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +200,7 @@ class LikelihoodReading(Reading):
             return lambda made: self.row_labels
         return lambda made: kept_labels(made.labels, made.index, made.X.shape[0] + made.n_dropped)
 
-    def _columns_of(self, schema: PartsSchema, new: Any, made: Predicted) -> tuple[np.ndarray, ...]:
+    def _columns_of(self, schema: PartsSchema, new: Any, made: densities.Predicted) -> tuple[np.ndarray, ...]:
         """Further columns of the density for the predicted rows; indicators of censoring say uncensored."""
         found: list[np.ndarray] = []
         at: Any = self.state.at
@@ -223,11 +229,11 @@ class LikelihoodReading(Reading):
             )
         source = self.frame if new is None else new
         columns = CodedColumns(Columns(source), {**asked.labels, **self._labels})
-        values, slope, moved = of_rows(asked.function, self.names, *self._parameters, columns)
+        values, slope, moved = densities.of_rows(asked.function, self.names, *self._parameters, columns)
         errors = None
         if asked.uncertain:
             errors = np.where(moved, np.nan, np.linalg.norm(root @ np.nan_to_num(slope).T, axis=0))
-        return shown(values, errors, asked, reach, getattr(source, "index", None))
+        return densities.shown(values, errors, asked, reach, getattr(source, "index", None))
 
     @property
     def _labels(self) -> Mapping[str, tuple[str, ...]]:
@@ -237,7 +243,7 @@ class LikelihoodReading(Reading):
     def uncoded(self, asked: Prediction, columns: ColumnsByName) -> tuple[str, ...]:
         if asked.function is None or isinstance(self.state.schema, PartsSchema):
             return ()
-        read = {name: columns[name] for name in traced(asked.function, self.names, columns).used}
+        read = {name: columns[name] for name in densities.traced(asked.function, self.names, columns).used}
         # What is missing in all rows may be text in others.
         return tuple(
             name

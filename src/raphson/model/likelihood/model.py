@@ -13,10 +13,8 @@ from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.products import dense
 from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable, Sampler
-from raphson.model.likelihood.distribution import quantiles, tabulate
 from raphson.model.likelihood.expected import free_of_response
 from raphson.model.likelihood.family import LikelihoodFamily
-from raphson.model.likelihood.nesting import why_not_nested
 from raphson.model.likelihood.runaway import limit_at_infinity, restart_outside_rounding
 from raphson.model.likelihood.start import starting_point
 from raphson.model.limits import Limit
@@ -189,6 +187,8 @@ class LikelihoodModel(Model):
     def why_not_nested(self, smaller: Model, theta: np.ndarray, smaller_theta: np.ndarray) -> str | None:
         if not isinstance(smaller, LikelihoodModel) or (self.family.ready and smaller.family.ready):
             return None
+        from raphson.model.likelihood.nesting import why_not_nested
+
         return why_not_nested(self, smaller, theta, smaller_theta)
 
     def rounding_restart(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -262,6 +262,8 @@ class LikelihoodModel(Model):
                 "simulate: some responses are censored, and when those drawn in their place would be is not known; "
                 "use the nonparametric bootstrap, which draws rows with their censoring, or pass simulate="
             )
+        from raphson.model.likelihood.distribution import quantiles, tabulate
+
         tables = tabulate(self.family, rows.eta, self.extra, self.y)
 
         def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
