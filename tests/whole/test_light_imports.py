@@ -180,7 +180,7 @@ def loglik(params, row):
 fit = rp.mle(loglik, {"X": np.column_stack([np.ones(80), x]), "y": y}, start={"b": np.zeros(2)})
 """,
         (*(name for name in NEVER if name != "jax"), *ROOMS, "jax.extend", "jax.experimental.pallas"),
-        195,
+        185,
     ),
 }
 """First fits of a process of arrays or of a dict of them: what they do not import before a table of their results is
