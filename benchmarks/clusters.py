@@ -26,6 +26,11 @@ from raphson.data.sources import Source
 ROWS, TURNS, KILLS, PARTITIONS = 20_000_000, 3, 10, 1_000
 
 
+def busy(client: Any) -> float:
+    """Processor seconds of this process and of the workers so far."""
+    return time.process_time() + sum(client.run(time.process_time).values())
+
+
 def fitted(path: Path, executor: Any) -> tuple[float, bytes, int]:
     """Seconds, the bits of the estimates, and the number of readings."""
     import raphson as rp
@@ -41,15 +46,20 @@ def beside(path: Path, client: Any) -> bytes:
     import raphson as rp
 
     one, two = [], []
+    work: dict[int, list[float]] = {id(one): [], id(two): []}
     bits = fitted(path, client)[1]  # the workers import what they need
     for _ in range(TURNS):
         for seconds, executor in ((one, rp.execute.threads(2)), (two, client)):
+            before = busy(client)
             took, found, readings = fitted(path, executor)
             seconds.append(took)
+            work[id(seconds)].append(busy(client) - before)
             assert found == bits, "other bits"
     ratio = statistics.median(two) / statistics.median(one)
-    print(f"one process, two threads      {statistics.median(one):7.2f} s   {readings} readings")
-    print(f"two Dask worker processes     {statistics.median(two):7.2f} s   {ratio:.2f} times (at most 1.2), same bits")
+    for name, seconds in (("one process, two threads", one), ("two Dask worker processes", two)):
+        processors = statistics.median(work[id(seconds)])
+        print(f"{name:26s} {statistics.median(seconds):7.2f} s, {processors:7.2f} of processors; {readings} readings")
+    print(f"{ratio:.2f} times as long (at most 1.2), the same bits")
     return bits
 
 
@@ -81,7 +91,7 @@ def partitions(client: Any) -> None:
     from raphson.model.streamed import summed_pieces
 
     frame = pd.DataFrame({"y": np.arange(256.0 * PARTITIONS), "x": np.ones(256 * PARTITIONS)})
-    nothing = dict.fromkeys(("weights", "offset", "trials", "groups"))
+    nothing: dict[str, Any] = dict.fromkeys(["weights", "offset", "trials", "groups"])
     own = Frames([frame.iloc[256 * k : 256 * (k + 1)] for k in range(PARTITIONS)])
     seconds = []
     for given, executor in (

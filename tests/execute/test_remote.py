@@ -29,7 +29,7 @@ class Here(Remote):
             self.turn = (self.turn + 1) % self.workers
             self.monkeypatch.setattr(worker, "held", self.held[self.turn])
             self.tasks.append(task)
-            yield task, worker.perform(task)
+            yield task, worker.perform_pickled(self.pickled(task))
 
 
 class Read:

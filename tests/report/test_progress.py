@@ -40,6 +40,14 @@ def test_lines_are_logged_where_there_is_no_terminal_if_asked_for() -> None:
     assert " 1.5 passes, " in third and "rows per second" in third
 
 
+def test_workers_and_what_was_sent_are_told_of_where_there_are_any() -> None:
+    stream = io.StringIO()
+    with Progress("Fitting", stream=stream, log=True, interval=0.0) as progress:
+        progress.workers = lambda: "2 workers, 0.1 MB out, 0.3 MB back"
+        progress(iteration=1, distance=0.5)
+    assert stream.getvalue().rstrip().endswith("2 workers, 0.1 MB out, 0.3 MB back")
+
+
 def test_epochs_tell_of_their_losses_and_of_the_time_that_all_of_them_take() -> None:
     stream = io.StringIO()
     with Progress("Fitting", stream=stream, log=True, interval=0.0) as progress:

@@ -199,3 +199,22 @@ def test_replicates_and_groups_are_tasks(frame, pool):
 
     for one, other in zip(answers(rp.execute.threads(2)), answers(pool), strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+def test_a_fit_says_what_each_pass_cost_and_progress_tells_of_workers(stream, pool):
+    fit = rp.glm("low ~ x", stream(), family="binomial", executor=pool)
+    passes = fit.passes
+    assert list(passes.columns) == ["blocks", "tasks", "workers", "sent", "received", "seconds"]
+    assert (passes["workers"] == 2).all() and (passes[["sent", "received", "seconds"]] > 0).all(axis=None)
+    assert passes["blocks"].iloc[-1] == 12 and passes["sent"].iloc[-1] < 100_000
+    assert not hasattr(rp.glm("low ~ x", stream(), family="binomial"), "passes")
+
+
+def test_files_that_workers_do_not_see_are_named(pool, tmp_path, frame):
+    path = tmp_path / "here.parquet"
+    frame.to_parquet(path, row_group_size=500)
+    source = rp.stream(path, piece_rows=256)
+    source._parts = [[one] for part in source._parts for one in part]
+    path.unlink()
+    with pytest.raises(rp.DataError, match=r"data: a worker on .* finds no file .*here.parquet; put the files where"):
+        rp.glm("low ~ x", source, family="binomial", executor=pool)

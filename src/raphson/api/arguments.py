@@ -121,7 +121,9 @@ def _watched(iteration: Iteration) -> Iterator[Iteration]:
     from raphson.execute.watched import Watched
 
     with progress_shown(iteration.progress) as shown:
-        yield replace(iteration, executor=Watched(executor_of(iteration), shown.reading), progress=shown)
+        executor = executor_of(iteration)
+        shown.workers = getattr(executor, "told", None)
+        yield replace(iteration, executor=Watched(executor, shown.reading), progress=shown)
 
 
 def kept_in(

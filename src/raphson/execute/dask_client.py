@@ -6,18 +6,17 @@ already. When a worker dies, Dask gives its tasks to others; these compute the s
 
 from __future__ import annotations
 
-import pickle
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 from uuid import uuid4
 
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute.remote import TASKS, Remote, Share
-from raphson.execute.worker import Missing, Results, Task
+from raphson.execute.worker import Task
 
 ASKED_EVERY = 2.0
 """Seconds without a result after which the scheduler is asked whether there are workers."""
@@ -81,7 +80,7 @@ class Cluster(Remote):
         except (OSError, TimeoutError, RuntimeError) as error:
             raise self._without_scheduler(error) from error
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Results | Missing]]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, bytes]]:
         running = _Running()
         try:
             for where, here in self._places(tasks):
@@ -129,8 +128,7 @@ class Cluster(Remote):
 
     def _submit(self, tasks: Sequence[tuple[Task, int]], where: str | None, running: _Running) -> None:
         """Tasks, and how many times each was given up before."""
-        # As bytes: in anything else Dask would look for futures.
-        contents = [pickle.dumps(replace(task, parts=dict.fromkeys(task.parts))) for task, _ in tasks]
+        contents = [self.pickled(task) for task, _ in tasks]  # bytes: in anything else Dask would look for futures
         keys = [f"raphson-{uuid4().hex}" for _ in tasks]
         wish = {
             "workers": None if where is None else [where],
@@ -151,7 +149,7 @@ class Cluster(Remote):
             running.tasks[future.key] = future, task, times
             future.add_done_callback(running.ended.put)
 
-    def _answered(self, running: _Running) -> Iterator[tuple[Task, Results | Missing]]:
+    def _answered(self, running: _Running) -> Iterator[tuple[Task, bytes]]:
         """The answers that have come meanwhile; tasks of workers that died are given to others."""
         finished, again = [], []
         for future in self._ended(running.ended):
@@ -183,7 +181,7 @@ class Cluster(Remote):
                 found.append(done.get())
             return found
 
-    def _gathered(self, futures: list[Any]) -> list[Results | Missing]:
+    def _gathered(self, futures: list[Any]) -> list[bytes]:
         from concurrent.futures import CancelledError
 
         try:
@@ -232,10 +230,10 @@ class _Running:
     ended: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue[Any])
 
 
-def _performer() -> Callable[..., Results | Missing]:
+def _performer() -> Callable[..., bytes]:
     """What a worker is given to do: a function that goes by its code, as a worker that cannot import it would die."""
 
-    def perform_task(content: bytes, *partitions: Any) -> Results | Missing:
+    def perform_task(content: bytes, *partitions: Any) -> bytes:
         from raphson.execute.worker import perform_pickled
 
         return perform_pickled(content, partitions)

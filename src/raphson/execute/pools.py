@@ -10,7 +10,7 @@ from typing import Any
 
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute.remote import Remote, Share
-from raphson.execute.worker import Missing, Results, Task, perform
+from raphson.execute.worker import Task, perform_pickled
 
 
 @dataclass(eq=False)
@@ -55,10 +55,10 @@ class Pool(Remote):
             )
         return super().shares(blocks)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Results | Missing]]:
-        running: dict[Future[Any], Task] = {}
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, bytes]]:
+        running: dict[Future[bytes], Task] = {}
         try:
-            running = {self.pool.submit(perform, task): task for task in tasks}
+            running = {self.pool.submit(perform_pickled, self.pickled(task)): task for task in tasks}
             for future in as_completed(running):
                 yield running[future], future.result()
         except BrokenExecutor as error:

@@ -7,6 +7,8 @@ that the bits do not depend on the workers.
 
 from __future__ import annotations
 
+import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -32,11 +34,36 @@ SENT_AT_ONCE = 2**18
 """Size, 256 KiB, up to which a new parcel goes with every task; a worker says first that it lacks a larger one."""
 
 
+@dataclass
+class PassCost:
+    """What a pass cost.
+
+    Attributes
+    ----------
+    blocks, tasks, workers : their numbers.
+    sent, received : bytes of tasks and answers.
+    seconds : from the first task to the last answer.
+    """
+
+    blocks: int
+    tasks: int = 0
+    workers: int = 0
+    sent: int = 0
+    received: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(eq=False)
 class Remote:
-    """Base class: a subclass says how tasks are run."""
+    """Base class: a subclass says how tasks are run.
+
+    Attributes
+    ----------
+    passes : what each cost so far.
+    """
 
     sender: Sender = field(default_factory=Sender, init=False, repr=False)
+    passes: list[PassCost] = field(default_factory=list[PassCost], init=False, repr=False)
     _known: set[bytes] = field(default_factory=set[bytes], init=False, repr=False)
     """Keys of the parcels that were sent in an earlier pass."""
 
@@ -45,9 +72,21 @@ class Remote:
         """How many tasks run at a time."""
         raise NotImplementedError
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Results | Missing]]:
-        """What workers answer to tasks, in any order."""
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, bytes]]:
+        """What workers answer to tasks, in any order: what :func:`raphson.execute.worker.perform_pickled` gives."""
         raise NotImplementedError
+
+    def pickled(self, task: Task) -> bytes:
+        """A task as it is sent: without the futures of parts, which a cluster replaces by the parts."""
+        content = pickle.dumps(replace(task, parts=dict.fromkeys(task.parts)), protocol=pickle.HIGHEST_PROTOCOL)
+        self.passes[-1].sent += len(content)
+        return content
+
+    def told(self) -> str:
+        """How many workers there are, and how many bytes went out and came back so far."""
+        sent, received = (sum(getattr(one, name) for one in self.passes) for name in ("sent", "received"))
+        workers = self.passes[-1].workers if self.passes else 0
+        return f"{workers} workers, {sent / 1e6:.1f} MB out, {received / 1e6:.1f} MB back"
 
     def __reduce__(self) -> Any:
         from raphson.execute import serial
@@ -80,11 +119,17 @@ class Remote:
 
     def _answers(self, function: Callable[[Any], Any], blocks: Sequence[Any], terms: int | None) -> Iterator[Results]:
         """What the workers answer, each part of the blocks once."""
+        cost, begin = PassCost(len(blocks), workers=self.workers), time.perf_counter()
+        self.passes.append(cost)
         waiting = self._tasks(function, blocks, terms)
+        cost.tasks = len(waiting)
         contents = {key: content for task in waiting for key, content in task.sent.items()}
         for attempt in range(3):
             lacking = []
-            for task, answer in self.run(waiting):
+            for task, content in self.run(waiting):
+                cost.received += len(content)
+                cost.seconds = time.perf_counter() - begin
+                answer: Results | Missing = pickle.loads(content)  # noqa: S301 - from a worker of the user's
                 if isinstance(answer, Missing):
                     keys = task.needs if attempt else answer.keys
                     sent = {key: contents.get(key) or self.sender.content(key) for key in keys} | task.sent

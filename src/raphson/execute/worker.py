@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.errors import ModelError
+from raphson.errors import DataError, ModelError
 from raphson.execute.inside import inside
 from raphson.execute.parcels import Unpacker
 from raphson.execute.tree import Tree
@@ -103,14 +103,23 @@ def perform(task: Task) -> Results | Missing:
             return _computed(task)
     except _DroppedError as error:
         return Missing(frozenset(error.args))
+    except DataError as error:
+        unseen = error.__cause__
+        if not isinstance(unseen, FileNotFoundError):
+            raise
+        path = unseen.filename or str(error).partition(": ")[0]
+        raise DataError(
+            f"data: a worker on {platform.node()} finds no file {path}; put the files where all workers see them under "
+            "the same path"
+        ) from unseen
 
 
-def perform_pickled(content: bytes, partitions: tuple[Any, ...] = ()) -> Results | Missing:
+def perform_pickled(content: bytes, partitions: tuple[Any, ...] = ()) -> bytes:
     """Compute a task that was sent as bytes, with the partitions of its parts, which the cluster has."""
     task: Task = pickle.loads(content)  # noqa: S301 - from the process of the fit
     token = _partitions.set(dict(zip(task.parts, partitions, strict=True)))
     try:
-        return perform(task)
+        return pickle.dumps(perform(task), protocol=pickle.HIGHEST_PROTOCOL)
     finally:
         _partitions.reset(token)
 

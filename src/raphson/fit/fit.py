@@ -105,6 +105,7 @@ class Fit:
     lacking = Shown(Reading.lacking)
     remarks = Shown(Reading.remarks)
     path = Shown(Reading.path)
+    passes = Shown(Reading.passes)
     digits = Shown(Reading.digits)
     history = ShownLater(lambda: network.NetworkReading.history)
     gradient_profile = Asked(lambda: network.NetworkReading.gradient_profile)

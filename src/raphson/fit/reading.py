@@ -177,6 +177,22 @@ class Reading(Goodness):
 
         return pd.DataFrame(self.path_with_llf.columns())
 
+    @cached_property
+    def passes(self) -> pd.DataFrame:
+        """What each pass of the workers cost, one row each: blocks, tasks, workers, bytes sent and received, seconds.
+
+        They are those up to when it is first asked for. It is refused where this process computed the sums itself.
+        """
+        import pandas as pd
+
+        executor: Any = self.at("passes").asked.executor
+        while hasattr(executor, "inner"):
+            executor = executor.inner
+        found = getattr(executor, "passes", None)
+        if found is None:
+            raise RefusedName("passes: the sums were computed by this process; pass executor= with workers")
+        return pd.DataFrame([vars(one) for one in found])
+
     # -- estimates -------------------------------------------------------------------------------------------------
 
     @property

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import TracebackType
@@ -102,6 +102,8 @@ class Progress:
         """Whether readings are told of; otherwise the path says how many rows were read."""
         self._before = math.nan
         self._step: list[Part] = []
+        self.workers: Callable[[], str] | None = None
+        """Says how many workers there are, and what was sent; None where this process computes."""
         self._left: float | None = None
         """Rows still to be read at most, from the end of this step on."""
         self._live: LiveLine | None = None
@@ -183,7 +185,8 @@ class Progress:
 
     def _text(self, width: float = math.inf) -> str:
         """What is known; where that is too long, in shorter words and without what is needed least."""
-        return in_width([Part(self.what), *self._step, *self._speed], width)
+        workers = [] if self.workers is None else [Part(self.workers(), needed=1)]
+        return in_width([Part(self.what), *self._step, *self._speed, *workers], width)
 
     @property
     def _speed(self) -> list[Part]:
