@@ -11,6 +11,7 @@ from raphson.data.products import (
     dense,
     is_dense,
     matvec,
+    row_shares,
     sandwich,
     transpose_matvec,
     weighted_squares,
@@ -88,3 +89,15 @@ def test_weighted_squares_of_a_categorical_matrix():
     expected = [w[level == CODES].sum() for level in range(3)]
     np.testing.assert_allclose(weighted_squares(C, w), expected, rtol=1e-12)
     np.testing.assert_allclose(np.diag(sandwich(C, w)), expected, rtol=1e-12)
+
+
+def test_row_shares(form):
+    found = row_shares([form, form])
+    np.testing.assert_allclose(found, (X**2).sum(axis=0) ** 2 / (N * (X**4).sum(axis=0)), rtol=1e-12)
+
+
+def test_row_shares_of_a_large_design_are_those_of_some_rows():
+    indicators = (rng.random((200_000, 4)) < [1.0, 0.3, 0.01, 0.0]).astype(float)
+    found = row_shares([indicators[:70_000], indicators[70_000:]])
+    np.testing.assert_allclose(found[:3], [1.0, 0.3, 0.01], rtol=0.2)
+    assert 0 < found[3] < 1e-4

@@ -31,6 +31,12 @@ def counts():
     return rng.poisson(np.exp(X @ [0.1, 0.4, -0.3, 0.2])).astype(float), X
 
 
+class Plain(DerivedObjective):
+    """One of which is not known which rows its parameters rest on."""
+
+    row_shares = None
+
+
 def maximum(objective):
     """By plain Newton, and the standard errors there."""
     theta = np.zeros(objective.n_params)
@@ -77,6 +83,23 @@ def test_a_row_that_the_part_does_not_have_and_that_counts_is_noticed():
         objective, part, before, here, found, _, _ = near(0.1, heavy)
         unseen.append(final_step(part, objective, before, here, found).unseen)
     assert unseen[1] > 5.0 * unseen[0]
+
+
+def test_a_parameter_that_few_rows_say_anything_of_is_judged_by_them():
+    # A level on 0.2 % of the rows, of which the part has ten; the step before moved it most.
+    y, X = counts()
+    X[:, 3] = np.arange(ROWS) % 500 == 0
+    objective, part = model(families.Poisson(), y, X).objective, model(families.Poisson(), y[::EVERY], X[::EVERY])
+    theta, se = maximum(objective)
+    before, here = (objective.evaluate(theta + far * se * [0, 0, 0, 1.0], Need(("expected",))) for far in (1.0, 0.1))
+    found = direction(here.information["expected"], here.score, np.ones(4, dtype=bool))
+    judged = []
+    for one in (part.objective, Plain(part.objective)):
+        carried = final_step(Part(one, EVERY), objective, before, here, found)
+        exact = objective.evaluate(carried.there.theta, Need(("expected",))).information["expected"].matrix
+        off = np.sqrt(exact[3, 3] / carried.there.information["expected"].matrix[3, 3]) - 1
+        judged.append(carried.drift / abs(off))
+    assert judged[0] > 0.5 and judged[0] > 5.0 * judged[1]
 
 
 def of_part(family, every=40):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,3 +90,26 @@ def weighted_squares(X: Any, w: np.ndarray) -> np.ndarray:
     if hasattr(X, "weighted_squares"):
         return X.weighted_squares(w)
     return np.asarray(X.tocsr().multiply(X.tocsr()).T @ w) if hasattr(X, "tocsr") else np.diag(X.sandwich(w)).copy()
+
+
+_NUMBERS, _ROWS = 1 << 18, 4_096
+"""Numbers of a design that are looked at for the shares of rows that its columns rest on, and fewest rows of them. So
+many numbers take less than a millisecond, and of a level of one in a hundred there are some 40 rows."""
+
+
+def row_shares(parts: Sequence[Any]) -> np.ndarray:
+    """Share of the rows that Σ x² of each column rests on, (Σx²)²/(n Σx⁴), of a design (n, p) in parts.
+
+    That of an indicator is the share of its ones, of a normal column a third. Of a large design some rows say it.
+
+    Examples
+    --------
+    >>> row_shares([np.array([[1.0, 1.0], [1.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])]).tolist()
+    [1.0, 0.25]
+    """
+    n, p = sum(part.shape[0] for part in parts), parts[0].shape[1]
+    every = max(1, min(n * p // _NUMBERS, n // _ROWS))
+    squares = np.concatenate([np.square(dense(part[np.arange(0, part.shape[0], every)])) for part in parts])
+    fourth = np.einsum("ij,ij->j", squares, squares)
+    shares = squares.sum(axis=0) ** 2 / (len(squares) * np.where(fourth > 0, fourth, 1.0))
+    return np.maximum(shares, 1.0 / len(squares))

@@ -334,6 +334,11 @@ class Objective(ABC):
         return 2.0 + 1.8 * (self.curvature_cost - 1.0)
 
     @property
+    def row_shares(self) -> np.ndarray | None:
+        """(p,) share of the rows that the information on each parameter rests on; None where that is not known."""
+        return None
+
+    @property
     def most_part_rows(self) -> float:
         """Largest number of rows of a part that the iteration can start with."""
         return math.inf
@@ -463,6 +468,10 @@ class DerivedObjective(Objective, Generic[Inner]):
     @property
     def patience(self) -> float:
         return self.inner.patience
+
+    @property
+    def row_shares(self) -> np.ndarray | None:
+        return self.inner.row_shares
 
     @property
     def most_part_rows(self) -> float:

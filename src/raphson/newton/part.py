@@ -118,6 +118,9 @@ def final_step(
     and by as much as they differ, times (d/d₀)², the part may be wrong about what this step leaves. M differs along s₀
     by 2/d₀ times that, of itself, and so by d/d₀ of this along the step, and the standard errors by half as much.
 
+    M_jj may rest on few of all rows, a share π of them, as of a rare level, and of these the part has few too. Of s₀
+    they see √π d₀ alone. So for what the two differ by in the score of j, M_jj may differ by 1/√π times as much.
+
     Parameters
     ----------
     objective, here : of all rows, where M, the observed information, was evaluated.
@@ -141,12 +144,14 @@ def final_step(
     def length(rest: np.ndarray) -> float:
         return math.sqrt(max(float(rest @ factor.solve(rest)), 0.0))
 
-    missed = length(
+    differ = (
         whole.matrix @ back
         - (before.score - here.score)
         - part.share * (of_part @ back - (first.score - earlier.score))
     )
+    missed, shares = length(differ), part.objective.row_shares
     ratio = full.decrement / math.sqrt(float(back @ whole.matrix @ back))
+    alone = missed if shares is None else float((np.abs(differ) / np.sqrt(whole.matrix.diagonal() * shares)).max())
     rest = part.share * (later.score - earlier.score + of_part @ step)
     found = replace(
         here,
@@ -160,7 +165,7 @@ def final_step(
         _moved(found, part, earlier, later, kinds),
         length(rest),
         missed * ratio * ratio,
-        missed * ratio * ratio / full.decrement,
+        max(missed, alone) * ratio * ratio / full.decrement,
         earlier.rows + later.rows + first.rows,
     )
 
