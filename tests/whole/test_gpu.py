@@ -131,6 +131,30 @@ def test_curves(frame, on_device, method):
     agree(*(rp.nls("y ~ a*(1 - exp(-b*t))", frame, executor=executor, **given) for executor in (on_device, None)))
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_linear_parameters_of_a_curve_are_solved_for_there(on_device, streamed, tmp_path, monkeypatch):
+    from raphson.model.curve.least_squares import NonlinearModel
+
+    rng = np.random.default_rng(4)
+    t = rng.uniform(0.0, 4.0, 20_000)
+    data = pd.DataFrame({"t": t, "y": 2.0 * np.exp(-0.7 * t) + 0.3 + 0.1 * rng.normal(size=t.size)})
+    data.to_parquet(tmp_path / "rows.parquet")
+    given = {"start": {"a": 1.0, "b": 1.0, "c": 0.0}}
+    other = rp.nls("y ~ a*exp(-b*t) + c", data, **given)
+    rows = []
+    problem = NonlinearModel.linear_problem
+
+    def counted(self, theta):
+        A, r = problem(self, theta)
+        rows.append(len(A))
+        return A, r
+
+    monkeypatch.setattr(NonlinearModel, "linear_problem", counted)
+    source = rp.stream(tmp_path / "rows.parquet") if streamed else data
+    agree(rp.nls("y ~ a*exp(-b*t) + c", source, executor=on_device, **given), other)
+    assert max(rows, default=0) <= 4  # triangles
+
+
 def test_a_function_of_all_rows(frame, on_device):
     def curve(params, x):
         return params["a"] * jnp.exp(-params["b"] * x["t"])

@@ -316,6 +316,15 @@ class LogLikelihood(Objective):
 
         return DeviceRows.of(self, device)
 
+    def device_triangle(self, theta: np.ndarray) -> np.ndarray | None:
+        """The triangle of √w [J, y − η] of a least squares problem, (≤ p + 1, p + 1); None if no device reads it."""
+        if self._on_device is None or not self.family.quadratic or self.predictor.n_predictors != 1:
+            return None
+        need = Need(("expected",), root=True)
+        sums = self._on_device.read(theta, need, lambda: self._about("projection", theta))
+        found = None if sums is None else sums.information.get("expected")
+        return found.triangle if isinstance(found, Root) else None
+
     @cached_property
     def _few(self) -> FewRows | None:
         """The rows of one linear predictor laid out for many readings, where they are few."""

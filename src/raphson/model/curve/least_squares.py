@@ -319,6 +319,9 @@ class NonlinearModel(Model):
 
     def linear_problem(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """√w Φ (m, q) and √w (y − f) (m,), or fewer rows with the same least squares solution."""
+        triangle = self.likelihood.device_triangle(theta)
+        if triangle is not None:
+            return triangle[:, self._linear], triangle[:, -1]
         rows, residuals = [], []
         for block in self.blocks:
             eta, jacobian = self.curve.at(block, theta)
