@@ -161,9 +161,10 @@ class LogLikelihood(Objective):
         dense = self._streamed or all(isinstance(X, np.ndarray | PiecedDesign) for X in self.blocks[0].designs)
         if not dense:
             return TABLES_COST
-        several = isinstance(self.predictor, LinearPredictor) and self.predictor.n_predictors > 1
-        if several and not self._streamed and len(set(self.predictor.design)) == 1:
-            return 1.0 + self.n_params / SHARED
+        predictor = self.predictor
+        if isinstance(predictor, LinearPredictor) and not self._streamed:
+            several = len(set(predictor.design)) == 1 < predictor.n_predictors
+            return 1.0 + self.n_params / SHARED if several else super().curvature_cost
         return super().curvature_cost
 
     @property
