@@ -12,6 +12,7 @@ from raphson.data.products import dense
 from raphson.data.sources import stream
 from raphson.data.streams import NotInMemory
 from raphson.errors import DataError, FormulaError, MissingDataWarning
+from raphson.execute import threads
 from raphson.execute.parcels import Sender
 from raphson.execute.watched import Keeping
 from raphson.execute.worker import Held, Task
@@ -227,3 +228,29 @@ def test_what_is_not_held_says_so():
     for use in (len, np.asarray, lambda one: one[0], lambda one: one.mean(), lambda one: one * 2, lambda one: one == 1):
         with pytest.raises(DataError, match="so there is no access to the weights"):
             use(NotInMemory("the weights"))
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_two_threads_find_in_their_parts_what_one_finds_in_all(tmp_path, monkeypatch, weights):
+    monkeypatch.setattr("raphson.data.parquet.PART_ROWS", 500)
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame({"x": rng.normal(size=4_000), "w": rng.uniform(0.1, 1.0, 4_000)})
+    rows["g"], rows["y"] = rng.choice(["a", "b"], 4_000), rng.normal(size=4_000)
+    rows.loc[[3, 700, 3_999], "x"] = np.nan
+    rows.loc[3_500:, "g"] = "c"
+    rows.to_parquet(tmp_path / "rows.parquet", row_group_size=500)
+    shown = []
+
+    def found(workers):
+        source, keep = (
+            stream(tmp_path / "rows.parquet", 256),
+            Keeping(show=lambda read, of: shown.append((read, of)), threads=threads(workers)),
+        )
+        with pytest.warns(MissingDataWarning):
+            return from_stream("y ~ x + g", source, NONE | {"weights": weights}, keep=keep)
+
+    one, two = found(1), found(2)
+    assert one.pieces == two.pieces and one.factors == two.factors and one.n_rows == 3_997
+    assert one.same.found == two.same.found and one.same.complete == two.same.complete
+    assert (one.sample.X == two.sample.X).all()
+    assert shown.count((4_000, 4_000)) == 2 and len(shown) == 16

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from threading import Lock
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -103,7 +103,7 @@ def first_pass(source: Source, keep: Keeping, begin: Callable[[], S], take: Take
     """What a first pass finds; of an interrupted fit what it found before, if the source can tell without a reading
     that its rows are the same.
 
-    Where the executor has workers and it is known how many rows each part has, each worker reads some parts.
+    Where it is known how many rows each part has, each worker or thread of the executor reads some parts.
     """
     first = keep if source.files is not None else Keeping()
     seen: S = first(("first pass",), lambda: _all_read(source, keep, begin, take))
@@ -114,16 +114,20 @@ def first_pass(source: Source, keep: Keeping, begin: Callable[[], S], take: Take
 def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[S]) -> S:
     """Read all rows once."""
     seen, rows = begin(), source.part_rows
-    if keep.workers is not None and rows is not None and source.parts > 1:
+    if rows is not None and source.parts > 1:
         starts = [0, *accumulate(rows)]
 
-        def one(part: int) -> S:
+        def one(part: int, told: Callable[[int], None] | None = None) -> S:
             here = begin()
-            here.read = starts[part]
-            deque(_read_part(source, part, here, take), maxlen=0)
+            here.read = at = starts[part]
+            for _ in _read_part(source, part, here, take):
+                if told is not None:
+                    told(here.read - at)
+                at = here.read
             return here
 
-        for here in keep.workers.map(one, Parts(source)):
+        # Joined in order, whoever reads them: the sums have the same bits for any number of threads.
+        for here in _by_parts(source, keep, one):
             seen.join(here)
         keep.show(seen.read, seen.read)
         return seen
@@ -135,6 +139,22 @@ def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[
     return seen
 
 
+def _by_parts(source: Source, keep: Keeping, one: Callable[..., S]) -> list[S]:
+    """What is found in each part: by workers elsewhere, which do not tell how far they are, or by threads."""
+    if keep.workers is not None:
+        return keep.workers.map(one, Parts(source))
+    lock, read = Lock(), 0
+
+    def told(rows: int) -> None:
+        nonlocal read
+        with lock:
+            read += rows
+            if read != source.n_rows:
+                keep.show(read, source.n_rows)
+
+    return keep.threads.map(lambda part: one(part, told), Parts(source))
+
+
 def _read_part(source: Source, part: int, seen: S, take: Take[S]) -> Iterator[None]:
     seen.same.begin(part, source)
     for number, rows in readings(source, part, seen.same.columns):
@@ -143,7 +163,7 @@ def _read_part(source: Source, part: int, seen: S, take: Take[S]) -> Iterator[No
 
 
 class Parts(Sequence[int]):
-    """The numbers of all parts of a source, which workers read by themselves."""
+    """The numbers of all parts of a source, each of which a worker or a thread reads by itself."""
 
     def __init__(self, source: Source) -> None:
         self.runs, self.held = range(source.parts), source.held

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from raphson.errors import DataError
+from raphson.execute import Threads, threads
 from raphson.execute.encoding import LENGTH, UnencodableError, decode, encode
 from raphson.execute.watched import Keeping, Watched, itself, unseen
 from raphson.files import check_writable
@@ -345,5 +346,8 @@ def answering(executor: Any) -> Keeping:
     """What an executor does for a reading that is no sum over blocks: it keeps it, and shows how far it is."""
     inner = executor.inner if isinstance(executor, Recorded) else executor
     show, last = (inner.show, inner.inner) if isinstance(inner, Watched) else (unseen, inner)
-    others = {"show": show, "workers": last if hasattr(last, "sum") else None}
+    last = threads() if last is None else last
+    others: dict[str, Any] = {"show": show, "workers": last if hasattr(last, "sum") else None}
+    if isinstance(last, Threads):
+        others["threads"] = last
     return Keeping(executor.journal.answer, **others) if isinstance(executor, Recorded) else Keeping(**others)

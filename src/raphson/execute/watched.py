@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
 
+from raphson.execute import Serial
+
 B = TypeVar("B")
 T = TypeVar("T")
 
@@ -84,11 +86,13 @@ class Keeping:
     answer : answer(about, compute), which gives what is known of it from before, or ``compute()``.
     show : called with the numbers of rows.
     workers : an executor whose workers may read parts; None if there are none.
+    threads : an executor that reads parts in this process.
     """
 
     answer: Callable[[tuple[Any, ...], Callable[[], Any]], Any] = lambda about, compute: compute()
     show: Show = unseen
     workers: Any = None
+    threads: Any = field(default_factory=Serial)
 
     def __call__(self, about: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
         return self.answer(about, compute)
