@@ -270,7 +270,7 @@ def glm(
     >>> fit.params.round(4).to_dict()
     {'Intercept': -4.2491, 'x': 1.214}
     >>> fit.converged, fit.n_iter
-    (True, 5)
+    (True, 4)
     """
     given = locals()
     asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)

@@ -21,8 +21,8 @@ from raphson.newton.state import IterationState
 from raphson.numeric import EPSILON
 
 QUADRATIC = 1e-6
-"""From within this distance d a full Newton step is the last one needed: it leaves about d²/√n, at most 1e-12. Of many
-rows, where a reading takes long, so it is from 10 n^¼ times as far, which leaves 1e-10."""
+"""From within a distance d of n^¼ times this a full Newton step is the last one needed: it leaves about d²/√n = 1e-12.
+Of many rows, where a reading takes long, so it is from ten times as far, which leaves 1e-10."""
 
 UNSEEN = 1e-8
 """A step of so many standard errors raises ℓ by 5e-17, and moves M, and with it the standard errors, by 1e-8/√n."""
@@ -41,6 +41,11 @@ SUMMED = 8.0
 PATIENCE, PROGRESS = 8, 0.1
 """If so many steps do not reduce the distance to this fraction, the observed information takes over. A method that
 takes a quarter off the distance with every step just does: 0.75⁸ = 0.1."""
+
+
+def quadratic_from(rows: int) -> float:
+    """The distance from within which a full Newton step over so many rows is the last one needed."""
+    return QUADRATIC * rows**0.25
 
 
 class Ascent(IterationState):
@@ -290,7 +295,7 @@ class Ascent(IterationState):
         """Whether a full Newton step from here leads to the maximum."""
         if self._one_step:
             return True
-        return self.distance <= QUADRATIC * (10.0 * self.here.rows**0.25 if self.directions.many else 1.0)
+        return self.distance <= quadratic_from(self.here.rows) * (10.0 if self.directions.many else 1.0)
 
     @property
     def _one_step(self) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from raphson.linalg import ALIASED, all_finite
 from raphson.model.objective import Evaluation, Gram, Objective, Root
-from raphson.newton.ascent import PATIENCE, PROGRESS, QUADRATIC, path_row
+from raphson.newton.ascent import PATIENCE, PROGRESS, path_row, quadratic_from
 from raphson.newton.by_numbers import MOST_BY_NUMBERS, MOST_CURVED, Curved, column_lengths, curved
 from raphson.newton.confined import PATIENCE as STEPS_TO_A_WALL
 from raphson.newton.convergence import Measured, Verdict, judge, rounding_floor
@@ -236,7 +236,7 @@ class _Straight(ABC):
 class _InFull(_Straight):
     """By full steps with the Cholesky factor of an information."""
 
-    step: np.ndarray
+    found: Direction
     """The method's own step, by `part`."""
     newton: Direction
     """The full step by `closer`."""
@@ -245,7 +245,7 @@ class _InFull(_Straight):
         found = direction(self.part, self.here.score, self.free)
         if found is None or found.ill_conditioned:
             return None
-        self.step, self.newton = found.step, found
+        self.found = self.newton = found
         return found.decrement
 
     def observe(self) -> float | None:
@@ -264,7 +264,7 @@ class _InFull(_Straight):
         return self.newton.factor.scale
 
     def search(self) -> bool:
-        here, step = self.here, self.step
+        here, step = self.here, self.found.step
         slope = float(here.score.dot(step))
         if not slope > 0:
             return False
@@ -275,7 +275,7 @@ class _InFull(_Straight):
         rise = there.value - here.value
         if rise < POOR * slope and rise > value_noise(here):
             return False
-        self._step_to(there, self.closer is self.part and self.distance <= QUADRATIC)
+        self._step_to(there, self.newton is self.found and self.distance <= quadratic_from(here.rows))
         return True
 
 
