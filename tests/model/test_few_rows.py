@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,14 @@ def test_other_informations_come_from_blocks():
         ours, theirs = few.evaluate(theta, need), blocks.evaluate(theta, need)
         for kind, part in theirs.information.items():
             assert (ours.information[kind].matrix == part.matrix).all()
+
+
+def test_a_pickle_has_no_products_of_columns_and_the_sums_are_the_same_bits():
+    few, theta = problem(families.Binomial())
+    rows = few._few
+    before = rows.read(theta, (False,))
+    assert rows.products is not None
+    carried = pickle.dumps(rows)
+    again = pickle.loads(carried)  # noqa: S301
+    assert "products" not in vars(again)
+    np.testing.assert_array_equal(again.read(theta, (False,)).matrices, before.matrices)

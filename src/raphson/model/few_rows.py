@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.cached import cached_property
 from raphson.data.blocks import Block
 from raphson.model.families.rows_by_hand import hand_rows, has_hand_rows
 from raphson.model.fused import PieceSums, highest, pearson
@@ -45,17 +46,21 @@ class FewRows:
             offset = None if offset is None else offset[counts]
         self.family, self.dispersed, self.kernel, self.quadratic = family, dispersed, family.kernel, family.quadratic
         self.X, self.columns = X, np.ascontiguousarray(X.T)
-        self.products = self._products()
-        """(p², m) products of each two columns, for XᵀWX in one product; None where that is not the faster way."""
         self.y, self.weight, self.offset = y, weight, offset
         self.unit = block.unit or bool(least == 1.0 and np.maximum.reduce(weight, initial=1.0) == 1.0)
         self.bounded = not (math.isinf(family.domain[0]) and math.isinf(family.domain[1]))
 
-    def _products(self) -> np.ndarray | None:
+    @cached_property
+    def products(self) -> np.ndarray | None:
+        """(p², m) products of each two columns, for XᵀWX in one product; None where that is not the faster way."""
         p, m = self.columns.shape
         if p * p * m > MOST_NUMBERS:
             return None
         return (self.columns[:, None] * self.columns).reshape(p * p, m)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle carries: not the products, which are computed again."""
+        return {name: value for name, value in vars(self).items() if name != "products"}
 
     @staticmethod
     def of(family: Any, blocks: Any, dispersed: bool) -> FewRows | None:
