@@ -363,7 +363,7 @@ def test_checkpoints_of_two_functions_are_told_apart(folder):
 
 def test_another_version_is_refused(folder, monkeypatch):
     fit(folder)
-    monkeypatch.setattr("raphson.api.arguments.version", lambda name: "99")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "99")
     with pytest.raises(DataError, match=r"its version was '.*', and now it is '99'\. Delete the file"):
         fit(folder)
 

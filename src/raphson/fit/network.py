@@ -277,7 +277,8 @@ class NetworkReading(Reading):
             return self.known_dispersion
         held = self._fitted.held_out
         if held is not None:
-            return held.pearson(held.rows(self.state.theta[: self.n])) / held.nobs
+            theta = self.state.theta[: self.n]
+            return held.summed(lambda one: one.pearson(one.rows(theta)), "pearson", theta) / held.nobs
         return self._laplace.dispersion(self._fitted.pearson(self.rows), self.nobs)
 
     @cached_property

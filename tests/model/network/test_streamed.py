@@ -12,7 +12,9 @@ import raphson as rp
 from raphson.data import parquet
 from raphson.errors import ConvergenceWarning, DataError, MissingDataWarning, ModelError
 from raphson.model.network import streamed
+from raphson.model.network.model import NetworkModel
 from raphson.model.network.streamed import StreamedNetwork
+from raphson.model.streamed import fields_of
 from raphson.report import progress
 
 N, PIECE = 1000, 256
@@ -114,6 +116,21 @@ def test_the_seed_decides_whatever_the_number_of_threads(path):
         pd.testing.assert_frame_equal(fit.history, one.history)
         assert (fit.deviance, fit.dispersion, fit.df_model) == (one.deviance, one.dispersion, one.df_model)
     assert np.abs(other.params - one.params).max() > 0
+
+
+def test_sums_over_held_out_rows_are_by_pieces_with_the_same_bits(path, monkeypatch):
+    fit = rp.network("z ~ x + g", rp.stream(path, PIECE), **ONE, seed=1)
+    theta, held = fit.params.to_numpy(), fit._reading.state.at.asked.held_out
+    whole = NetworkModel(**fields_of(NetworkModel, held))
+    sizes = []
+    assert len(held.y) > 50
+    monkeypatch.setattr(streamed, "BLOCK_ROWS", (32,))
+    by_pieces = held.summed(lambda one: sizes.append(len(one.y)) or one.pearson(one.rows(theta)))
+    assert max(sizes) == 32 and sum(sizes) == len(held.y)
+    assert by_pieces == pytest.approx(whole.pearson(whole.rows(theta)), rel=1e-12)
+    monkeypatch.undo()
+    assert held.loss(theta) == whole.loss(theta)
+    assert "inputs" not in vars(held)  # which take as much memory as the design
 
 
 def test_held_out_rows_beyond_the_bound_are_read_piece_by_piece(path, monkeypatch):

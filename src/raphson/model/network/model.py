@@ -179,7 +179,7 @@ class NetworkModel(Model):
     def subset(self, rows: slice) -> NetworkModel:
         return self.taken(np.arange(len(self.y))[rows])
 
-    def taken(self, rows: np.ndarray) -> NetworkModel:
+    def taken(self, rows: np.ndarray | slice) -> NetworkModel:
         """The same model on the rows of these numbers."""
 
         def cut(values: np.ndarray | None) -> np.ndarray | None:

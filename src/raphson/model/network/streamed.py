@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.blocks import Block, StreamedBlocks
+from raphson.data.blocks import BLOCK_ROWS, Block, StreamedBlocks
 from raphson.data.extras import counted
 from raphson.data.model_data import ModelData
 from raphson.data.products import dense
@@ -145,7 +145,8 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
             X, y, *others = keep(("held out", split.share, split.entropy), lambda: _arrays(streamed))
             given = dict(zip(("weights", "offset", "trials"), others, strict=True))
             response = replace(streamed.head.response, values=y)
-            return self._piece(replace(streamed.head, X=X, response=response, **given, n_dropped=0))
+            held = self._piece(replace(streamed.head, X=X, response=response, **given, n_dropped=0))
+            return HeldRows(**fields_of(NetworkModel, held))
         model = replace(self, streamed=streamed)
         totals = model.summed(NetworkTotals.of, "totals")
         return replace(model, totals=totals)
@@ -219,6 +220,16 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
 
 
 @dataclass(frozen=True)
+class HeldRows(NetworkModel):
+    """Rows held out, in memory: sums over them are by pieces, so that only a piece of what follows from them is."""
+
+    def summed(self, function: Callable[[NetworkModel], Any], *about: Any) -> Any:
+        whole, n, size = fields_of(NetworkModel, self), len(self.y), BLOCK_ROWS[-1]
+        parts = (NetworkModel(**whole).taken(slice(start, start + size)) for start in range(0, n, size))
+        return sum(map(function, parts))
+
+
+@dataclass(frozen=True)
 class PiecewiseLikelihood(LogLikelihood):
     """The log-likelihood of pieces that are several blocks each: a piece is read once."""
 
@@ -240,11 +251,15 @@ class PiecewiseLikelihood(LogLikelihood):
 
 def _arrays(streamed: StreamedData) -> tuple[np.ndarray | None, ...]:
     """Design, response, weights, offset and trials of all rows."""
-    parts = [data for _, data in streamed.read(streamed.pieces)]
-
-    def together(part: Callable[[ModelData], np.ndarray | None]) -> np.ndarray | None:
-        values = [part(one) for one in parts]
-        return None if values[0] is None else np.concatenate(values)  # type: ignore[arg-type]
-
-    rows = (lambda one: dense(one.X), lambda one: one.response.values)
-    return tuple(map(together, (*rows, lambda one: one.weights, lambda one: one.offset, lambda one: one.trials)))
+    found: list[np.ndarray | None] = []
+    start = 0
+    for _, data in streamed.read(streamed.pieces):
+        rows = (dense(data.X), data.response.values, data.weights, data.offset, data.trials)
+        if not start:
+            found = [None if one is None else np.empty((streamed.n_rows, *one.shape[1:]), one.dtype) for one in rows]
+        stop = start + len(rows[1])
+        for whole, one in zip(found, rows, strict=True):
+            if whole is not None:
+                whole[start:stop] = one
+        start = stop
+    return tuple(found)
