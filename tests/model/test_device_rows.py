@@ -120,6 +120,15 @@ def test_several_predictors():
     assert device._on_device.read(theta, Need(("expected",), root=True), tuple) is None  # the host has K roots a row
 
 
+@pytest.mark.parametrize("log_theta", [2.0, 799.0, 801.0, -801.0])
+def test_no_theta_of_a_negative_binomial_family_is_farther_than_on_the_host(log_theta):
+    blocks = make_blocks((X, np.ones((N, 1))), Y["poisson"])
+    host = LogLikelihood(families.NegativeBinomial(), LinearPredictor((3, 1), (0, 1)), blocks)
+    found = replace(host, executor=gpu(platform="cpu")).evaluate(np.append(THETA, log_theta), Need(("expected",)))
+    there = host.evaluate(np.append(THETA, log_theta), Need(("expected",)))
+    assert found.value == pytest.approx(there.value, rel=1e-12) and found.information.keys() == there.information.keys()
+
+
 def test_factors_and_designs_in_32_bits_are_written_out_where_they_are_read():
     codes, other = rng.integers(0, 3, N), rng.integers(0, 4, N)
     terms = [

@@ -123,7 +123,9 @@ class NegativeBinomial(PositiveMean):
 
     def inside(self, eta: Array) -> Array:
         inside = self.link.positive(eta[0])
-        return inside if self.theta is not None else inside & (abs(eta[1]) < np.inf)
+        if self.theta is not None:
+            return inside
+        return inside & (abs(eta[1]) <= negative_binomial_by_hand.FARTHEST_LOG_THETA)
 
     def log_density(self, y: Array, eta: Array) -> Array:
         if self.theta is None:
