@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 
 import jax.numpy as jnp
@@ -218,3 +220,20 @@ def test_files_that_workers_do_not_see_are_named(pool, tmp_path, frame):
     path.unlink()
     with pytest.raises(rp.DataError, match=r"data: a worker on .* finds no file .*here.parquet; put the files where"):
         rp.glm("low ~ x", source, family="binomial", executor=pool)
+
+
+def test_a_worker_killed_in_the_middle_of_a_fit_changes_nothing(stream, cluster, tmp_path):
+    died = tmp_path / "died"
+
+    def deadly(params, row):
+        if params["a"] != 3.0 and multiprocessing.parent_process() is not None and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain_rows(params, row)
+
+    one, other = (
+        rp.mle(deadly, stream(), start={"a": 3.0, "s": 0.0}, derivatives="finite", executor=executor)
+        for executor in (rp.execute.threads(2), cluster)
+    )
+    assert died.exists()
+    same(one, other)
