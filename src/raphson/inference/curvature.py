@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import scipy_special as special
+from raphson.linalg import column_squares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ def relative_curvatures(
     (0.5, 0.0)
     """
     n, p = J.shape
-    scale = np.sqrt(np.einsum("ij,ij->j", J, J))
+    scale = np.sqrt(column_squares(J))
     Q, R = np.linalg.qr(J / scale)
     T = np.linalg.inv(R) / scale[:, None]  # θ = T z, with z the coordinates along the columns of Q
     A = T.T @ H @ T

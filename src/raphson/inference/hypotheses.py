@@ -16,7 +16,7 @@ import numpy as np
 from raphson import scipy_special as special
 from raphson.errors import ModelError
 from raphson.inference.whitening import Matrix, dense_rows, slices
-from raphson.linalg import DEPENDENT, cholesky
+from raphson.linalg import DEPENDENT, cholesky, column_squares
 from raphson.numeric import TINY
 
 if TYPE_CHECKING:
@@ -155,10 +155,10 @@ def nested(larger: Sequence[Matrix], smaller: Sequence[Matrix], weight: np.ndarr
             if weight is not None:
                 block = block * (weight[rows] > 0)[:, None]
             R = np.asarray(np.linalg.qr(np.concatenate([R, block]), mode="r"))
-        lengths = np.sqrt(np.einsum("ij,ij->j", R, R))
+        lengths = np.sqrt(column_squares(R))
         R = R / np.where(lengths > 0, lengths, 1.0)
         missed = R[:, p:] - R[:, :p] @ np.linalg.lstsq(R[:, :p], R[:, p:], rcond=None)[0]
-        if (np.sqrt(np.einsum("ij,ij->j", missed, missed)) > 1e-8).any():
+        if (np.sqrt(column_squares(missed)) > 1e-8).any():
             return False
     return True
 
@@ -215,7 +215,7 @@ def information_matrix(
 
     R, sizes = _reduced(moments, n)
     A, b = R[:, :-1], R[:, -1]
-    lengths = np.sqrt(np.einsum("ij,ij->j", A, A))
+    lengths = np.sqrt(column_squares(A))
     # An indicator that consists of rounding in every row is set to 0; scaled to length 1 it would count.
     lengths[width:] = np.where(lengths[width:] > DEPENDENT * np.sqrt(sizes), lengths[width:], 0.0)
     A = np.where(lengths > 0, A / np.where(lengths > 0, lengths, 1.0), 0.0)

@@ -36,7 +36,7 @@ class RowsInMemory(NamedTuple):
     offset: np.ndarray | None
 
 
-class RowsOfBlocks(NamedTuple):
+class RowsStreamed(NamedTuple):
     """Streamed rows that batches are taken from.
 
     Attributes
@@ -67,7 +67,7 @@ class Layered(NamedTuple):
 
     structure: Any
     state: Any
-    rows: RowsInMemory | RowsOfBlocks
+    rows: RowsInMemory | RowsStreamed
     divisor: float
     total: float
     decay: float

@@ -39,7 +39,7 @@ from raphson.newton.training.first_order import (
     train,
 )
 from raphson.newton.training.steps import RATES
-from raphson.newton.training.streaming import StreamedRows, ToldRows, batches_of
+from raphson.newton.training.streaming import StreamedBatches, ToldRows, batches_of
 from raphson.status import Status
 
 BATCH_ROWS = 32
@@ -82,7 +82,7 @@ class Task:
 
     structure: TracedPredictor
     state: dict[str, Any]
-    rows: Sample | StreamedRows | ToldRows
+    rows: Sample | StreamedBatches | ToldRows
     divisor: float
     scale: float
     pack: Callable[[Any], np.ndarray]
@@ -144,7 +144,7 @@ class Task:
         structure: LinearRows,
         sizes: list[np.ndarray],
         spread: np.ndarray,
-        rows: Sample | StreamedRows | ToldRows,
+        rows: Sample | StreamedBatches | ToldRows,
         divisor: float,
         scale: float,
     ) -> Task:
@@ -178,7 +178,7 @@ class Task:
             2 + np.cumsum([0, *(X.shape[1] for X in some[0].designs)])[:-1],
         )
         sizes = [_sizes(one / n) for one in squares]
-        batches = StreamedRows(blocks, sizes, total / n if uneven else None, np.float64)
+        batches = StreamedBatches(blocks, sizes, total / n if uneven else None, np.float64)
         rows = ToldRows(batches, n, answering(likelihood.executor).show)
         return Task._linear(structure, sizes, spread, rows, divisor, divisor * float(total))
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from raphson.linalg import COMPUTED, SINGULAR
+from raphson.linalg import COMPUTED, SINGULAR, column_squares
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import DerivedObjective, Gram, Kind, Need, Root
 from raphson.model.walls import Walls
@@ -65,7 +65,7 @@ class Biased(DerivedObjective[LogLikelihood]):
     def _scale(self) -> np.ndarray:
         """(p,) lengths of the design's columns: scales of the parameters that do not depend on θ."""
         triangle = self.likelihood.design_root(np.zeros(self.n_params)).triangle[:, :-1]
-        lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
+        lengths = np.sqrt(column_squares(triangle))
         return np.where(lengths > 0, lengths, 1.0)
 
     def _whitener(self, theta: np.ndarray, part: Gram | Root) -> tuple[float, np.ndarray | None]:

@@ -28,7 +28,7 @@ from raphson.compiled import compiled
 from raphson.data.blocks import Block
 from raphson.errors import ModelError, first_of
 from raphson.model.likelihood.affine import affine_in_response, information_free_of_response
-from raphson.model.likelihood.quadrature import Moments, QuadratureRule, at_points, rule_of
+from raphson.model.likelihood.quadrature import QuadratureRule, ScoreMoments, at_points, rule_of
 from raphson.model.likelihood.row_densities import RowDensities, Support, levels_of, ranges_of
 from raphson.model.memory import cached_for
 from raphson.numeric import x64
@@ -109,7 +109,7 @@ def expectation(family: LikelihoodFamily, block: Block, eta: np.ndarray) -> tupl
             with x64(), np.errstate(all="ignore"):
                 parts = [rule.moments(RowDensities(family, there[:, part], tuple(one[part] for one in extra)))
                          for part, rule in rules]  # fmt: skip
-                return Moments.joined(parts).information
+                return ScoreMoments.joined(parts).information
 
         def closed(there: np.ndarray) -> np.ndarray:
             with x64(), np.errstate(all="ignore"):
@@ -122,7 +122,7 @@ def expectation(family: LikelihoodFamily, block: Block, eta: np.ndarray) -> tupl
 
 def _rules(
     family: LikelihoodFamily, eta: np.ndarray, extra: tuple[np.ndarray, ...], y: np.ndarray, first: int
-) -> tuple[list[tuple[slice, QuadratureRule]], Moments]:
+) -> tuple[list[tuple[slice, QuadratureRule]], ScoreMoments]:
     """Quadrature rules for all rows, :data:`ROWS` at a time, and the moments that they give."""
     m = eta.shape[1]
 
@@ -130,7 +130,7 @@ def _rules(
         return RowDensities(family, np.ascontiguousarray(eta[:, which]), tuple(one[which] for one in extra))
 
     few = np.unique(np.linspace(0, m - 1, min(m, TRIED)).astype(int))
-    best: tuple[float, Moments] | None = None
+    best: tuple[float, ScoreMoments] | None = None
     for maker, within in _ranges(family, y):
         sample = density(few)
         moments = maker(sample, y[few]).moments(sample)
@@ -140,7 +140,7 @@ def _rules(
         for start in range(0, m, ROWS):
             part = slice(start, min(start + ROWS, m))
             rules.append((part, maker(density(part), y[part])))
-        whole = Moments.joined([rule.moments(density(part)) for part, rule in rules])
+        whole = ScoreMoments.joined([rule.moments(density(part)) for part, rule in rules])
         if _adds_up(whole, within).all():
             return rules, whole
         missed = float(np.mean(~_adds_up(whole, within)))
@@ -183,13 +183,13 @@ def _with_atoms(y: np.ndarray) -> list[Support]:
     return found
 
 
-def _adds_up(moments: Moments, within: float) -> np.ndarray:
+def _adds_up(moments: ScoreMoments, within: float) -> np.ndarray:
     """(m,) whether a row's probabilities add up to 1, and its score to 0."""
     gap, drift = moments.defects()
     return (gap < within) & (drift < CENTRED)
 
 
-def _why(family: LikelihoodFamily, best: tuple[float, Moments] | None, first: int) -> str:
+def _why(family: LikelihoodFamily, best: tuple[float, ScoreMoments] | None, first: int) -> str:
     """The message for a density that has no expected information."""
     what = f"information: the expected information of {family.name} is a mean over the response, but its density "
     remedy = "; use information='observed' or 'opg', with method='newton'"

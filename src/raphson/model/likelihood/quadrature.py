@@ -133,13 +133,13 @@ class QuadratureRule:
             self.count,
         )
 
-    def moments(self, density: RowDensities) -> Moments:
+    def moments(self, density: RowDensities) -> ScoreMoments:
         """Sums of the density, of its score and of the score's square, by row."""
-        return Moments.of(density, self.rows, self.y, self.log_weight).by_row(self.rows, self.count)
+        return ScoreMoments.of(density, self.rows, self.y, self.log_weight).by_row(self.rows, self.count)
 
 
 @dataclass
-class Moments:
+class ScoreMoments:
     """Sums Σ f, Σ f u and Σ f u uᵀ.
 
     Attributes
@@ -154,11 +154,11 @@ class Moments:
     square: np.ndarray
 
     @staticmethod
-    def of(density: RowDensities, rows: np.ndarray, y: np.ndarray, log_weight: np.ndarray) -> Moments:
+    def of(density: RowDensities, rows: np.ndarray, y: np.ndarray, log_weight: np.ndarray) -> ScoreMoments:
         """The moments of each panel."""
-        return Moments(*density.sums(rows, y, log_weight))
+        return ScoreMoments(*density.sums(rows, y, log_weight))
 
-    def by_row(self, rows: np.ndarray, count: int) -> Moments:
+    def by_row(self, rows: np.ndarray, count: int) -> ScoreMoments:
         """Panels added up by their rows."""
 
         def summed(one: np.ndarray) -> np.ndarray:
@@ -168,21 +168,21 @@ class Moments:
 
         return self._each(summed)
 
-    def _each(self, function: Callable[[np.ndarray], np.ndarray]) -> Moments:
-        return Moments(function(self.total), function(self.score), function(self.square))
+    def _each(self, function: Callable[[np.ndarray], np.ndarray]) -> ScoreMoments:
+        return ScoreMoments(function(self.total), function(self.score), function(self.square))
 
-    def chosen(self, which: np.ndarray | slice) -> Moments:
+    def chosen(self, which: np.ndarray | slice) -> ScoreMoments:
         return self._each(lambda one: one[which])
 
-    def times(self, factor: float) -> Moments:
+    def times(self, factor: float) -> ScoreMoments:
         return self._each(lambda one: factor * one)
 
-    def plus(self, other: Moments) -> Moments:
-        return Moments(self.total + other.total, self.score + other.score, self.square + other.square)
+    def plus(self, other: ScoreMoments) -> ScoreMoments:
+        return ScoreMoments(self.total + other.total, self.score + other.score, self.square + other.square)
 
     @staticmethod
-    def joined(parts: list[Moments]) -> Moments:
-        return Moments(
+    def joined(parts: list[ScoreMoments]) -> ScoreMoments:
+        return ScoreMoments(
             np.concatenate([one.total for one in parts]),
             np.concatenate([one.score for one in parts]),
             np.concatenate([one.square for one in parts]),
@@ -193,7 +193,7 @@ class Moments:
         """E[u uᵀ], (K, K, m); division by Σ f removes rounding of the density's constants."""
         return np.moveaxis(self.square / self.total[:, None, None], 0, 2)
 
-    def relative(self, whole: Moments, rows: np.ndarray) -> np.ndarray:
+    def relative(self, whole: ScoreMoments, rows: np.ndarray) -> np.ndarray:
         """(P,) the largest share that a panel has in any of its row's sums."""
         with np.errstate(all="ignore"):
             size = np.sqrt(np.einsum("mkk->mk", whole.square))[rows]
@@ -265,13 +265,15 @@ def rule_of(density: RowDensities, support: Support, like: np.ndarray, own: np.n
     m = density.rows
     found = modes(density, support, like, own)
     parts: list[Panels] = []
-    sums: list[Moments] = []
-    whole = Moments(np.zeros(m), np.zeros((m, len(density.eta))), np.zeros((m, len(density.eta), len(density.eta))))
+    sums: list[ScoreMoments] = []
+    whole = ScoreMoments(
+        np.zeros(m), np.zeros((m, len(density.eta))), np.zeros((m, len(density.eta), len(density.eta)))
+    )
 
-    def added(panels: Panels) -> Moments:
+    def added(panels: Panels) -> ScoreMoments:
         z, log_weight = panels.nodes(support)
         with np.errstate(all="ignore"):
-            return Moments.of(density, panels.rows, support.to(z), log_weight)
+            return ScoreMoments.of(density, panels.rows, support.to(z), log_weight)
 
     for front in _fronts(m, found, support):
         goal = np.nanmax(front.sign * (front.places + front.sign * 6.0 * front.far), axis=1, initial=-np.inf)
@@ -338,12 +340,12 @@ def _halved(
     density: RowDensities,
     support: Support,
     panels: Panels,
-    sums: list[Moments],
-    whole: Moments,
-    added: Callable[[Panels], Moments],
+    sums: list[ScoreMoments],
+    whole: ScoreMoments,
+    added: Callable[[Panels], ScoreMoments],
 ) -> QuadratureRule:
     """Halve panels until their halves agree with them."""
-    values = Moments.joined([whole.chosen(slice(0)), *sums])
+    values = ScoreMoments.joined([whole.chosen(slice(0)), *sums])
     kept: list[Panels] = []
     used = np.bincount(panels.rows, minlength=density.rows)
     for turn in range(HALVINGS):

@@ -24,7 +24,7 @@ from raphson.model.network.moments import Moments
 from raphson.model.network.output_scale import output_scale
 from raphson.model.network.predictor import NetworkPredictor, Scale, with_constant
 from raphson.model.objective import Evaluation, Need
-from raphson.model.problem import Layered, RowsInMemory, RowsOfBlocks
+from raphson.model.problem import Layered, RowsInMemory, RowsStreamed
 from raphson.model.rows import block_rows
 from raphson.numeric import x64
 
@@ -234,7 +234,7 @@ class NetworkModel(Model):
         )
 
     @property
-    def trained_rows(self) -> RowsInMemory | RowsOfBlocks:
+    def trained_rows(self) -> RowsInMemory | RowsStreamed:
         """The rows that batches are taken from."""
         return RowsInMemory((self.inputs,), self.y, self.weight, self.offset)
 

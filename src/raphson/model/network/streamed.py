@@ -26,7 +26,7 @@ from raphson.model.network.model import NetworkModel, network_of, nothing_to_tra
 from raphson.model.network.moments import Moments
 from raphson.model.network.output_scale import ResponseMoments
 from raphson.model.network.predictor import Scale
-from raphson.model.problem import RowsOfBlocks
+from raphson.model.problem import RowsStreamed
 from raphson.model.streamed import fields_of
 from raphson.model.streamed_means import (
     StreamedMeans,
@@ -203,9 +203,9 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
         return self.totals.inputs.varying
 
     @property
-    def trained_rows(self) -> RowsOfBlocks:
+    def trained_rows(self) -> RowsStreamed:
         mean_weight = None if self.weight is None else self.total_weight / self.n_rows
-        return RowsOfBlocks(self.blocks, len(self.scale.columns), mean_weight)
+        return RowsStreamed(self.blocks, len(self.scale.columns), mean_weight)
 
     @cached_property
     def likelihood(self) -> LogLikelihood:

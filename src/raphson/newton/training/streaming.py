@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.data.blocks import Block, StreamedBlocks
 from raphson.data.products import dense
-from raphson.model.problem import RowsInMemory, RowsOfBlocks
+from raphson.model.problem import RowsInMemory, RowsStreamed
 from raphson.newton.training.first_order import BatchSource, Sample, chunk_steps
 from raphson.newton.training.steps import Chunk
 
@@ -18,7 +18,7 @@ POOL_BYTES = 2**25
 something need it the larger, the longer the stretches of rows that are alike."""
 
 
-class StreamedRows:
+class StreamedBatches:
     """Rows of streamed blocks, shuffled within what is read at a time: pieces from several places of the data.
 
     Parameters
@@ -97,11 +97,11 @@ class StreamedRows:
         )
 
 
-def batches_of(rows: RowsInMemory | RowsOfBlocks, dtype: Any) -> Sample | StreamedRows:
+def batches_of(rows: RowsInMemory | RowsStreamed, dtype: Any) -> Sample | StreamedBatches:
     """The source of batches of these rows."""
     if isinstance(rows, RowsInMemory):
         return Sample(*rows, dtype)
-    return StreamedRows(rows.blocks, [np.ones(rows.width)], rows.mean_weight, dtype, POOL_BYTES)
+    return StreamedBatches(rows.blocks, [np.ones(rows.width)], rows.mean_weight, dtype, POOL_BYTES)
 
 
 class ToldRows:
