@@ -194,6 +194,20 @@ def test_a_large_row_group_is_read_page_after_page(tmp_path, monkeypatch):
         rp.glm("y ~ x + g", stream(tmp_path, 256))
 
 
+def test_a_sparing_source_reads_the_same_pieces_page_after_page(tmp_path):
+    frame = pd.DataFrame({"x": np.arange(5000.0), "g": np.arange(5000) % 3})
+    frame.to_parquet(tmp_path / "0.parquet", row_group_size=5000)
+    usual = stream(tmp_path, 256)
+    sparing = usual.sparing()
+    assert (sparing.identity, sparing.parts) == (usual.identity, usual.parts)
+    for part in range(usual.parts):
+        assert max(len(rows) for rows in sparing.rows(part, ["x", "g"])) < max(
+            len(rows) for rows in usual.rows(part, ["x", "g"])
+        )
+        for one, other in zip(sparing.read(part, ["x", "g"]), usual.read(part, ["x", "g"]), strict=True):
+            assert one.equals(other)
+
+
 def test_a_pattern_is_the_files_that_it_matches(files):
     folder = files[0].parent
     assert stream(f"{folder}/*.parquet").n_rows == 1000 and streamed(f"{folder}/*.parquet") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,8 @@ class Stream(Source):
 
     name = "parquet"
     whole_if_small = True
+    _by_pages = False
+    """Whether row groups are read page after page, whatever their size."""
 
     def __init__(self, dataset: Any, piece_rows: int = BLOCK_ROWS[-1]) -> None:
         self._schema = dataset.schema
@@ -186,13 +189,18 @@ class Stream(Source):
             frame.attrs[REFUSED] = {name: str(error) for name, error in self.wrong.items()}
         return frame
 
+    def sparing(self) -> Stream:
+        found = copy(self)
+        found._by_pages = True
+        return found
+
     def _batches(self, fragment: Any, columns: list[str], first: int | None = None) -> Iterator[Any]:
         """The rows of a row group; only so many of the `first` ones may be wanted."""
         import pyarrow.dataset as ds
 
         rows = first or together(self.piece_rows, len(columns))
         if not ds.get_partition_keys(fragment.partition_expression):
-            return _in_order(fragment, self._schema, columns, rows, first is not None)
+            return _in_order(fragment, self._schema, columns, rows, self._by_pages or first is not None)
         # One thread and no reading ahead, as pieces that are read ahead take memory.
         return fragment.to_batches(
             schema=self._schema,
