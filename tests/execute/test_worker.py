@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from raphson.errors import ModelError
 from raphson.execute import inside as place
 from raphson.execute.parcels import Sender
-from raphson.execute.worker import Held, Missing, Task, perform
+from raphson.execute.worker import Held, Missing, Task, keep_memory, perform
 
 
 def task_of(function, items, **changes):
@@ -56,3 +57,11 @@ def test_parcels_used_longest_ago_are_dropped():
     assert held.size <= 20_000
     empty = Task(b"", frozenset(parcel.key for parcel, _ in packed), {}, (), None, None)
     assert held.lacking(empty) == {packed[0][0].key, packed[1][0].key}
+
+
+def test_only_where_dask_has_set_it_the_allocator_is_set_back(monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    assert not keep_memory.__wrapped__()
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    monkeypatch.setattr("raphson.execute.worker.MALLOC", ())
+    assert keep_memory.__wrapped__() is sys.platform.startswith("linux")

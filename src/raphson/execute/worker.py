@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import pickle
 import platform
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +29,9 @@ from raphson.numeric import one_blas_thread
 HELD_BYTES = 2**30
 """Bytes of parcels, 1 GiB, that a worker process keeps; beyond that those that were used longest ago are dropped, and
 sent again when they are needed. The environment variable ``RAPHSON_WORKER_BYTES`` of a worker sets another number."""
+
+MALLOC = ((-3, 2**25), (-1, 2**26))
+"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, the highest values that glibc goes to by itself: 32 and 64 MiB."""
 
 PACKAGES = ("raphson", "numpy", "jax")
 """Those of which workers have to have the same version: by them the sums have the same bits."""
@@ -116,12 +121,32 @@ def perform(task: Task) -> Results | Missing:
 
 def perform_pickled(content: bytes, partitions: tuple[Any, ...] = ()) -> bytes:
     """Compute a task that was sent as bytes, with the partitions of its parts, which the cluster has."""
+    keep_memory()
     task: Task = pickle.loads(content)  # noqa: S301 - from the process of the fit
     token = _partitions.set(dict(zip(task.parts, partitions, strict=True)))
     try:
         return pickle.dumps(perform(task), protocol=pickle.HIGHEST_PROTOCOL)
     finally:
         _partitions.reset(token)
+
+
+@cache
+def keep_memory() -> bool:
+    """Let the C library keep what is freed, as it does by itself, where Dask has told it not to; whether it had.
+
+    Dask starts workers with MALLOC_TRIM_THRESHOLD_, by which each block of rows is given back to the system and the
+    next one taken from it page by page: a pass over Parquet takes a quarter more processor time (0.56 s beside 0.44 for
+    2,000,000 rows of 11 columns, and 0.40 in a process without).
+    """
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ or not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        adjust = ctypes.CDLL(None).mallopt
+        for parameter, value in MALLOC:
+            adjust(parameter, value)
+    return True
 
 
 _partitions: ContextVar[dict[tuple[str, int], Any]] = ContextVar("partitions")
