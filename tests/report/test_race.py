@@ -35,7 +35,7 @@ def test_each_cost_has_its_axes_and_each_method_its_line():
 
 def test_contours_are_for_two_parameters():
     figure = comparison().plot_contours()
-    assert figure.axes[0].get_xlabel() == "a" and figure.axes[0].get_ylabel() == "b"
+    assert figure.axes[0].get_xlabel() == "a" and figure.axes[0].get_title(loc="left") == "b"
     with pytest.raises(ModelError, match="expected a model of two parameters; got 1"):
         comparison(("a",)).plot_contours()
 

@@ -155,7 +155,7 @@ def demo(options: argparse.Namespace) -> int:
     save(fit, folder / "fit.json")
     report(fit, folder / "report.html", 0.95)
     with written_whole(folder / "path.png") as draft:
-        fit.plot_path().savefig(draft, dpi=150)
+        fit.plot_path().figure.savefig(draft, dpi=150)
     with written_whole(folder / data.name) as draft:
         draft.write_bytes(data.read_bytes())
     for name in (data.name, "fit.json", "report.html", "path.png"):

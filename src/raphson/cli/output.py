@@ -44,10 +44,10 @@ def save(fit: Any, place: str | os.PathLike[str]) -> None:
 
 def report(fit: Any, place: str | os.PathLike[str], level: float) -> None:
     from raphson.files import written_whole
-    from raphson.report.html import html_page
+    from raphson.fit import reporting
 
     with written_whole(place) as draft:
-        draft.write_text(html_page(fit, level), encoding="utf-8")
+        draft.write_text(reporting.page(fit, level), encoding="utf-8")
 
 
 def as_frame(predicted: Any) -> pd.DataFrame:

@@ -23,15 +23,17 @@ from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from raphson.fit import bootstrap as resampling
-    from raphson.fit import determined, functions, likelihood, network, rows, terms, testing
+    from raphson.fit import checking, determined, functions, likelihood, network, plotting, rows, terms, testing
     from raphson.fit.storage import Storage
     from raphson.report.summary import Summary
 else:
     # What is computed on request is imported on request.
     resampling, determined = Lazy("raphson.fit.bootstrap"), Lazy("raphson.fit.determined")
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
+    checking, plotting = Lazy("raphson.fit.checking"), Lazy("raphson.fit.plotting")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
@@ -109,12 +111,6 @@ class Fit:
     digits = Shown(Reading.digits)
     history = ShownLater(lambda: network.NetworkReading.history)
     gradient_profile = Asked(lambda: network.NetworkReading.gradient_profile)
-
-    def plot_path(self) -> Any:
-        """Plot the iterations; returns the matplotlib Figure."""
-        from raphson.report.plots import plot_path
-
-        return plot_path(self)
 
     # -- estimates -------------------------------------------------------------------------------------------------
 
@@ -222,6 +218,7 @@ class Fit:
     cooks_distance = ShownLater(lambda: rows.cooks_distance)
     dfbetas = ShownLater(lambda: rows.dfbetas)
     loo = Asked(lambda: rows.loo)
+    check = Asked(lambda: checking.check)
 
     @property
     def covariates(self) -> pd.DataFrame | None:
@@ -401,6 +398,39 @@ class Fit:
         """
         return reading_behind(self, "update").updated(formula, options)
 
+    # -- plots -----------------------------------------------------------------------------------------------------
+
+    def plot(self, ax: Axes | None = None, level: float = 0.95) -> Axes:
+        """Plot what the fit found: the curve over its data, the effects with their intervals, or a network's losses.
+
+        Each method that plots takes ``ax=``, Matplotlib axes to draw on; by default they are those of a new figure,
+        which pyplot does not manage. It returns the axes; ``axes.figure.savefig(path)`` writes them.
+        """
+        return plotting.plot(self, ax, level)
+
+    def plot_residuals(self, ax: Axes | None = None) -> Axes:
+        """Plot quantile residuals over the fitted values, with their local mean and where it lies in simulated data.
+
+        Deviance residuals, without a shade, of a family that cannot be simulated.
+        """
+        return plotting.plot_residuals(self, ax)
+
+    def plot_effects(self, name: str | None = None, ax: Axes | None = None, level: float = 0.95) -> Axes:
+        """Plot the mean response over a covariate, averaged over the rows; by default over the first of the formula."""
+        return plotting.plot_effects(self, name, ax, level)
+
+    def plot_calibration(self, ax: Axes | None = None) -> Axes:
+        """Plot observed shares of ten groups of rows over fitted probabilities; for shares and binary responses."""
+        return plotting.plot_calibration(self, ax)
+
+    def plot_path(self, ax: Axes | None = None) -> Axes:
+        """Plot the iteration: the distance to the maximum in standard errors, at each step, on a logarithmic axis."""
+        return plotting.plot_path(self, ax)
+
+    def plot_profile(self, name: str, ax: Axes | None = None, level: float = 0.95) -> Axes:
+        """Plot the profile likelihood of a coefficient as a signed root, beside what Wald's interval assumes."""
+        return self.profile(name).plot(level, ax)
+
     # -- tables ----------------------------------------------------------------------------------------------------
 
     @property
@@ -461,11 +491,11 @@ class Fit:
     def report(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page."""
         from raphson.files import check_output, written_whole
-        from raphson.report.html import html_page
+        from raphson.fit import reporting
 
         check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
-            draft.write_text(html_page(self, 0.95), encoding="utf-8")
+            draft.write_text(reporting.page(self), encoding="utf-8")
 
 
 if TYPE_CHECKING:

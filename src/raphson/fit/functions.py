@@ -228,11 +228,11 @@ class Profile:
         found = self._profiler.better
         return None if found is None else pd.Series(found[1][: len(self._names)], index=list(self._names))
 
-    def plot(self, level: float = 0.95) -> Any:
-        """Plot the signed root against the value, with the interval; returns the matplotlib Figure."""
+    def plot(self, level: float = 0.95, ax: Any = None) -> Any:
+        """Plot the signed root against the value, with the interval; returns the matplotlib Axes."""
         from raphson.report.plots import plot_profile
 
-        return plot_profile(self, level)
+        return plot_profile(self, level, ax)
 
     def __repr__(self) -> str:
         lower, upper = self.interval()

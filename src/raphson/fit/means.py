@@ -57,6 +57,16 @@ class Prediction:
         return self.se or self.interval is not None
 
 
+def rows_at(family: Distribution, eta: np.ndarray) -> RowTable:
+    """The compiled row functions at linear predictors (n,), which are passed as the offset; other predictors are 0."""
+    K = family.n_predictors
+    constant = LinearPredictor((1,) * K, (0,) * K)
+    shift = np.zeros((K, len(eta)))
+    shift[0] = eta
+    blocks = make_blocks((np.zeros((len(eta), 1)),), np.ones(len(eta)), None, shift)
+    return row_table(family, constant, blocks, np.zeros(K))
+
+
 @dataclass(frozen=True)
 class MeanPredictor:
     """The parts of a fit that predictions need.
@@ -170,13 +180,8 @@ class MeanPredictor:
         return ends[0][None], ends[1][None]
 
     def _mean(self, eta: np.ndarray) -> np.ndarray:
-        """g⁻¹(η) by the compiled row functions, with η passed as the offset."""
-        constant = LinearPredictor((1,) * self.family.n_predictors, (0,) * self.family.n_predictors)
-        shift = np.zeros((self.family.n_predictors, len(eta)))
-        shift[0] = eta
-        blocks = make_blocks((np.zeros((len(eta), 1)),), np.ones(len(eta)), None, shift)
-        table = row_table(self.family, constant, blocks, np.zeros(self.family.n_predictors))
-        return np.where(np.isfinite(table.mean[0]), table.mean[0], np.nan)
+        mean = rows_at(self.family, eta).mean[0]
+        return np.where(np.isfinite(mean), mean, np.nan)
 
     def _prediction(
         self, rows: RowTable, errors: np.ndarray, reach: float, level: float

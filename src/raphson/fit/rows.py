@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from raphson.fit.reading import Reading
 from raphson.fit.uncertainty import per_copy
 from raphson.inference import influence
 from raphson.inference import residuals as of_kind
+from raphson.model.families.distribution import Distribution
 from raphson.model.objective import Need
 from raphson.newton.solve import factorise
 
@@ -41,9 +42,22 @@ def residuals(fit: Reading, kind: ResidualKind = "deviance", seed: int = 0) -> p
     elif kind == "working":
         values = of_kind.working(y, mean, rows.slope[0, 0])
     else:
-        scale = fit.dispersion if model.size is not None else fit.dispersion / np.where(w > 0, w, 1.0)
-        values = of_kind.randomised_quantile(fit.family.log_tails(y, mean, scale, model.size), seed)
+        values = quantile_residuals(fit.family, y, mean, w, model.size, fit.dispersion, seed)
     return _by_row(fit, values)
+
+
+def quantile_residuals(
+    family: Distribution,
+    y: np.ndarray,
+    mean: np.ndarray,
+    weight: np.ndarray,
+    size: np.ndarray | None,
+    dispersion: float | np.ndarray,
+    seed: Any,
+) -> np.ndarray:
+    """(n,) randomised quantile residuals of responses with given means; `seed`, or the generator of the random part."""
+    scale = dispersion if size is not None else dispersion / np.where(weight > 0, weight, 1.0)
+    return of_kind.randomised_quantile(family.log_tails(y, mean, scale, size), seed)
 
 
 def leverage(fit: Reading) -> pd.Series:

@@ -47,7 +47,7 @@ def drop1(fit: Reading) -> pd.DataFrame:
     lines: dict[str, tuple[Any, ...]] = {"<none>": (0, fit.deviance, fit.aic, math.nan, math.nan)}
     terms = reference.model.terms
     for term, columns in terms.items():
-        if any(_contains(other, term) for other in terms if other != term):
+        if any(contains(other, term) for other in terms if other != term):
             continue
         moved = [j for j in columns if reference.free[j]]
         if not moved:
@@ -94,12 +94,13 @@ def vif(fit: Reading) -> pd.DataFrame:
     C = V[np.ix_(used, used)]
     scale = np.sqrt(np.diagonal(C))
     C = C / scale / scale[:, None]
-    lines = {}
+    lines, inverse = {}, np.linalg.inv(C)
     for term, columns in terms.items():
         own = np.isin(used, columns)
         if own.any():
-            logs = [np.linalg.slogdet(part)[1] for part in (C[np.ix_(own, own)], C[np.ix_(~own, ~own)], C)]
-            factor, df = math.exp(logs[0] + logs[1] - logs[2]), int(own.sum())
+            # det C₁₁ det C₂₂ / det C with det C₂₂ / det C = det (C⁻¹)₁₁, Jacobi's identity for complementary minors.
+            logs = [np.linalg.slogdet(part[np.ix_(own, own)])[1] for part in (C, inverse)]
+            factor, df = math.exp(logs[0] + logs[1]), int(own.sum())
             lines[term] = (factor, df, factor ** (0.5 / df))
     if len(lines) < 2:
         raise ModelError(f"vif: expected at least two terms beside the intercept; got {len(lines)}")
@@ -126,5 +127,6 @@ def _factors(term: str) -> frozenset[str]:
     return frozenset(re.sub(r"\s+", " ", part.strip()) for part in parts)
 
 
-def _contains(larger: str, term: str) -> bool:
+def contains(larger: str, term: str) -> bool:
+    """Whether a term is part of a larger one, as a is of a:b."""
     return _factors(term) < _factors(larger)

@@ -63,7 +63,7 @@ def working(y: np.ndarray, mean: np.ndarray, slope: np.ndarray) -> np.ndarray:
         return (y - mean) / slope
 
 
-def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | None = 0) -> np.ndarray:
+def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | np.random.Generator | None = 0) -> np.ndarray:
     """Residuals Φ⁻¹(a + v (b - a)) with v uniform on (0, 1), standard normal under the model.
 
     Parameters
@@ -71,7 +71,7 @@ def randomised_quantile(log_tails: Sequence[np.ndarray], seed: int | None = 0) -
     log_tails : four ndarrays, (n,)
         Logarithms of a = P(Y < y), b = P(Y <= y), P(Y >= y) and P(Y > y) at the fit. For a continuous response a = b,
         and nothing is random.
-    seed : int, optional
+    seed : int or Generator, optional
         The same seed gives the same residuals.
 
     Returns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.report.plots import _figure, _tidy
+from raphson.report import style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,10 +59,10 @@ class GradientProfile:
         -------
         matplotlib.figure.Figure
         """
-        figure = _figure(6.4, 3.8)
+        made, grid = style.figure(width=6.4, height=3.8)
         import matplotlib as mpl
 
-        axes = figure.subplots()
+        axes = grid[0, 0]
         epochs = np.unique(np.linspace(0, len(self.table) - 1, min(len(self.table), 12)).astype(int))
         shades = mpl.colormaps["viridis_r"](np.linspace(0.1, 1.0, len(epochs)))
         layers = np.arange(1, self.table.shape[1] + 1)
@@ -71,9 +71,7 @@ class GradientProfile:
             values = np.where(values > 0, values, np.nan)
             axes.plot(layers, values, color=shade, marker="o", markersize=3, label=f"epoch {self.table.index[epoch]}")
         axes.set_yscale("log")
-        axes.set_xlabel("layer, the output last")
-        axes.set_ylabel("norm of the gradient")
         axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         axes.legend(frameon=False, fontsize=7.5, ncols=2)
-        _tidy(axes)
-        return figure
+        style.dress(axes, "layer, the output last", "norm of the gradient")
+        return made

@@ -1,49 +1,70 @@
-"""A fit as one self-contained HTML page: no scripts, no external links, all text escaped."""
+"""A fit as one self-contained HTML page: no scripts, no external links, all text escaped.
+
+A sentence comes first, then the verdict with what to doubt, the estimates, the checks, the iteration, and what is
+needed to repeat the fit. In every check blue is what the data show, shaded is where they would lie if the model were
+right, and vermilion is what to look at.
+"""
 
 from __future__ import annotations
 
+import math
+import os
+import platform
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from html import escape
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import Any
 
-from raphson.errors import RaphsonError
-from raphson.report import content, iterations, plots
-from raphson.report.summary import coefficients_html, facts_html
+import numpy as np
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from raphson.errors import RaphsonError, visible
+from raphson.report import content, drawing, iterations, strip
+from raphson.report.curve import curve_pictures
+from raphson.report.effect_pictures import average_picture, percent_or_one
+from raphson.report.headline import effects_headline
+from raphson.report.network_pictures import fitted_picture, training_pictures
+from raphson.report.page_style import SHEET
+from raphson.report.summary import coefficients_html
+from raphson.report.verdict import verdict_html
+from raphson.report.whiskers import effects_table, parameters_table
+from raphson.report.words import counted, figures, listed, name, p_value
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is loaded or executed
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #22303c; background: #fff; max-width: 54rem;
-       margin: 2.5rem auto; padding: 0 1.25rem; }
-h1 { font-size: 1.35rem; font-weight: 600; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.05rem; font-weight: 600; margin: 2.2rem 0 .6rem; }
-p { margin: .4rem 0; }
-.status { display: inline-block; padding: .15rem .6rem; border-radius: .25rem;
-          background: #e3f1ec; color: #14543c; }
-.status.failed { background: #fbe6e1; color: #8a2a12; }
-.remark { background: #fdf4dc; padding: .6rem .8rem; border-left: 3px solid #d9a514; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th { font-weight: 500; text-align: left; white-space: nowrap; }
-td { text-align: right; white-space: nowrap; }
-th, td { padding: .22rem .9rem .22rem 0; border-bottom: 1px solid #e6eaed; }
-thead th { text-align: right; color: #5b6b78; border-bottom: 1px solid #22303c; }
-thead th:first-child { text-align: left; }
-.facts td { padding-right: 3rem; text-align: left; }
-.facts tr:last-child > * { border-bottom: 0; }
-.facts th { color: #5b6b78; }
-svg { max-width: 100%; height: auto; display: block; margin: 1.2rem 0; }
-svg text { font-family: system-ui, sans-serif !important; }
-footer { margin-top: 3rem; color: #5b6b78; font-size: .85rem; }
-"""
+GRAMMAR = (
+    "In every picture, blue is what the data show, shaded is where they would lie if the model were right (95%), and "
+    "vermilion is what to look at."
+)
 
 
-def html_page(fit: Any, level: float = 0.95) -> str:
+@dataclass(frozen=True)
+class Parts:
+    """What a page shows besides the fit itself, each None or empty where the fit has none.
+
+    Attributes
+    ----------
+    checks : of the fit, in reading order.
+    unchecked : why there are none.
+    draws, seed : simulated data sets, and the seed of their random numbers.
+    effects : on the response's scale.
+    averages : mean responses over each covariate.
+    ends : (p, 2) intervals of the parameters, by profiles or Wald's.
+    profiled : which.
+    """
+
+    checks: Sequence[Any] = ()
+    unchecked: str = ""
+    draws: int = 0
+    seed: int = 0
+    effects: Any = None
+    averages: Sequence[Any] = ()
+    ends: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    profiled: bool = False
+
+
+def html_page(fit: Any, level: float, parts: Parts) -> str:
     """The report of a fit as one self-contained HTML page.
 
     Parameters
@@ -51,100 +72,348 @@ def html_page(fit: Any, level: float = 0.95) -> str:
     fit : Fit
     level : float
         Coverage of the intervals.
+    parts : what it shows besides.
 
     Returns
     -------
     str
-        A complete HTML document in UTF-8: summary, coefficients, path and residuals, with figures as inline SVG.
+        A complete HTML document in UTF-8, with pictures as inline SVG.
     """
-    rows = content.coefficients(fit, level)
-    title = fit.title
-    remark = content.warning(fit)
-    verdict = escape(content.verdict(fit).capitalize())
-    parts = [
-        f"<h1>{escape(title)}</h1>",
-        f"<p class='status{'' if fit.converged else ' failed'}'>{verdict}</p>",
-        f"<p class='remark'>{escape(remark)}</p>" if remark else "",
-        *(f"<p class='remark'>{escape(text)}</p>" for text in content.remarks(fit)),
-        *(
-            _coefficients(fit, rows, level)
-            if fit.identified
-            else [f"<div class='wide'>{fit.summary(level).html}</div>"]
-        ),
-        *(
-            ["<h2>Curve</h2>", _drawn(lambda: plots.plot_curve(fit, level), "The curve")]
-            if getattr(fit, "covariates", None) is not None
-            else []
-        ),
-        *_curvature(fit),
-        "<h2>Path of the iteration</h2>",
-        _drawn(lambda: plots.plot_path(fit), "The path"),
-        f"<div class='wide'>{iterations.as_html(fit)}</div>",
-        f"<p>{escape(iterations.LEGEND)}</p>",
-        "<h2>Residuals</h2>",
-        _drawn(lambda: plots.plot_residuals(fit), "The residuals"),
+    links = {one.name: f"check-{k}" for k, one in enumerate(parts.checks)}
+    body = [
+        "<header class='in'>",
+        f"<p class='over'>Raphson report: {escape(_kind(fit))}, {_rows(fit)}</p>",
+        f"<h1>{_headline(fit, parts)}</h1>",
+        *_lede(fit),
+        f"<p class='formula'><code>{escape(fit.title)}</code></p>",
+        verdict_html(fit, parts.checks, links, parts.effects),
+        "</header><main class='in'>",
+        *(_estimates(fit, level, parts)),
+        *_curve(fit, level),
+        *_checks(parts, links),
+        *_training(fit),
+        *_path(fit),
+        "</main>",
+        f"<footer><div class='in'>{_reproducible(fit, parts)}</div></footer>",
     ]
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        "<meta name='color-scheme' content='light dark'>"
         f"<meta http-equiv='Content-Security-Policy' content=\"{_POLICY}\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n<footer>Written by Raphson.</footer>\n</body></html>\n"
+        f"<title>{escape(' '.join(fit.title.split()))}</title><style>{SHEET}</style></head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body></html>\n"
     )
 
 
-def _coefficients(fit: Any, rows: list[content.Coefficient], level: float) -> list[str]:
-    """The description of the fit and the table of coefficients."""
-    drawn = plots.with_interval(rows)
+# -- the sentence ------------------------------------------------------------------------------------------------------
+
+
+def _kind(fit: Any) -> str:
+    link = fit.family.link_name
+    return f"{fit.family.name.replace('_', ' ')}{f', {link} link' if link else ''}"
+
+
+def _rows(fit: Any) -> str:
+    return counted(round(fit.nobs), "row")
+
+
+def _headline(fit: Any, parts: Parts) -> str:
+    if not (fit.converged or str(fit.status) in ("separated", "stopped early")) and fit.identified:
+        return "Do not use these numbers: the iteration did not reach a maximum."
+    if parts.effects is not None:
+        return effects_headline(parts.effects)
+    if not fit.identified:
+        explained = _explained(fit)
+        share = f" explains {figures(100 * explained)}% of the deviance" if math.isfinite(explained) else " is trained"
+        return f"A network of {len(fit.names):,} weights{share} of {name(_response(fit))}."
+    if fit.covariates is not None:
+        return _curve_headline(fit, parts)
+    params = counted(len(fit.names), "parameter")
+    pulls = [row for row in content.coefficients(fit) if row.p_value < 0.05 and "Intercept" not in row.name]
+    pulls.sort(key=lambda row: row.p_value)
+    clear = listed([name(row.name) for row in pulls[:3]])
+    return f"{params[:1].upper()}{params[1:]} of {name(_kind(fit))}" + (
+        f"; the clearest {'is' if len(pulls) == 1 else 'are'} {clear}."
+        if clear
+        else "; none is clearly different from 0."
+    )
+
+
+def _curve_headline(fit: Any, parts: Parts) -> str:
+    sentence = f"The curve follows {name(_response(fit))}"
+    if "residual_sd" in fit.measures and math.isfinite(fit.residual_sd):
+        sentence += f" to within {figures(fit.residual_sd)}"
+    wrong = [one for one in parts.checks if one.passed is False]
+    if not wrong:
+        return f"{sentence}; nothing in the residuals speaks against its form."
+    if any(one.name.startswith("straight") for one in wrong):
+        return f"{sentence}, but the residuals show that its form is wrong."
+    return f"{sentence}; {escape(wrong[0].title[:1].lower() + wrong[0].title[1:])}."
+
+
+def _response(fit: Any) -> str:
+    formula = fit.formula or ""
+    return visible(formula.split("~")[0].strip()) or "y"
+
+
+def _explained(fit: Any) -> float:
+    try:
+        null, own = float(fit.null_deviance), float(fit.deviance)
+    except RaphsonError:
+        return math.nan
+    return 1.0 - own / null if null > 0 else math.nan
+
+
+def _lede(fit: Any) -> list[str]:
+    if not (fit.identified and fit.linear) or not math.isfinite(_explained(fit)) or not fit.converged:
+        return []
+    df = fit.df_model
+    if not df or not fit.has_intercept:
+        return []
+    from raphson.scipy_special import chdtrc, fdtrc
+
+    fall = (fit.null_deviance - fit.deviance) / fit.dispersion
+    p = fdtrc(df, fit.df_resid, fall / df) if fit.use_t else chdtrc(df, fall)
+    share = figures(100 * _explained(fit))
+    text = "tell more than chance" if p < 0.05 else "do not clearly tell more than chance"
+    equals = "" if p < 1e-4 else "= "
+    text = f"Together the covariates {text} (p {equals}{p_value(float(p))}); they explain {share}% of the deviance."
+    return [f"<p class='lede'>{text}</p>"]
+
+
+# -- the estimates -----------------------------------------------------------------------------------------------------
+
+
+def _estimates(fit: Any, level: float, parts: Parts) -> list[str]:
+    if not fit.identified:
+        return [f"<section><h2>The network</h2>{_network(fit.summary(level))}</section>"]
+    rows = content.coefficients(fit, level)
+    notes = [
+        f"<p class='note'>{escape(note)}: {escape(content.NOTES[note])}.</p>"
+        for note in dict.fromkeys(row.note for row in rows if row.note)
+    ]
+    if parts.effects is None:
+        table = parameters_table(rows, parts.ends, parts.profiled, level)
+        return [f"<section id='estimates'><h2>The estimates</h2>{table}", *notes, _facts(fit), "</section>"]
+    as_fitted = coefficients_html(fit, rows, level)
     return [
-        f"<div class='wide'>{facts_html(fit)}</div>",
-        "<h2>Coefficients</h2>",
-        f"<div class='wide'>{coefficients_html(fit, rows, level)}</div>",
-        *(
-            f"<p>{escape(note)}: {escape(content.NOTES[note])}.</p>"
-            for note in dict.fromkeys(r.note for r in rows if r.note)
-        ),
-        _drawn(lambda: plots.plot_coefficients(fit, level), "The coefficients") if drawn else "",
+        f"<section id='estimates'><h2>What moves {escape(_moved(parts.effects.scale))}</h2>",
+        effects_table(parts.effects, level) if parts.effects.rows else "",
+        f"<details><summary>Coefficients as fitted</summary><div class='tab'>{_stacked(as_fitted)}</div></details>",
+        *notes,
+        *_averages(parts.averages, parts.effects.scale),
+        _facts(fit),
+        "</section>",
     ]
 
 
-def _wide(part: str) -> str:
-    return f"<div class='wide'>{part}</div>"
+def _network(summary: Any) -> str:
+    """A network's layers as a table, and its facts."""
+    head, *body = summary.layers
+    heads = "".join(f"<th scope='col'>{escape(one)}</th>" for one in head)
+    lines = "".join(
+        f"<tr><th scope='row'>{escape(first)}</th>"
+        + "".join(
+            f"<td data-l='{escape(label)}'>{escape(cell)}</td>" for label, cell in zip(head[1:], cells, strict=True)
+        )
+        + "</tr>"
+        for first, *cells in body
+    )
+    facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in summary.facts)
+    return (
+        f"<div class='tab'><table class='stacked'><caption>Layers, first to last</caption>"
+        f"<thead><tr>{heads}</tr></thead>"
+        f"<tbody>{lines}</tbody></table></div><dl class='repro' style='margin-top:28px'>{facts}</dl>"
+    )
 
 
-def _curvature(fit: Any) -> list[str]:
-    """Bates and Watts's curvatures, for a curve with its data."""
-    if getattr(fit, "covariates", None) is None:
+def _moved(scale: Any) -> str:
+    return f"the {scale.quantity}"
+
+
+def _stacked(table: str) -> str:
+    """A table that a narrow page shows as cards, each cell with its heading."""
+    heads = [re.sub("<.*?>", "", one) for one in re.findall(r"<th scope='col'>(.*?)</th>", table)]
+    out = []
+    for row in table.split("<tr>"):
+        cells = iter(heads[1:])
+        out.append(re.sub("<td>", lambda _, cells=cells: f"<td class='n' data-l='{next(cells, '')}'>", row))
+    table = "<tr>".join(out)
+    table = table.replace("<th scope='col'></th>", "<th scope='col'><span class='sr'>name</span></th>")
+    table = re.sub(r">\s*NaN\s*<", ">–<", table)
+    return re.sub(r"<table class='\w+'>", "<table class='stacked'>", table, count=1)
+
+
+def _averages(found: Sequence[Any], scale: Any) -> list[str]:
+    if not found:
         return []
+    figures_ = [_average(one, scale) for one in found]
+    what = "probabilities" if percent_or_one(scale) != 1.0 else "mean responses"
+    return [
+        f"<h3 style='margin-top:36px'>The same in {what}, averaged over the rows</h3>",
+        f"<div class='panels four'>{''.join(figures_)}</div>",
+    ]
+
+
+def _average(one: Any, scale: Any) -> str:
+    picture = average_picture(one, scale)
+    what = f"{picture.y_label} over {one.name}: {_told(one, percent_or_one(scale))}"
+    return f"<figure>{drawing.svg(picture, what, width=2.6, height=2.0)}</figure>"
+
+
+def _told(one: Any, factor: float) -> str:
+    if one.labels is None:
+        ends = f"{figures(factor * one.mean[0])} at {one.x[0]:.4g}, {figures(factor * one.mean[-1])} at {one.x[-1]:.4g}"
+        return ends
+    return ", ".join(f"{figures(factor * m)} with {label}" for m, label in zip(one.mean, one.labels, strict=True))
+
+
+def _facts(fit: Any) -> str:
+    pairs = []
+    explained = _explained(fit) if fit.linear else math.nan
+    if math.isfinite(explained):
+        pairs.append(("Deviance explained", f"{figures(100 * explained)}%", ""))
+    if fit.use_t and math.isfinite(fit.dispersion):
+        pairs.append(("Dispersion", figures(fit.dispersion, 3), "estimated"))
+    if "residual_sd" in fit.measures and math.isfinite(fit.residual_sd):
+        pairs.append(("Residual SD", figures(fit.residual_sd, 3), f"{figures(fit.df_resid, 4)} df"))
+    if fit.theta is not None:
+        pairs.append(("Theta", figures(fit.theta, 3), f"± {figures(fit.theta_se)}" if fit.theta_se else ""))
+    if math.isfinite(fit.llf):
+        pairs.append(("Log-likelihood", f"{fit.llf:,.2f}".replace("-", "−"), ""))
+        pairs.append(("AIC, BIC", f"{fit.aic:,.1f}, {fit.bic:,.1f}".replace("-", "−"), ""))
+    cells = "".join(
+        f"<div><dt>{escape(k)}</dt><dd>{escape(v)}{f'<small>{escape(small)}</small>' if small else ''}</dd></div>"
+        for k, v, small in pairs
+    )
+    table = _stacked_facts(fit)
+    folded = f"<details><summary>The fit in numbers</summary><div class='tab'>{table}</div></details>"
+    return f"<dl class='facts'>{cells}</dl>{folded}"
+
+
+def _stacked_facts(fit: Any) -> str:
+    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in content.facts(fit))
+    return f"<dl class='repro'>{pairs}</dl>"
+
+
+def _curve(fit: Any, level: float) -> list[str]:
+    if fit.covariates is None:
+        return []
+    try:
+        drawn = curve_pictures(fit, level)
+    except RaphsonError as error:
+        return [f"<section><h2>The curve</h2><p>It cannot be drawn: {escape(str(error))}</p></section>"]
+    panels = "".join(
+        f"<figure><h3>{escape(visible(title))}</h3>{drawing.svg(picture, f'The curve. {title}')}</figure>"
+        for title, picture in drawn
+    )
+    shades = f"Dark shade: {100 * level:g}% for the curve; light shade: {100 * level:g}% for new responses."
+    return [
+        f"<section><h2>The curve</h2><p class='note'>{shades}</p><div class='panels'>{panels}</div>"
+        f"{_curvature(fit)}</section>"
+    ]
+
+
+def _curvature(fit: Any) -> str:
+    """Bates and Watts's curvatures."""
     try:
         found = fit.curvature()
     except RaphsonError as error:
-        return [f"<p>{escape(str(error))}.</p>"]
+        return f"<p class='note'>{escape(str(error))}.</p>"
+    return (
+        f"<p class='note'>Curvature times √F: intrinsic {figures(found.intrinsic)}, of the parameters "
+        f"{figures(found.parameter_effects)} (up to ½ is close to linear): {escape(found.verdict)}.</p>"
+    )
+
+
+# -- the checks --------------------------------------------------------------------------------------------------------
+
+
+def _checks(parts: Parts, links: dict[str, str]) -> list[str]:
+    if not parts.checks:
+        why = f"<p class='note'>{escape(parts.unchecked)}</p>" if parts.unchecked else ""
+        return [f"<section><h2>Does the model fit?</h2>{why}</section>"] if why else []
+    panels = []
+    for one in parts.checks:
+        sign = (
+            ""
+            if one.passed is None
+            else f"<span class='sign{'' if one.passed else ' doubt'}'>{'✓' if one.passed else '⚠'}</span>"
+        )
+        panels.append(
+            f"<figure id='{links[one.name]}'><h3>{sign}{escape(one.title)}</h3>"
+            f"{drawing.svg(one.picture, f'{one.title}. {one.caption}')}"
+            f"<figcaption>{escape(one.caption)}</figcaption></figure>"
+        )
     return [
-        f"<p>Curvature times √F: intrinsic {found.intrinsic:.3g}, of the parameters {found.parameter_effects:.3g} "
-        f"(up to ½ is close to linear): {escape(found.verdict)}.</p>"
+        f"<section><h2>Does the model fit?</h2><p class='note'>{GRAMMAR}</p>"
+        f"<div class='panels'>{''.join(panels)}</div></section>"
     ]
 
 
-def _drawn(draw: Callable[[], Figure], what: str) -> str:
-    # Saved and multinomial fits have no residuals to draw: only this figure is left out.
-    try:
-        return _svg(draw(), what)
-    except RaphsonError as error:
-        return f"<p>{escape(what)} cannot be drawn: {escape(str(error))}</p>"
+def _training(fit: Any) -> list[str]:
+    found = [] if fit.identified else [*training_pictures(fit), *fitted_picture(fit, _response(fit))]
+    panels = "".join(
+        f"<figure><h3>{escape(title)}</h3>{drawing.svg(picture, f'{title}. {caption}')}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for title, picture, caption in found
+    )
+    return [f"<section><h2>How it learned</h2><div class='panels'>{panels}</div></section>"] if found else []
 
 
-def _svg(figure: Figure, what: str) -> str:
-    import matplotlib
+def _path(fit: Any) -> list[str]:
+    drawn = strip.strip_svg(fit) if fit.n_iter and len(fit.path) > 1 else ""
+    how = f"<div>{strip.FORMULA}<p class='soft'>{escape(strip.method_sentence(str(fit.method)))}</p></div>"
+    table = f"<div class='tab'>{_stacked(iterations.as_html(fit))}</div><p class='note'>{escape(iterations.LEGEND)}</p>"
+    return [
+        f"<section id='path'><h2>How it got there</h2><div class='path'><div>{drawn}</div>{how}</div>",
+        f"<details><summary>The iterations as a table</summary>{table}</details></section>",
+    ]
 
-    text = StringIO()
-    # Text stays text (small and searchable); with a fixed salt the same fit gives the same page.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": what}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    drawing = text.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    # Inline SVG needs neither metadata nor the declarations of XML namespaces.
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", drawing)
-    return drawing.replace("<svg", f"<svg role='img' aria-label='{escape(what)}'", 1)
+
+# -- data and reproducibility ------------------------------------------------------------------------------------------
+
+
+def _reproducible(fit: Any, parts: Parts) -> str:
+    dropped = f"{fit.n_dropped:,} dropped" if fit.n_dropped else "none dropped"
+    pairs = [("Rows used", f"{fit.nobs:,.10g}; {dropped}"), ("Family", _kind(fit))]
+    given = content.given(fit)
+    pairs += given or [("Weights", "none; no offset, no penalty")]
+    if parts.effects is not None:
+        references = [f"{row.term}: {row.label}" for row in parts.effects.rows if row.kind == "reference"]
+        if references:
+            pairs.append(("Reference", ", ".join(references)))
+    pairs.append(("Errors", f"{content.covariance_name(fit)}, from the {fit.information_kind} information"))
+    if parts.draws:
+        pairs.append(("Simulated", f"{parts.draws:,} data sets for the shades, seed {parts.seed}"))
+    pairs.append(
+        (
+            "Versions",
+            ", ".join(f"{package} {version(package)}" for package in ("raphson", "jax", "numpy", "pandas"))
+            + f", Python {platform.python_version()}",
+        )
+    )
+    pairs.append(("Written", _date()))
+    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in pairs)
+    return f"<h2>Data and reproducibility</h2><dl class='repro'>{cells}</dl><pre>{escape(_call(fit))}</pre>"
+
+
+def _date() -> str:
+    """Today, or the day of SOURCE_DATE_EPOCH, by which builds are made to repeat."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = time.gmtime(int(epoch)) if epoch.isdigit() else time.localtime()
+    return time.strftime("%Y-%m-%d", now)
+
+
+def _call(fit: Any) -> str:
+    """The call that makes the fit, as far as a fit remembers it."""
+    formula = fit.formula
+    if formula is None:
+        return f"# of arrays\n{visible(fit.title)}"
+    if not fit.identified:
+        return f"rp.network({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"
+    if fit.covariates is not None or not fit.linear:
+        return f"rp.nls({formula!r}, data, method={fit.method!r})"
+    return f"rp.glm({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"

@@ -50,7 +50,7 @@ def network_summary(fit: Any, network: Network) -> Summary:
     for line in body:
         html.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>")
     html.append(f"</tbody></table><p>{escape(remark)}</p>")
-    return Summary("\n".join(lines), "".join(html))
+    return Summary("\n".join(lines), "".join(html), tuple(facts), layers)
 
 
 def _facts(fit: Any) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.errors import ModelError
-from raphson.report.plots import INK, _figure, _tidy
+from raphson.report import style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,24 +72,22 @@ class Comparison:
         matplotlib.figure.Figure
             With three axes.
         """
-        figure = _figure(9.6, 3.6)
-        panels = figure.subplots(1, 3, sharey=True)
+        made, grid = style.figure(1, 3, 3.2, 3.6, sharey=True)
+        panels = grid[0]
         for axes, (name, label) in zip(panels, COSTS.items(), strict=True):
-            for style, (method, path) in zip(_styles(), self.paths.groupby("method", sort=False), strict=False):
+            for line_style, (method, path) in zip(_styles(), self.paths.groupby("method", sort=False), strict=False):
                 distance = path["distance"].to_numpy()
                 cost = path[name].to_numpy(dtype=float)
                 good = distance > 0
                 marker = "o" if good.sum() <= 30 else None
-                axes.plot(cost[good], distance[good], **style, marker=marker, markersize=3, label=method)
+                axes.plot(cost[good], distance[good], **line_style, marker=marker, markersize=3, label=method)
             # The axis begins at the cheapest step, which for methods that read batches is a small part of a pass.
             costs = self.paths[name].to_numpy(dtype=float)
             axes.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(costs[costs > 0].min(initial=1.0))))
             axes.set_yscale("log")
-            axes.set_xlabel(label)
-            _tidy(axes)
-        panels[0].set_ylabel("standard errors\nfrom the maximum")
+            style.dress(axes, label, "standard errors from the maximum" if axes is panels[0] else "")
         panels[-1].legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1.02, 0.5))
-        return figure
+        return made
 
     def plot_contours(self) -> Any:
         """Draw the paths over the contours of the log-likelihood, for a model of two parameters.
@@ -117,23 +115,21 @@ class Comparison:
         one, other = (np.linspace(low[i], high[i], GRID) for i in (0, 1))
         drop = np.array([[self._value(np.array([a, b])) for a in one] for b in other])
         drop = 2.0 * (self._value(self._best) - np.where(np.isfinite(drop), drop, np.nan))
-        figure = _figure(5.6, 4.6)
-        axes = figure.subplots()
+        made, grid = style.figure(width=5.6, height=4.6)
+        axes = grid[0, 0]
         largest = float(np.nanmax(drop))
         levels = np.geomspace(0.5, max(largest, 1.0), 14)
-        axes.contour(one, other, drop, levels=levels, colors="#c3ccd3", linewidths=0.8)
-        for style, (method, path) in zip(_styles(), self.paths.groupby("method", sort=False), strict=False):
+        axes.contour(one, other, drop, levels=levels, colors=style.LIGHT["edge"], linewidths=0.8)
+        for line_style, (method, path) in zip(_styles(), self.paths.groupby("method", sort=False), strict=False):
             line = path[list(self._names)].to_numpy(dtype=float)
             marker = "o" if len(line) <= 30 else None
-            axes.plot(*line.T, **style, marker=marker, markersize=3, linewidth=1, label=method)
-        axes.plot(*self._best, "+", color=INK, markersize=12, markeredgewidth=1.5)
+            axes.plot(*line.T, **line_style, marker=marker, markersize=3, linewidth=1, label=method)
+        axes.plot(*self._best, "+", color=style.LIGHT["ink"], markersize=12, markeredgewidth=1.5)
         axes.set_xlim(low[0], high[0])
         axes.set_ylim(low[1], high[1])
-        axes.set_xlabel(self._names[0])
-        axes.set_ylabel(self._names[1])
         axes.legend(frameon=False, fontsize=8)
-        _tidy(axes)
-        return figure
+        style.dress(axes, *self._names)
+        return made
 
 
 def _styles() -> Any:

@@ -18,10 +18,15 @@ _FIGURE_SPACE = "\u2007"  # as wide as a digit; keeps numbers aligned where HTML
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """A summary that prints as text, and as HTML in a notebook."""
+    """A summary that prints as text, and as HTML in a notebook.
+
+    A network's also holds its `facts`, and the table of its `layers`, the heading first.
+    """
 
     text: str
     html: str
+    facts: Sequence[tuple[str, str]] = ()
+    layers: Sequence[Sequence[str]] = ()
 
     def __str__(self) -> str:
         return self.text

@@ -64,3 +64,8 @@ def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
         ".cooksd": fit.cooks_distance,
     }
     return frame.assign(**added)
+
+
+def frame_html(frame: pd.DataFrame) -> str:
+    """A data frame as an HTML table, numbers with four significant digits."""
+    return frame.to_html(float_format="%.4g", border=0)

@@ -1,0 +1,1 @@
+"""Checks of a fit: what its rows show, against what data simulated from the fit would show."""

@@ -1,0 +1,52 @@
+"""What a report shows of a fit, gathered: checks, effects, intervals; the page itself is :mod:`raphson.report.html`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from raphson.errors import RaphsonError
+from raphson.fit.checking import check
+from raphson.fit.effects import CHEAP, MOST_PROFILED, averages, effects
+from raphson.fit.functions import conf_int
+from raphson.report.html import Parts, html_page
+
+SEED = 0
+"""Of the simulated data sets: the same fit gives the same page."""
+
+
+def page(fit: Any, level: float = 0.95) -> str:
+    """The report of a Fit as HTML."""
+    return html_page(fit, level, gathered(fit, level))
+
+
+def gathered(fit: Any, level: float) -> Parts:
+    """What the page shows besides the fit; what this kind of fit has not is left out, with the reason."""
+    reading = fit._reading
+    if not fit.identified:
+        return Parts()
+    found: dict[str, Any] = {}
+    try:
+        checks = check(reading, seed=SEED)
+        found |= {"checks": checks.found, "draws": checks.n, "seed": SEED}
+    except RaphsonError as error:
+        found["unchecked"] = f"No data can be simulated for a check: {error}"
+    try:
+        found["effects"] = effects(reading, level)
+        found["averages"] = averages(reading, level) if fit.converged else ()
+    except RaphsonError:
+        pass
+    found["ends"], found["profiled"] = _ends(reading, level)
+    return Parts(**found)
+
+
+def _ends(reading: Any, level: float) -> tuple[np.ndarray, bool]:
+    """(p, 2) intervals of the parameters, by profiles where that takes few readings of the rows."""
+    few = reading.nobs * reading.n <= CHEAP and reading.n <= MOST_PROFILED and reading.state.cov == "model"
+    if few and reading.converged and not reading.linear:
+        try:
+            return conf_int(reading, level, kind="profile").to_numpy(dtype=float), True
+        except RaphsonError:
+            pass
+    return conf_int(reading, level).to_numpy(dtype=float), False

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+
+
+@pytest.fixture(scope="module")
+def counts() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    x, g = rng.normal(size=250), rng.choice(["a", "b"], 250)
+    return pd.DataFrame({"x": x, "g": g, "y": rng.poisson(np.exp(0.5 * x + 1)), "z": x**2 + 0.3 * rng.normal(size=250)})
+
+
+def test_a_right_model_passes_and_a_wrong_one_does_not(counts: pd.DataFrame) -> None:
+    right = rp.glm("y ~ x + g", counts, family="poisson").check(200, seed=1)
+    assert right.passed and not right.flagged
+    assert {"residuals", "counts", "dispersion", "straight: x", "even: g", "influence"} <= set(right.table.index)
+    wrong = rp.glm("z ~ x", counts).check(200)
+    assert not wrong["straight: x"].passed
+    assert not wrong.passed and "Not straight in x" in repr(wrong)
+
+
+def test_the_same_seed_gives_the_same_checks(counts: pd.DataFrame) -> None:
+    fit = rp.glm("y ~ x", counts, family="poisson")
+    pd.testing.assert_frame_equal(fit.check(100, seed=3).table, fit.check(100, seed=3).table)
+
+
+def test_grouped_and_binary_responses_are_calibrated() -> None:
+    births = rp.datasets.load("births")
+    fit = rp.glm("low ~ lwt + smoke", births, family="binomial")
+    found, mean, low = fit.check(200), fit.fittedvalues.to_numpy(), births["low"].to_numpy()
+    pairs = mean[low == 1][:, None] - mean[low == 0]
+    area = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+    assert found["calibration: low"].passed and found["discrimination"].value == pytest.approx(area)
+    rng = np.random.default_rng(0)
+    x = np.linspace(-1, 1, 60)
+    data = pd.DataFrame({"x": x, "k": rng.binomial(20, 1 / (1 + np.exp(-x))), "n": 20})
+    grouped = rp.glm("cbind(k, n - k) ~ x", data, family="binomial")
+    names = set(grouped.check(200).table.index)
+    assert "dispersion" in names and "discrimination" not in names
+
+
+def test_a_curve_and_a_gamma_are_checked(counts: pd.DataFrame) -> None:
+    t = np.linspace(0.1, 4, 50)
+    data = pd.DataFrame({"t": t, "y": 3 * np.exp(-t) + 0.05 * np.random.default_rng(2).normal(size=50)})
+    fit = rp.nls("y ~ a*exp(-b*t)", data, start={"a": 2, "b": 1})
+    assert fit.check(200)["straight: t"].passed
+    assert not rp.nls("y ~ a/(1 + b*t)", data, start={"a": 2, "b": 1}).check(200)["straight: t"].passed
+
+
+def test_what_cannot_be_checked_says_why(counts: pd.DataFrame) -> None:
+    with pytest.raises(rp.ModelError, match="finite maximum"):
+        rp.glm("s ~ x", counts.assign(s=(counts.x > 0).astype(int)), family="binomial").check()
+    with pytest.raises(rp.ModelError, match="at least 100"):
+        rp.glm("y ~ x", counts, family="poisson").check(20)
+    with pytest.raises(rp.ModelError, match="by level"):
+        rp.glm("m ~ x", counts.assign(m=np.tile(list("uvwxy"), 50)), family="multinomial").check()
+    with pytest.raises(KeyError, match="residuals"):
+        rp.glm("y ~ x", counts, family="poisson").check(100)["nothing"]
+
+
+def test_the_figure_has_a_panel_for_each_check(counts: pd.DataFrame) -> None:
+    found = rp.glm("y ~ x", counts, family="poisson").check(100)
+    assert len([one for one in found.plot().axes if one.get_visible()]) == len(found)
+    assert "<table" in found._repr_html_()
