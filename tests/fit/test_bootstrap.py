@@ -249,7 +249,7 @@ def test_a_fit_at_a_limit_is_not_resampled():
 
 def test_it_plots(boot):
     figure = boot.plot()
-    assert [axes.get_title() for axes in figure.axes][:3] == ["Intercept", "x", "z"]
+    assert [axes.get_title(loc="left") for axes in figure.axes][:3] == ["Intercept", "x", "z"]
 
 
 def normal(y, mu, log_sigma):
