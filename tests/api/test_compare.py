@@ -60,7 +60,7 @@ def test_plots(race):
     assert [axes.get_xlabel() for axes in figure.axes] == ["iterations", "passes over the data", "row gradients"]
     assert len(figure.axes[0].lines) == 5
     (axes,) = race.plot_contours().axes
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Intercept", "x")
+    assert (axes.get_xlabel(), axes.get_title(loc="left")) == ("Intercept", "x")
     assert "newton" in repr(race)
 
 

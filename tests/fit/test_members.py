@@ -34,6 +34,7 @@ ASKED = {
     "profile": lambda fit, folder: fit.profile(fit.names[-1]).interval(),
     "bootstrap": lambda fit, folder: fit.bootstrap(20, seed=1),
     "information_matrix_test": lambda fit, folder: fit.information_matrix_test(bootstrap=0),
+    "plot_profile": lambda fit, folder: fit.plot_profile(fit.names[-1]),
     "save": lambda fit, folder: fit.save(folder / "fit.json") or "saved",
     "report": lambda fit, folder: fit.report(folder / "fit.html") or "written",
 }
@@ -66,8 +67,8 @@ def numbers_in(found):
 @pytest.mark.parametrize("loaded", [False, True], ids=["fitted", "loaded"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_name_answers_or_says_why_not(kind, loaded, fit_of, tmp_path, monkeypatch):
-    # That the figures of a page can be drawn is tested in tests/report/test_html.py; it takes most of the time.
-    monkeypatch.setattr("raphson.report.html._svg", lambda figure, what: what)
+    # That the pictures of a page can be drawn is tested in tests/fit/test_reporting.py; it takes most of the time.
+    monkeypatch.setattr("raphson.report.drawing.svg", lambda picture, what, **size: what)
     fit = fit_of(kind)
     if loaded:
         fit.save(tmp_path / "saved.json")

@@ -21,6 +21,7 @@ from raphson.fit.refitting import Refitting, drawing, in_chunks
 from raphson.fit.rows import quantile_residuals
 from raphson.inference import influence
 from raphson.model.base import Model, RowTable, pearson_statistic
+from raphson.model.families.distribution import Distribution
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +166,7 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
     if refits and n is None:
         count = int(np.clip(MOST_WORK // work_of_one, LEAST, count))
     look = _Look(fit, counted, refits and counted.size * fit.n * count <= MOST_MOVES)
-    draw, refitting = drawing(at.fitted, fit.rows, fit.dispersion, None), Refitting.of(fit)
+    draw, refitting = _drawing(fit), Refitting.of(fit)
 
     def work(rng: np.random.Generator, size: int) -> tuple[Rows, np.ndarray]:
         y = draw(rng, size)
@@ -188,6 +189,19 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
         every,
         tuple(str(one) for one in fit.row_labels[counted]),
     )
+
+
+def _drawing(fit: Reading) -> Any:
+    """What draws responses from the fit, if its family has a distribution and quantile residuals."""
+    try:
+        if type(fit.family).log_tails is Distribution.log_tails:
+            raise ModelError("it has no distribution function in closed form")
+        return drawing(fit.at("check").fitted, fit.rows, fit.dispersion, None)
+    except ModelError as error:
+        raise ModelError(
+            f"check: the {fit.family.name} family cannot be simulated and compared, so there is no shade to look at; see "
+            "residuals() and information_matrix_test()"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -429,7 +429,7 @@ class Fit:
 
     def plot_profile(self, name: str, ax: Axes | None = None, level: float = 0.95) -> Axes:
         """Plot the profile likelihood of a coefficient as a signed root, beside what Wald's interval assumes."""
-        return self.profile(name).plot(level, ax)
+        return plotting.plot_profile(self, name, ax, level)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 

@@ -67,13 +67,19 @@ def plot_residuals(fit: Any, ax: Axes | None) -> Axes:
         return draw(_checks(fit)["straight: the fitted value"].picture, ax)
     except (RaphsonError, KeyError):
         pass
-    fitted = np.asarray(fit.fittedvalues, dtype=float)
+    try:
+        fitted = np.asarray(fit.fittedvalues, dtype=float)
+    except RaphsonError as error:
+        raise ModelError(f"plot_residuals: {error}") from error
     if fitted.ndim > 1:
         raise ModelError(
             "plot_residuals: a response of several levels has a fitted value for each and no single residual, so there "
             "is nothing to plot; use residuals() by level"
         )
-    residual = np.asarray(fit.residuals("deviance"), dtype=float)
+    try:
+        residual = np.asarray(fit.residuals("deviance"), dtype=float)
+    except RaphsonError as error:
+        raise ModelError(f"plot_residuals: {error}") from error
     known = np.isfinite(fitted) & np.isfinite(residual)
     fitted, residual = fitted[known], residual[known]
     rows, marks = some(len(fitted)), [Mark("level", "soft", y=np.zeros(1))]
@@ -87,9 +93,15 @@ def plot_residuals(fit: Any, ax: Axes | None) -> Axes:
 def plot_effects(fit: Any, name: str | None, ax: Axes | None, level: float) -> Axes:
     """See :meth:`raphson.Fit.plot_effects`."""
     reading = fit._reading
-    found, scale = {one.name: one for one in averages(reading, level)}, effects(reading, level).scale
+    reading.at("plot_effects")
+    expected = "plot_effects: expected a generalised linear model of a formula, with one mean a row; see plot()"
+    try:
+        scale = effects(reading, level).scale
+        found = {one.name: one for one in averages(reading, level)}
+    except ModelError as error:
+        raise ModelError(expected) from error
     if not found:
-        raise ModelError("plot_effects: expected a generalised linear model of a formula, with its data; see plot()")
+        raise ModelError(expected)
     if name is not None and name not in found:
         raise ModelError(f"name: expected one of {', '.join(found)}; got {name!r}")
     return draw(average_picture(next(iter(found.values())) if name is None else found[name], scale), ax)
@@ -97,10 +109,24 @@ def plot_effects(fit: Any, name: str | None, ax: Axes | None, level: float) -> A
 
 def plot_calibration(fit: Any, ax: Axes | None) -> Axes:
     """See :meth:`raphson.Fit.plot_calibration`."""
-    for one in _checks(fit):
-        if one.name.startswith("calibration"):
-            return draw(one.picture, ax)
+    reading = fit._reading
+    reading.at("plot_calibration")
+    if reading.family.levels is None and getattr(reading.family, "support", None) == "proportion":
+        try:
+            found = [one for one in _checks(fit) if one.name.startswith("calibration")]
+        except ModelError as error:
+            raise ModelError(f"plot_calibration: {error}") from error
+        return draw(found[0].picture, ax)
     raise ModelError("plot_calibration: expected a fit of shares or of a binary response; see plot_residuals")
+
+
+def plot_profile(fit: Any, name: str, ax: Axes | None, level: float) -> Axes:
+    """See :meth:`raphson.Fit.plot_profile`."""
+    try:
+        found = fit.profile(name)
+    except RaphsonError as error:
+        raise ModelError(f"plot_profile: {error}") from error
+    return found.plot(level, ax)
 
 
 def plot_path(fit: Any, ax: Axes | None) -> Axes:
