@@ -199,7 +199,7 @@ def _drawing(fit: Reading) -> Any:
         return drawing(fit.at("check").fitted, fit.rows, fit.dispersion, None)
     except ModelError as error:
         raise ModelError(
-            f"check: the {fit.family.name} family cannot be simulated and compared, so there is no shade to look at; see "
+            f"check: the {fit.family.name} family cannot be simulated and compared, so there is no shade; see "
             "residuals() and information_matrix_test()"
         ) from error
 
