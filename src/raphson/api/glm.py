@@ -375,8 +375,18 @@ def _model(
     from raphson.model.glm.streamed import StreamedModel
 
     check_streamable(resolve_method(iteration.method))
-    streamed_rows = from_stream(formula, flow, _extras(given), asked.missing, answering(iteration.executor))
+    keep, extras = answering(iteration.executor), _extras(given)
+    streamed_rows = from_stream(formula, flow, extras, asked.missing, keep)
+    if _sums_elsewhere(iteration):
+        from raphson.data.supposed import begun_as_supposed
+
+        streamed_rows = begun_as_supposed(streamed_rows, formula, flow, extras, keep)
     return StreamedModel.over(streamed_rows, *options)
+
+
+def _sums_elsewhere(iteration: Iteration) -> bool:
+    """Whether the executor adds up by itself, in other processes."""
+    return getattr(executor_of(iteration), "sum", None) is not None
 
 
 def _extras(given: dict[str, Any]) -> dict[str, Any]:
@@ -397,10 +407,9 @@ def _fit_of_supposed(
     from raphson.execute.journal import answering
     from raphson.model.glm.streamed import StreamedModel
 
-    executor = executor_of(iteration)
-    if resolve_method(iteration.method).solver in ("batch", "cg") or getattr(executor, "sum", None) is not None:
+    if resolve_method(iteration.method).solver in ("batch", "cg") or _sums_elsewhere(iteration):
         return None  # batches are no sums over all rows, and what is found by workers elsewhere stays there
-    options = (asked.family, asked.weights_kind, asked.penalty, executor, asked.bias)
+    options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
     return by_supposition(
         lambda: supposed(formula, flow, _extras(given), answering(iteration.executor)),
         lambda rows: StreamedModel.over(rows, *options),

@@ -79,6 +79,28 @@ def supposed(formula: str, source: Source, arguments: dict[str, Any], keep: Keep
     return replace(data, sample=data.data_of(rows))
 
 
+def begun_as_supposed(
+    data: StreamedData, formula: str, source: Source, arguments: dict[str, Any], keep: Keeping = computed
+) -> StreamedData:
+    """Data after a first pass, with the sample that :func:`supposed` takes if the pass found what it supposes.
+
+    Where workers sum there is a first pass, as what they find stays with them. With the same sample their iteration
+    begins where that of one process does, and has its bits.
+    """
+    try:
+        found = supposed(formula, source, arguments, keep)
+    except RaphsonError:
+        return data
+    if found is None or data.head.n_dropped or data.n_rows != found.n_rows:
+        return data
+    alike = data.head.schema.to_dict() == found.head.schema.to_dict()
+    return (
+        replace(data, sample=found.sample)
+        if alike and data.head.response.levels == found.head.response.levels
+        else data
+    )
+
+
 def _pieces(lengths: Sequence[int], size: int) -> tuple[Piece, ...]:
     """The pieces of parts of these lengths, all of whose rows are usable."""
     pieces: list[Piece] = []
