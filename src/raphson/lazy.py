@@ -30,6 +30,8 @@ class Lazy:
         self._module: ModuleType | None = None
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):  # tools that look at objects ask for these of any object
+            raise AttributeError(name)
         if self._module is None:
             self._module = import_module(self._name)
         return getattr(self._module, name)

@@ -216,7 +216,9 @@ def cholesky(M: np.ndarray, free: np.ndarray | None = None) -> Factor | None:
     whole = all(free.tolist())
     if whole and 0 < len(M) <= unrolled.MOST:
         triangle = unrolled.decompose(len(M))(M.tolist())
-        return None if triangle is None else UnrolledFactor(triangle, free)
+        if triangle is not None:
+            return UnrolledFactor(triangle, free)
+        # What is not finite, or hardly definite, is LAPACK's to judge.
     if not whole:
         M = M[np.ix_(free, free)]
     diagonal = M.diagonal()

@@ -41,7 +41,7 @@ Solve = Callable[[tuple[float, ...], list[float]], tuple[list[float], list[float
 
 @cache
 def decompose(p: int) -> Decompose:
-    """The function of M (p, p) that decomposes it; it gives None if M is not positive definite.
+    """The function of M (p, p) that decomposes it; it gives None if M is not positive definite, or not finite.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def decompose(p: int) -> Decompose:
         for j in range(i):
             lines.append(f"l{i}{j} = (m{i}{j}{_less(f'l{i}{k} * l{j}{k}' for k in range(j))}) / l{j}{j}")
         lines.append(f"rest = m{i}{i}{_less(f'l{i}{k} * l{i}{k}' for k in range(i))}")
-        lines.append("if not rest > 0.0: return None")
+        lines.append("if not 0.0 < rest < inf: return None")
         lines.append(f"l{i}{i}, n{i} = sqrt(rest), sqrt(m{i}{i})")
     entries, lengths = _tuple(_lower(p)), _tuple(f"n{i}" for i in range(p))
     pivots = ", ".join(f"l{i}{i} / n{i}" for i in range(1, p))
@@ -171,6 +171,7 @@ def _less(terms: Any) -> str:
 def _function(arguments: str, lines: list[str], result: str) -> Any:
     """The function with these arguments, assignments and result."""
     names: dict[str, Any] = {"sqrt": math.sqrt, "hypot": math.hypot, "minimum": np.minimum, "absolute": np.absolute}
+    names["inf"] = math.inf
     names |= {"Triangle": Triangle, "Seen": Seen}
     body = "\n    ".join([*lines, f"return {result}"])
     exec(f"def function({arguments}):\n    {body}", names)  # noqa: S102 - written above

@@ -105,4 +105,4 @@ def rank(value: float, simulated: np.ndarray) -> float:
     (0.014, True)
     """
     above, below = np.count_nonzero(simulated >= value), np.count_nonzero(simulated <= value)
-    return min(1.0, 2.0 * (1 + min(above, below)) / (1 + len(simulated)))
+    return float(min(1.0, 2.0 * (1 + min(above, below)) / (1 + len(simulated))))

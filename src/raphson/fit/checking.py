@@ -136,7 +136,9 @@ def check(fit: Reading, n: int | None = None, seed: int = 0) -> Checks:
     --------
     >>> import raphson as rp
     >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
-    >>> fit.check(seed=1).table["passed"].to_dict()
+    >>> checks = fit.check(seed=1)
+    >>> checks["calibration: low"].title, [check.title for check in checks.flagged]
+    ('Calibrated', ['Tells rows apart weakly'])
     """
     rows = simulated(fit, n, seed)
     return Checks(tuple(_checks(fit, rows)), rows.count, seed)

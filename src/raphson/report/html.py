@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.metadata import version
@@ -105,6 +105,18 @@ def html_page(fit: Any, level: float, parts: Parts) -> str:
         + "\n".join(part for part in body if part)
         + "\n</body></html>\n"
     )
+
+
+def _svg(picture: Any, what: str, **size: float) -> str:
+    return _drawn(lambda: drawing.svg(picture, what, **size))
+
+
+def _drawn(draw: Callable[[], str]) -> str:
+    """A picture; without Matplotlib, which a page does without, what draws it."""
+    try:
+        return draw()
+    except RaphsonError as error:
+        return f"<p class='note'>{escape(str(error))}</p>"
 
 
 # -- the sentence ------------------------------------------------------------------------------------------------------
@@ -260,7 +272,7 @@ def _averages(found: Sequence[Any], scale: Any) -> list[str]:
 def _average(one: Any, scale: Any) -> str:
     picture = average_picture(one, scale)
     what = f"{picture.y_label} over {one.name}: {_told(one, percent_or_one(scale))}"
-    return f"<figure>{drawing.svg(picture, what, width=2.6, height=2.0)}</figure>"
+    return f"<figure>{_svg(picture, what, width=2.6, height=2.0)}</figure>"
 
 
 def _told(one: Any, factor: float) -> str:
@@ -306,7 +318,7 @@ def _curve(fit: Any, level: float) -> list[str]:
     except RaphsonError as error:
         return [f"<section><h2>The curve</h2><p>It cannot be drawn: {escape(str(error))}</p></section>"]
     panels = "".join(
-        f"<figure><h3>{escape(visible(title))}</h3>{drawing.svg(picture, f'The curve. {title}')}</figure>"
+        f"<figure><h3>{escape(visible(title))}</h3>{_svg(picture, f'The curve. {title}')}</figure>"
         for title, picture in drawn
     )
     shades = f"Dark shade: {100 * level:g}% for the curve; light shade: {100 * level:g}% for new responses."
@@ -344,7 +356,7 @@ def _checks(parts: Parts, links: dict[str, str]) -> list[str]:
         )
         panels.append(
             f"<figure id='{links[one.name]}'><h3>{sign}{escape(one.title)}</h3>"
-            f"{drawing.svg(one.picture, f'{one.title}. {one.caption}')}"
+            f"{_svg(one.picture, f'{one.title}. {one.caption}')}"
             f"<figcaption>{escape(one.caption)}</figcaption></figure>"
         )
     return [
@@ -356,7 +368,7 @@ def _checks(parts: Parts, links: dict[str, str]) -> list[str]:
 def _training(fit: Any) -> list[str]:
     found = [] if fit.identified else [*training_pictures(fit), *fitted_picture(fit, _response(fit))]
     panels = "".join(
-        f"<figure><h3>{escape(title)}</h3>{drawing.svg(picture, f'{title}. {caption}')}"
+        f"<figure><h3>{escape(title)}</h3>{_svg(picture, f'{title}. {caption}')}"
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for title, picture, caption in found
     )
@@ -364,7 +376,7 @@ def _training(fit: Any) -> list[str]:
 
 
 def _path(fit: Any) -> list[str]:
-    drawn = strip.strip_svg(fit) if fit.n_iter and len(fit.path) > 1 else ""
+    drawn = _drawn(lambda: strip.strip_svg(fit)) if fit.n_iter and len(fit.path) > 1 else ""
     how = f"<div>{strip.FORMULA}<p class='soft'>{escape(strip.method_sentence(str(fit.method)))}</p></div>"
     table = f"<div class='tab'>{_stacked(iterations.as_html(fit))}</div><p class='note'>{escape(iterations.LEGEND)}</p>"
     return [
