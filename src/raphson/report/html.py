@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -403,13 +403,20 @@ def _reproducible(fit: Any, parts: Parts) -> str:
     pairs.append(
         (
             "Versions",
-            ", ".join(f"{package} {version(package)}" for package in ("raphson", "jax", "numpy", "pandas"))
+            ", ".join(f"{package} {_version(package)}" for package in ("raphson", "jax", "numpy", "pandas"))
             + f", Python {platform.python_version()}",
         )
     )
     pairs.append(("Written", _date()))
     cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in pairs)
     return f"<h2>Data and reproducibility</h2><dl class='repro'>{cells}</dl><pre>{escape(_call(fit))}</pre>"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "of no known version"
 
 
 def _date() -> str:
