@@ -62,3 +62,10 @@ def test_a_module_is_lazily_imported_only_from_a_floor_below(importer: str, impo
         floors = {room: at for at, layer in enumerate(contract["layers"]) for room in layer.split(" | ")}
         if importer.startswith(container + ".") and imported.startswith(container + ".") and rooms[0] != rooms[1]:
             assert floors[rooms[0]] < floors[rooms[1]]
+
+
+def test_what_looks_at_a_lazy_module_does_not_load_it() -> None:
+    # doctest looks for __wrapped__ in what it finds; a module that is loaded meanwhile changes what it walks over.
+    colours = Lazy("colorsys")
+    assert not hasattr(colours, "__wrapped__") and colours._module is None
+    assert colours.__name__ == "colorsys"  # other names of Python's own are the module's
