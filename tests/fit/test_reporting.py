@@ -80,6 +80,13 @@ def test_failures_are_told_in_the_verdict(pages: dict[str, str]) -> None:
     assert "No coefficients to read." in pages["network"]
 
 
+def test_the_call_is_that_of_the_door(pages: dict[str, str]) -> None:
+    calls = {name: re.search("<pre>(.*?)</pre>", text, re.DOTALL)[1].split("(")[0] for name, text in pages.items()}
+    assert (calls["binary"], calls["curve"], calls["likelihood"], calls["network"]) == (
+        "rp.glm", "rp.nls", "rp.mle", "rp.network",
+    )  # fmt: skip
+
+
 def test_names_are_escaped(pages: dict[str, str]) -> None:
     assert "<b>&amp;" not in pages["hostile"] and '<b>&"' not in pages["hostile"]
     assert "&lt;b&gt;" in pages["hostile"] and "日本語 $ %" in pages["hostile"]
@@ -100,4 +107,4 @@ def test_a_loaded_fit_has_a_page_without_checks(tmp_path) -> None:
     births = rp.datasets.load("births")
     rp.glm("low ~ lwt", births, family="binomial").save(tmp_path / "fit.json")
     text = page(rp.load(tmp_path / "fit.json"))
-    assert "No data can be simulated" in text and "<h1>" in text
+    assert "There is no check by simulated data" in text and "<h1>" in text

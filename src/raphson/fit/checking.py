@@ -152,10 +152,11 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
             f"check: expected a fit with a finite maximum; this one ended with {fit.state.status.value!r}. Mend the "
             "model first: residuals of a point that is not the maximum say nothing of the model"
         )
-    if fit.rows.mean.ndim != 2 or len(fit.rows.mean) != 1:
+    if fit.family.levels is not None:
         raise ModelError("check: expected a response with one mean a row; use residuals() by level")
     if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 100):
         raise ModelError(f"n: expected a whole number of simulated data sets, at least 100, or None; got {n!r}")
+    draw = _drawing(fit)
     asked = at.asked
     total = len(asked.y)
     every = -(-total // (MOST_DRAWN // LEAST))
@@ -168,7 +169,7 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
     if refits and n is None:
         count = int(np.clip(MOST_WORK // work_of_one, LEAST, count))
     look = _Look(fit, counted, refits and counted.size * fit.n * count <= MOST_MOVES)
-    draw, refitting = _drawing(fit), Refitting.of(fit)
+    refitting = Refitting.of(fit)
 
     def work(rng: np.random.Generator, size: int) -> tuple[Rows, np.ndarray]:
         y = draw(rng, size)
@@ -202,7 +203,7 @@ def _drawing(fit: Reading) -> Any:
     except ModelError as error:
         raise ModelError(
             f"check: the {fit.family.name} family cannot be simulated and compared, so there is no shade; see "
-            "residuals() and information_matrix_test()"
+            "information_matrix_test() and, where rows have one mean, residuals()"
         ) from error
 
 

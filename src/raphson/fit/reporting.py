@@ -31,7 +31,7 @@ def gathered(fit: Any, level: float) -> Parts:
         checks = check(reading, seed=SEED)
         found |= {"checks": checks.found, "draws": checks.n, "seed": SEED}
     except RaphsonError as error:
-        found["unchecked"] = f"No data can be simulated for a check: {error}"
+        found["unchecked"] = f"There is no check by simulated data: {str(error).removeprefix('check: ')}"
     try:
         found["effects"] = effects(reading, level)
         found["averages"] = averages(reading, level) if fit.converged else ()

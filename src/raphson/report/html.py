@@ -431,6 +431,9 @@ def _call(fit: Any) -> str:
     formula = fit.formula
     if formula is None:
         return f"# of arrays\n{visible(fit.title)}"
+    formulas = getattr(fit, "formulas", None)
+    if formulas is not None:
+        return f"rp.mle({fit.family.name!r}, {formulas!r}, data, method={fit.method!r})"
     if not fit.identified:
         return f"rp.network({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"
     if fit.covariates is not None or not fit.linear:
