@@ -137,8 +137,8 @@ def effects(fit: Reading, level: float = 0.95) -> Effects:
         raise ModelError("effects: expected a generalised linear model with one mean a row")
     asked = fit.at("effects").asked
     scale = effect_scale(fit)
-    ends, profiled = _intervals(fit, level, len(asked.y))
-    tests, by_ratio = _tests(fit, len(asked.y))
+    ends, profiled = _intervals(fit, level)
+    tests, by_ratio = _tests(fit)
     terms = asked.terms or {name: (j,) for j, name in enumerate(fit.names) if not _constant(asked.data, j)}
     read = {name: (values, labels) for name, values, labels in covariates(fit)}
     rows = [row for term, columns in terms.items() for row in _of_term(fit, term, tuple(columns), ends, scale, read)]
@@ -161,10 +161,14 @@ def _with_p(row: Effect, tests: dict[str, float], first: bool) -> Effect:
     return replace(row, p_value=tests.get(row.term, math.nan) if first else math.nan)
 
 
-def _intervals(fit: Reading, level: float, n: int) -> tuple[np.ndarray, bool]:
+def cheaply_profiled(fit: Reading) -> bool:
+    """Whether profiles and likelihood ratios of all coefficients take few readings of few rows."""
+    return fit.nobs * fit.n <= CHEAP and fit.n <= MOST_PROFILED and fit.state.cov == "model"
+
+
+def _intervals(fit: Reading, level: float) -> tuple[np.ndarray, bool]:
     """(p, 2) intervals of the coefficients, by profiles where that is cheap."""
-    cheap = n * fit.n <= CHEAP and fit.n <= MOST_PROFILED and fit.state.cov == "model"
-    if cheap and not fit.state.infinite.any():
+    if cheaply_profiled(fit) and not fit.state.infinite.any():
         try:
             return conf_int(fit, level, kind="profile").to_numpy(dtype=float), True
         except RaphsonError:
@@ -172,10 +176,10 @@ def _intervals(fit: Reading, level: float, n: int) -> tuple[np.ndarray, bool]:
     return conf_int(fit, level).to_numpy(dtype=float), False
 
 
-def _tests(fit: Reading, n: int) -> tuple[dict[str, float], bool]:
+def _tests(fit: Reading) -> tuple[dict[str, float], bool]:
     """The p-value of each term: by likelihood ratio where that is cheap, else Wald's."""
     p_values: dict[str, float] = {}
-    by_ratio = n * fit.n <= CHEAP and fit.n <= MOST_PROFILED and fit.state.cov == "model"
+    by_ratio = cheaply_profiled(fit)
     if by_ratio:
         try:
             p_values = drop1(fit)["p_value"].to_dict()

@@ -8,7 +8,7 @@ import numpy as np
 
 from raphson.errors import RaphsonError
 from raphson.fit.checking import check
-from raphson.fit.effects import CHEAP, MOST_PROFILED, averages, effects
+from raphson.fit.effects import averages, cheaply_profiled, effects
 from raphson.fit.functions import conf_int
 from raphson.report.html import Parts, html_page
 
@@ -43,8 +43,7 @@ def gathered(fit: Any, level: float) -> Parts:
 
 def _ends(reading: Any, level: float) -> tuple[np.ndarray, bool]:
     """(p, 2) intervals of the parameters, by profiles where that takes few readings of the rows."""
-    few = reading.nobs * reading.n <= CHEAP and reading.n <= MOST_PROFILED and reading.state.cov == "model"
-    if few and reading.converged and not reading.linear:
+    if cheaply_profiled(reading) and reading.converged and not reading.linear:
         try:
             return conf_int(reading, level, kind="profile").to_numpy(dtype=float), True
         except RaphsonError:
