@@ -58,24 +58,11 @@ def distribution(rows: Simulated) -> Check:
 
 def straight(rows: Simulated, x: np.ndarray, name: str, label: str | None = None) -> Check:
     """The local mean of the residuals over a covariate, or over the fitted values."""
-    smooth = local_mean(x)
-    own, others = smooth.of(rows.data.shape), smooth.of(rows.drawn.shape)
-    found = envelope(own, others, least=_least(smooth.weights))
-    dots = some(rows.n)
-    picture = Picture(
-        label or name,
-        RESIDUAL,
-        (
-            _shade(smooth.x, found),
-            Mark("level", "soft", y=np.zeros(1)),
-            Mark("dots", "data", x[dots], rows.data.shape[dots]),
-            Mark("line", "data", smooth.x, own),
-            *_outside(smooth.x, own, found),
-        ),
-        y_range=_range(rows.data.shape),
-    )
+    at, own, found, (shade, *marks) = _local_means(x, rows.data.shape, rows.drawn.shape)
+    zero = Mark("level", "soft", y=np.zeros(1))
+    picture = Picture(label or name, RESIDUAL, (shade, zero, *marks), y_range=_range(rows.data.shape))
     title = f"Straight in {name}" if found.passed else f"Not straight in {name}"
-    where = float(smooth.x[found.worst])
+    where = float(at[found.worst])
     doubt = f"Residuals drift near {name} = {where:.4g} ({p_text(found.p_value)}): a curved term may fit better."
     return Check(
         f"straight: {name}",
@@ -93,25 +80,12 @@ def straight(rows: Simulated, x: np.ndarray, name: str, label: str | None = None
 
 def spread(rows: Simulated, x: np.ndarray, label: str) -> Check:
     """The local mean of the residuals' size over the fitted values."""
-    smooth = local_mean(x)
-    own, others = smooth.of(np.abs(rows.data.shape)), smooth.of(np.abs(rows.drawn.shape))
-    found = envelope(own, others, least=_least(smooth.weights))
-    dots = some(rows.n)
-    picture = Picture(
-        label,
-        f"size of the {RESIDUAL}",
-        (
-            _shade(smooth.x, found),
-            Mark("dots", "data", x[dots], np.abs(rows.data.shape[dots])),
-            Mark("line", "data", smooth.x, own),
-            *_outside(smooth.x, own, found),
-        ),
-        y_range=(0.0, _range(rows.data.shape)[1]),
-    )
+    at, own, found, marks = _local_means(x, np.abs(rows.data.shape), np.abs(rows.drawn.shape))
+    picture = Picture(label, f"size of the {RESIDUAL}", marks, y_range=(0.0, _range(rows.data.shape)[1]))
     wider = own[found.worst] > found.middle[found.worst]
     title = "Spread as expected" if found.passed else "Spread not even"
     doubt = (
-        f"Residuals spread {'more' if wider else 'less'} than they should near {label} = {smooth.x[found.worst]:.4g} "
+        f"Residuals spread {'more' if wider else 'less'} than they should near {label} = {at[found.worst]:.4g} "
         f"({p_text(found.p_value)}): use cov='HC3', or model the spread."
     )
     return Check(
@@ -218,6 +192,23 @@ MOST_LEVELS = 12
 """Levels of a factor shown in one picture."""
 
 _THICK = 0.03
+
+
+def _local_means(
+    x: np.ndarray, values: np.ndarray, simulated: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Envelope, tuple[Mark, ...]]:
+    """Local means over x of values (n,): where, what, how they lie among `simulated` ones (B, n), and their marks."""
+    smooth = local_mean(x)
+    own = smooth.of(values)
+    found = envelope(own, smooth.of(simulated), least=_least(smooth.weights))
+    dots = some(len(x))
+    marks = (
+        _shade(smooth.x, found),
+        Mark("dots", "data", x[dots], values[dots]),
+        Mark("line", "data", smooth.x, own),
+        *_outside(smooth.x, own, found),
+    )
+    return smooth.x, own, found, marks
 
 
 def _least(weights: np.ndarray) -> np.ndarray:

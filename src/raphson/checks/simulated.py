@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raphson.cached import cached_property
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -35,7 +37,7 @@ class Rows:
         parts = zip(*(one._parts for one in several), strict=True)
         return Rows(*(None if one[0] is None else np.concatenate(one) for one in parts))  # type: ignore[arg-type]
 
-    @property
+    @cached_property
     def shape(self) -> np.ndarray:
         """Residuals of mean 0 and variance 1 in each data set, for checks of where they are high or wide.
 
