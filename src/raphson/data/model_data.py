@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
+from raphson.data.varying.term import VaryingTerm
 from raphson.frozen import frozen
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class ModelData:
         The labels of these groups.
     crossed : Crossed or None
         XᵀX and Xᵀy where they were summed up while the design was read; of the arrays that they name.
+    varying : tuple of VaryingTerm
+        The terms whose coefficients vary, besides the design; of the same rows.
     """
 
     X: Matrix
@@ -107,6 +110,7 @@ class ModelData:
     by: np.ndarray | None = None
     by_labels: tuple[Any, ...] = ()
     crossed: Crossed | None = None
+    varying: tuple[VaryingTerm, ...] = ()
 
 
 def common_rows(parts: list[NewData]) -> list[NewData]:
@@ -120,7 +124,9 @@ def common_rows(parts: list[NewData]) -> list[NewData]:
         here = kept if part.index is None else np.searchsorted(part.index, kept)
         total = part.X.shape[0] + part.n_dropped
         offset = None if part.offset is None else part.offset[here]
-        cut.append(NewData(take_rows(part.X, here), offset, kept, total - len(kept), part.labels))
+        varying = tuple(term.take_rows(here) for term in part.varying)
+        X, dropped = take_rows(part.X, here), total - len(kept)
+        cut.append(NewData(X, offset, kept, dropped, part.labels, varying=varying))
     return cut
 
 
@@ -131,6 +137,7 @@ class NewData:
     Attributes
     ----------
     absent : (n,) mask of the rows that were kept although something is missing; None if nothing is.
+    varying : the terms whose coefficients vary, with the fit's levels, for the same rows.
     """
 
     X: Matrix
@@ -139,3 +146,4 @@ class NewData:
     n_dropped: int
     labels: pandas.Index | None
     absent: np.ndarray | None = None
+    varying: tuple[VaryingTerm, ...] = ()

@@ -1,0 +1,1 @@
+"""Effects whose strength the data choose: groups' own coefficients, and smooth functions."""
