@@ -19,6 +19,7 @@ from raphson.errors import (
     RaphsonError,
     SeparationWarning,
 )
+from raphson.hints import hint
 from raphson.lazy import on_request
 
 __version__ = "0.1.0"
@@ -96,7 +97,7 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # otherwise a type checker would accept any name
-    __getattr__ = on_request(__name__, _WHERE)
+    __getattr__ = on_request(__name__, _WHERE, lambda name: hint("package", name, __all__, "rp."))
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,8 @@ from functools import wraps
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
+from raphson.hints import argument_hint
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -53,7 +55,12 @@ class ModelError(RaphsonError, ValueError):
 
 
 class RefusedName(ModelError, AttributeError):  # noqa: N818 - it is never raised for anything but a name
-    """A fit of this kind has no such attribute, and the message says why; ``hasattr`` returns False."""
+    """A fit has no such attribute, and the message says why, or what it is called; ``hasattr`` returns False."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        # Python would add a suggestion of its own to the message.
+        self.name = self.obj = None
 
 
 class ArgumentError(ModelError, TypeError):
@@ -199,8 +206,10 @@ def _mistaken(
     if unknown is None:
         return f"{what}: {mismatch}"
     near = get_close_matches(unknown, names, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"The arguments are {', '.join(names)}."
-    return f"{what}: there is no argument {unknown!r}. {hint}"
+    hint = argument_hint(unknown, names)
+    if not hint:
+        hint = f" Did you mean {near[0]!r}?" if near else f" The arguments are {', '.join(names)}."
+    return f"{what}: there is no argument {unknown!r}.{hint}"
 
 
 def one_line(value: object, most: int = 80) -> str:

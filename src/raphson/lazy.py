@@ -37,18 +37,23 @@ class Lazy:
         return getattr(self._module, name)
 
 
-def on_request(package: str, where: Mapping[str, tuple[str, str | None]]) -> Callable[[str], Any]:
+def on_request(
+    package: str, where: Mapping[str, tuple[str, str | None]], hint: Callable[[str], str] = lambda name: ""
+) -> Callable[[str], Any]:
     """The ``__getattr__`` of a package whose names are imported when they are first asked for.
 
     Parameters
     ----------
     package : its ``__name__``.
     where : for each name, its module and what it is called there; None for the module itself.
+    hint : the end of the message on an unknown name.
     """
 
     def find(name: str) -> Any:
         if name not in where:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            meant = hint(name)
+            told = {"name": None, "obj": None} if meant else {}  # otherwise Python adds a suggestion of its own
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{'.' * bool(meant)}{meant}", **told)
         module, attribute = where[name]
         loaded = import_module(module)
         value = loaded if attribute is None else getattr(loaded, attribute)

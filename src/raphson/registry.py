@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from raphson.errors import ModelError
+from raphson.hints import table
 
 Part = TypeVar("Part")
 
@@ -124,8 +125,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
 
     def unknown(self, given: str, remedy: str = "", like: str | None = None) -> NotRegisteredError:
         """The error for an unknown name; names similar to `like` are suggested."""
-        near = get_close_matches(_folded(given if like is None else like), [*self._parts, *self._aliases], n=1)
+        meant = _folded(given if like is None else like)
+        near = get_close_matches(meant, [*self._parts, *self._aliases], n=1)
         hint = f" Did you mean {self._aliases.get(near[0], near[0])!r}?" if near else ""
+        if (foreign := table(self.argument).get(meant)) is not None:
+            hint = f" Did you mean {foreign}?"
         known = ", ".join(self._parts)
         return NotRegisteredError(
             f"{self.argument}: there is no {self.kind} named {given!r}.{hint} The {self.kinds} are {known}.{remedy}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from raphson.choices import Covariance, Information, Interval, MissingInNew, Scale, SmallSample
 from raphson.errors import check_choice
-from raphson.fit.members import Asked, Shown, ShownLater, Told, reading_behind
+from raphson.fit.members import Asked, Shown, ShownLater, Told, reading_behind, refuse_unknown
 from raphson.fit.reading import Reading
 from raphson.fit.uncertainty import INFORMATION
 from raphson.lazy import Lazy
@@ -57,6 +57,11 @@ class Fit:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            refuse_unknown(self, name)
 
     # -- what was asked --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from types import MethodType
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
+from raphson.errors import RefusedName
 from raphson.fit.reading import Reading
 
 T = TypeVar("T")
@@ -25,6 +26,25 @@ def reading_behind(fit: Any, name: str) -> Reading:
     reading: Reading = fit._reading
     reading.check_name(name)
     return reading
+
+
+def refuse_unknown(fit: Any, name: str) -> NoReturn:
+    """Raise the error for a name that a Fit does not have, which says what is meant by it if another package has it.
+
+    Raises
+    ------
+    AttributeError
+    """
+    kind = type(fit)
+    if any(name in vars(one) for one in kind.__mro__):
+        object.__getattribute__(fit, name)  # a member has refused: it says why
+    if name.startswith("_"):  # protocols of Python and of notebooks ask for these
+        raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
+    from raphson.hints import hint
+
+    known = [one for one in dir(kind) if not one.startswith("_")]
+    meant = hint("fit", name, known, "fit.")
+    raise RefusedName(f"{name}: a Fit has no attribute of this name.{meant or ' See dir(fit)'}")
 
 
 class Shown(Generic[T]):
