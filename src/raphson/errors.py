@@ -92,6 +92,7 @@ EXTRAS = {
     "parquet": "pyarrow",
     "sklearn": "scikit-learn 1.6 or later",
     "cluster": "cloudpickle and Dask",
+    "shell": "shtab",
 }
 """Optional dependencies: the names in ``pip install "raphson[...]"``, and the package that each installs."""
 

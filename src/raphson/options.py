@@ -377,25 +377,34 @@ class Curve(_Dispersed):
 class Likelihood(_Rows):
     """Options of a likelihood that the user writes."""
 
-    start: Any = option(None, "starting values")
-    columns: Any = option(None, "values of the density's keywords that are not columns of the same name")
+    start: Any = option(None, "starting values", shell="NUMBER,...")
+    columns: Any = option(
+        None, "values of the density's keywords that are not columns of the same name", shell="NAME=COLUMN,..."
+    )
     storage: choice.Storage = option("float64", "how the numbers of large dense designs are held", choice.Storage)
     derivatives: choice.Derivatives = option("exact", "how derivatives are computed", choice.Derivatives, shell="")
-    penalty: Any = option(None, "ridge penalty")
+    penalty: Any = option(None, "ridge penalty", shell="NUMBER")
     bias: choice.Bias | None = option(None, "Jeffreys' penalty", choice.Bias)
-    checkpoint: Any = option(None, "file to which each pass over streamed data is saved")
+    checkpoint: Any = option(None, "file to which each pass over streamed data is saved", shell="FILE")
 
 
 @dataclass(frozen=True)
 class Layers(_OfAFamily):
     """Options of a network."""
 
-    hidden: tuple[int, ...] = option((64, 64), "units of each hidden layer", check=units)
+    title: ClassVar[str] = "the network"
+    hidden: tuple[int, ...] = option((64, 64), "units of each hidden layer", check=units, shell="UNITS,...")
     activation: choice.Activation = option("relu", "activation function of the hidden units", choice.Activation)
-    batch_norm: bool = option(False, "whether each hidden layer normalises its units", check=true_or_false)
+    batch_norm: bool = option(
+        False, "whether each hidden layer normalises its units", check=true_or_false, shell="FLAG"
+    )
     residual: choice.Shortcut | None = option(None, "skip connection around each hidden layer", choice.Shortcut)
-    dropout: float = option(0.0, "share of the hidden units that a training step leaves out", check=share)
-    weight_decay: float = option(0.0, "factor of half the squared weights, added to the loss", check=not_negative)
+    dropout: float = option(
+        0.0, "share of the hidden units that a training step leaves out", check=share, shell="NUMBER"
+    )
+    weight_decay: float = option(
+        0.0, "factor of half the squared weights, added to the loss", check=not_negative, shell="NUMBER"
+    )
     start: Any = option(None, "starting values of the weights")
 
 
@@ -405,13 +414,15 @@ class Training(Record):
 
     title: ClassVar[str] = "the training"
     schedule: Any = option("constant", "how the learning rate changes", choice.Schedule, check=_schedule)
-    batch_size: int | None = option(None, "rows in each batch", check=at_least_one)
-    epochs: int = option(200, "passes over the data", check=count)
-    validation: float | None = option(None, "share of the rows held out for validation", check=share)
-    patience: int | None = option(20, "epochs without a lower validation loss after which to stop", check=at_least_one)
+    batch_size: int | None = option(None, "rows in each batch", check=at_least_one, shell="COUNT")
+    epochs: int = option(200, "passes over the data", check=count, shell="COUNT")
+    validation: float | None = option(None, "share of the rows held out for validation", check=share, shell="NUMBER")
+    patience: int | None = option(
+        20, "epochs without a lower validation loss after which to stop", check=at_least_one, shell="COUNT"
+    )
     update: choice.Update = option("whole", "what a step updates at once", choice.Update)
     precision: choice.Precision | None = option(None, "precision in which batches are computed", choice.Precision)
-    checkpoint: Any = option(None, "file to which the training is saved")
+    checkpoint: Any = option(None, "file to which the training is saved", shell="FILE")
 
 
 # -- the records of each function --------------------------------------------------------------------------------------

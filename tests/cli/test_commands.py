@@ -159,7 +159,7 @@ def test_groups_are_printed_saved_and_predict(run, one_line, tmp_path: Path, cap
     assert run("predict", place, BIRTHS, "--out", str(out)) == 0
     assert pd.read_csv(out)["fit"].between(0, 1).all()
     assert run(*asked, "--report", str(tmp_path / "page.html")) == 2
-    assert "--by: a report is about one fit" in one_line()
+    assert "--by: --report is about one fit" in one_line()
 
 
 def test_large_files_are_predicted_piece_by_piece(run, saved: str, tmp_path: Path, monkeypatch) -> None:
@@ -181,3 +181,51 @@ def test_large_files_are_predicted_piece_by_piece(run, saved: str, tmp_path: Pat
     out.unlink()
     assert run("predict", saved, str(tmp_path / "new.parquet"), "--out", str(out)) == 2
     assert not out.exists()
+
+
+def test_nested_models_are_compared(run, capsys) -> None:
+    import raphson as rp
+
+    formulas = ("low ~ age", "low ~ age + lwt + smoke", "low ~ age + lwt")
+    assert run("anova", *formulas, BIRTHS, *BINOMIAL, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["models"]
+    births = rp.datasets.load("births")
+    expected = rp.anova(*(rp.glm(formula, births, family="binomial") for formula in formulas))
+    assert [row["formula"] for row in rows] == list(expected.index)
+    assert [row["p_value"] for row in rows[1:]] == pytest.approx(expected["p_value"].to_list()[1:])
+    assert run("anova", *formulas, BIRTHS, *BINOMIAL) == 0
+    assert "low ~ age + lwt + smoke" in capsys.readouterr().out
+
+
+def test_methods_are_compared(run, tmp_path: Path, capsys) -> None:
+    options = ("--methods", "newton,bhhh", "--plot", str(tmp_path / "race.svg"), "--json")
+    assert run("compare", "low ~ age", BIRTHS, *BINOMIAL, *options) == 0
+    methods = json.loads(capsys.readouterr().out)["methods"]
+    assert [(row["method"], row["status"]) for row in methods] == [("newton", "converged"), ("bhhh", "converged")]
+    assert (tmp_path / "race.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("anova", "low ~ age", BIRTHS), "two or more fits"),
+        (("anova", "low ~ age", "low ~ lwt", BIRTHS), "fewer parameters"),
+        (("anova", "low ~ age", "low ~ 1", BIRTHS, "--by", "race"), "--by"),
+        (("compare", "low ~ age", BIRTHS, "--methods", "newton,nothing"), "nothing"),
+        (("compare", "low ~ age", BIRTHS, "--by", "race"), "--by"),
+        (("compare", "low ~ age", BIRTHS, "--plot", "race.bmp"), ".png"),
+    ],
+)
+def test_comparisons_that_cannot_be_made(run, one_line, arguments: tuple[str, ...], says: str) -> None:
+    assert run(*arguments) == 2
+    assert says in one_line()
+
+
+def test_predictions_stand_after_the_columns_of_the_data(run, saved: str, tmp_path: Path, capsys) -> None:
+    assert run("predict", saved, BIRTHS, "--keep", "--se", "--out", str(tmp_path / "p.parquet")) == 0
+    table, births = pd.read_parquet(tmp_path / "p.parquet"), datasets.load("births")
+    assert list(table.columns) == [*births.columns, "fit", "se"]
+    assert (table["lwt"] == births["lwt"]).all()
+    births.assign(se=1.0).to_csv(tmp_path / "more.csv", index=False)
+    assert run("predict", saved, str(tmp_path / "more.csv"), "--keep", "--se") == 2
+    assert "a column 'se'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command line: ``raphson fit``, ``raphson nls``, ``raphson predict``, ``raphson explain`` and ``raphson demo``.
+"""The command line: fits, predictions from them, comparisons, derivatives and a demonstration.
 
 Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input (one line on standard
 error says what to do). Slow imports wait until the arguments have been parsed.

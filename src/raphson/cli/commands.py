@@ -10,10 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from raphson.cli.output import CONVERGED, NOT_CONVERGED, as_frame, print_fit, report, save, write_predictions
+from raphson.cli.output import (
+    CONVERGED,
+    NOT_CONVERGED,
+    as_frame,
+    beside,
+    draw,
+    print_fit,
+    print_json,
+    report,
+    save,
+    write_predictions,
+)
 from raphson.cli.process import resume_garbage_collection
+from raphson.cli.questions import PLOTS, answers, records, refuse_of_groups, table_text
 from raphson.errors import DataError, ModelError
-from raphson.options import GLM, NLS, Record, keywords
+from raphson.options import GLM, MLE, NETWORK, NLS, Record, keywords
 
 TEXT_OPTIONS = ("sep", "decimal", "na", "encoding")
 _DEMO_FORMULA = "low ~ age + lwt + race + smoke"
@@ -22,6 +34,13 @@ _DEMO_FORMULA = "low ~ age + lwt + race + smoke"
 def fit(options: argparse.Namespace) -> int:
     """``raphson fit``"""
     _check_outputs(options)
+    given = _linear_model(options)
+    found = _fitted(options.formula, _table(options), given)
+    return _groups_shown(found, options) if "by" in given else _shown(found, options)
+
+
+def _linear_model(options: argparse.Namespace) -> dict[str, Any]:
+    """The keywords of a generalised linear model that were given."""
     given = _given(options, GLM)
     if options.link is not None:
         from dataclasses import replace
@@ -30,8 +49,7 @@ def fit(options: argparse.Namespace) -> int:
 
         family: Any = families.resolve(given.get("family", "gaussian"))  # every family is a dataclass
         given["family"] = replace(family, link=options.link)
-    found = _fitted(options.formula, _table(options), given)
-    return _groups_shown(found, options) if "by" in given else _shown(found, options)
+    return given
 
 
 def nls(options: argparse.Namespace) -> int:
@@ -44,13 +62,90 @@ def nls(options: argparse.Namespace) -> int:
     return _groups_shown(found, options) if "by" in given else _shown(found, options)
 
 
+def mle(options: argparse.Namespace) -> int:
+    """``raphson mle``"""
+    _check_outputs(options)
+    from raphson.api.mle import mle as front_door
+
+    def fitted(formulas: Any, data: Any, **given: Any) -> Any:
+        return front_door(options.density, formulas, data, **given)
+
+    return _shown(
+        _with_progress(fitted, _by_parameter(options.formulas), _table(options), _given(options, MLE)), options
+    )
+
+
+def _by_parameter(formulas: list[str]) -> str | dict[str, str]:
+    """The formula of each parameter that ``log_sigma = ~ x`` names; a single one without a name is the first one's."""
+    named: dict[str, str] = {}
+    for one in formulas:
+        name, equals, formula = (piece.strip() for piece in one.partition("="))
+        if not equals or not name.isidentifier():
+            if len(formulas) == 1:
+                return one
+            raise ModelError(
+                f'formulas: expected the parameter of each formula, as in "log_sigma = ~ x"; got {one!r} among '
+                f"{len(formulas)} formulas"
+            )
+        if name in named:
+            raise ModelError(f"formulas: expected one formula for each parameter; got two for {name}")
+        named[name] = formula
+    return named
+
+
+def network(options: argparse.Namespace) -> int:
+    """``raphson network``"""
+    _check_outputs(options)
+    from raphson.api.network import network as front_door
+
+    return _shown(_with_progress(front_door, options.formula, _table(options), _given(options, NETWORK)), options)
+
+
+def anova(options: argparse.Namespace) -> int:
+    """``raphson anova``"""
+    from raphson.data import read_table
+    from raphson.fit.anova import anova as compared
+
+    given, table = _linear_model(options), read_table(_table(options))
+    if "by" in given:
+        raise ModelError("--by: nested models are compared on all rows; leave out --by")
+    fits = [_fitted(formula, table, given) for formula in options.formulas]
+    found = compared(*fits)
+    if options.json:
+        print_json({"models": records(found, "formula")})
+    else:
+        print(table_text("Each model beside the next smaller one, by likelihood-ratio tests", found))
+    return CONVERGED if all(one.converged for one in fits) else NOT_CONVERGED
+
+
+def compare(options: argparse.Namespace) -> int:
+    """``raphson compare``"""
+    from raphson.api.compare import DEFAULT
+    from raphson.api.compare import compare as race
+    from raphson.files import check_output
+
+    if options.plot is not None:
+        check_output(options.plot, PLOTS, "a plot", [options.data])
+    given = _linear_model(options)
+    if "by" in given:
+        raise ModelError("--by: methods are compared on one model; leave out --by")
+    limits = {name: given[name] for name in ("tol", "max_iter", "start") if name in given}
+    fitted = _fitted(options.formula, _table(options), {name: given[name] for name in given if name not in limits})
+    found = race(fitted, options.methods or DEFAULT, seed=given.get("seed", 0), **limits)
+    if options.json:
+        print_json({"methods": records(found.table, "method"), "notes": found.notes})
+    else:
+        print(found)
+    if options.plot is not None:
+        draw(found.plot(), options.plot)
+    return CONVERGED if fitted.converged else NOT_CONVERGED
+
+
 def _groups_shown(found: Any, options: argparse.Namespace) -> int:
     """Print the fits of many groups, and save them if asked."""
     if options.json:
-        from raphson.report.document import to_json
-
         tables = {"coefficients": found.tidy(), "groups": found.glance().rename_axis("group").reset_index()}
-        print(to_json({name: table.to_dict(orient="records") for name, table in tables.items()}))
+        print_json({name: table.to_dict(orient="records") for name, table in tables.items()})
     else:
         found.tidy().to_csv(sys.stdout, index=False)
     if options.save is not None:
@@ -65,23 +160,28 @@ def _given(options: argparse.Namespace, door: tuple[Record, ...]) -> dict[str, A
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse files that cannot be written before the fit rather than after it."""
-    if options.report is not None and hasattr(options, "by"):
-        raise ModelError("--by: a report is about one fit; leave out --report, or --by")
+    if hasattr(options, "by"):
+        refuse_of_groups(options)
     from raphson.files import check_output
 
     if options.save is not None:
         check_output(options.save, (".json",), "a saved fit", [options.data])
     if options.report is not None:
         check_output(options.report, (".html", ".htm"), "a report", [options.data])
+    if options.plot is not None:
+        check_output(options.plot, PLOTS, "a plot", [options.data])
 
 
 def _shown(fit: Any, options: argparse.Namespace) -> int:
-    """Print, save and report a fit, according to the options."""
-    print_fit(fit, options)
+    """Print, save, report and draw a fit, and answer the questions about it, according to the options."""
+    found = dict(answers(fit, options))
+    print_fit(fit, found, options)
     if options.save is not None:
         save(fit, options.save)
     if options.report is not None:
         report(fit, options.report, options.level)
+    if options.plot is not None:
+        draw(fit.plot(level=options.level).figure, options.plot)
     return CONVERGED if fit.converged else NOT_CONVERGED
 
 
@@ -99,13 +199,14 @@ def predict(options: argparse.Namespace) -> int:
 
     fit, table = load(options.model), _table(options)
     asked = {name: getattr(options, name) for name in ("se", "interval", "level", "kind")}
-    large = None if options.out is None or options.json or hasattr(table, "read") else streamed(table)
+    large = None if options.out is None or options.json or options.keep or hasattr(table, "read") else streamed(table)
     with Progress("Predicting"):
         if large is not None and isinstance(fit, Fit):
             fit.predict(large, to=options.out, **asked)
             return CONVERGED
-        predicted = fit.predict(read_table(table), **asked)
-    write_predictions(as_frame(predicted), options)
+        rows = read_table(table)
+        predicted = as_frame(fit.predict(rows, **asked))
+    write_predictions(beside(rows, predicted) if options.keep else predicted, options)
     return CONVERGED
 
 
@@ -119,9 +220,7 @@ def explain(options: argparse.Namespace) -> int:
 
     steps = taken_apart(options.expression, options.at)
     if options.json:
-        from raphson.report.document import to_json
-
-        print(to_json(steps.to_dict()))
+        print_json(steps.to_dict())
     else:
         print(steps)
         for finding in (steps.first_nonfinite(), steps.vanishing()):
@@ -163,6 +262,14 @@ def demo(options: argparse.Namespace) -> int:
     return CONVERGED if fit.converged else NOT_CONVERGED
 
 
+def completion(options: argparse.Namespace) -> int:
+    """``raphson completion``"""
+    from raphson.cli.completion import script
+
+    print(script(options.parser(), options.shell))
+    return CONVERGED
+
+
 def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
     # Compile in a second thread while the libraries that read the data are imported.
     family = given.get("family", "gaussian")
@@ -180,7 +287,7 @@ def _fitted(formula: str, data: Any, given: dict[str, Any]) -> Any:
             ahead.join()  # a process that exits while compiling may crash
 
 
-def _with_progress(front_door: Callable[..., Any], formula: str, data: Any, given: dict[str, Any]) -> Any:
+def _with_progress(front_door: Callable[..., Any], formula: Any, data: Any, given: dict[str, Any]) -> Any:
     from raphson.report.progress import Progress
 
     class Fitting(Progress):

@@ -7,10 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from raphson.errors import visible
+from raphson.errors import DataError, visible
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from raphson.cli.questions import Answer
 
 CONVERGED, NOT_CONVERGED, BAD_INPUT = 0, 1, 2
 
@@ -24,15 +26,22 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
-def print_fit(fit: Any, options: argparse.Namespace) -> None:
+def print_fit(fit: Any, answers: dict[str, Answer], options: argparse.Namespace) -> None:
+    """Print the summary and the answers to what was asked about the fit."""
     if options.json:
-        from raphson.report.document import document, to_json
+        from raphson.report.document import document
 
-        print(to_json(document(fit, options.level)))
+        print_json(document(fit, options.level) | {name: answer.value for name, answer in answers.items()})
     else:
-        from raphson.report.summary import summary
+        print(fit.summary(options.level))
+        for answer in answers.values():
+            print(f"\n{answer.text}")
 
-        print(summary(fit, options.level))
+
+def print_json(value: Any) -> None:
+    from raphson.report.document import to_json
+
+    print(to_json(value))
 
 
 def save(fit: Any, place: str | os.PathLike[str]) -> None:
@@ -50,17 +59,36 @@ def report(fit: Any, place: str | os.PathLike[str], level: float) -> None:
         draft.write_text(reporting.page(fit, level), encoding="utf-8")
 
 
+def draw(figure: Any, place: str | os.PathLike[str]) -> None:
+    from raphson.files import written_whole
+
+    with written_whole(place) as draft:
+        figure.savefig(draft, dpi=150, bbox_inches="tight")
+
+
 def as_frame(predicted: Any) -> pd.DataFrame:
     import pandas as pd
 
     return predicted if isinstance(predicted, pd.DataFrame) else predicted.to_frame("fit")
 
 
+def beside(rows: Any, predicted: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the data, then the predictions.
+
+    Raises
+    ------
+    DataError
+        If the data have a column with the name of one of the predictions.
+    """
+    both = [name for name in predicted if name in rows]
+    if both:
+        raise DataError(f"--keep: the data have a column {both[0]!r}, as the predictions do; rename it, or omit --keep")
+    return rows.join(predicted)
+
+
 def write_predictions(frame: pd.DataFrame, options: argparse.Namespace) -> None:
     if options.json:
-        from raphson.report.document import to_json
-
-        print(to_json({"predictions": frame.to_dict(orient="records")}))
+        print_json({"predictions": frame.to_dict(orient="records")})
     if options.out is not None:
         from raphson.files import write_table
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, NoReturn, get_args
 
 from raphson.choices import Interval, LinkName, Scale
 from raphson.cli import commands
+from raphson.cli.completion import SHELLS
 from raphson.cli.output import BAD_INPUT, one_line
-from raphson.options import GLM, NLS, Keyword, Record, keywords
+from raphson.cli.questions import add_questions
+from raphson.cli.values import READERS, level, marks, numbers, separator
+from raphson.options import GLM, MLE, NETWORK, NLS, Keyword, Record, keywords
 
 _DATA_HELP = "CSV, TSV (also as .csv.gz), Parquet or Arrow file; - reads CSV from standard input"
 
@@ -19,16 +21,21 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     line = _Parser(
         prog="raphson",
-        description="Fit generalised linear models and curves by maximum likelihood.",
+        description="Fit statistical models by maximum likelihood and nonlinear least squares.",
         epilog="Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input.",
     )
     line.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     subparsers = line.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_fit(subparsers)
     _add_nls(subparsers)
+    _add_mle(subparsers)
+    _add_network(subparsers)
     _add_predict(subparsers)
+    _add_anova(subparsers)
+    _add_compare(subparsers)
     _add_explain(subparsers)
     _add_demo(subparsers)
+    _add_completion(subparsers)
     return line
 
 
@@ -36,13 +43,18 @@ def _add_fit(subparsers: Any) -> None:
     fit = subparsers.add_parser("fit", help="fit a model to a data file", description="Fit a generalised linear model.")
     fit.set_defaults(run=commands.fit)
     fit.add_argument("formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"')
-    fit.add_argument("data", metavar="DATA", help=_DATA_HELP)
-    model = _add_keywords(fit, GLM)
+    _add_linear_model(fit)
+    _add_result(fit)
+
+
+def _add_linear_model(command: Any) -> None:
+    """Add the data and the options of a generalised linear model."""
+    command.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    model = _add_keywords(command, GLM)
     model.add_argument(
         "--link", metavar="NAME", help=f"in place of the family's usual link: {', '.join(get_args(LinkName))}"
     )
-    _add_text(fit)
-    _add_result(fit)
+    _add_text(command)
 
 
 def _add_nls(subparsers: Any) -> None:
@@ -59,6 +71,64 @@ def _add_nls(subparsers: Any) -> None:
     _add_result(nls)
 
 
+def _add_mle(subparsers: Any) -> None:
+    mle = subparsers.add_parser(
+        "mle",
+        help="fit a ready likelihood to a data file",
+        description="Fit a ready density, with a formula for each of its parameters.",
+    )
+    mle.set_defaults(run=commands.mle)
+    mle.add_argument("density", metavar="DENSITY", help="its name, such as weibull or zero_inflated_poisson")
+    mle.add_argument(
+        "formulas",
+        metavar="FORMULA",
+        nargs="+",
+        help='"y ~ x" for the first parameter; "log_sigma = ~ x" for one by its name; the others are constants',
+    )
+    mle.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    _add_keywords(mle, MLE)
+    _add_text(mle)
+    _add_result(mle)
+
+
+def _add_network(subparsers: Any) -> None:
+    network = subparsers.add_parser(
+        "network", help="train a network on a data file", description="Train a layered network for any of the families."
+    )
+    network.set_defaults(run=commands.network)
+    network.add_argument("formula", metavar="FORMULA", help='such as "y ~ ."')
+    network.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    _add_keywords(network, NETWORK)
+    _add_text(network)
+    _add_result(network)
+
+
+def _add_anova(subparsers: Any) -> None:
+    anova = subparsers.add_parser(
+        "anova",
+        help="compare nested models",
+        description="Fit nested generalised linear models, and test each against the next smaller one.",
+    )
+    anova.set_defaults(run=commands.anova)
+    anova.add_argument("formulas", metavar="FORMULA", nargs="+", help="of each model, in any order")
+    _add_linear_model(anova)
+    anova.add_argument("--json", action="store_true", help="print JSON instead of the table")
+
+
+def _add_compare(subparsers: Any) -> None:
+    compare = subparsers.add_parser(
+        "compare",
+        help="run one model by several methods",
+        description="Run one generalised linear model by several methods from the same start.",
+    )
+    compare.set_defaults(run=commands.compare)
+    compare.add_argument("formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"')
+    _add_linear_model(compare)
+    compare.add_argument("--methods", type=marks, metavar="NAME,...", help="such as newton,bhhh,gradient-descent")
+    compare.add_argument("--plot", metavar="FILE", help="draw the distances: PNG, SVG or PDF by the ending")
+    compare.add_argument("--json", action="store_true", help="print JSON instead of the table")
+
+
 def _add_keywords(command: Any, door: tuple[Record, ...]) -> Any:
     """Add an option for every keyword that a shell can express; return the first group of them."""
     groups: dict[str, Any] = {}
@@ -66,7 +136,8 @@ def _add_keywords(command: Any, door: tuple[Record, ...]) -> Any:
         if keyword.option.shell:
             if keyword.group not in groups:
                 groups[keyword.group] = command.add_argument_group(keyword.group)
-            groups[keyword.group].add_argument(f"--{keyword.name.replace('_', '-')}", **_form(keyword))
+            added = groups[keyword.group].add_argument(f"--{keyword.name.replace('_', '-')}", **_form(keyword))
+            added.suggested = keyword.option.choices or None
     return next(iter(groups.values()))
 
 
@@ -100,11 +171,11 @@ def _help(keyword: Keyword) -> str:
 
 def _add_text(command: Any) -> None:
     text = command.add_argument_group("text files")
-    text.add_argument("--sep", type=_separator, metavar="CHARACTER", help="separator of the columns: ';', tab, ...")
+    text.add_argument("--sep", type=separator, metavar="CHARACTER", help="separator of the columns: ';', tab, ...")
     text.add_argument("--decimal", metavar="CHARACTER", help="decimal point: . (default) or ,")
     text.add_argument(
         "--na",
-        type=_marks,
+        type=marks,
         metavar="TEXT,...",
         help="texts that stand for missing values, besides an empty field, NA, NaN and null",
     )
@@ -115,8 +186,9 @@ def _add_result(command: Any) -> None:
     output = command.add_argument_group("the result")
     output.add_argument("--save", metavar="FILE", help="save the fit, for `raphson predict`")
     output.add_argument("--report", metavar="FILE", help="write a report as one HTML page")
-    output.add_argument("--level", type=_level, default=0.95, help="coverage of the intervals (default 0.95)")
+    output.add_argument("--level", type=level, default=0.95, help="coverage of the intervals (default 0.95)")
     output.add_argument("--json", action="store_true", help="print JSON instead of the summary")
+    add_questions(command)
 
 
 def _add_predict(subparsers: Any) -> None:
@@ -128,10 +200,11 @@ def _add_predict(subparsers: Any) -> None:
     predict.add_argument("data", metavar="DATA", help=_DATA_HELP)
     _add_text(predict)
     predict.add_argument("--out", metavar="FILE", help="CSV, TSV, Parquet or Arrow by its ending (default: print CSV)")
+    predict.add_argument("--keep", action="store_true", help="write the columns of the data before the predictions")
     predict.add_argument("--interval", choices=get_args(Interval))
     predict.add_argument("--se", action="store_true", help="add standard errors")
     predict.add_argument("--kind", choices=get_args(Scale), default="response")
-    predict.add_argument("--level", type=_level, default=0.95, help="coverage of the interval (default 0.95)")
+    predict.add_argument("--level", type=level, default=0.95, help="coverage of the interval (default 0.95)")
     predict.add_argument("--json", action="store_true", help="print JSON instead of CSV")
 
 
@@ -143,7 +216,7 @@ def _add_explain(subparsers: Any) -> None:
     )
     explain.set_defaults(run=commands.explain)
     explain.add_argument("expression", metavar="EXPRESSION", help='such as "log(1 + exp(-y*x))"')
-    explain.add_argument("--at", type=_numbers, required=True, metavar="NAME=NUMBER,...", help="such as y=1,x=0.3")
+    explain.add_argument("--at", type=numbers, required=True, metavar="NAME=NUMBER,...", help="such as y=1,x=0.3")
     explain.add_argument("--html", metavar="FILE", help="write one HTML page with the table and the graph")
     explain.add_argument("--json", action="store_true", help="print JSON instead of the table")
 
@@ -156,6 +229,16 @@ def _add_demo(subparsers: Any) -> None:
     )
     demo.set_defaults(run=commands.demo)
     demo.add_argument("--out", metavar="DIR", default="raphson-demo", help="folder to write to (default raphson-demo)")
+
+
+def _add_completion(subparsers: Any) -> None:
+    completion = subparsers.add_parser(
+        "completion",
+        help="print what completes commands in a shell",
+        description="Print a script with which a shell completes commands, options and their choices.",
+    )
+    completion.set_defaults(run=commands.completion, parser=parser)
+    completion.add_argument("shell", choices=SHELLS)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -183,85 +266,3 @@ class _Version(argparse.Action):
 
         print(f"raphson {version('raphson')}")
         parser.exit(0)
-
-
-def _separator(text: str) -> str:
-    """The separator; a tab is given by name, as it is hard to type in a shell."""
-    return "\t" if text in ("tab", "\\t") else text
-
-
-def _marks(text: str) -> tuple[str, ...]:
-    return tuple(mark.strip() for mark in text.split(","))
-
-
-def _level(text: str) -> float:
-    level = float(text)
-    if not 0 < level < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, such as 0.95; got {text}")
-    return level
-
-
-def _list_of_numbers(text: str) -> list[float]:
-    """Read ``-1,0.5``."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected a number for each coefficient, such as --start=-1,0.5; got {text}"
-        ) from None
-
-
-def _numbers(text: str) -> dict[str, float]:
-    """Read ``b1=500,b2=1e-4``."""
-    numbers: dict[str, float] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        try:
-            number = float(value)
-        except ValueError:
-            equals = ""
-        if name in numbers:
-            raise argparse.ArgumentTypeError(f"expected each name once; got {name} twice in {text}")
-        if not equals or not name:
-            raise argparse.ArgumentTypeError(f"expected a number for each name, such as y=1,x=0.3; got {text}")
-        numbers[name] = number
-    return numbers
-
-
-def _bounds(text: str) -> dict[str, tuple[float | None, float | None]]:
-    """Read ``b1=0:10,b2=0:``; an empty end means no bound."""
-    bounds: dict[str, tuple[float | None, float | None]] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        low, colon, high = (piece.strip() for piece in value.partition(":"))
-        try:
-            pair = (float(low) if low else None, float(high) if high else None)
-        except ValueError:
-            colon = ""
-        if not (equals and colon and name) or name in bounds:
-            raise argparse.ArgumentTypeError(f"expected two ends for each name, such as b1=0:10,b2=0: ; got {text}")
-        bounds[name] = pair
-    return bounds
-
-
-def _number_or_word(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-READERS: dict[str, Callable[[str], Any]] = {
-    "WORD": str,
-    "FILE": str,
-    "COLUMN": str,
-    "EXPRESSION": str,
-    "NUMBER": float,
-    "STEPS": int,
-    "SEED": int,
-    "RULE": _number_or_word,
-    "NUMBER,...": _list_of_numbers,
-    "NAME=NUMBER,...": _numbers,
-    "NAME=LOW:HIGH,...": _bounds,
-}
-"""The function that reads each kind of value on the command line."""
