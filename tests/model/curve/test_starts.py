@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raphson.model.curve.dimensions import Dimensions
-from raphson.model.curve.starts import SearchRegion, distinct, ends, search
+from raphson.model.curve.starts import DIFFERENT, SearchRegion, distinct, ends, search
 from raphson.model.curve.waves import Phase, Wave, spectrum
 
 
@@ -67,6 +67,25 @@ def test_points_without_a_value_are_passed_over() -> None:
     assert not len(search(search_region([1.0]), lambda points: np.full(len(points), np.nan), 3, seed=0))
     values = np.array([np.inf, 2.0, np.nan, 1.0])
     assert distinct(np.array([[1.0], [2.0], [3.0], [-2.0]]), values, 4).tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_each_point_is_far_from_every_better_one(count: int) -> None:
+    random = np.random.default_rng(count)
+    points = np.exp(0.3 * random.normal(size=(200, 2))) * random.choice([-1.0, 0.0, 1.0], (200, 2), p=[0.1, 0.1, 0.8])
+    values = random.permutation(200.0 // np.arange(1, 201))  # with ties: the first of them is the better
+
+    def apart(one: np.ndarray, other: np.ndarray) -> bool:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return any(
+                a != b and (a * b <= 0 or abs(np.log(a / b)) > DIFFERENT) for a, b in zip(one, other, strict=True)
+            )
+
+    kept: list[int] = []
+    for i in np.argsort(values, kind="stable"):
+        if len(kept) < count and all(apart(points[i], points[k]) for k in kept):
+            kept.append(int(i))
+    assert distinct(points, values, count).tolist() == kept
 
 
 def test_the_ends_of_covariates_in_any_structure() -> None:

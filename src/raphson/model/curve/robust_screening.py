@@ -94,6 +94,7 @@ class RobustScreen(Screen):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The criterion (m,), β (m, q) and s (m,), after some rounds of Lange, Little and Taylor's algorithm."""
         used = self.root > 0
+        counted = slice(None) if used.all() else used
         beta, left = np.zeros((len(r), A.shape[2])), r
         size = np.ones(len(r))
         for _ in range(ROUNDS):
@@ -102,7 +103,9 @@ class RobustScreen(Screen):
                 B = (A * weight[..., None]).transpose(0, 2, 1)
                 beta = np.linalg.solve(B @ A + SINGULAR * np.eye(A.shape[2]), B @ r[..., None])[..., 0]
                 left = r - (A @ beta[..., None])[..., 0]
-            size = np.maximum(np.median(np.abs(left[:, used]), axis=1), self._smallest)
-            weight = 2.0 / (1.0 + left**2 / size[:, None] ** 2) * used
-        value = np.sum(np.log1p(left[:, used] ** 2 / size[:, None] ** 2), axis=1) + used.sum() * np.log(size)
+            size = np.maximum(np.median(np.abs(left[:, counted]), axis=1, overwrite_input=True), self._smallest)
+            square = left**2
+            square /= size[:, None] ** 2
+            weight = 2.0 / (1.0 + square) * used
+        value = np.sum(np.log1p(square[:, counted]), axis=1) + used.sum() * np.log(size)
         return np.where(np.isfinite(value), value, np.inf), beta, size

@@ -115,23 +115,36 @@ class Screen:
         points = points.copy()
         points[:, self.linear] = 0.0
         base = self._curves(points)
-        r = self.root * (self.y - base)
+        r = self._rooted(self.y, base)
         good = np.asarray(np.isfinite(r).all(axis=1))
         if not len(self.linear):
-            return good, r[good], np.empty((*r[good].shape, 0)), np.empty((int(good.sum()), 0))
+            return good, _those(r, good), np.empty((int(good.sum()), len(self.y), 0)), np.empty((int(good.sum()), 0))
         columns = []
         for j in self.linear:
             points[:, j] = 1.0
-            columns.append(self.root * (self._curves(points) - base))
+            columns.append(self._rooted(self._curves(points), base))
             points[:, j] = 0.0
-        A = np.stack(columns, axis=-1)
+        A = columns[0][..., None] if len(columns) == 1 else np.stack(columns, axis=-1)
         length = np.sqrt(np.einsum("mij,mij->mj", A, A))
         good &= np.isfinite(length).all(axis=1)
-        scale = np.where(length > 0, length, 1.0)[good]
-        return good, r[good], A[good] / scale[:, None], scale
+        scale = _those(np.where(length > 0, length, 1.0), good)
+        A = _those(A, good)
+        A /= scale[:, None]
+        return good, _those(r, good), A, scale
+
+    def _rooted(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """√w (one − other), (m, n)."""
+        out = one - other
+        out *= self.root
+        return out
 
     def _curves(self, points: np.ndarray) -> np.ndarray:
         return self.derivatives.many(points, self.x)[:, : len(self.y)]
+
+
+def _those(values: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """The values at good points; all of them, if they are, without a copy."""
+    return values if good.all() else values[good]
 
 
 def _solved(R: np.ndarray, right: np.ndarray) -> np.ndarray:

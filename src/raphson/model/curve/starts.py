@@ -175,11 +175,12 @@ def distinct(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     order = order[np.isfinite(values[order])][: 40 * count]
     sized = points / np.maximum(np.abs(points), TINY)
     logarithm = np.log(np.maximum(np.abs(points), TINY))
+    sized, logarithm = sized[order], logarithm[order]
     kept: list[int] = []
-    for i in order:
-        gap = np.where(sized[kept] == sized[i], np.abs(logarithm[kept] - logarithm[i]), np.inf)
-        if not kept or (gap.max(axis=1) > DIFFERENT).all():
-            kept.append(int(i))
-        if len(kept) == count:
-            break
+    while len(order) and len(kept) < count:
+        kept.append(int(order[0]))
+        gap = np.where(sized == sized[0], np.abs(logarithm - logarithm[0]), np.inf)
+        far = gap.max(axis=1, initial=0.0) > DIFFERENT
+        far[0] = False
+        order, sized, logarithm = order[far], sized[far], logarithm[far]
     return np.array(kept, dtype=int)
