@@ -14,6 +14,8 @@ import pytest
 from jax.scipy.special import gammaln
 
 import raphson as rp
+from raphson.data import parquet
+from raphson.newton.training import lanes, large_batches
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +147,27 @@ def test_a_curve_of_streamed_rows(more, stream, cluster):
     same(*fits)
 
 
-def test_a_network_of_streamed_rows(stream, cluster):
+BATCHES = {"batches in this process": {}, "large batches on workers": {"batch_size": 512, "dropout": 0.1}}
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Batches of 256 rows are large, and each row group is a part."""
+    monkeypatch.setattr(parquet, "PART_ROWS", 500)
+    monkeypatch.setattr(large_batches, "LARGE", 256)
+    monkeypatch.setattr(lanes, "LANE_ROWS", 128)
+
+
+@pytest.mark.parametrize("more", BATCHES.values(), ids=BATCHES)
+def test_a_network_of_streamed_rows(more, stream, cluster, large):
     fits = [
-        rp.network("y ~ x", stream(), hidden=(3,), epochs=2, seed=1, progress=False, executor=executor)
+        rp.network("y ~ x", stream(), hidden=(3,), epochs=2, seed=1, executor=executor, **more)
         for executor in (rp.execute.threads(2), cluster)
     ]
     one, other = fits
     assert one.params.to_numpy().tobytes() == other.params.to_numpy().tobytes() and one.llf == other.llf
+    assert one.history.equals(other.history)
+    assert len(other.passes) > 10 or not more  # a pass for each step
 
 
 @pytest.fixture(scope="module")
@@ -165,13 +181,13 @@ FRAMES = {
     "glm": lambda data, **more: rp.glm("low ~ x + z + g", data, family="binomial", **more),
     "nls": lambda data, **more: rp.nls("y ~ c + a*exp(-b*x)", data, start={"b": 0.5}, **more),
     "mle": lambda data, **more: rp.mle(straight_rows, data, start={"a": 2.0, "b": 0.5, "s": 0.0}, **more),
-    "network": lambda data, **more: rp.network("y ~ x", data, hidden=(3,), epochs=2, seed=1, progress=False, **more),
+    "network": lambda data, **more: rp.network("y ~ x", data, hidden=(3,), epochs=2, seed=1, batch_size=512, **more),
 }
 
 
 @pytest.mark.filterwarnings("ignore::raphson.MissingDataWarning")
 @pytest.mark.parametrize("fitted", FRAMES.values(), ids=FRAMES)
-def test_a_dask_frame_is_fitted_where_its_partitions_are(fitted, partitions, cluster):
+def test_a_dask_frame_is_fitted_where_its_partitions_are(fitted, partitions, cluster, large):
     one, client, default = (
         fitted(partitions, **more) for more in ({"executor": rp.execute.threads(1)}, {"executor": cluster}, {})
     )

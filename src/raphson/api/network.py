@@ -197,7 +197,8 @@ def network(
     schedule : how the learning rate changes during training: "constant", "cosine" (to 0), "exponential" (to a
         thousandth), "warmup" (up over the first twentieth of the steps, then cosine), or a function from the number of
         the step to a factor.
-    batch_size : rows in each batch; 32, or all where there are fewer.
+    batch_size : rows in each batch; 32, or all where there are fewer. Of streamed rows, batches of 8,192 or more are
+        read at several places of the data at once, by the threads or the workers of `executor`.
     epochs : passes over the data. Epochs, batches and schedules apply to first-order methods only.
     validation : share of the rows held out for validation; the weights with the lowest loss on them are kept. By
         default 0.1 for a first-order method, otherwise 0.

@@ -13,14 +13,15 @@ import numpy as np
 from raphson.api.arguments import is_shown
 from raphson.errors import DataError, ModelError, one_line
 from raphson.execute import computing_with
+from raphson.execute.watched import unseen
 from raphson.model.network.model import NetworkModel
 from raphson.model.objective import Need
+from raphson.model.problem import RowsStreamed
 from raphson.newton.estimate import Estimate
 from raphson.newton.maximize import Result
 from raphson.newton.path import Path, PathRow
 from raphson.newton.training import checkpoint as checkpoints
 from raphson.newton.training.first_order import (
-    BatchSource,
     Descent,
     Epoch,
     Snapshot,
@@ -28,6 +29,7 @@ from raphson.newton.training.first_order import (
     beginning,
     train,
 )
+from raphson.newton.training.large_batches import LargeBatchEpochs, LargeBatches, has_lanes
 from raphson.newton.training.streaming import ToldRows, batches_of
 from raphson.options import Iteration, Layers, Training
 from raphson.status import Status
@@ -109,8 +111,11 @@ def trained(
 
     asked: dict[str, Any] = {"divisor": model.divisor, "validate": judge, "keep": keep_in, "watch": watch}
     asked["answer"] = checkpoints.kept_epochs(model.executor, theta)
+    rows = _batches(model, descent, show)
+    if isinstance(rows, LargeBatches):
+        asked["epochs"] = LargeBatchEpochs
     with computing_with(model.executor):
-        found = train(structure, model.family, begin, _batches(model, descent.dtype, show), descent, **asked)
+        found = train(structure, model.family, begin, rows, descent, **asked)
     model = model.with_state(found.state)
     theta = structure.pack(found.params)
     with np.errstate(all="ignore"):
@@ -133,10 +138,14 @@ def trained(
     return Estimate(model, result, status, np.zeros(len(theta))), model, history, remark
 
 
-def _batches(model: NetworkModel, dtype: Any, show: Any) -> BatchSource:
+def _batches(model: NetworkModel, descent: Descent, show: Any) -> Any:
     """The rows to train on; how far an epoch over streamed rows is, is shown if this package shows the progress."""
-    rows = batches_of(model.trained_rows, dtype)
-    return ToldRows(rows, model.n_rows, show.reading) if is_shown(show) and not model.by_rows else rows
+    told = is_shown(show) and not model.by_rows
+    given = model.trained_rows
+    if isinstance(given, RowsStreamed) and has_lanes(model.network, given, descent, model.executor):
+        return LargeBatches(given, descent.dtype, model.executor, show.reading if told else unseen)
+    rows = batches_of(given, descent.dtype)
+    return ToldRows(rows, model.n_rows, show.reading) if told else rows
 
 
 def _ending(trained: Trained, labels: list[str]) -> tuple[Status, str]:

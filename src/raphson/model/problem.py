@@ -44,11 +44,15 @@ class RowsStreamed(NamedTuple):
     blocks : the rows, which can be read in a random order.
     width : number of columns of their design.
     mean_weight : of the rows; None if there are no weights.
+    pieces : numbers of rows of the pieces, each a block or a list of blocks.
+    starts : numbers of the first pieces of the parts, each of which is read by itself.
     """
 
     blocks: StreamedBlocks
     width: int
     mean_weight: float | None
+    pieces: tuple[int, ...]
+    starts: tuple[int, ...]
 
 
 class Layered(NamedTuple):

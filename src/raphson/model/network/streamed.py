@@ -153,6 +153,9 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
 
     # -- the pieces --------------------------------------------------------------------------------------------
 
+    def for_workers(self) -> StreamedNetwork:
+        return replace(super().for_workers(), held_out=None)
+
     def _piece(self, data: ModelData) -> NetworkModel:
         return NetworkModel(
             self.family,
@@ -205,7 +208,8 @@ class StreamedNetwork(StreamedMeans, NetworkModel):
     @property
     def trained_rows(self) -> RowsStreamed:
         mean_weight = None if self.weight is None else self.total_weight / self.n_rows
-        return RowsStreamed(self.blocks, len(self.scale.columns), mean_weight)
+        pieces = tuple(piece.rows for piece in self._data.pieces)
+        return RowsStreamed(self.blocks, len(self.scale.columns), mean_weight, pieces, tuple(self._data.starts))
 
     @cached_property
     def likelihood(self) -> LogLikelihood:

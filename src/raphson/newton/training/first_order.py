@@ -66,6 +66,18 @@ class BatchSource(Protocol):
         ...
 
 
+class Epochs(Protocol):
+    """Runs the epochs of a training."""
+
+    def question(self, epoch: int) -> tuple[Any, ...]:
+        """What the result of an epoch depends on, besides the start and the epochs before."""
+        ...
+
+    def read(self, here: Snapshot, epoch: int, rng: np.random.Generator) -> Epoch | tuple[int, int, int]:
+        """Run one epoch, which changes the weights in `here`; or return where the loss diverged, as in `Trained`."""
+        ...
+
+
 class Sample:
     """Rows in memory, shuffled for each epoch; rows that do not fill the last batch are left out of the epoch.
 
@@ -320,7 +332,7 @@ def train(
     structure: TracedPredictor,
     family: Any,
     begin: Snapshot,
-    source: BatchSource,
+    source: Any,
     descent: Descent,
     *,
     divisor: float = 1.0,
@@ -329,6 +341,7 @@ def train(
     watch: Callable[[int, Epoch], None] | None = None,
     trace: Callable[[int, Any], None] | None = None,
     answer: Answer | None = None,
+    epochs: Callable[..., Epochs] | None = None,
 ) -> Trained:
     """Minimise the loss, epoch by epoch.
 
@@ -337,7 +350,7 @@ def train(
     structure : maps parameters to linear predictors.
     family : of the response.
     begin : the start, from :func:`beginning`, or a snapshot to resume from.
-    source : of the batches.
+    source : of the batches: what `epochs` takes, by default a :class:`BatchSource`.
     descent : the method.
     divisor : φ₀ of the loss.
     validate : gives the loss of the validation rows from parameters and state; the weights of the lowest are kept.
@@ -345,12 +358,13 @@ def train(
     watch : called with the number and the results of every epoch.
     trace : called after every chunk of steps with the number of rows read so far and the parameters.
     answer : (question, compute), which gives what an epoch came to: what was kept of it, or ``compute()``.
+    epochs : makes what runs an epoch, of the arguments of :class:`CompiledEpochs`, which is the default.
     """
     rng = np.random.default_rng(descent.seed)
     if begin.rng:
         rng.bit_generator.state = begin.rng
     here = _on_device(begin)
-    reader = _Epochs(structure, family, source, descent, divisor, trace)
+    reader = (epochs or CompiledEpochs)(structure, family, source, descent, divisor, trace)
     done = len(here.history)
     ending, diverged_at = "epochs", None
     for epoch in range(done + 1, descent.epochs + 1):
@@ -383,12 +397,12 @@ def train(
 
 def _answered(
     answer: Answer,
-    reader: _Epochs,
+    reader: Epochs,
     here: Snapshot,
     epoch: int,
     rng: np.random.Generator,
 ) -> Epoch | tuple[int, int, int]:
-    """As :meth:`_Epochs.read`, where an epoch may have been kept: its results, the weights after it and the order."""
+    """As :meth:`Epochs.read`, where an epoch may have been kept: its results, the weights after it and the order."""
     shape = jax.tree.structure((here.params, here.state, here.moments))
 
     def compute() -> tuple[Any, ...]:
@@ -420,7 +434,7 @@ def _doubles(tree: Any) -> Any:
         return jax.tree.map(lambda a: np.asarray(a, dtype=float), tree)
 
 
-class _Epochs:
+class CompiledEpochs:
     """The compiled steps of a training, and their arguments other than weights and batches."""
 
     def __init__(

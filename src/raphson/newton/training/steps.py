@@ -47,13 +47,16 @@ def layer_squares(gradients: Any) -> Any:
     return jnp.stack([sum(jnp.sum(g * g) for g in jax.tree.leaves(layer)) for layer in gradients])
 
 
-def loss_and_score(family: Any, y: Any, weight: Any, eta: Any, divisor: Any) -> tuple[Any, Any]:
-    """Loss of a batch, −Σ w log f/(m φ₀), and its derivative by η (K, m), −w × the family's score/(m φ₀)."""
-    rows = family.rows(y, eta)
-    value, score = rows.value, rows.score
+def loss_and_score(family: Any, y: Any, weight: Any, eta: Any, divisor: Any, rows: Any = None) -> tuple[Any, Any]:
+    """Loss of a batch, −Σ w log f/(m φ₀), and its derivative by η (K, m), −w × the family's score/(m φ₀).
+
+    Of a part of a batch, m is given: the number of `rows` of the whole batch.
+    """
+    found = family.rows(y, eta)
+    value, score = found.value, found.score
     if weight is not None:
         value, score = weight * value, weight * score
-    scale = y.shape[0] * divisor
+    scale = (y.shape[0] if rows is None else rows) * divisor
     return -value.sum() / scale, (-score / scale).astype(eta.dtype)
 
 

@@ -48,7 +48,7 @@ class StreamedBatches:
         pools = self._pools(rng)
         while (columns := next(pools, None)) is not None:
             if left is not None:
-                columns = _joined([left, columns])
+                columns = joined([left, columns])
             n = _length(columns)
             order = rng.permutation(n)
             steps = n // batch_size
@@ -64,24 +64,13 @@ class StreamedBatches:
         parts: list[list[np.ndarray | None]] = []
         size = 0
         for group in self.blocks.shuffled(rng):
-            parts += map(self._columns, group)
+            parts += [columns_of(block, self.sizes, self.mean_weight, self.dtype) for block in group]
             size += sum(one.nbytes for part in parts[-len(group) :] for one in part if one is not None)
             if size >= self.pool:
                 yield _emptied(parts)
                 size = 0
         if parts:
             yield _emptied(parts)
-
-    def _columns(self, block: Block) -> list[np.ndarray | None]:
-        """Response, weight, offset (rows, K) and designs of a block's rows."""
-        rows = block.rows
-        weight = None if self.mean_weight is None else block.weight[:rows] / self.mean_weight
-        offset = None if block.offset is None else block.offset.T
-        designs = [dense(X) / size for X, size in zip(block.designs, self.sizes, strict=True)]
-        # In the precision of the batches, as many rows may wait to be shuffled. A copy lets the padding go.
-        return [
-            None if one is None else np.array(one, self.dtype) for one in (block.y[:rows], weight, offset, *designs)
-        ]
 
     def _chunk(self, columns: list[np.ndarray | None], rows: np.ndarray, batch_size: int, size: int) -> Chunk:
         def cut(values: np.ndarray) -> np.ndarray:
@@ -134,12 +123,28 @@ class ToldRows:
 
 def _emptied(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
     """Parts put together; the list is emptied, so that they can be freed."""
-    joined = _joined(parts)
+    whole = joined(parts)
     parts.clear()
-    return joined
+    return whole
 
 
-def _joined(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
+def columns_of(block: Block, sizes: list[np.ndarray], mean_weight: float | None, dtype: Any) -> list[np.ndarray | None]:
+    """Response, weight, offset (rows, K) and designs of a block's rows.
+
+    Parameters
+    ----------
+    sizes, mean_weight, dtype : as of :class:`StreamedBatches`.
+    """
+    rows = block.rows
+    weight = None if mean_weight is None else block.weight[:rows] / mean_weight
+    offset = None if block.offset is None else block.offset.T
+    designs = [dense(X) / size for X, size in zip(block.designs, sizes, strict=True)]
+    # In the precision of the batches, as many rows may wait to be shuffled. A copy lets the padding go.
+    return [None if one is None else np.array(one, dtype) for one in (block.y[:rows], weight, offset, *designs)]
+
+
+def joined(parts: list[list[np.ndarray | None]]) -> list[np.ndarray | None]:
+    """Columns of several blocks, one below the other."""
     return [None if several[0] is None else np.concatenate(several) for several in zip(*parts, strict=True)]  # type: ignore[arg-type]
 
 
