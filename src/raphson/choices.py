@@ -49,6 +49,7 @@ DispersionRule = Literal["pearson", "deviance", "ml"]
 StartRows = Literal["part", "all"]
 """The rows of large data from which the iteration starts."""
 Storage = Literal["float64", "float32"]
+SmoothBasis = Literal["cr", "ps", "cc", "re"]
 Bias = Literal["firth", "jeffreys"]
 Loss = Literal["squared", "huber", "cauchy", "tukey"]
 Derivatives = Literal["exact", "finite"]

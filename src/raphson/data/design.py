@@ -12,6 +12,7 @@ import numpy as np
 
 from raphson.data.coding import FactorInfo, Scoped, scope_terms
 from raphson.data.factor_design import SMALL, FactorDesign, Layout, Term, dense_nanoseconds
+from raphson.data.formula import Formula
 from raphson.data.model_data import Matrix
 from raphson.data.pieced_design import FEWEST, MadeDesign
 from raphson.data.rounding import rounded
@@ -252,6 +253,14 @@ class DesignPlan:
             block = slice(start, min(start + _BLOCK, n_rows))
             _fill_all(dense[block], self._dense_products, columns, block)
         return FactorDesign(self._layout, codes, scales, dense)
+
+
+def make_plan(formula: Formula, infos: Sequence[FactorInfo]) -> DesignPlan:
+    """The layout of a formula's design matrix; variables beyond those of the formula are terms of their own."""
+    own = len(formula.factors)
+    terms = [*formula.terms, *((number,) for number in range(own, len(infos)))]
+    names = [*(formula.term_name(term) for term in formula.terms), *(info.text for info in infos[own:])]
+    return DesignPlan(terms, names, infos)
 
 
 def _made(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from raphson.data.algebra import expand
@@ -18,6 +18,12 @@ from raphson.data.syntax import Token, not_allowed, tokenize, written
 from raphson.errors import FormulaError, warn_user
 
 _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
+
+BARS = frozenset(["|", "||"])
+"""What stands between the effects that vary and the groups they vary by."""
+
+SMOOTH_FUNCTIONS = frozenset(["s", "te"])
+"""What is called for a smooth function of columns."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class Formula:
     offsets : tuple of Expression
     dot : tuple of str
         The columns for which ``.`` stands.
+    varying : tuple of str
+        The terms whose coefficients vary, as written: ``(1 | g)`` and ``s(x)``; read by
+        :mod:`raphson.data.varying.parts`.
     """
 
     text: str
@@ -47,6 +56,7 @@ class Formula:
     terms: tuple[tuple[int, ...], ...]
     offsets: tuple[Expression, ...]
     dot: tuple[str, ...]
+    varying: tuple[str, ...] = ()
 
     def term_name(self, term: tuple[int, ...]) -> str:
         """The term as a formula spells it."""
@@ -96,16 +106,19 @@ def parse_formula(
     if dot is None:
         dot = [name for name in names if name and name not in in_response and name not in exclude]
     reader = _RightSide(right, known, dot)
-    offsets, kept = [], []
+    alone: dict[str, list[int]] = {"offset": [], "varying": []}
+    kept = []
     for term in expand(reader.read(), text):
-        which = [name for name in term if name.startswith("offset_")]
+        which = [name.partition("_") for name in term if not name.startswith("factor_")]
         if not which:
             kept.append(tuple(int(name.removeprefix("factor_")) for name in term))
         elif len(term) == 1:
-            offsets.append(reader.offsets[int(which[0].removeprefix("offset_"))])
+            alone[which[0][0]].append(int(which[0][2]))
         else:
+            kind, _, number = which[0]
+            what = "an offset" if kind == "offset" else list(reader.varying)[int(number)]
             raise FormulaError(
-                f"formula: an offset is part of an interaction in {short(text)}; add it as a term of its own"
+                f"formula: {what} is part of an interaction in {short(text)}; add it as a term of its own"
             )
     # In R's order: by degree, and as written within a degree.
     kept.sort(key=len)
@@ -119,8 +132,9 @@ def parse_formula(
         response_name,
         tuple(factors[number] for number in used),
         tuple(tuple(place[number] for number in term) for term in kept),
-        tuple(offsets),
+        tuple(reader.offsets[number] for number in alone["offset"]),
         tuple(dot) if reader.has_dot else (),
+        tuple(list(reader.varying)[number] for number in alone["varying"]),
     )
 
 
@@ -168,6 +182,7 @@ class _RightSide:
         self.has_dot = False
         self.factors: dict[str, Expression] = {}
         self.offsets: list[Expression] = []
+        self.varying: dict[str, None] = {}
         self._numbers: dict[str, int] = {}
 
     def read(self) -> list[str]:
@@ -179,6 +194,11 @@ class _RightSide:
             if token.kind in ("name", "quoted"):
                 stop = _end_of_call(tokens, at)
                 pieces.append(self._variable(token) if stop == at + 1 else self._call(token, tokens[stop - 1]))
+                at = stop
+                continue
+            stop = _end_of_bracket(tokens, at) if token.text == "(" else at
+            if any(one.text in BARS for one in _outermost(tokens[at + 1 : stop - 1])):
+                pieces.append(self._varies(self.source[token.start : tokens[stop - 1].end]))
                 at = stop
                 continue
             pieces.extend(self._dot() if token.kind == "dot" else [self._other(token, pieces)])
@@ -204,6 +224,8 @@ class _RightSide:
 
     def _call(self, first: Token, last: Token) -> str:
         text = self.source[first.start : last.end]
+        if first.text in SMOOTH_FUNCTIONS:
+            return self._varies(text)
         expression = parse_expression(text, self.known, "formula")
         tree = expression.tree
         assert isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)
@@ -215,6 +237,12 @@ class _RightSide:
             return self._factor(expression)
         self.offsets.append(parse_expression(written(tree.args[0]), self.known, "offset"))
         return f"offset_{len(self.offsets) - 1}"
+
+    def _varies(self, text: str) -> str:
+        """The placeholder of a term that varies; the same for the same text, so that it can be taken away."""
+        text = " ".join(text.split())
+        self.varying.setdefault(text)
+        return f"varying_{list(self.varying).index(text)}"
 
     def _dot(self) -> list[str]:
         self.has_dot = True
@@ -235,6 +263,11 @@ class _RightSide:
             raise FormulaError("formula: %in% is not supported; write a:b for a within b, with b as a term of its own")
         if token.text in _ALGEBRA:
             return token.text
+        if token.text in BARS:
+            raise FormulaError(
+                f"formula: '{token.text}' in {short(self.source)} is not in brackets; write (1 | g) for an intercept "
+                "that varies by g"
+            )
         hint = "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""
         raise FormulaError(str(not_allowed(token.text, self.source, "formula")) + hint)
 
@@ -243,11 +276,29 @@ def _end_of_call(tokens: list[Token], at: int) -> int:
     """The index after the name at ``at`` and the brackets that follow it."""
     if tokens[at].kind != "name" or at + 1 == len(tokens) or tokens[at + 1].text != "(":
         return at + 1
-    depth, stop = 1, at + 2
+    return _end_of_bracket(tokens, at + 1)
+
+
+def _end_of_bracket(tokens: Sequence[Token], at: int) -> int:
+    """The index after the bracket that opens at ``at``."""
+    depth, stop = 1, at + 1
     while depth:
-        depth += {"(": 1, ")": -1}.get(tokens[stop].text, 0) if tokens[stop].kind == "operator" else 0
+        depth += _depth_change(tokens[stop])
         stop += 1
     return stop
+
+
+def _outermost(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The tokens that are in no bracket."""
+    depth = 0
+    for token in tokens:
+        if not depth:
+            yield token
+        depth += _depth_change(token)
+
+
+def _depth_change(token: Token) -> int:
+    return {"(": 1, ")": -1}.get(token.text, 0) if token.kind == "operator" else 0
 
 
 _DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.])")

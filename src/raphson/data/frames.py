@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from raphson.data.coding import FactorInfo
-from raphson.data.design import DesignPlan
+from raphson.data.described import describe
+from raphson.data.design import DesignPlan, make_plan
 from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.expressions import Expression, column_expression
 from raphson.data.extras import (
@@ -30,9 +31,11 @@ from raphson.data.messages import check_missing, listing, unknown_column
 from raphson.data.model_data import ModelData, Response
 from raphson.data.numbers_in_text import check_text
 from raphson.data.readers import is_pandas, table_of
-from raphson.data.rows import MissingRows
+from raphson.data.rows import MissingRows, evaluate_all
 from raphson.data.schema import FormulaSchema
-from raphson.data.values import Levels, Numbers, Table, Variable, as_levels, drop_unused
+from raphson.data.values import Levels, Table, Variable, with_used_levels
+from raphson.data.varying.parts import Part, parse_parts
+from raphson.data.varying.plans import NOTHING_VARIES, VaryingPlan, read_variables
 from raphson.data.watching import Watch
 from raphson.errors import DataError, FormulaError
 
@@ -42,6 +45,10 @@ columns as there are rows. In fewer, it may name them."""
 
 MOST_LEVELS = 10_000
 """Most levels of a factor: the information matrix of its columns then takes 0.8 GB."""
+
+CANNOT_VARY = "which this model cannot have; leave it out"
+CANNOT_VARY_STREAMED = "which takes all rows at once, but the data are streamed; read them into memory"
+"""Why coefficients cannot vary, for messages."""
 
 
 def from_formula(
@@ -55,6 +62,7 @@ def from_formula(
     by: Any = None,
     missing: str = "drop",
     storage: str = "float64",
+    varying: bool = False,
 ) -> ModelData:
     """Read a formula over a table.
 
@@ -78,6 +86,8 @@ def from_formula(
         in which a transform is not finite.
     storage : {"float64", "float32"}
         How the numbers of a large dense design are held.
+    varying : bool
+        Whether the model can have terms whose coefficients vary, ``(1 | g)`` and ``s(x)``.
 
     Returns
     -------
@@ -125,9 +135,10 @@ def from_formula(
     arguments = {"weights": weights, "offset": offset, "trials": trials, "groups": groups, "by": by}
     for what, value in arguments.items():
         check_index(data, value, what)
-    asked = FormulaArguments.of(formula, table.names, arguments)
+    asked = FormulaArguments.of(formula, table.names, arguments, None if varying else CANNOT_VARY)
     states = states_before([asked.formula])
     read = TableVariables.of(asked, table, states)
+    varied = read_variables(asked.parts, read.evaluator, read.rows)
     codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
     parts = group_codes(by, asked.expressions["by"], table, read.rows, "by")
 
@@ -135,7 +146,10 @@ def from_formula(
     parts = renumber(parts, kept)
     n_rows = table.n_rows if kept is None else len(kept)
     variables = [with_used_levels(one, kept) for one in read.variables[0]]
-    plan = make_plan(asked.formula, described(asked.formula, variables, n_rows))
+    varies = VaryingPlan.of(asked.parts, varied, kept)
+    terms, unpenalised = varies.build(varied, kept, n_rows)
+    plan = make_plan(asked.formula, [*described(asked.formula, variables, n_rows), *varies.infos])
+    variables += unpenalised
     response = read_response(asked.formula, read.responses, kept, n_rows, read.evaluator)
     weight, trial = take(read.extra["weights"], kept), take(read.extra["trials"], kept)
     check_nonnegative(weight, "weights", kept)
@@ -155,12 +169,13 @@ def from_formula(
         index=kept,
         n_dropped=table.n_rows - n_rows,
         labels=table.frame.index if is_pandas(data) else None,
-        schema=asked.schema(plan, states),
+        schema=asked.schema(plan, states, varies),
         has_intercept=plan.has_intercept,
         terms=plan.terms,
         watch=watch,
         by=parts,
         by_labels=() if parts is None else group_labels(by, table, parts, kept),
+        varying=terms,
     )
 
 
@@ -176,6 +191,7 @@ class FormulaArguments:
     expressions : those of them that are text, parsed.
     keywords : the expression of each further column that a density reads, by keyword.
     infinite : whether a response may be infinite, as to a density that may be a time that was not observed.
+    parts : the terms of a single formula whose coefficients vary.
     """
 
     formulas: dict[str, Formula]
@@ -183,16 +199,21 @@ class FormulaArguments:
     expressions: dict[str, Expression | None]
     keywords: dict[str, Expression | None] = field(default_factory=dict)
     infinite: bool = False
+    parts: tuple[Part, ...] = ()
 
     @staticmethod
-    def of(text: str, names: Sequence[str], arguments: dict[str, Any]) -> FormulaArguments:
-        """Parse a formula and its arguments, given the columns of the data."""
+    def of(
+        text: str, names: Sequence[str], arguments: dict[str, Any], refusal: str | None = CANNOT_VARY
+    ) -> FormulaArguments:
+        """Parse a formula and its arguments, given the columns of the data, and why coefficients cannot vary if so."""
         expressions, claimed = _parsed(arguments, names)
         formula = parse_formula(text, names, exclude=claimed)
         if not formula.response:
             raise FormulaError(f"formula: {formula.text!r} has no response on the left of '~'")
         check_sides(formula, formula.response)
-        return FormulaArguments({"": formula}, arguments, expressions)
+        if refusal is not None:
+            refuse_varying(formula, refusal)
+        return FormulaArguments({"": formula}, arguments, expressions, parts=parse_parts(formula.varying, names))
 
     @staticmethod
     def of_several(
@@ -205,6 +226,7 @@ class FormulaArguments:
         formulas: dict[str, Formula] = {}
         for name, text in texts.items():
             one = parse_formula(text, names, exclude=claimed)
+            refuse_varying(one, CANNOT_VARY)
             if not formulas:
                 if not one.response:
                     raise FormulaError(
@@ -247,14 +269,22 @@ class FormulaArguments:
     def columns(self) -> tuple[str, ...]:
         """All columns that they read."""
         offsets = [one for formula in self.formulas.values() for one in formula.offsets]
+        varied = [one for part in self.parts for one in part.expressions]
         used = [*self.formula.response, *self.factors, *offsets, *self.expressions.values(), *self.keywords.values()]
+        used += varied
         return tuple(dict.fromkeys(column for one in used if one is not None for column in one.columns))
 
-    def schema(self, plan: DesignPlan, states: States) -> FormulaSchema:
+    def schema(self, plan: DesignPlan, states: States, varying: VaryingPlan = NOTHING_VARIES) -> FormulaSchema:
         """The schema of a single formula, which rebuilds the design for new data."""
         offset, expression = self.arguments["offset"], self.expressions["offset"]
         given = offset is not None and not isinstance(offset, str)
-        return FormulaSchema(self.formula, plan, states, offset=expression, offset_given=given)
+        return FormulaSchema(self.formula, plan, states, offset=expression, offset_given=given, varying=varying)
+
+
+def refuse_varying(formula: Formula, refusal: str) -> None:
+    """Refuse terms whose coefficients vary, for a model that cannot have them."""
+    if formula.varying:
+        raise FormulaError(f"formula: the coefficients of {formula.varying[0]} vary, {refusal}")
 
 
 def _parsed(arguments: Mapping[str, Any], names: Sequence[str]) -> tuple[dict[str, Expression | None], set[str]]:
@@ -315,42 +345,7 @@ def described(formula: Formula, variables: Sequence[Variable], n_rows: int) -> l
     """What has to be kept of a formula's variables to code them in new data; identifiers are refused."""
     for expression, variable in zip(formula.factors, variables, strict=True):
         refuse_identifier(expression, variable, n_rows)
-    return [_describe(one, variable) for one, variable in zip(formula.factors, variables, strict=True)]
-
-
-def _describe(expression: Expression, variable: Variable) -> FactorInfo:
-    if isinstance(variable, Levels):
-        return FactorInfo(expression.text, True, variable.labels, True, variable.contrasts)
-    return FactorInfo(expression.text, False, variable.labels, variable.spans_intercept)
-
-
-def make_plan(formula: Formula, infos: list[FactorInfo]) -> DesignPlan:
-    """The layout of a formula's design matrix."""
-    return DesignPlan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
-
-
-def evaluate_all(
-    expressions: tuple[Expression, ...], evaluator: Evaluator, rows: MissingRows, infinite: bool = False
-) -> list[Variable]:
-    variables = []
-    for expression in expressions:
-        variable = evaluator.variable(expression)
-        rows.note_expression(expression, variable, evaluator, infinite)
-        # A boolean variable is a factor with the levels False and True, as in R.
-        boolean = isinstance(variable, Numbers) and variable.boolean
-        variables.append(as_levels(variable) if boolean else variable)
-    return variables
-
-
-def with_used_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
-    """The variable with only the levels that occur in the kept rows; numbers as they are."""
-    if not isinstance(variable, Levels):
-        return variable
-    if kept is None:
-        return drop_unused(variable)
-    codes = np.full(len(variable.codes), -1, dtype=np.intp)
-    codes[kept] = variable.codes[kept]
-    return drop_unused(Levels(codes, variable.labels, variable.origin, variable.contrasts))
+    return [describe(one, variable) for one, variable in zip(formula.factors, variables, strict=True)]
 
 
 def refuse_identifier(expression: Expression, variable: Variable, n_rows: int) -> None:

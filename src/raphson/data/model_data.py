@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from raphson.data.varying.term import VaryingTerm
 from raphson.frozen import frozen
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from raphson.data.factor_design import FactorDesign
     from raphson.data.pieced_design import PiecedDesign
     from raphson.data.schema import Schema
+    from raphson.data.varying.term import VaryingTerm
     from raphson.data.watching import Watch
 
     Matrix: TypeAlias = np.ndarray | PiecedDesign | FactorDesign | tabmat.MatrixBase

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from raphson.data.frames import make_plan
+from raphson.data.design import make_plan
 from raphson.data.pieces import together
 from raphson.data.streams import StreamedData
 

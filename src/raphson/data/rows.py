@@ -10,7 +10,7 @@ import numpy as np
 from raphson.data.evaluate import Evaluator
 from raphson.data.expressions import Expression
 from raphson.data.messages import listing, warn_missing
-from raphson.data.values import Numbers, Table, Variable
+from raphson.data.values import Numbers, Table, Variable, as_levels
 from raphson.errors import DataError
 
 FEW = 4_096
@@ -125,3 +125,17 @@ def refuse_or_warn(missing: str, reasons: str, count: int, n_rows: int) -> None:
         if count == n_rows:
             raise DataError(f"data: all {n_rows} rows have {reasons}, so none is left; correct those columns")
         warn_missing(f"{count} of {n_rows} rows dropped for {reasons}")
+
+
+def evaluate_all(
+    expressions: tuple[Expression, ...], evaluator: Evaluator, rows: MissingRows, infinite: bool = False
+) -> list[Variable]:
+    """Evaluate expressions and mark the rows in which they cannot be used."""
+    variables: list[Variable] = []
+    for expression in expressions:
+        variable = evaluator.variable(expression)
+        rows.note_expression(expression, variable, evaluator, infinite)
+        # A boolean variable is a factor with the levels False and True, as in R.
+        boolean = isinstance(variable, Numbers) and variable.boolean
+        variables.append(as_levels(variable) if boolean else variable)
+    return variables

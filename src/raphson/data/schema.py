@@ -8,9 +8,9 @@ from typing import Any, get_args
 import numpy as np
 
 from raphson.choices import MissingInNew
-from raphson.data.coding import FactorInfo
-from raphson.data.design import DesignPlan
-from raphson.data.evaluate import Evaluator, States, check_states, constant_contrasts
+from raphson.data.described import expect, read_info, saved_info, texts
+from raphson.data.design import DesignPlan, make_plan
+from raphson.data.evaluate import Evaluator, States, check_states
 from raphson.data.expressions import Expression
 from raphson.data.extras import array_argument, parse_argument
 from raphson.data.formula import Formula, parse_formula
@@ -22,6 +22,8 @@ from raphson.data.products import dense
 from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
+from raphson.data.varying.parts import parse_parts
+from raphson.data.varying.plans import NOTHING_VARIES, VaryingPlan, read_variables
 from raphson.errors import DataError, RaphsonError
 
 _MISSING = get_args(MissingInNew)
@@ -66,12 +68,12 @@ class Schema:
             If the dict is not one that :meth:`to_dict` wrote.
         """
         try:
-            _expect(isinstance(saved, dict), "a dict")
+            expect(isinstance(saved, dict), "a dict")
             if saved.get("kind") == "arrays":
                 return ArraySchema._from_dict(saved)
             if saved.get("kind") == "points":
                 return PointsSchema()
-            _expect(saved.get("kind") == "formula", "the kind 'formula' or 'arrays'")
+            expect(saved.get("kind") == "formula", "the kind 'formula' or 'arrays'")
             return FormulaSchema._from_dict(saved)
         except (RaphsonError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
@@ -91,10 +93,18 @@ class FormulaSchema(Schema):
         The expression given as ``offset=``.
     offset_given : bool
         Whether an array was given as ``offset=``.
+    varying : VaryingPlan
+        The terms whose coefficients vary.
     """
 
     def __init__(
-        self, formula: Formula, plan: DesignPlan, states: States, offset: Expression | None, offset_given: bool
+        self,
+        formula: Formula,
+        plan: DesignPlan,
+        states: States,
+        offset: Expression | None,
+        offset_given: bool,
+        varying: VaryingPlan = NOTHING_VARIES,
     ) -> None:
         self.formula = formula
         self.names = plan.names
@@ -102,11 +112,18 @@ class FormulaSchema(Schema):
         self._plan = plan
         self._states = states
         self._offset = offset
+        self._varying = varying
+
+    def population(self) -> FormulaSchema:
+        """The schema for predictions without the effects of groups, for which new data need no groups."""
+        given, varying = self.needs_offset, self._varying.without_groups()
+        return FormulaSchema(self.formula, self._plan, self._states, self._offset, given, varying)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that new data need."""
-        expressions = [*self.formula.factors, *self.formula.offsets]
+        varying = [one for part in self._varying.parts for one in part.expressions]
+        expressions = [*self.formula.factors, *self.formula.offsets, *varying]
         return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
 
     @property
@@ -156,12 +173,15 @@ class FormulaSchema(Schema):
         rows = MissingRows(table.n_rows)
         evaluator = Evaluator(table, self._states, "new data", new=True)
         variables = [self._variable(number, evaluator, rows) for number in range(len(self.formula.factors))]
+        varied = read_variables(self._varying.parts, evaluator, rows)
         total = self._total_offset(offset, evaluator, rows)
         kept = rows.usable(missing)
         n_rows = table.n_rows
         if missing != "nan" and kept is not None:
             n_rows = len(kept)
-        X = self._plan.build(variables, None if missing == "nan" else kept, n_rows)
+        used = None if missing == "nan" else kept
+        terms, unpenalised = self._varying.build(varied, used, n_rows, new=True)
+        X = self._plan.build([*variables, *unpenalised], used, n_rows)
         if missing == "nan" and rows.bad is not None:
             X = _set_nan(X, rows.bad)
             total = None if total is None else np.where(rows.bad, np.nan, total)
@@ -170,7 +190,7 @@ class FormulaSchema(Schema):
             total = total[kept]
         labels = frame.index if is_pandas(new) else None
         absent = rows.bad if missing == "nan" else None
-        return NewData(X, total, kept, table.n_rows - n_rows, labels, absent)
+        return NewData(X, total, kept, table.n_rows - n_rows, labels, absent, terms)
 
     def _variable(self, number: int, evaluator: Evaluator, rows: MissingRows) -> Variable:
         expression, info = self.formula.factors[number], self._plan.factors[number]
@@ -212,7 +232,8 @@ class FormulaSchema(Schema):
     def to_dict(self) -> dict[str, Any]:
         """The schema as numbers, text and lists, safe for JSON."""
         formula = self.formula
-        used = [*formula.response, *formula.factors, *formula.offsets]
+        varied = [one for part in self._varying.parts for one in part.expressions]
+        used = [*formula.response, *formula.factors, *formula.offsets, *varied]
         if self._offset is not None:
             used.append(self._offset)
         columns = dict.fromkeys(column for one in used for column in one.columns)
@@ -221,51 +242,36 @@ class FormulaSchema(Schema):
             "formula": formula.text,
             "columns": [*columns, *(name for name in formula.dot if name not in columns)],
             "dot": list(formula.dot),
-            "factors": [
-                {
-                    "text": info.text,
-                    "categorical": info.categorical,
-                    "labels": None if info.labels is None else list(info.labels),
-                    "spans_intercept": info.spans_intercept,
-                }
-                for info in self._plan.factors
-            ],
+            "factors": [saved_info(info) for info in self._plan.factors[: len(formula.factors)]],
             "names": list(self.names),
             "states": {text: _encode(state) for text, state in self._states.items()},
             "offset": None if self._offset is None else self._offset.text,
             "offset_given": self.needs_offset,
+            **({"varying": self._varying.to_dict()} if self._varying.plans else {}),
         }
 
     @staticmethod
     def _from_dict(saved: dict[str, Any]) -> FormulaSchema:
-        columns, dot = _texts(saved["columns"], "columns"), _texts(saved["dot"], "dot")
+        columns, dot = texts(saved["columns"], "columns"), texts(saved["dot"], "dot")
         offset = None
         if saved["offset"] is not None:
-            _expect(isinstance(saved["offset"], str), "an offset that is text or null")
+            expect(isinstance(saved["offset"], str), "an offset that is text or null")
             offset = parse_argument(saved["offset"], columns, "offset")
-        _expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
+        expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
         formula = parse_formula(saved["formula"], list(columns), dot=list(dot))
         factors = saved["factors"]
-        _expect(isinstance(factors, list) and len(factors) == len(formula.factors), "the factors of the formula")
-        infos = []
-        for expression, one in zip(formula.factors, factors, strict=True):
-            _expect(one["text"] == expression.text, f"the factor {expression.text!r}")
-            _expect(
-                isinstance(one["categorical"], bool) and isinstance(one["spans_intercept"], bool),
-                f"the kind of {expression.text!r}",
-            )
-            labels = None if one["labels"] is None else _texts(one["labels"], "labels")
-            _expect(not one["categorical"] or bool(labels), f"the levels of {expression.text!r}")
-            contrasts = constant_contrasts(expression) if one["categorical"] else None
-            spans = one["spans_intercept"] or one["categorical"]
-            infos.append(FactorInfo(expression.text, one["categorical"], labels, spans, contrasts))
-        plan = DesignPlan(formula.terms, [formula.term_name(term) for term in formula.terms], infos)
-        _expect(list(plan.names) == saved["names"], "the column names of its formula")
-        _expect(isinstance(saved["states"], dict), "the states of its transforms")
+        expect(isinstance(factors, list) and len(factors) == len(formula.factors), "the factors of the formula")
+        infos = [read_info(*pair) for pair in zip(formula.factors, factors, strict=True)]
+        parts = parse_parts(formula.varying, columns)
+        varying = VaryingPlan.from_dict(parts, saved.get("varying", []))
+        plan = make_plan(formula, [*infos, *varying.infos])
+        expect(list(plan.names) == saved["names"], "the column names of its formula")
+        expect(isinstance(saved["states"], dict), "the states of its transforms")
         states = {str(text): _decode_state(state) for text, state in saved["states"].items()}
-        used = [*formula.factors, *formula.offsets, *([] if offset is None else [offset])]
+        varied = [one for part in parts for one in part.expressions]
+        used = [*formula.factors, *formula.offsets, *varied, *([] if offset is None else [offset])]
         check_states(used, states)
-        return FormulaSchema(formula, plan, states, offset, saved["offset_given"])
+        return FormulaSchema(formula, plan, states, offset, saved["offset_given"], varying)
 
 
 class ArraySchema(Schema):
@@ -342,9 +348,9 @@ class ArraySchema(Schema):
 
     @staticmethod
     def _from_dict(saved: dict[str, Any]) -> ArraySchema:
-        _expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
-        names = _texts(saved["names"], "names")
-        _expect(bool(names), "column names")
+        expect(isinstance(saved["offset_given"], bool), "offset_given to be true or false")
+        names = texts(saved["names"], "names")
+        expect(bool(names), "column names")
         return ArraySchema(names, saved["offset_given"])
 
 
@@ -403,17 +409,6 @@ def _set_nan(X: Any, bad: np.ndarray) -> Any:
     return X.without_rows(bad)
 
 
-def _expect(condition: bool, what: str) -> None:
-    if not condition:
-        raise DataError(f"expected {what}")
-
-
-def _texts(value: Any, what: str) -> tuple[str, ...]:
-    _expect(isinstance(value, list) and all(isinstance(one, str) for one in value), f"{what} to be a list of text")
-    _expect(len(set(value)) == len(value), f"{what} without repetition")
-    return tuple(value)
-
-
 def _encode(value: Any) -> Any:
     """A transform's state for JSON: arrays as {"array": lists}, dicts with numbers as keys as {"items": pairs}."""
     if isinstance(value, dict):
@@ -432,7 +427,7 @@ def _encode(value: Any) -> Any:
 
 
 def _decode_state(saved: Any) -> dict[str, Any]:
-    _expect(isinstance(saved, dict), "a transform's state to be a dict")
+    expect(isinstance(saved, dict), "a transform's state to be a dict")
     state = {str(key): _decode(value, 0) for key, value in saved.items()}
     for key, value in state.items():
         if key == "knots":
@@ -447,7 +442,7 @@ def _decode_state(saved: Any) -> dict[str, Any]:
             good = isinstance(value, bool)
         else:
             good = _is_number(value)
-        _expect(good, f"other values for {key!r} in a transform's state")
+        expect(good, f"other values for {key!r} in a transform's state")
     return state
 
 
@@ -456,16 +451,16 @@ def _is_number(value: Any) -> bool:
 
 
 def _decode(saved: Any, depth: int) -> Any:
-    _expect(depth < 8, "a state that is not nested so deeply")
+    expect(depth < 8, "a state that is not nested so deeply")
     if isinstance(saved, dict):
         if set(saved) == {"array"}:
             array = np.array(saved["array"], dtype=np.float64)
-            _expect(bool(np.isfinite(array).all()), "finite numbers")
+            expect(bool(np.isfinite(array).all()), "finite numbers")
             return array
-        _expect(set(saved) == {"items"}, "an array or items")
+        expect(set(saved) == {"items"}, "an array or items")
         return {int(key): _decode(value, depth + 1) for key, value in saved["items"]}
     if isinstance(saved, list):
         return [_decode(value, depth + 1) for value in saved]
-    _expect(saved is None or isinstance(saved, (bool, int, float)), "numbers in a transform's state")
-    _expect(not isinstance(saved, float) or math.isfinite(saved), "finite numbers")
+    expect(saved is None or isinstance(saved, (bool, int, float)), "numbers in a transform's state")
+    expect(not isinstance(saved, float) or math.isfinite(saved), "finite numbers")
     return saved

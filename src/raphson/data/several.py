@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.data.coding import FactorInfo
-from raphson.data.design import DesignPlan
+from raphson.data.design import DesignPlan, make_plan
 from raphson.data.evaluate import Evaluator, States, states_before
 from raphson.data.extras import (
     Column,
@@ -26,16 +26,14 @@ from raphson.data.frames import (
     FormulaArguments,
     TableVariables,
     described,
-    make_plan,
     read_response,
-    with_used_levels,
 )
 from raphson.data.messages import check_missing
 from raphson.data.model_data import Matrix, NewData, Response, take_columns
 from raphson.data.readers import is_pandas, table_of
 from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema, Schema
-from raphson.data.values import Variable
+from raphson.data.values import Variable, with_used_levels
 from raphson.data.watching import Watch
 from raphson.errors import DataError
 

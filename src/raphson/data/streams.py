@@ -16,12 +16,13 @@ import numpy as np
 
 from raphson.data.blocks import SAMPLE_ROWS
 from raphson.data.coding import FactorInfo
+from raphson.data.design import make_plan
 from raphson.data.evaluate import Evaluator, States
 from raphson.data.expressions import Expression
 from raphson.data.extras import Column, take
 from raphson.data.first_pass import Seen, first_pass, readings
 from raphson.data.first_reading import FirstReading
-from raphson.data.frames import FormulaArguments, TableVariables, described, make_plan, refuse_identifier
+from raphson.data.frames import CANNOT_VARY_STREAMED, FormulaArguments, TableVariables, described, refuse_identifier
 from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
@@ -373,7 +374,7 @@ def from_stream(
         As :func:`raphson.data.from_formula`; also if an argument is an array.
     """
     check_named(arguments)
-    asked = FormulaArguments.of(formula, source.names, arguments)
+    asked = FormulaArguments.of(formula, source.names, arguments, CANNOT_VARY_STREAMED)
     wanted = sample_rows(source.n_rows or 0, len(asked.columns), SAMPLE_ROWS)
     found, seen = first_reading(asked, source, missing, keep, wanted)
     plan = make_plan(asked.formula, list(found["factors"][0]))

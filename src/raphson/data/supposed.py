@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from raphson.data.design import make_plan
 from raphson.data.first_reading import Contradicted, FirstReading
-from raphson.data.frames import FormulaArguments, make_plan
+from raphson.data.frames import CANNOT_VARY_STREAMED, FormulaArguments
 from raphson.data.pieces import Rows, count, joined
 from raphson.data.places import Piece
 from raphson.data.same_rows import SameRows
@@ -49,7 +50,7 @@ def supposed(formula: str, source: Source, arguments: dict[str, Any], keep: Keep
     if weighted or lengths is None or source.files is None:
         return None
     n_rows = sum(lengths)
-    asked = FormulaArguments.of(formula, source.names, arguments)
+    asked = FormulaArguments.of(formula, source.names, arguments, CANNOT_VARY_STREAMED)
     places = min(source.parts, n_rows // (SHARE * PAGE_ROWS))
     if places < PLACES or n_rows != source.n_rows:
         return None

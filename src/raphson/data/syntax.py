@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
     | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*)
     | (?P<dot>\.)
-    | (?P<operator>%in%|\*\*|==|!=|<=|>=|//|[-+*/^:()\[\],=<>~%])
+    | (?P<operator>%in%|\*\*|==|!=|<=|>=|//|\|\||[-+*/^:()\[\],=<>~%|])
     | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -175,7 +175,7 @@ def _to_python(source: str, names: Collection[str], what: str, may: str | None) 
             pieces.append(alias)
         elif text == "^":
             pieces.append("**")
-        elif text in ("~", "%in%"):
+        elif text in ("~", "%in%", "|", "||"):
             raise not_allowed(text, source, what, may)
         else:
             pieces.append(text)

@@ -157,6 +157,17 @@ def drop_unused(variable: Levels) -> Levels:
     return Levels(codes, labels, variable.origin, variable.contrasts)
 
 
+def with_used_levels(variable: Variable, kept: np.ndarray | None) -> Variable:
+    """The variable with only the levels that occur in the kept rows; numbers as they are."""
+    if not isinstance(variable, Levels):
+        return variable
+    if kept is None:
+        return drop_unused(variable)
+    codes = np.full(len(variable.codes), -1, dtype=np.intp)
+    codes[kept] = variable.codes[kept]
+    return drop_unused(Levels(codes, variable.labels, variable.origin, variable.contrasts))
+
+
 def recode(variable: Levels, labels: tuple[str, ...], what: str) -> Levels:
     """The factor coded by the given labels; raises a DataError for any other level."""
     if variable.labels == labels:

@@ -38,6 +38,8 @@ class VaryingTerm:
     names : tuple of str
         Names of the c columns.
     structure : {"correlated", "independent", "common"}
+    smooth : bool
+        Whether a formula has it as a smooth function, ``s(...)``.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class VaryingTerm:
     levels: tuple[str, ...]
     names: tuple[str, ...]
     structure: Structure = "correlated"
+    smooth: bool = False
 
     @property
     def width(self) -> int:
