@@ -58,6 +58,10 @@ ELSEWHERE = {
     "tests/newton/test_confined.py": ["model/glm/edge_remarks", "model/walls"],
     "tests/model/glm/test_streamed.py": ["model/streamed", "model/streamed_means", "newton/training/streaming"],
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
+    "tests/model/varying/test_results.py": [
+        f"model/varying/{name}" for name in ("algebra", "layout", "mode", "scales", "start")
+    ],
+    "tests/model/varying/test_densities.py": ["model/varying/higher"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/report/test_progress.py": ["report/live_lines"],
     "tests/data/test_arrays.py": ["data/matrices"],

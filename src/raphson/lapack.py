@@ -16,6 +16,8 @@ _MODULE = "scipy.linalg._flapack"
 if TYPE_CHECKING:
     dgeqrf: Any
     dpotrf: Any
+    dpotri: Any
+    dpotrs: Any
     dtrcon: Any
     dtrtri: Any
     dtrtrs: Any

@@ -1,0 +1,280 @@
+r"""The algebra of H = [D Cᵀ; C S]: D is block diagonal, of the piece with the most levels, and is eliminated.
+
+With F = D⁻¹Cᵀ and T = S − C F, which is dense and as small as all other pieces together:
+
+    log|H| = log|D| + log|T|
+    H⁻¹    = [D⁻¹ + F T⁻¹ Fᵀ, −F T⁻¹; −T⁻¹Fᵀ, T⁻¹]
+
+Of H⁻¹ only the blocks are kept that cross-products of rows have. For symmetric M_j = [D_j C_jᵀ; C_j S_j], with
+G_j = C_jᵀ − D_j F and Q_j = S_j − FᵀG_j − C_jF,
+
+    tr(H⁻¹M_jH⁻¹M_k) = tr(D⁻¹D_jD⁻¹D_k) + 2 tr(D⁻¹ G_j T⁻¹ G_kᵀ) + tr(T⁻¹Q_jT⁻¹Q_k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson import lapack
+from raphson.model.varying.layout import Blocks, Layout
+
+DENSE, FULL = 200_000, 0.2
+"""Entries of C below which it is held densely whatever it is filled with; and share of its entries that are not zero,
+above which it is held densely however large it is."""
+
+
+class Eliminated:
+    """How the blocks of a layout make up C and S."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.first = layout.pieces[0] if layout.eliminated else None
+        self.rest = list(range(1 if layout.eliminated else 0, len(layout.pieces)))
+        """The pieces that are not eliminated."""
+        self.E = self.first.size if self.first is not None else 0
+        self.R = layout.size - self.E
+
+    def within(self, k: int) -> slice:
+        """Where the coefficients of a piece are among those that are not eliminated."""
+        at = self.layout.slices[k]
+        return slice(at.start - self.E, at.stop - self.E)
+
+    @cached_property
+    def entries(self) -> int:
+        """Number of entries of C that are not zero."""
+        first = self.first
+        if first is None:
+            return 0
+        pairs, pieces = self.layout.pairs, self.layout.pieces
+        return sum(len(pairs[0, k].first) * first.width * pieces[k].width for k in self.rest)
+
+    @cached_property
+    def dense(self) -> bool:
+        whole = self.E * self.R
+        return whole <= DENSE or self.entries > FULL * whole
+
+    def place(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns (pairs, c, c_k) of the entries of the piece's block in Cᵀ."""
+        first, piece, pairs = self.first, self.layout.pieces[k], self.layout.pairs[0, k]
+        assert first is not None
+        rows = (pairs.first[:, None] * first.width + np.arange(first.width))[:, :, None]
+        columns = (self.within(k).start + pairs.second[:, None] * piece.width + np.arange(piece.width))[:, None, :]
+        return np.broadcast_arrays(rows, columns)  # type: ignore[return-value]
+
+    @cached_property
+    def _pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of Cᵀ as a sparse matrix: which entry comes where, the columns, and where each row begins."""
+        places = [self.place(k) for k in self.rest]
+        rows = np.concatenate([one[0].ravel() for one in places])
+        columns = np.concatenate([one[1].ravel() for one in places])
+        order = np.lexsort((columns, rows))
+        begins = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self.E))])
+        return order, columns[order].astype(np.int32), begins.astype(np.int32)
+
+    @cached_property
+    def _flat(self) -> np.ndarray:
+        places = [self.place(k) for k in self.rest]
+        return np.concatenate([(one[0] * self.R + one[1]).ravel() for one in places])
+
+    def matrix(self, parts: Sequence[np.ndarray]) -> Any:
+        """(E, R) of its blocks, one for each piece that is not eliminated: a sparse matrix or an array."""
+        values = np.concatenate([one.ravel() for one in parts])
+        if self.dense:
+            out = np.zeros(self.E * self.R)
+            out[self._flat] = values
+            return out.reshape(self.E, self.R)
+        from scipy.sparse import csr_array
+
+        order, columns, begins = self._pattern
+        return csr_array((values[order], columns, begins), shape=(self.E, self.R))
+
+    def gathered(self, whole: np.ndarray) -> list[np.ndarray]:
+        """The blocks of a dense (E, R)."""
+        flat = whole.reshape(-1)[self._flat]
+        out, start = [], 0
+        for k in self.rest:
+            pairs, piece = self.layout.pairs[0, k], self.layout.pieces[k]
+            shape = (len(pairs.first), self.first.width, piece.width)  # type: ignore[union-attr]
+            size = int(np.prod(shape))
+            out.append(flat[start : start + size].reshape(shape))
+            start += size
+        return out
+
+    def square(self, blocks: Blocks) -> np.ndarray:
+        """S (R, R) of its blocks."""
+        S = np.zeros((self.R, self.R))
+        for k in self.rest:
+            for j in self.rest:
+                if k <= j and (k, j) in blocks:
+                    pairs, one, other = self.layout.pairs[k, j], self.layout.pieces[k], self.layout.pieces[j]
+                    view = S[self.within(k), self.within(j)].reshape(one.levels, one.width, other.levels, other.width)
+                    view[pairs.first, :, pairs.second, :] = blocks[k, j]
+                    if k < j:
+                        S[self.within(j), self.within(k)] = S[self.within(k), self.within(j)].T
+        return S
+
+    def of_square(self, S: np.ndarray) -> Blocks:
+        """The blocks of a symmetric (R, R)."""
+        out = {}
+        for k in self.rest:
+            for j in self.rest:
+                if k <= j:
+                    pairs, one, other = self.layout.pairs[k, j], self.layout.pieces[k], self.layout.pieces[j]
+                    view = S[self.within(k), self.within(j)].reshape(one.levels, one.width, other.levels, other.width)
+                    out[k, j] = view[pairs.first, :, pairs.second, :]
+        return out
+
+
+class Factor:
+    """H factorised.
+
+    Attributes
+    ----------
+    log_det : log|H|; None where H is not positive definite, and nothing else is then computed.
+    """
+
+    def __init__(self, form: Eliminated, blocks: Blocks) -> None:
+        self.form, self.log_det = form, None
+        S = form.square(blocks)
+        total = 0.0
+        if form.first is not None:
+            D = blocks[0, 0]
+            found = _inverted(D)
+            if found is None:
+                return
+            self.D_inverse, total = found
+            self.parts = [blocks[0, k] for k in form.rest]
+            self.F_parts = [
+                self._by_level(self.D_inverse, one, k) for k, one in zip(form.rest, self.parts, strict=True)
+            ]
+            if form.R:
+                self.Ct, self.F = form.matrix(self.parts), form.matrix(self.F_parts)
+                S = S - _full(self.Ct.T @ self.F)
+        if form.R:
+            triangle, failed = lapack.dpotrf(S, lower=1)
+            diagonal = triangle.diagonal()
+            if failed or not (diagonal > 0).all() or not np.isfinite(diagonal).all():
+                return
+            self.triangle = triangle
+            total += 2.0 * float(np.sum(np.log(diagonal)))
+        if np.isfinite(total):
+            self.log_det = total
+
+    def _by_level(self, D: np.ndarray, part: np.ndarray, k: int) -> np.ndarray:
+        """D times a block of Cᵀ, each pair by the D of its level."""
+        at = D[self.form.layout.pairs[0, k].first]
+        return at * part if at.shape[1] == 1 else at @ part
+
+    @cached_property
+    def rest_inverse(self) -> np.ndarray:
+        out, _ = lapack.dpotri(self.triangle, lower=1)
+        return np.tril(out) + np.tril(out, -1).T
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """H⁻¹ b for b (size,) or (size, m)."""
+        form, E = self.form, self.form.E
+        if form.first is None:
+            return lapack.dpotrs(self.triangle, b, lower=1)[0]
+        low = b[:E].reshape(form.first.levels, form.first.width, -1)
+        low = (self.D_inverse * low if form.first.width == 1 else self.D_inverse @ low).reshape(b[:E].shape)
+        if not form.R:
+            return low
+        high = lapack.dpotrs(self.triangle, b[E:] - self.F.T @ b[:E], lower=1)[0]
+        high = high.reshape(b[E:].shape)
+        return np.concatenate([low - self.F @ high, high])
+
+    @cached_property
+    def inverse(self) -> Blocks:
+        """The blocks of H⁻¹ that cross-products of rows have."""
+        form = self.form
+        out = form.of_square(self.rest_inverse) if form.R else {}
+        if form.first is None:
+            return out
+        own = self.D_inverse
+        if form.R:
+            K = form.gathered(_full(self.F @ self.rest_inverse))
+            own = own.copy()
+            for k, part, F in zip(form.rest, K, self.F_parts, strict=True):
+                out[0, k] = -part
+                own += _by_first(form, k, F @ part.transpose(0, 2, 1))
+        out[0, 0] = own
+        return out
+
+    def conditioned(self, M: Blocks) -> Conditioned:
+        """What :meth:`product_trace` needs of a symmetric matrix given by its blocks."""
+        form = self.form
+        S = form.square(M)
+        if form.first is None:
+            return Conditioned(None, [], None, lapack.dpotrs(self.triangle, S, lower=1)[0])
+        D = M[0, 0] if (0, 0) in M else np.zeros_like(self.D_inverse)
+        turned = self.D_inverse * D if D.shape[1] == 1 else self.D_inverse @ D
+        if not form.R:
+            return Conditioned(turned, [], None, None)
+        parts = [M.get((0, k), np.zeros_like(own)) for k, own in zip(form.rest, self.parts, strict=True)]
+        G = [part - self._by_level(D, F, k) for k, part, F in zip(form.rest, parts, self.F_parts, strict=True)]
+        whole = form.matrix(G)
+        Q = S - _full(self.F.T @ whole) - _full(form.matrix(parts).T @ self.F)
+        beside = form.gathered(_full(whole @ self.rest_inverse))
+        before = [self._by_level(self.D_inverse, one, k) for k, one in zip(form.rest, G, strict=True)]
+        return Conditioned(turned, before, beside, self.rest_inverse @ Q)
+
+
+class Conditioned:
+    """D⁻¹D_j, D⁻¹G_j, G_jT⁻¹ and T⁻¹Q_j."""
+
+    def __init__(
+        self,
+        own: np.ndarray | None,
+        before: list[np.ndarray],
+        beside: list[np.ndarray] | None,
+        rest: np.ndarray | None,
+    ) -> None:
+        self.own, self.before, self.beside, self.rest = own, before, beside, rest
+
+    def product_trace(self, other: Conditioned) -> float:
+        """tr(H⁻¹M_jH⁻¹M_k)."""
+        total = 0.0
+        if self.own is not None and other.own is not None:
+            total += float(np.einsum("gab,gba->", self.own, other.own))
+        if other.beside is not None:
+            total += 2.0 * sum(float(np.vdot(a, b)) for a, b in zip(self.before, other.beside, strict=True))
+        if self.rest is not None and other.rest is not None:
+            total += float(np.einsum("ij,ji->", self.rest, other.rest))
+        return total
+
+
+def inner(a: Blocks, b: Blocks) -> float:
+    """tr(A B) of two symmetric matrices of which one has the other's blocks; missing blocks are zero."""
+    return sum((1.0 if k == j else 2.0) * float(np.vdot(a[k, j], part)) for (k, j), part in b.items())
+
+
+def _inverted(D: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """The inverses of (G, c, c) positive definite matrices and the logarithm of all determinants' product."""
+    if D.shape[1] == 1:
+        if not (D > 0).all():
+            return None
+        return 1.0 / D, float(np.sum(np.log(D)))
+    try:
+        triangles = np.linalg.cholesky(D)
+    except np.linalg.LinAlgError:
+        return None
+    logs = 2.0 * float(np.sum(np.log(np.diagonal(triangles, axis1=1, axis2=2))))
+    roots = np.linalg.inv(triangles)
+    return roots.transpose(0, 2, 1) @ roots, logs
+
+
+def _full(M: Any) -> np.ndarray:
+    return M if isinstance(M, np.ndarray) else M.toarray()
+
+
+def _by_first(form: Eliminated, k: int, parts: np.ndarray) -> np.ndarray:
+    """Sums of (pairs, c, c) by the first level of the pairs."""
+    assert form.first is not None
+    at, G = form.layout.pairs[0, k].first, form.first.levels
+    flat = parts.reshape(len(at), -1)
+    each = [np.bincount(at, flat[:, c], G) for c in range(flat.shape[1])]
+    return np.stack(each, axis=1).reshape(G, *parts.shape[1:])

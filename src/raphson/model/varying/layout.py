@@ -1,0 +1,242 @@
+"""The columns of η in pieces: those of β, and those of each varying term; and cross-products of them.
+
+A piece is a matrix (n, c) and, for each row, the level at which its columns stand; β is a piece with one level. Sums
+over the rows at a pair of levels of two pieces,
+
+    K_kl[p] = Σ_{i at the pair p} w_i z_ik z_ilᵀ        (c_k, c_l)
+
+are all that XᵀWX and its like consist of: only pairs of levels that some row has are kept. The piece with the most
+levels comes first, so that its own block, which is block diagonal, can be eliminated (:mod:`.algebra`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from raphson.data.varying.term import VaryingTerm
+
+Blocks = dict[tuple[int, int], np.ndarray]
+"""For pieces k ≤ l, an array (pairs, c_k, c_l): the blocks of a symmetric matrix."""
+
+FEW = 3
+"""Columns of a product up to which counting a column at a time is faster than a sparse product."""
+
+
+@dataclass(eq=False)
+class Piece:
+    """Columns that stand at the level of their row.
+
+    Attributes
+    ----------
+    columns : (n, c).
+    codes : (n,) the level of each row, or None for one level.
+    levels : number of levels.
+    term : the number of the varying term; None for the columns of β.
+    """
+
+    columns: np.ndarray
+    codes: np.ndarray | None
+    levels: int
+    term: int | None
+
+    @property
+    def width(self) -> int:
+        return self.columns.shape[1]
+
+    @property
+    def size(self) -> int:
+        return self.levels * self.width
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether there is one column, of ones."""
+        return self.width == 1 and bool((self.columns == 1.0).all())
+
+    def product(self, b: np.ndarray) -> np.ndarray:
+        """Z b, (n,)."""
+        if self.codes is None:
+            return self.columns @ b
+        if self.constant:
+            return b[self.codes]
+        at = b.reshape(self.levels, self.width)
+        return sum(self.columns[:, c] * at[self.codes, c] for c in range(self.width))  # type: ignore[return-value]
+
+    def transposed(self, r: np.ndarray) -> np.ndarray:
+        """Zᵀ r, (size,)."""
+        if self.codes is None:
+            return self.columns.T @ r
+        if self.constant:
+            return np.bincount(self.codes, r, self.levels)
+        each = [np.bincount(self.codes, self.columns[:, c] * r, self.levels) for c in range(self.width)]
+        return np.stack(each, axis=1).ravel()
+
+
+@dataclass(eq=False)
+class Pairs:
+    """The pairs of levels of two pieces that some row has.
+
+    Attributes
+    ----------
+    row : (n,) the pair of each row; None for one pair.
+    first, second : (pairs,) the levels.
+    """
+
+    row: np.ndarray | None
+    first: np.ndarray
+    second: np.ndarray
+
+    @staticmethod
+    def of(one: Piece, other: Piece) -> Pairs:
+        if one.codes is None and other.codes is None:
+            return Pairs(None, np.zeros(1, dtype=int), np.zeros(1, dtype=int))
+        if one is other or one.codes is None or other.codes is None:
+            levels = np.arange(max(one.levels, other.levels))
+            none = np.zeros(len(levels), dtype=int)
+            row = other.codes if one.codes is None else one.codes
+            return Pairs(row, none if one.codes is None else levels, none if other.codes is None else levels)
+        met, row = np.unique(one.codes.astype(np.int64) * other.levels + other.codes, return_inverse=True)
+        return Pairs(row, met // other.levels, met % other.levels)
+
+
+class Layout:
+    """The pieces of a model, the one that is eliminated first.
+
+    Parameters
+    ----------
+    X : (n, p) columns of β, integrated as the other coefficients are; None where they are not.
+    terms : the varying terms.
+
+    Attributes
+    ----------
+    pieces : in the order of the coefficients v.
+    """
+
+    def __init__(self, X: np.ndarray | None, terms: Sequence[VaryingTerm]) -> None:
+        pieces = [Piece(np.asarray(one.columns), one.codes, one.n_levels, k) for k, one in enumerate(terms)]
+        largest = max(range(len(pieces)), key=lambda k: pieces[k].levels)
+        self.eliminated = pieces[largest].levels > 1
+        """Whether the first piece is eliminated."""
+        rest = [one for k, one in enumerate(pieces) if k != largest or not self.eliminated]
+        fixed = [] if X is None else [Piece(np.asarray(X), None, 1, None)]
+        self.pieces = [*([pieces[largest]] if self.eliminated else []), *fixed, *rest]
+        ends = np.cumsum([0, *(piece.size for piece in self.pieces)])
+        self.slices = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        self.size = int(ends[-1])
+        self.fixed = next((k for k, piece in enumerate(self.pieces) if piece.term is None), -1)
+        """Where the piece of β is; -1 where β is not integrated."""
+        self.plain = [k for k, piece in enumerate(self.pieces) if piece.codes is None]
+        """The pieces with one level."""
+
+    @cached_property
+    def pairs(self) -> dict[tuple[int, int], Pairs]:
+        count = range(len(self.pieces))
+        return {(k, j): Pairs.of(self.pieces[k], self.pieces[j]) for k in count for j in count if k <= j}
+
+    def product(self, b: np.ndarray) -> np.ndarray:
+        """[X Z] b, (n,)."""
+        parts = [piece.product(b[at]) for piece, at in zip(self.pieces, self.slices, strict=True)]
+        return parts[0] if len(parts) == 1 else np.add.reduce(parts)
+
+    def transposed(self, r: np.ndarray) -> np.ndarray:
+        """[X Z]ᵀ r."""
+        return np.concatenate([piece.transposed(r) for piece in self.pieces])
+
+    # -- cross-products ------------------------------------------------------------------------------------------
+
+    def cross(self, w: np.ndarray) -> Blocks:
+        """[X Z]ᵀ diag(w) [X Z]."""
+        out = self._plain_blocks(w)
+        for (k, j), pairs in self.pairs.items():
+            if pairs.row is not None:
+                out[k, j] = _summed(self.pieces[k], self.pieces[j], pairs, w)
+        return out
+
+    def _plain_blocks(self, w: np.ndarray) -> Blocks:
+        if not self.plain:
+            return {}
+        product = self._together.T @ (w[:, None] * self._together)
+        return {(k, j): product[None, self._among[k], self._among[j]] for k in self.plain for j in self.plain if k <= j}
+
+    @cached_property
+    def _together(self) -> np.ndarray:
+        """(n, m) the columns of all pieces with one level."""
+        parts = [self.pieces[k].columns for k in self.plain]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    @cached_property
+    def _among(self) -> dict[int, slice]:
+        """Where the columns of each piece with one level are among them."""
+        ends = np.cumsum([0, *(self.pieces[k].width for k in self.plain)])
+        return {k: slice(int(ends[i]), int(ends[i + 1])) for i, k in enumerate(self.plain)}
+
+    def row_forms(self, M: Blocks) -> np.ndarray:
+        """(n,) a_iᵀ M a_i of each row a_i of [X Z], for the blocks of a symmetric M."""
+        total = self._plain_forms(M)
+        for (k, j), pairs in self.pairs.items():
+            if pairs.row is None:
+                continue
+            one, other = self.pieces[k], self.pieces[j]
+            form = _form(one, other, pairs, M[k, j])
+            total = total + (form if k == j else 2.0 * form)
+        return total
+
+    def _plain_forms(self, M: Blocks) -> np.ndarray:
+        if not self.plain:
+            return np.zeros(1)
+        N = self._together
+        whole = np.empty((N.shape[1], N.shape[1]))
+        for k in self.plain:
+            for j in self.plain:
+                if k <= j:
+                    whole[self._among[k], self._among[j]] = M[k, j][0]
+                    whole[self._among[j], self._among[k]] = M[k, j][0].T
+        return np.einsum("im,im->i", N @ whole, N)
+
+
+def _summed(one: Piece, other: Piece, pairs: Pairs, w: np.ndarray) -> np.ndarray:
+    """(pairs, c, c') Σ w z z'ᵀ over the rows of each pair."""
+    m, row = len(pairs.first), pairs.row
+    assert row is not None
+    if max(one.width, other.width) > FEW:
+        wide, narrow = (one, other) if one.width >= other.width else (other, one)
+        indicator = _indicator(row, m)
+        each = [indicator @ ((w * narrow.columns[:, b])[:, None] * wide.columns) for b in range(narrow.width)]
+        out = np.stack(each, axis=2)
+        return out if wide is one else out.transpose(0, 2, 1)
+    out = np.empty((m, one.width, other.width))
+    for a in range(one.width):
+        weighted = w if one.constant else w * one.columns[:, a]
+        for b in range(other.width):
+            if one is other and b < a:
+                out[:, a, b] = out[:, b, a]
+            else:
+                out[:, a, b] = np.bincount(row, weighted if other.constant else weighted * other.columns[:, b], m)
+    return out
+
+
+def _indicator(row: np.ndarray, m: int) -> Any:
+    from scipy.sparse import csr_array
+
+    n = len(row)
+    return csr_array((np.ones(n), row, np.arange(n + 1)), shape=(n, m)).T.tocsr()
+
+
+def _form(one: Piece, other: Piece, pairs: Pairs, block: np.ndarray) -> np.ndarray:
+    """(n,) z_iᵀ M z'_i, with the block of the pair of each row."""
+    row = pairs.row
+    total: np.ndarray | float = 0.0
+    for a in range(one.width):
+        for b in range(other.width):
+            part = block[row, a, b]
+            if not one.constant:
+                part = part * one.columns[:, a]
+            if not other.constant:
+                part = part * other.columns[:, b]
+            total = total + part
+    return np.asarray(total)

@@ -1,0 +1,211 @@
+r"""What follows from a criterion at its maximum: reported scales, coefficients of the levels, and their uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from raphson.model.varying.criterion import Criterion, Derivatives, Spot
+from raphson.model.varying.layout import Piece
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A standard deviation or a correlation.
+
+    Attributes
+    ----------
+    term : number of the term.
+    kind : "sd" or "corr".
+    first, second : which of the coefficients of a level; the same for a standard deviation.
+    estimate : the standard deviation or the correlation.
+    slope : (J,) ∂ of its logarithm, or of the correlation's atanh, by θ; zeros where that is infinite.
+    """
+
+    term: int
+    kind: str
+    first: int
+    second: int
+    estimate: float
+    slope: np.ndarray
+
+    @property
+    def transformed(self) -> float:
+        """The logarithm of a standard deviation, the atanh of a correlation."""
+        with np.errstate(divide="ignore"):
+            return float(np.log(self.estimate) if self.kind == "sd" else np.arctanh(self.estimate))
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether it is a standard deviation of 0 or a correlation of ±1, or depends on one."""
+        return not self.slope.any()
+
+
+class AtMaximum:
+    """A criterion at θ̂.
+
+    Parameters
+    ----------
+    criterion, theta : what was maximised, and where.
+    free : (J,) mask of the θ that moved.
+    """
+
+    def __init__(self, criterion: Criterion, theta: np.ndarray, free: np.ndarray) -> None:
+        self.criterion, self.theta, self.free = criterion, theta, free
+
+    @cached_property
+    def spot(self) -> Spot:
+        found = self.criterion.at(self.theta)
+        assert found is not None
+        return found
+
+    @cached_property
+    def derivatives(self) -> Derivatives:
+        return Derivatives(self.criterion, self.spot)
+
+    @cached_property
+    def cov(self) -> np.ndarray:
+        """(J, J) inverse of minus the Hessian in the θ that moved; 0 for the others."""
+        M = -self.derivatives.hessian
+        J = len(M)
+        out, at = np.zeros((J, J)), np.flatnonzero(self.free)
+        if not len(at):
+            return out
+        inner = M[np.ix_(at, at)]
+        scale = np.sqrt(np.abs(inner.diagonal()))
+        scale = np.where(scale > 0, scale, 1.0)
+        try:
+            found = np.linalg.inv(inner / scale / scale[:, None]) / scale / scale[:, None]
+            np.linalg.cholesky(inner / scale / scale[:, None])
+        except np.linalg.LinAlgError:
+            found = np.full_like(inner, np.nan)
+        out[np.ix_(at, at)] = 0.5 * (found + found.T)
+        return out
+
+    # -- the coefficients of the design --------------------------------------------------------------------------
+
+    @cached_property
+    def beta(self) -> np.ndarray:
+        """(p,) estimates of the coefficients that do not vary."""
+        criterion = self.criterion
+        if not criterion.restricted:
+            return self.theta[: criterion.p].copy()
+        return self.spot.mode.v[criterion.layout.slices[criterion.layout.fixed]].copy()
+
+    @cached_property
+    def beta_cov(self) -> np.ndarray:
+        """(p, p) their covariance: of the joint information for ML, the block of H⁻¹ for REML."""
+        criterion = self.criterion
+        if not criterion.restricted:
+            return self.cov[: criterion.p, : criterion.p]
+        at = criterion.layout.fixed
+        return self.spot.mode.factor.inverse[at, at][0]
+
+    # -- reported scales -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def reported(self) -> list[Reported]:
+        """Standard deviations and correlations of all terms."""
+        out: list[Reported] = []
+        J, p = self.criterion.n_params, self.criterion.p
+        for number, scale in enumerate(self.criterion.scales):
+            L = scale.matrix(self.theta[self.criterion.own_entries])
+            moves = np.zeros((J, scale.width, scale.width))
+            for m, unit in enumerate(scale.units):
+                if self.free[p + scale.start + m]:
+                    moves[p + scale.start + m] = unit
+            G, dG = L @ L.T, moves @ L.T + L @ moves.transpose(0, 2, 1)
+            rows = range(1 if scale.structure == "common" else scale.width)
+            for a in rows:
+                s = float(np.sqrt(G[a, a]))
+                slope = 0.5 * dG[:, a, a] / G[a, a] if s > 0 else np.zeros(J)
+                out.append(Reported(number, "sd", a, a, s, slope))
+            if scale.structure != "correlated":
+                continue
+            for a in rows:
+                for b in range(a):
+                    out.append(self._correlation(number, a, b, G, dG))
+        return out
+
+    def _correlation(self, number: int, a: int, b: int, G: np.ndarray, dG: np.ndarray) -> Reported:
+        product = G[a, a] * G[b, b]
+        if product <= 0:
+            return Reported(number, "corr", a, b, float("nan"), np.zeros(len(dG)))
+        rho = float(G[a, b] / np.sqrt(product))
+        if 1.0 - abs(rho) < 1e-14:
+            return Reported(number, "corr", a, b, float(np.sign(rho)), np.zeros(len(dG)))
+        slope = dG[:, a, b] / np.sqrt(product) - 0.5 * rho * (dG[:, a, a] / G[a, a] + dG[:, b, b] / G[b, b])
+        return Reported(number, "corr", a, b, rho, slope / (1.0 - rho * rho))
+
+    # -- the coefficients of the levels --------------------------------------------------------------------------
+
+    @cached_property
+    def coefficients(self) -> np.ndarray:
+        """b̂ of all pieces (and β̂ where it is integrated), in the order of the layout."""
+        return self.criterion.moved_by(self.spot.mode.v, self.criterion.factors(self.theta))
+
+    def modes(self, term: int) -> np.ndarray:
+        """(L, c) coefficients of the levels of a term."""
+        k, piece = self._piece(term)
+        return self.coefficients[self.criterion.layout.slices[k]].reshape(piece.levels, piece.width)
+
+    def eta_of_terms(self) -> np.ndarray:
+        """(n,) what the varying terms add to the predictor."""
+        layout, total = self.criterion.layout, np.zeros(self.criterion.n_rows)
+        for piece, at in zip(layout.pieces, layout.slices, strict=True):
+            if piece.term is not None:
+                total = total + piece.product(self.coefficients[at])
+        return total
+
+    def posterior_cov(self, term: int) -> np.ndarray:
+        """(L, c, c) covariances of a level's coefficients given the scales; β is integrated out for REML."""
+        k, _ = self._piece(term)
+        L = self.criterion.factors(self.theta)[k]
+        assert L is not None
+        return L @ self.spot.mode.factor.inverse[k, k] @ L.T
+
+    def conditional_cov(self, term: int) -> np.ndarray:
+        """(L, c, c) covariances of a level's coefficients given the scales and β."""
+        if not self.criterion.restricted:
+            return self.posterior_cov(term)
+        return self._given_beta.posterior_cov(term)
+
+    @cached_property
+    def _given_beta(self) -> AtMaximum:
+        own = self.criterion
+        held = Criterion(own.density, own.X, own.terms, own.offset, False)
+        theta = np.concatenate([self.beta, self.theta])
+        return AtMaximum(held, theta, np.concatenate([np.zeros(len(self.beta), dtype=bool), self.free]))
+
+    def full_cov(self, term: int) -> np.ndarray:
+        """(L, c, c) covariances that count the uncertainty of all θ: H⁻¹ and J C Jᵀ, with J = ∂b̂/∂θ along the mode."""
+        k, piece = self._piece(term)
+        layout, found = self.criterion.layout, self.derivatives
+        _ = found.hessian  # which leaves the steps of the mode
+        J = np.stack([self.criterion.moved_by(one, found.factors) for one in found.steps])
+        for m, move in enumerate(found.moves):
+            J[self.criterion.p + m] += found._moved(self.spot.mode.v, move)
+        own = J[:, layout.slices[k]].reshape(len(J), piece.levels, piece.width)
+        return self.posterior_cov(term) + np.einsum("jga,jk,kgb->gab", own, self.cov, own)
+
+    def _piece(self, term: int) -> tuple[int, Piece]:
+        for k, piece in enumerate(self.criterion.layout.pieces):
+            if piece.term == term:
+                return k, piece
+        raise IndexError(term)
+
+    # -- degrees of freedom --------------------------------------------------------------------------------------
+
+    @cached_property
+    def edf(self) -> dict[int | None, float]:
+        """Effective degrees of freedom of each term (β under None): its share of tr(H⁻¹AᵀWA) = dim v − tr(H⁻¹)_uu."""
+        layout, inverse = self.criterion.layout, self.spot.mode.factor.inverse
+        out: dict[int | None, float] = {}
+        for k, piece in enumerate(layout.pieces):
+            lost = 0.0 if piece.term is None else float(np.trace(inverse[k, k].sum(axis=0)))
+            out[piece.term] = piece.size - lost
+        if not self.criterion.restricted:
+            out[None] = float(self.criterion.p)
+        return out

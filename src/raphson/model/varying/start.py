@@ -1,0 +1,96 @@
+r"""Where the outer iteration starts: a few steps of expectation and maximisation from moderate shrinkage.
+
+Given the mode, the second moments of a level's coefficients are Λ(û ûᵀ + [H⁻¹]_uu)Λᵀ, and their mean over the levels is
+the next ΛΛᵀ; likewise the dispersion. Each step raises the criterion of a normal response, but the last ones are slow,
+where Newton's are fast.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from raphson.model.varying.criterion import Criterion, Inner
+from raphson.model.varying.mode import climb
+
+EM_STEPS = 4
+
+
+def starting_values(criterion: Criterion) -> np.ndarray:
+    """θ to start the outer iteration from."""
+    density = criterion.density
+    # the coefficients β are found with the others, whichever of the criteria is to be maximised
+    joint = Criterion(density, criterion.X, criterion.terms, criterion.offset, True)
+    theta = np.zeros(joint.n_params)
+    y, w = density.y, density.weight
+    with np.errstate(all="ignore"):
+        eta = density.family.start_eta(y, w)
+    if density.joint:
+        theta[-1] = float(eta[1][0])
+    if density.scaled:
+        theta[-1] = _first_dispersion(density, joint, eta[0])
+    weight = density.at(eta[0], theta[-1] if density.has_tau else 0.0, 2).weight
+    weight = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
+    for scale, term in zip(joint.scales, criterion.terms, strict=True):
+        level = (weight[:, None] * term.columns**2).sum(axis=0) / term.n_levels
+        sizes = 1.0 / np.sqrt(np.where(level > 0, level, 1.0))
+        if scale.structure == "common":
+            theta[scale.own] = 1.0 / np.sqrt(float(np.mean(level)) or 1.0)
+        else:
+            theta[scale.own] = scale.entries(np.diag(sizes**2))
+    v = np.zeros(joint.layout.size)
+    fixed = joint.layout.slices[joint.layout.fixed]
+    v[fixed] = _weighted_fit(criterion.X, eta[0] - joint.offset, weight)
+    for _ in range(EM_STEPS):
+        problem = Inner(joint, theta)
+        mode = climb(problem, v, 2)
+        if mode is None:
+            break
+        v = mode.v
+        theta = _expected(joint, theta, mode)
+    beta = v[fixed]
+    return theta if criterion.restricted else np.concatenate([beta, theta])
+
+
+def _weighted_fit(X: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    root = np.sqrt(weight)
+    return np.linalg.lstsq(X * root[:, None], z * root, rcond=None)[0]
+
+
+def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:
+    """log φ from the residuals of the fit without terms that vary."""
+    weight = density.at(eta, 0.0, 2).weight
+    weight = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
+    fit = joint.offset + joint.X @ _weighted_fit(joint.X, eta - joint.offset, weight)
+    rows = density.at(fit, 0.0, 2)
+    with np.errstate(all="ignore"):
+        squares = rows.score**2 / np.where(rows.weight > 0, rows.weight, np.inf)
+    mean = float(np.sum(squares)) / max(float(np.sum(density.present)), 1.0)
+    return float(np.log(mean)) if np.isfinite(mean) and mean > 0 else 0.0
+
+
+def _expected(joint: Criterion, theta: np.ndarray, mode: Any) -> np.ndarray:
+    """The next θ of expectation and maximisation."""
+    out, layout, inverse = theta.copy(), joint.layout, mode.factor.inverse
+    factors = joint.factors(theta)
+    for k, piece in enumerate(layout.pieces):
+        if piece.term is None:
+            continue
+        scale, L = joint.scales[piece.term], factors[k]
+        assert L is not None
+        u = mode.v[layout.slices[k]].reshape(piece.levels, piece.width)
+        spread = (u.T @ u + inverse[k, k].sum(axis=0)) / piece.levels
+        out[joint.p + scale.start : joint.p + scale.start + scale.count] = scale.entries(L @ spread @ L.T)
+    if joint.density.scaled:
+        rows, n = mode.rows, max(float(np.sum(joint.density.present)), 1.0)
+        with np.errstate(all="ignore"):
+            squares = rows.score**2 / np.where(rows.weight > 0, rows.weight, np.inf)
+        used = layout.size - sum(
+            float(np.trace(inverse[k, k].sum(axis=0))) for k, one in enumerate(layout.pieces) if one.term is not None
+        )
+        # squares are in units of φ: their sum is n less the degrees of freedom at the right one
+        ratio = (float(np.sum(squares)) + used) / n
+        if np.isfinite(ratio) and ratio > 0:
+            out[-1] += float(np.log(ratio))
+    return out

@@ -1,0 +1,91 @@
+"""Row derivatives to the fourth order, each against differences of the one before."""
+
+import numpy as np
+import pytest
+
+from raphson.errors import ModelError
+from raphson.model import families
+from raphson.model.varying import densities
+from raphson.model.varying.densities import Density
+
+RNG = np.random.default_rng(3)
+ETA = np.linspace(-2.5, 2.5, 60)
+RESPONSES = {
+    "gaussian": RNG.normal(size=60),
+    "poisson": RNG.poisson(3.0, 60).astype(float),
+    "binomial": RNG.integers(0, 5, 60) / 4,
+    "gamma": RNG.gamma(2.0, 1.0, 60),
+    "inverse_gaussian": RNG.wald(2.0, 3.0, 60),
+}
+
+
+LINKS = [
+    ("gaussian", "identity", ETA),
+    ("gaussian", "log", ETA),
+    ("gaussian", "inverse", ETA + 4.0),
+    ("poisson", "log", ETA),
+    ("poisson", "identity", ETA + 4.0),
+    ("poisson", "sqrt", ETA + 4.0),
+    *(("binomial", link, ETA) for link in ("logit", "probit", "cloglog", "cauchit")),
+    ("binomial", "log", ETA - 3.0),
+    ("binomial", "identity", ETA / 6.0 + 0.5),
+    ("gamma", "log", ETA),
+    ("gamma", "inverse", ETA + 4.0),
+    ("inverse_gaussian", "log", ETA),
+    ("inverse_gaussian", "inverse_squared", ETA + 4.0),
+]
+
+
+@pytest.mark.parametrize(("name", "link", "eta"), LINKS, ids=[f"{name}-{link}" for name, link, _ in LINKS])
+def test_each_derivative_is_that_of_the_one_before(name, link, eta):
+    family = families.resolve(name)
+    family = type(family)(link=link)
+    density = Density(family, RESPONSES[name], None, None, "precision")
+    h = 1e-5
+    here, above, below = (density.at(at, 0.2, 4) for at in (eta, eta + h, eta - h))
+    for name, derivative, sign in [("score", "weight", -1), ("weight", "weight1", 1), ("weight1", "weight2", 1)]:
+        if getattr(here, derivative) is not None:
+            slope = sign * (getattr(above, name) - getattr(below, name)) / (2 * h)
+            expected = getattr(here, derivative)
+            np.testing.assert_allclose(expected + 0 * eta, slope, rtol=1e-6, atol=1e-7 * np.abs(slope).max())
+
+
+def test_autodiff_agrees_with_what_is_written_out():
+    family = families.Poisson(link="log")
+    density = Density(family, RESPONSES["poisson"], None, None, "precision")
+    found = densities._by_blocks(family, RESPONSES["poisson"], ETA[None], 4)
+    for one, other in zip(density._unit(ETA, 4), found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["gaussian", families.Gamma(link="log"), "negative_binomial"])
+def test_derivatives_by_the_scale(family):
+    family = families.resolve(family)
+    y = RESPONSES["poisson"] if family.name == "negative_binomial" else RESPONSES[family.name]
+    density, tau, h = Density(family, y, None, None, "precision"), 0.3, 1e-5
+    here, above, below = (density.at(ETA, at, 4) for at in (tau, tau + h, tau - h))
+    pairs = [("total", "tau"), ("tau", "tau2"), ("score", "score_tau"), ("score_tau", "score_tau2")]
+    pairs += [("weight", "weight_tau"), ("weight_tau", "weight_tau2")]
+    if here.weight1 is not None:
+        pairs.append(("weight1", "weight_tau_eta"))
+    for name, derivative in pairs:
+        slope = (getattr(above, name) - getattr(below, name)) / (2 * h)
+        np.testing.assert_allclose(getattr(here, derivative), slope, rtol=1e-6, atol=1e-6)
+
+
+def test_large_shapes_keep_their_digits():
+    mpmath = pytest.importorskip("mpmath")
+    y = RESPONSES["gamma"]
+    density = Density(families.Gamma(link="log"), y, None, None, "precision")
+    mpmath.mp.dps = 40
+    a = mpmath.mpf(10) ** 6
+    first, second = density._constant(1e-6)[1:]
+    exact = -a * (mpmath.log(a) - mpmath.digamma(a))
+    assert abs(first / 60 - float(exact)) < 1e-12
+    assert abs(second / 60 - float(-exact + a * (1 - a * mpmath.polygamma(1, a)))) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["quasipoisson", "tweedie(1.5)"])
+def test_families_without_a_likelihood_are_refused(name):
+    with pytest.raises(ModelError, match="family: expected"):
+        Density(families.resolve(name), RESPONSES["poisson"], None, None, "precision")
