@@ -287,7 +287,7 @@ def glm(
     from raphson.api.glm_by_group import fit_every_group
     from raphson.model.glm.groups import GroupedModel
 
-    return fit_every_group(
+    fits = fit_every_group(
         GroupedModel.of(model),
         partial(fitted, alone=False),
         asked,
@@ -297,6 +297,7 @@ def glm(
         start_vector(asked.start, model.objective.n_params),
         executor_of(iteration),
     )
+    return fits.in_library_of(data)
 
 
 def _fit(

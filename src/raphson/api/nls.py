@@ -281,7 +281,7 @@ def _curve_or_curves(
             )
         from raphson.api.by_group import fit_groups  # one curve does without its compiled batches
 
-        return fit_groups(read, options, made, asked, iteration, inference)
+        return fit_groups(read, options, made, asked, iteration, inference).in_library_of(data)
     return made(nonlinear_model(read, *options))
 
 

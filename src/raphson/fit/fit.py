@@ -14,8 +14,19 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from raphson.choices import Covariance, Information, Interval, MissingInNew, Scale, SmallSample
+from raphson.data.native import in_library, library_of, with_added
+from raphson.data.readers import is_pandas
 from raphson.errors import check_choice
-from raphson.fit.members import Asked, Shown, ShownLater, Told, reading_behind, refuse_unknown
+from raphson.fit.members import (
+    Asked,
+    AskedByRow,
+    Shown,
+    ShownByRow,
+    ShownLater,
+    Told,
+    reading_behind,
+    refuse_unknown,
+)
 from raphson.fit.reading import Reading
 from raphson.fit.uncertainty import INFORMATION
 from raphson.lazy import Lazy
@@ -45,6 +56,10 @@ class Fit:
     the data (residuals, leverage, the augmented table). A name that does not apply to this kind of model, such as the
     residuals of a likelihood, raises an error with the reason; ``hasattr`` is False for it.
 
+    What has a value for each row, and the tables of :meth:`tidy`, :meth:`glance` and :meth:`augment`, are in polars or
+    pyarrow if the data were, otherwise in pandas. What has a value for each coefficient, such as ``params``, is in
+    pandas, with the names as its index.
+
     Examples
     --------
     >>> import raphson as rp
@@ -57,6 +72,19 @@ class Fit:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        self._library = library_of(reading.state.source)
+
+    def _as_given(self, found: Any, name: str = "") -> Any:
+        """A Series or frame of pandas in the library of data frames that the data of the fit came in."""
+        return in_library(found, self._library, name)
+
+    def _in_pandas(self) -> Fit:
+        """The same fit, with tables in pandas."""
+        if self._library is None:
+            return self
+        same = Fit(self._reading)
+        same._library = None
+        return same
 
     if not TYPE_CHECKING:  # otherwise a type checker would accept any name
 
@@ -217,18 +245,18 @@ class Fit:
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
-    fittedvalues = Shown(Reading.fittedvalues)
-    residuals = Asked(lambda: rows.residuals)
-    leverage = ShownLater(lambda: rows.leverage)
-    cooks_distance = ShownLater(lambda: rows.cooks_distance)
-    dfbetas = ShownLater(lambda: rows.dfbetas)
-    loo = Asked(lambda: rows.loo)
+    fittedvalues = ShownByRow(lambda: Reading.fittedvalues)
+    residuals = AskedByRow(lambda: rows.residuals)
+    leverage = ShownByRow(lambda: rows.leverage)
+    cooks_distance = ShownByRow(lambda: rows.cooks_distance)
+    dfbetas = ShownByRow(lambda: rows.dfbetas)
+    loo = AskedByRow(lambda: rows.loo)
     check = Asked(lambda: checking.check)
 
     @property
     def covariates(self) -> pd.DataFrame | None:
         """The columns that a model expression reads, for the rows that were used; None for other models."""
-        return self._reading.covariates
+        return self._as_given(self._reading.covariates)
 
     # The types say a Series, or a DataFrame with `se` or `interval`. (Several levels give a DataFrame in any case, see
     # FitOfLevels below; so do a likelihood's predictors, which types cannot express.)
@@ -344,7 +372,8 @@ class Fit:
         A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``;
         with `to`, None. A multinomial fit gives a frame with a column for each level. A likelihood's predictors are a
         frame with a column for each parameter of the density, with ``parameter_se``, ``parameter_lower``,
-        ``parameter_upper``.
+        ``parameter_upper``. They are in polars or pyarrow if the new data are; of new data that are no data frame, or
+        none, if the data of the fit were.
 
         Raises
         ------
@@ -374,7 +403,8 @@ class Fit:
         reading = self._reading
         asked = Prediction(reading.kind_of_prediction if kind is None else kind, se, interval, level, function)
         if to is None:
-            return reading.predict(new, asked, offset, missing)
+            found = reading.predict(new, asked, offset, missing)
+            return in_library(found, None if is_pandas(new) else library_of(new) or self._library, "fit")
         from raphson.fit.by_pieces import write_predictions
 
         return write_predictions(reading, new, asked, offset, missing, to)
@@ -411,30 +441,30 @@ class Fit:
         Each method that plots takes ``ax=``, Matplotlib axes to draw on; by default they are those of a new figure,
         which pyplot does not manage. It returns the axes; ``axes.figure.savefig(path)`` writes them.
         """
-        return plotting.plot(self, ax, level)
+        return plotting.plot(self._in_pandas(), ax, level)
 
     def plot_residuals(self, ax: Axes | None = None) -> Axes:
         """Plot quantile residuals over the fitted values, with their local mean and where it lies in simulated data.
 
         Deviance residuals, without a shade, of a family that cannot be simulated.
         """
-        return plotting.plot_residuals(self, ax)
+        return plotting.plot_residuals(self._in_pandas(), ax)
 
     def plot_effects(self, name: str | None = None, ax: Axes | None = None, level: float = 0.95) -> Axes:
         """Plot the mean response over a covariate, averaged over the rows; by default over the first of the formula."""
-        return plotting.plot_effects(self, name, ax, level)
+        return plotting.plot_effects(self._in_pandas(), name, ax, level)
 
     def plot_calibration(self, ax: Axes | None = None) -> Axes:
         """Plot observed shares of ten groups of rows over fitted probabilities; for shares and binary responses."""
-        return plotting.plot_calibration(self, ax)
+        return plotting.plot_calibration(self._in_pandas(), ax)
 
     def plot_path(self, ax: Axes | None = None) -> Axes:
         """Plot the iteration: the distance to the maximum in standard errors, at each step, on a logarithmic axis."""
-        return plotting.plot_path(self, ax)
+        return plotting.plot_path(self._in_pandas(), ax)
 
     def plot_profile(self, name: str, ax: Axes | None = None, level: float = 0.95) -> Axes:
         """Plot the profile likelihood of a coefficient as a signed root, beside what Wald's interval assumes."""
-        return plotting.plot_profile(self, name, ax, level)
+        return plotting.plot_profile(self._in_pandas(), name, ax, level)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
@@ -457,13 +487,13 @@ class Fit:
         """One row for each coefficient: term, estimate, std_error, statistic, p_value, conf_low, conf_high."""
         from raphson.report.tables import tidy
 
-        return tidy(self, level)
+        return self._as_given(tidy(self, level))
 
     def glance(self) -> pd.DataFrame:
         """One row for the fit as a whole."""
         from raphson.report.tables import glance
 
-        return glance(self)
+        return self._as_given(glance(self))
 
     @overload
     def augment(self, to: None = None) -> pd.DataFrame: ...
@@ -480,10 +510,13 @@ class Fit:
         if to is not None:
             from raphson.fit.by_pieces import write_augmented
 
-            return write_augmented(reading, Fit, to)
-        from raphson.report.tables import augment
+            return write_augmented(reading, lambda one: Fit(one)._in_pandas(), to)
+        from raphson.report.tables import added, augment
 
-        return augment(self, reading.frame)
+        if reading.shows_source and library_of(reading.state.source):
+            asked = reading.at("augment").asked
+            return with_added(reading.state.source, asked.data.index, added(self._in_pandas()))
+        return self._as_given(augment(self._in_pandas(), reading.frame))
 
     # -- keep ------------------------------------------------------------------------------------------------------
 
@@ -500,7 +533,7 @@ class Fit:
 
         check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
-            draft.write_text(reporting.page(self), encoding="utf-8")
+            draft.write_text(reporting.page(self._in_pandas()), encoding="utf-8")
 
 
 if TYPE_CHECKING:

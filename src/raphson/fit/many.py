@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, overload
 
 import numpy as np
 
 from raphson.choices import Information, Interval, MissingInNew, Scale
 from raphson.data import Schema, read_table
+from raphson.data.native import in_library, library_of
+from raphson.data.readers import is_pandas
 from raphson.errors import DataError, ModelError, first_of
 from raphson.fit import file
 from raphson.fit.file import array, expect, is_count, is_list, is_number, is_texts, listed
@@ -76,6 +78,10 @@ class Fits:
     b  6.943  0.687
     """
 
+    glanced: ClassVar[tuple[str, ...]] = ("status", "n_iter", "nobs", "rss", "residual_sd", "distance")
+    """The columns of :meth:`glance`."""
+    _library: str | None = None
+
     def __init__(
         self,
         found: Solutions,
@@ -95,11 +101,20 @@ class Fits:
         self.information_kind, self._dispersion = information, dispersion
         self._single, self._curve = single, curve
 
+    def in_library_of(self, data: Any) -> Self:
+        """These fits, which then give tables in the library of data frames that the data are of."""
+        self._library = library_of(data)
+        return self
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, label: Any) -> Fit:
-        place = self._place(label)
+        fit = self._fit_of(self._place(label))
+        fit._library = self._library
+        return fit
+
+    def _fit_of(self, place: int) -> Fit:
         return self._single(place, self._found.theta[place])
 
     def _place(self, label: Any) -> int:
@@ -281,7 +296,8 @@ class Fits:
 
         Returns
         -------
-        A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``.
+        A Series of predictions; with `se` or `interval` a frame with columns ``fit``, ``se``, ``lower``, ``upper``; in
+        polars or pyarrow if the new data are.
 
         Raises
         ------
@@ -318,7 +334,8 @@ class Fits:
         if prepared.absent is not None:
             found.iloc[np.flatnonzero(prepared.absent)] = np.nan
         found.index = kept_labels(prepared.labels, prepared.index, len(groups) + prepared.n_dropped)
-        return found if asked.uncertain else found["fit"]
+        library = None if is_pandas(new) else library_of(new) or self._library
+        return in_library(found if asked.uncertain else found["fit"], library, "fit")
 
     def _means(self, place: int) -> MeanPredictor:
         """What predicts the rows of one group."""
@@ -405,7 +422,7 @@ class Fits:
         import pandas as pd
 
         p = len(self.names)
-        return pd.DataFrame(
+        found = pd.DataFrame(
             {
                 "group": np.repeat(np.array(self.labels, dtype=object), p),
                 "term": list(self.names) * len(self),
@@ -414,13 +431,14 @@ class Fits:
                 "status": np.repeat(self.status.to_numpy(), p),
             }
         )
+        return in_library(found, self._library)
 
     def glance(self) -> pd.DataFrame:
-        """One row for each group: status, n_iter, nobs, rss, residual_sd, distance."""
+        """One row for each group, with its status and the statistics of its fit; in polars the first is ``group``."""
         import pandas as pd
 
-        names = ("status", "n_iter", "nobs", "rss", "residual_sd", "distance")
-        return pd.DataFrame({name: getattr(self, name) for name in names})
+        found = pd.DataFrame({name: getattr(self, name) for name in self.glanced})
+        return found if self._library is None else in_library(found.reset_index(names="group"), self._library)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status}" for status, count in self._found.counts().items())

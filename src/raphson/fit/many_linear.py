@@ -129,6 +129,8 @@ class LinearFits(Fits):
     single : fits a group by itself, given its number.
     """
 
+    glanced = ("status", "n_iter", "nobs", "df_resid", "deviance", "dispersion", "distance")
+
     def __init__(
         self,
         estimates: GroupEstimates,
@@ -140,10 +142,10 @@ class LinearFits(Fits):
         self._found: Any = estimates
         self._curve: Any = groups
         self.labels, self.names = list(labels), names
-        self._fit_of = single
+        self._single: Any = single
 
-    def __getitem__(self, label: Any) -> Fit:
-        return self._fit_of(self._place(label))
+    def _fit_of(self, place: int) -> Fit:
+        return self._single(place)
 
     @property
     def _estimates(self) -> np.ndarray:
@@ -292,10 +294,3 @@ class LinearFits(Fits):
         found = GroupEstimates(**numbers, status=status, message=np.array(body["message"], dtype=object))
         groups = LinearGroups(families.from_dict(body["family"]), schema, by, body["use_t"], advice)
         return LinearFits(found, labels, tuple(names), groups, without_data)
-
-    def glance(self) -> pd.DataFrame:
-        """One row for each group: status, n_iter, nobs, df_resid, deviance, dispersion, distance."""
-        import pandas as pd
-
-        names = ("status", "n_iter", "nobs", "df_resid", "deviance", "dispersion", "distance")
-        return pd.DataFrame({name: getattr(self, name) for name in names})

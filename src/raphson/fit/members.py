@@ -10,7 +10,7 @@ so that ``hasattr`` is False.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, wraps
 from types import MethodType
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
@@ -96,6 +96,18 @@ class ShownLater(Shown[T]):
         return self.find().__doc__
 
 
+class ShownByRow(ShownLater[T]):
+    # An attribute with a value for each row, in the library of data frames that the data came in.
+
+    @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.find().__doc__
+
+    def __get__(self, fit: Any, owner: type) -> Any:
+        found = super().__get__(fit, owner)
+        return found if fit is None else fit._as_given(found, self.name)
+
+
 class Told(Shown[T]):
     """What a Fit tells as it was asked for, or came out: a field of its state."""
 
@@ -130,3 +142,22 @@ class Asked(Generic[P, T]):
         if fit is None:
             return self.find()
         return MethodType(self.find(), reading_behind(fit, self.name))
+
+
+class AskedByRow(Asked[P, T]):
+    # A method that gives a value for each row, in the library of data frames that the data came in.
+
+    @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.find().__doc__
+
+    def __get__(self, fit: Any, owner: type) -> Any:
+        method = super().__get__(fit, owner)
+        if fit is None or fit._library is None:
+            return method
+
+        @wraps(method)
+        def called(*given: Any, **named: Any) -> Any:
+            return fit._as_given(method(*given, **named), self.name)
+
+        return called

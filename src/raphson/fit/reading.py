@@ -393,6 +393,11 @@ class Reading(Goodness):
         return self.by_row(self.rows.mean)
 
     @property
+    def shows_source(self) -> bool:
+        """Whether :attr:`frame` has the columns of the user's table, instead of those of arrays."""
+        return self.state.formula is not None
+
+    @property
     def frame(self) -> pd.DataFrame:
         """The rows of the data that were used."""
         import pandas as pd
@@ -528,7 +533,8 @@ def kept_labels(labels: Any, index: np.ndarray | None, n: int) -> Any:
     """The labels of the rows that were kept, out of n."""
     import pandas as pd
 
-    labels = pd.RangeIndex(n) if labels is None else labels
+    if labels is None:
+        return pd.RangeIndex(n) if index is None else pd.Index(index)
     return labels if index is None else labels[index]
 
 

@@ -40,7 +40,12 @@ def glance(fit: Any) -> pd.DataFrame:
 
 
 def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the data that were used, with ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
+    """The rows of the data that were used, with the columns of :func:`added`."""
+    return frame.assign(**added(fit))
+
+
+def added(fit: Any) -> pd.DataFrame:
+    """For each row that was used ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
 
     A multinomial fit has a ``.fitted_LEVEL`` for each level instead. A network has only ``.fitted`` and ``.resid``, as
     it has no measure of a row's influence.
@@ -51,19 +56,20 @@ def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
 
     fitted = fit.fittedvalues
     if isinstance(fitted, pd.DataFrame):
-        return frame.join(fitted.add_prefix(".fitted_"))
+        return fitted.add_prefix(".fitted_")
     residuals = fit.residuals("deviance")
     if not fit.identified:
-        return frame.assign(**{".fitted": fitted, ".resid": residuals})
+        return pd.DataFrame({".fitted": fitted, ".resid": residuals})
     hat = fit.leverage
-    added = {
-        ".fitted": fitted,
-        ".resid": residuals,
-        ".std_resid": influence.standardised(residuals.to_numpy(), hat.to_numpy(), fit.dispersion),
-        ".hat": hat,
-        ".cooksd": fit.cooks_distance,
-    }
-    return frame.assign(**added)
+    return pd.DataFrame(
+        {
+            ".fitted": fitted,
+            ".resid": residuals,
+            ".std_resid": influence.standardised(residuals.to_numpy(), hat.to_numpy(), fit.dispersion),
+            ".hat": hat,
+            ".cooksd": fit.cooks_distance,
+        }
+    )
 
 
 def frame_html(frame: pd.DataFrame) -> str:
