@@ -6,7 +6,7 @@ from raphson.report.network_summary import _layers
 
 def layers(*hidden, **options):
     network = Network.of(4, 1, hidden, **options)
-    return _layers(network)[1:]
+    return [list(row) for row in _layers(network).rows]
 
 
 def test_each_layer_has_a_line_with_its_weights():

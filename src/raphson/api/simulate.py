@@ -20,6 +20,7 @@ from raphson.inference.restricted import maximum_on_plane
 from raphson.model.objective import Need
 from raphson.model.parameters import place_of
 from raphson.options import at_least_one
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 from raphson.status import Status
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 INTERVALS = get_args(IntervalKind)
 
 
-@dataclass(frozen=True)
-class Coverage:
+@dataclass(frozen=True, repr=False)
+class Coverage(InNotebook):
     """Estimates and intervals of a model over simulated data sets.
 
     Attributes
@@ -61,6 +62,12 @@ class Coverage:
         from raphson.report.plots import plot_coverage
 
         return plot_coverage(self)
+
+    def _sheet(self) -> Sheet:
+        facts = [("Data sets", f"{self.reps:,}"), ("Rows of each", f"{self.n:,}"), ("Level", f"{100 * self.level:g}%")]
+        facts += [(name, f"{count:,}") for name, count in self.statuses.items()]
+        note = Note(f"A share of {self.reps:,} has a Monte Carlo standard error of {self.error:.2g}.")
+        return Sheet("Coverage by simulation", facts, [Grid.of(self.table, name="term")], [note])
 
     def __repr__(self) -> str:
         ended = ", ".join(f"{count} {name}" for name, count in self.statuses.items())

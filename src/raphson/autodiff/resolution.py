@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from raphson.autodiff import finite
 from raphson.autodiff.derivatives import Point, name_of
 from raphson.errors import ModelError
 from raphson.numeric import EPSILON
+from raphson.sheets.sheet import Grid, Sheet
 
 _POINTS = 8
 """Number of points tried within each step."""
@@ -94,9 +94,7 @@ class Precision:
         return str(self)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEAD)
-        body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in self._cells())
-        return f"<p>{escape(self._title())}</p><table><tr>{head}</tr>{body}</table>"
+        return Sheet(self._title(), (), [Grid(tuple(_HEAD), tuple(map(tuple, self._cells())), words=(1, 2))]).html
 
 
 _HEAD = ["coordinate", "by", "near", "predicted", "measured", "digits"]

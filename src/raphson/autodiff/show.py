@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.autodiff.rules import host
+from raphson.sheets import notebook
+from raphson.sheets.sheet import Grid, grid_html
 
 if TYPE_CHECKING:
     from raphson.autodiff.decomposition import Decomposition
@@ -134,23 +136,19 @@ def as_html(decomposition: Decomposition) -> str:
     """A self-contained HTML page: no scripts, no external links, all text escaped."""
     title = escape(_title(decomposition))
     return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='color-scheme' content='light dark'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{title}</title></head>\n<body>\n{fragment(decomposition)}\n</body></html>\n"
     )
 
 
 def fragment(decomposition: Decomposition) -> str:
-    """The table and the graph as an HTML fragment, for notebooks."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in _HEAD)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(decomposition)
-    )
-    return (
-        f"<div class='raphson-steps'><style>{_STYLE}</style><p class='title'>{escape(_title(decomposition))}</p>\n"
-        f"{_graph(decomposition)}\n"
-        f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
-    )
+    """The table and the graph as an HTML fragment, which follows the theme of the page that it stands in."""
+    rows = tuple(tuple(row) for row in _rows(decomposition))
+    table = grid_html(Grid(tuple(_HEAD), rows, words=tuple(range(1, len(_HEAD)))))
+    title = escape(_title(decomposition))
+    return notebook.fragment(f"<style>{_STYLE}</style><p class='title'>{title}</p>\n{_graph(decomposition)}\n{table}")
 
 
 def as_dict(decomposition: Decomposition) -> dict[str, Any]:
@@ -184,21 +182,13 @@ _HEAD = ["step", "operation", "value", "local partials", "adjoint", "line"]
 _WIDEST = [12, 36, 32, 48, 32, 64]
 """Letters of each column of the table at most."""
 
-_STYLE = """
-.raphson-steps { font: 14px/1.45 system-ui, sans-serif; color: #22303c; background: #fff; }
-.raphson-steps .title { font-weight: 600; }
-.raphson-steps table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.raphson-steps th, .raphson-steps td { text-align: left; padding: .2rem .9rem .2rem 0; white-space: nowrap;
-  border-bottom: 1px solid #e6eaed; }
-.raphson-steps th { color: #5b6b78; font-weight: 500; border-bottom: 1px solid #22303c; }
-.raphson-steps svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
-.raphson-steps svg text { font: 12px system-ui, sans-serif; fill: #22303c; }
-.raphson-steps svg text.small { font-size: 10px; fill: #5b6b78; }
-.raphson-steps svg rect { fill: #f2f6f9; stroke: #8aa0b0; }
-.raphson-steps svg rect.argument { fill: #e3f1ec; stroke: #5a9a82; }
-.raphson-steps svg rect.broken { fill: #fbe6e1; stroke: #b5452a; }
-.raphson-steps svg line { stroke: #8aa0b0; }
-"""
+_STYLE = (
+    "svg { max-width: 100%; height: auto; display: block; margin: 1rem 0 }"
+    "svg text { font: 12px system-ui, sans-serif; fill: currentcolor } svg text.small { font-size: 10px; "
+    "fill: var(--rp-soft) } svg rect { fill: var(--rp-shade); stroke: var(--rp-edge) } svg line { "
+    "stroke: var(--rp-edge) } svg rect.argument { stroke: var(--rp-data); stroke-width: 2 } "
+    "svg rect.broken { stroke: var(--rp-doubt); stroke-width: 3 }"
+).replace("svg", f".{notebook.SCOPE} svg")
 
 
 def _title(decomposition: Decomposition) -> str:

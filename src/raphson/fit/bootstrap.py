@@ -23,6 +23,7 @@ from raphson.inference.hypotheses import Test
 from raphson.inference.influence import dfbeta
 from raphson.model.base import Model
 from raphson.numeric import one_blas_thread
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,8 @@ MAX_CALIBRATION_ROWS = 20_000
 """Largest number of rows for which the information matrix test simulates by default, four million responses."""
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+@dataclass(frozen=True, repr=False)
+class Bootstrap(InNotebook):
     """Bootstrap replicates of a fit, and their summaries.
 
     Attributes
@@ -152,6 +153,11 @@ class Bootstrap:
         frame.insert(2, "std_error", self.se)
         frame.insert(3, "model_std_error", self._series(self._error))
         return frame
+
+    def _sheet(self) -> Sheet:
+        facts = [("Replicates", f"{self.n:,}"), *((name, f"{count:,}") for name, count in self.statuses.items())]
+        note = Note("95% intervals are bias-corrected and accelerated (BCa).")
+        return Sheet(f"{self.kind.capitalize()} bootstrap", facts, [Grid.of(self.summary(), name="term")], [note])
 
     def plot(self, level: float = 0.95) -> Any:
         """Histogram of the replicates of each parameter, with the estimate and the BCa interval; a Figure."""

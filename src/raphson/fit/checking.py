@@ -22,6 +22,7 @@ from raphson.fit.rows import quantile_residuals
 from raphson.inference import influence
 from raphson.model.base import Model, RowTable, pearson_statistic
 from raphson.model.families.distribution import Distribution
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ FEW_LEVELS = 2
 
 
 @dataclass(frozen=True, repr=False)
-class Checks:
+class Checks(InNotebook):
     """The checks of a fit, in reading order.
 
     Attributes
@@ -98,10 +99,11 @@ class Checks:
             return "no checks: this kind of fit has no responses to simulate"
         return f"{self.table.to_string(float_format='%.4g')}\n{self.n} data sets simulated from the fit"
 
-    def _repr_html_(self) -> str:
-        from raphson.report.tables import frame_html
-
-        return frame_html(self.table)
+    def _sheet(self) -> Sheet:
+        formats = {"passed": lambda one: "" if one is None else "✓" if one else "⚠"}
+        note = Note(f"By {self.n:,} data sets simulated from the fit. ⚠: the p-value of the whole curve is below 0.01.")
+        flagged = [Note(f"{one.title}. {one.caption}", "doubt") for one in self.flagged]
+        return Sheet("Checks", (), [Grid.of(self.table, formats=formats)], [note, *flagged])
 
 
 def check(fit: Reading, n: int | None = None, seed: int = 0) -> Checks:

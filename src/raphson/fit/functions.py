@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from raphson.choices import IntervalKind
-from raphson.errors import ConvergenceError, ConvergenceWarning, FormulaError, ModelError, check_choice, warn_user
+from raphson.errors import (
+    ConvergenceError,
+    ConvergenceWarning,
+    FormulaError,
+    ModelError,
+    check_choice,
+    visible,
+    warn_user,
+)
 from raphson.fit.reading import Reading
 from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
@@ -17,6 +25,8 @@ from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.parameters import place_of
 from raphson.numeric import TINY, one_blas_thread
+from raphson.sheets import numbers
+from raphson.sheets.sheet import Grid, InNotebook, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +157,7 @@ def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> 
     return pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
 
 
-class Profile:
+class Profile(InNotebook):
     """The profile likelihood of one function of the parameters.
 
     Attributes
@@ -233,6 +243,23 @@ class Profile:
         from raphson.report.plots import plot_profile
 
         return plot_profile(self, level, ax)
+
+    def tidy(self, level: float = 0.95) -> pd.DataFrame:
+        """One row: term, estimate, std_error, conf_low, conf_high."""
+        import pandas as pd
+
+        values = (self.name, self.estimate, self.se, *self.interval(level))
+        return pd.DataFrame([values], columns=["term", "estimate", "std_error", "conf_low", "conf_high"])
+
+    def _sheet(self) -> Sheet:
+        reach = intervals.quantile(0.95, self._df) * self.se
+        wald = (self.estimate - reach, self.estimate + reach)
+        rows = (("profile likelihood", *self.interval()), ("Wald", *wald))
+        grid = Grid(
+            ("95% interval", "2.5%", "97.5%"), tuple((n, numbers.plain(a), numbers.plain(b)) for n, a, b in rows)
+        )
+        facts = [("Estimate", f"{self.estimate:.6g}"), ("Std. error", numbers.plain(self.se))]
+        return Sheet(f"Profile of {visible(self.name)}", facts, [grid])
 
     def __repr__(self) -> str:
         lower, upper = self.interval()

@@ -26,12 +26,20 @@ from raphson.model.curve.nonlinear import NonlinearPredictor
 from raphson.model.curve.saved import saved_predictor
 from raphson.model.glm.glm import PERFECT
 from raphson.newton.many.problems import Solutions
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from raphson.fit.fit import Fit
+
+
+MOST_SHOWN = 10
+"""Groups that a notebook shows."""
+
+QUANTILES = {"least": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75, "greatest": 1.0}
+"""What is shown of the estimates' distribution over the groups."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class CurveOfGroups:
     by: str | None
 
 
-class Fits:
+class Fits(InNotebook):
     """Fits of one model to many groups of rows, each with its own status.
 
     ``fits[label]`` fits that group again from its estimate and returns a full :class:`Fit`.
@@ -444,6 +452,25 @@ class Fits:
         counts = ", ".join(f"{count} {status}" for status, count in self._found.counts().items())
         finite = self.params.replace([np.inf, -np.inf], np.nan)
         return f"{len(self)} fits ({counts})\n{finite.describe().to_string()}"
+
+    def _sheet(self) -> Sheet:
+        import pandas as pd
+
+        finite = self.params.replace([np.inf, -np.inf], np.nan)
+        spread = pd.DataFrame(
+            {
+                "groups": finite.notna().sum(),
+                "median std_error": self.bse.median(),
+                **{name: finite.quantile(at) for name, at in QUANTILES.items()},
+            }
+        )
+        order = np.argsort(self._found.converged, kind="stable")[:MOST_SHOWN]  # failed ones first
+        shown = self.params.iloc[order].assign(status=self.status.iloc[order].to_numpy())
+        some = f"The first {len(order)} of {len(self)} groups, failed ones before the others" * (len(order) < len(self))
+        counts = [(status, f"{count:,}") for status, count in self._found.counts().items()]
+        notes = [Note(f"{text[:1].upper()}{text[1:]}.", "doubt") for text in (self.failures, self.open_groups) if text]
+        grids = [Grid.of(spread, "The estimates over the groups", "term"), Grid.of(shown, some, "group")]
+        return Sheet(f"{len(self):,} fits", counts, grids, notes)
 
     @property
     def failures(self) -> str:

@@ -17,6 +17,8 @@ from raphson.inference import residuals as of_kind
 from raphson.model.families.distribution import Distribution
 from raphson.model.objective import Need
 from raphson.newton.solve import factorise
+from raphson.sheets import numbers
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,8 +140,8 @@ def _by_row(fit: Reading, values: np.ndarray) -> pd.Series:
     return pd.Series(values, index=fit.row_labels)
 
 
-@dataclass(frozen=True)
-class LeaveOneOut:
+@dataclass(frozen=True, repr=False)
+class LeaveOneOut(InNotebook):
     """Leave-one-out estimates and predictive densities.
 
     Attributes
@@ -167,6 +169,12 @@ class LeaveOneOut:
     def p_loo(self) -> float:
         """llf − elpd, the effective number of parameters."""
         return self.llf - self.elpd
+
+    def _sheet(self) -> Sheet:
+        values = [("elpd", self.elpd, self.se), ("llf", self.llf, None), ("p_loo", self.p_loo, None)]
+        rows = tuple((name, numbers.plain(value), numbers.plain(se)) for name, value, se in values)
+        note = "elpd: log predictive density of rows left out; p_loo = llf - elpd, the effective number of parameters."
+        return Sheet("Leave-one-out", (), [Grid(("", "value", "std. error"), rows)], [Note(note)])
 
     def __repr__(self) -> str:
         return f"LeaveOneOut(elpd={self.elpd:.6g}, se={self.se:.4g}, p_loo={self.p_loo:.4g})"

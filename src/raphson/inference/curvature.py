@@ -20,6 +20,7 @@ import numpy as np
 
 from raphson import scipy_special as special
 from raphson.linalg import column_squares
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ MAX_ITERATIONS = 200
 
 
 @dataclass(frozen=True)
-class Curvature:
+class Curvature(InNotebook):
     """Bates and Watts's relative curvatures, each times √F; below ½ the linear approximation is adequate.
 
     Attributes
@@ -76,6 +77,15 @@ class Curvature:
                 "on the parametrisation, or other parameters"
             )
         return "the curve is close to linear over the confidence region: Wald intervals are adequate"
+
+    def _sheet(self) -> Sheet:
+        rows = [
+            ("intrinsic", self.intrinsic, self.max_intrinsic),
+            ("parameter effects", self.parameter_effects, self.max_parameter_effects),
+        ]
+        grid = Grid(("", "root mean square", "greatest"), tuple((n, f"{a:.4f}", f"{b:.4f}") for n, a, b in rows))
+        title = f"Curvature times √F (1 is as curved as the {100 * self.level:g}% region is wide)"
+        return Sheet(title, (), [grid], [Note(f"{self.verdict[:1].upper()}{self.verdict[1:]}.")])
 
     def __repr__(self) -> str:
         return (

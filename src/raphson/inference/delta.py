@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from raphson import scipy_special as special
 from raphson.errors import ModelError
 from raphson.inference import intervals
 from raphson.inference.whitening import Matrix, slices, split_columns, whitened
+from raphson.sheets.sheet import Grid, InNotebook, Sheet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def covariance_root(covariance: np.ndarray) -> np.ndarray:
@@ -288,7 +292,7 @@ def _positive_quantile(cdf: Callable[[np.ndarray], np.ndarray], probability: flo
 
 
 @dataclass(frozen=True)
-class Delta:
+class Delta(InNotebook):
     """The estimate of a function of the parameters.
 
     Attributes
@@ -308,8 +312,21 @@ class Delta:
         if isinstance(self.estimate, float):
             lower, upper = self.interval
             return f"{self.estimate:.6g} (std. error {self.se:.4g}), interval [{lower:.6g}, {upper:.6g}]"
-        table = self.interval.assign(estimate=self.estimate, se=self.se)
-        return table[["estimate", "se", "lower", "upper"]].to_string()
+        return self.tidy().set_index("term").rename_axis(None).to_string()
+
+    def tidy(self) -> pd.DataFrame:
+        """One row for each function: term, estimate, std_error, conf_low, conf_high."""
+        import pandas as pd
+
+        if isinstance(self.estimate, float):
+            values = ("function", self.estimate, self.se, *self.interval)
+            return pd.DataFrame([values], columns=["term", "estimate", "std_error", "conf_low", "conf_high"])
+        ends = {"conf_low": self.interval["lower"].to_numpy(), "conf_high": self.interval["upper"].to_numpy()}
+        own = {"estimate": self.estimate.to_numpy(), "std_error": self.se.to_numpy()}
+        return pd.DataFrame({"term": list(self.estimate.index)} | own | ends)
+
+    def _sheet(self) -> Sheet:
+        return Sheet("By the delta method", (), [Grid.of(self.tidy().set_index("term"))])
 
 
 def delta_method(

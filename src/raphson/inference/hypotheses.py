@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import scipy_special as special
-from raphson.errors import ModelError
+from raphson.errors import ModelError, visible
 from raphson.inference.whitening import Matrix, dense_rows, slices
 from raphson.linalg import DEPENDENT, cholesky, column_squares
 from raphson.numeric import TINY
+from raphson.sheets import numbers
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Test:
+class Test(InNotebook):
     """The result of a test.
 
     Attributes
@@ -62,6 +64,24 @@ class Test:
     def distribution(self) -> str:
         """``"chi2"`` or ``"F"``."""
         return "chi2" if self.df_resid is None else "F"
+
+    def tidy(self) -> pd.DataFrame:
+        """One row: hypothesis, statistic, df, df_resid (NaN for χ²), p_value."""
+        import pandas as pd
+
+        df_resid = math.nan if self.df_resid is None else self.df_resid
+        values = (self.hypothesis, self.statistic, self.df, df_resid, self.p_value)
+        return pd.DataFrame([values], columns=["hypothesis", "statistic", "df", "df_resid", "p_value"])
+
+    def _sheet(self) -> Sheet:
+        letter = {"chi2": "χ²", "F": "F"}[self.distribution]
+        df = f"{self.df}" if self.df_resid is None else f"{self.df}, {self.df_resid:g}"
+        row = (visible(self.hypothesis), numbers.plain(self.statistic), df, numbers.p_value(self.p_value))
+        grids = [Grid(("hypothesis", letter, "df", f"P(>{letter})"), (row,))]
+        if self.table is not None:
+            grids.append(Grid.of(self.table, "Standard errors by each information", "term"))
+        drawn = [Note(f"The p-value is that among {self.draws} simulated data sets.")] if self.draws else []
+        return Sheet(self.name, (), grids, drawn)
 
     def __repr__(self) -> str:
         more = "" if self.df_resid is None else f", {self.df_resid:g}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from raphson.errors import visible
 from raphson.model.bias.reduction import described
-from raphson.report import numbers
+from raphson.sheets import numbers
 
 
 class Coefficient(NamedTuple):

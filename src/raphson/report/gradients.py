@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson.report import style
+from raphson.sheets.sheet import Grid, InNotebook, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_SHOWN = 12
+"""Epochs that a notebook shows, evenly spread."""
+
+
 @dataclass(frozen=True)
-class GradientProfile:
+class GradientProfile(InNotebook):
     """Gradient norms by layer and epoch.
 
     Attributes
@@ -49,8 +54,10 @@ class GradientProfile:
     def __repr__(self) -> str:
         return repr(self.table)
 
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
+    def _sheet(self) -> Sheet:
+        epochs = np.unique(np.linspace(0, len(self.table) - 1, min(len(self.table), MOST_SHOWN)).astype(int))
+        some = f"{len(epochs)} of {len(self.table)} epochs" if len(epochs) < len(self.table) else ""
+        return Sheet("Norm of the gradient by layer", (), [Grid.of(self.table.iloc[epochs], some)])
 
     def plot(self) -> Any:
         """Draw the norms by layer, with a line for each epoch, from pale (the first) to dark (the last).

@@ -223,7 +223,8 @@ def _estimates(fit: Any, level: float, parts: Parts) -> list[str]:
 
 def _network(summary: Any) -> str:
     """A network's layers as a table, and its facts."""
-    head, *body = summary.layers
+    grid = summary.grids[0]
+    head, body = grid.head, grid.rows
     heads = "".join(f"<th scope='col'>{escape(one)}</th>" for one in head)
     lines = "".join(
         f"<tr><th scope='row'>{escape(first)}</th>"

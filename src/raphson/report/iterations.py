@@ -6,7 +6,8 @@ import math
 from html import escape
 from typing import Any
 
-from raphson.report import content, numbers
+from raphson.report import content
+from raphson.sheets import numbers
 
 _HEADINGS = {
     "iteration": "iteration",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from html import escape
 from itertools import groupby
 from typing import Any
 
 from raphson.model.network.layers import Network
-from raphson.report import content, numbers
-from raphson.report.summary import _WIDTH, Summary, _two_columns
+from raphson.report import content
+from raphson.report.summary import Summary
+from raphson.sheets import numbers
+from raphson.sheets.sheet import Grid, Note
 
 
 def network_summary(fit: Any, network: Network) -> Summary:
@@ -21,36 +21,8 @@ def network_summary(fit: Any, network: Network) -> Summary:
     fit : Fit
     network : its layers.
     """
-    facts, layers = _facts(fit), _layers(network)
-    title = fit.formula or "y and X as arrays"
-    widths = [max(map(len, column)) for column in zip(*layers, strict=True)]
-    table = [
-        "  ".join([line[0].ljust(widths[0]), *(t.rjust(w) for t, w in zip(line[1:], widths[1:], strict=True))]).rstrip()
-        for line in layers
-    ]
-    remark = content.sentence(fit.message, fit)
-    lines = [
-        *textwrap.wrap(title, _WIDTH, subsequent_indent="    "),
-        "",
-        *_two_columns(facts),
-        "",
-        table[0],
-        "-" * max(map(len, table)),
-        *table[1:],
-        "",
-        *textwrap.wrap(content.verdict(fit).capitalize() + ".", _WIDTH),
-        *textwrap.wrap(remark, _WIDTH, subsequent_indent="    "),
-    ]
-    head, *body = layers
-    html = [f"<p><strong>{escape(title)}</strong></p><table class='facts'>"]
-    html += [f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in facts]
-    html.append("</table><table class='coefficients'><thead><tr>")
-    html += [f"<th scope='col'>{escape(cell)}</th>" for cell in head]
-    html.append("</tr></thead><tbody>")
-    for line in body:
-        html.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>")
-    html.append(f"</tbody></table><p>{escape(remark)}</p>")
-    return Summary("\n".join(lines), "".join(html), tuple(facts), layers)
+    notes = [Note(content.verdict(fit).capitalize() + "."), Note(content.sentence(fit.message, fit), "key")]
+    return Summary(fit.formula or "y and X as arrays", _facts(fit), [_layers(network)], notes)
 
 
 def _facts(fit: Any) -> list[tuple[str, str]]:
@@ -72,9 +44,9 @@ def _facts(fit: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def _layers(network: Network) -> list[list[str]]:
+def _layers(network: Network) -> Grid:
     """A line for each layer; neighbouring layers of the same kind share one."""
-    rows = [["layer", "inputs", "units", "activation", "norm", "residual", "weights"]]
+    rows: list[tuple[str, ...]] = []
     described = [
         (
             str(layer.inputs),
@@ -90,7 +62,7 @@ def _layers(network: Network) -> list[list[str]]:
     for (*cells, weights), alike in groupby(described):
         first, *others = [next(labels) for _ in alike]
         if others:
-            rows.append([f"{first} to {others[-1]}", *cells, f"{weights} each"])
+            rows.append((f"{first} to {others[-1]}", *cells, f"{weights} each"))
         else:
-            rows.append([first, *cells, weights])
-    return rows
+            rows.append((first, *cells, weights))
+    return Grid(("layer", "inputs", "units", "activation", "norm", "residual", "weights"), tuple(rows))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from raphson.report import numbers
 from raphson.report.live_lines import LiveLine, NotebookLine, TerminalLine, in_notebook
+from raphson.sheets import numbers
 
 INTERVAL = 10.0
 """Seconds between the lines of a log: a fit of an hour leaves a few hundred."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.errors import ModelError
 from raphson.report import style
+from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,8 @@ GRID = 41
 """Points of the contours' grid in each direction."""
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(InNotebook):
     """One model fitted by several methods from the same start.
 
     Attributes
@@ -53,9 +53,9 @@ class Comparison:
     def __repr__(self) -> str:
         return "\n".join([self._shown().to_string(), *(f"{name}: {note}" for name, note in self.notes.items())])
 
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{escape(name)}: {escape(note)}</p>" for name, note in self.notes.items())
-        return self._shown().to_html() + notes
+    def _sheet(self) -> Sheet:
+        notes = [Note(f"{name}: {note}", "key") for name, note in self.notes.items()]
+        return Sheet("One model, several methods", (), [Grid.of(self._shown())], notes)
 
     def _shown(self) -> pd.DataFrame:
         """The table with meaningful digits only."""

@@ -70,8 +70,3 @@ def added(fit: Any) -> pd.DataFrame:
             ".cooksd": fit.cooks_distance,
         }
     )
-
-
-def frame_html(frame: pd.DataFrame) -> str:
-    """A data frame as an HTML table, numbers with four significant digits."""
-    return frame.to_html(float_format="%.4g", border=0)

@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from raphson.errors import visible
+
 
 def significant(value: float, digits: int = 6) -> str:
     """Write a number with a given number of significant digits, including trailing zeros.
@@ -69,6 +71,25 @@ def short(value: float) -> str:
     ('3.1e-12', '0', '2')
     """
     return f"{value:.2g}" if math.isfinite(value) else significant(value)
+
+
+def plain(value: object) -> str:
+    """A value of a table: four significant digits, a whole number in full, a missing one as an empty text.
+
+    Examples
+    --------
+    >>> plain(0.123456), plain(12000), plain(None), plain(float("nan")), plain(True)
+    ('0.1235', '12,000', '', 'NaN', 'yes')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else (
+        significant(value) if isinstance(value, float) else visible(str(value))
+    )  # fmt: skip
 
 
 def align(texts: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raphson.report import numbers
+from raphson.sheets import numbers
 
 
 @pytest.mark.parametrize(

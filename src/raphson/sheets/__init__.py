@@ -1,0 +1,1 @@
+"""Tables of texts, as text, HTML, Markdown and LaTeX."""
