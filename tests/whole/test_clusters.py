@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from concurrent.futures import ProcessPoolExecutor
 
@@ -209,14 +210,37 @@ def test_the_partitions_of_a_cluster_are_not_for_a_pool(partitions, pool):
         rp.glm("low ~ x", partitions, family="binomial", executor=pool)
 
 
-def test_replicates_and_groups_are_tasks(frame, pool):
-    def answers(executor):
-        fit = rp.glm("low ~ x", frame[:300], family="binomial", executor=executor)
-        groups = rp.glm("low ~ x", frame, family="binomial", by="g", executor=executor)
-        return fit.bootstrap(60, seed=1).estimates.to_numpy(), groups.params.to_numpy()
+def many_curves(executor):
+    x = np.tile(np.linspace(0.0, 3.0, 12), 40)
+    data = pd.DataFrame({"x": x, "g": np.repeat(np.arange(40), 12)})
+    data["y"] = 2.0 * np.exp(-0.7 * x) + 0.05 * np.random.default_rng(0).normal(size=len(x))
+    fits = rp.nls("y ~ a*exp(-b*x)", data, start={"b": 1.0}, by="g", executor=executor)
+    ragged = rp.nls("y ~ a*exp(-b*x)", data[data.index % 7 > 0], start={"b": 1.0}, by="g", executor=executor)
+    return fits.params, fits.bse, ragged.params
 
-    for one, other in zip(answers(rp.execute.threads(2)), answers(pool), strict=True):
-        assert one.tobytes() == other.tobytes()
+
+TASKS = {
+    "replicates": lambda frame, where: [
+        rp.glm("low ~ x", frame, family="binomial", executor=where).bootstrap(60, seed=1).estimates
+    ],
+    "groups": lambda frame, where: [rp.glm("low ~ x", frame, family="binomial", by="g", executor=where).params],
+    "curves": lambda frame, where: many_curves(where),
+    "checks": lambda frame, where: [rp.glm("low ~ x", frame, family="binomial", executor=where).check(100).table],
+}
+
+
+@pytest.mark.parametrize("asked", TASKS.values(), ids=TASKS)
+def test_replicates_groups_and_curves_are_tasks(asked, frame, pool):
+    here, there = (asked(frame[:300], where) for where in (rp.execute.threads(2), pool))
+    assert len(here) == len(there) > 0
+    for one, other in zip(here, there, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_a_fit_by_workers_can_be_pickled_without_them(frame, pool):
+    fit = rp.glm("low ~ x", frame[:300], family="binomial", executor=pool)
+    back = pickle.loads(pickle.dumps(fit))  # noqa: S301
+    same(fit, back)
 
 
 def test_a_fit_says_what_each_pass_cost_and_progress_tells_of_workers(stream, pool):

@@ -192,6 +192,19 @@ def _described(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else repr(value)
 
 
+def iteration_of(given: dict[str, Any]) -> Iteration:
+    """The options of the iteration among the arguments of a door.
+
+    In these the user's pool or client is replaced by its executor, as a fit keeps them for other fits of the same data:
+    the fit can then be pickled, and sent to workers.
+    """
+    asked = Iteration.of(given)
+    if asked.executor is None:
+        return asked
+    given["executor"] = executor_of(asked)
+    return replace(asked, executor=given["executor"])
+
+
 def executor_of(iteration: Iteration) -> Executor:
     """The user's executor; threads by default."""
     if iteration.executor is None:

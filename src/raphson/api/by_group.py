@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,8 @@ from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import ReadCurve, nonlinear_model, one_curve
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.many import problems
-from raphson.newton.many.problems import Solutions
+from raphson.newton.many.by_workers import solve_anywhere
+from raphson.newton.many.problems import Solutions, TracedProblem
 from raphson.newton.methods import resolve_method
 from raphson.options import Curve, Inference, Iteration
 
@@ -67,10 +69,7 @@ def fit_groups(
     lower, upper = model.bounds or (np.full(len(start), -np.inf), np.full(len(start), np.inf))
     lower, upper = np.where(model.movable, lower, start), np.where(model.movable, upper, start)
     max_iter = iteration.max_iter or 200
-    where = executor_of(iteration)
-    if getattr(where, "sum", None) is not None:  # compiled curves stay in this process
-        where = None
-    limits: dict[str, Any] = {"tol": iteration.tol, "max_iter": max_iter, "executor": where}
+    limits: dict[str, Any] = {"tol": iteration.tol, "max_iter": max_iter, "executor": executor_of(iteration)}
     found = _solve(read, np.tile(start, (count, 1)), lower, upper, limits)
     failed = ~found.converged
     if failed.any() and not failed.all():
@@ -134,7 +133,7 @@ def _solve(
 ) -> Solutions:
     assert read.by is not None
     derivatives: Any = read.predictor.derivatives
-    problem = problems.least_squares(_curve(derivatives.code))
+    problem = partial(_problem, derivatives)
     constants = None if derivatives.numbers is None else np.array(derivatives.numbers)
     shared = {"constants": constants, "x": None if read.predictor.by_row else read.data.X}
     y = np.asarray(read.data.response.values, dtype=float)
@@ -145,7 +144,7 @@ def _solve(
         data = {"y": y.reshape(shape), "weight": weights.reshape(shape)}
         if only is not None:
             data, start = {name: values[only] for name, values in data.items()}, start[only]
-        return problems.solve(problem, start, data, shared, **keywords)
+        return solve_anywhere(problem, start, data, shared, **keywords)
     codes, X = read.by, np.asarray(read.data.X)
     if only is not None:
         kept = np.isin(codes, only)
@@ -155,7 +154,7 @@ def _solve(
     parts: list[tuple[np.ndarray, Solutions]] = []
     for groups, padded in problems.stacked(codes, columns):
         x = np.stack([padded.pop(f"x{k}") for k in range(X.shape[1])], axis=1) if X.shape[1] else None
-        parts.append((groups, problems.solve(problem, start[groups], padded | {"x": x}, shared, **keywords)))
+        parts.append((groups, solve_anywhere(problem, start[groups], padded | {"x": x}, shared, **keywords)))
     whole = parts[0][1]
     if len(parts) == 1:
         return whole
@@ -179,6 +178,11 @@ def _merged(found: Solutions, again: Solutions, places: np.ndarray) -> Solutions
         values[places[better]] = getattr(again, field.name)[better]
         out[field.name] = values
     return Solutions(**out)
+
+
+def _problem(derivatives: Any) -> TracedProblem:
+    """The problem of a curve's parameters."""
+    return problems.least_squares(_curve(derivatives.code))
 
 
 def _curve(code: CurveCode) -> Callable[..., Any]:

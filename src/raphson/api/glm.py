@@ -14,6 +14,7 @@ from raphson.api.arguments import (
     executor_of,
     inference_of,
     inputs_of,
+    iteration_of,
     kept_in,
     model_data,
     rounding_of,
@@ -273,7 +274,7 @@ def glm(
     (True, 4)
     """
     given = locals()
-    asked, iteration, inference = LinearModel.of(given), Iteration.of(given), inference_of(given)
+    asked, iteration, inference = LinearModel.of(given), iteration_of(given), inference_of(given)
     flow = streamed(data) if isinstance(formula, str) and asked.names is None else None
     with kept_in(asked.checkpoint, flow, "glm", given, iteration) as iteration:
         fitted = partial(_fit, given=given, asked=asked, iteration=iteration, inference=inference)

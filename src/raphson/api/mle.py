@@ -17,6 +17,7 @@ from raphson.api.arguments import (
     executor_of,
     inference_of,
     inputs_of,
+    iteration_of,
     kept_in,
     rounding_of,
     start_vector,
@@ -158,7 +159,7 @@ def mle(
     {'mu:Intercept': 0.1533, 'mu:x': 0.9657, 'log_sigma:Intercept': -1.6247}
     """
     given = locals()
-    asked, iteration = Likelihood.of(given), Iteration.of(given)
+    asked, iteration = Likelihood.of(given), iteration_of(given)
     ready = _ready(logpdf)
     general = data is None and ready is None
     rows = formulas if general else data

@@ -15,6 +15,7 @@ from raphson.api.arguments import (
     estimated,
     executor_of,
     inputs_of,
+    iteration_of,
     kept_in,
     model_data,
     progress_shown,
@@ -249,7 +250,7 @@ def network(
     True
     """
     given = locals()
-    asked, training, iteration = Layers.of(given), Training.of(given), Iteration.of(given)
+    asked, training, iteration = Layers.of(given), Training.of(given), iteration_of(given)
     chosen = resolve_method(method)
     first_order = chosen.name in RATES
     if training.validation is None:

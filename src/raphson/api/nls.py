@@ -17,6 +17,7 @@ from raphson.api.arguments import (
     executor_of,
     inference_of,
     inputs_of,
+    iteration_of,
     kept_in,
     warn_about,
 )
@@ -214,7 +215,7 @@ def nls(
     {'top': 10.0612, 'rate': 0.4954}
     """
     given = locals()
-    asked, iteration = Curve.of(given), Iteration.of(given)
+    asked, iteration = Curve.of(given), iteration_of(given)
     robust = asked.loss != "squared"
     inference = inference_of(given, "observed" if robust else "expected", "HC0" if robust else None)
     resolve_method(method)

@@ -165,6 +165,7 @@ def solve(
     tol: float = 1e-8,
     max_iter: int = 200,
     executor: Executor | None = None,
+    chunk: int | None = None,
 ) -> Solutions:
     """Maximise many problems of one kind, each from its own start.
 
@@ -178,6 +179,7 @@ def solve(
     tol : distance to the maximum in standard errors.
     max_iter : largest number of steps tried for each problem.
     executor : runs the chunks; all cores by default.
+    chunk : number of problems in a compiled call, where these are a part of more; by default :func:`chunk_of` them.
 
     Returns
     -------
@@ -198,21 +200,11 @@ def solve(
     >>> found.theta.round(6).tolist(), found.counts()
     ([[2.0], [5.5]], {'converged': 2})
     """
-    leaves = jax.tree.leaves(data)
-    start = np.asarray(start, dtype=np.float64)
-    count = leaves[0].shape[0] if leaves else len(np.atleast_2d(start))
-    if start.ndim == 1:
-        start = np.tile(start, (count, 1))
-    if start.ndim != 2 or len(start) != count or any(leaf.shape[0] != count for leaf in leaves):
-        sizes = ", ".join(str(leaf.shape) for leaf in leaves)
-        raise ModelError(
-            f"start: expected a row for each of {count} problems; got shape {start.shape} and data of shapes {sizes}"
-        )
-    p = start.shape[1]
+    start, leaves = starts_of(start, data), jax.tree.leaves(data)
+    count, p = start.shape
     limits = _limits(lower, -np.inf, count, p), _limits(upper, np.inf, count, p)
-    numbers = sum(int(np.prod(leaf.shape[1:])) for leaf in leaves) or _size(jax.tree.leaves(shared))
     elsewhere = getattr(executor, "device", None) is not None
-    chunk = _chunk_size(count, numbers * (p + 2), elsewhere)
+    chunk = chunk_of(start, data, shared, elsewhere) if chunk is None else chunk
     state = _begin(np.clip(start, *limits))
     shapes = (chunk, p, *(leaf.shape[1:] for leaf in leaves), None, *map(np.shape, jax.tree.leaves(shared)))
     steps = DEVICE_ROUND if elsewhere else ROUND
@@ -226,6 +218,36 @@ def solve(
         state.value[again], state.step[again] = -np.inf, 0.0  # evaluates again, with H
     _rounds(run, state, True, tol, max_iter)
     return _solutions(state)
+
+
+def starts_of(start: np.ndarray, data: Any) -> np.ndarray:
+    """(B, p) where each problem starts.
+
+    Raises
+    ------
+    ModelError
+        If `start` and `data` have different numbers of problems.
+    """
+    leaves = jax.tree.leaves(data)
+    start = np.asarray(start, dtype=np.float64)
+    count = leaves[0].shape[0] if leaves else len(np.atleast_2d(start))
+    if start.ndim == 1:
+        start = np.tile(start, (count, 1))
+    if start.ndim != 2 or len(start) != count or any(leaf.shape[0] != count for leaf in leaves):
+        sizes = ", ".join(str(leaf.shape) for leaf in leaves)
+        raise ModelError(
+            f"start: expected a row for each of {count} problems; got shape {start.shape} and data of shapes {sizes}"
+        )
+    return start
+
+
+def chunk_of(start: np.ndarray, data: Any, shared: Any, elsewhere: bool = False) -> int:
+    """The number of problems whose Jacobians fit into memory together, into that of a device if `elsewhere`."""
+    count, p = start.shape
+    numbers = sum(int(np.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(data)) or _size(jax.tree.leaves(shared))
+    sizes, most = (DEVICE_PROBLEMS, DEVICE_NUMBERS) if elsewhere else (CHUNK_PROBLEMS, CHUNK_NUMBERS)
+    fitting = [size for size in sizes if size * numbers * (p + 2) <= most] or [sizes[0]]
+    return next((size for size in fitting if size >= count), fitting[-1])
 
 
 class _Run(NamedTuple):
@@ -464,13 +486,6 @@ def _limits(bound: np.ndarray | None, default: float, count: int, p: int) -> np.
 
 def _size(leaves: list[Any]) -> int:
     return sum(int(np.size(leaf)) for leaf in leaves)
-
-
-def _chunk_size(count: int, numbers: int, elsewhere: bool) -> int:
-    """The size of chunk for so many problems whose Jacobians fit into memory, that of a device if `elsewhere`."""
-    sizes, most = (DEVICE_PROBLEMS, DEVICE_NUMBERS) if elsewhere else (CHUNK_PROBLEMS, CHUNK_NUMBERS)
-    fitting = [size for size in sizes if size * numbers <= most] or [sizes[0]]
-    return next((size for size in fitting if size >= count), fitting[-1])
 
 
 def inverses(M: np.ndarray, free: np.ndarray) -> np.ndarray:
