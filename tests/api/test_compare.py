@@ -31,8 +31,8 @@ def test_the_table_says_what_each_method_cost(race):
     assert (table["distance"].iloc[:3] < 1e-8).all()
     assert table.loc["sgd", "distance"] > 1e-6
     # newton reads the data once a step, and once at the start; sgd 32 rows a step, of 64 that fill batches
-    assert table.loc["newton", "passes"] == table.loc["newton", "iterations"] + 1
-    assert table.loc["sgd", "iterations"] == 60 * 2
+    assert table.loc["newton", "passes"] == table.loc["newton", "n_iter"] + 1
+    assert table.loc["sgd", "n_iter"] == 60 * 2
     assert table.loc["sgd", "row_gradients"] == 60 * 64
     assert table.loc["newton-cg", "passes"] > table.loc["newton", "passes"]
 
@@ -83,7 +83,7 @@ def test_a_method_that_does_not_apply_has_a_row_and_a_reason():
     fit = rp.nls("y ~ a * exp(-b * t)", data, start={"a": 1.0, "b": 0.3})
     race = rp.compare(fit, ["gauss-newton", "adam"], start=[1.0, 0.3])
     assert race.table["status"].to_dict() == {"gauss-newton": "converged", "adam": "does not apply"}
-    assert np.isnan(race.table.loc["adam", "distance"]) and race.table.loc["adam", "iterations"] == 0
+    assert np.isnan(race.table.loc["adam", "distance"]) and race.table.loc["adam", "n_iter"] == 0
     assert "linear predictors" in race.notes["adam"] and race.notes["adam"] in repr(race)
     assert html.escape(race.notes["adam"]) in race._repr_html_() and "gauss-newton" not in race.notes
     assert set(race.paths["method"]) == {"gauss-newton"}
@@ -113,11 +113,11 @@ def test_networks_are_compared_by_what_the_likelihood_lacks():
     y = np.sin(X[:, 0]) + 0.1 * np.random.default_rng(1).normal(size=100)
     shape = {"hidden": (3,), "activation": "tanh", "epochs": 2, "validation": 0}
     race = rp.compare(rp.network(y, X, **shape), ["levenberg-marquardt", "adam"], max_iter=20)
-    assert race.table.loc["adam", "iterations"] == 20 * 3 and race.table.loc["adam", "row_gradients"] == 20 * 96
+    assert race.table.loc["adam", "n_iter"] == 20 * 3 and race.table.loc["adam", "row_gradients"] == 20 * 96
     # Both begin at the same random weights; the second-order method gets further.
     starts = race.paths.drop(columns=["method"]).groupby(race.paths["method"]).first()
     assert (starts == starts.iloc[0]).all(axis=None)
-    assert race.table.loc["levenberg-marquardt", "llf_gap"] < race.table.loc["adam", "llf_gap"]
+    assert race.table.loc["levenberg-marquardt", "llf_drop"] < race.table.loc["adam", "llf_drop"]
     normed = rp.compare(rp.network(y, X, **shape, batch_norm=True), ["levenberg-marquardt", "adam"], max_iter=2)
     assert normed.table.loc["adam", "status"] == "does not apply" and "without batch norm" in normed.notes["adam"]
 
@@ -137,8 +137,8 @@ def test_the_gap_is_what_the_log_likelihood_lacks(fit, race):
     last = race.paths[race.paths["method"] == "sgd"].iloc[-1]
     eta = last["Intercept"] + last["x"] * DATA["x"]
     value = np.sum(DATA["y"] * eta - np.logaddexp(0.0, eta))
-    assert race.table.loc["sgd", "llf_gap"] == pytest.approx(fit.llf - value, rel=1e-6)
-    assert race.table.loc["newton", "llf_gap"] == pytest.approx(0.0, abs=1e-12)
+    assert race.table.loc["sgd", "llf_drop"] == pytest.approx(fit.llf - value, rel=1e-6)
+    assert race.table.loc["newton", "llf_drop"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_twelve_methods_look_different(fit):

@@ -25,7 +25,7 @@ def test_a_linear_model_is_exact_in_small_samples(linear):
     assert (np.abs(table["wald"] - 0.95) < 4 * study.error).all()
     # the profile interval of a linear model is Student's, and so covers the same data sets
     np.testing.assert_array_equal(table["wald"], table["profile"])
-    assert (np.abs(table["bias"]) < 4 * table["bias_se"]).all()
+    assert (np.abs(table["bias"]) < 4 * table["bias_std_error"]).all()
     X = np.column_stack([np.ones(12), linear._reading.state.at.asked.data.X[:, 1]])
     np.testing.assert_allclose(table["sd"], 2 * np.sqrt(np.diag(np.linalg.inv(X.T @ X))), rtol=0.05)
     assert (np.abs(table["score"]) < 4).all()
@@ -79,7 +79,7 @@ def test_a_curve_is_covered_by_both_intervals_batched_or_not():
     assert bounded._reading.state.at.asked.replicates is None and fit._reading.state.at.asked.replicates is not None
     slow, fast = (rp.simulate_coverage(one, truth, reps=16, seed=1, dispersion=0.01) for one in (bounded, fit))
     np.testing.assert_allclose(slow.estimates, fast.estimates, rtol=1e-7)
-    columns = ["sd", "mean_se", "wald", "profile"]
+    columns = ["sd", "mean_std_error", "wald", "profile"]
     np.testing.assert_allclose(slow.table[columns], fast.table[columns], rtol=1e-5)
 
 

@@ -18,12 +18,12 @@ def test_each_parameter_has_its_formula(run, capsys) -> None:
     found = json.loads(capsys.readouterr().out)["coefficients"]
     births = rp.datasets.load("births")
     expected = rp.mle("tobit", {"mean": "lwt ~ age", "log_sigma": "~ smoke"}, births, columns={"lower": 80})
-    assert {row["name"]: row["estimate"] for row in found} == pytest.approx(expected.params.to_dict())
+    assert {row["term"]: row["estimate"] for row in found} == pytest.approx(expected.params.to_dict())
 
 
 def test_one_formula_is_of_the_first_parameter_even_with_an_equals_sign(run, capsys) -> None:
     assert run("mle", "ordered_logit", "ftv ~ I(age >= 20)", BIRTHS, "--json") == 0
-    names = [row["name"] for row in json.loads(capsys.readouterr().out)["coefficients"]]
+    names = [row["term"] for row in json.loads(capsys.readouterr().out)["coefficients"]]
     assert any("age" in name for name in names)
 
 

@@ -39,7 +39,7 @@ def test_start_is_optional_and_the_document_says_what_was_done(run, data, fit, c
     read = json.loads(capsys.readouterr().out)
     assert "no starting value was given for b2" in read["message"]
     assert read["rss"] == pytest.approx(fit.rss, rel=1e-9) and read["condition_number"] > 1
-    assert [row["name"] for row in read["coefficients"]] == ["b1", "b2"]
+    assert [row["term"] for row in read["coefficients"]] == ["b1", "b2"]
 
 
 def test_options_reach_nls(run, data, capsys) -> None:
@@ -49,7 +49,7 @@ def test_options_reach_nls(run, data, capsys) -> None:
     expected = rp.nls(
         CURVE, data, start={"b2": 0.5}, fixed={"b1": 3.0}, bounds={"b2": (0, 1)}, weights="w", information="observed"
     )
-    found = {row["name"]: row for row in read["coefficients"]}
+    found = {row["term"]: row for row in read["coefficients"]}
     assert found["b1"]["estimate"] == 3.0 and found["b1"]["std_error"] is None
     assert found["b2"]["estimate"] == pytest.approx(expected.params["b2"], rel=1e-10)
     assert found["b2"]["std_error"] == pytest.approx(expected.bse["b2"], rel=1e-8)
@@ -59,7 +59,7 @@ def test_sigma_is_weights_and_a_partial_start_is_filled_in(run, data, capsys) ->
     assert run("nls", CURVE + " + c*exp(-k*x)", data, "--start", "b2=0.4", "--fixed", "k=3", "--json") == 0
     capsys.readouterr()
     assert run("nls", CURVE, data, "--sigma", "w", "--absolute-sigma", "--json") == 0
-    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["coefficients"]}
+    found = {row["term"]: row for row in json.loads(capsys.readouterr().out)["coefficients"]}
     fit = rp.nls(CURVE, {"x": X, "y": Y}, start={"b2": 0.5}, weights=1 / (1.0 + (X > 3)) ** 2, dispersion=1)
     assert found["b2"]["std_error"] == pytest.approx(fit.bse["b2"], rel=1e-6)
 
@@ -83,7 +83,7 @@ def test_saved_curves_predict(run, data, fit, tmp_path: Path, capsys) -> None:
 def test_many_curves(run, data, capsys) -> None:
     assert run("nls", CURVE, data, "--start", "b2=0.5", "--by", "plant") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "group,term,estimate,std_error,status" and len(lines) == 5
+    assert lines[0] == "group,term,estimate,std_error,statistic,p_value,conf_low,conf_high,status" and len(lines) == 5
     assert run("nls", CURVE, data, "--start", "b2=0.5", "--by", "plant", "--json") == 0
     read = json.loads(capsys.readouterr().out)
     assert [row["group"] for row in read["groups"]] == [0, 1] and len(read["coefficients"]) == 4

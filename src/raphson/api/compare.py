@@ -46,7 +46,7 @@ def compare(
     the data, and in how many gradients of rows they compute. The distance to the maximum is √((θ−θ̂)ᵀ M (θ−θ̂)/φ̂), where
     M is the observed information at the maximum: it is measured in standard errors, so that all methods share one
     scale. In a model with many maxima, such as a network, it is the distance to the best point found; there the
-    difference in log-likelihood (`llf_gap`) says more.
+    difference in log-likelihood (`llf_drop`) says more.
 
     Parameters
     ----------
@@ -139,12 +139,12 @@ def _line(runner: Runner, away: dict[str, np.ndarray], short: dict[str, float]) 
     return {
         "method": runner.method,
         "M": METHODS[runner.method].matrix,
-        "iterations": int(runner.iteration[-1]) if ran else 0,
+        "n_iter": int(runner.iteration[-1]) if ran else 0,
         "passes": float(runner.passes[-1]) if ran else 0.0,
         "row_gradients": round(float(runner.row_gradients[-1])) if ran else 0,
         "seconds": runner.seconds if ran else np.nan,
         "distance": float(away[runner.method][-1]) if ran else np.nan,
-        "llf_gap": short.get(runner.method, np.nan),
+        "llf_drop": short.get(runner.method, np.nan),
         "status": runner.status,
     }
 

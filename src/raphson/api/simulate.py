@@ -36,9 +36,10 @@ class Coverage(InNotebook):
     Attributes
     ----------
     table : a row for each parameter: ``truth``; ``mean`` of the estimates; ``bias`` and its Monte Carlo standard error
-        ``bias_se``; ``sd``, the standard deviation of the estimates; ``mean_se``, the average of their standard errors;
-        ``se_ratio`` = mean_se / sd; ``wald`` and ``profile``, the shares of intervals that cover the truth; ``score``,
-        the average score at the truth in its standard errors, about N(0, 1) if the model is correct.
+        ``bias_std_error``; ``sd``, the standard deviation of the estimates; ``mean_std_error``, the average of their
+        standard errors; ``std_error_ratio`` = mean_std_error / sd; ``wald`` and ``profile``, the shares of intervals
+        that cover the truth; ``score``, the average score at the truth in its standard errors, about N(0, 1) if the
+        model is correct.
     level : nominal coverage of the intervals.
     n, reps : number of rows in each data set, and of data sets.
     statuses : number of refits with each status.
@@ -247,11 +248,11 @@ def _reported(
             "truth": true,
             "mean": used.mean(axis=0) if len(used) else np.full(len(true), np.nan),
             "bias": used.mean(axis=0) - true if len(used) else np.full(len(true), np.nan),
-            "bias_se": sd / math.sqrt(max(len(used), 1)),
+            "bias_std_error": sd / math.sqrt(max(len(used), 1)),
             "sd": sd,
-            "mean_se": errors[finite].mean(axis=0) if len(used) else np.full(len(true), np.nan),
+            "mean_std_error": errors[finite].mean(axis=0) if len(used) else np.full(len(true), np.nan),
         }
-        table["se_ratio"] = table["mean_se"] / sd
+        table["std_error_ratio"] = table["mean_std_error"] / sd
         if "wald" in intervals:
             table["wald"] = np.mean(wald & finite[:, None], axis=0)
         if "profile" in intervals:

@@ -86,7 +86,10 @@ class Fits(InNotebook):
     b  6.943  0.687
     """
 
-    glanced: ClassVar[tuple[str, ...]] = ("status", "n_iter", "nobs", "rss", "residual_sd", "distance")
+    glanced: ClassVar[tuple[str, ...]] = (
+        *("status", "converged", "n_iter", "nobs", "df_resid", "deviance", "dispersion"),
+        *("rss", "residual_sd", "distance"),
+    )
     """The columns of :meth:`glance`."""
     _library: str | None = None
 
@@ -425,21 +428,40 @@ class Fits(InNotebook):
             "report: a report is about one fit, fits[label].report(path); tidy() and glance() are about all"
         )
 
-    def tidy(self) -> pd.DataFrame:
-        """One row for each group and parameter: group, term, estimate, std_error, status."""
+    def tidy(self, level: float = 0.95) -> pd.DataFrame:
+        """One row for each group and parameter, with the columns of :meth:`raphson.Fit.tidy`.
+
+        They are group, term, estimate, std_error, statistic, p_value, conf_low, conf_high, status.
+        """
         import pandas as pd
 
         p = len(self.names)
+        ends = self.conf_int(level).to_numpy().reshape(len(self), p, 2)
+        estimates, errors = self.params.to_numpy(), self.bse.to_numpy()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            statistic = estimates / errors
         found = pd.DataFrame(
             {
                 "group": np.repeat(np.array(self.labels, dtype=object), p),
                 "term": list(self.names) * len(self),
-                "estimate": self.params.to_numpy().ravel(),
-                "std_error": self.bse.to_numpy().ravel(),
+                "estimate": estimates.ravel(),
+                "std_error": errors.ravel(),
+                "statistic": statistic.ravel(),
+                "p_value": self._p_values(statistic).ravel(),
+                "conf_low": ends[..., 0].ravel(),
+                "conf_high": ends[..., 1].ravel(),
                 "status": np.repeat(self.status.to_numpy(), p),
             }
         )
         return in_library(found, self._library)
+
+    def _p_values(self, statistic: np.ndarray) -> np.ndarray:
+        """Those of the statistics (G, p), each group by its own degrees of freedom."""
+        df, places = np.unique(self._reference_df, return_inverse=True)
+        found = np.full(statistic.shape, np.nan)
+        for k, one in enumerate(df):
+            found[places == k] = intervals.p_values(statistic[places == k], float(one))
+        return found
 
     def glance(self) -> pd.DataFrame:
         """One row for each group, with its status and the statistics of its fit; in polars the first is ``group``."""

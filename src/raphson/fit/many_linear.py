@@ -129,7 +129,7 @@ class LinearFits(Fits):
     single : fits a group by itself, given its number.
     """
 
-    glanced = ("status", "n_iter", "nobs", "df_resid", "deviance", "dispersion", "distance")
+    glanced = ("status", "converged", "n_iter", "nobs", "df_resid", "deviance", "dispersion", "distance")
 
     def __init__(
         self,

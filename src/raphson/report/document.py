@@ -54,8 +54,23 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
         "theta_se": fit.theta_se,
         "level": level,
         "statistic": content.statistic_name(fit),
-        "coefficients": [row._asdict() for row in content.coefficients(fit, level)],
+        "coefficients": [_coefficient(row) for row in content.coefficients(fit, level)],
         "path": fit.path.to_dict(orient="records"),
+    }
+
+
+def _coefficient(row: content.Coefficient) -> dict[str, Any]:
+    """A row of the coefficients, with the columns of ``tidy()``, its correct digits, and why it has no estimate."""
+    return {
+        "term": row.name,
+        "estimate": row.estimate,
+        "std_error": row.std_error,
+        "statistic": row.statistic,
+        "p_value": row.p_value,
+        "conf_low": row.lower,
+        "conf_high": row.upper,
+        "digits": row.digits,
+        "note": row.note or None,
     }
 
 

@@ -115,7 +115,7 @@ def plot_coverage(coverage: Any) -> Figure:
     left.set_yticks(heights, [style.cut(name) for name in table.index], parse_math=False)
     left.set_ylim(-0.7, len(table) - 0.3)
     left.legend(frameon=False, fontsize=8.5)
-    right.plot(table["se_ratio"], heights, "o", color=LIGHT["data"], markersize=6)
+    right.plot(table["std_error_ratio"], heights, "o", color=LIGHT["data"], markersize=6)
     right.axvline(1, color=LIGHT["soft"], linewidth=0.8)
     style.dress(left, "", f"coverage of {promised:g}% intervals (%)")
     style.dress(right, "", "mean standard error / actual spread")

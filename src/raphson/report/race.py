@@ -36,7 +36,7 @@ class Comparison(InNotebook):
     Attributes
     ----------
     table : a row for each method: its matrix M, iterations, passes over the data, row gradients, seconds, and at the
-        end the distance to the maximum in standard errors, the log-likelihood below the maximum (`llf_gap`) and the
+        end the distance to the maximum in standard errors, the log-likelihood below the maximum (`llf_drop`) and the
         status.
     paths : a row for each recorded point: method, iteration, passes, row_gradients, distance, and θ by name.
     notes : why some methods do not apply to the model.
@@ -60,7 +60,7 @@ class Comparison(InNotebook):
     def _shown(self) -> pd.DataFrame:
         """The table with meaningful digits only."""
         shown = self.table.copy()
-        for name, digits in (("passes", ".1f"), ("seconds", ".2g"), ("distance", ".1e"), ("llf_gap", ".1e")):
+        for name, digits in (("passes", ".1f"), ("seconds", ".2g"), ("distance", ".1e"), ("llf_drop", ".1e")):
             shown[name] = ["" if value != value else format(value, digits) for value in shown[name]]
         return shown
 

@@ -28,7 +28,7 @@ def tidy(fit: Any, level: float = 0.95) -> pd.DataFrame:
 
 GLANCE = (
     *("null_deviance", "df_null", "llf", "aic", "bic", "deviance", "df_resid", "df_model", "nobs"),
-    *("dispersion", "converged", "distance", "n_iter", "condition_number"),
+    *("dispersion", "status", "converged", "distance", "n_iter", "condition_number"),
 )
 
 
@@ -36,7 +36,11 @@ def glance(fit: Any) -> pd.DataFrame:
     """One row for the whole fit, with the columns of `GLANCE`."""
     import pandas as pd
 
-    return pd.DataFrame({name: [getattr(fit, name)] for name in GLANCE})
+    return pd.DataFrame({name: [_cell(getattr(fit, name))] for name in GLANCE})
+
+
+def _cell(value: Any) -> Any:
+    return getattr(value, "value", value)  # a status by its name
 
 
 def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
