@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from raphson.errors import DataError
-from raphson.files import write_table, written_whole
+from raphson.files import write_table, written_set, written_whole
 
 
 def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -114,3 +114,29 @@ with written_whole(sys.argv[1]) as draft:
         assert mine.exists()
         mine.write_text("mine")
     assert [file.name for file in tmp_path.iterdir()] == ["fit.json"] and target.read_text() == "mine"
+
+
+def test_a_set_of_files_is_complete_or_absent(tmp_path: Path) -> None:
+    place = tmp_path / "set"
+    with pytest.raises(ZeroDivisionError), written_set(place) as folder:
+        (folder / "part-00000.parquet").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    for text in ("one", "two"):
+        with written_set(place) as folder:
+            assert not place.exists() or (place / "part-00000.parquet").read_text() == "one"
+            (folder / "part-00000.parquet").write_text(text)
+        assert (place / "part-00000.parquet").read_text() == text
+        assert [one.name for one in tmp_path.iterdir()] == ["set"]
+    (place / "notes.txt").write_text("mine")
+    with (
+        pytest.raises(DataError, match=r"set has other files, such as notes\.txt; name a new folder"),
+        written_set(place),
+    ):
+        pass
+    assert (place / "notes.txt").read_text() == "mine"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is a file without an ending"), written_set(tmp_path / "file"):
+        pass
+    with pytest.raises(DataError, match="there is no folder"), written_set(tmp_path / "none" / "set"):
+        pass

@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import platform
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,6 +218,55 @@ def written_in_pieces(path: str | os.PathLike[str]) -> Iterator[Callable[[Any], 
         )
         with closing(rows):
             yield rows.add
+
+
+PARTS = "part-{:05d}.parquet"
+"""Names of the files of a set."""
+
+
+def names_folder(path: Any) -> bool:
+    """Whether a path is that of a set of files: of a folder, or without an ending."""
+    return isinstance(path, str | os.PathLike) and (not Path(path).suffix or Path(path).is_dir())
+
+
+@contextmanager
+def written_set(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``; when the block ends without an error, rename it to ``path``.
+
+    So the set of files is complete or absent. It takes the place of an earlier set, whose files have the names of
+    :data:`PARTS`.
+
+    Raises
+    ------
+    DataError
+        If there is no folder to write it in, or ``path`` has other files.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_dir():
+        raise DataError(f"{os.fspath(path)} is a file without an ending; name a folder, or a file with one")
+    others = (
+        [one.name for one in target.iterdir() if not fnmatch(one.name, "part-*.parquet")] if target.exists() else []
+    )
+    if others:
+        raise DataError(f"{os.fspath(path)} has other files, such as {others[0]}; name a new folder")
+    if not target.parent.is_dir():
+        raise DataError(f"{os.fspath(path)} cannot be written: there is no folder {target.parent}; make it first")
+    try:
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}~", dir=target.parent))
+        try:
+            files = draft / "files"
+            files.mkdir()
+            draft.chmod(files.stat().st_mode & 0o777)  # mkdtemp lets only the owner in, and workers may be others
+            yield files
+            if target.exists():
+                target.rename(draft / "before")
+            files.rename(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"{os.fspath(path)} cannot be written: {error.strerror or error}; make room, or choose another place"
+        ) from error
 
 
 class _TextRows:

@@ -243,6 +243,19 @@ def test_a_fit_by_workers_can_be_pickled_without_them(frame, pool):
     same(fit, back)
 
 
+@pytest.mark.filterwarnings("ignore::raphson.MissingDataWarning")
+def test_predictions_are_written_by_the_workers(stream, partitions, cluster, tmp_path, large):
+    fit = rp.glm("low ~ x + z", stream(), family="binomial", executor=cluster)
+    for name, new in (("files", stream()), ("partitions", partitions)):
+        before = len(fit._reading.state.at.asked.executor.passes)
+        fit.predict(new, to=tmp_path / name, interval="confidence")
+        (cost,) = fit._reading.state.at.asked.executor.passes[before:]
+        assert cost.blocks == len(list((tmp_path / name).iterdir())) > 4 and cost.received < 10_000
+        fit.predict(new, to=tmp_path / f"{name}.parquet", interval="confidence")
+        one, several = pd.read_parquet(tmp_path / f"{name}.parquet"), pd.read_parquet(tmp_path / name)
+        pd.testing.assert_frame_equal(one, several, check_exact=True)
+
+
 def test_a_fit_says_what_each_pass_cost_and_progress_tells_of_workers(stream, pool):
     fit = rp.glm("low ~ x", stream(), family="binomial", executor=pool)
     passes = fit.passes

@@ -164,9 +164,12 @@ class StreamedPieces:
             if group:
                 yield group
 
-    def beside(self) -> Iterator[tuple[Rows, Any]]:
-        """The usable rows with all columns of the source, in order and some pieces at a time, and their data."""
-        for part in range(self.source.parts):
+    def beside(self, only: int | None = None) -> Iterator[tuple[Rows, Any]]:
+        """The usable rows with all columns of the source, in order and some pieces at a time, and their data.
+
+        Those of `only` one part, or all.
+        """
+        for part in range(self.source.parts) if only is None else (only,):
             last = None
             for last, rows in readings(self.source, part, self.columns, self.source.names):
                 held = self._evaluated(rows, (part, last))

@@ -24,6 +24,8 @@ from raphson.fit.reading import Reading
 from raphson.fit.state import AtEstimate
 from raphson.model.base import Model, RowTable
 
+USED = "predict() without new data"
+
 
 def write_predictions(
     reading: Reading, new: Any, asked: Prediction, offset: Any, missing: str, to: str | PathLike[str]
@@ -42,7 +44,7 @@ def write_predictions(
     elif new is None and is_streamed(reading):
         pieces = _of_used_rows(reading, asked, offset, missing)
     else:
-        write_table(_frame(reading.predict(new, asked, offset, missing)), to)
+        write_table(as_frame(reading.predict(new, asked, offset, missing)), to)
         return
     with written_in_pieces(to) as add:
         for piece in pieces:
@@ -57,6 +59,18 @@ def predictions(reading: Reading, source: Source, asked: Prediction, offset: Any
     DataError
         As ``predict``, with the place of the rows; also if `offset` is an array.
     """
+    columns, asked = prepared(reading, source, asked, offset)
+    read = dropped = 0
+    with said_once():
+        for part in range(source.parts):
+            for found, n_rows in part_predictions(reading, source, part, columns, asked, offset, missing, read):
+                read, dropped = read + n_rows, dropped + n_rows - len(found)
+                yield found
+    tell_dropped(read, dropped, missing)
+
+
+def prepared(reading: Reading, source: Source, asked: Prediction, offset: Any) -> tuple[list[str], Prediction]:
+    """The columns that predictions read, and the request with what it needs to know of all rows."""
     if not (offset is None or isinstance(offset, (str, Real))):
         raise DataError(
             "offset: expected a column's name, an expression of columns or a number, as streamed rows are not kept in "
@@ -64,19 +78,33 @@ def predictions(reading: Reading, source: Source, asked: Prediction, offset: Any
         )
     columns = _columns(reading, source, offset)
     source.check_columns(columns)
-    asked = _coded(reading, asked, source, lambda names: _tables(source, names))
-    read = dropped = 0
-    with _once():
-        for part in range(source.parts):
-            for rows in source.read(part, columns, together(source.piece_rows, len(columns))):
-                frame = variables_of(rows).frame
-                try:
-                    found = _predicted(reading, frame, asked, offset, missing)
-                except RaphsonError as error:
-                    where = f"{source.place(part)}, among the rows {read + 1} to {read + len(frame)}"
-                    raise type(error)(f"{where}: {error}") from error
-                read, dropped = read + len(frame), dropped + len(frame) - len(found)
-                yield found
+    return columns, _coded(reading, asked, source, lambda names: _tables(source, names))
+
+
+def part_predictions(
+    reading: Reading,
+    source: Source,
+    part: int,
+    columns: Sequence[str],
+    asked: Prediction,
+    offset: Any,
+    missing: str,
+    before: int,
+) -> Iterator[tuple[Any, int]]:
+    """Predictions for the rows of a part as frames, each with the number of rows read; `before` it are so many rows."""
+    for rows in source.read(part, columns, together(source.piece_rows, len(columns))):
+        frame = variables_of(rows).frame
+        try:
+            found = _predicted(reading, frame, asked, offset, missing)
+        except RaphsonError as error:
+            where = f"{source.place(part)}, among the rows {before + 1} to {before + len(frame)}"
+            raise type(error)(f"{where}: {error}") from error
+        before += len(frame)
+        yield found, len(frame)
+
+
+def tell_dropped(read: int, dropped: int, missing: str) -> None:
+    """Refuse data of which no row can be used, and warn of rows that were dropped."""
     if read == dropped:
         raise DataError(f"data: none of {read} rows can be used; correct the columns that the fit reads")
     if missing == "drop" and dropped:
@@ -111,13 +139,15 @@ def is_streamed(reading: Reading) -> bool:
     return reading.state.at is not None and not reading.state.at.asked.by_rows
 
 
-def pieces_of(reading: Reading, what: str, saved: dict[str, Any]) -> Iterator[tuple[Rows, Reading]]:
+def pieces_of(
+    reading: Reading, what: str, saved: dict[str, Any], part: int | None = None
+) -> Iterator[tuple[Rows, Reading]]:
     """The used rows of a streamed fit, with all columns, and the reading of each piece as if it were all data.
 
-    Its estimates, and what is in `saved`, are those of the whole fit.
+    Its estimates, and what is in `saved`, are those of the whole fit. Of one `part` of the source, or of all.
     """
     at: Any = reading.at(what)
-    for rows, data in at.asked.streamed.beside():
+    for rows, data in at.asked.streamed.beside(part):
         piece = AtPiece(at.asked.of_piece(data), replace(at.estimate, model=at.estimate.model.of_piece(data)), at)
         given: dict[str, Any] = {"at": piece, "groups": None, "saved": saved, "source": rows}
         yield rows, replace(reading, state=replace(reading.state, **given, schema=piece.asked.data.schema))
@@ -148,16 +178,25 @@ class AtPiece(AtEstimate):
 
 
 def _of_used_rows(reading: Reading, asked: Prediction, offset: Any, missing: str) -> Iterator[Any]:
-    at: Any = reading.at("predict() without new data")
-    streamed = at.asked.streamed
+    asked, saved = prepared_used(reading, asked)
+    with said_once():
+        yield from used_predictions(reading, asked, offset, missing, saved)
+
+
+def prepared_used(reading: Reading, asked: Prediction) -> tuple[Prediction, dict[str, Any]]:
+    """The request for the rows of a streamed fit with what it needs to know of all, and what all pieces share."""
+    streamed = reading.at(USED).asked.streamed  # type: ignore[attr-defined]
     asked = _coded(reading, asked, streamed.source, lambda names: (rows for rows, _ in streamed.beside()))
-    saved: dict[str, Any] = {}
-    if asked.uncertain:
-        names = ("covariance_root", "dispersion", "reference_df")
-        saved = {name: getattr(reading, name) for name in names}
-    with _once():
-        for _, piece in pieces_of(reading, "predict() without new data", saved):
-            yield _frame(piece.predict(None, asked, offset, missing))
+    names = ("covariance_root", "dispersion", "reference_df") if asked.uncertain else ()
+    return asked, {name: getattr(reading, name) for name in names}
+
+
+def used_predictions(
+    reading: Reading, asked: Prediction, offset: Any, missing: str, saved: dict[str, Any], part: int | None = None
+) -> Iterator[Any]:
+    """Predictions for the rows of a streamed fit, those of a part or all."""
+    for _, piece in pieces_of(reading, USED, saved, part):
+        yield as_frame(piece.predict(None, asked, offset, missing))
 
 
 def _coded(
@@ -187,28 +226,32 @@ def _columns(reading: Reading, source: Source, offset: Any) -> list[str]:
 def _predicted(reading: Reading, frame: Any, asked: Prediction, offset: Any, missing: str) -> Any:
     """The predictions of a piece; those of a piece without usable rows have none."""
     try:
-        return _frame(reading.predict(frame, asked, offset, missing))
+        return as_frame(reading.predict(frame, asked, offset, missing))
     except DataError:
         if missing != "drop":
             raise
-        found = _frame(reading.predict(frame, asked, offset, "nan"))
+        found = as_frame(reading.predict(frame, asked, offset, "nan"))
         if not np.isnan(found.to_numpy()).all():
             raise
         return found.iloc[:0]
 
 
-def _frame(found: Any) -> Any:
+def as_frame(found: Any) -> Any:
+    """Predictions as a frame."""
     return found.to_frame("fit") if found.ndim == 1 else found
 
 
 @contextmanager
-def _once() -> Iterator[None]:
+def said_once() -> Iterator[None]:
     """Warn once of what several pieces warn of; of dropped rows not at all, as they are counted."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    said: set[Any] = set()
-    for one in caught:
-        if one.category not in said and one.category is not MissingDataWarning:
-            said.add(one.category)
-            warn_user(f"{one.message} (of some rows; more may follow)", one.category)
+    warn_once([(one.category, str(one.message)) for one in caught])
+
+
+def warn_once(said: Sequence[tuple[type[Warning], str]]) -> None:
+    """Warn of the first of each category."""
+    for category, text in {category: text for category, text in reversed(said)}.items():
+        if category is not MissingDataWarning:
+            warn_user(f"{text} (of some rows; more may follow)", category)

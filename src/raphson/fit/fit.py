@@ -365,7 +365,9 @@ class Fit:
             delta method.
         to : file to write the predictions to, as CSV, TSV, Parquet or Arrow by its ending, instead of returning them.
             Large `new` data, or those of a streamed fit, are then read piece by piece and never all in memory. The file
-            is complete or absent.
+            is complete or absent. A folder, or a name without an ending, becomes a folder of Parquet files, one for
+            each part of the data, complete or absent too; the workers of the fit's `executor` write them, if it has
+            any.
 
         Returns
         -------
@@ -405,6 +407,12 @@ class Fit:
         if to is None:
             found = reading.predict(new, asked, offset, missing)
             return in_library(found, None if is_pandas(new) else library_of(new) or self._library, "fit")
+        from raphson.files import names_folder
+
+        if names_folder(to):
+            from raphson.fit.by_parts import write_parts
+
+            return write_parts(reading, new, asked, offset, missing, to)
         from raphson.fit.by_pieces import write_predictions
 
         return write_predictions(reading, new, asked, offset, missing, to)
