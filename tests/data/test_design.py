@@ -13,7 +13,12 @@ import pandas as pd
 import pytest
 
 from raphson.data import from_formula, read_table
+from raphson.data.evaluate import Evaluator
 from raphson.data.factor_design import FactorDesign
+from raphson.data.formula import parse_formula
+from raphson.data.frames import described, make_plan
+from raphson.data.pieced_design import WrittenDesign
+from raphson.data.values import Table
 from raphson.errors import DataError, FormulaError
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "glm"
@@ -177,6 +182,24 @@ def test_designs_with_many_levels_are_sparse_and_equal():
     assert model.names == tuple(expected.columns)
     np.testing.assert_allclose(model.X.toarray(), np.asarray(expected, float), rtol=3e-16, atol=0)
     np.testing.assert_array_equal(model.X[100:150].toarray(), model.X.toarray()[100:150])
+
+
+@pytest.mark.parametrize("kept", [None, np.arange(1, 5_000, 2)], ids=["all rows", "some rows"])
+def test_a_design_that_is_written_where_it_is_read_has_the_same_entries(kept):
+    """Columns of numbers, which are copied by themselves, beside products, splines and factors, which are not."""
+    frame = random_frame(5_000)
+    formula = parse_formula("y ~ x + z + x:z + a + x:a + poly(z, 2)", list(frame))
+    evaluator = Evaluator(Table(frame), {})
+    variables = [evaluator.variable(one) for one in formula.factors]
+    plan = make_plan(formula, list(described(formula, variables, len(frame))))
+    n = len(frame) if kept is None else len(kept)
+    there = plan.written(variables, kept, n)
+    assert isinstance(there, WrittenDesign)
+    X = plan.build(variables, kept, n)
+    np.testing.assert_array_equal(there.toarray(), X)
+    space = np.full((512, X.shape[1]), np.nan, order="F")
+    np.testing.assert_array_equal(there.piece(100, 612, space), X[100:612])
+    assert not isinstance(plan.written(variables, None if kept is None else kept[:900], 900), WrittenDesign)
 
 
 def test_powers_are_exact():

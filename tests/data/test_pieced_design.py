@@ -7,7 +7,7 @@ import pytest
 
 from raphson.data.blocks import in_doubles, make_blocks
 from raphson.data.matrices import has_constant
-from raphson.data.pieced_design import NUMBERS, MadeDesign, SingleDesign
+from raphson.data.pieced_design import NUMBERS, MadeDesign, SingleDesign, WrittenDesign
 from raphson.data.products import cross_sandwich, dense, matvec, sandwich, transpose_matvec, weighted_squares
 
 P = 7
@@ -15,7 +15,7 @@ N = 2 * (NUMBERS // P) + 357
 """Two pieces and a part of one."""
 
 
-@pytest.fixture(params=["held", "centred", "made"])
+@pytest.fixture(params=["held", "centred", "made", "written"])
 def design(request):
     rng = np.random.default_rng(2)
     numbers = rng.normal(size=(N, P)).astype(np.float32)
@@ -26,6 +26,8 @@ def design(request):
         return SingleDesign(numbers, np.array([0.0, 1e9, 0.0, 0.1, 0.0, -3.0, 0.0]))
     doubles = rng.normal(size=(N, P)) + np.pi
     doubles[:, 3] = 2.5
+    if request.param == "written":
+        return WrittenDesign((N, P), lambda out, start, stop: np.copyto(out, doubles[start:stop]))
     return MadeDesign((N, P), lambda start, stop: doubles[start:stop])
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from raphson.data.blocks import make_blocks
 from raphson.data.crossed import FEW_COLUMNS, NARROW, WIDE
+from raphson.data.pieced_design import WrittenDesign
 from raphson.execute import serial, threads
 from raphson.model import families
-from raphson.model.fused import read
+from raphson.model.fused import FEW_WRITTEN, WRITTEN_ROWS, read
 from raphson.model.log_likelihood import LogLikelihood
 from raphson.model.objective import Need
 from raphson.model.predictor import LinearPredictor
@@ -91,6 +92,35 @@ def test_a_design_in_fortran_order_gives_the_same():
     ours, theirs = turned.evaluate(theta, need), plain.evaluate(theta, need)
     assert ours.value == pytest.approx(theirs.value, rel=1e-14)
     assert np.allclose(ours.information["expected"].matrix, theirs.information["expected"].matrix, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+@pytest.mark.parametrize("columns", [3, FEW_WRITTEN + 1])
+def test_a_design_that_is_written_where_it_is_read_gives_the_same(family, weights, columns, monkeypatch):
+    monkeypatch.setattr("raphson.model.fused.WRITTEN_ROWS", NARROW // 2)  # several pieces, of which the last is short
+    assert NARROW // 2 < WRITTEN_ROWS
+    held, theta = problem(family, columns, WEIGHTS[weights])
+    starts = np.cumsum([0, *(block.rows for block in held.blocks)])
+    X = np.concatenate([block.designs[0] for block in held.blocks])
+    written = replace(
+        held,
+        blocks=[
+            replace(block, designs=(WrittenDesign(block.designs[0].shape, writer(X[start:])),))
+            for block, start in zip(held.blocks, starts, strict=False)
+        ],
+    )
+    need = Need(kinds=("expected", "observed"))
+    ours, theirs = written.evaluate(theta, need), held.evaluate(theta, need)
+    assert ours.value == pytest.approx(theirs.value, rel=1e-13)
+    assert ours.dispersion == pytest.approx(theirs.dispersion, rel=1e-12)
+    assert np.abs(ours.score - theirs.score).max() <= 1e-12 * N
+    for kind, part in theirs.information.items():
+        assert np.allclose(ours.information[kind].matrix, part.matrix, rtol=1e-12, atol=1e-12 * N)
+
+
+def writer(X):
+    return lambda out, start, stop: np.copyto(out, X[start:stop])
 
 
 def test_information_is_symmetric_to_the_last_bit():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from raphson.data.coding import FactorInfo, Scoped, scope_terms
 from raphson.data.factor_design import SMALL, FactorDesign, Layout, Term, dense_nanoseconds
 from raphson.data.formula import Formula
 from raphson.data.model_data import Matrix
-from raphson.data.pieced_design import FEWEST, MadeDesign
+from raphson.data.pieced_design import FEWEST, MadeDesign, WrittenDesign
 from raphson.data.rounding import rounded
 from raphson.data.values import Levels, Variable
 from raphson.errors import FormulaError
@@ -178,6 +178,39 @@ class DesignPlan:
             block = slice(start, min(start + size, n_rows))
             _fill_all(X[block], self.products, columns, block)
         return X
+
+    def written(self, variables: Sequence[Variable], rows: np.ndarray | None, n_rows: int) -> Matrix:
+        """As :meth:`build` for a piece that is read once; a dense matrix is written where it is read, in parts.
+
+        A part stays in the processor's cache until its sums are made. Of 10,000,000 rows of 11 columns a reading takes
+        0.50 s of a processor, and of pieces of 16,384 rows that are written as a whole 0.62.
+        """
+        if self.sparse or n_rows <= _BLOCK:
+            return self.build(variables, rows, n_rows, by_columns=True)
+        columns = [v.codes if isinstance(v, Levels) else v.values for v in variables]
+        if rows is not None:
+            columns = [column[rows] for column in columns]
+        return WrittenDesign((n_rows, len(self.names)), self._writer(columns))
+
+    def _writer(self, columns: Sequence[np.ndarray]) -> Callable[[np.ndarray, int, int], None]:
+        """What writes rows of the matrix: columns of numbers by themselves, which takes less than a product does."""
+        plain: list[tuple[int, np.ndarray]] = []
+        others: list[Product] = []
+        for product in self.products:
+            numeric = len(product.scoped) == 1 and product.codings[0] is None
+            own = columns[product.scoped[0][0]] if numeric else None
+            if own is not None and own.ndim == 1:
+                plain.append((product.start, own))
+            else:
+                others.append(product)
+
+        def write(out: np.ndarray, start: int, stop: int) -> None:
+            for at, own in plain:
+                out[:, at] = own[start:stop]
+            for product in others:
+                _fill(out[:, product.start : product.stop], product, columns, slice(start, stop))
+
+        return write
 
     # -- by the levels of factors --------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 """Dense designs that are not held in 64 bits: each of their products reads them in pieces of doubles.
 
 `SingleDesign` holds a matrix in 32 bits, as x̃_ij = c_j + s_ij with s_ij in 32 bits and c_j in 64. A piece is made of
-doubles where it is read, and stays in the processor's cache, so all sums are those of the doubles x̃_ij.
+doubles where it is read, and stays in the processor's cache, so all sums are those of the doubles x̃_ij. A
+`WrittenDesign` holds the columns of streamed rows as they were decoded, of which each piece is a copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class PiecedDesign:
 
     ndim = 2
     shape: tuple[int, int]
+    order: Literal["C", "F"] = "C"
+    """How a piece is best stored."""
     # NumPy is not to take the object for an array: `u @ X` would make one of all of it.
     __array_ufunc__ = None
 
@@ -108,7 +111,7 @@ class PiecedDesign:
     def _pieces(self) -> Any:
         n, p = self.shape
         size = max(256, NUMBERS // max(p, 1))
-        space = np.empty((min(size, n), p))
+        space = np.empty((min(size, n), p), order=self.order)
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))
             yield rows, self.piece(rows.start, rows.stop, space)
@@ -136,6 +139,32 @@ class MadeDesign(PiecedDesign):
 
     def run(self, start: int, stop: int) -> MadeDesign:
         return MadeDesign((stop - start, self.shape[1]), lambda a, b: self._make(start + a, start + b))
+
+
+class WrittenDesign(PiecedDesign):
+    """A design that is written from columns of data whenever it is read, and not held.
+
+    Parameters
+    ----------
+    shape : (n, p).
+    write : ``write(out, start, stop)`` writes the rows from `start` to before `stop` to an array.
+    """
+
+    order = "F"
+
+    def __init__(self, shape: tuple[int, int], write: Callable[[np.ndarray, int, int], None]) -> None:
+        self.shape, self._write = shape, write
+
+    def piece(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        out = np.empty((stop - start, self.shape[1]), order=self.order) if out is None else out[: stop - start]
+        self._write(out, start, stop)
+        return out
+
+    def run(self, start: int, stop: int) -> WrittenDesign:
+        return WrittenDesign((stop - start, self.shape[1]), lambda out, a, b: self._write(out, start + a, start + b))
+
+    def toarray(self) -> np.ndarray:
+        return self.piece(0, self.shape[0])
 
 
 class SingleDesign(PiecedDesign):

@@ -311,9 +311,10 @@ class StreamedData(Streamed):
     sample: ModelData
 
     def made(self, rows: UsableRows) -> ModelData:
+        make = self.plan.written if rows.by_columns else self.plan.build
         return replace(
             self.head,
-            X=self.plan.build(rows.variables[0], rows.kept, rows.n_rows, rows.by_columns),
+            X=make(rows.variables[0], rows.kept, rows.n_rows),
             response=Response(self.asked.formula.response_name, rows.response, self.levels),
             weights=rows.weights,
             offset=rows.offsets[0],

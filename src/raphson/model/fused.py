@@ -15,13 +15,18 @@ import numpy as np
 from raphson.data.blocks import Block
 from raphson.data.crossed import piece_rows, piece_sandwich, symmetric
 from raphson.data.factor_design import FactorDesign
-from raphson.data.pieced_design import PiecedDesign
+from raphson.data.pieced_design import PiecedDesign, WrittenDesign
 from raphson.data.products import matvec, sandwich, transpose_matvec
 from raphson.model.families.kernels import Kernel
 from raphson.model.rows import CERTAIN_FROM
 
 SPARSE_PIECE = 8_192
 """Rows of a piece where only the rows come in pieces: the scratch space of 320 KiB is a part of the second cache."""
+
+WRITTEN_ROWS, FEW_WRITTEN = 4_096, 16
+"""Rows of a piece that is written where it is read, of a design with so few columns that the piece takes no more than
+512 KiB. Of 11 columns the sums of 10,000,000 rows take 0.59 s of a processor with it, 0.66 in pieces of 2,048 rows, and
+0.80 in those of 1,024."""
 
 
 @dataclass
@@ -66,10 +71,10 @@ def read(
     if not isinstance(X, np.ndarray | PiecedDesign):
         return _read_products(kernel, block, theta, observed, dispersed)
     p = X.shape[1]
-    size = piece_rows(p)
+    size = WRITTEN_ROWS if isinstance(X, WrittenDesign) and p <= FEW_WRITTEN else piece_rows(p)
     work = np.empty((5, min(size, block.rows)))
     # Of a piece that is stored column after column the copy is too.
-    space = X[:size] if isinstance(X, np.ndarray) else np.empty((min(size, block.rows), p))
+    space = X[:size] if isinstance(X, np.ndarray) else np.empty((min(size, block.rows), p), order=X.order)
     scaled = np.empty_like(space) if observed else space
     sums = PieceSums(0.0, np.zeros(p), [np.zeros((p, p)) for _ in observed], 0.0, -math.inf)
     weight = block.weight[: block.rows]
@@ -91,10 +96,9 @@ def read(
             score *= weight[rows]
         sums.score += score @ piece
         for M, of_response in zip(sums.matrices, observed, strict=True):
-            if unit and not of_response:
-                W = weight[rows] if weighted else None
-            else:
-                W = np.multiply(curved if of_response else expected, weight[rows])
+            W = None if unit and not of_response else curved if of_response else expected
+            if weighted:
+                W = weight[rows] if W is None else np.multiply(W, weight[rows])
             M += piece_sandwich(piece, W, scaled[: len(piece)])
     sums.matrices = [symmetric(M) for M in sums.matrices]
     return sums
