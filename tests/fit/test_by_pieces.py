@@ -214,3 +214,40 @@ def test_text_that_the_fit_did_not_read_has_the_codes_of_all_rows(missing_first,
     for fit, new in ((held, source), (rp.mle(poisson, source, start=start), None)):
         fit.predict(new, function=by_group, to=out)
         np.testing.assert_allclose(pd.read_parquet(out)["fit"], expected, rtol=1e-6)
+
+
+def test_text_that_the_fit_did_not_read_is_coded_by_the_levels_of_its_data_wherever_it_is_predicted(tmp_path):
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": rng.normal(size=N), "y": rng.poisson(2.0, N), "g": rng.choice(["a", "b", "c"], N)})
+
+    def poisson(params, row):
+        eta = params["a"] + params["b"] * row.x
+        return row.y * eta - jnp.exp(eta)
+
+    def by_group(params, row):
+        return 10.0 * row.g + 0.0 * params["a"]
+
+    def by_other(params, row):
+        return 10.0 * row.other + 0.0 * params["a"]
+
+    start, source, out = {"a": 0.0, "b": 0.0}, rp.stream(batches(frame), PIECE), tmp_path / "p.parquet"
+    new = pd.DataFrame({"x": 0.0, "g": ["c", "b", "z", None, "c"], "other": ["v", "u", "v", "u", "w"]})
+    held = rp.mle(poisson, frame, start=start)
+    for fit in (held, rp.mle(poisson, source, start=start)):
+        assert fit.predict(new, function=by_group).tolist()[:2] == [20.0, 10.0]
+        np.testing.assert_array_equal(fit.predict(new, function=by_group), [20.0, 10.0, np.nan, np.nan, 20.0])
+        assert fit.predict(new, function=by_other).tolist() == [
+            10.0,
+            0.0,
+            10.0,
+            0.0,
+            20.0,
+        ]  # its data have no such text
+        fit.predict(rp.stream(batches(new), PIECE), function=by_group, to=out)
+        np.testing.assert_array_equal(pd.read_parquet(out)["fit"], [20.0, 10.0, np.nan, np.nan, 20.0])
+    held.save(tmp_path / "fit.json")
+    loaded = rp.load(tmp_path / "fit.json")
+    with pytest.raises(rp.ModelError, match="function: reads 'g', whose levels a loaded fit does not know"):
+        loaded.predict(new, function=by_group)
+    new["g"] = [2.0, 1.0, 0.0, 0.0, 2.0]
+    assert loaded.predict(new, function=by_group).tolist()[:2] == [20.0, 10.0]

@@ -17,7 +17,7 @@ from raphson.data.frames import FormulaArguments
 from raphson.data.messages import unknown_column
 from raphson.data.model_data import Response
 from raphson.data.not_in_memory import NotInMemory
-from raphson.data.pieces import Rows, joined, variables_of
+from raphson.data.pieces import Rows, joined, together, variables_of
 from raphson.data.places import UsableRows
 from raphson.data.rows import MissingRows
 from raphson.data.seen_variables import SeenVariable
@@ -161,6 +161,15 @@ def columns_from_stream(
     )
     data = StreamedColumns(**found, head=head, sample=head)
     return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
+
+
+def labels_of_source(source: Source, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The labels of the codes of those columns that are text, by reading them."""
+    if not names:
+        return {}
+    rows = together(source.piece_rows, len(names))
+    tables = (table for part in range(source.parts) for table in source.read(part, names, rows))
+    return labels_of_pieces(tables, {name: source.declared(name) for name in names})
 
 
 def labels_of_pieces(tables: Iterable[Rows], declared: Mapping[str, bool]) -> dict[str, tuple[str, ...]]:

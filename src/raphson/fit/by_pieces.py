@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.column_streams import FirstRows, labels_of_pieces
+from raphson.data.column_streams import FirstRows, labels_of_source
 from raphson.data.pieces import Rows, together, variables_of, with_columns
 from raphson.data.schema import FormulaSchema
 from raphson.data.sources import Source, streamed
@@ -78,7 +78,7 @@ def prepared(reading: Reading, source: Source, asked: Prediction, offset: Any) -
         )
     columns = _columns(reading, source, offset)
     source.check_columns(columns)
-    return columns, _coded(reading, asked, source, lambda names: _tables(source, names))
+    return columns, _coded(reading, asked, source)
 
 
 def part_predictions(
@@ -186,7 +186,7 @@ def _of_used_rows(reading: Reading, asked: Prediction, offset: Any, missing: str
 def prepared_used(reading: Reading, asked: Prediction) -> tuple[Prediction, dict[str, Any]]:
     """The request for the rows of a streamed fit with what it needs to know of all, and what all pieces share."""
     streamed = reading.at(USED).asked.streamed  # type: ignore[attr-defined]
-    asked = _coded(reading, asked, streamed.source, lambda names: (rows for rows, _ in streamed.beside()))
+    asked = _coded(reading, asked, streamed.source)
     names = ("covariance_root", "dispersion", "reference_df") if asked.uncertain else ()
     return asked, {name: getattr(reading, name) for name in names}
 
@@ -199,19 +199,13 @@ def used_predictions(
         yield as_frame(piece.predict(None, asked, offset, missing))
 
 
-def _coded(
-    reading: Reading, asked: Prediction, source: Source, tables: Callable[[Sequence[str]], Iterator[Rows]]
-) -> Prediction:
-    """The request with the labels of text that the fit did not read: those of all rows, as a piece may lack some."""
+def _coded(reading: Reading, asked: Prediction, source: Source) -> Prediction:
+    """The request with the labels of text that the fit did not read: those of its data, or where these have none, those
+    of all new rows, as a piece may lack some."""
     names = reading.uncoded(asked, FirstRows(source))
-    if not names:
-        return asked
-    return replace(asked, labels=labels_of_pieces(tables(names), {name: source.declared(name) for name in names}))
-
-
-def _tables(source: Source, names: Sequence[str]) -> Iterator[Rows]:
-    for part in range(source.parts):
-        yield from source.read(part, names, together(source.piece_rows, len(names)))
+    labels = reading.fitted_labels(names)
+    others = [name for name in names if name not in labels] if names else []
+    return replace(asked, labels=labels | labels_of_source(source, others)) if names else asked
 
 
 def _columns(reading: Reading, source: Source, offset: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from raphson.choices import Information, Scale
+from raphson.data.column_streams import labels_of_source
 from raphson.data.columns import CodedColumns, Columns, ColumnsByName
 from raphson.data.formula import updated
+from raphson.data.messages import listing
 from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
 from raphson.fit.reading import NETWORKS_ONLY, Reading, kept_labels
@@ -228,7 +230,8 @@ class LikelihoodReading(Reading):
                 "got 'prediction'. For that, write a density logpdf(y, ...) with formulas"
             )
         source = self.frame if new is None else new
-        columns = CodedColumns(Columns(source), {**asked.labels, **self._labels})
+        read = Columns(source)
+        columns = CodedColumns(read, {**asked.labels, **self._labels, **self.fitted_labels(self.uncoded(asked, read))})
         values, slope, moved = densities.of_rows(asked.function, self.names, *self._parameters, columns)
         errors = None
         if asked.uncertain:
@@ -248,8 +251,27 @@ class LikelihoodReading(Reading):
         return tuple(
             name
             for name, one in read.items()
-            if name not in self._labels and (one.labels is not None or np.isnan(one.values).all())
+            if name not in self._labels
+            and name not in asked.labels
+            and (one.labels is not None or np.isnan(one.values).all())
         )
+
+    def fitted_labels(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        at: Any = self.state.at
+        if not names:
+            return {}
+        if at is None:
+            raise ModelError(
+                f"function: reads {listing(map(repr, names))}, whose levels a loaded fit does not know, as "
+                f"{self.family.name}(params, row) did not read it; write it as numbers, or predict with the fit before "
+                "it is saved"
+            )
+        if not at.asked.by_rows:
+            source = at.asked.streamed.source
+            return labels_of_source(source, [name for name in names if name in source.names])
+        fitted = Columns(self.state.source)
+        found = {name: fitted[name].labels for name in names if name in fitted.names}
+        return {name: labels for name, labels in found.items() if labels is not None}
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -10,7 +10,7 @@ it, each with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -489,6 +489,17 @@ class Reading(Goodness):
         """The columns that a requested function reads of rows, which may be text without the codes of the fit."""
         del asked, columns
         return ()
+
+    def fitted_labels(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The labels of the codes of columns that the fit did not read, where its data have them as text.
+
+        Raises
+        ------
+        ModelError
+            If the fit is without its data.
+        """
+        del names
+        return {}
 
     # -- files -----------------------------------------------------------------------------------------------------
 
