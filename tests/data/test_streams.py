@@ -8,6 +8,7 @@ import pytest
 
 from raphson.data import from_formula, from_stream
 from raphson.data.curve_streams import from_curve_stream
+from raphson.data.pieced_design import WrittenDesign
 from raphson.data.products import dense
 from raphson.data.sources import stream
 from raphson.data.streams import NotInMemory
@@ -254,3 +255,14 @@ def test_two_threads_find_in_their_parts_what_one_finds_in_all(tmp_path, monkeyp
     assert one.same.found == two.same.found and one.same.complete == two.same.complete
     assert (one.sample.X == two.sample.X).all()
     assert shown.count((4_000, 4_000)) == 2 and len(shown) == 16
+
+
+def test_a_sample_is_held_and_the_design_of_a_large_piece_is_written_where_it_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": rng.normal(size=9_000), "x": rng.normal(size=9_000)})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    data = from_stream("y ~ x", stream(tmp_path / "rows.parquet"), NONE)
+    assert isinstance(data.sample.X, np.ndarray)
+    ((_, piece),) = data.read(data.pieces)
+    assert isinstance(piece.X, WrittenDesign)
+    np.testing.assert_array_equal(np.asarray(piece.X)[:, 1], frame["x"])

@@ -27,6 +27,7 @@ from raphson.data.messages import check_missing, listing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
+from raphson.data.pieced_design import WrittenDesign
 from raphson.data.pieces import Rows, count, joined, taken, variables_of
 from raphson.data.places import Piece, Selection, UsableRows
 from raphson.data.row_split import RowSplit
@@ -309,6 +310,10 @@ class StreamedData(Streamed):
     plan: DesignPlan
     head: ModelData
     sample: ModelData
+
+    def data_of(self, rows: Rows) -> ModelData:
+        data = super().data_of(rows)
+        return replace(data, X=data.X.toarray()) if isinstance(data.X, WrittenDesign) else data
 
     def made(self, rows: UsableRows) -> ModelData:
         make = self.plan.written if rows.by_columns else self.plan.build
