@@ -203,9 +203,11 @@ def _coded(reading: Reading, asked: Prediction, source: Source) -> Prediction:
     """The request with the labels of text that the fit did not read: those of its data, or where these have none, those
     of all new rows, as a piece may lack some."""
     names = reading.uncoded(asked, FirstRows(source))
+    if not names:
+        return asked
     labels = reading.fitted_labels(names)
-    others = [name for name in names if name not in labels] if names else []
-    return replace(asked, labels=labels | labels_of_source(source, others)) if names else asked
+    others = [name for name in names if name not in labels]
+    return replace(asked, labels=labels | labels_of_source(source, others))
 
 
 def _columns(reading: Reading, source: Source, offset: Any) -> list[str]:
