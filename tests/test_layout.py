@@ -62,6 +62,7 @@ ELSEWHERE = {
         f"model/varying/{name}" for name in ("algebra", "layout", "mode", "scales", "start")
     ],
     "tests/model/varying/test_densities.py": ["model/varying/higher"],
+    "tests/fit/varying/test_reading.py": ["api/glm_varying", "model/varying/model"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/report/test_progress.py": ["report/live_lines"],
     "tests/data/test_arrays.py": ["data/matrices"],

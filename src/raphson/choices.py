@@ -51,6 +51,7 @@ StartRows = Literal["part", "all"]
 Storage = Literal["float64", "float32"]
 SmoothBasis = Literal["cr", "ps", "cc", "re"]
 Bias = Literal["firth", "jeffreys"]
+Criterion = Literal["ml", "reml"]
 Loss = Literal["squared", "huber", "cauchy", "tukey"]
 Derivatives = Literal["exact", "finite"]
 

@@ -342,6 +342,11 @@ class LinearModel(_OfAFamily):
     bias: choice.Bias | None = option(
         None, "reduction of the estimates' bias, which keeps them finite under separation", choice.Bias
     )
+    criterion: choice.Criterion | None = option(
+        None,
+        "what is maximised where coefficients vary",
+        choice.Criterion,
+    )
     start: Any = option(None, "starting values", shell="NUMBER,...")
     rows: choice.StartRows = option(
         "part", "rows of large data with which the iteration begins: part of them, or all", choice.StartRows

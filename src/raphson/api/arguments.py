@@ -80,8 +80,13 @@ def warn_about(fit: Fit) -> None:
         warn_user(fit.lacking, RankWarning)
 
 
-def model_data(formula: Any, data: Any, given: Mapping[str, Any], crossed: bool = False) -> ModelData:
-    """The data of a formula, or of arrays, whose products with themselves may be wanted."""
+def model_data(
+    formula: Any, data: Any, given: Mapping[str, Any], crossed: bool = False, varying: bool = False
+) -> ModelData:
+    """The data of a formula, or of arrays, whose products with themselves may be wanted.
+
+    Coefficients of the formula may vary, by groups or as a smooth function's, if `varying`.
+    """
     extras: dict[str, Any] = {
         name: given.get(name) for name in ("weights", "offset", "trials", "groups", "by", "missing")
     }
@@ -91,7 +96,7 @@ def model_data(formula: Any, data: Any, given: Mapping[str, Any], crossed: bool 
         return from_arrays(formula, data, names=given["names"], crossed=crossed, **extras)
     if given["names"] is not None:
         raise ModelError("names: a formula names its own columns; leave names= out")
-    return from_formula(formula, data, **extras)
+    return from_formula(formula, data, varying=varying, **extras)
 
 
 def progress_shown(progress: bool | Callable[..., None]) -> Any:

@@ -24,6 +24,7 @@ from raphson.api.arguments import (
 from raphson.choices import (
     Bias,
     Covariance,
+    Criterion,
     DispersionRule,
     FamilyName,
     Information,
@@ -70,6 +71,7 @@ def glm(
     weights_kind: WeightsKind = "precision",
     penalty: Any = None,
     bias: Bias | None = None,
+    criterion: Criterion | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -103,6 +105,7 @@ def glm(
     weights_kind: WeightsKind = "precision",
     penalty: Any = None,
     bias: Bias | None = None,
+    criterion: Criterion | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -137,6 +140,7 @@ def glm(
     weights_kind: WeightsKind = "precision",
     penalty: Any = None,
     bias: Bias | None = None,
+    criterion: Criterion | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -169,6 +173,7 @@ def glm(
     weights_kind: WeightsKind = "precision",
     penalty: Any = None,
     bias: Bias | None = None,
+    criterion: Criterion | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -216,6 +221,9 @@ def glm(
         the coefficients, with Pearson's estimate of φ. "jeffreys" maximises ℓ(θ) + ½ log det I(θ), in families without
         a dispersion. With a canonical link the two are the same. With another link the adjusted scores are not the
         gradient of any function, so that only Wald tests and intervals exist.
+    criterion : what is maximised where coefficients vary, by terms such as ``(1 | group)`` and ``s(x)``: "ml", the
+        likelihood with the varying coefficients integrated out by Laplace's approximation, or "reml", with the other
+        ones integrated out too. By default "reml" where there is a smooth function, else "ml".
     information : Fisher information that the covariance uses: "expected" (default), "observed" or "opg".
     cov : covariance of the estimates: "model" (default; "HC0" with sampling weights), "HC0" to "HC3", "cluster", or
         "jackknife" (infinitesimal).
@@ -283,6 +291,15 @@ def glm(
             if supposed is not None:
                 return supposed
         model = _model(formula, data, flow, given, asked, iteration)
+        if model.data.varying:
+            from raphson.api.glm_varying import fit_varying
+
+            return fit_varying(model, given, asked, iteration, inference, _refit(given))
+        if criterion is not None:
+            raise ModelError(
+                f"criterion: expected None where no coefficients vary; got {criterion!r}. Add a term such as "
+                "(1 | group) or s(x) to the formula, or leave it out"
+            )
         if by is None:
             return fitted(model)
     from raphson.api.glm_by_group import fit_every_group
@@ -319,9 +336,7 @@ def _fit(
     )
     held = rounding_of(found, asked.storage)
     formula = given["formula"] if isinstance(given["formula"], str) else None
-    refit = None
-    if alone and formula is not None:
-        refit = partial(glm, **{name: value for name, value in given.items() if name not in ONCE})
+    refit = _refit(given) if alone else None
     state = FitState.of(
         found,
         model,
@@ -338,6 +353,13 @@ def _fit(
         held.warn()
     warn_about(fit)
     return fit
+
+
+def _refit(given: dict[str, Any]) -> Callable[..., Fit | Fits] | None:
+    """What fits another formula with the same arguments; None for arrays."""
+    if not isinstance(given["formula"], str):
+        return None
+    return partial(glm, **{name: value for name, value in given.items() if name not in ONCE})
 
 
 def _crosses(given: dict[str, Any], asked: LinearModel, iteration: Iteration) -> bool:
@@ -367,7 +389,8 @@ def _model(
     """The model of a formula or of arrays; a streaming one for data that do not fit into memory, from their source."""
     options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
     if flow is None:
-        return GeneralisedLinearModel.of(model_data(formula, data, given, _crosses(given, asked, iteration)), *options)
+        read = model_data(formula, data, given, _crosses(given, asked, iteration), varying=True)
+        return GeneralisedLinearModel.of(read, *options)
     if asked.by is not None:
         raise ModelError(
             "by: groups are fitted from data in memory, and these are streamed; read them into a data frame"

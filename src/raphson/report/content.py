@@ -155,6 +155,12 @@ def _cells(fit: Any) -> list[tuple[str, str]]:
     return [("Cells", f"{inputs['cells']:,.10g} (equal rows merged)")] if "cells" in inputs else []
 
 
+def _criterion(fit: Any) -> list[tuple[str, str]]:
+    """Which criterion chose how much coefficients vary."""
+    inputs = getattr(fit, "inputs", {})
+    return [("Criterion", inputs["criterion"])] if "criterion" in inputs else []
+
+
 def _storage(fit: Any) -> list[tuple[str, str]]:
     """How the design is held, where that was asked for, and how far at most rounding moved a coefficient."""
     inputs = getattr(fit, "inputs", {})
@@ -190,6 +196,7 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         *_cells(fit),
         *_storage(fit),
         *given(fit),
+        *_criterion(fit),
         ("Residual df", f"{fit.df_resid:,.10g}"),
         ("Model df", f"{fit.df_model:,.10g}"),
         ("Dispersion", numbers.significant(fit.dispersion, 6) if fit.use_t else f"{fit.dispersion:g}"),

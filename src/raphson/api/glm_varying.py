@@ -1,0 +1,90 @@
+"""Fits of generalised linear models whose formulas have terms with coefficients that vary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from raphson.api.arguments import estimated, inputs_of, start_vector, warn_about
+from raphson.errors import ModelError, one_line
+from raphson.fit.fit import Fit
+from raphson.fit.varying.reading import VaryingReading, varying_state
+from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.varying.model import VaryingModel
+from raphson.newton.methods import METHODS
+from raphson.options import Inference, Iteration, LinearModel
+
+NOT_WITH: Mapping[str, tuple[Any, str]] = {
+    "bias": (None, "estimates are of the criterion, which has no bias reduction"),
+    "penalty": (None, "a term such as (1 | group) or s(x) has a penalty whose strength the data choose"),
+    "dispersion": (None, "the dispersion maximises the criterion"),
+    "storage": ("float64", "designs are held in 64 bits"),
+}
+"""Options that have no meaning here, with their defaults and what to know instead."""
+
+
+def fit_varying(
+    base: GeneralisedLinearModel,
+    given: Mapping[str, Any],
+    asked: LinearModel,
+    iteration: Iteration,
+    inference: Inference,
+    refit: Callable[..., Any] | None,
+) -> Fit:
+    """Fit the model of a formula with varying terms.
+
+    Raises
+    ------
+    ModelError
+        If an option has no meaning for such a model.
+    """
+    _check(given, inference, iteration)
+    model = VaryingModel.over(base, restricted=_restricted(asked, base))
+    by_newton = replace(iteration, method=METHODS["newton"].name)
+    start = start_vector(asked.start, model.objective.n_params, "parameter of the criterion")
+    found = estimated(model, by_newton, start, subsample=False)
+    state = varying_state(
+        found,
+        inference=inference,
+        formula=given["formula"] if isinstance(given["formula"], str) else None,
+        source=given["data"],
+        refit=refit,
+        inputs=inputs_of(given) | {"criterion": "REML" if model.restricted else "ML"},
+    )
+    fit = Fit(VaryingReading(state))
+    warn_about(fit)
+    return fit
+
+
+def _restricted(asked: LinearModel, base: GeneralisedLinearModel) -> bool:
+    """Whether the criterion is REML: as asked for, and by default where there is a smooth function."""
+    if asked.criterion is not None:
+        return asked.criterion == "reml"
+    return any(getattr(term, "smooth", term.codes is None) for term in base.data.varying)
+
+
+def _check(given: Mapping[str, Any], inference: Inference, iteration: Iteration) -> None:
+    for name, (usual, instead) in NOT_WITH.items():
+        if given[name] is not None and given[name] != usual:
+            raise ModelError(
+                f"{name}: expected {usual!r} where coefficients vary, as {instead}; got {one_line(given[name])}. "
+                "Leave it out"
+            )
+    if inference.cov != "model" or given["groups"] is not None:
+        raise ModelError(
+            f"cov: expected 'model' where coefficients vary, as the groups are part of the model; got "
+            f"{inference.cov!r}. Leave cov= and groups= out, or leave the varying terms out"
+        )
+    if given["weights_kind"] == "sampling":
+        raise ModelError(
+            "weights_kind: expected 'precision' or 'frequency' where coefficients vary; got 'sampling', whose "
+            "pseudo-likelihood of a row has no Laplace approximation"
+        )
+    if given["by"] is not None:
+        raise ModelError("by: expected None where coefficients vary; fit each group's rows by a call of their own")
+    if iteration.method not in ("fisher-scoring", "newton"):
+        raise ModelError(
+            f"method: expected 'newton' where coefficients vary, whose criterion has one information, the observed; "
+            f"got {iteration.method!r}"
+        )

@@ -1,0 +1,1 @@
+"""Fits with terms whose coefficients vary: their reading, and what it computes."""

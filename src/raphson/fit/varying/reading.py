@@ -1,0 +1,254 @@
+"""The reading of a fit with terms whose coefficients vary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raphson.choices import Information
+from raphson.errors import ModelError
+from raphson.fit.reading import OF_OTHERS, Reading
+from raphson.fit.state import AtEstimate, FitState
+from raphson.frozen import frozen
+from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.varying.model import VaryingModel
+from raphson.model.varying.results import AtMaximum
+from raphson.newton.estimate import Estimate
+from raphson.newton.path import Path
+
+NOT_YET = dict.fromkeys(
+    (
+        *("lr_test", "score_test", "drop1", "profile", "bootstrap", "information_matrix_test", "simulate", "robust"),
+        *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature", "save"),
+    ),
+    "not available where coefficients vary; see params, bse, llf and aic",
+)
+"""Members whose computation takes the rows to be independent, or the coefficients to be all there is."""
+
+
+@frozen(eq=False)
+class AtCriterion(AtEstimate):
+    """The model at the maximum of its criterion; its rows are those of the modes of the varying coefficients."""
+
+    @cached_property
+    def maximum(self) -> AtMaximum:
+        model: Any = self.estimate.model
+        return model.maximum(model.own(self.estimate.result.theta))
+
+    @cached_property
+    def fitted(self) -> GeneralisedLinearModel:  # type: ignore[override]
+        model: Any = self.estimate.model
+        return model.conditional(self.maximum)
+
+
+@dataclass(frozen=True, eq=False)
+class VaryingReading(Reading):
+    """The reading of a fit with varying terms: likelihood and errors are of the criterion, rows of the modes."""
+
+    kind_of_information: ClassVar[Information] = "observed"
+
+    @classmethod
+    def wrote(cls, body: Mapping[str, Any]) -> bool:
+        return False
+
+    @property
+    def maximum(self) -> AtMaximum:
+        """The criterion at its maximum."""
+        at = self.at("what varies")
+        assert isinstance(at, AtCriterion)
+        return at.maximum
+
+    @property
+    def model(self) -> VaryingModel:
+        model = self.at("what varies").estimate.model
+        assert isinstance(model, VaryingModel)
+        return model
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        return OF_OTHERS | NOT_YET
+
+    # -- estimates -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def reduced_cov(self) -> np.ndarray:
+        """(n, n) of the joint observed information for ML; for REML given the estimated scales."""
+        model, n = self.model, self.n
+        out = np.full((n, n), np.nan)
+        out[np.ix_(model.kept, model.kept)] = self.maximum.beta_cov
+        return out
+
+    @cached_property
+    def certifying(self) -> np.ndarray:
+        return self.reduced_cov
+
+    @cached_property
+    def theta_se(self) -> float | None:
+        """Standard error of the negative binomial's θ̂, by the delta method."""
+        theta = self.theta
+        return None if theta is None else float(theta * np.sqrt(self.maximum.cov[-1, -1]))
+
+    def information(self, kind: Information) -> np.ndarray:
+        """(n, n) inverse of the covariance: the observed information of the criterion."""
+        if kind != "observed":
+            raise ModelError(f"kind: expected 'observed', the information of the criterion; got {kind!r}")
+        kept, out = self.model.kept, np.full((self.n, self.n), np.nan)
+        out[np.ix_(kept, kept)] = np.linalg.inv(self.maximum.beta_cov)
+        return out
+
+    @property
+    def score(self) -> Any:  # type: ignore[override]
+        """Gradient of the criterion by the coefficients at the estimate."""
+        gradient = self.at("score").estimate.result.evaluation.score[: self.n]
+        return self.series(np.where(self.state.free[: self.n], gradient, np.nan))
+
+    # -- how well it fits ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def llf(self) -> float:
+        """The criterion: the log-likelihood with the varying coefficients integrated out, by Laplace's approximation.
+
+        It is exact for a normal response with the identity link. For REML the coefficients β are integrated out too.
+        """
+        return float(self.maximum.spot.value)
+
+    def llf_along(self, steps: Path) -> np.ndarray:
+        return np.array([step.llf for step in steps.steps])
+
+    @property
+    def use_t(self) -> bool:
+        """False: the dispersion is a parameter of the criterion."""
+        return False
+
+    @property
+    def known_dispersion(self) -> float | None:
+        return self.dispersion
+
+    @cached_property
+    def dispersion(self) -> float:
+        """φ̂, which maximises the criterion; 1 where the family fixes it."""
+        density = self.maximum.criterion.density
+        return float(np.exp(self.maximum.theta[-1])) if density.scaled else 1.0
+
+    @cached_property
+    def effective(self) -> float:
+        """Effective degrees of freedom of all coefficients."""
+        return float(sum(self.maximum.edf.values()))
+
+    @cached_property
+    def df_resid(self) -> float:
+        return self.nobs - self.effective
+
+    @property
+    def n_estimated(self) -> float:
+        """Number of coefficients β, of standard deviations and correlations that moved, and of scales of the family."""
+        model, maximum = self.model, self.maximum
+        own = int(np.count_nonzero(maximum.free[maximum.criterion.p :]))
+        return float(np.count_nonzero(model.kept) + own)
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        return []
+
+    def summary(self, fit: Any, level: float) -> Any:
+        """The summary of a Fit, with a table of how much coefficients vary."""
+        found = super().summary(fit, level)
+        return replace(found, grids=[*found.grids, self.scale_table()])
+
+    def scale_table(self) -> Any:
+        """Standard deviations and correlations with their standard errors, as a table of texts."""
+        from raphson.sheets import numbers
+        from raphson.sheets.sheet import Grid
+
+        maximum, rows = self.maximum, []
+        terms, cov, density = maximum.criterion.terms, maximum.cov, maximum.criterion.density
+        for one in maximum.reported:
+            term = terms[one.term]
+            names = [term.names[one.second], term.names[one.first]] if one.kind == "corr" else [term.names[one.first]]
+            what = term.label if term.structure == "common" else f"{term.group}: {', '.join(names)}"
+            # of the estimate itself, from that of its logarithm or atanh
+            factor = one.estimate if one.kind == "sd" else 1.0 - one.estimate**2
+            error = math.nan if one.at_edge else factor * math.sqrt(max(float(one.slope @ cov @ one.slope), 0.0))
+            kind = "std. deviation" if one.kind == "sd" else "correlation"
+            rows.append((what, kind, *(numbers.significant(value, 5) for value in (one.estimate, error))))
+        if density.scaled:
+            sigma, error = math.sqrt(self.dispersion), 0.5 * math.sqrt(max(float(cov[-1, -1]), 0.0))
+            kind = "std. deviation" if self.family.name == "gaussian" else "root of dispersion"
+            rows.append(("residual", kind, *(numbers.significant(value, 5) for value in (sigma, sigma * error))))
+        return Grid(("what varies", "", "estimate", "std. error"), tuple(rows), words=(1,))
+
+    def predict(self, new: Any, asked: Any, offset: Any, missing: str) -> Any:
+        """Refused."""
+        raise ModelError("predict: not available where coefficients vary; see fit.fittedvalues and fit.params")
+
+    def stored(self) -> dict[str, Any]:
+        """Refused."""
+        raise ModelError("save: not available where coefficients vary; keep the formula and the data, and fit again")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return ("deviance",)
+
+    @cached_property
+    def condition_number(self) -> float:
+        return math.nan
+
+
+def varying_state(
+    found: Estimate[VaryingModel],
+    *,
+    inference: Any,
+    formula: str | None,
+    source: Any,
+    refit: Any,
+    inputs: Mapping[str, Any],
+) -> FitState:
+    """The state of a new fit: its θ are all coefficients β, then the entries of all Λ and the scale of the family."""
+    model, result = found.model, found.result
+    whole = model.whole(result.theta)
+    free = model.whole_mask(result.free)
+    evaluation = replace(
+        result.evaluation, theta=whole, score=model.whole_score(result.evaluation.score), information={}
+    )
+    none = np.zeros(len(whole), dtype=bool)
+    aliased = none.copy()
+    aliased[: len(model.kept)] = ~model.kept
+    converted = replace(result, evaluation=evaluation, free=free, aliased=aliased, at_bound=none)
+    estimate = replace(found, result=converted, infinite=np.zeros(len(whole)))
+    at = AtCriterion(model, estimate)  # pyright: ignore[reportArgumentType]
+    return FitState(
+        names=model.names,
+        method="newton",
+        information="observed",
+        cov="model",
+        small_sample=inference.small_sample,
+        dispersion_rule="ml",
+        formula=formula,
+        inputs=dict(inputs),
+        bias=None,
+        n_dropped=model.data.n_dropped,
+        family=at.fitted.family,
+        auxiliary=(),
+        predictor=at.fitted.predictor,
+        schema=model.data.schema,
+        theta=whole,
+        free=free,
+        aliased=aliased,
+        infinite=np.zeros(len(whole)),
+        undetermined=np.zeros(len(model.names), dtype=bool),
+        direction=None,
+        follows=None,
+        status=found.status,
+        steps=result.path,
+        distance=float(result.distance),
+        floor_of=result.floor_of,
+        at=at,
+        groups=model.data.groups,
+        source=source,
+        refit=refit,
+    )

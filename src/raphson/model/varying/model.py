@@ -1,0 +1,162 @@
+"""A generalised linear model with terms whose coefficients vary, as the iteration and the Fit see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import field, fields, replace
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from raphson.cached import cached_property
+from raphson.data.products import dense
+from raphson.data.varying.term import VaryingTerm
+from raphson.frozen import frozen
+from raphson.linalg import independent
+from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.limits import Limit
+from raphson.model.objective import Evaluation, Need, Objective, triangularised
+from raphson.model.varying.criterion import Criterion
+from raphson.model.varying.densities import Density
+from raphson.model.varying.edge import edge_of
+from raphson.model.varying.results import AtMaximum
+from raphson.model.varying.start import starting_values
+
+ADVICE = (
+    "the estimate is a maximum at the edge of the parameter space: a standard deviation of 0, a correlation of ±1 or "
+    "an infinite penalty, which is the answer, not a failure"
+)
+
+
+@frozen
+class VaryingModel(GeneralisedLinearModel):
+    """Family, design and response, with varying terms.
+
+    What is maximised is the criterion (:mod:`.criterion`) in its own parameters θ.
+
+    Attributes
+    ----------
+    restricted : whether β is integrated with the varying coefficients (REML).
+    held : (J,) mask of the θ that are held at an edge, or None.
+    shared : the criterion, which models that differ in what they hold have in common.
+    """
+
+    restricted: bool = False
+    held: np.ndarray | None = None
+    shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    trial_method: ClassVar[str] = ""
+
+    @staticmethod
+    def over(base: GeneralisedLinearModel, restricted: bool) -> VaryingModel:
+        """The model of the same data with their varying terms."""
+        given = {one.name: getattr(base, one.name) for one in fields(base)}
+        made = VaryingModel(**given, restricted=restricted)
+        _ = made.criterion  # which refuses a family that it cannot do with
+        return made
+
+    @property
+    def varying(self) -> Sequence[VaryingTerm]:
+        return self.data.varying
+
+    @property
+    def criterion(self) -> Criterion:
+        """What is maximised, with the terms and the columns that are not aliased."""
+        if "criterion" not in self.shared:
+            density = Density(self.family, self.y, self.data.weights, self.size, self.weights_kind)
+            X = np.ascontiguousarray(np.asarray(dense(self.data.X), dtype=float)[:, self.kept])
+            self.shared["criterion"] = Criterion(density, X, self.varying, self.data.offset, self.restricted)
+        return cast("Criterion", self.shared["criterion"])
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(p,) mask of the columns of the design that are not linear combinations of earlier ones."""
+        if "kept" not in self.shared:
+            X = np.asarray(dense(self.data.X), dtype=float)
+            X = X if self.weight is None else X[self.row_weight > 0]
+            self.shared["kept"] = independent(triangularised(X)) if X.shape[1] else np.zeros(0, dtype=bool)
+        return cast("np.ndarray", self.shared["kept"])
+
+    @cached_property
+    def objective(self) -> Objective:
+        return self.criterion
+
+    @property
+    def free(self) -> np.ndarray | None:
+        return None if self.held is None else ~self.held
+
+    @property
+    def concave(self) -> bool:
+        return False
+
+    # -- the iteration -------------------------------------------------------------------------------------------
+
+    def start(self, need: Need, plain: bool = False) -> Evaluation:
+        """The criterion after some steps of expectation and maximisation."""
+        return self.objective.evaluate(starting_values(self.criterion), need)
+
+    def suspects_infinity(self, evaluation: Evaluation) -> bool:
+        return False
+
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        return ""
+
+    def undetermined(self, result: Any) -> np.ndarray:
+        return np.zeros(self.n_coefficients, dtype=bool)
+
+    def advice(self, status: Any) -> str:
+        return ADVICE if status.value == "boundary" else str(status.advice)
+
+    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
+        return []
+
+    def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
+        """The model with what lies at an edge held there."""
+        held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
+        found = edge_of(self.criterion, theta, held)
+        if found is None:
+            return None
+        note = "; ".join(found.notes)
+        model = replace(self, held=found.held)
+        return Limit("boundary", model, np.zeros(len(theta)), None, note, found.theta)
+
+    # -- at the estimate -----------------------------------------------------------------------------------------
+
+    def maximum(self, theta: np.ndarray) -> AtMaximum:
+        """The criterion at its maximum θ."""
+        free = np.ones(len(theta), dtype=bool) if self.held is None else ~self.held
+        return AtMaximum(self.criterion, theta, free)
+
+    def own(self, whole: np.ndarray) -> np.ndarray:
+        """The θ of the criterion, of all parameters with β first."""
+        p = len(self.kept)
+        return whole[p:].copy() if self.restricted else np.concatenate([whole[:p][self.kept], whole[p:]])
+
+    def whole(self, theta: np.ndarray) -> np.ndarray:
+        """All parameters, β first, 0 for aliased ones, of the θ of the criterion."""
+        return self._widened(self.maximum(theta).beta, theta)
+
+    def whole_mask(self, free: np.ndarray) -> np.ndarray:
+        """Which of all parameters moved."""
+        return self._widened(np.ones(int(np.count_nonzero(self.kept)), dtype=bool), free)
+
+    def whole_score(self, score: np.ndarray) -> np.ndarray:
+        """The gradient by all parameters; that by integrated coefficients is 0, where they have their mode."""
+        return self._widened(score[: self.criterion.p] if self.criterion.p else np.zeros(int(self.kept.sum())), score)
+
+    def _widened(self, beta: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        out = np.zeros(len(self.kept), dtype=theta.dtype)
+        out[self.kept] = beta
+        return np.concatenate([out, theta[self.criterion.p :]])
+
+    def conditional(self, maximum: AtMaximum) -> GeneralisedLinearModel:
+        """The model of β given the modes of the varying coefficients, which are in its offset."""
+        offset = maximum.eta_of_terms()
+        if self.data.offset is not None:
+            offset = offset + self.data.offset
+        given = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
+        family = self.family
+        if self.criterion.density.joint:
+            family = family.with_nuisance_fixed(maximum.theta[-1:])
+        return GeneralisedLinearModel(
+            **given | {"data": replace(self.data, offset=offset, varying=()), "family": family}
+        )

@@ -1,0 +1,150 @@
+"""Fits of formulas with varying terms: estimates, errors, likelihood, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.errors import DataError, ModelError, RefusedName
+
+FOLDER = Path(__file__).parents[2] / "reference" / "mixed"
+CASES = {
+    "sleepstudy_corr": ("Reaction ~ Days + (1 + Days | Subject)", {}),
+    "sleepstudy_uncorr": ("Reaction ~ Days + (Days || Subject)", {}),
+    "penicillin": ("diameter ~ 1 + (1 | plate) + (1 | sample)", {}),
+    "machines": ("score ~ Machine + (1 | Worker/Machine)", {}),
+    "dyestuff2_boundary": ("Yield ~ 1 + (1 | Batch)", {}),
+    "cbpp": ("incidence ~ C(period) + (1 | herd)", {"family": "binomial", "trials": "size"}),
+    "grouseticks": (
+        "TICKS ~ C(YEAR) + I((HEIGHT - 460) / 100) + (1 | BROOD) + (1 | LOCATION)",
+        {"family": "poisson"},
+    ),
+    "orthodont_gamma": ("distance ~ age * Sex + (1 | Subject)", {"family": rp.families.Gamma(link="log")}),
+    "bacteria_probit": ("y ~ trt + late + (1 | ID)", {"family": rp.families.Binomial(link="probit")}),
+    "mcycle_cr": ("accel ~ s(times, k=20)", {}),
+    "discoveries_cr": ("count ~ s(year)", {"family": "poisson"}),
+    "airquality_two": ("Ozone ~ s(Wind) + s(Temp)", {}),
+    "ovary_smooth_and_group": ("follicles ~ s(Time) + (1 | Mare)", {"family": "poisson"}),
+}
+REFERENCES = {name: json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in CASES}
+FITS = [(name, kind) for name in CASES for kind in REFERENCES[name]["fits"] if kind != "agq25"]
+
+
+def data_of(name):
+    frame = pd.read_csv(FOLDER / f"{name}.csv")
+    if name == "bacteria_probit":
+        frame["late"] = (frame.week > 2).astype(float)
+    return frame
+
+
+@pytest.mark.parametrize(("name", "kind"), FITS, ids=["-".join(one) for one in FITS])
+def test_references(name, kind, recwarn):
+    formula, options = CASES[name]
+    fit = rp.glm(formula, data_of(name), criterion="reml" if kind == "reml" else "ml", **options)
+    expected = REFERENCES[name]["fits"][kind]
+    assert not recwarn.list
+    assert fit.converged and (fit.status == "boundary") == (name == "dyestuff2_boundary")
+    assert fit.distance < 1e-8
+    assert abs(fit.llf - expected.get("loglik", expected.get("reml_loglik"))) < 1e-9
+    fixed = expected["fixed"]
+    n = len(fixed["estimate"])
+    np.testing.assert_allclose(fit.params[:n], fixed["estimate"], rtol=1e-10, atol=1e-10 * np.abs(fit.params).max())
+    np.testing.assert_allclose(fit.bse[:n], fixed["se"], rtol=1e-10)
+    rows = np.array(expected["fitted"]["rows_from_1"]) - 1
+    np.testing.assert_allclose(fit.fittedvalues.to_numpy()[rows], expected["fitted"]["mean"], rtol=1e-9)
+    if "sigma" in expected:
+        assert abs(np.sqrt(fit.dispersion) / expected["sigma"] - 1.0) < 1e-10
+    sds = [sd for term in expected["random"] for sd in term["sd"]]
+    reported = [one.estimate for one in fit._reading.maximum.reported if one.kind == "sd"]
+    groups = [
+        fit._reading.maximum.criterion.terms[one.term] for one in fit._reading.maximum.reported if one.kind == "sd"
+    ]
+    found = sorted(sd for sd, term in zip(reported, groups, strict=True) if not term.smooth)
+    np.testing.assert_allclose(found, sorted(float(one) for one in sds), rtol=1e-10, atol=1e-12)
+
+
+def test_criteria_by_default():
+    frame = data_of("airquality_two")
+    assert rp.glm("Ozone ~ s(Wind)", frame).inputs["criterion"] == "REML"
+    assert rp.glm("Ozone ~ Wind + (1 | Month)", frame).inputs["criterion"] == "ML"
+    assert rp.glm("Ozone ~ s(Wind) + (1 | Month)", frame).inputs["criterion"] == "REML"
+    with pytest.raises(ModelError, match="criterion: expected None where no coefficients vary"):
+        rp.glm("Ozone ~ Wind", frame, criterion="ml")
+
+
+def test_a_summary_says_what_varies():
+    fit = rp.glm("Reaction ~ Days + (1 + Days | Subject)", data_of("sleepstudy_corr"), criterion="reml")
+    text = str(fit.summary())
+    assert "Criterion" in text and "REML" in text
+    assert "Subject: Intercept        std. deviation  24.740        5.8362" in text
+    assert "Subject: Intercept, Days  correlation      0.065551" in text
+    assert "residual" in text
+    assert "what varies" in fit._repr_html_()
+
+
+def test_information_criteria_count_what_was_estimated():
+    fit = rp.glm("Reaction ~ Days + (1 + Days | Subject)", data_of("sleepstudy_corr"))
+    assert abs(fit.aic + 2 * fit.llf - 2 * 6) < 1e-9
+    fit = rp.glm("Yield ~ 1 + (1 | Batch)", data_of("dyestuff2_boundary"))
+    assert abs(fit.aic + 2 * fit.llf - 2 * 2) < 1e-9
+
+
+def test_the_information_is_the_inverse_of_the_covariance():
+    fit = rp.glm("y ~ trt + late + (1 | ID)", data_of("bacteria_probit"), family="binomial")
+    np.testing.assert_allclose(fit.information() @ fit.cov_params(), np.eye(4), atol=1e-10)
+    assert np.abs(fit.score * fit.bse).max() < 1e-8
+
+
+def test_a_negative_binomial_has_theta_with_its_error():
+    fit = rp.glm("TICKS ~ C(YEAR) + (1 | BROOD)", data_of("grouseticks"), family="negative_binomial")
+    assert fit.converged and fit.theta > 0 and 0 < fit.theta_se < 10 * fit.theta
+
+
+def test_aliased_columns_are_left_out():
+    frame = data_of("sleepstudy_corr").assign(twice=lambda one: 2 * one.Days)
+    with pytest.warns(rp.errors.RankWarning, match="twice"):
+        fit = rp.glm("Reaction ~ Days + twice + (1 | Subject)", frame)
+    plain = rp.glm("Reaction ~ Days + (1 | Subject)", frame)
+    assert np.isnan(fit.params["twice"]) and np.isnan(fit.bse["twice"])
+    np.testing.assert_allclose(fit.params[:2], plain.params, rtol=1e-10)
+    np.testing.assert_allclose(fit.bse[:2], plain.bse, rtol=1e-10)
+
+
+def test_weights_and_offsets():
+    frame = data_of("cbpp").assign(w=lambda one: 1.0 + one.herd % 2, o=0.3)
+    twice = pd.concat([frame, frame[frame.w == 2]])
+    options = {"family": "binomial", "trials": "size"}
+    fit = rp.glm(
+        "incidence ~ C(period) + offset(o) + (1 | herd)", frame, weights="w", weights_kind="frequency", **options
+    )
+    same = rp.glm("incidence ~ C(period) + (1 | herd)", twice, **options)
+    assert abs(fit.llf - same.llf) < 1e-9
+    assert abs(fit.params["Intercept"] + 0.3 - same.params["Intercept"]) < 1e-10
+    np.testing.assert_allclose(fit.bse, same.bse, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bias": "firth", "family": "poisson"}, "bias: expected None where coefficients vary"),
+        ({"penalty": 1.0}, "penalty: expected None where"),
+        ({"cov": "HC1"}, "cov: expected 'model'"),
+        ({"method": "irls"}, "method: expected 'newton'"),
+        ({"weights": "one", "weights_kind": "sampling"}, "(cov|weights_kind): expected"),
+        ({"family": "quasipoisson"}, "family: expected a distribution"),
+        ({"by": "Month"}, "by: "),
+    ],
+)
+def test_options_without_a_meaning_are_refused(options, message):
+    frame = data_of("airquality_two").assign(one=1.0)
+    with pytest.raises((ModelError, DataError), match=message):
+        rp.glm("Ozone ~ Wind + (1 | Month)", frame, **options)
+
+
+def test_members_that_take_rows_to_be_independent_are_refused():
+    fit = rp.glm("Ozone ~ Wind + (1 | Month)", data_of("airquality_two"))
+    with pytest.raises(RefusedName, match="coefficients vary"):
+        fit.cooks_distance  # noqa: B018 - the attribute refuses
