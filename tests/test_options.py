@@ -111,14 +111,18 @@ def test_what_is_left_open_is_the_models() -> None:
         Inference(small_sample=None).completed("expected")
 
 
+CATEGORIES = "categorical_features"
+
+
 @pytest.mark.parametrize(
     ("estimator", "door", "own"),
     [
-        (rp.sklearn.GLMRegressor, GLM, {"fit_intercept"}),
-        (rp.sklearn.GLMClassifier, GLM, {"link", "fit_intercept", "penalty"}),  # whose penalty is scikit-learn's C = 1
+        (rp.sklearn.GLMRegressor, GLM, {"fit_intercept", CATEGORIES}),
+        # Whose penalty is scikit-learn's C = 1.
+        (rp.sklearn.GLMClassifier, GLM, {"link", "fit_intercept", "penalty", CATEGORIES}),
         (rp.sklearn.NLSRegressor, NLS, {"curve"}),
-        (rp.sklearn.NetworkRegressor, NETWORK, set()),
-        (rp.sklearn.NetworkClassifier, NETWORK, set()),
+        (rp.sklearn.NetworkRegressor, NETWORK, {CATEGORIES}),
+        (rp.sklearn.NetworkClassifier, NETWORK, {CATEGORIES}),
     ],
 )
 def test_an_estimators_parameters_are_a_doors(estimator, door, own) -> None:

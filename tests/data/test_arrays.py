@@ -122,6 +122,15 @@ def test_sparse_matrices_stay_sparse(form):
         assert from_arrays(Y, form(bad)).X.toarray().tolist() == X[[0, 1, 3]].tolist()
 
 
+def test_a_sparse_matrix_may_have_long_indices():
+    # tabmat reads indices of 32 bits only; SciPy makes longer ones where two matrices are put together, among others.
+    long = scipy.sparse.csc_array(X)
+    long.indices, long.indptr = long.indices.astype(np.int64), long.indptr.astype(np.int64)
+    fit = from_arrays(Y, long)
+    np.testing.assert_array_equal(fit.X.toarray(), X)
+    np.testing.assert_allclose(fit.X.sandwich(np.ones(len(X))), X.T @ X)
+
+
 def test_tabmat_matrices():
     import tabmat
 

@@ -217,10 +217,7 @@ def _unpack(X: Any, what: str, single: bool = False) -> tuple[Any, Sequence[str]
     if hasattr(X, "tocsc") and hasattr(X, "nnz"):
         if X.dtype.kind not in "fiub":
             raise DataError(f"{what}: expected real numbers; got a sparse matrix of {X.dtype}")
-        import scipy.sparse
-        import tabmat
-
-        return tabmat.SparseMatrix(scipy.sparse.csc_matrix(X, dtype=np.float64)), None
+        return sparse_design(X), None
     if hasattr(X, "sandwich") and hasattr(X, "matvec"):
         # A tabmat matrix; a dense one is used as an array.
         if type(X).__name__ == "DenseMatrix":
@@ -244,6 +241,26 @@ def _unpack(X: Any, what: str, single: bool = False) -> tuple[Any, Sequence[str]
         return np.asarray(unmasked(X)), None
     except ValueError as error:
         raise DataError(f"{what}: its rows differ in length: {' '.join(str(error).split())}") from error
+
+
+def sparse_design(X: Any) -> Matrix:
+    """A sparse matrix or array of SciPy as tabmat reads it: by columns, with indices of 32 bits.
+
+    Raises
+    ------
+    DataError
+        If it has more entries than such indices can count.
+    """
+    import scipy.sparse
+    import tabmat
+
+    by_columns: Any = scipy.sparse.csc_matrix(X, dtype=np.float64)
+    if by_columns.indptr.dtype != np.int32 or by_columns.indices.dtype != np.int32:
+        if max(by_columns.nnz, *by_columns.shape) > np.iinfo(np.int32).max:
+            raise DataError(f"X: expected a sparse matrix of at most {2**31 - 1} entries; got {by_columns.nnz}")
+        places = (by_columns.indices.astype(np.int32), by_columns.indptr.astype(np.int32))
+        by_columns = scipy.sparse.csc_matrix((by_columns.data, *places), shape=by_columns.shape)
+    return tabmat.SparseMatrix(by_columns)
 
 
 def unpack_frame(X: Any, what: str, single: bool = False) -> tuple[np.ndarray, Sequence[str]]:

@@ -1,49 +1,22 @@
-"""scikit-learn's own checks, and that the numbers are those of the Fit behind."""
+"""Generalised linear models as estimators: the numbers are those of scikit-learn's, and of the Fit behind."""
 
 from __future__ import annotations
 
 import pickle
 import warnings
 
-import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import raphson as rp
-from raphson.sklearn import GLMClassifier, GLMRegressor, NetworkClassifier, NetworkRegressor, NLSRegressor
+from raphson.sklearn import GLMClassifier, GLMRegressor
 
 # scikit-learn's data are small, clean and separable: what Raphson warns of there is right.
 pytestmark = pytest.mark.filterwarnings("ignore::raphson.ConvergenceWarning", "ignore::raphson.RankWarning")
-
-
-SMALL = {"activation": "tanh", "learning_rate": 0.05, "epochs": 10, "validation": 0}
-
-
-@parametrize_with_checks(
-    [
-        GLMRegressor(),
-        GLMClassifier(),
-        NLSRegressor(),
-        NetworkRegressor((4,), **SMALL),
-        NetworkClassifier((4,), **SMALL),
-    ]
-)
-def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(400, 3)), columns=["a", "b", "c"])
-    eta = 0.3 + X["a"] - 0.5 * X["b"]
-    return X, eta.to_numpy(), rng
 
 
 def test_least_squares_as_linear_regression(data):
@@ -151,31 +124,6 @@ def test_a_collinear_feature_gets_no_coefficient(data):
     model = GLMRegressor().fit(X.assign(twice=2 * X["a"]), eta)
     assert model.coef_[3] == 0
     assert np.isnan(model.fit_.params["twice"])
-
-
-def test_curves_by_expression_and_by_function(data):
-    X = pd.DataFrame({"dose": np.linspace(0, 5, 40)})
-    y = 3 * np.exp(-0.7 * X["dose"]) + 0.01 * np.sin(9 * X["dose"])
-    named = NLSRegressor("top*exp(-rate*dose)", {"rate": 1.0}).fit(X, y)
-
-    def curve(params, X):
-        return params["top"] * jnp.exp(-params["rate"] * X[:, 0])
-
-    written = NLSRegressor(curve, {"top": 1.0, "rate": 1.0}).fit(X, y)
-    np.testing.assert_allclose(sorted(named.coef_), sorted(written.coef_), rtol=1e-9)
-    np.testing.assert_allclose(named.predict(X[:5]), written.predict(X[:5]), rtol=1e-9)
-
-
-def test_networks_learn_and_are_pickled(data):
-    X, eta, _ = data
-    regressor = NetworkRegressor((8,), epochs=60, learning_rate=0.01).fit(X, eta)
-    assert regressor.score(X, eta) > 0.9
-    again = pickle.loads(pickle.dumps(regressor))  # noqa: S301
-    np.testing.assert_allclose(again.predict(X), regressor.predict(X))
-    labels = np.array(["ant", "bee", "cat"])[(eta[:, None] > [-0.3, 0.8]).sum(1)]
-    classifier = NetworkClassifier((8,), epochs=60, learning_rate=0.01).fit(X, labels)
-    assert classifier.score(X, labels) > 0.85
-    np.testing.assert_allclose(classifier.predict_proba(X).sum(axis=1), 1.0)
 
 
 def test_one_class_is_refused():
