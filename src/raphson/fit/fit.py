@@ -54,7 +54,7 @@ class Fit:
 
     Functions such as :func:`raphson.glm` return it; :func:`raphson.load` reads a saved one, which lacks only what needs
     the data (residuals, leverage, the augmented table). A name that does not apply to this kind of model, such as the
-    residuals of a likelihood, raises an error with the reason; ``hasattr`` is False for it.
+    fitted values of a likelihood, raises an error with the reason; ``hasattr`` is False for it.
 
     What has a value for each row, and the tables of :meth:`tidy`, :meth:`glance` and :meth:`augment`, are in polars or
     pyarrow if the data were, otherwise in pandas. What has a value for each coefficient, such as ``params``, is in

@@ -35,7 +35,7 @@ KEPT_RESPONSES = 33
 """Number of responses that a file keeps, for predictions of the response: the quantiles at 0, 1/32, …, 1."""
 
 NO_MEAN = dict.fromkeys(
-    ("rss", "residual_sd", "fittedvalues", "residuals", "augment"),
+    ("rss", "residual_sd", "fittedvalues", "augment"),
     "not available, as a likelihood has no mean of its own; see params, llf, and predict() for its predictors",
 )
 NO_CURVE = {

@@ -34,7 +34,10 @@ def residuals(fit: Reading, kind: ResidualKind = "deviance", seed: int = 0) -> p
     """
     check_choice("kind", kind, get_args(ResidualKind))
     model, rows = fit.at("residuals").asked, fit.rows
-    y, mean, w = model.y, rows.mean[0], model.row_weight
+    y, w = model.y, model.row_weight
+    if not len(rows.mean):
+        return _by_row(fit, _of_distribution(fit, kind, seed))
+    mean = rows.mean[0]
     if kind == "deviance":
         values = of_kind.deviance(y, mean, fit.family.unit_deviance(y, mean, rows.value), w)
     elif kind == "pearson":
@@ -60,6 +63,16 @@ def quantile_residuals(
     """(n,) randomised quantile residuals of responses with given means; `seed`, or the generator of the random part."""
     scale = dispersion if size is not None else dispersion / np.where(weight > 0, weight, 1.0)
     return of_kind.randomised_quantile(family.log_tails(y, mean, scale, size), seed)
+
+
+def _of_distribution(fit: Reading, kind: str, seed: int) -> np.ndarray:
+    """(n,) quantile residuals of a likelihood, which has a distribution and no mean."""
+    if kind != "quantile":
+        raise ModelError(
+            f"residuals: a likelihood has no mean of its own, so it has no {kind} residuals; use residuals('quantile')"
+        )
+    model: Any = fit.at("residuals").asked
+    return of_kind.randomised_quantile(model.log_tails(model.y, fit.rows.eta), seed)
 
 
 def leverage(fit: Reading) -> pd.Series:

@@ -106,6 +106,29 @@ class Tabulated:
                 out[i] = self._between(i, at, p[i] * row[-1])
         return out
 
+    def at_most(self, y: np.ndarray) -> np.ndarray:
+        """(m,) P(Y ≤ y) of each row, for y (m,)."""
+        m, r = self.below.shape
+        rows, total = np.arange(m), self.below[:, -1]
+        if self.place is None or self.transformation is None or self.node_slope is None:
+            first = self.y[0] if self.y.ndim == 1 else self.y[:, 0]
+            at = np.floor(y - first).astype(int)  # counts and levels follow one another
+            found = self.below[rows, np.clip(at, 0, r - 1)]
+            return np.where(at < 0, 0.0, np.where(at >= r - 1, 1.0, found / total))
+        center, spread = self.place.T
+        with np.errstate(all="ignore"):
+            t = np.arcsinh(np.arcsinh((self.transformation.back(y) - center) / spread) * (2.0 / np.pi))
+        at = np.where(np.isnan(t), -1.0, t / FINE + 0.5 * (r - 1))
+        left = np.clip(np.floor(at), 0, r - 2).astype(int)
+        low, high = self.below[rows, left], self.below[rows, left + 1]
+        rise = np.maximum(high - low, TINY)
+        x = np.clip(at - left, 0.0, 1.0)
+        ends = _HERMITE @ x ** np.arange(6)[:, None]
+        parts = (self.mass[rows, left], self.mass[rows, left + 1], self.node_slope[rows, left])
+        a, b, c, d = (one / rise for one in (*parts, self.node_slope[rows, left + 1]))
+        share = np.clip(ends[0] + a * ends[1] + b * ends[2] + c * ends[3] + d * ends[4], 0.0, 1.0)
+        return np.where(at <= 0, 0.0, np.where(at >= r - 1, 1.0, (low + rise * share) / total))
+
     def _between(self, i: int, at: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Where the quintic that matches P(t), its slope and its second derivative at two nodes equals p."""
         assert self.node_slope is not None and self.place is not None and self.transformation is not None

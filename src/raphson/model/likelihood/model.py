@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need
 from raphson.model.predictor import Jacobian, LinearPredictor, filled
 from raphson.model.replicates import MOST_DENSE, Replicates
+
+if TYPE_CHECKING:
+    from raphson.model.families.tails import Tails
 
 MOST_NUMBERS = 2**23
 """How many second derivatives are held for one block: 64 MiB."""
@@ -255,9 +258,7 @@ class LikelihoodModel(Model):
                 "simulate: loglik(params, row) does not say which column is the response, so it cannot be drawn; write "
                 "a density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
             )
-        schema: Any = self.data.schema
-        columns = zip(schema.columns, self.extra, strict=True)
-        if any((values == 0).any() for name, values in columns if name in self.family.uncensored):
+        if self.censored.any():
             raise ModelError(
                 "simulate: some responses are censored, and when those drawn in their place would be is not known; "
                 "use the nonparametric bootstrap, which draws rows with their censoring, or pass simulate="
@@ -270,6 +271,32 @@ class LikelihoodModel(Model):
             return quantiles(tables, rng.random((count, len(self.y))))
 
         return drawn
+
+    @property
+    def keywords(self) -> dict[str, np.ndarray]:
+        """What the density reads besides the response, by keyword."""
+        schema: Any = self.data.schema
+        return dict(zip(getattr(schema, "columns", ()), self.extra, strict=False))
+
+    @property
+    def censored(self) -> np.ndarray:
+        """(n,) mask of the responses that are only known to be larger."""
+        found = np.zeros(len(self.y), dtype=bool)
+        for name in self.family.uncensored:
+            found |= self.keywords.get(name, np.ones(len(self.y))) == 0
+        return found
+
+    def log_tails(self, y: np.ndarray, eta: np.ndarray, rows: np.ndarray | slice = slice(None)) -> Tails:
+        """log P(Y < y), log P(Y ≤ y), log P(Y ≥ y), log P(Y > y) of some rows, with responses and predictors (K, m).
+
+        Raises
+        ------
+        ModelError
+            If the likelihood does not describe a distribution of the response.
+        """
+        from raphson.model.likelihood.tails import log_tails
+
+        return log_tails(self.family, y, eta, {name: one[rows] for name, one in self.keywords.items()}, self.y)
 
     def subset(self, rows: slice) -> LikelihoodModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own, spread
 from raphson.numeric import TINY
@@ -60,6 +61,19 @@ def tobit(y: Array, mean: Array, log_sigma: Array, *, lower: Array = 0.0) -> Arr
     return jnp.where(at_limit, log_ndtr((lower - mean) * jnp.exp(-log_sigma)), -0.5 * z * z - log_sigma - LOG_SQRT_2PI)
 
 
+def _student_t_cdf(y: np.ndarray, location: np.ndarray, log_scale: np.ndarray, log_df: np.ndarray) -> np.ndarray:
+    return special.stdtr(np.exp(log_df), (y - location) * np.exp(-log_scale))
+
+
+def _beta_cdf(y: np.ndarray, logit_mean: np.ndarray, log_precision: np.ndarray) -> np.ndarray:
+    precision = np.exp(log_precision)
+    return special.betainc(precision * special.expit(logit_mean), precision * special.expit(-logit_mean), y)
+
+
+def _tobit_cdf(y: np.ndarray, mean: np.ndarray, log_sigma: np.ndarray, lower: np.ndarray | float = 0.0) -> np.ndarray:
+    return np.where(y < lower, 0.0, special.ndtr((y - mean) * np.exp(-log_sigma)))
+
+
 def _shares(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
     mean, variance = float(y.mean()), float(y.var())
     return [logit(mean), log(mean * (1.0 - mean) / max(variance, 1e-12) - 1.0, 0.5)]
@@ -74,12 +88,14 @@ own(
         "student_t",
         student_t,
         start=lambda y, columns: [float(np.median(y)), log(0.7 * spread(y), TINY), 1.5],
+        cdf=_student_t_cdf,
     ),
-    DensitySpec("beta", beta, support="share", start=_shares),
+    DensitySpec("beta", beta, support="share", start=_shares, cdf=_beta_cdf),
     DensitySpec(
         "tobit",
         tobit,
         support=_below_limit,
         start=lambda y, columns: [float(y.mean()), log(spread(y), TINY)],
+        cdf=_tobit_cdf,
     ),
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from raphson import scipy_special as special
 from raphson.compat import jax, jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, log, logit, own
+from raphson.numeric import TINY
 from raphson.special.elementary import Array, log1m_exp, log1p_unit, log_gumbel, log_sum, softplus
 from raphson.special.gamma import negative_binomial_log_density, negative_binomial_none
 from raphson.special.incomplete import lgamma_growth
@@ -137,6 +140,40 @@ def beta_binomial(y: Array, logit_mean: Array, log_precision: Array, *, trials: 
     return binomial + jnp.dot(jnp.asarray([1.0, 1.0, -1.0]), lgamma_growth(steps, bases))
 
 
+def _poisson_cdf(y: np.ndarray, log_mean: np.ndarray) -> np.ndarray:
+    return np.where(y < 0, 0.0, special.pdtr(np.floor(np.maximum(y, 0.0)), np.exp(log_mean)))
+
+
+def _negative_binomial_cdf(y: np.ndarray, log_mean: np.ndarray, log_theta: np.ndarray) -> np.ndarray:
+    # P(Y ≤ k) = I_p(θ, k + 1) with p = θ/(θ + μ); from θ = e¹⁸ = 7e7 on the Poisson's, μ²/θ from it
+    k = np.floor(np.maximum(y, 0.0))
+    inner = np.minimum(log_theta, 18.0)
+    found = np.where(y < 0, 0.0, special.betainc(np.exp(inner), k + 1.0, special.expit(inner - log_mean)))
+    return np.where(log_theta > 18.0, _poisson_cdf(y, log_mean), found)
+
+
+def _inflated_cdf(count: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Of a count that is 0 with probability π, and else of the distribution F: π + (1−π) F."""
+
+    def cdf(y: np.ndarray, log_mean: np.ndarray, logit_zero: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        zero, other = special.expit(logit_zero), special.expit(-logit_zero)
+        return np.where(y < 0, 0.0, zero + other * count(y, log_mean, *more))
+
+    return cdf
+
+
+def _hurdle_cdf(count: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Of a count that is positive with probability p, then of F without its zeros: 1−p + p (F − F(0))/(1 − F(0))."""
+
+    def cdf(y: np.ndarray, log_mean: np.ndarray, logit_positive: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        none = count(np.zeros_like(y), log_mean, *more)
+        share = (count(y, log_mean, *more) - none) / np.maximum(1.0 - none, TINY)
+        p, zero = special.expit(logit_positive), special.expit(-logit_positive)
+        return np.where(y < 0, 0.0, zero + p * np.maximum(share, 0.0))
+
+    return cdf
+
+
 def _with_zeros(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
     positive = y[y > 0]
     mean = float(positive.mean()) if len(positive) else 0.1
@@ -163,18 +200,21 @@ own(
         start=_with_zeros,
         rows=zero_inflated_poisson_rows,
         constant=minus_log_factorial,
+        cdf=_inflated_cdf(_poisson_cdf),
     ),
     DensitySpec(
         "zero_inflated_negative_binomial",
         zero_inflated_negative_binomial,
         support="count",
         start=lambda y, columns: [*_with_zeros(y, columns), 1.0],
+        cdf=_inflated_cdf(_negative_binomial_cdf),
     ),
-    DensitySpec("hurdle_poisson", hurdle_poisson, support="count", start=_hurdle),
+    DensitySpec("hurdle_poisson", hurdle_poisson, support="count", start=_hurdle, cdf=_hurdle_cdf(_poisson_cdf)),
     DensitySpec(
         "hurdle_negative_binomial",
         hurdle_negative_binomial,
         support="count",
         start=lambda y, columns: [*_hurdle(y, columns), 1.0],
+        cdf=_hurdle_cdf(_negative_binomial_cdf),
     ),
 )

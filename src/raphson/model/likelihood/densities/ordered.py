@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.model.likelihood.densities.ready import DensitySpec, own
 from raphson.special.elementary import Array, log1m_exp, log_ndtr, softplus
@@ -65,6 +66,21 @@ def ordered_probit(y: Array, location: Array, cuts: Array) -> Array:
     return _between(y, location, cuts, _normal_interval, log_ndtr)
 
 
+def _below_cut(y: np.ndarray, location: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """c_y − location, the argument of P(Y ≤ y); ∓∞ below the first level and from the last one on."""
+    level = np.floor(y).astype(int)
+    between = np.take_along_axis(cuts, np.clip(level, 0, len(cuts) - 1)[None], axis=0)[0] - location
+    return np.where(level < 0, -np.inf, np.where(level >= len(cuts), np.inf, between))
+
+
+def _logit_cdf(y: np.ndarray, location: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    return special.expit(_below_cut(y, location, cuts))
+
+
+def _probit_cdf(y: np.ndarray, location: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    return special.ndtr(_below_cut(y, location, cuts))
+
+
 def _levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
     # The location is 0 without covariates; cut points at the logits of the cumulative shares.
     shares = np.cumsum(np.bincount(y.astype(int))) / len(y)
@@ -76,6 +92,6 @@ def _probit_levels(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]
 
 
 own(
-    DensitySpec("ordered_logit", ordered_logit, ("location",), "levels", _levels),
-    DensitySpec("ordered_probit", ordered_probit, ("location",), "levels", _probit_levels),
+    DensitySpec("ordered_logit", ordered_logit, ("location",), "levels", _levels, cdf=_logit_cdf),
+    DensitySpec("ordered_probit", ordered_probit, ("location",), "levels", _probit_levels, cdf=_probit_cdf),
 )

@@ -63,6 +63,9 @@ class DensitySpec:
     rows : value, score and information in closed form, where that is much faster than autodiff; the value may omit
         the terms in y alone.
     constant : from y to these terms, (n,).
+    cdf : P(Y ≤ y) of n rows in NumPy, given y (n,), an array for each parameter, and the columns that the density has;
+        for quantile residuals, which without it take a table of the density. With ordered levels the last parameter is
+        the cut points, (L−1, n).
     """
 
     name: str
@@ -74,6 +77,7 @@ class DensitySpec:
     optional: tuple[str, ...] = ()
     rows: Callable[..., Any] | None = None
     constant: Callable[[np.ndarray], np.ndarray] | None = None
+    cdf: Callable[..., np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if not self.parameters:

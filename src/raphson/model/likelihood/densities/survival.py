@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from raphson import scipy_special as special
 from raphson.compat import jnp
 from raphson.model.likelihood.densities.continuous import LOG_SQRT_2PI
 from raphson.model.likelihood.densities.ready import DensitySpec, log, own, spread
@@ -63,6 +66,21 @@ def gamma(y: Array, log_mean: Array, log_shape: Array, *, event: Array) -> Array
     return jnp.where(event > 0, kernel - log_y, censored)
 
 
+def _weibull_cdf(y: np.ndarray, log_time: np.ndarray, log_sigma: np.ndarray, event: Any = None) -> np.ndarray:
+    del event  # the distribution of the time, seen or not
+    return -np.expm1(-np.exp((np.log(y) - log_time) * np.exp(-log_sigma)))
+
+
+def _lognormal_cdf(y: np.ndarray, log_time: np.ndarray, log_sigma: np.ndarray, event: Any = None) -> np.ndarray:
+    del event
+    return special.ndtr((np.log(y) - log_time) * np.exp(-log_sigma))
+
+
+def _gamma_cdf(y: np.ndarray, log_mean: np.ndarray, log_shape: np.ndarray, event: Any = None) -> np.ndarray:
+    del event
+    return special.gammainc(np.exp(log_shape), y * np.exp(log_shape - log_mean))
+
+
 def _log_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
     log_y = np.log(y)
     return [float(log_y.mean()) + 0.5, log(spread(log_y), 0.1)]
@@ -74,7 +92,7 @@ def _gamma_times(y: np.ndarray, columns: dict[str, np.ndarray]) -> list[float]:
 
 
 own(
-    DensitySpec("weibull", weibull, support="positive", start=_log_times),
-    DensitySpec("lognormal", lognormal, support="positive", start=_log_times),
-    DensitySpec("gamma", gamma, support="positive", start=_gamma_times),
+    DensitySpec("weibull", weibull, support="positive", start=_log_times, cdf=_weibull_cdf),
+    DensitySpec("lognormal", lognormal, support="positive", start=_log_times, cdf=_lognormal_cdf),
+    DensitySpec("gamma", gamma, support="positive", start=_gamma_times, cdf=_gamma_cdf),
 )
