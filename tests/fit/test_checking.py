@@ -56,8 +56,10 @@ def test_what_cannot_be_checked_says_why(counts: pd.DataFrame) -> None:
         rp.glm("s ~ x", counts.assign(s=(counts.x > 0).astype(int)), family="binomial").check()
     with pytest.raises(rp.ModelError, match="at least 100"):
         rp.glm("y ~ x", counts, family="poisson").check(20)
-    with pytest.raises(rp.ModelError, match="by level"):
-        rp.glm("m ~ x", counts.assign(m=np.tile(list("uvwxy"), 50)), family="multinomial").check()
+    with pytest.raises(rp.ModelError, match="draws its own responses"):
+        rp.glm("y ~ x", counts, family="poisson").check(simulate=lambda rng, eta: eta[0])
+    with pytest.raises(rp.ModelError, match="which column is the response"):
+        rp.mle(lambda p, row: -0.5 * (row.x - p["m"]) ** 2, counts, start={"m": 0.0}).check()
     with pytest.raises(KeyError, match="residuals"):
         rp.glm("y ~ x", counts, family="poisson").check(100)["nothing"]
 

@@ -36,16 +36,28 @@ class Check:
     doubt: str = ""
 
 
-def p_text(p_value: float) -> str:
-    """A p-value with two figures.
+def p_value(value: float) -> str:
+    """A p-value with two figures, as pages and captions say it.
+
+    Examples
+    --------
+    >>> p_value(0.00446), p_value(1e-9)
+    ('0.0045', '< 0.0001')
+    """
+    if math.isnan(value):
+        return ""
+    return "< 0.0001" if value < 1e-4 else f"{value:#.2g}"
+
+
+def p_text(value: float) -> str:
+    """A p-value in a sentence.
 
     Examples
     --------
     >>> p_text(0.0312), p_text(0.5), p_text(1e-9)
     ('p = 0.031', 'p = 0.50', 'p < 0.0001')
     """
-    if math.isnan(p_value):
+    if math.isnan(value):
         return "p unknown"
-    if p_value < 1e-4:
-        return "p < 0.0001"
-    return f"p = {p_value:#.2g}"
+    text = p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -32,7 +32,7 @@ class Mark:
     width : of bars, in units of x.
     label : a text beside the mark; of "text" the text itself.
     dashed, steps : how a line or a band is drawn.
-    left : whether the label stands to the left.
+    left, under : whether the label stands to the left, and whether below.
     """
 
     kind: Kind
@@ -45,6 +45,7 @@ class Mark:
     dashed: bool = False
     steps: bool = False
     left: bool = False
+    under: bool = False
 
 
 @dataclass(frozen=True, eq=False)

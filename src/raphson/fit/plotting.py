@@ -9,7 +9,7 @@ import numpy as np
 from raphson.checks.pictures import Mark, Picture, some
 from raphson.checks.smoothing import local_mean
 from raphson.errors import ModelError, RaphsonError
-from raphson.fit.checking import Checks, check
+from raphson.fit.checking import SEED, Checks, check
 from raphson.fit.effects import averages, effects
 from raphson.report import content
 from raphson.report.curve import curve_pictures
@@ -20,8 +20,6 @@ from raphson.report.strip import path_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-SEED = 0
 
 
 def plot(fit: Any, ax: Axes | None, level: float) -> Axes:

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from raphson.errors import RaphsonError
-from raphson.fit.checking import check
+from raphson.fit.checking import SEED, check
 from raphson.fit.effects import averages, cheaply_profiled, effects
 from raphson.fit.functions import conf_int
 from raphson.report.html import Parts, html_page
-
-SEED = 0
-"""Of the simulated data sets: the same fit gives the same page."""
 
 
 def page(fit: Any, level: float = 0.95) -> str:

@@ -245,8 +245,9 @@ def _text(axes: Axes, mark: Mark) -> None:
 
 def _beside(axes: Axes, x: Any, y: Any, mark: Mark) -> None:
     axes.annotate(
-        mark.label, (float(x), float(y)), (-6 if mark.left else 6, 5), ha="right" if mark.left else "left",
-        textcoords="offset points", color=LIGHT[mark.role], fontsize=9, parse_math=False,
+        mark.label, (float(x), float(y)), (-6 if mark.left else 6, -12 if mark.under else 5),
+        ha="right" if mark.left else "left", textcoords="offset points", color=LIGHT[mark.role], fontsize=9,
+        parse_math=False,
     )  # fmt: skip
 
 

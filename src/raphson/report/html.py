@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from raphson.checks.check import p_text
 from raphson.errors import RaphsonError, visible
 from raphson.report import content, drawing, iterations, strip
 from raphson.report.curve import curve_pictures
@@ -30,7 +31,7 @@ from raphson.report.page_style import SHEET
 from raphson.report.summary import coefficients_html
 from raphson.report.verdict import verdict_html
 from raphson.report.whiskers import effects_table, parameters_table
-from raphson.report.words import counted, figures, listed, name, p_value
+from raphson.report.words import counted, figures, listed, name
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is loaded or executed
 GRAMMAR = (
@@ -190,8 +191,7 @@ def _lede(fit: Any) -> list[str]:
     p = fdtrc(df, fit.df_resid, fall / df) if fit.use_t else chdtrc(df, fall)
     share = figures(100 * _explained(fit))
     text = "tell more than chance" if p < 0.05 else "do not clearly tell more than chance"
-    equals = "" if p < 1e-4 else "= "
-    text = f"Together the covariates {text} (p {equals}{p_value(float(p))}); they explain {share}% of the deviance."
+    text = f"Together the covariates {text} ({p_text(float(p))}); they explain {share}% of the deviance."
     return [f"<p class='lede'>{text}</p>"]
 
 

@@ -61,6 +61,7 @@ tbody tr > * { border-bottom: 1px solid var(--grid) }
 .wk .axis { stroke: var(--grid) } .wk .none { stroke: var(--soft) }
 .wk .line { stroke: var(--data); stroke-width: 2 } .wk .dot { fill: var(--data) }
 .wk .open { fill: var(--paper); stroke: var(--soft); stroke-width: 1.5 } .wk .tick { stroke: var(--data) }
+.rows tbody th { min-width: 9.5em }
 .est { font-weight: 600 } .level th { padding-left: 16px } .cmp { color: var(--soft); font-size: 14px }
 .facts { display: grid; grid-template-columns: 1fr 1fr; gap: 16px 24px; margin: 28px 0 0 }
 .facts div { border-top: 1px solid var(--rule); padding-top: 8px; min-width: 0 }
@@ -95,7 +96,7 @@ pre { margin: 18px 0 0; padding: 12px 14px; background: var(--paper); border: 1p
   .rows tbody tr { display: grid; grid-template-columns: minmax(0, 1fr) auto auto; column-gap: 12px;
   align-items: baseline;
     border-bottom: 1px solid var(--grid); padding: 9px 0 2px }
-  .rows tbody tr > * { border: 0; padding: 0 } .level th { padding-left: 0 }
+  .rows tbody tr > * { border: 0; padding: 0 } .rows tbody th { min-width: 0 } .level th { padding-left: 0 }
   .rows tbody .wk { grid-column: 1 / -1; width: 100%; height: 34px; grid-row: 3 } .wk svg.marks { width: 100% }
   .rows .cmp { grid-column: 1 / 3; grid-row: 2 } .rows .p { grid-column: 3; grid-row: 2; font-size: 14px }
   .rows .p:not(:empty)::before { content: "p "; color: var(--soft) }

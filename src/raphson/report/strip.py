@@ -61,8 +61,17 @@ def path_picture(fit: Any) -> Picture:
         marks.append(Mark("dots", "data", x, y))
     named = np.unique([0, len(x) // 2, len(x) - 1]) if len(x) else np.zeros(0, dtype=int)
     if logarithmic:
-        marks += [Mark("dots", "data", x[[k]], y[[k]], label=figures(float(y[k])), left=k > 0) for k in named.tolist()]
+        marks += [
+            Mark("dots", "data", x[[k]], y[[k]], label=figures(float(y[k])), **_beside(k, len(x)))
+            for k in named.tolist()
+        ]
     return Picture(f"iteration ({fit.method})", label, tuple(marks), y_log=logarithmic, whole_x=True, roomy=True)
+
+
+def _beside(k: int, n: int) -> dict[str, bool]:
+    """Where a label stands: above a line that falls, and at its end below."""
+    last = k == n - 1 > 0
+    return {"left": last, "under": last}
 
 
 def _distances(path: Any) -> np.ndarray:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from raphson.report.words import figures, p_value, to
+from raphson.checks.check import p_value
+from raphson.report.words import figures, to
 
 MOST_ROWS = 40
 """Rows of a table of effects that are shown at once; the others are folded."""

@@ -44,19 +44,6 @@ def to(lower: float, upper: float, digits: int = 2) -> str:
     return f"{figures(lower, digits)} to {figures(upper, digits)}"
 
 
-def p_value(value: float) -> str:
-    """A p-value with two figures.
-
-    Examples
-    --------
-    >>> p_value(0.00446), p_value(1e-9)
-    ('0.0045', '< 0.0001')
-    """
-    if math.isnan(value):
-        return ""
-    return "< 0.0001" if value < 1e-4 else f"{value:#.2g}"
-
-
 def listed(texts: Sequence[str], last: str = "and") -> str:
     """A list as a sentence has it.
 
