@@ -61,7 +61,8 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
     ModelError
         If the likelihood does not describe a distribution of the response, and `simulate` is not given.
     """
-    plan, model = Plan.of(fit, n), fit.at("check").asked
+    plan = Plan.of(fit, n)
+    model: Any = fit.at("check").asked
     if not model.family.with_response:
         raise ModelError(
             "check: loglik(params, row) does not say which column is the response, so there is nothing to simulate; "
@@ -165,7 +166,8 @@ def _refitted(
 
 def _censored(fit: Reading, plan: Plan, own: np.ndarray, rng: np.random.Generator) -> Drawn:
     """Times drawn and censored as the data are, refitted where that is quick."""
-    model, rows = fit.at("check").asked, plan.rows
+    model: Any = fit.at("check").asked
+    rows = plan.rows
     seen = ~model.censored
     whole = _uncensored(model)
     # Of more rows fewer data sets, and of so many that a refit takes long none is refitted.
