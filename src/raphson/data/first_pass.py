@@ -103,7 +103,8 @@ def first_pass(source: Source, keep: Keeping, begin: Callable[[], S], take: Take
     """What a first pass finds; of an interrupted fit what it found before, if the source can tell without a reading
     that its rows are the same.
 
-    Where it is known how many rows each part has, each worker or thread of the executor reads some parts.
+    Where it is known how many rows each part has, each worker or thread of the executor reads some parts. Workers count
+    them first where it is not: each part is then read twice, but all at the same time.
     """
     first = keep if source.files is not None else Keeping()
     seen: S = first(("first pass",), lambda: _all_read(source, keep, begin, take))
@@ -113,13 +114,17 @@ def first_pass(source: Source, keep: Keeping, begin: Callable[[], S], take: Take
 
 def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[S]) -> S:
     """Read all rows once."""
-    seen, rows = begin(), source.part_rows
-    if rows is not None and source.parts > 1:
+    seen, rows, every = begin(), source.part_rows, None
+    if rows is None and keep.workers is not None:
+        rows = _counted(source, keep.workers, seen.same.columns)
+        every = seen.sampled.stride(sum(rows)) if len(rows) > 1 else None
+    if rows is not None and (source.parts > 1 or keep.workers is not None):
         starts = [0, *accumulate(rows)]
 
         def one(part: int, told: Callable[[int], None] | None = None) -> S:
             here = begin()
             here.read = at = starts[part]
+            here.sampled.every = here.sampled.every if every is None else every
             for _ in _read_part(source, part, here, take):
                 if told is not None:
                     told(here.read - at)
@@ -137,6 +142,14 @@ def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[
                 keep.show(seen.read, source.n_rows)
     keep.show(seen.read, seen.read)
     return seen
+
+
+def _counted(source: Source, workers: Any, columns: Sequence[str]) -> list[int]:
+    """Number of rows of each part, counted by workers; of a single one, which nothing follows, it does not matter."""
+    if source.parts == 1:
+        return [0]
+    # Of all columns, so that tables that lack one end here in the same error.
+    return workers.map(lambda part: sum(count(rows) for _, rows in readings(source, part, columns)), Parts(source))
 
 
 def _by_parts(source: Source, keep: Keeping, one: Callable[..., S]) -> list[S]:

@@ -181,6 +181,13 @@ class Sample:
     parts: list[Rows] = field(default_factory=list)
     n_rows: int = 0
 
+    def stride(self, n_rows: int) -> int:
+        """What `every` comes to after so many rows: the sample has the rows whose numbers it divides."""
+        every = self.every
+        while -(-n_rows // every) > 2 * self.wanted:
+            every *= 2
+        return every
+
     def take(self, rows: Rows, first: int) -> None:
         """Add rows, of which the first has this number."""
         self.parts.append(every(rows, -first % self.every, self.every))
