@@ -141,13 +141,13 @@ def test_more_epochs_go_on_from_the_last_and_others_begin_anew(folder, monkeypat
     whole = trained(folder, epochs=4)
     (folder / "fit.ckpt").unlink()
     trained(folder)
-    read, epochs = first_order._Epochs.read, []
+    read, epochs = first_order.CompiledEpochs.read, []
 
     def counted(self, here, epoch, rng):
         epochs.append(epoch)
         return read(self, here, epoch, rng)
 
-    monkeypatch.setattr(first_order._Epochs, "read", counted)
+    monkeypatch.setattr(first_order.CompiledEpochs, "read", counted)
     more = trained(folder, epochs=4)
     assert epochs == [3, 4]
     assert (more.params == whole.params).all() and more.history.equals(whole.history)
@@ -282,7 +282,7 @@ def test_a_descent_goes_on_from_its_last_epoch_with_the_same_bits(method, folder
     asked = {"method": method, "max_iter": 4, "seed": 7}
     whole = fit(folder, **asked)
     (folder / "fit.ckpt").unlink()
-    read = first_order._Epochs.read
+    read = first_order.CompiledEpochs.read
     epochs = []
 
     def stopping(self, here, epoch, rng):
@@ -291,7 +291,7 @@ def test_a_descent_goes_on_from_its_last_epoch_with_the_same_bits(method, folder
             raise KeyboardInterrupt
         return read(self, here, epoch, rng)
 
-    monkeypatch.setattr(first_order._Epochs, "read", stopping)
+    monkeypatch.setattr(first_order.CompiledEpochs, "read", stopping)
     last = 3
     with pytest.raises(KeyboardInterrupt):
         fit(folder, **asked)
