@@ -66,7 +66,7 @@ ELSEWHERE = {
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/report/test_progress.py": ["report/live_lines"],
     "tests/data/test_arrays.py": ["data/matrices"],
-    "tests/data/test_streams.py": ["data/first_pass", "data/not_in_memory", "data/places", "data/seen_variables"],
+    "tests/data/test_streams.py": ["data/not_in_memory", "data/places", "data/seen_variables"],
     "tests/model/families/test_rows_by_hand.py": [
         "model/families/links_by_hand",
         "model/families/negative_binomial_by_hand",

@@ -7,17 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
+import raphson as rp
+from raphson.data import parquet
 from raphson.errors import ModelError, RaphsonError
-from raphson.execute import dask_client, serial, sum_blocks
+from raphson.execute import dask_client, remote, serial, sum_blocks
 from raphson.execute.dask_client import Cluster
 
 SCHEDULER = "from distributed.cli.dask_scheduler import main; main()"
 WORKER = "from distributed.cli.dask_worker import main; main()"
+ALONE = ("--no-nanny", "--nthreads", 1)
 LACKING = "import sys; sys.modules['raphson'] = None; "
 OTHER = """
 import importlib.metadata as metadata
@@ -88,34 +93,68 @@ def started(code, *arguments):
     )
 
 
-def test_without_workers_with_others_and_without_a_scheduler(tmp_path, monkeypatch):
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """What starts processes of a cluster of one's own: a scheduler, which runs at first, and workers."""
     monkeypatch.setattr(dask_client, "WITHOUT_WORKERS", 0.5)
     monkeypatch.setattr(dask_client, "ASKED_EVERY", 0.2)
     file, running = tmp_path / "scheduler.json", []
-    own = ("--scheduler-file", file, "--no-dashboard")
-    try:
-        running.append(started(SCHEDULER, *own, "--host", "127.0.0.1", "--port", 0))
-        with Client(scheduler_file=str(file), timeout=60) as client:
-            executor = Cluster(client)
-            for before, says in (
-                (LACKING, r"executor: a worker of the cluster lacks a module .*raphson.* install"),
-                (OTHER, r"executor: a worker on .* has raphson 9\.9\.9 where the fit has"),
-                ("", r"executor: the cluster has had no workers for 0.5 seconds; start workers .* checkpoint="),
-            ):
-                running.append(started(before + WORKER, *own, "--no-nanny", "--nthreads", 1))
-                client.wait_for_workers(1, timeout=60)
-                with pytest.raises(RaphsonError, match=says):
-                    sum_blocks(executor, lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(3))
-                running[-1].kill()
-                while client.nthreads():
-                    time.sleep(0.05)
-            running[0].kill()
-            running[0].wait()
-            with pytest.raises(
-                RaphsonError, match=r"executor: the scheduler of the cluster cannot be reached .* checkpoint="
-            ):
-                sum_blocks(executor, abs, Read(3))
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
+    asked = ("--scheduler-file", file, "--no-dashboard")
+
+    def start(code, *more):
+        running.append(started(code, *asked, *more))
+        return running[-1]
+
+    start(SCHEDULER, "--host", "127.0.0.1", "--port", 0)
+    yield SimpleNamespace(file=str(file), running=running, worker=lambda before="": start(before + WORKER, *ALONE))
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_without_workers_with_others_and_without_a_scheduler(own, cluster, tmp_path, monkeypatch):
+    with Client(scheduler_file=own.file, timeout=60) as client:
+        executor = Cluster(client)
+        for before, says in (
+            (LACKING, r"executor: a worker of the cluster lacks a module .*raphson.* install"),
+            (OTHER, r"executor: a worker on .* has raphson 9\.9\.9 where the fit has"),
+            ("", r"executor: the cluster has had no workers for 0.5 seconds; start workers .* checkpoint="),
+        ):
+            worker = own.worker(before)
+            client.wait_for_workers(1, timeout=60)
+            with pytest.raises(RaphsonError, match=says):
+                sum_blocks(executor, lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(3))
+            worker.kill()
+            while client.nthreads():
+                time.sleep(0.05)
+        # The whole cluster dies in the middle of a pass, and the same call goes on in another.
+        own.worker()
+        client.wait_for_workers(1, timeout=60)
+        monkeypatch.setattr(parquet, "PART_ROWS", 500)
+        path = tmp_path / "rows.parquet"
+        rows = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 3_000), "y": np.arange(3_000) % 3 == 0})
+        rows.to_parquet(path, row_group_size=500)
+        asked = {"formula": "y ~ x", "data": rp.stream(path, 256), "family": "binomial"}
+        unbroken, run = rp.glm(**asked), Cluster.run
+
+        def dying(self, tasks):
+            for number, answer in enumerate(run(self, tasks)):
+                if len(self.passes) == 3 and number == 0:
+                    for process in reversed(own.running):
+                        process.kill()
+                        process.wait()
+                yield answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Cluster, "run", dying)
+            patch.setattr(remote, "FEWEST_BLOCKS", 1)  # several tasks, of which the others are still to come
+            with pytest.raises(RaphsonError, match=r"executor: the scheduler of the cluster cannot .* checkpoint="):
+                rp.glm(**asked, executor=client, checkpoint=tmp_path / "fit.ckpt")
+        with pytest.raises(RaphsonError, match=r"executor: the scheduler of the cluster cannot be reached"):
+            sum_blocks(executor, abs, Read(3))
+    fit = rp.glm(**asked, executor=cluster, checkpoint=tmp_path / "fit.ckpt")
+    whole = rp.glm(**asked, executor=cluster)
+    assert len(fit.passes) == len(whole.passes) - 2  # two passes were complete
+    for other in (fit, whole):
+        assert unbroken.params.to_numpy().tobytes() == other.params.to_numpy().tobytes()
+        assert (unbroken.llf, unbroken.n_iter) == (other.llf, other.n_iter)
