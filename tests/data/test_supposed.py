@@ -218,3 +218,27 @@ def test_a_file_that_changes_after_its_first_rows_were_read_is_read_anew(frame, 
     assert data.unread is not None and data.n_rows == N and len(data.sample.response.values) == 600
     monkeypatch.setattr(Stream, "stamp", lambda self, part: "another")
     assert data.unread.beside(lambda: tree_sum([1 for _ in data.read(data.pieces)])) == (None, None)
+
+
+@pytest.mark.parametrize("column", ["x", "g", "y"])
+def test_of_rows_that_are_sorted_within_their_parts_the_sample_is_spread(column, frame, read, tmp_path):
+    arguments = dict.fromkeys(("weights", "offset", "trials", "groups"))
+    data = supposed.supposed("y ~ x + g", rp.stream(stored(frame, tmp_path), PIECE), arguments)
+    assert data is not None and read == []  # the first rows are like the others
+    within = frame.groupby(np.arange(N) // PART, group_keys=False)[list(frame)].apply(
+        lambda part: part.sort_values(column)
+    )
+    data = supposed.supposed("y ~ x + g", rp.stream(stored(within, tmp_path), PIECE), arguments)
+    assert data is not None and read == list(range(PARTS))
+    sample, n = data.sample, len(data.sample.response.values)
+    assert 550 <= n <= 650 and sample.names == ("Intercept", "x", "g[T.b]", "g[T.c]")
+    assert abs(sample.X[:, 1].mean() - frame["x"].mean()) < 4 / np.sqrt(n)
+    assert abs(sample.response.values.mean() - frame["y"].mean()) < 2 / np.sqrt(n)
+
+
+def test_where_a_column_has_one_value_in_the_first_rows_others_are_looked_for(frame, read, tmp_path):
+    late = frame.assign(h=np.where(np.arange(N) % PART < PART // 2, "a", "b"))
+    data = supposed.supposed(
+        "y ~ h", rp.stream(stored(late, tmp_path), PIECE), dict.fromkeys(("weights", "offset", "trials", "groups"))
+    )
+    assert data is not None and read and data.sample.names == ("Intercept", "h[T.b]")
