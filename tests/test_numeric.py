@@ -44,13 +44,21 @@ def test_epsilon_is_the_spacing_at_one():
     assert np.finfo(float).eps == numeric.EPSILON
 
 
-def test_one_blas_thread_limits_and_gives_back():
-    from threadpoolctl import threadpool_info
+@pytest.fixture
+def blas():
+    """The numbers of threads of the BLAS libraries, which are two at first."""
+    from threadpoolctl import threadpool_info, threadpool_limits
 
-    def blas():
+    def counts():
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
+    with threadpool_limits(2, user_api="blas"):
+        yield counts
+
+
+def test_one_blas_thread_limits_and_gives_back(blas):
     before = blas()
+    assert before == {2}
     with numeric.one_blas_thread():
         assert blas() == {1}
     assert blas() == before
@@ -79,12 +87,7 @@ def test_separation_is_a_kind_of_convergence_warning():
     assert issubclass(errors.SeparationWarning, errors.ConvergenceWarning)
 
 
-def test_the_last_of_several_threads_gives_blas_its_threads_back():
-    from threadpoolctl import threadpool_info
-
-    def blas():
-        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
+def test_the_last_of_several_threads_gives_blas_its_threads_back(blas):
     before, first, second = blas(), threading.Event(), threading.Event()
     seen = []
 

@@ -103,13 +103,15 @@ def test_threads_share_the_work():
 
 
 def test_blas_keeps_to_one_thread_inside_blocks():
-    from threadpoolctl import threadpool_info
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     def pools(_):
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    for executor in (Serial(), Threads(2)):
-        assert executor.map(pools, [0, 1]) == [{1}, {1}]
+    with threadpool_limits(2, user_api="blas"):
+        assert pools(0) == {2}
+        for executor in (Serial(), Threads(2)):
+            assert executor.map(pools, [0, 1]) == [{1}, {1}]
 
 
 def test_numpy_error_state_goes_along_into_the_workers():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 import sys
 
 import jax.numpy as jnp
@@ -21,12 +21,11 @@ PARTS, PART = 6, 512
 
 FIT = """
 import json, os, signal, sys
-sys.path[:0] = json.loads(sys.argv[1])
 import raphson as rp
 from raphson.data import parquet
 
 parquet.PART_ROWS = 512
-left, read, inner = int(sys.argv[3]), 0, parquet.Stream.read
+left, read, inner = int(sys.argv[2]), 0, parquet.Stream.read
 
 def counted(self, *given):
     global read
@@ -36,15 +35,15 @@ def counted(self, *given):
     return inner(self, *given)
 
 parquet.Stream.read = counted
-source = rp.stream(sys.argv[2] + "/rows.parquet", piece_rows=256)
-shared = {"executor": rp.execute.serial(), "checkpoint": sys.argv[2] + "/fit.ckpt"}
-if sys.argv[4] == "network":
+source = rp.stream(sys.argv[1] + "/rows.parquet", piece_rows=256)
+shared = {"executor": rp.execute.serial(), "checkpoint": sys.argv[1] + "/fit.ckpt"}
+if sys.argv[3] == "network":
     fit = rp.network("y ~ x + g", source, family="binomial", hidden=4, epochs=5, dropout=0.1, batch_norm=True, **shared)
-elif sys.argv[4] == "glm":
+elif sys.argv[3] == "glm":
     fit = rp.glm("y ~ x + g", source, family="binomial", **shared)
-elif sys.argv[4] == "nls":
+elif sys.argv[3] == "nls":
     fit = rp.nls("y ~ a / (1 + exp(-b * x))", source, start={"a": 0.5, "b": 1.0}, **shared)
-elif sys.argv[4] == "mle":
+elif sys.argv[3] == "mle":
     fit = rp.mle("zip", {"mean": "y ~ x + g", "zero": "~ 1"}, source, **shared)
 else:
     import jax.numpy as jnp
@@ -69,64 +68,67 @@ def folder(tmp_path):
     return tmp_path
 
 
-def fitted(folder, kill_at=0, door="glm"):
-    command = [sys.executable, "-c", FIT, json.dumps(sys.path), str(folder), str(kill_at), door]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert bool(done.returncode) == bool(kill_at), done.stderr
-    return None if kill_at else json.loads(done.stdout)
+@pytest.fixture
+def fitted(folder, script):
+    def fit(kill_at=0, door="glm"):
+        done = script(FIT, str(folder), str(kill_at), door)
+        assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
+        return None if kill_at else json.loads(done.stdout)
+
+    return fit
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_fit_goes_on_with_the_same_bits_and_one_pass_more_at_most(folder):
+def test_a_killed_fit_goes_on_with_the_same_bits_and_one_pass_more_at_most(folder, fitted):
     checkpoint = folder / "fit.ckpt"
-    bits, path, unbroken = fitted(folder)
+    bits, path, unbroken = fitted()
     assert unbroken >= 4 * PARTS
     # In the first pass, at the beginning of a later one, in the middle of the last one.
     for kill_at in (2, 2 * PARTS + 1, unbroken - 1):
         checkpoint.unlink()
-        fitted(folder, kill_at)
-        again, steps, read = fitted(folder)
+        fitted(kill_at)
+        again, steps, read = fitted()
         assert again == bits
         assert steps == path
         assert kill_at + read <= unbroken + PARTS
-    again, steps, read = fitted(folder)
+    again, steps, read = fitted()
     assert again == bits
     assert steps == path
     assert read == 0  # nor of the log-likelihood, which is computed when it is asked for
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_likelihood_goes_on_with_the_same_bits(folder):
+def test_a_killed_likelihood_goes_on_with_the_same_bits(folder, fitted):
     frame = pd.read_parquet(folder / "rows.parquet")
     counts = np.random.default_rng(2).poisson(2.0, len(frame)) * frame["y"]
     frame.assign(y=counts).to_parquet(folder / "rows.parquet", row_group_size=PART)
-    bits, path, unbroken = fitted(folder, door="mle")
+    bits, path, unbroken = fitted(door="mle")
     (folder / "fit.ckpt").unlink()
     kill_at = unbroken - PARTS - 1
-    fitted(folder, kill_at, "mle")
-    again, steps, read = fitted(folder, door="mle")
+    fitted(kill_at, "mle")
+    again, steps, read = fitted(door="mle")
     assert again == bits and steps == path
     assert kill_at + read <= unbroken + PARTS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_curve_goes_on_with_the_same_bits(folder):
-    bits, path, unbroken = fitted(folder, door="nls")
+def test_a_killed_curve_goes_on_with_the_same_bits(folder, fitted):
+    bits, path, unbroken = fitted(door="nls")
     for kill_at in (PARTS // 2, PARTS + 2, unbroken - 1):
         (folder / "fit.ckpt").unlink()
-        fitted(folder, kill_at, "nls")
-        again, steps, read = fitted(folder, door="nls")
+        fitted(kill_at, "nls")
+        again, steps, read = fitted(door="nls")
         assert again == bits and steps == path
         assert kill_at + read <= unbroken + PARTS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_training_goes_on_with_the_same_bits(folder):
-    bits, path, unbroken = fitted(folder, door="network")
+def test_a_killed_training_goes_on_with_the_same_bits(folder, fitted):
+    bits, path, unbroken = fitted(door="network")
     for kill_at in (PARTS + 1, 3 * PARTS + 2, unbroken - 2 * PARTS - 1):  # in the second reading, an epoch, the end
         (folder / "fit.ckpt").unlink()
-        fitted(folder, kill_at, "network")
-        again, steps, read = fitted(folder, door="network")
+        fitted(kill_at, "network")
+        again, steps, read = fitted(door="network")
         assert again == bits and steps == path
         assert kill_at + read <= unbroken + PARTS  # the rows held out are kept
 
@@ -181,12 +183,12 @@ def test_a_second_order_method_of_a_network_has_a_checkpoint_over_streamed_rows_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_function_of_rows_goes_on_with_the_same_bits(folder):
-    bits, path, unbroken = fitted(folder, door="general")
+def test_a_killed_function_of_rows_goes_on_with_the_same_bits(folder, fitted):
+    bits, path, unbroken = fitted(door="general")
     for kill_at in (2, PARTS + 2, unbroken - PARTS - 1):  # when the first rows are read, then the totals, then a step
         (folder / "fit.ckpt").unlink()
-        fitted(folder, kill_at, "general")
-        again, steps, read = fitted(folder, door="general")
+        fitted(kill_at, "general")
+        again, steps, read = fitted(door="general")
         assert again == bits and steps == path
         assert kill_at + read <= unbroken + PARTS  # what the first rows of three columns tell is kept
 

@@ -6,8 +6,6 @@ Each check runs in a process of its own, whose caches are empty.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -44,16 +42,20 @@ found = {}
 """
 
 
+@pytest.fixture(scope="module")
 def run(script):
     """Run a script after the prelude and read the dictionary `found`."""
-    code = PRELUDE + textwrap.dedent(script) + "\nprint(json.dumps(found))\n"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+
+    def run(code):
+        done = script(PRELUDE + textwrap.dedent(code) + "\nprint(json.dumps(found))\n")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def one_family():
+def one_family(run):
     return run(
         """
         def everything():
@@ -96,7 +98,7 @@ def test_the_count_can_see_a_compilation(one_family):
     assert one_family["other link"] == 1
 
 
-def test_another_parameter_of_a_family_compiles_nothing():
+def test_another_parameter_of_a_family_compiles_nothing(run):
     found = run(
         """
         X, _ = data(80, 3)
@@ -113,7 +115,7 @@ def test_another_parameter_of_a_family_compiles_nothing():
     assert found["theta other"] == found["power other"] == 0
 
 
-def test_importing_compiles_nothing_and_leaves_the_configuration_alone():
+def test_importing_compiles_nothing_and_leaves_the_configuration_alone(run):
     found = run(
         """
         found["x64"] = bool(jax.config.jax_enable_x64)
@@ -126,7 +128,7 @@ def test_importing_compiles_nothing_and_leaves_the_configuration_alone():
     assert found == {"x64": False, "x64 after": False, "dtype after": "float32"}
 
 
-def test_another_number_in_an_expression_compiles_nothing():
+def test_another_number_in_an_expression_compiles_nothing(run):
     found = run(
         """
         def fits(shift, factor, exponent, by=None, n=5000):
