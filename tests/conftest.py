@@ -11,14 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-# The tests' matrices are small, and several processes run at once: with more threads each waits for the others, which
-# takes a tenth of all processor time. OpenBLAS reads this when NumPy is imported.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 HERE = Path(__file__).parent
 REFERENCE = HERE / "reference"
@@ -35,6 +32,11 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ["RAPHSON_CACHE"] = "off"  # the user's folder of compiled code is not the tests' affair
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # compiled code need not know the lines it comes from
+
+# The tests' matrices are small, and several processes run at once: with more threads each waits for the others, which
+# takes a tenth of all processor time. OpenBLAS reads the variable when it is loaded; a plugin may have loaded NumPy's.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+threadpool_limits(1, user_api="blas")
 
 # No test asserts on time: a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
