@@ -87,6 +87,20 @@ def test_separation_is_a_kind_of_convergence_warning():
     assert issubclass(errors.SeparationWarning, errors.ConvergenceWarning)
 
 
+def test_the_blas_of_scipy_keeps_to_one_thread_although_it_is_loaded_later():
+    code = """
+from raphson import numeric
+with numeric.one_blas_thread():
+    pass
+import scipy.linalg
+from threadpoolctl import threadpool_info
+with numeric.one_blas_thread():
+    print(*{pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+"""
+    two = os.environ | {"OPENBLAS_NUM_THREADS": "2"}
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=two).stdout == "1\n"
+
+
 def test_the_last_of_several_threads_gives_blas_its_threads_back(blas):
     before, first, second = blas(), threading.Event(), threading.Event()
     seen = []

@@ -186,6 +186,9 @@ def _thread_pools() -> _Pools:
     # Finding the loaded BLAS libraries takes milliseconds, using the controllers microseconds: so they are made once.
     from threadpoolctl import ThreadpoolController
 
+    from raphson import lapack
+
+    _ = lapack.dpotrf  # LAPACK comes from SciPy with a BLAS of its own, which is found once it is loaded
     found = ThreadpoolController()
     return _Pools(found.select(user_api="blas"), found.select(user_api="openmp"))
 
