@@ -47,6 +47,7 @@ def test_epsilon_is_the_spacing_at_one():
 @pytest.fixture
 def blas():
     """The numbers of threads of the BLAS libraries, which are two at first."""
+    import scipy.linalg  # noqa: F401 - it has a library of its own
     from threadpoolctl import threadpool_info, threadpool_limits
 
     def counts():

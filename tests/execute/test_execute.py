@@ -103,6 +103,7 @@ def test_threads_share_the_work():
 
 
 def test_blas_keeps_to_one_thread_inside_blocks():
+    import scipy.linalg  # noqa: F401 - it has a library of its own
     from threadpoolctl import threadpool_info, threadpool_limits
 
     def pools(_):
