@@ -102,3 +102,14 @@ def test_what_would_steer_the_terminal_is_written_as_escapes(run, tmp_path: Path
     told += capsys.readouterr().err
     assert "\x1b" not in told
     assert "x\\x1b[31m" in told and "k[T.b\\x1b[2J]" in told
+
+
+def test_ratios_are_printed_in_place_of_coefficients(run, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "fit.html"
+    assert run("fit", FORMULA, BIRTHS, *BINOMIAL, "--exponentiate", "--report", str(page)) == 0
+    assert "odds ratio" in capsys.readouterr().out and "Coefficients as ratios" in page.read_text(encoding="utf-8")
+    run("fit", "low ~ age", BIRTHS, *BINOMIAL, "--exponentiate", "--json", "--by", "race")
+    by_group = json.loads(capsys.readouterr().out)["coefficients"]
+    assert all(row["estimate"] > 0 and row["conf_low"] < row["estimate"] < row["conf_high"] for row in by_group)
+    assert run("fit", "lwt ~ age", BIRTHS, "--exponentiate") == 2
+    assert "exponentiate: expected" in capsys.readouterr().err

@@ -56,3 +56,13 @@ def test_an_interaction_alone_has_as_many_columns_as_cells():
     sizes = {0: (3, 2), 1: (2, 1)}
     columns = [np.prod([sizes[number][reduced] for number, reduced in product]) for term in found for product in term]
     assert sum(columns) == 6
+
+
+def test_the_reference_is_the_level_without_a_column():
+    from formulaic.transforms.contrasts import SumContrasts, TreatmentContrasts
+
+    labels = ("a", "b", "c")
+    assert FactorInfo("f", True, labels, True).reference == "a"
+    assert FactorInfo("f", True, labels, True, TreatmentContrasts(base="b")).reference == "b"
+    assert FactorInfo("f", True, labels, True, SumContrasts()).reference is None
+    assert FactorInfo("x", False, None, False).reference is None

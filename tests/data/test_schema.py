@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import raphson as rp
 from raphson.data import Schema, from_arrays, from_formula
 from raphson.errors import DataError, MissingDataWarning, ModelError
 
@@ -297,3 +298,12 @@ def test_one_row_may_be_flat_but_a_column_is_not_taken_for_it() -> None:
     assert schema.design([1.0, 0.5]).X.tolist() == [[1.0, 0.5]]
     with pytest.raises(DataError, match=r"expected the fit's 2 columns \(x1, x2\); got 1"):
         schema.design(np.array([[1.0], [0.5]]))
+
+
+def test_reference_levels_are_those_of_factors_with_a_column_less():
+    births = rp.datasets.load("births")
+    assert rp.glm("low ~ age + race", births, family="binomial").reference_levels == {"race": "black"}
+    assert rp.glm("low ~ 0 + race", births, family="binomial").reference_levels == {}
+    assert rp.glm(births["low"], births[["age"]], family="binomial").reference_levels == {}
+    made = rp.mle("tobit", {"mean": "lwt ~ race", "sigma": "~ 1"}, births)
+    assert made.reference_levels == {"race": "black"}

@@ -84,3 +84,20 @@ def test_a_remark_is_a_sentence_and_keeps_the_case_of_a_parameter():
 def test_the_path_of_a_quasi_family_is_no_log_likelihood(make_fit):
     assert content.objective_name(make_fit()) == "log-likelihood"
     assert content.objective_name(make_fit(llf=NAN)) == "objective"
+
+
+def test_what_is_explained_is_r_squared_of_a_gaussian_model(make_fit):
+    gaussian = SimpleNamespace(name="gaussian", link_name="identity")
+    assert ("Explained", "6.74% of the deviance") in content.facts(make_fit())
+    assert ("R-squared", "0.0674") in content.facts(make_fit(family=gaussian))
+    # Without an intercept it is of the deviance from 0, and is not called R².
+    assert ("Explained", "6.74% of the deviance") in content.facts(make_fit(family=gaussian, has_intercept=False))
+    for none in ({"df_model": 0}, {"null_deviance": 0.0}, {"measures": ("residual_sd",), "residual_sd": 1.0}):
+        assert not any(label in ("Explained", "R-squared") for label, _ in content.facts(make_fit(**none)))
+
+
+def test_reference_levels_are_told(make_fit):
+    told = dict(content.facts(make_fit(reference_levels={"race": "black", "smoke": "no"})))
+    assert told["Reference"] == "race black, smoke no" and "Reference" not in dict(content.facts(make_fit()))
+    several = make_fit(family=SimpleNamespace(name="multinomial", link_name="logit", levels=("none", "some")))
+    assert dict(content.facts(several))["Baseline"] == "none"

@@ -143,11 +143,12 @@ def compare(options: argparse.Namespace) -> int:
 
 def _groups_shown(found: Any, options: argparse.Namespace) -> int:
     """Print the fits of many groups, and save them if asked."""
+    table = found.tidy(options.level, options.exponentiate)
     if options.json:
-        tables = {"coefficients": found.tidy(), "groups": found.glance().rename_axis("group").reset_index()}
-        print_json({name: table.to_dict(orient="records") for name, table in tables.items()})
+        groups = found.glance().rename_axis("group").reset_index()
+        print_json({"coefficients": table.to_dict(orient="records"), "groups": groups.to_dict(orient="records")})
     else:
-        found.tidy().to_csv(sys.stdout, index=False)
+        table.to_csv(sys.stdout, index=False)
     if options.save is not None:
         save(found, options.save)
     return CONVERGED if bool(found.converged.all()) else NOT_CONVERGED
@@ -179,7 +180,7 @@ def _shown(fit: Any, options: argparse.Namespace) -> int:
     if options.save is not None:
         save(fit, options.save)
     if options.report is not None:
-        report(fit, options.report, options.level)
+        report(fit, options.report, options.level, options.exponentiate)
     if options.plot is not None:
         draw(fit.plot(level=options.level).figure, options.plot)
     return CONVERGED if fit.converged else NOT_CONVERGED

@@ -31,9 +31,12 @@ def print_fit(fit: Any, answers: dict[str, Answer], options: argparse.Namespace)
     if options.json:
         from raphson.report.document import document
 
-        print_json(document(fit, options.level) | {name: answer.value for name, answer in answers.items()})
+        print_json(
+            document(fit, options.level, options.exponentiate)
+            | {name: answer.value for name, answer in answers.items()}
+        )
     else:
-        print(fit.summary(options.level))
+        print(fit.summary(options.level, options.exponentiate))
         for answer in answers.values():
             print(f"\n{answer.text}")
 
@@ -51,12 +54,12 @@ def save(fit: Any, place: str | os.PathLike[str]) -> None:
         fit.save(draft)
 
 
-def report(fit: Any, place: str | os.PathLike[str], level: float) -> None:
+def report(fit: Any, place: str | os.PathLike[str], level: float, exponentiate: bool = False) -> None:
     from raphson.files import written_whole
     from raphson.fit import reporting
 
     with written_whole(place) as draft:
-        draft.write_text(reporting.page(fit, level), encoding="utf-8")
+        draft.write_text(reporting.page(fit, level, exponentiate), encoding="utf-8")
 
 
 def draw(figure: Any, place: str | os.PathLike[str]) -> None:

@@ -187,6 +187,11 @@ def _add_result(command: Any) -> None:
     output.add_argument("--save", metavar="FILE", help="save the fit, for `raphson predict`")
     output.add_argument("--report", metavar="FILE", help="write a report as one HTML page")
     output.add_argument("--level", type=level, default=0.95, help="coverage of the intervals (default 0.95)")
+    output.add_argument(
+        "--exponentiate",
+        action="store_true",
+        help="show ratios (of odds, of rates, ...) for coefficients",
+    )
     output.add_argument("--json", action="store_true", help="print JSON instead of the summary")
     add_questions(command)
 

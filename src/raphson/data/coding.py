@@ -56,6 +56,18 @@ class FactorInfo:
             raise DataError(f"formula: {self.text!r} cannot be coded: {reason}") from error
         return np.asarray(coded, dtype=np.float64)
 
+    @property
+    def reference(self) -> str | None:
+        """The level that has no column where there is one less; None for contrasts that compare with no single one."""
+        if not self.categorical or not self.labels:
+            return None
+        if self.contrasts is None:
+            return self.labels[0]
+        coded = self.matrix(True)
+        without = np.flatnonzero(~coded.any(axis=1))
+        alone = ((coded == 0.0) | (coded == 1.0)).all() and (coded.sum(axis=1) <= 1.0).all()
+        return self.labels[int(without[0])] if len(without) == 1 and alone else None
+
     def column_names(self, reduced: bool) -> list[str]:
         """Names of the columns."""
         if not self.categorical:

@@ -52,6 +52,11 @@ class Schema:
         """The levels of each factor that no row of a design (n, p) has; empty where there are no factors."""
         return {}
 
+    @property
+    def reference_levels(self) -> dict[str, str]:
+        """The level of each factor that the others are compared with; empty where there are no factors."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """The schema as numbers, text and lists, safe for JSON."""
         raise NotImplementedError
@@ -145,6 +150,15 @@ class FormulaSchema(Schema):
             if absent:
                 found[info.text] = absent
         return found
+
+    @property
+    def reference_levels(self) -> dict[str, str]:
+        """As :attr:`Schema.reference_levels`, of the factors that have a column less than levels."""
+        numbers = dict.fromkeys(
+            number for product in self._plan.products for number, reduced in product.scoped if reduced
+        )
+        found = {self._plan.factors[number].text: self._plan.factors[number].reference for number in numbers}
+        return {name: level for name, level in found.items() if level is not None}
 
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
         """Build the design of new data.

@@ -87,6 +87,11 @@ class PartsSchema(Schema):
         """How many columns its designs have together."""
         return sum(len(part.names) for part in self.parts.values())
 
+    @property
+    def reference_levels(self) -> dict[str, str]:
+        """Those of all designs."""
+        return {name: level for part in self.parts.values() for name, level in part.schema.reference_levels.items()}
+
     def read(self, name: str, new: Any) -> Column:
         """The column of new data that a keyword of the density gets."""
         text, labels = self.columns[name]

@@ -124,6 +124,7 @@ class Fit:
     n_dropped = Told[int]("Number of rows left out because of missing values.")
     formulas = ShownLater(lambda: likelihood.LikelihoodReading.formulas)
     assembly = ShownLater(lambda: likelihood.LikelihoodReading.assembly)
+    reference_levels = Shown(Reading.reference_levels)
 
     # -- how it went -----------------------------------------------------------------------------------------------
 
@@ -481,9 +482,15 @@ class Fit:
         """The heading of the summary: the formula, or what stands for it."""
         return self._reading.title
 
-    def summary(self, level: float = 0.95) -> Summary:
-        """The fit on one page, as text or, in a notebook, as HTML."""
-        return self._reading.summary(self, level)
+    def summary(self, level: float = 0.95, exponentiate: bool = False) -> Summary:
+        """The fit on one page, as text or, in a notebook, as HTML; ``to_markdown()`` and ``to_latex()`` write it.
+
+        Parameters
+        ----------
+        level : coverage of the intervals.
+        exponentiate : whether to show ratios instead of coefficients; see :meth:`tidy`.
+        """
+        return self._reading.summary(self, level, exponentiate)
 
     def __repr__(self) -> str:
         return self.summary().text
@@ -491,11 +498,20 @@ class Fit:
     def _repr_html_(self) -> str:
         return self.summary().html
 
-    def tidy(self, level: float = 0.95) -> pd.DataFrame:
-        """One row for each coefficient: term, estimate, std_error, statistic, p_value, conf_low, conf_high."""
+    def tidy(self, level: float = 0.95, exponentiate: bool = False) -> pd.DataFrame:
+        """One row for each coefficient: term, estimate, std_error, statistic, p_value, conf_low, conf_high.
+
+        Parameters
+        ----------
+        level : coverage of the intervals.
+        exponentiate : whether to give ratios, exp of the coefficients: odds ratios with the logit link, rate ratios of
+            counts and ratios of means with the log link, risk ratios of shares with it, hazard ratios with cloglog.
+            Their intervals are exp of the ends, their standard errors by the delta method; ``statistic`` and
+            ``p_value`` stay those of the coefficient, which test a ratio of 1.
+        """
         from raphson.report.tables import tidy
 
-        return self._as_given(tidy(self, level))
+        return self._as_given(tidy(self._in_pandas(), level, exponentiate))
 
     def glance(self) -> pd.DataFrame:
         """One row for the fit as a whole."""
@@ -534,14 +550,21 @@ class Fit:
 
         write(self._reading, path)
 
-    def report(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained HTML page."""
+    def report(self, path: str | PathLike[str], level: float = 0.95, exponentiate: bool = False) -> None:
+        """Write one self-contained HTML page.
+
+        Parameters
+        ----------
+        path : of the page, ending in .html.
+        level : coverage of the intervals.
+        exponentiate : whether its coefficients are given as ratios; see :meth:`tidy`.
+        """
         from raphson.files import check_output, written_whole
         from raphson.fit import reporting
 
         check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
-            draft.write_text(reporting.page(self._in_pandas()), encoding="utf-8")
+            draft.write_text(reporting.page(self._in_pandas(), level, exponentiate), encoding="utf-8")
 
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.profile import Padded, Profiler, Release
 from raphson.model.parameters import place_of
 from raphson.numeric import TINY, one_blas_thread
+from raphson.report.ratios import as_ratios, ratio_name
 from raphson.sheets import numbers
 from raphson.sheets.sheet import Grid, InNotebook, Sheet
 
@@ -133,13 +134,16 @@ def _in_words(fit: Reading, text: Any) -> ParameterFunction | None:
     return made
 
 
-def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> pd.DataFrame:
+def conf_int(
+    fit: Reading, level: float = 0.95, kind: IntervalKind = "wald", exponentiate: bool = False
+) -> pd.DataFrame:
     """Confidence intervals, columns ``lower`` and ``upper``.
 
     Parameters
     ----------
     level : coverage.
     kind : "wald" (estimate ∓ quantile times standard error) or "profile" (see :meth:`profile`).
+    exponentiate : whether to give those of ratios, exp of the ends; see :meth:`tidy`.
     """
     import pandas as pd
 
@@ -154,7 +158,11 @@ def conf_int(fit: Reading, level: float = 0.95, kind: IntervalKind = "wald") -> 
                     ends[j] = profile(fit, name).interval(level)
     else:
         ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df)
-    return pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
+    table = pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
+    if not exponentiate:
+        return table
+    ratio_name(fit)  # or the reason why there is none
+    return as_ratios(table)
 
 
 class Profile(InNotebook):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from os import PathLike
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, overload
 
 import numpy as np
@@ -26,6 +27,7 @@ from raphson.model.curve.nonlinear import NonlinearPredictor
 from raphson.model.curve.saved import saved_predictor
 from raphson.model.glm.glm import PERFECT
 from raphson.newton.many.problems import Solutions
+from raphson.report.ratios import as_ratios, ratio_name
 from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 from raphson.status import Status
 
@@ -428,8 +430,8 @@ class Fits(InNotebook):
             "report: a report is about one fit, fits[label].report(path); tidy() and glance() are about all"
         )
 
-    def tidy(self, level: float = 0.95) -> pd.DataFrame:
-        """One row for each group and parameter, with the columns of :meth:`raphson.Fit.tidy`.
+    def tidy(self, level: float = 0.95, exponentiate: bool = False) -> pd.DataFrame:
+        """One row for each group and parameter, with the columns, and as ratios if asked, of :meth:`raphson.Fit.tidy`.
 
         They are group, term, estimate, std_error, statistic, p_value, conf_low, conf_high, status.
         """
@@ -453,7 +455,15 @@ class Fits(InNotebook):
                 "status": np.repeat(self.status.to_numpy(), p),
             }
         )
+        if exponentiate:
+            ratio_name(self._one)
+            found = as_ratios(found, "std_error", ("group", "term", "statistic", "p_value", "status"))
         return in_library(found, self._library)
+
+    @property
+    def _one(self) -> Any:
+        """What the fits of all groups have in common, as a Fit tells it."""
+        return SimpleNamespace(family=families.Gaussian(), identified=True, linear=False)
 
     def _p_values(self, statistic: np.ndarray) -> np.ndarray:
         """Those of the statistics (G, p), each group by its own degrees of freedom."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -146,6 +147,10 @@ class LinearFits(Fits):
 
     def _fit_of(self, place: int) -> Fit:
         return self._single(place)
+
+    @property
+    def _one(self) -> Any:
+        return SimpleNamespace(family=self._curve.family, identified=True, linear=True)
 
     @property
     def _estimates(self) -> np.ndarray:

@@ -299,8 +299,12 @@ class NetworkReading(Reading):
     def measures(self) -> tuple[str, ...]:
         return "deviance", "null_deviance"
 
-    def summary(self, fit: Any, level: float) -> Any:
+    def summary(self, fit: Any, level: float, exponentiate: bool) -> Any:
         """The layers and the training."""
+        if exponentiate:
+            from raphson.report.ratios import ratio_name
+
+            ratio_name(fit)
         from raphson.report.network_summary import network_summary
 
         return network_summary(fit, self.predictor.network)

@@ -444,11 +444,16 @@ class Reading(Goodness):
         """The heading of the summary: the formula, or what stands for it."""
         return visible(self.state.formula, keep="\n") if self.state.formula else "y and X as arrays"
 
-    def summary(self, fit: Any, level: float) -> Any:
+    @cached_property
+    def reference_levels(self) -> dict[str, str]:
+        """The level of each factor of the formula that the others are compared with."""
+        return self.state.schema.reference_levels
+
+    def summary(self, fit: Any, level: float, exponentiate: bool) -> Any:
         """The summary of a Fit with this reading."""
         from raphson.report.summary import summary
 
-        return summary(fit, level)
+        return summary(fit, level, exponentiate)
 
     def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
         """See :meth:`raphson.Fit.predict`."""

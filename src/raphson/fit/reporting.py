@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from raphson.fit.checking import SEED, check
 from raphson.fit.effects import averages, cheaply_profiled, effects
 from raphson.fit.functions import conf_int
 from raphson.report.html import Parts, html_page
+from raphson.report.ratios import ratio_name
 
 
-def page(fit: Any, level: float = 0.95) -> str:
-    """The report of a Fit as HTML."""
-    return html_page(fit, level, gathered(fit, level))
+def page(fit: Any, level: float = 0.95, exponentiate: bool = False) -> str:
+    """The report of a Fit as HTML; with `exponentiate`, its coefficients are given as ratios."""
+    if exponentiate:
+        ratio_name(fit)  # or the reason why there is none
+    return html_page(fit, level, replace(gathered(fit, level), ratios=exponentiate))
 
 
 def gathered(fit: Any, level: float) -> Parts:

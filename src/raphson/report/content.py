@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from raphson.errors import visible
 from raphson.model.bias.reduction import described
+from raphson.report.ratios import ratio_digits, ratio_name
+from raphson.report.tables import tidy
 from raphson.sheets import numbers
 
 
@@ -25,13 +27,15 @@ class Coefficient(NamedTuple):
     """Number of correct digits of the estimate."""
     at_infinity: str = "separated"
     """The note of an infinite estimate: a key of :data:`NOTES`."""
+    ratio: bool = False
+    """Whether it is exp of a coefficient."""
 
     @property
     def note(self) -> str:
         """Why there is no finite estimate: a key of :data:`NOTES`, or an empty text."""
         if math.isnan(self.estimate):
             return "aliased"
-        return self.at_infinity if math.isinf(self.estimate) else ""
+        return self.at_infinity if math.isinf(self.estimate) or (self.ratio and self.estimate == 0.0) else ""
 
     def places(self) -> int | None:
         """Decimals of the estimate, its standard error and its interval; None for exponents instead.
@@ -67,7 +71,7 @@ NOTES = {
 """What each :attr:`Coefficient.note` means."""
 
 
-def coefficients(fit: Any, level: float = 0.95) -> list[Coefficient]:
+def coefficients(fit: Any, level: float = 0.95, exponentiate: bool = False) -> list[Coefficient]:
     """Rows of the coefficient table.
 
     Parameters
@@ -75,20 +79,49 @@ def coefficients(fit: Any, level: float = 0.95) -> list[Coefficient]:
     fit : Fit
     level : float
         Coverage of the intervals.
+    exponentiate : whether they are ratios, exp of the coefficients.
     """
-    interval = fit.conf_int(level)
-    columns = (
-        fit.params,
-        fit.bse,
-        fit.tvalues,
-        fit.pvalues,
-        interval["lower"],
-        interval["upper"],
-        fit.digits,
-    )
-    rows = zip(fit.params.index, *(column.to_numpy(dtype=float).tolist() for column in columns), strict=True)
+    table = tidy(fit, level, exponentiate)
+    digits = fit.digits.tolist()
+    if exponentiate:
+        digits = [ratio_digits(b, one) for b, one in zip(fit.params.tolist(), digits, strict=True)]
+    rows = zip(table["term"], *(table[name].tolist() for name in table.columns[1:]), digits, strict=True)
     at_infinity = "separated" if _status(fit) == "separated" else "infinite"
-    return [Coefficient(visible(str(name)), *values, at_infinity=at_infinity) for name, *values in rows]
+    notes = {"at_infinity": at_infinity, "ratio": exponentiate}
+    return [Coefficient(visible(str(name)), *values, **notes) for name, *values in rows]
+
+
+def estimate_name(fit: Any, exponentiate: bool) -> str:
+    """What an estimate is called: "estimate", or "odds ratio" and the like."""
+    return ratio_name(fit) if exponentiate else "estimate"
+
+
+def explained(fit: Any) -> float:
+    """Share of the deviance that the model explains, which of a gaussian one is R²; NaN where there is none."""
+    if "null_deviance" not in fit.measures or not fit.df_model:
+        return math.nan
+    null, own = float(fit.null_deviance), float(fit.deviance)
+    return 1.0 - own / null if null > 0 else math.nan
+
+
+def _explained(fit: Any) -> list[tuple[str, str]]:
+    share = explained(fit)
+    label = "R-squared" if fit.family.name == "gaussian" and getattr(fit, "has_intercept", True) else "Explained"
+    told = f"{share:.4f}" if label == "R-squared" else f"{100 * share:.2f}% of the deviance"
+    return [(label, told)] if math.isfinite(share) else []
+
+
+def _references(fit: Any) -> list[tuple[str, str]]:
+    """The level of each factor that the others are compared with."""
+    texts = [f"{name} {level}" for name, level in getattr(fit, "reference_levels", {}).items()]
+    levels = getattr(fit.family, "levels", None)
+    baseline = [("Baseline", cut(visible(levels[0])))] if levels else []
+    return baseline + ([("Reference", cut(visible(", ".join(texts))))] if texts else [])
+
+
+def cut(text: str) -> str:
+    """A text of at most LONGEST letters."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def statistic_name(fit: Any) -> str:
@@ -143,9 +176,8 @@ def given(fit: Any) -> list[tuple[str, str]]:
         if name in inputs:
             value = inputs[name]
             text = visible(value) if isinstance(value, str) else f"{value:g}"
-            text = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
             kind = f" ({inputs['weights_kind']})" if name == "weights" else ""
-            pairs.append((name.capitalize().replace("_", " "), text + kind))
+            pairs.append((name.capitalize().replace("_", " "), cut(text) + kind))
     return pairs
 
 
@@ -204,6 +236,8 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         ("AIC", numbers.rounded(fit.aic)),
         ("BIC", numbers.rounded(fit.bic)),
         *((MEASURES[name][0], MEASURES[name][1](getattr(fit, name))) for name in fit.measures),
+        *_explained(fit),
+        *_references(fit),
     ]
     if getattr(fit, "bias", None) is not None:
         pairs.append(("Bias reduction", described(fit.family, fit.bias)))

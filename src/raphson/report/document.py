@@ -12,7 +12,7 @@ INPUTS = ("groups", "weights", "weights_kind", "sigma", "trials", "offset", "pen
 """The arguments besides the formula; null where not given."""
 
 
-def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
+def document(fit: Any, level: float = 0.95, exponentiate: bool = False) -> dict[str, Any]:
     """The contents of a summary as plain Python values at full precision.
 
     Parameters
@@ -20,6 +20,7 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
     fit : Fit
     level : float
         Coverage of the intervals.
+    exponentiate : whether the coefficients are given as ratios.
     """
     curve = {name: getattr(fit, name) for name in ("rss", "residual_sd") if name in fit.measures}
     return {
@@ -47,14 +48,17 @@ def document(fit: Any, level: float = 0.95) -> dict[str, Any]:
         "deviance": fit.deviance,
         "null_deviance": fit.null_deviance,
         "dispersion": fit.dispersion,
+        "deviance_explained": content.explained(fit),
+        "reference_levels": getattr(fit, "reference_levels", {}),
         **curve,
         "condition_number": getattr(fit, "condition_number", math.nan),
         "remarks": list(getattr(fit, "remarks", [])),
         "theta": fit.theta,
         "theta_se": fit.theta_se,
         "level": level,
+        "estimate": content.estimate_name(fit, exponentiate),
         "statistic": content.statistic_name(fit),
-        "coefficients": [_coefficient(row) for row in content.coefficients(fit, level)],
+        "coefficients": [_coefficient(row) for row in content.coefficients(fit, level, exponentiate)],
         "path": fit.path.to_dict(orient="records"),
     }
 

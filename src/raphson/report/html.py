@@ -28,7 +28,7 @@ from raphson.report.effect_pictures import average_picture, percent_or_one
 from raphson.report.headline import effects_headline
 from raphson.report.network_pictures import fitted_picture, training_pictures
 from raphson.report.page_style import SHEET
-from raphson.report.summary import coefficients_html
+from raphson.report.summary import RATIOS, coefficients_html
 from raphson.report.verdict import verdict_html
 from raphson.report.whiskers import effects_table, parameters_table
 from raphson.report.words import counted, figures, listed, name
@@ -53,6 +53,7 @@ class Parts:
     averages : mean responses over each covariate.
     ends : (p, 2) intervals of the parameters, by profiles or Wald's.
     profiled : which.
+    ratios : whether coefficients are given as ratios.
     """
 
     checks: Sequence[Any] = ()
@@ -63,6 +64,7 @@ class Parts:
     averages: Sequence[Any] = ()
     ends: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     profiled: bool = False
+    ratios: bool = False
 
 
 def html_page(fit: Any, level: float, parts: Parts) -> str:
@@ -138,7 +140,7 @@ def _headline(fit: Any, parts: Parts) -> str:
     if parts.effects is not None:
         return effects_headline(parts.effects)
     if not fit.identified:
-        explained = _explained(fit)
+        explained = content.explained(fit)
         share = f" explains {figures(100 * explained)}% of the deviance" if math.isfinite(explained) else " is trained"
         return f"A network of {len(fit.names):,} weights{share} of {name(_response(fit))}."
     if fit.covariates is not None:
@@ -171,16 +173,8 @@ def _response(fit: Any) -> str:
     return visible(formula.split("~")[0].strip()) or "y"
 
 
-def _explained(fit: Any) -> float:
-    try:
-        null, own = float(fit.null_deviance), float(fit.deviance)
-    except RaphsonError:
-        return math.nan
-    return 1.0 - own / null if null > 0 else math.nan
-
-
 def _lede(fit: Any) -> list[str]:
-    if not (fit.identified and fit.linear) or not math.isfinite(_explained(fit)) or not fit.converged:
+    if not (fit.identified and fit.linear) or not math.isfinite(content.explained(fit)) or not fit.converged:
         return []
     df = fit.df_model
     if not df or not fit.has_intercept:
@@ -189,7 +183,7 @@ def _lede(fit: Any) -> list[str]:
 
     fall = (fit.null_deviance - fit.deviance) / fit.dispersion
     p = fdtrc(df, fit.df_resid, fall / df) if fit.use_t else chdtrc(df, fall)
-    share = figures(100 * _explained(fit))
+    share = figures(100 * content.explained(fit))
     text = "tell more than chance" if p < 0.05 else "do not clearly tell more than chance"
     text = f"Together the covariates {text} ({p_text(float(p))}); they explain {share}% of the deviance."
     return [f"<p class='lede'>{text}</p>"]
@@ -201,19 +195,24 @@ def _lede(fit: Any) -> list[str]:
 def _estimates(fit: Any, level: float, parts: Parts) -> list[str]:
     if not fit.identified:
         return [f"<section><h2>The network</h2>{_network(fit.summary(level))}</section>"]
-    rows = content.coefficients(fit, level)
+    rows = content.coefficients(fit, level, parts.ratios)
     notes = [
         f"<p class='note'>{escape(note)}: {escape(content.NOTES[note])}.</p>"
         for note in dict.fromkeys(row.note for row in rows if row.note)
     ]
+    if parts.ratios:
+        notes.insert(0, f"<p class='note'>{escape(content.estimate_name(fit, True)).capitalize()}: {RATIOS}</p>")
     if parts.effects is None:
-        table = parameters_table(rows, parts.ends, parts.profiled, level)
+        with np.errstate(over="ignore"):
+            ends = np.exp(parts.ends) if parts.ratios else parts.ends
+        table = parameters_table(rows, ends, parts.profiled, level)
         return [f"<section id='estimates'><h2>The estimates</h2>{table}", *notes, _facts(fit), "</section>"]
-    as_fitted = coefficients_html(fit, rows, level)
+    title = f"Coefficients as {'ratios' if parts.ratios else 'fitted'}"
+    as_fitted = coefficients_html(fit, rows, level, parts.ratios)
     return [
         f"<section id='estimates'><h2>What moves {escape(_moved(parts.effects.scale))}</h2>",
         effects_table(parts.effects, level) if parts.effects.rows else "",
-        f"<details><summary>Coefficients as fitted</summary><div class='tab'>{_stacked(as_fitted)}</div></details>",
+        f"<details><summary>{title}</summary><div class='tab'>{_stacked(as_fitted)}</div></details>",
         *notes,
         *_averages(parts.averages, parts.effects.scale),
         _facts(fit),
@@ -285,7 +284,7 @@ def _told(one: Any, factor: float) -> str:
 
 def _facts(fit: Any) -> str:
     pairs = []
-    explained = _explained(fit) if fit.linear else math.nan
+    explained = content.explained(fit) if fit.linear else math.nan
     if math.isfinite(explained):
         pairs.append(("Deviance explained", f"{figures(100 * explained)}%", ""))
     if fit.use_t and math.isfinite(fit.dispersion):

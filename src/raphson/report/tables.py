@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from raphson.report.ratios import as_ratios, ratio_name
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def tidy(fit: Any, level: float = 0.95) -> pd.DataFrame:
+def tidy(fit: Any, level: float = 0.95, exponentiate: bool = False) -> pd.DataFrame:
     """One row for each coefficient: term, estimate, std_error, statistic, p_value, conf_low, conf_high."""
     import pandas as pd
 
     interval = fit.conf_int(level)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "term": list(fit.params.index),
             "estimate": fit.params.to_numpy(),
@@ -24,6 +26,10 @@ def tidy(fit: Any, level: float = 0.95) -> pd.DataFrame:
             "conf_high": interval["upper"].to_numpy(),
         }
     )
+    if not exponentiate:
+        return table
+    ratio_name(fit)  # or the reason why there is none
+    return as_ratios(table, "std_error", ("term", "statistic", "p_value"))
 
 
 GLANCE = (
