@@ -59,7 +59,8 @@ ELSEWHERE = {
     "tests/model/glm/test_streamed.py": ["model/streamed", "model/streamed_means", "newton/training/streaming"],
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
     "tests/model/varying/test_results.py": [
-        f"model/varying/{name}" for name in ("algebra", "layout", "mode", "scales", "start")
+        f"model/varying/{name}"
+        for name in ("algebra", "derivatives", "layout", "mode", "moments", "quadratic", "scales", "start")
     ],
     "tests/model/varying/test_densities.py": ["model/varying/higher"],
     "tests/fit/varying/test_reading.py": ["api/glm_varying", "model/varying/model"],

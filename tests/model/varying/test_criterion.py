@@ -148,3 +148,26 @@ def test_the_value_is_the_marginal_likelihood_of_a_normal_response(grouping_term
     r = model.density.y - model.offset - model.X @ theta[: model.p]
     direct = -0.5 * (N * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + r @ np.linalg.solve(V, r))
     assert abs(model.evaluate(theta).value - direct) < 1e-9
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_traces_by_norms_are_those_of_the_general_algebra(restricted, grouping_term):
+    model, _ = built("gaussian", restricted, grouping_term)
+    crossed = Criterion(model.density, model.X, [model.terms[k] for k in (0, 3)], model.offset, restricted)
+    theta = np.concatenate([np.zeros(crossed.p), [0.4, -0.3, 0.2]])
+    found = crossed.derivatives(crossed.at(theta))
+    dots = [found._dot(j) for j in range(crossed.n_params)]
+    quick, general = found._traces_of_products(dots), super(type(found), found)._traces_of_products(dots)
+    np.testing.assert_allclose(quick, general, rtol=1e-10, atol=1e-10 * np.abs(general).max())
+
+
+def test_cross_products_keep_the_digits_of_a_response_far_from_zero(grouping_term):
+    model, theta = built("gaussian", True, grouping_term)
+    far = Criterion(
+        Density(model.density.family, model.density.y + 1e6, None, None, "precision"),
+        model.X,
+        model.terms,
+        model.offset,
+        True,
+    )
+    assert abs(far.evaluate(theta).value - model.evaluate(theta).value) < 1e-6

@@ -155,9 +155,9 @@ class VaryingReading(Reading):
     def remarks(self) -> list[str]:
         return []
 
-    def summary(self, fit: Any, level: float) -> Any:
+    def summary(self, fit: Any, level: float, exponentiate: bool) -> Any:
         """The summary of a Fit, with a table of how much coefficients vary."""
-        found = super().summary(fit, level)
+        found = super().summary(fit, level, exponentiate)
         return replace(found, grids=[*found.grids, self.scale_table()])
 
     def scale_table(self) -> Any:

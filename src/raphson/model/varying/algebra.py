@@ -188,6 +188,35 @@ class Factor:
         return np.concatenate([low - self.F @ high, high])
 
     @cached_property
+    def _beside(self) -> np.ndarray:
+        """(E, R) F T⁻¹."""
+        return _full(self.F @ self.rest_inverse)
+
+    def norms(self, pieces: Sequence[int]) -> np.ndarray:
+        """Squared Frobenius norms of the blocks of H⁻¹ between some of the pieces."""
+        form, out = self.form, np.zeros((len(pieces), len(pieces)))
+        for a, k in enumerate(pieces):
+            for b, j in enumerate(pieces[: a + 1]):
+                if form.first is not None and 0 in (k, j):
+                    other = max(k, j)
+                    out[a, b] = out[b, a] = (
+                        self._own_norm() if other == 0 else _norm(self._beside[:, form.within(other)])
+                    )
+                else:
+                    out[a, b] = out[b, a] = _norm(self.rest_inverse[form.within(k), form.within(j)])
+        return out
+
+    def _own_norm(self) -> float:
+        """‖D⁻¹ + F T⁻¹Fᵀ‖², whose blocks between levels are not kept."""
+        total = _norm(self.D_inverse)
+        if not self.form.R:
+            return total
+        # the part within levels beyond D⁻¹ is what `inverse` has
+        total += 2.0 * float(np.vdot(self.D_inverse, self.inverse[0, 0] - self.D_inverse))
+        turned = _full(self.F.T @ self.F) @ self.rest_inverse
+        return total + float(np.vdot(turned, turned.T))
+
+    @cached_property
     def inverse(self) -> Blocks:
         """The blocks of H⁻¹ that cross-products of rows have."""
         form = self.form
@@ -196,7 +225,7 @@ class Factor:
             return out
         own = self.D_inverse
         if form.R:
-            K = form.gathered(_full(self.F @ self.rest_inverse))
+            K = form.gathered(self._beside)
             own = own.copy()
             for k, part, F in zip(form.rest, K, self.F_parts, strict=True):
                 out[0, k] = -part
@@ -278,3 +307,7 @@ def _by_first(form: Eliminated, k: int, parts: np.ndarray) -> np.ndarray:
     flat = parts.reshape(len(at), -1)
     each = [np.bincount(at, flat[:, c], G) for c in range(flat.shape[1])]
     return np.stack(each, axis=1).reshape(G, *parts.shape[1:])
+
+
+def _norm(A: np.ndarray) -> float:
+    return float(np.vdot(A, A))

@@ -147,6 +147,30 @@ class Layout:
         """[X Z]ᵀ r."""
         return np.concatenate([piece.transposed(r) for piece in self.pieces])
 
+    def multiplied(self, M: Blocks, b: np.ndarray) -> np.ndarray:
+        """M b, for the blocks of a symmetric M."""
+        parts = [b[at].reshape(one.levels, one.width) for one, at in zip(self.pieces, self.slices, strict=True)]
+        out = np.zeros_like(b)
+        for (k, j), block in M.items():
+            pairs = self.pairs[k, j]
+            for a, c, first, second, turned in (
+                (k, j, pairs.first, pairs.second, block),
+                (j, k, pairs.second, pairs.first, block.transpose(0, 2, 1)),
+            )[: 1 if k == j else 2]:
+                moved = (turned @ parts[c][second][:, :, None])[:, :, 0]
+                piece = self.pieces[a]
+                each = [np.bincount(first, moved[:, i], piece.levels) for i in range(piece.width)]
+                out[self.slices[a]] += np.stack(each, axis=1).ravel()
+        return out
+
+    def square(self, M: Blocks) -> np.ndarray:
+        """M itself, where all pieces have one level."""
+        S = np.zeros((self.size, self.size))
+        for (k, j), block in M.items():
+            S[self.slices[k], self.slices[j]] = block[0]
+            S[self.slices[j], self.slices[k]] = block[0].T
+        return S
+
     # -- cross-products ------------------------------------------------------------------------------------------
 
     def cross(self, w: np.ndarray) -> Blocks:
@@ -240,3 +264,13 @@ def _form(one: Piece, other: Piece, pairs: Pairs, block: np.ndarray) -> np.ndarr
                 part = part * other.columns[:, b]
             total = total + part
     return np.asarray(total)
+
+
+def times(A: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """A times each block."""
+    return A[0, 0] * block if A.shape == (1, 1) else A @ block
+
+
+def times_right(block: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """Each block times A."""
+    return block * A[0, 0] if A.shape == (1, 1) else block @ A

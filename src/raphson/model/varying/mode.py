@@ -46,6 +46,13 @@ class Mode:
     factor: Factor
     value: float
 
+    @property
+    def sum_of_squares(self) -> float:
+        """Σ s²/W over the rows with a positive weight, in units of φ."""
+        with np.errstate(all="ignore"):
+            squares = self.rows.score**2 / np.where(self.rows.weight > 0, self.rows.weight, np.inf)
+        return float(np.sum(squares))
+
 
 def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
     """From v to the mode; None where there is none with a positive definite H.

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from raphson.model.varying.criterion import Criterion, Derivatives, Spot
+from raphson.model.varying.criterion import Criterion, Spot
+from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.layout import Piece
 
 
@@ -63,7 +64,7 @@ class AtMaximum:
 
     @cached_property
     def derivatives(self) -> Derivatives:
-        return Derivatives(self.criterion, self.spot)
+        return self.criterion.derivatives(self.spot)
 
     @cached_property
     def cov(self) -> np.ndarray:
@@ -183,7 +184,6 @@ class AtMaximum:
         """(L, c, c) covariances that count the uncertainty of all θ: H⁻¹ and J C Jᵀ, with J = ∂b̂/∂θ along the mode."""
         k, piece = self._piece(term)
         layout, found = self.criterion.layout, self.derivatives
-        _ = found.hessian  # which leaves the steps of the mode
         J = np.stack([self.criterion.moved_by(one, found.factors) for one in found.steps])
         for m, move in enumerate(found.moves):
             J[self.criterion.p + m] += found._moved(self.spot.mode.v, move)

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 
 from raphson.model.varying.criterion import Criterion, Inner
-from raphson.model.varying.mode import climb
 
-EM_STEPS = 4
+EM_STEPS, SETTLED = 4, 0.1
+"""Largest number of the steps, and the largest change of the logarithm of an entry or of τ after which no more are
+taken: from there Newton's are better."""
 
 
 def starting_values(criterion: Criterion) -> np.ndarray:
     """θ to start the outer iteration from."""
     density = criterion.density
     # the coefficients β are found with the others, whichever of the criteria is to be maximised
-    joint = Criterion(density, criterion.X, criterion.terms, criterion.offset, True)
+    joint = criterion.joint
     theta = np.zeros(joint.n_params)
     y, w = density.y, density.weight
     with np.errstate(all="ignore"):
@@ -44,11 +45,15 @@ def starting_values(criterion: Criterion) -> np.ndarray:
     v[fixed] = _weighted_fit(criterion.X, eta[0] - joint.offset, weight)
     for _ in range(EM_STEPS):
         problem = Inner(joint, theta)
-        mode = climb(problem, v, 2)
+        mode = problem.climb(v, 2)
         if mode is None:
             break
-        v = mode.v
+        v, before = mode.v, theta
         theta = _expected(joint, theta, mode)
+        with np.errstate(all="ignore"):
+            moved = np.abs(np.log(np.abs(theta[: joint.n_entries] / before[: joint.n_entries])))
+        if np.nanmax(moved, initial=0.0) < SETTLED:
+            break
     beta = v[fixed]
     return theta if criterion.restricted else np.concatenate([beta, theta])
 
@@ -83,14 +88,12 @@ def _expected(joint: Criterion, theta: np.ndarray, mode: Any) -> np.ndarray:
         spread = (u.T @ u + inverse[k, k].sum(axis=0)) / piece.levels
         out[joint.p + scale.start : joint.p + scale.start + scale.count] = scale.entries(L @ spread @ L.T)
     if joint.density.scaled:
-        rows, n = mode.rows, max(float(np.sum(joint.density.present)), 1.0)
-        with np.errstate(all="ignore"):
-            squares = rows.score**2 / np.where(rows.weight > 0, rows.weight, np.inf)
+        n = max(float(np.sum(joint.density.present)), 1.0)
         used = layout.size - sum(
             float(np.trace(inverse[k, k].sum(axis=0))) for k, one in enumerate(layout.pieces) if one.term is not None
         )
         # squares are in units of φ: their sum is n less the degrees of freedom at the right one
-        ratio = (float(np.sum(squares)) + used) / n
+        ratio = (mode.sum_of_squares + used) / n
         if np.isfinite(ratio) and ratio > 0:
             out[-1] += float(np.log(ratio))
     return out

@@ -1,0 +1,238 @@
+"""Gradient and Hessian of the criterion: the formulas of :mod:`.criterion`, for any log density."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raphson.model.varying.algebra import Conditioned
+from raphson.model.varying.layout import Blocks, times, times_right
+
+if TYPE_CHECKING:
+    from raphson.model.varying.criterion import Criterion, Spot
+
+
+class Derivatives:
+    """Gradient and Hessian of V at one spot."""
+
+    def __init__(self, criterion: Criterion, spot: Spot) -> None:
+        self.criterion, self.spot, self.mode = criterion, spot, spot.mode
+        self.layout, self.factor = criterion.layout, spot.mode.factor
+        self.factors = criterion.factors(spot.theta)
+        pieces = self.layout.pieces
+        self.moves: list[list[np.ndarray | None]] = []
+        """Of each entry of the Λ its derivative of the pieces' Λ; None where that is 0."""
+        for at, scale in enumerate(criterion.scales):
+            for unit in scale.units:
+                self.moves.append([unit if piece.term == at else None for piece in pieces])
+        self._first()
+
+    def _first(self) -> None:
+        """The gradient, with what it shares with the Hessian."""
+        criterion, layout = self.criterion, self.layout
+        rows = self.rows = self.mode.rows
+        J, p, n = criterion.n_params, criterion.p, criterion.n_rows
+        self.partial = np.zeros((J, n))  # ∂_jη
+        if p:
+            self.partial[:p] = criterion.X.T
+        for m, move in enumerate(self.moves):
+            self.partial[p + m] = layout.product(self._moved(self.mode.v, move))
+        self.raw_score = layout.transposed(rows.score)
+        gradient = self.partial @ rows.score - self._lost()
+        self.leverage = layout.row_forms(criterion.sandwich_inverse(self.factor.inverse, self.factors))
+        hw = self.leverage * rows.weight1
+        self.adjoint = self.factor.solve(self._back(layout.transposed(hw)))
+        if criterion.density.has_tau:
+            gradient[-1] += rows.tau - 0.5 * float(self.leverage @ rows.weight_tau)
+        self.gradient = gradient - 0.5 * (self.partial @ hw + self.g @ self.adjoint)
+
+    def _lost(self) -> np.ndarray:
+        """(J,) tr(H⁻¹A_jᵀWA)."""
+        out = np.zeros(self.criterion.n_params)
+        for m, move in enumerate(self.moves):
+            out[self.criterion.p + m] = self._trace(self.factor.inverse, self.mode.K, move, self.factors)
+        return out
+
+    def _moved(self, v: np.ndarray, move: Sequence[np.ndarray | None]) -> np.ndarray:
+        """L_j v."""
+        out = np.zeros_like(v)
+        for piece, at, unit in zip(self.layout.pieces, self.layout.slices, move, strict=True):
+            if unit is not None:
+                out[at] = (v[at].reshape(piece.levels, piece.width) @ unit.T).ravel()
+        return out
+
+    def _moved_back(self, b: np.ndarray, move: Sequence[np.ndarray | None]) -> np.ndarray:
+        """L_jᵀ b."""
+        out = np.zeros_like(b)
+        for piece, at, unit in zip(self.layout.pieces, self.layout.slices, move, strict=True):
+            if unit is not None:
+                out[at] = (b[at].reshape(piece.levels, piece.width) @ unit).ravel()
+        return out
+
+    def _back(self, b: np.ndarray) -> np.ndarray:
+        return self.criterion.moved_back(b, self.factors)
+
+    @cached_property
+    def g(self) -> np.ndarray:
+        """(J, size) the g_j, each ∂_j of the inner gradient."""
+        J, p, tau = self.criterion.n_params, self.criterion.p, self.criterion.density.has_tau
+        out = np.zeros((J, self.layout.size))
+        for j in range(J - tau):
+            out[j] = self._back(self._bent(j))
+        for m, move in enumerate(self.moves):
+            out[p + m] += self._moved_back(self.raw_score, move)
+        if tau:
+            out[-1] = self._back(self._score_tau())
+        return out
+
+    def _bent(self, j: int) -> np.ndarray:
+        """[X Z]ᵀ(−W ∂_jη)."""
+        return self.layout.transposed(-self.rows.weight * self.partial[j])
+
+    def _score_tau(self) -> np.ndarray:
+        """[X Z]ᵀ s_τ."""
+        return self.layout.transposed(self.rows.score_tau)
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """(J, size) the v_j, along which the mode moves."""
+        return self.factor.solve(np.ascontiguousarray(self.g.T)).T
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """(J, n) the η_j."""
+        moved = [self.layout.product(self.criterion.moved_by(one, self.factors)) for one in self.steps]
+        return self.partial + np.stack(moved)
+
+    def _trace(
+        self,
+        inverse: Blocks,
+        K: Blocks,
+        left: Sequence[np.ndarray | None],
+        right: Sequence[np.ndarray | None],
+        moving: bool = False,
+    ) -> float:
+        """tr(H⁻¹ L_jᵀ K R), where `left` is a derivative of L, and R is L, or a derivative too if `moving`."""
+        total = 0.0
+        for (k, j), block in K.items():
+            for a, b, turned in ((k, j, False), (j, k, True)):
+                if turned and k == j:
+                    continue
+                one, other = left[a], right[b]
+                if one is None or (moving and other is None):
+                    continue
+                part = block.transpose(0, 2, 1) if turned else block
+                part = times(one.T, part)
+                if other is not None:
+                    part = times_right(part, other)
+                whole = inverse[k, j]
+                total += float(np.vdot(whole.transpose(0, 2, 1) if turned else whole, part))
+        return total
+
+    # -- the Hessian ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """(J, J)."""
+        J, p, inverse = self.criterion.n_params, self.criterion.p, self.factor.inverse
+        out = self.g @ self.steps.T + self._own_second()
+        # the derivatives of H, as blocks of cross-products with the weights Ẇ_j
+        dots = [self._dot(j) for j in range(J)]
+        for j in range(J):
+            for k in range(j + 1):
+                lost = 0.0
+                if j >= p and j - p < len(self.moves):
+                    left = self.moves[j - p]
+                    if (dot := dots[k]) is not None:
+                        lost += self._trace(inverse, dot, left, self.factors)
+                    if k >= p:
+                        lost += self._trace(inverse, self.mode.K, left, self.moves[k - p], moving=True)
+                if p <= k < p + len(self.moves) and (dot := dots[j]) is not None:
+                    lost += self._trace(inverse, dot, self.moves[k - p], self.factors)
+                out[j, k] -= lost
+                if j != k:
+                    out[k, j] -= lost
+        out -= 0.5 * self._bending()
+        out += 0.5 * self._traces_of_products(dots)
+        return 0.5 * (out + out.T)
+
+    def _traces_of_products(self, dots: list[Blocks | None]) -> np.ndarray:
+        """(J, J) tr(H⁻¹H_jH⁻¹H_k), of the cross-products with the Ẇ_j."""
+        J = self.criterion.n_params
+        conditioned = [self._turned(j, dots[j]) for j in range(J)]
+        out = np.zeros((J, J))
+        for j in range(J):
+            for k in range(j + 1):
+                one, other = conditioned[j], conditioned[k]
+                if one is not None and other is not None:
+                    out[j, k] = out[k, j] = one.product_trace(other)
+        return out
+
+    def _own_second(self) -> np.ndarray:
+        """(J, J) the ∂_jkh."""
+        rows, partial = self.rows, self.partial
+        out = -(partial * rows.weight) @ partial.T
+        if self.criterion.density.has_tau:
+            cross = partial[:-1] @ rows.score_tau
+            out[-1, :-1] += cross
+            out[:-1, -1] += cross
+            out[-1, -1] += rows.tau2
+        return out
+
+    def _dot(self, j: int) -> Blocks | None:
+        """Cross-products with Ẇ_j; None where it is 0."""
+        dot = self.rows.weight1 * self.total[j]
+        if self.criterion.density.has_tau and j == self.criterion.n_params - 1:
+            dot = dot + self.rows.weight_tau
+        return self.layout.cross(dot)
+
+    def _turned(self, j: int, dot: Blocks | None) -> Conditioned | None:
+        """H_j ready for the traces of products."""
+        criterion, p = self.criterion, self.criterion.p
+        H: Blocks = {} if dot is None else criterion.sandwich(dot, self.factors, self.factors)
+        if p <= j < p + len(self.moves):
+            move = self.moves[j - p]
+            for (k, i), block in self.mode.K.items():
+                left, right, before, after = move[k], move[i], self.factors[k], self.factors[i]
+                part = None
+                if left is not None:
+                    part = times(left.T, block)
+                    part = part if after is None else times_right(part, after)
+                if right is not None:
+                    more = times_right(block if before is None else times(before.T, block), right)
+                    part = more if part is None else part + more
+                if part is not None:
+                    H[k, i] = H[k, i] + part if (k, i) in H else part
+        return self.factor.conditioned(H) if H else None
+
+    def _bending(self) -> np.ndarray:
+        """(J, J) Σ h Ẅ_jk."""
+        total = self.total
+        criterion, rows, layout = self.criterion, self.rows, self.layout
+        J, p, tau = criterion.n_params, criterion.p, criterion.density.has_tau
+        out = np.zeros((J, J))
+        h, q, W = self.leverage, self.adjoint, rows.weight
+        along = layout.product(criterion.moved_by(q, self.factors))  # A q
+        curve = h * rows.weight2 - along * rows.weight1
+        out += (total * curve) @ total.T
+        if tau:
+            mixed = total @ (h * rows.weight_tau_eta - along * rows.weight_tau)
+            out[-1] += mixed
+            out[:, -1] += mixed
+            out[-1, -1] += float(h @ rows.weight_tau2 + along @ rows.score_tau2)
+        dot = -W * total
+        if tau:
+            dot[-1] += rows.score_tau
+        hw = h * rows.weight1 - along * W
+        for m, move in enumerate(self.moves):
+            j = p + m
+            aside = layout.product(self._moved(q, move))  # A_j q
+            row = dot @ aside  # (A_j q)·ṡ_k
+            turned = self._moved_back(layout.transposed(hw), move)  # A_jᵀ (…), for A_j v_k
+            row = row + self.steps @ turned
+            out[j] += row
+            out[:, j] += row
+        return out

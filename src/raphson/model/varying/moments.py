@@ -1,0 +1,115 @@
+r"""The criterion of a normal response with the identity link, from cross-products alone.
+
+Its log f is quadratic in the coefficients b of all columns D = [X Z], so that with K = DᵀwD, and the residuals r of
+some b₀ near b, t = Dᵀwr and R = rᵀwr say all that rows can say:
+
+    Dᵀw(y − Db) = t − K(b − b₀),    Σ w(y − Db)² = R − 2 (b − b₀)ᵀt + (b − b₀)ᵀK(b − b₀).
+
+As differences from b₀ they keep their digits while the last term is small beside R; else the rows are read once more,
+for another b₀.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raphson.model.varying.algebra import Factor
+from raphson.model.varying.densities import Density, Rows
+from raphson.model.varying.layout import Blocks, Layout
+
+FAR = 1e-2
+"""Share of the sum of squares that the quadratic term may be: two digits of its excess over R are then not lost."""
+
+REFINEMENTS = 2
+"""Solutions for the mode by the same factor: the second one removes the rounding of the first."""
+
+
+class Moments:
+    """Cross-products of all columns, with β's among them, and of the residuals.
+
+    Parameters
+    ----------
+    density : of a normal response.
+    layout : of all columns.
+    offset : (n,).
+    """
+
+    def __init__(self, density: Density, layout: Layout, offset: np.ndarray) -> None:
+        self.density, self.layout = density, layout
+        w = np.where(density.present, density.weight, 0.0)
+        self.weight = w
+        self.target = density.y - offset
+        self.K = layout.cross(w)
+        self.at = np.zeros(layout.size)
+        self._expand()
+
+    def _expand(self) -> None:
+        r = self.target - self.layout.product(self.at)
+        weighted = self.weight * r
+        self.t, self.R = self.layout.transposed(weighted), float(r @ weighted)
+
+    @cached_property
+    def _whole(self) -> np.ndarray | None:
+        """K as one matrix, where no piece is eliminated."""
+        return None if self.layout.eliminated else self.layout.square(self.K)
+
+    def times(self, b: np.ndarray) -> np.ndarray:
+        """K b."""
+        return self.layout.multiplied(self.K, b) if self._whole is None else self._whole @ b
+
+    def read(self, b: np.ndarray) -> tuple[np.ndarray, float]:
+        """Dᵀw(y − Db) and Σ w(y − Db)²; reads the rows again where b is too far from the last expansion."""
+        step = b - self.at
+        bent = self.times(step)
+        quadratic = float(step @ bent)
+        squares = self.R - 2.0 * float(step @ self.t) + quadratic
+        if not quadratic <= FAR * squares:
+            self.at = b.copy()
+            self._expand()
+            return self.t, self.R
+        return self.t - bent, squares
+
+
+class QuadraticMode:
+    """The mode at one θ, as :class:`raphson.model.varying.mode.Mode`; its rows are read when they are asked for.
+
+    Attributes
+    ----------
+    b : the coefficients of all columns, with β's.
+    t, squares : Dᵀw(y − Db) and Σ w(y − Db)², at unit dispersion.
+    """
+
+    def __init__(self, problem: Any, v: np.ndarray) -> None:
+        criterion, self.tau = problem.criterion, problem.tau
+        self.moments: Moments = criterion.moments
+        self.density, phi = criterion.density, float(np.exp(problem.tau))
+        self.K: Blocks = {at: block / phi for at, block in criterion.of_own(self.moments.K).items()}
+        self.factor: Factor = problem.factored(self.K)
+        self._offset = criterion.offset
+        self.value = -np.inf
+        if self.factor.log_det is None:
+            return
+        for _ in range(REFINEMENTS):
+            t, _ = self.moments.read(problem.all_coefficients(v))
+            back = criterion.moved_back(criterion.own_part(t), problem.factors)
+            v = v + self.factor.solve(back / phi - problem.random * v)
+        self.v, self.b = v, problem.all_coefficients(v)
+        self.t, self.squares = self.moments.read(self.b)
+        base, self.base_tau, _ = self.density._constant(phi)
+        self.value = base - 0.5 * self.squares / phi - problem.penalty(v)
+
+    @property
+    def sum_of_squares(self) -> float:
+        """Σ s²/W, in units of φ."""
+        return self.squares / float(np.exp(self.tau))
+
+    @cached_property
+    def eta(self) -> np.ndarray:
+        return self._offset + self.moments.layout.product(self.b)
+
+    @cached_property
+    def rows(self) -> Rows:
+        return self.density.at(self.eta, self.tau, 4)
