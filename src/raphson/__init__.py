@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from raphson.api.network import network
     from raphson.api.nls import nls
     from raphson.api.simulate import simulate_coverage
+    from raphson.api.table import table
     from raphson.data.readers import read
     from raphson.data.sources import stream
     from raphson.fit.anova import anova
@@ -56,6 +57,7 @@ _WHERE = {
     "Status": ("raphson.status", "Status"),
     "read": ("raphson.data.readers", "read"),
     "stream": ("raphson.data.sources", "stream"),
+    "table": ("raphson.api.table", "table"),
     "simulate_coverage": ("raphson.api.simulate", "simulate_coverage"),
     "families": ("raphson.model.families", None),
     "methods": ("raphson.newton.methods", None),
@@ -93,6 +95,7 @@ __all__ = [
     "simulate_coverage",
     "sklearn",
     "stream",
+    "table",
 ]
 
 

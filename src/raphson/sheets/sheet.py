@@ -42,12 +42,14 @@ class Grid:
     rows : each begins with its name.
     caption : what the table is, or an empty text.
     words : numbers of the columns that are texts, aligned to the left.
+    points : whether numbers stand with their points below one another, or end at the right.
     """
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     words: tuple[int, ...] = ()
+    points: bool = True
 
     @staticmethod
     def of(
@@ -75,8 +77,8 @@ class Grid:
     @property
     def aligned(self) -> list[tuple[str, ...]]:
         """The rows, numbers padded so that their points stand below one another."""
-        if not self.rows:
-            return []
+        if not self.rows or not self.points:
+            return list(self.rows)
         names, *columns = zip(*self.rows, strict=True)
         padded = [column if j + 1 in self.words else numbers.align(column) for j, column in enumerate(columns)]
         return list(zip(names, *padded, strict=True))
