@@ -1,5 +1,6 @@
 """A logistic regression of 20,000,000 rows of 10 columns in a Parquet file, by two worker processes of Dask, beside one
-process that streams it with two threads; what a pass over 1,000 partitions costs; and workers that are killed.
+process that streams it with two threads; what a pass over 1,000 partitions costs; the bits on one thread, two threads,
+two processes and four workers; and workers that are killed.
 
 `python -m benchmarks.clusters --rows 2_000_000 --kills 3` takes less time. The workers are processes of this machine,
 so that the two sides have the same processors; all fits have to have the same bits.
@@ -43,7 +44,11 @@ def fitted(path: Path, executor: Any) -> tuple[float, bytes, int]:
 
 def beside(path: Path, client: Any) -> bytes:
     """Print the two times, in turns; the bits of the fit."""
+    import pyarrow.parquet as pq
+
     import raphson as rp
+
+    rows = pq.ParquetFile(path).metadata.num_rows
 
     one, two = [], []
     work: dict[int, list[float]] = {id(one): [], id(two): []}
@@ -58,9 +63,34 @@ def beside(path: Path, client: Any) -> bytes:
     ratio = statistics.median(two) / statistics.median(one)
     for name, seconds in (("one process, two threads", one), ("two Dask worker processes", two)):
         processors = statistics.median(work[id(seconds)])
-        print(f"{name:26s} {statistics.median(seconds):7.2f} s, {processors:7.2f} of processors; {readings} readings")
+        each = 1e9 * min(work[id(seconds)]) / (readings * rows)
+        print(
+            f"{name:26s} {statistics.median(seconds):7.2f} s, {processors:7.2f} of processors; {readings} readings, "
+            f"{each:.0f} ns of a processor for a row at best"
+        )
     print(f"{ratio:.2f} times as long (at most 1.2), the same bits")
     return bits
+
+
+def everywhere(path: Path, bits: bytes) -> None:
+    """Fit on one thread, on a pool of two processes and by four workers, which have to give the same bits."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from distributed import Client, LocalCluster
+
+    import raphson as rp
+
+    assert fitted(path, rp.execute.serial())[1] == bits, "other bits on one thread"
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert fitted(path, pool)[1] == bits, "other bits by two processes"
+    with (
+        LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
+        Client(local) as client,
+    ):
+        client.wait_for_workers(4)
+        assert fitted(path, client)[1] == bits, "other bits by four workers"
+    print("one thread, two threads, two processes and four workers: the same bits")
 
 
 class Frames(Source):
@@ -148,6 +178,7 @@ def main() -> None:
             write(path, options.rows)
         partitions(client)
         bits = beside(path, client)
+        everywhere(path, bits)
         killed(path, client, bits, options.kills)
 
 

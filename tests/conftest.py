@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,6 +88,13 @@ def cluster() -> Iterator[Any]:
         Client(local) as client,
     ):
         yield client
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Any]:
+    """A pool of two processes, which live as long as the tests: each imports JAX once."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
 @pytest.fixture(scope="session")

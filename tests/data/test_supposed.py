@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -95,13 +93,12 @@ def test_the_fit_is_that_after_a_first_pass_and_takes_fewer_readings(name, frame
 
 
 @pytest.mark.parametrize("name", ["text", "an estimated dispersion", "no part"])
-def test_workers_begin_where_one_process_does(name, frame, read, tmp_path):
+def test_workers_begin_where_one_process_does(name, frame, read, tmp_path, pool):
     # They have a first pass: with the sample of that pass instead, every bit of the estimate would be another.
     formula, keywords = MODELS[name]
     source = rp.stream(stored(frame, tmp_path), PIECE)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        fits = [rp.glm(formula, source, executor=one, **keywords) for one in (rp.execute.threads(1), pool)]
-        assert numbers(fits[0]) == numbers(fits[1])
+    fits = [rp.glm(formula, source, executor=one, **keywords) for one in (rp.execute.threads(1), pool)]
+    assert numbers(fits[0]) == numbers(fits[1])
 
 
 def change(column, value, dtype=None):

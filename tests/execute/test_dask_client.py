@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import raphson as rp
 from raphson.data import parquet
@@ -53,6 +53,15 @@ def test_sums_have_the_bits_of_one_thread(cluster, n):
     assert sum_blocks(Cluster(cluster), one, Read(n)) == sum_blocks(serial(), one, list(range(n)))
 
 
+def test_an_error_in_a_worker_is_raised_as_it_is(cluster):
+    def one(block):
+        raise ModelError(f"block {block}: not that one")
+
+    with pytest.raises(ModelError, match=r"^block \d: not that one$"):
+        sum_blocks(Cluster(cluster), one, Read(2))
+    assert sum_blocks(Cluster(cluster), lambda block: block, Read(3)) == 3
+
+
 def test_a_worker_killed_in_the_middle_of_a_sum_changes_nothing(cluster, tmp_path):
     died = tmp_path / "died"
 
@@ -67,24 +76,25 @@ def test_a_worker_killed_in_the_middle_of_a_sum_changes_nothing(cluster, tmp_pat
     assert found == sum_blocks(serial(), lambda block: 1.0 / (1.0 + block), list(range(37)))
 
 
-def test_a_block_of_which_every_worker_dies_is_named(monkeypatch):
+@pytest.fixture
+def no_second_worker(cluster, monkeypatch):
+    """A task that a worker has died of is not given to another."""
     monkeypatch.setattr(dask_client, "KILLED", 0)
-    with (
-        __import__("dask").config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
-        Client(local) as client,
-        pytest.raises(RaphsonError, match=r"executor: each worker that was given the blocks 0 to 2 died; .*piece_rows"),
+
+    def allow(n, dask_scheduler):
+        before, dask_scheduler.allowed_failures = dask_scheduler.allowed_failures, n
+        return before
+
+    before = cluster.run_on_scheduler(allow, 0)
+    yield
+    cluster.run_on_scheduler(allow, before)
+
+
+def test_a_block_of_which_every_worker_dies_is_named(cluster, no_second_worker):
+    with pytest.raises(
+        RaphsonError, match=r"executor: each worker that was given the blocks 0 to 0 died; .*piece_rows"
     ):
-        sum_blocks(Cluster(client), lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(3))
-
-
-def test_an_error_in_a_worker_is_raised_as_it_is(cluster):
-    def one(block):
-        raise ModelError(f"block {block}: not that one")
-
-    with pytest.raises(ModelError, match=r"^block \d: not that one$"):
-        sum_blocks(Cluster(cluster), one, Read(2))
-    assert sum_blocks(Cluster(cluster), lambda block: block, Read(3)) == 3
+        sum_blocks(Cluster(cluster), lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(1))
 
 
 def started(code, *arguments):

@@ -15,12 +15,6 @@ from raphson.execute.pools import Pool
 from raphson.execute.watched import Watched
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 def rows(n):
     rng = np.random.default_rng(1)
     return [rng.normal(size=20_000) * 10.0 ** rng.integers(-8, 8) for _ in range(n)]
