@@ -93,6 +93,7 @@ EXTRAS = {
     "sklearn": "scikit-learn 1.6 or later",
     "cluster": "cloudpickle and Dask",
     "shell": "shtab",
+    "arviz": "arviz",
 }
 """Optional dependencies: the names in ``pip install "raphson[...]"``, and the package that each installs."""
 

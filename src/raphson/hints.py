@@ -81,6 +81,7 @@ _FIT = {
     "fit.profile(name)": "conf_interval2d confint2d plot_likelihood",
     "fit.bootstrap(n, seed)": "boot resample",
     "fit.update(formula)": "refit fit",
+    "fit.to_inferencedata()": "to_arviz to_idata posterior inferencedata to_datatree idata",
     "fit.theta": "alpha lnalpha",
     "fit.formula": "model formula_ call model_formula",
 }

@@ -37,7 +37,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from raphson.fit import bootstrap as resampling
-    from raphson.fit import checking, determined, functions, likelihood, network, plotting, rows, terms, testing
+    from raphson.fit import (
+        checking,
+        determined,
+        functions,
+        inference_data,
+        likelihood,
+        network,
+        plotting,
+        rows,
+        terms,
+        testing,
+    )
     from raphson.fit.storage import Storage
     from raphson.report.summary import Summary
 else:
@@ -45,6 +56,7 @@ else:
     resampling, determined = Lazy("raphson.fit.bootstrap"), Lazy("raphson.fit.determined")
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
     checking, plotting = Lazy("raphson.fit.checking"), Lazy("raphson.fit.plotting")
+    inference_data = Lazy("raphson.fit.inference_data")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
@@ -242,6 +254,7 @@ class Fit:
     profile = Asked(lambda: functions.profile)
     curvature = Asked(lambda: determined.curvature)
     bootstrap = Asked(lambda: resampling.bootstrap)
+    to_inferencedata = Asked(lambda: inference_data.to_inferencedata)
     information_matrix_test = Asked(lambda: resampling.information_matrix_test)
 
     # -- rows ------------------------------------------------------------------------------------------------------
