@@ -1,5 +1,11 @@
-"""Real data that come with the package, for the demonstration and the documentation.
+"""Real data that come with the package, for the demonstration and the documentation; :func:`list` says what for.
 
+They are published observations, facts that nobody owns; each names the publication that it was typed from.
+
+``beetles``
+    Groups of flour beetles in gaseous carbon disulphide for five hours: ``log_dose``, the common logarithm of the
+    concentration in mg/l; ``exposed``, how many there were, and ``killed``, how many died. Source: C. I. Bliss (1935),
+    The calculation of the dosage-mortality curve, *Annals of Applied Biology* 22, 134-167.
 ``births``
     189 births at Baystate Medical Center, Springfield, Massachusetts, 1986: ``low``, whether the child
     weighed less than 2.5 kg; and of the mother ``age`` in years, ``lwt`` weight in pounds before the pregnancy,
@@ -7,10 +13,26 @@
     irritability, ``ftv`` visits to a physician in the first three months. Source: D. W. Hosmer and S. Lemeshow (1989),
     *Applied Logistic Regression*, Wiley, appendix 1 (here ``ptd`` is "one or more" and ``ftv`` is cut at 2, as in
     Venables and Ripley, *Modern Applied Statistics with S*, section 7.2).
+``horsekicks``
+    Men killed by the kick of a horse in each of 14 corps of the Prussian army in each of 20 years: ``corps`` (G is the
+    guard), ``year``, ``deaths``. Source: L. von Bortkiewicz (1898), *Das Gesetz der kleinen Zahlen*, Teubner, section
+    12.
+``puromycin``
+    Speed of an enzymatic reaction: ``conc``, the concentration of the substrate in ppm; ``rate``, counts per minute
+    per minute of the radioactive product; ``state``, whether the enzyme was treated with puromycin. Source: M. A.
+    Treloar (1974), master's thesis, University of Toronto; in D. M. Bates and D. G. Watts (1988), *Nonlinear
+    Regression Analysis and its Applications*, Wiley, table A1.3.
+``remissions``
+    42 children with acute leukaemia in remission, in pairs of whom one was given 6-mercaptopurine: ``weeks`` until the
+    relapse or, where ``relapsed`` is 0, until the end of the observation; ``treatment``. Source: E. J. Freireich and
+    others (1963), The effect of 6-mercaptopurine on the duration of steroid-induced remissions in acute leukemia,
+    *Blood* 21, 699-716.
 """
 
 from __future__ import annotations
 
+import builtins
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +44,58 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 
 
-def names() -> list[str]:
+@dataclass(frozen=True)
+class About:
+    """What a data set is for, and where it comes from."""
+
+    what_for: str
+    source: str
+    licence: str = "published facts; public domain"
+
+
+ABOUT = {
+    "beetles": About("dose-response, binomial with trials", "Bliss (1935)"),
+    "births": About("logistic regression, factors", "Hosmer and Lemeshow (1989)"),
+    "horsekicks": About("counts, Poisson regression", "von Bortkiewicz (1898)"),
+    "puromycin": About("a curve, nonlinear least squares", "Treloar (1974)"),
+    "remissions": About("survival times, censored", "Freireich and others (1963)"),
+}
+
+
+def names() -> builtins.list[str]:
     """Names of the data sets that :func:`load` knows.
 
     Examples
     --------
     >>> from raphson import datasets
     >>> datasets.names()
-    ['births']
+    ['beetles', 'births', 'horsekicks', 'puromycin', 'remissions']
     """
     return sorted(file.stem for file in _FOLDER.glob("*.csv"))
+
+
+def list() -> pd.DataFrame:
+    """The data sets: rows, columns, what each is for, its source and its licence, by name.
+
+    Examples
+    --------
+    >>> from raphson import datasets
+    >>> datasets.list()[["rows", "what_for"]]
+                rows                             what_for
+    beetles        8  dose-response, binomial with trials
+    births       189         logistic regression, factors
+    horsekicks   280           counts, Poisson regression
+    puromycin     23     a curve, nonlinear least squares
+    remissions    42          survival times, censored
+    """
+    import pandas as pd
+
+    frames = {name: load(name) for name in names()}
+    table = {
+        name: {"rows": len(frame), "columns": ", ".join(frame.columns), **asdict(ABOUT[name])}
+        for name, frame in frames.items()
+    }
+    return pd.DataFrame.from_dict(table, orient="index")
 
 
 def path(name: str) -> Path:
