@@ -15,7 +15,8 @@ import raphson as rp
 from raphson import hints
 
 DOORS = (rp.glm, rp.nls, rp.mle, rp.network)
-ARGUMENTS = {name for door in DOORS for name in inspect.signature(door).parameters}
+METHODS = [getattr(rp.Fit, name) for name in ("predict", "residuals", "conf_int", "bootstrap", "plot")]
+ARGUMENTS = {name for one in (*DOORS, *METHODS) for name in inspect.signature(one).parameters}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def fit():
     return rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
 
 
-@pytest.mark.parametrize("of", ["fit", "package", "family", "link"])
+@pytest.mark.parametrize("of", ["fit", "package", "family", "link", "class"])
 def test_what_a_hint_says_is_there(of):
     # A hint that names what does not exist would send the reader from one error to the next.
     for meant in hints.table(of).values():
@@ -43,7 +44,7 @@ def test_what_a_hint_says_is_there(of):
             rp.families.links.resolve(link)
 
 
-@pytest.mark.parametrize("of", ["fit", "package", "family", "link"])
+@pytest.mark.parametrize("of", ["fit", "package", "family", "link", "class"])
 def test_no_name_stands_for_two_things(of):
     names = [name for line in hints._TABLES[of].values() for name in line.split()]
     assert sorted(names) == sorted(set(names))
@@ -130,6 +131,44 @@ def test_a_name_that_nobody_has_is_an_ordinary_error():
 def test_a_function_says_which_argument_is_meant(call, meant):
     with pytest.raises(rp.ModelError, match=meant):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (lambda fit: fit.conf_int(alpha=0.1), r"Fit\.conf_int: .*Did you mean level=0\.95\?"),
+        (lambda fit: fit.predict(exog=[1]), r"Fit\.predict: .*Did you mean new=data\?"),
+        (lambda fit: fit.residuals(type="pearson"), r"Fit\.residuals: .*Did you mean kind='response'\?"),
+        (lambda fit: fit.robust(cov_type="HC1"), r"Did you mean cov='HC3'\?"),
+        (lambda fit: fit.profile(), r"Fit\.profile: missing a required argument: 'name'"),
+        (lambda fit: fit.summary(qqqqq=1), r"The arguments are level"),
+    ],
+)
+def test_a_method_says_which_argument_is_meant(fit, call, meant):
+    with pytest.raises(rp.ModelError, match=meant):
+        call(fit)
+
+
+def test_fits_of_groups_say_where_a_name_is():
+    data = {"y": [1.0, 2.0, 4.0, 1.0, 3.0, 2.0], "x": [0.0, 1.0, 2.0] * 2, "g": list("aaabbb")}
+    fits = rp.glm("y ~ x", data, by="g")
+    for name, meant in (
+        ("coef", r"fits\.params\?"),
+        ("llf", r"fits\[label\]\.llf\?"),
+        ("resid", r"fits\[label\]\.resid"),
+    ):
+        with pytest.raises(AttributeError, match=meant):
+            getattr(fits, name)
+    assert not hasattr(fits, "_repr_png_")
+    copied = pickle.loads(pickle.dumps(fits))  # noqa: S301
+    assert copied.params.equals(fits.params)
+
+
+def test_a_class_of_families_says_what_is_meant():
+    with pytest.raises(AttributeError, match=r"Did you mean rp\.families\.Gaussian\?"):
+        rp.families.Normal  # noqa: B018
+    with pytest.raises(AttributeError, match=r"Did you mean rp\.families\.Poisson\?"):
+        rp.families.Poison  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,12 @@ def first_of(items: Iterable[object], most: int = 5) -> str:
     return ", ".join(shown if len(shown) <= most else [*shown[:most], "..."])
 
 
-def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
+def named_arguments(function: Callable[P, T], what: str = "") -> Callable[P, T]:
     """A decorator: an argument that the function does not have, or lacks, is an error that names it, and the nearest.
+
+    Parameters
+    ----------
+    what : what the function is called in the message; by default its name.
 
     Examples
     --------
@@ -177,7 +181,7 @@ def named_arguments(function: Callable[P, T]) -> Callable[P, T]:
             try:
                 signature.bind(*given, **named)
             except TypeError as mismatch:
-                raise ArgumentError(_mistaken(function, signature, named, mismatch)) from None
+                raise ArgumentError(_mistaken(what or function.__qualname__, signature, named, mismatch)) from None
             raise
 
     return called
@@ -196,14 +200,10 @@ def takes(function: object, n_arguments: int) -> bool:
     return True
 
 
-def _mistaken(
-    function: Callable[..., object], signature: inspect.Signature, named: Collection[str], mismatch: TypeError
-) -> str:
+def _mistaken(what: str, signature: inspect.Signature, named: Collection[str], mismatch: TypeError) -> str:
     """What is wrong with the names of a call's arguments."""
-    what, names = (
-        function.__qualname__.removesuffix(".__init__"),
-        [name for name in signature.parameters if name != "self"],
-    )
+    what = what.removesuffix(".__init__")
+    names = [name for name in signature.parameters if name not in ("self", "fit")]
     unknown = next((name for name in named if name not in names), None)
     if unknown is None:
         return f"{what}: {mismatch}"

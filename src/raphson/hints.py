@@ -191,6 +191,7 @@ _ARGUMENT: dict[str, Sequence[str]] = {
     "alpha c ridge l2 lam lambda_ reg regularization l2_penalty reg_lambda l1 l1_ratio": (
         "penalty=1.0",
         "weight_decay=1e-4",
+        "level=0.95",
     ),
     "p0 x0 start_params init initial guess initial_guess inits starts start_values params starting_values beta0": (
         "start=...",
@@ -223,7 +224,13 @@ _ARGUMENT: dict[str, Sequence[str]] = {
     "exog_names columns_ feature_names colnames xnames": ("names=[...]",),
     "fit_intercept intercept add_intercept hasconst": ("formula='y ~ x' with an intercept, or 'y ~ x - 1' without",),
     "endog y": ("formula=y, the response first: rp.glm(y, X)",),
-    "exog x xdata design": ("data=X",),
+    "exog x xdata design": ("data=X", "new=data"),
+    "newdata new_data x_new xnew exog_new test": ("new=data",),
+    "type type_ which": ("kind='response'",),
+    "conf_level confidence conf confidence_level": ("level=0.95",),
+    "b r n_boot n_bootstrap reps nrep n_resamples replicates": ("n=1000",),
+    "se_fit return_std return_se": ("se=True",),
+    "axes": ("ax=axes",),
     "df dataframe frame": ("data=df",),
     "f func function curve expression": ("model=...",),
     "subset where": ("data=data[rows]",),
@@ -231,7 +238,21 @@ _ARGUMENT: dict[str, Sequence[str]] = {
     "checkpoint_path resume": ("checkpoint='fit.ckpt'",),
 }
 
-_TABLES: dict[str, Mapping[str, str]] = {"fit": _FIT, "package": _PACKAGE, "family": _FAMILY, "link": _LINK}
+_CLASS = {
+    "rp.families.Gaussian": "normal gauss ols",
+    "rp.families.Binomial": "bernoulli logistic logit",
+    "rp.families.Multinomial": "categorical softmax",
+    "rp.families.NegativeBinomial": "nb negbin negbinom",
+    "rp.families.links": "link logit_link log_link",
+}
+
+_TABLES: dict[str, Mapping[str, str]] = {
+    "fit": _FIT,
+    "package": _PACKAGE,
+    "family": _FAMILY,
+    "link": _LINK,
+    "class": _CLASS,
+}
 
 
 def _folded(name: str) -> str:
@@ -240,7 +261,7 @@ def _folded(name: str) -> str:
 
 @cache
 def table(of: str) -> dict[str, str]:
-    """What to write for each foreign name, in lower case, of a "fit", the "package", a "family" or a "link"."""
+    """What to write for each foreign name, in lower case, of a "fit", the "package", a "family" and so on."""
     return {name: meant for meant, names in _TABLES.get(of, {}).items() for name in names.split()}
 
 
@@ -254,7 +275,7 @@ def hint(of: str, name: str, known: Iterable[str] = (), prefix: str = "") -> str
 
     Parameters
     ----------
-    of : what it was asked of: a "fit", the "package", a "family" or a "link".
+    of : what it was asked of: a "fit", the "package", a "family", a "link", or the "class" of a family.
     name : the unknown name.
     known : the names there are, of which the nearest is suggested where the table has none.
     prefix : what stands before a known name in code.

@@ -24,6 +24,7 @@ from raphson.fit.members import (
     ShownByRow,
     ShownLater,
     Told,
+    naming_arguments,
     reading_behind,
     refuse_unknown,
 )
@@ -61,6 +62,7 @@ else:
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
 
+@naming_arguments
 class Fit:
     """A fitted model.
 

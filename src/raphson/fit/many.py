@@ -19,6 +19,7 @@ from raphson.errors import DataError, ModelError, first_of
 from raphson.fit import file
 from raphson.fit.file import array, expect, is_count, is_list, is_number, is_texts, listed
 from raphson.fit.means import MeanPredictor, Prediction
+from raphson.fit.members import refuse_unknown
 from raphson.fit.reading import kept_labels
 from raphson.fit.uncertainty import INFORMATION
 from raphson.inference import delta, intervals
@@ -113,6 +114,13 @@ class Fits(InNotebook):
         self._n_rows, self._squares, self._movable = n_rows, squares, movable
         self.information_kind, self._dispersion = information, dispersion
         self._single, self._curve = single, curve
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept any name
+
+        def __getattr__(self, name: str) -> Any:
+            from raphson.fit.fit import Fit
+
+            refuse_unknown(self, name, of_one=[one for one in dir(Fit) if not one.startswith("_")])
 
     def in_library_of(self, data: Any) -> Self:
         """These fits, which then give tables in the library of data frames that the data are of."""

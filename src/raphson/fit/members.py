@@ -9,12 +9,13 @@ so that ``hasattr`` is False.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, wraps
-from types import MethodType
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache, wraps
+from types import FunctionType, MethodType
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
-from raphson.errors import RefusedName
+from raphson.errors import RefusedName, named_arguments
 from raphson.fit.reading import Reading
 
 T = TypeVar("T")
@@ -28,23 +29,39 @@ def reading_behind(fit: Any, name: str) -> Reading:
     return reading
 
 
-def refuse_unknown(fit: Any, name: str) -> NoReturn:
-    """Raise the error for a name that a Fit does not have, which says what is meant by it if another package has it.
+def refuse_unknown(found: Any, name: str, of_one: Iterable[str] = ()) -> NoReturn:
+    """Raise the error for a name that a Fit or Fits do not have: it says what another package's name is called here.
+
+    Parameters
+    ----------
+    of_one : of Fits, the names that the Fit of one group has.
 
     Raises
     ------
     AttributeError
     """
-    kind = type(fit)
+    kind = type(found)
     if any(name in vars(one) for one in kind.__mro__):
-        object.__getattribute__(fit, name)  # a member has refused: it says why
+        object.__getattribute__(found, name)  # a member has refused: it says why
     if name.startswith("_"):  # protocols of Python and of notebooks ask for these
         raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
     from raphson.hints import hint
 
-    known = [one for one in dir(kind) if not one.startswith("_")]
-    meant = hint("fit", name, known, "fit.")
-    raise RefusedName(f"{name}: a Fit has no attribute of this name.{meant or ' See dir(fit)'}")
+    known = {one for one in dir(kind) if not one.startswith("_")}
+    meant = hint("fit", name, sorted(known.union(of_one)), "fit.")
+    if of_one:
+        own = re.search(r"fit\.(\w+)", meant)
+        of = "fits" if own and own[1] in known else "fits[label]"
+        meant = re.sub(r"\bfit\b", of, meant)
+    raise RefusedName(f"{name}: {kind.__name__} has no attribute of this name.{meant or ' See dir(fit)'}")
+
+
+def naming_arguments(kind: type[T]) -> type[T]:
+    """A class decorator: its methods say which of their arguments is meant by an unknown one."""
+    for name, member in list(vars(kind).items()):
+        if isinstance(member, FunctionType) and not name.startswith("_"):
+            setattr(kind, name, named_arguments(member))
+    return kind
 
 
 class Shown(Generic[T]):
@@ -116,6 +133,12 @@ class Told(Shown[T]):
         self.__doc__ = documentation
 
 
+@lru_cache(maxsize=256)
+def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A method that says which of its arguments is meant by an unknown one."""
+    return named_arguments(function, f"Fit.{name}")
+
+
 class Asked(Generic[P, T]):
     # A method of a Fit: a function whose first argument is the reading. It is found when the method is first asked for,
     # so that its module need not be imported before.
@@ -141,7 +164,7 @@ class Asked(Generic[P, T]):
     def __get__(self, fit: Any, owner: type) -> Any:
         if fit is None:
             return self.find()
-        return MethodType(self.find(), reading_behind(fit, self.name))
+        return MethodType(_named(self.find(), self.name), reading_behind(fit, self.name))
 
 
 class AskedByRow(Asked[P, T]):

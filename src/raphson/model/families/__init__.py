@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from raphson.errors import ModelError
+from raphson.hints import hint
 from raphson.lazy import Lazy, on_request
 from raphson.model.families import links
 from raphson.model.families.base import Family, Observations, Rows
@@ -72,7 +73,7 @@ if not TYPE_CHECKING:  # otherwise a type checker would accept any name
     _binomial, _multinomial = Lazy("raphson.model.families.binomial"), Lazy("raphson.model.families.multinomial")
     _negative_binomial = Lazy("raphson.model.families.negative_binomial")
     _tweedie = Lazy("raphson.model.families.tweedie")
-    __getattr__ = on_request(__name__, _WHERE)
+    __getattr__ = on_request(__name__, _WHERE, lambda name: hint("class", name, __all__, "rp.families."))
 
 
 def __dir__() -> list[str]:
