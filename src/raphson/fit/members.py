@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, wraps
 from types import FunctionType, MethodType
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 from raphson.errors import RefusedName, named_arguments
 from raphson.fit.reading import Reading
@@ -120,9 +120,11 @@ class ShownByRow(ShownLater[T]):
     def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.find().__doc__
 
-    def __get__(self, fit: Any, owner: type) -> Any:
-        found = super().__get__(fit, owner)
-        return found if fit is None else fit._as_given(found, self.name)
+    if not TYPE_CHECKING:  # to type checkers it is pandas'
+
+        def __get__(self, fit: Any, owner: type) -> Any:
+            found = super().__get__(fit, owner)
+            return found if fit is None else fit._as_given(found, self.name)
 
 
 class Told(Shown[T]):
@@ -174,13 +176,15 @@ class AskedByRow(Asked[P, T]):
     def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.find().__doc__
 
-    def __get__(self, fit: Any, owner: type) -> Any:
-        method = super().__get__(fit, owner)
-        if fit is None or fit._library is None:
-            return method
+    if not TYPE_CHECKING:  # to type checkers it is pandas'
 
-        @wraps(method)
-        def called(*given: Any, **named: Any) -> Any:
-            return fit._as_given(method(*given, **named), self.name)
+        def __get__(self, fit: Any, owner: type) -> Any:
+            method = super().__get__(fit, owner)
+            if fit is None or fit._library is None:
+                return method
 
-        return called
+            @wraps(method)
+            def called(*given: Any, **named: Any) -> Any:
+                return fit._as_given(method(*given, **named), self.name)
+
+            return called
