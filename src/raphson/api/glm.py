@@ -49,7 +49,7 @@ from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, LinearModel
 
 if TYPE_CHECKING:
-    from raphson.fit.fit import FitOfLevels
+    from raphson.fit.levels import FitOfLevels
     from raphson.fit.many import Fits
     from raphson.model.families import Family
 

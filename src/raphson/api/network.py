@@ -51,7 +51,7 @@ from raphson.options import Inference, Iteration, Layers, Training
 from raphson.status import Status
 
 if TYPE_CHECKING:
-    from raphson.fit.fit import FitOfLevels
+    from raphson.fit.levels import FitOfLevels
     from raphson.model.families import Family
 
 MOST_PARAMS = 500_000_000

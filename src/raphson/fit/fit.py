@@ -580,24 +580,3 @@ class Fit:
         check_output(path, (".html", ".htm"), "a report")
         with written_whole(path) as draft:
             draft.write_text(reporting.page(self._in_pandas(), level, exponentiate), encoding="utf-8")
-
-
-if TYPE_CHECKING:
-
-    class FitOfLevels(Fit):
-        """To type checkers, a Fit of a response of several levels: a prediction is a table with a column for each."""
-
-        def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
-            self,
-            new: Any = None,
-            se: bool = False,
-            interval: Interval | None = None,
-            level: float = 0.95,
-            kind: Scale | None = None,
-            offset: Any = None,
-            missing: MissingInNew = "nan",
-            function: Callable[..., Any] | None = None,
-            to: str | PathLike[str] | None = None,
-        ) -> pd.DataFrame: ...
-
-        fittedvalues: Shown[pd.DataFrame]
