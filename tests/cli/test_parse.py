@@ -18,8 +18,9 @@ BINOMIAL = ["--family", "binomial"]
     ("arguments", "says"),
     [
         ([], "COMMAND"),
-        (["fitt"], "fitt"),
+        (["fitt"], "did you mean fit?"),
         (["fit", FORMULA], "DATA"),
+        (["fit", FORMULA, BIRTHS, "--weights-kind", "freqency"], "did you mean frequency?"),
         (["fit", FORMULA, BIRTHS, "--level", "95"], "between 0 and 1"),
         (["fit", FORMULA, BIRTHS, "--nonsense"], "--nonsense"),
         (["fit", FORMULA, BIRTHS, "--family", "binomal"], "binomial"),

@@ -261,6 +261,15 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            near = get_close_matches(str(value), [str(choice) for choice in action.choices or ()], n=1)
+            if near:
+                error.message = f"{error.message.removesuffix('.')}; did you mean {near[0]}?"
+            raise
+
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"raphson: error: {one_line(message)} (see `{self.prog} --help`)\n")
 
