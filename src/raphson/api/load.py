@@ -18,6 +18,18 @@ def load(path: str | PathLike[str]) -> Fit | Any:
     ------
     DataError
         If the file is missing, incomplete, not a saved fit, or changed since it was written.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> fit = rp.glm("low ~ lwt", births, family="binomial")
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(f"{folder}/fit.json")
+    ...     loaded = rp.load(f"{folder}/fit.json")
+    >>> loaded.params.equals(fit.params)
+    True
     """
     return file.read(path, _rebuilt)
 

@@ -204,7 +204,7 @@ def network(
     validation : share of the rows held out for validation; the weights with the lowest loss on them are kept. By
         default 0.1 for a first-order method, otherwise 0.
     patience : epochs without a lower validation loss after which to stop; None for no early stopping.
-    weight_decay : factor of half the squared weights, added to the loss: λ of ½ λ |W|², decoupled from the gradient in
+    weight_decay : factor of half the squared weights, added to the loss: λ of ½ λ ‖W‖², decoupled from the gradient in
         first-order methods (Loshchilov and Hutter 2019). Biases are not penalised.
     seed : seed of the random numbers: the initial weights, the rows held out, the shuffling and the dropout; None for
         a new one each time.

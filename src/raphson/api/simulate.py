@@ -44,6 +44,14 @@ class Coverage(InNotebook):
     n, reps : number of rows in each data set, and of data sets.
     statuses : number of refits with each status.
     estimates : (reps, p) frame, NaN where there is no finite estimate.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> study = rp.simulate_coverage(rp.glm("low ~ lwt", births, family="binomial"), reps=100, seed=1)
+    >>> study.estimates.shape, round(study.error, 4)
+    ((100, 2), 0.0218)
     """
 
     table: pd.DataFrame

@@ -95,6 +95,16 @@ class Decomposition:
         The flat inputs: name, value and adjoint.
     steps : tuple of Step
         In the order in which they are computed.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> import jax.numpy as jnp
+    >>> steps = rp.autodiff.decompose(lambda x: jnp.log(1 + jnp.exp(x)))(0.0)
+    >>> [step.operation for step in steps.steps]
+    ['exp', 'add', 'log']
+    >>> float(steps.gradient())
+    0.5
     """
 
     def __init__(
@@ -269,7 +279,7 @@ def decompose(f: Callable[..., Any], *, max_steps: int = 100_000) -> Callable[..
     Parameters
     ----------
     f : callable
-        f(*args) -> one number, written with ``jax.numpy``. The arguments are numbers, arrays, or dicts, lists and
+        ``f(*args)`` -> one number, written with ``jax.numpy``. The arguments are numbers, arrays, or dicts, lists and
         tuples of them.
     max_steps : int
         Most steps allowed, as a loop may never end.

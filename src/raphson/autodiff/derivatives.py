@@ -24,7 +24,7 @@ def gradient(f: Function, *, method: Derivatives = "exact") -> Function:
     Parameters
     ----------
     f : callable
-        f(*args) -> a number. The arguments are numbers, arrays, or dicts, lists and tuples of them.
+        ``f(*args)`` -> a number. The arguments are numbers, arrays, or dicts, lists and tuples of them.
     method : {"exact", "finite"}
         Automatic differentiation of an f written with ``jax.numpy``, or finite differences of any f, with steps
         chosen from the noise of f; :func:`finite_difference` also gives their error.

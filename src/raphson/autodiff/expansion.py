@@ -39,6 +39,15 @@ class TaylorExpansion:
         Names of the p coordinates.
     derivatives : tuple of ndarray
         D^k f, k = 0 ... order, with shape (f's shape) + (p,) * k.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> import jax.numpy as jnp
+    >>> expansion = rp.autodiff.taylor(jnp.exp, 0.0, 3)
+    >>> print(expansion)
+    exp ≈ 1 + 1·x + 0.5·x^2 + 0.166667·x^3
+    about x = 0; the remainder is of order 4
     """
 
     def __init__(self, point: Point, derivatives: tuple[np.ndarray, ...]) -> None:
@@ -131,7 +140,7 @@ def taylor(f: Callable[..., Any], at: Any, order: int, *, method: Derivatives = 
     f : callable
         f(x) -> a number or an array. With ``method="exact"`` written with ``jax.numpy``.
     at : number, array, dict of arrays, or tuple
-        The point. A tuple holds several arguments, f(*at).
+        The point. A tuple holds several arguments, ``f(*at)``.
     order : int
         The highest order, at least 0.
     method : {"exact", "finite"}

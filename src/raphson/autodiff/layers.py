@@ -38,7 +38,7 @@ def backpropagate(
     x : array, or a structure of arrays
         Input of the first layer. Its precision is kept.
     loss : callable
-        loss(y, *target) -> one number.
+        ``loss(y, *target)`` -> one number.
     *target
         Further arguments of the loss.
 

@@ -47,6 +47,15 @@ class Bootstrap(InNotebook):
     estimates : a frame (B, p): the estimates of each replicate, ±inf where its maximum lies at infinity, NaN where it
         has none.
     statuses : the number of replicates that ended with each status.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> fit = rp.glm("low ~ lwt", births, family="binomial")
+    >>> found = fit.bootstrap(50, seed=1)
+    >>> found.n, found.se.index.to_list()
+    (50, ['Intercept', 'lwt'])
     """
 
     kind: str

@@ -43,6 +43,14 @@ class Checks(InNotebook):
     found : the checks.
     table : a row for each: what was checked, the finding, the p-value, whether it passed.
     n : number of simulated data sets.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> checks = rp.glm("low ~ lwt", births, family="binomial").check(n=100)
+    >>> checks.n, checks.table.columns.to_list()
+    (100, ['finding', 'value', 'p_value', 'passed'])
     """
 
     found: tuple[Check, ...]

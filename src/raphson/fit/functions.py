@@ -173,6 +173,14 @@ class Profile(InNotebook):
     name : of the function.
     estimate : its value at the maximum, which may be ±inf.
     se : its standard error; NaN where it has none.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> profile = rp.glm("low ~ lwt", births, family="binomial").profile("lwt")
+    >>> profile.interval(0.9).round(4).tolist()
+    [-0.0248, -0.0044]
     """
 
     def __init__(self, name: str, se: float, profiler: Profiler, names: tuple[str, ...], df: float | None) -> None:

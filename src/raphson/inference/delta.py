@@ -301,6 +301,14 @@ class Delta(InNotebook):
     se : its standard error, of the same type.
     interval : (lower, upper) for one function; a DataFrame with columns ``lower`` and ``upper`` for several.
     cov : (m, m) covariance of the m functions.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> found = rp.glm("low ~ lwt", births, family="binomial").delta("exp(10*lwt)")
+    >>> round(found.estimate, 4), round(found.se, 4)
+    (0.8689, 0.0536)
     """
 
     estimate: Any

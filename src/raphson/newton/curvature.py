@@ -34,6 +34,12 @@ class Curvature(ABC, Generic[Learned]):
     in_standard_errors : whether √(∇ℓᵀM⁻¹∇ℓ) is about the distance to the maximum in standard errors. If not, the
         observed information measures the distance at every step.
     kind : the information that M is, or None.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> isinstance(rp.methods.resolve_method("newton").curvature, rp.methods.Curvature)
+    True
     """
 
     matrix: str = "its own"

@@ -50,6 +50,13 @@ class Method:
         step reads a batch of rows (:mod:`raphson.newton.training`).
     search : finds α; None for a trust region, which finds τ instead, and for a learning rate.
     max_iter : default for the largest number of steps.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> method = rp.methods.resolve_method("irls")
+    >>> method.name, method.matrix, method.solver
+    ('irls', 'expected', 'qr')
     """
 
     name: str

@@ -40,6 +40,14 @@ class Comparison(InNotebook):
         status.
     paths : a row for each recorded point: method, iteration, passes, row_gradients, distance, and θ by name.
     notes : why some methods do not apply to the model.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> births = rp.datasets.load("births")
+    >>> race = rp.compare(rp.glm("low ~ lwt", births, family="binomial"), ["newton", "bhhh"])
+    >>> race.table["status"].to_dict()
+    {'newton': 'converged', 'bhhh': 'converged'}
     """
 
     table: pd.DataFrame

@@ -125,6 +125,15 @@ class NetworkClassifier(Classifier, Network):
     ----------
     classes_ : (K,) labels, sorted.
     fit_ : the Fit.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 60)[:, None]
+    >>> model = rp.sklearn.NetworkClassifier(hidden=(4,), epochs=60, validation=0).fit(X, X[:, 0] > 0)
+    >>> model.predict([[-0.9], [0.9]]).tolist()
+    [False, True]
     """
 
     def fit(self, X: Any, y: Any) -> NetworkClassifier:

@@ -79,6 +79,13 @@ class Family(Distribution):
     ----------
     link : Link
         And those of a :class:`Distribution`.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> family = rp.families.resolve("binomial")
+    >>> isinstance(family, rp.families.Family), family.name, family.link_name
+    (True, 'binomial', 'logit')
     """
 
     name: ClassVar[str]

@@ -296,7 +296,16 @@ class Binomial(Family):
 
 @structured
 class QuasiBinomial(Binomial):
-    """Binomial mean and score, Var(y) = dispersion x mean (1 - mean) / trials; its log-likelihood is NaN."""
+    """Binomial mean and score, Var(y) = dispersion x mean (1 - mean) / trials; its log-likelihood is NaN.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> trial = {"x": [0, 1, 2, 3], "y": [1, 4, 5, 9], "n": [10, 10, 10, 10]}
+    >>> fit = rp.glm("y ~ x", trial, family="quasibinomial", trials="n")
+    >>> round(float(fit.dispersion), 4)
+    0.5692
+    """
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "quasibinomial"

@@ -28,7 +28,16 @@ _LOG_2PI = 1.8378770664093453
 
 
 class PositiveMean(Family):
-    """A family whose mean is positive."""
+    """A family whose mean is positive.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> isinstance(rp.families.Gamma(), rp.families.PositiveMean)
+    True
+    >>> isinstance(rp.families.Gaussian(), rp.families.PositiveMean)
+    False
+    """
 
     @property
     def domain(self) -> tuple[float, float]:
@@ -172,6 +181,13 @@ class Poisson(PositiveMean):
     ----------
     link : str or Link
         "log" by default.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> counts = {"x": [0, 1, 2, 3, 4, 5], "y": [1, 0, 3, 4, 8, 13]}
+    >>> rp.glm("y ~ x", counts, family="poisson").params.round(4).to_dict()
+    {'Intercept': -0.433, 'x': 0.6081}
     """
 
     link: Link = None  # type: ignore[assignment]
@@ -266,7 +282,16 @@ class Poisson(PositiveMean):
 
 @structured
 class QuasiPoisson(Poisson):
-    """Poisson mean and score with Var(y) = dispersion x mean; its log-likelihood is NaN."""
+    """Poisson mean and score with Var(y) = dispersion x mean; its log-likelihood is NaN.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> counts = {"x": [0, 1, 2, 3, 4, 5], "y": [1, 0, 3, 4, 8, 13]}
+    >>> fit = rp.glm("y ~ x", counts, family="quasipoisson")
+    >>> round(float(fit.dispersion), 4)
+    0.4394
+    """
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "quasipoisson"
@@ -289,6 +314,14 @@ class Gamma(PositiveMean):
     ----------
     link : str or Link
         "inverse" by default.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> costs = {"x": [0, 1, 2, 3, 4, 5], "y": [2.1, 2.9, 4.2, 7.0, 8.1, 13.5]}
+    >>> fit = rp.glm("y ~ x", costs, family=rp.families.Gamma(link="log"))
+    >>> fit.params.round(4).to_dict()
+    {'Intercept': 0.7265, 'x': 0.3692}
     """
 
     link: Link = None  # type: ignore[assignment]
@@ -415,6 +448,14 @@ class InverseGaussian(PositiveMean):
     ----------
     link : str or Link
         "inverse_squared" by default.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> times = {"x": [0, 1, 2, 3, 4, 5], "y": [2.1, 2.9, 4.2, 7.0, 8.1, 13.5]}
+    >>> fit = rp.glm("y ~ x", times, family=rp.families.InverseGaussian(link="log"))
+    >>> fit.params.round(4).to_dict()
+    {'Intercept': 0.7276, 'x': 0.3685}
     """
 
     link: Link = None  # type: ignore[assignment]

@@ -23,6 +23,13 @@ def student_t(y: Array, location: Array, log_scale: Array, log_df: Array) -> Arr
     location : centre of the distribution.
     log_scale : log σ; the standard deviation is σ √(ν/(ν−2)).
     log_df : log ν.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> student_t = rp.densities.student_t
+    >>> round(float(student_t(1.0, 0.0, 0.0, 0.0)), 4)  # log of 1/(2 pi), Cauchy's
+    -1.8379
     """
     df = jnp.exp(log_df)
     z = (y - location) * jnp.exp(-log_scale)
@@ -39,6 +46,13 @@ def beta(y: Array, logit_mean: Array, log_precision: Array) -> Array:
     y : share, above 0 and below 1.
     logit_mean : log μ/(1−μ).
     log_precision : log φ; the variance is μ(1−μ)/(1+φ).
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> round(float(rp.densities.beta(0.3, 0.0, math.log(2.0))), 4) == 0.0  # mean 1/2, precision 2: uniform
+    True
     """
     a, b = jnp.exp(log_precision - softplus(-logit_mean)), jnp.exp(log_precision - softplus(logit_mean))
     inside = (y > 0) & (y < 1)
@@ -55,6 +69,12 @@ def tobit(y: Array, mean: Array, log_sigma: Array, *, lower: Array = 0.0) -> Arr
     mean : of the normal distribution before censoring.
     log_sigma : log of its standard deviation.
     lower : the limit; 0 unless the data have a column of that name.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> round(float(rp.densities.tobit(0.0, 0.0, 0.0)), 4)  # at the limit: log of 1/2
+    -0.6931
     """
     z = (y - mean) * jnp.exp(-log_sigma)
     at_limit = y <= lower

@@ -31,6 +31,13 @@ def zero_inflated_poisson(y: Array, log_mean: Array, logit_zero: Array) -> Array
     y : count.
     log_mean : log μ, of the Poisson part.
     logit_zero : log π/(1−π).
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> round(math.exp(rp.densities.zero_inflated_poisson(0.0, 0.0, 0.0)), 4)  # (1 + 1/e)/2
+    0.6839
     """
     y = jnp.asarray(y, float)
     none = log_sum(logit_zero, -jnp.exp(log_mean))
@@ -79,6 +86,14 @@ def zero_inflated_negative_binomial(y: Array, log_mean: Array, logit_zero: Array
     log_mean : log μ, of the negative binomial part.
     logit_zero : log π/(1−π).
     log_theta : log θ.
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> zero_inflated = rp.densities.zero_inflated_negative_binomial
+    >>> round(math.exp(zero_inflated(0.0, 0.0, 0.0, 0.0)), 4)  # half of 0, half of 1/(1 + mean)
+    0.75
     """
     y = jnp.asarray(y, float)
     none = log_sum(logit_zero, negative_binomial_none(log_mean, log_theta))
@@ -93,6 +108,13 @@ def hurdle_poisson(y: Array, log_mean: Array, logit_positive: Array) -> Array:
     y : count.
     log_mean : log μ, of the Poisson distribution before truncation.
     logit_positive : log p/(1−p).
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> round(math.exp(rp.densities.hurdle_poisson(0.0, 1.0, 0.0)), 4)  # whatever the mean is
+    0.5
     """
     y = jnp.asarray(y, float)
     some = _poisson(y, log_mean) - log_gumbel(log_mean) - softplus(-logit_positive)
@@ -108,6 +130,13 @@ def hurdle_negative_binomial(y: Array, log_mean: Array, logit_positive: Array, l
     log_mean : log μ, of the negative binomial distribution before truncation.
     logit_positive : log p/(1−p).
     log_theta : log θ.
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> round(math.exp(rp.densities.hurdle_negative_binomial(0.0, 1.0, 0.0, 0.0)), 4)
+    0.5
     """
     y = jnp.asarray(y, float)
     none = negative_binomial_none(log_mean, log_theta)
@@ -129,6 +158,14 @@ def beta_binomial(y: Array, logit_mean: Array, log_precision: Array, *, trials: 
     -----
     With D(y, a) = log Γ(a+y)/Γ(a) − y log a the log density is the binomial one at μ plus D(y, a) + D(n−y, b) −
     D(n, a+b), with a = μφ and b = (1−μ)φ. No terms of the size of φ cancel, and φ → ∞ gives the binomial.
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> one = rp.densities.beta_binomial
+    >>> round(math.exp(one(1.0, 0.0, math.log(2.0), trials=3.0)), 4)  # uniform on 0, 1, 2, 3
+    0.25
     """
     y, n = jnp.asarray(y, float), jnp.asarray(trials, float)
     log_mean, log_rest = -softplus(-logit_mean), -softplus(logit_mean)

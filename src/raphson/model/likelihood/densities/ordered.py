@@ -50,6 +50,15 @@ def ordered_logit(y: Array, location: Array, cuts: Array) -> Array:
     y : number of the level, 0 .. L−1.
     location : linear predictor, without an intercept.
     cuts : (L−1,) increasing cut points.
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> import numpy as np
+    >>> cuts = np.array([-1.0, 1.0])
+    >>> [round(math.exp(rp.densities.ordered_logit(level, 0.0, cuts)), 4) for level in (0, 1, 2)]
+    [0.2689, 0.4621, 0.2689]
     """
     return _between(y, location, cuts, _logistic_interval, lambda x: -softplus(-x))
 
@@ -62,6 +71,15 @@ def ordered_probit(y: Array, location: Array, cuts: Array) -> Array:
     y : number of the level, 0 .. L−1.
     location : linear predictor, without an intercept.
     cuts : (L−1,) increasing cut points.
+
+    Examples
+    --------
+    >>> import math
+    >>> import raphson as rp
+    >>> import numpy as np
+    >>> cuts = np.array([-1.0, 1.0])
+    >>> [round(math.exp(rp.densities.ordered_probit(level, 0.0, cuts)), 4) for level in (0, 1, 2)]
+    [0.1587, 0.6827, 0.1587]
     """
     return _between(y, location, cuts, _normal_interval, log_ndtr)
 

@@ -66,6 +66,13 @@ class DensitySpec:
     cdf : P(Y ≤ y) of n rows in NumPy, given y (n,), an array for each parameter, and the columns that the density has;
         for quantile residuals, which without it take a table of the density. With ordered levels the last parameter is
         the cut points, (L−1, n).
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> spec = rp.densities.resolve("weibull")
+    >>> spec.name, spec.parameters
+    ('weibull', ('log_time', 'log_sigma'))
     """
 
     name: str

@@ -24,6 +24,13 @@ def weibull(y: Array, log_time: Array, log_sigma: Array, *, event: Array) -> Arr
     log_time : the linear predictor of log T; its exponential is the Weibull scale.
     log_sigma : log σ; 1/σ is the Weibull shape.
     event : 1 where the time is that of the event, 0 where the event was later.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> weibull = rp.densities.weibull
+    >>> [round(float(weibull(2.0, 0.0, 0.0, event=event)), 4) for event in (1, 0)]  # the exponential distribution
+    [-2.0, -2.0]
     """
     log_y = jnp.log(y)
     w = (log_y - log_time) * jnp.exp(-log_sigma)
@@ -39,6 +46,12 @@ def lognormal(y: Array, log_time: Array, log_sigma: Array, *, event: Array) -> A
     log_time : mean of log T.
     log_sigma : log σ.
     event : 1 where the time is that of the event, 0 where the event was later.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> round(float(rp.densities.lognormal(1.0, 0.0, 0.0, event=0)), 4)  # log of 1/2
+    -0.6931
     """
     log_y = jnp.log(y)
     z = (log_y - log_time) * jnp.exp(-log_sigma)
@@ -54,6 +67,12 @@ def gamma(y: Array, log_mean: Array, log_shape: Array, *, event: Array) -> Array
     log_mean : log μ.
     log_shape : log k.
     event : 1 where the time is that of the event, 0 where the event was later.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> round(float(rp.densities.gamma(2.0, 0.0, 0.0, event=0)), 4)  # the exponential distribution
+    -2.0
     """
     shape = jnp.exp(log_shape)
     log_y = jnp.log(y)
