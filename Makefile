@@ -18,7 +18,7 @@ help:
 	@echo "make wheel-test  all of them on the wheel that ships, with the lowest and the newest versions"
 	@echo "make check       lint, types and layers"
 	@echo "make format      let ruff rewrite the layout and what it can mend"
-	@echo "make docs        run every code block of the pages in docs/"
+	@echo "make docs        the site, with its pictures and the reference, in build/docs"
 	@echo "make bench       speed, beside other packages"
 	@echo "make lock        resolve the lock files anew"
 	@echo "make clean       remove the environment and what was built"
@@ -51,8 +51,9 @@ format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.test
-	$(BIN)/python -m pytest tests/docs $(ARGS)
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "wrote build/docs/index.html"
 
 # The peers live in an environment of their own, so that none of them can become a need of the package.
 bench: .venv-bench/.bench
@@ -77,6 +78,10 @@ $(VENV)/.test: requirements/test.lock $(VENV)/.run
 
 $(VENV)/.check: requirements/check.lock $(VENV)/.test
 	$(PIP) --requirement requirements/check.lock
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.lock $(VENV)/.test
+	$(PIP) --requirement requirements/docs.lock
 	@touch $@
 
 $(VENV)/.lock: $(VENV)/.run

@@ -2,7 +2,8 @@
 
 A ``python`` block with ``>>>`` is a doctest; without, it must run. A ``console`` block holds commands such as
 ``$ raphson fit ...``, each followed by what it prints. The blocks of a page share their names and an empty
-folder that holds the shipped data sets. Numbers may differ in their last digits, from one machine to another.
+folder that holds the shipped data sets. A ``{plot}`` block draws a picture of the site, and is by itself. Numbers may
+differ in their last digits, from one machine to another.
 """
 
 from __future__ import annotations
@@ -16,16 +17,23 @@ import shutil
 import warnings
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 from raphson import cli, datasets
 from raphson.registry import Registry
 
+mpl.use("Agg")
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(python|console|\{plot\})\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]?\d+)?")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix().removeprefix("docs/")
 
 
 class Checker(doctest.OutputChecker):
@@ -67,7 +75,15 @@ def run_console(code: str, capsys: pytest.CaptureFixture[str]) -> None:
         )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def run_plot(page: Path, line: int, code: str) -> None:
+    assert code.startswith(":alt: "), f"{page.name}: a plot without words for those who do not see it"
+    names: dict = {}
+    run_python(page, line, code.partition("\n")[2], names)
+    assert {"figure", "axes"} & set(names), f"{page.name}: a plot that leaves neither figure nor axes"
+    plt.close("all")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     for name in datasets.names():
@@ -84,15 +100,18 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     with warnings.catch_warnings():
         for block in BLOCK.finditer(text):
             kind, code = block.groups()
+            line = text[: block.start(2)].count("\n")
             if kind == "python":
-                run_python(page, text[: block.start(2)].count("\n"), code, names)
-            else:
+                run_python(page, line, code, names)
+            elif kind == "console":
                 run_console(code, capsys)
+            else:
+                run_plot(page, line, code)
     for registry, name in registered:  # a page leaves nothing to those after it
         registry._parts.pop(name, None)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert "://" in target or (page.parent / target).exists(), f"{page.name} links to {target}"

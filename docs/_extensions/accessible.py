@@ -1,0 +1,21 @@
+"""What the theme leaves out for people who do not use a mouse, or listen to the page.
+
+A block of code that scrolls can be reached by the keyboard, and the headings of the navigation have a level.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def on_page(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    if "body" in context:
+        context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
+    if "furo_navigation_tree" in context:
+        levelled = 'role="heading" aria-level="2"'
+        context["furo_navigation_tree"] = context["furo_navigation_tree"].replace('role="heading"', levelled)
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.connect("html-page-context", on_page, priority=900)  # after the theme's
+    return {"parallel_read_safe": True}
