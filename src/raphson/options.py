@@ -94,6 +94,15 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def nodes(name: str, value: Any) -> int:
+    """A number of nodes: 1, which is Laplace's approximation, or 5 to 200."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) not in (1, *range(5, 201)):
+        raise ModelError(
+            f"{name}: expected 1, which is Laplace's approximation, or 5 to 200 nodes; got {one_line(value)}"
+        )
+    return int(value)
+
+
 def not_negative(name: str, value: Any) -> float:
     """A number that is not negative."""
     if type(value) is float and 0.0 <= value < math.inf:
@@ -346,6 +355,9 @@ class LinearModel(_OfAFamily):
         None,
         "what is maximised where coefficients vary",
         choice.Criterion,
+    )
+    quadrature: int | None = option(
+        None, "nodes of Gauss-Hermite quadrature in place of Laplace's approximation", check=nodes, shell="NUMBER"
     )
     start: Any = option(None, "starting values", shell="NUMBER,...")
     rows: choice.StartRows = option(

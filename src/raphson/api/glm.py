@@ -72,6 +72,7 @@ def glm(
     penalty: Any = None,
     bias: Bias | None = None,
     criterion: Criterion | None = None,
+    quadrature: int | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -106,6 +107,7 @@ def glm(
     penalty: Any = None,
     bias: Bias | None = None,
     criterion: Criterion | None = None,
+    quadrature: int | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -141,6 +143,7 @@ def glm(
     penalty: Any = None,
     bias: Bias | None = None,
     criterion: Criterion | None = None,
+    quadrature: int | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -174,6 +177,7 @@ def glm(
     penalty: Any = None,
     bias: Bias | None = None,
     criterion: Criterion | None = None,
+    quadrature: int | None = None,
     information: Information = "expected",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -224,6 +228,8 @@ def glm(
     criterion : what is maximised where coefficients vary, by terms such as ``(1 | group)`` and ``s(x)``: "ml", the
         likelihood with the varying coefficients integrated out by Laplace's approximation, or "reml", with the other
         ones integrated out too. By default "reml" where there is a smooth function, else "ml".
+    quadrature : nodes of Gauss-Hermite quadrature in place of Laplace's approximation, for each level: a check of it,
+        for one coefficient a level, as in ``(1 | group)``, by ML. 25 are enough for most.
     information : Fisher information that the covariance uses: "expected" (default), "observed" or "opg".
     cov : covariance of the estimates: "model" (default; "HC0" with sampling weights), "HC0" to "HC3", "cluster", or
         "jackknife" (infinitesimal).
@@ -295,11 +301,12 @@ def glm(
             from raphson.api.glm_varying import fit_varying
 
             return fit_varying(model, given, asked, iteration, inference, _refit(given))
-        if criterion is not None:
-            raise ModelError(
-                f"criterion: expected None where no coefficients vary; got {criterion!r}. Add a term such as "
-                "(1 | group) or s(x) to the formula, or leave it out"
-            )
+        for name, given_for_these in (("criterion", criterion), ("quadrature", quadrature)):
+            if given_for_these is not None:
+                raise ModelError(
+                    f"{name}: expected None where no coefficients vary; got {given_for_these!r}. Add a term such as "
+                    "(1 | group) or s(x) to the formula, or leave it out"
+                )
         if by is None:
             return fitted(model)
     from raphson.api.glm_by_group import fit_every_group

@@ -40,7 +40,8 @@ def fit_varying(
         If an option has no meaning for such a model.
     """
     _check(given, inference, iteration)
-    model = VaryingModel.over(base, restricted=_restricted(asked, base))
+    restricted = _restricted(asked, base)
+    model = VaryingModel.over(base, restricted, _nodes(asked, base, restricted))
     by_newton = replace(iteration, method=METHODS["newton"].name)
     start = start_vector(asked.start, model.objective.n_params, "parameter of the criterion")
     found = estimated(model, by_newton, start, subsample=False)
@@ -50,11 +51,19 @@ def fit_varying(
         formula=given["formula"] if isinstance(given["formula"], str) else None,
         source=given["data"],
         refit=refit,
-        inputs=inputs_of(given) | {"criterion": "REML" if model.restricted else "ML"},
+        inputs=inputs_of(given) | {"criterion": _named(model)},
     )
     fit = Fit(VaryingReading(state))
     warn_about(fit)
     return fit
+
+
+def _named(model: VaryingModel) -> str:
+    """The criterion as a summary names it."""
+    name = "REML" if model.restricted else "ML"
+    if model.criterion.density.quadratic:
+        return name
+    return f"{name} (Laplace)" if model.nodes is None else f"{name} ({model.nodes} nodes)"
 
 
 def _restricted(asked: LinearModel, base: GeneralisedLinearModel) -> bool:
@@ -62,6 +71,22 @@ def _restricted(asked: LinearModel, base: GeneralisedLinearModel) -> bool:
     if asked.criterion is not None:
         return asked.criterion == "reml"
     return any(getattr(term, "smooth", term.codes is None) for term in base.data.varying)
+
+
+def _nodes(asked: LinearModel, base: GeneralisedLinearModel, restricted: bool) -> int | None:
+    """The number of nodes of the quadrature; None for Laplace's approximation."""
+    if asked.quadrature is None or asked.quadrature == 1:
+        return None
+    terms = base.data.varying
+    if len(terms) != 1 or terms[0].width != 1 or terms[0].codes is None:
+        labels = ", ".join(term.label for term in terms)
+        raise ModelError(
+            f"quadrature: expected one term with one coefficient a level, such as (1 | group); got {labels}. Leave "
+            "quadrature= out for Laplace's approximation"
+        )
+    if restricted:
+        raise ModelError("quadrature: expected criterion='ml', which it integrates; got criterion='reml'")
+    return asked.quadrature
 
 
 def _check(given: Mapping[str, Any], inference: Inference, iteration: Iteration) -> None:

@@ -71,8 +71,42 @@ def test_criteria_by_default():
     assert rp.glm("Ozone ~ s(Wind)", frame).inputs["criterion"] == "REML"
     assert rp.glm("Ozone ~ Wind + (1 | Month)", frame).inputs["criterion"] == "ML"
     assert rp.glm("Ozone ~ s(Wind) + (1 | Month)", frame).inputs["criterion"] == "REML"
-    with pytest.raises(ModelError, match="criterion: expected None where no coefficients vary"):
-        rp.glm("Ozone ~ Wind", frame, criterion="ml")
+    for option in ({"criterion": "ml"}, {"quadrature": 9}):
+        with pytest.raises(ModelError, match="expected None where no coefficients vary"):
+            rp.glm("Ozone ~ Wind", frame, **option)
+
+
+def test_quadrature_reference(recwarn):
+    expected = REFERENCES["cbpp"]["fits"]["agq25"]
+    formula, options = CASES["cbpp"]
+    fit = rp.glm(formula, data_of("cbpp"), quadrature=25, **options)
+    assert not recwarn.list and fit.converged
+    assert abs(fit.llf - expected["loglik"]) < 1e-10
+    np.testing.assert_allclose(fit.params, expected["fixed"]["estimate"], rtol=1e-10)
+    np.testing.assert_allclose(fit.bse, expected["fixed"]["se"], rtol=1e-10)
+    assert "ML (25 nodes)" in str(fit.summary())
+    laplace = rp.glm(formula, data_of("cbpp"), quadrature=1, **options)
+    assert abs(laplace.llf - REFERENCES["cbpp"]["fits"]["laplace"]["loglik"]) < 1e-9
+    assert laplace.remarks == []
+
+
+def test_doubtful_approximations_are_named():
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(150), 2)
+    frame = pd.DataFrame({"g": g, "y": (rng.normal(0, 3, 150)[g] + rng.logistic(size=300) > 0).astype(float)})
+    fit = rp.glm("y ~ 1 + (1 | g)", frame, family="binomial")
+    assert fit.remarks and "quadrature=25" in fit.remarks[0]
+    assert rp.glm("y ~ 1 + (1 | g)", frame, family="binomial", quadrature=25).remarks == []
+
+
+def test_quadrature_needs_one_coefficient_a_level():
+    frame = data_of("grouseticks")
+    with pytest.raises(ModelError, match="quadrature: expected one term"):
+        rp.glm("TICKS ~ 1 + (1 | BROOD) + (1 | LOCATION)", frame, family="poisson", quadrature=9)
+    with pytest.raises(ModelError, match="quadrature: expected criterion='ml'"):
+        rp.glm("TICKS ~ 1 + (1 | BROOD)", frame, family="poisson", quadrature=9, criterion="reml")
+    with pytest.raises(ModelError, match="quadrature: expected 1"):
+        rp.glm("TICKS ~ 1 + (1 | BROOD)", frame, family="poisson", quadrature=3)
 
 
 def test_a_summary_says_what_varies():

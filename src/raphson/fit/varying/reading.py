@@ -153,7 +153,8 @@ class VaryingReading(Reading):
 
     @cached_property
     def remarks(self) -> list[str]:
-        return []
+        """Cautions for the reader of the numbers: whether Laplace's approximation is doubtful."""
+        return self.model.doubts(self.maximum) if self.state.status.converged else []
 
     def summary(self, fit: Any, level: float, exponentiate: bool) -> Any:
         """The summary of a Fit, with a table of how much coefficients vary."""

@@ -39,6 +39,7 @@ class Rows:
     total : Σ w log f, every constant included.
     score, weight, weight1, weight2 : ∂ log f/∂η, W = −∂²/∂η², ∂W/∂η and ∂²W/∂η².
     weight1 and weight2 are None where W does not depend on η, and those by τ where there is no τ.
+    each, each_tau, each_tau2 : (n,) log f without its constants, and its derivatives by τ.
     tau, tau2 : sums of the first and second derivative by τ.
     score_tau, score_tau2 : ∂ and ∂² of the score by τ.
     weight_tau, weight_tau_eta, weight_tau2 : derivatives of W.
@@ -56,6 +57,9 @@ class Rows:
     weight_tau: Any = None
     weight_tau_eta: Any = None
     weight_tau2: Any = None
+    each: Any = None
+    each_tau: Any = None
+    each_tau2: Any = None
 
 
 class Density:
@@ -126,6 +130,10 @@ class Density:
         total = float(np.sum(np.where(self.present, made, 0.0)))
         return total, -times * float(np.sum(first)), times * float(np.sum(first + bent))
 
+    def constants(self, tau: float) -> tuple[float, float, float]:
+        """Σ c(w, φ) and its first two derivatives by τ."""
+        return self._constant(float(np.exp(tau)) if self.scaled else 1.0)
+
     # -- rows ----------------------------------------------------------------------------------------------------
 
     def value(self, eta: np.ndarray, tau: float) -> float:
@@ -146,13 +154,14 @@ class Density:
             parts = [np.where(self.present, one, 0.0) for one in parts]
         base, base1, base2 = self._constant(phi)
         value = float(np.sum(parts[0]))
-        out = Rows(value + base, parts[1], -parts[2])
+        out = Rows(value + base, parts[1], -parts[2], each=parts[0])
         if order > 2:
             out.weight1 = None if self.quadratic else -parts[3]
         if order > 3 and not self.quadratic:
             out.weight2 = -parts[4]
         if self.scaled:
             out.tau, out.tau2 = base1 - value, base2 + value
+            out.each_tau, out.each_tau2 = -parts[0], parts[0]
             out.score_tau, out.score_tau2 = -out.score, out.score
             out.weight_tau, out.weight_tau2 = -out.weight, out.weight
             out.weight_tau_eta = None if out.weight1 is None else -out.weight1
@@ -185,8 +194,10 @@ class Density:
         out = Rows(
             self._summed(rows.value) + self._base, self._counted(rows.score[0]), self._counted(rows.observed[0, 0])
         )
+        out.each = self._counted(rows.value)
         if more is not None:
-            out.tau, out.tau2 = self._summed(rows.score[1]), -self._summed(rows.observed[1, 1])
+            out.each_tau, out.each_tau2 = self._counted(rows.score[1]), -self._counted(rows.observed[1, 1])
+            out.tau, out.tau2 = float(np.sum(out.each_tau)), float(np.sum(out.each_tau2))
             out.score_tau = -self._counted(rows.observed[0, 1])
             third, fourth, by_tau, by_tau_eta, score_tau2, by_tau2 = (self._counted(one) for one in more)
             out.weight1, out.weight2, out.score_tau2 = -third, -fourth, score_tau2
@@ -203,10 +214,11 @@ class Density:
 
     def _joint_by_autodiff(self, both: np.ndarray, order: int) -> Rows:
         found = self._counted(_by_blocks(self.family, self.y, both, 4 if order > 2 else 2))
-        out = Rows(float(np.sum(found[0])) + self._base, found[1], -found[2])
+        out = Rows(float(np.sum(found[0])) + self._base, found[1], -found[2], each=found[0])
         if order > 2:
             out.weight1, out.weight2 = -found[3], -found[4]
             out.tau, out.score_tau = float(np.sum(found[5])), found[6]
+            out.each_tau, out.each_tau2 = found[5], found[9]
             out.weight_tau, out.weight_tau_eta = -found[7], -found[8]
             out.tau2, out.score_tau2, out.weight_tau2 = float(np.sum(found[9])), found[10], -found[11]
         return out

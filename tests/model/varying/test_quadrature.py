@@ -1,0 +1,49 @@
+"""Quadrature: its derivatives against differences, and its agreement with the exact integral."""
+
+import numpy as np
+import pytest
+
+from raphson.model import families
+from raphson.model.objective import Need
+from raphson.model.varying.densities import Density
+from raphson.model.varying.quadrature import Quadrature
+
+RNG = np.random.default_rng(8)
+N = 90
+
+
+def built(family, grouping, nodes=25):
+    family, x = families.resolve(family), RNG.normal(size=N)
+    y = RNG.poisson(2.0, N) + (0.5 if family.name == "gamma" else 0.0)
+    y = np.minimum(y, 1) if family.name == "binomial" else y
+    term = grouping("g", RNG.integers(0, 12, N), x[:, None])
+    density = Density(family, y.astype(float), RNG.integers(1, 3, N).astype(float), None, "frequency")
+    model = Quadrature(density, np.column_stack([np.ones(N), x]), [term], None, False, nodes=nodes)
+    return model, np.array([0.4, 0.1, 0.5, *([-0.5] * density.has_tau)])
+
+
+@pytest.mark.parametrize("family", ["poisson", "binomial", "negative_binomial", families.Gamma(link="log")])
+def test_derivatives(family, grouping_term):
+    model, theta = built(family, grouping_term)
+    here = model.evaluate(theta, Need(kinds=("observed",)))
+    H = here.information["observed"].matrix
+    for j in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[j] = 1e-5
+        above, below = model.evaluate(theta + step), model.evaluate(theta - step)
+        assert abs((above.value - below.value) / 2e-5 - here.score[j]) < 1e-6 * np.abs(here.score).max()
+        np.testing.assert_allclose(-(above.score - below.score) / 2e-5, H[j], atol=1e-6 * np.abs(H).max())
+
+
+def test_the_integral(grouping_term):
+    model, theta = built("poisson", grouping_term, 40)
+    (term,), u = model.terms, np.linspace(-9, 9, 20_001)
+    total, w = model.density._base, model.density.weight
+    for level in range(term.n_levels):
+        rows = term.codes == level
+        if not rows.any():
+            continue
+        eta = (model.X[rows] @ theta[:2])[:, None] + theta[2] * term.columns[rows] * u
+        logs = w[rows] @ (model.density.y[rows, None] * eta - np.exp(eta)) - 0.5 * u * u - 0.5 * np.log(2 * np.pi)
+        total += np.log(np.trapezoid(np.exp(logs - logs.max()), u)) + logs.max()
+    assert abs(model.evaluate(theta).value - total) < 1e-9
