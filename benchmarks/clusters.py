@@ -85,8 +85,8 @@ def each_row(path: Path) -> None:
     n = file.metadata.num_rows
     least, usual, parquet = (1e9 * one / n for one in (min(whole), statistics.median(whole), min(reading)))
     print(
-        f"a pass takes {least:.0f} ns of a processor for each row ({usual:.0f} in the median), {parquet:.0f} of them to "
-        f"read Parquet, of {path.stat().st_size / n:.0f} bytes"
+        f"a pass takes {least:.0f} ns of a processor for each row ({usual:.0f} in the median), {parquet:.0f} of them "
+        f"to read Parquet, of {path.stat().st_size / n:.0f} bytes"
     )
 
 
