@@ -169,6 +169,14 @@ def caught() -> Callable[[Callable[[], Any]], tuple[Any, list[warnings.WarningMe
 
 
 @pytest.fixture
+def few_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks of a fit draw as few data sets as they may: for tests of what is shown, not of what it says."""
+    from raphson.fit import simulating
+
+    monkeypatch.setattr(simulating, "MOST", simulating.LEAST)
+
+
+@pytest.fixture
 def without_jax_store() -> Iterator[None]:
     """Switch off the store of compiled code in which JAX keeps what the tests compile."""
     import jax

@@ -147,6 +147,7 @@ def test_profile_intervals_hold_at_the_edge(link):
             assert 2 * (fit.llf - best) == pytest.approx(3.8414588, abs=2e-3)
 
 
+@pytest.mark.usefixtures("few_simulated")
 def test_tests_and_saving_at_the_edge(tmp_path):
     family = rp.families.Binomial(link="log")
     fit, smaller = rp.glm("y ~ x", RISKS, family=family), rp.glm("y ~ 1", RISKS, family=family)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from raphson.choices import Information, Scale
-from raphson.data.column_streams import labels_of_source
 from raphson.data.columns import CodedColumns, Columns, ColumnsByName
 from raphson.data.formula import updated
 from raphson.data.messages import listing
@@ -267,6 +266,8 @@ class LikelihoodReading(Reading):
                 "it is saved"
             )
         if not at.asked.by_rows:
+            from raphson.data.column_streams import labels_of_source
+
             source = at.asked.streamed.source
             return labels_of_source(source, [name for name in names if name in source.names])
         fitted = Columns(self.state.source)
