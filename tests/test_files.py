@@ -106,7 +106,7 @@ with written_whole(sys.argv[1]) as draft:
     os.kill(os.getpid(), 9)
 """
     target = tmp_path / "fit.json"
-    subprocess.run([sys.executable, "-c", code, str(target)], timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(target)], timeout=600)
     assert len(list(tmp_path.iterdir())) == 1  # what was left
     with written_whole(target) as mine:
         with written_whole(target) as other:  # of a process that is alive

@@ -21,7 +21,7 @@ BINOMIAL = ["--family", "binomial"]
 
 
 def python(*arguments: str, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=600, **options)
 
 
 def interrupted(arguments: list[str], after: float | None) -> int:
@@ -39,7 +39,7 @@ def interrupted(arguments: list[str], after: float | None) -> int:
         else:
             time.sleep(after)
         process.send_signal(signal.SIGINT)
-        return process.wait(300)
+        return process.wait(600)
     finally:
         process.kill()
         process.wait()
@@ -87,7 +87,7 @@ def test_a_reader_that_leaves_early_is_no_error(saved: str, tmp_path: Path) -> N
         stdout=write_end,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     os.close(write_end)

@@ -97,7 +97,7 @@ def test_blocks_that_one_thread_reads_are_few_at_a_time_and_their_errors_reach_t
 
 
 def test_threads_share_the_work():
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=300)
     # Both workers must be inside at once, or the barrier breaks.
     assert Threads(2).map(lambda _: barrier.wait() >= 0, [0, 1]) == [True, True]
 
@@ -152,12 +152,13 @@ def test_a_sum_inside_a_sum_does_not_wait_for_itself():
 
 
 def test_an_error_ends_the_work_of_the_other_threads():
-    done = []
+    done, other = [], threading.Event()
 
     def work(i):
         if i == 0:
-            time.sleep(0.05)
+            other.wait(300)
             raise KeyboardInterrupt
+        other.set()
         time.sleep(0.02)
         done.append(i)
 
