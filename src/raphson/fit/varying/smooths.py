@@ -1,0 +1,91 @@
+"""The smooth functions of a fit: how many degrees of freedom each takes, its strength, and a test of a flat line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raphson.inference.quadratic_forms import upper_tail
+from raphson.model.varying.joint import Joint
+from raphson.model.varying.results import AtMaximum
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ["term", "edf", "lambda", "statistic", "p_value"]
+
+
+def degrees_of_freedom(at: AtMaximum) -> float:
+    """The effective degrees of freedom of the whole model, tr(H⁻¹AᵀWA)."""
+    return float(sum(at.edf.values()))
+
+
+def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
+    """The smooth functions, a row each.
+
+    ``term``; ``edf``, the effective degrees of freedom; ``lambda``, the factor of the penalty bᵀSb, with S as the basis
+    has it (it is infinite where the function is what the penalty leaves, a straight line); and a test of the
+    hypothesis that the function is flat: ``statistic`` is χ², or F where the dispersion is estimated, with its
+    ``p_value`` (Wood, Biometrika 100, 2013, 221-228).
+
+    Parameters
+    ----------
+    terms : the columns of the design by term.
+    """
+    import pandas as pd
+
+    joint = Joint(at)
+    phi = math.exp(float(at.theta[-1])) if at.criterion.density.scaled else 1.0
+    df = at.criterion.n_rows - degrees_of_freedom(at) if at.criterion.density.scaled else None
+    deviations = {one.term: one.estimate for one in at.reported if one.kind == "sd"}
+    rows = []
+    for number, term in enumerate(at.criterion.terms):
+        if not term.smooth or term.codes is not None:
+            continue
+        columns = list(terms.get(term.label, ()))
+        deviation = deviations[number]
+        strength = phi / deviation**2 if deviation > 0 else math.inf
+        edf = at.edf[number] + len(columns)
+        estimate, V, rank = joint.some(columns, number)
+        design = np.column_stack([at.criterion.X[:, columns], term.columns])
+        rows.append((term.label, edf, strength, *flat_line_test(design, estimate, V, rank, df)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def flat_line_test(
+    design: np.ndarray, b: np.ndarray, V: np.ndarray, rank: float, df: float | None
+) -> tuple[float, float]:
+    """The statistic and p-value of the hypothesis that the function Xb is 0.
+
+    T = fᵀV_f⁻f with f = Xb and V_f = XVXᵀ, whose pseudo-inverse has the fractional rank r: the first k = ⌊r⌋ − 1
+    eigenvalues as they are, and for the next two the block with 1 and ν = r − ⌊r⌋ on its diagonal and √(ν(1−ν)/2)
+    beside it, which makes T's distribution that of χ²_k plus two weighted χ²_1. The sign of an eigenvector is
+    arbitrary, so that there are two such statistics; their p-values are averaged, and the first is returned.
+    """
+    R = np.asarray(np.linalg.qr(design, mode="r"))
+    values, vectors = np.linalg.eigh(R @ V @ R.T)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    rank = min(rank, float(R.shape[1]))
+    known = int(np.count_nonzero(values > values[0] * np.finfo(float).eps ** 0.9))
+    if not known or not values[0] > 0:
+        return math.nan, math.nan
+    whole, part = max(int(rank), 1), rank - max(int(rank), 1)
+    if part <= 0 or known < whole + 1:
+        whole, part = min(whole, known), 0.0
+    scores = (vectors.T @ (R @ b)) / np.sqrt(np.where(values > 0, values, np.inf))
+    if part == 0.0:
+        statistics, count, pair = [float(scores[:whole] @ scores[:whole])], whole, None
+    else:
+        beside = math.sqrt(max(0.5 * part * (1.0 - part), 0.0))
+        first = float(scores[: whole - 1] @ scores[: whole - 1])
+        statistics, count = [], whole - 1
+        for sign in (1.0, -1.0):
+            last = np.array([sign * scores[whole - 1], scores[whole]])
+            statistics.append(first + float(last @ np.array([[1.0, beside], [beside, part]]) @ last))
+        larger = 0.5 * (1.0 + part + math.sqrt((1.0 + part) * (1.0 - part)))
+        pair = larger, 1.0 + part - larger
+    p = float(np.mean([upper_tail(one, count, pair, df) for one in statistics]))
+    return statistics[0] if df is None else statistics[0] / rank, min(p, 1.0)

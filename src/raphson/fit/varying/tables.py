@@ -1,0 +1,97 @@
+"""The tables of what varies: standard deviations and correlations, and the effects of the levels."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raphson.fit.varying.profiles import Profiles
+from raphson.model.varying.joint import Joint, of_groups_alone
+from raphson.model.varying.results import AtMaximum, Reported
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESIDUAL = "residual"
+"""The group of the residual standard deviation."""
+
+
+def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.DataFrame:
+    """The standard deviations and correlations, with their errors and intervals.
+
+    A row each: ``group``, ``term`` (the effect that varies; two of them for a correlation), ``kind`` ("sd" or "corr"),
+    ``estimate``, ``std_error`` (by the delta method from the inverse of the exact Hessian), and ``lower, upper``: where
+    the profile of the criterion has fallen by half the quantile of χ². At the edge there is no standard error.
+
+    Parameters
+    ----------
+    level : coverage of the intervals.
+    profiles : whether the intervals are by profiles; otherwise Wald's, of log σ and atanh ρ.
+    """
+    import pandas as pd
+
+    ends = Profiles(at, level)
+    rows: list[tuple[str, str, str, float, float, float, float]] = []
+    for one in at.reported:
+        term = at.criterion.terms[one.term]
+        names = [term.names[one.first]] if term.structure != "common" or term.width == 1 else [""]
+        if one.kind == "corr":
+            names = [term.names[one.second], term.names[one.first]]
+        error = _error(at, one)
+        interval = ends.of(one) if profiles else _wald(one, error, ends.reach)
+        rows.append((term.group, ", ".join(names), one.kind, one.estimate, error, *interval))
+    density = at.criterion.density
+    if density.scaled and density.family.name == "gaussian":
+        half = 0.5 * float(at.theta[-1])  # τ is log σ²
+        error = 0.5 * math.sqrt(at.cov[-1, -1])
+        low, high = ends.residual() if profiles else (math.exp(half - s * error) for s in (ends.reach, -ends.reach))
+        rows.append((RESIDUAL, "", "sd", math.exp(half), math.exp(half) * error, low, high))
+    return pd.DataFrame(rows, columns=["group", "term", "kind", "estimate", "std_error", "lower", "upper"])
+
+
+def _error(at: AtMaximum, one: Reported) -> float:
+    """The standard error of a standard deviation or correlation; NaN at the edge."""
+    if one.at_edge:
+        return math.nan
+    error = math.sqrt(max(float(one.slope @ at.cov @ one.slope), 0.0))
+    return error * (one.estimate if one.kind == "sd" else 1.0 - one.estimate**2)
+
+
+def _wald(one: Reported, error: float, reach: float) -> tuple[float, float]:
+    if one.kind == "sd":
+        far = reach * error / one.estimate if one.estimate else math.nan
+        return one.estimate * math.exp(-far), one.estimate * math.exp(far)
+    far = reach * error / (1.0 - one.estimate**2) if abs(one.estimate) < 1 else math.nan
+    return math.tanh(one.transformed - far), math.tanh(one.transformed + far)
+
+
+def random_effects(at: AtMaximum) -> pd.DataFrame:
+    """The effects of the levels of every group, a row each.
+
+    ``group, level, term``, and ``mode``: the effect at which the penalised likelihood is largest, given the estimates.
+    Its standard deviations are ``conditional_sd``, given all else, smooth functions too; ``posterior_sd``, with the
+    uncertainty of the coefficients; and ``sd``, with that of the standard deviations and correlations.
+    """
+    import pandas as pd
+
+    grouped = [number for number, term in enumerate(at.criterion.terms) if term.codes is not None]
+    names = ["group", "level", "term", "mode", "conditional_sd", "posterior_sd", "sd"]
+    if not grouped:
+        return pd.DataFrame(columns=names)
+    parts = []
+    joint, alone = Joint(at), of_groups_alone(at)
+    for place, number in enumerate(grouped):
+        term = at.criterion.terms[number]
+        columns = {"mode": at.modes(number)}
+        covs = {"conditional_sd": alone.posterior_cov(place), "posterior_sd": joint.posterior_cov(number)}
+        covs["sd"] = at.full_cov(number)
+        columns |= {name: np.sqrt(np.maximum(np.einsum("laa->la", cov), 0.0)) for name, cov in covs.items()}
+        labels = {
+            "group": np.repeat(term.group, term.n_coefficients),
+            "level": np.repeat(np.array(term.levels, dtype=object), term.width),
+            "term": np.tile(np.array(term.names, dtype=object), term.n_levels),
+        }
+        parts.append(pd.DataFrame(labels | {name: values.ravel() for name, values in columns.items()}))
+    return pd.concat(parts, ignore_index=True)[names]
