@@ -62,6 +62,8 @@ Update = Literal["whole", "layerwise"]
 Precision = Literal["single", "double"]
 
 Interval = Literal["confidence", "prediction"]
+Effects = Literal["all", "population"]
+NewLevels = Literal["raise", "population"]
 Scale = Literal["response", "link"]
 """What is predicted: the mean response, or the linear predictors."""
 IntervalKind = Literal["wald", "profile"]

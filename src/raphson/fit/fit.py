@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from raphson.choices import Covariance, Information, Interval, MissingInNew, Scale, SmallSample
+from raphson.choices import Covariance, Effects, Information, Interval, MissingInNew, NewLevels, Scale, SmallSample
 from raphson.data.native import in_library, library_of, with_added
 from raphson.data.readers import is_pandas
 from raphson.errors import check_choice
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         testing,
     )
     from raphson.fit.storage import Storage
+    from raphson.fit.varying import reading as varying
     from raphson.report.summary import Summary
 else:
     # What is computed on request is imported on request.
@@ -60,6 +61,7 @@ else:
     inference_data = Lazy("raphson.fit.inference_data")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
+    varying = Lazy("raphson.fit.varying.reading")
 
 
 @naming_arguments
@@ -159,6 +161,10 @@ class Fit:
     digits = Shown(Reading.digits)
     history = ShownLater(lambda: network.NetworkReading.history)
     gradient_profile = Asked(lambda: network.NetworkReading.gradient_profile)
+    variances = ShownLater(lambda: varying.VaryingReading.variances)
+    random_effects = Asked(lambda: varying.random_effects)
+    smooths = ShownLater(lambda: varying.VaryingReading.smooths)
+    edf = ShownLater(lambda: varying.VaryingReading.edf)
 
     # -- estimates -------------------------------------------------------------------------------------------------
 
@@ -287,6 +293,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
         to: None = None,
     ) -> pd.Series: ...
     @overload
@@ -300,6 +308,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
         to: None = None,
     ) -> pd.DataFrame: ...
     @overload
@@ -314,6 +324,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
         to: None = None,
     ) -> pd.DataFrame: ...
     @overload
@@ -328,6 +340,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
         to: None = None,
     ) -> pd.DataFrame: ...
 
@@ -342,6 +356,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
         *,
         to: str | PathLike[str],
     ) -> None: ...
@@ -356,6 +372,8 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
         to: str | PathLike[str] | None = None,
     ) -> pd.Series | pd.DataFrame | None:
         """Predict for new data, or for the data of the fit.
@@ -379,6 +397,10 @@ class Fit:
             function of the density's predictors in order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form
             of the parameters and the row, ``lambda params, row: params["a"] * row.x``. Standard errors are by the
             delta method.
+        effects : where coefficients vary, "all" effects, or those of the "population": without groups' own, for which
+            the new data need no groups.
+        new_levels : what becomes of a level that the fit did not have: "raise" an error, or predict it like the
+            "population", with the deviation of a new level among the errors.
         to : file to write the predictions to, as CSV, TSV, Parquet or Arrow by its ending, instead of returning them.
             Large `new` data, or those of a streamed fit, are then read piece by piece and never all in memory. The file
             is complete or absent. A folder, or a name without an ending, becomes a folder of Parquet files, one for
@@ -419,7 +441,10 @@ class Fit:
         from raphson.fit.means import Prediction
 
         reading = self._reading
-        asked = Prediction(reading.kind_of_prediction if kind is None else kind, se, interval, level, function)
+        kind = reading.kind_of_prediction if kind is None else kind
+        asked = Prediction(kind, se, interval, level, function, effects=effects, new_levels=new_levels)
+        if (effects, new_levels) != ("all", "raise"):
+            reading.check_name("variances")
         if to is None:
             found = reading.predict(new, asked, offset, missing)
             return in_library(found, None if is_pandas(new) else library_of(new) or self._library, "fit")

@@ -16,7 +16,7 @@ from raphson.data.formula import updated
 from raphson.data.messages import listing
 from raphson.data.several import PartsSchema
 from raphson.errors import ModelError
-from raphson.fit.reading import NETWORKS_ONLY, Reading, kept_labels
+from raphson.fit.reading import NETWORKS_ONLY, VARYING_ONLY, Reading, kept_labels
 from raphson.lazy import Lazy
 from raphson.model.likelihood.family import LikelihoodFamily
 
@@ -91,7 +91,7 @@ class LikelihoodReading(Reading):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        return NETWORKS_ONLY | NO_MEAN | NO_CURVE
+        return NETWORKS_ONLY | VARYING_ONLY | NO_MEAN | NO_CURVE
 
     def assembly(self) -> str:
         """How the information was computed: from which linear predictors, or row by row."""

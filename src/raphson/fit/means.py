@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from raphson.choices import Interval, Scale
+from raphson.choices import Effects, Interval, NewLevels, Scale
 from raphson.data.blocks import Block, make_blocks
 from raphson.data.products import matvec
 from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_user
@@ -38,6 +38,8 @@ class Prediction:
     function : of a likelihood's predictors, to predict instead; or None.
     labels : of the codes of text that such a function reads and the fit did not, by column; a column without has those
         of its own rows.
+    effects : where coefficients vary, "all" of them, or those of the "population", without the effects of groups.
+    new_levels : what a level that the fit did not have is: an error, or like the "population".
     """
 
     kind: Scale
@@ -46,9 +48,13 @@ class Prediction:
     level: float = 0.95
     function: Callable[..., Any] | None = None
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    effects: Effects = "all"
+    new_levels: NewLevels = "raise"
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, get_args(Scale))
+        check_choice("effects", self.effects, get_args(Effects))
+        check_choice("new_levels", self.new_levels, get_args(NewLevels))
         check_choice("interval", self.interval, (*get_args(Interval), None))
 
     @property

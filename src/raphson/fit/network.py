@@ -14,7 +14,7 @@ from raphson.data import Schema
 from raphson.errors import ModelError
 from raphson.fit.coefficients import number, or_none
 from raphson.fit.file import array, covariance, expect, is_count, is_list, is_number
-from raphson.fit.reading import LIKELIHOODS_ONLY, ONE_RESIDUAL_ONLY, Reading
+from raphson.fit.reading import LIKELIHOODS_ONLY, ONE_RESIDUAL_ONLY, VARYING_ONLY, Reading
 from raphson.fit.state import FitState
 from raphson.fit.uncertainty import INFORMATION
 from raphson.inference.laplace import Laplace
@@ -150,7 +150,7 @@ class NetworkReading(Reading):
     @property
     def refused(self) -> Mapping[str, str]:
         several = ONE_RESIDUAL_ONLY if self.family.levels is not None else {}
-        return IDENTIFIED_ONLY | LIKELIHOODS_ONLY | several
+        return IDENTIFIED_ONLY | LIKELIHOODS_ONLY | VARYING_ONLY | several
 
     @property
     def predictor(self) -> NetworkPredictor:

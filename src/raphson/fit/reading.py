@@ -47,7 +47,11 @@ LIKELIHOODS_ONLY = {
     "formulas": "available for likelihoods only, which have a formula for each parameter; see fit.formula",
     "assembly": "available for likelihoods only, whose information is computed from the user's function",
 }
-OF_OTHERS = NETWORKS_ONLY | LIKELIHOODS_ONLY
+VARYING_ONLY = dict.fromkeys(
+    ("variances", "random_effects", "smooths", "edf"),
+    "available where coefficients vary only, by terms such as (1 | group) and s(x)",
+)
+OF_OTHERS = NETWORKS_ONLY | LIKELIHOODS_ONLY | VARYING_ONLY
 ONE_RESIDUAL_ONLY = dict.fromkeys(
     ("residuals", "rss", "residual_sd"),
     "not available, as a response with several levels has no single residual; see fit.fittedvalues and fit.deviance",

@@ -84,6 +84,12 @@ class VaryingTerm:
         codes = None if self.codes is None else self.codes[rows]
         return replace(self, columns=self.columns[rows], codes=codes)
 
+    def with_level_0(self, rows: np.ndarray) -> VaryingTerm:
+        """The term with the first level in the rows of a mask, for rows whose values do not matter."""
+        if self.codes is None:
+            return self
+        return replace(self, codes=np.where(rows, 0, self.codes).astype(np.int32))
+
     def matrix(self) -> np.ndarray:
         """Z, (n, c L): the columns of the first level, then those of the second; for tests and few levels."""
         if self.codes is None:

@@ -6,20 +6,29 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from raphson.choices import Information
+from raphson.data.products import dense
+from raphson.data.schema import FormulaSchema
 from raphson.errors import ModelError
-from raphson.fit.reading import OF_OTHERS, Reading
+from raphson.fit.means import Prediction
+from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
 from raphson.fit.state import AtEstimate, FitState
+from raphson.fit.varying import tables
+from raphson.fit.varying.predicting import VaryingPredictor
+from raphson.fit.varying.smooths import smooths
 from raphson.frozen import frozen
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOT_YET = dict.fromkeys(
     (
@@ -71,7 +80,7 @@ class VaryingReading(Reading):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        return OF_OTHERS | NOT_YET
+        return NETWORKS_ONLY | LIKELIHOODS_ONLY | NOT_YET
 
     # -- estimates -----------------------------------------------------------------------------------------------
 
@@ -106,6 +115,23 @@ class VaryingReading(Reading):
         """Gradient of the criterion by the coefficients at the estimate."""
         gradient = self.at("score").estimate.result.evaluation.score[: self.n]
         return self.series(np.where(self.state.free[: self.n], gradient, np.nan))
+
+    # -- what varies -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def variances(self) -> pd.DataFrame:
+        """The standard deviations and correlations, a row each: see :func:`raphson.fit.varying.tables.variances`."""
+        return tables.variances(self.maximum)
+
+    @cached_property
+    def smooths(self) -> pd.DataFrame:
+        """The smooth functions, a row each: see :func:`raphson.fit.varying.smooths.smooths`."""
+        return smooths(self.maximum, self.model.kept_terms)
+
+    @cached_property
+    def edf(self) -> float:
+        """Effective degrees of freedom of all coefficients, tr(H⁻¹AᵀWA)."""
+        return self.effective
 
     # -- how well it fits ----------------------------------------------------------------------------------------
 
@@ -183,9 +209,31 @@ class VaryingReading(Reading):
             rows.append(("residual", kind, *(numbers.significant(value, 5) for value in (sigma, sigma * error))))
         return Grid(("what varies", "", "estimate", "std. error"), tuple(rows), words=(1,))
 
-    def predict(self, new: Any, asked: Any, offset: Any, missing: str) -> Any:
-        """Refused."""
-        raise ModelError("predict: not available where coefficients vary; see fit.fittedvalues and fit.params")
+    def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
+        """See :meth:`raphson.Fit.predict`."""
+        if asked.function is not None:
+            raise ModelError(
+                "function: expected None, as this fit is not of a likelihood; transform the result of predict()"
+            )
+        schema, data = self.state.schema, self.model.data
+        assert isinstance(schema, FormulaSchema)
+        absent, population = None, asked.effects == "population"
+        if new is None:
+            X, terms, shift, labels = data.X, data.varying, data.offset, self.row_labels
+        else:
+            schema = schema.population() if population else schema
+            prepared = schema.design(new, missing=missing, offset=offset)
+            X, terms, shift, absent = prepared.X, prepared.varying, prepared.offset, prepared.absent
+            labels = kept_labels(prepared.labels, prepared.index, X.shape[0] + prepared.n_dropped)
+        by_label = {term.label: term for term in terms if not (population and term.codes is not None)}
+        predictor = VaryingPredictor(self.maximum, self.family, self.dispersion)
+        if absent is not None and absent.any():  # without a level, these are no levels that are new
+            by_label = {label: term.with_level_0(absent) for label, term in by_label.items()}
+        columns = np.asarray(dense(X), dtype=float)[:, self.model.kept]
+        found = predictor.predict(columns, [by_label.get(one.label) for one in data.varying], shift, labels, asked)
+        if absent is not None:
+            found.iloc[np.flatnonzero(absent)] = np.nan
+        return found
 
     def stored(self) -> dict[str, Any]:
         """Refused."""
@@ -253,3 +301,13 @@ def varying_state(
         source=source,
         refit=refit,
     )
+
+
+def random_effects(fit: VaryingReading) -> pd.DataFrame:
+    """The effects of the levels of every group, a row each: ``group, level, term, mode`` and three deviations.
+
+    ``mode`` is the effect at which the penalised likelihood is largest, given the estimates. Its standard deviations
+    are ``conditional_sd``, given all else; ``posterior_sd``, with the uncertainty of the other coefficients; and
+    ``sd``, with that of the standard deviations and correlations too.
+    """
+    return tables.random_effects(fit.maximum)

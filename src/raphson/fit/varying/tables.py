@@ -94,4 +94,4 @@ def random_effects(at: AtMaximum) -> pd.DataFrame:
             "term": np.tile(np.array(term.names, dtype=object), term.n_levels),
         }
         parts.append(pd.DataFrame(labels | {name: values.ravel() for name, values in columns.items()}))
-    return pd.concat(parts, ignore_index=True)[names]
+    return pd.concat(parts, ignore_index=True).reindex(columns=names)

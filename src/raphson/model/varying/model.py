@@ -94,6 +94,15 @@ class VaryingModel(GeneralisedLinearModel):
             self.shared["kept"] = independent(triangularised(X)) if X.shape[1] else np.zeros(0, dtype=bool)
         return cast("np.ndarray", self.shared["kept"])
 
+    @property
+    def kept_terms(self) -> dict[str, tuple[int, ...]]:
+        """The columns of each term among those that are kept."""
+        place = np.cumsum(self.kept) - 1
+        return {
+            term: tuple(int(place[column]) for column in columns if self.kept[column])
+            for term, columns in self.data.terms.items()
+        }
+
     @cached_property
     def objective(self) -> Objective:
         return self.criterion

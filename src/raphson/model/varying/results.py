@@ -183,12 +183,17 @@ class AtMaximum:
     def full_cov(self, term: int) -> np.ndarray:
         """(L, c, c) covariances that count the uncertainty of all θ: H⁻¹ and J C Jᵀ, with J = ∂b̂/∂θ along the mode."""
         k, piece = self._piece(term)
-        layout, found = self.criterion.layout, self.derivatives
+        own = self.moves_of_modes[:, self.criterion.layout.slices[k]].reshape(-1, piece.levels, piece.width)
+        return self.posterior_cov(term) + np.einsum("jga,jk,kgb->gab", own, self.cov, own)
+
+    @cached_property
+    def moves_of_modes(self) -> np.ndarray:
+        """(J, size) ∂b̂/∂θ along the mode."""
+        found = self.derivatives
         J = np.stack([self.criterion.moved_by(one, found.factors) for one in found.steps])
         for m, move in enumerate(found.moves):
             J[self.criterion.p + m] += found._moved(self.spot.mode.v, move)
-        own = J[:, layout.slices[k]].reshape(len(J), piece.levels, piece.width)
-        return self.posterior_cov(term) + np.einsum("jga,jk,kgb->gab", own, self.cov, own)
+        return J
 
     def _piece(self, term: int) -> tuple[int, Piece]:
         for k, piece in enumerate(self.criterion.layout.pieces):

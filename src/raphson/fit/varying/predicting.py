@@ -1,0 +1,174 @@
+r"""Predictions with the effects of the levels and smooth functions, or for the population.
+
+A predictor is x'β + z'b, with the modes b̂. Its variance is
+
+* for REML aᵀH⁻¹a with a = ∂η/∂(β, u): the scales are held, as is usual for smooth functions;
+* for ML zᵀΛH_u⁻¹Λᵀz + gᵀCg, with g the total derivative of x'β + z'b̂(θ) by θ and C the inverse of the exact Hessian;
+* for a level that the fit did not have, whose effect is 0 on average, zᵀΛΛᵀz besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.data.varying.term import VaryingTerm
+from raphson.errors import DataError, ModelError
+from raphson.fit.means import Prediction, rows_at
+from raphson.inference import delta
+from raphson.inference.intervals import quantile
+from raphson.model.families.distribution import Distribution
+from raphson.model.varying.joint import Joint
+from raphson.model.varying.results import AtMaximum
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENTRIES = 4_000_000
+"""Numbers of the rows' derivatives that are held at once, 32 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class VaryingPredictor:
+    """The parts of a fit that predictions need.
+
+    Attributes
+    ----------
+    at : the criterion at its maximum.
+    family : with its auxiliary parameters at their estimates.
+    dispersion : φ̂.
+    """
+
+    at: AtMaximum
+    family: Distribution
+    dispersion: float
+
+    def predict(
+        self,
+        X: np.ndarray,
+        terms: Sequence[VaryingTerm | None],
+        offset: np.ndarray | None,
+        labels: Any,
+        asked: Prediction,
+    ) -> pd.Series | pd.DataFrame:
+        """Predict for rows with the columns X (n, p) and the terms, None for those that are left out."""
+        import pandas as pd
+
+        self._check_levels(terms, asked)
+        eta = self.predictor(X, terms, offset)
+        link = asked.kind == "link"
+        rows = None if link else rows_at(self.family, eta)
+        values = eta if rows is None else rows.mean[0]
+        if not asked.uncertain:
+            return pd.Series(values, index=labels, name="fit")
+        errors = np.sqrt(np.maximum(self.variance(X, terms), 0.0))
+        columns = {"fit": values}
+        slope = 1.0 if rows is None else np.abs(rows.slope).reshape(-1, len(eta))[0]
+        if asked.se:
+            columns["se"] = slope * errors
+        if asked.interval is not None:
+            columns["lower"], columns["upper"] = self._interval(eta, values, errors, slope * errors, asked)
+        return pd.DataFrame(columns, index=labels)
+
+    def _interval(
+        self, eta: np.ndarray, mean: np.ndarray, errors: np.ndarray, of_mean: np.ndarray, asked: Prediction
+    ) -> tuple[np.ndarray, np.ndarray]:
+        reach = quantile(asked.level, None)
+        if asked.interval == "confidence":
+            if asked.kind == "link":
+                return eta - reach * errors, eta + reach * errors
+            return delta.mean_interval(eta, errors, lambda one: rows_at(self.family, one).mean[0], reach)
+        if asked.kind == "link":
+            raise ModelError("interval: expected kind='response' with 'prediction'; got kind='link'")
+        if self.family.support == "real":
+            return delta.gaussian_prediction_interval(mean, of_mean, self.dispersion, reach)
+        assert self.family.support is not None
+        return delta.plug_in_prediction_interval(
+            lambda y: self.family.cdf(y, mean, self.dispersion, None)[1], self.family.support, mean, asked.level
+        )
+
+    def _check_levels(self, terms: Sequence[VaryingTerm | None], asked: Prediction) -> None:
+        if asked.new_levels == "population":
+            return
+        for term in terms:
+            if term is None or term.codes is None:
+                continue
+            strange = int(np.count_nonzero(term.codes < 0))
+            if strange:
+                raise DataError(
+                    f"new data: {strange} of {len(term.codes)} rows have a level of {term.group!r} that the fit did "
+                    'not have; predict them with new_levels="population", or all rows with effects="population"'
+                )
+
+    def predictor(self, X: np.ndarray, terms: Sequence[VaryingTerm | None], offset: np.ndarray | None) -> np.ndarray:
+        """(n,) x'β + z'b̂ + offset."""
+        eta = X @ self.at.beta
+        for number, term in enumerate(terms):
+            if term is not None:
+                eta = eta + _product(term, self.at.modes(number))
+        return eta if offset is None else eta + offset
+
+    def variance(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
+        """(n,) variances of the predictors."""
+        total = np.empty(len(X))
+        step = max(1, ENTRIES // self.at.criterion.layout.size)
+        for start in range(0, len(X), step):
+            rows = np.arange(start, min(start + step, len(X)))
+            some = [None if term is None else term.take_rows(rows) for term in terms]
+            total[rows] = self._of_known(X[rows], some)
+        for number, term in enumerate(terms):
+            if term is not None and term.codes is not None:
+                new = np.flatnonzero(term.codes < 0)
+                moved = term.columns[new] @ self._factor(number)
+                total[new] += np.einsum("ij,ij->i", moved, moved)
+        return total
+
+    @cached_property
+    def _joint(self) -> Joint:
+        return Joint(self.at)
+
+    def _factor(self, number: int) -> np.ndarray:
+        found = self._joint.factors[self._joint.piece(number)]
+        assert found is not None
+        return found
+
+    def _of_known(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
+        at = self.at
+        if at.criterion.restricted:
+            return self._joint.variance(self._joint.rows(X, terms))
+        g = np.zeros((len(X), at.criterion.n_params))
+        g[:, : at.criterion.p] = X
+        layout = at.criterion.layout
+        own = np.zeros((len(X), layout.size))
+        for piece, place in zip(layout.pieces, layout.slices, strict=True):
+            assert piece.term is not None
+            term = terms[piece.term]
+            if term is None:
+                continue
+            for j, moved in enumerate(at.moves_of_modes[:, place]):
+                g[:, j] += _product(term, moved.reshape(piece.levels, piece.width))
+            own[:, place] = _spread(term, self._factor(piece.term))
+        solved = at.spot.mode.factor.solve(np.ascontiguousarray(own.T))
+        return np.einsum("im,mi->i", own, solved) + np.einsum("ij,jk,ik->i", g, at.cov, g)
+
+
+def _product(term: VaryingTerm, b: np.ndarray) -> np.ndarray:
+    """Z b, with b (L, c); 0 for a level that is not the fit's."""
+    if term.codes is None:
+        return term.columns @ b[0]
+    return np.where(term.codes >= 0, np.einsum("ij,ij->i", term.columns, b[term.codes]), 0.0)
+
+
+def _spread(term: VaryingTerm, factor: np.ndarray) -> np.ndarray:
+    """(n, c L) the columns, times a factor, at the row's level."""
+    moved = term.columns @ factor
+    if term.codes is None:
+        return moved
+    out = np.zeros((len(moved), term.n_levels, term.width))
+    known = np.flatnonzero(term.codes >= 0)
+    out[known, term.codes[known]] = moved[known]
+    return out.reshape(len(moved), term.n_coefficients)

@@ -1,0 +1,127 @@
+"""Predictions for known levels, new levels and the population, with the references' errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.errors import DataError, MissingDataWarning, ModelError, RefusedName
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "fit"),
+    [
+        ("sleepstudy_corr", "gaussian", "ml"),
+        ("sleepstudy_corr", "gaussian", "reml"),
+        ("cbpp", "binomial", "laplace"),
+        ("machines", "gaussian", "reml"),
+    ],
+)
+def test_for_the_population_and_for_new_levels(name, family, fit, reference):
+    data, formula, fits = reference(name)
+    expected = fits[fit]["population"]
+    made = rp.glm(formula, data, family=family, criterion="reml" if fit == "reml" else "ml")
+    rows = np.array(expected["rows_from_1"]) - 1
+    groups = {"Subject", "herd", "Worker"} & set(data)
+    found = made.predict(data.drop(columns=groups), se=True, kind="link", effects="population").iloc[rows]
+    assert found.fit.to_numpy() == pytest.approx(expected["eta"], rel=1e-9)
+    assert found.se.to_numpy() == pytest.approx(expected["se_eta"], rel=1e-9)
+    new = data.assign(**dict.fromkeys(groups, "another"))
+    found = made.predict(new, se=True, kind="link", new_levels="population").iloc[rows]
+    assert found.fit.to_numpy() == pytest.approx(expected["eta"], rel=1e-9)
+    assert found.se.to_numpy() == pytest.approx(expected["sd_eta_new_levels"], rel=1e-9)
+    with pytest.raises(
+        DataError, match=r"rows have a level of .* that the fit did not have; predict them with new_lev"
+    ):
+        made.predict(new)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("mcycle_cr", "gaussian"),
+        ("airquality_two", "gaussian"),
+        ("discoveries_cr", "poisson"),
+        ("ovary_smooth_and_group", "poisson"),
+    ],
+)
+def test_at_new_points_also_beyond_the_knots(name, family, reference):
+    data, formula, fits = reference(name)
+    expected = fits["reml"]["prediction"]
+    made = rp.glm(formula, data, family=family)
+    new = pd.DataFrame(expected["new"])
+    found = made.predict(new, se=True, kind="link")
+    assert found.fit.to_numpy() == pytest.approx(expected["eta"], rel=1e-9)
+    assert found.se.to_numpy() == pytest.approx(expected["se_eta"], rel=1e-9)
+    assert made.predict(new).to_numpy() == pytest.approx(expected["mean"], rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def sleep(reference):
+    data, formula, _ = reference("sleepstudy_corr")
+    return data, rp.glm(formula, data)
+
+
+def test_the_fits_own_rows_are_its_fitted_values(sleep):
+    data, made = sleep
+    assert made.predict().tolist() == made.fittedvalues.tolist()
+    assert made.predict(data).to_numpy() == pytest.approx(made.fittedvalues.to_numpy(), rel=1e-13)
+    shuffled = data.sample(frac=1, random_state=1)
+    assert made.predict(shuffled).to_numpy() == pytest.approx(made.fittedvalues[shuffled.index].to_numpy(), rel=1e-13)
+
+
+def test_errors_of_a_known_level_are_by_the_delta_method(sleep):
+    # Of x'β + z'b̂(θ) the derivative by θ is that of the fit along the mode: here by differences of whole modes.
+    data, made = sleep
+    at = made._reading.maximum
+    criterion, theta = at.criterion, at.theta
+    rows = [0, 17, 100]
+
+    def eta(one):
+        spot = criterion.at(one)
+        assert spot is not None
+        return spot.mode.eta[rows].copy()
+
+    steps = 1e-4 * np.maximum(np.abs(theta), 1.0)
+    slopes = np.stack([(eta(theta + d) - eta(theta - d)) / (2 * d.sum()) for d in np.diag(steps)])
+    term, G = criterion.terms[0], at.conditional_cov(0)
+    own = np.einsum("ia,iab,ib->i", term.columns[rows], G[term.codes[rows]], term.columns[rows])
+    expected = np.sqrt(own + np.einsum("ji,jk,ki->i", slopes, at.cov, slopes))
+    assert made.predict(data.iloc[rows], se=True).se.to_numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_intervals(sleep):
+    data, made = sleep
+    found = made.predict(data.head(3), se=True, interval="confidence")
+    assert (found.upper - found.fit).to_numpy() == pytest.approx(1.959963984540054 * found.se.to_numpy())
+    wide = made.predict(data.head(3), se=True, interval="prediction")
+    both = np.sqrt(found.se**2 + made.dispersion)
+    assert (wide.upper - wide.fit).to_numpy() == pytest.approx(1.959963984540054 * both.to_numpy())
+
+
+def test_rows_without_a_group_are_missing_but_not_for_the_population(sleep):
+    data, made = sleep
+    new = data.head(3).assign(Subject=[308, None, 308])
+    assert np.isnan(made.predict(new)).tolist() == [False, True, False]
+    assert not np.isnan(made.predict(new, effects="population")).any()
+    with pytest.warns(MissingDataWarning, match="1 of 3 rows dropped for missing values in Subject"):
+        assert len(made.predict(new, missing="drop")) == 2
+
+
+def test_options_are_refused_where_nothing_varies(sleep):
+    data, made = sleep
+    with pytest.raises(RefusedName, match="available where coefficients vary only"):
+        rp.glm("Reaction ~ Days", data).predict(data, effects="population")
+    with pytest.raises(ModelError, match="effects: expected one of"):
+        made.predict(data, effects="fixed")
+    for name in ("variances", "random_effects", "smooths", "edf"):
+        assert not hasattr(rp.glm("Reaction ~ Days", data), name)
+
+
+def test_a_fit_tells_what_varies(sleep):
+    _, made = sleep
+    assert made.variances.estimate.tolist()[0] == pytest.approx(23.780566999193240893)
+    assert len(made.random_effects()) == 36 and len(made.smooths) == 0
+    assert made.edf == pytest.approx(30.17698953, rel=1e-8)
