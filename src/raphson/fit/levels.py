@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from raphson.choices import Interval, MissingInNew, Scale
+    from raphson.choices import Effects, Interval, MissingInNew, NewLevels, Scale
     from raphson.fit.fit import Fit
     from raphson.fit.members import Shown
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
             offset: Any = None,
             missing: MissingInNew = "nan",
             function: Callable[..., Any] | None = None,
+            effects: Effects = "all",
+            new_levels: NewLevels = "raise",
             to: str | PathLike[str] | None = None,
         ) -> pd.DataFrame: ...
 
