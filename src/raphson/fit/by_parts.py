@@ -20,7 +20,7 @@ from raphson.data.first_pass import Parts
 from raphson.data.sources import Source, streamed
 from raphson.errors import DataError, Needs
 from raphson.execute import serial
-from raphson.files import PARTS, write_table, written_in_pieces, written_set
+from raphson.files import PARTS, names_folder, write_table, written_in_pieces, written_set
 from raphson.fit.by_pieces import (
     as_frame,
     is_streamed,
@@ -30,6 +30,7 @@ from raphson.fit.by_pieces import (
     tell_dropped,
     used_predictions,
     warn_once,
+    write_predictions,
 )
 from raphson.fit.means import Prediction
 from raphson.fit.reading import Reading
@@ -104,6 +105,14 @@ class PartWriter:
         return part_predictions(
             self.reading, self.source, part, self.columns, self.asked, self.offset, self.missing, before
         )
+
+
+def write_anywhere(
+    reading: Reading, new: Any, asked: Prediction, offset: Any, missing: str, to: str | PathLike[str]
+) -> None:
+    """Write predictions into a file, or into a folder of Parquet files."""
+    write = write_parts if names_folder(to) else write_predictions
+    write(reading, new, asked, offset, missing, to)
 
 
 def write_parts(

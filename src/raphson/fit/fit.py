@@ -397,10 +397,9 @@ class Fit:
             function of the density's predictors in order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form
             of the parameters and the row, ``lambda params, row: params["a"] * row.x``. Standard errors are by the
             delta method.
-        effects : where coefficients vary, "all" effects, or those of the "population": without groups' own, for which
-            the new data need no groups.
-        new_levels : what becomes of a level that the fit did not have: "raise" an error, or predict it like the
-            "population", with the deviation of a new level among the errors.
+        effects : where coefficients vary, "all" effects, or those of the "population", without the groups' own.
+        new_levels : of a level that the fit did not have, "raise" an error, or predict it for the "population", with
+            the deviation of a level among the errors.
         to : file to write the predictions to, as CSV, TSV, Parquet or Arrow by its ending, instead of returning them.
             Large `new` data, or those of a streamed fit, are then read piece by piece and never all in memory. The file
             is complete or absent. A folder, or a name without an ending, becomes a folder of Parquet files, one for
@@ -443,20 +442,12 @@ class Fit:
         reading = self._reading
         kind = reading.kind_of_prediction if kind is None else kind
         asked = Prediction(kind, se, interval, level, function, effects=effects, new_levels=new_levels)
-        if (effects, new_levels) != ("all", "raise"):
-            reading.check_name("variances")
         if to is None:
             found = reading.predict(new, asked, offset, missing)
             return in_library(found, None if is_pandas(new) else library_of(new) or self._library, "fit")
-        from raphson.files import names_folder
+        from raphson.fit.by_parts import write_anywhere
 
-        if names_folder(to):
-            from raphson.fit.by_parts import write_parts
-
-            return write_parts(reading, new, asked, offset, missing, to)
-        from raphson.fit.by_pieces import write_predictions
-
-        return write_predictions(reading, new, asked, offset, missing, to)
+        return write_anywhere(reading, new, asked, offset, missing, to)
 
     def update(self, formula: str | Mapping[str, str] = ". ~ .", **options: Any) -> Fit:
         """Fit again with another formula, or other options, on the same data.

@@ -466,6 +466,8 @@ class Reading(Goodness):
                 "function: expected None, as this fit is not of a likelihood; for functions of the coefficients use "
                 "fit.delta, and for functions of the mean transform the result of predict()"
             )
+        if (asked.effects, asked.new_levels) != ("all", "raise"):
+            self.check_name("random_effects")
         from raphson.fit.means import MeanPredictor
 
         state, n, absent = self.state, self.n, None
