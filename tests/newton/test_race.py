@@ -43,4 +43,4 @@ def test_a_race_ends_at_the_maximum(method):
 
     fit = rp.glm("low ~ lwt", rp.datasets.load("births"), family="binomial")
     table = rp.compare(fit, [method]).table
-    assert table["distance"].iloc[0] < 1e-6 and table["passes"].iloc[0] >= table["iterations"].iloc[0]
+    assert table["distance"].iloc[0] < 1e-6 and table["passes"].iloc[0] >= table["n_iter"].iloc[0]

@@ -88,12 +88,12 @@ def test_the_path_of_a_quasi_family_is_no_log_likelihood(make_fit):
 
 def test_what_is_explained_is_r_squared_of_a_gaussian_model(make_fit):
     gaussian = SimpleNamespace(name="gaussian", link_name="identity")
-    assert ("Explained", "6.74% of the deviance") in content.facts(make_fit())
+    assert ("Deviance explained", "6.74%") in content.facts(make_fit())
     assert ("R-squared", "0.0674") in content.facts(make_fit(family=gaussian))
     # Without an intercept it is of the deviance from 0, and is not called R².
-    assert ("Explained", "6.74% of the deviance") in content.facts(make_fit(family=gaussian, has_intercept=False))
+    assert ("Deviance explained", "6.74%") in content.facts(make_fit(family=gaussian, has_intercept=False))
     for none in ({"df_model": 0}, {"null_deviance": 0.0}, {"measures": ("residual_sd",), "residual_sd": 1.0}):
-        assert not any(label in ("Explained", "R-squared") for label, _ in content.facts(make_fit(**none)))
+        assert not any(label in ("Deviance explained", "R-squared") for label, _ in content.facts(make_fit(**none)))
 
 
 def test_reference_levels_are_told(make_fit):

@@ -47,16 +47,16 @@ def table(
     >>> print(rp.table(*fits, names=["weight", "and smoking"]))
     2 models of low
     <BLANKLINE>
-                                weight         and smoking
-    ------------------------------------------------------
-    Intercept            0.998 (0.785)       0.622 (0.796)
-    lwt             -0.01406 (0.00617)  -0.01332 (0.00609)
-    smoke                                    0.677 (0.325)
-    Observations                   189                 189
-    Explained                   0.0255              0.0440
-    Log-likelihood             -114.35             -112.17
-    AIC                         232.69              230.34
-    BIC                         239.17              240.07
+                                    weight         and smoking
+    ----------------------------------------------------------
+    Intercept                0.998 (0.785)       0.622 (0.796)
+    lwt                 -0.01406 (0.00617)  -0.01332 (0.00609)
+    smoke                                        0.677 (0.325)
+    Observations                       189                 189
+    Deviance explained              0.0255              0.0440
+    Log-likelihood                 -114.35             -112.17
+    AIC                             232.69              230.34
+    BIC                             239.17              240.07
     <BLANKLINE>
     In parentheses: standard errors.
     """

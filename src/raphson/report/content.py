@@ -106,8 +106,10 @@ def explained(fit: Any) -> float:
 
 def _explained(fit: Any) -> list[tuple[str, str]]:
     share = explained(fit)
-    label = "R-squared" if fit.family.name == "gaussian" and getattr(fit, "has_intercept", True) else "Explained"
-    told = f"{share:.4f}" if label == "R-squared" else f"{100 * share:.2f}% of the deviance"
+    label = (
+        "R-squared" if fit.family.name == "gaussian" and getattr(fit, "has_intercept", True) else "Deviance explained"
+    )
+    told = f"{share:.4f}" if label == "R-squared" else f"{100 * share:.2f}%"
     return [(label, told)] if math.isfinite(share) else []
 
 

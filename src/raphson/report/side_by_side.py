@@ -132,7 +132,7 @@ def _measures(fits: Sequence[Any]) -> list[tuple[str, ...]]:
     """What a summary tells of each fit as a whole; rows that no fit has are left out."""
     rows = [
         ("Observations", *(f"{fit.nobs:,.10g}" for fit in fits)),
-        ("Explained", *(_told(content.explained(fit), "{:.4f}") for fit in fits)),
+        ("Deviance explained", *(_told(content.explained(fit), "{:.4f}") for fit in fits)),
         ("Log-likelihood", *(_told(fit.llf, "{:.2f}") for fit in fits)),
         ("AIC", *(_told(fit.aic, "{:.2f}") for fit in fits)),
         ("BIC", *(_told(fit.bic, "{:.2f}") for fit in fits)),

@@ -59,8 +59,9 @@ _RULES = """
   color: inherit }
 & thead th:nth-child(n), & thead td:nth-child(n) {
   color: var(--rp-soft); border-bottom: 1px solid currentcolor; vertical-align: bottom }
-& th:nth-child(1), & thead td:nth-child(1) { padding-left: 0; text-align: left; white-space: normal; min-width: 6em;
+& th:nth-child(1), & thead td:nth-child(1) { padding-left: 0; text-align: left; white-space: normal; min-width: 7.5em;
   overflow-wrap: anywhere }
+& td.b:nth-child(n) { white-space: normal }
 & td.t:nth-child(n), & th.t:nth-child(n) { text-align: left; white-space: normal; overflow-wrap: anywhere;
   min-width: 6em }
 """

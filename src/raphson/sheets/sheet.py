@@ -222,16 +222,29 @@ def grid_html(grid: Grid) -> str:
     rows = "".join(
         f"<tr><th scope='row'>{escape(name)}</th>"
         + "".join(
-            f"<td{_left(grid, j)} data-l='{escape(grid.head[j], quote=True)}'>"
-            f"{escape(cell) if j in grid.words else _padded(cell)}</td>"
+            f"<td{_left(grid, j)} data-l='{escape(grid.head[j], quote=True)}'>{_cell(grid, j, cell)}</td>"
             for j, cell in enumerate(cells, 1)
         )
         + "</tr>"
         for name, *cells in grid.aligned
     )
-    longest = [max(map(len, column)) for column in zip(grid.head, *grid.aligned, strict=True)]
+    longest = [
+        max(map(_length if j and not grid.points else len, column))
+        for j, column in enumerate(zip(grid.head, *grid.aligned, strict=True))
+    ]
     size = size_of([min(one, LINE) if j == 0 or j in grid.words else one for j, one in enumerate(longest)])
     return f"<table class='{size}'>{caption}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _cell(grid: Grid, j: int, cell: str) -> str:
+    if j in grid.words:
+        return escape(cell)
+    return _padded(cell) if grid.points else escape(cell).replace(", ", ",&nbsp;")
+
+
+def _length(cell: str) -> int:
+    """Characters of a cell that may wrap, though not within an interval."""
+    return max(map(len, cell.replace(", ", ",_").split(" ")))
 
 
 def _padded(cell: str) -> str:
@@ -244,7 +257,9 @@ def _padded(cell: str) -> str:
 
 
 def _left(grid: Grid, j: int) -> str:
-    return " class='t'" if j and j in grid.words else ""
+    if not j or (grid.points and j not in grid.words):
+        return ""
+    return " class='t'" if j in grid.words else " class='b'"
 
 
 def _note_html(note: Note) -> str:
