@@ -129,6 +129,11 @@ def at_least_one(name: str, value: Any) -> int:
     return _whole(name, value, 1)
 
 
+def at_least_one_or_none(name: str, value: Any) -> int | None:
+    """A whole number of 1 or more; None for no limit."""
+    return None if value is None else at_least_one(name, value)
+
+
 def _whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ModelError(f"{name}: expected a whole number, {least} or more; got {one_line(value)}")
@@ -435,7 +440,7 @@ class Training(Record):
     epochs: int = option(200, "passes over the data", check=count, shell="COUNT")
     validation: float | None = option(None, "share of the rows held out for validation", check=share, shell="NUMBER")
     patience: int | None = option(
-        20, "epochs without a lower validation loss after which to stop", check=at_least_one, shell="COUNT"
+        20, "epochs without a lower validation loss after which to stop", check=at_least_one_or_none, shell="COUNT"
     )
     update: choice.Update = option("whole", "what a step updates at once", choice.Update)
     precision: choice.Precision | None = option(None, "precision in which batches are computed", choice.Precision)

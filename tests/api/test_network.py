@@ -160,6 +160,12 @@ def test_the_negative_binomial_keeps_its_auxiliary_parameter():
     assert np.isfinite(fit.predict(FRAME)).all()
 
 
+def test_without_patience_every_epoch_is_trained():
+    asked = ONE | {"epochs": 30, "learning_rate": 0.5, "validation": 0.25}
+    stopped, whole = (rp.network("y ~ x", FRAME, **asked, patience=patience) for patience in (1, None))
+    assert len(stopped.history) < len(whole.history) == 30
+
+
 def test_validation_rows_are_held_out_and_the_best_weights_kept(gaussian):
     fit = rp.network("y ~ x", FRAME, **(ONE | {"epochs": 400, "learning_rate": 0.1}), validation=0.25, patience=5)
     assert fit.nobs == 90
