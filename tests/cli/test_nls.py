@@ -113,7 +113,7 @@ def test_not_converged_is_still_printed(run, data, capsys) -> None:
         ([CURVE, "DATA", "--bounds", "b2=1"], "expected two ends for each name"),
         ([CURVE, "DATA", "--bounds", "b2=1:x"], "expected two ends for each name"),
         ([CURVE, "DATA", "--start", "b2=3", "--bounds", "b2=0:1"], "lies outside its bounds"),
-        ([CURVE, "DATA", "--by", "plant", "--report", "fit.html"], "--by: --report is about one fit"),
+        ([CURVE, "DATA", "--by", "plant", "--plot", "fit.png"], "--by: --plot is about one fit"),
         ([CURVE, "nothing.csv"], "nothing.csv"),
         ([CURVE, "DATA", "--loss", "absolute"], "invalid choice"),
         ([CURVE, "DATA", "--method", "gaus-newton"], "method"),

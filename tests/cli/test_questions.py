@@ -81,7 +81,6 @@ def test_a_plot_is_drawn(run, tmp_path, ending: str) -> None:
         (("--bootstrap", "many"), "invalid int value"),
         (("--by", "race", "--drop1"), "--drop1 is about one fit"),
         (("--by", "race", "--plot", "p.png"), "--plot is about one fit"),
-        (("--by", "race", "--report", "p.html"), "--report is about one fit"),
     ],
 )
 def test_what_cannot_be_asked_is_told_in_a_line(run, capsys, options: tuple[str, ...], says: str) -> None:

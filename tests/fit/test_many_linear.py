@@ -43,8 +43,6 @@ def test_names_that_only_curves_have_say_what_to_use(fits) -> None:
         fits.rss  # noqa: B018
     with pytest.raises(ModelError, match="residual_sd: it is of curves"):
         fits.residual_sd  # noqa: B018
-    with pytest.raises(ModelError, match="report: a report is about one fit"):
-        fits.report("x.html")
 
 
 @pytest.mark.parametrize("family", ["binomial", "gaussian"])

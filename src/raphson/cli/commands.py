@@ -142,7 +142,7 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def _groups_shown(found: Any, options: argparse.Namespace) -> int:
-    """Print the fits of many groups, and save them if asked."""
+    """Print the fits of many groups, save and report them if asked."""
     table = found.tidy(options.level, options.exponentiate)
     if options.json:
         groups = found.glance().rename_axis("group").reset_index()
@@ -151,6 +151,8 @@ def _groups_shown(found: Any, options: argparse.Namespace) -> int:
         table.to_csv(sys.stdout, index=False)
     if options.save is not None:
         save(found, options.save)
+    if options.report is not None:
+        found.report(options.report)
     return CONVERGED if bool(found.converged.all()) else NOT_CONVERGED
 
 

@@ -67,7 +67,7 @@ def answers(fit: Any, options: argparse.Namespace) -> Iterator[tuple[str, Answer
 
 def refuse_of_groups(options: argparse.Namespace) -> None:
     """Refuse what is asked of one fit where there are many."""
-    names = [one.name for one in asked(options)] + [one for one in ("plot", "report") if getattr(options, one)]
+    names = [one.name for one in asked(options)] + (["plot"] if options.plot else [])
     if names:
         raise ModelError(f"--by: --{names[0]} is about one fit; leave out --{names[0]}, or --by")
 

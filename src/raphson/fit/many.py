@@ -427,16 +427,19 @@ class Fits(InNotebook):
             CurveOfGroups(saved_predictor(body["curve"], names), schema, by),
         )
 
-    def report(self, path: str | PathLike[str]) -> NoReturn:
-        """Refused: a report is of one fit.
+    @property
+    def by(self) -> str | None:
+        """The column whose values are the labels; None where each row of y is a curve."""
+        return self._curve.by
 
-        Raises
-        ------
-        ModelError
-        """
-        raise ModelError(
-            "report: a report is about one fit, fits[label].report(path); tidy() and glance() are about all"
-        )
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write one self-contained HTML page: how the groups ended, how their estimates differ, a row for each."""
+        from raphson.files import check_output, written_whole
+        from raphson.report.groups import groups_page
+
+        check_output(path, (".html", ".htm"), "a report")
+        with written_whole(path) as draft:
+            draft.write_text(groups_page(self), encoding="utf-8")
 
     def tidy(self, level: float = 0.95, exponentiate: bool = False) -> pd.DataFrame:
         """One row for each group and parameter, with the columns, and as ratios if asked, of :meth:`raphson.Fit.tidy`.

@@ -8,14 +8,10 @@ right, and vermilion is what to look at.
 from __future__ import annotations
 
 import math
-import os
-import platform
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -25,15 +21,14 @@ from raphson.errors import RaphsonError, visible
 from raphson.report import content, drawing, iterations, strip
 from raphson.report.curve import curve_pictures
 from raphson.report.effect_pictures import average_picture, percent_or_one
+from raphson.report.framing import framed, listed_pairs, made_with
 from raphson.report.headline import effects_headline
 from raphson.report.network_pictures import fitted_picture, training_pictures
-from raphson.report.page_style import SHEET
 from raphson.report.summary import RATIOS, coefficients_html
 from raphson.report.verdict import verdict_html
 from raphson.report.whiskers import effects_table, parameters_table
 from raphson.report.words import counted, figures, listed, name
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is loaded or executed
 GRAMMAR = (
     "In every picture, blue is what the data show, shaded is where they would lie if the model were right (95%), and "
     "vermilion is what to look at."
@@ -99,15 +94,7 @@ def html_page(fit: Any, level: float, parts: Parts) -> str:
         "</main>",
         f"<footer><div class='in'>{_reproducible(fit, parts)}</div></footer>",
     ]
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        "<meta name='color-scheme' content='light dark'>"
-        f"<meta http-equiv='Content-Security-Policy' content=\"{_POLICY}\">"
-        f"<title>{escape(' '.join(fit.title.split()))}</title><style>{SHEET}</style></head>\n<body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
-    )
+    return framed(fit.title, body)
 
 
 def _svg(picture: Any, what: str, **size: float) -> str:
@@ -306,8 +293,7 @@ def _facts(fit: Any) -> str:
 
 
 def _stacked_facts(fit: Any) -> str:
-    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in content.facts(fit))
-    return f"<dl class='repro'>{pairs}</dl>"
+    return listed_pairs(content.facts(fit))
 
 
 def _curve(fit: Any, level: float) -> list[str]:
@@ -400,30 +386,8 @@ def _reproducible(fit: Any, parts: Parts) -> str:
     pairs.append(("Errors", f"{content.covariance_name(fit)}, from the {fit.information_kind} information"))
     if parts.draws:
         pairs.append(("Simulated", f"{parts.draws:,} data sets for the shades, seed {parts.seed}"))
-    pairs.append(
-        (
-            "Versions",
-            ", ".join(f"{package} {_version(package)}" for package in ("raphson", "jax", "numpy", "pandas"))
-            + f", Python {platform.python_version()}",
-        )
-    )
-    pairs.append(("Written", _date()))
-    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in pairs)
-    return f"<h2>Data and reproducibility</h2><dl class='repro'>{cells}</dl><pre>{escape(_call(fit))}</pre>"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "of no known version"
-
-
-def _date() -> str:
-    """Today, or the day of SOURCE_DATE_EPOCH, by which builds are made to repeat."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    now = time.gmtime(int(epoch)) if epoch.isdigit() else time.localtime()
-    return time.strftime("%Y-%m-%d", now)
+    pairs += made_with()
+    return f"<h2>Data and reproducibility</h2>{listed_pairs(pairs)}<pre>{escape(_call(fit))}</pre>"
 
 
 def _call(fit: Any) -> str:
