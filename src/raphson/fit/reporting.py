@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from raphson.errors import RaphsonError
+from raphson.checks import profiles
+from raphson.checks.check import Check
+from raphson.errors import RaphsonError, visible
 from raphson.fit.checking import SEED, check
 from raphson.fit.effects import averages, cheaply_profiled, effects
 from raphson.fit.functions import conf_int
 from raphson.report.html import Parts, html_page
+from raphson.report.plots import profile_picture
 from raphson.report.ratios import ratio_name
 
 
@@ -38,13 +41,30 @@ def gathered(fit: Any, level: float) -> Parts:
         found["averages"] = averages(reading, level) if fit.converged else ()
     except RaphsonError:
         pass
-    found["ends"], found["profiled"] = _ends(reading, level)
+    found["ends"], found["profiled"] = _ends(reading, level, "effects" in found)
+    if found["profiled"]:
+        found["checks"] = (*found.get("checks", ()), *_most_curved(fit, found["ends"], level))
     return Parts(**found)
 
 
-def _ends(reading: Any, level: float) -> tuple[np.ndarray, bool]:
-    """(p, 2) intervals of the parameters, by profiles where that takes few readings of the rows."""
-    if cheaply_profiled(reading) and reading.converged and not reading.linear:
+def _most_curved(fit: Any, ends: np.ndarray, level: float) -> list[Check]:
+    """The check of the parameter whose profile is the least symmetric."""
+    off = profiles.asymmetry(fit._reading.estimates, ends)
+    name = fit.names[int(np.argmax(off))]
+    try:
+        found = fit.profile(name)
+        wald = conf_int(fit._reading, level).loc[name]
+    except RaphsonError:
+        return []
+    ends_ = tuple(float(one) for one in ends[int(np.argmax(off))])
+    picture = profile_picture(found, level)
+    return [profiles.wald_serves(visible(name), tuple(wald.to_numpy(dtype=float)), ends_, picture, len(fit.names))]
+
+
+def _ends(reading: Any, level: float, told: bool) -> tuple[np.ndarray, bool]:
+    """(p, 2) intervals of the parameters, by profiles where that takes few readings of the rows; those of effects are
+    `told` elsewhere."""
+    if cheaply_profiled(reading) and reading.converged and not told:
         try:
             return conf_int(reading, level, kind="profile").to_numpy(dtype=float), True
         except RaphsonError:

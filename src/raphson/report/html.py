@@ -19,6 +19,7 @@ import numpy as np
 from raphson.checks.check import p_text
 from raphson.errors import RaphsonError, visible
 from raphson.report import content, drawing, iterations, strip
+from raphson.report.correlations import correlation_strip
 from raphson.report.curve import curve_pictures
 from raphson.report.effect_pictures import average_picture, percent_or_one
 from raphson.report.framing import framed, listed_pairs, made_with
@@ -147,7 +148,7 @@ def _curve_headline(fit: Any, parts: Parts) -> str:
     sentence = f"The curve follows {name(_response(fit))}"
     if "residual_sd" in fit.measures and math.isfinite(fit.residual_sd):
         sentence += f" to within {figures(fit.residual_sd)}"
-    wrong = [one for one in parts.checks if one.passed is False]
+    wrong = [one for one in parts.checks if one.passed is False and not one.name.startswith("profile")]
     if not wrong:
         return f"{sentence}; nothing in the residuals speaks against its form."
     if any(one.name.startswith("straight") for one in wrong):
@@ -193,7 +194,8 @@ def _estimates(fit: Any, level: float, parts: Parts) -> list[str]:
         with np.errstate(over="ignore"):
             ends = np.exp(parts.ends) if parts.ratios else parts.ends
         table = parameters_table(rows, ends, parts.profiled, level)
-        return [f"<section id='estimates'><h2>The estimates</h2>{table}", *notes, _facts(fit), "</section>"]
+        correlated = correlation_strip(fit) if fit.covariates is not None else ""
+        return [f"<section id='estimates'><h2>The estimates</h2>{table}", *notes, correlated, _facts(fit), "</section>"]
     title = f"Coefficients as {'ratios' if parts.ratios else 'fitted'}"
     as_fitted = coefficients_html(fit, rows, level, parts.ratios)
     return [

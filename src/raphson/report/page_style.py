@@ -71,6 +71,11 @@ tbody tr > * { border-bottom: 1px solid var(--grid) }
 details { margin-top: 20px; border-top: 1px solid var(--rule); padding-top: 10px }
 summary { cursor: pointer; font-size: 15px; min-height: 24px } details > div { margin-top: 10px }
 .tab { container-type: inline-size }
+.corr { list-style: none; margin: 12px 0 0; padding: 0; display: grid; gap: 12px 24px;
+  grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); font-size: 14px }
+.corr span { display: block; color: var(--soft); overflow-wrap: anywhere }
+.corr i { display: block; height: 8px; margin: 4px 0; background: linear-gradient(var(--tone), var(--tone)) no-repeat
+  left / var(--share) 100% var(--grid) } .corr b { font-weight: 500; font-variant-numeric: tabular-nums }
 .cards { display: grid; gap: 2px 32px; grid-template-columns: minmax(0, 1fr) }
 .path { display: grid; gap: 20px 48px; align-items: center; margin-top: 12px; grid-template-columns: minmax(0, 1fr) }
 math { font-size: 1.2em }
