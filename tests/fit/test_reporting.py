@@ -39,6 +39,11 @@ def _fits() -> dict[str, rp.Fit]:
         "few": rp.glm("z ~ 1", DATA.iloc[:3]),
         "wide": rp.glm("y ~ " + " + ".join(wide.columns[:-1]), wide),
         "hostile": rp.glm("z ~ `" + "` + `".join(HOSTILE.values()) + "`", hostile),
+        "one row": rp.glm("z ~ 1", DATA.iloc[:1]),
+        "as many rows": rp.glm("z ~ x", DATA.iloc[:2]),
+        "no residual": rp.glm("z ~ x", DATA.assign(z=2 * DATA.x + 1)),
+        "weights of 0": rp.glm("z ~ x + g", DATA, weights=(np.arange(150) % 3 > 0).astype(float)),
+        "times": rp.mle("weibull", f"`{HOSTILE['x']}` ~ g", DATA.assign(event=1, **{HOSTILE["x"]: np.exp(DATA.z)})),
     }
 
 

@@ -163,7 +163,8 @@ def _with_p(row: Effect, tests: dict[str, float], first: bool) -> Effect:
 
 def cheaply_profiled(fit: Reading) -> bool:
     """Whether profiles and likelihood ratios of all coefficients take few readings of few rows."""
-    return fit.nobs * fit.n <= CHEAP and fit.n <= MOST_PROFILED and fit.state.cov == "model"
+    few = fit.nobs * fit.n <= CHEAP and fit.n <= MOST_PROFILED
+    return few and fit.state.cov == "model" and fit.dispersion > 0
 
 
 def _intervals(fit: Reading, level: float) -> tuple[np.ndarray, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,8 @@ MOST_DRAWN = 2_000_000
 """Rows simulated in all, at most: 1,000 data sets of up to 2,000 rows, and 200 of 10,000, each in about a second."""
 LEAST, MOST = 200, 1000
 """Simulated data sets: 200 give p-values down to 0.005, which the flags need; a thousand a smooth shade."""
+FEWEST = 50
+"""Refits below which no quantile of 2.5 % can be told."""
 MOST_ALONE = 300
 """Data sets at most where each has a step of its own: of a likelihood, or with an auxiliary parameter, whose fits take
 some 5 ms each."""
@@ -60,6 +63,11 @@ class Plan:
                 f"check: expected a fit with a finite maximum; this one ended with {fit.state.status.value!r}. Mend "
                 "the model first: residuals of a point that is not the maximum say nothing of the model"
             )
+        if fit.use_t and not (fit.df_resid > 0 and fit.dispersion > 0):
+            raise ModelError(
+                "check: expected rows that differ from the fit, more of them than parameters; the model passes through "
+                "all rows, so that nothing is left to check"
+            )
         if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 100):
             raise ModelError(f"n: expected a whole number of simulated data sets, at least 100, or None; got {n!r}")
         asked = fit.at("check").asked
@@ -69,7 +77,7 @@ class Plan:
         work_of_one = 5 * total * max(len(fit.state.theta), 1) ** 2  # some five steps of n p² products each
         refits = every == 1 and asked.replicates is not None and work_of_one * LEAST <= MOST_WORK
         if refits and n is None:
-            alone = bool(asked.family.auxiliary) or not len(fit.rows.mean)
+            alone = bool(asked.family.auxiliary) or len(fit.rows.mean) != 1
             count = int(np.clip(MOST_WORK // work_of_one, LEAST, min(count, MOST_ALONE) if alone else count))
         return Plan(count, every, np.flatnonzero(asked.row_weight > 0)[::every], refits)
 
@@ -88,11 +96,27 @@ class Plan:
         return in_chunks(work, self.count, max(min(chunk, self.count // 4), 1), seed, fit.at("check").asked.executor)
 
 
+def check_refits(counts: Iterable[int]) -> None:
+    """Refuse checks by few data sets, where most that the fit draws have no finite estimate of their own.
+
+    Raises
+    ------
+    ModelError
+    """
+    found = sum(counts)
+    if found < FEWEST:
+        raise ModelError(
+            f"check: expected data sets drawn from the fit that have finite estimates of their own; {found} have, of "
+            "too few rows or rows without variation"
+        )
+
+
 def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
     """The rows of a fit with one mean a row, and those of `n` data sets drawn from it."""
     plan, draw, at = Plan.of(fit, n), _drawing(fit), fit.at("check")
     asked, total = at.asked, len(at.asked.y)
     look = _Look(fit, plan.rows, Moves.of(fit, plan))
+    own_at = _At(at.fitted, fit.rows, asked.y, fit.dispersion)
     refitting = Refitting.of(fit)
 
     def work(rng: np.random.Generator, size: int) -> tuple[Rows, np.ndarray]:
@@ -101,10 +125,13 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
             return look.rows([_At(at.fitted, fit.rows, one, fit.dispersion) for one in y], rng)
         found = refitting.refit(y, np.ones(total), size)
         kept = np.flatnonzero(found.finite)
+        if not len(kept):
+            return look.rows([own_at], rng)[0], np.zeros(0)
         return look.rows([look.at(y[i], found.theta[i], float(found.dispersion[i])) for i in kept], rng)
 
     parts = [part for part in plan.in_parts(work, fit, seed) if len(part[1])]
-    own, pearson = look.rows([_At(at.fitted, fit.rows, asked.y, fit.dispersion)], np.random.default_rng(seed))
+    check_refits(len(one) for _, one in parts)
+    own, pearson = look.rows([own_at], np.random.default_rng(seed))
     size = asked.size if asked.size is not None else np.ones(total)
     return Simulated(
         own.of(0),

@@ -7,7 +7,7 @@ import numpy as np
 from raphson.checks.levels import Levels
 from raphson.fit.reading import Reading
 from raphson.fit.refitting import Refitting, drawing
-from raphson.fit.simulating import Plan
+from raphson.fit.simulating import Plan, check_refits
 
 
 def simulated_levels(fit: Reading, n: int | None = None, seed: int = 0) -> Levels:
@@ -24,9 +24,11 @@ def simulated_levels(fit: Reading, n: int | None = None, seed: int = 0) -> Level
             return y[:, rows], np.zeros((0, len(names), len(rows)))
         found = refitting.refit(y, ones, size)
         kept = np.flatnonzero(found.finite)
-        return y[kept][:, rows], np.stack([asked.rows(found.theta[i]).mean[:, rows] for i in kept])
+        means = [asked.rows(found.theta[i]).mean[:, rows] for i in kept]
+        return y[kept][:, rows], np.array(means).reshape(-1, len(names), len(rows))
 
     parts = plan.in_parts(work, fit, seed)
+    check_refits(len(one) for one, _ in parts)
     mean = fit.rows.mean[:, rows]
     means = np.concatenate([one for _, one in parts]) if plan.refits else mean[None]
     return Levels(names, asked.y[rows], mean, np.concatenate([one for one, _ in parts]), means)

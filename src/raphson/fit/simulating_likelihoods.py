@@ -18,7 +18,7 @@ from raphson.checks.survival import Times, censoring_times
 from raphson.errors import ModelError, visible
 from raphson.fit.reading import Reading
 from raphson.fit.refitting import Refitting, Simulator, drawing
-from raphson.fit.simulating import FARTHEST, LEAST, Moves, Plan
+from raphson.fit.simulating import FARTHEST, LEAST, Moves, Plan, check_refits
 from raphson.inference.residuals import randomised_quantile
 from raphson.model.likelihood.row_densities import levels_of
 from raphson.model.likelihood.tails import in_closed_form
@@ -153,6 +153,7 @@ def _refitted(
         return kept
 
     every = [one for part in plan.in_parts(work, fit, seed) for one in part]
+    check_refits([len(every)])
     y, first, residual, p, moves = (np.stack(one) for one in zip(*every, strict=True))
     alone = None if moves_of is None else moves_of.of_scores(fit.rows.score)
     data = Rows(model.y[rows], fit.rows.eta[0][rows], own, alone)
@@ -191,6 +192,7 @@ def _censored(fit: Reading, plan: Plan, own: np.ndarray, rng: np.random.Generato
             residual[i] = _residuals(drawn, y[i], at, rows, rng)
         chosen = rows if refits else slice(None)
         share[i] = np.exp(whole.log_tails(y[i][chosen], at[:, chosen], rows)[1])
+    check_refits([int(kept.sum())])
     if refits:
         y, event = y[:, rows], event[:, rows]
     plan = replace(plan, refits=refits)

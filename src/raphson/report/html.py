@@ -165,7 +165,7 @@ def _lede(fit: Any) -> list[str]:
     if not (fit.identified and fit.linear) or not math.isfinite(content.explained(fit)) or not fit.converged:
         return []
     df = fit.df_model
-    if not df or not fit.has_intercept:
+    if not df or not fit.has_intercept or not fit.dispersion > 0:
         return []
     from raphson.scipy_special import chdtrc, fdtrc
 
