@@ -295,7 +295,7 @@ def _facts(fit: Any) -> str:
 
 
 def _stacked_facts(fit: Any) -> str:
-    return listed_pairs(content.facts(fit))
+    return listed_pairs([(label, value.replace("NaN", "not defined")) for label, value in content.facts(fit)])
 
 
 def _curve(fit: Any, level: float) -> list[str]:
