@@ -85,10 +85,11 @@ def _between(knots: np.ndarray, curvature: np.ndarray, x: np.ndarray) -> np.ndar
     j = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     h = np.diff(knots)[j]
     left, right = (knots[j + 1] - x) / h, (x - knots[j]) / h
-    k = curvature.shape[1]
-    B = ((left**3 - left) * h**2 / 6)[:, None] * curvature[j]
-    B += ((right**3 - right) * h**2 / 6)[:, None] * curvature[j + 1]
-    rows = np.arange(len(x))
+    k, rows, sixth = curvature.shape[1], np.arange(len(x)), h * h / 6
+    bent = np.zeros((len(x), len(curvature)))
+    bent[rows, j] = (left * left * left - left) * sixth
+    bent[rows, j + 1] = (right * right * right - right) * sixth
+    B = bent @ curvature
     B[rows, j] += left
     B[rows, (j + 1) % k] += right
     return B

@@ -140,11 +140,15 @@ class Layout:
 
     def product(self, b: np.ndarray) -> np.ndarray:
         """[X Z] b, (n,)."""
+        if len(self.plain) == len(self.pieces):
+            return self._together @ b
         parts = [piece.product(b[at]) for piece, at in zip(self.pieces, self.slices, strict=True)]
         return parts[0] if len(parts) == 1 else np.add.reduce(parts)
 
     def transposed(self, r: np.ndarray) -> np.ndarray:
         """[X Z]ᵀ r."""
+        if len(self.plain) == len(self.pieces):
+            return self._together.T @ r
         return np.concatenate([piece.transposed(r) for piece in self.pieces])
 
     def multiplied(self, M: Blocks, b: np.ndarray) -> np.ndarray:
@@ -184,7 +188,8 @@ class Layout:
     def _plain_blocks(self, w: np.ndarray) -> Blocks:
         if not self.plain:
             return {}
-        product = self._together.T @ (w[:, None] * self._together)
+        N = self._together
+        product = N.T @ (N if (w == 1.0).all() else w[:, None] * N)
         return {(k, j): product[None, self._among[k], self._among[j]] for k in self.plain for j in self.plain if k <= j}
 
     @cached_property

@@ -20,8 +20,8 @@ from raphson.model.varying.algebra import Factor
 from raphson.model.varying.densities import Density, Rows
 from raphson.model.varying.layout import Blocks, Layout
 
-FAR = 1e-2
-"""Share of the sum of squares that the quadratic term may be: two digits of its excess over R are then not lost."""
+FAR = 1.0
+"""How large the quadratic term may be beside the sum of squares, whose digits it then leaves as they are."""
 
 REFINEMENTS = 2
 """Solutions for the mode by the same factor: the second one removes the rounding of the first."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from raphson.model.varying.criterion import Criterion, Inner
 
-EM_STEPS, SETTLED = 4, 0.1
+EM_STEPS, SETTLED = 2, 0.1
 """Largest number of the steps, and the largest change of the logarithm of an entry or of τ after which no more are
 taken: from there Newton's are better."""
 
