@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import raphson as rp
+from raphson.compat import jnp
 from raphson.data import parquet, supposed
 from raphson.data.parquet import Stream
 from raphson.errors import RaphsonError
@@ -239,3 +240,51 @@ def test_where_a_column_has_one_value_in_the_first_rows_others_are_looked_for(fr
         "y ~ h", rp.stream(stored(late, tmp_path), PIECE), dict.fromkeys(("weights", "offset", "trials", "groups"))
     )
     assert data is not None and read and data.sample.names == ("Intercept", "h[T.b]")
+
+
+DENSITIES = {
+    "zero-inflated counts": ("zip", {"mean": "count ~ x", "zero": "~ 1"}),
+    "levels": ("ordered_logit", {"location": "c ~ x"}),
+    "a function": (lambda y, mean, scale: -0.5 * ((y - mean) / scale) ** 2 - jnp.log(scale), {"mean": "z ~ x + g"}),
+}
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_a_likelihood_needs_no_first_pass_either(name, frame, read, tmp_path, monkeypatch):
+    density, formulas = DENSITIES[name]
+    if name == "a function":
+        formulas = formulas | {"scale": "~ 1"}
+    frame = frame.assign(c=pd.Categorical(frame["g"], ["c", "a", "b"], ordered=True))
+    source = rp.stream(stored(frame, tmp_path), PIECE)
+    fits = [rp.mle(density, formulas, source, executor=rp.execute.threads(workers)) for workers in (1, 2)]
+    values = [[*fit.params, *fit.bse, fit.llf, fit.nobs] for fit in fits]
+    assert values[0] == values[1]  # to the last bit
+    read.clear()
+    rp.mle(density, formulas, source)
+    quick = len(read)
+    passed_over(monkeypatch)
+    read.clear()
+    whole = rp.mle(density, formulas, source)
+    np.testing.assert_allclose(values[0], [*whole.params, *whole.bse, whole.llf, whole.nobs], rtol=1e-6, atol=1e-9)
+    assert quick <= len(read) - PARTS  # without the pass for levels, or without that and the one for the response
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, np.nan])
+def test_a_response_that_a_density_has_no_place_for_ends_the_supposition(value, frame, read, tmp_path, monkeypatch):
+    changed = frame.assign(count=frame["count"].astype(float))
+    changed.loc[N - 3, "count"] = value
+    source = rp.stream(stored(changed, tmp_path), PIECE)
+
+    def outcome():
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            try:
+                fit = rp.mle("zip", {"mean": "count ~ x", "zero": "~ 1"}, source)
+            except RaphsonError as error:
+                return type(error), str(error)
+        return [*fit.params, fit.llf, fit.n_dropped], [str(one.message) for one in told]
+
+    found = outcome()
+    passed_over(monkeypatch)
+    assert found == outcome()
+    assert isinstance(found[0], list) == np.isnan(value)  # a missing response is dropped

@@ -210,6 +210,11 @@ def iteration_of(given: dict[str, Any]) -> Iteration:
     return replace(asked, executor=given["executor"])
 
 
+def sums_elsewhere(iteration: Iteration) -> bool:
+    """Whether the executor adds up by itself, in other processes."""
+    return getattr(executor_of(iteration), "sum", None) is not None
+
+
 def executor_of(iteration: Iteration) -> Executor:
     """The user's executor; threads by default."""
     if iteration.executor is None:

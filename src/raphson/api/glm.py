@@ -19,6 +19,7 @@ from raphson.api.arguments import (
     model_data,
     rounding_of,
     start_vector,
+    sums_elsewhere,
     warn_about,
 )
 from raphson.choices import (
@@ -409,16 +410,11 @@ def _model(
     check_streamable(resolve_method(iteration.method))
     keep, extras = answering(iteration.executor), _extras(given)
     streamed_rows = from_stream(formula, flow, extras, asked.missing, keep)
-    if _sums_elsewhere(iteration):
-        from raphson.data.supposed import begun_as_supposed
+    if sums_elsewhere(iteration):
+        from raphson.data.supposed import begun_as_supposed, supposed
 
-        streamed_rows = begun_as_supposed(streamed_rows, formula, flow, extras, keep)
+        streamed_rows = begun_as_supposed(streamed_rows, lambda: supposed(formula, flow, extras, keep))
     return StreamedModel.over(streamed_rows, *options)
-
-
-def _sums_elsewhere(iteration: Iteration) -> bool:
-    """Whether the executor adds up by itself, in other processes."""
-    return getattr(executor_of(iteration), "sum", None) is not None
 
 
 def _extras(given: dict[str, Any]) -> dict[str, Any]:
@@ -439,7 +435,7 @@ def _fit_of_supposed(
     from raphson.execute.journal import answering
     from raphson.model.glm.streamed import StreamedModel
 
-    if resolve_method(iteration.method).solver in ("batch", "cg") or _sums_elsewhere(iteration):
+    if resolve_method(iteration.method).solver in ("batch", "cg") or sums_elsewhere(iteration):
         return None  # batches are no sums over all rows, and what is found by workers elsewhere stays there
     options = (asked.family, asked.weights_kind, asked.penalty, executor_of(iteration), asked.bias)
     return by_supposition(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from raphson.api.arguments import (
     kept_in,
     rounding_of,
     start_vector,
+    sums_elsewhere,
     warn_about,
 )
 from raphson.choices import (
@@ -53,6 +54,9 @@ from raphson.model.likelihood.review import check_start, explained, reviewed
 from raphson.model.parameters import Parameters
 from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, Likelihood
+
+if TYPE_CHECKING:
+    from raphson.data.several_streams import StreamedSeveral
 
 ONCE = ("formulas", "start", "derivatives", "seed", "checkpoint")
 """Arguments that other formulas are not fitted with."""
@@ -180,13 +184,29 @@ def _fit(
     inference: Inference,
 ) -> Fit:
     """Build the model, and fit it."""
-    method, formulas, data, penalty = (given[name] for name in ("method", "formulas", "data", "penalty"))
-    resolve_method(method)
+    method = resolve_method(given["method"])
+    fitted = partial(_fit_of, given=given, asked=asked, iteration=iteration, inference=inference)
     if flow is None:
-        model, theta, texts = _model(given, ready, asked, executor_of(iteration))
-    else:
-        check_streamable(resolve_method(method))
-        model, theta, texts = _streamed(given, ready, flow, asked, iteration)
+        return fitted(_model(given, ready, asked, executor_of(iteration)))
+    check_streamable(method)
+    if given["data"] is not None or ready is not None:
+        return _of_stream(given, ready, flow, asked, iteration, fitted)
+    from raphson.model.likelihood.streamed_general import streamed_general
+    from raphson.model.streamed import refuse_bias
+
+    refuse_bias(asked.bias)
+    model, theta = streamed_general(given["logpdf"], flow, **_general(given, asked, executor_of(iteration)))
+    return fitted((model, theta, {}))
+
+
+Built = tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]
+"""A model, its starting values, and the formulas of its parameters (none in the general form)."""
+
+
+def _fit_of(built: Built, given: dict[str, Any], asked: Likelihood, iteration: Iteration, inference: Inference) -> Fit:
+    """Fit a model."""
+    (model, theta, texts), method = built, given["method"]
+    formulas, data, penalty = (given[name] for name in ("formulas", "data", "penalty"))
     check_bias(asked.bias, model.family, penalty)
     # Adjusted scores need a formula for the bias, which a likelihood alone does not give. For canonical parameters
     # they are the gradient of the Jeffreys-penalised log-likelihood.
@@ -225,10 +245,8 @@ def _again(formulas: dict[str, str], given: dict[str, Any]) -> Fit:
     return mle(formulas=formulas, **given)
 
 
-def _model(
-    given: dict[str, Any], ready: DensitySpec | None, asked: Likelihood, where: Executor
-) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
-    """The model, its starting values, and the formulas of its parameters (none in the general form)."""
+def _model(given: dict[str, Any], ready: DensitySpec | None, asked: Likelihood, where: Executor) -> Built:
+    """The model of data in memory."""
     logpdf, formulas, data = (given[name] for name in ("logpdf", "formulas", "data"))
     if data is None and ready is None:
         return *general_model(logpdf, formulas, **_general(given, asked, where)), {}
@@ -254,42 +272,46 @@ def _model(
     return model, _start(asked, model), density.texts
 
 
-def _streamed(
-    given: dict[str, Any], ready: DensitySpec | None, flow: Source, asked: Likelihood, iteration: Iteration
-) -> tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]:
-    """The model of streamed rows, its starting values, and the formulas of its parameters."""
+def _of_stream(
+    given: dict[str, Any],
+    ready: DensitySpec | None,
+    flow: Source,
+    asked: Likelihood,
+    iteration: Iteration,
+    fitted: Callable[[Built], Fit],
+) -> Fit:
+    """The fit of a density with formulas over streamed rows: without a first pass where the first sum can be one."""
+    from raphson.data.several_streams import from_streams
+    from raphson.data.supposed import begun_as_supposed, by_supposition, several_supposed
+    from raphson.execute.journal import answering
+    from raphson.model.likelihood.streamed_density import StreamedDensity
     from raphson.model.streamed import refuse_bias
 
     refuse_bias(asked.bias)
-    if given["data"] is None and ready is None:
-        from raphson.model.likelihood.streamed_general import streamed_general
+    density, elsewhere = _Density.of(ready, given["logpdf"], given["formulas"], asked), sums_elsewhere(iteration)
+    options: dict[str, Any] = {
+        "columns": _columns(density.taken, asked.columns, lambda: flow.names),
+        "weights": given["weights"],
+        "groups": given["groups"],
+        "without_intercept": density.without_intercept,
+        "keep": answering(iteration.executor),
+    }
 
-        return *streamed_general(given["logpdf"], flow, **_general(given, asked, executor_of(iteration))), {}
-    from raphson.data.several_streams import from_streams
-    from raphson.execute.journal import answering
-    from raphson.model.likelihood.streamed_density import StreamedDensity
+    def built(rows: StreamedSeveral) -> Built:
+        more = (density.taken.parameters, asked.weights_kind, asked.penalty, executor_of(iteration))
+        model = StreamedDensity.over(ready, density.function, rows, *more)
+        return model, _start(asked, model), density.texts
 
-    density = _Density.of(ready, given["logpdf"], given["formulas"], asked)
-    rows = from_streams(
-        density.texts,
-        flow,
-        columns=_columns(density.taken, asked.columns, lambda: flow.names),
-        weights=given["weights"],
-        groups=given["groups"],
-        missing=asked.missing,
-        without_intercept=density.without_intercept,
-        keep=answering(iteration.executor),
-    )
-    model = StreamedDensity.over(
-        ready,
-        density.function,
-        rows,
-        density.taken.parameters,
-        asked.weights_kind,
-        asked.penalty,
-        executor_of(iteration),
-    )
-    return model, _start(asked, model), density.texts
+    def suppose() -> StreamedSeveral | None:
+        return several_supposed(density.texts, flow, **options)
+
+    # Batches are no sums over all rows, and what is found by workers elsewhere stays there.
+    if not elsewhere and resolve_method(given["method"]).solver not in ("batch", "cg"):
+        found = by_supposition(suppose, built, fitted)
+        if found is not None:
+            return found
+    rows = from_streams(density.texts, flow, missing=asked.missing, **options)
+    return fitted(built(begun_as_supposed(rows, suppose) if elsewhere else rows))
 
 
 def _general(given: dict[str, Any], asked: Likelihood, where: Executor) -> dict[str, Any]:

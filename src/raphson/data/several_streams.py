@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raphson.data.extras import Column
+from raphson.data.first_reading import FirstReading
 from raphson.data.frames import FormulaArguments
 from raphson.data.model_data import Response
 from raphson.data.pieces import joined
@@ -69,24 +70,44 @@ def from_streams(
     FormulaError, DataError
         As for :func:`raphson.data.from_stream`.
     """
+    asked = asked_of(formulas, source, columns, weights, groups)
+    found, seen = first_reading(asked, source, missing, keep)
+    data = described(asked, found, without_intercept, columns, seen.dropped)
+    return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
+
+
+def asked_of(
+    formulas: Mapping[str, str], source: Source, columns: Mapping[str, str], weights: Any, groups: Any
+) -> FormulaArguments:
+    """The formulas and their arguments, of a stream."""
     arguments = {"weights": weights, "groups": groups}
     check_named(arguments)
-    asked = FormulaArguments.of_several(formulas, source.names, arguments, columns)
-    found, seen = first_reading(asked, source, missing, keep)
+    return FormulaArguments.of_several(formulas, source.names, arguments, columns)
+
+
+def described(
+    asked: FormulaArguments,
+    found: dict[str, Any],
+    without_intercept: tuple[str, ...],
+    columns: Mapping[str, str],
+    dropped: int,
+    first: FirstReading | None = None,
+) -> StreamedSeveral:
+    """The data of which this was found, without their sample."""
     layouts = layouts_of(asked, dict(zip(asked.formulas, found["factors"], strict=True)), without_intercept)
+    given = {what: None if asked.arguments[what] is None else NotInMemory(what) for what in ("weights", "groups")}
     head = SeveralData(
         parts=_parts(layouts, asked),
         response=Response(asked.formula.response_name, NotInMemory("the response"), found["levels"]),  # type: ignore[arg-type]
         columns={name: _column(name, labels) for name, labels in found["labels"].items()},
-        weights=None if weights is None else NotInMemory("the weights"),  # type: ignore[arg-type]
-        groups=None if groups is None else NotInMemory("the clusters"),  # type: ignore[arg-type]
+        weights=given["weights"],  # type: ignore[arg-type]
+        groups=given["groups"],  # type: ignore[arg-type]
         index=None,
-        n_dropped=seen.dropped,
+        n_dropped=dropped,
         labels=None,
         asked={name: str(text) for name, text in columns.items()},
     )
-    data = StreamedSeveral(**found, layouts=layouts, head=head, sample=head)
-    return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
+    return StreamedSeveral(**found, layouts=layouts, head=head, sample=head, first=first)
 
 
 def _parts(layouts: dict[str, Layout], asked: FormulaArguments) -> dict[str, Part]:

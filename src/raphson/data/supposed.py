@@ -8,21 +8,22 @@ there are no weights and no missing values, and all levels occur early on, the f
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from raphson.data.design import make_plan
 from raphson.data.first_reading import Contradicted, FirstReading
-from raphson.data.frames import CANNOT_VARY_STREAMED, FormulaArguments
+from raphson.data.frames import FormulaArguments
 from raphson.data.pieces import Rows, count, every, joined, together, variables_of
 from raphson.data.places import Piece
 from raphson.data.same_rows import SameRows
 from raphson.data.sample_rows import sample_rows
+from raphson.data.several_streams import StreamedSeveral, asked_of, described
 from raphson.data.sources import Source
-from raphson.data.streams import SAMPLE_ROWS, FirstPass, StreamedData, check_named, computed, head_of
+from raphson.data.streams import SAMPLE_ROWS, FirstPass, Streamed, StreamedData, check_named, computed, head_of
 from raphson.data.values import Levels, Table
 from raphson.errors import RaphsonError
 from raphson.execute.watched import Keeping
@@ -52,12 +53,71 @@ def supposed(formula: str, source: Source, arguments: dict[str, Any], keep: Keep
         As :func:`raphson.data.from_stream`, which may raise another one for all rows.
     """
     check_named(arguments)
-    lengths = source.part_rows
-    weighted = arguments["weights"] is not None or arguments["trials"] is not None
-    if weighted or lengths is None or source.files is None:
+    if not _tells(source, arguments):
         return None
+    asked = FormulaArguments.of(formula, source.names, arguments)
+    like = _like_first_rows(asked, source, keep)
+    if like is None:
+        return None
+    plan = make_plan(asked.formula, list(like.found["factors"][0]))
+    head = head_of(asked, plan, like.found["levels"], 0)
+    data = StreamedData(**like.found, plan=plan, head=head, sample=head, first=like.first)
+    return replace(data, sample=data.data_of(like.rows))
+
+
+def several_supposed(
+    formulas: Mapping[str, str],
+    source: Source,
+    *,
+    columns: Mapping[str, str],
+    weights: Any = None,
+    groups: Any = None,
+    without_intercept: tuple[str, ...] = (),
+    keep: Keeping = computed,
+) -> StreamedSeveral | None:
+    """The data of several formulas, as far as the first rows tell; None where they do not tell enough.
+
+    Parameters
+    ----------
+    formulas, source, columns, weights, groups, without_intercept, keep : as for
+        :func:`raphson.data.several_streams.from_streams`.
+    """
+    if columns or not _tells(source, {"weights": weights}):
+        return None
+    asked = asked_of(formulas, source, columns, weights, groups)
+    like = _like_first_rows(asked, source, keep)
+    if like is None:
+        return None
+    data = described(asked, like.found, without_intercept, columns, 0, like.first)
+    return replace(data, sample=data.data_of(like.rows))
+
+
+def _tells(source: Source, arguments: Mapping[str, Any]) -> bool:
+    """Whether a source knows its number of rows, and each of them counts once."""
+    weighted = any(arguments.get(what) is not None for what in ("weights", "trials"))
+    return not weighted and source.part_rows is not None and source.files is not None
+
+
+@dataclass(frozen=True)
+class _Like:
+    """What all rows are supposed to be like.
+
+    Attributes
+    ----------
+    found : what :class:`raphson.data.streams.Streamed` consists of.
+    rows : by which it was found.
+    first : the reading that has to find the same.
+    """
+
+    found: dict[str, Any]
+    rows: Rows
+    first: FirstReading
+
+
+def _like_first_rows(asked: FormulaArguments, source: Source, keep: Keeping) -> _Like | None:
+    lengths = source.part_rows
+    assert lengths is not None
     n_rows = sum(lengths)
-    asked = FormulaArguments.of(formula, source.names, arguments, CANNOT_VARY_STREAMED)
     places = min(source.parts, n_rows // (SHARE * PAGE_ROWS))
     if places < PLACES or n_rows != source.n_rows:
         return None
@@ -77,11 +137,8 @@ def supposed(formula: str, source: Source, arguments: dict[str, Any], keep: Keep
         return None
     seen.read = n_rows
     found = passing.finish(seen, "drop") | {"same": same, "pieces": _pieces(lengths, source.piece_rows)}
-    plan = make_plan(asked.formula, list(found["factors"][0]))
-    head = head_of(asked, plan, found["levels"], 0)
     variables = [*seen.factors, *([seen.response] if len(asked.formula.response) == 1 else [])]
-    data = StreamedData(**found, plan=plan, head=head, sample=head, first=FirstReading(same, variables, n_rows))
-    return replace(data, sample=data.data_of(rows))
+    return _Like(found, rows, FirstReading(same, variables, n_rows))
 
 
 def _some_rows(source: Source, columns: tuple[str, ...], chosen: Sequence[int], wanted: int) -> Rows:
@@ -141,26 +198,24 @@ def ordered(parts: Sequence[Table], columns: Sequence[str]) -> bool:
     return False
 
 
-def begun_as_supposed(
-    data: StreamedData, formula: str, source: Source, arguments: dict[str, Any], keep: Keeping = computed
-) -> StreamedData:
-    """Data after a first pass, with the sample that :func:`supposed` takes if the pass found what it supposes.
+D = TypeVar("D", bound=Streamed)
+
+
+def begun_as_supposed(data: D, suppose: Callable[[], D | None]) -> D:
+    """Data after a first pass, with the sample that a supposition takes if the pass found what it supposes.
 
     Where workers sum there is a first pass, as what they find stays with them. With the same sample their iteration
     begins where that of one process does, and has its bits.
     """
     try:
-        found = supposed(formula, source, arguments, keep)
+        found: Any = suppose()
     except RaphsonError:
         return data
-    if found is None or data.head.n_dropped or data.n_rows != found.n_rows:
+    head = getattr(data, "head", None)
+    if found is None or head is None or head.n_dropped or data.n_rows != found.n_rows:
         return data
-    alike = data.head.schema.to_dict() == found.head.schema.to_dict()
-    return (
-        replace(data, sample=found.sample)
-        if alike and data.head.response.levels == found.head.response.levels
-        else data
-    )
+    alike = data.factors == found.factors and data.levels == found.levels
+    return replace(data, sample=found.sample) if alike else data  # type: ignore[call-arg]
 
 
 def _pieces(lengths: Sequence[int], size: int) -> tuple[Piece, ...]:
@@ -175,9 +230,7 @@ def _pieces(lengths: Sequence[int], size: int) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def by_supposition(
-    suppose: Callable[[], StreamedData | None], build: Callable[[StreamedData], M], fit: Callable[[M], T]
-) -> T | None:
+def by_supposition(suppose: Callable[[], D | None], build: Callable[[D], M], fit: Callable[[M], T]) -> T | None:
     """The fit of a model of supposed data; None where there are none, or the first reading contradicts them.
 
     An error before the end of that reading, or a warning of the model, may be one of the supposition.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.extras import counted
+from raphson.data.first_reading import Contradicted, LaterTotals
 from raphson.data.several import SeveralData
 from raphson.data.several_streams import StreamedSeveral
 from raphson.errors import DataError
@@ -85,7 +86,7 @@ class StreamedDensity(StreamedLikelihood):
     """
 
     streamed: StreamedSeveral | None = None
-    totals: DensityTotals | None = None
+    totals: DensityTotals | LaterTotals | None = None
     parameters: tuple[str, ...] = ()
 
     @staticmethod
@@ -98,7 +99,8 @@ class StreamedDensity(StreamedLikelihood):
         penalty: Any,
         executor: Executor,
     ) -> StreamedDensity:
-        """Check the rows against a density, in one reading, and build the model.
+        """Check the rows against a density, in one reading, and build the model. Of data that were never read before
+        the first sum checks them.
 
         Raises
         ------
@@ -114,8 +116,19 @@ class StreamedDensity(StreamedLikelihood):
         def one(data: SeveralData) -> DensityTotals:
             return DensityTotals.of(ready, DensityRows.of(data, parameters))
 
-        totals = summed_pieces(streamed, one, executor, "totals")
-        levels = _levels(ready, streamed, totals)
+        totals: DensityTotals | LaterTotals
+        if streamed.unread is not None:
+            if ready is not None and ready.cut_points and streamed.levels is None:
+                raise Contradicted  # the levels are those of all rows
+
+            def check(found: DensityTotals) -> None:
+                _levels(ready, streamed, found)
+
+            streamed.unread.expect(one, check)
+            totals, levels = LaterTotals(streamed.unread), streamed.levels
+        else:
+            totals = read = summed_pieces(streamed, one, executor, "totals")
+            levels = _levels(ready, streamed, read)
         part = model_of_rows(
             ready, density, DensityRows.of(streamed.sample, parameters), levels, weights_kind, penalty, executor
         )
