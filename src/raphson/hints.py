@@ -101,6 +101,8 @@ _PACKAGE = {
     "rp.glm('y ~ x', data, penalty=1.0)": "ridge elastic_net glmnet ridge_regression lasso",
     "rp.glm('y ~ x', data, family=...)": "genmod generalized_linear_model generalizedlinearregressor from_formula "
     "formula",
+    "rp.glm('y ~ x + (1 | g)', data)": "mixedlm lmer lme lme4 glmer mixed mixed_lm glmm lmm",
+    "rp.glm('y ~ s(x)', data)": "gam pygam bam smooth spline splines",
     "rp.glm('y ~ x', data, cov='cluster', groups='g')": "gee gees",
     "rp.nls(curve, data, start=...)": "curve_fit curvefit nlsfit nlslm nonlinear_least_squares leastsq least_squares "
     "lsq model parameters levenberg_marquardt drc drm four_parameter_logistic odr gnls minpack lmfit",

@@ -106,6 +106,18 @@ def test_what_has_no_density_has_draws(arviz):
     assert not hasattr(found, "log_likelihood") and found.posterior["lwt"].shape == (4, 10)
 
 
+def test_where_coefficients_vary_the_rows_have_no_log_likelihood_of_their_own(arviz):
+    # At the modes of the varying coefficients it would be above the marginal likelihood that was maximised.
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=60), "g": np.repeat(list("abcdef"), 10)}
+    data["y"] = data["x"] + np.repeat(rng.normal(size=6), 10) + rng.normal(size=60)
+    fit = rp.glm("y ~ x + (1 | g)", data)
+    found = fit.to_inferencedata(draws=10, chains=1)
+    assert list(found.posterior) == ["Intercept", "x"] and not hasattr(found, "log_likelihood")
+    with pytest.raises(rp.ModelError, match="log_likelihood: there is none"):
+        fit.to_inferencedata(draws=10, log_likelihood=True)
+
+
 def test_what_is_missing_is_named_with_its_extra(monkeypatch):
     monkeypatch.delitem(sys.modules, "arviz", raising=False)
     there = builtins.__import__

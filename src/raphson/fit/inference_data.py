@@ -52,6 +52,13 @@ def to_inferencedata(
         If ArviZ is not installed.
     ModelError
         If single parameters have no meaning, as in a network, or the log likelihood is asked for where there is none.
+
+    Examples
+    --------
+    >>> import raphson as rp
+    >>> fit = rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
+    >>> idata = fit.to_inferencedata(draws=1000, chains=4, seed=0)  # doctest: +SKIP
+    >>> arviz.summary(idata)  # doctest: +SKIP
     """
     check_choice("kind", kind, DRAWS)
     if draws < 1 or chains < 1:
@@ -108,6 +115,8 @@ def _log_likelihoods(fit: Reading, draws: np.ndarray, asked_for: bool | None) ->
     refusal = ""
     if not at.asked.by_rows:
         refusal = "the rows are streamed, and not in memory"
+    elif "loo" in fit.refused:
+        refusal = "what a row says alone depends on more than these parameters"
     elif fit.family.quasi:
         refusal = f"the {fit.family.name} family has no density"
     elif fitted.predictor.n_params != fit.n:
