@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import gc
 import pickle
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -113,7 +113,7 @@ def assert_same(found, expected, what):
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 
 
-def test_every_fit_says_in_another_process_what_it_says_here(tmp_path: Path) -> None:
+def test_every_fit_says_in_another_process_what_it_says_here(tmp_path: Path, script: Callable[..., Any]) -> None:
     fits = {name: make() for name, make in FITS.items()}
     sent = {name: pickle.dumps(fit) for name, fit in fits.items()}
     (tmp_path / "sent").write_bytes(pickle.dumps(sent))
@@ -129,7 +129,7 @@ for name, text in sent.items():
     back[name] = test_pickling.answers(fit), pickle.dumps(fit)
 pickle.dump(back, open({str(tmp_path / "back")!r}, "wb"))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    done = script(code)
     assert done.returncode == 0, done.stderr
     back = pickle.loads((tmp_path / "back").read_bytes())
     for name, fit in fits.items():

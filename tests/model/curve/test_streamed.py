@@ -43,6 +43,9 @@ def few(monkeypatch):
     monkeypatch.setattr(curve_streams, "SAMPLE_ROWS", 300)
 
 
+START = {"start": {"rate": 1.0}}
+"""Of what differs from a plain fit after its end alone: that has no start, and searches for one."""
+
 MODELS = {
     "plain": (FORMULA, {}),
     "start": (FORMULA, {"start": {"rate": 1.0}}),
@@ -57,17 +60,17 @@ MODELS = {
     "gauss-newton": (FORMULA, {"method": "gauss-newton"}),
     "modified": (FORMULA, {"method": "modified-gauss-newton"}),
     "newton": (FORMULA, {"method": "newton"}),
-    "observed": (FORMULA, {"information": "observed"}),
-    "outer products": (FORMULA, {"information": "opg"}),
-    "ml": (FORMULA, {"dispersion": "ml"}),
+    "observed": (FORMULA, START | {"information": "observed"}),
+    "outer products": (FORMULA, START | {"information": "opg"}),
+    "ml": (FORMULA, START | {"dispersion": "ml"}),
     "transformed": ("exp(y) ~ a + b*x^c", {"start": {"c": 1.0}}),
     "constant": ("y ~ level + 0*x", {}),
-    "HC0": (FORMULA, {"cov": "HC0"}),
-    "HC1": (FORMULA, {"cov": "HC1"}),
-    "HC2": (FORMULA, {"cov": "HC2"}),
-    "HC3": (FORMULA, {"cov": "HC3"}),
-    "jackknife": (FORMULA, {"cov": "jackknife"}),
-    "cluster": (FORMULA, {"cov": "cluster", "groups": "g"}),
+    "HC0": (FORMULA, START | {"cov": "HC0"}),
+    "HC1": (FORMULA, START | {"cov": "HC1"}),
+    "HC2": (FORMULA, START | {"cov": "HC2"}),
+    "HC3": (FORMULA, START | {"cov": "HC3"}),
+    "jackknife": (FORMULA, START | {"cov": "jackknife"}),
+    "cluster": (FORMULA, START | {"cov": "cluster", "groups": "g"}),
     "huber": (FORMULA.replace("y", "far", 1), {"loss": "huber"}),
     "cauchy": (FORMULA.replace("y", "far", 1), {"loss": "cauchy", "weights": "w"}),
     "tukey": (FORMULA.replace("y", "far", 1), {"loss": "tukey"}),
