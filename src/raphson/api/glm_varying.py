@@ -41,6 +41,7 @@ def fit_varying(
     """
     _check(given, inference, iteration)
     restricted = _restricted(asked, base)
+    _check_levels(base)
     model = VaryingModel.over(base, restricted, _nodes(asked, base, restricted))
     by_newton = replace(iteration, method=METHODS["newton"].name)
     start = start_vector(asked.start, model.objective.n_params, "parameter of the criterion")
@@ -64,6 +65,19 @@ def _named(model: VaryingModel) -> str:
     if model.criterion.density.quadratic:
         return name
     return f"{name} (Laplace)" if model.nodes is None else f"{name} ({model.nodes} nodes)"
+
+
+def _check_levels(base: GeneralisedLinearModel) -> None:
+    """Refuse a group with a level for each row in a family whose dispersion is estimated, which says the same."""
+    if base.family.dispersion_fixed:
+        return
+    for term in base.data.varying:
+        if term.n_levels == len(base.y) > 1:
+            raise ModelError(
+                f"formula: every row has a level of {term.group!r} of its own, so that how its effects vary cannot be "
+                f"told from the dispersion of the {base.family.name} family; leave ({term.label}) out, or give levels "
+                "that several rows share"
+            )
 
 
 def _restricted(asked: LinearModel, base: GeneralisedLinearModel) -> bool:

@@ -125,3 +125,11 @@ def test_a_fit_tells_what_varies(sleep):
     assert made.variances.estimate.tolist()[0] == pytest.approx(23.780566999193240893)
     assert len(made.random_effects()) == 36 and len(made.smooths) == 0
     assert made.edf == pytest.approx(30.17698953, rel=1e-8)
+
+
+def test_a_level_for_each_row_is_refused_where_there_is_a_dispersion(sleep):
+    data, _ = sleep
+    rows = data.assign(row=range(len(data)), count=np.arange(len(data)) % 7)
+    with pytest.raises(ModelError, match=r"every row has a level of 'row' of its own.*; leave \(1 \| row\) out"):
+        rp.glm("Reaction ~ Days + (1 | row)", rows)
+    assert rp.glm("count ~ Days + (1 | row)", rows, family="poisson").converged
