@@ -147,6 +147,20 @@ def test_aliased_columns_are_left_out():
     np.testing.assert_allclose(fit.bse[:2], plain.bse, rtol=1e-10)
 
 
+def test_separation_within_a_mixed_model():
+    rng = np.random.default_rng(0)
+    g, x = rng.integers(0, 12, 200), rng.normal(size=200)
+    b = rng.normal(size=12)[g]
+    frame = pd.DataFrame({"g": g, "x": x, "sure": (g % 4 == 0).astype(float)})
+    frame["y"] = np.where(frame.sure == 1, 1.0, (rng.random(200) < 1 / (1 + np.exp(-x - b))).astype(float))
+    with pytest.warns(rp.errors.SeparationWarning, match="sure"):
+        fit = rp.glm("y ~ x + sure + (1 | g)", frame, family="binomial")
+    rest = rp.glm("y ~ x + (1 | g)", frame[frame.sure == 0], family="binomial")
+    assert fit.status == "separated" and fit.params["sure"] == np.inf and np.isnan(fit.bse["sure"])
+    np.testing.assert_allclose(fit.params[["Intercept", "x"]], rest.params, rtol=1e-6)
+    np.testing.assert_allclose(fit.bse[["Intercept", "x"]], rest.bse, rtol=1e-5)
+
+
 def test_weights_and_offsets():
     frame = data_of("cbpp").assign(w=lambda one: 1.0 + one.herd % 2, o=0.3)
     twice = pd.concat([frame, frame[frame.w == 2]])

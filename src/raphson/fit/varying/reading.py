@@ -26,6 +26,7 @@ from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
+from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,7 +269,12 @@ def varying_state(
     aliased = none.copy()
     aliased[: len(model.kept)] = ~model.kept
     converted = replace(result, evaluation=evaluation, free=free, aliased=aliased, at_bound=none)
-    estimate = replace(found, result=converted, infinite=np.zeros(len(whole)))
+    infinite, status = np.zeros(len(whole)), found.status
+    signs = model.separated(model.maximum(result.theta)) if np.isfinite(whole).all() else None
+    if signs is not None:
+        infinite[: len(signs)], status = signs, Status.SEPARATED
+    note = Status.SEPARATED.advice if signs is not None else found.note
+    estimate = replace(found, result=converted, infinite=infinite, status=status, note=note)
     at = AtCriterion(model, estimate)  # pyright: ignore[reportArgumentType]
     return FitState(
         names=model.names,
@@ -288,11 +294,11 @@ def varying_state(
         theta=whole,
         free=free,
         aliased=aliased,
-        infinite=np.zeros(len(whole)),
+        infinite=infinite,
         undetermined=np.zeros(len(model.names), dtype=bool),
         direction=None,
         follows=None,
-        status=found.status,
+        status=status,
         steps=result.path,
         distance=float(result.distance),
         floor_of=result.floor_of,

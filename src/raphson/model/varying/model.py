@@ -13,7 +13,7 @@ from raphson.data.products import dense
 from raphson.data.varying.term import VaryingTerm
 from raphson.frozen import frozen
 from raphson.linalg import independent
-from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.glm.glm import CERTAIN, GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, triangularised
 from raphson.model.varying.criterion import Criterion
@@ -146,6 +146,22 @@ class VaryingModel(GeneralisedLinearModel):
         model = replace(self, held=found.held)
         return Limit("boundary", model, np.zeros(len(theta)), None, note, found.theta)
 
+    def separated(self, maximum: AtMaximum) -> np.ndarray | None:
+        """(p,) signs of the coefficients that are infinite, as the design separates responses; None where it does not.
+
+        Along a direction that separates rows their likelihood rises whatever the varying coefficients are, so that the
+        criterion rises too.
+        """
+        if not self._may_separate:
+            return None
+        conditional = self.conditional(maximum)
+        highest = conditional.rows(maximum.beta_of_all(self.kept)).value[self.row_weight > 0].max(initial=-np.inf)
+        if not highest > -CERTAIN:
+            return None
+        plain = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
+        found = GeneralisedLinearModel(**plain)._separation()
+        return None if found is None else found.infinite[: self.n_coefficients]
+
     def doubts(self, maximum: AtMaximum) -> list[str]:
         """What makes Laplace's approximation doubtful: how far quadrature would move the estimates.
 
@@ -156,9 +172,10 @@ class VaryingModel(GeneralisedLinearModel):
         if self.restricted or self.nodes is not None or criterion.density.quadratic or not known:
             return []
         finer = Quadrature(*self._columns, nodes=CHECKED_BY)
-        gradient = finer.evaluate(maximum.theta).score
-        moved = float(np.sqrt(max(float(gradient @ maximum.cov @ gradient), 0.0)))
-        if not moved > DOUBTFUL:
+        with np.errstate(all="ignore"):  # nodes may lie outside of the link's domain
+            gradient = finer.evaluate(maximum.theta).score
+            moved = float(np.sqrt(gradient @ maximum.cov @ gradient))
+        if not DOUBTFUL < moved < np.inf:
             return []
         return [
             f"Laplace's approximation is doubtful here: quadrature would move the estimates by about {moved:.2g} "

@@ -95,6 +95,12 @@ class AtMaximum:
             return self.theta[: criterion.p].copy()
         return self.spot.mode.v[criterion.layout.slices[criterion.layout.fixed]].copy()
 
+    def beta_of_all(self, kept: np.ndarray) -> np.ndarray:
+        """(p,) the same with 0 for the columns that are left out, by the mask of the others."""
+        out = np.zeros(len(kept))
+        out[kept] = self.beta
+        return out
+
     @cached_property
     def beta_cov(self) -> np.ndarray:
         """(p, p) their covariance: of the joint information for ML, the block of H⁻¹ for REML."""
