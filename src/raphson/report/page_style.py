@@ -93,6 +93,8 @@ pre { margin: 18px 0 0; padding: 12px 14px; background: var(--paper); border: 1p
 @media (min-width: 980px) { .panels { grid-template-columns: repeat(3, minmax(0, 1fr)) }
   .panels.four { grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 24px }
   .facts { grid-template-columns: repeat(6, 1fr) } }
+.rows thead th { overflow-wrap: normal }
+@container (max-width: 860px) { .rows .wk { width: 24% } }
 @container (max-width: 640px) {
   .rows, .rows tbody, .rows caption { display: block }
   .rows thead { display: block } .rows thead tr { display: block; border-bottom: 1px solid var(--ink) }
@@ -116,7 +118,8 @@ pre { margin: 18px 0 0; padding: 12px 14px; background: var(--paper); border: 1p
 @media print { @page { margin: 16mm 14mm }
   :root { color-scheme: light; PRINTED }
   body { font-size: 10.5pt } h1 { font-size: 19pt } .in { padding: 0; max-width: none } header.in { padding-top: 0 }
-  section { margin-top: 24pt } figure, tr, .facts, .verdict li { break-inside: avoid } h2, h3 { break-after: avoid }
+  section { margin-top: 24pt } figure, tr, .facts, .corr, .path, .verdict li { break-inside: avoid }
+  table { font-size: 9pt } thead th, .cmp { font-size: 8.5pt } h2, h3 { break-after: avoid }
   details::details-content { content-visibility: visible; display: block; height: auto }
   footer { border-top: 1px solid var(--rule) } }
 """.replace("PRINTED", variables(_PAPER))
