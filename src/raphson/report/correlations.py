@@ -28,10 +28,8 @@ def correlation_strip(fit: Any) -> str:
     for k in order[:MOST]:
         a, b, r = names[first[k]], names[second[k]], float(R[first[k], second[k]])
         tone = "data" if r >= 0 else "negative"
-        items.append(
-            f"<li><span>{escape(a)}, {escape(b)}</span><i style='--tone:var(--{tone});--share:{100 * abs(r):.0f}%'></i>"
-            f"<b>{r:.3f}</b></li>".replace("<b>-", "<b>−")
-        )
+        bar = f"<i><i style='width:{100 * abs(r):.0f}%;background:var(--{tone})'></i></i>"
+        items.append(f"<li><span>{escape(a)}, {escape(b)}</span>{bar}<b>{f'{r:.3f}'.replace('-', '−')}</b></li>")
     left = len(order) - MOST
     note = f" The {MOST} largest of {len(order)}." if left > 0 else ""
     return (

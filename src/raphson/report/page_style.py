@@ -74,8 +74,9 @@ summary { cursor: pointer; font-size: 15px; min-height: 24px } details > div { m
 .corr { list-style: none; margin: 12px 0 0; padding: 0; display: grid; gap: 12px 24px;
   grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); font-size: 14px }
 .corr span { display: block; color: var(--soft); overflow-wrap: anywhere }
-.corr i { display: block; height: 8px; margin: 4px 0; background: linear-gradient(var(--tone), var(--tone)) no-repeat
-  left / var(--share) 100% var(--grid) } .corr b { font-weight: 500; font-variant-numeric: tabular-nums }
+.corr i { display: block; height: 8px; margin: 4px 0; background: var(--grid) }
+.corr i i { height: 100%; margin: 0 }
+.corr b { font-weight: 500; font-variant-numeric: tabular-nums }
 .cards { display: grid; gap: 2px 32px; grid-template-columns: minmax(0, 1fr) }
 .path { display: grid; gap: 20px 48px; align-items: center; margin-top: 12px; grid-template-columns: minmax(0, 1fr) }
 math { font-size: 1.2em }
