@@ -140,6 +140,7 @@ class LikelihoodReading(Reading):
     def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
         """Predict the predictors, the response, or a function of the predictors."""
         del offset  # offsets are part of the formulas
+        self.check_effects(asked)
         from raphson.inference.intervals import quantile
 
         reach = quantile(asked.level, self.reference_df)

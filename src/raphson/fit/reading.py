@@ -459,6 +459,11 @@ class Reading(Goodness):
 
         return summary(fit, level, exponentiate)
 
+    def check_effects(self, asked: Prediction) -> None:
+        """Refuse options of predictions that are for coefficients that vary."""
+        if (asked.effects, asked.new_levels) != ("all", "raise"):
+            self.check_name("random_effects")
+
     def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
         """See :meth:`raphson.Fit.predict`."""
         if asked.function is not None:
@@ -466,8 +471,7 @@ class Reading(Goodness):
                 "function: expected None, as this fit is not of a likelihood; for functions of the coefficients use "
                 "fit.delta, and for functions of the mean transform the result of predict()"
             )
-        if (asked.effects, asked.new_levels) != ("all", "raise"):
-            self.check_name("random_effects")
+        self.check_effects(asked)
         from raphson.fit.means import MeanPredictor
 
         state, n, absent = self.state, self.n, None

@@ -133,3 +133,9 @@ def test_a_level_for_each_row_is_refused_where_there_is_a_dispersion(sleep):
     with pytest.raises(ModelError, match=r"every row has a level of 'row' of its own.*; leave \(1 \| row\) out"):
         rp.glm("Reaction ~ Days + (1 | row)", rows)
     assert rp.glm("count ~ Days + (1 | row)", rows, family="poisson").converged
+
+
+def test_a_likelihood_refuses_them_too():
+    fit = rp.mle("student_t", "y ~ 1", {"y": [1.0, 2.0, 3.0, 5.0, 2.5, 2.2, 2.9]})
+    with pytest.raises(RefusedName, match="available where coefficients vary only"):
+        fit.predict(new_levels="population")
