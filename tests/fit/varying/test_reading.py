@@ -161,6 +161,15 @@ def test_separation_within_a_mixed_model():
     np.testing.assert_allclose(fit.bse[["Intercept", "x"]], rest.bse, rtol=1e-5)
 
 
+def test_a_perfect_fit_is_named():
+    rng = np.random.default_rng(1)
+    g, x = rng.integers(0, 12, 200), rng.normal(size=200)
+    frame = pd.DataFrame({"g": g, "x": x, "y": 2 * x + g})
+    with pytest.warns(rp.errors.ConvergenceWarning, match="without error"):
+        fit = rp.glm("y ~ x + (1 | g)", frame)
+    assert not fit.converged
+
+
 def test_weights_and_offsets():
     frame = data_of("cbpp").assign(w=lambda one: 1.0 + one.herd % 2, o=0.3)
     twice = pd.concat([frame, frame[frame.w == 2]])

@@ -31,6 +31,11 @@ from raphson.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
+WITHOUT_ERROR = (
+    "the model fits the responses without error up to rounding, so that the dispersion goes to 0 and the criterion has "
+    "no maximum; check whether the response is among the covariates or is constant within groups, and leave terms out"
+)
+
 NOT_YET = dict.fromkeys(
     (
         *("lr_test", "score_test", "drop1", "profile", "bootstrap", "information_matrix_test", "simulate", "robust"),
@@ -274,6 +279,8 @@ def varying_state(
     if signs is not None:
         infinite[: len(signs)], status = signs, Status.SEPARATED
     note = Status.SEPARATED.advice if signs is not None else found.note
+    if not status.converged and model.exact(result.theta):
+        note = WITHOUT_ERROR
     estimate = replace(found, result=converted, infinite=infinite, status=status, note=note)
     at = AtCriterion(model, estimate)  # pyright: ignore[reportArgumentType]
     return FitState(

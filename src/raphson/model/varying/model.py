@@ -28,6 +28,9 @@ ADVICE = (
     "an infinite penalty, which is the answer, not a failure"
 )
 
+EXACT = 1e-14
+"""Share of the responses' mean square below which a dispersion that the iteration stopped at is on its way to 0."""
+
 CHECKED_BY, DOUBTFUL = 9, 0.2
 """Nodes of the quadrature that Laplace's approximation is checked by, and how far, in standard errors, it may move the
 estimates before that is said. Of the references cbpp moves by 0.03, bacteria by 0.1."""
@@ -161,6 +164,12 @@ class VaryingModel(GeneralisedLinearModel):
         plain = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
         found = GeneralisedLinearModel(**plain)._separation()
         return None if found is None else found.infinite[: self.n_coefficients]
+
+    def exact(self, theta: np.ndarray) -> bool:
+        """Whether the dispersion has gone to 0 beside the responses, whose rounding is all that is left."""
+        if not self.criterion.density.scaled:
+            return False
+        return bool(np.exp(theta[-1]) <= EXACT * max(float(np.mean(self.y**2)), 1e-300))
 
     def doubts(self, maximum: AtMaximum) -> list[str]:
         """What makes Laplace's approximation doubtful: how far quadrature would move the estimates.
