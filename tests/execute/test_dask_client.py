@@ -97,6 +97,15 @@ def test_a_block_of_which_every_worker_dies_is_named(cluster, no_second_worker):
         sum_blocks(Cluster(cluster), lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(1))
 
 
+def test_an_answer_that_was_lost_with_its_worker_is_asked_for_again(monkeypatch):
+    asked, running, lost = [], dask_client._Running(), SimpleNamespace(key="a", status="lost")
+    monkeypatch.setattr(Cluster, "_submit", lambda self, tasks, where, running: asked.extend(tasks))
+    running.tasks["a"] = lost, "task", 1
+    running.ended.put(lost)
+    assert list(Cluster(SimpleNamespace(gather=list))._answered(running)) == []
+    assert asked == [("task", 1)] and not running.tasks
+
+
 def started(code, *arguments):
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -156,6 +156,8 @@ class Cluster(Remote):
             _, task, times = running.tasks.pop(future.key)
             if future.status == "finished":
                 finished.append((future, task))
+            elif future.status == "lost":  # its worker died with the answer
+                again.append((task, times))
             elif times < KILLED and _was_killed(future):
                 again.append((task, times + 1))
             else:
