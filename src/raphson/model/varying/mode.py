@@ -15,7 +15,7 @@ import numpy as np
 from raphson.model.varying.algebra import Factor
 from raphson.model.varying.densities import Rows
 
-STEPS, HALVINGS = 100, 40
+STEPS, HALVINGS = 60, 15
 """Largest number of steps, and of halvings of one."""
 
 FLOOR = 1e-10
