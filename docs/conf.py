@@ -41,10 +41,6 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the signature says enough; docstrings give shapes and units
-autodoc_default_options = {
-    # scikit-learn's own, of every estimator, with links into its own pages.
-    "exclude-members": "set_fit_request, set_score_request, set_predict_request",
-}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
 numpydoc_xref_aliases = {

@@ -1,4 +1,4 @@
-"""Docstrings of this project for numpydoc.
+"""Docstrings of this project for numpydoc, and which members are shown.
 
 In ``name : what it is``, what stands after the colon is a description and not a type. It is moved to where numpydoc
 expects a description: below the name, indented.
@@ -38,6 +38,12 @@ def on_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: 
     lines[:] = moved(lines)
 
 
+def is_of_scikit_learn(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Whether a member is scikit-learn's own, of every estimator, with links into its own pages."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", on_docstring, priority=100)  # before numpydoc's, at 500
+    app.connect("autodoc-skip-member", is_of_scikit_learn)
     return {"parallel_read_safe": True}
