@@ -89,12 +89,18 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
         plan = replace(plan, refits=few, count=fewer if few else plan.count)
     names, counts = levels_of(model.family), _are_counts(model)
     if plan.refits:
-        return _refitted(fit, plan, own, names, counts, seed)
+        try:
+            return _refitted(fit, plan, own, names, counts, seed)
+        except ModelError:  # a mass at one point, which cannot be drawn: not refitted, the residuals are still normal
+            plan = replace(plan, refits=False)
     residual = rng.standard_normal((plan.count, len(own)))
     y, drawn, levels = model.y[plan.rows], np.zeros((plan.count, 1)), None
     if counts or names is not None:
         part = model.subset(plan.rows)
-        drawn = part.sampler(part.rows(fit.state.theta), 1.0)(rng, plan.count)
+        try:
+            drawn = part.sampler(part.rows(fit.state.theta), 1.0)(rng, plan.count)
+        except ModelError:
+            counts, names = False, None
     if names is not None:
         p = _probabilities(model, fit.rows.eta[:, plan.rows], plan.rows, len(names))
         levels = Levels(names, y, p, drawn, p[None])
