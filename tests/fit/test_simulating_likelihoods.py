@@ -85,3 +85,8 @@ def test_many_rows_are_neither_refitted_nor_all_looked_at(data: pd.DataFrame) ->
     many = pd.concat([data] * 60, ignore_index=True)
     found = rp.mle("weibull", "time ~ x", many).check()
     assert "not refitted" in found["times"].caption and found.n == 200
+
+
+def test_a_mass_at_one_point_is_checked_without_refits(data: pd.DataFrame) -> None:
+    found = rp.mle("tobit", "limited ~ x", data.assign(limited=np.maximum(data.t, 0.0))).check(200)
+    assert "not refitted" in found["residuals"].caption and "straight: x" in found.table.index
