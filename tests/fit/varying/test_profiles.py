@@ -54,3 +54,8 @@ def test_derivatives_of_the_functions(kind):
         bend = (function.jacobian(theta + step) - function.jacobian(theta - step))[0] / 2e-6
         assert function.jacobian(theta)[0, j] == pytest.approx(slope, abs=1e-8)
         assert function.hessian(theta)[0, j] == pytest.approx(bend, abs=1e-8)
+
+
+def test_a_correlation_at_its_limit_has_no_profile():
+    value, slope, bend = _atanh(np.array([1.0, 4.0, 2.0]))
+    assert np.isnan(value) and np.isnan(slope).all() and np.isnan(bend).all()

@@ -90,8 +90,10 @@ def _half_log(G: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
 def _atanh(G: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """atanh ρ of (G_aa, G_bb, G_ab), with ρ = G_ab (G_aa G_bb)^(-1/2)."""
     A, B, C = G
-    root = 1.0 / math.sqrt(A * B)
+    root = 1.0 / math.sqrt(A * B) if A * B > 0 else math.nan
     rho = C * root
+    if not abs(rho) < 1.0:
+        return math.nan, np.full(3, math.nan), np.full((3, 3), math.nan)
     slope = np.array([-0.5 * rho / A, -0.5 * rho / B, root])
     mixed = 0.25 * rho / (A * B)
     bend = np.array(
@@ -121,8 +123,8 @@ class Profiles:
             sign = -1.0 if self.at.theta[place] < 0 else 1.0
             low, high = self._ends(Coordinate(place, J, sign), True, sign * self.at.theta[place], place)
             return max(low, 0.0), high
-        if not math.isfinite(one.transformed):
-            return math.nan, math.nan
+        if not math.isfinite(one.transformed) or not self.at.free[start : start + scale.count].all():
+            return math.nan, math.nan  # the triangle has fewer dimensions there than entries
         pairs = [(one.first, one.first)]
         if one.kind == "corr":
             pairs += [(one.second, one.second), (one.first, one.second)]
