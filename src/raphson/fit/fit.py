@@ -58,10 +58,9 @@ else:
     resampling, determined = Lazy("raphson.fit.bootstrap"), Lazy("raphson.fit.determined")
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
     checking, plotting = Lazy("raphson.fit.checking"), Lazy("raphson.fit.plotting")
-    inference_data = Lazy("raphson.fit.inference_data")
+    inference_data, varying = Lazy("raphson.fit.inference_data"), Lazy("raphson.fit.varying.reading")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
-    varying = Lazy("raphson.fit.varying.reading")
 
 
 @naming_arguments
@@ -293,9 +292,10 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
+        *,
         effects: Effects = "all",
         new_levels: NewLevels = "raise",
-        to: None = None,
     ) -> pd.Series: ...
     @overload
     def predict(
@@ -308,9 +308,10 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
+        *,
         effects: Effects = "all",
         new_levels: NewLevels = "raise",
-        to: None = None,
     ) -> pd.DataFrame: ...
     @overload
     def predict(
@@ -324,9 +325,9 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
         effects: Effects = "all",
         new_levels: NewLevels = "raise",
-        to: None = None,
     ) -> pd.DataFrame: ...
     @overload
     def predict(
@@ -340,9 +341,9 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: None = None,
         effects: Effects = "all",
         new_levels: NewLevels = "raise",
-        to: None = None,
     ) -> pd.DataFrame: ...
 
     @overload
@@ -356,10 +357,10 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
-        effects: Effects = "all",
-        new_levels: NewLevels = "raise",
         *,
         to: str | PathLike[str],
+        effects: Effects = "all",
+        new_levels: NewLevels = "raise",
     ) -> None: ...
 
     def predict(
@@ -372,9 +373,10 @@ class Fit:
         offset: Any = None,
         missing: MissingInNew = "nan",
         function: Callable[..., Any] | None = None,
+        to: str | PathLike[str] | None = None,
+        *,
         effects: Effects = "all",
         new_levels: NewLevels = "raise",
-        to: str | PathLike[str] | None = None,
     ) -> pd.Series | pd.DataFrame | None:
         """Predict for new data, or for the data of the fit.
 
@@ -397,14 +399,13 @@ class Fit:
             function of the density's predictors in order, ``lambda mu, log_sigma: jnp.exp(mu)``; in the general form
             of the parameters and the row, ``lambda params, row: params["a"] * row.x``. Standard errors are by the
             delta method.
-        effects : where coefficients vary, "all" effects, or those of the "population", without the groups' own.
-        new_levels : of a level that the fit did not have, "raise" an error, or predict it for the "population", with
-            the deviation of a level among the errors.
         to : file to write the predictions to, as CSV, TSV, Parquet or Arrow by its ending, instead of returning them.
             Large `new` data, or those of a streamed fit, are then read piece by piece and never all in memory. The file
             is complete or absent. A folder, or a name without an ending, becomes a folder of Parquet files, one for
-            each part of the data, complete or absent too; the workers of the fit's `executor` write them, if it has
-            any.
+            each part of the data, complete or absent too, written by the workers of the fit's `executor` if it has any.
+        effects : where coefficients vary, "all" effects, or those of the "population", without the groups' own.
+        new_levels : of a level that the fit did not have, "raise" an error, or predict it for the "population", with
+            the deviation of a level among the errors.
 
         Returns
         -------

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
             offset: Any = None,
             missing: MissingInNew = "nan",
             function: Callable[..., Any] | None = None,
+            to: str | PathLike[str] | None = None,
+            *,
             effects: Effects = "all",
             new_levels: NewLevels = "raise",
-            to: str | PathLike[str] | None = None,
         ) -> pd.DataFrame: ...
 
         fittedvalues: Shown[pd.DataFrame]

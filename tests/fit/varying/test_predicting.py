@@ -135,6 +135,23 @@ def test_a_level_for_each_row_is_refused_where_there_is_a_dispersion(sleep):
     assert rp.glm("count ~ Days + (1 | row)", rows, family="poisson").converged
 
 
+def test_a_network_refuses_them_too():
+    data = {"y": [0.5, 1.0, 0.0, 2.0, 1.5, 0.3], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    fit = rp.network("y ~ x", data, hidden=(2,), seed=1)
+    for option in ({"effects": "population"}, {"new_levels": "population"}):
+        with pytest.raises(RefusedName, match="available where coefficients vary only"):
+            fit.predict(data, **option)
+
+
+def test_they_are_after_the_file_and_by_name_only(tmp_path, sleep):
+    data, _ = sleep
+    made, path = rp.glm("Reaction ~ Days", data), tmp_path / "predicted.csv"
+    assert made.predict(data, False, None, 0.95, "response", None, "nan", None, path) is None
+    assert pd.read_csv(path).fit.to_numpy() == pytest.approx(made.predict(data).to_numpy(), rel=1e-14)
+    with pytest.raises(TypeError):
+        made.predict(data, False, None, 0.95, "response", None, "nan", None, path, "all")
+
+
 def test_a_likelihood_refuses_them_too():
     fit = rp.mle("student_t", "y ~ 1", {"y": [1.0, 2.0, 3.0, 5.0, 2.5, 2.2, 2.9]})
     with pytest.raises(RefusedName, match="available where coefficients vary only"):
