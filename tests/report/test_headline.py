@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from types import SimpleNamespace
 
@@ -53,3 +54,9 @@ def test_of_many_terms_the_clearest_are_named_and_the_others_counted() -> None:
     unclear = [_row(f"b{k}", 2, 0.5) for k in range(9)]
     said = _said(ODDS, *clear, *unclear)
     assert "depend on 3 more terms" in said and said.endswith("b0, b1 and 7 others show no clear effect.")
+
+
+def test_without_an_interval_there_is_no_space_before_the_full_stop() -> None:
+    row = _row("x", math.inf, 0.001)
+    row.lower = row.upper = math.nan
+    assert _said(ODDS, row).endswith("times as high with x at 9 as at 1.")

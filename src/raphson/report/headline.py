@@ -75,26 +75,26 @@ def _verb(scale: Any, one: str, many: str) -> str:
 def _clearest(scale: Any, rows: list[Any]) -> str:
     """The clearest term, with its size and interval."""
     row = max((r for r in rows if r.kind != "reference"), key=lambda r: _weight(scale, r))
-    size = f"({to(row.lower, row.upper)})" if math.isfinite(row.lower) and math.isfinite(row.upper) else ""
+    size = f" ({to(row.lower, row.upper)})" if math.isfinite(row.lower) and math.isfinite(row.upper) else ""
     be = _verb(scale, "is", "are")
     how = f"{be} {figures(row.estimate)} times as high" if scale.ratio else (
         f"{be} {figures(abs(row.estimate))} {'higher' if row.estimate > 0 else 'lower'}"
     )  # fmt: skip
     if not scale.ratio and row.estimate < 0 and size:
-        size = f"({to(-row.upper, -row.lower)})"
+        size = f" ({to(-row.upper, -row.lower)})"
     if row.kind == "level":
         against = next((r.label for r in rows if r.kind == "reference"), "the reference")
-        return f"{how} with {name(row.term)} {name(row.label)} as with {name(against)} {size}" if scale.ratio else (
-            f"{how} with {name(row.term)} {name(row.label)} than with {name(against)} {size}"
+        return f"{how} with {name(row.term)} {name(row.label)} as with {name(against)}{size}" if scale.ratio else (
+            f"{how} with {name(row.term)} {name(row.label)} than with {name(against)}{size}"
         )  # fmt: skip
     if row.kind == "two values" and row.compared == "1 against 0":
-        return f"{how} with {name(row.term)} {size}"
+        return f"{how} with {name(row.term)}{size}"
     if row.kind in ("number", "two values"):
         high, _, low = row.compared.partition(" against ")
-        return f"{how} with {name(row.term)} at {high} as at {low} {size}" if scale.ratio else (
-            f"{how} with {name(row.term)} at {high} than at {low} {size}"
+        return f"{how} with {name(row.term)} at {high} as at {low}{size}" if scale.ratio else (
+            f"{how} with {name(row.term)} at {high} than at {low}{size}"
         )  # fmt: skip
-    return f"{how} with one unit of {name(row.label)} more {size}"
+    return f"{how} with one unit of {name(row.label)} more{size}"
 
 
 def _weight(scale: Any, row: Any) -> float:

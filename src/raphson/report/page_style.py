@@ -120,7 +120,8 @@ pre { margin: 18px 0 0; padding: 12px 14px; background: var(--paper); border: 1p
   :root { color-scheme: light; PRINTED }
   body { font-size: 10.5pt } h1 { font-size: 19pt } .in { padding: 0; max-width: none } header.in { padding-top: 0 }
   section { margin-top: 24pt } figure, tr, .facts, .corr, .path, .verdict li { break-inside: avoid }
-  table { font-size: 9pt } thead th, .cmp { font-size: 8.5pt } h2, h3 { break-after: avoid }
+  table { font-size: 9pt } thead th, .cmp { font-size: 8.5pt } h2, h3, h2 + p { break-after: avoid }
+  h2 + p { break-inside: avoid }
   details::details-content { content-visibility: visible; display: block; height: auto }
   footer { border-top: 1px solid var(--rule) } }
 """.replace("PRINTED", variables(_PAPER))
