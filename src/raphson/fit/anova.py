@@ -25,7 +25,8 @@ def anova(*fits: Any) -> pd.DataFrame:
     -------
     DataFrame
         One row per fit, smallest first: df_resid, deviance, llf, df, statistic, p_value. Where the dispersion is
-        estimated, the statistics are F with the dispersion of the largest fit, as in R.
+        estimated, the statistics are F with the dispersion of the largest fit, as in R. Where coefficients vary they
+        are likelihood ratios, whose p-values account for variances at their edge.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def anova(*fits: Any) -> pd.DataFrame:
     readings = [reading_of(fit) for fit in fits]
     if len(fits) < 2 or None in readings:
         raise ModelError(f"anova: expected two or more fits; got {len(fits)} argument(s)")
-    ordered = sorted((one for one in readings if one is not None), key=lambda one: one.effective)
+    ordered = sorted((one for one in readings if one is not None), key=lambda one: one.size)
     largest = ordered[-1]
     lines: list[dict[str, float]] = []
     before = None
@@ -58,7 +59,7 @@ def anova(*fits: Any) -> pd.DataFrame:
         else:
             test = lr_test(fit, before)
             statistic, p_value = test.statistic, test.p_value
-            if fit.use_t:
+            if fit.use_t and largest.use_t:
                 statistic *= fit.dispersion / largest.dispersion
                 p_value = hypotheses.tail(statistic, test.df, largest.reference_df)
             line |= {"df": float(test.df), "statistic": statistic, "p_value": p_value}

@@ -18,16 +18,8 @@ def check_nested(larger: Reading, smaller: Reading, nested: bool = False) -> int
     ------
     DataError, ModelError
     """
+    check_same_data(larger, smaller)
     mine, other = larger.at("lr_test").asked, smaller.at("lr_test").asked
-    if len(mine.y) != len(other.y) or not np.array_equal(_rows_of(mine), _rows_of(other)):
-        raise DataError(
-            f"smaller: expected a fit to the same {len(mine.y)} rows; got one to {len(other.y)} rows, or to other "
-            "ones. Drop the rows with missing values in any covariate, and fit both models to the rest"
-        )
-    if not np.array_equal(mine.y, other.y) or not np.array_equal(mine.row_weight, other.row_weight):
-        raise DataError(
-            "smaller: expected the response and weights of this fit; got others. Fit both models to the same ones"
-        )
     reason = "" if nested else mine.why_not_nested(other, larger.state.theta, smaller.state.theta)
     family = [_described(fit) for fit in (larger, smaller)]
     same = family[0] == family[1] and larger.state.auxiliary == smaller.state.auxiliary and mine.same_kind(other)
@@ -50,6 +42,25 @@ def check_nested(larger: Reading, smaller: Reading, nested: bool = False) -> int
             "is not χ². Compare aic or bic"
         )
     return q
+
+
+def check_same_data(larger: Reading, smaller: Reading) -> None:
+    """Check that two fits have the same rows, responses and weights.
+
+    Raises
+    ------
+    DataError
+    """
+    mine, other = larger.at("lr_test").asked, smaller.at("lr_test").asked
+    if len(mine.y) != len(other.y) or not np.array_equal(_rows_of(mine), _rows_of(other)):
+        raise DataError(
+            f"smaller: expected a fit to the same {len(mine.y)} rows; got one to {len(other.y)} rows, or to other "
+            "ones. Drop the rows with missing values in any covariate, and fit both models to the rest"
+        )
+    if not np.array_equal(mine.y, other.y) or not np.array_equal(mine.row_weight, other.row_weight):
+        raise DataError(
+            "smaller: expected the response and weights of this fit; got others. Fit both models to the same ones"
+        )
 
 
 def _spans(larger: Reading, smaller: Reading) -> bool:

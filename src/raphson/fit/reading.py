@@ -76,6 +76,14 @@ class Reading(Goodness):
     identified: ClassVar[bool] = True
     """Whether single parameters have a meaning, so that standard errors and influence make sense."""
 
+    compares_criteria: ClassVar[bool] = False
+    """Whether a likelihood ratio is of criteria in which coefficients vary, whose variances have an edge."""
+
+    @property
+    def size(self) -> float:
+        """By what fits are ordered that are compared: their degrees of freedom."""
+        return self.effective
+
     # -- names that do not apply to this kind of model -------------------------------------------------------------
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.choices import Information
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
-from raphson.fit.nesting import check_nested
+from raphson.fit.nesting import check_nested, check_same_data
 from raphson.fit.reading import Reading, reading_of
 from raphson.fit.reference import ReferenceFit, check_likelihood, reference_of
 from raphson.fit.uncertainty import INFORMATION, Uncertainty, per_copy
@@ -200,6 +200,10 @@ def _definite_information(
 def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
     """Likelihood-ratio test against a smaller model: (D₀ − D₁)/(q φ̂) as F if φ is estimated, else χ².
 
+    Where coefficients vary it is twice the difference of the criteria. A variance that the smaller model lacks is 0
+    under the hypothesis, at the edge: the p-value is then of the mixture of two χ² with equal probabilities, of which
+    the smaller one has a degree of freedom less. (For a smooth function it is conservative.)
+
     Parameters
     ----------
     smaller : the fit of a model nested in this one, on the same rows; or a constraint, as for :meth:`wald_test`,
@@ -226,8 +230,11 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
     >>> fit.lr_test("age = 0")
     Likelihood-ratio test of age = 0: chi2(1) = 1.567, p = 0.2106
     """
+    other = reading_of(smaller)
+    if fit.compares_criteria or (other is not None and other.compares_criteria):
+        return _lr_of_criteria(fit, other)
     check_likelihood(fit, "lr_test")
-    other, reference = reading_of(smaller), reference_of(fit)
+    reference = reference_of(fit)
     if other is not None:
         return _lr_of_fits(fit, reference, other, nested)
     asked = _hypothesis(fit, smaller)
@@ -240,14 +247,42 @@ def likelihood_ratio(
     fit: Reading, reference: ReferenceFit, text: str, chi2: float, q: int, restricted: Any = None
 ) -> Test:
     """The likelihood-ratio test with statistic `chi2` against the maximum of a fit."""
-    if chi2 < -ROUNDING * max(abs(reference.top) / fit.dispersion, 1e3):
+    chi2 = _not_negative(chi2, abs(reference.top) / fit.dispersion)
+    return hypotheses.verdict("Likelihood-ratio test", text, chi2, q, fit.reference_df, restricted)
+
+
+def _not_negative(chi2: float, top: float) -> float:
+    """A likelihood ratio, which is 0 up to rounding if it is below; `top` is the size of what was subtracted."""
+    if chi2 < -ROUNDING * max(top, 1e3):
         raise ModelError(
             "lr_test: expected a smaller model with a log-likelihood no higher than this fit's; got one that is "
             f"{-0.5 * chi2:.3g} higher. Either the responses or their scales differ, or this fit is not at its global "
             "maximum; then fit it again with start= near the smaller model's estimates"
         )
-    chi2 = max(chi2, 0.0)
-    return hypotheses.verdict("Likelihood-ratio test", text, chi2, q, fit.reference_df, restricted)
+    return max(chi2, 0.0)
+
+
+def _lr_of_criteria(fit: Reading, smaller: Reading | None) -> Test:
+    """The test where coefficients vary in one of the fits: a variance of 0 is at the edge of what it can be."""
+    from raphson.fit.varying.comparing import degrees_of_freedom
+
+    if smaller is None:
+        raise ModelError(
+            "smaller: expected a fit where coefficients vary; got a constraint. Fit the smaller model too, with "
+            "criterion='ml'; or use wald_test"
+        )
+    for one in (fit, smaller):
+        check_likelihood(one, "lr_test")
+    check_same_data(fit, smaller)
+    if not fit.compares_criteria:
+        raise ModelError(
+            "smaller: expected a model nested in this fit, in which no coefficients vary; they do in the other. Call "
+            "lr_test on the larger fit"
+        )
+    mixed = degrees_of_freedom(fit, smaller)
+    chi2 = _not_negative(2.0 * (fit.llf - smaller.llf), abs(fit.llf))
+    text = smaller.state.formula or f"the smaller model ({', '.join(smaller.names)})"
+    return hypotheses.mixed_verdict("Likelihood-ratio test", text, chi2, mixed, smaller.params)
 
 
 def _lr_of_fits(fit: Reading, reference: ReferenceFit, smaller: Reading, nested: bool) -> Test:

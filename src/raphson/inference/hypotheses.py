@@ -40,6 +40,7 @@ class Test(InNotebook):
     restricted : estimates under the hypothesis, where the test has them.
     table : further results (the standard errors by each kind of information, of the information matrix test).
     draws : number of simulated data sets that `p_value` comes from; 0 if it comes from χ² or F.
+    mixed : degrees of freedom of the χ² whose mixture with equal probabilities `p_value` comes from; empty for one.
 
     Examples
     --------
@@ -59,6 +60,7 @@ class Test(InNotebook):
     restricted: pd.Series | None = field(default=None, repr=False, compare=False)
     table: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     draws: int = 0
+    mixed: tuple[int, ...] = ()
 
     @property
     def distribution(self) -> str:
@@ -81,13 +83,19 @@ class Test(InNotebook):
         if self.table is not None:
             grids.append(Grid.of(self.table, "Standard errors by each information", "term"))
         drawn = [Note(f"The p-value is that among {self.draws} simulated data sets.")] if self.draws else []
+        if self.mixed:
+            drawn = [Note(f"The p-value is of {self._mixture('χ²')}, as a variance of 0 is at the edge.")]
         return Sheet(self.name, (), grids, drawn)
 
     def __repr__(self) -> str:
         more = "" if self.df_resid is None else f", {self.df_resid:g}"
-        shown = f"{self.distribution}({self.df}{more}) = {self.statistic:.4g}, p = {self.p_value:.4g}"
+        kind = self._mixture("chi2") if self.mixed else f"{self.distribution}({self.df}{more})"
+        shown = f"{kind} = {self.statistic:.4g}, p = {self.p_value:.4g}"
         drawn = f" (among {self.draws} draws)" if self.draws else ""
         return f"{self.name} of {self.hypothesis}: {shown}{drawn}"
+
+    def _mixture(self, letter: str) -> str:
+        return " + ".join(f"{1 / len(self.mixed):g} {letter}({df})" for df in self.mixed)
 
 
 def tail(statistic: float, df: int, df_resid: float | None) -> float:
@@ -124,6 +132,19 @@ def verdict(
     """
     statistic = chi2 if df_resid is None else chi2 / df
     return Test(name, hypothesis, statistic, df, df_resid, tail(statistic, df, df_resid), restricted, table)
+
+
+def mixed_verdict(name: str, hypothesis: str, chi2: float, mixed: Sequence[int], restricted: Any = None) -> Test:
+    """The test with a statistic that is a mixture of χ² with equal probabilities, where χ²(0) is 0.
+
+    Examples
+    --------
+    >>> mixed_verdict("Likelihood-ratio test", "y ~ 1", 2.705543454095404, (0, 1))
+    Likelihood-ratio test of y ~ 1: 0.5 chi2(0) + 0.5 chi2(1) = 2.706, p = 0.05
+    """
+    p = float(np.mean([tail(chi2, df, None) if df else float(chi2 <= 0.0) for df in mixed]))
+    many = tuple(mixed) if len(mixed) > 1 else ()
+    return Test(name, hypothesis, chi2, max(mixed), None, p, restricted, mixed=many)
 
 
 def wald(gap: np.ndarray, J: np.ndarray, covariance: np.ndarray) -> float:

@@ -38,7 +38,7 @@ WITHOUT_ERROR = (
 
 NOT_YET = dict.fromkeys(
     (
-        *("lr_test", "score_test", "drop1", "profile", "bootstrap", "information_matrix_test", "simulate", "robust"),
+        *("score_test", "drop1", "profile", "bootstrap", "information_matrix_test", "simulate", "robust"),
         *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature", "save"),
     ),
     "not available where coefficients vary; see params, bse, llf and aic",
@@ -66,6 +66,7 @@ class VaryingReading(Reading):
     """The reading of a fit with varying terms: likelihood and errors are of the criterion, rows of the modes."""
 
     kind_of_information: ClassVar[Information] = "observed"
+    compares_criteria: ClassVar[bool] = True
 
     @classmethod
     def wrote(cls, body: Mapping[str, Any]) -> bool:
@@ -182,6 +183,11 @@ class VaryingReading(Reading):
         model, maximum = self.model, self.maximum
         own = int(np.count_nonzero(maximum.free[maximum.criterion.p :]))
         return float(np.count_nonzero(model.kept) + own)
+
+    @property
+    def size(self) -> float:
+        """Number of coefficients β, and of standard deviations and correlations, those at an edge too."""
+        return float(np.count_nonzero(self.model.kept) + self.maximum.criterion.n_entries)
 
     @cached_property
     def remarks(self) -> list[str]:

@@ -13,6 +13,7 @@ from raphson.data.products import dense
 from raphson.data.varying.term import VaryingTerm
 from raphson.frozen import frozen
 from raphson.linalg import independent
+from raphson.model.base import Model
 from raphson.model.glm.glm import CERTAIN, GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, triangularised
@@ -117,6 +118,10 @@ class VaryingModel(GeneralisedLinearModel):
     @property
     def concave(self) -> bool:
         return False
+
+    def same_kind(self, other: Model) -> bool:
+        """Also a model without varying terms, which is this one with variances of 0."""
+        return isinstance(other, GeneralisedLinearModel)
 
     # -- the iteration -------------------------------------------------------------------------------------------
 
