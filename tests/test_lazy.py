@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -69,3 +71,10 @@ def test_what_looks_at_a_lazy_module_does_not_load_it() -> None:
     colours = Lazy("colorsys")
     assert not hasattr(colours, "__wrapped__") and colours._module is None
     assert colours.__name__ == "colorsys"  # other names of Python's own are the module's
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])  # noqa: S301
+def test_a_lazy_module_is_copied_and_pickled_by_its_name(copied) -> None:
+    colours = Lazy("colorsys")
+    for _ in range(2):  # before it is loaded, and after
+        assert copied(colours).rgb_to_hsv(1.0, 1.0, 1.0) == colours.rgb_to_hsv(1.0, 1.0, 1.0)

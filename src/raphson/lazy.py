@@ -36,6 +36,9 @@ class Lazy:
             self._module = import_module(self._name)
         return getattr(self._module, name)
 
+    def __reduce__(self) -> tuple[type[Lazy], tuple[str]]:
+        return Lazy, (self._name,)  # by its name: a module cannot be pickled, and a copy without _module asks itself
+
 
 def on_request(
     package: str, where: Mapping[str, tuple[str, str | None]], hint: Callable[[str], str] = lambda name: ""
