@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,7 @@ class SmoothPlan:
     penalised, null : the coefficients of its columns, of :func:`raphson.data.varying.bases.split`. They are kept, as
         another machine may give eigenvectors another sign.
     levels : those of a factor in `by`, for each of which there is a function; None without one.
+    evaluated : the basis at the rows by which the knots were placed, until the terms are built of it.
     """
 
     part: SmoothPart
@@ -40,6 +41,7 @@ class SmoothPlan:
     penalised: np.ndarray
     null: np.ndarray
     levels: tuple[str, ...] | None
+    evaluated: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
 
     population = True
     """Whether a prediction for the population has its effects."""
@@ -57,9 +59,10 @@ class SmoothPlan:
         knots = knots_of(part.basis, x, part.k, short(part.text))
         basis = basis_of(part.basis, knots)
         by = None if part.by is None else with_used_levels(variables[1], kept)
-        means = basis.values(x).mean(axis=0) if by is None or isinstance(by, Levels) else None
+        values = basis.values(x)
+        means = values.mean(axis=0) if by is None or isinstance(by, Levels) else None
         levels = by.labels if isinstance(by, Levels) else None
-        return SmoothPlan(part, knots, means, *split(basis, means), levels)
+        return SmoothPlan(part, knots, means, *split(basis, means), levels, [(x, values)])
 
     @property
     def labels(self) -> list[str]:
@@ -79,7 +82,7 @@ class SmoothPlan:
     ) -> tuple[list[VaryingTerm], list[Variable]]:
         """The terms for some of the rows (None for all), and for all rows what is not penalised."""
         x = _numbers(self.part, variables[0])
-        values = self.basis.values(x if kept is None else x[kept])
+        values = self._values(x if kept is None else x[kept])
         # Centred after the product: the coefficients of the null space have no mean already.
         own, null = values @ self.penalised, values @ self.null
         if self.means is not None:
@@ -97,6 +100,14 @@ class SmoothPlan:
                     spread[kept] = left
                 free.append(Numbers(spread))
         return terms, [*free]
+
+    def _values(self, x: np.ndarray) -> np.ndarray:
+        """The basis at some values; at those of the fit it has just been evaluated."""
+        while self.evaluated:
+            before, values = self.evaluated.pop()
+            if np.array_equal(before, x):
+                return values
+        return self.basis.values(x)
 
     def _multipliers(
         self, variables: Sequence[Variable], kept: np.ndarray | None, new: bool

@@ -59,8 +59,9 @@ def starting_values(criterion: Criterion) -> np.ndarray:
 
 
 def _weighted_fit(X: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    root = np.sqrt(weight)
-    return np.linalg.lstsq(X * root[:, None], z * root, rcond=None)[0]
+    # by cross-products, whose digits are enough for a start
+    weighted = X.T * weight
+    return np.linalg.lstsq(weighted @ X, weighted @ z, rcond=None)[0]
 
 
 def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:
