@@ -115,3 +115,11 @@ def test_a_loaded_fit_has_a_page_without_checks(tmp_path) -> None:
     rp.glm("low ~ lwt", births, family="binomial").save(tmp_path / "fit.json")
     text = page(rp.load(tmp_path / "fit.json"))
     assert "There is no check by simulated data" in text and "<h1>" in text
+
+
+@pytest.mark.parametrize("formula", ["lwt ~ smoke + (1 | race)", "low ~ s(lwt)", "low ~ smoke + s(lwt)"])
+def test_a_fit_whose_coefficients_vary_has_a_page_without_checks(formula) -> None:
+    fit = rp.glm(formula, rp.datasets.load("births"), family="binomial" if formula.startswith("low") else "gaussian")
+    assert "no check by simulated data: not available where coefficients vary" in page(fit, 0.95)
+    for draw in (fit.plot, fit.plot_residuals):
+        assert draw().has_data()

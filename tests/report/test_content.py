@@ -79,6 +79,7 @@ def test_a_remark_is_a_sentence_and_keeps_the_case_of_a_parameter():
     assert content.sentence("k is at its bound.", fit) == "k is at its bound."
     assert content.sentence("k_2 is another name", fit) == "K_2 is another name."
     assert content.sentence("rates differ", fit) == "Rates differ."
+    assert content.sentence("s(x) is a straight line", fit) == "s(x) is a straight line."
 
 
 def test_the_path_of_a_quasi_family_is_no_log_likelihood(make_fit):

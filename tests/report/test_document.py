@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+import raphson as rp
 from raphson.report.document import document, to_json
 
 
@@ -30,3 +31,15 @@ def test_numpy_scalars_are_plain_numbers() -> None:
         "x": None,
         "y": True,
     }
+
+
+def test_how_much_coefficients_vary() -> None:
+    fit = rp.glm("lwt ~ smoke + (1 | race)", rp.datasets.load("births"))
+    read = json.loads(to_json(document(fit)))
+    assert [(row["group"], row["term"], row["kind"]) for row in read["variances"]] == [
+        ("race", "Intercept", "sd"),
+        ("residual", "", "sd"),
+    ]
+    assert read["variances"][0]["estimate"] == fit.variances["estimate"][0]
+    assert read["variances"][0]["conf_high"] == fit.variances["upper"][0] and read["smooths"] == []
+    assert "variances" not in document(rp.glm("lwt ~ smoke", rp.datasets.load("births")))

@@ -34,3 +34,13 @@ def test_rows(fit):
     assert list(table.columns) == ["id", ".fitted", ".resid", ".std_resid", ".hat", ".cooksd"]
     assert table[".hat"].sum() == pytest.approx(3.0)  # as many as parameters
     np.testing.assert_allclose(table[".std_resid"], table[".resid"] / np.sqrt(1.0 - table[".hat"]))
+
+
+def test_a_fit_whose_coefficients_vary_has_no_influence_and_no_condition_number():
+    births = rp.datasets.load("births")
+    fit = rp.glm("lwt ~ smoke + (1 | race)", births)
+    table = glance(fit)
+    assert table.loc[0, "llf"] == fit.llf and np.isnan(table.loc[0, "condition_number"])
+    added = fit.augment()
+    assert list(added.columns) == [*births.columns, ".fitted", ".resid"]
+    np.testing.assert_array_equal(added[".fitted"], fit.fittedvalues)

@@ -153,6 +153,7 @@ def check(fit: Reading, n: int | None = None, seed: int = 0, simulate: Simulator
 
 def _found(fit: Reading, n: int | None, seed: int, simulate: Simulator | None) -> tuple[list[Check], int]:
     """The checks that suit what a row of the fit has, one mean, several or none, and the number of data sets."""
+    fit.check_name("check")
     fit.at("check")
     means = len(fit.rows.mean)
     if simulate is not None and means:

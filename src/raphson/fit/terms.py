@@ -42,6 +42,7 @@ def drop1(fit: Reading) -> pd.DataFrame:
     """
     import pandas as pd
 
+    fit.check_name("drop1")
     check_likelihood(fit, "drop1")
     reference = reference_of(fit)
     lines: dict[str, tuple[Any, ...]] = {"<none>": (0, fit.deviance, fit.aic, math.nan, math.nan)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -284,8 +285,8 @@ def remarks(fit: Any) -> list[str]:
 
 
 def sentence(text: str, fit: Any) -> str:
-    """A remark as a sentence; a parameter's name at the beginning keeps its case."""
-    named = any(
+    """A remark as a sentence; the name of a parameter or a term at the beginning, such as s(x), keeps its case."""
+    named = re.match(r"\w+\(", text) is not None or any(
         text.startswith(name) and not (text[len(name) : len(name) + 1].isalnum() or text[len(name) :].startswith("_"))
         for name in getattr(fit, "names", ())
         if name

@@ -59,7 +59,19 @@ def document(fit: Any, level: float = 0.95, exponentiate: bool = False) -> dict[
         "estimate": content.estimate_name(fit, exponentiate),
         "statistic": content.statistic_name(fit),
         "coefficients": [_coefficient(row) for row in content.coefficients(fit, level, exponentiate)],
+        **_varying(fit),
         "path": fit.path.to_dict(orient="records"),
+    }
+
+
+def _varying(fit: Any) -> dict[str, Any]:
+    """How much coefficients vary, and the smooth functions, a row each; nothing where none varies."""
+    if not hasattr(fit, "variances"):
+        return {}
+    ends = {"lower": "conf_low", "upper": "conf_high"}
+    return {
+        "variances": fit.variances.rename(columns=ends).to_dict(orient="records"),
+        "smooths": fit.smooths.to_dict(orient="records"),
     }
 
 

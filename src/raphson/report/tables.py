@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from raphson.report.ratios import as_ratios, ratio_name
@@ -39,10 +40,10 @@ GLANCE = (
 
 
 def glance(fit: Any) -> pd.DataFrame:
-    """One row for the whole fit, with the columns of `GLANCE`."""
+    """One row for the whole fit, with the columns of `GLANCE`; what this kind of fit does not have is NaN."""
     import pandas as pd
 
-    return pd.DataFrame({name: [_cell(getattr(fit, name))] for name in GLANCE})
+    return pd.DataFrame({name: [_cell(getattr(fit, name, math.nan))] for name in GLANCE})
 
 
 def _cell(value: Any) -> Any:
@@ -57,8 +58,8 @@ def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
 def added(fit: Any) -> pd.DataFrame:
     """For each row that was used ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
 
-    A multinomial fit has a ``.fitted_LEVEL`` for each level instead. A network has only ``.fitted`` and ``.resid``, as
-    it has no measure of a row's influence.
+    A multinomial fit has a ``.fitted_LEVEL`` for each level instead. A network and a fit whose coefficients
+    vary have only ``.fitted`` and ``.resid``, as they have no measure of a row's influence.
     """
     import pandas as pd
 
@@ -68,7 +69,7 @@ def added(fit: Any) -> pd.DataFrame:
     if isinstance(fitted, pd.DataFrame):
         return fitted.add_prefix(".fitted_")
     residuals = fit.residuals("deviance")
-    if not fit.identified:
+    if not fit.identified or not hasattr(fit, "leverage"):
         return pd.DataFrame({".fitted": fitted, ".resid": residuals})
     hat = fit.leverage
     return pd.DataFrame(
