@@ -239,6 +239,11 @@ class Objective(ABC):
     def n_rows(self) -> int:
         """Rows of data that an evaluation reads."""
 
+    @property
+    def n_cases(self) -> int:
+        """Rows of data that it is a sum over: more than are read where equal ones are merged."""
+        return self.n_rows
+
     @abstractmethod
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """Value, score and the information asked for, at θ (p,)."""
@@ -401,6 +406,10 @@ class DerivedObjective(Objective, Generic[Inner]):
     @property
     def n_rows(self) -> int:
         return self.inner.n_rows
+
+    @property
+    def n_cases(self) -> int:
+        return self.inner.n_cases
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         return self.inner.evaluate(theta, need)

@@ -328,10 +328,10 @@ def _iterate_from_subsample(
     """
     objective = model.objective
     p = objective.n_params
-    rows = part_rows(objective.n_rows, p, objective.curvature_cost) if rows is None else rows
-    every = max(2, objective.n_rows // rows)
+    rows = part_rows(objective.n_cases, p, objective.curvature_cost) if rows is None else rows
+    every = max(2, objective.n_cases // rows)
     rough = replace(options, tol=PART_TOLERANCE * math.sqrt(p), polish=False, watch=None)
-    part, sampled = model.subsampled(every), objective.n_rows // every
+    part, sampled = model.subsampled(every), objective.n_cases // every
     fewer = max(sampled // NESTED, SMALLEST_PART * p, FEWEST)
     try:
         nested = fewer <= sampled // LARGEST_NESTED
@@ -365,7 +365,7 @@ def _iterate_from_estimate_of(
         found = None  # the part may be degenerate although the whole is not
     if found is not None:
         note = found.note.removeprefix(part.advice(found.status)).removeprefix("; ")
-        of, n = part.objective.n_rows, model.objective.n_rows
+        of, n = part.objective.n_cases, model.objective.n_cases
         note = f"{note} (on {of:,} of the {n:,} rows)" if note and of < n else note
         with suppress(ConvergenceError):  # other rows may be outside their domain there
             result = _iterate_from_part(found.result, part, model, options, suspect)
@@ -379,7 +379,7 @@ def _iterate_from_part(
     """Start from the maximum over a part of the rows, with its information."""
     objective, method = model.objective, options.method
     # A stream keeps a sample, which may have fewer rows than were asked for.
-    factor, of_all = first.factor, Part(part.objective, objective.n_rows / part.objective.n_rows)
+    factor, of_all = first.factor, Part(part.objective, objective.n_cases / part.objective.n_cases)
     kind = method.curvature.kind
     # An M that is the same everywhere is evaluated with the first score, and serves to the end.
     serves = factor is not None and first.free.all() and not (kind is not None and objective.constant(kind))

@@ -61,7 +61,7 @@ class Part:
     @property
     def error(self) -> float:
         """√(p/m), the relative error of the part's information."""
-        return min(1.0, math.sqrt(self.objective.n_params / self.objective.n_rows))
+        return min(1.0, math.sqrt(self.objective.n_params / self.objective.n_cases))
 
     def light(self, objective: Objective) -> bool:
         """Whether it has so few of all rows that its readings hardly take time, and an M of all costs less than the

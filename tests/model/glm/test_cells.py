@@ -179,3 +179,13 @@ def test_other_families_are_left(family):
     data["y"] += 1.0
     model = GeneralisedLinearModel.of(from_formula(FORMULA, data), family, "precision", None, serial())
     assert model.likelihood.by_rows is model.likelihood
+
+
+@pytest.mark.parametrize("family", ["binomial", "poisson"])
+def test_a_stream_begins_with_some_rows_of_which_the_equal_ones_are_merged(family):
+    data = {name: np.concatenate([values] * 8) for name, values in columns(family).items()}
+    held_fit = rp.glm(FORMULA, data, family=family)
+    fit = rp.glm(FORMULA, rp.stream(lambda: iter([data]), 1024), family=family)
+    assert fit.converged and np.abs((fit.params - held_fit.params) / held_fit.bse).max() < 1e-8
+    assert (fit.path["rows"] == 300).any()  # cells, each of many rows
+    np.testing.assert_allclose(fit.path["llf"][fit.path["rows"] <= 300], fit.llf, rtol=0.2)

@@ -39,14 +39,14 @@ class MergedLikelihood(LogLikelihood):
     ----------
     whole : of the rows as they are.
     X : the merged design.
-    constant : what the values of the merged rows lack.
+    lacking : what the values of the merged rows lack.
     within : (m,) Σ w (y − ȳ)² of each cell; None where the dispersion is known.
     responses : ȳ and W, each (m,).
     """
 
     whole: LogLikelihood | None = None
     X: Any = None
-    constant: float = 0.0
+    lacking: float = 0.0
     within: np.ndarray | None = None
     responses: tuple[np.ndarray, np.ndarray] | None = None  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -54,6 +54,10 @@ class MergedLikelihood(LogLikelihood):
     def by_rows(self) -> LogLikelihood:
         assert self.whole is not None
         return self.whole
+
+    @property
+    def n_cases(self) -> int:
+        return self.by_rows.n_cases
 
     @property
     def n_blocks(self) -> int:
@@ -68,7 +72,7 @@ class MergedLikelihood(LogLikelihood):
             pearson = sums.pearson
             if self.within is not None and self.residual_df is not None:
                 pearson = pearson + self._within(self.within, theta)
-            sums = replace(sums, value=sums.value + self.constant, pearson=pearson)
+            sums = replace(sums, value=sums.value + self.lacking, pearson=pearson)
         return super()._penalised(theta, sums)
 
     def _within(self, within: np.ndarray, theta: np.ndarray) -> float:
@@ -98,14 +102,14 @@ def merged(model: GeneralisedLinearModel, whole: LogLikelihood) -> LogLikelihood
     if found is None:
         return whole
     mean, W, within = _responses(model, found)
-    constant = 0.0 if family.value_has_counts else _constant(model, found, mean, W)
+    lacking = 0.0 if family.value_has_counts else _lacking(model, found, mean, W)
     kept = np.flatnonzero(W > 0)
     mean, W, first = mean[kept], W[kept], found.first[kept]
     X = take_rows(model.data.X, first)
     given = {field.name: getattr(whole, field.name) for field in fields(whole)}
     given["blocks"] = model.predictor.blocks((X,), mean, W, None if offset is None else offset[:, first])
     within = None if within is None else within[kept]
-    return MergedLikelihood(**given, whole=whole, X=X, constant=constant, within=within, responses=(mean, W))
+    return MergedLikelihood(**given, whole=whole, X=X, lacking=lacking, within=within, responses=(mean, W))
 
 
 def _responses(model: GeneralisedLinearModel, found: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -127,7 +131,7 @@ def _responses(model: GeneralisedLinearModel, found: Cells) -> tuple[np.ndarray,
     return mean + moved, W, np.maximum(total(rest) - W * moved * moved, 0.0)
 
 
-def _constant(model: GeneralisedLinearModel, found: Cells, mean: np.ndarray, W: np.ndarray) -> float:
+def _lacking(model: GeneralisedLinearModel, found: Cells, mean: np.ndarray, W: np.ndarray) -> float:
     """Σ w log f(y | μ = ȳ) − W log f(ȳ | μ = ȳ), whose second term is rounding: log f is minus half the deviance."""
     there = np.where(W > 0, mean, 1.0)
     eta = np.asarray(model.family.link.link(there))
