@@ -209,7 +209,7 @@ _ARGUMENT: dict[str, Sequence[str]] = {
     "random_state rng seed_ random_seed": ("seed=0",),
     "na_action dropna nan_policy missing_values na": ("missing='drop'",),
     "n_jobs workers threads num_threads cores njobs nthreads client": ("executor=rp.execute.threads(2)",),
-    "link links": ("family=rp.families.Gamma(link='log')",),
+    "link links": ("family=rp.families.Binomial(link='probit'), with your family and link",),
     "dist distribution error_family likelihood": ("family='poisson'", "logpdf='weibull'"),
     "lr eta0 learning_rate_init step_size": ("learning_rate=1e-3",),
     "hidden_layer_sizes layers units architecture": ("hidden=(64, 64)",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -49,11 +49,18 @@ class Response:
         (successes, failures) for ``cbind``.
     levels : tuple of str or None
         The labels of the codes if the response is text, categorical or boolean.
+    precision : ndarray of float64, shape (n,), or None
+        The weights of kind "precision": of proportions these may be the numbers of trials, as in R.
     """
 
     name: str
     values: np.ndarray
     levels: tuple[str, ...] | None = None
+    precision: np.ndarray | None = None
+
+    def weighted(self, weights: np.ndarray | None, kind: str) -> Response:
+        """The response with its weights, if their kind is "precision"."""
+        return self if weights is None or kind != "precision" else replace(self, precision=weights)
 
 
 @frozen

@@ -22,7 +22,7 @@ compiled = jax.jit(lambda family, y, eta: jnp.where(family.inside(eta), family.l
 
 
 def response(values, levels=None):
-    return SimpleNamespace(name="y", values=np.asarray(values, dtype=np.float64), levels=levels)
+    return SimpleNamespace(name="y", values=np.asarray(values, dtype=np.float64), levels=levels, precision=None)
 
 
 def test_two_levels_the_second_is_success():
@@ -53,6 +53,18 @@ def test_counts_and_trials_give_proportions():
 def test_fractions_warn_and_fit(family, values, match):
     with pytest.warns(UserWarning, match=match):
         families.resolve(family).prepare(response(values))
+
+
+def test_precision_weights_that_are_the_trials_of_proportions_give_the_fit_of_trials():
+    trial = {"k": [1, 4, 9, 13], "n": [20, 20, 15, 20], "x": [0, 1, 2, 4]}
+    with pytest.warns(UserWarning, match="are right, as in R"):
+        as_in_r = rp.glm("k/n ~ x", trial, family="binomial", weights="n")
+    counted = rp.glm("cbind(k, n - k) ~ x", trial, family="binomial")
+    np.testing.assert_allclose(as_in_r.params, counted.params, rtol=1e-10)
+    np.testing.assert_allclose([as_in_r.llf, as_in_r.deviance], [counted.llf, counted.deviance], rtol=1e-10)
+    for weights, kind in (([2.0, 2.0, 2.0, 2.0], "precision"), ("n", "frequency"), ("n", "sampling")):
+        with pytest.warns(UserWarning, match="trials= is not given"):
+            rp.glm("k/n ~ x", trial, family="binomial", weights=weights, weights_kind=kind)
 
 
 def test_quasi_families_take_fractions_in_silence():
@@ -230,6 +242,8 @@ def test_names(name, family):
         ("tweedie(0.5)", r"power: expected a number outside \(0, 1\); got 0.5"),
         ("nb(-1)", "theta: expected a positive number, or None to estimate it; got -1"),
         ("nb(nan)", "theta: expected a positive number"),
+        ("binomial(probit)", r"Write family=rp.families.Binomial\(link='probit'\)"),
+        ('gamma(link="log")', r"Write family=rp.families.Gamma\(link='log'\)"),
         ("poisson(3)", r"the poisson family has no parameter; got 'poisson\(3\)'"),
         ("poisson(3", "no family named"),
         (7, "family: expected a name .* or a Family; got int"),

@@ -200,6 +200,11 @@ def resolve(family: str | Family) -> Family:
             )
         return kind()
     takes = parameters_of(kind)
+    if parameter in (None, "link") and (link := links.LINKS.name_of(inner.strip("'\""))) is not None:
+        raise ModelError(
+            f"family: a link is not given in the name; got {family!r}. Write "
+            f"family=rp.families.{kind.__name__}(link={link!r})"
+        )
     if parameter not in (None, *takes) or not takes:
         which = f" {parameter}" if takes else ""
         raise ModelError(f"family: the {name} family has no parameter{which}; got {family!r}. Write {name!r}")

@@ -37,6 +37,14 @@ def _whole(y: np.ndarray) -> bool:
     return bool(((y == 0.0) | (y == 1.0)).all())
 
 
+def _shares_of(y: np.ndarray, weights: np.ndarray | None) -> bool:
+    """Whether weights make proportions whole numbers of successes, up to R's 0.001: they are the trials then."""
+    if weights is None:
+        return False
+    successes = y * weights
+    return bool((np.abs(successes - np.round(successes)) <= 1e-3).all())
+
+
 @structured
 class Binomial(Family):
     """Successes in a number of trials: Var(y) = mean (1 - mean) / trials.
@@ -162,12 +170,7 @@ class Binomial(Family):
             )
         fractional = int(np.count_nonzero((values > 0) & (values < 1)))
         if fractional and not self.quasi:
-            warn_user(
-                f"response {name!r}: {fractional} of {values.size} values are proportions, and trials= is not "
-                "given. The fit assumes one trial per row; give the group sizes as trials= with the "
-                'numbers of successes as the response, or use family="quasibinomial"',
-                UserWarning,
-            )
+            self._warn_of_proportions(name, fractional, values, response.precision)
         return Observations(values, None, None, self, (lowest, highest))
 
     def _from_counts(self, name: str, counts: np.ndarray) -> Observations:
@@ -199,6 +202,22 @@ class Binomial(Family):
         )
         self._warn_if_fractional(name, successes)
         return Observations(successes / trials, trials, None, self)
+
+    def _warn_of_proportions(self, name: str, count: int, values: np.ndarray, precision: np.ndarray | None) -> None:
+        told = f"response {name!r}: {count} of {values.size} values are proportions"
+        if _shares_of(values, precision):
+            warn_user(
+                f"{told}, whose weights are numbers of trials. Estimates, standard errors and the likelihood are "
+                "right, as in R, but quantile residuals and checks take each row as one trial; for them write "
+                "cbind(successes, failures), or give the trials as trials= with the numbers of successes",
+                UserWarning,
+            )
+            return
+        warn_user(
+            f"{told}, and trials= is not given. The fit assumes one trial per row; give the group sizes as trials= "
+            'with the numbers of successes as the response, or use family="quasibinomial"',
+            UserWarning,
+        )
 
     def _warn_if_fractional(self, name: str, counts: np.ndarray) -> None:
         count = int(np.count_nonzero(counts != np.floor(counts)))

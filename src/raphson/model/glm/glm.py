@@ -102,7 +102,7 @@ class GeneralisedLinearModel(Model):
             If the family or the kind of weights is unknown, or the penalty does not match.
         """
         check_weights_kind(weights_kind)
-        observations = resolve(family).prepare(data.response, data.trials)
+        observations = resolve(family).prepare(data.response.weighted(data.weights, weights_kind), data.trials)
         rows = observations.y, observations.weight(data.weights), observations.size
         model = GeneralisedLinearModel(observations.family, data, *rows, weights_kind, None, executor)
         check_bias(bias, model.family, penalty)

@@ -124,7 +124,8 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
         check_weights_kind(weights_kind)
         refuse_bias(bias)
         asked = resolve(family)
-        observations = asked.prepare(streamed.sample.response, streamed.sample.trials)
+        sample = streamed.sample
+        observations = asked.prepare(sample.response.weighted(sample.weights, weights_kind), sample.trials)
         refuse_numbers_as_categories(observations.family, streamed)
         absent = rows_not_in_memory(streamed, observations.size is not None)
         model = StreamedModel(
