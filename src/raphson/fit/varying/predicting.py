@@ -132,7 +132,9 @@ class VaryingPredictor:
         return Joint(self.at)
 
     def _factor(self, number: int) -> np.ndarray:
-        found = self._joint.factors[self._joint.piece(number)]
+        criterion = self.at.criterion
+        k = next(k for k, piece in enumerate(criterion.layout.pieces) if piece.term == number)
+        found = criterion.factors(self.at.theta)[k]
         assert found is not None
         return found
 

@@ -14,10 +14,11 @@ from raphson.choices import Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
 from raphson.errors import ModelError
+from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
 from raphson.fit.state import AtEstimate, FitState
-from raphson.fit.varying import tables
+from raphson.fit.varying import saving, tables
 from raphson.fit.varying.predicting import VaryingPredictor
 from raphson.fit.varying.smooths import smooths
 from raphson.frozen import frozen
@@ -39,7 +40,7 @@ WITHOUT_ERROR = (
 NOT_YET = dict.fromkeys(
     (
         *("score_test", "drop1", "profile", "bootstrap", "information_matrix_test", "simulate", "robust"),
-        *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature", "save"),
+        *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature"),
     ),
     "not available where coefficients vary; see params, bse, llf and aic",
 )
@@ -70,9 +71,20 @@ class VaryingReading(Reading):
 
     @classmethod
     def wrote(cls, body: Mapping[str, Any]) -> bool:
-        return False
+        return "varying" in body
 
-    @property
+    @classmethod
+    def loaded(cls, body: Mapping[str, Any], common: Mapping[str, Any]) -> VaryingReading:
+        """The reading of a file, which has the criterion without its rows."""
+        state = Reading.loaded(body, common).state
+        own = body["varying"]
+        maximum = saving.restored(own, state.family)
+        expect(maximum.criterion.X.shape[1] == np.count_nonzero(~state.aliased), "p: expected the number of names")
+        expect(isinstance(state.schema, FormulaSchema), "schema: expected that of a formula")
+        more = {"maximum": maximum, "n_estimated": float(own["n_estimated"])} | saving.restored_tables(own)
+        return VaryingReading(replace(state, saved={**state.saved, **more}))
+
+    @cached_property
     def maximum(self) -> AtMaximum:
         """The criterion at its maximum."""
         at = self.at("what varies")
@@ -113,6 +125,8 @@ class VaryingReading(Reading):
         """(n, n) inverse of the covariance: the observed information of the criterion."""
         if kind != "observed":
             raise ModelError(f"kind: expected 'observed', the information of the criterion; got {kind!r}")
+        if self.state.at is None:
+            return super().information(kind)
         kept, out = self.model.kept, np.full((self.n, self.n), np.nan)
         out[np.ix_(kept, kept)] = np.linalg.inv(self.maximum.beta_cov)
         return out
@@ -129,6 +143,11 @@ class VaryingReading(Reading):
     def variances(self) -> pd.DataFrame:
         """The standard deviations and correlations, a row each: see :func:`raphson.fit.varying.tables.variances`."""
         return tables.variances(self.maximum)
+
+    @cached_property
+    def level_effects(self) -> pd.DataFrame:
+        """The effects of the levels: see :func:`random_effects`."""
+        return tables.random_effects(self.maximum)
 
     @cached_property
     def smooths(self) -> pd.DataFrame:
@@ -177,7 +196,7 @@ class VaryingReading(Reading):
     def df_resid(self) -> float:
         return self.nobs - self.effective
 
-    @property
+    @cached_property
     def n_estimated(self) -> float:
         """Number of coefficients β, of standard deviations and correlations that moved, and of scales of the family."""
         model, maximum = self.model, self.maximum
@@ -227,10 +246,12 @@ class VaryingReading(Reading):
             raise ModelError(
                 "function: expected None, as this fit is not of a likelihood; transform the result of predict()"
             )
-        schema, data = self.state.schema, self.model.data
+        schema = self.state.schema
         assert isinstance(schema, FormulaSchema)
         absent, population = None, asked.effects == "population"
         if new is None:
+            self.at("predict() without new data")
+            data = self.model.data
             X, terms, shift, labels = data.X, data.varying, data.offset, self.row_labels
         else:
             schema = schema.population() if population else schema
@@ -241,15 +262,17 @@ class VaryingReading(Reading):
         predictor = VaryingPredictor(self.maximum, self.family, self.dispersion)
         if absent is not None and absent.any():  # without a level, these are no levels that are new
             by_label = {label: term.with_level_0(absent) for label, term in by_label.items()}
-        columns = np.asarray(dense(X), dtype=float)[:, self.model.kept]
-        found = predictor.predict(columns, [by_label.get(one.label) for one in data.varying], shift, labels, asked)
+        columns = np.asarray(dense(X), dtype=float)[:, ~self.state.aliased[: self.n]]
+        varying = self.maximum.criterion.terms
+        found = predictor.predict(columns, [by_label.get(one.label) for one in varying], shift, labels, asked)
         if absent is not None:
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
 
     def stored(self) -> dict[str, Any]:
-        """Refused."""
-        raise ModelError("save: not available where coefficients vary; keep the formula and the data, and fit again")
+        """The entries of a file, with the criterion at its maximum."""
+        own = saving.stored(self.maximum, {name: getattr(self, name) for name in saving.TABLES})
+        return super().stored() | {"varying": own | {"n_estimated": self.n_estimated}}
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -329,4 +352,4 @@ def random_effects(fit: VaryingReading) -> pd.DataFrame:
     are ``conditional_sd``, given all else; ``posterior_sd``, with the uncertainty of the other coefficients; and
     ``sd``, with that of the standard deviations and correlations too.
     """
-    return tables.random_effects(fit.maximum)
+    return fit.level_effects.copy()
