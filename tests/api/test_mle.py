@@ -352,7 +352,7 @@ def test_a_general_likelihood_is_headed_by_its_function():
 
     fit = rp.mle(decay, {"y": [1.0, 2.0, 4.0]}, start={"a": 0.0})
     assert str(fit.summary()).splitlines()[0] == "decay(params, row)"
-    assert "<strong>decay(params, row)</strong>" in fit.summary()._repr_html_()
+    assert "<p class='title'>decay(params, row)</p>" in fit.summary()._repr_html_()
 
 
 def test_a_keyword_may_stand_for_a_number():
