@@ -13,13 +13,10 @@ from typing import Any
 from raphson.cli.output import (
     CONVERGED,
     NOT_CONVERGED,
-    as_frame,
     beside,
     draw,
     print_fit,
     print_json,
-    report,
-    save,
     write_predictions,
 )
 from raphson.cli.process import resume_garbage_collection
@@ -150,7 +147,7 @@ def _groups_shown(found: Any, options: argparse.Namespace) -> int:
     else:
         table.to_csv(sys.stdout, index=False)
     if options.save is not None:
-        save(found, options.save)
+        found.save(options.save)
     if options.report is not None:
         found.report(options.report)
     return CONVERGED if bool(found.converged.all()) else NOT_CONVERGED
@@ -180,9 +177,9 @@ def _shown(fit: Any, options: argparse.Namespace) -> int:
     found = dict(answers(fit, options))
     print_fit(fit, found, options)
     if options.save is not None:
-        save(fit, options.save)
+        fit.save(options.save)
     if options.report is not None:
-        report(fit, options.report, options.level, options.exponentiate)
+        fit.report(options.report, options.level, options.exponentiate)
     if options.plot is not None:
         draw(fit.plot(level=options.level).figure, options.plot)
     return CONVERGED if fit.converged else NOT_CONVERGED
@@ -197,6 +194,7 @@ def predict(options: argparse.Namespace) -> int:
         check_output(options.out, TABLES, "a table", [options.data, options.model])
     from raphson.api.load import load
     from raphson.data import read_table, streamed
+    from raphson.fit.by_pieces import as_frame
     from raphson.fit.fit import Fit
     from raphson.report.progress import Progress
 
@@ -254,8 +252,8 @@ def demo(options: argparse.Namespace) -> int:
     print("The iterations, each a weighted least squares problem:\n")
     print(iterations.as_text(fit))
     print(f"\n{summary(fit)}\n")
-    save(fit, folder / "fit.json")
-    report(fit, folder / "report.html", 0.95)
+    fit.save(folder / "fit.json")
+    fit.report(folder / "report.html")
     with written_whole(folder / "path.png") as draft:
         fit.plot_path().figure.savefig(draft, dpi=150)
     with written_whole(folder / data.name) as draft:

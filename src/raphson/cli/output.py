@@ -47,32 +47,11 @@ def print_json(value: Any) -> None:
     print(to_json(value))
 
 
-def save(fit: Any, place: str | os.PathLike[str]) -> None:
-    from raphson.files import written_whole
-
-    with written_whole(place) as draft:
-        fit.save(draft)
-
-
-def report(fit: Any, place: str | os.PathLike[str], level: float, exponentiate: bool = False) -> None:
-    from raphson.files import written_whole
-    from raphson.fit import reporting
-
-    with written_whole(place) as draft:
-        draft.write_text(reporting.page(fit, level, exponentiate), encoding="utf-8")
-
-
 def draw(figure: Any, place: str | os.PathLike[str]) -> None:
     from raphson.files import written_whole
 
     with written_whole(place) as draft:
         figure.savefig(draft, dpi=150, bbox_inches="tight")
-
-
-def as_frame(predicted: Any) -> pd.DataFrame:
-    import pandas as pd
-
-    return predicted if isinstance(predicted, pd.DataFrame) else predicted.to_frame("fit")
 
 
 def beside(rows: Any, predicted: pd.DataFrame) -> pd.DataFrame:
