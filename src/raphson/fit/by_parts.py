@@ -10,7 +10,7 @@ import platform
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,7 @@ from raphson.errors import DataError, Needs
 from raphson.execute import serial
 from raphson.files import PARTS, names_folder, write_table, written_in_pieces, written_set
 from raphson.fit.by_pieces import (
+    USED,
     as_frame,
     is_streamed,
     part_predictions,
@@ -87,14 +88,12 @@ class PartWriter:
             warnings.simplefilter("always")
             read = dropped = 0
             pieces = self._pieces(part)
-            first = next(pieces, None)
-            if first is not None:  # a part without rows has no file
+            first = list(islice(pieces, 1))
+            if first:  # a part without rows has no file
                 with written_in_pieces(self.folder / PARTS.format(part)) as add:
-                    while first is not None:
-                        found, n_rows = first
+                    for found, n_rows in chain(first, pieces):
                         add(found)
                         read, dropped = read + n_rows, dropped + n_rows - len(found)
-                        first = next(pieces, None)
         return Written(read, dropped, [(one.category, str(one.message)) for one in caught])
 
     def _pieces(self, part: int) -> Iterator[tuple[Any, int]]:
@@ -134,7 +133,7 @@ def write_parts(
             parts = source
             given, asked = prepared(reading, source, asked, offset)
         elif new is None and is_streamed(reading):
-            at: Any = reading.at("predict() without new data")
+            at: Any = reading.at(USED)
             parts = at.asked.streamed.source
             asked, saved = prepared_used(reading, asked)
         else:
