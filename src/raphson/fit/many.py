@@ -350,7 +350,8 @@ class Fits(InNotebook):
             offset = None if prepared.offset is None else prepared.offset[rows]
             part = self._means(int(places[rows[0]])).predict(prepared.X[rows], offset, rows, asked)
             part = part.to_frame() if isinstance(part, pd.Series) else part
-            found = found.reindex(columns=part.columns)
+            if not found.columns.equals(part.columns):
+                found = found.reindex(columns=part.columns)
             found.iloc[rows] = part.to_numpy()
         if prepared.absent is not None:
             found.iloc[np.flatnonzero(prepared.absent)] = np.nan
