@@ -9,7 +9,7 @@ import numpy as np
 from raphson.data.masks import unmasked
 from raphson.errors import DataError, Needs
 from raphson.fit.fit import Fit
-from raphson.sklearn.columns import Coding, Features, categorical_positions, numbers_of, read_category
+from raphson.sklearn.columns import Coding, Features, categorical_positions, in_pandas, numbers_of, read_category
 
 with Needs("sklearn", "raphson.sklearn"):
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -38,6 +38,7 @@ class Estimator(BaseEstimator):
         options: dict[str, Any] = {"dtype": np.float64, "ensure_min_samples": 2}
         if places:
             validate_data(self, X, skip_check_array=True)
+            X = in_pandas(X)
             numbers, y = check_X_y(numbers_of(X, places), y, y_numeric=numeric, estimator=self, **options)
         else:
             read = ("csr", "csc") if self.sparse else False
@@ -61,6 +62,7 @@ class Estimator(BaseEstimator):
             read = ("csr", "csc") if self.sparse else False
             return Features(validate_data(self, X, dtype=np.float64, accept_sparse=read, reset=False))
         validate_data(self, X, skip_check_array=True, reset=False)
+        X = in_pandas(X)
         numbers = check_array(numbers_of(X, places), dtype="float64", estimator=self)
         return self._coding.recoded(Features(numbers, {place: read_category(X, place) for place in places}))
 

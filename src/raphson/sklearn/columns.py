@@ -10,6 +10,7 @@ import numpy as np
 
 from raphson.data import read_table
 from raphson.data.matrices import sparse_design
+from raphson.data.products import dense
 from raphson.data.values import Levels, as_levels, drop_unused, read_series, recode
 from raphson.errors import DataError, ModelError, first_of, one_line
 
@@ -74,14 +75,14 @@ def categorical_positions(X: Any, asked: Any) -> list[int]:
         raise _not_features(asked) from None
     if several.ndim != 1 or several.dtype.kind not in "biuUO":
         raise _not_features(asked)
-    p = len(read_table(X).columns) if is_frame(X) else np.shape(X)[1] if np.ndim(X) == 2 or is_sparse(X) else 0
+    names = list(read_table(X).columns) if is_frame(X) else []
+    p = len(names) if is_frame(X) else np.shape(X)[1] if np.ndim(X) == 2 or is_sparse(X) else 0
     if several.dtype.kind == "b":
         if len(several) != p:
             raise ModelError(
                 f"categorical_features: expected {p} truth values, one for each feature; got {len(several)}"
             )
         return np.flatnonzero(several).tolist()
-    names = list(read_table(X).columns) if is_frame(X) else []
     out: list[int] = []
     for one in several.tolist():
         if isinstance(one, str):
@@ -94,6 +95,11 @@ def categorical_positions(X: Any, asked: Any) -> list[int]:
         else:
             raise ModelError(f"categorical_features: expected positions from 0 to {p - 1}; got {one_line(one)}")
     return sorted(set(out))
+
+
+def in_pandas(X: Any) -> Any:
+    """A data frame of any library as one of pandas, read once for all of its columns; anything else as it is."""
+    return read_table(X) if is_frame(X) else X
 
 
 def _not_features(asked: Any) -> ModelError:
@@ -246,5 +252,4 @@ def first_columns(design: Any, count: int) -> Any:
     """The first columns of a design; a matrix of tabmat becomes an array if some are left out."""
     if design.shape[1] == count:
         return design
-    values = design if isinstance(design, np.ndarray) else design.toarray()
-    return np.ascontiguousarray(values[:, :count])
+    return np.ascontiguousarray(dense(design)[:, :count])

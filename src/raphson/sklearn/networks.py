@@ -11,6 +11,7 @@ import numpy as np
 
 from raphson.api.network import network
 from raphson.choices import Activation, FamilyName, MethodName, Schedule, Shortcut
+from raphson.data.products import dense
 from raphson.model import families
 from raphson.options import Iteration, Layers, Training
 from raphson.sklearn.base import Classifier, Estimator, RegressorMixin
@@ -60,8 +61,7 @@ class Network(Estimator):
     def _inputs(self, features: Features) -> np.ndarray:
         """(n, p) what the first layer reads: numbers, and indicators of levels."""
         design = self._coding.design(features)
-        values = design if isinstance(design, np.ndarray) else design.toarray()
-        return np.ascontiguousarray(values[:, 1:])  # the layer has a constant of its own
+        return np.ascontiguousarray(dense(design)[:, 1:])  # the layer has a constant of its own
 
 
 @dataclass(repr=False, eq=False)
