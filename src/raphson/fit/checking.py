@@ -180,7 +180,7 @@ def _of_likelihood(fit: Reading, drawn: Drawn) -> Iterator[Check]:
     if drawn.levels is not None:
         yield from levels.calibrations(drawn.levels)
     chosen, varying = _chosen(fit, rows), 0
-    for name, values in zip(fit.family.predictor_labels or (), fit.rows.eta[:, _chosen(fit, rows)], strict=True):
+    for name, values in zip(fit.family.predictor_labels or (), fit.rows.eta[:, chosen], strict=True):
         if np.ptp(values) > 1e-9 * np.max(np.abs(values), initial=1e-300):
             yield residuals.straight(rows, values, visible(name))
             if not varying and drawn.times is None and drawn.levels is None:

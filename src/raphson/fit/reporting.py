@@ -49,16 +49,16 @@ def gathered(fit: Any, level: float) -> Parts:
 
 def _most_curved(fit: Any, ends: np.ndarray, level: float) -> list[Check]:
     """The check of the parameter whose profile is the least symmetric."""
-    off = profiles.asymmetry(fit._reading.estimates, ends)
-    name = fit.names[int(np.argmax(off))]
+    k = int(np.argmax(profiles.asymmetry(fit._reading.estimates, ends)))
+    name = fit.names[k]
     try:
         found = fit.profile(name)
         wald = conf_int(fit._reading, level).loc[name]
     except RaphsonError:
         return []
-    ends_ = tuple(float(one) for one in ends[int(np.argmax(off))])
-    picture = profile_picture(found, level)
-    return [profiles.wald_serves(visible(name), tuple(wald.to_numpy(dtype=float)), ends_, picture, len(fit.names))]
+    picture, (low, high) = profile_picture(found, level), ends[k].tolist()
+    ends_of_wald = tuple(wald.to_numpy(dtype=float))
+    return [profiles.wald_serves(visible(name), ends_of_wald, (low, high), picture, len(fit.names))]
 
 
 def _ends(reading: Any, level: float, told: bool) -> tuple[np.ndarray, bool]:
