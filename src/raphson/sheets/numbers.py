@@ -87,9 +87,9 @@ def plain(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else (
-        significant(value) if isinstance(value, float) else visible(str(value))
-    )  # fmt: skip
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else significant(value)
+    return visible(str(value))
 
 
 def align(texts: Sequence[str]) -> list[str]:
