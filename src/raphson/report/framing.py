@@ -1,14 +1,17 @@
-"""What every page of a report has around its content: the head with its policy and style, versions and date."""
+"""What all pages of reports have: head with policy and style, versions and date; panels with a picture; signs."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
+from raphson.checks.pictures import Picture
+from raphson.errors import RaphsonError
+from raphson.report import drawing
 from raphson.report.page_style import SHEET
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is loaded or executed
@@ -31,6 +34,31 @@ def framed(title: str, body: Sequence[str]) -> str:
         + "\n".join(part for part in body if part)
         + "\n</body></html>\n"
     )
+
+
+def drawn(draw: Callable[[], str]) -> str:
+    """A picture; without Matplotlib, which a page does without, what draws it."""
+    try:
+        return draw()
+    except RaphsonError as error:
+        return f"<p class='note'>{escape(str(error))}</p>"
+
+
+def panel(title: str, picture: Picture, caption: str) -> str:
+    """A picture between its title and its caption."""
+    image = drawn(lambda: drawing.svg(picture, f"{title}. {caption}"))
+    return f"<figure><h3>{escape(title)}</h3>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def sign(good: bool) -> str:
+    """The sign before a heading: a tick or a warning."""
+    return f"<span class='sign{'' if good else ' doubt'}' aria-hidden='true'>{'✓' if good else '⚠'}</span>"
+
+
+def signed(good: bool, text: str) -> str:
+    """A line of a list, in HTML, after its sign."""
+    kind, mark = ("", "✓") if good else ("doubt", "⚠")
+    return f"<li><span class='sign {kind}' aria-hidden='true'>{mark}</span>{text}</li>"
 
 
 def listed_pairs(pairs: Sequence[tuple[str, str]]) -> str:

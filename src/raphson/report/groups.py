@@ -19,9 +19,8 @@ import numpy as np
 from raphson.checks.check import p_text
 from raphson.checks.envelopes import SUSPECT
 from raphson.checks.pictures import Mark, Picture, some
-from raphson.errors import RaphsonError, visible
-from raphson.report import drawing
-from raphson.report.framing import framed, listed_pairs, made_with
+from raphson.errors import visible
+from raphson.report.framing import framed, listed_pairs, made_with, panel, sign, signed
 from raphson.report.words import counted, figures, listed, name
 from raphson.scipy_special import chdtrc
 
@@ -173,25 +172,24 @@ def _verdict(fits: Any, spreads: Sequence[_Spread]) -> str:
     good = fits.converged.to_numpy()
     distance = fits.distance.to_numpy(dtype=float)[good]
     lost = int(np.count_nonzero(~good))
-    sign = _sign(lost == 0)
     worst = f" The farthest of them lies {figures(float(np.nanmax(distance)))} standard errors from its optimum." if (
         len(distance) and np.isfinite(distance).any()
     ) else ""  # fmt: skip
     head = "All converged" if not lost else f"{len(fits) - lost:,} of {len(fits):,} converged"
-    lines = [_line(text, "⚠") for text in (fits.failures, fits.open_groups) if text]
+    lines = [signed(False, escape(text)) for text in (fits.failures, fits.open_groups) if text]
     if lost:
         which = [visible(str(fits.labels[k])) for k in np.flatnonzero(~good)[:5]]
         more = "" if lost <= 5 else f" and {lost - 5:,} others"
-        lines.insert(0, _line(f"<b>Do not use {escape(', '.join(which))}{more}.</b> ", "⚠", raw=True))
+        lines.insert(0, signed(False, f"<b>Do not use {escape(', '.join(which))}{more}.</b> "))
     few = int(np.count_nonzero((fits.df_resid.to_numpy() < 3) & good))
     if few:
         lines.append(
-            _line(f"{counted(few, 'group has', 'groups have')} less than three rows more than parameters.", "⚠")
+            signed(False, f"{counted(few, 'group has', 'groups have')} less than three rows more than parameters.")
         )
     if not lines:
-        lines = [_line("No group failed, and all parameters are determined in each.", "✓")]
+        lines = [signed(True, "No group failed, and all parameters are determined in each.")]
     return (
-        f"<div class='verdict'><div><h2>{sign}{head}</h2><p>{_range_of(spreads)}{worst}</p></div>"
+        f"<div class='verdict'><div><h2>{sign(lost == 0)}{head}</h2><p>{_range_of(spreads)}{worst}</p></div>"
         f"<div><h2>What to doubt</h2><ul>{''.join(lines)}</ul></div></div>"
     )
 
@@ -207,40 +205,21 @@ def _range_of(spreads: Sequence[_Spread]) -> str:
     )
 
 
-def _sign(good: bool) -> str:
-    return f"<span class='sign{'' if good else ' doubt'}' aria-hidden='true'>{'✓' if good else '⚠'}</span>"
-
-
-def _line(text: str, sign: str, raw: bool = False) -> str:
-    kind = "doubt" if sign == "⚠" else ""
-    return f"<li><span class='sign {kind}' aria-hidden='true'>{sign}</span>{text if raw else escape(text)}</li>"
-
-
 def _pictures(fits: Any, by: str, spreads: Sequence[_Spread]) -> str:
     panels = []
     for one in spreads:
         if len(one.value) < 2:
             continue
-        panels.append(_figure(one.finding, one.picture(by), one.caption))
+        panels.append(panel(one.finding, one.picture(by), one.caption))
     distance = fits.distance.to_numpy(dtype=float)
     if np.count_nonzero(distance > 0) > 1:
-        panels.append(
-            _figure("How far from the optimum", _distances(distance), "On a log axis; to the right is worse.")
-        )
+        panels.append(panel("How far from the optimum", _distances(distance), "On a log axis; to the right is worse."))
     if not panels:
         return ""
     return (
         "<section><h2>How the groups differ</h2><p class='note'>Blue is what the groups show, shaded is where they "
         f"would lie if all had the same value (95%).</p><div class='panels'>{''.join(panels)}</div></section>"
     )
-
-
-def _figure(title: str, picture: Picture, caption: str) -> str:
-    try:
-        drawn = drawing.svg(picture, f"{title}. {caption}")
-    except RaphsonError as error:
-        drawn = f"<p class='note'>{escape(str(error))}</p>"
-    return f"<figure><h3>{escape(title)}</h3>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _distances(distance: np.ndarray) -> Picture:

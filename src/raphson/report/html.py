@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -22,7 +22,7 @@ from raphson.report import content, drawing, iterations, strip
 from raphson.report.correlations import correlation_strip
 from raphson.report.curve import curve_pictures
 from raphson.report.effect_pictures import average_picture, percent_or_one
-from raphson.report.framing import framed, listed_pairs, made_with
+from raphson.report.framing import drawn, framed, listed_pairs, made_with, panel
 from raphson.report.headline import effects_headline
 from raphson.report.network_pictures import fitted_picture, training_pictures
 from raphson.report.summary import RATIOS, coefficients_html
@@ -99,15 +99,7 @@ def html_page(fit: Any, level: float, parts: Parts) -> str:
 
 
 def _svg(picture: Any, what: str, **size: float) -> str:
-    return _drawn(lambda: drawing.svg(picture, what, **size))
-
-
-def _drawn(draw: Callable[[], str]) -> str:
-    """A picture; without Matplotlib, which a page does without, what draws it."""
-    try:
-        return draw()
-    except RaphsonError as error:
-        return f"<p class='note'>{escape(str(error))}</p>"
+    return drawn(lambda: drawing.svg(picture, what, **size))
 
 
 # -- the sentence ------------------------------------------------------------------------------------------------------
@@ -302,12 +294,12 @@ def _curve(fit: Any, level: float) -> list[str]:
     if fit.covariates is None:
         return []
     try:
-        drawn = curve_pictures(fit, level)
+        pictures = curve_pictures(fit, level)
     except RaphsonError as error:
         return [f"<section><h2>The curve</h2><p>It cannot be drawn: {escape(str(error))}</p></section>"]
     panels = "".join(
         f"<figure><h3>{escape(visible(title))}</h3>{_svg(picture, f'The curve. {title}')}</figure>"
-        for title, picture in drawn
+        for title, picture in pictures
     )
     shades = f"Dark shade: {100 * level:g}% for the curve; light shade: {100 * level:g}% for new responses."
     return [
@@ -355,20 +347,16 @@ def _checks(parts: Parts, links: dict[str, str]) -> list[str]:
 
 def _training(fit: Any) -> list[str]:
     found = [] if fit.identified else [*training_pictures(fit), *fitted_picture(fit, _response(fit))]
-    panels = "".join(
-        f"<figure><h3>{escape(title)}</h3>{_svg(picture, f'{title}. {caption}')}"
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-        for title, picture, caption in found
-    )
+    panels = "".join(panel(title, picture, caption) for title, picture, caption in found)
     return [f"<section><h2>How it learned</h2><div class='panels'>{panels}</div></section>"] if found else []
 
 
 def _path(fit: Any) -> list[str]:
-    drawn = _drawn(lambda: strip.strip_svg(fit)) if fit.n_iter and len(fit.path) > 1 else ""
+    picture = drawn(lambda: strip.strip_svg(fit)) if fit.n_iter and len(fit.path) > 1 else ""
     how = f"<div>{strip.FORMULA}<p class='soft'>{escape(strip.method_sentence(str(fit.method)))}</p></div>"
     table = f"<div class='tab'>{_stacked(iterations.as_html(fit))}</div><p class='note'>{escape(iterations.LEGEND)}</p>"
     return [
-        f"<section id='path'><h2>How it got there</h2><div class='path'><div>{drawn}</div>{how}</div>",
+        f"<section id='path'><h2>How it got there</h2><div class='path'><div>{picture}</div>{how}</div>",
         f"<details><summary>The iterations as a table</summary>{table}</details></section>",
     ]
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from raphson.errors import RaphsonError
 from raphson.report import content
+from raphson.report.framing import sign, signed
 from raphson.report.words import code, counted, figures, listed
 
 MOST = 4
@@ -49,12 +50,12 @@ def verdict_html(fit: Any, checks: Sequence[Any], links: dict[str, str], effects
     lines = [_line(one) for one in doubts[:MOST]]
     if len(doubts) > MOST:
         more = listed([one.claim.rstrip(".") for one in doubts[MOST:]])
-        lines.append(_signed("⚠", "doubt", f"<b>{counted(len(doubts) - MOST, 'more', 'more')}:</b> {more}."))
+        lines.append(signed(False, f"<b>{counted(len(doubts) - MOST, 'more', 'more')}:</b> {more}."))
     passed = list(dict.fromkeys(one.subject for one in checks if one.passed))
     if passed:
-        lines.append(_signed("✓", "", f"<b>Checked, nothing found:</b> {escape(listed(passed))}."))
+        lines.append(signed(True, f"<b>Checked, nothing found:</b> {escape(listed(passed))}."))
     elif not lines:
-        lines.append(_signed("✓", "", "Nothing was found to doubt; this kind of fit has no checks by simulation."))
+        lines.append(signed(True, "Nothing was found to doubt; this kind of fit has no checks by simulation."))
     return (
         f"<div class='verdict'><div>{_arrival(fit)}</div>"
         f"<div><h2>What to doubt</h2><ul>{''.join(lines)}</ul></div></div>"
@@ -67,18 +68,18 @@ def _arrival(fit: Any) -> str:
     status = str(getattr(fit.status, "value", fit.status))
     if not fit.identified:
         title = "Trained" if status in ("stopped early", "converged", "step limit") else status.capitalize()
-        sign = _sign(status in ("stopped early", "converged", "step limit"))
-        return f"<h2>{sign}{escape(title)}</h2><p>{escape(content.sentence(fit.message, fit))}</p><p>{how}</p>"
+        mark = sign(status in ("stopped early", "converged", "step limit"))
+        return f"<h2>{mark}{escape(title)}</h2><p>{escape(content.sentence(fit.message, fit))}</p><p>{how}</p>"
     distance = f"{figures(fit.distance)} standard errors" if math.isfinite(fit.distance) else "an unknown distance"
     if not (fit.converged or status == "separated"):
         title = {"step limit": "Stopped early", "search failed": "Got stuck"}.get(status, status.capitalize())
         return (
-            f"<h2>{_sign(False)}{escape(title)}</h2><p>After {steps} the estimates were {distance} from a maximum. "
+            f"<h2>{sign(False)}{escape(title)}</h2><p>After {steps} the estimates were {distance} from a maximum. "
             f"<b>Do not use these numbers.</b></p><p>{how}</p>"
         )
     if status == "separated" or np.isinf(fit.params.to_numpy(dtype=float)).any():
         return (
-            f"<h2>{_sign(False)}Converged to a limit</h2><p>Some estimates are infinite; the others lie {distance} "
+            f"<h2>{sign(False)}Converged to a limit</h2><p>Some estimates are infinite; the others lie {distance} "
             f"from the maximum of the limit.</p><p>{how}</p>"
         )
     digits = fit.digits.to_numpy(dtype=float)
@@ -87,7 +88,7 @@ def _arrival(fit: Any) -> str:
     nothing = " No term is aliased, none is infinite." if fit.linear and not fit.has_aliased else ""
     where = "At a boundary" if status == "boundary" else "Converged"
     return (
-        f"<h2>{_sign(True)}{where}</h2><p>The estimates lie {distance} from the maximum of the likelihood{exact}."
+        f"<h2>{sign(True)}{where}</h2><p>The estimates lie {distance} from the maximum of the likelihood{exact}."
         f"{nothing}</p><p>{how}</p>"
     )
 
@@ -153,12 +154,4 @@ def _few(effects: Any) -> list[Doubt]:
 
 def _line(doubt: Doubt) -> str:
     link = f" <a href='#{doubt.link}'>See it</a>" if doubt.link else ""
-    return _signed("⚠", "doubt", f"<b>{escape(doubt.claim)}</b> {escape(doubt.means)}{link}")
-
-
-def _signed(sign: str, kind: str, text: str) -> str:
-    return f"<li><span class='sign {kind}' aria-hidden='true'>{sign}</span>{text}</li>"
-
-
-def _sign(good: bool) -> str:
-    return f"<span class='sign{'' if good else ' doubt'}' aria-hidden='true'>{'✓' if good else '⚠'}</span>"
+    return signed(False, f"<b>{escape(doubt.claim)}</b> {escape(doubt.means)}{link}")
