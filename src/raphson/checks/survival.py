@@ -60,10 +60,15 @@ def kaplan_meier(time: np.ndarray, seen: np.ndarray, at: np.ndarray) -> np.ndarr
     >>> kaplan_meier(np.array([1.0, 2.0, 3.0]), np.array([True, False, True]), np.array([0.5, 1.0, 2.5]))
     array([1.        , 0.66666667, 0.66666667])
     """
+    return _product_limit(time, seen, seen, at)
+
+
+def _product_limit(time: np.ndarray, seen: np.ndarray, told: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Π (1 − told/left) over the times up to those of `at`, out of the rows that are left."""
     order = np.lexsort((~seen, time))  # events before censored times that are equal
     left = len(time) - np.arange(len(time))
-    survival = np.r_[1.0, np.cumprod(1.0 - seen[order] / left)]
-    return survival[np.searchsorted(time[order], at, side="right")]
+    share = np.r_[1.0, np.cumprod(1.0 - told[order] / left)]
+    return share[np.searchsorted(time[order], at, side="right")]
 
 
 def censoring_times(time: np.ndarray, seen: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -72,12 +77,10 @@ def censoring_times(time: np.ndarray, seen: np.ndarray, rng: np.random.Generator
     if seen.all():
         return found
     places = np.unique(time[~seen])
-    order = np.lexsort((~seen, time))
-    left = len(time) - np.arange(len(time))
-    later = np.r_[1.0, np.cumprod(1.0 - ~seen[order] / left)]  # P(C > t), in which an event is a censored time
-    after = later[np.searchsorted(time[order], places, side="right")]
+    later = _product_limit(time, seen, ~seen, np.r_[places, time[seen]])  # P(C > t): an event is a censored time
+    after, of_seen = later[: len(places)], later[len(places) :]
     # Given C > t, C is the first place where P(C > place) is at most u, uniform below P(C > t).
-    u = rng.random((count, int(seen.sum()))) * later[np.searchsorted(time[order], time[seen], side="right")]
+    u = rng.random((count, int(seen.sum()))) * of_seen
     found[:, seen] = np.r_[places, np.inf][np.searchsorted(-after, -u, side="left")]
     return found
 
