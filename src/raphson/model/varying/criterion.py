@@ -222,14 +222,13 @@ class Inner:
         self.criterion, self.theta = criterion, theta
         self.factors = criterion.factors(theta)
         self.tau = float(theta[-1]) if criterion.density.has_tau else 0.0
-        self.quadratic = criterion.density.quadratic
         self.random = np.ones(criterion.layout.size)
         if criterion.layout.fixed >= 0:
             self.random[criterion.layout.slices[criterion.layout.fixed]] = 0.0
 
     def climb(self, v: np.ndarray, order: int = 4) -> Mode | QuadraticMode | None:
         """The mode, from v; None where there is none."""
-        if not self.quadratic:
+        if not self.criterion.density.quadratic:
             return climb(self, v, order)
         found = QuadraticMode(self, v)
         return found if np.isfinite(found.value) else None

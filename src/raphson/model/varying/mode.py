@@ -59,8 +59,7 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
 
     Parameters
     ----------
-    problem : has `eta(v)`, `rows(eta, order)`, `gradient(v, rows)`, `hessian(rows)` → (K, Factor), `penalty(v)`, and
-        `quadratic`.
+    problem : has `eta(v)`, `rows(eta, order)`, `gradient(v, rows)`, `hessian(weight)` → (K, Factor), and `penalty(v)`.
     v : where to start.
     order : of the rows' derivatives at the end.
     """
@@ -97,16 +96,11 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
             return None
         last = size == 1.0 and decrement < FLOOR
         v, eta, rows, value = there, eta_there, rows_there, value_there
-        if last and problem.quadratic:
-            break
     else:
         return None
     if factor.log_det is None:
         return None
-    if problem.quadratic:
-        return Mode(v, eta, problem.rows(eta, order), K, factor, value)
-    full = problem.rows(eta, order)
-    return Mode(v, eta, full, K, factor, value)
+    return Mode(v, eta, problem.rows(eta, order), K, factor, value)
 
 
 def _lifted(weight: np.ndarray) -> np.ndarray:
