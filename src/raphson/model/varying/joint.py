@@ -42,13 +42,13 @@ class Joint:
     def __init__(self, at: AtMaximum) -> None:
         own = at.criterion
         self.at, self.beta = at, at.beta
+        self.criterion, scales = own.joint, at.theta[own.p :]
         if own.restricted:
-            self.criterion, self.factor = own, at.spot.mode.factor
+            self.factor = at.spot.mode.factor
         else:
-            self.criterion = Criterion(own.density, own.X, own.terms, own.offset, True)
-            self.factor = Inner(self.criterion, at.theta[own.p :]).hessian(at.spot.mode.rows.weight)[1]
+            self.factor = Inner(self.criterion, scales).hessian(at.spot.mode.rows.weight)[1]
         layout = self.criterion.layout
-        self.factors = own.factors(at.theta) if own.restricted else self.criterion.factors(at.theta[own.p :])
+        self.factors = self.criterion.factors(scales)
         self.coefficients = np.empty(layout.size)
         for piece, place in zip(layout.pieces, layout.slices, strict=True):
             self.coefficients[place] = self.beta if piece.term is None else at.modes(piece.term).ravel()

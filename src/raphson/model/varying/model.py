@@ -185,7 +185,8 @@ class VaryingModel(GeneralisedLinearModel):
         known = len(terms) == 1 and terms[0].width == 1 and terms[0].codes is not None
         if self.restricted or self.nodes is not None or criterion.density.quadratic or not known:
             return []
-        finer = Quadrature(*self._columns, nodes=CHECKED_BY)
+        given = criterion.density, criterion.X, criterion.terms, criterion.offset, False
+        finer = Quadrature(*given, nodes=CHECKED_BY)
         with np.errstate(all="ignore"):  # nodes may lie outside of the link's domain
             gradient = finer.evaluate(maximum.theta).score
             moved = float(np.sqrt(gradient @ maximum.cov @ gradient))
