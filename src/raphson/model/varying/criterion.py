@@ -37,7 +37,7 @@ from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
 from raphson.model.varying.algebra import Eliminated, Factor
 from raphson.model.varying.densities import Density, Rows
 from raphson.model.varying.derivatives import Derivatives
-from raphson.model.varying.layout import Blocks, Layout, times, times_right
+from raphson.model.varying.layout import Blocks, Layout, times, times_right, transposed
 from raphson.model.varying.mode import Mode, climb
 from raphson.model.varying.moments import Moments, QuadraticMode
 from raphson.model.varying.quadratic import QuadraticDerivatives
@@ -187,19 +187,11 @@ class Criterion(Objective):
 
     def moved_by(self, v: np.ndarray, factors: Sequence[np.ndarray | None]) -> np.ndarray:
         """L v: the coefficients of the columns as they are."""
-        out = v.copy()
-        for piece, at, factor in zip(self.layout.pieces, self.layout.slices, factors, strict=True):
-            if factor is not None:
-                out[at] = (v[at].reshape(piece.levels, piece.width) @ factor.T).ravel()
-        return out
+        return self.layout.by_level(v, factors, v)
 
     def moved_back(self, b: np.ndarray, factors: Sequence[np.ndarray | None]) -> np.ndarray:
         """Lᵀ b."""
-        out = b.copy()
-        for piece, at, factor in zip(self.layout.pieces, self.layout.slices, factors, strict=True):
-            if factor is not None:
-                out[at] = (b[at].reshape(piece.levels, piece.width) @ factor).ravel()
-        return out
+        return self.layout.by_level(b, transposed(factors), b)
 
     def sandwich(self, K: Blocks, left: Sequence[np.ndarray | None], right: Sequence[np.ndarray | None]) -> Blocks:
         """The symmetric LᵀKL for left and right the same."""
@@ -212,7 +204,8 @@ class Criterion(Objective):
 
     def sandwich_inverse(self, inverse: Blocks, factors: Sequence[np.ndarray | None]) -> Blocks:
         """L H⁻¹ Lᵀ on the blocks of cross-products, so that its row forms with [X Z] are the h_i."""
-        return self.sandwich(inverse, *([[None if one is None else one.T for one in factors]] * 2))
+        turned = transposed(factors)
+        return self.sandwich(inverse, turned, turned)
 
 
 class Inner:

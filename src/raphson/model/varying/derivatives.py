@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raphson.model.varying.algebra import Conditioned
-from raphson.model.varying.layout import Blocks, times, times_right
+from raphson.model.varying.layout import Blocks, times, times_right, transposed
 
 if TYPE_CHECKING:
     from raphson.model.varying.criterion import Criterion, Spot
@@ -58,19 +58,11 @@ class Derivatives:
 
     def _moved(self, v: np.ndarray, move: Sequence[np.ndarray | None]) -> np.ndarray:
         """L_j v."""
-        out = np.zeros_like(v)
-        for piece, at, unit in zip(self.layout.pieces, self.layout.slices, move, strict=True):
-            if unit is not None:
-                out[at] = (v[at].reshape(piece.levels, piece.width) @ unit.T).ravel()
-        return out
+        return self.layout.by_level(v, move, np.zeros_like(v))
 
     def _moved_back(self, b: np.ndarray, move: Sequence[np.ndarray | None]) -> np.ndarray:
         """L_jᵀ b."""
-        out = np.zeros_like(b)
-        for piece, at, unit in zip(self.layout.pieces, self.layout.slices, move, strict=True):
-            if unit is not None:
-                out[at] = (b[at].reshape(piece.levels, piece.width) @ unit).ravel()
-        return out
+        return self.layout.by_level(b, transposed(move), np.zeros_like(b))
 
     def _back(self, b: np.ndarray) -> np.ndarray:
         return self.criterion.moved_back(b, self.factors)

@@ -151,6 +151,14 @@ class Layout:
             return self._together.T @ r
         return np.concatenate([piece.transposed(r) for piece in self.pieces])
 
+    def by_level(self, v: np.ndarray, factors: Sequence[np.ndarray | None], others: np.ndarray) -> np.ndarray:
+        """Each level's coefficients times the factor of its piece; those of `others` where a piece has none."""
+        out = others.copy()
+        for piece, at, factor in zip(self.pieces, self.slices, factors, strict=True):
+            if factor is not None:
+                out[at] = (v[at].reshape(piece.levels, piece.width) @ factor.T).ravel()
+        return out
+
     def multiplied(self, M: Blocks, b: np.ndarray) -> np.ndarray:
         """M b, for the blocks of a symmetric M."""
         parts = [b[at].reshape(one.levels, one.width) for one, at in zip(self.pieces, self.slices, strict=True)]
@@ -269,6 +277,11 @@ def _form(one: Piece, other: Piece, pairs: Pairs, block: np.ndarray) -> np.ndarr
                 part = part * other.columns[:, b]
             total = total + part
     return np.asarray(total)
+
+
+def transposed(factors: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+    """The transpose of each factor."""
+    return [None if one is None else one.T for one in factors]
 
 
 def times(A: np.ndarray, block: np.ndarray) -> np.ndarray:
