@@ -233,6 +233,10 @@ class Factor:
         out[0, 0] = own
         return out
 
+    def trace(self, k: int) -> float:
+        """The trace of the block of H⁻¹ of one piece."""
+        return float(np.trace(self.inverse[k, k].sum(axis=0)))
+
     def conditioned(self, M: Blocks) -> Conditioned:
         """What :meth:`product_trace` needs of a symmetric matrix given by its blocks."""
         form = self.form

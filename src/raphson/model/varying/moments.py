@@ -98,7 +98,7 @@ class QuadraticMode:
             v = v + self.factor.solve(back / phi - problem.random * v)
         self.v, self.b = v, problem.all_coefficients(v)
         self.t, self.squares = self.moments.read(self.b)
-        base, self.base_tau, _ = self.density._constant(phi)
+        base, self.base_tau, _ = self.density.constants(self.tau)
         self.value = base - 0.5 * self.squares / phi - problem.penalty(v)
 
     @property

@@ -43,7 +43,8 @@ class QuadraticDerivatives(Derivatives):
         self.raw_score = criterion.own_part(mode.t) / self.phi
         gradient = self.partial @ mode.t / self.phi - self._lost()
         # Ẇ_τ = −W, and tr(H⁻¹AᵀWA) is a sum over cross-products
-        self.fitted = inner(self.factor.inverse, criterion.sandwich(mode.K, self.factors, self.factors))
+        self.crossed = criterion.sandwich(mode.K, self.factors, self.factors)
+        self.fitted = inner(self.factor.inverse, self.crossed)
         gradient[-1] += mode.base_tau + 0.5 * mode.squares / self.phi + 0.5 * self.fitted
         self.gradient = gradient
 
@@ -78,7 +79,7 @@ class QuadraticDerivatives(Derivatives):
     def _traces_of_products(self, dots: list[Blocks | None]) -> np.ndarray:
         criterion, p = self.criterion, self.criterion.p
         sigma = self.spot.theta[criterion.own_entries]
-        if any(one.count > 1 or (one.structure != "common" and one.width > 1) for one in criterion.scales):
+        if any(one.count > 1 for one in criterion.scales):
             return super()._traces_of_products(dots)
         if not (np.abs(sigma) > 0).all():
             return super()._traces_of_products(dots)
@@ -88,8 +89,8 @@ class QuadraticDerivatives(Derivatives):
         norms = self.factor.norms(terms)
         inverse, pieces = self.factor.inverse, self.layout.pieces
         lengths = np.array([pieces[k].size for k in terms], dtype=float)
-        own = np.array([float(np.trace(inverse[k, k].sum(axis=0))) for k in terms])
-        H = criterion.sandwich(self.mode.K, self.factors, self.factors)
+        own = np.array([self.factor.trace(k) for k in terms])
+        H = self.crossed
         out = np.zeros((criterion.n_params,) * 2)
         for a, k in enumerate(terms):
             for b, j in enumerate(terms):

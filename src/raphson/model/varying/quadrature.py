@@ -17,10 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.varying.criterion import Criterion, Spot
+from raphson.model.varying.criterion import LOG_2PI, Criterion, Spot
 from raphson.model.varying.derivatives import Derivatives
-
-LOG_2PI = 1.8378770664093453
 
 
 class Quadrature(Criterion):

@@ -212,11 +212,10 @@ class AtMaximum:
     @cached_property
     def edf(self) -> dict[int | None, float]:
         """Effective degrees of freedom of each term (β under None): its share of tr(H⁻¹AᵀWA) = dim v − tr(H⁻¹)_uu."""
-        layout, inverse = self.criterion.layout, self.spot.mode.factor.inverse
+        layout, factor = self.criterion.layout, self.spot.mode.factor
         out: dict[int | None, float] = {}
         for k, piece in enumerate(layout.pieces):
-            lost = 0.0 if piece.term is None else float(np.trace(inverse[k, k].sum(axis=0)))
-            out[piece.term] = piece.size - lost
+            out[piece.term] = piece.size - (0.0 if piece.term is None else factor.trace(k))
         if not self.criterion.restricted:
             out[None] = float(self.criterion.p)
         return out

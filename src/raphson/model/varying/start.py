@@ -31,8 +31,7 @@ def starting_values(criterion: Criterion) -> np.ndarray:
         theta[-1] = float(eta[1][0])
     if density.scaled:
         theta[-1] = _first_dispersion(density, joint, eta[0])
-    weight = density.at(eta[0], theta[-1] if density.has_tau else 0.0, 2).weight
-    weight = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
+    weight = _weights(density, eta[0], theta[-1] if density.has_tau else 0.0)
     for scale, term in zip(joint.scales, criterion.terms, strict=True):
         level = (weight[:, None] * term.columns**2).sum(axis=0) / term.n_levels
         sizes = 1.0 / np.sqrt(np.where(level > 0, level, 1.0))
@@ -58,6 +57,12 @@ def starting_values(criterion: Criterion) -> np.ndarray:
     return theta if criterion.restricted else np.concatenate([beta, theta])
 
 
+def _weights(density: Any, eta: np.ndarray, tau: float) -> np.ndarray:
+    """The rows' W, 0 where it is no weight."""
+    weight = density.at(eta, tau, 2).weight
+    return np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
+
+
 def _weighted_fit(X: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarray:
     # by cross-products, whose digits are enough for a start
     weighted = X.T * weight
@@ -66,8 +71,7 @@ def _weighted_fit(X: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarra
 
 def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:
     """log φ from the residuals of the fit without terms that vary."""
-    weight = density.at(eta, 0.0, 2).weight
-    weight = np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
+    weight = _weights(density, eta, 0.0)
     fit = joint.offset + joint.X @ _weighted_fit(joint.X, eta - joint.offset, weight)
     rows = density.at(fit, 0.0, 2)
     with np.errstate(all="ignore"):
@@ -87,12 +91,10 @@ def _expected(joint: Criterion, theta: np.ndarray, mode: Any) -> np.ndarray:
         assert L is not None
         u = mode.v[layout.slices[k]].reshape(piece.levels, piece.width)
         spread = (u.T @ u + inverse[k, k].sum(axis=0)) / piece.levels
-        out[joint.p + scale.start : joint.p + scale.start + scale.count] = scale.entries(L @ spread @ L.T)
+        out[scale.own] = scale.entries(L @ spread @ L.T)
     if joint.density.scaled:
         n = max(float(np.sum(joint.density.present)), 1.0)
-        used = layout.size - sum(
-            float(np.trace(inverse[k, k].sum(axis=0))) for k, one in enumerate(layout.pieces) if one.term is not None
-        )
+        used = layout.size - sum(mode.factor.trace(k) for k, one in enumerate(layout.pieces) if one.term is not None)
         # squares are in units of φ: their sum is n less the degrees of freedom at the right one
         ratio = (mode.sum_of_squares + used) / n
         if np.isfinite(ratio) and ratio > 0:
