@@ -116,7 +116,7 @@ def parse_formula(
             alone[which[0][0]].append(int(which[0][2]))
         else:
             kind, _, number = which[0]
-            what = "an offset" if kind == "offset" else list(reader.varying)[int(number)]
+            what = "an offset" if kind == "offset" else reader.varying[int(number)]
             raise FormulaError(
                 f"formula: {what} is part of an interaction in {short(text)}; add it as a term of its own"
             )
@@ -134,7 +134,7 @@ def parse_formula(
         tuple(tuple(place[number] for number in term) for term in kept),
         tuple(reader.offsets[number] for number in alone["offset"]),
         tuple(dot) if reader.has_dot else (),
-        tuple(list(reader.varying)[number] for number in alone["varying"]),
+        tuple(reader.varying[number] for number in alone["varying"]),
     )
 
 
@@ -182,7 +182,7 @@ class _RightSide:
         self.has_dot = False
         self.factors: dict[str, Expression] = {}
         self.offsets: list[Expression] = []
-        self.varying: dict[str, None] = {}
+        self.varying: list[str] = []
         self._numbers: dict[str, int] = {}
 
     def read(self) -> list[str]:
@@ -241,8 +241,9 @@ class _RightSide:
     def _varies(self, text: str) -> str:
         """The placeholder of a term that varies; the same for the same text, so that it can be taken away."""
         text = " ".join(text.split())
-        self.varying.setdefault(text)
-        return f"varying_{list(self.varying).index(text)}"
+        if text not in self.varying:
+            self.varying.append(text)
+        return f"varying_{self.varying.index(text)}"
 
     def _dot(self) -> list[str]:
         self.has_dot = True
