@@ -127,8 +127,7 @@ class FormulaSchema(Schema):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that new data need."""
-        varying = [one for part in self._varying.parts for one in part.expressions]
-        expressions = [*self.formula.factors, *self.formula.offsets, *varying]
+        expressions = [*self.formula.factors, *self.formula.offsets, *self._varying.expressions]
         return tuple(dict.fromkeys(column for one in expressions for column in one.columns))
 
     @property
@@ -246,8 +245,7 @@ class FormulaSchema(Schema):
     def to_dict(self) -> dict[str, Any]:
         """The schema as numbers, text and lists, safe for JSON."""
         formula = self.formula
-        varied = [one for part in self._varying.parts for one in part.expressions]
-        used = [*formula.response, *formula.factors, *formula.offsets, *varied]
+        used = [*formula.response, *formula.factors, *formula.offsets, *self._varying.expressions]
         if self._offset is not None:
             used.append(self._offset)
         columns = dict.fromkeys(column for one in used for column in one.columns)
@@ -282,8 +280,7 @@ class FormulaSchema(Schema):
         expect(list(plan.names) == saved["names"], "the column names of its formula")
         expect(isinstance(saved["states"], dict), "the states of its transforms")
         states = {str(text): _decode_state(state) for text, state in saved["states"].items()}
-        varied = [one for part in parts for one in part.expressions]
-        used = [*formula.factors, *formula.offsets, *varied, *([] if offset is None else [offset])]
+        used = [*formula.factors, *formula.offsets, *varying.expressions, *([] if offset is None else [offset])]
         check_states(used, states)
         return FormulaSchema(formula, plan, states, offset, saved["offset_given"], varying)
 

@@ -11,6 +11,7 @@ import numpy as np
 from raphson.data.coding import FactorInfo
 from raphson.data.described import expect
 from raphson.data.evaluate import Evaluator
+from raphson.data.expressions import Expression
 from raphson.data.rows import MissingRows, evaluate_all
 from raphson.data.values import Variable
 from raphson.data.varying.groups import GroupPlan
@@ -52,6 +53,11 @@ class VaryingPlan:
     def parts(self) -> tuple[Part, ...]:
         """The parts of the formula."""
         return tuple(plan.part for plan in self.plans)
+
+    @property
+    def expressions(self) -> list[Expression]:
+        """The variables of all terms."""
+        return [one for plan in self.plans for one in plan.part.expressions]
 
     @property
     def infos(self) -> list[FactorInfo]:
