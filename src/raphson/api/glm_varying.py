@@ -12,6 +12,7 @@ from raphson.fit.fit import Fit
 from raphson.fit.varying.reading import VaryingReading, varying_state
 from raphson.model.glm.glm import GeneralisedLinearModel
 from raphson.model.varying.model import VaryingModel
+from raphson.model.varying.quadrature import one_by_one
 from raphson.newton.methods import METHODS
 from raphson.options import Inference, Iteration, LinearModel
 
@@ -84,7 +85,7 @@ def _restricted(asked: LinearModel, base: GeneralisedLinearModel) -> bool:
     """Whether the criterion is REML: as asked for, and by default where there is a smooth function."""
     if asked.criterion is not None:
         return asked.criterion == "reml"
-    return any(getattr(term, "smooth", term.codes is None) for term in base.data.varying)
+    return any(term.smooth for term in base.data.varying)
 
 
 def _nodes(asked: LinearModel, base: GeneralisedLinearModel, restricted: bool) -> int | None:
@@ -92,7 +93,7 @@ def _nodes(asked: LinearModel, base: GeneralisedLinearModel, restricted: bool) -
     if asked.quadrature is None or asked.quadrature == 1:
         return None
     terms = base.data.varying
-    if len(terms) != 1 or terms[0].width != 1 or terms[0].codes is None:
+    if not one_by_one(terms):
         labels = ", ".join(term.label for term in terms)
         raise ModelError(
             f"quadrature: expected one term with one coefficient a level, such as (1 | group); got {labels}. Leave "

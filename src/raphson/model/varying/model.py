@@ -20,7 +20,7 @@ from raphson.model.objective import Evaluation, Need, Objective, triangularised
 from raphson.model.varying.criterion import Criterion
 from raphson.model.varying.densities import Density
 from raphson.model.varying.edge import edge_of
-from raphson.model.varying.quadrature import Quadrature
+from raphson.model.varying.quadrature import Quadrature, one_by_one
 from raphson.model.varying.results import AtMaximum
 from raphson.model.varying.start import starting_values
 
@@ -181,8 +181,7 @@ class VaryingModel(GeneralisedLinearModel):
 
         That is known for one coefficient a level, by one Newton step of its criterion.
         """
-        criterion, terms = maximum.criterion, self.varying
-        known = len(terms) == 1 and terms[0].width == 1 and terms[0].codes is not None
+        criterion, known = maximum.criterion, one_by_one(self.varying)
         if self.restricted or self.nodes is not None or criterion.density.quadratic or not known:
             return []
         given = criterion.density, criterion.X, criterion.terms, criterion.offset, False

@@ -13,10 +13,12 @@ They are the derivatives of the integral itself, by the same rule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from raphson.data.varying.term import VaryingTerm
 from raphson.model.varying.criterion import LOG_2PI, Criterion, Spot
 from raphson.model.varying.derivatives import Derivatives
 
@@ -40,6 +42,11 @@ class Quadrature(Criterion):
             found.derivatives = IntegralDerivatives(self, found)
             found.value = found.derivatives.value
         return found
+
+
+def one_by_one(terms: Sequence[VaryingTerm]) -> bool:
+    """Whether there is one term with one coefficient a level, each of which is integrated by itself."""
+    return len(terms) == 1 and terms[0].width == 1 and terms[0].codes is not None
 
 
 class IntegralDerivatives(Derivatives):
