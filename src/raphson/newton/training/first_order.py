@@ -434,6 +434,12 @@ def _doubles(tree: Any) -> Any:
         return jax.tree.map(lambda a: np.asarray(a, dtype=float), tree)
 
 
+def asked_of(descent: Descent, rates: np.ndarray, epoch: int, steps: int) -> tuple[int, Descent, np.ndarray]:
+    """What a descent says of one of its epochs, each of some steps."""
+    asked = replace(descent, epochs=0, patience=None, learning_rate=None, schedule="")
+    return epoch, asked, rates[(epoch - 1) * steps : epoch * steps]
+
+
 class CompiledEpochs:
     """The compiled steps of a training, and their arguments other than weights and batches."""
 
@@ -461,9 +467,7 @@ class CompiledEpochs:
 
     def question(self, epoch: int) -> tuple[Any, ...]:
         """What the result of an epoch depends on, besides the start and the epochs before."""
-        rates = self.rates[(epoch - 1) * self.per_epoch : epoch * self.per_epoch]
-        asked = replace(self.descent, epochs=0, patience=None, learning_rate=None, schedule="")
-        return "epoch", epoch, asked, rates
+        return "epoch", *asked_of(self.descent, self.rates, epoch, self.per_epoch)
 
     def read(self, here: Snapshot, epoch: int, rng: np.random.Generator) -> Epoch | tuple[int, int, int]:
         """Run one epoch, which changes the weights in `here`; or return where the loss diverged, as in `Trained`."""

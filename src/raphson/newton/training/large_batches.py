@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from raphson.compiled import compiled
 from raphson.execute import summed
 from raphson.execute.watched import unseen
 from raphson.model.problem import RowsStreamed
-from raphson.newton.training.first_order import DIVERGED, Descent, Epoch, Snapshot
+from raphson.newton.training.first_order import DIVERGED, Descent, Epoch, Snapshot, asked_of
 from raphson.newton.training.lanes import Lanes, Plan, Reader, Rows, StepRows
 from raphson.newton.training.steps import layer_squares, loss_and_score, rule_of, stepped
 from raphson.numeric import anchor, device, x64
@@ -152,9 +152,7 @@ class LargeBatchEpochs:
 
     def question(self, epoch: int) -> tuple[Any, ...]:
         """What the result of an epoch depends on, besides the start and the epochs before."""
-        rates = self.rates[(epoch - 1) * self.plan.steps : epoch * self.plan.steps]
-        asked = replace(self.descent, epochs=0, patience=None, learning_rate=None, schedule="")
-        return "epoch of large batches", epoch, asked, rates
+        return "epoch of large batches", *asked_of(self.descent, self.rates, epoch, self.plan.steps)
 
     def read(self, here: Snapshot, epoch: int, rng: np.random.Generator) -> Epoch | tuple[int, int, int]:
         """Run one epoch, which changes the weights in `here`; or return where the loss diverged, as in `Trained`."""
