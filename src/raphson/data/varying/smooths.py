@@ -119,8 +119,8 @@ class SmoothPlan:
         if self.levels is None:
             values = _numbers(self.part, by)
             return [values if kept is None else values[kept]]
-        factor = recode(as_levels(by), self.levels, f"new data: {self.part.by.text}") if new else by
-        factor = factor if new else with_used_levels(factor, kept)
+        text = f"new data: {self.part.by.text}"
+        factor = recode(as_levels(by), self.levels, text) if new else with_used_levels(by, kept)
         assert isinstance(factor, Levels)
         codes = factor.codes if kept is None else factor.codes[kept]
         return [(codes == level).astype(np.float64) for level in range(len(self.levels))]
