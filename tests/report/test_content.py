@@ -102,3 +102,5 @@ def test_reference_levels_are_told(make_fit):
     assert told["Reference"] == "race black, smoke no" and "Reference" not in dict(content.facts(make_fit()))
     several = make_fit(family=SimpleNamespace(name="multinomial", link_name="logit", levels=("none", "some")))
     assert dict(content.facts(several))["Baseline"] == "none"
+    ordered = make_fit(family=SimpleNamespace(name="ordered_logit", link_name=None, levels=("none", "some")))
+    assert "Baseline" not in dict(content.facts(ordered))

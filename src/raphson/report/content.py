@@ -118,7 +118,8 @@ def _references(fit: Any) -> list[tuple[str, str]]:
     """The level of each factor that the others are compared with."""
     texts = [f"{name} {level}" for name, level in getattr(fit, "reference_levels", {}).items()]
     levels = getattr(fit.family, "levels", None)
-    baseline = [("Baseline", cut(visible(levels[0])))] if levels else []
+    # Ordered levels, of a likelihood without a link, have thresholds between them and no baseline.
+    baseline = [("Baseline", cut(visible(levels[0])))] if levels and fit.family.link_name else []
     return baseline + ([("Reference", cut(visible(", ".join(texts))))] if texts else [])
 
 
