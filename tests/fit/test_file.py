@@ -1,7 +1,8 @@
 """Files that earlier versions wrote are read for ever, and say what they said.
 
 ``saved/`` holds a fit of each kind of ``conftest.KINDS`` as version 0.1.0 wrote it, and ``expected.json`` what that
-version read from it again: estimates, standard errors, predictions at ``conftest.NEW`` and the head of the summary.
+version read from it again: estimates, standard errors, predictions at ``conftest.NEW`` and the head of the summary, in
+which later versions tell more: the deviance explained and the reference levels.
 """
 
 from __future__ import annotations
