@@ -14,6 +14,7 @@ from raphson.data.varying.term import VaryingTerm
 from raphson.frozen import frozen
 from raphson.linalg import independent
 from raphson.model.base import Model
+from raphson.model.families.exponential import Poisson
 from raphson.model.glm.glm import CERTAIN, GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, triangularised
@@ -32,6 +33,9 @@ ADVICE = (
 EXACT = 1e-14
 """Share of the responses' mean square below which a dispersion that the iteration stopped at is on its way to 0."""
 
+SHARE = 1e-4
+"""Share of the counts' variance below which what the negative binomial adds to the Poisson's may be on its way to 0."""
+
 CHECKED_BY, DOUBTFUL = 9, 0.2
 """Nodes of the quadrature that Laplace's approximation is checked by, and how far, in standard errors, it may move the
 estimates before that is said. Of the references cbpp moves by 0.03, bacteria by 0.1."""
@@ -48,12 +52,14 @@ class VaryingModel(GeneralisedLinearModel):
     restricted : whether β is integrated with the varying coefficients (REML).
     nodes : of the quadrature in place of Laplace's approximation; None for the latter.
     held : (J,) mask of the θ that are held at an edge, or None.
+    noted : what each edge that this model lies at means.
     shared : the criterion, which models that differ in what they hold have in common.
     """
 
     restricted: bool = False
     nodes: int | None = None
     held: np.ndarray | None = None
+    noted: tuple[str, ...] = ()
     shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     trial_method: ClassVar[str] = ""
 
@@ -145,14 +151,42 @@ class VaryingModel(GeneralisedLinearModel):
         return []
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
-        """The model with what lies at an edge held there."""
+        """The family's limit, or the model with what lies at an edge held there."""
+        simpler = self._simpler(theta)
+        if simpler is not None:
+            return simpler
         held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
         found = edge_of(self.criterion, theta, held)
         if found is None:
             return None
-        note = "; ".join(found.notes)
-        model = replace(self, held=found.held)
-        return Limit("boundary", model, np.zeros(len(theta)), None, note, found.theta)
+        model = replace(self, held=found.held, noted=(*self.noted, *found.notes))
+        return Limit("boundary", model, np.zeros(len(theta)), None, "; ".join(model.noted), found.theta)
+
+    def _simpler(self, theta: np.ndarray) -> Limit | None:
+        """The model of counts that vary no more than Poisson ones, to which a θ that runs to infinity leads.
+
+        Where 1/θ adds a small share SHARE to the variance, the criterion still rises by log θ if the maximum is at
+        infinity; nearer to it the slope would drown in rounding.
+        """
+        if not self.criterion.density.joint or not np.isfinite(theta).all():
+            return None
+        maximum = self.maximum(theta)
+        _, squares, total = self.conditional(maximum).limit_evidence(maximum.beta_of_all(self.kept))
+        with np.errstate(all="ignore"):
+            farthest = float(np.log(squares / total / SHARE))
+        if not theta[-1] >= farthest:
+            return None
+        nearer = np.append(theta[:-1], farthest)
+        if not self.criterion.evaluate(nearer).score[-1] > 0:
+            return None
+        note = (
+            "the responses vary no more than poisson ones: theta runs to infinity; this is the poisson fit, its limit"
+        )
+        held = None if self.held is None else self.held[:-1]
+        family = Poisson(link=self.family.link)
+        model = replace(self, family=family, held=held, noted=(*self.noted, note), shared={})
+        signs = np.append(np.zeros(len(theta) - 1), 1.0)
+        return Limit("boundary", model, signs, None, "; ".join(model.noted), theta[:-1])
 
     def separated(self, maximum: AtMaximum) -> np.ndarray | None:
         """(p,) signs of the coefficients that are infinite, as the design separates responses; None where it does not.
