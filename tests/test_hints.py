@@ -24,7 +24,7 @@ def fit():
     return rp.glm("low ~ lwt + smoke", rp.datasets.load("births"), family="binomial")
 
 
-@pytest.mark.parametrize("of", ["fit", "package", "family", "link", "class"])
+@pytest.mark.parametrize("of", ["fit", "package", "family", "link", "class", "formula"])
 def test_what_a_hint_says_is_there(of):
     # A hint that names what does not exist would send the reader from one error to the next.
     for meant in hints.table(of).values():
@@ -35,7 +35,7 @@ def test_what_a_hint_says_is_there(of):
             for name in whole.split("."):
                 found = getattr(found, name)
         for name in re.findall(r"(\w+)=", meant):
-            assert name in ARGUMENTS | {"kind", "interval", "link", "seed"}, meant
+            assert name in ARGUMENTS | {"kind", "interval", "link", "seed", "df"}, meant
         for family in re.findall(r"family='([^']+)'", meant):
             rp.families.resolve(family)
         for density in re.findall(r"rp.mle\('(\w+)'", meant):
@@ -44,7 +44,7 @@ def test_what_a_hint_says_is_there(of):
             rp.families.links.resolve(link)
 
 
-@pytest.mark.parametrize("of", ["fit", "package", "family", "link", "class"])
+@pytest.mark.parametrize("of", ["fit", "package", "family", "link", "class", "formula"])
 def test_no_name_stands_for_two_things(of):
     names = [name for line in hints._TABLES[of].values() for name in line.split()]
     assert sorted(names) == sorted(set(names))
@@ -122,6 +122,8 @@ def test_a_name_that_nobody_has_is_an_ordinary_error():
         (lambda: rp.glm("y ~ x", {}, maxiter=5), r"Did you mean max_iter=100\?"),
         (lambda: rp.glm("y ~ x", {}, freq_weights="w"), r"weights_kind='frequency'"),
         (lambda: rp.glm("y ~ x", {}, sigma="s"), r"weights=1/sigma\*\*2"),
+        (lambda: rp.glm("y ~ x", {}, link="log"), r"rp\.families\.\w+\(link='\w+'\), with your family and link\?"),
+        (lambda: rp.mle("weibull", "t ~ x", {}, event="died"), r"Did you mean columns=\{'event': 'status'\}\?"),
         (lambda: rp.nls("y ~ a*x", {}, p0=[1]), r"start="),
         (lambda: rp.network("y ~ x", {}, alpha=1), r"weight_decay="),
         (lambda: rp.glm("y ~ x", {}, famly="poisson"), r"Did you mean 'family'\?"),

@@ -210,6 +210,7 @@ _ARGUMENT: dict[str, Sequence[str]] = {
     "na_action dropna nan_policy missing_values na": ("missing='drop'",),
     "n_jobs workers threads num_threads cores njobs nthreads client": ("executor=rp.execute.threads(2)",),
     "link links": ("family=rp.families.Binomial(link='probit'), with your family and link",),
+    "event events status died death censored censoring delta": ("columns={'event': 'status'}",),
     "dist distribution error_family likelihood": ("family='poisson'", "logpdf='weibull'"),
     "lr eta0 learning_rate_init step_size": ("learning_rate=1e-3",),
     "hidden_layer_sizes layers units architecture": ("hidden=(64, 64)",),
@@ -248,12 +249,21 @@ _CLASS = {
     "rp.families.links": "link logit_link log_link",
 }
 
+_FORMULA = {
+    "cr(x, df=4)": "ns rcs natural_spline",
+    "(1 | g)": "error random",
+    "factor(x)": "as_character ordered as_ordered",
+    "log(x)": "ln",
+    "rp.mle('weibull', 'time ~ x', data, columns={'event': 'status'})": "surv",
+}
+
 _TABLES: dict[str, Mapping[str, str]] = {
     "fit": _FIT,
     "package": _PACKAGE,
     "family": _FAMILY,
     "link": _LINK,
     "class": _CLASS,
+    "formula": _FORMULA,
 }
 
 

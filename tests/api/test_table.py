@@ -36,7 +36,11 @@ def test_every_kind_of_fit_with_coefficients(births, fit):
     ("call", "message"),
     [
         (lambda fit: rp.table(), "table: expected one or more fits"),
-        (lambda fit: rp.table(fit, [fit]), "table: expected fits, such as rp.glm returns; got list"),
+        (
+            lambda fit: rp.table(fit, [fit]),
+            r"table: expected each fit as an argument; got a list\. Write table\(\*fits\)",
+        ),
+        (lambda fit: rp.table(fit, "low"), "table: expected fits, such as rp.glm returns; got str"),
         (lambda fit: rp.table(rp.glm("low ~ lwt", rp.datasets.load("births"), by="race")), "got LinearFits; its tidy"),
         (lambda fit: rp.table(fit, names=["a", "b"]), "names: expected a list of 1 texts"),
         (lambda fit: rp.table(fit, names="a"), "names: expected a list of 1 texts"),

@@ -117,6 +117,11 @@ def test_broken_files_get_one_line(run, one_line, tmp_path: Path, capsys, text: 
     one_line()
 
 
+def test_a_formula_in_the_place_of_the_file_is_told(run, one_line, capsys) -> None:
+    assert run("fit", BIRTHS, "low ~ age") == 2
+    assert "The formula comes first, then the file" in one_line()
+
+
 def test_a_file_that_is_no_parquet_gets_one_line(run, one_line, tmp_path: Path, capsys) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     assert run("fit", "low ~ age", str(tmp_path / "bad.parquet")) == 2

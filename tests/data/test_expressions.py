@@ -97,6 +97,10 @@ def test_hostile_formulas_are_refused_in_one_line(tmp_path, formula):
 def test_the_message_names_the_piece_and_lists_what_is_allowed():
     with pytest.raises(FormulaError, match=r"'lambda: x' in 'I\(lambda: x\)' is not allowed; allowed are columns"):
         from_formula("y ~ I(lambda: x)", TABLE)
+    with pytest.raises(FormulaError, match=r"'ns' in 'ns\(x\)' is not allowed\. Did you mean cr\(x, df=4\)\?"):
+        from_formula("y ~ ns(x)", TABLE)
+    with pytest.raises(FormulaError, match=r"'Surv' in .* Did you mean rp\.mle\('weibull', .*'event': 'status'"):
+        from_formula("Surv(y, y > 0) ~ x", TABLE)
     with pytest.raises(FormulaError, match=r"the functions log, .*poly, bs, .*offset"):
         from_formula("y ~ os.system(x)", TABLE)
 

@@ -64,6 +64,10 @@ def table(
         raise ModelError("table: expected one or more fits, such as rp.glm returns; got none")
     for one in fits:
         if not isinstance(one, Fit):
+            if isinstance(one, (list, tuple)):
+                raise ModelError(
+                    f"table: expected each fit as an argument; got a {type(one).__name__}. Write table(*fits)"
+                )
             hint = "; its tidy() is a table of all" if hasattr(one, "tidy") else ""
             raise ModelError(f"table: expected fits, such as rp.glm returns; got {type(one).__name__}{hint}")
         if not one.identified:

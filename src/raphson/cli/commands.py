@@ -315,6 +315,8 @@ def _table(options: argparse.Namespace) -> Any:
         if sys.stdin is None:
             raise DataError("data: '-' reads standard input, which is closed; name a file")
         source = getattr(sys.stdin, "buffer", sys.stdin)  # bytes, so that --encoding and not the locale decides
+    if isinstance(source, str) and "~" in source.lstrip("~") and not Path(source).exists():
+        raise DataError(f"data: expected a file; got the formula {source!r}. The formula comes first, then the file")
     text = {name: value for name in TEXT_OPTIONS if (value := getattr(options, name)) is not None}
     if not text:
         return source

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from raphson.data.functions import allowed
 from raphson.data.messages import short
 from raphson.errors import FormulaError
+from raphson.hints import hint
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -119,8 +120,10 @@ def written(tree: ast.AST) -> str:
 
 
 def not_allowed(piece: str, source: str, what: str, may: str | None = None) -> FormulaError:
-    """The error for something that is not allowed; it lists what is."""
-    return FormulaError(f"{what}: {short(piece)} in {short(source)} is not allowed; allowed are {may or allowed()}")
+    """The error for something that is not allowed; it says what to write for what R calls so, or lists what is."""
+    foreign = hint("formula", piece) if may in (None, allowed()) else ""  # a curve has other functions
+    told = f"{what}: {short(piece)} in {short(source)} is not allowed"
+    return FormulaError(f"{told}.{foreign}" if foreign else f"{told}; allowed are {may or allowed()}")
 
 
 def parsed(source: str, names: Collection[str], what: str, may: str | None = None) -> ast.expr:

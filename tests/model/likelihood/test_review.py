@@ -85,6 +85,7 @@ def test_functions_that_jax_cannot_follow(function, match):
 def test_formulas_and_names():
     told = "the density has no parameter 'sigma'; its parameters are mu, log_sigma"
     refused(told, normal, {"mu": "y ~ x", "sigma": "~ 1"}, FRAME)
+    refused(r"log_time, log_sigma\. Did you mean sigma\?", "weibull", {"time": "y ~ x", "sgma": "~ 1"}, FRAME)
     refused("got none for log_sigma", normal, {"mu": "y ~ x"}, FRAME)
     refused(
         "has no response; write one on its left",

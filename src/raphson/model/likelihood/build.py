@@ -16,6 +16,7 @@ from raphson.data.columns import RowSchema
 from raphson.data.several import PartsSchema, SeveralData
 from raphson.errors import DataError, ModelError
 from raphson.execute import Executor
+from raphson.hints import hint
 from raphson.model.base import check_weights_kind
 from raphson.model.likelihood.checks import compares_with_text, traced_errors
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec
@@ -463,8 +464,11 @@ def formulas_of(ready: DensitySpec | None, taken: Signature, formulas: Any) -> d
     for name, text in formulas.items():
         full = ready.full_name(name) if ready is not None else name if name in taken.parameters else None
         if full is None:
+            short = [one.partition("_")[2] for one in taken.parameters] if ready is not None else []
+            meant = hint("density", str(name), [*taken.parameters, *filter(None, short)])
             raise ModelError(
                 f"formulas: the density has no parameter {name!r}; its parameters are {', '.join(taken.parameters)}"
+                + (f".{meant}" if meant else "")
             )
         found[full] = text
     absent = [name for name in taken.parameters if name not in found]
