@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 WIDENED = 0.001
 """Share of the range that the knots of a P-spline reach beyond it at each end, as in mgcv."""
 
+BLOCK = 4096
+"""Rows of a cubic spline evaluated at once, whose numbers stay in the processor's cache: 10 functions of 100,000 rows
+take 11 ms, and 19 where all are evaluated at once."""
+
 
 @frozen(eq=False)
 class Basis:
@@ -82,6 +86,13 @@ def _between(knots: np.ndarray, curvature: np.ndarray, x: np.ndarray) -> np.ndar
     Between two knots f = (a b + a' b') + (a³ - a)h²/6 γ + (a'³ - a')h²/6 γ', with a and a' = 1 - a the weights of
     linear interpolation. The last of the m knots may be the first function again.
     """
+    B = np.empty((len(x), curvature.shape[1]))
+    for start in range(0, len(x), BLOCK):
+        B[start : start + BLOCK] = _between_few(knots, curvature, x[start : start + BLOCK])
+    return B
+
+
+def _between_few(knots: np.ndarray, curvature: np.ndarray, x: np.ndarray) -> np.ndarray:
     j = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     h = np.diff(knots)[j]
     left, right = (knots[j + 1] - x) / h, (x - knots[j]) / h
