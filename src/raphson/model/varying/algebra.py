@@ -14,17 +14,22 @@ G_j = C_jᵀ − D_j F and Q_j = S_j − FᵀG_j − C_jF,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from raphson import lapack
+from raphson.model.varying.crossings import Crossings, count_of, mirrored
 from raphson.model.varying.layout import Blocks, Layout
 
 DENSE, FULL = 200_000, 0.2
 """Entries of C below which it is held densely whatever it is filled with; and share of its entries that are not zero,
 above which it is held densely however large it is."""
+
+CROSSINGS = 10_000_000
+"""Most products of two entries of a row of C that are listed: they take 24 bytes each, 240 MB."""
 
 
 class Eliminated:
@@ -74,6 +79,14 @@ class Eliminated:
         order = np.lexsort((columns, rows))
         begins = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self.E))])
         return order, columns[order].astype(np.int32), begins.astype(np.int32)
+
+    @cached_property
+    def crossings(self) -> Crossings | None:
+        """The products of entries of C at a level; None where sparse or dense products are better."""
+        if self.first is None or self.first.width > 1 or self.dense or not self.R:
+            return None
+        order, columns, begins = self._pattern
+        return Crossings(order, columns, begins, self.R) if count_of(begins) <= CROSSINGS else None
 
     @cached_property
     def _flat(self) -> np.ndarray:
@@ -139,7 +152,7 @@ class Factor:
 
     def __init__(self, form: Eliminated, blocks: Blocks) -> None:
         self.form, self.log_det = form, None
-        S = form.square(blocks)
+        S = self.S_before = form.square(blocks)
         total = 0.0
         if form.first is not None:
             D = blocks[0, 0]
@@ -152,8 +165,8 @@ class Factor:
                 self._by_level(self.D_inverse, one, k) for k, one in zip(form.rest, self.parts, strict=True)
             ]
             if form.R:
-                self.Ct, self.F = form.matrix(self.parts), form.matrix(self.F_parts)
-                S = S - _full(self.Ct.T @ self.F)
+                self.F = form.matrix(self.F_parts)
+                S = S - self.through
         if form.R:
             triangle, failed = lapack.dpotrf(S, lower=1)
             diagonal = triangle.diagonal()
@@ -164,6 +177,38 @@ class Factor:
         if np.isfinite(total):
             self.log_det = total
 
+    # -- products with C -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _crossed(self) -> np.ndarray:
+        """The products of entries of C, as :class:`Crossings` has them."""
+        assert self.form.crossings is not None
+        return self.form.crossings.products(np.concatenate([one.ravel() for one in self.parts]))
+
+    @cached_property
+    def through(self) -> np.ndarray:
+        """(R, R) C D⁻¹ Cᵀ = C F."""
+        crossings = self.form.crossings
+        if crossings is not None:
+            return crossings.summed(self._crossed, self.D_inverse[:, 0, 0])
+        return _full(self.form.matrix(self.parts).T @ self.F)
+
+    @cached_property
+    def squared(self) -> np.ndarray:
+        """(R, R) FᵀF."""
+        crossings = self.form.crossings
+        if crossings is not None:
+            return crossings.summed(self._crossed, self.D_inverse[:, 0, 0] ** 2)
+        return _full(self.F.T @ self.F)
+
+    @cached_property
+    def beyond(self) -> np.ndarray:
+        """(E,) the diagonal of F T⁻¹Fᵀ, where the eliminated piece has one column."""
+        crossings = self.form.crossings
+        if crossings is not None:
+            return crossings.forms(self._crossed, self.rest_inverse) * self.D_inverse[:, 0, 0] ** 2
+        return (self.inverse[0, 0] - self.D_inverse)[:, 0, 0]
+
     def _by_level(self, D: np.ndarray, part: np.ndarray, k: int) -> np.ndarray:
         """D times a block of Cᵀ, each pair by the D of its level."""
         at = D[self.form.layout.pairs[0, k].first]
@@ -172,7 +217,7 @@ class Factor:
     @cached_property
     def rest_inverse(self) -> np.ndarray:
         out, _ = lapack.dpotri(self.triangle, lower=1)
-        return np.tril(out) + np.tril(out, -1).T
+        return mirrored(out)
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """H⁻¹ b for b (size,) or (size, m)."""
@@ -213,7 +258,7 @@ class Factor:
             return total
         # the part within levels beyond D⁻¹ is what `inverse` has
         total += 2.0 * float(np.vdot(self.D_inverse, self.inverse[0, 0] - self.D_inverse))
-        turned = _full(self.F.T @ self.F) @ self.rest_inverse
+        turned = self.squared @ self.rest_inverse
         return total + float(np.vdot(turned, turned.T))
 
     @cached_property
@@ -235,7 +280,53 @@ class Factor:
 
     def trace(self, k: int) -> float:
         """The trace of the block of H⁻¹ of one piece."""
-        return float(np.trace(self.inverse[k, k].sum(axis=0)))
+        return float(np.trace(self.total(k)))
+
+    def total(self, k: int) -> np.ndarray:
+        """(c, c) the sum of the blocks of H⁻¹ of a piece over its levels."""
+        form = self.form
+        if form.first is None or k:
+            piece, own = form.layout.pieces[k], form.within(k)
+            blocks = self.rest_inverse[own, own].reshape(piece.levels, piece.width, piece.levels, piece.width)
+            return np.einsum("gagb->ab", blocks)
+        if form.first.width > 1 or not form.R:
+            return self.inverse[0, 0].sum(axis=0)
+        return np.array([[float(np.sum(self.D_inverse[:, 0, 0] + self.beyond))]])
+
+    def summary(self, pieces: Sequence[int]) -> Summary:
+        """What the derivatives need of H⁻¹ = N where each of the pieces has one scale, from T⁻¹, CF and FᵀF alone.
+
+        The eliminated piece has one column, if there is one. With f = F T⁻¹ and a the diagonal of fFᵀ,
+
+            tr N₀₀ = Σ (1/d + a),    tr N₀₀H₀₀ = Σ (1 + d a),    ‖N₀₀‖² = Σ (1/d² + 2a/d) + tr FᵀF T⁻¹FᵀF T⁻¹,
+            tr N₀ₖHₖ₀ = −tr (T⁻¹ CF)ₖₖ,    ‖N₀ₖ‖² = tr (T⁻¹FᵀF T⁻¹)ₖₖ.
+        """
+        form, out = self.form, Summary.empty(len(pieces))
+        T = turned = self.rest_inverse if form.R else np.zeros((0, 0))
+        inverse, a, met, lengths = (np.zeros(0) for _ in range(4))
+        if form.first is not None:
+            inverse = self.D_inverse[:, 0, 0]
+            a = np.zeros(form.E)
+            if form.R:
+                a, turned = self.beyond, self.squared @ T
+                met, lengths = np.einsum("ij,ij->j", T, self.through), np.einsum("ij,ij->j", T, turned)
+        for i, k in enumerate(pieces):
+            if form.first is not None and k == 0:
+                out.traces[i] = float(np.sum(inverse + a))
+                out.between[i, i] = float(np.sum(1.0 + a / inverse))
+                out.norms[i, i] = float(np.sum(inverse**2 + 2.0 * a * inverse)) + _crosswise(turned)
+                continue
+            own = form.within(k)
+            out.traces[i] = float(np.trace(T[own, own]))
+            for j, other in enumerate(pieces):
+                if form.first is not None and other == 0:
+                    out.between[i, j] = out.between[j, i] = -float(np.sum(met[own]))
+                    out.norms[i, j] = out.norms[j, i] = float(np.sum(lengths[own]))
+                else:
+                    block = T[own, form.within(other)]
+                    out.between[i, j] = float(np.vdot(block, self.S_before[own, form.within(other)]))
+                    out.norms[i, j] = _norm(block)
+        return out
 
     def conditioned(self, M: Blocks) -> Conditioned:
         """What :meth:`product_trace` needs of a symmetric matrix given by its blocks."""
@@ -254,6 +345,19 @@ class Factor:
         beside = form.gathered(_full(whole @ self.rest_inverse))
         before = [self._by_level(self.D_inverse, one, k) for k, one in zip(form.rest, G, strict=True)]
         return Conditioned(turned, before, beside, self.rest_inverse @ Q)
+
+
+@dataclass
+class Summary:
+    """Of some pieces: tr N_kk, (K,), and tr N_kj H_jk and ‖N_kj‖², (K, K)."""
+
+    traces: np.ndarray
+    between: np.ndarray
+    norms: np.ndarray
+
+    @staticmethod
+    def empty(K: int) -> Summary:
+        return Summary(np.zeros(K), np.zeros((K, K)), np.zeros((K, K)))
 
 
 class Conditioned:
@@ -311,6 +415,15 @@ def _by_first(form: Eliminated, k: int, parts: np.ndarray) -> np.ndarray:
     flat = parts.reshape(len(at), -1)
     each = [np.bincount(at, flat[:, c], G) for c in range(flat.shape[1])]
     return np.stack(each, axis=1).reshape(G, *parts.shape[1:])
+
+
+def _crosswise(A: np.ndarray) -> float:
+    """tr A A, by pieces that fit the processor's cache."""
+    step, total = 256, 0.0
+    for i in range(0, len(A), step):
+        for j in range(0, len(A), step):
+            total += float(np.vdot(A[i : i + step, j : j + step], A[j : j + step, i : i + step].T))
+    return total
 
 
 def _norm(A: np.ndarray) -> float:

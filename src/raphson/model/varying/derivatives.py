@@ -129,10 +129,19 @@ class Derivatives:
     @cached_property
     def hessian(self) -> np.ndarray:
         """(J, J)."""
-        J, p, inverse = self.criterion.n_params, self.criterion.p, self.factor.inverse
+        J = self.criterion.n_params
         out = self.g @ self.steps.T + self._own_second()
         # the derivatives of H, as blocks of cross-products with the weights Ẇ_j
         dots = [self._dot(j) for j in range(J)]
+        out -= self._lost_second(dots)
+        out -= 0.5 * self._bending()
+        out += 0.5 * self._traces_of_products(dots)
+        return 0.5 * (out + out.T)
+
+    def _lost_second(self, dots: list[Blocks | None]) -> np.ndarray:
+        """(J, J) tr(H⁻¹A_jᵀWA_k) + tr(H⁻¹A_jᵀẆ_kA) + tr(H⁻¹A_kᵀẆ_jA)."""
+        J, p, inverse = self.criterion.n_params, self.criterion.p, self.factor.inverse
+        out = np.zeros((J, J))
         for j in range(J):
             for k in range(j + 1):
                 lost = 0.0
@@ -144,12 +153,8 @@ class Derivatives:
                         lost += self._trace(inverse, self.mode.K, left, self.moves[k - p], moving=True)
                 if p <= k < p + len(self.moves) and (dot := dots[j]) is not None:
                     lost += self._trace(inverse, dot, self.moves[k - p], self.factors)
-                out[j, k] -= lost
-                if j != k:
-                    out[k, j] -= lost
-        out -= 0.5 * self._bending()
-        out += 0.5 * self._traces_of_products(dots)
-        return 0.5 * (out + out.T)
+                out[j, k] = out[k, j] = lost
+        return out
 
     def _traces_of_products(self, dots: list[Blocks | None]) -> np.ndarray:
         """(J, J) tr(H⁻¹H_jH⁻¹H_k), of the cross-products with the Ẇ_j."""

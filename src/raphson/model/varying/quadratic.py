@@ -7,7 +7,9 @@ term k, H_j = [Π_j(H − P) + (H − P)Π_j]/σ_j, and with N = H⁻¹ and its 
     σ_j tr(NH_jNH_τ)    = −2q_j + 4 tr N_jj − 2 Σ_k ‖N_jk‖²
     tr(NH_τNH_τ)        = dim v − 2 Σ_k tr N_kk + Σ_jk ‖N_jk‖²,
 
-so that only the norms of the blocks are needed.
+so that only the norms of the blocks are needed. The traces with A_jᵀWA, of NΠ_j(H − P)/σ_j, come to
+
+    σ_j tr(NA_jᵀWA) = q_j − tr N_jj,    σ_jσ_k tr(NA_jᵀWA_k) = tr(N_jkH_kj) − δ_jk tr N_jj.
 """
 
 from __future__ import annotations
@@ -16,10 +18,14 @@ from functools import cached_property
 
 import numpy as np
 
-from raphson.model.varying.algebra import inner
+from raphson.model.varying.algebra import Summary, inner
 from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.layout import Blocks
 from raphson.model.varying.moments import QuadraticMode
+
+LOST = 1e-3
+"""Share of a term's coefficients that its data must determine, q_j − tr N_jj of q_j, for that difference to be used: it
+has then 13 digits. Near a scale of 0 the products of blocks are added instead."""
 
 
 class QuadraticDerivatives(Derivatives):
@@ -42,9 +48,7 @@ class QuadraticDerivatives(Derivatives):
             self.partial[p + m] = criterion.among_all(self._moved(mode.v, move), np.zeros(p))
         self.raw_score = criterion.own_part(mode.t) / self.phi
         gradient = self.partial @ mode.t / self.phi - self._lost()
-        # Ẇ_τ = −W, and tr(H⁻¹AᵀWA) is a sum over cross-products
-        self.crossed = criterion.sandwich(mode.K, self.factors, self.factors)
-        self.fitted = inner(self.factor.inverse, self.crossed)
+        self.fitted = self._fitted()
         gradient[-1] += mode.base_tau + 0.5 * mode.squares / self.phi + 0.5 * self.fitted
         self.gradient = gradient
 
@@ -76,30 +80,65 @@ class QuadraticDerivatives(Derivatives):
         out[-1, -1] = self.fitted
         return out
 
-    def _traces_of_products(self, dots: list[Blocks | None]) -> np.ndarray:
-        criterion, p = self.criterion, self.criterion.p
-        sigma = self.spot.theta[criterion.own_entries]
-        if any(one.count > 1 for one in criterion.scales):
-            return super()._traces_of_products(dots)
-        if not (np.abs(sigma) > 0).all():
-            return super()._traces_of_products(dots)
-        # by term; the piece of β is no term
+    # -- where each Λ is σ_kI ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _terms(self) -> list[int]:
+        """The pieces of the terms; that of β is no term."""
         at = {piece.term: k for k, piece in enumerate(self.layout.pieces) if piece.term is not None}
-        terms = [at[k] for k in range(len(criterion.terms))]
-        norms = self.factor.norms(terms)
-        inverse, pieces = self.factor.inverse, self.layout.pieces
-        lengths = np.array([pieces[k].size for k in terms], dtype=float)
-        own = np.array([self.factor.trace(k) for k in terms])
-        H = self.crossed
-        out = np.zeros((criterion.n_params,) * 2)
-        for a, k in enumerate(terms):
-            for b, j in enumerate(terms):
-                between = float(np.vdot(inverse[min(k, j), max(k, j)], H[min(k, j), max(k, j)]))
-                if k == j:
-                    between += own[a]  # H has I beyond LᵀKL there
-                    between += lengths[a] - 4.0 * own[a]
-                out[p + a, p + b] = (2.0 * between + 4.0 * norms[a, b]) / (sigma[a] * sigma[b])
-            cross = (-2.0 * lengths[a] + 4.0 * own[a] - 2.0 * float(norms[a].sum())) / sigma[a]
-            out[p + a, -1] = out[-1, p + a] = cross
-        out[-1, -1] = self.layout.size - 2.0 * float(own.sum()) + float(norms.sum())
+        return [at[k] for k in range(len(self.criterion.terms))]
+
+    @cached_property
+    def _summary(self) -> Summary | None:
+        """What is needed of H⁻¹; None where some Λ is no σ_kI, or dim_k − tr N_kk would lose digits."""
+        if any(one.count > 1 for one in self.criterion.scales):
+            return None
+        if self.layout.eliminated and self.layout.pieces[0].width > 1:
+            return None
+        found = self.factor.summary(self._terms)
+        return found if (self._lengths - found.traces > LOST * self._lengths).all() else None
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        return np.array([self.layout.pieces[k].size for k in self._terms], dtype=float)
+
+    @property
+    def _sigma(self) -> np.ndarray:
+        return self.spot.theta[self.criterion.own_entries]
+
+    def _lost(self) -> np.ndarray:
+        found = self._summary
+        if found is None:
+            return super()._lost()
+        out = np.zeros(self.criterion.n_params)
+        out[self.criterion.own_entries] = (self._lengths - found.traces) / self._sigma
+        return out
+
+    def _fitted(self) -> float:
+        """tr(H⁻¹AᵀWA), a sum over cross-products."""
+        found, criterion = self._summary, self.criterion
+        if found is None:
+            return inner(self.factor.inverse, criterion.sandwich(self.mode.K, self.factors, self.factors))
+        return self.layout.size - float(found.traces.sum())
+
+    def _lost_second(self, dots: list[Blocks | None]) -> np.ndarray:
+        found, own, sigma = self._summary, self.criterion.own_entries, self._sigma
+        if found is None:
+            return super()._lost_second(dots)
+        out = np.zeros((self.criterion.n_params,) * 2)
+        out[own, own] = (found.between - np.diag(found.traces)) / np.outer(sigma, sigma)
+        # Ẇ_τ = −W
+        out[own, -1] = out[-1, own] = -(self._lengths - found.traces) / sigma
+        return out
+
+    def _traces_of_products(self, dots: list[Blocks | None]) -> np.ndarray:
+        found, own, sigma, lengths = self._summary, self.criterion.own_entries, self._sigma, self._lengths
+        if found is None:
+            return super()._traces_of_products(dots)
+        traces, norms = found.traces, found.norms
+        out = np.zeros((self.criterion.n_params,) * 2)
+        between = 2.0 * found.between + np.diag(2.0 * lengths - 8.0 * traces) + 4.0 * norms
+        out[own, own] = between / np.outer(sigma, sigma)
+        out[own, -1] = out[-1, own] = (-2.0 * lengths + 4.0 * traces - 2.0 * norms.sum(axis=1)) / sigma
+        out[-1, -1] = self.layout.size - 2.0 * float(traces.sum()) + float(norms.sum())
         return out

@@ -33,7 +33,7 @@ def starting_values(criterion: Criterion) -> np.ndarray:
         theta[-1] = _first_dispersion(density, joint, eta[0])
     weight = _weights(density, eta[0], theta[-1] if density.has_tau else 0.0)
     for scale, term in zip(joint.scales, criterion.terms, strict=True):
-        level = (weight[:, None] * term.columns**2).sum(axis=0) / term.n_levels
+        level = weight @ term.columns**2 / term.n_levels
         sizes = 1.0 / np.sqrt(np.where(level > 0, level, 1.0))
         if scale.structure == "common":
             theta[scale.own] = 1.0 / np.sqrt(float(np.mean(level)) or 1.0)
@@ -82,7 +82,7 @@ def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:
 
 def _expected(joint: Criterion, theta: np.ndarray, mode: Any) -> np.ndarray:
     """The next θ of expectation and maximisation."""
-    out, layout, inverse = theta.copy(), joint.layout, mode.factor.inverse
+    out, layout = theta.copy(), joint.layout
     factors = joint.factors(theta)
     for k, piece in enumerate(layout.pieces):
         if piece.term is None:
@@ -90,7 +90,7 @@ def _expected(joint: Criterion, theta: np.ndarray, mode: Any) -> np.ndarray:
         scale, L = joint.scales[piece.term], factors[k]
         assert L is not None
         u = mode.v[layout.slices[k]].reshape(piece.levels, piece.width)
-        spread = (u.T @ u + inverse[k, k].sum(axis=0)) / piece.levels
+        spread = (u.T @ u + mode.factor.total(k)) / piece.levels
         out[scale.own] = scale.entries(L @ spread @ L.T)
     if joint.density.scaled:
         n = max(float(np.sum(joint.density.present)), 1.0)
