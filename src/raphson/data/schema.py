@@ -23,7 +23,7 @@ from raphson.data.readers import is_pandas, read_table
 from raphson.data.rows import MissingRows
 from raphson.data.values import Levels, Table, Variable, as_levels, recode
 from raphson.data.varying.parts import parse_parts
-from raphson.data.varying.plans import NOTHING_VARIES, VaryingPlan, read_variables
+from raphson.data.varying.plans import NOTHING_VARIES, VaryingPlan
 from raphson.errors import DataError, RaphsonError
 
 _MISSING = get_args(MissingInNew)
@@ -186,7 +186,7 @@ class FormulaSchema(Schema):
         rows = MissingRows(table.n_rows)
         evaluator = Evaluator(table, self._states, "new data", new=True)
         variables = [self._variable(number, evaluator, rows) for number in range(len(self.formula.factors))]
-        varied = read_variables(self._varying.parts, evaluator, rows)
+        varied = self._varying.read(evaluator, rows)
         total = self._total_offset(offset, evaluator, rows)
         kept = rows.usable(missing)
         n_rows = table.n_rows

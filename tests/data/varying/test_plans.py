@@ -104,3 +104,13 @@ def test_streamed_data_say_so(table, tmp_path):
     table.to_parquet(tmp_path / "data.parquet")
     with pytest.raises(FormulaError, match=r"\(1 \| g\) vary, which takes all rows at once, but the data are streamed"):
         from_stream("y ~ x + (1 | g)", stream(tmp_path / "data.parquet"), arguments={})
+
+
+@pytest.mark.parametrize(
+    ("formula", "column"), [("y ~ 1 + (z | g)", "z"), ("y ~ s(x, k=5)", "x"), ("y ~ s(x, by=z, k=5)", "z")]
+)
+def test_text_in_new_rows_does_not_stand_for_numbers(table, formula, column):
+    schema = from_formula(formula, table, varying=True).schema
+    new = table.head(4).assign(**{column: ["7", "9", "7", "9"]})
+    with pytest.raises(DataError, match=f"new data: expected numbers in '{column}'; got text"):
+        schema.design(new)

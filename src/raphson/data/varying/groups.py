@@ -11,6 +11,7 @@ import numpy as np
 from raphson.data.coding import FactorInfo
 from raphson.data.described import describe, expect, read_info, saved_info, texts
 from raphson.data.design import DesignPlan
+from raphson.data.expressions import Expression
 from raphson.data.messages import short
 from raphson.data.values import Levels, Variable, as_levels, recode, with_used_levels
 from raphson.data.varying.parts import GroupPart
@@ -125,6 +126,12 @@ class GroupPlan:
                     f"({', '.join(map(repr, grouping.labels))}), which cannot tell how levels vary; leave it out"
                 )
         return GroupPlan(part, _plan(part, infos), groupings)
+
+    @property
+    def numbers(self) -> list[Expression]:
+        """The expressions that are numbers."""
+        pairs = zip(self.part.expressions, self.effects.factors, strict=False)  # the groups' follow the effects'
+        return [expression for expression, info in pairs if not info.categorical]
 
     @property
     def infos(self) -> list[FactorInfo]:

@@ -13,7 +13,7 @@ from raphson.data.described import expect
 from raphson.data.evaluate import Evaluator
 from raphson.data.expressions import Expression
 from raphson.data.rows import MissingRows, evaluate_all
-from raphson.data.values import Variable
+from raphson.data.values import Levels, Variable
 from raphson.data.varying.groups import GroupPlan
 from raphson.data.varying.parts import GroupPart, Part
 from raphson.data.varying.smooths import SmoothPlan
@@ -63,6 +63,14 @@ class VaryingPlan:
     def infos(self) -> list[FactorInfo]:
         """The columns that the terms add to the design, as variables that are no factors."""
         return [info for plan in self.plans for info in plan.infos]
+
+    def read(self, evaluator: Evaluator, rows: MissingRows) -> PartVariables:
+        """The variables over new rows; raises a DataError for text where the fit's rows had numbers."""
+        for plan in self.plans:
+            for expression in plan.numbers:
+                if isinstance(evaluator.variable(expression), Levels):
+                    evaluator.numbers(expression)  # tells which text
+        return read_variables(self.parts, evaluator, rows)
 
     def without_groups(self) -> VaryingPlan:
         """The terms that a prediction for the population has."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from raphson.data.coding import FactorInfo
 from raphson.data.described import expect, texts
+from raphson.data.expressions import Expression
 from raphson.data.messages import short
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, with_used_levels
 from raphson.data.varying.bases import Basis, basis_of, knots_of, split
@@ -63,6 +64,11 @@ class SmoothPlan:
         means = values.mean(axis=0) if by is None or isinstance(by, Levels) else None
         levels = by.labels if isinstance(by, Levels) else None
         return SmoothPlan(part, knots, means, *split(basis, means), levels, [(x, values)])
+
+    @property
+    def numbers(self) -> list[Expression]:
+        """The expressions that are numbers."""
+        return list(self.part.expressions if self.levels is None else self.part.expressions[:1])
 
     @property
     def labels(self) -> list[str]:
