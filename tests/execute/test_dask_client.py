@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,7 @@ from distributed import Client
 import raphson as rp
 from raphson.data import parquet
 from raphson.errors import ModelError, RaphsonError
-from raphson.execute import dask_client, remote, serial, sum_blocks
+from raphson.execute import dask_client, dask_scheduler, remote, serial, sum_blocks
 from raphson.execute.dask_client import Cluster
 
 SCHEDULER = "from distributed.cli.dask_scheduler import main; main()"
@@ -97,13 +98,64 @@ def test_a_block_of_which_every_worker_dies_is_named(cluster, no_second_worker):
         sum_blocks(Cluster(cluster), lambda block: os.kill(os.getpid(), signal.SIGKILL), Read(1))
 
 
-def test_an_answer_that_was_lost_with_its_worker_is_asked_for_again(monkeypatch):
-    asked, running, lost = [], dask_client._Running(), SimpleNamespace(key="a", status="lost")
-    monkeypatch.setattr(Cluster, "_submit", lambda self, tasks, where, running: asked.extend(tasks))
-    running.tasks["a"] = lost, "task", 1
-    running.ended.put(lost)
-    assert list(Cluster(SimpleNamespace(gather=list))._answered(running)) == []
-    assert asked == [("task", 1)] and not running.tasks
+def fake(**scheduler):
+    """A client whose scheduler has these methods, and what it was asked to cancel."""
+    cancelled = []
+    return SimpleNamespace(
+        status="running",
+        scheduler=SimpleNamespace(**scheduler),
+        sync=lambda method, callback_timeout, **arguments: method(**arguments),
+        cancel=cancelled.extend,
+        cancelled=cancelled,
+    )
+
+
+def given(key, status, again=0, where=None):
+    task = SimpleNamespace(parts={}, ranges=((3, 5), (8, 9)))
+    return dask_client._Given(task, where, SimpleNamespace(key=key, status=status), again=again)
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """Tasks that have ended: one whose worker died with the answer, one whose answer is lost as it is fetched, one that
+    was released and one that is there; what is asked for again; and a future of an earlier call."""
+    running, asked = dask_client._Running(), []
+    monkeypatch.setattr(Cluster, "_submit", lambda self, tasks, running: asked.extend(tasks))
+    for key, status in (("a", "lost"), ("b", "finished"), ("c", "cancelled"), ("d", "finished")):
+        running.tasks[key] = given(key, status, 1, "there")
+        running.ended.put(running.tasks[key].future)
+    running.ended.put(SimpleNamespace(key="old", status="cancelled"))
+    return running, asked
+
+
+def gather(keys):
+    lacking = [key for key in keys if key != "d"]
+    return {"status": "error", "keys": lacking} if lacking else {"status": "OK", "data": dict.fromkeys(keys, b"1")}
+
+
+def test_answers_that_are_lost_are_asked_for_again_anywhere(running):
+    running, asked = running
+    client = fake(gather=gather)
+    assert [answer for _, answer in Cluster(client)._answered(running)] == [b"1"]
+    assert [(one.future.key, one.again, one.where) for one in asked] == [(k, 2, None) for k in "acb"]
+    assert [future.key for future in client.cancelled] == list("acb") and not running.tasks
+
+
+def test_an_answer_that_is_lost_again_and_again_ends_in_an_error_that_names_the_workers(running, monkeypatch):
+    monkeypatch.setattr(dask_client, "ASKED_AGAIN", 1)
+    executor = Cluster(fake(gather=gather, ncores=lambda: {f"tcp://{k}": 1 for k in "edcba"}))
+    says = r"the blocks 3 to 8 was lost 2 times .*, of tcp://a, tcp://b, tcp://c and 2 more; .* checkpoint="
+    with pytest.raises(RaphsonError, match=says):
+        list(executor._answered(running[0]))
+
+
+def test_a_task_that_dask_left_lying_is_found():
+    states = {"wish": "no-worker", "any": "no-worker", "runs": "processing", "unknown": None, "told": "memory"}
+    running = dask_client._Running({key: given(key, "pending", where="it" * (key == "wish") or None) for key in states})
+    executor = Cluster(fake(get_task_status=lambda keys: {key: states[key] for key in keys}))
+    first = executor._lying(running, set())
+    assert first == (["wish"], {"unknown", "told"})
+    assert executor._lying(running, first[1]) == (["wish", "unknown", "told"], set())
 
 
 def started(code, *arguments):
@@ -115,8 +167,8 @@ def started(code, *arguments):
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """What starts processes of a cluster of one's own: a scheduler, which runs at first, and workers."""
-    monkeypatch.setattr(dask_client, "WITHOUT_WORKERS", 0.5)
-    monkeypatch.setattr(dask_client, "ASKED_EVERY", 0.2)
+    monkeypatch.setattr(dask_scheduler, "WITHOUT_WORKERS", 0.5)
+    monkeypatch.setattr(dask_scheduler, "ASKED_EVERY", 0.2)
     file, running = tmp_path / "scheduler.json", []
     asked = ("--scheduler-file", file, "--no-dashboard")
 
@@ -146,9 +198,26 @@ def test_without_workers_with_others_and_without_a_scheduler(own, cluster, tmp_p
             worker.kill()
             while client.nthreads():
                 time.sleep(0.05)
-        # The whole cluster dies in the middle of a pass, and the same call goes on in another.
-        own.worker()
+        # The only worker dies in the middle of a pass: its tasks, which were meant for it, go to the next that comes.
+        first, died = own.worker(), tmp_path / "died"
         client.wait_for_workers(1, timeout=60)
+        next_one = Thread(target=lambda: first.wait() and own.worker())
+        next_one.start()
+
+        def once(block):
+            if block == 1 and not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return 1.0 / (1.0 + block)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(dask_scheduler, "WITHOUT_WORKERS", 60.0)
+            patch.setattr(dask_scheduler, "IDLE", 60.0)
+            assert sum_blocks(executor, once, Read(9)) == sum_blocks(
+                serial(), lambda block: 1.0 / (1.0 + block), list(range(9))
+            )
+        next_one.join()
+        # The whole cluster dies in the middle of a pass, and the same call goes on in another.
         monkeypatch.setattr(parquet, "PART_ROWS", 500)
         path = tmp_path / "rows.parquet"
         rows = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 3_000), "y": np.arange(3_000) % 3 == 0})

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from raphson.data.sources import Source, lacks
 from raphson.errors import Needs
+from raphson.execute.dask_scheduler import Scheduler
 from raphson.execute.worker import partition
 
 
@@ -39,7 +40,7 @@ class DaskFrame(Source):
             rows = list(frame.map_partitions(len).compute())
         else:
             self._partitions = self.client.compute(frame.to_delayed())
-            rows = self.client.gather(self.client.map(len, self._partitions))
+            rows = Scheduler(self.client).fetched(self.client.map(len, self._partitions))
         kept = [number for number, n in enumerate(rows) if n]
         self._partitions = [self._partitions[number] for number in kept]
         self._rows = [int(rows[number]) for number in kept]
@@ -85,7 +86,7 @@ class DaskFrame(Source):
         frame = partition(self._key, part)
         if frame is None:
             held = self._partitions[part]
-            frame = held.compute() if self.futures is None else held.result()
+            frame = held.compute() if self.futures is None else Scheduler(self.client).fetched([held])[0]
         for name in columns:
             if name not in self._columns:
                 raise lacks(self.place(part), name)

@@ -1,7 +1,9 @@
 """Clusters of Dask: the workers of a :class:`dask.distributed.Client`, on this machine or on others.
 
 A task has a wish where it runs, the same in every pass, where the parcels and the files that it reads are in memory
-already. When a worker dies, Dask gives its tasks to others; these compute the same parts of the sum.
+already. When a worker dies, Dask gives its tasks to others; these compute the same parts of the sum. Where it does not,
+or an answer is lost on its way, the task is asked for again: a wait looks at the scheduler every few seconds
+(:mod:`raphson.execute.dask_scheduler`).
 """
 
 from __future__ import annotations
@@ -9,25 +11,29 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby, pairwise
 from typing import Any
 from uuid import uuid4
 
 from raphson.errors import ModelError, RaphsonError
+from raphson.execute import dask_scheduler
+from raphson.execute.dask_scheduler import AGAIN, Scheduler
 from raphson.execute.remote import TASKS, Remote, Share
 from raphson.execute.worker import Task
-
-ASKED_EVERY = 2.0
-"""Seconds without a result after which the scheduler is asked whether there are workers."""
-
-WITHOUT_WORKERS = 30.0
-"""Seconds without any worker after which a fit gives up: a nanny starts a worker that died again within a few."""
 
 KILLED = 2
 """How many times a task is given up by Dask, each after `allowed-failures` workers have died of it, before a fit is."""
 
-AGAIN = "With checkpoint= the same call goes on from the last complete pass"
+ASKED_AGAIN = 20
+"""How many times a task is asked for again whose answer was lost, or which Dask left lying, before a fit gives up: some
+once, as workers come and go; in ten passes of each of which a worker was killed, no task more than twice."""
+
+LYING = ("no-worker", None, "released", "forgotten", "memory", "erred")
+"""What the scheduler says of a task that will not end by itself, though nothing has come of it: Dask keeps one that
+had a wish for a worker which died, while none other was there, as ``no-worker`` when others have come."""
 
 
 @dataclass(eq=False)
@@ -56,40 +62,31 @@ class Cluster(Remote):
             raise ModelError("executor: expected a client that waits for results; pass Client(address), synchronous")
         return cls(given)
 
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        return Scheduler(self.client)
+
     @property
     def workers(self) -> int:
         return len(self._slots())
 
     def _slots(self) -> list[str]:
         """The address of the worker of each thread, waiting for the first one."""
-        end = time.monotonic() + WITHOUT_WORKERS
-        while True:
-            threads = self._asked()
-            if threads:
-                return [address for address in sorted(threads) for _ in range(threads[address])]
-            if time.monotonic() > end:
-                raise self._without_workers()
+        self.scheduler.begin()
+        while not (threads := self.scheduler.threads()):
+            self.scheduler.look()
             time.sleep(0.1)
-
-    def _asked(self) -> dict[str, int]:
-        """Number of threads of each worker, from the scheduler."""
-        try:
-            if self.client.status != "running":
-                raise OSError(f"the client is {self.client.status}")
-            return dict(self.client.nthreads())
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise self._without_scheduler(error) from error
+        return [address for address in sorted(threads) for _ in range(threads[address])]
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, bytes]]:
         running = _Running()
         try:
             for where, here in self._places(tasks):
-                self._submit([(task, 0) for task in here], where, running)
+                self._submit([_Given(task, where) for task in here], running)
             while running.tasks:
                 yield from self._answered(running)
         finally:
-            if running.tasks and self.client.status == "running":
-                self.client.cancel([future for future, _, _ in running.tasks.values()])
+            self._released(list(running.tasks.values()))
 
     def shares(self, blocks: Sequence[Any]) -> list[Share]:
         """Where the cluster has the parts of the blocks, each task is of parts that one worker has."""
@@ -99,10 +96,11 @@ class Cluster(Remote):
         begins: Any = getattr(blocks, "runs", None) or range(len(blocks))
         runs = list(pairwise([*begins, len(blocks)]))
         parts = [held(first) for first, _ in runs]
-        where = self._where([future for _, future in parts])
+        where = self.scheduler.holders([future.key for _, future in parts])
         slots, own = self._slots(), dict[str, list[int]]()
         for number, (_, future) in enumerate(parts):
-            own.setdefault(where.get(future.key) or slots[number * len(slots) // len(parts)], []).append(number)
+            holder = min(where.get(future.key) or [slots[number * len(slots) // len(parts)]])
+            own.setdefault(holder, []).append(number)
         shares = []
         for address, numbers in own.items():
             tasks = min(len(numbers), TASKS * max(1, slots.count(address)))
@@ -111,14 +109,6 @@ class Cluster(Remote):
                 shares.append(Share(_joined([runs[k] for k in mine]), dict(parts[k] for k in mine), address))
         return shares
 
-    def _where(self, futures: list[Any]) -> dict[str, str]:
-        """A worker that has each future's result, by key; none of those that are still to be computed."""
-        try:
-            found = self.client.who_has(futures)
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise self._without_scheduler(error) from error
-        return {key: min(addresses) for key, addresses in found.items() if addresses}
-
     def _places(self, tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
         """The tasks of each worker, runs of them."""
         slots = self._slots()
@@ -126,81 +116,114 @@ class Cluster(Remote):
         for address, several in groupby(zip(where, tasks, strict=True), key=lambda one: one[0]):
             yield address, [task for _, task in several]
 
-    def _submit(self, tasks: Sequence[tuple[Task, int]], where: str | None, running: _Running) -> None:
-        """Tasks, and how many times each was given up before."""
-        contents = [self.pickled(task) for task, _ in tasks]  # bytes: in anything else Dask would look for futures
-        keys = [f"raphson-{uuid4().hex}" for _ in tasks]
+    def _submit(self, given: Sequence[_Given], running: _Running) -> None:
+        """Tasks that have the same wish."""
+        contents = [self.pickled(one.task) for one in given]  # bytes: in anything else Dask would look for futures
+        keys = [f"raphson-{uuid4().hex}" for _ in given]
+        where = given[0].where
         wish = {
             "workers": None if where is None else [where],
             "allow_other_workers": where is not None,
             "pure": False,
         }
         try:
-            if any(task.parts for task, _ in tasks):
+            if any(one.task.parts for one in given):
                 futures = [
-                    self.client.submit(_performer(), content, *task.parts.values(), key=key, **wish)
-                    for content, key, (task, _) in zip(contents, keys, tasks, strict=True)
+                    self.client.submit(_performer(), content, *one.task.parts.values(), key=key, **wish)
+                    for content, key, one in zip(contents, keys, given, strict=True)
                 ]
             else:
                 futures = self.client.map(_performer(), contents, key=keys, **wish)
+        except CancelledError as error:
+            raise self.scheduler.cancelled(error) from error
         except (OSError, RuntimeError) as error:
-            raise self._without_scheduler(error) from error
-        for future, (task, times) in zip(futures, tasks, strict=True):
-            running.tasks[future.key] = future, task, times
+            raise self.scheduler.lost(error) from error
+        for future, one in zip(futures, given, strict=True):
+            running.tasks[future.key] = replace(one, future=future)
             future.add_done_callback(running.ended.put)
 
     def _answered(self, running: _Running) -> Iterator[tuple[Task, bytes]]:
-        """The answers that have come meanwhile; tasks of workers that died are given to others."""
-        finished, again = [], []
-        for future in self._ended(running.ended):
-            _, task, times = running.tasks.pop(future.key)
-            if future.status == "finished":
-                finished.append((future, task))
-            elif future.status == "lost":  # its worker died with the answer
-                again.append((task, times))
-            elif times < KILLED and _was_killed(future):
-                again.append((task, times + 1))
-            else:
-                raise self._failed(future, task)
+        """The answers that have come meanwhile; tasks whose answers will not come are given to other workers."""
+        finished, again = list[_Given](), list[_Given]()
+        for one in self._ended(running):
+            status = one.future.status
+            if status == "finished":
+                finished.append(one)
+            elif status == "error" and one.killed < KILLED and _was_killed(one.future):
+                again.append(replace(one, killed=one.killed + 1))
+            elif status == "error":
+                raise self._failed(one.future, one.task)
+            else:  # its worker died with the answer, or Dask has left it lying or released it
+                again.append(replace(one, again=one.again + 1))
+        answers = self.scheduler.results([one.future.key for one in finished])
+        again += [replace(one, again=one.again + 1) for one in finished if one.future.key not in answers]
         if again:
-            self._submit(again, None, running)
-        answers = self._gathered([future for future, _ in finished])
-        yield from zip((task for _, task in finished), answers, strict=True)
+            self._ask_again(again, running)
+        for one in finished:
+            if one.future.key in answers:
+                yield one.task, answers[one.future.key]
 
-    def _ended(self, done: queue.SimpleQueue[Any]) -> list[Any]:
-        """The futures that have ended since, one at least."""
-        last = time.monotonic()
+    def _ask_again(self, given: list[_Given], running: _Running) -> None:
+        for one in given:
+            for part in one.task.parts.values():
+                if part.status == "cancelled":
+                    raise self.scheduler.cancelled(f"{part.key} is cancelled")
+            if one.again > ASKED_AGAIN:
+                there = self.scheduler.named(self.scheduler.threads())
+                raise RaphsonError(
+                    f"executor: the answer for the blocks {_named(one.task)} was lost {one.again} times by the workers "
+                    f"of the cluster, {there}; look at the logs of the workers, and call again. {AGAIN}"
+                )
+        self._released(given)
+        self._submit([replace(one, where=None) for one in given], running)
+
+    def _released(self, given: Sequence[_Given]) -> None:
+        """Tell the scheduler that nobody waits for tasks any more."""
+        if given and self.client.status == "running":
+            self.client.cancel([one.future for one in given])
+
+    def _ended(self, running: _Running) -> list[_Given]:
+        """The tasks that have ended since, or that will not end by themselves; one at least."""
+        self.scheduler.begin()
+        doubtful = set[str]()
         while True:
             try:
-                found = [done.get(timeout=ASKED_EVERY)]
+                futures = [running.ended.get(timeout=dask_scheduler.ASKED_EVERY)]
             except queue.Empty:
-                if self._asked():
-                    last = time.monotonic()
-                elif time.monotonic() > last + WITHOUT_WORKERS:
-                    raise self._without_workers() from None
+                self.scheduler.look()
+                lying, doubtful = self._lying(running, doubtful)
+                if lying:
+                    return [running.tasks.pop(key) for key in lying]
                 continue
-            while not done.empty():
-                found.append(done.get())
-            return found
+            while not running.ended.empty():
+                futures.append(running.ended.get())
+            # Those that were asked for again meanwhile are no longer among the tasks.
+            found = [one for future in futures if (one := running.tasks.pop(future.key, None)) is not None]
+            if found:
+                return found
 
-    def _gathered(self, futures: list[Any]) -> list[bytes]:
-        from concurrent.futures import CancelledError
+    def _lying(self, running: _Running, before: set[str]) -> tuple[list[str], set[str]]:
+        """The tasks that will not end by themselves, and those of which it is not certain yet.
 
-        try:
-            return self.client.gather(futures) if futures else []
-        except (CancelledError, OSError, TimeoutError) as error:
-            raise self._without_scheduler(error) from error
+        What the scheduler has said of a task may still be on its way: it has to say so twice, except that no worker
+        does one which had a wish. One without goes to the next worker that comes.
+        """
+        lying, doubtful = list[str](), set[str]()
+        for key, state in self.scheduler.states(list(running.tasks)).items():
+            if state == "no-worker":
+                if running.tasks[key].where is not None:
+                    lying.append(key)
+            elif state in LYING:
+                (lying.append if key in before else doubtful.add)(key)
+        return lying, doubtful
 
     def _failed(self, future: Any, task: Task) -> Exception:
-        """The error for a task that has none of the results."""
-        if future.status != "error":
-            return self._without_scheduler(f"its tasks are {future.status}")
+        """The error for a task that has failed."""
         error = future.exception()
         if _was_killed(future):
-            first, stop = task.ranges[0][0], task.ranges[-1][1]
             return RaphsonError(
-                f"executor: each worker that was given the blocks {first} to {stop - 1} died; these may need more "
-                f"memory: read fewer rows at a time, rp.stream(..., piece_rows=). {AGAIN}"
+                f"executor: each worker that was given the blocks {_named(task)} died; these may need more memory: "
+                f"read fewer rows at a time, rp.stream(..., piece_rows=). {AGAIN}"
             )
         if isinstance(error, ModuleNotFoundError):
             return ModelError(
@@ -209,26 +232,31 @@ class Cluster(Remote):
             )
         return error
 
-    def _without_workers(self) -> RaphsonError:
-        return RaphsonError(
-            f"executor: the cluster has had no workers for {WITHOUT_WORKERS:g} seconds; start workers and call again. "
-            f"{AGAIN}"
-        )
 
-    def _without_scheduler(self, error: Any) -> RaphsonError:
-        said = str(error) or type(error).__name__
-        return RaphsonError(
-            f"executor: the scheduler of the cluster cannot be reached ({said.splitlines()[0]}); start one and pass "
-            f"its client. {AGAIN}"
-        )
+@dataclass(frozen=True)
+class _Given:
+    """A task that was given to the cluster.
+
+    Attributes
+    ----------
+    where : the worker that it was meant for; None if it may be any.
+    future : of its answer, once it is submitted.
+    killed : how many times Dask gave it up, since workers died of it.
+    again : how many times it was asked for again for another reason.
+    """
+
+    task: Task
+    where: str | None = None
+    future: Any = None
+    killed: int = 0
+    again: int = 0
 
 
 @dataclass
 class _Running:
-    """Tasks that have not ended, with their futures and how many times they were given up, by key; and futures that
-    have."""
+    """Tasks that have not ended, by the keys of their futures; and futures that have."""
 
-    tasks: dict[str, tuple[Any, Task, int]] = field(default_factory=dict[str, tuple[Any, Task, int]])
+    tasks: dict[str, _Given] = field(default_factory=dict[str, _Given])
     ended: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue[Any])
 
 
@@ -252,6 +280,11 @@ def _joined(runs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         else:
             found.append((first, stop))
     return tuple(found)
+
+
+def _named(task: Task) -> str:
+    """Which blocks a task has."""
+    return f"{task.ranges[0][0]} to {task.ranges[-1][1] - 1}"
 
 
 def _was_killed(future: Any) -> bool:
