@@ -164,6 +164,7 @@ class Fit:
     random_effects = Asked(lambda: varying.random_effects)
     smooths = ShownLater(lambda: varying.VaryingReading.smooths)
     edf = ShownLater(lambda: varying.VaryingReading.edf)
+    satterthwaite_df = ShownLater(lambda: varying.VaryingReading.satterthwaite_df)
 
     # -- estimates -------------------------------------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ def conf_int(
                 if fit.state.free[j] or fit.state.infinite[j]:
                     ends[j] = profile(fit, name).interval(level)
     else:
-        ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.reference_df)
+        ends = intervals.conf_int(fit.estimates, fit.bse.to_numpy(), level, fit.df_of())
     table = pd.DataFrame(ends, index=list(fit.names), columns=["lower", "upper"])
     if not exponentiate:
         return table

@@ -48,7 +48,7 @@ LIKELIHOODS_ONLY = {
     "assembly": "available for likelihoods only, whose information is computed from the user's function",
 }
 VARYING_ONLY = dict.fromkeys(
-    ("variances", "random_effects", "smooths", "edf"),
+    ("variances", "random_effects", "smooths", "edf", "satterthwaite_df"),
     "available where coefficients vary only, by terms such as (1 | group) and s(x)",
 )
 OF_OTHERS = NETWORKS_ONLY | LIKELIHOODS_ONLY | VARYING_ONLY
@@ -339,7 +339,20 @@ class Reading(Goodness):
         """Two-sided p-values of the hypothesis that a coefficient is 0."""
         from raphson.inference.intervals import p_values
 
-        return self.series(p_values(self.tvalues.to_numpy(), self.reference_df))
+        return self.series(p_values(self.tvalues.to_numpy(), self.df_of()))
+
+    @property
+    def by_t(self) -> bool:
+        """Whether estimates over their standard errors are compared with t."""
+        return self.use_t
+
+    def df_of(self, combinations: np.ndarray | None = None) -> float | np.ndarray | None:
+        """Degrees of freedom of t for combinations (q, n) of the coefficients, by default for each of these.
+
+        One number for all, or (q,); None for the normal distribution.
+        """
+        del combinations
+        return self.reference_df
 
     def information(self, kind: Information) -> np.ndarray:
         """(n, n) Fisher information at the estimate, 1/φ̂ included.

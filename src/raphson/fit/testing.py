@@ -83,7 +83,10 @@ def wald_test(fit: Reading, constraint: Any) -> Test:
     constraints.independent(J)
     gap = asked.function.value(theta) - asked.value
     chi2 = hypotheses.wald(gap, J, fit.cov)
-    return hypotheses.verdict("Wald test", asked.text, chi2, len(gap), fit.reference_df)
+    df = fit.df_of(J) if len(gap) == 1 else fit.reference_df
+    if isinstance(df, np.ndarray):
+        df = float(df[0])
+    return hypotheses.verdict("Wald test", asked.text, chi2, len(gap), df)
 
 
 def t_test(fit: Reading, contrast: Any, level: float = 0.95) -> pd.DataFrame:
@@ -116,13 +119,14 @@ def t_test(fit: Reading, contrast: Any, level: float = 0.95) -> pd.DataFrame:
     errors = np.sqrt(np.einsum("rq,rq->q", root @ found.matrix.T, root @ found.matrix.T))
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (values - found.value) / errors
-    ends = intervals.conf_int(values, errors, level, fit.reference_df)
+    df = fit.df_of(found.matrix)
+    ends = intervals.conf_int(values, errors, level, df)
     return pd.DataFrame(
         {
             "estimate": values,
             "std_error": errors,
             "statistic": statistic,
-            "p_value": intervals.p_values(statistic, fit.reference_df),
+            "p_value": intervals.p_values(statistic, df),
             "conf_low": ends[:, 0],
             "conf_high": ends[:, 1],
         },

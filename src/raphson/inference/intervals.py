@@ -77,15 +77,15 @@ def quantile(level: float, df: float | None = None) -> float:
     return float(-special.stdtrit(df, tail)) if df is not None and df > 0 else float("nan")
 
 
-def p_values(statistics: np.ndarray, df: float | None = None) -> np.ndarray:
+def p_values(statistics: np.ndarray, df: float | np.ndarray | None = None) -> np.ndarray:
     r"""Two-sided p-values P(\|T\| >= \|t\|), to full precision far into the tails.
 
     Parameters
     ----------
     statistics : ndarray
         z or t statistics; NaN gives NaN.
-    df : float, optional
-        Degrees of freedom of t; ``None`` or infinity for the standard normal.
+    df : float or ndarray, optional
+        Degrees of freedom of t, one for all or one for each; ``None`` or infinity for the standard normal.
 
     Returns
     -------
@@ -100,6 +100,8 @@ def p_values(statistics: np.ndarray, df: float | None = None) -> np.ndarray:
     >>> float(p_values(30.0)) < 1e-190
     True
     """
+    if isinstance(df, np.ndarray):
+        return np.array([float(p_values(t, one)) for t, one in zip(statistics, df.tolist(), strict=True)])
     t = np.abs(np.asarray(statistics, dtype=float))
     if _is_normal(df):
         return np.array([math.erfc(one) for one in (t / math.sqrt(2.0)).flat]).reshape(t.shape)
@@ -119,7 +121,7 @@ def conf_int(
     params: np.ndarray,
     bse: np.ndarray,
     level: float = 0.95,
-    df: float | None = None,
+    df: float | np.ndarray | None = None,
 ) -> np.ndarray:
     """Wald's confidence intervals: estimate ∓ quantile · standard error.
 
@@ -147,7 +149,9 @@ def conf_int(
     >>> conf_int(np.array([1.0]), np.array([0.5])).round(4).tolist()
     [[0.02, 1.98]]
     """
-    reach = quantile(level, df) * np.asarray(bse, dtype=float)
+    many = isinstance(df, np.ndarray)
+    quantiles = np.array([quantile(level, one) for one in df.tolist()]) if many else quantile(level, df)
+    reach = quantiles * np.asarray(bse, dtype=float)
     with np.errstate(invalid="ignore"):
         return np.column_stack([params - reach, params + reach])
 

@@ -129,8 +129,8 @@ def cut(text: str) -> str:
 
 
 def statistic_name(fit: Any) -> str:
-    """``t`` if the dispersion was estimated, otherwise ``z``."""
-    return "t" if fit.use_t else "z"
+    """``t`` if estimates over their standard errors are compared with it, otherwise ``z``."""
+    return "t" if getattr(getattr(fit, "_reading", fit), "by_t", fit.use_t) else "z"
 
 
 def interval_names(level: float) -> tuple[str, str]:

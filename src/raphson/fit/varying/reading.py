@@ -13,13 +13,14 @@ import numpy as np
 from raphson.choices import Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
-from raphson.errors import ModelError
+from raphson.errors import ModelError, RefusedName
 from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
 from raphson.fit.state import AtEstimate, FitState
 from raphson.fit.varying import saving, tables
 from raphson.fit.varying.predicting import VaryingPredictor
+from raphson.fit.varying.satterthwaite import degrees_of_freedom, has_degrees_of_freedom
 from raphson.fit.varying.smooths import smooths
 from raphson.frozen import frozen
 from raphson.model.glm.glm import GeneralisedLinearModel
@@ -27,6 +28,7 @@ from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
+from raphson.sheets.sheet import Note
 from raphson.status import Status
 
 if TYPE_CHECKING:
@@ -213,10 +215,36 @@ class VaryingReading(Reading):
         """Cautions for the reader of the numbers: whether Laplace's approximation is doubtful."""
         return self.model.doubts(self.maximum) if self.state.status.converged else []
 
+    @cached_property
+    def satterthwaite_df(self) -> pd.Series:
+        """Satterthwaite's degrees of freedom of each coefficient's t, for normal responses by REML."""
+        if not self.by_t:
+            raise RefusedName(
+                "satterthwaite_df: available for normal responses by criterion='reml' only; other coefficients are "
+                "compared with the normal distribution"
+            )
+        return self.series(np.asarray(self.df_of(), dtype=float))
+
+    @property
+    def by_t(self) -> bool:
+        return has_degrees_of_freedom(self.maximum)
+
+    def df_of(self, combinations: np.ndarray | None = None) -> np.ndarray | None:
+        """(q,) Satterthwaite's degrees of freedom, NaN with aliased coefficients; None unless by REML of normals."""
+        if not self.by_t:
+            return None
+        combinations = np.eye(self.n) if combinations is None else combinations
+        kept = ~self.state.aliased[: self.n]
+        found = degrees_of_freedom(self.maximum, combinations[:, kept])
+        return np.where(combinations[:, ~kept].any(axis=1), np.nan, found)
+
     def summary(self, fit: Any, level: float, exponentiate: bool) -> Any:
         """The summary of a Fit, with a table of how much coefficients vary."""
         found = super().summary(fit, level, exponentiate)
-        return replace(found, grids=[*found.grids, self.scale_table()])
+        notes = list(found.notes)
+        if self.by_t:
+            notes.insert(0, Note("t: with Satterthwaite's degrees of freedom, see satterthwaite_df.", "key"))
+        return replace(found, grids=[*found.grids, self.scale_table()], notes=notes)
 
     def scale_table(self) -> Any:
         """Standard deviations and correlations with their standard errors, as a table of texts."""

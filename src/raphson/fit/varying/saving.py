@@ -36,10 +36,11 @@ class WithoutRows(Criterion):
     """A criterion of a loaded fit: it has terms, with their levels, and a layout, but no rows."""
 
     def __init__(self, family: Distribution, terms: list[VaryingTerm], p: int, restricted: bool, tau: bool) -> None:
-        density = SimpleNamespace(
-            family=family, y=np.zeros(0), scaled=not family.dispersion_fixed, has_tau=tau, quadratic=False
+        quadratic = bool(getattr(family, "quadratic", False))
+        scaled = not family.dispersion_fixed
+        self.density: Any = SimpleNamespace(
+            family=family, y=np.zeros(0), scaled=scaled, has_tau=tau, quadratic=quadratic
         )
-        self.density: Any = density
         self.X, self.terms, self.restricted = np.zeros((0, p)), terms, restricted
         self.layout = Layout(self.X if restricted else None, terms)
         self.form = Eliminated(self.layout)
