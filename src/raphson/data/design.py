@@ -79,6 +79,8 @@ class DesignPlan:
     terms : sequence of tuple of int
     term_names : sequence of str
     factors : sequence of FactorInfo
+    may_be_empty : bool
+        Whether the design may have no columns, as where all coefficients vary.
 
     Attributes
     ----------
@@ -92,7 +94,11 @@ class DesignPlan:
     """
 
     def __init__(
-        self, terms: Sequence[tuple[int, ...]], term_names: Sequence[str], factors: Sequence[FactorInfo]
+        self,
+        terms: Sequence[tuple[int, ...]],
+        term_names: Sequence[str],
+        factors: Sequence[FactorInfo],
+        may_be_empty: bool = False,
     ) -> None:
         self.factors = tuple(factors)
         scoped, self.has_intercept = scope_terms(terms, factors)
@@ -116,7 +122,7 @@ class DesignPlan:
                 )
                 filled += width if self.products[-1].is_indicator else len(names) - start
             self.terms[term_name] = tuple(range(first, len(names)))
-        if not names:
+        if not names and not may_be_empty:
             raise FormulaError("formula: the design has no columns; keep the intercept or a term")
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -293,7 +299,7 @@ def make_plan(formula: Formula, infos: Sequence[FactorInfo]) -> DesignPlan:
     own = len(formula.factors)
     terms = [*formula.terms, *((number,) for number in range(own, len(infos)))]
     names = [*(formula.term_name(term) for term in formula.terms), *(info.text for info in infos[own:])]
-    return DesignPlan(terms, names, infos)
+    return DesignPlan(terms, names, infos, may_be_empty=bool(formula.varying))
 
 
 def _made(

@@ -38,3 +38,23 @@ def test_counts_that_vary_more_keep_their_theta():
     data["y"] = np.random.default_rng(1).poisson(data.y * np.random.default_rng(2).gamma(2.0, 0.5, len(data)))
     fit = rp.glm("y ~ x + (1 | g)", data, family="negative_binomial")
     assert fit.status == "converged" and 0.5 < fit.theta < 20
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_a_model_without_other_coefficients(family):
+    data = counts(0.6)
+    fits = [rp.glm("y ~ 0 + (1 | g)", data, family=family, criterion=one) for one in ("ml", "reml")]
+    maximum = fits[0]._reading.maximum
+    sd, tau = maximum.theta[0], maximum.theta[-1]
+    if family == "gaussian":  # the density of a multivariate normal with the groups' blocks
+        V = np.exp(tau) * np.eye(len(data)) + sd**2 * np.equal.outer(data.g.to_numpy(), data.g.to_numpy())
+        llf = -0.5 * (len(data) * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + data.y @ np.linalg.solve(V, data.y))
+        assert abs(fits[0].llf - llf) < 1e-9
+    for fit in fits:
+        assert fit.status == "converged" and not len(fit.params) and fit.edf > 0
+        assert abs(fit.llf - fits[0].llf) < 1e-10
+        assert fit.variances.estimate[0] == pytest.approx(sd, rel=1e-9) and np.isfinite(fit.variances.std_error).all()
+        new = fit.predict(data[:3], se=True)
+        assert np.isfinite(new.to_numpy()).all() and "what varies" in str(fit.summary())
+    with pytest.raises(rp.FormulaError, match="no columns"):
+        rp.glm("y ~ 0", data)

@@ -115,13 +115,13 @@ class Criterion(Objective):
 
     def own_part(self, b: np.ndarray) -> np.ndarray:
         """The coefficients of this layout among those of all columns."""
-        return b if self.restricted else np.delete(b, self.joint.layout.slices[self.joint.layout.fixed])
+        return b if self.restricted else np.delete(b, self.joint.layout.place_of_fixed)
 
     def among_all(self, own: np.ndarray, beta: np.ndarray) -> np.ndarray:
         """The coefficients of all columns, from those of this layout and, where they are not among these, β."""
         if self.restricted:
             return own
-        at = self.joint.layout.slices[self.joint.layout.fixed]
+        at = self.joint.layout.place_of_fixed
         return np.concatenate([own[: at.start], beta, own[at.start :]])
 
     @property
@@ -216,8 +216,7 @@ class Inner:
         self.factors = criterion.factors(theta)
         self.tau = float(theta[-1]) if criterion.density.has_tau else 0.0
         self.random = np.ones(criterion.layout.size)
-        if criterion.layout.fixed >= 0:
-            self.random[criterion.layout.slices[criterion.layout.fixed]] = 0.0
+        self.random[criterion.layout.place_of_fixed] = 0.0
 
     def climb(self, v: np.ndarray, order: int = 4) -> Mode | QuadraticMode | None:
         """The mode, from v; None where there is none."""

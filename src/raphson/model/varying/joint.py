@@ -70,7 +70,7 @@ class Joint:
         F = H⁻¹AᵀWA = I − H⁻¹P, with P the identity on the u and 0 on the β. The sum of F_ij F_ji is over all j.
         """
         layout = self.criterion.layout
-        fixed, own = layout.slices[self.piece(None)], layout.slices[self.piece(term)]
+        fixed, own = layout.place_of_fixed, layout.slices[self.piece(term)]
         where = np.concatenate([fixed.start + np.asarray(columns, dtype=int), np.arange(own.start, own.stop)])
         units = np.zeros((layout.size, len(where)))
         units[where, np.arange(len(where))] = 1.0

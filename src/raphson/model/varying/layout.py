@@ -123,13 +123,15 @@ class Layout:
         self.eliminated = pieces[largest].levels > 1
         """Whether the first piece is eliminated."""
         rest = [one for k, one in enumerate(pieces) if k != largest or not self.eliminated]
-        fixed = [] if X is None else [Piece(np.asarray(X), None, 1, None)]
+        fixed = [] if X is None or not X.shape[1] else [Piece(np.asarray(X), None, 1, None)]
         self.pieces = [*([pieces[largest]] if self.eliminated else []), *fixed, *rest]
         ends = np.cumsum([0, *(piece.size for piece in self.pieces)])
         self.slices = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.size = int(ends[-1])
         self.fixed = next((k for k, piece in enumerate(self.pieces) if piece.term is None), -1)
-        """Where the piece of β is; -1 where β is not integrated."""
+        """Where the piece of β is; -1 where β is not integrated, or has no columns."""
+        self.place_of_fixed = self.slices[self.fixed] if self.fixed >= 0 else slice(0, 0)
+        """Where β is in v."""
         self.plain = [k for k, piece in enumerate(self.pieces) if piece.codes is None]
         """The pieces with one level."""
 

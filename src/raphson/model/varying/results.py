@@ -93,7 +93,7 @@ class AtMaximum:
         criterion = self.criterion
         if not criterion.restricted:
             return self.theta[: criterion.p].copy()
-        return self.spot.mode.v[criterion.layout.slices[criterion.layout.fixed]].copy()
+        return self.spot.mode.v[criterion.layout.place_of_fixed].copy()
 
     def beta_of_all(self, kept: np.ndarray) -> np.ndarray:
         """(p,) the same with 0 for the columns that are left out, by the mask of the others."""
@@ -108,7 +108,7 @@ class AtMaximum:
         if not criterion.restricted:
             return self.cov[: criterion.p, : criterion.p]
         at = criterion.layout.fixed
-        return self.spot.mode.factor.inverse[at, at][0]
+        return self.spot.mode.factor.inverse[at, at][0] if at >= 0 else np.zeros((0, 0))
 
     # -- reported scales -----------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def starting_values(criterion: Criterion) -> np.ndarray:
         else:
             theta[scale.own] = scale.entries(np.diag(sizes**2))
     v = np.zeros(joint.layout.size)
-    fixed = joint.layout.slices[joint.layout.fixed]
+    fixed = joint.layout.place_of_fixed
     v[fixed] = _weighted_fit(criterion.X, eta[0] - joint.offset, weight)
     for _ in range(EM_STEPS):
         problem = Inner(joint, theta)
