@@ -43,7 +43,7 @@ def ratio_name(fit: Any) -> str:
     what = f"the {link} link" if link else f"the family {family.name}"
     raise ModelError(
         "exponentiate: expected a generalised linear model with a log, logit or cloglog link, where exp of a "
-        f"coefficient is a ratio; got {what}. For exp of one parameter use fit.delta(lambda p: jnp.exp(p['name']))"
+        f"coefficient is a ratio; got {what}. For exp of one parameter use fit.delta('exp(name)'), or --delta"
     )
 
 

@@ -205,3 +205,11 @@ def test_members_that_take_rows_to_be_independent_are_refused():
     fit = rp.glm("Ozone ~ Wind + (1 | Month)", data_of("airquality_two"))
     with pytest.raises(RefusedName, match="coefficients vary"):
         fit.cooks_distance  # noqa: B018 - the attribute refuses
+
+
+@pytest.mark.parametrize(("formula", "family"), [("low ~ age + (1 | race)", "binomial"), ("lwt ~ s(age)", "gaussian")])
+def test_the_null_model_is_that_of_the_intercept(formula, family):
+    births = rp.datasets.load("births")
+    fit = rp.glm(formula, births, family=family)
+    response = formula.partition(" ~ ")[0]
+    assert fit.null_deviance == pytest.approx(rp.glm(f"{response} ~ 1", births, family=family).deviance, rel=1e-10)
