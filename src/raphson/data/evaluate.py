@@ -103,7 +103,7 @@ class Evaluator(Walk):
     def other(self, node: ast.expr) -> Any:
         return [self.value(one) for one in node.elts] if isinstance(node, ast.List | ast.Tuple) else super().other(node)
 
-    def _operand(self, node: ast.expr) -> Numbers | float | int:
+    def operand(self, node: ast.expr) -> Numbers | float | int:
         """Evaluate a node to a number or to a numeric variable; raise a FormulaError for anything else."""
         value = self.value(node)
         if isinstance(value, Levels):
@@ -133,7 +133,7 @@ class Evaluator(Walk):
     def operated(self, node: ast.expr, function: Callable[..., Any], operands: Sequence[ast.expr]) -> Any:
         if isinstance(node, ast.Compare):
             return self._compare(node, function)
-        values = [self._operand(one) for one in operands]
+        values = [self.operand(one) for one in operands]
         if not any(isinstance(one, Numbers) for one in values):
             return self.computed(node, function, values)
         power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
@@ -148,7 +148,7 @@ class Evaluator(Walk):
         for one, other, is_factor in zip((left, right), (right, left), labelled, strict=True):
             if is_factor and not isinstance(other, (Numbers, Levels)):
                 return self._compare_level(node, one, other)
-        a, b = self._operand(node.left), self._operand(node.comparators[0])
+        a, b = self.operand(node.left), self.operand(node.comparators[0])
         x = a.values if isinstance(a, Numbers) else a
         y = b.values if isinstance(b, Numbers) else b
         if not isinstance(x, np.ndarray) and not isinstance(y, np.ndarray):
@@ -189,7 +189,7 @@ class Evaluator(Walk):
             raise FormulaError(f"{self.what}: {node.func.id!r} is not allowed")
         kind = FUNCTIONS[name].kind
         if kind == "elementwise":
-            argument = self._operand(node.args[0])
+            argument = self.operand(node.args[0])
             if isinstance(argument, Numbers):
                 return Numbers(np.asarray(ELEMENTWISE[name](argument.values), dtype=np.float64))
             value = float(ELEMENTWISE[name](np.array([argument]))[0])
@@ -211,7 +211,7 @@ class Evaluator(Walk):
             f"{'left' if name == 'cbind' else 'right'} of the formula"
         )
 
-    def _options(self, name: str, node: ast.Call, skip: int) -> dict[str, Any]:
+    def options(self, name: str, node: ast.Call, skip: int) -> dict[str, Any]:
         """The arguments after the first ``skip``, by name."""
         options = dict(zip(FUNCTIONS[name].options, (self.value(a) for a in node.args[skip:]), strict=False))
         options.update({str(option.arg): self.value(option.value) for option in node.keywords})
@@ -220,10 +220,12 @@ class Evaluator(Walk):
                 raise FormulaError(
                     f"{self.what}: expected a constant for the option {option} of {name}(); got a column"
                 )
+            if option in ("df", "degree") and not isinstance(value, (int, float, type(None))):
+                raise FormulaError(f"{self.what}: expected a number as {option} of {name}(); got {value!r}")
         return options
 
     def _contrast(self, name: str, node: ast.Call) -> Any:
-        options = self._options(name, node, skip=0)
+        options = self.options(name, node, skip=0)
         if "reference" in options:
             options["base"] = options.pop("reference")
         if "base" in options:
@@ -235,7 +237,7 @@ class Evaluator(Walk):
         if not isinstance(argument, (Numbers, Levels)):
             raise FormulaError(f"{self.what}: {written(node)!r} contains no column; add one")
         factor = as_levels(argument)
-        options = self._options(name, node, skip=1)
+        options = self.options(name, node, skip=1)
         if name == "relevel":
             first = label_of(options.get("ref"))
             options["levels"] = [first, *(label for label in factor.labels if label != first)]
@@ -269,10 +271,10 @@ class Evaluator(Walk):
         return Levels(codes, labels, factor.origin, factor.contrasts)
 
     def _stateful(self, name: str, node: ast.Call) -> Numbers:
-        argument = self._operand(node.args[0])
+        argument = self.operand(node.args[0])
         if not isinstance(argument, Numbers):
             raise FormulaError(f"{self.what}: {written(node)!r} contains no column; add one")
-        options = self._options(name, node, skip=1)
+        options = self.options(name, node, skip=1)
         for option, value in options.items():
             if option in ("df", "degree") and isinstance(value, (int, float)) and value > _LARGEST_COUNT:
                 raise FormulaError(f"{self.what}: {option}={value} in {written(node)!r} is too large; lower it")
@@ -288,11 +290,14 @@ class Evaluator(Walk):
                 raise DataError(
                     f"{self.what}: {text!r} needs more than {degree} different values; got {distinct}. Lower the degree"
                 )
+        known = text in self.states
         state = self.states.setdefault(text, {})
-        if not finite.any():
+        if not finite.any() and not (known and self.new):
             raise DataError(f"{self.what}: {text!r} has no finite value; correct its column")
         try:
             usable = values if everywhere else values[finite]
+            if not len(usable):
+                usable = np.array([float(state.get("lower_bound", 0.0))])  # of which only the columns are used
             result = stateful_transform(name)(usable, _state=state, **options)
         except Exception as error:
             reason = " ".join(str(error).split())
@@ -301,7 +306,7 @@ class Evaluator(Walk):
                 reason = "some values lie outside the range of the knots"
                 remedy = '; fit with extrapolation="extend" or "clip", or leave those rows out'
             raise DataError(f"{self.what}: {text!r} cannot be evaluated: {reason}{remedy}") from error
-        return self._columns(result, None if everywhere else finite)
+        return self._columns(result, None if everywhere and len(finite) else finite)
 
     def _columns(self, result: Any, finite: np.ndarray | None) -> Numbers:
         metadata = getattr(result, "__formulaic_metadata__", None)
@@ -317,7 +322,7 @@ class Evaluator(Walk):
                 labels = tuple(str(label) for label in named)
         if finite is not None:
             spread = np.full((len(finite), *values.shape[1:]), np.nan)
-            spread[finite] = values
+            spread[finite] = values[: np.count_nonzero(finite)]
             values = spread
         spans = labels is not None and bool(getattr(metadata, "spans_intercept", False))
         return Numbers(values, labels, spans)
@@ -377,6 +382,12 @@ class _NoTable:
 
 
 _NO_DATA = Evaluator(_NoTable(), {})  # type: ignore[arg-type]
+
+
+def options_of(node: ast.Call) -> dict[str, Any]:
+    """The arguments of a transform after the first, by name; needs no data."""
+    assert isinstance(node.func, ast.Name)
+    return _NO_DATA.options(node.func.id, node, skip=1)
 
 
 def _power(a: Any, b: Any) -> np.ndarray:

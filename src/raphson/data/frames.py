@@ -268,11 +268,15 @@ class FormulaArguments:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that they read."""
-        offsets = [one for formula in self.formulas.values() for one in formula.offsets]
         varied = [one for part in self.parts for one in part.expressions]
+        return tuple(dict.fromkeys(column for one in [*self.evaluated, *varied] for column in one.columns))
+
+    @property
+    def evaluated(self) -> list[Expression]:
+        """All expressions that have a value for each row."""
+        offsets = [one for formula in self.formulas.values() for one in formula.offsets]
         used = [*self.formula.response, *self.factors, *offsets, *self.expressions.values(), *self.keywords.values()]
-        used += varied
-        return tuple(dict.fromkeys(column for one in used if one is not None for column in one.columns))
+        return [one for one in used if one is not None]
 
     def schema(self, plan: DesignPlan, states: States, varying: VaryingPlan = NOTHING_VARIES) -> FormulaSchema:
         """The schema of a single formula, which rebuilds the design for new data."""

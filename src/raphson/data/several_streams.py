@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raphson.data.evaluate import States
 from raphson.data.extras import Column
 from raphson.data.first_reading import FirstReading
 from raphson.data.frames import FormulaArguments
@@ -97,7 +98,7 @@ def described(
     layouts = layouts_of(asked, dict(zip(asked.formulas, found["factors"], strict=True)), without_intercept)
     given = {what: None if asked.arguments[what] is None else NotInMemory(what) for what in ("weights", "groups")}
     head = SeveralData(
-        parts=_parts(layouts, asked),
+        parts=_parts(layouts, asked, found["states"]),
         response=Response(asked.formula.response_name, NotInMemory("the response"), found["levels"]),  # type: ignore[arg-type]
         columns={name: _column(name, labels) for name, labels in found["labels"].items()},
         weights=given["weights"],  # type: ignore[arg-type]
@@ -110,12 +111,12 @@ def described(
     return StreamedSeveral(**found, layouts=layouts, head=head, sample=head, first=first)
 
 
-def _parts(layouts: dict[str, Layout], asked: FormulaArguments) -> dict[str, Part]:
+def _parts(layouts: dict[str, Layout], asked: FormulaArguments, states: States) -> dict[str, Part]:
     """The parts without the rows."""
     parts: dict[str, Part] = {}
     for name, layout in layouts.items():
         offset: Any = NotInMemory("the offset") if asked.formulas[name].offsets else None
-        parts[name] = parts.get(layout.like) or layout.part(NotInMemory("the design"), offset, {})
+        parts[name] = parts.get(layout.like) or layout.part(NotInMemory("the design"), offset, states)
     return parts
 
 

@@ -23,7 +23,7 @@ from raphson.data.extras import Column, take
 from raphson.data.first_pass import Seen, first_pass, readings
 from raphson.data.first_reading import FirstReading
 from raphson.data.frames import CANNOT_VARY_STREAMED, FormulaArguments, TableVariables, described, refuse_identifier
-from raphson.data.messages import check_missing, listing
+from raphson.data.messages import check_missing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.numbers_in_text import check_text
@@ -34,10 +34,11 @@ from raphson.data.row_split import RowSplit
 from raphson.data.rows import MissingRows
 from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.sample_rows import sample_rows
+from raphson.data.seen_states import SeenState, argument, calls, placeholder
 from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, sliced
-from raphson.errors import DataError, FormulaError
+from raphson.errors import DataError
 from raphson.execute.watched import Keeping
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class Streamed(StreamedPieces):
     labels : by keyword of a density, the labels of its column's codes, or None.
     whole : by keyword, whether its column has a type of whole numbers, none of them missing.
     split : the part of the rows that these are, chosen by chance; None for all.
+    states : of transforms, computed from all rows.
     """
 
     asked: FormulaArguments
@@ -207,6 +209,7 @@ class Streamed(StreamedPieces):
     labels: dict[str, tuple[str, ...] | None]
     whole: dict[str, bool]
     split: RowSplit | None = field(default=None, kw_only=True)
+    states: States = field(default_factory=dict, kw_only=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -223,7 +226,7 @@ class Streamed(StreamedPieces):
             unread.note(place, table, self.source)
         elif place is not None:
             self.same.check(place, table, self.source)
-        read = TableVariables.of(self.asked, table, {}, new=True)
+        read = TableVariables.of(self.asked, table, self.states, new=True)
         groups = clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
         if unread is not None:
             response = read.responses if len(read.responses) == 1 else []
@@ -378,7 +381,7 @@ def from_stream(
     Raises
     ------
     FormulaError
-        As :func:`raphson.data.from_formula`; also if a transform needs all rows at once (``scale``, ``bs``).
+        As :func:`raphson.data.from_formula`; also if a transform needs all rows at once (``cr``, ``bs`` with ``df=``).
     DataError
         As :func:`raphson.data.from_formula`; also if an argument is an array.
     """
@@ -387,7 +390,7 @@ def from_stream(
     wanted = sample_rows(source.n_rows or 0, len(asked.columns), SAMPLE_ROWS)
     found, seen = first_reading(asked, source, missing, keep, wanted)
     plan = make_plan(asked.formula, list(found["factors"][0]))
-    head = head_of(asked, plan, found["levels"], seen.dropped)
+    head = head_of(asked, plan, found["levels"], seen.dropped, found["states"])
     data = StreamedData(**found, plan=plan, head=head, sample=head)
     return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
 
@@ -418,7 +421,9 @@ def first_reading(
     return passing.finish(seen, missing), seen
 
 
-def head_of(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int) -> ModelData:
+def head_of(
+    asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] | None, dropped: int, states: States
+) -> ModelData:
     """The data of a formula, without the rows."""
     given = {what: None if asked.arguments[what] is None else NotInMemory(what) for what in ("weights", "trials")}
     offset = asked.formula.offsets or asked.arguments["offset"] is not None
@@ -433,7 +438,7 @@ def head_of(asked: FormulaArguments, plan: DesignPlan, levels: tuple[str, ...] |
         index=None,
         n_dropped=dropped,
         labels=None,
-        schema=asked.schema(plan, {}),
+        schema=asked.schema(plan, states),
         has_intercept=plan.has_intercept,
         terms=plan.terms,
     )
@@ -446,11 +451,13 @@ class _Summary(Seen):
     Attributes
     ----------
     factors, response, columns : of each variable; columns are those of a density, by keyword.
+    states : of each transform that has one.
     """
 
     factors: list[SeenVariable]
     response: SeenVariable
     columns: dict[str, SeenVariable]
+    states: dict[str, SeenState]
 
     def join(self, other: Self) -> None:
         super().join(other)
@@ -459,6 +466,8 @@ class _Summary(Seen):
         self.response.join(other.response)
         for name, one in self.columns.items():
             one.join(other.columns[name])
+        for text, state in self.states.items():
+            state.join(other.states[text])
 
 
 class FirstPass:
@@ -466,6 +475,7 @@ class FirstPass:
 
     def __init__(self, asked: FormulaArguments, source: Source, wanted: int = SAMPLE_ROWS) -> None:
         self.asked, self.source, self.wanted = asked, source, wanted
+        self.calls = calls(asked.evaluated)
 
     def begin(self) -> _Summary:
         """Before anything is read."""
@@ -473,20 +483,18 @@ class FirstPass:
         keywords = {name: one for name, one in self.asked.keywords.items() if one is not None and one.columns}
         columns = {name: SeenVariable(one.text) for name, one in keywords.items()}
         response = SeenVariable(self.asked.formula.response[0].text if self.asked.formula.response else "")
-        more = {"factors": factors, "response": response, "columns": columns}
+        states = {text: SeenState.of(node) for text, node in self.calls.items()}
+        more = {"factors": factors, "response": response, "columns": columns, "states": states}
         return _Summary.of(self.source, self.asked.columns, self.wanted, **more)
 
     def take(self, seen: _Summary, place: Place, rows: Rows) -> None:
         """Add the pieces that are read together, from the piece of this place on."""
         table = variables_of(rows)
         seen.same.note(place, table, self.source)
-        states: States = {}
+        for text, node in self.calls.items():
+            seen.states[text].take(argument(node, table))
+        states: States = {text: placeholder(node) for text, node in self.calls.items()}
         read = TableVariables.of(self.asked, table, states, new=True)
-        if states:
-            raise FormulaError(
-                f"formula: {listing(map(repr, states))} needs all rows at once, but streamed rows are read in "
-                "pieces; write such a column into the files, or fit a data frame"
-            )
         clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
         seen.rows.absorb(read.rows)
         kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
@@ -535,6 +543,7 @@ class FirstPass:
             "whole": {name: one.whole for name, one in seen.columns.items()},
             "pieces": tuple(seen.pieces),
             "same": seen.same,
+            "states": {text: seen.states[text].state(node) for text, node in self.calls.items()},
         }
 
     def _levels(self, seen: _Summary, n_rows: int) -> tuple[str, ...] | None:

@@ -21,6 +21,7 @@ from raphson.data.pieces import Rows, count, every, joined, together, variables_
 from raphson.data.places import Piece
 from raphson.data.same_rows import SameRows
 from raphson.data.sample_rows import sample_rows
+from raphson.data.seen_states import calls
 from raphson.data.several_streams import StreamedSeveral, asked_of, described
 from raphson.data.sources import Source
 from raphson.data.streams import SAMPLE_ROWS, FirstPass, Streamed, StreamedData, check_named, computed, head_of
@@ -60,7 +61,7 @@ def supposed(formula: str, source: Source, arguments: dict[str, Any], keep: Keep
     if like is None:
         return None
     plan = make_plan(asked.formula, list(like.found["factors"][0]))
-    head = head_of(asked, plan, like.found["levels"], 0)
+    head = head_of(asked, plan, like.found["levels"], 0, {})
     data = StreamedData(**like.found, plan=plan, head=head, sample=head, first=like.first)
     return replace(data, sample=data.data_of(like.rows))
 
@@ -117,6 +118,8 @@ class _Like:
 def _like_first_rows(asked: FormulaArguments, source: Source, keep: Keeping) -> _Like | None:
     lengths = source.part_rows
     assert lengths is not None
+    if calls(asked.evaluated):
+        return None  # the state of a transform is that of all rows
     n_rows = sum(lengths)
     places = min(source.parts, n_rows // (SHARE * PAGE_ROWS))
     if places < PLACES or n_rows != source.n_rows:
