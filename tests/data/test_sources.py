@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,24 @@ def test_what_is_no_source_is_refused(registered: Any, frame: pd.DataFrame) -> N
         rp.glm("y ~ x", ("memory", frame[:0]))
     with pytest.raises(DataError, match="or a source of the kind memory; got int"):
         rp.stream(3)
+
+
+def test_a_name_like_an_address_is_left_to_the_kind_that_is_registered(
+    registered: Any, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    class Named(Memory):
+        name = "named"
+
+        @classmethod
+        def of(cls, given: Any) -> Memory | None:
+            return cls(frame) if isinstance(given, str) and given == "store://rows" else None
+
+    registered(Named)
+    assert sources.streamed("store://rows") is not None
+    np.testing.assert_allclose(
+        rp.glm("y ~ x", "store://rows", family="poisson").params, rp.glm("y ~ x", frame, family="poisson").params
+    )
+    with pytest.raises(DataError, match="is a web address"):
+        rp.glm("y ~ x", "store://others", family="poisson")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    assert sources.streamed(tmp_path / "rows.csv") is None  # small, and so read at once

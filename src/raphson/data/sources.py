@@ -191,7 +191,12 @@ def source_of(given: Any, whole_if_small: bool = True) -> Source | None:
     """
     if isinstance(given, Source):
         return given
-    for name in reversed(list(SOURCES)):
+    return _recognised(given, list(SOURCES), whole_if_small)
+
+
+def _recognised(given: Any, names: Sequence[str], whole_if_small: bool = True) -> Source | None:
+    """The source of the last of the kinds of these names that recognises the value."""
+    for name in reversed(names):
         if SOURCES.is_builtin(name) and _is_table(given):
             continue  # so that their modules need not be imported
         kind = SOURCES[name]
@@ -274,13 +279,15 @@ def streamed(given: Any) -> Source | None:
 
     Files are read at once if they take no more than :data:`STREAM_BYTES`: Parquet in memory, text and Arrow as files.
     """
-    if isinstance(given, (str, os.PathLike, list, tuple)):
+    theirs = [name for name in SOURCES if not SOURCES.is_builtin(name)]
+    found = None if isinstance(given, Source) else _recognised(given, theirs)
+    if found is None and isinstance(given, (str, os.PathLike, list, tuple)):
         files = files_of(given)
         try:
             if files is not None and files.format in ("text", "Arrow") and files.n_bytes <= STREAM_BYTES:
                 return None
         except OSError:
             return None  # what reads them says why
-    found = source_of(given)
+    found = source_of(given) if found is None else found
     small = found is not None and found is not given and found.whole_if_small and found.nbytes <= STREAM_BYTES
     return None if small else found
