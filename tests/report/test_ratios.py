@@ -61,6 +61,12 @@ def test_other_coefficients_are_no_ratios(births):
         rp.nls("t ~ a*exp(b*age)", births, by="race").tidy(exponentiate=True)
 
 
+@pytest.mark.parametrize("density", ["ordered_logit", "ordered_probit"])
+def test_thresholds_between_ordered_levels_are_no_ratios(births, density):
+    with pytest.raises(ModelError, match="exponentiate: expected a generalised linear model"):
+        ratio_name(rp.mle(density, "ftv ~ age", births))
+
+
 def test_estimates_and_ends_are_exponentials_and_errors_by_the_delta_method(fit):
     plain, ratio = fit.tidy(0.9), fit.tidy(0.9, exponentiate=True)
     for name in ("estimate", "conf_low", "conf_high"):

@@ -34,7 +34,7 @@ def ratio_name(fit: Any) -> str:
     family = fit.family
     link, support = family.link_name, getattr(family, "support", None)
     if fit.identified and fit.linear:
-        if family.levels is not None and link in ("logit", None):
+        if family.levels is not None and link == "logit":
             return "odds ratio"  # against the first level
         if support == "proportion" and link in _OF_PROPORTIONS:
             return _OF_PROPORTIONS[link]
