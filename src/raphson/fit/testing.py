@@ -285,6 +285,8 @@ def _lr_of_criteria(fit: Reading, smaller: Reading | None) -> Test:
         )
     mixed = degrees_of_freedom(fit, smaller)
     chi2 = _not_negative(2.0 * (fit.llf - smaller.llf), abs(fit.llf))
+    if chi2 < ROUNDING * max(abs(fit.llf), 1.0):
+        chi2 = 0.0  # the estimate is that of the smaller model, and χ²(0) is no less
     text = smaller.state.formula or f"the smaller model ({', '.join(smaller.names)})"
     return hypotheses.mixed_verdict("Likelihood-ratio test", text, chi2, mixed, smaller.params)
 
