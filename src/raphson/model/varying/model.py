@@ -262,8 +262,8 @@ class VaryingModel(GeneralisedLinearModel):
     def null_model(self, family: Any) -> GeneralisedLinearModel:
         """The model in which nothing varies, with only the intercept (if it has one) and the offset."""
         given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
-        plain = GeneralisedLinearModel(**(given | {"data": replace(self.data, varying=())}))
-        return plain.null_model(family)
+        given["data"] = replace(self.data, varying=())
+        return GeneralisedLinearModel(**given).null_model(family)
 
     def conditional(self, maximum: AtMaximum) -> GeneralisedLinearModel:
         """The model of β given the modes of the varying coefficients, which are in its offset."""
