@@ -68,7 +68,7 @@ def path_picture(fit: Any) -> Picture:
     return Picture(f"iteration ({fit.method})", label, tuple(marks), y_log=logarithmic, whole_x=True, roomy=True)
 
 
-def _beside(k: int, n: int) -> dict[str, bool]:
+def _beside(k: int, n: int) -> dict[str, Any]:
     """Where a label stands: above a line that falls, and at its end below."""
     last = k == n - 1 > 0
     return {"left": last, "under": last}
