@@ -234,7 +234,7 @@ class Plan:
         --------
         >>> rows = RowsStreamed(None, 1, None, (300, 300, 300, 100), (0, 1, 2, 3))
         >>> Plan.of(rows, 2 * LANE_ROWS).lanes
-        ((0, 3), (1, 2))
+        ((0, 2), (1, 3))
         """
         starts = (*rows.starts, len(rows.pieces))
         sizes = [sum(rows.pieces[start:stop]) for start, stop in pairwise(starts)]

@@ -57,7 +57,8 @@ def ordered_logit(y: Array, location: Array, cuts: Array) -> Array:
     >>> import raphson as rp
     >>> import numpy as np
     >>> cuts = np.array([-1.0, 1.0])
-    >>> [round(math.exp(rp.densities.ordered_logit(level, 0.0, cuts)), 4) for level in (0, 1, 2)]
+    >>> density = rp.autodiff.decompose(rp.densities.ordered_logit)  # evaluates in double precision
+    >>> [round(math.exp(density(level, 0.0, cuts).value), 4) for level in (0.0, 1.0, 2.0)]
     [0.2689, 0.4621, 0.2689]
     """
     return _between(y, location, cuts, _logistic_interval, lambda x: -softplus(-x))
@@ -78,7 +79,8 @@ def ordered_probit(y: Array, location: Array, cuts: Array) -> Array:
     >>> import raphson as rp
     >>> import numpy as np
     >>> cuts = np.array([-1.0, 1.0])
-    >>> [round(math.exp(rp.densities.ordered_probit(level, 0.0, cuts)), 4) for level in (0, 1, 2)]
+    >>> density = rp.autodiff.decompose(rp.densities.ordered_probit)  # evaluates in double precision
+    >>> [round(math.exp(density(level, 0.0, cuts).value), 4) for level in (0.0, 1.0, 2.0)]
     [0.1587, 0.6827, 0.1587]
     """
     return _between(y, location, cuts, _normal_interval, log_ndtr)

@@ -71,7 +71,8 @@ def gamma(y: Array, log_mean: Array, log_shape: Array, *, event: Array) -> Array
     Examples
     --------
     >>> import raphson as rp
-    >>> round(float(rp.densities.gamma(2.0, 0.0, 0.0, event=0)), 4)  # the exponential distribution
+    >>> evaluated = rp.autodiff.decompose(lambda y: rp.densities.gamma(y, 0.0, 0.0, event=0))  # in double precision
+    >>> round(evaluated(2.0).value, 4)  # the exponential distribution
     -2.0
     """
     shape = jnp.exp(log_shape)
