@@ -6,9 +6,11 @@ import scipy.sparse
 import tabmat
 
 from raphson.data import products
+from raphson.data.pieced_design import WrittenDesign
 from raphson.data.products import (
     cross_sandwich,
     dense,
+    dense_rows,
     is_dense,
     matvec,
     row_shares,
@@ -101,3 +103,15 @@ def test_row_shares_of_a_large_design_are_those_of_some_rows():
     found = row_shares([indicators[:70_000], indicators[70_000:]])
     np.testing.assert_allclose(found[:3], [1.0, 0.3, 0.01], rtol=0.2)
     assert 0 < found[3] < 1e-4
+
+
+def test_rows_of_every_kind_of_design_are_arrays():
+    values = np.arange(12.0).reshape(4, 3)
+
+    def write(out, start, stop):
+        out[...] = values[start:stop]
+
+    kinds = (values, tabmat.SparseMatrix(scipy.sparse.csc_matrix(values)), WrittenDesign((4, 3), write))
+    for X in kinds:
+        for rows in (slice(1, 3), np.array([3, 0])):
+            assert dense_rows(X, rows).tolist() == values[rows].tolist()

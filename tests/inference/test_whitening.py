@@ -7,7 +7,8 @@ import pytest
 import tabmat
 from scipy.sparse import csc_matrix
 
-from raphson.inference.whitening import dense_rows, slices, split_columns, whitened, whitener
+from raphson.data.products import dense_rows
+from raphson.inference.whitening import slices, split_columns, whitened, whitener
 from raphson.model.objective import Gram
 from raphson.newton.solve import factorise
 

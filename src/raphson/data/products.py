@@ -25,6 +25,11 @@ def dense(X: Any) -> np.ndarray:
     return X if is_dense(X) else X.toarray()
 
 
+def dense_rows(X: Any, rows: slice | np.ndarray) -> np.ndarray:
+    """Rows of a dense or tabmat design, or of one that is read in pieces, as a dense array."""
+    return X[rows] if isinstance(X, np.ndarray) else np.asarray(dense(X[rows]), dtype=float)
+
+
 def matvec(X: Any, v: np.ndarray) -> np.ndarray:
     """X v."""
     return X @ v if is_dense(X) else X.matvec(v)

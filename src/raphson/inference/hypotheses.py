@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raphson import scipy_special as special
+from raphson.data.products import dense_rows
 from raphson.errors import ModelError, visible
-from raphson.inference.whitening import Matrix, dense_rows, slices
+from raphson.inference.whitening import Matrix, slices
 from raphson.linalg import DEPENDENT, cholesky, column_squares
 from raphson.numeric import TINY
 from raphson.sheets import numbers

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raphson.data.products import dense_rows
 from raphson.inference.whitening import (
     InformationFactor,
     Matrix,
-    dense_rows,
     is_dense_by_rows,
     slices,
     split_columns,

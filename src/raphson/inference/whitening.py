@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raphson.data.pieced_design import PiecedDesign
+from raphson.data.products import dense_rows
 
 Matrix = Any
 """A dense (n, p) array, or a ``tabmat.MatrixBase`` of that shape."""
@@ -80,13 +81,6 @@ def slices(n: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
 def is_dense_by_rows(X: Matrix) -> bool:
     """Whether a design has no zeros to make use of: an array, or one that is read in pieces."""
     return isinstance(X, np.ndarray | PiecedDesign)
-
-
-def dense_rows(X: Matrix, rows: slice | np.ndarray) -> np.ndarray:
-    """Rows of a dense or tabmat design as a dense array."""
-    if isinstance(X, np.ndarray):
-        return X[rows]
-    return np.asarray(X[rows].toarray(), dtype=float)
 
 
 def split_columns(T: np.ndarray, designs: Sequence[Matrix]) -> list[np.ndarray]:

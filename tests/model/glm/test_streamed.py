@@ -351,6 +351,17 @@ def test_separation_is_found_as_in_memory(formula, family, apart, tmp_path):
     np.testing.assert_allclose(fit.predict(new), held.predict(new), rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::raphson.errors.SeparationWarning")
+def test_rare_rows_that_the_sample_misses_are_found_to_separate(tmp_path):
+    n, rng = 300_000, np.random.default_rng(0)
+    x, z = rng.normal(size=n), np.zeros(n)
+    z[[1001, 150_777, 299_999]] = 1
+    y = np.where(z == 1, 1.0, rng.random(n) < 1 / (1 + np.exp(-x)))
+    pd.DataFrame({"x": x, "z": z, "y": y}).to_parquet(tmp_path / "rare.parquet", row_group_size=50_000)
+    fit = rp.glm("y ~ x + z", rp.stream(tmp_path / "rare.parquet"), family="binomial")
+    assert np.isposinf(fit.params["z"]) and fit.status == "separated"
+
+
 def test_a_direction_that_separates_the_sample_alone_is_no_separation(apart, tmp_path, monkeypatch):
     # Of all rows the sample has all but the last; that one has a failure where the sample has none.
     rows = apart[["z", "g", "partly"]].copy()

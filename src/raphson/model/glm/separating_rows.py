@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from raphson.data.products import dense_rows
+
 BLOCK_ENTRIES = 2**18
 """Numbers of a block of rows, 2 MiB."""
 
@@ -43,7 +45,7 @@ class SignedRows:
         self.scale = _column_scale(X) if scale is None else scale
 
     def dense(self, which: np.ndarray) -> np.ndarray:
-        return _dense(self.X, which) / self.scale * self.sign[which, None]
+        return dense_rows(self.X, which) / self.scale * self.sign[which, None]
 
     def products(self, space: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         unscaled, size = space / self.scale[:, None], _sizes(space) / self.scale[:, None]
@@ -67,7 +69,7 @@ class ClassRows:
     def dense(self, which: np.ndarray) -> np.ndarray:
         row, against = np.divmod(which, self.L)
         p = self.X.shape[1]
-        x = _dense(self.X, row) / self.scale[:p]
+        x = dense_rows(self.X, row) / self.scale[:p]
         out = np.zeros((len(which), self.L, p))
         here = np.arange(len(which))
         out[here, self.y[row]] = x
@@ -126,12 +128,8 @@ def _column_scale(X: Any) -> np.ndarray:
     # Only makes the columns comparable, so a few rows suffice for tabmat's designs.
     n = X.shape[0]
     sample = np.unique(np.linspace(0, n - 1, min(n, 1000)).astype(int)) if n else np.zeros(0, dtype=int)
-    scale = np.abs(_dense(X, sample)).max(axis=0, initial=0.0)
+    scale = np.abs(dense_rows(X, sample)).max(axis=0, initial=0.0)
     return np.where(scale > 0, scale, 1.0)
-
-
-def _dense(X: Any, rows: np.ndarray | slice) -> np.ndarray:
-    return X[rows] if isinstance(X, np.ndarray) else np.asarray(X[rows].toarray(), dtype=float)
 
 
 def _blocks(X: Any, copies: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
@@ -139,4 +137,4 @@ def _blocks(X: Any, copies: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
     step = max(64, BLOCK_ENTRIES // max(p * copies, 1))
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        yield rows, _dense(X, rows)
+        yield rows, dense_rows(X, rows)
