@@ -57,6 +57,14 @@ def _add_linear_model(command: Any) -> None:
     _add_text(command)
 
 
+def _add_model(command: Any, door: tuple[Record, ...]) -> None:
+    """Add the data, an option for every keyword, and what is said of text files and of the result."""
+    command.add_argument("data", metavar="DATA", help=_DATA_HELP)
+    _add_keywords(command, door)
+    _add_text(command)
+    _add_result(command)
+
+
 def _add_nls(subparsers: Any) -> None:
     nls = subparsers.add_parser(
         "nls",
@@ -65,10 +73,7 @@ def _add_nls(subparsers: Any) -> None:
     )
     nls.set_defaults(run=commands.nls)
     nls.add_argument("formula", metavar="CURVE", help='such as "y ~ b1*(1-exp(-b2*x))"')
-    nls.add_argument("data", metavar="DATA", help=_DATA_HELP)
-    _add_keywords(nls, NLS)
-    _add_text(nls)
-    _add_result(nls)
+    _add_model(nls, NLS)
 
 
 def _add_mle(subparsers: Any) -> None:
@@ -85,10 +90,7 @@ def _add_mle(subparsers: Any) -> None:
         nargs="+",
         help='"y ~ x" for the first parameter; "log_sigma = ~ x" for one by its name; the others are constants',
     )
-    mle.add_argument("data", metavar="DATA", help=_DATA_HELP)
-    _add_keywords(mle, MLE)
-    _add_text(mle)
-    _add_result(mle)
+    _add_model(mle, MLE)
 
 
 def _add_network(subparsers: Any) -> None:
@@ -97,10 +99,7 @@ def _add_network(subparsers: Any) -> None:
     )
     network.set_defaults(run=commands.network)
     network.add_argument("formula", metavar="FORMULA", help='such as "y ~ ."')
-    network.add_argument("data", metavar="DATA", help=_DATA_HELP)
-    _add_keywords(network, NETWORK)
-    _add_text(network)
-    _add_result(network)
+    _add_model(network, NETWORK)
 
 
 def _add_anova(subparsers: Any) -> None:
