@@ -28,6 +28,7 @@ from raphson.fit.members import (
     reading_behind,
     refuse_unknown,
 )
+from raphson.fit.pictured import Pictured
 from raphson.fit.reading import Reading
 from raphson.fit.uncertainty import INFORMATION
 from raphson.lazy import Lazy
@@ -35,7 +36,6 @@ from raphson.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
     from raphson.fit import bootstrap as resampling
     from raphson.fit import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
         inference_data,
         likelihood,
         network,
-        plotting,
         rows,
         terms,
         testing,
@@ -57,14 +56,14 @@ else:
     # What is computed on request is imported on request.
     resampling, determined = Lazy("raphson.fit.bootstrap"), Lazy("raphson.fit.determined")
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
-    checking, plotting = Lazy("raphson.fit.checking"), Lazy("raphson.fit.plotting")
+    checking = Lazy("raphson.fit.checking")
     inference_data, varying = Lazy("raphson.fit.inference_data"), Lazy("raphson.fit.varying.reading")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
 
 @naming_arguments
-class Fit:
+class Fit(Pictured):
     """A fitted model.
 
     Functions such as :func:`raphson.glm` return it; :func:`raphson.load` reads a saved one, which lacks only what needs
@@ -474,39 +473,6 @@ class Fit:
         {'mean': 'ftv ~ (age) + smoke', 'log_sigma': '~ smoke'}
         """
         return reading_behind(self, "update").updated(formula, options)
-
-    # -- plots -----------------------------------------------------------------------------------------------------
-
-    def plot(self, ax: Axes | None = None, level: float = 0.95) -> Axes:
-        """Plot what the fit found: the curve over its data, the effects with their intervals, or a network's losses.
-
-        Each method that plots takes ``ax=``, Matplotlib axes to draw on; by default they are those of a new figure,
-        which pyplot does not manage. It returns the axes; ``axes.figure.savefig(path)`` writes them.
-        """
-        return plotting.plot(self._in_pandas(), ax, level)
-
-    def plot_residuals(self, ax: Axes | None = None) -> Axes:
-        """Plot quantile residuals over the fitted values, with their local mean and where it lies in simulated data.
-
-        Deviance residuals, without a shade, of a family that cannot be simulated.
-        """
-        return plotting.plot_residuals(self._in_pandas(), ax)
-
-    def plot_effects(self, name: str | None = None, ax: Axes | None = None, level: float = 0.95) -> Axes:
-        """Plot the mean response over a covariate, averaged over the rows; by default over the first of the formula."""
-        return plotting.plot_effects(self._in_pandas(), name, ax, level)
-
-    def plot_calibration(self, ax: Axes | None = None) -> Axes:
-        """Plot observed shares of ten groups of rows over fitted probabilities; for shares and binary responses."""
-        return plotting.plot_calibration(self._in_pandas(), ax)
-
-    def plot_path(self, ax: Axes | None = None) -> Axes:
-        """Plot the iteration: the distance to the maximum in standard errors, at each step, on a logarithmic axis."""
-        return plotting.plot_path(self._in_pandas(), ax)
-
-    def plot_profile(self, name: str, ax: Axes | None = None, level: float = 0.95) -> Axes:
-        """Plot the profile likelihood of a coefficient as a signed root, beside what Wald's interval assumes."""
-        return plotting.plot_profile(self._in_pandas(), name, ax, level)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
