@@ -62,7 +62,7 @@ ELSEWHERE = {
     "tests/model/bias/test_adjusted_scores.py": ["model/bias/objective"],
     "tests/model/varying/test_results.py": [
         f"model/varying/{name}"
-        for name in ("algebra", "derivatives", "layout", "mode", "moments", "quadratic", "scales", "start")
+        for name in ("algebra", "derivatives", "layout", "mode", "moments", "quadratic", "start")
     ],
     "tests/model/varying/test_densities.py": ["model/varying/higher"],
     "tests/fit/varying/test_reading.py": ["api/glm_varying"],

@@ -9,7 +9,7 @@ import numpy as np
 
 from raphson.frozen import frozen
 
-Structure: TypeAlias = Literal["correlated", "independent", "common"]
+Structure: TypeAlias = Literal["correlated", "independent", "common", "tensor"]
 """How the c coefficients of one level vary."""
 
 
@@ -22,6 +22,9 @@ class VaryingTerm:
     deviation in *common*. A smooth function with the penalty λ bᵀSb is the last of these, with one level: its columns
     are those of its basis, times the eigenvectors of S with the roots of their eigenvalues as divisors, so that
     σ² = φ/λ. What S does not penalise is among the columns of the design.
+
+    A *tensor* product has several penalties Σ λ_m bᵀS_m b, whose S_m are diagonal, d_m, for its columns as they are.
+    Then Λ is diagonal, with Λ_aa = (Σ_m d_ma/σ_m²)^(-1/2) and σ_m² = φ/λ_m.
 
     Attributes
     ----------
@@ -37,9 +40,13 @@ class VaryingTerm:
         The labels of the levels; empty for one level without a name.
     names : tuple of str
         Names of the c columns.
-    structure : {"correlated", "independent", "common"}
+    structure : {"correlated", "independent", "common", "tensor"}
     smooth : bool
         Whether a formula has it as a smooth function, ``s(...)``.
+    margins : tuple of str
+        Of a tensor product, the name of what each penalty is of: its variable.
+    penalties : ndarray of float64, shape (q, c), or None
+        Of a tensor product, the diagonals d_m ≥ 0; none of the columns has 0 in all of them.
 
     Examples
     --------
@@ -56,6 +63,8 @@ class VaryingTerm:
     names: tuple[str, ...]
     structure: Structure = "correlated"
     smooth: bool = False
+    margins: tuple[str, ...] = ()
+    penalties: np.ndarray | None = None
 
     @property
     def width(self) -> int:
@@ -75,9 +84,16 @@ class VaryingTerm:
     @property
     def n_parameters(self) -> int:
         """How many numbers Λ has."""
-        return {"correlated": self.width * (self.width + 1) // 2, "independent": self.width, "common": 1}[
-            self.structure
-        ]
+        if self.structure == "correlated":
+            return self.width * (self.width + 1) // 2
+        return len(self.scale_names)
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """What each standard deviation is of: a column, or the variable of a penalty; "" for one in common."""
+        if self.structure == "tensor":
+            return self.margins
+        return ("",) if self.structure == "common" and self.width > 1 else self.names
 
     def take_rows(self, rows: np.ndarray) -> VaryingTerm:
         """The term for some of the rows; its levels stay."""

@@ -119,7 +119,7 @@ class Profiles:
         scale, p, J = criterion.scales[one.term], criterion.p, criterion.n_params
         start = p + scale.start
         if one.kind == "sd" and (scale.structure != "correlated" or scale.width == 1):
-            place = start + one.first * (scale.structure == "independent")
+            place = start + one.first
             sign = -1.0 if self.at.theta[place] < 0 else 1.0
             low, high = self._ends(Coordinate(place, J, sign), True, sign * self.at.theta[place], place)
             return max(low, 0.0), high

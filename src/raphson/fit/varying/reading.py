@@ -255,7 +255,8 @@ class VaryingReading(Reading):
         terms, cov, density = maximum.criterion.terms, maximum.cov, maximum.criterion.density
         for one in maximum.reported:
             term = terms[one.term]
-            names = [term.names[one.second], term.names[one.first]] if one.kind == "corr" else [term.names[one.first]]
+            own = term.scale_names
+            names = [own[one.second], own[one.first]] if one.kind == "corr" else [own[one.first]]
             what = term.label if term.structure == "common" else f"{term.group}: {', '.join(names)}"
             # of the estimate itself, from that of its logarithm or atanh
             factor = one.estimate if one.kind == "sd" else 1.0 - one.estimate**2

@@ -42,7 +42,7 @@ def degrees_of_freedom(at: AtMaximum, combinations: np.ndarray) -> np.ndarray:
                 continue
             scale = criterion.scales[piece.term]
             here, there = (one[place].reshape(piece.levels, piece.width) for one in (x, spread))
-            for m, E in enumerate(scale.units):
+            for m, E in enumerate(scale.moves(at.theta[criterion.own_entries])):
                 g[scale.start + m] = -2.0 * float(np.sum((here @ E.T) * there))
         g[-1] = float(moved @ spread)
         spread_of_v = float(g @ at.cov @ g)

@@ -36,7 +36,7 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
     rows: list[tuple[str, str, str, float, float, float, float]] = []
     for one in at.reported:
         term = at.criterion.terms[one.term]
-        names = [term.names[one.first]] if term.structure != "common" or term.width == 1 else [""]
+        names = [term.scale_names[one.first]]
         if one.kind == "corr":
             names = [term.names[one.second], term.names[one.first]]
         error = _error(at, one)

@@ -7,8 +7,8 @@ is the Laplace approximation of the likelihood integrated over v, and exact for 
 identity link. v has the u, whose integral has the constants of their prior cancel, and for REML the p coefficients β
 too; for ML these are among θ, with the entries ψ of Λ (:mod:`.scales`) and the τ of the family (:mod:`.densities`).
 
-η is linear in v and in ψ, so that A_j = ∂A/∂ψ_j is constant and there are no second ones. Along θ_j the mode moves by
-v_j and the predictors by η_j:
+η is linear in v, with A_j = ∂A/∂ψ_j and A_jk = ∂²A/∂ψ_j∂ψ_k, which is 0 but for tensor products, as only their Λ are
+not linear in their entries. Along θ_j the mode moves by v_j and the predictors by η_j:
 
     H v_j = g_j = A_jᵀs + Aᵀ(−W ∂_jη + s_τ δ_j),    η_j = ∂_jη + A v_j,    s = ∂log f/∂η
     V_j = ∂_jh − ½ tr(H⁻¹H_j),    H_j = A_jᵀWA + AᵀWA_j + AᵀẆ_jA,    Ẇ_j = W_η η_j + W_τ δ_j,
@@ -17,11 +17,12 @@ where δ_j is 1 for τ and 0 for all others. With h_i = a_iᵀH⁻¹a_i and the 
 v_j. Differentiated once more,
 
     V_jk = ∂_jkh + g_jᵀv_k + ½ tr(H⁻¹H_jH⁻¹H_k)
-           − tr(H⁻¹A_jᵀWA_k) − tr(H⁻¹A_jᵀẆ_kA) − tr(H⁻¹A_kᵀẆ_jA) − ½ Σ h_i Ẅ_jk
-    Σ h Ẅ_jk = Σ h [W_ηη η_jη_k + W_ητ(η_jδ_k + η_kδ_j) + W_ττδ_jδ_k + W_η(A_jv_k + A_kv_j)] + qᵀH v_jk
-    H v_jk = A_jᵀṡ_k + A_kᵀṡ_j + Aᵀ[−W_ηη_jη_k − W_τ(η_jδ_k + η_kδ_j) + s_ττδ_jδ_k − W(A_jv_k + A_kv_j)]
+           − tr(H⁻¹A_jᵀWA_k) − tr(H⁻¹A_jᵀẆ_kA) − tr(H⁻¹A_kᵀẆ_jA) − tr(H⁻¹A_jkᵀWA) − ½ Σ h_i Ẅ_jk
+    Σ h Ẅ_jk = Σ h [W_ηη η_jη_k + W_ητ(η_jδ_k + η_kδ_j) + W_ττδ_jδ_k + W_η(A_jv_k + A_kv_j + A_jkv)] + qᵀH v_jk
+    H v_jk = A_jᵀṡ_k + A_kᵀṡ_j + A_jkᵀs
+             + Aᵀ[−W_ηη_jη_k − W_τ(η_jδ_k + η_kδ_j) + s_ττδ_jδ_k − W(A_jv_k + A_kv_j + A_jkv)]
 
-with ṡ_j = −Wη_j + s_τδ_j: the second derivative of the mode enters through q alone.
+with ṡ_j = −Wη_j + s_τδ_j, and sᵀA_jkv in ∂_jkh: the second derivative of the mode enters through q alone.
 """
 
 from __future__ import annotations

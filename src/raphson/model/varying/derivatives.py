@@ -25,9 +25,15 @@ class Derivatives:
         pieces = self.layout.pieces
         self.moves: list[list[np.ndarray | None]] = []
         """Of each entry of the Λ its derivative of the pieces' Λ; None where that is 0."""
+        self.bends: dict[tuple[int, int], list[np.ndarray | None]] = {}
+        """Of two entries j ≥ k, numbered as in θ, the second derivative; without those that are 0."""
+        entries = spot.theta[criterion.own_entries]
         for at, scale in enumerate(criterion.scales):
-            for unit in scale.units:
+            for unit in scale.moves(entries):
                 self.moves.append([unit if piece.term == at else None for piece in pieces])
+            for (j, k), unit in scale.bends(entries).items():
+                place = criterion.p + scale.start
+                self.bends[place + j, place + k] = [unit if piece.term == at else None for piece in pieces]
         self._first()
 
     def _first(self) -> None:
@@ -126,6 +132,21 @@ class Derivatives:
 
     # -- the Hessian ---------------------------------------------------------------------------------------------
 
+    def _of_bend(self, bend: Sequence[np.ndarray | None]) -> float:
+        """What A_jk adds: sᵀA_jkv − tr(H⁻¹A_jkᵀWA) − ½ [(hW_η − W Aq)ᵀA_jkv + sᵀA_jkq]."""
+        along = self._moved(self.mode.v, bend)
+        lost = self._trace(self.factor.inverse, self.mode.K, bend, self.factors)
+        return float(self.raw_score @ along) - lost - 0.5 * self._of_bend_by_mode(bend, along)
+
+    def _of_bend_by_mode(self, bend: Sequence[np.ndarray | None], along: np.ndarray) -> float:
+        return float(self.turned @ along + self.raw_score @ self._moved(self.adjoint, bend))
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """[X Z]ᵀ(hW_η − W Aq)."""
+        along = self.layout.product(self.criterion.moved_by(self.adjoint, self.factors))
+        return self.layout.transposed(self.leverage * self.rows.weight1 - self.rows.weight * along)
+
     @cached_property
     def hessian(self) -> np.ndarray:
         """(J, J)."""
@@ -135,6 +156,9 @@ class Derivatives:
         dots = [self._dot(j) for j in range(J)]
         out -= self._lost_second(dots)
         out -= 0.5 * self._bending()
+        for (j, k), bend in self.bends.items():
+            out[j, k] += self._of_bend(bend)
+            out[k, j] = out[j, k]
         out += 0.5 * self._traces_of_products(dots)
         return 0.5 * (out + out.T)
 
@@ -223,12 +247,11 @@ class Derivatives:
         dot = -W * total
         if tau:
             dot[-1] += rows.score_tau
-        hw = h * rows.weight1 - along * W
         for m, move in enumerate(self.moves):
             j = p + m
             aside = layout.product(self._moved(q, move))  # A_j q
             row = dot @ aside  # (A_j q)·ṡ_k
-            turned = self._moved_back(layout.transposed(hw), move)  # A_jᵀ (…), for A_j v_k
+            turned = self._moved_back(self.turned, move)  # A_jᵀ (…), for A_j v_k
             row = row + self.steps @ turned
             out[j] += row
             out[:, j] += row

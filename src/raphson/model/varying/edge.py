@@ -66,15 +66,15 @@ def edge_of(criterion: Criterion, theta: np.ndarray, held: np.ndarray) -> Edge |
 
 def _of_term(scale: Any, entries: np.ndarray, sizes: np.ndarray, held: np.ndarray) -> Any:
     """New entries, those to be held, the diagonal ones among them whose curvature decides, and what to say of them."""
-    places = [where[0] for where in scale.places]
-    diagonal = {a: j for j, (a, b) in enumerate(places) if a == b}
     near = np.abs(entries) * sizes < NEAR
     if scale.structure != "correlated":
         own = near & ~held
         if not own.any():
             return None
         chosen = [j for j in range(len(entries)) if own[j]]
-        return np.where(own, 0.0, entries), own, chosen, [("sd", places[j][0]) for j in chosen]
+        return np.where(own, 0.0, entries), own, chosen, [("sd", j) for j in chosen]
+    places = [where[0] for where in scale.places]
+    diagonal = {a: j for j, (a, b) in enumerate(places) if a == b}
     c = scale.width
     of_row = [[j for j, (a, _) in enumerate(places) if a == row] for row in range(c)]
     zero = [row for row in range(c) if all(near[j] for j in of_row[row])]
@@ -114,12 +114,14 @@ def _without(L: np.ndarray, zero: list[int], singular: list[int]) -> np.ndarray:
 
 
 def _said(kind: str, names: list[int], term: Any) -> str:
-    name = term.names[names[0]] if names[0] < len(term.names) else str(names[0])
+    name = term.scale_names[names[0]]
     if kind == "corr":
         return (
             f"({term.label}): the coefficients of {name} are a linear function of those before: their correlation is "
             "at its limit, and the criterion falls within it"
         )
+    if term.structure == "tensor":
+        return f"{term.label} is along {name} what its penalty spares (λ = ∞): the criterion falls as it bends there"
     if term.codes is None:
         return f"{term.label} is what its penalty spares (λ = ∞): the criterion falls as it bends"
     of = "" if term.width == 1 else f" of {name}"

@@ -14,6 +14,7 @@ so that only the norms of the blocks are needed. The traces with A_jᵀWA, of N�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -80,6 +81,9 @@ class QuadraticDerivatives(Derivatives):
         out[-1, -1] = self.fitted
         return out
 
+    def _of_bend_by_mode(self, bend: Sequence[np.ndarray | None], along: np.ndarray) -> float:
+        return 0.0  # W does not move with the mode
+
     # -- where each Λ is σ_kI ------------------------------------------------------------------------------------
 
     @cached_property
@@ -91,7 +95,7 @@ class QuadraticDerivatives(Derivatives):
     @cached_property
     def _summary(self) -> Summary | None:
         """What is needed of H⁻¹; None where some Λ is no σ_kI, or dim_k − tr N_kk would lose digits."""
-        if any(one.count > 1 for one in self.criterion.scales):
+        if any(one.count > 1 or one.structure == "tensor" for one in self.criterion.scales):
             return None
         if self.layout.eliminated and self.layout.pieces[0].width > 1:
             return None

@@ -20,7 +20,7 @@ class Reported:
     ----------
     term : number of the term.
     kind : "sd" or "corr".
-    first, second : which of the coefficients of a level; the same for a standard deviation.
+    first, second : which of the coefficients of a level, or of the term's penalties; the same for a standard deviation.
     estimate : the standard deviation or the correlation.
     slope : (J,) ∂ of its logarithm, or of the correlation's atanh, by θ; zeros where that is infinite.
     """
@@ -118,20 +118,24 @@ class AtMaximum:
         out: list[Reported] = []
         J, p = self.criterion.n_params, self.criterion.p
         for number, scale in enumerate(self.criterion.scales):
+            if scale.structure != "correlated":  # the entries themselves, but for their signs
+                for m, entry in enumerate(self.theta[self.criterion.own_entries][scale.own]):
+                    slope, at = np.zeros(J), p + scale.start + m
+                    if entry != 0 and self.free[at]:
+                        slope[at] = 1.0 / entry
+                    out.append(Reported(number, "sd", m, m, abs(float(entry)), slope))
+                continue
             L = scale.matrix(self.theta[self.criterion.own_entries])
             moves = np.zeros((J, scale.width, scale.width))
             for m, unit in enumerate(scale.units):
                 if self.free[p + scale.start + m]:
                     moves[p + scale.start + m] = unit
             G, dG = L @ L.T, moves @ L.T + L @ moves.transpose(0, 2, 1)
-            rows = range(1 if scale.structure == "common" else scale.width)
-            for a in rows:
+            for a in range(scale.width):
                 s = float(np.sqrt(G[a, a]))
                 slope = 0.5 * dG[:, a, a] / G[a, a] if s > 0 else np.zeros(J)
                 out.append(Reported(number, "sd", a, a, s, slope))
-            if scale.structure != "correlated":
-                continue
-            for a in rows:
+            for a in range(scale.width):
                 for b in range(a):
                     out.append(self._correlation(number, a, b, G, dG))
         return out
