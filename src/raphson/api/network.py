@@ -344,7 +344,7 @@ def _streaming(
     """The network of streamed rows."""
     check_streamable(resolve_method(iteration.method))
     extras = {name: given[name] for name in ("weights", "offset", "trials")} | {"groups": None}
-    rows = from_stream(formula, flow.sparing(), extras, asked.missing, answering(iteration.executor))
+    rows = from_stream(formula, flow, extras, asked.missing, answering(iteration.executor))
     rows, held = parted(rows, training.validation or 0.0, rng)
     return StreamedNetwork.over(rows, asked.family, asked.weights_kind, executor_of(iteration), structure, held)
 

@@ -107,10 +107,6 @@ class Source:
         """One part in pieces of `rows` rows, `piece_rows` by default; the last one may be shorter."""
         return pieces(self.rows(part, columns), rows or self.piece_rows)
 
-    def sparing(self) -> Source:
-        """The same source, read in little memory, for where several places of it are read at a time."""
-        return self
-
     def whole(self) -> pandas.DataFrame:
         """All rows as one frame."""
         import pandas as pd

@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 
 READERS, FEWEST_READERS, READERS_BYTES = 4, 2, 3 * 2**26
 """Number of places of the data from which shuffled pieces are read at a time: the first, or fewer where the parts that
-are read would take more than 192 MB, as a part may be decoded at once. Of row groups of 1,000,000 rows of 11 columns,
-each place takes 118 MB."""
+are read would take more than 192 MB, as some kinds of sources decode a part at once."""
 
 
 @dataclass(frozen=True)
