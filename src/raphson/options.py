@@ -49,6 +49,7 @@ def option(
     *,
     shell: str | None = None,
     none: bool | None = None,
+    any_case: bool = False,
 ) -> Any:
     """A field of a record.
 
@@ -57,11 +58,12 @@ def option(
     default, help, check, shell : as in :class:`Option`.
     choices : a Literal; `check` may accept other words too.
     none : whether messages list None among the choices; by default if the keyword's default is None.
+    any_case : whether the choices, which are in lower case, may be written in capitals.
     """
     words = () if choices is None else get_args(choices)
     closed = bool(words) and check is None
     if closed:
-        check = one_of(*words, *([None] if none or (none is None and default is None) else []))
+        check = one_of(*words, *([None] if none or (none is None and default is None) else []), any_case=any_case)
     shell = shell if shell is not None else "WORD" if words else ""
     return field(default=default, metadata={"option": Option(help, check, words, closed, shell)})
 
@@ -158,12 +160,13 @@ def units(name: str, value: Any) -> tuple[int, ...]:
         ) from None
 
 
-def one_of(*words: Any) -> Check:
-    """A check that the value is one of the words."""
+def one_of(*words: Any, any_case: bool = False) -> Check:
+    """A check that the value is one of the words, which are in lower case if they may be written in `any_case`."""
 
     def check(name: str, value: Any) -> Any:
-        check_choice(name, value, words)
-        return value
+        meant = value.lower() if any_case and isinstance(value, str) and value.lower() in words else value
+        check_choice(name, meant, words)
+        return meant
 
     return check
 
@@ -360,6 +363,7 @@ class LinearModel(_OfAFamily):
         None,
         "what is maximised where coefficients vary",
         choice.Criterion,
+        any_case=True,
     )
     quadrature: int | None = option(
         None, "nodes of Gauss-Hermite quadrature in place of Laplace's approximation", check=nodes, shell="NUMBER"

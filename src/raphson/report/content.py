@@ -197,6 +197,27 @@ def _criterion(fit: Any) -> list[tuple[str, str]]:
     return [("Criterion", inputs["criterion"])] if "criterion" in inputs else []
 
 
+def degrees(value: float) -> str:
+    """Degrees of freedom: a whole number, or effective ones with two decimals.
+
+    Examples
+    --------
+    >>> degrees(1200.0), degrees(44.5043853)
+    ('1,200', '44.50')
+    """
+    return f"{value:,.2f}" if math.isfinite(value) and abs(value - round(value)) > 5e-7 else f"{value:,.10g}"
+
+
+def group_sizes(fit: Any) -> dict[str, int]:
+    """The number of levels of each group whose effects vary."""
+    return getattr(getattr(fit, "_reading", fit), "group_sizes", {})
+
+
+def _groups(fit: Any) -> list[tuple[str, str]]:
+    sizes = group_sizes(fit)
+    return [("Groups", ", ".join(f"{count:,} {cut(visible(name))}" for name, count in sizes.items()))] if sizes else []
+
+
 def _storage(fit: Any) -> list[tuple[str, str]]:
     """How the design is held, where that was asked for, and how far at most rounding moved a coefficient."""
     inputs = getattr(fit, "inputs", {})
@@ -233,8 +254,9 @@ def facts(fit: Any) -> list[tuple[str, str]]:
         *_storage(fit),
         *given(fit),
         *_criterion(fit),
-        ("Residual df", f"{fit.df_resid:,.10g}"),
-        ("Model df", f"{fit.df_model:,.10g}"),
+        *_groups(fit),
+        ("Residual df", degrees(fit.df_resid)),
+        ("Model df", degrees(fit.df_model)),
         ("Dispersion", numbers.significant(fit.dispersion, 6) if fit.use_t else f"{fit.dispersion:g}"),
         ("Log-likelihood", numbers.rounded(fit.llf)),
         ("AIC", numbers.rounded(fit.aic)),

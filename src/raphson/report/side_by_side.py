@@ -60,12 +60,16 @@ def side_by_side(
     import pandas as pd
 
     tables = [tidy(fit, level, exponentiate) for fit in fits]
-    terms = list(dict.fromkeys(term for table in tables for term in table["term"]))
+    behind = [getattr(fit, "_reading", fit) for fit in fits]
+    # a smooth function has a row of its own, which its part that is not penalised would only repeat
+    told = {name for one in behind for name in getattr(one, "smooth_columns", ())}
+    terms = [term for term in dict.fromkeys(term for table in tables for term in table["term"]) if term not in told]
     columns = []
     for table in tables:
         cells = dict(zip(table["term"], _cells(table, show), strict=True))
         columns.append([cells.get(term, "") for term in terms])
     rows = [(visible(str(term)), *cells) for term, *cells in zip(terms, *columns, strict=True)]
+    rows += _aligned([_varying(one, show) for one in behind])
     rows += _differing(fits)
     rows += _measures(fits)
     ratios = dict.fromkeys(content.estimate_name(fit, True) for fit in fits) if exponentiate else {}
@@ -122,6 +126,32 @@ def _number(value: float, places: int | None) -> str:
     return f"{value:.{places}f}"
 
 
+def _varying(reading: Any, show: str | None) -> dict[str, str]:
+    """Standard deviations and correlations of what varies, and the degrees of freedom of smooth functions."""
+    scales = getattr(reading, "scales", None)
+    if scales is None:
+        return {}
+    smooths = dict(zip(reading.smooths["term"], reading.smooths["edf"], strict=True))
+    cells = {}
+    for row in scales.itertuples(index=False):
+        if row.group in smooths:
+            continue
+        places = _places(row.std_error)
+        beside = f" ({_number(row.std_error, places)})" if show == "std_error" and places is not None else ""
+        what = f"{row.group}: {row.term}" if row.term else row.group
+        cells[f"{KINDS[row.kind]} {visible(what)}"] = _number(row.estimate, places) + beside
+    return cells | {f"{visible(str(term))}, edf": f"{edf:.2f}" for term, edf in smooths.items()}
+
+
+KINDS = {"sd": "SD", "corr": "Corr."}
+
+
+def _aligned(found: Sequence[dict[str, str]]) -> list[tuple[str, ...]]:
+    """A row for each label that some fit has."""
+    labels = dict.fromkeys(label for one in found for label in one)
+    return [(label, *(one.get(label, "") for one in found)) for label in labels]
+
+
 def _differing(fits: Sequence[Any]) -> list[tuple[str, ...]]:
     """Response and family, where the fits do not have the same."""
     rows = [("Response", *map(_response, fits)), ("Family", *map(_kind, fits))]
@@ -132,6 +162,7 @@ def _measures(fits: Sequence[Any]) -> list[tuple[str, ...]]:
     """What a summary tells of each fit as a whole; rows that no fit has are left out."""
     rows = [
         ("Observations", *(f"{fit.nobs:,.10g}" for fit in fits)),
+        *_aligned([{f"Levels of {visible(g)}": f"{n:,}" for g, n in content.group_sizes(fit).items()} for fit in fits]),
         ("Deviance explained", *(_told(content.explained(fit), "{:.4f}") for fit in fits)),
         ("Log-likelihood", *(_told(fit.llf, "{:.2f}") for fit in fits)),
         ("AIC", *(_told(fit.aic, "{:.2f}") for fit in fits)),

@@ -13,12 +13,12 @@ import numpy as np
 from raphson.choices import Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
-from raphson.errors import ModelError, RefusedName
+from raphson.errors import ModelError, RefusedName, visible
 from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
 from raphson.fit.state import AtEstimate, FitState
-from raphson.fit.varying import saving, tables
+from raphson.fit.varying import saving, showing, tables
 from raphson.fit.varying.predicting import VaryingPredictor
 from raphson.fit.varying.satterthwaite import degrees_of_freedom, has_degrees_of_freedom
 from raphson.fit.varying.smooths import smooths
@@ -244,30 +244,32 @@ class VaryingReading(Reading):
         notes = list(found.notes)
         if self.by_t:
             notes.insert(0, Note("t: with Satterthwaite's degrees of freedom, see satterthwaite_df.", "key"))
-        return replace(found, grids=[*found.grids, self.scale_table()], notes=notes)
+        first, *others = found.grids
+        told = {visible(name) for name in self.smooth_columns}  # the tests of the functions count them
+        first = replace(first, rows=tuple(row for row in first.rows if row[0] not in told))
+        grids = [*([first] if first.rows else []), *others, *showing.grids(self)]
+        return replace(found, grids=grids, notes=notes)
 
-    def scale_table(self) -> Any:
-        """Standard deviations and correlations with their standard errors, as a table of texts."""
-        from raphson.sheets import numbers
-        from raphson.sheets.sheet import Grid
+    @property
+    def smooth_columns(self) -> tuple[str, ...]:
+        """Names of the coefficients that are the part of a smooth function that its penalty spares."""
+        labels = tuple(f"{term.label}[" for term in self.maximum.criterion.terms if term.codes is None)
+        return tuple(name for name in self.names if labels and name.startswith(labels))
 
-        maximum, rows = self.maximum, []
-        terms, cov, density = maximum.criterion.terms, maximum.cov, maximum.criterion.density
-        for one in maximum.reported:
-            term = terms[one.term]
-            own = term.scale_names
-            names = [own[one.second], own[one.first]] if one.kind == "corr" else [own[one.first]]
-            what = term.label if term.structure == "common" else f"{term.group}: {', '.join(names)}"
-            # of the estimate itself, from that of its logarithm or atanh
-            factor = one.estimate if one.kind == "sd" else 1.0 - one.estimate**2
-            error = math.nan if one.at_edge else factor * math.sqrt(max(float(one.slope @ cov @ one.slope), 0.0))
-            kind = "std. deviation" if one.kind == "sd" else "correlation"
-            rows.append((what, kind, *(numbers.significant(value, 5) for value in (one.estimate, error))))
-        if density.scaled:
-            sigma, error = math.sqrt(self.dispersion), 0.5 * math.sqrt(max(float(cov[-1, -1]), 0.0))
-            kind = "std. deviation" if self.family.name == "gaussian" else "root of dispersion"
-            rows.append(("residual", kind, *(numbers.significant(value, 5) for value in (sigma, sigma * error))))
-        return Grid(("what varies", "", "estimate", "std. error"), tuple(rows), words=(1,))
+    @property
+    def group_sizes(self) -> dict[str, int]:
+        """The number of levels of each group."""
+        return {term.group: term.n_levels for term in self.maximum.criterion.terms if term.codes is not None}
+
+    @cached_property
+    def scales(self) -> pd.DataFrame:
+        """The standard deviations and correlations as `variances` has them, with Wald's intervals, which take no time.
+
+        Of a loaded fit, whose intervals come from its file, they are those.
+        """
+        if self.state.at is None:
+            return self.variances
+        return tables.variances(self.maximum, profiles=False)
 
     def predict(self, new: Any, asked: Prediction, offset: Any, missing: str) -> pd.Series | pd.DataFrame:
         """See :meth:`raphson.Fit.predict`."""
